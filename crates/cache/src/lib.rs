@@ -1,0 +1,1 @@
+//! Answers worth giving again: the exact cache.

@@ -1,0 +1,1 @@
+//! Providers, models, capabilities and prices as data: looking up and pricing.

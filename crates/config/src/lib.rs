@@ -1,0 +1,1 @@
+//! pointsman.yaml: reading, locating, validating.

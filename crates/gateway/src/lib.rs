@@ -1,0 +1,1 @@
+//! The road: listeners, surfaces, the pipeline.

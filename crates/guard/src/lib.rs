@@ -1,0 +1,1 @@
+//! Guardrails: what may go in, and what may come out.

@@ -1,0 +1,1 @@
+//! Signals, projections, decisions: from a prompt to the model that serves it.

@@ -1,0 +1,1 @@
+//! Understanding text on this machine's CPU: tokens and language.

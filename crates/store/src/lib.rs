@@ -1,0 +1,1 @@
+//! What lasts: keys, usage, the ledger and its journal.

@@ -1,0 +1,1 @@
+//! Simulated providers that a real SDK cannot tell from the originals, faults on demand, and a load generator.

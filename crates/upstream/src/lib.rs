@@ -1,0 +1,1 @@
+//! Reaching providers: HTTP client, credentials, endpoints, health, balancing.
