@@ -1,1 +1,14 @@
 //! The formats: one internal form, and for each wire format its request, response and stream.
+//!
+//! Hub and spoke: a format is decoded into the [`form`] and encoded from it, so that N formats need N readers and
+//! N writers and never N×M translators. When client and provider speak the same format the body is not taken
+//! through the form at all: [`splice`] edits the few fields the gateway owns and leaves every other byte alone.
+//!
+//! Everything here is a plain function over plain data. This crate must not know providers, prices, HTTP
+//! connections, configuration or time.
+//!
+//! A new format is a folder with three files, `request`, `response` and `stream`, and an arm in [`format`].
+
+pub mod form;
+pub mod format;
+pub mod json;

@@ -1,0 +1,66 @@
+//! The internal form: what every format is decoded into and encoded from.
+//!
+//! The form keeps what a conversation *means* (roles, parts, tools, parameters, usage) in typed fields, and what
+//! only one format knows in [`Extra`], so that a round trip through the form in one format loses nothing.
+
+mod conversation;
+mod embedding;
+mod failure;
+mod parameters;
+mod response;
+mod stream;
+mod tool;
+mod usage;
+
+pub use conversation::{
+    Audio, CacheControl, ContentShape, Document, Image, Message, Part, PartKind, Role, Source, TextPart, Thinking,
+};
+pub use embedding::{EmbeddingInput, EmbeddingRequest};
+pub use failure::{Failure, FailureKind};
+pub use parameters::{
+    ChatRequest, MaxTokensName, Reasoning, ReasoningEffort, ResponseFormat, Sampling, StreamRequest,
+};
+pub use response::{ChatResponse, Choice, FinishReason};
+pub use stream::{PartStart, StreamEvent};
+pub use tool::{Tool, ToolCall, ToolCallKind, ToolChoice, ToolKind, ToolResult};
+pub use usage::Usage;
+
+use crate::json::Json;
+
+/// Immutable, cheaply cloned UTF-8 text; decoded text is a slice of the body it came in, not a copy.
+pub type Text = bytestring::ByteString;
+
+/// Fields of one format that the form has no place for, in the order in which they came.
+///
+/// They are written back when the form is encoded in the format they came from, and nowhere else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extra(pub Vec<(Text, Json)>);
+
+impl Extra {
+    /// True when there is nothing beyond what the form knows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value of field `name`, if it is here.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Json> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// Adds a field, or replaces the one of the same name.
+    pub fn set(&mut self, name: impl Into<Text>, value: Json) {
+        let name = name.into();
+        match self.0.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// Takes field `name` out.
+    pub fn remove(&mut self, name: &str) -> Option<Json> {
+        let at = self.0.iter().position(|(key, _)| key == name)?;
+        Some(self.0.remove(at).1)
+    }
+}

@@ -1,0 +1,103 @@
+//! Tools: what the model may call, what it called, what came back.
+
+use super::{CacheControl, ContentShape, Extra, Part, Text};
+use crate::format::Format;
+use crate::json::Json;
+
+/// A tool the model may call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// What sort of tool it is.
+    pub kind: ToolKind,
+    /// Prompt-cache breakpoint after this tool.
+    pub cache_control: Option<CacheControl>,
+    /// Fields the form has no place for.
+    pub extra: Extra,
+}
+
+/// The sorts of tool.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ToolKind {
+    /// A function with a JSON Schema for its arguments.
+    Function {
+        /// Its name.
+        name: Text,
+        /// What it does.
+        description: Option<Text>,
+        /// JSON Schema of the arguments, byte for byte as it came (providers' prompt caches depend on it).
+        parameters: Option<Json>,
+        /// Whether the provider must follow the schema exactly.
+        strict: Option<bool>,
+        /// Fields inside OpenAI's `function` object, or Anthropic's explicit `type: custom`, that the form does not know.
+        extra: Extra,
+    },
+    /// A tool only one format knows (provider-hosted search, OpenAI's free-text custom tools): carried unchanged
+    /// within that format, refused by name in others.
+    Opaque {
+        /// The format it came in.
+        format: Format,
+        /// Its `type`.
+        kind: Text,
+        /// The whole tool.
+        json: Json,
+    },
+}
+
+/// Whether and which tool the model must call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ToolChoice {
+    /// As the model likes.
+    Auto,
+    /// Never.
+    None,
+    /// At least one, whichever.
+    Required,
+    /// This one.
+    Function(Text),
+    /// A choice only one format knows.
+    Opaque {
+        /// The format it came in.
+        format: Format,
+        /// The whole choice.
+        json: Json,
+    },
+}
+
+/// How the arguments of a call are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ToolCallKind {
+    /// JSON arguments.
+    #[default]
+    Function,
+    /// Free text (OpenAI custom tools).
+    Custom,
+}
+
+/// The model asks for a tool to be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolCall {
+    /// Ties the result to the call.
+    pub id: Text,
+    /// The tool.
+    pub name: Text,
+    /// JSON text (an object) for functions, free text for custom tools. Kept as text: OpenAI sends it so, and models
+    /// do produce text that is not JSON.
+    pub arguments: Text,
+    /// Function or custom.
+    pub kind: ToolCallKind,
+    /// Fields inside OpenAI's `function` object that the form does not know.
+    pub extra: Extra,
+}
+
+/// What the tool answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolResult {
+    /// The call it answers.
+    pub call_id: Text,
+    /// The answer.
+    pub content: Vec<Part>,
+    /// How the content was written.
+    pub shape: ContentShape,
+    /// Whether the tool failed (Anthropic `is_error`).
+    pub is_error: Option<bool>,
+}

@@ -1,0 +1,48 @@
+//! What an answer used. Counts of tokens, normalised: totals include their details.
+
+/// Token counts of one answer.
+///
+/// `input` and `output` are totals. Formats differ (Anthropic's `input_tokens` leave out what was read from or written
+/// to the cache, Gemini's candidates leave out thoughts); decoders add up, encoders take apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All prompt tokens, cached ones included.
+    pub input: u64,
+    /// All generated tokens, reasoning included.
+    pub output: u64,
+    /// Of the prompt: read from the provider's prompt cache.
+    pub cache_read: u64,
+    /// Of the prompt: written to the cache for the default time (five minutes with Anthropic).
+    pub cache_write: u64,
+    /// Of the prompt: written to the cache for one hour.
+    pub cache_write_1h: u64,
+    /// Of the output: reasoning.
+    pub reasoning: u64,
+    /// Of the prompt: audio.
+    pub audio_input: u64,
+    /// Of the output: audio.
+    pub audio_output: u64,
+    /// Of the prompt: images.
+    pub image_input: u64,
+    /// Predicted tokens that were used (OpenAI).
+    pub accepted_prediction: u64,
+    /// Predicted tokens that were not used but are billed (OpenAI).
+    pub rejected_prediction: u64,
+}
+
+impl Usage {
+    /// Prompt tokens that were neither read from nor written to the cache.
+    #[must_use]
+    pub fn uncached_input(&self) -> u64 {
+        self.input
+            .saturating_sub(self.cache_read)
+            .saturating_sub(self.cache_write)
+            .saturating_sub(self.cache_write_1h)
+    }
+
+    /// Prompt and output together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+}
