@@ -1,1 +1,20 @@
 //! The road: listeners, surfaces, the pipeline.
+//!
+//! A request arrives at a [`listener`](server), is answered by a [`worker`], and travels the [`road`]: one short file
+//! that reads like the list of its stages. What the configuration says is compiled beforehand into an immutable
+//! [`snapshot`], which a reload swaps as a whole.
+//!
+//! This crate owns the order of things. It must not know how a format is written (`wire`), how a provider is reached
+//! (`upstream`), what a limit is (`governance`) or how a decision is made (`routing`).
+
+pub mod server;
+pub mod snapshot;
+
+mod incoming;
+mod listener;
+mod reply;
+mod road;
+mod surface;
+mod worker;
+
+pub use server::{Gateway, GatewayOptions, StartError};

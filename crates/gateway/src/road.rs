@@ -1,0 +1,150 @@
+//! The road of one request, stage by stage.
+//!
+//! Read [`travel`] from top to bottom: it is the life of a request. Each stage is a file of the same name, takes what
+//! the stages before it made, and either hands on or refuses with a [`Failure`], which [`answer`] tells the client in
+//! its own format, in one place. What has been admitted carries a [`Ticket`]; the answer takes it along, and it is
+//! settled exactly once: when the client has its answer, when it gave up, or when no answer could be had.
+
+pub mod admit;
+pub mod decide;
+pub mod guard;
+pub mod identify;
+pub mod recall;
+pub mod relay;
+pub mod send;
+pub mod settle;
+
+mod arrive;
+mod converse;
+mod count;
+mod embed;
+mod explain;
+mod list;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use hyper::body::Incoming;
+use pointsman_wire::failure;
+use pointsman_wire::form::{Failure, FailureKind};
+use pointsman_wire::format::Format;
+
+use crate::reply::{self, Reply};
+use crate::snapshot::Snapshot;
+use crate::surface::{self, Asks, Surface};
+use crate::worker::Worker;
+
+pub use settle::Ticket;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request as it came in, before anything is known about it.
+pub struct Arrival {
+    /// Ours, never repeated.
+    pub id: String,
+    /// When its head was complete.
+    pub started: Instant,
+    /// The path as the client wrote it.
+    pub path: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Who is at the other end of the connection.
+    pub peer: SocketAddr,
+    /// What is asked for, and in which dialect.
+    pub surface: Surface,
+    /// The configuration of this request, from its first to its last stage.
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// Answers a request, whatever it is. Cannot fail: failures are told in the client's format.
+pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+    let started = Instant::now();
+    let (parts, body) = request.into_parts();
+    let id = worker.next_id();
+    let surface = match surface::find(&parts.method, parts.uri.path(), &parts.headers) {
+        Ok(surface) => surface,
+        Err((failure, dialect)) => return refuse(&failure, dialect, &id),
+    };
+    let arrival = Arrival {
+        started,
+        path: parts.uri.path().to_owned(),
+        headers: parts.headers,
+        peer,
+        surface,
+        snapshot: worker.shared.snapshot.load_full(),
+        id,
+    };
+    let mut reply = match travel(&worker, &arrival, body).await {
+        Ok(reply) => reply,
+        Err(failure) => refuse(&failure, surface.dialect, &arrival.id),
+    };
+    if parts.method == Method::HEAD {
+        *reply.body_mut() = reply::ReplyBody::Whole(None);
+    }
+    if let Ok(value) = HeaderValue::from_str(&arrival.id) {
+        reply.headers_mut().insert(REQUEST_ID, value);
+    }
+    reply
+}
+
+/// From the surface to the reply.
+async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Result<Reply, Failure> {
+    match arrival.surface.asks {
+        Asks::Live => return Ok(list::alive()),
+        Asks::Ready => return list::ready(worker),
+        Asks::Chat(_) | Asks::Embeddings | Asks::CountTokens | Asks::Models | Asks::Explain => {}
+    }
+    let caller = identify::identify(worker, arrival)?;
+    match arrival.surface.asks {
+        Asks::Chat(format) => {
+            let body = arrive::read(arrival, body).await?;
+            Box::pin(converse::travel(worker, arrival, caller, format, body)).await
+        }
+        Asks::Embeddings => {
+            let body = arrive::read(arrival, body).await?;
+            Box::pin(embed::travel(worker, arrival, caller, body)).await
+        }
+        Asks::CountTokens => {
+            let body = arrive::read(arrival, body).await?;
+            Box::pin(count::travel(worker, arrival, &caller, body)).await
+        }
+        Asks::Explain => {
+            let body = arrive::read(arrival, body).await?;
+            explain::travel(arrival, &caller, &body)
+        }
+        Asks::Models => list::models(arrival, &caller),
+        Asks::Live | Asks::Ready => Err(Failure::new(FailureKind::Internal, "health was asked twice")),
+    }
+}
+
+/// The one place where a failure becomes a reply.
+fn refuse(failure: &Failure, dialect: Format, id: &str) -> Reply {
+    let rendered = failure::render(dialect, failure, id);
+    let mut reply = reply::json_bytes(rendered.status, rendered.body);
+    let headers = reply.headers_mut();
+    if let Some(wait) = failure.retry_after {
+        // Whole seconds, rounded up: a client that comes back too early is refused again.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if failure.kind == FailureKind::Authentication {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if rendered.status == StatusCode::PAYLOAD_TOO_LARGE || failure.kind == FailureKind::ClientTimeout {
+        // The rest of the body is not read, so the connection cannot be used again.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Ok(value) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    reply
+}
+
+/// The bytes of a request, and what they say.
+pub struct Body {
+    /// As they came, content coding removed.
+    pub bytes: Bytes,
+}

@@ -1,0 +1,84 @@
+//! Stage *admit*: may this caller ask for this, now? Reserves the estimate before anything is sent.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use pointsman_catalog::Money;
+use pointsman_governance::{Denial, DenialKind, Estimate, Principal};
+use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
+use pointsman_wire::tokens;
+
+use super::arrive::Asked;
+use super::{Arrival, Ticket};
+use crate::snapshot::{Model, Snapshot};
+use crate::worker::Worker;
+
+/// Admits a conversation.
+///
+/// # Errors
+/// 403 for a model the key may not use, 404 for one that is not there, 429 past a limit or budget.
+pub fn admit(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    asked: &Asked,
+) -> Result<Ticket, Failure> {
+    let prompt = tokens::estimate_request(&asked.request);
+    let bound = completion_bound(&arrival.snapshot, &asked.request);
+    let mut ticket = reserve(worker, arrival, caller, &asked.request.model, prompt, bound)?;
+    ticket.facts.streamed = asked.request.stream.enabled;
+    Ok(ticket)
+}
+
+/// Checks the allow-list and reserves `prompt` plus `completion` tokens and what they may cost at most.
+pub fn reserve(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    model: &str,
+    prompt: u64,
+    completion: u64,
+) -> Result<Ticket, Failure> {
+    if !caller.allows_model(model) {
+        return Err(Failure::new(
+            FailureKind::PermissionDenied,
+            format!("this key may not use the model {model:?}; GET /v1/models lists those it may"),
+        )
+        .at("model"));
+    }
+    let snapshot = &arrival.snapshot;
+    let usage = Usage { input: prompt, output: completion, ..Usage::default() };
+    let cost = if snapshot.is_routed(model) {
+        snapshot.routed_models().map(|model| dearest(&model, &usage)).max().unwrap_or(Money::ZERO)
+    } else {
+        dearest(&*snapshot.resolve(model)?, &usage)
+    };
+    let estimate = Estimate { tokens: usage.total(), cost };
+    let reservation = caller.admit(estimate, Instant::now()).map_err(denied)?;
+    let mut ticket = Ticket::new(worker, arrival, caller, reservation);
+    ticket.facts.model_requested = model.to_owned();
+    Ok(ticket)
+}
+
+/// What `usage` costs at the dearest target of a model.
+fn dearest(model: &Model, usage: &Usage) -> Money {
+    let costs = model.targets.iter().filter_map(|target| Some(target.price.as_ref()?.cost(usage)));
+    costs.max().unwrap_or(Money::ZERO)
+}
+
+/// How many tokens the answer may have: what the client said, else what the operator or the model says, times `n`.
+fn completion_bound(snapshot: &Snapshot, request: &ChatRequest) -> u64 {
+    let said = request.sampling.max_tokens.unwrap_or(snapshot.default_completion);
+    said.saturating_mul(request.sampling.n.unwrap_or(1).max(1))
+}
+
+/// A denial, as a failure.
+fn denied(denial: Denial) -> Failure {
+    let (kind, code) = match denial.kind {
+        DenialKind::Budget => (FailureKind::QuotaExceeded, "insufficient_quota"),
+        _ => (FailureKind::RateLimited, "rate_limit_exceeded"),
+    };
+    let mut failure = Failure::new(kind, denial.message).coded(code);
+    failure.retry_after = denial.retry_after;
+    failure
+}

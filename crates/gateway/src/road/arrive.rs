@@ -1,0 +1,52 @@
+//! Stage *surface*: the body is read and decoded; the client's format is remembered for the way back.
+
+use bytes::Bytes;
+use http::HeaderName;
+use hyper::body::Incoming;
+use pointsman_cache::{CacheKey, Controls};
+use pointsman_wire::form::{ChatRequest, Failure, FailureKind};
+use pointsman_wire::format::{self, DecodeError, Format};
+
+use super::Arrival;
+use crate::incoming::{self, BodyBounds};
+
+/// A decoded request: its bytes, its meaning, and whether the two still agree.
+pub struct Asked {
+    /// The client's format.
+    pub format: Format,
+    /// The body as it came.
+    pub body: Bytes,
+    /// What it says.
+    pub request: ChatRequest,
+    /// True once a stage has changed `request`: then the body cannot be passed through any more.
+    pub edited: bool,
+    /// What the client wants of the cache.
+    pub controls: Controls,
+    /// Where its answer is remembered, if it may be.
+    pub cache_key: Option<CacheKey>,
+    /// Headers the provider shall see in addition (from `header_mutation`); none removes.
+    pub header_edits: Vec<(HeaderName, Option<http::HeaderValue>)>,
+}
+
+/// Reads the body.
+pub async fn read(arrival: &Arrival, body: Incoming) -> Result<Bytes, Failure> {
+    let bounds = &arrival.snapshot.bounds;
+    let bounds = BodyBounds { limit: bounds.request_limit, timeout: bounds.request_timeout };
+    incoming::read(&arrival.headers, body, bounds).await
+}
+
+/// Decodes the body.
+pub fn decode(arrival: &Arrival, format: Format, body: Bytes) -> Result<Asked, Failure> {
+    let request = format::decode_request(format, &body).map_err(malformed)?;
+    let headers = arrival.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let controls = Controls::parse(headers)
+        .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()).at("x-pointsman-cache-control"))?;
+    Ok(Asked { format, body, request, edited: false, controls, cache_key: None, header_edits: Vec::new() })
+}
+
+/// A body that could not be decoded, as a failure.
+pub fn malformed(error: DecodeError) -> Failure {
+    let mut failure = Failure::new(FailureKind::InvalidRequest, error.message);
+    failure.param = error.param;
+    failure
+}

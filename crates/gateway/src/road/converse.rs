@@ -1,0 +1,58 @@
+//! The road of a conversation's next turn: all the stages, in order.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pointsman_governance::Principal;
+use pointsman_wire::form::Failure;
+use pointsman_wire::format::Format;
+
+use super::{Arrival, Ticket, admit, arrive, decide, guard, recall, relay, send};
+use crate::reply::Reply;
+use crate::worker::Worker;
+
+/// Decoded, admitted, guarded, looked up, decided, sent, relayed, settled.
+pub async fn travel(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    format: Format,
+    body: Bytes,
+) -> Result<Reply, Failure> {
+    let mut asked = arrive::decode(arrival, format, body)?;
+    let mut ticket = admit::admit(worker, arrival, caller, &asked)?;
+    match prepare_and_send(worker, arrival, &mut asked, &mut ticket).await {
+        Ok(Way::Recalled(answer)) => relay::replay(arrival, &asked, ticket, &answer),
+        Ok(Way::Spoken(answer)) => relay::speak(arrival, &asked, ticket, &answer),
+        Ok(Way::Sent(sent)) => relay::relay(arrival, &asked, ticket, *sent),
+        Err(failure) => Err(ticket.refuse(failure)),
+    }
+}
+
+/// Where the answer comes from.
+enum Way {
+    /// The cache.
+    Recalled(Arc<recall::Remembered>),
+    /// The configuration itself (`fast_response`).
+    Spoken(Box<pointsman_wire::form::ChatResponse>),
+    /// A provider.
+    Sent(Box<send::Sent>),
+}
+
+async fn prepare_and_send(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    asked: &mut arrive::Asked,
+    ticket: &mut Ticket,
+) -> Result<Way, Failure> {
+    guard::input(arrival, asked, ticket)?;
+    if let Some(remembered) = recall::look_up(worker, arrival, asked, ticket)? {
+        return Ok(Way::Recalled(remembered));
+    }
+    let plan = match decide::decide(arrival, asked, ticket)? {
+        decide::Decided::Answer(answer) => return Ok(Way::Spoken(answer)),
+        decide::Decided::Send(plan) => plan,
+    };
+    let sent = send::send(worker, arrival, asked, &plan, ticket).await?;
+    Ok(Way::Sent(Box::new(sent)))
+}

@@ -1,0 +1,216 @@
+//! Stage *decide*: which models may answer, in which order, and with what changes to the request.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+use pointsman_routing::{Facts, MessageFacts, Outcome, Plugins, Reasoning, Selected};
+use pointsman_wire::form::{
+    ChatRequest, ChatResponse, Choice, Extra, Failure, FailureKind, FinishReason, Message, Part, PartKind, Role, Text,
+    Usage,
+};
+use pointsman_wire::text;
+
+use super::arrive::Asked;
+use super::{Arrival, Ticket};
+use crate::snapshot::Model;
+
+/// What was decided.
+pub enum Decided {
+    /// The configuration answers itself.
+    Answer(Box<ChatResponse>),
+    /// Somebody is asked.
+    Send(Plan),
+}
+
+/// Models to ask, in order.
+pub struct Plan {
+    /// The first is the choice; the others take over when it fails.
+    pub steps: Vec<Step>,
+}
+
+/// One model to ask.
+pub struct Step {
+    /// The model.
+    pub model: Arc<Model>,
+    /// What the provider shall be asked for instead of the target's own name (a LoRA adapter).
+    pub upstream_name: Option<String>,
+    /// How reasoning is switched for it.
+    pub reasoning: Option<Reasoning>,
+}
+
+impl Step {
+    fn plain(model: Arc<Model>) -> Self {
+        Self { model, upstream_name: None, reasoning: None }
+    }
+}
+
+/// Decides.
+///
+/// # Errors
+/// 404 when the name leads nowhere.
+pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Result<Decided, Failure> {
+    let snapshot = &arrival.snapshot;
+    let Some(router) = snapshot.router.as_ref().filter(|router| router.enters(&asked.request.model)) else {
+        let model = snapshot.resolve(&asked.request.model)?;
+        return Ok(Decided::Send(with_fallbacks(arrival, Step::plain(model))));
+    };
+    let outcome = with_facts(arrival, &asked.request, ticket.caller(), |facts| router.decide(facts, &mut rand::rng()));
+    let decided = match outcome {
+        Outcome::Matched(decided) => decided,
+        Outcome::NoMatch => {
+            return Err(Failure::new(
+                FailureKind::NotFound,
+                "no routing decision matches this prompt, and routing.default_model is not set",
+            )
+            .at("model")
+            .coded("no_route"));
+        }
+    };
+    ticket.facts.decision = Some(decided.decision.to_owned());
+    if let Some(answer) = apply(decided.plugins, asked) {
+        return Ok(Decided::Answer(Box::new(answer)));
+    }
+    let mut plan = with_fallbacks(arrival, step(arrival, &decided.selected)?);
+    for other in &decided.fallbacks {
+        plan.steps.push(step(arrival, other)?);
+    }
+    Ok(Decided::Send(plan))
+}
+
+fn step(arrival: &Arrival, selected: &Selected) -> Result<Step, Failure> {
+    let model = arrival.snapshot.resolve(&selected.model)?;
+    Ok(Step { model, upstream_name: selected.lora_name.clone(), reasoning: selected.reasoning.clone() })
+}
+
+/// The step, and the models that take over when all its targets fail.
+fn with_fallbacks(arrival: &Arrival, first: Step) -> Plan {
+    let names = first.model.fallback.any.clone();
+    let mut steps = vec![first];
+    // Names were checked when the configuration was compiled.
+    steps.extend(names.iter().filter_map(|name| arrival.snapshot.resolve(name).ok()).map(Step::plain));
+    Plan { steps }
+}
+
+/// Shows the router what it may judge by.
+pub fn with_facts<T>(
+    arrival: &Arrival,
+    request: &ChatRequest,
+    caller: &pointsman_governance::Principal,
+    judge: impl FnOnce(&Facts<'_>) -> T,
+) -> T {
+    let texts: Vec<(Role, String, &Message)> =
+        request.messages.iter().map(|message| (message.role, text::message_text(message), message)).collect();
+    let messages: Vec<MessageFacts<'_>> = texts
+        .iter()
+        .map(|(role, text, message)| MessageFacts {
+            role: role_name(*role, message),
+            text,
+            has_image: message.parts.iter().any(|part| matches!(part.kind, PartKind::Image(_))),
+            tool_calls: message.parts.iter().filter(|part| matches!(part.kind, PartKind::ToolCall(_))).count(),
+            is_tool_result: message.parts.iter().any(|part| matches!(part.kind, PartKind::ToolResult(_))),
+        })
+        .collect();
+    let user_text = text::user_text(request);
+    let facts = Facts {
+        user_text: &user_text,
+        messages: &messages,
+        estimated_tokens: pointsman_wire::tokens::estimate_request(request),
+        tools_defined: request.tools.len(),
+        caller: caller_facts(caller),
+        headers: &arrival.headers,
+    };
+    judge(&facts)
+}
+
+fn role_name(role: Role, message: &Message) -> &'static str {
+    let carries_result = message.parts.iter().any(|part| matches!(part.kind, PartKind::ToolResult(_)));
+    match role {
+        Role::System | Role::Developer => "system",
+        Role::User if carries_result => "tool",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+    }
+}
+
+/// Applies a decision's plugins; an answer, when one of them answers itself.
+fn apply(plugins: &Plugins, asked: &mut Asked) -> Option<ChatResponse> {
+    if let Some(fast) = &plugins.fast_response {
+        return Some(spoken(&asked.request, &fast.message));
+    }
+    if let Some(system) = &plugins.system_prompt {
+        put_system_prompt(&mut asked.request, &system.text, system.replace);
+        asked.edited = true;
+    }
+    if let Some(params) = &plugins.request_params {
+        asked.edited |= cap(&mut asked.request, params);
+    }
+    for (name, value) in &plugins.headers {
+        // Names and values were checked when the configuration was compiled.
+        if let Ok(name) = HeaderName::try_from(name.as_str()) {
+            let value = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok());
+            asked.header_edits.push((name, value));
+        }
+    }
+    None
+}
+
+fn put_system_prompt(request: &mut ChatRequest, text: &Text, replace: bool) {
+    if replace {
+        request.messages.retain(|message| !matches!(message.role, Role::System | Role::Developer));
+    }
+    request.messages.insert(0, Message::text(Role::System, text.clone()));
+}
+
+fn cap(request: &mut ChatRequest, params: &pointsman_routing::RequestParams) -> bool {
+    let mut edited = false;
+    let sampling = &mut request.sampling;
+    if let Some(most) = params.max_tokens
+        && sampling.max_tokens.is_none_or(|asked| asked > most)
+    {
+        sampling.max_tokens = Some(most);
+        edited = true;
+    }
+    if let Some(most) = params.max_n
+        && sampling.n.is_some_and(|asked| asked > most)
+    {
+        sampling.n = Some(most);
+        edited = true;
+    }
+    for blocked in &params.blocked {
+        edited |= super::strip::field(request, blocked);
+    }
+    edited
+}
+
+/// An answer that says `message`.
+fn spoken(request: &ChatRequest, message: &str) -> ChatResponse {
+    ChatResponse {
+        format: request.format,
+        id: Text::from_static("fast-response"),
+        model: request.model.clone(),
+        created: None,
+        choices: vec![Choice {
+            index: 0,
+            parts: vec![Part::text(message.to_owned())],
+            finish: Some(FinishReason::Stop),
+            stop_sequence: None,
+            logprobs: None,
+            extra: Extra::default(),
+            message_extra: Extra::default(),
+        }],
+        usage: Some(Usage::default()),
+        usage_native: None,
+        service_tier: None,
+        extra: Extra::default(),
+    }
+}
+
+fn caller_facts(caller: &pointsman_governance::Principal) -> pointsman_routing::CallerFacts<'_> {
+    pointsman_routing::CallerFacts {
+        user: caller.user.as_ref().map(|user| user.as_str()),
+        team: caller.team.as_ref().map(|team| team.as_str()),
+        groups: &caller.groups,
+        roles: &caller.roles,
+    }
+}

@@ -1,0 +1,259 @@
+//! Stage *relay*: the answer on its way back, guarded, in the client's format, as it comes.
+//!
+//! A stream's bytes pass through untouched where provider and client speak the same format and nothing must be
+//! judged or remembered ([`Pipe::Same`]); else its events are decoded, guarded and encoded ([`Pipe::Across`]). Either
+//! way a stream ends in one of two manners: with the format's terminator, after it was settled; or with the format's
+//! error event. Never with silence.
+
+mod across;
+mod headers;
+mod pipe;
+mod whole;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, StatusCode, header};
+use http_body::Body;
+use pointsman_store::Outcome;
+use pointsman_upstream::{Failure as Fault, UpstreamBody};
+use pointsman_wire::coding;
+use pointsman_wire::failure;
+use pointsman_wire::form::{Failure, FailureKind};
+use pointsman_wire::format::Format;
+
+use super::arrive::Asked;
+use super::send::{Answer, Sent};
+use super::settle::Ending;
+use super::{Arrival, Ticket};
+use crate::reply::{Reply, ReplyBody};
+
+pub use pipe::Pipe;
+pub use whole::{replay, speak};
+
+/// A streamed answer between provider and client.
+pub struct Relay {
+    body: UpstreamBody,
+    coding: Option<coding::Decoder>,
+    pipe: Pipe,
+    /// What may go to the client.
+    ready: VecDeque<Bytes>,
+    flow: Flow,
+    /// Settles the stream; absent until the stream is handed to the client.
+    ticket: Option<Ticket>,
+    client: Client,
+}
+
+/// How far a stream has come.
+enum Flow {
+    /// More is to come.
+    Open,
+    /// The terminator was seen; what is ready is the rest.
+    Ended,
+    /// It broke; the client must be told.
+    Broken(Failure),
+    /// Nothing more goes to the client.
+    Closed,
+}
+
+/// Whom and how to tell.
+struct Client {
+    dialect: Format,
+    request_id: String,
+}
+
+impl Relay {
+    /// A relay that has not read anything.
+    pub fn new(body: UpstreamBody, coding: Option<coding::Decoder>, pipe: Pipe) -> Self {
+        let client = Client { dialect: pipe.client(), request_id: String::new() };
+        Self { body, coding, pipe, ready: VecDeque::new(), flow: Flow::Open, ticket: None, client }
+    }
+
+    /// Reads up to the first content, or the end of an answer without any.
+    ///
+    /// # Errors
+    /// When the stream breaks, fails or takes longer than `limit` before that: somebody else can still be asked.
+    pub async fn until_content(&mut self, limit: Option<Duration>) -> Result<(), (Failure, Fault)> {
+        let reading = poll_fn(|context| self.poll_content(context));
+        match limit {
+            None => reading.await,
+            Some(limit) => tokio::time::timeout(limit, reading).await.unwrap_or_else(|_| {
+                let failure = Failure::new(FailureKind::ProviderTimeout, "the provider's first token did not come in time");
+                Err((failure, Fault::SlowFirstToken))
+            }),
+        }
+    }
+
+    fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Result<(), (Failure, Fault)>> {
+        loop {
+            let content = match ready!(self.poll_step(context)) {
+                Ok(content) => content,
+                Err((failure, fault)) => return Poll::Ready(Err((failure, fault))),
+            };
+            match std::mem::replace(&mut self.flow, Flow::Open) {
+                Flow::Broken(failure) => return Poll::Ready(Err((failure, Fault::Protocol))),
+                Flow::Open if !content => {}
+                flow => {
+                    self.flow = flow;
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+
+    /// Reads one chunk into `ready`; says whether it held content.
+    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, (Failure, Fault)>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => self.take(data),
+                Err(_) => Ok(false),
+            },
+            Some(Err(error)) => {
+                let fault = Fault::from(&error);
+                let kind = super::send::kind_of(&fault);
+                Err((Failure::new(kind, format!("the provider's stream broke: {error}")), fault))
+            }
+            None => self.end(),
+        })
+    }
+
+    fn take(&mut self, data: Bytes) -> Result<bool, (Failure, Fault)> {
+        let data = match &mut self.coding {
+            None => data,
+            Some(coding) => coding
+                .push(&data)
+                .map_err(|error| (Failure::new(FailureKind::Provider, error.to_string()), Fault::Protocol))?,
+        };
+        let seen = self.pipe.take(data, &mut self.ready).map_err(|failure| (failure, Fault::Protocol))?;
+        if let Some(failure) = seen.failure {
+            self.flow = Flow::Broken(failure);
+        } else if seen.ended {
+            self.flow = Flow::Ended;
+        }
+        Ok(seen.content)
+    }
+
+    fn end(&mut self) -> Result<bool, (Failure, Fault)> {
+        if !matches!(self.flow, Flow::Open) {
+            return Ok(false);
+        }
+        self.pipe.finish(&mut self.ready).map_err(|failure| (failure, Fault::Cut))?;
+        self.flow = Flow::Ended;
+        Ok(false)
+    }
+
+    /// The next bytes for the client.
+    pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            match std::mem::replace(&mut self.flow, Flow::Open) {
+                Flow::Open => {
+                    if let Some(bytes) = self.ready.pop_front() {
+                        return Poll::Ready(Some(bytes));
+                    }
+                    if let Err((failure, _)) = ready!(self.poll_step(context)) {
+                        self.flow = Flow::Broken(failure);
+                    }
+                }
+                Flow::Ended => {
+                    self.flow = Flow::Ended;
+                    self.settle_end();
+                    if let Some(bytes) = self.ready.pop_front() {
+                        return Poll::Ready(Some(bytes));
+                    }
+                    self.flow = Flow::Closed;
+                }
+                Flow::Broken(failure) => {
+                    self.settle_broken(&failure);
+                    self.tell(&failure);
+                    self.flow = Flow::Closed;
+                }
+                Flow::Closed => {
+                    self.flow = Flow::Closed;
+                    if let Some(bytes) = self.ready.pop_front() {
+                        return Poll::Ready(Some(bytes));
+                    }
+                    return self.poll_rest(context);
+                }
+            }
+        }
+    }
+
+    /// Reads what is left, so that the connection can serve again; the client has all it gets.
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            // One more look is enough: a terminator comes in the last chunk, or the provider is not worth waiting for.
+            Poll::Ready(_) | Poll::Pending => Poll::Ready(None),
+        }
+    }
+
+    /// Settles before the end can be seen. If it cannot be recorded, the end is taken back.
+    fn settle_end(&mut self) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let (usage, estimated) = self.pipe.usage();
+        let ending = Ending { outcome: Outcome::Complete, status: 200, usage, estimated, error: None };
+        self.pipe.remember(&ticket);
+        if let Err(failure) = ticket.settle(&ending) {
+            self.ready.clear();
+            self.tell(&failure);
+            self.flow = Flow::Closed;
+        }
+    }
+
+    fn settle_broken(&mut self, failure: &Failure) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let (usage, estimated) = self.pipe.usage();
+        let outcome = if failure.kind == FailureKind::PermissionDenied { Outcome::Blocked } else { Outcome::ProviderFailed };
+        let ending = Ending { outcome, status: 200, usage, estimated, error: Some(failure.message.clone()) };
+        // The client is told of a failure either way.
+        let _ = ticket.settle(&ending);
+    }
+
+    /// Ends the stream with the format's error event.
+    fn tell(&mut self, failure: &Failure) {
+        let mut event = BytesMut::new();
+        failure::render_event(self.client.dialect, failure, &self.client.request_id, &mut event);
+        self.ready.push_back(event.freeze());
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // The client went away in the middle: what it was given is charged.
+        let Some(ticket) = self.ticket.take() else { return };
+        let (usage, estimated) = self.pipe.usage();
+        let ending = Ending { outcome: Outcome::Cancelled, status: 499, usage, estimated, error: None };
+        let _ = ticket.settle(&ending);
+    }
+}
+
+/// Sends the provider's answer on its way to the client.
+///
+/// # Errors
+/// When a guardrail blocks a whole answer, or it cannot be recorded.
+pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, sent: Sent) -> Result<Reply, Failure> {
+    match sent.answer {
+        Answer::Whole { response, native } => {
+            whole::relay(arrival, asked, ticket, whole::Given { response: *response, native, model: sent.model, provider: sent.provider })
+        }
+        Answer::Stream(mut relay) => {
+            ticket.attempt_failed();
+            let mut reply = Reply::new(ReplyBody::Whole(None));
+            headers::describe(reply.headers_mut(), arrival, &ticket, None);
+            relay.client.request_id.clone_from(&arrival.id);
+            relay.ticket = Some(ticket);
+            *reply.status_mut() = StatusCode::OK;
+            let fields = reply.headers_mut();
+            fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+            fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            // Tells nginx and others in front of us not to collect events.
+            fields.insert("x-accel-buffering", HeaderValue::from_static("no"));
+            *reply.body_mut() = ReplyBody::Relayed(relay);
+            Ok(reply)
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! A stream taken through the form: decoded, judged by output guardrails, encoded in the client's format.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use pointsman_cache::CacheKey;
+use pointsman_guard::{Stage, StreamGuard};
+use pointsman_wire::assemble::Assembler;
+use pointsman_wire::form::{Failure, FailureKind, StreamEvent, Text, Usage};
+use pointsman_wire::format::{self, Format, StreamDecoder, StreamEncoder, StreamEncoderOptions};
+use pointsman_wire::tokens;
+
+use super::super::arrive::Asked;
+use super::super::recall::{self, Remembered};
+use super::super::{Arrival, Ticket};
+use super::pipe::{Seen, counted, cut};
+use crate::snapshot::Snapshot;
+
+/// Decoder, guardrails and encoder of one stream.
+pub struct Across {
+    client: Format,
+    decoder: StreamDecoder,
+    encoder: StreamEncoder,
+    events: Vec<StreamEvent>,
+    judges: Judges,
+    memory: Option<Memory>,
+    usage: Option<Usage>,
+    prompt: u64,
+    output: u64,
+    ended: bool,
+}
+
+/// The answer as it grows, to be remembered when it is whole.
+struct Memory {
+    assembler: Assembler,
+    key: CacheKey,
+    snapshot: Arc<Snapshot>,
+    no_store: bool,
+}
+
+/// One guardrail chain for each part of each answer.
+struct Judges {
+    snapshot: Arc<Snapshot>,
+    active: bool,
+    parts: HashMap<(u32, u32), StreamGuard>,
+}
+
+impl Across {
+    /// For a provider that speaks `from`.
+    pub fn new(arrival: &Arrival, asked: &Asked, from: Format, prompt: u64) -> Self {
+        let snapshot = &arrival.snapshot;
+        let options = StreamEncoderOptions {
+            model: asked.request.model.clone(),
+            include_usage: asked.request.stream.include_usage,
+        };
+        let memory = asked.cache_key.clone().map(|key| Memory {
+            assembler: Assembler::new(from),
+            key,
+            snapshot: Arc::clone(snapshot),
+            no_store: asked.controls.no_store,
+        });
+        Self {
+            client: asked.format,
+            decoder: format::stream_decoder(from),
+            encoder: format::stream_encoder(asked.format, options),
+            events: Vec::new(),
+            judges: Judges {
+                snapshot: Arc::clone(snapshot),
+                active: !snapshot.guards.for_stage(Stage::Output).is_empty(),
+                parts: HashMap::new(),
+            },
+            memory,
+            usage: None,
+            prompt,
+            output: 0,
+            ended: false,
+        }
+    }
+
+    /// The client's format.
+    pub fn client(&self) -> Format {
+        self.client
+    }
+
+    /// Takes a chunk in.
+    pub fn take(&mut self, data: &Bytes, out: &mut VecDeque<Bytes>) -> Result<Seen, Failure> {
+        let mut events = std::mem::take(&mut self.events);
+        let decoded = self.decoder.push(data, &mut events);
+        let seen = self.pass(&mut events, out);
+        self.events = events;
+        decoded.map_err(|error| nonsense(&error))?;
+        Ok(seen)
+    }
+
+    /// The provider has sent all it sends.
+    pub fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Failure> {
+        let mut events = std::mem::take(&mut self.events);
+        let finished = self.decoder.finish(&mut events);
+        let seen = self.pass(&mut events, out);
+        if let Some(failure) = seen.failure {
+            return Err(failure);
+        }
+        finished.map_err(|error| nonsense(&error))?;
+        if self.ended { Ok(()) } else { Err(cut()) }
+    }
+
+    fn pass(&mut self, events: &mut Vec<StreamEvent>, out: &mut VecDeque<Bytes>) -> Seen {
+        let mut seen = Seen::default();
+        let mut bytes = BytesMut::new();
+        for event in events.drain(..) {
+            self.note(&event, &mut seen);
+            if seen.failure.is_some() {
+                break;
+            }
+            if let Err(failure) = self.judges.judge(event, |event| {
+                if let Some(memory) = &mut self.memory {
+                    memory.assembler.push(&event);
+                }
+                self.encoder.encode(&event, &mut bytes);
+            }) {
+                seen.failure = Some(failure);
+                break;
+            }
+        }
+        if !bytes.is_empty() {
+            out.push_back(bytes.freeze());
+        }
+        seen
+    }
+
+    fn note(&mut self, event: &StreamEvent, seen: &mut Seen) {
+        match event {
+            StreamEvent::Delta { text, .. } => {
+                seen.content |= !text.is_empty();
+                self.output += tokens::estimate(text);
+            }
+            StreamEvent::PartStart { start, .. } => {
+                use pointsman_wire::form::PartStart;
+                seen.content |= matches!(start, PartStart::ToolCall { .. } | PartStart::RedactedThinking(_));
+            }
+            StreamEvent::Usage(usage) => self.usage = Some(*usage),
+            StreamEvent::Error(failure) => seen.failure = Some(failure.clone()),
+            StreamEvent::End => {
+                self.ended = true;
+                seen.ended = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// What has been used.
+    pub fn usage(&self) -> (Usage, bool) {
+        counted(self.usage, self.prompt, self.output, self.ended)
+    }
+
+    /// Remembers a complete answer.
+    pub fn remember(&mut self, ticket: &Ticket) {
+        let Some(memory) = self.memory.take() else { return };
+        let Some(mut response) = memory.assembler.finish() else { return };
+        response.usage = self.usage;
+        let asked = ticket.facts.asked.as_ref();
+        recall::keep(
+            &memory.snapshot,
+            ticket,
+            &recall::Place { key: memory.key, no_store: memory.no_store, ttl: None },
+            Remembered {
+                response,
+                provider: asked.map(|asked| asked.provider.clone()).unwrap_or_default(),
+                model: asked.map(|asked| asked.model.clone()).unwrap_or_default(),
+                stored: Instant::now(),
+            },
+        );
+    }
+}
+
+impl Judges {
+    /// Hands `event` on as far as the guardrails let it.
+    fn judge(&mut self, event: StreamEvent, mut on: impl FnMut(StreamEvent)) -> Result<(), Failure> {
+        if !self.active {
+            on(event);
+            return Ok(());
+        }
+        match event {
+            StreamEvent::Delta { choice, part, text } => {
+                let guards = self.snapshot.guards.for_stage(Stage::Output);
+                let guard = self.parts.entry((choice, part)).or_insert_with(|| guards.stream());
+                let step = guard.push(&text);
+                if !step.release.is_empty() {
+                    on(StreamEvent::Delta { choice, part, text: Text::from(step.release) });
+                }
+                step.blocked.map_or(Ok(()), |block| Err(super::super::guard::refusal(&block)))
+            }
+            StreamEvent::PartEnd { choice, part } => {
+                if let Some(mut guard) = self.parts.remove(&(choice, part)) {
+                    let step = guard.finish();
+                    if !step.release.is_empty() {
+                        on(StreamEvent::Delta { choice, part, text: Text::from(step.release) });
+                    }
+                    if let Some(block) = step.blocked {
+                        return Err(super::super::guard::refusal(&block));
+                    }
+                }
+                on(StreamEvent::PartEnd { choice, part });
+                Ok(())
+            }
+            other => {
+                on(other);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn nonsense(error: &format::StreamError) -> Failure {
+    Failure::new(FailureKind::Provider, format!("the provider's stream makes no sense: {error}")).coded("stream_broken")
+}

@@ -1,0 +1,49 @@
+//! What the response headers say of the road: model, provider, decision, cost, attempts.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pointsman_catalog::Money;
+
+use super::super::{Arrival, Ticket};
+
+const MODEL: HeaderName = HeaderName::from_static("x-pointsman-model");
+const PROVIDER: HeaderName = HeaderName::from_static("x-pointsman-provider");
+const DECISION: HeaderName = HeaderName::from_static("x-pointsman-decision");
+const CACHE: HeaderName = HeaderName::from_static("x-pointsman-cache");
+const COST: HeaderName = HeaderName::from_static("x-pointsman-cost-usd");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-pointsman-overhead-us");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-pointsman-attempts");
+
+/// Writes the headers; `cost` is known only of whole answers.
+pub fn describe(headers: &mut HeaderMap, arrival: &Arrival, ticket: &Ticket, cost: Option<Money>) {
+    let facts = &ticket.facts;
+    if let Some(asked) = &facts.asked {
+        text(headers, MODEL, &asked.model);
+        text(headers, PROVIDER, &asked.provider);
+    }
+    if let Some(decision) = &facts.decision {
+        text(headers, DECISION, decision);
+    }
+    headers.insert(CACHE, HeaderValue::from_static(facts.cache));
+    headers.insert(ATTEMPTS, HeaderValue::from(facts.attempts));
+    headers.insert(OVERHEAD, HeaderValue::from(ticket.overhead().as_micros() as u64));
+    if let Some(cost) = cost {
+        text(headers, COST, &cost.usd_decimal());
+    }
+    limits(headers, arrival, ticket);
+}
+
+/// OpenAI's rate-limit headers.
+fn limits(headers: &mut HeaderMap, _arrival: &Arrival, ticket: &Ticket) {
+    let status = ticket.caller().rate_status(std::time::Instant::now());
+    for (name, value) in status.headers() {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+fn text(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}

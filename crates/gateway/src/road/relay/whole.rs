@@ -1,0 +1,147 @@
+//! Whole answers: from a provider, from the cache, or from the configuration itself.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, StatusCode, header};
+use pointsman_guard::Stage;
+use pointsman_store::Outcome;
+use pointsman_wire::form::{ChatResponse, Failure, Usage};
+use pointsman_wire::format::{self, StreamEncoderOptions};
+use pointsman_wire::{replay, text, tokens};
+
+use super::super::arrive::Asked;
+use super::super::recall::{self, Place, Remembered};
+use super::super::settle::Ending;
+use super::super::{Arrival, Ticket, guard};
+use super::headers;
+use crate::reply::{self, Reply, ReplyBody};
+
+/// An answer as a provider gave it.
+pub struct Given {
+    /// What it says.
+    pub response: ChatResponse,
+    /// Its bytes, where they are in the client's format.
+    pub native: Option<Bytes>,
+    /// The provider's name of the model.
+    pub model: String,
+    /// The provider.
+    pub provider: String,
+}
+
+/// Judges, settles and hands on a provider's answer.
+pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, mut given: Given) -> Result<Reply, Failure> {
+    let usage = given.response.usage.unwrap_or_else(|| count(asked, &given.response));
+    let estimated = given.response.usage.is_none();
+    match judge(arrival, &mut given.response, &mut ticket) {
+        Err(failure) => {
+            let error = Some(failure.message.clone());
+            let ending = Ending { outcome: Outcome::Blocked, status: 403, usage, estimated, error };
+            ticket.settle(&ending)?;
+            return Err(failure);
+        }
+        Ok(true) => given.native = None,
+        Ok(false) => {}
+    }
+    if let Some(key) = asked.cache_key.clone() {
+        let place = Place { key, no_store: asked.controls.no_store, ttl: asked.controls.ttl };
+        let remembered = Remembered {
+            response: given.response.clone(),
+            provider: given.provider,
+            model: given.model,
+            stored: Instant::now(),
+        };
+        recall::keep(&arrival.snapshot, &ticket, &place, remembered);
+    }
+    let body = given.native.unwrap_or_else(|| format::encode_response(asked.format, &given.response));
+    let mut reply = reply::json_bytes(StatusCode::OK, body);
+    headers::describe(reply.headers_mut(), arrival, &ticket, Some(ticket.cost(&usage)));
+    ticket.settle(&Ending { outcome: Outcome::Complete, status: 200, usage, estimated, error: None })?;
+    Ok(reply)
+}
+
+/// Gives a remembered answer again.
+pub fn replay(arrival: &Arrival, asked: &Asked, ticket: Ticket, remembered: &Arc<Remembered>) -> Result<Reply, Failure> {
+    let usage = remembered.response.usage.unwrap_or_default();
+    give(arrival, asked, ticket, &remembered.response, Ending {
+        outcome: Outcome::Cached,
+        status: 200,
+        usage,
+        estimated: false,
+        error: None,
+    })
+}
+
+/// Gives an answer of the configuration's own.
+pub fn speak(arrival: &Arrival, asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<Reply, Failure> {
+    let usage = Usage::default();
+    give(arrival, asked, ticket, response, Ending {
+        outcome: Outcome::Complete,
+        status: 200,
+        usage,
+        estimated: false,
+        error: None,
+    })
+}
+
+fn give(
+    arrival: &Arrival,
+    asked: &Asked,
+    ticket: Ticket,
+    response: &ChatResponse,
+    ending: Ending,
+) -> Result<Reply, Failure> {
+    let mut reply = if asked.request.stream.enabled {
+        streamed(asked, response)
+    } else {
+        reply::json_bytes(StatusCode::OK, format::encode_response(asked.format, response))
+    };
+    headers::describe(reply.headers_mut(), arrival, &ticket, Some(pointsman_catalog::Money::ZERO));
+    ticket.settle(&ending)?;
+    Ok(reply)
+}
+
+/// A whole answer, told as a stream.
+fn streamed(asked: &Asked, response: &ChatResponse) -> Reply {
+    let options = StreamEncoderOptions {
+        model: asked.request.model.clone(),
+        include_usage: asked.request.stream.include_usage,
+    };
+    let mut encoder = format::stream_encoder(asked.format, options);
+    let mut bytes = BytesMut::new();
+    for event in replay::events(response) {
+        encoder.encode(&event, &mut bytes);
+    }
+    let mut reply = Reply::new(ReplyBody::Whole(Some(bytes.freeze())));
+    let fields = reply.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    reply
+}
+
+/// Shows the answer to the output guardrails; true when one of them changed it.
+fn judge(arrival: &Arrival, response: &mut ChatResponse, ticket: &mut Ticket) -> Result<bool, Failure> {
+    let guards = arrival.snapshot.guards.for_stage(Stage::Output);
+    if guards.is_empty() {
+        return Ok(false);
+    }
+    let mut blocked = None;
+    let edited = text::rewrite_response(response, |_, text| {
+        if blocked.is_some() {
+            return None;
+        }
+        let verdict = guards.inspect(text);
+        ticket.facts.flags.extend(verdict.flags.into_iter().map(|flag| flag.guard));
+        blocked = verdict.blocked;
+        verdict.rewritten
+    });
+    blocked.map_or(Ok(edited), |block| Err(guard::refusal(&block)))
+}
+
+/// Counts what the provider did not.
+fn count(asked: &Asked, response: &ChatResponse) -> Usage {
+    let mut output = 0;
+    text::response_texts(response, |_, text| output += tokens::estimate(text));
+    Usage { input: tokens::estimate_request(&asked.request), output, ..Usage::default() }
+}

@@ -1,0 +1,259 @@
+//! One attempt: one request to one endpoint, up to an answer or to the first content of a stream.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use pointsman_upstream::{Endpoint, Failure as Fault, Outcome, UpstreamBody, parse_retry_after};
+use pointsman_wire::coding;
+use pointsman_wire::failure::{self, FailureClass};
+use pointsman_wire::form::{Failure, FailureKind};
+use pointsman_wire::format::{self, Format};
+use pointsman_wire::tokens;
+
+use super::super::arrive::Asked;
+use super::super::decide::Step;
+use super::super::relay::{Pipe, Relay};
+use super::super::{Arrival, Ticket};
+use super::{Answer, Failed, request, speaks};
+use crate::snapshot::Target;
+use crate::worker::Worker;
+
+/// Most bytes read of an error body.
+const ERROR_BODY_LIMIT: usize = 64 * 1024;
+
+/// A request on its way to one model.
+pub struct Exchange<'a> {
+    /// The worker.
+    pub worker: &'a Arc<Worker>,
+    /// How the request came in.
+    pub arrival: &'a Arrival,
+    /// What it asks.
+    pub asked: &'a Asked,
+    /// The model, and what the decision changes for it.
+    pub step: &'a Step,
+}
+
+impl Exchange<'_> {
+    /// Asks `target` at `endpoint`.
+    pub async fn run(
+        &self,
+        target: &Target,
+        endpoint: &Arc<Endpoint>,
+        ticket: &mut Ticket,
+    ) -> Result<Answer, Failed> {
+        let (to, path) = speaks(target, self.asked.format)?;
+        let outgoing = request::body(self.asked, self.step, target, to).map_err(refused)?;
+        let uri = endpoint.uri(path).map_err(|error| refused(Failure::new(FailureKind::Internal, error.to_string())))?;
+        let edits = &self.asked.header_edits;
+        let request = request::http(self.arrival, &target.provider, uri, outgoing.body, edits);
+        let response = exchange(self.worker, target, endpoint, ticket, Call { request, prompt: self.prompt() }).await?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(answered_badly(response, to, endpoint).await);
+        }
+        let outcome = if self.asked.request.stream.enabled {
+            self.open_stream(response, to, outgoing.usage_forced, ticket).await
+        } else {
+            self.read_whole(response, to, ticket).await
+        };
+        report(endpoint, outcome.as_ref().err().and_then(|failed| failed.fault.as_ref()), ticket);
+        outcome
+    }
+
+    fn prompt(&self) -> u64 {
+        tokens::estimate_request(&self.asked.request)
+    }
+
+    async fn read_whole(
+        &self,
+        response: Response<UpstreamBody>,
+        from: Format,
+        ticket: &mut Ticket,
+    ) -> Result<Answer, Failed> {
+        let begun = Instant::now();
+        let bytes = collect(response, self.arrival.snapshot.bounds.response_limit).await;
+        ticket.answered(begun.elapsed());
+        let bytes = bytes?;
+        let response = format::decode_response(from, &bytes).map_err(|error| {
+            // A provider may answer 200 and tell an error in the body.
+            let told = failure::decode(from, StatusCode::BAD_GATEWAY, None, &bytes);
+            let message = format!("the provider's answer makes no sense: {}", error.message);
+            let failure = if told.code.is_some() { told } else { Failure::new(FailureKind::Provider, message) };
+            Failed { failure, fault: Some(Fault::Protocol), retry_after: None }
+        })?;
+        ticket.facts.first_content = Some(Instant::now());
+        let native = (from == self.asked.format).then_some(bytes);
+        Ok(Answer::Whole { response: Box::new(response), native })
+    }
+
+    async fn open_stream(
+        &self,
+        response: Response<UpstreamBody>,
+        from: Format,
+        usage_forced: bool,
+        ticket: &mut Ticket,
+    ) -> Result<Answer, Failed> {
+        if !is_event_stream(response.headers()) {
+            return Err(not_a_stream(response, from).await);
+        }
+        let coding = response.headers().get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").to_owned());
+        let decoder = coding.map(|coding| coding::Decoder::new(&coding, usize::MAX)).transpose().map_err(|error| {
+            broken(Failure::new(FailureKind::Provider, error.to_string()), Fault::Protocol)
+        })?;
+        let pipe = Pipe::new(self.arrival, self.asked, from, usage_forced);
+        let mut relay = Relay::new(response.into_body(), decoder, pipe);
+        let begun = Instant::now();
+        let first = relay.until_content(self.step.model.first_token()).await;
+        ticket.answered(begun.elapsed());
+        match first {
+            Ok(()) => {
+                ticket.facts.first_content = Some(Instant::now());
+                Ok(Answer::Stream(Box::new(relay)))
+            }
+            Err((failure, fault)) => Err(broken(failure, fault)),
+        }
+    }
+}
+
+/// A request ready to be sent.
+pub struct Call {
+    /// The request.
+    pub request: http::Request<Bytes>,
+    /// About how many prompt tokens it has.
+    pub prompt: u64,
+}
+
+/// Sends, and waits for the response head.
+pub async fn exchange(
+    worker: &Arc<Worker>,
+    target: &Target,
+    endpoint: &Arc<Endpoint>,
+    ticket: &mut Ticket,
+    call: Call,
+) -> Result<Response<UpstreamBody>, Failed> {
+    let timeouts = &target.provider.timeouts;
+    ticket.asking(target, call.prompt);
+    let begun = Instant::now();
+    let sent = worker.client.send(endpoint, call.request, timeouts).await;
+    let waited = begun.elapsed();
+    ticket.answered(waited);
+    sent.map_err(|error| {
+        let fault = error.failure();
+        if fault.is_endpoint_fault() {
+            endpoint.record(Outcome::Failure(fault), Instant::now());
+        }
+        let kind = match fault {
+            Fault::Timeout(_) => FailureKind::ProviderTimeout,
+            _ => FailureKind::Provider,
+        };
+        broken(Failure::new(kind, error.to_string()), fault)
+    })
+}
+
+/// Tells the endpoint's health how it went.
+fn report(endpoint: &Arc<Endpoint>, fault: Option<&Fault>, ticket: &Ticket) {
+    let outcome = match fault {
+        Some(fault) if fault.is_endpoint_fault() => Outcome::Failure(*fault),
+        Some(_) => return,
+        None => Outcome::Success { first_byte: ticket.facts.waited },
+    };
+    endpoint.record(outcome, Instant::now());
+}
+
+/// Reads a whole body, freed of its coding.
+pub async fn collect(response: Response<UpstreamBody>, limit: usize) -> Result<Bytes, Failed> {
+    let coding = response.headers().get(header::CONTENT_ENCODING).cloned();
+    let mut body = response.into_body();
+    let mut first: Option<Bytes> = None;
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            let fault = Fault::from(&error);
+            broken(Failure::new(kind_of(&fault), error.to_string()), fault)
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.as_ref().map_or(0, Bytes::len) + all.len() + data.len() > limit {
+            let message = format!("the provider's answer is larger than {limit} bytes; raise server.response_limit");
+            return Err(broken(Failure::new(FailureKind::Provider, message), Fault::Protocol));
+        }
+        if first.is_none() && all.is_empty() {
+            first = Some(data);
+            continue;
+        }
+        if let Some(head) = first.take() {
+            all.extend_from_slice(&head);
+        }
+        all.extend_from_slice(&data);
+    }
+    let bytes = first.unwrap_or_else(|| all.freeze());
+    let Some(coding) = coding else { return Ok(bytes) };
+    coding::decode_all(&bytes, coding.to_str().unwrap_or("?"), limit)
+        .map_err(|error| broken(Failure::new(FailureKind::Provider, error.to_string()), Fault::Protocol))
+}
+
+async fn answered_badly(response: Response<UpstreamBody>, from: Format, endpoint: &Arc<Endpoint>) -> Failed {
+    let status = response.status();
+    let retry_after = parse_retry_after(response.headers(), SystemTime::now());
+    let body = collect(response, ERROR_BODY_LIMIT).await.unwrap_or_default();
+    let mut failure = failure::decode(from, status, retry_after, &body);
+    failure.retry_after = failure.retry_after.or(retry_after);
+    let class = failure::classify(&failure);
+    let fault = match class {
+        Some(FailureClass::ContextWindow) => None,
+        Some(FailureClass::ContentPolicy) => Some(Fault::ContentFilter),
+        None => Some(Fault::Status(status)),
+    };
+    match fault {
+        Some(Fault::Status(StatusCode::TOO_MANY_REQUESTS)) => {
+            endpoint.record(Outcome::RateLimited { retry_after }, Instant::now());
+        }
+        Some(fault) if fault.is_endpoint_fault() => endpoint.record(Outcome::Failure(fault), Instant::now()),
+        _ => {}
+    }
+    // The operator's credential is at fault, not the client's: to the client that is a provider that failed.
+    if matches!(failure.kind, FailureKind::Authentication) {
+        failure.kind = FailureKind::Provider;
+        failure.message = format!("the provider did not accept the gateway's credential ({status})");
+        failure.code = Some("provider_authentication".to_owned());
+    }
+    // The request itself is at fault: nobody else need be asked.
+    let mends = !matches!(status.as_u16(), 400 | 404 | 413 | 422) || class.is_some();
+    Failed { failure, fault: fault.filter(|_| mends), retry_after }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+}
+
+async fn not_a_stream(response: Response<UpstreamBody>, from: Format) -> Failed {
+    let body = match collect(response, ERROR_BODY_LIMIT).await {
+        Ok(body) => body,
+        Err(failed) => return failed,
+    };
+    let told = failure::decode(from, StatusCode::BAD_GATEWAY, None, &body);
+    let message = format!("a stream was asked for and something else came: {}", told.message);
+    broken(Failure::new(FailureKind::Provider, message), Fault::Protocol)
+}
+
+fn refused(failure: Failure) -> Failed {
+    Failed { failure, fault: None, retry_after: None }
+}
+
+fn broken(failure: Failure, fault: Fault) -> Failed {
+    Failed { failure, fault: Some(fault), retry_after: None }
+}
+
+/// The kind of failure a fault is for the client.
+pub fn kind_of(fault: &Fault) -> FailureKind {
+    match fault {
+        Fault::Timeout(_) | Fault::SlowFirstToken => FailureKind::ProviderTimeout,
+        _ => FailureKind::Provider,
+    }
+}
+
+/// How long the first content of a stream may take.
+pub type FirstToken = Option<Duration>;

@@ -1,0 +1,279 @@
+//! Stage *settle*: what was reserved is charged or released, the ledger is written, the world is told.
+//!
+//! A [`Ticket`] is made by *admit* and settled exactly once. It is consumed by settling; a ticket that is dropped
+//! because its client went away settles itself as cancelled, with what had been used until then. The ledger's
+//! journal is written before the client can see the end of its answer, so that no end a client saw is ever missing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use pointsman_catalog::{Money, Price};
+use pointsman_governance::{Actual, Principal, Reservation};
+use pointsman_store::{LedgerEntry, Outcome, RequestId};
+use pointsman_telemetry::RequestRecord;
+use pointsman_wire::failure;
+use pointsman_wire::form::{Failure, FailureKind, Usage};
+
+use super::Arrival;
+use crate::snapshot::Target;
+use crate::worker::Worker;
+
+/// A request that was admitted and must be paid for.
+pub struct Ticket {
+    worker: Arc<Worker>,
+    caller: Arc<Principal>,
+    reservation: Option<Reservation>,
+    /// What is known so far.
+    pub facts: Facts,
+}
+
+/// What the ledger, the log and the metrics will say of a request.
+pub struct Facts {
+    /// Its id.
+    pub id: String,
+    /// When its head was complete.
+    pub started: Instant,
+    /// Path of the surface.
+    pub path: String,
+    /// The name the client asked for.
+    pub model_requested: String,
+    /// Whether the answer is streamed.
+    pub streamed: bool,
+    /// The routing decision that was taken.
+    pub decision: Option<String>,
+    /// `miss`, `exact` or `bypass`.
+    pub cache: &'static str,
+    /// Who was asked last.
+    pub asked: Option<AskedOf>,
+    /// How many times a provider was asked.
+    pub attempts: u16,
+    /// Time spent waiting for providers.
+    pub waited: Duration,
+    /// When the first content came.
+    pub first_content: Option<Instant>,
+    /// Guardrails that flagged something.
+    pub flags: Vec<String>,
+}
+
+/// Provider, model and price of the target that was asked last.
+pub struct AskedOf {
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// The provider's name of the model.
+    pub model: String,
+    /// Its price.
+    pub price: Option<Price>,
+    /// Prompt tokens that are charged if the client leaves before the provider has said anything; none while no
+    /// request is under way.
+    pub at_stake: Option<u64>,
+}
+
+/// How a request ended.
+pub struct Ending {
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// The status the client saw.
+    pub status: u16,
+    /// What it used.
+    pub usage: Usage,
+    /// Whether the provider said so, or we counted.
+    pub estimated: bool,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+impl Ticket {
+    /// A ticket for an admitted request.
+    pub fn new(worker: &Arc<Worker>, arrival: &Arrival, caller: Arc<Principal>, reservation: Reservation) -> Self {
+        Self {
+            worker: Arc::clone(worker),
+            caller,
+            reservation: Some(reservation),
+            facts: Facts {
+                id: arrival.id.clone(),
+                started: arrival.started,
+                path: arrival.path.clone(),
+                model_requested: String::new(),
+                streamed: false,
+                decision: None,
+                cache: "bypass",
+                asked: None,
+                attempts: 0,
+                waited: Duration::ZERO,
+                first_content: None,
+                flags: Vec::new(),
+            },
+        }
+    }
+
+    /// Who asks.
+    pub fn caller(&self) -> &Principal {
+        &self.caller
+    }
+
+    /// The worker it is on.
+    pub fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
+    /// Notes that `target` is being asked; until it answers, `prompt` tokens are at stake.
+    pub fn asking(&mut self, target: &Target, prompt: u64) {
+        self.facts.attempts = self.facts.attempts.saturating_add(1);
+        self.facts.asked = Some(AskedOf {
+            provider: target.provider.name.clone(),
+            model: target.model.clone(),
+            price: target.price.clone(),
+            at_stake: Some(prompt),
+        });
+    }
+
+    /// Notes that the attempt is over and took `waited`.
+    pub fn answered(&mut self, waited: Duration) {
+        self.facts.waited += waited;
+    }
+
+    /// Notes that the attempt failed: nothing is at stake any more.
+    pub fn attempt_failed(&mut self) {
+        if let Some(asked) = &mut self.facts.asked {
+            asked.at_stake = None;
+        }
+    }
+
+    /// What `usage` costs at the target that was asked last.
+    pub fn cost(&self, usage: &Usage) -> Money {
+        let price = self.facts.asked.as_ref().and_then(|asked| asked.price.as_ref());
+        price.map_or(Money::ZERO, |price| price.cost(usage))
+    }
+
+    /// Time the gateway itself has taken so far.
+    pub fn overhead(&self) -> Duration {
+        self.facts.started.elapsed().saturating_sub(self.facts.waited)
+    }
+
+    /// Settles a request that got no answer, and hands the failure on.
+    pub fn refuse(self, failure: Failure) -> Failure {
+        let outcome = match failure.kind {
+            FailureKind::PermissionDenied => Outcome::Blocked,
+            FailureKind::Provider
+            | FailureKind::ProviderTimeout
+            | FailureKind::Overloaded
+            | FailureKind::Unavailable => Outcome::ProviderFailed,
+            _ => Outcome::Refused,
+        };
+        let ending = Ending {
+            outcome,
+            status: failure::status(pointsman_wire::format::Format::OpenAiChat, &failure).as_u16(),
+            usage: Usage::default(),
+            estimated: false,
+            error: Some(failure.message.clone()),
+        };
+        match self.settle(&ending) {
+            Ok(_) => failure,
+            Err(unwritten) => unwritten,
+        }
+    }
+
+    /// Settles, and says what it cost.
+    ///
+    /// # Errors
+    /// When the journal cannot take the record: then the answer must not be given, because it would not be charged.
+    pub fn settle(mut self, ending: &Ending) -> Result<Money, Failure> {
+        self.settle_once(ending)
+    }
+
+    fn settle_once(&mut self, ending: &Ending) -> Result<Money, Failure> {
+        let Some(reservation) = self.reservation.take() else { return Ok(Money::ZERO) };
+        let cost = if ending.outcome == Outcome::Cached { Money::ZERO } else { self.cost(&ending.usage) };
+        let tokens = if ending.outcome == Outcome::Cached { 0 } else { ending.usage.total() };
+        let written = self.worker.journal.lock().append(&self.entry(ending, cost));
+        reservation.settle(Actual { tokens, cost });
+        self.tell(ending, cost);
+        match written {
+            Ok(()) => Ok(cost),
+            Err(error) => {
+                tracing::error!(%error, id = %self.facts.id, "the journal cannot be written");
+                Err(Failure::new(
+                    FailureKind::Unavailable,
+                    "the usage of this request could not be recorded, so it was not answered; the operator must look at the journal",
+                ))
+            }
+        }
+    }
+
+    fn entry(&self, ending: &Ending, cost: Money) -> LedgerEntry {
+        let facts = &self.facts;
+        let asked = facts.asked.as_ref();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        LedgerEntry {
+            id: RequestId::from(facts.id.clone()),
+            at: now.as_millis() as i64,
+            key: self.caller.key.clone(),
+            team: self.caller.team.clone(),
+            user: self.caller.user.clone(),
+            surface: facts.path.clone(),
+            model_requested: facts.model_requested.clone(),
+            provider: asked.map(|asked| asked.provider.clone()),
+            model: asked.map(|asked| asked.model.clone()),
+            decision: facts.decision.clone(),
+            outcome: ending.outcome,
+            usage: ending.usage,
+            usage_estimated: ending.estimated,
+            cost,
+            attempts: facts.attempts,
+            streamed: facts.streamed,
+            status: ending.status,
+            latency_us: facts.started.elapsed().as_micros() as u64,
+            ttft_us: facts.first_content.map(|first| first.duration_since(facts.started).as_micros() as u64),
+            cache: facts.cache.to_owned(),
+        }
+    }
+
+    fn tell(&self, ending: &Ending, cost: Money) {
+        let facts = &self.facts;
+        let asked = facts.asked.as_ref();
+        self.worker.shared.telemetry.record(&RequestRecord {
+            id: &facts.id,
+            surface: &facts.path,
+            key: &self.caller.name,
+            team: self.caller.team.as_ref().map(|team| team.as_str()),
+            model_requested: &facts.model_requested,
+            provider: asked.map(|asked| asked.provider.as_str()),
+            model: asked.map(|asked| asked.model.as_str()),
+            decision: facts.decision.as_deref(),
+            cache: facts.cache,
+            outcome: ending.outcome.as_str(),
+            status: ending.status,
+            error: ending.error.as_deref(),
+            streamed: facts.streamed,
+            attempts: facts.attempts,
+            input_tokens: ending.usage.input,
+            output_tokens: ending.usage.output,
+            cache_read_tokens: ending.usage.cache_read,
+            reasoning_tokens: ending.usage.reasoning,
+            cost_nanodollars: cost.nanodollars(),
+            started: facts.started,
+            waited: facts.waited,
+            first_content: facts.first_content,
+            flags: &facts.flags,
+        });
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.reservation.is_none() {
+            return;
+        }
+        // The client went away while the request was on its way: what the provider had been given is charged.
+        let at_stake = self.facts.asked.as_ref().and_then(|asked| asked.at_stake).unwrap_or(0);
+        let ending = Ending {
+            outcome: Outcome::Cancelled,
+            status: 499,
+            usage: Usage { input: at_stake, ..Usage::default() },
+            estimated: true,
+            error: None,
+        };
+        // Nobody is left to be told of a journal that cannot be written; it has been logged.
+        let _ = self.settle_once(&ending);
+    }
+}

@@ -1,0 +1,69 @@
+//! The configuration, compiled: immutable, shared by all requests, swapped as a whole by a reload.
+//!
+//! What must survive a reload (endpoint health, breaker state, retry budgets, counters, the cache) is not in here but
+//! behind the `Arc`s that a new snapshot takes over from [`Lasting`].
+
+mod compile;
+mod model;
+mod provider;
+mod resolve;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_cache::Scope;
+use pointsman_governance::Principal;
+use pointsman_guard::Guards;
+use pointsman_routing::Router;
+
+pub use compile::{Lasting, Problem, compile};
+pub use model::{Fallback, Model, Target};
+pub use provider::Provider;
+pub use resolve::Unresolved;
+
+/// Everything the road needs to know about the configuration.
+pub struct Snapshot {
+    /// Sizes and times.
+    pub bounds: Bounds,
+    /// Providers by their configured name.
+    pub providers: HashMap<String, Arc<Provider>>,
+    /// Models by the name clients ask for.
+    pub models: HashMap<String, Arc<Model>>,
+    /// The semantic router.
+    pub router: Option<Router>,
+    /// Guardrails.
+    pub guards: Guards,
+    /// Whether and for whom answers are remembered.
+    pub cache: Option<CachePolicy>,
+    /// Who comes without a key, if anyone may.
+    pub anonymous: Option<Arc<Principal>>,
+    /// Tokens reserved for an answer whose length the client did not bound.
+    pub default_completion: u64,
+}
+
+/// Sizes and times that bound every request.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Most bytes of a request body.
+    pub request_limit: usize,
+    /// Most bytes of a whole (not streamed) answer.
+    pub response_limit: usize,
+    /// Most bytes of a request head.
+    pub header_limit: usize,
+    /// Longest wait for a request head.
+    pub header_timeout: Duration,
+    /// Longest wait for a request body.
+    pub request_timeout: Duration,
+    /// Longest wait for open requests when the gateway stops.
+    pub drain: Duration,
+}
+
+/// For whom and how long answers are remembered.
+#[derive(Debug, Clone, Copy)]
+pub struct CachePolicy {
+    /// Who may see whose answers.
+    pub scope: Scope,
+    /// How long.
+    pub ttl: Duration,
+}

@@ -1,0 +1,78 @@
+//! Models as clients ask for them: a name, and the targets behind it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use pointsman_catalog::Price;
+use pointsman_upstream::balance::{Candidate, Policy};
+use pointsman_upstream::retry::RetryPolicy;
+use pointsman_upstream::timeouts::Timeouts;
+
+use super::Provider;
+
+/// A model that clients can ask for.
+pub struct Model {
+    /// Its name.
+    pub name: String,
+    /// Where it can be had.
+    pub targets: Vec<Target>,
+    /// How a target is picked.
+    pub balance: Policy,
+    /// How often and on what it is tried again; the provider's own policy when absent.
+    pub retry: Option<Arc<RetryPolicy>>,
+    /// How long is waited; the provider's own times when absent.
+    pub timeouts: Option<Timeouts>,
+    /// Which models take over.
+    pub fallback: Fallback,
+}
+
+/// Which models take over, by what went wrong.
+#[derive(Debug, Clone, Default)]
+pub struct Fallback {
+    /// Any failure that another model may not have.
+    pub any: Vec<String>,
+    /// The prompt does not fit.
+    pub context_window: Vec<String>,
+    /// The provider refuses the content.
+    pub content_policy: Vec<String>,
+}
+
+/// A provider and what it calls the model.
+pub struct Target {
+    /// The provider.
+    pub provider: Arc<Provider>,
+    /// The provider's name of the model.
+    pub model: String,
+    /// Share of the traffic among targets of the same priority.
+    pub weight: u32,
+    /// Lower is first.
+    pub priority: u32,
+    /// What it costs; unknown prices cost nothing and are reported as such.
+    pub price: Option<Price>,
+    /// Most tokens it can generate, where that is known.
+    pub max_output: Option<u64>,
+    /// Tokens of prompt and answer together, where that is known.
+    pub context_window: Option<u64>,
+}
+
+impl Candidate for &Target {
+    fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    fn priority(&self) -> u32 {
+        self.priority
+    }
+
+    fn available(&self, now: Instant) -> bool {
+        self.provider.endpoints.iter().any(|endpoint| endpoint.available(now))
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.provider.endpoints.iter().map(|endpoint| endpoint.in_flight()).sum()
+    }
+
+    fn latency_us(&self) -> u64 {
+        self.provider.endpoints.iter().map(|endpoint| endpoint.latency_us()).min().unwrap_or(0)
+    }
+}

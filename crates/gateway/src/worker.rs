@@ -1,0 +1,207 @@
+//! A worker: one thread, one single-threaded runtime, its own upstream connections and its own journal segment.
+//!
+//! A request lives and dies on the worker that took its connection, so nothing on its way is shared with other
+//! requests of other workers but atomics. (Measured against a work-stealing runtime: no wake-ups across cores.)
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use parking_lot::Mutex;
+use pointsman_store::JournalWriter;
+use pointsman_upstream::Client;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+
+use crate::listener::Accepted;
+use crate::road;
+use crate::server::Shared;
+
+/// Connections accepted but not yet taken by their worker.
+const HAND_OVER_QUEUE: usize = 4096;
+const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a request finds on its worker.
+pub struct Worker {
+    /// The gateway it belongs to.
+    pub shared: Arc<Shared>,
+    /// Connections to providers.
+    pub client: Client,
+    /// The journal segment of this worker. The lock is never contended: only this thread takes it.
+    pub journal: Mutex<JournalWriter>,
+    ids: IdSource,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    /// A new, never repeated request id.
+    pub fn next_id(&self) -> String {
+        self.ids.next()
+    }
+}
+
+/// The control thread's end of a worker.
+pub struct WorkerHandle {
+    sender: mpsc::Sender<Accepted>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl WorkerHandle {
+    /// Connections it has now.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Hands it a connection; closes the connection when its queue is full.
+    pub fn hand(&self, accepted: Accepted) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        if self.sender.try_send(accepted).is_err() {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            tracing::warn!("a worker's queue of new connections is full; the connection was closed");
+        }
+    }
+}
+
+/// Starts a worker thread. It ends once `stop` is true and its connections are done, or `drain` has passed.
+pub fn start(
+    index: usize,
+    shared: Arc<Shared>,
+    client: Client,
+    journal: JournalWriter,
+    stop: watch::Receiver<bool>,
+) -> io::Result<(WorkerHandle, JoinHandle<()>)> {
+    let (sender, receiver) = mpsc::channel(HAND_OVER_QUEUE);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let worker = Worker {
+        ids: IdSource::new(index),
+        shared,
+        client,
+        journal: Mutex::new(journal),
+        connections: Arc::clone(&connections),
+    };
+    let thread = std::thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(move || runtime.block_on(run(Arc::new(worker), receiver, stop)))?;
+    Ok((WorkerHandle { sender, connections }, thread))
+}
+
+async fn run(worker: Arc<Worker>, mut receiver: mpsc::Receiver<Accepted>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = receiver.recv() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let Some(accepted) = accepted else { break };
+        let connection = Connection { worker: Arc::clone(&worker), stop: stop.clone() };
+        tokio::spawn(connection.serve(accepted));
+    }
+    let drained = async {
+        while worker.connections.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let limit = worker.shared.snapshot.load().bounds.drain;
+    if tokio::time::timeout(limit, drained).await.is_err() {
+        tracing::warn!(?limit, "some connections outlived the drain time and were closed");
+    }
+}
+
+/// One client connection; counts itself out when dropped.
+struct Connection {
+    worker: Arc<Worker>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.worker.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Connection {
+    async fn serve(mut self, accepted: Accepted) {
+        let Ok(stream) = tokio::net::TcpStream::from_std(accepted.socket) else { return };
+        match accepted.tls {
+            None => self.serve_http(stream, accepted.peer).await,
+            Some(config) => {
+                let handshake = TlsAcceptor::from(config).accept(stream);
+                match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, handshake).await {
+                    Ok(Ok(stream)) => self.serve_http(stream, accepted.peer).await,
+                    Ok(Err(error)) => tracing::debug!(%error, peer = %accepted.peer, "TLS handshake failed"),
+                    Err(_) => tracing::debug!(peer = %accepted.peer, "TLS handshake timed out"),
+                }
+            }
+        }
+    }
+
+    async fn serve_http<S>(&mut self, stream: S, peer: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let worker = Arc::clone(&self.worker);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let worker = Arc::clone(&worker);
+            async move { Ok::<_, std::convert::Infallible>(road::answer(worker, request, peer).await) }
+        });
+        let bounds = self.worker.shared.snapshot.load().bounds;
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(bounds.header_timeout)
+            .max_buf_size(bounds.header_limit)
+            .pipeline_flush(true);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(20))
+            .max_concurrent_streams(256)
+            .max_header_list_size(bounds.header_limit as u32);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            _ = self.stop.wait_for(|stop| *stop) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error = &*error, %peer, "connection ended");
+        }
+    }
+}
+
+/// Request ids: a random prefix for the process and worker, and a counter. 26 characters of hex after `req_`.
+struct IdSource {
+    prefix: u64,
+    next: AtomicU64,
+}
+
+impl IdSource {
+    fn new(index: usize) -> Self {
+        let mut seed = [0_u8; 8];
+        // Without the system's randomness ids would repeat between processes; the clock is the next best thing.
+        if getrandom::fill(&mut seed).is_err() {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            seed = (now.as_nanos() as u64 ^ index as u64).to_le_bytes();
+        }
+        Self { prefix: u64::from_le_bytes(seed), next: AtomicU64::new(0) }
+    }
+
+    fn next(&self) -> String {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("req_{:016x}{number:010x}", self.prefix)
+    }
+}

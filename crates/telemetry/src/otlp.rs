@@ -1,0 +1,179 @@
+//! OpenTelemetry over OTLP/gRPC: one span and four measurements for each request.
+//!
+//! Attribute and metric names are those of the GenAI semantic conventions v1.41. Exporting happens on a thread with a
+//! runtime of its own; when the collector is slow or away, records are left out and counted, never waited for.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use opentelemetry::metrics::{Histogram, MeterProvider};
+use opentelemetry::trace::{Span, SpanKind, Status, Tracer, TracerProvider};
+use opentelemetry::{KeyValue, StringValue};
+use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tokio::sync::mpsc;
+
+use crate::record::OwnedRecord;
+
+/// Records that wait to be exported.
+const QUEUE: usize = 8_192;
+/// Longest wait for the collector.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why exporting could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum OtlpError {
+    /// The exporter does not like its address.
+    #[error("telemetry.otlp: {0}")]
+    Exporter(#[from] ExporterBuildError),
+    /// A thread could not be started.
+    #[error("a telemetry thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// The exporter's queue.
+pub struct Otlp {
+    records: mpsc::Sender<Arc<OwnedRecord>>,
+}
+
+impl Otlp {
+    /// Starts exporting to `endpoint`.
+    ///
+    /// # Errors
+    /// When the address is malformed or the thread cannot be started.
+    pub fn start(endpoint: &str) -> Result<Self, OtlpError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("otlp").enable_all().build()?;
+        let inside = runtime.enter();
+        let spans = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT).build()?;
+        let metrics = MetricExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT).build()?;
+        let resource = Resource::builder()
+            .with_service_name("pointsman")
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .build();
+        let tracers = SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource.clone()).build();
+        let reader = PeriodicReader::builder(metrics).with_interval(Duration::from_secs(10)).build();
+        let meters = SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build();
+        drop(inside);
+        let (records, receiver) = mpsc::channel(QUEUE);
+        // Ends when the last sender is gone, after a last flush.
+        thread::Builder::new()
+            .name("otlp-queue".to_owned())
+            .spawn(move || runtime.block_on(export(receiver, tracers, meters)))?;
+        Ok(Self { records })
+    }
+
+    /// Queues a record; false when the queue is full and the record is lost.
+    pub fn offer(&self, record: Arc<OwnedRecord>) -> bool {
+        !matches!(self.records.try_send(record), Err(mpsc::error::TrySendError::Full(_)))
+    }
+}
+
+async fn export(mut records: mpsc::Receiver<Arc<OwnedRecord>>, tracers: SdkTracerProvider, meters: SdkMeterProvider) {
+    let tracer = tracers.tracer("pointsman");
+    let instruments = Instruments::new(&meters);
+    while let Some(record) = records.recv().await {
+        let attributes = attributes(&record);
+        span(&tracer, &record, attributes.clone());
+        instruments.record(&record, &attributes);
+    }
+    // The process is ending; what cannot be flushed any more is lost.
+    let _ = tokio::task::spawn_blocking(move || (tracers.shutdown(), meters.shutdown())).await;
+}
+
+struct Instruments {
+    duration: Histogram<f64>,
+    first_token: Histogram<f64>,
+    tokens: Histogram<u64>,
+    overhead: Histogram<f64>,
+}
+
+impl Instruments {
+    fn new(meters: &SdkMeterProvider) -> Self {
+        let meter = meters.meter("pointsman");
+        Self {
+            duration: meter.f64_histogram("gen_ai.client.operation.duration").with_unit("s").build(),
+            first_token: meter.f64_histogram("gen_ai.client.operation.time_to_first_chunk").with_unit("s").build(),
+            tokens: meter.u64_histogram("gen_ai.client.token.usage").with_unit("{token}").build(),
+            overhead: meter.f64_histogram("pointsman.overhead").with_unit("s").build(),
+        }
+    }
+
+    fn record(&self, record: &OwnedRecord, attributes: &[KeyValue]) {
+        // The first three attributes are the low-cardinality ones that measurements carry.
+        let labels = &attributes[..attributes.len().min(3)];
+        self.duration.record(seconds(record.latency_us), labels);
+        self.overhead.record(seconds(record.overhead_us), labels);
+        if let Some(first) = record.ttft_us.filter(|_| record.streamed) {
+            self.first_token.record(seconds(first), labels);
+        }
+        for (kind, tokens) in [("input", record.input_tokens), ("output", record.output_tokens)] {
+            if tokens > 0 {
+                let mut labels = labels.to_vec();
+                labels.push(KeyValue::new("gen_ai.token.type", kind));
+                self.tokens.record(tokens, &labels);
+            }
+        }
+    }
+}
+
+fn operation(surface: &str) -> &'static str {
+    match surface {
+        path if path.ends_with("/embeddings") => "embeddings",
+        path if path.ends_with("/v1/completions") => "text_completion",
+        _ => "chat",
+    }
+}
+
+fn attributes(record: &OwnedRecord) -> Vec<KeyValue> {
+    let text = |value: &str| StringValue::from(value.to_owned());
+    let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let mut attributes = vec![
+        KeyValue::new("gen_ai.operation.name", operation(&record.surface)),
+        KeyValue::new("gen_ai.provider.name", text(record.provider.as_deref().unwrap_or("pointsman"))),
+        KeyValue::new("gen_ai.request.model", text(&record.model_requested)),
+        KeyValue::new("gen_ai.request.stream", record.streamed),
+        KeyValue::new("gen_ai.usage.input_tokens", count(record.input_tokens)),
+        KeyValue::new("gen_ai.usage.output_tokens", count(record.output_tokens)),
+        KeyValue::new("gen_ai.usage.cache_read.input_tokens", count(record.cache_read_tokens)),
+        KeyValue::new("gen_ai.usage.reasoning.output_tokens", count(record.reasoning_tokens)),
+        KeyValue::new("http.response.status_code", i64::from(record.status)),
+        KeyValue::new("pointsman.request.id", text(&record.id)),
+        KeyValue::new("pointsman.key", text(&record.key)),
+        KeyValue::new("pointsman.cache", record.cache),
+        KeyValue::new("pointsman.outcome", record.outcome),
+        KeyValue::new("pointsman.attempts", i64::from(record.attempts)),
+        KeyValue::new("pointsman.cost.nanodollars", record.cost_nanodollars),
+        KeyValue::new("pointsman.overhead_us", count(record.overhead_us)),
+    ];
+    if let Some(model) = &record.model {
+        attributes.push(KeyValue::new("gen_ai.response.model", text(model)));
+    }
+    if let Some(decision) = &record.decision {
+        attributes.push(KeyValue::new("pointsman.decision", text(decision)));
+    }
+    if record.error.is_some() {
+        attributes.push(KeyValue::new("error.type", record.outcome));
+    }
+    attributes
+}
+
+fn span(tracer: &SdkTracer, record: &OwnedRecord, attributes: Vec<KeyValue>) {
+    let name = format!("{} {}", operation(&record.surface), record.model_requested);
+    let mut span = tracer
+        .span_builder(name)
+        .with_kind(SpanKind::Client)
+        .with_start_time(record.begun)
+        .with_attributes(attributes)
+        .start(tracer);
+    if let Some(error) = &record.error {
+        span.set_status(Status::error(error.clone()));
+    }
+    span.end_with_timestamp(record.ended);
+}
+
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}

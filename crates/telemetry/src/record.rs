@@ -1,0 +1,170 @@
+//! What is known of a request when it is settled.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Serialize;
+
+/// A settled request. Has no prompt, no answer and no credential, so that nothing made of it can leak one.
+#[derive(Debug, Clone)]
+pub struct RequestRecord<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Path of the surface.
+    pub surface: &'a str,
+    /// Name of the virtual key.
+    pub key: &'a str,
+    /// Team of the key.
+    pub team: Option<&'a str>,
+    /// The name the client asked for.
+    pub model_requested: &'a str,
+    /// The provider that was asked last.
+    pub provider: Option<&'a str>,
+    /// Its name of the model.
+    pub model: Option<&'a str>,
+    /// The routing decision.
+    pub decision: Option<&'a str>,
+    /// `miss`, `exact` or `bypass`.
+    pub cache: &'static str,
+    /// How it ended, in one word.
+    pub outcome: &'static str,
+    /// The status the client saw.
+    pub status: u16,
+    /// What went wrong.
+    pub error: Option<&'a str>,
+    /// Whether the answer was streamed.
+    pub streamed: bool,
+    /// How many times a provider was asked.
+    pub attempts: u16,
+    /// Prompt tokens, cached ones included.
+    pub input_tokens: u64,
+    /// Generated tokens, reasoning included.
+    pub output_tokens: u64,
+    /// Of the prompt: read from the provider's cache.
+    pub cache_read_tokens: u64,
+    /// Of the output: reasoning.
+    pub reasoning_tokens: u64,
+    /// What it cost, in nano-dollars.
+    pub cost_nanodollars: i64,
+    /// When its head was complete.
+    pub started: Instant,
+    /// Time spent waiting for providers.
+    pub waited: Duration,
+    /// When the first content came.
+    pub first_content: Option<Instant>,
+    /// Guardrails that flagged something.
+    pub flags: &'a [String],
+}
+
+/// A record that can outlive its request; the form of an access-log line.
+#[derive(Debug, Clone, Serialize)]
+pub struct OwnedRecord {
+    /// When it was settled, RFC 3339.
+    pub time: String,
+    /// Its id.
+    pub id: String,
+    /// Path of the surface.
+    pub surface: String,
+    /// The status the client saw.
+    pub status: u16,
+    /// How it ended.
+    pub outcome: &'static str,
+    /// Name of the virtual key.
+    pub key: String,
+    /// Team of the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// The name the client asked for.
+    pub model_requested: String,
+    /// The provider that was asked last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Its name of the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The routing decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
+    /// `miss`, `exact` or `bypass`.
+    pub cache: &'static str,
+    /// Whether the answer was streamed.
+    pub streamed: bool,
+    /// How many times a provider was asked.
+    pub attempts: u16,
+    /// Prompt tokens.
+    pub input_tokens: u64,
+    /// Generated tokens.
+    pub output_tokens: u64,
+    /// Of the prompt: read from the provider's cache.
+    pub cache_read_tokens: u64,
+    /// Of the output: reasoning.
+    pub reasoning_tokens: u64,
+    /// What it cost, in nano-dollars.
+    pub cost_nanodollars: i64,
+    /// From the first stage to settlement.
+    pub latency_us: u64,
+    /// The gateway's own part of it, until the head of the answer.
+    pub overhead_us: u64,
+    /// To the first content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttft_us: Option<u64>,
+    /// What went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Guardrails that flagged something.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+    /// When its head was complete.
+    #[serde(skip)]
+    pub begun: SystemTime,
+    /// When it was settled.
+    #[serde(skip)]
+    pub ended: SystemTime,
+}
+
+impl RequestRecord<'_> {
+    /// The gateway's own time: all of it for whole answers, up to the first content for streams (what comes later is
+    /// paced by the provider).
+    #[must_use]
+    pub fn overhead(&self) -> Duration {
+        let until = match (self.streamed, self.first_content) {
+            (true, Some(first)) => first.saturating_duration_since(self.started),
+            _ => self.started.elapsed(),
+        };
+        until.saturating_sub(self.waited)
+    }
+}
+
+impl From<&RequestRecord<'_>> for OwnedRecord {
+    fn from(record: &RequestRecord<'_>) -> Self {
+        let ended = SystemTime::now();
+        let latency = record.started.elapsed();
+        Self {
+            time: jiff::Timestamp::try_from(ended).map(|time| time.to_string()).unwrap_or_default(),
+            id: record.id.to_owned(),
+            surface: record.surface.to_owned(),
+            status: record.status,
+            outcome: record.outcome,
+            key: record.key.to_owned(),
+            team: record.team.map(str::to_owned),
+            model_requested: record.model_requested.to_owned(),
+            provider: record.provider.map(str::to_owned),
+            model: record.model.map(str::to_owned),
+            decision: record.decision.map(str::to_owned),
+            cache: record.cache,
+            streamed: record.streamed,
+            attempts: record.attempts,
+            input_tokens: record.input_tokens,
+            output_tokens: record.output_tokens,
+            cache_read_tokens: record.cache_read_tokens,
+            reasoning_tokens: record.reasoning_tokens,
+            cost_nanodollars: record.cost_nanodollars,
+            latency_us: latency.as_micros() as u64,
+            overhead_us: record.overhead().as_micros() as u64,
+            ttft_us: record.first_content.map(|first| first.duration_since(record.started).as_micros() as u64),
+            error: record.error.map(str::to_owned),
+            flags: record.flags.to_vec(),
+            begun: ended.checked_sub(latency).unwrap_or(ended),
+            ended,
+        }
+    }
+}
