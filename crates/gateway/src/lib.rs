@@ -15,6 +15,7 @@ mod listener;
 mod reply;
 mod road;
 mod surface;
+mod tls;
 mod worker;
 
 pub use server::{Gateway, GatewayOptions, StartError};

@@ -20,12 +20,12 @@ mod count;
 mod embed;
 mod explain;
 mod list;
+mod strip;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use pointsman_wire::failure;
@@ -109,7 +109,7 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
         }
         Asks::CountTokens => {
             let body = arrive::read(arrival, body).await?;
-            Box::pin(count::travel(worker, arrival, &caller, body)).await
+            Box::pin(count::travel(worker, arrival, caller, body)).await
         }
         Asks::Explain => {
             let body = arrive::read(arrival, body).await?;
@@ -141,10 +141,4 @@ fn refuse(failure: &Failure, dialect: Format, id: &str) -> Reply {
         headers.insert(REQUEST_ID, value);
     }
     reply
-}
-
-/// The bytes of a request, and what they say.
-pub struct Body {
-    /// As they came, content coding removed.
-    pub bytes: Bytes,
 }

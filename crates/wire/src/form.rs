@@ -33,7 +33,7 @@ pub type Text = bytestring::ByteString;
 /// Fields of one format that the form has no place for, in the order in which they came.
 ///
 /// They are written back when the form is encoded in the format they came from, and nowhere else.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Extra(pub Vec<(Text, Json)>);
 
 impl Extra {

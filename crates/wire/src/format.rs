@@ -1,4 +1,12 @@
-//! The formats by name.
+//! The formats by name, and the way from a name to its reader and writer.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::form::{ChatRequest, ChatResponse, Failure, MaxTokensName, StreamEvent, Text};
+use crate::sse::SseError;
+use crate::{anthropic, completions, openai};
+
+pub use crate::watch::{Seen, StreamWatcher, WatchOptions, stream_watcher};
 
 /// A wire format of chat requests and answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,4 +32,243 @@ impl Format {
             Self::AnthropicMessages => "anthropic-messages",
         }
     }
+
+    /// The format of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+}
+
+/// A body that does not say what its format demands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DecodeError {
+    /// What is wrong.
+    pub message: String,
+    /// Where, such as `messages[2].content[0].type`.
+    pub param: Option<String>,
+}
+
+impl DecodeError {
+    /// An error of the whole body.
+    #[must_use]
+    pub fn plain(message: impl Into<String>) -> Self {
+        Self { message: message.into(), param: None }
+    }
+}
+
+/// What the writer must know of the target.
+#[derive(Debug, Clone, Copy)]
+pub struct EncodeTarget<'a> {
+    /// The provider's name of the model.
+    pub model: &'a str,
+    /// The limit of an answer for formats that demand one.
+    pub default_max_tokens: u64,
+    /// Under which name an OpenAI-compatible server takes the limit.
+    pub max_tokens_name: MaxTokensName,
+    /// Whether it knows the role `developer`.
+    pub developer_role: bool,
+    /// Whether it knows `stream_options`.
+    pub stream_usage: bool,
+}
+
+/// A written request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// The body.
+    pub body: Bytes,
+    /// What was mapped to the nearest thing.
+    pub losses: Vec<Loss>,
+}
+
+/// Something the target cannot express exactly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The field, as the client's format names it.
+    pub field: String,
+    /// What became of it.
+    pub note: String,
+}
+
+/// Something the target cannot express at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct EncodeError {
+    /// The field, as the client's format names it.
+    pub field: String,
+    /// Why not.
+    pub message: String,
+}
+
+impl EncodeError {
+    /// Field `field` cannot be expressed.
+    #[must_use]
+    pub fn at(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+/// A stream that is not what its format demands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StreamError {
+    /// It ended before its terminator.
+    #[error("it ended before the answer was complete")]
+    Cut,
+    /// An event is not what the format demands.
+    #[error("an event is malformed: {0}")]
+    Malformed(String),
+    /// The event stream itself is broken.
+    #[error(transparent)]
+    Sse(#[from] SseError),
+}
+
+impl From<DecodeError> for StreamError {
+    fn from(error: DecodeError) -> Self {
+        Self::Malformed(error.message)
+    }
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// When it does not say what its format demands.
+pub fn decode_request(format: Format, body: &Bytes) -> Result<ChatRequest, DecodeError> {
+    match format {
+        Format::OpenAiChat => openai::request::decode(body),
+        Format::OpenAiCompletions => completions::request::decode(body),
+        Format::AnthropicMessages => anthropic::request::decode(body),
+    }
+}
+
+/// Writes a request.
+///
+/// # Errors
+/// When the format cannot express it.
+pub fn encode_request(
+    format: Format,
+    request: &ChatRequest,
+    target: &EncodeTarget<'_>,
+) -> Result<Encoded, EncodeError> {
+    match format {
+        Format::OpenAiChat => openai::request::encode(request, target),
+        Format::OpenAiCompletions => completions::request::encode(request, target),
+        Format::AnthropicMessages => anthropic::request::encode(request, target),
+    }
+}
+
+/// Reads a whole answer.
+///
+/// # Errors
+/// When it is not one.
+pub fn decode_response(format: Format, body: &Bytes) -> Result<ChatResponse, DecodeError> {
+    match format {
+        Format::OpenAiChat => openai::response::decode(body),
+        Format::OpenAiCompletions => completions::response::decode(body),
+        Format::AnthropicMessages => anthropic::response::decode(body),
+    }
+}
+
+/// Writes a whole answer.
+#[must_use]
+pub fn encode_response(format: Format, response: &ChatResponse) -> Bytes {
+    match format {
+        Format::OpenAiChat => openai::response::encode(response),
+        Format::OpenAiCompletions => completions::response::encode(response),
+        Format::AnthropicMessages => anthropic::response::encode(response),
+    }
+}
+
+/// Reads a stream.
+#[derive(Debug)]
+pub enum StreamDecoder {
+    /// OpenAI chat completions.
+    OpenAiChat(openai::stream::Decoder),
+    /// OpenAI completions.
+    OpenAiCompletions(completions::stream::Decoder),
+    /// Anthropic messages.
+    AnthropicMessages(anthropic::stream::Decoder),
+}
+
+/// A reader for streams of `format`.
+#[must_use]
+pub fn stream_decoder(format: Format) -> StreamDecoder {
+    match format {
+        Format::OpenAiChat => StreamDecoder::OpenAiChat(openai::stream::Decoder::default()),
+        Format::OpenAiCompletions => StreamDecoder::OpenAiCompletions(completions::stream::Decoder::default()),
+        Format::AnthropicMessages => StreamDecoder::AnthropicMessages(anthropic::stream::Decoder::default()),
+    }
+}
+
+impl StreamDecoder {
+    /// Takes a chunk in and puts the events it completes into `out`.
+    ///
+    /// # Errors
+    /// When the stream is broken; what came before is in `out`.
+    pub fn push(&mut self, chunk: &Bytes, out: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+        match self {
+            Self::OpenAiChat(decoder) => decoder.push(chunk, out),
+            Self::OpenAiCompletions(decoder) => decoder.push(chunk, out),
+            Self::AnthropicMessages(decoder) => decoder.push(chunk, out),
+        }
+    }
+
+    /// The bytes have ended.
+    ///
+    /// # Errors
+    /// When the answer was not complete.
+    pub fn finish(&mut self, out: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+        match self {
+            Self::OpenAiChat(decoder) => decoder.finish(out),
+            Self::OpenAiCompletions(decoder) => decoder.finish(out),
+            Self::AnthropicMessages(decoder) => decoder.finish(),
+        }
+    }
+}
+
+/// What the stream writer must know of the client's request.
+#[derive(Debug, Clone)]
+pub struct StreamEncoderOptions {
+    /// The name the client asked for, where the provider does not tell one.
+    pub model: Text,
+    /// Whether the client asked for usage in the stream (OpenAI).
+    pub include_usage: bool,
+}
+
+/// Writes a stream.
+#[derive(Debug)]
+pub enum StreamEncoder {
+    /// OpenAI chat completions.
+    OpenAiChat(openai::stream::Encoder),
+    /// OpenAI completions.
+    OpenAiCompletions(completions::stream::Encoder),
+    /// Anthropic messages.
+    AnthropicMessages(anthropic::stream::Encoder),
+}
+
+/// A writer for streams of `format`.
+#[must_use]
+pub fn stream_encoder(format: Format, options: StreamEncoderOptions) -> StreamEncoder {
+    match format {
+        Format::OpenAiChat => StreamEncoder::OpenAiChat(openai::stream::Encoder::new(options)),
+        Format::OpenAiCompletions => StreamEncoder::OpenAiCompletions(completions::stream::Encoder::new(options)),
+        Format::AnthropicMessages => StreamEncoder::AnthropicMessages(anthropic::stream::Encoder::new(options)),
+    }
+}
+
+impl StreamEncoder {
+    /// Writes `event` to the end of `out`.
+    pub fn encode(&mut self, event: &StreamEvent, out: &mut BytesMut) {
+        match self {
+            Self::OpenAiChat(encoder) => encoder.encode(event, out),
+            Self::OpenAiCompletions(encoder) => encoder.encode(event, out),
+            Self::AnthropicMessages(encoder) => encoder.encode(event, out),
+        }
+    }
+}
+
+/// A failure told inside a stream, read from a JSON object with an `error` field.
+#[must_use]
+pub fn stream_failure(format: Format, data: &str) -> Failure {
+    crate::failure::decode(format, http::StatusCode::BAD_GATEWAY, None, data.as_bytes())
 }

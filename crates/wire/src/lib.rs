@@ -9,6 +9,19 @@
 //!
 //! A new format is a folder with three files, `request`, `response` and `stream`, and an arm in [`format`].
 
+pub mod anthropic;
+pub mod assemble;
+pub mod coding;
+pub mod completions;
+pub mod embeddings;
+pub mod failure;
 pub mod form;
 pub mod format;
 pub mod json;
+pub mod openai;
+pub mod replay;
+pub mod splice;
+pub mod sse;
+pub mod text;
+pub mod tokens;
+pub mod watch;

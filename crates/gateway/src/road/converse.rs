@@ -22,9 +22,9 @@ pub async fn travel(
     let mut asked = arrive::decode(arrival, format, body)?;
     let mut ticket = admit::admit(worker, arrival, caller, &asked)?;
     match prepare_and_send(worker, arrival, &mut asked, &mut ticket).await {
-        Ok(Way::Recalled(answer)) => relay::replay(arrival, &asked, ticket, &answer),
-        Ok(Way::Spoken(answer)) => relay::speak(arrival, &asked, ticket, &answer),
-        Ok(Way::Sent(sent)) => relay::relay(arrival, &asked, ticket, *sent),
+        Ok(Way::Recalled(answer)) => relay::replay(&asked, ticket, &answer),
+        Ok(Way::Spoken(answer)) => relay::speak(&asked, ticket, &answer),
+        Ok(Way::Sent(answer)) => relay::relay(arrival, &asked, ticket, answer),
         Err(failure) => Err(ticket.refuse(failure)),
     }
 }
@@ -36,7 +36,7 @@ enum Way {
     /// The configuration itself (`fast_response`).
     Spoken(Box<pointsman_wire::form::ChatResponse>),
     /// A provider.
-    Sent(Box<send::Sent>),
+    Sent(send::Answer),
 }
 
 async fn prepare_and_send(
@@ -53,6 +53,5 @@ async fn prepare_and_send(
         decide::Decided::Answer(answer) => return Ok(Way::Spoken(answer)),
         decide::Decided::Send(plan) => plan,
     };
-    let sent = send::send(worker, arrival, asked, &plan, ticket).await?;
-    Ok(Way::Sent(Box::new(sent)))
+    send::send(worker, arrival, asked, plan, ticket).await.map(Way::Sent)
 }

@@ -39,7 +39,8 @@ pub struct Step {
 }
 
 impl Step {
-    fn plain(model: Arc<Model>) -> Self {
+    /// A model as it is.
+    pub fn plain(model: Arc<Model>) -> Self {
         Self { model, upstream_name: None, reasoning: None }
     }
 }

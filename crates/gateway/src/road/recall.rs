@@ -24,6 +24,19 @@ pub struct Remembered {
     pub stored: Instant,
 }
 
+impl Remembered {
+    /// An answer just given by the target that `ticket` asked last.
+    pub fn new(response: ChatResponse, ticket: &Ticket) -> Self {
+        let asked = ticket.facts.asked.as_ref();
+        Self {
+            response,
+            provider: asked.map(|asked| asked.provider.clone()).unwrap_or_default(),
+            model: asked.map(|asked| asked.model.clone()).unwrap_or_default(),
+            stored: Instant::now(),
+        }
+    }
+}
+
 /// Looks the request up.
 ///
 /// # Errors

@@ -27,11 +27,12 @@ use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
 
 use super::arrive::Asked;
-use super::send::{Answer, Sent};
+use super::send::Answer;
 use super::settle::Ending;
 use super::{Arrival, Ticket};
 use crate::reply::{Reply, ReplyBody};
 
+pub use headers::describe;
 pub use pipe::Pipe;
 pub use whole::{replay, speak};
 
@@ -235,15 +236,15 @@ impl Drop for Relay {
 ///
 /// # Errors
 /// When a guardrail blocks a whole answer, or it cannot be recorded.
-pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, sent: Sent) -> Result<Reply, Failure> {
-    match sent.answer {
+pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, answer: Answer) -> Result<Reply, Failure> {
+    match answer {
         Answer::Whole { response, native } => {
-            whole::relay(arrival, asked, ticket, whole::Given { response: *response, native, model: sent.model, provider: sent.provider })
+            whole::relay(arrival, asked, ticket, whole::Given { response: *response, native })
         }
         Answer::Stream(mut relay) => {
-            ticket.attempt_failed();
+            ticket.nothing_at_stake();
             let mut reply = Reply::new(ReplyBody::Whole(None));
-            headers::describe(reply.headers_mut(), arrival, &ticket, None);
+            describe(reply.headers_mut(), &ticket, None);
             relay.client.request_id.clone_from(&arrival.id);
             relay.ticket = Some(ticket);
             *reply.status_mut() = StatusCode::OK;

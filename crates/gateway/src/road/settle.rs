@@ -132,8 +132,8 @@ impl Ticket {
         self.facts.waited += waited;
     }
 
-    /// Notes that the attempt failed: nothing is at stake any more.
-    pub fn attempt_failed(&mut self) {
+    /// Notes that the attempt is over: a client that leaves now owes nothing for it.
+    pub fn nothing_at_stake(&mut self) {
         if let Some(asked) = &mut self.facts.asked {
             asked.at_stake = None;
         }

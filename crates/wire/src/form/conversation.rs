@@ -20,7 +20,7 @@ pub enum Role {
 }
 
 /// How a format wrote a content field: as one string or as a list of parts. Kept so that a round trip is exact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ContentShape {
     /// A list of parts.
     #[default]
@@ -34,7 +34,7 @@ pub enum ContentShape {
 }
 
 /// One turn of the conversation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
@@ -63,7 +63,7 @@ impl Message {
 }
 
 /// One piece of a message.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Part {
     /// What it is.
     pub kind: PartKind,
@@ -88,7 +88,7 @@ impl Part {
 }
 
 /// The kinds of part.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PartKind {
     /// Text.
     Text(TextPart),
@@ -121,7 +121,7 @@ pub enum PartKind {
 }
 
 /// Text, with the citations that a provider attached to it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TextPart {
     /// The text.
     pub text: Text,
@@ -130,7 +130,7 @@ pub struct TextPart {
 }
 
 /// A picture.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Image {
     /// Where its bytes are.
     pub source: Source,
@@ -139,7 +139,7 @@ pub struct Image {
 }
 
 /// A file to read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Document {
     /// Where its bytes are.
     pub source: Source,
@@ -152,7 +152,7 @@ pub struct Document {
 }
 
 /// Recorded sound.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Audio {
     /// Base64 data; empty when only an id is given.
     pub data: Text,
@@ -163,7 +163,7 @@ pub struct Audio {
 }
 
 /// Where the bytes of an image or a document are.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// In the request itself, base64.
     Base64 {
@@ -193,7 +193,7 @@ pub enum Source {
 }
 
 /// The model's reasoning.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Thinking {
     /// The reasoning, or its summary.
     pub text: Text,
@@ -202,7 +202,7 @@ pub struct Thinking {
 }
 
 /// A prompt-cache breakpoint (Anthropic `cache_control`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CacheControl {
     /// `ephemeral` today.
     pub kind: Text,

@@ -5,7 +5,7 @@ use crate::format::Format;
 use crate::json::Json;
 
 /// A request for the next turn of a conversation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ChatRequest {
     /// The format it came in; [`Extra`] and opaque parts belong to it.
     pub format: Format,
@@ -38,7 +38,7 @@ pub struct ChatRequest {
 }
 
 /// Length, chance and stops. Floats are kept as the JSON numbers the client wrote.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Sampling {
     /// Most tokens to generate.
     pub max_tokens: Option<u64>,
@@ -71,7 +71,7 @@ pub struct Sampling {
 }
 
 /// OpenAI's two names for the same limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum MaxTokensName {
     /// `max_tokens`.
     #[default]
@@ -81,7 +81,7 @@ pub enum MaxTokensName {
 }
 
 /// How much the model shall think before it answers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reasoning {
     /// On, off, or as the model finds right.
     pub enabled: Option<bool>,
@@ -94,7 +94,7 @@ pub struct Reasoning {
 }
 
 /// Named effort levels, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ReasoningEffort {
     /// No reasoning.
     None,
@@ -113,7 +113,7 @@ pub enum ReasoningEffort {
 }
 
 /// What the answer must look like.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ResponseFormat {
     /// Free text, said explicitly.
     Text,
@@ -142,7 +142,7 @@ pub enum ResponseFormat {
 }
 
 /// Whether and how to stream.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct StreamRequest {
     /// Stream the answer.
     pub enabled: bool,

@@ -5,7 +5,7 @@ use crate::format::Format;
 use crate::json::Json;
 
 /// A tool the model may call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tool {
     /// What sort of tool it is.
     pub kind: ToolKind,
@@ -16,7 +16,7 @@ pub struct Tool {
 }
 
 /// The sorts of tool.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ToolKind {
     /// A function with a JSON Schema for its arguments.
     Function {
@@ -44,7 +44,7 @@ pub enum ToolKind {
 }
 
 /// Whether and which tool the model must call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ToolChoice {
     /// As the model likes.
     Auto,
@@ -64,7 +64,7 @@ pub enum ToolChoice {
 }
 
 /// How the arguments of a call are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ToolCallKind {
     /// JSON arguments.
     #[default]
@@ -74,7 +74,7 @@ pub enum ToolCallKind {
 }
 
 /// The model asks for a tool to be run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ToolCall {
     /// Ties the result to the call.
     pub id: Text,
@@ -90,7 +90,7 @@ pub struct ToolCall {
 }
 
 /// What the tool answered.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ToolResult {
     /// The call it answers.
     pub call_id: Text,

@@ -2,13 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use pointsman_cache::CacheKey;
 use pointsman_guard::{Stage, StreamGuard};
 use pointsman_wire::assemble::Assembler;
-use pointsman_wire::form::{Failure, FailureKind, StreamEvent, Text, Usage};
+use pointsman_wire::form::{Failure, FailureKind, PartStart, StreamEvent, Text, Usage};
 use pointsman_wire::format::{self, Format, StreamDecoder, StreamEncoder, StreamEncoderOptions};
 use pointsman_wire::tokens;
 
@@ -137,7 +136,6 @@ impl Across {
                 self.output += tokens::estimate(text);
             }
             StreamEvent::PartStart { start, .. } => {
-                use pointsman_wire::form::PartStart;
                 seen.content |= matches!(start, PartStart::ToolCall { .. } | PartStart::RedactedThinking(_));
             }
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
@@ -160,18 +158,8 @@ impl Across {
         let Some(memory) = self.memory.take() else { return };
         let Some(mut response) = memory.assembler.finish() else { return };
         response.usage = self.usage;
-        let asked = ticket.facts.asked.as_ref();
-        recall::keep(
-            &memory.snapshot,
-            ticket,
-            &recall::Place { key: memory.key, no_store: memory.no_store, ttl: None },
-            Remembered {
-                response,
-                provider: asked.map(|asked| asked.provider.clone()).unwrap_or_default(),
-                model: asked.map(|asked| asked.model.clone()).unwrap_or_default(),
-                stored: Instant::now(),
-            },
-        );
+        let place = recall::Place { key: memory.key, no_store: memory.no_store, ttl: None };
+        recall::keep(&memory.snapshot, ticket, &place, Remembered::new(response, ticket));
     }
 }
 

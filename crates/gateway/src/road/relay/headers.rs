@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pointsman_catalog::Money;
 
-use super::super::{Arrival, Ticket};
+use super::super::Ticket;
 
 const MODEL: HeaderName = HeaderName::from_static("x-pointsman-model");
 const PROVIDER: HeaderName = HeaderName::from_static("x-pointsman-provider");
@@ -14,7 +14,7 @@ const OVERHEAD: HeaderName = HeaderName::from_static("x-pointsman-overhead-us");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-pointsman-attempts");
 
 /// Writes the headers; `cost` is known only of whole answers.
-pub fn describe(headers: &mut HeaderMap, arrival: &Arrival, ticket: &Ticket, cost: Option<Money>) {
+pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
     let facts = &ticket.facts;
     if let Some(asked) = &facts.asked {
         text(headers, MODEL, &asked.model);
@@ -29,11 +29,11 @@ pub fn describe(headers: &mut HeaderMap, arrival: &Arrival, ticket: &Ticket, cos
     if let Some(cost) = cost {
         text(headers, COST, &cost.usd_decimal());
     }
-    limits(headers, arrival, ticket);
+    limits(headers, ticket);
 }
 
 /// OpenAI's rate-limit headers.
-fn limits(headers: &mut HeaderMap, _arrival: &Arrival, ticket: &Ticket) {
+fn limits(headers: &mut HeaderMap, ticket: &Ticket) {
     let status = ticket.caller().rate_status(std::time::Instant::now());
     for (name, value) in status.headers() {
         if let Ok(value) = HeaderValue::from_str(&value) {

@@ -1,7 +1,6 @@
 //! Whole answers: from a provider, from the cache, or from the configuration itself.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode, header};
@@ -24,10 +23,6 @@ pub struct Given {
     pub response: ChatResponse,
     /// Its bytes, where they are in the client's format.
     pub native: Option<Bytes>,
-    /// The provider's name of the model.
-    pub model: String,
-    /// The provider.
-    pub provider: String,
 }
 
 /// Judges, settles and hands on a provider's answer.
@@ -46,25 +41,19 @@ pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, mut given: Gi
     }
     if let Some(key) = asked.cache_key.clone() {
         let place = Place { key, no_store: asked.controls.no_store, ttl: asked.controls.ttl };
-        let remembered = Remembered {
-            response: given.response.clone(),
-            provider: given.provider,
-            model: given.model,
-            stored: Instant::now(),
-        };
-        recall::keep(&arrival.snapshot, &ticket, &place, remembered);
+        recall::keep(&arrival.snapshot, &ticket, &place, Remembered::new(given.response.clone(), &ticket));
     }
     let body = given.native.unwrap_or_else(|| format::encode_response(asked.format, &given.response));
     let mut reply = reply::json_bytes(StatusCode::OK, body);
-    headers::describe(reply.headers_mut(), arrival, &ticket, Some(ticket.cost(&usage)));
+    headers::describe(reply.headers_mut(), &ticket, Some(ticket.cost(&usage)));
     ticket.settle(&Ending { outcome: Outcome::Complete, status: 200, usage, estimated, error: None })?;
     Ok(reply)
 }
 
 /// Gives a remembered answer again.
-pub fn replay(arrival: &Arrival, asked: &Asked, ticket: Ticket, remembered: &Arc<Remembered>) -> Result<Reply, Failure> {
+pub fn replay(asked: &Asked, ticket: Ticket, remembered: &Arc<Remembered>) -> Result<Reply, Failure> {
     let usage = remembered.response.usage.unwrap_or_default();
-    give(arrival, asked, ticket, &remembered.response, Ending {
+    give(asked, ticket, &remembered.response, Ending {
         outcome: Outcome::Cached,
         status: 200,
         usage,
@@ -74,9 +63,9 @@ pub fn replay(arrival: &Arrival, asked: &Asked, ticket: Ticket, remembered: &Arc
 }
 
 /// Gives an answer of the configuration's own.
-pub fn speak(arrival: &Arrival, asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<Reply, Failure> {
+pub fn speak(asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<Reply, Failure> {
     let usage = Usage::default();
-    give(arrival, asked, ticket, response, Ending {
+    give(asked, ticket, response, Ending {
         outcome: Outcome::Complete,
         status: 200,
         usage,
@@ -86,7 +75,6 @@ pub fn speak(arrival: &Arrival, asked: &Asked, ticket: Ticket, response: &ChatRe
 }
 
 fn give(
-    arrival: &Arrival,
     asked: &Asked,
     ticket: Ticket,
     response: &ChatResponse,
@@ -97,7 +85,7 @@ fn give(
     } else {
         reply::json_bytes(StatusCode::OK, format::encode_response(asked.format, response))
     };
-    headers::describe(reply.headers_mut(), arrival, &ticket, Some(pointsman_catalog::Money::ZERO));
+    headers::describe(reply.headers_mut(), &ticket, Some(pointsman_catalog::Money::ZERO));
     ticket.settle(&ending)?;
     Ok(reply)
 }

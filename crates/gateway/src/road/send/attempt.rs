@@ -17,7 +17,8 @@ use super::super::arrive::Asked;
 use super::super::decide::Step;
 use super::super::relay::{Pipe, Relay};
 use super::super::{Arrival, Ticket};
-use super::{Answer, Failed, request, speaks};
+use super::round::Attempt;
+use super::{Answer, Failed, request};
 use crate::snapshot::Target;
 use crate::worker::Worker;
 
@@ -36,33 +37,34 @@ pub struct Exchange<'a> {
     pub step: &'a Step,
 }
 
-impl Exchange<'_> {
-    /// Asks `target` at `endpoint`.
-    pub async fn run(
-        &self,
-        target: &Target,
-        endpoint: &Arc<Endpoint>,
-        ticket: &mut Ticket,
-    ) -> Result<Answer, Failed> {
+impl Attempt for Exchange<'_> {
+    type Answer = Answer;
+
+    async fn run(&self, target: &Target, endpoint: &Arc<Endpoint>, ticket: &mut Ticket) -> Result<Answer, Failed> {
         let (to, path) = speaks(target, self.asked.format)?;
-        let outgoing = request::body(self.asked, self.step, target, to).map_err(refused)?;
-        let uri = endpoint.uri(path).map_err(|error| refused(Failure::new(FailureKind::Internal, error.to_string())))?;
+        let outgoing = request::body(self.asked, self.step, target, to).map_err(Failed::refused)?;
+        let uri = endpoint.uri(path).map_err(|error| Failed::refused(Failure::new(FailureKind::Internal, error.to_string())))?;
         let edits = &self.asked.header_edits;
         let request = request::http(self.arrival, &target.provider, uri, outgoing.body, edits);
         let response = exchange(self.worker, target, endpoint, ticket, Call { request, prompt: self.prompt() }).await?;
         let status = response.status();
         if !status.is_success() {
-            return Err(answered_badly(response, to, endpoint).await);
+            return Err(refused_by_provider(response, to, endpoint).await);
         }
         let outcome = if self.asked.request.stream.enabled {
             self.open_stream(response, to, outgoing.usage_forced, ticket).await
         } else {
             self.read_whole(response, to, ticket).await
         };
-        report(endpoint, outcome.as_ref().err().and_then(|failed| failed.fault.as_ref()), ticket);
+        match &outcome {
+            Ok(_) => went_well(endpoint, ticket),
+            Err(failed) => went_badly(endpoint, failed.fault.as_ref()),
+        }
         outcome
     }
+}
 
+impl Exchange<'_> {
     fn prompt(&self) -> u64 {
         tokens::estimate_request(&self.asked.request)
     }
@@ -101,7 +103,7 @@ impl Exchange<'_> {
         }
         let coding = response.headers().get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").to_owned());
         let decoder = coding.map(|coding| coding::Decoder::new(&coding, usize::MAX)).transpose().map_err(|error| {
-            broken(Failure::new(FailureKind::Provider, error.to_string()), Fault::Protocol)
+            Failed::broken(Failure::new(FailureKind::Provider, error.to_string()), Fault::Protocol)
         })?;
         let pipe = Pipe::new(self.arrival, self.asked, from, usage_forced);
         let mut relay = Relay::new(response.into_body(), decoder, pipe);
@@ -113,7 +115,7 @@ impl Exchange<'_> {
                 ticket.facts.first_content = Some(Instant::now());
                 Ok(Answer::Stream(Box::new(relay)))
             }
-            Err((failure, fault)) => Err(broken(failure, fault)),
+            Err((failure, fault)) => Err(Failed::broken(failure, fault)),
         }
     }
 }
@@ -149,18 +151,20 @@ pub async fn exchange(
             Fault::Timeout(_) => FailureKind::ProviderTimeout,
             _ => FailureKind::Provider,
         };
-        broken(Failure::new(kind, error.to_string()), fault)
+        Failed::broken(Failure::new(kind, error.to_string()), fault)
     })
 }
 
-/// Tells the endpoint's health how it went.
-fn report(endpoint: &Arc<Endpoint>, fault: Option<&Fault>, ticket: &Ticket) {
-    let outcome = match fault {
-        Some(fault) if fault.is_endpoint_fault() => Outcome::Failure(*fault),
-        Some(_) => return,
-        None => Outcome::Success { first_byte: ticket.facts.waited },
-    };
-    endpoint.record(outcome, Instant::now());
+/// Tells the endpoint's health of a success.
+pub fn went_well(endpoint: &Endpoint, ticket: &Ticket) {
+    endpoint.record(Outcome::Success { first_byte: ticket.facts.waited }, Instant::now());
+}
+
+/// Tells the endpoint's health of a failure, if it speaks against the endpoint.
+fn went_badly(endpoint: &Endpoint, fault: Option<&Fault>) {
+    if let Some(fault) = fault.filter(|fault| fault.is_endpoint_fault()) {
+        endpoint.record(Outcome::Failure(*fault), Instant::now());
+    }
 }
 
 /// Reads a whole body, freed of its coding.
@@ -172,12 +176,12 @@ pub async fn collect(response: Response<UpstreamBody>, limit: usize) -> Result<B
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             let fault = Fault::from(&error);
-            broken(Failure::new(kind_of(&fault), error.to_string()), fault)
+            Failed::broken(Failure::new(kind_of(&fault), error.to_string()), fault)
         })?;
         let Ok(data) = frame.into_data() else { continue };
         if first.as_ref().map_or(0, Bytes::len) + all.len() + data.len() > limit {
             let message = format!("the provider's answer is larger than {limit} bytes; raise server.response_limit");
-            return Err(broken(Failure::new(FailureKind::Provider, message), Fault::Protocol));
+            return Err(Failed::broken(Failure::new(FailureKind::Provider, message), Fault::Protocol));
         }
         if first.is_none() && all.is_empty() {
             first = Some(data);
@@ -191,10 +195,11 @@ pub async fn collect(response: Response<UpstreamBody>, limit: usize) -> Result<B
     let bytes = first.unwrap_or_else(|| all.freeze());
     let Some(coding) = coding else { return Ok(bytes) };
     coding::decode_all(&bytes, coding.to_str().unwrap_or("?"), limit)
-        .map_err(|error| broken(Failure::new(FailureKind::Provider, error.to_string()), Fault::Protocol))
+        .map_err(|error| Failed::broken(Failure::new(FailureKind::Provider, error.to_string()), Fault::Protocol))
 }
 
-async fn answered_badly(response: Response<UpstreamBody>, from: Format, endpoint: &Arc<Endpoint>) -> Failed {
+/// A status that is not success, as what it means.
+pub async fn refused_by_provider(response: Response<UpstreamBody>, from: Format, endpoint: &Arc<Endpoint>) -> Failed {
     let status = response.status();
     let retry_after = parse_retry_after(response.headers(), SystemTime::now());
     let body = collect(response, ERROR_BODY_LIMIT).await.unwrap_or_default();
@@ -236,15 +241,15 @@ async fn not_a_stream(response: Response<UpstreamBody>, from: Format) -> Failed 
     };
     let told = failure::decode(from, StatusCode::BAD_GATEWAY, None, &body);
     let message = format!("a stream was asked for and something else came: {}", told.message);
-    broken(Failure::new(FailureKind::Provider, message), Fault::Protocol)
+    Failed::broken(Failure::new(FailureKind::Provider, message), Fault::Protocol)
 }
 
-fn refused(failure: Failure) -> Failed {
-    Failed { failure, fault: None, retry_after: None }
-}
-
-fn broken(failure: Failure, fault: Fault) -> Failed {
-    Failed { failure, fault: Some(fault), retry_after: None }
+/// A format and a path for `target` that serve a client of `format`.
+fn speaks(target: &Target, format: Format) -> Result<(Format, &str), Failed> {
+    target.provider.speaks.for_client(format).ok_or_else(|| {
+        let message = format!("the provider {:?} cannot hold a conversation", target.provider.name);
+        Failed::refused(Failure::new(FailureKind::InvalidRequest, message))
+    })
 }
 
 /// The kind of failure a fault is for the client.
@@ -254,6 +259,3 @@ pub fn kind_of(fault: &Fault) -> FailureKind {
         _ => FailureKind::Provider,
     }
 }
-
-/// How long the first content of a stream may take.
-pub type FirstToken = Option<Duration>;

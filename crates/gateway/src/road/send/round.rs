@@ -1,0 +1,142 @@
+//! The attempts at one model: which target, which endpoint, and whether to begin again.
+//!
+//! Targets are tried by the model's balancing policy, a target's endpoints by the provider's. A failure moves on to
+//! what has not been tried; when all has been tried and attempts are left, everything is tried again after a pause.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pointsman_upstream::{Backoff, Endpoint, Failure as Fault, RetryPolicy, TriedSet, balance};
+use pointsman_wire::form::{Failure, FailureKind};
+
+use super::super::Ticket;
+use super::Failed;
+use crate::snapshot::{Model, Target};
+
+/// One try at one endpoint.
+pub trait Attempt: Sync {
+    /// What it brings.
+    type Answer: Send;
+
+    /// Asks `target` at `endpoint`.
+    fn run(
+        &self,
+        target: &Target,
+        endpoint: &Arc<Endpoint>,
+        ticket: &mut Ticket,
+    ) -> impl Future<Output = Result<Self::Answer, Failed>> + Send;
+}
+
+/// The attempts at one model.
+pub struct Round<'a, A> {
+    /// The model.
+    pub model: &'a Model,
+    /// How one attempt is made.
+    pub attempt: &'a A,
+}
+
+impl<A: Attempt> Round<'_, A> {
+    /// Tries until there is an answer or no sense in trying; `causes` collects what went wrong.
+    pub async fn run(&self, ticket: &mut Ticket, causes: &mut Vec<String>) -> Result<A::Answer, Failed> {
+        let mut tried = Tried::default();
+        let mut attempts = 0;
+        let mut last: Option<Failed> = None;
+        loop {
+            let Some((index, endpoint)) = pick(self.model, &tried) else {
+                let Some(failed) = last.take() else { return Err(nothing_healthy(self.model)) };
+                tried = Tried::default();
+                let again = self.begins_again(&failed, attempts).await && pick(self.model, &tried).is_some();
+                if !again {
+                    return Err(failed);
+                }
+                last = Some(failed);
+                continue;
+            };
+            let target = &self.model.targets[index];
+            attempts += 1;
+            target.provider.retry_budget.deposit(Instant::now());
+            match self.attempt.run(target, &endpoint, ticket).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => {
+                    ticket.nothing_at_stake();
+                    causes.push(format!("{}: {}", target.provider.name, failed.failure.message));
+                    if attempts >= self.policy(target).attempts() || !self.moves_on(&failed, target) {
+                        return Err(failed);
+                    }
+                    tried.add(index, endpoint);
+                    last = Some(failed);
+                }
+            }
+        }
+    }
+
+    fn policy<'p>(&'p self, target: &'p Target) -> &'p RetryPolicy {
+        self.model.retry.as_deref().unwrap_or(&target.provider.retry)
+    }
+
+    fn moves_on(&self, failed: &Failed, target: &Target) -> bool {
+        failed.fault.as_ref().is_some_and(|fault| self.policy(target).may_retry(fault))
+    }
+
+    /// Waits before everything is tried again; false when it is not to be.
+    async fn begins_again(&self, failed: &Failed, attempts: u32) -> bool {
+        let Some(target) = self.model.targets.first() else { return false };
+        if !self.moves_on(failed, target) || !target.provider.retry_budget.withdraw(Instant::now()) {
+            return false;
+        }
+        match self.policy(target).backoff(attempts, failed.retry_after, &mut rand::rng()) {
+            Backoff::Wait(pause) => {
+                tokio::time::sleep(pause).await;
+                true
+            }
+            Backoff::NextTarget => false,
+        }
+    }
+}
+
+/// What has been tried: targets whose endpoints are all used up, and endpoints of targets that have others.
+#[derive(Default)]
+struct Tried {
+    endpoints: Vec<(usize, Arc<Endpoint>)>,
+}
+
+impl Tried {
+    fn add(&mut self, target: usize, endpoint: Arc<Endpoint>) {
+        self.endpoints.push((target, endpoint));
+    }
+
+    fn has(&self, target: usize, endpoint: &Arc<Endpoint>) -> bool {
+        self.endpoints.iter().any(|(tried, other)| *tried == target && Arc::ptr_eq(other, endpoint))
+    }
+}
+
+/// The next target and endpoint that have not been tried.
+fn pick(model: &Model, tried: &Tried) -> Option<(usize, Arc<Endpoint>)> {
+    let now = Instant::now();
+    let mut used_up = TriedSet::default();
+    loop {
+        let index = balance::pick(&model.balance, &model.targets, &used_up, now, &mut rand::rng())?;
+        let endpoints = &model.targets[index].provider.endpoints;
+        let mut passed = TriedSet::default();
+        for (at, endpoint) in endpoints.iter().enumerate() {
+            if tried.has(index, endpoint) {
+                passed.insert(at);
+            }
+        }
+        let provider = &model.targets[index].provider;
+        match balance::pick(&provider.balance, endpoints, &passed, now, &mut rand::rng()) {
+            Some(at) => return Some((index, Arc::clone(&endpoints[at]))),
+            None => used_up.insert(index),
+        }
+    }
+}
+
+fn nothing_healthy(model: &Model) -> Failed {
+    let failure = Failure::new(
+        FailureKind::Unavailable,
+        format!("no healthy target for {:?}: all of its endpoints are resting after failures", model.name),
+    )
+    .coded("no_healthy_target")
+    .retry_after(Duration::from_secs(1));
+    Failed::broken(failure, Fault::Connect)
+}

@@ -1,0 +1,176 @@
+//! The gateway as a whole: started, reloaded, drained.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use pointsman_cache::ExactCache;
+use pointsman_config::Config;
+use pointsman_governance::KeyRing;
+use pointsman_store::{Journal, JournalError, Store};
+use pointsman_telemetry::Telemetry;
+use pointsman_upstream::{Client, ClientError, ClientOptions};
+use rustls::ServerConfig;
+use tokio::sync::watch;
+
+use crate::listener;
+use crate::road::recall::Remembered;
+use crate::snapshot::{self, Lasting, Problem, Snapshot};
+use crate::tls::{self, TlsError};
+use crate::worker;
+
+/// What all workers share.
+pub struct Shared {
+    /// The configuration, compiled.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Who may come in.
+    pub keys: Arc<KeyRing>,
+    /// Metrics, traces, log.
+    pub telemetry: Arc<Telemetry>,
+    /// Remembered answers.
+    pub cache: ExactCache<Remembered>,
+    /// State that outlives a configuration.
+    pub lasting: Lasting,
+}
+
+/// What a gateway is built from, beside its configuration.
+pub struct GatewayOptions {
+    /// Keys and ledger.
+    pub store: Arc<Store>,
+    /// Who may come in.
+    pub keys: Arc<KeyRing>,
+    /// Metrics, traces, log.
+    pub telemetry: Arc<Telemetry>,
+    /// Where the usage journal is kept.
+    pub journal: PathBuf,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is well-formed but cannot be carried out.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Config(Vec<Problem>),
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The usage journal.
+    #[error("the usage journal cannot be opened: {0}")]
+    Journal(#[from] JournalError),
+    /// The upstream client.
+    #[error("the upstream client cannot be built: {0}")]
+    Client(#[from] ClientError),
+    /// A thread.
+    #[error("a worker could not be started: {0}")]
+    Worker(#[from] io::Error),
+}
+
+/// A running gateway.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    store: Arc<Store>,
+    journal: Journal,
+    address: SocketAddr,
+    tls: Arc<ArcSwapOption<ServerConfig>>,
+    stop: watch::Sender<bool>,
+    acceptor: tokio::task::JoinHandle<()>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Gateway {
+    /// Starts listening. Must be called within a Tokio runtime, which accepts connections; requests are served by the
+    /// workers' own threads.
+    ///
+    /// # Errors
+    /// When the configuration cannot be carried out, or what it needs cannot be had.
+    pub fn start(config: &Config, options: GatewayOptions) -> Result<Self, StartError> {
+        let lasting = Lasting::default();
+        let snapshot = snapshot::compile(config, &lasting, &options.keys).map_err(StartError::Config)?;
+        let listener = listener::bind(config.listeners.api.address)
+            .map_err(|source| StartError::Listen { address: config.listeners.api.address, source })?;
+        let address = listener.local_addr()?;
+        let tls = config.listeners.api.tls.as_ref().map(tls::server).transpose()?;
+        let tls = Arc::new(ArcSwapOption::from(tls));
+        let journal = Journal::open(&options.journal, Arc::clone(&options.store))?;
+        let shared = Arc::new(Shared {
+            cache: ExactCache::new(&snapshot::cache_bounds(config)),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            keys: options.keys,
+            telemetry: options.telemetry,
+            lasting,
+        });
+        let (stop, stopped) = watch::channel(false);
+        let mut handles = Vec::new();
+        let mut workers = Vec::new();
+        for index in 0..config.server.workers() {
+            let client = Client::new(ClientOptions::try_from(&config.upstream)?)?;
+            let writer = journal.writer(index)?;
+            let (handle, thread) = worker::start(index, Arc::clone(&shared), client, writer, stopped.clone())?;
+            handles.push(handle);
+            workers.push(thread);
+        }
+        let acceptor = tokio::spawn(listener::accept(listener, Arc::clone(&tls), handles.into(), stopped));
+        Ok(Self { shared, store: options.store, journal, address, tls, stop, acceptor, workers })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes a new configuration over. Requests under way finish under the old one; counters, breakers and the cache
+    /// go on as they are.
+    ///
+    /// # Errors
+    /// When it cannot be carried out: then the old one stays.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        let snapshot = snapshot::compile(config, &self.shared.lasting, &self.shared.keys).map_err(StartError::Config)?;
+        let tls = config.listeners.api.tls.as_ref().map(tls::server).transpose()?;
+        self.shared.cache.reconfigure(&snapshot::cache_bounds(config));
+        self.tls.store(tls);
+        self.shared.snapshot.store(Arc::new(snapshot));
+        Ok(())
+    }
+
+    /// The metrics in Prometheus' text format.
+    #[must_use]
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.shared.telemetry
+    }
+
+    /// Keys and ledger.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Stops accepting, lets open requests finish within the drain time, and imports the journal.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        // The acceptor ends at once; a panic in it has been reported by the runtime.
+        let _ = self.acceptor.await;
+        let workers = self.workers;
+        let joined = tokio::task::spawn_blocking(move || {
+            for worker in workers {
+                if worker.join().is_err() {
+                    tracing::error!("a worker panicked");
+                }
+            }
+        });
+        let _ = joined.await;
+        let journal = self.journal;
+        let _ = tokio::task::spawn_blocking(move || journal.close()).await;
+    }
+}

@@ -1,0 +1,64 @@
+//! How an attempt failed, in the few words that retrying and health need.
+
+use http::StatusCode;
+
+use crate::body::BodyError;
+use crate::error::{Phase, SendError};
+
+/// How an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection: DNS, TCP, proxy or TLS.
+    Connect,
+    /// One of our limits passed.
+    Timeout(Phase),
+    /// A streamed answer had no content in time (`timeouts.first_token`).
+    SlowFirstToken,
+    /// The connection ended before the response head.
+    Reset,
+    /// The body ended before it was complete.
+    Cut,
+    /// What came back is not valid in its format.
+    Protocol,
+    /// The provider answered with this status.
+    Status(StatusCode),
+    /// The provider refused the content.
+    ContentFilter,
+    /// The request could not be expressed in HTTP.
+    InvalidRequest,
+}
+
+impl Failure {
+    /// Whether the failure speaks against the endpoint. A request that the provider refuses does not, and neither
+    /// does a 429: it answered as it should.
+    #[must_use]
+    pub fn is_endpoint_fault(&self) -> bool {
+        match self {
+            Self::Connect
+            | Self::Timeout(_)
+            | Self::SlowFirstToken
+            | Self::Reset
+            | Self::Cut
+            | Self::Protocol => true,
+            Self::Status(status) => status.is_server_error() && *status != StatusCode::NOT_IMPLEMENTED,
+            Self::ContentFilter | Self::InvalidRequest => false,
+        }
+    }
+}
+
+impl From<&SendError> for Failure {
+    fn from(error: &SendError) -> Self {
+        error.failure()
+    }
+}
+
+impl From<&BodyError> for Failure {
+    fn from(error: &BodyError) -> Self {
+        match error {
+            BodyError::IdleTimeout { .. } => Self::Timeout(Phase::BetweenChunks),
+            BodyError::TotalTimeout { .. } => Self::Timeout(Phase::Total),
+            BodyError::Cut => Self::Cut,
+            BodyError::Protocol => Self::Protocol,
+        }
+    }
+}

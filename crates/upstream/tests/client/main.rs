@@ -1,0 +1,12 @@
+//! The client against real servers on loopback.
+
+#![cfg(test)]
+
+mod bodies;
+mod http1;
+mod http2;
+mod server;
+mod size;
+mod through_proxy;
+mod time;
+mod tls;

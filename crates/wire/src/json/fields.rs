@@ -1,0 +1,302 @@
+//! Reading JSON objects field by field: known fields are taken out, what is left is kept as it came.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use super::Json;
+use crate::form::{Extra, Text};
+use crate::format::DecodeError;
+
+/// A JSON value inside a body, where it is, and the body it is part of.
+#[derive(Clone)]
+pub struct Value<'a> {
+    body: &'a Text,
+    raw: &'a RawValue,
+    path: Path<'a>,
+}
+
+/// Where a value is, told only when something is wrong with it.
+#[derive(Clone, Copy)]
+pub enum Path<'a> {
+    /// The body itself.
+    Root,
+    /// A field of the object at the path before.
+    Field(&'a Path<'a>, &'a str),
+    /// An item of the list at the path before.
+    Item(&'a Path<'a>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Field(Self::Root, name) => f.write_str(name),
+            Self::Field(before, name) => write!(f, "{before}.{name}"),
+            Self::Item(before, index) => write!(f, "{before}[{index}]"),
+        }
+    }
+}
+
+/// Reads a body as one JSON value.
+///
+/// # Errors
+/// When it is not UTF-8 or not JSON.
+pub fn parse(body: &Text) -> Result<Value<'_>, DecodeError> {
+    let raw: &RawValue = serde_json::from_str(body).map_err(|error| DecodeError::plain(format!("not valid JSON: {error}")))?;
+    Ok(Value { body, raw, path: Path::Root })
+}
+
+impl<'a> Value<'a> {
+    /// The value's text.
+    #[must_use]
+    pub fn text(&self) -> &'a str {
+        self.raw.get()
+    }
+
+    /// Whether it is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.text() == "null"
+    }
+
+    /// Whether it is a string.
+    #[must_use]
+    pub fn is_string(&self) -> bool {
+        self.text().starts_with('"')
+    }
+
+    /// Whether it is an object.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.text().starts_with('{')
+    }
+
+    /// Whether it is a list.
+    #[must_use]
+    pub fn is_list(&self) -> bool {
+        self.text().starts_with('[')
+    }
+
+    /// The value as it came.
+    #[must_use]
+    pub fn json(&self) -> Json {
+        Json::from(self.raw)
+    }
+
+    /// An error at this value.
+    #[must_use]
+    pub fn error(&self, message: impl Into<String>) -> DecodeError {
+        let path = self.path.to_string();
+        DecodeError { message: message.into(), param: (!path.is_empty()).then_some(path) }
+    }
+
+    fn expected(&self, what: &str) -> DecodeError {
+        let found = match self.text().as_bytes().first() {
+            Some(b'"') => "a string",
+            Some(b'{') => "an object",
+            Some(b'[') => "a list",
+            Some(b't' | b'f') => "a boolean",
+            Some(b'n') => "null",
+            _ => "a number",
+        };
+        let path = self.path.to_string();
+        let at = if path.is_empty() { "the body".to_owned() } else { path };
+        self.error(format!("{at}: expected {what}, found {found}"))
+    }
+
+    /// The value as a string; a slice of the body unless it holds escapes.
+    pub fn string(&self) -> Result<Text, DecodeError> {
+        if !self.is_string() {
+            return Err(self.expected("a string"));
+        }
+        let quoted = self.text();
+        let inner = &quoted[1..quoted.len() - 1];
+        if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+            return Ok(self.body.slice_ref(inner));
+        }
+        let unescaped: String = serde_json::from_str(quoted).map_err(|error| self.error(error.to_string()))?;
+        Ok(unescaped.into())
+    }
+
+    /// The value as a whole number that is not negative.
+    pub fn count(&self) -> Result<u64, DecodeError> {
+        serde_json::from_str(self.text()).map_err(|_| self.expected("a whole number"))
+    }
+
+    /// The value as a whole number.
+    pub fn integer(&self) -> Result<i64, DecodeError> {
+        serde_json::from_str(self.text()).map_err(|_| self.expected("a whole number"))
+    }
+
+    /// The value as a number.
+    pub fn number(&self) -> Result<serde_json::Number, DecodeError> {
+        serde_json::from_str(self.text()).map_err(|_| self.expected("a number"))
+    }
+
+    /// The value as a boolean.
+    pub fn boolean(&self) -> Result<bool, DecodeError> {
+        match self.text() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(self.expected("a boolean")),
+        }
+    }
+
+    /// Calls `read` for each item of a list.
+    pub fn list<T>(&self, mut read: impl FnMut(Value<'_>) -> Result<T, DecodeError>) -> Result<Vec<T>, DecodeError> {
+        if !self.is_list() {
+            return Err(self.expected("a list"));
+        }
+        let raws: Items<'a> = serde_json::from_str(self.text()).map_err(|error| self.error(error.to_string()))?;
+        let mut items = Vec::with_capacity(raws.0.len());
+        for (index, raw) in raws.0.into_iter().enumerate() {
+            items.push(read(Value { body: self.body, raw, path: Path::Item(&self.path, index) })?);
+        }
+        Ok(items)
+    }
+
+    /// The fields of an object.
+    pub fn fields(&self) -> Result<Fields<'_>, DecodeError> {
+        if !self.is_object() {
+            return Err(self.expected("an object"));
+        }
+        let entries: Entries<'_> = serde_json::from_str(self.text()).map_err(|error| self.error(error.to_string()))?;
+        Ok(Fields { body: self.body, entries: entries.0, path: &self.path })
+    }
+}
+
+/// The fields of an object that have not been taken out yet.
+pub struct Fields<'a> {
+    body: &'a Text,
+    entries: SmallVec<[(Cow<'a, str>, &'a RawValue); 12]>,
+    path: &'a Path<'a>,
+}
+
+impl<'a> Fields<'a> {
+    /// Takes a field out and reads it; `null` is the same as absent.
+    pub fn take<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(Value<'_>) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        match self.take_nullable(name, read)? {
+            Some(value) => Ok(value),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes a field out and reads it: none when absent, some none when `null`.
+    pub fn take_nullable<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(Value<'_>) -> Result<T, DecodeError>,
+    ) -> Result<Option<Option<T>>, DecodeError> {
+        // Of several fields of one name the last counts, as everywhere.
+        let Some(at) = self.entries.iter().rposition(|(key, _)| key == name) else { return Ok(None) };
+        let raw = self.entries[at].1;
+        self.entries.retain(|(key, _)| key != name);
+        let value = Value { body: self.body, raw, path: Path::Field(self.path, name) };
+        if value.is_null() {
+            return Ok(Some(None));
+        }
+        read(value).map(|value| Some(Some(value)))
+    }
+
+    /// Takes a field that must be there.
+    pub fn need<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(Value<'_>) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        self.take(name, read)?.ok_or_else(|| {
+            let path = Path::Field(self.path, name).to_string();
+            DecodeError { message: format!("{path} is missing"), param: Some(path) }
+        })
+    }
+
+    /// Whether a field is there, not counting `null`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, raw)| key == name && raw.get() != "null")
+    }
+
+    /// A string field without taking it out.
+    #[must_use]
+    pub fn peek_string(&self, name: &str) -> Option<Cow<'a, str>> {
+        let (_, raw) = self.entries.iter().rfind(|(key, _)| key == name)?;
+        serde_json::from_str::<Borrowed<'a>>(raw.get()).ok().map(|text| text.0)
+    }
+
+    /// What has not been taken.
+    #[must_use]
+    pub fn rest(self) -> Extra {
+        let body = self.body;
+        let keep = |(key, raw): (Cow<'a, str>, &RawValue)| {
+            let key = match key {
+                Cow::Borrowed(key) => body.slice_ref(key),
+                Cow::Owned(key) => key.into(),
+            };
+            (key, Json::from(raw))
+        };
+        Extra(self.entries.into_iter().map(keep).collect())
+    }
+
+    /// An error at this object.
+    #[must_use]
+    pub fn error(&self, message: impl Into<String>) -> DecodeError {
+        let path = self.path.to_string();
+        DecodeError { message: message.into(), param: (!path.is_empty()).then_some(path) }
+    }
+}
+
+#[derive(Deserialize)]
+struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+
+struct Items<'a>(Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Vec<&'de RawValue>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element()? {
+                    items.push(item);
+                }
+                Ok(items)
+            }
+        }
+        deserializer.deserialize_seq(Collect).map(Items)
+    }
+}
+
+struct Entries<'a>(SmallVec<[(Cow<'a, str>, &'a RawValue); 12]>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = SmallVec<[(Cow<'de, str>, &'de RawValue); 12]>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = SmallVec::new();
+                while let Some(key) = map.next_key::<Borrowed<'de>>()? {
+                    entries.push((key.0, map.next_value()?));
+                }
+                Ok(entries)
+            }
+        }
+        deserializer.deserialize_map(Collect).map(Entries)
+    }
+}

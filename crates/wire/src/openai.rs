@@ -1,0 +1,12 @@
+//! OpenAI chat completions (API reference, "Chat"), with the extensions that compatible servers share:
+//! `reasoning_content`, `thinking_blocks`, `cache_control`.
+
+pub mod request;
+pub mod response;
+pub mod stream;
+
+mod encode;
+mod parts;
+mod usage;
+
+pub use usage::{read_usage, write_usage};

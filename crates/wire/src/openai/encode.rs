@@ -1,0 +1,439 @@
+//! Writing chat completion requests, also those that came in another format.
+
+use crate::form::{
+    ChatRequest, ContentShape, MaxTokensName, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat,
+    Role, Sampling, ToolChoice, ToolKind, ToolResult,
+};
+use crate::format::{EncodeError, EncodeTarget, Encoded, Format, Loss};
+use crate::json::write::{List, Object, object};
+
+use super::parts;
+use super::request::effort_name;
+
+/// Writes a request.
+///
+/// # Errors
+/// When it holds something the format has no counterpart for; the field is named.
+pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encoded, EncodeError> {
+    let mut writer = Writer { request, target, losses: Vec::new() };
+    let mut refused = None;
+    let body = object(|body| refused = writer.body(body).err());
+    match refused {
+        Some(error) => Err(error),
+        None => Ok(Encoded { body: body.into(), losses: writer.losses }),
+    }
+}
+
+/// Writes the parameters that chat completions and completions share.
+pub fn write_sampling(body: &mut Object<'_>, sampling: &Sampling, max_tokens: &str) {
+    body.maybe_count(max_tokens, sampling.max_tokens);
+    body.maybe_number("temperature", sampling.temperature.as_ref());
+    body.maybe_number("top_p", sampling.top_p.as_ref());
+    body.maybe_count("top_k", sampling.top_k);
+    body.maybe_number("frequency_penalty", sampling.frequency_penalty.as_ref());
+    body.maybe_number("presence_penalty", sampling.presence_penalty.as_ref());
+    if let Some(seed) = sampling.seed {
+        body.raw("seed", &seed.to_string());
+    }
+    match sampling.stop.as_slice() {
+        [] => {}
+        [only] if sampling.stop_is_string => body.string("stop", only),
+        all => body.list("stop", |list| all.iter().for_each(|stop| list.string(stop))),
+    }
+    body.maybe_count("n", sampling.n);
+    body.maybe_boolean("logprobs", sampling.logprobs);
+    body.maybe_count("top_logprobs", sampling.top_logprobs);
+    body.maybe_json("logit_bias", sampling.logit_bias.as_ref());
+}
+
+/// Writes `stream` and `stream_options`.
+pub fn write_stream(body: &mut Object<'_>, request: &ChatRequest, target: &EncodeTarget<'_>) {
+    if request.stream.enabled || request.stream.explicit {
+        body.boolean("stream", request.stream.enabled);
+    }
+    if !request.stream.enabled {
+        return;
+    }
+    match &request.stream.options {
+        Some(options) if request.format != Format::AnthropicMessages => {
+            let mut edits = crate::splice::Edits::new();
+            if request.stream.include_usage {
+                edits.set("include_usage", "true");
+            }
+            let edited = edits.apply(&options.as_str().to_owned().into());
+            let edited = edited.ok().and_then(|edited| String::from_utf8(edited.to_vec()).ok());
+            body.raw("stream_options", edited.as_deref().unwrap_or(options.as_str()));
+        }
+        _ if request.stream.include_usage && target.stream_usage => {
+            body.object("stream_options", |options| options.boolean("include_usage", true));
+        }
+        _ => {}
+    }
+}
+
+struct Writer<'a> {
+    request: &'a ChatRequest,
+    target: &'a EncodeTarget<'a>,
+    losses: Vec<Loss>,
+}
+
+impl Writer<'_> {
+    fn own(&self) -> bool {
+        self.request.format == Format::OpenAiChat
+    }
+
+    fn lose(&mut self, field: &str, note: impl Into<String>) {
+        self.losses.push(Loss { field: field.to_owned(), note: note.into() });
+    }
+
+    fn body(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
+        let request = self.request;
+        body.string("model", self.target.model);
+        let mut refused = None;
+        body.list("messages", |list| refused = self.messages(list).err());
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        self.tools(body)?;
+        self.sampling(body)?;
+        self.reasoning(body);
+        self.response_format(body)?;
+        write_stream(body, request, self.target);
+        body.maybe_string("user", request.user.as_deref());
+        if let Some(tier) = &request.service_tier {
+            if self.own() {
+                body.string("service_tier", tier);
+            } else {
+                self.lose("service_tier", "names of tiers differ; the provider's default is used");
+            }
+        }
+        if request.cache_control.is_some() {
+            self.lose("cache_control", "OpenAI-compatible providers cache by themselves");
+        }
+        if self.own() {
+            body.extra(&request.extra);
+        } else {
+            for (name, _) in &request.extra.0 {
+                self.lose(name, "has no counterpart in OpenAI's format");
+            }
+        }
+        Ok(())
+    }
+
+    fn messages(&mut self, list: &mut List<'_>) -> Result<(), EncodeError> {
+        for (index, message) in self.request.messages.iter().enumerate() {
+            let at = format!("messages[{index}]");
+            match message.role {
+                Role::User => self.user(list, message, &at)?,
+                Role::Tool => {
+                    for part in &message.parts {
+                        if let PartKind::ToolResult(result) = &part.kind {
+                            self.tool_result(list, message, result, &at)?;
+                        }
+                    }
+                }
+                Role::Assistant => assistant(list, message, &at)?,
+                Role::System | Role::Developer => {
+                    let developer = message.role == Role::Developer && self.target.developer_role;
+                    write_message(list, if developer { "developer" } else { "system" }, message, &at)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A user's message; tool results in it become tool messages, which must follow the calls at once.
+    fn user(&mut self, list: &mut List<'_>, message: &Message, at: &str) -> Result<(), EncodeError> {
+        let is_result = |part: &&Part| matches!(part.kind, PartKind::ToolResult(_));
+        if !message.parts.iter().any(|part| is_result(&part)) {
+            return write_message(list, "user", message, at);
+        }
+        let mut rest = Vec::new();
+        for part in &message.parts {
+            match &part.kind {
+                PartKind::ToolResult(result) => {
+                    self.tool_result(list, message, result, at)?;
+                    // Tool messages hold text only: what else came back is shown as the user's.
+                    rest.extend(result.content.iter().filter(|part| !is_text(part)).cloned());
+                }
+                _ => rest.push(part.clone()),
+            }
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let rest = Message { parts: rest, shape: ContentShape::Parts, ..message.clone() };
+        write_message(list, "user", &rest, at)
+    }
+
+    fn tool_result(
+        &mut self,
+        list: &mut List<'_>,
+        message: &Message,
+        result: &ToolResult,
+        at: &str,
+    ) -> Result<(), EncodeError> {
+        if result.is_error == Some(true) {
+            self.lose(&format!("{at}.is_error"), "told as text in front of the result");
+        }
+        let mut refused = None;
+        list.object(|object| {
+            object.string("role", "tool");
+            object.string("tool_call_id", &result.call_id);
+            refused = write_result(object, result, at).err();
+            if message.role == Role::Tool {
+                object.maybe_string("name", message.name.as_deref());
+                object.extra(&message.extra);
+            }
+        });
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn tools(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
+        let request = self.request;
+        let mut refused = None;
+        if !request.tools.is_empty() {
+            body.list("tools", |list| {
+                for (index, tool) in request.tools.iter().enumerate() {
+                    match &tool.kind {
+                        ToolKind::Opaque { format: Format::OpenAiChat, json, .. } => list.raw(json.as_str()),
+                        ToolKind::Opaque { kind, .. } => {
+                            let field = format!("tools[{index}]");
+                            let message = format!("a hosted tool of type {kind:?} exists only at its own provider");
+                            refused.get_or_insert(EncodeError::at(field, message));
+                        }
+                        ToolKind::Function { name, description, parameters, strict, extra } => list.object(|object| {
+                            object.string("type", "function");
+                            object.object("function", |function| {
+                                function.string("name", name);
+                                function.maybe_string("description", description.as_deref());
+                                function.maybe_json("parameters", parameters.as_ref());
+                                function.maybe_boolean("strict", *strict);
+                                if self.own() {
+                                    function.extra(extra);
+                                }
+                            });
+                            parts::write_cache_control(object, tool.cache_control.as_ref());
+                            if self.own() {
+                                object.extra(&tool.extra);
+                            }
+                        }),
+                    }
+                }
+            });
+        }
+        match &request.tool_choice {
+            None => {}
+            Some(ToolChoice::Auto) => body.string("tool_choice", "auto"),
+            Some(ToolChoice::None) => body.string("tool_choice", "none"),
+            Some(ToolChoice::Required) => body.string("tool_choice", "required"),
+            Some(ToolChoice::Function(name)) => body.object("tool_choice", |choice| {
+                choice.string("type", "function");
+                choice.object("function", |function| function.string("name", name));
+            }),
+            Some(ToolChoice::Opaque { format: Format::OpenAiChat, json }) => body.raw("tool_choice", json.as_str()),
+            Some(ToolChoice::Opaque { .. }) => {
+                refused.get_or_insert(EncodeError::at("tool_choice", "has no counterpart in OpenAI's format"));
+            }
+        }
+        body.maybe_boolean("parallel_tool_calls", request.parallel_tool_calls);
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn sampling(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
+        let mut sampling = self.request.sampling.clone();
+        if !self.own() && sampling.stop.len() > 4 {
+            return Err(EncodeError::at("stop_sequences", "OpenAI's format takes at most four stop sequences"));
+        }
+        let name = if self.own() { sampling.max_tokens_name } else { self.target.max_tokens_name };
+        if !self.own() && sampling.top_k.take().is_some() {
+            self.lose("top_k", "OpenAI's format has no top_k");
+        }
+        let name = match name {
+            MaxTokensName::MaxTokens => "max_tokens",
+            MaxTokensName::MaxCompletionTokens => "max_completion_tokens",
+        };
+        write_sampling(body, &sampling, name);
+        Ok(())
+    }
+
+    fn reasoning(&mut self, body: &mut Object<'_>) {
+        let Some(reasoning) = &self.request.reasoning else { return };
+        if let Some(effort) = effort(reasoning) {
+            body.string("reasoning_effort", effort_name(effort));
+            if reasoning.effort.is_none() {
+                self.lose("thinking", "a budget of tokens was mapped to an effort level");
+            }
+        }
+    }
+
+    fn response_format(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
+        match &self.request.response_format {
+            None => {}
+            Some(ResponseFormat::Text) => body.object("response_format", |format| format.string("type", "text")),
+            Some(ResponseFormat::JsonObject) => {
+                body.object("response_format", |format| format.string("type", "json_object"));
+            }
+            Some(ResponseFormat::JsonSchema { name, description, schema, strict, extra }) => {
+                body.object("response_format", |format| {
+                    format.string("type", "json_schema");
+                    format.object("json_schema", |inner| {
+                        inner.string("name", name.as_deref().unwrap_or("answer"));
+                        inner.maybe_string("description", description.as_deref());
+                        inner.raw("schema", schema.as_str());
+                        // What comes from a format whose schemas always bind must bind here, too.
+                        inner.maybe_boolean("strict", strict.or((!self.own()).then_some(true)));
+                        inner.extra(extra);
+                    });
+                });
+            }
+            Some(ResponseFormat::Opaque { format: Format::OpenAiChat, json }) => body.raw("response_format", json.as_str()),
+            Some(ResponseFormat::Opaque { .. }) => {
+                return Err(EncodeError::at("output_config.format", "has no counterpart in OpenAI's format"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The effort that comes closest to what was asked for.
+fn effort(reasoning: &Reasoning) -> Option<ReasoningEffort> {
+    if let Some(effort) = reasoning.effort {
+        return Some(effort);
+    }
+    match (reasoning.enabled, reasoning.budget_tokens) {
+        // Models that cannot help thinking refuse `none`; the least they all take is `low`.
+        (Some(false), _) | (None, None) => None,
+        (_, Some(0..=4_096)) => Some(ReasoningEffort::Low),
+        (_, Some(4_097..=16_384)) | (Some(true), None) => Some(ReasoningEffort::Medium),
+        (_, Some(_)) => Some(ReasoningEffort::High),
+    }
+}
+
+fn is_text(part: &Part) -> bool {
+    matches!(part.kind, PartKind::Text(_))
+}
+
+fn write_result(object: &mut Object<'_>, result: &ToolResult, at: &str) -> Result<(), EncodeError> {
+    let failed = result.is_error == Some(true);
+    let texts: Vec<&Part> = result.content.iter().filter(|part| is_text(part)).collect();
+    if !failed && result.shape == ContentShape::Parts && !texts.is_empty() {
+        let mut refused = None;
+        object.list("content", |list| {
+            for part in texts {
+                refused = refused.take().or(parts::write_part(list, part, at).err());
+            }
+        });
+        return refused.map_or(Ok(()), Err);
+    }
+    let mut all = if failed { "Error: ".to_owned() } else { String::new() };
+    for part in texts {
+        if let PartKind::Text(text) = &part.kind {
+            all.push_str(&text.text);
+        }
+    }
+    object.string("content", &all);
+    Ok(())
+}
+
+fn write_message(list: &mut List<'_>, role: &str, message: &Message, at: &str) -> Result<(), EncodeError> {
+    let mut refused = None;
+    list.object(|object| {
+        object.string("role", role);
+        refused = write_content(object, &message.parts.iter().collect::<Vec<_>>(), message.shape, at).err();
+        object.maybe_string("name", message.name.as_deref());
+        object.extra(&message.extra);
+    });
+    refused.map_or(Ok(()), Err)
+}
+
+fn write_content(
+    object: &mut Object<'_>,
+    parts: &[&Part],
+    shape: ContentShape,
+    at: &str,
+) -> Result<(), EncodeError> {
+    if let (ContentShape::Text, [Part { kind: PartKind::Text(text), cache_control: None, .. }]) = (shape, parts) {
+        object.string("content", &text.text);
+        return Ok(());
+    }
+    let mut refused = None;
+    object.list("content", |list| {
+        for part in parts {
+            refused = refused.take().or(parts::write_part(list, part, &format!("{at}.content")).err());
+        }
+    });
+    refused.map_or(Ok(()), Err)
+}
+
+/// Where `content` of an assistant's message ends and other fields begin.
+fn assistant(list: &mut List<'_>, message: &Message, at: &str) -> Result<(), EncodeError> {
+    let mut refused = None;
+    list.object(|object| {
+        object.string("role", "assistant");
+        let in_content = |part: &&Part| {
+            matches!(
+                part.kind,
+                PartKind::Text(_) | PartKind::Image(_) | PartKind::Document(_) | PartKind::Opaque { .. }
+            ) || matches!(&part.kind, PartKind::Audio(audio) if audio.id.is_none())
+        };
+        let content: Vec<&Part> = message.parts.iter().filter(in_content).collect();
+        match (content.is_empty(), message.shape) {
+            (false, shape) => refused = write_content(object, &content, shape, at).err(),
+            (true, ContentShape::Absent) => {}
+            (true, ContentShape::Text) => object.string("content", ""),
+            (true, ContentShape::Null | ContentShape::Parts) => object.raw("content", "null"),
+        }
+        write_reasoning(object, &message.parts);
+        write_beside_content(object, &message.parts);
+        object.maybe_string("name", message.name.as_deref());
+        object.extra(&message.extra);
+    });
+    refused.map_or(Ok(()), Err)
+}
+
+/// Reasoning: plain as `reasoning_content`; signed or encrypted as `thinking_blocks`, so that it can be replayed.
+pub fn write_reasoning(object: &mut Object<'_>, parts: &[Part]) {
+    let mut plain = String::new();
+    let mut signed = false;
+    for part in parts {
+        match &part.kind {
+            PartKind::Thinking(thinking) => {
+                plain.push_str(&thinking.text);
+                signed |= thinking.signature.is_some();
+            }
+            PartKind::RedactedThinking(_) => signed = true,
+            _ => {}
+        }
+    }
+    if !plain.is_empty() {
+        object.string("reasoning_content", &plain);
+    }
+    if signed {
+        parts::write_thinking_blocks(object, parts.iter().map(|part| &part.kind));
+    }
+}
+
+/// Refusal, audio and tool calls.
+fn write_beside_content(object: &mut Object<'_>, all: &[Part]) {
+    for part in all {
+        match &part.kind {
+            PartKind::Refusal(refusal) => object.string("refusal", refusal),
+            PartKind::Audio(audio) => {
+                if let Some(id) = &audio.id {
+                    object.object("audio", |inner| inner.string("id", id));
+                }
+            }
+            _ => {}
+        }
+    }
+    if all.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_))) {
+        object.list("tool_calls", |list| {
+            for part in all {
+                if let PartKind::ToolCall(call) = &part.kind {
+                    parts::write_tool_call(list, part, call);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,220 @@
+//! Chat completion answers.
+
+use bytes::Bytes;
+
+use super::encode::write_reasoning;
+use super::{parts, read_usage, write_usage};
+use crate::form::{
+    Audio, ChatResponse, Choice, FinishReason, Part, PartKind, Text, Thinking, Usage,
+};
+use crate::format::{DecodeError, Format};
+use crate::json::fields::{Fields, Value, parse};
+use crate::json::write::{Object, object};
+
+/// Reads an answer.
+///
+/// # Errors
+/// When it is not one.
+pub fn decode(body: &Bytes) -> Result<ChatResponse, DecodeError> {
+    let body = Text::try_from(body.clone()).map_err(|_| DecodeError::plain("the body is not UTF-8"))?;
+    let value = parse(&body)?;
+    let mut fields = value.fields()?;
+    if !fields.has("choices") && fields.has("error") {
+        return Err(DecodeError::plain("the provider told an error in a successful answer"));
+    }
+    let choices = fields.need("choices", |choices| choices.list(|choice| read_choice(&choice)))?;
+    let mut usage: Option<Usage> = None;
+    let usage_native = fields.take("usage", |value| {
+        usage = Some(read_usage(&value)?);
+        Ok(value.json())
+    })?;
+    Ok(ChatResponse {
+        format: Format::OpenAiChat,
+        id: fields.take("id", |id| id.string())?.unwrap_or_default(),
+        model: fields.take("model", |model| model.string())?.unwrap_or_default(),
+        created: fields.take("created", |created| created.count())?,
+        choices,
+        usage,
+        usage_native,
+        service_tier: fields.take("service_tier", |tier| tier.string())?,
+        extra: rest(fields),
+    })
+}
+
+fn rest(mut fields: Fields<'_>) -> crate::form::Extra {
+    // Written by the encoder itself; what stood there says nothing.
+    let _ = fields.take("object", |_| Ok(()));
+    fields.rest()
+}
+
+fn read_choice(value: &Value<'_>) -> Result<Choice, DecodeError> {
+    let mut fields = value.fields()?;
+    let index = fields.take("index", |index| index.count())?.unwrap_or(0);
+    let finish = fields.take("finish_reason", |reason| Ok(read_finish(&reason.string()?)))?;
+    let logprobs = fields.take("logprobs", |logprobs| Ok(logprobs.json()))?;
+    let (parts, message_extra) = fields.need("message", |message| read_message(&message))?;
+    Ok(Choice {
+        index: u32::try_from(index).unwrap_or(u32::MAX),
+        parts,
+        finish,
+        stop_sequence: None,
+        logprobs,
+        extra: fields.rest(),
+        message_extra,
+    })
+}
+
+fn read_message(value: &Value<'_>) -> Result<(Vec<Part>, crate::form::Extra), DecodeError> {
+    let mut fields = value.fields()?;
+    let _ = fields.take("role", |_| Ok(()))?;
+    let mut all = Vec::new();
+    let blocks = fields.take("thinking_blocks", |blocks| blocks.list(|block| parts::read_thinking_block(&block)))?;
+    let reasoning = fields.take("reasoning_content", |text| text.string())?;
+    let other = fields.take("reasoning", |text| text.string())?;
+    match (blocks, reasoning.or(other)) {
+        (Some(blocks), _) => all.extend(blocks.into_iter().map(Part::new)),
+        (None, Some(text)) if !text.is_empty() => {
+            all.push(Part::new(PartKind::Thinking(Thinking { text, signature: None })));
+        }
+        (None, _) => {}
+    }
+    if let Some((content, _)) = fields.take("content", |content| parts::read_content(&content))? {
+        all.extend(content);
+    }
+    if let Some(refusal) = fields.take("refusal", |text| text.string())? {
+        all.push(Part::new(PartKind::Refusal(refusal)));
+    }
+    if let Some(part) = fields.take("audio", |audio| read_audio(&audio))? {
+        all.push(part);
+    }
+    let calls = fields.take("tool_calls", |calls| calls.list(|call| parts::read_tool_call(&call)))?;
+    all.extend(calls.unwrap_or_default());
+    Ok((all, fields.rest()))
+}
+
+fn read_audio(value: &Value<'_>) -> Result<Part, DecodeError> {
+    let mut fields = value.fields()?;
+    let id = fields.take("id", |id| id.string())?;
+    let data = fields.take("data", |data| data.string())?.unwrap_or_default();
+    let mut part = Part::new(PartKind::Audio(Audio { data, format: Text::new(), id }));
+    part.extra = fields.rest();
+    Ok(part)
+}
+
+/// The reason of a `finish_reason`.
+#[must_use]
+pub fn read_finish(reason: &Text) -> FinishReason {
+    match reason.as_ref() {
+        "stop" => FinishReason::Stop,
+        "length" => FinishReason::Length,
+        "tool_calls" | "function_call" => FinishReason::ToolCalls,
+        "content_filter" => FinishReason::ContentFilter,
+        _ => FinishReason::Other(reason.clone()),
+    }
+}
+
+/// The `finish_reason` of a reason.
+#[must_use]
+pub fn finish_name(reason: &FinishReason) -> &str {
+    match reason {
+        FinishReason::Stop | FinishReason::StopSequence | FinishReason::PauseTurn => "stop",
+        FinishReason::Length | FinishReason::ContextWindow => "length",
+        FinishReason::ToolCalls => "tool_calls",
+        FinishReason::ContentFilter | FinishReason::Refusal => "content_filter",
+        FinishReason::Other(reason) => reason,
+    }
+}
+
+/// Writes an answer.
+#[must_use]
+pub fn encode(response: &ChatResponse) -> Bytes {
+    let own = response.format == Format::OpenAiChat;
+    object(|body| {
+        body.string("id", if response.id.is_empty() { "chatcmpl-0" } else { &response.id });
+        body.string("object", "chat.completion");
+        body.count("created", response.created.unwrap_or_else(now));
+        body.string("model", &response.model);
+        body.list("choices", |list| {
+            for choice in &response.choices {
+                list.object(|object| write_choice(object, choice, own));
+            }
+        });
+        match (&response.usage_native, &response.usage) {
+            (Some(native), _) if own => body.raw("usage", native.as_str()),
+            (_, Some(usage)) => body.object("usage", |object| write_usage(object, usage)),
+            _ => {}
+        }
+        body.maybe_string("service_tier", response.service_tier.as_deref().filter(|_| own));
+        if own {
+            body.extra(&response.extra);
+        }
+    })
+    .into()
+}
+
+fn write_choice(object: &mut Object<'_>, choice: &Choice, own: bool) {
+    object.count("index", u64::from(choice.index));
+    object.object("message", |message| {
+        message.string("role", "assistant");
+        write_said(message, &choice.parts);
+        if own {
+            message.extra(&choice.message_extra);
+        }
+    });
+    match &choice.logprobs {
+        Some(logprobs) if own => object.raw("logprobs", logprobs.as_str()),
+        _ => object.raw("logprobs", "null"),
+    }
+    match &choice.finish {
+        Some(reason) => object.string("finish_reason", finish_name(reason)),
+        None => object.raw("finish_reason", "null"),
+    }
+    if own {
+        object.extra(&choice.extra);
+    }
+}
+
+fn write_said(message: &mut Object<'_>, all: &[Part]) {
+    let mut text = String::new();
+    let mut has_text = false;
+    let mut refusal = None;
+    for part in all {
+        match &part.kind {
+            PartKind::Text(said) => {
+                has_text = true;
+                text.push_str(&said.text);
+            }
+            PartKind::Refusal(said) => refusal = Some(said.clone()),
+            _ => {}
+        }
+    }
+    if has_text {
+        message.string("content", &text);
+    } else {
+        message.raw("content", "null");
+    }
+    match refusal {
+        Some(refusal) => message.string("refusal", &refusal),
+        None => message.raw("refusal", "null"),
+    }
+    write_reasoning(message, all);
+    let calls = || all.iter().filter_map(|part| if let PartKind::ToolCall(call) = &part.kind { Some((part, call)) } else { None });
+    if calls().next().is_some() {
+        message.list("tool_calls", |list| calls().for_each(|(part, call)| parts::write_tool_call(list, part, call)));
+    }
+    for part in all {
+        if let PartKind::Audio(audio) = &part.kind {
+            message.object("audio", |object| {
+                object.maybe_string("id", audio.id.as_deref());
+                object.string("data", &audio.data);
+                object.extra(&part.extra);
+            });
+        }
+    }
+}
+
+/// Unix seconds, for answers of providers that do not tell the time.
+#[must_use]
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}

@@ -1,0 +1,198 @@
+//! The one text view of a conversation: what guardrails, signals, cache keys and token counts see.
+//!
+//! There is one, so that no format and no part of a message can escape one of them and not the others.
+
+use crate::form::{ChatRequest, ChatResponse, Message, Part, PartKind, Role, Source, Text};
+
+/// What sort of text it is, for guardrails that judge them differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TextStage {
+    /// The operator's instructions.
+    Instruction,
+    /// What the user says, documents included.
+    User,
+    /// What the model said.
+    Assistant,
+    /// Arguments of a tool call.
+    ToolCall,
+    /// What a tool answered.
+    ToolResult,
+}
+
+/// Where a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Location {
+    /// Which message (or which answer, in a response).
+    pub message: usize,
+    /// What sort of text.
+    pub stage: TextStage,
+}
+
+/// Shows every text of a request.
+pub fn request_texts(request: &ChatRequest, mut see: impl FnMut(&Location, &str)) {
+    for (index, message) in request.messages.iter().enumerate() {
+        let location = Location { message: index, stage: stage(message.role) };
+        for part in &message.parts {
+            part_texts(part, location, &mut see);
+        }
+    }
+}
+
+/// Shows every text of an answer.
+pub fn response_texts(response: &ChatResponse, mut see: impl FnMut(&Location, &str)) {
+    for (index, choice) in response.choices.iter().enumerate() {
+        let location = Location { message: index, stage: TextStage::Assistant };
+        for part in &choice.parts {
+            part_texts(part, location, &mut see);
+        }
+    }
+}
+
+/// Shows every text of a request and replaces those for which there is another; true when one was replaced.
+pub fn rewrite(request: &mut ChatRequest, mut edit: impl FnMut(&Location, &str) -> Option<String>) -> bool {
+    let mut edited = false;
+    for (index, message) in request.messages.iter_mut().enumerate() {
+        let location = Location { message: index, stage: stage(message.role) };
+        for part in &mut message.parts {
+            edited |= rewrite_part(part, location, &mut edit);
+        }
+    }
+    edited
+}
+
+/// The same for an answer.
+pub fn rewrite_response(response: &mut ChatResponse, mut edit: impl FnMut(&Location, &str) -> Option<String>) -> bool {
+    let mut edited = false;
+    for (index, choice) in response.choices.iter_mut().enumerate() {
+        let location = Location { message: index, stage: TextStage::Assistant };
+        for part in &mut choice.parts {
+            edited |= rewrite_part(part, location, &mut edit);
+        }
+    }
+    edited
+}
+
+/// The texts of a message, joined by line feeds.
+#[must_use]
+pub fn message_text(message: &Message) -> String {
+    let mut all = String::new();
+    let location = Location { message: 0, stage: stage(message.role) };
+    for part in &message.parts {
+        part_texts(part, location, &mut |_, text| append(&mut all, text));
+    }
+    all
+}
+
+/// What the user said last: the texts of the latest user message that is more than tool results.
+#[must_use]
+pub fn user_text(request: &ChatRequest) -> String {
+    let mut said = String::new();
+    for message in request.messages.iter().rev().filter(|message| message.role == Role::User) {
+        for part in &message.parts {
+            if let PartKind::Text(text) = &part.kind {
+                append(&mut said, &text.text);
+            }
+        }
+        if !said.is_empty() {
+            break;
+        }
+    }
+    said
+}
+
+fn append(all: &mut String, text: &str) {
+    if !all.is_empty() {
+        all.push('\n');
+    }
+    all.push_str(text);
+}
+
+fn stage(role: Role) -> TextStage {
+    match role {
+        Role::System | Role::Developer => TextStage::Instruction,
+        Role::User => TextStage::User,
+        Role::Assistant => TextStage::Assistant,
+        Role::Tool => TextStage::ToolResult,
+    }
+}
+
+fn part_texts(part: &Part, location: Location, see: &mut impl FnMut(&Location, &str)) {
+    match &part.kind {
+        PartKind::Text(text) => see(&location, &text.text),
+        PartKind::Thinking(thinking) => see(&location, &thinking.text),
+        PartKind::Refusal(text) => see(&location, text),
+        PartKind::ToolCall(call) => see(&Location { stage: TextStage::ToolCall, ..location }, &call.arguments),
+        PartKind::ToolResult(result) => {
+            let location = Location { stage: TextStage::ToolResult, ..location };
+            result.content.iter().for_each(|part| part_texts(part, location, see));
+        }
+        PartKind::Document(document) => {
+            for text in [&document.title, &document.context].into_iter().flatten() {
+                see(&location, text);
+            }
+            match &document.source {
+                Source::PlainText { data, .. } => see(&location, data),
+                Source::Parts { parts, .. } => parts.iter().for_each(|part| part_texts(part, location, see)),
+                Source::Base64 { .. } | Source::Url(_) | Source::FileId(_) => {}
+            }
+        }
+        // What only its own format understands is still text to those who look for something in it.
+        PartKind::Opaque { json, .. } => see(&location, json.as_str()),
+        PartKind::Image(_) | PartKind::Audio(_) | PartKind::RedactedThinking(_) => {}
+    }
+}
+
+fn rewrite_part(part: &mut Part, location: Location, edit: &mut impl FnMut(&Location, &str) -> Option<String>) -> bool {
+    match &mut part.kind {
+        PartKind::Text(text) => replace(&mut text.text, location, edit),
+        // A signature vouches for the text as it is: thinking that was changed goes on without one.
+        PartKind::Thinking(thinking) => {
+            let edited = replace(&mut thinking.text, location, edit);
+            if edited {
+                thinking.signature = None;
+            }
+            edited
+        }
+        PartKind::Refusal(text) => replace(text, location, edit),
+        PartKind::ToolCall(call) => {
+            replace(&mut call.arguments, Location { stage: TextStage::ToolCall, ..location }, edit)
+        }
+        PartKind::ToolResult(result) => {
+            let location = Location { stage: TextStage::ToolResult, ..location };
+            result.content.iter_mut().fold(false, |edited, part| rewrite_part(part, location, edit) | edited)
+        }
+        PartKind::Document(document) => {
+            let mut edited = false;
+            for text in [&mut document.title, &mut document.context].into_iter().flatten() {
+                edited |= replace(text, location, edit);
+            }
+            match &mut document.source {
+                Source::PlainText { data, .. } => edited |= replace(data, location, edit),
+                Source::Parts { parts, .. } => {
+                    for part in parts {
+                        edited |= rewrite_part(part, location, edit);
+                    }
+                }
+                Source::Base64 { .. } | Source::Url(_) | Source::FileId(_) => {}
+            }
+            edited
+        }
+        PartKind::Opaque { json, .. } => {
+            let Some(text) = edit(&location, json.as_str()) else { return false };
+            // A change that breaks the JSON cannot be carried out on a part whose meaning is not known: it is emptied.
+            *json = crate::json::Json::parse(text).unwrap_or_else(|_| crate::json::Json::null());
+            true
+        }
+        PartKind::Image(_) | PartKind::Audio(_) | PartKind::RedactedThinking(_) => false,
+    }
+}
+
+fn replace(text: &mut Text, location: Location, edit: &mut impl FnMut(&Location, &str) -> Option<String>) -> bool {
+    match edit(&location, text) {
+        Some(edited) => {
+            *text = edited.into();
+            true
+        }
+        None => false,
+    }
+}
