@@ -163,7 +163,7 @@ fn remove(body: &Bytes, key: &str, outline: &Outline<'_>) -> Bytes {
 /// An object's keys, unescaped, and its values as they stand in the body.
 struct Outline<'a>(SmallVec<[(String, &'a RawValue); 16]>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Outline<'a> {
+impl<'de> Deserialize<'de> for Outline<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Collect;
         impl<'de> Visitor<'de> for Collect {

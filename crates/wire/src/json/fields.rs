@@ -225,11 +225,10 @@ impl<'a> Fields<'a> {
         self.entries.iter().any(|(key, raw)| key == name && raw.get() != "null")
     }
 
-    /// A string field without taking it out.
+    /// A field as it came, without taking it out.
     #[must_use]
-    pub fn peek_string(&self, name: &str) -> Option<Cow<'a, str>> {
-        let (_, raw) = self.entries.iter().rfind(|(key, _)| key == name)?;
-        serde_json::from_str::<Borrowed<'a>>(raw.get()).ok().map(|text| text.0)
+    pub fn peek(&self, name: &str) -> Option<Json> {
+        self.entries.iter().rfind(|(key, _)| key == name).map(|(_, raw)| Json::from(*raw))
     }
 
     /// What has not been taken.
@@ -281,7 +280,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
 
 struct Entries<'a>(SmallVec<[(Cow<'a, str>, &'a RawValue); 12]>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Collect;
         impl<'de> Visitor<'de> for Collect {

@@ -11,6 +11,8 @@ use crate::format::{DecodeError, Format};
 use crate::json::fields::{Fields, Value, parse};
 
 pub use super::encode::encode;
+pub use super::encode::{write_sampling, write_stream};
+pub use super::parts::{read_cache_control, write_cache_control};
 
 /// Reads a request.
 ///
@@ -159,7 +161,7 @@ fn read_tool(value: &Value<'_>) -> Result<Tool, DecodeError> {
             extra: function.rest(),
         })
     })?;
-    let cache_control = fields.take("cache_control", |value| parts::read_cache_control(&value))?;
+    let cache_control = fields.take("cache_control", |value| read_cache_control(&value))?;
     Ok(Tool { kind, cache_control, extra: fields.rest() })
 }
 

@@ -1,0 +1,397 @@
+//! Writing messages requests, also those that came in another format.
+
+use super::blocks;
+use crate::form::{
+    ChatRequest, ContentShape, Extra, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat, Role,
+    TextPart, ToolChoice, ToolKind,
+};
+use crate::format::{EncodeError, EncodeTarget, Encoded, Format, Loss};
+use crate::json::write::{List, Object, object};
+use crate::openai::request::effort_name;
+
+/// The least budget of thinking that the API takes.
+const MIN_BUDGET: u64 = 1_024;
+
+/// Writes a request.
+///
+/// # Errors
+/// When it holds something the format has no counterpart for; the field is named.
+pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encoded, EncodeError> {
+    let own = request.format == Format::AnthropicMessages;
+    let mut writer = Writer { request, target, own, losses: Vec::new() };
+    let mut refused = None;
+    let body = object(|body| refused = writer.body(body).err());
+    match refused {
+        Some(error) => Err(error),
+        None => Ok(Encoded { body: body.into(), losses: writer.losses }),
+    }
+}
+
+struct Writer<'a> {
+    request: &'a ChatRequest,
+    target: &'a EncodeTarget<'a>,
+    own: bool,
+    losses: Vec<Loss>,
+}
+
+impl Writer<'_> {
+    fn lose(&mut self, field: &str, note: &str) {
+        self.losses.push(Loss { field: field.to_owned(), note: note.to_owned() });
+    }
+
+    fn body(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
+        let request = self.request;
+        body.string("model", self.target.model);
+        if let Some(max) = request.sampling.max_tokens.or((!self.own).then_some(self.target.default_max_tokens)) {
+            body.count("max_tokens", max);
+        }
+        self.system(body)?;
+        let mut refused = None;
+        body.list("messages", |list| refused = self.messages(list).err());
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        self.sampling(body)?;
+        self.tools(body)?;
+        self.output(body)?;
+        if request.stream.enabled || request.stream.explicit {
+            body.boolean("stream", request.stream.enabled);
+        }
+        if let Some(user) = request.user.as_ref().filter(|_| !self.keeps("metadata")) {
+            body.object("metadata", |metadata| metadata.string("user_id", user));
+        }
+        crate::openai::request::write_cache_control(body, request.cache_control.as_ref());
+        if self.own {
+            body.maybe_string("service_tier", request.service_tier.as_deref());
+            body.extra(&request.extra);
+        } else {
+            if request.service_tier.is_some() {
+                self.lose("service_tier", "names of tiers differ; the provider's default is used");
+            }
+            for (name, _) in &request.extra.0 {
+                self.losses.push(Loss { field: name.to_string(), note: "has no counterpart in Anthropic's format".to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the object `name` is written whole, as it came.
+    fn keeps(&self, name: &str) -> bool {
+        self.own && self.request.extra.get(name).is_some()
+    }
+
+    /// Leading instructions; later ones stay in place as turns of the role `system`.
+    fn system(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
+        let leading: Vec<&Message> = self.leading().collect();
+        let mut refused = None;
+        match leading.as_slice() {
+            [] => {}
+            [Message { shape: ContentShape::Text, parts, .. }] if parts.len() == 1 && parts[0].cache_control.is_none() => {
+                if let PartKind::Text(text) = &parts[0].kind {
+                    body.string("system", &text.text);
+                }
+            }
+            all => body.list("system", |list| {
+                for part in all.iter().flat_map(|message| &message.parts) {
+                    refused = refused.take().or(blocks::write_block(list, part, "system", self.own).err());
+                }
+            }),
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn leading(&self) -> impl Iterator<Item = &Message> {
+        let own = self.own;
+        self.request.messages.iter().take_while(move |message| {
+            message.role == Role::System || (!own && message.role == Role::Developer)
+        })
+    }
+
+    fn messages(&mut self, list: &mut List<'_>) -> Result<(), EncodeError> {
+        let skip = self.leading().count();
+        if self.own {
+            for (index, message) in self.request.messages.iter().enumerate().skip(skip) {
+                write_turn(list, role_name(message.role), message, &format!("messages[{index}]"), true)?;
+            }
+            return Ok(());
+        }
+        let mut turns: Vec<Message> = Vec::new();
+        for message in &self.request.messages[skip..] {
+            self.add_turn(&mut turns, message);
+        }
+        if let Some(last) = turns.last_mut().filter(|last| last.role == Role::Assistant) {
+            trim_end(last);
+        }
+        for (index, turn) in turns.iter().enumerate().filter(|(_, turn)| !turn.parts.is_empty()) {
+            write_turn(list, role_name(turn.role), turn, &format!("messages[{index}]"), false)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a message to the turns: neighbours of one role are one turn, tool results go first in theirs.
+    fn add_turn(&mut self, turns: &mut Vec<Message>, message: &Message) {
+        let role = match message.role {
+            Role::Tool | Role::User => Role::User,
+            Role::Assistant => Role::Assistant,
+            Role::System | Role::Developer => {
+                self.lose("messages", "instructions in the middle of a conversation are told as the user's");
+                Role::User
+            }
+        };
+        if message.name.is_some() {
+            self.lose("messages[].name", "Anthropic's format has no names of participants");
+        }
+        for part in &message.parts {
+            if let PartKind::ToolCall(call) = &part.kind
+                && blocks::is_wrapped(call)
+            {
+                self.lose("tool_calls[].function.arguments", "not a JSON object: sent as {\"_raw\": …}");
+            }
+        }
+        // Unsigned reasoning cannot be replayed: the API demands its own signature.
+        let unsigned = |part: &&Part| matches!(&part.kind, PartKind::Thinking(thinking) if thinking.signature.is_none());
+        if message.parts.iter().any(|part| unsigned(&part)) {
+            self.lose("reasoning_content", "reasoning without a signature cannot be replayed");
+        }
+        let empty = |part: &&Part| matches!(&part.kind, PartKind::Text(TextPart { text, .. }) if text.is_empty());
+        let parts: Vec<Part> =
+            message.parts.iter().filter(|part| !unsigned(part) && !empty(part)).cloned().collect();
+        match turns.last_mut() {
+            Some(last) if last.role == role => {
+                let results = |part: &Part| matches!(part.kind, PartKind::ToolResult(_));
+                if parts.iter().any(results) {
+                    let at = last.parts.iter().rposition(results).map_or(0, |at| at + 1);
+                    last.parts.splice(at..at, parts);
+                } else {
+                    last.parts.extend(parts);
+                }
+            }
+            _ => turns.push(Message { role, parts, shape: ContentShape::Parts, name: None, extra: Extra::default() }),
+        }
+    }
+
+    fn sampling(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
+        let sampling = &self.request.sampling;
+        if !self.own {
+            let refusals = [
+                (sampling.n.is_some_and(|n| n > 1), "n", "Anthropic gives one answer at a time"),
+                (sampling.logprobs == Some(true), "logprobs", "Anthropic has no log probabilities"),
+                (sampling.logit_bias.is_some(), "logit_bias", "Anthropic has no logit bias"),
+            ];
+            if let Some((_, field, why)) = refusals.into_iter().find(|(there, ..)| *there) {
+                return Err(EncodeError::at(field, why));
+            }
+            for (there, field) in [
+                (sampling.frequency_penalty.is_some(), "frequency_penalty"),
+                (sampling.presence_penalty.is_some(), "presence_penalty"),
+                (sampling.seed.is_some(), "seed"),
+            ] {
+                if there {
+                    self.lose(field, "Anthropic has no such parameter; the answer is sampled without it");
+                }
+            }
+        }
+        let sampling = &self.request.sampling;
+        match sampling.temperature.as_ref().and_then(serde_json::Number::as_f64) {
+            Some(temperature) if temperature > 1.0 && !self.own => {
+                body.raw("temperature", "1");
+                self.lose("temperature", "Anthropic takes at most 1");
+            }
+            _ => body.maybe_number("temperature", sampling.temperature.as_ref()),
+        }
+        body.maybe_number("top_p", sampling.top_p.as_ref());
+        body.maybe_count("top_k", sampling.top_k);
+        let blank = |stop: &str| !self.own && stop.trim().is_empty();
+        let stops: Vec<&str> = sampling.stop.iter().map(AsRef::as_ref).filter(|stop: &&str| !blank(stop)).collect();
+        if !stops.is_empty() {
+            body.list("stop_sequences", |list| stops.iter().for_each(|stop| list.string(stop)));
+        }
+        if stops.len() < sampling.stop.len() {
+            self.lose("stop", "Anthropic refuses stop sequences of nothing but white space");
+        }
+        Ok(())
+    }
+
+    fn tools(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
+        let request = self.request;
+        let own = self.own;
+        let mut refused = None;
+        if !request.tools.is_empty() {
+            body.list("tools", |list| {
+                for (index, tool) in request.tools.iter().enumerate() {
+                    match &tool.kind {
+                        ToolKind::Opaque { format: Format::AnthropicMessages, json, .. } => list.raw(json.as_str()),
+                        ToolKind::Opaque { kind, .. } => {
+                            let message = format!("a tool of type {kind:?} has no counterpart in Anthropic's format");
+                            refused.get_or_insert(EncodeError::at(format!("tools[{index}]"), message));
+                        }
+                        ToolKind::Function { name, description, parameters, strict, extra } => list.object(|object| {
+                            object.string("name", name);
+                            object.maybe_string("description", description.as_deref());
+                            let none = r#"{"type":"object","properties":{}}"#;
+                            object.raw("input_schema", parameters.as_ref().map_or(none, |schema| schema.as_str()));
+                            object.maybe_boolean("strict", *strict);
+                            crate::openai::request::write_cache_control(object, tool.cache_control.as_ref());
+                            if own {
+                                object.extra(extra);
+                                object.extra(&tool.extra);
+                            }
+                        }),
+                    }
+                }
+            });
+        }
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        self.tool_choice(body)
+    }
+
+    fn tool_choice(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
+        let parallel = self.request.parallel_tool_calls;
+        let choice = match (&self.request.tool_choice, parallel) {
+            (None, Some(false)) if !self.request.tools.is_empty() => &ToolChoice::Auto,
+            (None, _) => return Ok(()),
+            (Some(choice), _) => choice,
+        };
+        let kind = match choice {
+            ToolChoice::Auto => "auto",
+            ToolChoice::None => "none",
+            ToolChoice::Required => "any",
+            ToolChoice::Function(_) => "tool",
+            ToolChoice::Opaque { format: Format::AnthropicMessages, json } => {
+                body.raw("tool_choice", json.as_str());
+                return Ok(());
+            }
+            ToolChoice::Opaque { .. } => {
+                return Err(EncodeError::at("tool_choice", "has no counterpart in Anthropic's format"));
+            }
+        };
+        body.object("tool_choice", |object| {
+            object.string("type", kind);
+            if let ToolChoice::Function(name) = choice {
+                object.string("name", name);
+            }
+            if let Some(parallel) = parallel.filter(|_| !matches!(choice, ToolChoice::None)) {
+                object.boolean("disable_parallel_tool_use", !parallel);
+            }
+        });
+        Ok(())
+    }
+
+    /// `thinking` and `output_config`.
+    fn output(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
+        let request = self.request;
+        let mut effort = None;
+        if let Some(reasoning) = &request.reasoning {
+            effort = reasoning.effort.filter(|_| self.own);
+            self.thinking(body, reasoning);
+        }
+        let schema = match &request.response_format {
+            None | Some(ResponseFormat::Text) => None,
+            Some(ResponseFormat::JsonSchema { schema, extra, .. }) => Some((schema, extra)),
+            Some(ResponseFormat::JsonObject) => {
+                return Err(EncodeError::at(
+                    "response_format",
+                    "Anthropic has no json_object mode; give a json_schema",
+                ));
+            }
+            Some(ResponseFormat::Opaque { format: Format::AnthropicMessages, json }) => {
+                body.object("output_config", |config| config.raw("format", json.as_str()));
+                return Ok(());
+            }
+            Some(ResponseFormat::Opaque { .. }) => {
+                return Err(EncodeError::at("response_format", "has no counterpart in Anthropic's format"));
+            }
+        };
+        if (effort.is_none() && schema.is_none()) || self.keeps("output_config") {
+            return Ok(());
+        }
+        body.object("output_config", |config| {
+            if let Some(effort) = effort {
+                config.string("effort", effort_name(effort));
+            }
+            if let Some((schema, extra)) = schema {
+                config.object("format", |format| {
+                    format.string("type", "json_schema");
+                    format.raw("schema", schema.as_str());
+                    if self.own {
+                        format.extra(extra);
+                    }
+                });
+            }
+        });
+        Ok(())
+    }
+
+    fn thinking(&mut self, body: &mut Object<'_>, reasoning: &Reasoning) {
+        if let Some(native) = reasoning.native.as_ref().filter(|_| self.own) {
+            body.raw("thinking", native.as_str());
+            return;
+        }
+        let max = self.request.sampling.max_tokens.unwrap_or(self.target.default_max_tokens);
+        let budget = reasoning.budget_tokens.or_else(|| reasoning.effort.and_then(budget_of));
+        match budget {
+            Some(budget) if !self.own && max > MIN_BUDGET => {
+                let budget = budget.clamp(MIN_BUDGET, max - 1);
+                body.object("thinking", |thinking| {
+                    thinking.string("type", "enabled");
+                    thinking.count("budget_tokens", budget);
+                });
+                self.lose("reasoning_effort", "an effort level was mapped to a budget of tokens");
+            }
+            Some(_) if !self.own => {
+                self.lose("reasoning_effort", "the limit of tokens leaves no room for thinking");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// About as many tokens as the level spends at OpenAI.
+fn budget_of(effort: ReasoningEffort) -> Option<u64> {
+    Some(match effort {
+        ReasoningEffort::None | ReasoningEffort::Minimal => return None,
+        ReasoningEffort::Low => 2_048,
+        ReasoningEffort::Medium => 8_192,
+        ReasoningEffort::High => 24_576,
+        ReasoningEffort::XHigh | ReasoningEffort::Max => 32_768,
+    })
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Assistant => "assistant",
+        Role::System | Role::Developer => "system",
+        Role::User | Role::Tool => "user",
+    }
+}
+
+/// The API refuses an answer to be continued that ends in white space.
+fn trim_end(message: &mut Message) {
+    if let Some(Part { kind: PartKind::Text(text), .. }) = message.parts.last_mut() {
+        text.text = text.text.slice_ref(text.text.trim_end());
+    }
+}
+
+fn write_turn(list: &mut List<'_>, role: &str, message: &Message, at: &str, own: bool) -> Result<(), EncodeError> {
+    let mut refused = None;
+    list.object(|object| {
+        object.string("role", role);
+        match (message.shape, message.parts.as_slice()) {
+            (ContentShape::Text, [Part { kind: PartKind::Text(text), cache_control: None, .. }]) => {
+                object.string("content", &text.text);
+            }
+            (_, parts) => object.list("content", |list| {
+                for (index, part) in parts.iter().enumerate() {
+                    let at = format!("{at}.content[{index}]");
+                    refused = refused.take().or(blocks::write_block(list, part, &at, own).err());
+                }
+            }),
+        }
+        if own {
+            object.extra(&message.extra);
+        }
+    });
+    refused.map_or(Ok(()), Err)
+}

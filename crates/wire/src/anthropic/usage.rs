@@ -1,0 +1,52 @@
+//! Anthropic's `usage`: `input_tokens` leave out what was read from or written to the cache.
+
+use crate::form::Usage;
+use crate::format::DecodeError;
+use crate::json::fields::Value;
+use crate::json::write::Object;
+
+/// Reads `usage` over what an earlier one said: in a stream the last event repeats only some fields.
+pub fn read_usage(value: &Value<'_>, before: Option<Usage>) -> Result<Usage, DecodeError> {
+    let before = before.unwrap_or_default();
+    let mut fields = value.fields()?;
+    let count = |value: Value<'_>| value.count();
+    let uncached = fields.take("input_tokens", count)?.unwrap_or_else(|| before.uncached_input());
+    let cache_read = fields.take("cache_read_input_tokens", count)?.unwrap_or(before.cache_read);
+    let written = fields.take("cache_creation_input_tokens", count)?;
+    let mut cache_write = written.unwrap_or(before.cache_write + before.cache_write_1h);
+    let mut cache_write_1h = if written.is_some() { 0 } else { before.cache_write_1h };
+    fields.take("cache_creation", |details| {
+        cache_write_1h = details.fields()?.take("ephemeral_1h_input_tokens", count)?.unwrap_or(0);
+        Ok(())
+    })?;
+    cache_write_1h = cache_write_1h.min(cache_write);
+    cache_write -= cache_write_1h;
+    let mut reasoning = before.reasoning;
+    fields.take("output_tokens_details", |details| {
+        reasoning = details.fields()?.take("thinking_tokens", count)?.unwrap_or(reasoning);
+        Ok(())
+    })?;
+    Ok(Usage {
+        input: uncached + cache_read + cache_write + cache_write_1h,
+        output: fields.take("output_tokens", count)?.unwrap_or(before.output),
+        cache_read,
+        cache_write,
+        cache_write_1h,
+        reasoning,
+        ..before
+    })
+}
+
+/// Writes `usage`.
+pub fn write_usage(object: &mut Object<'_>, usage: &Usage) {
+    object.count("input_tokens", usage.uncached_input());
+    object.count("cache_creation_input_tokens", usage.cache_write + usage.cache_write_1h);
+    object.count("cache_read_input_tokens", usage.cache_read);
+    if usage.cache_write_1h > 0 {
+        object.object("cache_creation", |details| {
+            details.count("ephemeral_5m_input_tokens", usage.cache_write);
+            details.count("ephemeral_1h_input_tokens", usage.cache_write_1h);
+        });
+    }
+    object.count("output_tokens", usage.output);
+}

@@ -1,0 +1,355 @@
+//! Watching a stream that passes in its own format: where its content begins, what it used, how it ends.
+//!
+//! Whole events are forwarded as they come, byte for byte; the beginning of an event whose end has not come waits, so
+//! that a stream that breaks in the middle of one can still be ended with an error that clients understand. Every
+//! event is checked to be JSON, few are read: which, is found by searching for the names of the fields that matter.
+
+use bytes::{Bytes, BytesMut};
+use memchr::memmem;
+use serde::de::IgnoredAny;
+use smallvec::SmallVec;
+
+use crate::anthropic::watch as anthropic;
+use crate::form::{Failure, FailureKind, Text, Usage};
+use crate::format::{Format, stream_failure};
+use crate::json::fields::parse;
+use crate::openai::read_usage;
+use crate::sse::MAX_EVENT;
+
+/// What was seen in a chunk.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Content: the provider has begun to answer.
+    pub content: bool,
+    /// The terminator.
+    pub ended: bool,
+    /// The provider's error event, or an event that makes no sense; nothing after it was forwarded.
+    pub failure: Option<Failure>,
+}
+
+/// How to watch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WatchOptions {
+    /// Leave out the usage chunk: we asked for it, the client did not (OpenAI).
+    pub strip_usage: bool,
+}
+
+/// What one event says.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) content: bool,
+    pub(crate) ended: bool,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) drop: bool,
+}
+
+/// Watches one stream.
+#[derive(Debug)]
+pub struct StreamWatcher {
+    format: Format,
+    options: WatchOptions,
+    /// The beginning of an event whose end has not come.
+    partial: BytesMut,
+    pub(crate) usage: Option<Usage>,
+    /// Bytes of content so far, from which tokens are estimated if the provider never tells.
+    pub(crate) content_bytes: u64,
+    ended: bool,
+    /// A choice said why it ended: the answer is whole even if the terminator is missing.
+    pub(crate) finished: bool,
+}
+
+/// A watcher for streams of `format`.
+#[must_use]
+pub fn stream_watcher(format: Format, options: WatchOptions) -> StreamWatcher {
+    StreamWatcher {
+        format,
+        options,
+        partial: BytesMut::new(),
+        usage: None,
+        content_bytes: 0,
+        ended: false,
+        finished: false,
+    }
+}
+
+impl StreamWatcher {
+    /// Takes a chunk in; what may go on is put into `forward`.
+    pub fn push(&mut self, chunk: Bytes, forward: &mut SmallVec<[Bytes; 2]>) -> Seen {
+        let mut seen = Seen::default();
+        let chunk = if self.partial.is_empty() {
+            chunk
+        } else {
+            self.partial.extend_from_slice(&chunk);
+            self.partial.split().freeze()
+        };
+        let mut from = 0;
+        let mut kept = 0;
+        while let Some(end) = event_end(&chunk[from..]) {
+            let event = from..from + end;
+            let said = self.event(&chunk[event.clone()]);
+            seen.content |= said.content;
+            if said.failure.is_some() {
+                seen.failure = said.failure;
+                push_piece(forward, chunk.slice(kept..event.start));
+                return seen;
+            }
+            if said.drop {
+                push_piece(forward, chunk.slice(kept..event.start));
+                kept = event.end;
+            }
+            from = event.end;
+            if said.ended {
+                self.ended = true;
+                seen.ended = true;
+                break;
+            }
+        }
+        push_piece(forward, chunk.slice(kept..from));
+        if !self.ended {
+            if chunk.len() - from > MAX_EVENT {
+                seen.failure = Some(malformed("an event is too large"));
+                return seen;
+            }
+            self.partial.extend_from_slice(&chunk[from..]);
+        }
+        seen
+    }
+
+    /// The bytes have ended; true when the answer was whole. A terminator the provider left out is put into
+    /// `forward`.
+    pub fn finish(&mut self, forward: &mut SmallVec<[Bytes; 2]>) -> bool {
+        if self.ended {
+            return true;
+        }
+        let whole = self.finished && self.format != Format::AnthropicMessages && self.partial.iter().all(u8::is_ascii_whitespace);
+        if whole {
+            self.ended = true;
+            forward.push(Bytes::from_static(b"data: [DONE]\n\n"));
+        }
+        whole
+    }
+
+    /// What the provider has told so far.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// About how many tokens of content have passed.
+    #[must_use]
+    pub fn output_estimate(&self) -> u64 {
+        self.content_bytes.div_ceil(4)
+    }
+
+    /// Whether the end has been seen.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.ended
+    }
+
+    fn event(&mut self, event: &[u8]) -> Said {
+        let Some((name, data)) = fields(event) else { return Said::default() };
+        if self.format != Format::AnthropicMessages && data.trim_ascii() == b"[DONE]" {
+            return Said { ended: true, ..Said::default() };
+        }
+        if serde_json::from_slice::<IgnoredAny>(data).is_err() {
+            return Said { failure: Some(malformed("the provider sent an event that is not JSON")), ..Said::default() };
+        }
+        match self.format {
+            Format::AnthropicMessages => anthropic::event(self, name, data),
+            Format::OpenAiChat | Format::OpenAiCompletions => self.openai(data),
+        }
+    }
+
+    fn openai(&mut self, data: &[u8]) -> Said {
+        let mut said = Said::default();
+        if has(data, b"\"error\"")
+            && let Some(failure) = self.error(data)
+        {
+            said.failure = Some(failure);
+            return said;
+        }
+        if let Some(bytes) = content_after(data) {
+            said.content = true;
+            self.content_bytes += bytes;
+        }
+        if has(data, b"\"finish_reason\"") && !has(data, b"\"finish_reason\":null") && !has(data, b"\"finish_reason\": null") {
+            self.finished = true;
+        }
+        if has(data, b"\"usage\"") && has(data, b"_tokens\"") {
+            said.drop = self.read_usage(data) && self.options.strip_usage;
+        }
+        said
+    }
+
+    /// Reads usage; true when the chunk holds nothing else.
+    fn read_usage(&mut self, data: &[u8]) -> bool {
+        let Ok(text) = Text::try_from(data) else { return false };
+        let Ok(value) = parse(&text) else { return false };
+        let Ok(mut fields) = value.fields() else { return false };
+        if let Ok(Some(usage)) = fields.take("usage", |usage| read_usage(&usage)) {
+            self.usage = Some(usage);
+        }
+        let choices = fields.take("choices", |choices| choices.list(|_| Ok(())));
+        choices.is_ok_and(|choices| choices.is_none_or(|choices| choices.is_empty()))
+    }
+
+    fn error(&self, data: &[u8]) -> Option<Failure> {
+        let text = Text::try_from(data).ok()?;
+        let value = parse(&text).ok()?;
+        value.fields().ok()?.has("error").then(|| stream_failure(self.format, &text))
+    }
+}
+
+fn malformed(message: &str) -> Failure {
+    Failure::new(FailureKind::Provider, message).coded("stream_broken")
+}
+
+fn push_piece(forward: &mut SmallVec<[Bytes; 2]>, piece: Bytes) {
+    if !piece.is_empty() {
+        forward.push(piece);
+    }
+}
+
+/// Where the first event of `bytes` ends: behind the blank line that closes it.
+fn event_end(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', &bytes[from..]) {
+        let at = from + at;
+        let line_end = if bytes[at] == b'\r' {
+            // Whether an LF follows is not known yet.
+            match bytes.get(at + 1) {
+                None => return None,
+                Some(b'\n') => at + 2,
+                Some(_) => at + 1,
+            }
+        } else {
+            at + 1
+        };
+        match bytes.get(line_end) {
+            Some(b'\n') => return Some(line_end + 1),
+            Some(b'\r') => {
+                let lf = bytes.get(line_end + 1)?;
+                return Some(line_end + 1 + usize::from(*lf == b'\n'));
+            }
+            Some(_) => from = line_end,
+            None => return None,
+        }
+    }
+    None
+}
+
+/// The `event` and the first `data` line of an event; none for comments.
+fn fields(event: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut name: &[u8] = b"";
+    let mut data = None;
+    for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        if let Some(value) = line.strip_prefix(b"data:") {
+            data = data.or(Some(value.strip_prefix(b" ").unwrap_or(value)));
+        } else if let Some(value) = line.strip_prefix(b"event:") {
+            name = value.strip_prefix(b" ").unwrap_or(value);
+        }
+    }
+    data.map(|data| (name, data))
+}
+
+pub(crate) fn has(data: &[u8], what: &[u8]) -> bool {
+    memmem::find(data, what).is_some()
+}
+
+/// About how many bytes of content an OpenAI chunk carries; none when it carries none.
+fn content_after(data: &[u8]) -> Option<u64> {
+    for field in [&b"\"content\":"[..], b"\"text\":", b"\"reasoning_content\":", b"\"reasoning\":", b"\"refusal\":", b"\"arguments\":"] {
+        for at in memmem::find_iter(data, field) {
+            let value = data[at + field.len()..].trim_ascii_start();
+            if let Some(text) = value.strip_prefix(b"\"")
+                && text.first() != Some(&b'"')
+            {
+                return Some(memchr::memchr(b'"', text).unwrap_or(text.len()) as u64);
+            }
+        }
+    }
+    has(data, b"\"tool_calls\"").then_some(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OPENAI: &str = concat!(
+        ": hello\n\n",
+        "data: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n",
+        "data: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"finish_reason\":null}]}\r\n\r\n",
+        "data: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+        "data: {\"id\":\"1\",\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9}}\n\n",
+        "data: [DONE]\n\n",
+    );
+
+    fn watch(pieces: &[&[u8]], strip_usage: bool) -> (Vec<u8>, StreamWatcher, bool, bool) {
+        let mut watcher = stream_watcher(Format::OpenAiChat, WatchOptions { strip_usage });
+        let (mut out, mut content, mut failed) = (Vec::new(), false, false);
+        for piece in pieces {
+            let mut forward = SmallVec::new();
+            let seen = watcher.push(Bytes::copy_from_slice(piece), &mut forward);
+            content |= seen.content;
+            failed |= seen.failure.is_some();
+            forward.iter().for_each(|piece| out.extend_from_slice(piece));
+        }
+        (out, watcher, content, failed)
+    }
+
+    #[test]
+    fn a_stream_passes_and_its_usage_is_known() {
+        let (out, watcher, content, failed) = watch(&[OPENAI.as_bytes()], false);
+        assert_eq!(out, OPENAI.as_bytes());
+        assert!(content && watcher.is_complete() && !failed);
+        assert_eq!(watcher.usage(), Some(Usage { input: 7, output: 2, ..Usage::default() }));
+    }
+
+    #[test]
+    fn a_role_alone_is_not_content() {
+        let first: usize = OPENAI.find("data: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi").unwrap();
+        assert!(!watch(&[&OPENAI.as_bytes()[..first]], false).2);
+    }
+
+    #[test]
+    fn what_is_not_json_is_not_forwarded() {
+        let (out, watcher, _, failed) = watch(&[b"data: {\"choices\":[]}\n\ndata: {\"cho\n\ndata: [DONE]\n\n"], false);
+        assert_eq!(out, b"data: {\"choices\":[]}\n\n");
+        assert!(failed && !watcher.is_complete());
+    }
+
+    #[test]
+    fn a_missing_terminator_is_put_in_only_after_a_finish_reason() {
+        let done = OPENAI.find("data: [DONE]").unwrap();
+        let (_, mut watcher, ..) = watch(&[&OPENAI.as_bytes()[..done]], false);
+        let mut forward = SmallVec::new();
+        assert!(watcher.finish(&mut forward));
+        assert_eq!(forward[0], "data: [DONE]\n\n");
+        let (_, mut cut, ..) = watch(&[&OPENAI.as_bytes()[..200]], false);
+        assert!(!cut.finish(&mut SmallVec::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_cutting_forwards_the_same_bytes(cuts in proptest::collection::vec(0..OPENAI.len(), 0..9), strip in any::<bool>()) {
+            let mut at = cuts;
+            at.extend([0, OPENAI.len()]);
+            at.sort_unstable();
+            let pieces: Vec<&[u8]> = at.windows(2).map(|pair| &OPENAI.as_bytes()[pair[0]..pair[1]]).collect();
+            let (out, watcher, content, failed) = watch(&pieces, strip);
+            let expected = if strip {
+                let usage = OPENAI.find("data: {\"id\":\"1\",\"choices\":[],").unwrap();
+                let done = OPENAI.find("data: [DONE]").unwrap();
+                format!("{}{}", &OPENAI[..usage], &OPENAI[done..])
+            } else {
+                OPENAI.to_owned()
+            };
+            prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+            prop_assert!(content && !failed && watcher.is_complete());
+            prop_assert_eq!(watcher.usage().unwrap().total(), 9);
+        }
+    }
+}
