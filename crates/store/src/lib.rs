@@ -1,1 +1,17 @@
 //! What lasts: keys, usage, the ledger and its journal.
+//!
+//! Requests never wait for the database: keys are read into memory by `governance`, and usage goes through the
+//! [`journal`](Journal), from which a thread of its own carries it into the database.
+
+mod id;
+mod journal;
+mod key;
+mod ledger;
+mod segment;
+mod sqlite;
+
+pub use id::{KeyId, RequestId, TeamId, UserId};
+pub use journal::{Journal, JournalError, JournalWriter};
+pub use key::{Budget, BudgetWindow, KeyRecord, NewKey, hash_key};
+pub use ledger::{LedgerEntry, Outcome};
+pub use sqlite::{LedgerFilter, Store, StoreError, UsageRow};

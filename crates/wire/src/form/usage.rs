@@ -4,7 +4,8 @@
 ///
 /// `input` and `output` are totals. Formats differ (Anthropic's `input_tokens` leave out what was read from or written
 /// to the cache, Gemini's candidates leave out thoughts); decoders add up, encoders take apart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Usage {
     /// All prompt tokens, cached ones included.
     pub input: u64,

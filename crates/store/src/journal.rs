@@ -1,0 +1,220 @@
+//! The journal: where usage is written before a client sees the end of its answer.
+//!
+//! Each worker appends to a segment of its own, one `write` a request: what the kernel has taken survives the death of
+//! the process. A thread carries the lines into the database; an entry that comes twice is written once, so that
+//! dying at any point loses nothing and doubles nothing. Segments that a dead process left are imported at start.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+
+use crate::ledger::LedgerEntry;
+use crate::segment::{Segment, read_lines, write_line};
+use crate::sqlite::{Store, StoreError};
+
+/// Segments grow to this size before the next begins.
+const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
+/// Bytes that may wait for the database; past that nothing is admitted, rather than lost.
+const MAX_BACKLOG: u64 = 1024 * 1024 * 1024;
+/// How often lines are carried over.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// Carried over so many times, the segments are synced to the disk.
+const SYNC_EVERY: u32 = 5;
+
+/// What is wrong with the journal.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Its folder or files.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The journal of this process.
+pub struct Journal {
+    shared: Arc<Shared>,
+    importer: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+}
+
+struct Shared {
+    folder: PathBuf,
+    process: String,
+    segments: Mutex<Vec<Arc<Segment>>>,
+    next: AtomicU64,
+    backlog_full: AtomicBool,
+    store: Arc<Store>,
+}
+
+impl Journal {
+    /// Opens the journal in `folder`, importing what dead processes left there.
+    ///
+    /// # Errors
+    /// When the folder cannot be used or the database refuses the entries.
+    pub fn open(folder: &Path, store: Arc<Store>) -> Result<Self, JournalError> {
+        std::fs::create_dir_all(folder)?;
+        let left = import_left(folder, &store)?;
+        if left > 0 {
+            tracing::info!(entries = left, "usage that an earlier process left in its journal was imported");
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let shared = Arc::new(Shared {
+            folder: folder.to_owned(),
+            process: format!("{:x}-{}", now.as_nanos(), std::process::id()),
+            segments: Mutex::new(Vec::new()),
+            next: AtomicU64::new(0),
+            backlog_full: AtomicBool::new(false),
+            store,
+        });
+        let (stop, stopped) = mpsc::channel();
+        let own = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || import_all(&own, &stopped))?;
+        Ok(Self { shared, importer: Some((stop, thread)) })
+    }
+
+    /// A writer with a segment of its own.
+    ///
+    /// # Errors
+    /// When the segment cannot be created.
+    pub fn writer(&self) -> io::Result<JournalWriter> {
+        let segment = self.shared.new_segment()?;
+        Ok(JournalWriter { shared: Arc::clone(&self.shared), segment, line: Vec::with_capacity(1024) })
+    }
+
+    /// Imports what is left and stops.
+    pub fn close(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        if let Some((stop, thread)) = self.importer.take() {
+            let _ = stop.send(());
+            if thread.join().is_err() {
+                tracing::error!("the journal's thread panicked; its segments are imported at the next start");
+            }
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn new_segment(&self) -> io::Result<Arc<Segment>> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.join(format!("{}-{number}.journal", self.process));
+        let segment = Arc::new(Segment::create(path)?);
+        self.segments.lock().push(Arc::clone(&segment));
+        Ok(segment)
+    }
+}
+
+/// Appends entries. One for each worker; never shared.
+pub struct JournalWriter {
+    shared: Arc<Shared>,
+    segment: Arc<Segment>,
+    line: Vec<u8>,
+}
+
+impl JournalWriter {
+    /// Appends an entry; when it returns, the entry survives the death of the process.
+    ///
+    /// # Errors
+    /// When the disk refuses it, or too much waits for the database.
+    pub fn append(&mut self, entry: &LedgerEntry) -> io::Result<()> {
+        if self.shared.backlog_full.load(Ordering::Relaxed) {
+            return Err(io::Error::other("too much usage waits for the database"));
+        }
+        if self.segment.written.load(Ordering::Relaxed) >= SEGMENT_BYTES {
+            self.segment = self.shared.new_segment()?;
+        }
+        self.line.clear();
+        write_line(entry, &mut self.line)?;
+        self.segment.append(&self.line)
+    }
+}
+
+fn import_all(shared: &Shared, stopped: &mpsc::Receiver<()>) {
+    let mut round = 0_u32;
+    loop {
+        let last = !matches!(stopped.recv_timeout(INTERVAL), Err(mpsc::RecvTimeoutError::Timeout));
+        round = round.wrapping_add(1);
+        let segments = shared.segments.lock().clone();
+        let mut backlog = 0;
+        for segment in &segments {
+            if round.is_multiple_of(SYNC_EVERY)
+                && let Err(error) = segment.sync()
+            {
+                tracing::warn!(%error, "a journal segment could not be synced");
+            }
+            if let Err(error) = import_segment(segment, &shared.store) {
+                tracing::error!(%error, "usage could not be imported; it stays in the journal");
+            }
+            backlog += segment.written.load(Ordering::Relaxed) - segment.imported.load(Ordering::Relaxed);
+        }
+        shared.backlog_full.store(backlog > MAX_BACKLOG, Ordering::Relaxed);
+        drop(segments);
+        forget_done(shared, last);
+        if last {
+            return;
+        }
+    }
+}
+
+fn import_segment(segment: &Segment, store: &Store) -> Result<(), JournalError> {
+    let from = segment.imported.load(Ordering::Acquire);
+    if segment.written.load(Ordering::Acquire) == from {
+        return Ok(());
+    }
+    let lines = read_lines(&segment.path, from)?;
+    store.insert_ledger(&lines.entries)?;
+    segment.imported.store(from + lines.length, Ordering::Release);
+    Ok(())
+}
+
+/// Deletes segments that are in the database and that nobody writes any more.
+fn forget_done(shared: &Shared, last: bool) {
+    shared.segments.lock().retain(|segment| {
+        let imported = segment.imported.load(Ordering::Acquire) == segment.written.load(Ordering::Acquire);
+        // One reference is the list's; a writer's is the second.
+        let abandoned = Arc::strong_count(segment) == 1;
+        let done = imported && (abandoned || last);
+        if done && let Err(error) = std::fs::remove_file(&segment.path) {
+            tracing::warn!(%error, "an imported journal segment could not be deleted");
+        }
+        !done
+    });
+}
+
+/// Imports the segments whose processes are dead; says how many entries.
+fn import_left(folder: &Path, store: &Store) -> Result<usize, JournalError> {
+    let mut imported = 0;
+    for file in std::fs::read_dir(folder)? {
+        let path = file?.path();
+        if path.extension().is_none_or(|extension| extension != "journal") {
+            continue;
+        }
+        let handle = std::fs::OpenOptions::new().append(true).open(&path)?;
+        // A living process holds the lock of its segments.
+        if handle.try_lock().is_err() {
+            continue;
+        }
+        let lines = read_lines(&path, 0)?;
+        if lines.damaged > 0 {
+            tracing::warn!(path = %path.display(), lines = lines.damaged, "a journal segment has damaged lines");
+        }
+        store.insert_ledger(&lines.entries)?;
+        imported += lines.entries.len();
+        std::fs::remove_file(&path)?;
+    }
+    Ok(imported)
+}

@@ -1,0 +1,133 @@
+//! Virtual keys: hashed at rest, shown once.
+
+use pointsman_catalog::Money;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::id::{KeyId, TeamId, UserId};
+
+/// Letters of a key: digits, capitals, small letters.
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// 43 letters of 62 are more than 256 bits.
+const LENGTH: usize = 43;
+
+/// What a new key may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NewKey {
+    /// A name for people.
+    pub name: String,
+    /// The team it belongs to.
+    pub team: Option<TeamId>,
+    /// The user it belongs to.
+    pub user: Option<UserId>,
+    /// Models it may use, `*` standing for any run of letters; empty means all.
+    pub models: Vec<String>,
+    /// Requests in any minute.
+    pub requests_per_minute: Option<u64>,
+    /// Tokens in any minute, prompt and answer together.
+    pub tokens_per_minute: Option<u64>,
+    /// Requests at once.
+    pub concurrency: Option<u64>,
+    /// Money.
+    pub budget: Option<Budget>,
+    /// Unix milliseconds after which it is refused.
+    pub expires_at: Option<i64>,
+    /// Roles, for routing by authorization.
+    pub roles: Vec<String>,
+    /// Groups, for routing by authorization.
+    pub groups: Vec<String>,
+}
+
+/// How much may be spent in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// The amount.
+    pub amount: Money,
+    /// After which it begins anew.
+    pub window: BudgetWindow,
+}
+
+/// When a budget begins anew, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BudgetWindow {
+    /// Never.
+    Total,
+    /// At midnight.
+    Day,
+    /// On Monday.
+    Week,
+    /// On the first.
+    Month,
+}
+
+/// A key as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// Its id.
+    pub id: KeyId,
+    /// What it may do.
+    #[serde(flatten)]
+    pub grant: NewKey,
+    /// Its first letters, to be recognised by.
+    pub hint: String,
+    /// SHA-256 of the key.
+    #[serde(skip)]
+    pub hash: [u8; 32],
+    /// Unix milliseconds.
+    pub created_at: i64,
+    /// Unix milliseconds.
+    pub revoked_at: Option<i64>,
+}
+
+/// The hash under which a key is kept. Keys have 256 bits of chance, so a slow hash would only slow requests down.
+#[must_use]
+pub fn hash_key(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+/// A new key: the secret, its hash and its hint.
+pub(crate) fn generate() -> Result<(SecretString, [u8; 32], String), getrandom::Error> {
+    let key = format!("pm-{}", random_text(LENGTH)?);
+    let hash = hash_key(&key);
+    let hint = format!("{}…", &key[..7]);
+    Ok((SecretString::from(key), hash, hint))
+}
+
+/// A new id.
+pub(crate) fn generate_id() -> Result<KeyId, getrandom::Error> {
+    Ok(KeyId::from(format!("key_{}", random_text(16)?)))
+}
+
+fn random_text(length: usize) -> Result<String, getrandom::Error> {
+    let mut text = String::with_capacity(length);
+    let mut bytes = [0_u8; 64];
+    while text.len() < length {
+        getrandom::fill(&mut bytes)?;
+        // 248 is the largest multiple of 62 in a byte: what is above would favour some letters.
+        let letters = bytes.iter().filter(|byte| **byte < 248).map(|byte| ALPHABET[usize::from(byte % 62)] as char);
+        text.extend(letters.take(length - text.len()));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn keys_look_like_keys_and_never_repeat() {
+        let (first, hash, hint) = generate().unwrap();
+        let (second, ..) = generate().unwrap();
+        let text = first.expose_secret();
+        assert_eq!(text.len(), 46);
+        assert!(text.starts_with("pm-") && text[3..].bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert_ne!(text, second.expose_secret());
+        assert_eq!(hash, hash_key(text));
+        assert!(hint.len() < 12);
+    }
+}
