@@ -1,0 +1,43 @@
+//! The `limits` and `identity` blocks of the configuration.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Limits of keys that have none of their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// For every key, each on its own.
+    pub default: Limits,
+}
+
+/// How much, how fast. What is absent is not limited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Requests in any minute.
+    pub requests_per_minute: Option<u64>,
+    /// Tokens in any minute, prompt and answer together.
+    pub tokens_per_minute: Option<u64>,
+    /// Requests at once.
+    pub concurrency: Option<u64>,
+}
+
+/// Who may come in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdentityConfig {
+    /// Whether callers without a key are let in.
+    pub anonymous: Anonymous,
+}
+
+/// Whether callers without a key are let in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Anonymous {
+    /// They are not.
+    #[default]
+    Deny,
+    /// They are, with the default limits.
+    Allow,
+}

@@ -1,0 +1,263 @@
+//! Reservation before, settlement after.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use pointsman_catalog::Money;
+
+use crate::budget::Purse;
+use crate::config::Limits;
+use crate::window::Window;
+
+/// What a request may use at most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// Prompt and answer together.
+    pub tokens: u64,
+    /// Money.
+    pub cost: Money,
+}
+
+/// What a request did use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Actual {
+    /// Prompt and answer together.
+    pub tokens: u64,
+    /// Money.
+    pub cost: Money,
+}
+
+/// Why a request was not admitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// Which limit.
+    pub kind: DenialKind,
+    /// For the client.
+    pub message: String,
+    /// When it makes sense to try again; absent when it does not.
+    pub retry_after: Option<Duration>,
+}
+
+/// Limits that can deny.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DenialKind {
+    /// Requests in a minute.
+    RequestsPerMinute,
+    /// Tokens in a minute.
+    TokensPerMinute,
+    /// Requests at once.
+    Concurrency,
+    /// Money.
+    Budget,
+    /// The request alone is larger than a limit: it will never fit.
+    TooLarge,
+}
+
+/// Where a key stands, for OpenAI's `x-ratelimit-*` headers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RateStatus {
+    /// Limit and rest of requests, and when one more fits.
+    pub requests: Option<(u64, u64, Duration)>,
+    /// The same of tokens.
+    pub tokens: Option<(u64, u64, Duration)>,
+}
+
+/// Counters of one key. They outlive its settings: a reload changes limits, not what was used.
+#[derive(Debug)]
+pub(crate) struct KeyState {
+    epoch: Instant,
+    // Shared only by requests of one key, and held for a few additions.
+    counters: Mutex<Counters>,
+}
+
+#[derive(Debug)]
+struct Counters {
+    limits: Limits,
+    requests: Window,
+    tokens: Window,
+    in_flight: u64,
+    purse: Option<Purse>,
+}
+
+impl KeyState {
+    pub(crate) fn new(limits: Limits, purse: Option<Purse>, now: Instant) -> Self {
+        let counters =
+            Counters { limits, requests: Window::new(), tokens: Window::new(), in_flight: 0, purse };
+        Self { epoch: now, counters: Mutex::new(counters) }
+    }
+
+    /// Changes the settings and keeps what was used; a new purse keeps what the old one had spent and reserved.
+    pub(crate) fn configure(&self, limits: Limits, purse: Option<Purse>) {
+        let mut counters = self.counters.lock();
+        counters.limits = limits;
+        let old = counters.purse.take();
+        counters.purse = purse.map(|mut new| {
+            if let Some(old) = old {
+                new.reserved = old.reserved;
+                // The ledger lags by what is in the journal: what was counted here is newer.
+                if old.budget.window == new.budget.window {
+                    new.spent = old.spent;
+                }
+            }
+            new
+        });
+    }
+
+    pub(crate) fn admit(self: &Arc<Self>, estimate: Estimate, now: Instant) -> Result<Reservation, Denial> {
+        let second = self.second(now);
+        let mut counters = self.counters.lock();
+        counters.advance(second);
+        counters.check(estimate)?;
+        let second = counters.tokens.add(estimate.tokens);
+        counters.requests.add(1);
+        counters.in_flight += 1;
+        if let Some(purse) = &mut counters.purse {
+            purse.reserved += estimate.cost;
+        }
+        drop(counters);
+        Ok(Reservation { state: Arc::clone(self), estimate, second, open: true })
+    }
+
+    fn settle(&self, estimate: Estimate, second: u64, actual: Actual) {
+        let now = self.second(Instant::now());
+        let mut counters = self.counters.lock();
+        counters.advance(now);
+        counters.tokens.correct(second, estimate.tokens, actual.tokens);
+        counters.in_flight = counters.in_flight.saturating_sub(1);
+        if let Some(purse) = &mut counters.purse {
+            purse.reserved = (purse.reserved - estimate.cost).max(Money::ZERO);
+            purse.spent += actual.cost;
+        }
+    }
+
+    pub(crate) fn status(&self, now: Instant) -> RateStatus {
+        let second = self.second(now);
+        let mut counters = self.counters.lock();
+        if counters.limits.requests_per_minute.is_none() && counters.limits.tokens_per_minute.is_none() {
+            return RateStatus::default();
+        }
+        counters.advance(second);
+        let stand = |window: &Window, limit: Option<u64>| {
+            let limit = limit?;
+            let wait = window.wait(1, limit).unwrap_or(Duration::from_secs(60));
+            Some((limit, limit.saturating_sub(window.sum()), wait))
+        };
+        RateStatus {
+            requests: stand(&counters.requests, counters.limits.requests_per_minute),
+            tokens: stand(&counters.tokens, counters.limits.tokens_per_minute),
+        }
+    }
+
+    fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.epoch).as_secs()
+    }
+}
+
+impl Counters {
+    fn advance(&mut self, second: u64) {
+        self.requests.advance(second);
+        self.tokens.advance(second);
+        if let Some(purse) = &mut self.purse {
+            purse.advance(unix_ms());
+        }
+    }
+
+    fn check(&self, estimate: Estimate) -> Result<(), Denial> {
+        if let Some(limit) = self.limits.concurrency
+            && self.in_flight >= limit
+        {
+            let message = format!("{limit} requests of this key are under way, which is its limit");
+            return deny(DenialKind::Concurrency, message, Some(Duration::from_secs(1)));
+        }
+        if let Some(limit) = self.limits.requests_per_minute
+            && self.requests.sum() >= limit
+        {
+            let message = format!("this key may make {limit} requests a minute, and has made them");
+            return deny(DenialKind::RequestsPerMinute, message, self.requests.wait(1, limit));
+        }
+        if let Some(limit) = self.limits.tokens_per_minute {
+            self.check_tokens(estimate.tokens, limit)?;
+        }
+        self.purse.as_ref().map_or(Ok(()), |purse| check_purse(purse, estimate.cost))
+    }
+
+    fn check_tokens(&self, tokens: u64, limit: u64) -> Result<(), Denial> {
+        if tokens > limit {
+            let message = format!(
+                "this request may take {tokens} tokens, more than the {limit} a minute of its key; set a lower max_tokens"
+            );
+            return deny(DenialKind::TooLarge, message, None);
+        }
+        if self.tokens.sum() + tokens > limit {
+            let message = format!(
+                "this request may take {tokens} tokens, and {} of the {limit} a minute of its key are used or reserved",
+                self.tokens.sum()
+            );
+            return deny(DenialKind::TokensPerMinute, message, self.tokens.wait(tokens, limit));
+        }
+        Ok(())
+    }
+}
+
+fn check_purse(purse: &Purse, cost: Money) -> Result<(), Denial> {
+    if purse.has_room(cost) {
+        return Ok(());
+    }
+    let message = format!(
+        "the budget of this key is {}, of which {} is spent and {} reserved; this request may cost {cost}",
+        purse.budget.amount, purse.spent, purse.reserved
+    );
+    // What is reserved may come back soon; what is spent only with the next window.
+    let soon = purse.reserved > Money::ZERO && purse.spent + cost <= purse.budget.amount;
+    let wait = if soon { Some(Duration::from_secs(1)) } else { purse.ends_in(unix_ms()).map(Duration::from_millis) };
+    deny(DenialKind::Budget, message, wait)
+}
+
+fn deny(kind: DenialKind, message: String, retry_after: Option<Duration>) -> Result<(), Denial> {
+    Err(Denial { kind, message, retry_after })
+}
+
+/// Unix milliseconds.
+pub(crate) fn unix_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
+}
+
+/// An estimate that is set aside. Dropped without being settled, it gives everything back but the request itself.
+#[derive(Debug)]
+pub struct Reservation {
+    state: Arc<KeyState>,
+    estimate: Estimate,
+    second: u64,
+    open: bool,
+}
+
+impl Reservation {
+    /// Charges what was used; the rest comes back.
+    pub fn settle(mut self, actual: Actual) {
+        self.open = false;
+        self.state.settle(self.estimate, self.second, actual);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.open {
+            self.state.settle(self.estimate, self.second, Actual::default());
+        }
+    }
+}
+
+impl RateStatus {
+    /// Header names with their values.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let names = [
+            (self.requests, ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"]),
+            (self.tokens, ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"]),
+        ];
+        names.into_iter().filter_map(|(status, names)| Some((status?, names))).flat_map(|((limit, rest, wait), names)| {
+            let values = [limit.to_string(), rest.to_string(), format!("{}s", wait.as_secs())];
+            names.into_iter().zip(values)
+        })
+    }
+}
