@@ -1,1 +1,4 @@
 //! Understanding text on this machine's CPU: tokens and language.
+
+pub mod language;
+pub mod tokens;

@@ -1,0 +1,46 @@
+//! What a router may judge by.
+
+/// A request, as far as signals look at it. Everything is borrowed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Facts<'a> {
+    /// What the user said last.
+    pub user_text: &'a str,
+    /// The conversation.
+    pub messages: &'a [MessageFacts<'a>],
+    /// About how many tokens the prompt has.
+    pub estimated_tokens: u64,
+    /// How many tools are defined.
+    pub tools_defined: usize,
+    /// Caller-supplied metadata (untrusted).
+    pub metadata: &'a [(String, String)],
+    /// Who asks.
+    pub caller: CallerFacts<'a>,
+}
+
+/// A message of the conversation.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MessageFacts<'a> {
+    /// `system`, `user`, `assistant` or `tool`.
+    pub role: &'a str,
+    /// Its texts.
+    pub text: &'a str,
+    /// Whether it holds an image.
+    pub has_image: bool,
+    /// How many tools the assistant calls in it.
+    pub tool_calls: usize,
+    /// Whether it brings results of tools.
+    pub is_tool_result: bool,
+}
+
+/// Who asks, as identity has established it (never as headers claim).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CallerFacts<'a> {
+    /// The user.
+    pub user: Option<&'a str>,
+    /// The team.
+    pub team: Option<&'a str>,
+    /// Groups.
+    pub groups: &'a [String],
+    /// Roles.
+    pub roles: &'a [String],
+}

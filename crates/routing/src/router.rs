@@ -1,0 +1,134 @@
+//! The router: compiled once, asked for every request.
+
+use crate::config::Strategy;
+use crate::decision::Decision;
+use crate::evaluation::Evaluation;
+use crate::facts::Facts;
+use crate::plugin::Plugins;
+use crate::projection::{Output, Score};
+use crate::selection::{Selected, draw};
+use crate::signal::Signal;
+
+/// A compiled routing configuration.
+pub struct Router {
+    pub(crate) names: Vec<String>,
+    pub(crate) strategy: Strategy,
+    pub(crate) default: Option<Selected>,
+    pub(crate) signals: Vec<Signal>,
+    pub(crate) scores: Vec<Score>,
+    pub(crate) outputs: Vec<Output>,
+    /// In the order in which they are tried.
+    pub(crate) decisions: Vec<Decision>,
+}
+
+/// What was decided for a request.
+pub enum Outcome<'a> {
+    /// A decision, or the default model.
+    Matched(Decided<'a>),
+    /// None.
+    NoMatch,
+}
+
+/// A decision that was taken.
+pub struct Decided<'a> {
+    /// Its name; `default` when no decision matched and the default model answers.
+    pub decision: &'a str,
+    /// How surely its rules hold.
+    pub confidence: f64,
+    /// The model; none when the decision answers itself.
+    pub selected: Option<&'a Selected>,
+    /// The decision's other models, in order.
+    pub fallbacks: Vec<&'a Selected>,
+    /// What else is to be done.
+    pub plugins: &'a Plugins,
+}
+
+static NO_PLUGINS: Plugins =
+    Plugins { fast_response: None, system_prompt: None, request_params: None, headers: Vec::new() };
+
+impl Router {
+    /// Names of models that enter here.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Whether the model name enters here.
+    #[must_use]
+    pub fn enters(&self, model: &str) -> bool {
+        self.names.iter().any(|name| name == model)
+    }
+
+    /// All models that a decision may choose.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        let chosen = self.decisions.iter().flat_map(|decision| &decision.candidates).map(|candidate| &candidate.selected);
+        chosen.chain(&self.default).map(|selected| selected.model.as_str())
+    }
+
+    /// Decides. `roll`, from 0 to 1, draws among a decision's models.
+    #[must_use]
+    pub fn decide<'a>(&'a self, facts: &Facts<'_>, roll: f64) -> Outcome<'a> {
+        let evaluation = Evaluation::new(self, facts, false);
+        self.outcome(&evaluation, roll)
+    }
+
+    pub(crate) fn outcome<'a>(&'a self, evaluation: &Evaluation<'_>, roll: f64) -> Outcome<'a> {
+        match self.winner(evaluation) {
+            Some(index) => {
+                let decision = &self.decisions[index];
+                let drawn = draw(&decision.candidates, roll);
+                let others = decision.candidates.iter().enumerate().filter(|(index, _)| Some(*index) != drawn);
+                Outcome::Matched(Decided {
+                    decision: &decision.name,
+                    confidence: evaluation.confidence(&decision.rule),
+                    selected: drawn.map(|index| &decision.candidates[index].selected),
+                    fallbacks: others.map(|(_, candidate)| &candidate.selected).collect(),
+                    plugins: &decision.plugins,
+                })
+            }
+            None => match &self.default {
+                Some(selected) => Outcome::Matched(Decided {
+                    decision: "default",
+                    confidence: 0.0,
+                    selected: Some(selected),
+                    fallbacks: Vec::new(),
+                    plugins: &NO_PLUGINS,
+                }),
+                None => Outcome::NoMatch,
+            },
+        }
+    }
+
+    /// The decision that wins. Decisions stand in the order of their rank; those of one rank compete by confidence,
+    /// and a lower rank is looked at only when no decision of a higher one holds.
+    fn winner(&self, evaluation: &Evaluation<'_>) -> Option<usize> {
+        let mut from = 0;
+        while from < self.decisions.len() {
+            let rank = self.rank(from);
+            let to = (from..self.decisions.len()).find(|at| self.rank(*at) != rank).unwrap_or(self.decisions.len());
+            let holding = (from..to).filter(|at| evaluation.holds(&self.decisions[*at].rule));
+            if to - from == 1 {
+                if let Some(only) = { holding }.next() {
+                    return Some(only);
+                }
+            } else {
+                let sure = |at: &usize| evaluation.confidence(&self.decisions[*at].rule);
+                // The first of equals wins: `max_by` would take the last.
+                let best = holding.reduce(|best, next| if sure(&next) > sure(&best) { next } else { best });
+                if best.is_some() {
+                    return best;
+                }
+            }
+            from = to;
+        }
+        None
+    }
+
+    fn rank(&self, index: usize) -> (u32, i64) {
+        let decision = &self.decisions[index];
+        match self.strategy {
+            Strategy::Priority => (decision.tier, decision.priority),
+            Strategy::Confidence => (decision.tier, 0),
+        }
+    }
+}

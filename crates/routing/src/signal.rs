@@ -1,0 +1,162 @@
+//! Signals, compiled: each looks at the facts of a request and says whether and how surely it matches.
+
+mod authz;
+mod context;
+mod conversation;
+mod event;
+mod keyword;
+mod language;
+mod metadata;
+mod structure;
+mod words;
+
+use crate::config::SignalsConfig;
+use crate::facts::Facts;
+
+/// What a signal says.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Reading {
+    /// Whether it matches.
+    pub(crate) matched: bool,
+    /// How surely, 0 to 1; 1 for signals that only know yes and no.
+    pub(crate) confidence: f64,
+    /// The number behind it: a count, a length, a score.
+    pub(crate) value: f64,
+}
+
+impl Reading {
+    /// Yes or no.
+    pub(crate) fn of(matched: bool) -> Self {
+        let sure = if matched { 1.0 } else { 0.0 };
+        Self { matched, confidence: sure, value: sure }
+    }
+
+    /// A number, and whether it is in range.
+    pub(crate) fn number(value: f64, matched: bool) -> Self {
+        Self { matched, confidence: if matched { 1.0 } else { 0.0 }, value }
+    }
+}
+
+/// A compiled signal.
+pub(crate) struct Signal {
+    /// The type under which rules name it.
+    pub(crate) kind: &'static str,
+    /// Its name.
+    pub(crate) name: String,
+    judge: Judge,
+}
+
+enum Judge {
+    Keyword(keyword::Keyword),
+    Context(context::Context),
+    Structure(structure::Structure),
+    Conversation(conversation::Conversation),
+    Metadata(metadata::Metadata),
+    Event(event::Event),
+    Authz(authz::Authz),
+    Language(language::Language),
+}
+
+/// What is wrong with a signal: its collection, its number, the field, the message.
+pub(crate) struct SignalError {
+    pub(crate) path: String,
+    pub(crate) message: String,
+}
+
+/// Types of signals that the language has and this version does not, with their collections.
+pub(crate) const UNSUPPORTED: [(&str, &str); 15] = [
+    ("embedding", "embeddings"),
+    ("domain", "domains"),
+    ("fact_check", "fact_check"),
+    ("user_feedback", "user_feedbacks"),
+    ("reask", "reasks"),
+    ("preference", "preferences"),
+    ("complexity", "complexity"),
+    ("modality", "modality"),
+    ("jailbreak", "jailbreak"),
+    ("safety", "safety"),
+    ("hallucination", "hallucination"),
+    ("pii", "pii"),
+    ("kb", "kb"),
+    ("classifier", "classifiers"),
+    ("input_modality", "input_modality"),
+];
+
+impl Signal {
+    /// Looks at the facts.
+    pub(crate) fn read(&self, facts: &Facts<'_>) -> Reading {
+        match &self.judge {
+            Judge::Keyword(keyword) => keyword.read(facts.user_text),
+            Judge::Context(context) => context.read(facts.estimated_tokens),
+            Judge::Structure(structure) => structure.read(facts.user_text),
+            Judge::Conversation(conversation) => conversation.read(facts),
+            Judge::Metadata(metadata) => metadata.read(facts.metadata),
+            Judge::Event(event) => event.read(facts.metadata),
+            Judge::Authz(authz) => authz.read(&facts.caller),
+            Judge::Language(language) => language.read(facts.user_text),
+        }
+    }
+}
+
+/// Compiles all signals.
+pub(crate) fn compile(config: &SignalsConfig, errors: &mut Vec<SignalError>) -> Vec<Signal> {
+    let mut all = Vec::new();
+    for (kind, collection) in UNSUPPORTED {
+        if unsupported(config, collection) {
+            let message = format!("signals of type {kind:?} are not supported in this version");
+            errors.push(SignalError { path: format!("signals.{collection}"), message });
+        }
+    }
+    let mut add = |kind, collection: &str, index: usize, name: &str, judge: Result<Judge, String>| match judge {
+        Ok(judge) => all.push(Signal { kind, name: name.to_owned(), judge }),
+        Err(message) => errors.push(SignalError { path: format!("signals.{collection}[{index}]"), message }),
+    };
+    for (index, config) in config.keywords.iter().enumerate() {
+        add("keyword", "keywords", index, &config.name, keyword::Keyword::compile(config).map(Judge::Keyword));
+    }
+    for (index, config) in config.context.iter().enumerate() {
+        add("context", "context", index, &config.name, Ok(Judge::Context(context::Context::new(config))));
+    }
+    for (index, config) in config.structure.iter().enumerate() {
+        add("structure", "structure", index, &config.name, structure::Structure::compile(config).map(Judge::Structure));
+    }
+    for (index, config) in config.conversation.iter().enumerate() {
+        let judge = conversation::Conversation::compile(config).map(Judge::Conversation);
+        add("conversation", "conversation", index, &config.name, judge);
+    }
+    for (index, config) in config.metadata.iter().enumerate() {
+        add("metadata", "metadata", index, &config.name, Ok(Judge::Metadata(metadata::Metadata::new(config))));
+    }
+    for (index, config) in config.events.iter().enumerate() {
+        add("event", "events", index, &config.name, event::Event::compile(config).map(Judge::Event));
+    }
+    for (index, config) in config.role_bindings.iter().enumerate() {
+        let name = if config.name.is_empty() { &config.role } else { &config.name };
+        add("authz", "role_bindings", index, name, authz::Authz::compile(config).map(Judge::Authz));
+    }
+    for (index, config) in config.language.iter().enumerate() {
+        add("language", "language", index, &config.name, Ok(Judge::Language(language::Language::new(config))));
+    }
+    all
+}
+
+fn unsupported(config: &SignalsConfig, collection: &str) -> bool {
+    let there = match collection {
+        "embeddings" => &config.embeddings,
+        "domains" => &config.domains,
+        "fact_check" => &config.fact_check,
+        "user_feedbacks" => &config.user_feedbacks,
+        "reasks" => &config.reasks,
+        "preferences" => &config.preferences,
+        "complexity" => &config.complexity,
+        "modality" => &config.modality,
+        "jailbreak" => &config.jailbreak,
+        "safety" => &config.safety,
+        "hallucination" => &config.hallucination,
+        "pii" => &config.pii,
+        "kb" => &config.kb,
+        "classifiers" => &config.classifiers,
+        _ => &config.input_modality,
+    };
+    !there.is_empty()
+}
