@@ -1,1 +1,24 @@
 //! pointsman.yaml: reading, locating, validating.
+//!
+//! A text becomes a located tree ([`document`]), variables are put in ([`interpolate`]), the tree is checked against
+//! the schema of the types ([`check`]), and only then becomes a [`Config`]; last come the checks that need to see
+//! several blocks at once ([`cross`]). Every step tells all it finds, each with file, line and column.
+//!
+//! Configuration types are not run-time types: what a configuration means is compiled elsewhere.
+
+mod check;
+mod cross;
+mod document;
+mod interpolate;
+mod load;
+mod node;
+mod problem;
+mod types;
+
+pub use interpolate::Environment;
+pub use load::{Loaded, load, parse, schema};
+pub use problem::Problem;
+pub use types::{
+    ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, PriceConfig, ProviderConfig,
+    ServerConfig, StoresConfig, TargetConfig, TlsListenerConfig,
+};

@@ -1,0 +1,180 @@
+//! Checks that need to see several blocks at once, or what another room says of its own.
+
+use std::collections::HashSet;
+
+use pointsman_catalog::Catalog;
+use pointsman_guard::{GuardrailConfig, Guards};
+use pointsman_routing::Router;
+use pointsman_upstream::{AuthStyle, Credential, RetryPolicy, balance::Policy};
+
+use crate::check::nearest;
+use crate::node::{File, Node};
+use crate::problem::Problem;
+use crate::types::{Config, ModelConfig, ProviderConfig};
+
+/// Checks a configuration.
+pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem> {
+    let mut checker = Checker { config, root, file, problems: Vec::new() };
+    checker.unsupported();
+    for (name, provider) in &config.providers {
+        checker.provider(name, provider);
+    }
+    for (name, model) in &config.models {
+        checker.model(name, model);
+    }
+    checker.routing();
+    checker.guardrails();
+    checker.cache();
+    if config.listeners.api.address == config.listeners.admin.address && config.listeners.api.address.port() != 0 {
+        checker.wrong("listeners.admin.address", "is the address of the api listener, too");
+    }
+    checker.problems
+}
+
+struct Checker<'a> {
+    config: &'a Config,
+    root: &'a Node,
+    file: File<'a>,
+    problems: Vec<Problem>,
+}
+
+impl Checker<'_> {
+    fn wrong(&mut self, path: &str, message: impl Into<String>) {
+        self.problems.push(self.file.problem(self.root.place_of(path), path, message));
+    }
+
+    fn unknown<'n>(&mut self, path: &str, what: &str, name: &str, known: impl Iterator<Item = &'n str>) {
+        let mut problem = self.file.problem(self.root.place_of(path), path, format!("there is no {what} {name:?}"));
+        problem.suggestion = nearest(name, known);
+        self.problems.push(problem);
+    }
+
+    /// Parts of the contract that a later version brings.
+    fn unsupported(&mut self) {
+        let config = self.config;
+        let blocks = [
+            ("prompts", config.prompts.is_some()),
+            ("mcp", config.mcp.is_some()),
+            ("a2a", config.a2a.is_some()),
+            ("listeners.extproc", config.listeners.extproc.is_some()),
+            ("cache.semantic", config.cache.semantic.is_some()),
+            ("telemetry.capture_content", config.telemetry.capture_content),
+        ];
+        for (path, _) in blocks.into_iter().filter(|(_, there)| *there) {
+            self.wrong(path, "is not supported in this version");
+        }
+        let stores = &config.stores;
+        let engines = [
+            ("stores.database", &stores.database, "sqlite:"),
+            ("stores.shared", &stores.shared, "memory"),
+            ("stores.vectors", &stores.vectors, "memory"),
+            ("stores.blobs", &stores.blobs, "file://"),
+        ];
+        for (path, url, prefix) in engines {
+            if !url.starts_with(prefix) {
+                // The URL may hold a password: only its scheme is told.
+                let scheme = url.split(':').next().unwrap_or_default();
+                self.wrong(path, format!("{scheme:?} is not supported in this version; use {prefix}…"));
+            }
+        }
+    }
+
+    fn provider(&mut self, name: &str, provider: &ProviderConfig) {
+        let path = format!("providers.{name}");
+        let catalog = Catalog::embedded();
+        let kind = provider.kind.as_deref().unwrap_or(name);
+        let known = catalog.providers().iter().map(|provider| provider.id.as_str());
+        let Some(facts) = catalog.provider(kind) else {
+            let at = if provider.kind.is_some() { format!("{path}.kind") } else { path };
+            self.unknown(&at, "provider kind", kind, known);
+            return;
+        };
+        if facts.base_url.is_none() && provider.base_url.is_none() && provider.endpoints.is_empty() {
+            self.wrong(&path, format!("{kind:?} needs a base_url, or endpoints"));
+        }
+        if provider.base_url.is_some() && !provider.endpoints.is_empty() {
+            self.wrong(&format!("{path}.base_url"), "give either base_url or endpoints");
+        }
+        for field in ["region", "project", "location"] {
+            if self.root.field("providers").and_then(|all| all.field(name)?.field(field)).is_some() {
+                self.wrong(&format!("{path}.{field}"), "is not supported in this version");
+            }
+        }
+        if let Err(error) = Credential::compile(&provider.auth, &AuthStyle::Bearer) {
+            self.wrong(&format!("{path}.auth.{}", error.field), error.problem);
+        }
+        if let Err(error) = Policy::compile(&provider.balance) {
+            self.wrong(&format!("{path}.balance.{}", error.field), error.problem);
+        }
+        if let Err(error) = RetryPolicy::compile(&provider.retry) {
+            self.wrong(&format!("{path}.retry.{}", error.field), error.problem);
+        }
+    }
+
+    fn model(&mut self, name: &str, model: &ModelConfig) {
+        let config = self.config;
+        let path = format!("models.{name}");
+        if model.targets.is_empty() {
+            self.wrong(&path, "a model needs targets");
+        } else if model.targets.iter().all(|target| target.weight == 0) {
+            self.wrong(&format!("{path}.targets"), "all weights are zero");
+        }
+        for (index, target) in model.targets.iter().enumerate() {
+            if !config.providers.contains_key(&target.provider) {
+                let path = format!("{path}.targets[{index}].provider");
+                self.unknown(&path, "provider", &target.provider, config.providers.keys().map(String::as_str));
+            }
+        }
+        let fallback = &model.fallback;
+        let lists =
+            [("any", &fallback.any), ("context_window", &fallback.context_window), ("content_policy", &fallback.content_policy)];
+        for (list, names) in lists {
+            for (index, other) in names.iter().enumerate() {
+                if !config.models.contains_key(other) && !other.contains('/') {
+                    let path = format!("{path}.fallback.{list}[{index}]");
+                    self.unknown(&path, "model", other, config.models.keys().map(String::as_str));
+                }
+            }
+        }
+        if let Err(error) = Policy::compile(&model.balance) {
+            self.wrong(&format!("{path}.balance.{}", error.field), error.problem);
+        }
+        if let Some(error) = model.retry.as_ref().and_then(|retry| RetryPolicy::compile(retry).err()) {
+            self.wrong(&format!("{path}.retry.{}", error.field), error.problem);
+        }
+    }
+
+    fn routing(&mut self) {
+        let Some(routing) = &self.config.routing else { return };
+        let Err(errors) = Router::compile(routing) else { return };
+        for error in errors {
+            let path = format!("routing.{}", error.path);
+            let mut problem = self.file.problem(self.root.place_of(&path), path, error.message);
+            problem.suggestion = error.suggestion;
+            self.problems.push(problem);
+        }
+    }
+
+    fn guardrails(&mut self) {
+        let mut names = HashSet::new();
+        for (index, guardrail) in self.config.guardrails.iter().enumerate() {
+            if let GuardrailConfig::Regex(regex) = guardrail
+                && !names.insert(regex.name.as_str())
+            {
+                let message = format!("there is another guardrail named {:?}", regex.name);
+                self.wrong(&format!("guardrails[{index}].name"), message);
+            }
+        }
+        for error in Guards::compile(&self.config.guardrails).err().unwrap_or_default() {
+            self.wrong(&format!("guardrails[{}].{}", error.index, error.field), error.message);
+        }
+    }
+
+    fn cache(&mut self) {
+        if let Some(exact) = &self.config.cache.exact
+            && exact.ttl.parse::<pointsman_upstream::HumanDuration>().is_err()
+        {
+            self.wrong("cache.exact.ttl", "is not a duration; write it like 45s, 30m or 1h");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The configuration's types; their comments are its published reference.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use pointsman_cache::CacheConfig;
+use pointsman_governance::{IdentityConfig, LimitsConfig};
+use pointsman_guard::GuardrailConfig;
+use pointsman_routing::RoutingConfig;
+use pointsman_telemetry::TelemetryConfig;
+use pointsman_upstream::{
+    AuthConfig, BalanceConfig, EndpointConfig, HealthConfig, HumanDuration, RetryConfig, TimeoutsConfig, UpstreamConfig,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// pointsman.yaml.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens.
+    pub listeners: ListenersConfig,
+    /// Where it keeps what lasts.
+    pub stores: StoresConfig,
+    /// Sizes, times and threads.
+    pub server: ServerConfig,
+    /// How providers are reached.
+    pub upstream: UpstreamConfig,
+    /// Who answers.
+    pub providers: BTreeMap<String, ProviderConfig>,
+    /// Names that clients ask for.
+    pub models: BTreeMap<String, ModelConfig>,
+    /// From a prompt to a model.
+    pub routing: Option<RoutingConfig>,
+    /// What may go in and out, in this order.
+    pub guardrails: Vec<GuardrailConfig>,
+    /// Whether answers are remembered.
+    pub cache: CacheConfig,
+    /// Limits of keys that have none of their own.
+    pub limits: LimitsConfig,
+    /// Who may come in.
+    pub identity: IdentityConfig,
+    /// Who is told.
+    pub telemetry: TelemetryConfig,
+    /// Prompt decorators and templates. Not supported in this version.
+    pub prompts: Option<serde_json::Value>,
+    /// MCP servers. Not supported in this version.
+    pub mcp: Option<serde_json::Value>,
+    /// A2A agents. Not supported in this version.
+    pub a2a: Option<serde_json::Value>,
+}
+
+/// Where it listens.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListenersConfig {
+    /// For applications.
+    pub api: ApiListener,
+    /// For operators: metrics and health.
+    pub admin: PlainListener,
+    /// Envoy's external processing. Not supported in this version.
+    pub extproc: Option<serde_json::Value>,
+}
+
+/// The listener for applications.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiListener {
+    /// Address and port.
+    #[schemars(with = "String")]
+    pub address: SocketAddr,
+    /// Certificate and key; plain HTTP when absent.
+    pub tls: Option<TlsListenerConfig>,
+}
+
+impl Default for ApiListener {
+    fn default() -> Self {
+        Self { address: SocketAddr::from(([127, 0, 0, 1], 8080)), tls: None }
+    }
+}
+
+/// Certificate and key of a listener.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsListenerConfig {
+    /// Certificate chain, PEM.
+    pub cert: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+    /// Client certificates must be signed by one of these, PEM.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
+}
+
+/// A listener without TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlainListener {
+    /// Address and port.
+    #[schemars(with = "String")]
+    pub address: SocketAddr,
+}
+
+impl Default for PlainListener {
+    fn default() -> Self {
+        Self { address: SocketAddr::from(([127, 0, 0, 1], 9090)) }
+    }
+}
+
+/// Where it keeps what lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoresConfig {
+    /// Keys and ledger: `sqlite://FILE`. Other engines are not supported in this version.
+    pub database: String,
+    /// Counters: `memory`. Other engines are not supported in this version.
+    pub shared: String,
+    /// Vectors: `memory`. Other engines are not supported in this version.
+    pub vectors: String,
+    /// Files: `file://FOLDER`; the usage journal is kept here.
+    pub blobs: String,
+}
+
+impl Default for StoresConfig {
+    fn default() -> Self {
+        Self {
+            database: "sqlite://pointsman.db".to_owned(),
+            shared: "memory".to_owned(),
+            vectors: "memory".to_owned(),
+            blobs: "file://./data".to_owned(),
+        }
+    }
+}
+
+/// Sizes, times and threads.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Threads that serve requests; as many as there are cores when absent.
+    #[schemars(range(min = 1, max = 1024))]
+    pub workers: Option<usize>,
+    /// Most bytes of a request body, before and after decompression.
+    pub request_limit: usize,
+    /// Most bytes of a whole (not streamed) answer.
+    pub response_limit: usize,
+    /// Most bytes of a request head.
+    #[schemars(range(min = 8192, max = 1_048_576))]
+    pub header_limit: usize,
+    /// Longest wait for a request head.
+    pub header_timeout: HumanDuration,
+    /// Longest wait for a request body.
+    pub request_timeout: HumanDuration,
+    /// Longest wait for open requests when stopping.
+    pub drain: HumanDuration,
+    /// Tokens set aside for an answer whose length the client does not bound.
+    pub default_completion_tokens: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            workers: None,
+            request_limit: 64 * 1024 * 1024,
+            response_limit: 256 * 1024 * 1024,
+            header_limit: 65_536,
+            header_timeout: HumanDuration::from_secs(30),
+            request_timeout: HumanDuration::from_secs(120),
+            drain: HumanDuration::from_secs(30),
+            default_completion_tokens: 1_024,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// How many workers.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.workers.unwrap_or_else(cores).max(1)
+    }
+}
+
+/// A provider.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderConfig {
+    /// Id in the catalog; the provider's own name when absent.
+    pub kind: Option<String>,
+    /// Where it is, when not where the catalog says.
+    pub base_url: Option<String>,
+    /// How to be let in.
+    pub auth: AuthConfig,
+    /// Its servers, when it has several.
+    pub endpoints: Vec<EndpointConfig>,
+    /// How a server is picked.
+    pub balance: BalanceConfig,
+    /// How long is waited.
+    pub timeouts: TimeoutsConfig,
+    /// How often and on what it is tried again.
+    pub retry: RetryConfig,
+    /// When a server rests.
+    pub health: HealthConfig,
+    /// Headers that go with every request.
+    pub headers: BTreeMap<String, String>,
+    /// Models it serves, beside those of the catalog.
+    pub models: Vec<String>,
+    /// AWS region. Not supported in this version.
+    pub region: Option<String>,
+    /// Google Cloud project. Not supported in this version.
+    pub project: Option<String>,
+    /// Google Cloud location. Not supported in this version.
+    pub location: Option<String>,
+}
+
+/// A name that clients ask for.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Where it can be had.
+    pub targets: Vec<TargetConfig>,
+    /// How a target is picked.
+    pub balance: BalanceConfig,
+    /// How often and on what it is tried again; as its providers say when absent.
+    pub retry: Option<RetryConfig>,
+    /// How long is waited; as its providers say when absent.
+    pub timeouts: Option<TimeoutsConfig>,
+    /// Which models take over.
+    pub fallback: FallbackConfig,
+    /// Its price, when not what the catalog says.
+    pub price: Option<PriceConfig>,
+}
+
+/// A provider and its name of the model.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetConfig {
+    /// The provider.
+    pub provider: String,
+    /// Its name of the model.
+    pub model: String,
+    /// Share of the traffic among targets of the same priority.
+    #[serde(default = "one")]
+    pub weight: u32,
+    /// Lower is first.
+    #[serde(default)]
+    pub priority: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Which models take over, by what went wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FallbackConfig {
+    /// Any failure that another model may not have.
+    pub any: Vec<String>,
+    /// The prompt does not fit.
+    pub context_window: Vec<String>,
+    /// The provider refuses the content.
+    pub content_policy: Vec<String>,
+}
+
+/// Dollars for a million tokens.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PriceConfig {
+    /// Prompt.
+    pub input: Option<serde_json::Number>,
+    /// Answer.
+    pub output: Option<serde_json::Number>,
+    /// Prompt, read from the provider's cache.
+    pub cache_read: Option<serde_json::Number>,
+    /// Prompt, written to it.
+    pub cache_write: Option<serde_json::Number>,
+    /// Prompt, written to it for an hour.
+    pub cache_write_1h: Option<serde_json::Number>,
+}

@@ -1,0 +1,145 @@
+//! What is wrong with a configuration is told with its place, all at once.
+
+use pointsman_config::{Config, Environment, parse};
+use proptest::prelude::*;
+
+fn problems(text: &str) -> Vec<String> {
+    let found = parse(text, "p.yaml", &Environment::of(&[("OPENAI_API_KEY", "sk-secret")])).err().unwrap_or_default();
+    found.iter().map(ToString::to_string).collect()
+}
+
+fn config(text: &str) -> Config {
+    parse(text, "p.yaml", &Environment::of(&[("OPENAI_API_KEY", "sk-secret"), ("RPM", "600")])).unwrap().config
+}
+
+#[test]
+fn each_mistake_is_named_with_its_place() {
+    for (text, expected) in [
+        ("listenrs: {}", vec![r#"p.yaml:1:1: listenrs: unknown key; did you mean "listeners"?"#]),
+        ("server:\n  request_limit: lots", vec!["p.yaml:2:18: server.request_limit: expected a whole number, found a text"]),
+        ("providers:\n  opnai: {}", vec![r#"p.yaml:2:3: providers.opnai: there is no provider kind "opnai"; did you mean "openai"?"#]),
+        (
+            "providers:\n  openai: { auth: { api_key: \"${OPENAI_API_KY}\" } }",
+            vec![r#"p.yaml:2:30: providers.openai.auth.api_key: the environment variable OPENAI_API_KY is not set; did you mean "OPENAI_API_KEY"?"#],
+        ),
+        ("models: {}\nserver: {}\nmodels: {}", vec!["p.yaml:3:1: the key \"models\" stands here a second time; the first is on line 1"]),
+        (
+            "providers: { openai: {} }\nmodels:\n  fast: { targets: [ { provider: opena, model: m } ] }",
+            vec![r#"p.yaml:3:24: models.fast.targets[0].provider: there is no provider "opena"; did you mean "openai"?"#],
+        ),
+        ("identity: { anonymous: alow }", vec![r#"p.yaml:1:24: identity.anonymous: expected one of deny, allow; did you mean "allow"?"#]),
+        ("mcp: {}", vec!["p.yaml:1:1: mcp: is not supported in this version"]),
+        ("stores: { database: postgres://u:pw@h/d }", vec![r#"p.yaml:1:11: stores.database: "postgres" is not supported in this version; use sqlite:…"#]),
+        (
+            "guardrails:\n  - { name: a, type: regex, on: [input], deny: [x] }\n  - { name: a, type: regex, on: [input], deny: ['('] }",
+            vec![r#"p.yaml:3:7: guardrails[1].name: there is another guardrail named "a""#],
+        ),
+        (
+            "routing:\n  decisions:\n    - { name: d, modelRefs: [ { model: m } ], rules: { type: keyword, name: nope } }",
+            vec![r#"p.yaml:3:71: routing.decisions[0].rules.name: there is no keyword signal "nope""#],
+        ),
+    ] {
+        let found = problems(text);
+        for expected in expected {
+            assert!(found.iter().any(|problem| problem == expected), "{expected}\nnot in {found:#?}");
+        }
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once_and_no_secret_is() {
+    let found = problems("a: 1\nb: 2\nlimits: { default: { concurrency: many } }\nidentity: \"${OPENAI_API_KEY}\"");
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert!(!found.join("\n").contains("sk-secret"));
+}
+
+#[test]
+fn broken_yaml_is_located() {
+    for text in ["a: [1", "a: \"x", "\ta: 1", "a: b: c", "--- a\n--- b", "&a [*a]"] {
+        let found = problems(text);
+        assert_eq!(found.len(), 1, "{text:?}: {found:?}");
+        assert!(found[0].starts_with("p.yaml:"), "{found:?}");
+    }
+}
+
+#[test]
+fn a_bomb_of_aliases_is_refused() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let before = level - 1;
+        text.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 10].join(", ")));
+    }
+    assert!(problems(&text)[0].contains("too large"), "{:?}", problems(&text));
+}
+
+#[test]
+fn variables_anchors_and_numbers_are_understood() {
+    let config = config(
+        "limits: { default: { requests_per_minute: \"${RPM}\", concurrency: \"${NONE:-7}\" } }\n\
+         providers:\n  openai: &p { auth: { api_key: \"${OPENAI_API_KEY}\" } }\n  groq: { <<: *p, headers: { x-a: \"$$1\" } }\n\
+         models: { m: { targets: [ { provider: openai, model: gpt-5 } ], price: { input: 0.25 } } }",
+    );
+    assert_eq!(config.limits.default.requests_per_minute, Some(600));
+    assert_eq!(config.limits.default.concurrency, Some(7));
+    assert_eq!(config.providers["groq"].headers["x-a"], "$1");
+    assert_eq!(config.providers["groq"].auth, config.providers["openai"].auth);
+    assert_eq!(config.models["m"].price.as_ref().unwrap().input.as_ref().unwrap().to_string(), "0.25");
+}
+
+#[test]
+fn what_the_contract_prints_is_accepted_as_far_as_it_is_supported() {
+    let config = config(
+        r#"
+listeners:
+  api:     { address: 127.0.0.1:8080 }
+  admin:   { address: 127.0.0.1:9090 }
+stores:
+  database: sqlite://pointsman.db
+  shared:   memory
+  vectors:  memory
+  blobs:    file://./data
+providers:
+  openai:    { auth: { api_key: "${OPENAI_API_KEY}" } }
+  claude:    { kind: anthropic, auth: { api_key: "${OPENAI_API_KEY}" } }
+  fleet:
+    kind: vllm
+    endpoints: [ { url: http://10.0.0.1:8000 }, { url: http://10.0.0.2:8000, weight: 2 } ]
+models:
+  slow: { targets: [ { provider: openai, model: gpt-5 } ] }
+  long: { targets: [ { provider: openai, model: gpt-5 } ] }
+  fast:
+    targets:
+      - { provider: openai, model: gpt-5-mini, weight: 80 }
+      - { provider: claude, model: claude-haiku-4-5, weight: 20 }
+    balance: { policy: lowest_latency }
+    retry: { attempts: 3, on: [connect, timeout, "429", "5xx"] }
+    fallback: { any: [slow], context_window: [long], content_policy: [slow] }
+    price: { input: 0.25, output: 2.00, cache_read: 0.025 }
+routing:
+  modelCards: [ { name: qwen3-8b, modality: text, capabilities: [chat, reasoning], loras: [ { name: math-adapter, description: … } ] } ]
+  signals:    { keywords: [ { name: math_terms, operator: OR, keywords: [algebra, calculus] } ] }
+  decisions:
+    - name: math_route
+      description: Route math requests
+      priority: 100
+      rules: { operator: AND, conditions: [ { type: keyword, name: math_terms } ] }
+      modelRefs: [ { model: qwen3-8b, use_reasoning: true, lora_name: math-adapter } ]
+guardrails:
+  - { name: words, type: regex, on: [output], action: block, deny: ["(?i)project falcon"] }
+cache:   { exact: { ttl: 1h }, scope: user }
+limits:  { default: { requests_per_minute: 600, tokens_per_minute: 200000, concurrency: 64 } }
+identity: { anonymous: deny }
+telemetry: { otlp: http://127.0.0.1:4317, access_log: json, capture_content: false }
+"#,
+    );
+    assert_eq!(config.models["fast"].targets.len(), 2);
+    assert_eq!(config.providers["fleet"].endpoints[1].weight, 2);
+    assert!(config.routing.is_some());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "[a-z:\\[\\]{}&*!|>'\"%@`#,\\- \n\t0-9$]{0,80}") {
+        let _ = parse(&text, "p.yaml", &Environment::of(&[]));
+    }
+}
