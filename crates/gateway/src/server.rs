@@ -10,9 +10,9 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use pointsman_cache::ExactCache;
 use pointsman_config::Config;
 use pointsman_governance::KeyRing;
-use pointsman_store::{Journal, JournalError, Store};
+use pointsman_store::{Journal, JournalError, Store, StoreError};
 use pointsman_telemetry::Telemetry;
-use pointsman_upstream::{Client, ClientError, ClientOptions};
+use pointsman_upstream::{Client, ClientOptions, ConfigError};
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
@@ -70,7 +70,10 @@ pub enum StartError {
     Journal(#[from] JournalError),
     /// The upstream client.
     #[error("the upstream client cannot be built: {0}")]
-    Client(#[from] ClientError),
+    Client(#[from] ConfigError),
+    /// The keys.
+    #[error("the keys cannot be read: {0}")]
+    Keys(#[from] StoreError),
     /// A thread.
     #[error("a worker could not be started: {0}")]
     Worker(#[from] io::Error),
@@ -96,7 +99,7 @@ impl Gateway {
     /// When the configuration cannot be carried out, or what it needs cannot be had.
     pub fn start(config: &Config, options: GatewayOptions) -> Result<Self, StartError> {
         let lasting = Lasting::default();
-        let snapshot = snapshot::compile(config, &lasting, &options.keys).map_err(StartError::Config)?;
+        let snapshot = snapshot::compile(config, &lasting).map_err(StartError::Config)?;
         let listener = listener::bind(config.listeners.api.address)
             .map_err(|source| StartError::Listen { address: config.listeners.api.address, source })?;
         let address = listener.local_addr()?;
@@ -110,12 +113,14 @@ impl Gateway {
             telemetry: options.telemetry,
             lasting,
         });
+        shared.keys.set_defaults(config.limits.default)?;
+        let client = ClientOptions::compile(&config.upstream)?;
         let (stop, stopped) = watch::channel(false);
         let mut handles = Vec::new();
         let mut workers = Vec::new();
         for index in 0..config.server.workers() {
-            let client = Client::new(ClientOptions::try_from(&config.upstream)?)?;
-            let writer = journal.writer(index)?;
+            let client = Client::new(client.clone());
+            let writer = journal.writer()?;
             let (handle, thread) = worker::start(index, Arc::clone(&shared), client, writer, stopped.clone())?;
             handles.push(handle);
             workers.push(thread);
@@ -136,8 +141,9 @@ impl Gateway {
     /// # Errors
     /// When it cannot be carried out: then the old one stays.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
-        let snapshot = snapshot::compile(config, &self.shared.lasting, &self.shared.keys).map_err(StartError::Config)?;
+        let snapshot = snapshot::compile(config, &self.shared.lasting).map_err(StartError::Config)?;
         let tls = config.listeners.api.tls.as_ref().map(tls::server).transpose()?;
+        self.shared.keys.set_defaults(config.limits.default)?;
         self.shared.cache.reconfigure(&snapshot::cache_bounds(config));
         self.tls.store(tls);
         self.shared.snapshot.store(Arc::new(snapshot));

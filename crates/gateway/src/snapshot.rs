@@ -17,7 +17,7 @@ use pointsman_governance::Principal;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
 
-pub use compile::{Lasting, Problem, compile};
+pub use compile::{Lasting, Problem, cache_bounds, compile};
 pub use model::{Fallback, Model, Target};
 pub use provider::Provider;
 pub use resolve::Unresolved;

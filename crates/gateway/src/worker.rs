@@ -41,9 +41,15 @@ pub struct Worker {
     pub journal: Mutex<JournalWriter>,
     ids: IdSource,
     connections: Arc<AtomicUsize>,
+    stop: watch::Receiver<bool>,
 }
 
 impl Worker {
+    /// Whether the gateway is stopping.
+    pub fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
     /// A new, never repeated request id.
     pub fn next_id(&self) -> String {
         self.ids.next()
@@ -89,6 +95,7 @@ pub fn start(
         client,
         journal: Mutex::new(journal),
         connections: Arc::clone(&connections),
+        stop: stop.clone(),
     };
     let thread = std::thread::Builder::new()
         .name(format!("worker-{index}"))
@@ -100,7 +107,7 @@ async fn run(worker: Arc<Worker>, mut receiver: mpsc::Receiver<Accepted>, mut st
     loop {
         let accepted = tokio::select! {
             accepted = receiver.recv() => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stop) => break,
         };
         let Some(accepted) = accepted else { break };
         let connection = Connection { worker: Arc::clone(&worker), stop: stop.clone() };
@@ -115,6 +122,11 @@ async fn run(worker: Arc<Worker>, mut receiver: mpsc::Receiver<Accepted>, mut st
     if tokio::time::timeout(limit, drained).await.is_err() {
         tracing::warn!(?limit, "some connections outlived the drain time and were closed");
     }
+}
+
+/// Waits until the gateway stops. A gateway that is gone has stopped, too.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// One client connection; counts itself out when dropped.
@@ -172,7 +184,7 @@ impl Connection {
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            _ = self.stop.wait_for(|stop| *stop) => {
+            () = stopped(&mut self.stop) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }

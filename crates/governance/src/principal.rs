@@ -63,6 +63,11 @@ impl Principal {
         }
     }
 
+    /// Changes its limits and keeps what was used. For anonymous callers; keys have theirs from the store.
+    pub fn set_limits(&self, limits: Limits) {
+        self.state.configure(limits, None);
+    }
+
     /// Whether it may ask for `model`.
     #[must_use]
     pub fn allows_model(&self, model: &str) -> bool {

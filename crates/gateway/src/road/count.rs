@@ -7,7 +7,7 @@ use http::StatusCode;
 use pointsman_governance::Principal;
 use pointsman_semantics::tokens::{self, Vocabulary};
 use pointsman_store::Outcome;
-use pointsman_upstream::Endpoint;
+use pointsman_upstream::InFlight;
 use pointsman_wire::anthropic;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 use pointsman_wire::format::Format;
@@ -74,7 +74,7 @@ struct Counting<'a> {
 impl Attempt for Counting<'_> {
     type Answer = Bytes;
 
-    async fn run(&self, target: &Target, endpoint: &Arc<Endpoint>, ticket: &mut Ticket) -> Result<Bytes, Failed> {
+    async fn run(&self, target: &Target, mut in_flight: InFlight, ticket: &mut Ticket) -> Result<Bytes, Failed> {
         let Some(path) = target.provider.speaks.count_tokens.as_deref() else {
             return Ok(anthropic::count::encode_response(count(self.request)));
         };
@@ -82,15 +82,15 @@ impl Attempt for Counting<'_> {
         let mut edits = Edits::new();
         edits.set_string("model", &target.model);
         let body = edits.apply(self.body).map_err(|error| unusable(error.to_string()))?;
-        let uri = endpoint.uri(path).map_err(|error| unusable(error.to_string()))?;
+        let uri = in_flight.endpoint().uri(path).map_err(|error| unusable(error.to_string()))?;
         let request = send::http(self.arrival, &target.provider, uri, body, &[]);
         // Counting is free of charge.
-        let response = send::exchange(self.worker, target, endpoint, ticket, Call { request, prompt: 0 }).await?;
+        let response = send::exchange(self.worker, target, &mut in_flight, ticket, Call { request, prompt: 0, timeouts: target.provider.timeouts }).await?;
         if !response.status().is_success() {
-            return Err(send::refused_by_provider(response, Format::AnthropicMessages, endpoint).await);
+            return Err(send::refused_by_provider(response, Format::AnthropicMessages, &mut in_flight).await);
         }
         let counted = send::collect(response, self.arrival.snapshot.bounds.response_limit).await?;
-        send::went_well(endpoint, ticket);
+        send::tell(&mut in_flight, None, ticket);
         Ok(counted)
     }
 }

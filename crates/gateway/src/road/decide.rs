@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
-use pointsman_routing::{Facts, MessageFacts, Outcome, Plugins, Reasoning, Selected};
+use pointsman_governance::Principal;
+use pointsman_routing::{CallerFacts, Facts, MessageFacts, Outcome, Plugins, Reasoning, RequestParams, Selected};
 use pointsman_wire::form::{
     ChatRequest, ChatResponse, Choice, Extra, Failure, FailureKind, FinishReason, Message, Part, PartKind, Role, Text,
     Usage,
@@ -55,7 +56,8 @@ pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Resu
         let model = snapshot.resolve(&asked.request.model)?;
         return Ok(Decided::Send(with_fallbacks(arrival, Step::plain(model))));
     };
-    let outcome = with_facts(arrival, &asked.request, ticket.caller(), |facts| router.decide(facts, &mut rand::rng()));
+    let mut metadata = Vec::new();
+    let outcome = with_facts(&asked.request, ticket.caller(), &mut metadata, |facts| router.decide(facts, rand::random()));
     let decided = match outcome {
         Outcome::Matched(decided) => decided,
         Outcome::NoMatch => {
@@ -71,8 +73,11 @@ pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Resu
     if let Some(answer) = apply(decided.plugins, asked) {
         return Ok(Decided::Answer(Box::new(answer)));
     }
-    let mut plan = with_fallbacks(arrival, step(arrival, &decided.selected)?);
-    for other in &decided.fallbacks {
+    let Some(selected) = decided.selected else {
+        return Err(Failure::new(FailureKind::Internal, "a decision without model and without answer"));
+    };
+    let mut plan = with_fallbacks(arrival, step(arrival, selected)?);
+    for other in decided.fallbacks {
         plan.steps.push(step(arrival, other)?);
     }
     Ok(Decided::Send(plan))
@@ -94,9 +99,9 @@ fn with_fallbacks(arrival: &Arrival, first: Step) -> Plan {
 
 /// Shows the router what it may judge by.
 pub fn with_facts<T>(
-    arrival: &Arrival,
     request: &ChatRequest,
-    caller: &pointsman_governance::Principal,
+    caller: &Principal,
+    metadata: &mut Vec<(String, String)>,
     judge: impl FnOnce(&Facts<'_>) -> T,
 ) -> T {
     let texts: Vec<(Role, String, &Message)> =
@@ -112,13 +117,14 @@ pub fn with_facts<T>(
         })
         .collect();
     let user_text = text::user_text(request);
+    read_metadata(request, metadata);
     let facts = Facts {
         user_text: &user_text,
         messages: &messages,
         estimated_tokens: pointsman_wire::tokens::estimate_request(request),
         tools_defined: request.tools.len(),
+        metadata,
         caller: caller_facts(caller),
-        headers: &arrival.headers,
     };
     judge(&facts)
 }
@@ -156,14 +162,14 @@ fn apply(plugins: &Plugins, asked: &mut Asked) -> Option<ChatResponse> {
     None
 }
 
-fn put_system_prompt(request: &mut ChatRequest, text: &Text, replace: bool) {
+fn put_system_prompt(request: &mut ChatRequest, text: &str, replace: bool) {
     if replace {
         request.messages.retain(|message| !matches!(message.role, Role::System | Role::Developer));
     }
-    request.messages.insert(0, Message::text(Role::System, text.clone()));
+    request.messages.insert(0, Message::text(Role::System, text.to_owned()));
 }
 
-fn cap(request: &mut ChatRequest, params: &pointsman_routing::RequestParams) -> bool {
+fn cap(request: &mut ChatRequest, params: &RequestParams) -> bool {
     let mut edited = false;
     let sampling = &mut request.sampling;
     if let Some(most) = params.max_tokens
@@ -207,8 +213,21 @@ fn spoken(request: &ChatRequest, message: &str) -> ChatResponse {
     }
 }
 
-fn caller_facts(caller: &pointsman_governance::Principal) -> pointsman_routing::CallerFacts<'_> {
-    pointsman_routing::CallerFacts {
+/// The request's metadata: an object of texts (OpenAI), numbers and booleans told as text. Bounded as the language
+/// has it: 32 entries, keys of 128 and values of 1,024 bytes.
+fn read_metadata(request: &ChatRequest, metadata: &mut Vec<(String, String)>) {
+    let Some(json) = request.extra.get("metadata") else { return };
+    let Ok(entries) = json.read::<serde_json::Map<String, serde_json::Value>>() else { return };
+    for (key, value) in entries.into_iter().take(32) {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if key.len() <= 128 && value.len() <= 1_024 {
+            metadata.push((key, value));
+        }
+    }
+}
+
+fn caller_facts(caller: &Principal) -> CallerFacts<'_> {
+    CallerFacts {
         user: caller.user.as_ref().map(|user| user.as_str()),
         team: caller.team.as_ref().map(|team| team.as_str()),
         groups: &caller.groups,

@@ -7,7 +7,7 @@ use http::StatusCode;
 use pointsman_governance::Principal;
 use pointsman_guard::Stage;
 use pointsman_store::Outcome;
-use pointsman_upstream::{Endpoint, Failure as Fault};
+use pointsman_upstream::{Failure as Fault, InFlight};
 use pointsman_wire::embeddings;
 use pointsman_wire::form::{EmbeddingInput, EmbeddingRequest, Failure, FailureKind, Text, Usage};
 use pointsman_wire::format::Format;
@@ -105,7 +105,7 @@ struct Embedding<'a> {
 impl Attempt for Embedding<'_> {
     type Answer = Vectors;
 
-    async fn run(&self, target: &Target, endpoint: &Arc<Endpoint>, ticket: &mut Ticket) -> Result<Vectors, Failed> {
+    async fn run(&self, target: &Target, mut in_flight: InFlight, ticket: &mut Ticket) -> Result<Vectors, Failed> {
         let Some(path) = target.provider.speaks.embeddings.as_deref() else {
             let message = format!("the provider {:?} has no embeddings", target.provider.name);
             return Err(Failed::refused(Failure::new(FailureKind::InvalidRequest, message).at("model")));
@@ -120,19 +120,19 @@ impl Attempt for Embedding<'_> {
             }
             None => embeddings::encode_request(self.request, &target.model),
         };
-        let uri = endpoint.uri(path).map_err(|error| unusable(error.to_string()))?;
+        let uri = in_flight.endpoint().uri(path).map_err(|error| unusable(error.to_string()))?;
         let request = send::http(self.arrival, &target.provider, uri, body, &[]);
         let prompt = count(&self.request.input);
-        let response = send::exchange(self.worker, target, endpoint, ticket, Call { request, prompt }).await?;
+        let response = send::exchange(self.worker, target, &mut in_flight, ticket, Call { request, prompt, timeouts: target.provider.timeouts }).await?;
         if !response.status().is_success() {
-            return Err(send::refused_by_provider(response, Format::OpenAiChat, endpoint).await);
+            return Err(send::refused_by_provider(response, Format::OpenAiChat, &mut in_flight).await);
         }
         let body = send::collect(response, self.arrival.snapshot.bounds.response_limit).await?;
         let told = embeddings::response_usage(&body).map_err(|error| {
             let message = format!("the provider's answer makes no sense: {}", error.message);
             Failed::broken(Failure::new(FailureKind::Provider, message), Fault::Protocol)
         })?;
-        send::went_well(endpoint, ticket);
+        send::tell(&mut in_flight, None, ticket);
         let usage = told.unwrap_or(Usage { input: prompt, ..Usage::default() });
         Ok(Vectors { body, usage, estimated: told.is_none() })
     }

@@ -35,8 +35,9 @@ pub fn travel(arrival: &Arrival, caller: &Principal, body: &Bytes) -> Result<Rep
         (None, Some(messages)) => conversation(question.model.as_deref(), messages.get())?,
         _ => return Err(malformed("give either `text` or `messages`".to_owned())),
     };
+    let mut metadata = Vec::new();
     let explanation =
-        decide::with_facts(arrival, &request, caller, |facts| router.explain(facts, &mut rand::rng()));
+        decide::with_facts(&request, caller, &mut metadata, |facts| router.explain(facts, rand::random()));
     Ok(reply::json(StatusCode::OK, &explanation))
 }
 

@@ -20,7 +20,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode, header};
 use http_body::Body;
 use pointsman_store::Outcome;
-use pointsman_upstream::{Failure as Fault, UpstreamBody};
+use pointsman_upstream::{Failure as Fault, InFlight, UpstreamBody};
 use pointsman_wire::coding;
 use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind};
@@ -46,6 +46,8 @@ pub struct Relay {
     flow: Flow,
     /// Settles the stream; absent until the stream is handed to the client.
     ticket: Option<Ticket>,
+    /// Counts the stream as load of its endpoint until it ends.
+    in_flight: Option<InFlight>,
     client: Client,
 }
 
@@ -71,7 +73,12 @@ impl Relay {
     /// A relay that has not read anything.
     pub fn new(body: UpstreamBody, coding: Option<coding::Decoder>, pipe: Pipe) -> Self {
         let client = Client { dialect: pipe.client(), request_id: String::new() };
-        Self { body, coding, pipe, ready: VecDeque::new(), flow: Flow::Open, ticket: None, client }
+        Self { body, coding, pipe, ready: VecDeque::new(), flow: Flow::Open, ticket: None, in_flight: None, client }
+    }
+
+    /// Counts as load of the endpoint until the stream ends.
+    pub fn hold(&mut self, in_flight: InFlight) {
+        self.in_flight = Some(in_flight);
     }
 
     /// Reads up to the first content, or the end of an answer without any.
@@ -156,7 +163,8 @@ impl Relay {
                     if let Some(bytes) = self.ready.pop_front() {
                         return Poll::Ready(Some(bytes));
                     }
-                    if let Err((failure, _)) = ready!(self.poll_step(context)) {
+                    if let Err((failure, fault)) = ready!(self.poll_step(context)) {
+                        self.blame(fault);
                         self.flow = Flow::Broken(failure);
                     }
                 }
@@ -181,6 +189,13 @@ impl Relay {
                     return self.poll_rest(context);
                 }
             }
+        }
+    }
+
+    /// Tells the endpoint's health that the stream broke.
+    fn blame(&mut self, fault: Fault) {
+        if let Some(in_flight) = self.in_flight.as_mut().filter(|_| fault.is_endpoint_fault()) {
+            in_flight.record(pointsman_upstream::Outcome::Failure(fault), std::time::Instant::now());
         }
     }
 

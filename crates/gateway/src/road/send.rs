@@ -21,7 +21,7 @@ use super::relay::Relay;
 use super::{Arrival, Ticket};
 use crate::worker::Worker;
 
-pub use attempt::{Call, collect, exchange, kind_of, refused_by_provider, went_well};
+pub use attempt::{Call, collect, exchange, kind_of, refused_by_provider, tell};
 pub use request::http;
 pub use round::{Attempt, Round};
 

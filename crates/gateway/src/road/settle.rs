@@ -127,8 +127,8 @@ impl Ticket {
         });
     }
 
-    /// Notes that the attempt is over and took `waited`.
-    pub fn answered(&mut self, waited: Duration) {
+    /// Notes time spent waiting for a provider.
+    pub fn waited(&mut self, waited: Duration) {
         self.facts.waited += waited;
     }
 

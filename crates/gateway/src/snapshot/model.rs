@@ -1,12 +1,11 @@
 //! Models as clients ask for them: a name, and the targets behind it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pointsman_catalog::Price;
 use pointsman_upstream::balance::{Candidate, Policy};
-use pointsman_upstream::retry::RetryPolicy;
-use pointsman_upstream::timeouts::Timeouts;
+use pointsman_upstream::{RetryPolicy, Timeouts};
 
 use super::Provider;
 
@@ -22,6 +21,8 @@ pub struct Model {
     pub retry: Option<Arc<RetryPolicy>>,
     /// How long is waited; the provider's own times when absent.
     pub timeouts: Option<Timeouts>,
+    /// How long the first content of a stream may take; the provider's own when absent.
+    pub first_token: Option<Duration>,
     /// Which models take over.
     pub fallback: Fallback,
 }
@@ -51,11 +52,9 @@ pub struct Target {
     pub price: Option<Price>,
     /// Most tokens it can generate, where that is known.
     pub max_output: Option<u64>,
-    /// Tokens of prompt and answer together, where that is known.
-    pub context_window: Option<u64>,
 }
 
-impl Candidate for &Target {
+impl Candidate for Target {
     fn weight(&self) -> u32 {
         self.weight
     }
@@ -72,7 +71,7 @@ impl Candidate for &Target {
         self.provider.endpoints.iter().map(|endpoint| endpoint.in_flight()).sum()
     }
 
-    fn latency_us(&self) -> u64 {
-        self.provider.endpoints.iter().map(|endpoint| endpoint.latency_us()).min().unwrap_or(0)
+    fn latency_us(&self, now: Instant) -> Option<u64> {
+        self.provider.endpoints.iter().filter_map(|endpoint| endpoint.latency_us(now)).min()
     }
 }

@@ -1,13 +1,11 @@
 //! Providers, ready to be reached.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use pointsman_upstream::balance::Policy;
-use pointsman_upstream::credential::Credential;
-use pointsman_upstream::endpoint::Endpoint;
-use pointsman_upstream::retry::{RetryBudget, RetryPolicy};
-use pointsman_upstream::timeouts::Timeouts;
+use pointsman_upstream::{Credential, Endpoint, RetryBudget, RetryPolicy, Timeouts};
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
@@ -27,12 +25,16 @@ pub struct Provider {
     pub headers: HeaderMap,
     /// How long is waited.
     pub timeouts: Timeouts,
+    /// How long the first content of a stream may take.
+    pub first_token: Option<Duration>,
     /// How often and on what it is tried again.
     pub retry: Arc<RetryPolicy>,
     /// Bounds retries to a share of the traffic; survives reloads.
     pub retry_budget: Arc<RetryBudget>,
     /// What it understands.
     pub speaks: Speaks,
+    /// Models it serves, beside those of the catalog.
+    pub listed: Vec<String>,
 }
 
 /// What a provider understands.
@@ -48,8 +50,6 @@ pub struct Speaks {
     pub max_tokens_name: MaxTokensName,
     /// Whether it knows the role `developer`.
     pub developer_role: bool,
-    /// Whether it knows `stream_options`.
-    pub stream_usage: bool,
     /// Whether it takes any model name (a server of one's own), not only those of the catalog.
     pub any_model: bool,
 }

@@ -53,16 +53,13 @@ impl Snapshot {
     fn qualified(&self, name: &str) -> Option<Arc<Model>> {
         let (provider, model) = name.split_once('/')?;
         let provider = self.providers.get(provider)?;
-        let known = Catalog::embedded().model(&provider.kind, model).is_some();
-        (known || provider.speaks.any_model).then(|| single(name, provider, model))
+        (provider.serves(model) || provider.speaks.any_model).then(|| single(name, provider, model))
     }
 
     fn listed(&self, name: &str) -> Option<Arc<Model>> {
         let mut names: Vec<&String> = self.providers.keys().collect();
         names.sort_unstable();
-        let provider = names.into_iter().filter_map(|key| self.providers.get(key)).find(|provider| {
-            !provider.speaks.any_model && Catalog::embedded().model(&provider.kind, name).is_some()
-        })?;
+        let provider = names.into_iter().filter_map(|key| self.providers.get(key)).find(|provider| provider.serves(name))?;
         Some(single(name, provider, name))
     }
 
@@ -70,6 +67,11 @@ impl Snapshot {
         let mut open = self.providers.values().filter(|provider| provider.speaks.any_model);
         let only = open.next()?;
         (open.next().is_none() && !name.is_empty()).then(|| single(name, only, name))
+    }
+
+    /// Every model that a decision of the router may choose.
+    pub fn routed_models(&self) -> impl Iterator<Item = Arc<Model>> {
+        self.router.iter().flat_map(|router| router.models()).filter_map(|name| self.resolve(name).ok())
     }
 
     fn near(&self, name: &str) -> Vec<String> {
@@ -85,6 +87,13 @@ impl Snapshot {
     }
 }
 
+impl Provider {
+    /// Whether it is known to serve the model.
+    pub fn serves(&self, model: &str) -> bool {
+        self.listed.iter().any(|listed| listed == model) || Catalog::embedded().model(&self.kind, model).is_some()
+    }
+}
+
 /// A model of one target, for names that the configuration does not list.
 pub fn single(name: &str, provider: &Arc<Provider>, model: &str) -> Arc<Model> {
     let facts = Catalog::embedded().model(&provider.kind, model);
@@ -95,13 +104,13 @@ pub fn single(name: &str, provider: &Arc<Provider>, model: &str) -> Arc<Model> {
             model: model.to_owned(),
             weight: 1,
             priority: 0,
-            price: facts.and_then(|facts| facts.price.clone()),
+            price: facts.and_then(|facts| facts.price),
             max_output: facts.and_then(|facts| facts.max_output),
-            context_window: facts.and_then(|facts| facts.context_window),
         }],
         balance: Policy::default(),
         retry: None,
         timeouts: None,
+        first_token: None,
         fallback: Fallback::default(),
     })
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use pointsman_upstream::{Endpoint, Failure as Fault, Outcome, UpstreamBody, parse_retry_after};
+use pointsman_upstream::{Failure as Fault, InFlight, Outcome, Timeouts, UpstreamBody, parse_retry_after};
 use pointsman_wire::coding;
 use pointsman_wire::failure::{self, FailureClass};
 use pointsman_wire::form::{Failure, FailureKind};
@@ -40,35 +40,44 @@ pub struct Exchange<'a> {
 impl Attempt for Exchange<'_> {
     type Answer = Answer;
 
-    async fn run(&self, target: &Target, endpoint: &Arc<Endpoint>, ticket: &mut Ticket) -> Result<Answer, Failed> {
+    async fn run(&self, target: &Target, mut in_flight: InFlight, ticket: &mut Ticket) -> Result<Answer, Failed> {
         let (to, path) = speaks(target, self.asked.format)?;
         let outgoing = request::body(self.asked, self.step, target, to).map_err(Failed::refused)?;
-        let uri = endpoint.uri(path).map_err(|error| Failed::refused(Failure::new(FailureKind::Internal, error.to_string())))?;
-        let edits = &self.asked.header_edits;
-        let request = request::http(self.arrival, &target.provider, uri, outgoing.body, edits);
-        let response = exchange(self.worker, target, endpoint, ticket, Call { request, prompt: self.prompt() }).await?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(refused_by_provider(response, to, endpoint).await);
-        }
-        let outcome = if self.asked.request.stream.enabled {
-            self.open_stream(response, to, outgoing.usage_forced, ticket).await
-        } else {
-            self.read_whole(response, to, ticket).await
+        let uri = in_flight
+            .endpoint()
+            .uri(path)
+            .map_err(|error| Failed::refused(Failure::new(FailureKind::Internal, error.to_string())))?;
+        let request = request::http(self.arrival, &target.provider, uri, outgoing.body, &self.asked.header_edits);
+        let call = Call {
+            request,
+            prompt: tokens::estimate_request(&self.asked.request),
+            timeouts: self.step.model.timeouts.unwrap_or(target.provider.timeouts),
         };
-        match &outcome {
-            Ok(_) => went_well(endpoint, ticket),
-            Err(failed) => went_badly(endpoint, failed.fault.as_ref()),
+        let response = exchange(self.worker, target, &mut in_flight, ticket, call).await?;
+        if !response.status().is_success() {
+            return Err(refused_by_provider(response, to, &mut in_flight).await);
         }
-        outcome
+        if self.asked.request.stream.enabled {
+            let limit = self.step.model.first_token.or(target.provider.first_token);
+            self.open_stream(Opening { response, from: to, usage_forced: outgoing.usage_forced, limit, in_flight }, ticket).await
+        } else {
+            let whole = self.read_whole(response, to, ticket).await;
+            tell(&mut in_flight, whole.as_ref().err().and_then(|failed| failed.fault.as_ref()), ticket);
+            whole
+        }
     }
 }
 
-impl Exchange<'_> {
-    fn prompt(&self) -> u64 {
-        tokens::estimate_request(&self.asked.request)
-    }
+/// A stream whose head has come.
+struct Opening {
+    response: Response<UpstreamBody>,
+    from: Format,
+    usage_forced: bool,
+    limit: Option<Duration>,
+    in_flight: InFlight,
+}
 
+impl Exchange<'_> {
     async fn read_whole(
         &self,
         response: Response<UpstreamBody>,
@@ -77,45 +86,47 @@ impl Exchange<'_> {
     ) -> Result<Answer, Failed> {
         let begun = Instant::now();
         let bytes = collect(response, self.arrival.snapshot.bounds.response_limit).await;
-        ticket.answered(begun.elapsed());
+        ticket.waited(begun.elapsed());
         let bytes = bytes?;
         let response = format::decode_response(from, &bytes).map_err(|error| {
             // A provider may answer 200 and tell an error in the body.
             let told = failure::decode(from, StatusCode::BAD_GATEWAY, None, &bytes);
             let message = format!("the provider's answer makes no sense: {}", error.message);
             let failure = if told.code.is_some() { told } else { Failure::new(FailureKind::Provider, message) };
-            Failed { failure, fault: Some(Fault::Protocol), retry_after: None }
+            Failed::broken(failure, Fault::Protocol)
         })?;
         ticket.facts.first_content = Some(Instant::now());
         let native = (from == self.asked.format).then_some(bytes);
         Ok(Answer::Whole { response: Box::new(response), native })
     }
 
-    async fn open_stream(
-        &self,
-        response: Response<UpstreamBody>,
-        from: Format,
-        usage_forced: bool,
-        ticket: &mut Ticket,
-    ) -> Result<Answer, Failed> {
+    async fn open_stream(&self, opening: Opening, ticket: &mut Ticket) -> Result<Answer, Failed> {
+        let Opening { response, from, usage_forced, limit, mut in_flight } = opening;
         if !is_event_stream(response.headers()) {
-            return Err(not_a_stream(response, from).await);
+            let failed = not_a_stream(response, from).await;
+            tell(&mut in_flight, failed.fault.as_ref(), ticket);
+            return Err(failed);
         }
-        let coding = response.headers().get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").to_owned());
-        let decoder = coding.map(|coding| coding::Decoder::new(&coding, usize::MAX)).transpose().map_err(|error| {
-            Failed::broken(Failure::new(FailureKind::Provider, error.to_string()), Fault::Protocol)
-        })?;
+        let coding = response.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+        let decoder = coding.map(|coding| coding::Decoder::new(coding, usize::MAX)).transpose();
+        let decoder = decoder
+            .map_err(|error| Failed::broken(Failure::new(FailureKind::Provider, error.to_string()), Fault::Protocol))?;
         let pipe = Pipe::new(self.arrival, self.asked, from, usage_forced);
         let mut relay = Relay::new(response.into_body(), decoder, pipe);
         let begun = Instant::now();
-        let first = relay.until_content(self.step.model.first_token()).await;
-        ticket.answered(begun.elapsed());
+        let first = relay.until_content(limit).await;
+        ticket.waited(begun.elapsed());
         match first {
             Ok(()) => {
                 ticket.facts.first_content = Some(Instant::now());
+                tell(&mut in_flight, None, ticket);
+                relay.hold(in_flight);
                 Ok(Answer::Stream(Box::new(relay)))
             }
-            Err((failure, fault)) => Err(Failed::broken(failure, fault)),
+            Err((failure, fault)) => {
+                tell(&mut in_flight, Some(&fault), ticket);
+                Err(Failed::broken(failure, fault))
+            }
         }
     }
 }
@@ -126,44 +137,36 @@ pub struct Call {
     pub request: http::Request<Bytes>,
     /// About how many prompt tokens it has.
     pub prompt: u64,
+    /// How long is waited.
+    pub timeouts: Timeouts,
 }
 
 /// Sends, and waits for the response head.
 pub async fn exchange(
     worker: &Arc<Worker>,
     target: &Target,
-    endpoint: &Arc<Endpoint>,
+    in_flight: &mut InFlight,
     ticket: &mut Ticket,
     call: Call,
 ) -> Result<Response<UpstreamBody>, Failed> {
-    let timeouts = &target.provider.timeouts;
     ticket.asking(target, call.prompt);
+    let endpoint = Arc::clone(in_flight.endpoint());
     let begun = Instant::now();
-    let sent = worker.client.send(endpoint, call.request, timeouts).await;
-    let waited = begun.elapsed();
-    ticket.answered(waited);
+    let sent = worker.client.send(&endpoint, call.request, &call.timeouts).await;
+    ticket.waited(begun.elapsed());
     sent.map_err(|error| {
         let fault = error.failure();
-        if fault.is_endpoint_fault() {
-            endpoint.record(Outcome::Failure(fault), Instant::now());
-        }
-        let kind = match fault {
-            Fault::Timeout(_) => FailureKind::ProviderTimeout,
-            _ => FailureKind::Provider,
-        };
-        Failed::broken(Failure::new(kind, error.to_string()), fault)
+        tell(in_flight, Some(&fault), ticket);
+        Failed::broken(Failure::new(kind_of(&fault), error.to_string()), fault)
     })
 }
 
-/// Tells the endpoint's health of a success.
-pub fn went_well(endpoint: &Endpoint, ticket: &Ticket) {
-    endpoint.record(Outcome::Success { first_byte: ticket.facts.waited }, Instant::now());
-}
-
-/// Tells the endpoint's health of a failure, if it speaks against the endpoint.
-fn went_badly(endpoint: &Endpoint, fault: Option<&Fault>) {
-    if let Some(fault) = fault.filter(|fault| fault.is_endpoint_fault()) {
-        endpoint.record(Outcome::Failure(*fault), Instant::now());
+/// Tells the endpoint's health how it went; what does not speak against it is not told.
+pub fn tell(in_flight: &mut InFlight, fault: Option<&Fault>, ticket: &Ticket) {
+    match fault {
+        None => in_flight.record(Outcome::Success { first_byte: ticket.facts.waited }, Instant::now()),
+        Some(fault) if fault.is_endpoint_fault() => in_flight.record(Outcome::Failure(*fault), Instant::now()),
+        Some(_) => {}
     }
 }
 
@@ -199,12 +202,15 @@ pub async fn collect(response: Response<UpstreamBody>, limit: usize) -> Result<B
 }
 
 /// A status that is not success, as what it means.
-pub async fn refused_by_provider(response: Response<UpstreamBody>, from: Format, endpoint: &Arc<Endpoint>) -> Failed {
+pub async fn refused_by_provider(
+    response: Response<UpstreamBody>,
+    from: Format,
+    in_flight: &mut InFlight,
+) -> Failed {
     let status = response.status();
     let retry_after = parse_retry_after(response.headers(), SystemTime::now());
     let body = collect(response, ERROR_BODY_LIMIT).await.unwrap_or_default();
     let mut failure = failure::decode(from, status, retry_after, &body);
-    failure.retry_after = failure.retry_after.or(retry_after);
     let class = failure::classify(&failure);
     let fault = match class {
         Some(FailureClass::ContextWindow) => None,
@@ -213,20 +219,29 @@ pub async fn refused_by_provider(response: Response<UpstreamBody>, from: Format,
     };
     match fault {
         Some(Fault::Status(StatusCode::TOO_MANY_REQUESTS)) => {
-            endpoint.record(Outcome::RateLimited { retry_after }, Instant::now());
+            in_flight.record(Outcome::RateLimited { retry_after }, Instant::now());
         }
-        Some(fault) if fault.is_endpoint_fault() => endpoint.record(Outcome::Failure(fault), Instant::now()),
-        _ => {}
+        Some(fault) if fault.is_endpoint_fault() => in_flight.record(Outcome::Failure(fault), Instant::now()),
+        // The endpoint answered as it should.
+        _ => in_flight.record(Outcome::Success { first_byte: Duration::ZERO }, Instant::now()),
     }
     // The operator's credential is at fault, not the client's: to the client that is a provider that failed.
-    if matches!(failure.kind, FailureKind::Authentication) {
+    if failure.kind == FailureKind::Authentication {
         failure.kind = FailureKind::Provider;
         failure.message = format!("the provider did not accept the gateway's credential ({status})");
         failure.code = Some("provider_authentication".to_owned());
     }
     // The request itself is at fault: nobody else need be asked.
-    let mends = !matches!(status.as_u16(), 400 | 404 | 413 | 422) || class.is_some();
-    Failed { failure, fault: fault.filter(|_| mends), retry_after }
+    let hopeless = matches!(status.as_u16(), 400 | 413 | 422) && class.is_none();
+    Failed { failure, fault: fault.filter(|_| !hopeless), retry_after }
+}
+
+/// A format and a path for `target` that serve a client of `format`.
+fn speaks(target: &Target, format: Format) -> Result<(Format, &str), Failed> {
+    target.provider.speaks.for_client(format).ok_or_else(|| {
+        let message = format!("the provider {:?} cannot hold a conversation", target.provider.name);
+        Failed::refused(Failure::new(FailureKind::InvalidRequest, message))
+    })
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
@@ -242,14 +257,6 @@ async fn not_a_stream(response: Response<UpstreamBody>, from: Format) -> Failed 
     let told = failure::decode(from, StatusCode::BAD_GATEWAY, None, &body);
     let message = format!("a stream was asked for and something else came: {}", told.message);
     Failed::broken(Failure::new(FailureKind::Provider, message), Fault::Protocol)
-}
-
-/// A format and a path for `target` that serve a client of `format`.
-fn speaks(target: &Target, format: Format) -> Result<(Format, &str), Failed> {
-    target.provider.speaks.for_client(format).ok_or_else(|| {
-        let message = format!("the provider {:?} cannot hold a conversation", target.provider.name);
-        Failed::refused(Failure::new(FailureKind::InvalidRequest, message))
-    })
 }
 
 /// The kind of failure a fault is for the client.

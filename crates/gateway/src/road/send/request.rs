@@ -34,8 +34,7 @@ pub fn body(asked: &Asked, step: &Step, target: &Target, to: Format) -> Result<O
     let name = step.upstream_name.as_deref().unwrap_or(&target.model);
     let usage_forced = to != Format::AnthropicMessages
         && asked.request.stream.enabled
-        && !asked.request.stream.include_usage
-        && target.provider.speaks.stream_usage;
+        && !asked.request.stream.include_usage;
     if asked.format == to && !asked.edited {
         return spliced(asked, step, name, usage_forced);
     }
@@ -47,7 +46,7 @@ pub fn body(asked: &Asked, step: &Step, target: &Target, to: Format) -> Result<O
         default_max_tokens: target.max_output.unwrap_or(DEFAULT_MAX_TOKENS).min(DEFAULT_MAX_TOKENS),
         max_tokens_name: speaks.max_tokens_name,
         developer_role: speaks.developer_role,
-        stream_usage: speaks.stream_usage,
+        stream_usage: true,
     };
     let encoded = format::encode_request(to, &request, &encode).map_err(|error| {
         Failure::new(

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pointsman_upstream::{Backoff, Endpoint, Failure as Fault, RetryPolicy, TriedSet, balance};
+use pointsman_upstream::{Backoff, Endpoint, Failure as Fault, InFlight, RetryPolicy, TriedSet, balance};
 use pointsman_wire::form::{Failure, FailureKind};
 
 use super::super::Ticket;
@@ -18,11 +18,11 @@ pub trait Attempt: Sync {
     /// What it brings.
     type Answer: Send;
 
-    /// Asks `target` at `endpoint`.
+    /// Asks `target` at the endpoint that `in_flight` stands for, and tells it how it went.
     fn run(
         &self,
         target: &Target,
-        endpoint: &Arc<Endpoint>,
+        in_flight: InFlight,
         ticket: &mut Ticket,
     ) -> impl Future<Output = Result<Self::Answer, Failed>> + Send;
 }
@@ -41,6 +41,9 @@ impl<A: Attempt> Round<'_, A> {
         let mut tried = Tried::default();
         let mut attempts = 0;
         let mut last: Option<Failed> = None;
+        if let Some(target) = self.model.targets.first() {
+            target.provider.retry_budget.deposit(Instant::now());
+        }
         loop {
             let Some((index, endpoint)) = pick(self.model, &tried) else {
                 let Some(failed) = last.take() else { return Err(nothing_healthy(self.model)) };
@@ -53,9 +56,13 @@ impl<A: Attempt> Round<'_, A> {
                 continue;
             };
             let target = &self.model.targets[index];
+            // Another request has taken the one trial that a resting endpoint gives.
+            let Some(in_flight) = endpoint.begin(Instant::now()) else {
+                tried.add(index, endpoint);
+                continue;
+            };
             attempts += 1;
-            target.provider.retry_budget.deposit(Instant::now());
-            match self.attempt.run(target, &endpoint, ticket).await {
+            match self.attempt.run(target, in_flight, ticket).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => {
                     ticket.nothing_at_stake();
@@ -84,7 +91,8 @@ impl<A: Attempt> Round<'_, A> {
         if !self.moves_on(failed, target) || !target.provider.retry_budget.withdraw(Instant::now()) {
             return false;
         }
-        match self.policy(target).backoff(attempts, failed.retry_after, &mut rand::rng()) {
+        let backoff = self.policy(target).backoff(attempts, failed.retry_after, &mut rand::rng());
+        match backoff {
             Backoff::Wait(pause) => {
                 tokio::time::sleep(pause).await;
                 true

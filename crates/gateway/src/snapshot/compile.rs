@@ -1,0 +1,293 @@
+//! From a configuration to a snapshot.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
+use pointsman_cache::Bounds as CacheBounds;
+use pointsman_catalog::{Catalog, Price, Rate};
+use pointsman_config::{Config, ModelConfig, PriceConfig, ProviderConfig};
+use pointsman_governance::{Anonymous, Principal};
+use pointsman_guard::Guards;
+use pointsman_routing::Router;
+use pointsman_upstream::{
+    AuthStyle, Credential, EndpointConfig, EndpointRegistry, HumanDuration, RetryBudget, RetryPolicy, Timeouts,
+    balance::Policy,
+};
+use pointsman_wire::form::MaxTokensName;
+use pointsman_wire::format::Format;
+
+use super::{Bounds, CachePolicy, Fallback, Model, Provider, Snapshot, Target, provider::Speaks};
+
+/// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct Problem {
+    /// Where in the configuration.
+    pub path: String,
+    /// What.
+    pub message: String,
+}
+
+/// State that outlives a configuration.
+#[derive(Default)]
+pub struct Lasting {
+    endpoints: Mutex<EndpointRegistry>,
+    budgets: Mutex<HashMap<String, Arc<RetryBudget>>>,
+    anonymous: Mutex<Option<Arc<Principal>>>,
+}
+
+/// Compiles a configuration.
+///
+/// # Errors
+/// Everything that cannot be carried out.
+pub fn compile(config: &Config, lasting: &Lasting) -> Result<Snapshot, Vec<Problem>> {
+    let mut compiler = Compiler { config, lasting, problems: Vec::new() };
+    let snapshot = compiler.snapshot();
+    if compiler.problems.is_empty() { Ok(snapshot) } else { Err(compiler.problems) }
+}
+
+/// Bounds of the cache.
+pub fn cache_bounds(config: &Config) -> CacheBounds {
+    match &config.cache.exact {
+        None => CacheBounds { max_bytes: 0, max_entry_bytes: 0 },
+        Some(exact) => CacheBounds { max_bytes: exact.max_bytes, max_entry_bytes: exact.max_entry_bytes },
+    }
+}
+
+struct Compiler<'a> {
+    config: &'a Config,
+    lasting: &'a Lasting,
+    problems: Vec<Problem>,
+}
+
+impl Compiler<'_> {
+    fn wrong(&mut self, path: impl Into<String>, message: impl ToString) {
+        self.problems.push(Problem { path: path.into(), message: message.to_string() });
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        let config = self.config;
+        let mut providers = HashMap::new();
+        for (name, provider) in &config.providers {
+            if let Some(provider) = self.provider(name, provider) {
+                providers.insert(name.clone(), Arc::new(provider));
+            }
+        }
+        let mut models = HashMap::new();
+        for (name, model) in &config.models {
+            let model = self.model(name, model, &providers);
+            models.insert(name.clone(), Arc::new(model));
+        }
+        let router = config.routing.as_ref().and_then(|routing| match Router::compile(routing) {
+            Ok(router) => Some(router),
+            Err(errors) => {
+                errors.into_iter().for_each(|error| self.wrong(format!("routing.{}", error.path), error.message));
+                None
+            }
+        });
+        let guards = Guards::compile(&config.guardrails).unwrap_or_else(|errors| {
+            errors.into_iter().for_each(|error| self.wrong(format!("guardrails[{}]", error.index), error.message));
+            Guards::default()
+        });
+        let snapshot = Snapshot {
+            bounds: bounds(config),
+            providers,
+            models,
+            router,
+            guards,
+            cache: self.cache(),
+            anonymous: self.anonymous(),
+            default_completion: config.server.default_completion_tokens,
+        };
+        self.routed(&snapshot);
+        snapshot
+    }
+
+    /// Every model that a decision may choose must lead somewhere.
+    fn routed(&mut self, snapshot: &Snapshot) {
+        let Some(router) = &snapshot.router else { return };
+        let lost: Vec<String> =
+            router.models().filter(|model| snapshot.resolve(model).is_err()).map(str::to_owned).collect();
+        for model in lost {
+            let message = format!("no provider serves {model:?}: add it under `models`, or under a provider's `models`");
+            self.wrong("routing", message);
+        }
+    }
+
+    fn provider(&mut self, name: &str, config: &ProviderConfig) -> Option<Provider> {
+        let path = format!("providers.{name}");
+        let kind = config.kind.clone().unwrap_or_else(|| name.to_owned());
+        let Some(facts) = Catalog::embedded().provider(&kind) else {
+            self.wrong(path, format!("there is no provider kind {kind:?}"));
+            return None;
+        };
+        let style = match &facts.auth_header {
+            None => AuthStyle::Bearer,
+            Some(header) => AuthStyle::Header(HeaderName::try_from(header.as_str()).ok()?),
+        };
+        let credential = Credential::compile(&config.auth, &style).map_err(|error| self.wrong(format!("{path}.auth"), error)).ok()?;
+        let mut endpoints = Vec::new();
+        for endpoint in endpoint_configs(config, facts.base_url.as_deref()) {
+            match self.lasting.endpoints.lock().endpoint(name, &endpoint, &config.health) {
+                Ok(endpoint) => endpoints.push(endpoint),
+                Err(error) => self.wrong(format!("{path}.endpoints"), error),
+            }
+        }
+        let retry = RetryPolicy::compile(&config.retry).map_err(|error| self.wrong(format!("{path}.retry"), error)).ok()?;
+        let balance = Policy::compile(&config.balance).map_err(|error| self.wrong(format!("{path}.balance"), error)).ok()?;
+        Some(Provider {
+            name: name.to_owned(),
+            endpoints,
+            balance,
+            credential,
+            headers: self.headers(&path, facts, config),
+            timeouts: Timeouts::from(&config.timeouts),
+            first_token: config.timeouts.first_token.map(HumanDuration::get),
+            retry: Arc::new(retry),
+            retry_budget: self.budget(name, config)?,
+            speaks: speaks(facts),
+            listed: config.models.clone(),
+            kind,
+        })
+    }
+
+    fn budget(&mut self, name: &str, config: &ProviderConfig) -> Option<Arc<RetryBudget>> {
+        let fresh = RetryBudget::compile(&config.retry.budget);
+        let fresh = fresh.map_err(|error| self.wrong(format!("providers.{name}.retry.budget"), error)).ok()?;
+        let mut budgets = self.lasting.budgets.lock();
+        Some(Arc::clone(budgets.entry(name.to_owned()).or_insert_with(|| Arc::new(fresh))))
+    }
+
+    fn headers(&mut self, path: &str, facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let own = config.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let all = facts.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(own);
+        for (name, value) in all {
+            match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                (Ok(name), Ok(value)) => drop(headers.insert(name, value)),
+                _ => self.wrong(format!("{path}.headers.{name}"), "is not a valid header"),
+            }
+        }
+        headers
+    }
+
+    fn model(&mut self, name: &str, config: &ModelConfig, providers: &HashMap<String, Arc<Provider>>) -> Model {
+        let path = format!("models.{name}");
+        let mut targets = Vec::new();
+        for target in &config.targets {
+            let Some(provider) = providers.get(&target.provider) else { continue };
+            let facts = Catalog::embedded().model(&provider.kind, &target.model);
+            let price = match &config.price {
+                Some(price) => self.price(&path, price),
+                None => facts.and_then(|facts| facts.price),
+            };
+            targets.push(Target {
+                provider: Arc::clone(provider),
+                model: target.model.clone(),
+                weight: target.weight,
+                priority: target.priority,
+                price,
+                max_output: facts.and_then(|facts| facts.max_output),
+            });
+        }
+        let retry = config.retry.as_ref().and_then(|retry| match RetryPolicy::compile(retry) {
+            Ok(retry) => Some(Arc::new(retry)),
+            Err(error) => {
+                self.wrong(format!("{path}.retry"), error);
+                None
+            }
+        });
+        let balance = Policy::compile(&config.balance).unwrap_or_else(|error| {
+            self.wrong(format!("{path}.balance"), error);
+            Policy::default()
+        });
+        Model {
+            name: name.to_owned(),
+            targets,
+            balance,
+            retry,
+            timeouts: config.timeouts.as_ref().map(Timeouts::from),
+            first_token: config.timeouts.as_ref().and_then(|timeouts| timeouts.first_token).map(HumanDuration::get),
+            fallback: Fallback {
+                any: config.fallback.any.clone(),
+                context_window: config.fallback.context_window.clone(),
+                content_policy: config.fallback.content_policy.clone(),
+            },
+        }
+    }
+
+    fn price(&mut self, path: &str, config: &PriceConfig) -> Option<Price> {
+        let mut rate = |name: &str, number: &Option<serde_json::Number>| {
+            let text = number.as_ref()?.to_string();
+            Rate::parse(&text).map_err(|error| self.wrong(format!("{path}.price.{name}"), error)).ok()
+        };
+        Some(Price {
+            input: rate("input", &config.input).unwrap_or_default(),
+            output: rate("output", &config.output).unwrap_or_default(),
+            cache_read: rate("cache_read", &config.cache_read),
+            cache_write: rate("cache_write", &config.cache_write),
+            cache_write_1h: rate("cache_write_1h", &config.cache_write_1h),
+            ..Price::default()
+        })
+    }
+
+    fn cache(&mut self) -> Option<CachePolicy> {
+        let exact = self.config.cache.exact.as_ref()?;
+        match exact.ttl.parse::<HumanDuration>() {
+            Ok(ttl) => Some(CachePolicy { scope: self.config.cache.scope, ttl: ttl.get() }),
+            Err(error) => {
+                self.wrong("cache.exact.ttl", error);
+                None
+            }
+        }
+    }
+
+    /// Callers without a key keep their counters over a reload, too.
+    fn anonymous(&mut self) -> Option<Arc<Principal>> {
+        if self.config.identity.anonymous == Anonymous::Deny {
+            return None;
+        }
+        let limits = self.config.limits.default;
+        let mut lasting = self.lasting.anonymous.lock();
+        let principal = lasting.get_or_insert_with(|| Arc::new(Principal::anonymous(limits)));
+        principal.set_limits(limits);
+        Some(Arc::clone(principal))
+    }
+}
+
+fn endpoint_configs(config: &ProviderConfig, base: Option<&str>) -> Vec<EndpointConfig> {
+    if !config.endpoints.is_empty() {
+        return config.endpoints.clone();
+    }
+    config.base_url.as_deref().or(base).map(EndpointConfig::new).into_iter().collect()
+}
+
+fn speaks(facts: &pointsman_catalog::Provider) -> Speaks {
+    let formats = facts.formats.iter().filter_map(|(name, path)| Some((Format::from_name(name)?, path.clone())));
+    Speaks {
+        formats: formats.collect(),
+        embeddings: facts.embeddings.clone(),
+        count_tokens: facts.count_tokens.clone(),
+        max_tokens_name: if facts.max_completion_tokens {
+            MaxTokensName::MaxCompletionTokens
+        } else {
+            MaxTokensName::MaxTokens
+        },
+        developer_role: facts.developer_role,
+        any_model: facts.any_model,
+    }
+}
+
+fn bounds(config: &Config) -> Bounds {
+    let server = &config.server;
+    Bounds {
+        request_limit: server.request_limit,
+        response_limit: server.response_limit,
+        header_limit: server.header_limit,
+        header_timeout: server.header_timeout.get(),
+        request_timeout: server.request_timeout.get(),
+        drain: server.drain.get(),
+    }
+}
