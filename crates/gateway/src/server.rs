@@ -40,8 +40,6 @@ pub struct Shared {
 pub struct GatewayOptions {
     /// Keys and ledger.
     pub store: Arc<Store>,
-    /// Who may come in.
-    pub keys: Arc<KeyRing>,
     /// Metrics, traces, log.
     pub telemetry: Arc<Telemetry>,
     /// Where the usage journal is kept.
@@ -106,14 +104,15 @@ impl Gateway {
         let tls = config.listeners.api.tls.as_ref().map(tls::server).transpose()?;
         let tls = Arc::new(ArcSwapOption::from(tls));
         let journal = Journal::open(&options.journal, Arc::clone(&options.store))?;
+        // After the journal: what an earlier process left there counts for the budgets.
+        let keys = Arc::new(KeyRing::load(Arc::clone(&options.store), config.limits.default)?);
         let shared = Arc::new(Shared {
             cache: ExactCache::new(&snapshot::cache_bounds(config)),
             snapshot: ArcSwap::from_pointee(snapshot),
-            keys: options.keys,
+            keys,
             telemetry: options.telemetry,
             lasting,
         });
-        shared.keys.set_defaults(config.limits.default)?;
         let client = ClientOptions::compile(&config.upstream)?;
         let (stop, stopped) = watch::channel(false);
         let mut handles = Vec::new();
@@ -150,7 +149,15 @@ impl Gateway {
         Ok(())
     }
 
-    /// The metrics in Prometheus' text format.
+    /// Reads the keys again, if anybody has changed them. Blocks on the database.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn refresh_keys(&self) -> Result<(), StoreError> {
+        self.shared.keys.refresh()
+    }
+
+    /// Metrics, traces, log.
     #[must_use]
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.shared.telemetry

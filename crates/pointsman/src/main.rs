@@ -1,2 +1,71 @@
 //! The one binary: command line and wiring.
-fn main() {}
+
+mod bench;
+mod check;
+mod client;
+mod console;
+mod demo;
+mod key;
+mod route;
+mod serve;
+mod sim;
+mod watch;
+mod zero;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// One binary between applications and AI models: AI gateway, semantic router, inference load balancer.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves. Without a configuration: every provider whose environment variable is set and every local model server
+    /// that answers, on loopback.
+    Serve(serve::Arguments),
+    /// Shows the whole road on simulated providers, then stays up.
+    Demo(demo::Arguments),
+    /// Checks a configuration and tells everything that is wrong with it.
+    Check(check::Arguments),
+    /// Explains how a prompt is routed.
+    Route(route::Arguments),
+    /// Manages virtual keys.
+    Key(key::Arguments),
+    /// Runs simulated providers on their own.
+    Sim(sim::Arguments),
+    /// Measures what the gateway adds, next to a direct call and nginx.
+    Bench(bench::Arguments),
+    /// Tells the version.
+    Version,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    console::log();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return console::fail(&format!("no runtime: {error}")),
+    };
+    match arguments.command {
+        Command::Serve(arguments) => runtime.block_on(serve::run(arguments)),
+        Command::Demo(arguments) => runtime.block_on(demo::run(arguments)),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Route(arguments) => route::run(&arguments),
+        Command::Key(arguments) => key::run(arguments),
+        Command::Sim(arguments) => runtime.block_on(sim::run(arguments)),
+        Command::Bench(arguments) => runtime.block_on(bench::run(arguments)),
+        Command::Version => {
+            console::say(concat!("pointsman ", env!("CARGO_PKG_VERSION")));
+            ExitCode::SUCCESS
+        }
+    }
+}

@@ -85,7 +85,7 @@ impl Attempt for Counting<'_> {
         let uri = in_flight.endpoint().uri(path).map_err(|error| unusable(error.to_string()))?;
         let request = send::http(self.arrival, &target.provider, uri, body, &[]);
         // Counting is free of charge.
-        let response = send::exchange(self.worker, target, &mut in_flight, ticket, Call { request, prompt: 0, timeouts: target.provider.timeouts }).await?;
+        let response = send::exchange(self.worker, target, &mut in_flight, ticket, Call { request, model: target.model.clone(), prompt: 0, timeouts: target.provider.timeouts }).await?;
         if !response.status().is_success() {
             return Err(send::refused_by_provider(response, Format::AnthropicMessages, &mut in_flight).await);
         }

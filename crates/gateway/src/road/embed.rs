@@ -123,7 +123,7 @@ impl Attempt for Embedding<'_> {
         let uri = in_flight.endpoint().uri(path).map_err(|error| unusable(error.to_string()))?;
         let request = send::http(self.arrival, &target.provider, uri, body, &[]);
         let prompt = count(&self.request.input);
-        let response = send::exchange(self.worker, target, &mut in_flight, ticket, Call { request, prompt, timeouts: target.provider.timeouts }).await?;
+        let response = send::exchange(self.worker, target, &mut in_flight, ticket, Call { request, model: target.model.clone(), prompt, timeouts: target.provider.timeouts }).await?;
         if !response.status().is_success() {
             return Err(send::refused_by_provider(response, Format::OpenAiChat, &mut in_flight).await);
         }

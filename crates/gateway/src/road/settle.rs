@@ -116,13 +116,13 @@ impl Ticket {
         &self.worker
     }
 
-    /// Notes that `target` is being asked; until it answers, `prompt` tokens are at stake.
-    pub fn asking(&mut self, target: &Target, prompt: u64) {
+    /// Notes that `target` is being asked for `model`; until it answers, `prompt` tokens are at stake.
+    pub fn asking(&mut self, target: &Target, model: String, prompt: u64) {
         self.facts.attempts = self.facts.attempts.saturating_add(1);
         self.facts.asked = Some(AskedOf {
             provider: target.provider.name.clone(),
-            model: target.model.clone(),
-            price: target.price.clone(),
+            model,
+            price: target.price,
             at_stake: Some(prompt),
         });
     }

@@ -50,6 +50,7 @@ impl Attempt for Exchange<'_> {
         let request = request::http(self.arrival, &target.provider, uri, outgoing.body, &self.asked.header_edits);
         let call = Call {
             request,
+            model: self.step.upstream_name.clone().unwrap_or_else(|| target.model.clone()),
             prompt: tokens::estimate_request(&self.asked.request),
             timeouts: self.step.model.timeouts.unwrap_or(target.provider.timeouts),
         };
@@ -135,6 +136,8 @@ impl Exchange<'_> {
 pub struct Call {
     /// The request.
     pub request: http::Request<Bytes>,
+    /// The model it asks for, as the provider names it.
+    pub model: String,
     /// About how many prompt tokens it has.
     pub prompt: u64,
     /// How long is waited.
@@ -149,7 +152,7 @@ pub async fn exchange(
     ticket: &mut Ticket,
     call: Call,
 ) -> Result<Response<UpstreamBody>, Failed> {
-    ticket.asking(target, call.prompt);
+    ticket.asking(target, call.model, call.prompt);
     let endpoint = Arc::clone(in_flight.endpoint());
     let begun = Instant::now();
     let sent = worker.client.send(&endpoint, call.request, &call.timeouts).await;

@@ -1,0 +1,167 @@
+//! `pointsman bench`: what the gateway adds, next to a direct call and nginx as a plain proxy, in interleaved rounds.
+//!
+//! The provider, nginx and the gateway are processes of their own; the gateway has keys, limits, budget, ledger,
+//! metrics and a keyword routing decision on. CPU is read from the kernel's accounting of each process; it is the
+//! figure to trust on a machine that does other things, too.
+
+mod fleet;
+mod memory;
+mod table;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use pointsman_testbed::load::{self, LoadPlan, quantile};
+use pointsman_testbed::process;
+use serde_json::{Value, json};
+
+use crate::console;
+
+use fleet::{Fleet, Route};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Rounds; the median of them counts.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Requests of a round at 16 and 64 connections; a quarter of them at 1.
+    #[arg(long, default_value_t = 8_000)]
+    requests: usize,
+    /// Writes the figures as JSON to this file, too.
+    #[arg(long)]
+    json: Option<std::path::PathBuf>,
+    /// Prints the table in Markdown.
+    #[arg(long)]
+    markdown: bool,
+}
+
+/// What is measured of one route under one load.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sample {
+    p50_us: f64,
+    p99_us: f64,
+    per_second: f64,
+    cpu_us: f64,
+    first_us: f64,
+    bad: usize,
+}
+
+/// A load: its name, connections, requests, streamed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    name: &'static str,
+    connections: usize,
+    share: usize,
+    stream: bool,
+}
+
+const LOADS: [Load; 4] = [
+    Load { name: "c=1", connections: 1, share: 4, stream: false },
+    Load { name: "c=16", connections: 16, share: 1, stream: false },
+    Load { name: "c=64", connections: 64, share: 1, stream: false },
+    Load { name: "64-chunk streams, c=16", connections: 16, share: 8, stream: true },
+];
+
+pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    match measure(&arguments).await {
+        Ok(figures) => {
+            console::say(table::render(&figures, arguments.markdown));
+            if let Some(path) = &arguments.json
+                && let Err(error) = std::fs::write(path, format!("{figures:#}\n"))
+            {
+                return console::fail(&format!("{}: {error}", path.display()));
+            }
+            ExitCode::SUCCESS
+        }
+        Err(message) => console::fail(&message),
+    }
+}
+
+async fn measure(arguments: &Arguments) -> Result<Value, String> {
+    let fleet = Fleet::start().await?;
+    let idle = process::resident(fleet.gateway_pid());
+    let mut figures = json!({"idle_bytes": idle, "loads": {}});
+    for wanted in LOADS {
+        let requests = (arguments.requests / wanted.share).max(wanted.connections);
+        let mut samples: Vec<(Route, Vec<Sample>)> = fleet.routes().into_iter().map(|route| (route, Vec::new())).collect();
+        // One round more than asked for: the first warms everything up.
+        for round in 0..=arguments.rounds {
+            for (route, all) in &mut samples {
+                let sample = once(&fleet, *route, wanted, if round == 0 { requests / 4 + 1 } else { requests }).await?;
+                if round > 0 {
+                    all.push(sample);
+                }
+            }
+        }
+        let mut per_route = serde_json::Map::new();
+        for (route, all) in samples {
+            per_route.insert(route.name().to_owned(), figures_of(&all));
+        }
+        figures["loads"][wanted.name] = Value::Object(per_route);
+    }
+    figures["open_streams"] = memory::open_streams(&fleet).await?;
+    Ok(figures)
+}
+
+async fn once(fleet: &Fleet, route: Route, wanted: Load, requests: usize) -> Result<Sample, String> {
+    let before: Duration = fleet.pids(route).iter().map(|pid| process::cpu_time(*pid)).sum();
+    let report = load::run(plan(fleet, route, wanted, requests)).await;
+    let after: Duration = fleet.pids(route).iter().map(|pid| process::cpu_time(*pid)).sum();
+    if report.bad * 100 > requests {
+        return Err(format!("{}: {} of {requests} requests failed", route.name(), report.bad));
+    }
+    Ok(Sample {
+        p50_us: micros(quantile(&report.latency, 0.5)),
+        p99_us: micros(quantile(&report.latency, 0.99)),
+        per_second: report.good as f64 / report.elapsed.as_secs_f64(),
+        cpu_us: micros(after.saturating_sub(before)) / report.good.max(1) as f64,
+        first_us: micros(quantile(&report.first_piece, 0.5)),
+        bad: report.bad,
+    })
+}
+
+pub(crate) fn plan(fleet: &Fleet, route: Route, wanted: Load, requests: usize) -> LoadPlan {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(value) = HeaderValue::from_str(&format!("Bearer {}", fleet.key(route))) {
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    LoadPlan {
+        address: fleet.address(route),
+        path: "/v1/chat/completions".to_owned(),
+        headers,
+        body: body(wanted.stream),
+        connections: wanted.connections,
+        requests,
+    }
+}
+
+/// About a kilobyte, as an ordinary request is.
+fn body(stream: bool) -> Bytes {
+    let text = "Please help me with this algebra problem: a train leaves the station at noon. ".repeat(9);
+    let messages = format!(r#"[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"{text}"}}]"#);
+    let options = if stream { r#","stream":true,"stream_options":{"include_usage":true}"# } else { "" };
+    format!(r#"{{"model":"auto","messages":{messages},"max_tokens":256{options}}}"#).into()
+}
+
+fn figures_of(samples: &[Sample]) -> Value {
+    let median = |of: fn(&Sample) -> f64| {
+        let mut all: Vec<f64> = samples.iter().map(of).collect();
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() / 2).copied().unwrap_or(0.0)
+    };
+    json!({
+        "p50_us": median(|sample| sample.p50_us),
+        "p99_us": median(|sample| sample.p99_us),
+        "requests_per_second": median(|sample| sample.per_second),
+        "cpu_us_per_request": median(|sample| sample.cpu_us),
+        "first_piece_p50_us": median(|sample| sample.first_us),
+        "failed": samples.iter().map(|sample| sample.bad).sum::<usize>(),
+    })
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_nanos() as f64 / 1_000.0
+}

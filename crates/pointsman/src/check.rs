@@ -1,0 +1,39 @@
+//! `pointsman check`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use pointsman_config::Environment;
+
+use crate::console;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The configuration.
+    #[arg(required_unless_present = "schema")]
+    file: Option<PathBuf>,
+    /// Prints the JSON Schema of pointsman.yaml instead.
+    #[arg(long)]
+    schema: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    if arguments.schema {
+        console::say(serde_json::to_string_pretty(&pointsman_config::schema()).unwrap_or_default());
+        return ExitCode::SUCCESS;
+    }
+    let Some(file) = &arguments.file else { return console::fail("give a file") };
+    match pointsman_config::load(file, &Environment::process()) {
+        Ok(loaded) => {
+            let config = loaded.config;
+            let (providers, models) = (config.providers.len(), config.models.len());
+            console::say(format!("{}: good ({providers} providers, {models} models)", file.display()));
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            problems.iter().for_each(|problem| console::complain(problem.to_string()));
+            console::complain(format!("{} problem(s)", problems.len()));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `pointsman key`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Subcommand, ValueEnum};
+use pointsman_catalog::Money;
+use pointsman_config::Environment;
+use pointsman_store::{Budget, BudgetWindow, NewKey, Store, StoreError};
+use secrecy::ExposeSecret;
+
+use crate::console;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The configuration, for its database.
+    #[arg(short, long, global = true)]
+    config: Option<PathBuf>,
+    /// The database, when there is no configuration.
+    #[arg(long, global = true, default_value = "sqlite://pointsman.db")]
+    database: String,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Makes a key and shows it, once.
+    Create(Create),
+    /// Lists the keys.
+    List,
+    /// Revokes a key, by id or name.
+    Revoke {
+        /// Id or name.
+        key: String,
+    },
+    /// Gives a key a new secret and shows it, once; the old one is refused at once.
+    Rotate {
+        /// Id or name.
+        key: String,
+    },
+}
+
+#[derive(clap::Args)]
+struct Create {
+    /// A name for people.
+    #[arg(long, default_value = "")]
+    name: String,
+    /// The team it belongs to.
+    #[arg(long)]
+    team: Option<String>,
+    /// The user it belongs to.
+    #[arg(long)]
+    user: Option<String>,
+    /// A model it may use, `*` standing for any run of letters; may be given several times. All, when not given.
+    #[arg(long = "model")]
+    models: Vec<String>,
+    /// Requests a minute.
+    #[arg(long)]
+    rpm: Option<u64>,
+    /// Tokens a minute.
+    #[arg(long)]
+    tpm: Option<u64>,
+    /// Requests at once.
+    #[arg(long)]
+    concurrency: Option<u64>,
+    /// Dollars it may spend.
+    #[arg(long)]
+    budget: Option<String>,
+    /// After which the budget begins anew.
+    #[arg(long, value_enum, default_value_t = Window::Month)]
+    budget_window: Window,
+    /// Roles; may be given several times.
+    #[arg(long = "role")]
+    roles: Vec<String>,
+    /// Groups; may be given several times.
+    #[arg(long = "group")]
+    groups: Vec<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Window {
+    Total,
+    Day,
+    Week,
+    Month,
+}
+
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let url = match &arguments.config {
+        None => arguments.database,
+        Some(path) => match pointsman_config::load(path, &Environment::process()) {
+            Ok(loaded) => loaded.config.stores.database,
+            Err(problems) => {
+                problems.iter().for_each(|problem| console::complain(problem.to_string()));
+                return ExitCode::FAILURE;
+            }
+        },
+    };
+    match Store::open(&url).and_then(|store| act(&store, arguments.action)) {
+        Ok(code) => code,
+        Err(error) => console::fail(&error.to_string()),
+    }
+}
+
+fn act(store: &Store, action: Action) -> Result<ExitCode, StoreError> {
+    match action {
+        Action::Create(create) => {
+            let grant = match grant(create) {
+                Ok(grant) => grant,
+                Err(message) => return Ok(console::fail(&message)),
+            };
+            let (record, secret) = store.create_key(grant)?;
+            console::complain(format!("key {} made; this is the only time it is shown:", record.id.as_str()));
+            console::say(secret.expose_secret());
+        }
+        Action::List => {
+            for key in store.keys()? {
+                let state = if key.revoked_at.is_some() { "revoked" } else { "active" };
+                let models = if key.grant.models.is_empty() { "all models".to_owned() } else { key.grant.models.join(" ") };
+                console::say(format!("{}  {}  {:<8} {:<20} {models}", key.id.as_str(), key.hint, state, key.grant.name));
+            }
+        }
+        Action::Revoke { key } => {
+            store.revoke_key(&store.find_key(&key)?.id)?;
+            console::say(format!("{key} is revoked"));
+        }
+        Action::Rotate { key } => {
+            let secret = store.rotate_key(&store.find_key(&key)?.id)?;
+            console::complain(format!("{key} has a new secret; this is the only time it is shown:"));
+            console::say(secret.expose_secret());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn grant(create: Create) -> Result<NewKey, String> {
+    let window = match create.budget_window {
+        Window::Total => BudgetWindow::Total,
+        Window::Day => BudgetWindow::Day,
+        Window::Week => BudgetWindow::Week,
+        Window::Month => BudgetWindow::Month,
+    };
+    let budget = create.budget.map(|amount| Money::parse(&amount).map(|amount| Budget { amount, window }));
+    Ok(NewKey {
+        name: create.name,
+        team: create.team.map(Into::into),
+        user: create.user.map(Into::into),
+        models: create.models,
+        requests_per_minute: create.rpm,
+        tokens_per_minute: create.tpm,
+        concurrency: create.concurrency,
+        budget: budget.transpose().map_err(|error| error.to_string())?,
+        expires_at: None,
+        roles: create.roles,
+        groups: create.groups,
+    })
+}

@@ -1,0 +1,143 @@
+//! `pointsman serve`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_config::{Config, Environment, Loaded};
+use pointsman_gateway::{Gateway, GatewayOptions};
+use pointsman_store::Store;
+use pointsman_telemetry::Telemetry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use crate::watch::Watched;
+use crate::{console, zero};
+
+/// How often keys and configuration are looked at for changes.
+const LOOK: Duration = Duration::from_millis(300);
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The configuration.
+    #[arg(short, long)]
+    config: Option<PathBuf>,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    let loaded = match &arguments.config {
+        Some(path) => pointsman_config::load(path, &Environment::process()),
+        None => Ok(Loaded { config: zero::config().await, files: Vec::new() }),
+    };
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            problems.iter().for_each(|problem| console::complain(problem.to_string()));
+            return ExitCode::FAILURE;
+        }
+    };
+    let running = match Running::start(&loaded.config).await {
+        Ok(running) => running,
+        Err(message) => return console::fail(&message),
+    };
+    console::say(format!("listening on {}", running.gateway.address()));
+    console::say(format!("metrics on http://{}/metrics", running.admin));
+    if arguments.config.is_none() {
+        console::say("no configuration file: callers without a key are let in, on loopback only");
+    }
+    let mut watched = Watched::default();
+    watched.set(loaded.files);
+    until_stopped(&running, arguments.config.as_deref(), &mut watched).await;
+    running.stop().await;
+    ExitCode::SUCCESS
+}
+
+/// A gateway with all that belongs to it.
+pub(crate) struct Running {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) admin: SocketAddr,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts everything that a configuration asks for.
+    pub(crate) async fn start(config: &Config) -> Result<Self, String> {
+        let store = Arc::new(Store::open(&config.stores.database).map_err(|error| error.to_string())?);
+        let telemetry = Telemetry::start(&config.telemetry).map_err(|error| error.to_string())?;
+        let folder = Path::new(config.stores.blobs.trim_start_matches("file://")).join("journal");
+        let options = GatewayOptions { store, telemetry, journal: folder };
+        let gateway = Arc::new(Gateway::start(config, options).map_err(|error| error.to_string())?);
+        let listener = pointsman_admin::bind(config.listeners.admin.address)
+            .await
+            .map_err(|error| format!("cannot listen on {}: {error}", config.listeners.admin.address))?;
+        let admin = listener.local_addr().map_err(|error| error.to_string())?;
+        let tasks = vec![
+            tokio::spawn(pointsman_admin::serve(listener, Arc::clone(&gateway))),
+            tokio::spawn(watch_keys(Arc::clone(&gateway))),
+        ];
+        Ok(Self { gateway, admin, tasks })
+    }
+
+    /// Lets open requests finish and stops.
+    pub(crate) async fn stop(self) {
+        for task in self.tasks {
+            task.abort();
+            let _ = task.await;
+        }
+        // Admin connections hold the gateway for a moment longer; the process does not wait for them.
+        if let Some(gateway) = Arc::into_inner(self.gateway) {
+            gateway.stop().await;
+        }
+    }
+}
+
+async fn watch_keys(gateway: Arc<Gateway>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let gateway = Arc::clone(&gateway);
+        match tokio::task::spawn_blocking(move || gateway.refresh_keys()).await {
+            Ok(Err(error)) => tracing::warn!(%error, "the keys could not be read again; they stay as they are"),
+            Ok(Ok(())) | Err(_) => {}
+        }
+    }
+}
+
+/// Waits for a signal to stop; takes over configurations that change meanwhile.
+async fn until_stopped(running: &Running, config: Option<&Path>, watched: &mut Watched) {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
+        console::complain("signals cannot be received; stop me the hard way");
+        return std::future::pending().await;
+    };
+    loop {
+        let forced = tokio::select! {
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => return,
+            _ = hangup.recv() => true,
+            () = tokio::time::sleep(LOOK) => false,
+        };
+        if let Some(path) = config
+            && (watched.changed() || forced)
+        {
+            reload(running, path, watched);
+        }
+    }
+}
+
+fn reload(running: &Running, path: &Path, watched: &mut Watched) {
+    match pointsman_config::load(path, &Environment::process()) {
+        Ok(loaded) => {
+            watched.set(loaded.files);
+            match running.gateway.reload(&loaded.config) {
+                Ok(()) => tracing::info!(path = %path.display(), "the new configuration is in force"),
+                Err(error) => tracing::error!(%error, "the new configuration is refused; the old one stays"),
+            }
+        }
+        Err(problems) => {
+            problems.iter().for_each(|problem| console::complain(problem.to_string()));
+            tracing::error!(path = %path.display(), "the new configuration is refused; the old one stays");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The server: one address, every format.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use crate::fault::{Fault, Schedule};
+use crate::served::{Served, ServedOutcome};
+use crate::stream::{Body, STALL, coded, whole};
+use crate::{anthropic, bench, openai};
+
+/// Requests that are remembered.
+const MAX_SERVED: usize = 100_000;
+const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// How a simulated provider behaves.
+#[derive(Debug, Clone, Default)]
+pub struct SimOptions {
+    /// To the first token.
+    pub first_token: Duration,
+    /// Between tokens.
+    pub token_delay: Duration,
+    /// How streams are cut into pieces.
+    pub chunking: Chunking,
+    /// How bodies are compressed, whatever the client accepts.
+    pub coding: Coding,
+    /// Streams have CRLF line ends.
+    pub crlf: bool,
+    /// Replies made once, for benchmarks: no checks, no records.
+    pub bench: bool,
+}
+
+/// How streams are cut into pieces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Chunking {
+    /// An event a piece.
+    #[default]
+    Events,
+    /// So many bytes a piece.
+    Bytes(usize),
+}
+
+/// Content codings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Coding {
+    /// None.
+    #[default]
+    None,
+    /// gzip.
+    Gzip,
+    /// deflate.
+    Deflate,
+    /// br.
+    Brotli,
+    /// zstd.
+    Zstd,
+}
+
+impl Coding {
+    /// The value of `content-encoding`.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Gzip => Some("gzip"),
+            Self::Deflate => Some("deflate"),
+            Self::Brotli => Some("br"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
+}
+
+/// A running simulated provider. Ends when dropped.
+pub struct SimServer {
+    address: SocketAddr,
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+/// What all requests share.
+pub(crate) struct State {
+    pub(crate) options: SimOptions,
+    faults: Mutex<Vec<(Schedule, Fault)>>,
+    served: Mutex<Vec<Served>>,
+    /// Prefixes that were written to the cache.
+    pub(crate) cached: Mutex<std::collections::HashSet<String>>,
+    requests: AtomicU64,
+}
+
+/// A request with its body read.
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) reset: Arc<AtomicBool>,
+    pub(crate) state: Arc<State>,
+}
+
+impl SimServer {
+    /// Starts one on `address`.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn start(address: SocketAddr, options: SimOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(State {
+            options,
+            faults: Mutex::default(),
+            served: Mutex::default(),
+            cached: Mutex::default(),
+            requests: AtomicU64::new(0),
+        });
+        let task = tokio::spawn(accept(listener, Arc::clone(&state)));
+        Ok(Self { address, state, task })
+    }
+
+    /// Starts one on any free port of loopback.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn local(options: SimOptions) -> io::Result<Self> {
+        Self::start(SocketAddr::from(([127, 0, 0, 1], 0)), options).await
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it served so far.
+    #[must_use]
+    pub fn served(&self) -> Vec<Served> {
+        self.state.served.lock().clone()
+    }
+
+    /// Forgets what it served.
+    pub fn clear(&self) {
+        self.state.served.lock().clear();
+    }
+
+    /// Faults of the requests to come, which are counted anew.
+    pub fn set_faults(&self, faults: Vec<(Schedule, Fault)>) {
+        self.state.requests.store(0, Ordering::SeqCst);
+        *self.state.faults.lock() = faults;
+    }
+}
+
+impl Drop for SimServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl State {
+    /// Notes a request and says under which number.
+    pub(crate) fn note(&self, served: Served) -> usize {
+        let mut all = self.served.lock();
+        if all.len() >= MAX_SERVED {
+            all.clear();
+        }
+        all.push(served);
+        all.len() - 1
+    }
+
+    /// Notes how request number `number` ended.
+    pub(crate) fn ended(&self, number: usize, outcome: ServedOutcome, output: u64) {
+        if let Some(served) = self.served.lock().get_mut(number) {
+            served.outcome = outcome;
+            served.output = output;
+        }
+    }
+
+    fn strike(&self) -> Option<Fault> {
+        let number = self.requests.fetch_add(1, Ordering::SeqCst);
+        self.faults.lock().iter().find(|(schedule, _)| schedule.strikes(number)).map(|(_, fault)| *fault)
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let _ = stream.set_nodelay(true);
+        let state = Arc::clone(&state);
+        tokio::spawn(async move {
+            if state.options.bench {
+                let service = service_fn(|request: Request<Incoming>| async move {
+                    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+                    Ok::<_, std::convert::Infallible>(bench::reply(&body.unwrap_or_default()))
+                });
+                let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                return;
+            }
+            let reset = Arc::new(AtomicBool::new(false));
+            let io = Resettable { stream, reset: Arc::clone(&reset) };
+            let service = service_fn(move |request| answer(Arc::clone(&state), Arc::clone(&reset), request));
+            // A broken connection is what some faults are.
+            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(io), service).await;
+        });
+    }
+}
+
+async fn answer(state: Arc<State>, reset: Arc<AtomicBool>, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    if path == "/_sim/served" {
+        let all = state.served.lock().clone();
+        if parts.method == http::Method::DELETE {
+            state.served.lock().clear();
+        }
+        return Ok(json(StatusCode::OK, serde_json::to_vec(&all).unwrap_or_default(), Coding::None));
+    }
+    let body = Limited::new(body, MAX_BODY).collect().await.map_err(io::Error::other)?.to_bytes();
+    let said = |text: &str| text.parse().ok();
+    let header = parts.headers.get("x-sim-fault").and_then(|value| said(value.to_str().ok()?));
+    let in_model = || {
+        let value: serde_json::Value = serde_json::from_slice(&body).ok()?;
+        said(value.get("model")?.as_str()?.split_once("+fault=")?.1)
+    };
+    let fault = header.or_else(in_model).or_else(|| state.strike());
+    let asked = Asked { path, headers: parts.headers, body, fault, reset: Arc::clone(&reset), state };
+    match fault {
+        Some(Fault::ResetBeforeHead) => {
+            reset.store(true, Ordering::SeqCst);
+            return Err(io::Error::other("reset on purpose"));
+        }
+        Some(Fault::StallBeforeHead) => tokio::time::sleep(STALL).await,
+        _ => {}
+    }
+    Ok(match asked.path.as_str() {
+        path if path.ends_with("/messages") || path.ends_with("/messages/count_tokens") => anthropic::answer(asked),
+        _ => openai::answer(asked),
+    })
+}
+
+/// A JSON response.
+pub(crate) fn json(status: StatusCode, body: Vec<u8>, coding: Coding) -> Response<Body> {
+    let mut response = Response::new(whole(coded(coding, body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    if let Some(name) = coding.name() {
+        headers.insert(header::CONTENT_ENCODING, http::HeaderValue::from_static(name));
+    }
+    response
+}
+
+/// A whole answer, or what a fault makes of it.
+pub(crate) fn whole_answer(asked: &Asked, body: Vec<u8>) -> (Response<Body>, bool) {
+    let coding = asked.state.options.coding;
+    let half = || body[..body.len() / 2].to_vec();
+    match asked.fault {
+        Some(Fault::TruncatedJson) => (json(StatusCode::OK, half(), coding), false),
+        Some(Fault::HtmlPage) => {
+            let mut page = json(StatusCode::OK, b"<html><body>It works!</body></html>".to_vec(), Coding::None);
+            page.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/html"));
+            (page, false)
+        }
+        Some(Fault::EmptyBody) => (json(StatusCode::OK, Vec::new(), Coding::None), false),
+        _ => (json(StatusCode::OK, body, coding), true),
+    }
+}
+
+/// A socket that can be closed with a reset instead of a farewell.
+struct Resettable {
+    stream: TcpStream,
+    reset: Arc<AtomicBool>,
+}
+
+impl Drop for Resettable {
+    fn drop(&mut self) {
+        if self.reset.load(Ordering::SeqCst) {
+            let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+impl AsyncRead for Resettable {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Resettable {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.reset.load(Ordering::SeqCst) {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
