@@ -16,8 +16,17 @@ CONFIG = """
 listeners: {{ api: {{ address: "127.0.0.1:0" }}, admin: {{ address: "127.0.0.1:0" }} }}
 stores: {{ database: "sqlite://{folder}/p.db", blobs: "file://{folder}" }}
 providers:
-  openai: {{ base_url: "http://{sim}/v1", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }}, timeouts: {{ first_byte: 2s, between_chunks: 2s }}, health: {{ consecutive_failures: 0, failure_ratio: 0 }} }}
-  anthropic: {{ base_url: "http://{sim}", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }}, timeouts: {{ first_byte: 2s, between_chunks: 2s }}, health: {{ consecutive_failures: 0, failure_ratio: 0 }} }}
+  openai: {{ base_url: "http://{sim}/v1", auth: {{ api_key: sk-sim }} }}
+  anthropic: {{ base_url: "http://{sim}", auth: {{ api_key: sk-sim }} }}
+  # Asked once, never rested: every test sees its own fault.
+  faulty-openai: &faulty
+    kind: openai
+    base_url: "http://{sim}/v1"
+    auth: {{ api_key: sk-sim }}
+    retry: {{ attempts: 1 }}
+    timeouts: {{ first_byte: 2s, between_chunks: 2s }}
+    health: {{ consecutive_failures: 0, failure_ratio: 0, max_cool_down: 1ms }}
+  faulty-anthropic: {{ <<: *faulty, kind: anthropic, base_url: "http://{sim}" }}
 models:
   on-openai: {{ targets: [ {{ provider: openai, model: gpt-5-mini }} ] }}
   on-anthropic: {{ targets: [ {{ provider: anthropic, model: claude-haiku-4-5 }} ] }}
@@ -66,7 +75,7 @@ def gateway(tmp_path_factory):
 
     sim = wait_for(start("sim", "--address", "127.0.0.1:0"), r"http://(\S+)")
     faults = "".join(
-        f'  "{provider}+{fault}": {{ targets: [ {{ provider: {provider}, model: "m+fault={fault}" }} ] }}\n'
+        f'  "{provider}+{fault}": {{ targets: [ {{ provider: faulty-{provider}, model: "m+fault={fault}" }} ] }}\n'
         for provider in ("openai", "anthropic")
         for fault in FAULTS
     )
