@@ -55,13 +55,16 @@ pub(crate) struct Load {
     connections: usize,
     share: usize,
     stream: bool,
+    /// Pause of each connection between its requests: without one the machine is full, and every route queues.
+    pause: Duration,
 }
 
-const LOADS: [Load; 4] = [
-    Load { name: "c=1", connections: 1, share: 4, stream: false },
-    Load { name: "c=16", connections: 16, share: 1, stream: false },
-    Load { name: "c=64", connections: 64, share: 1, stream: false },
-    Load { name: "64-chunk streams, c=16", connections: 16, share: 8, stream: true },
+const LOADS: [Load; 5] = [
+    Load { name: "c=1", connections: 1, share: 4, stream: false, pause: Duration::ZERO },
+    Load { name: "c=16", connections: 16, share: 1, stream: false, pause: Duration::ZERO },
+    Load { name: "c=64", connections: 64, share: 1, stream: false, pause: Duration::ZERO },
+    Load { name: "c=16, 10 ms apart", connections: 16, share: 2, stream: false, pause: Duration::from_millis(10) },
+    Load { name: "64-chunk streams, c=16", connections: 16, share: 8, stream: true, pause: Duration::ZERO },
 ];
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
@@ -135,6 +138,7 @@ pub(crate) fn plan(fleet: &Fleet, route: Route, wanted: Load, requests: usize) -
         body: body(wanted.stream),
         connections: wanted.connections,
         requests,
+        pause: wanted.pause,
     }
 }
 

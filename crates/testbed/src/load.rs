@@ -27,6 +27,8 @@ pub struct LoadPlan {
     pub connections: usize,
     /// Requests in all.
     pub requests: usize,
+    /// Pause of a connection between its requests.
+    pub pause: Duration,
 }
 
 /// What came of it.
@@ -80,6 +82,9 @@ async fn client(plan: Arc<LoadPlan>, share: usize, report: Arc<Mutex<LoadReport>
     for _ in 0..share {
         if sender.is_none() {
             sender = connect(plan.address).await.ok();
+        }
+        if !plan.pause.is_zero() {
+            tokio::time::sleep(plan.pause).await;
         }
         let outcome = match &mut sender {
             Some(open) => once(open, &plan).await,

@@ -38,7 +38,8 @@ pub use whole::{replay, speak};
 
 /// A streamed answer between provider and client.
 pub struct Relay {
-    body: UpstreamBody,
+    /// Gone once the client has all it gets.
+    body: Option<UpstreamBody>,
     coding: Option<coding::Decoder>,
     pipe: Pipe,
     /// What may go to the client.
@@ -50,6 +51,9 @@ pub struct Relay {
     in_flight: Option<InFlight>,
     client: Client,
 }
+
+/// How long the rest of a stream may take after its terminator.
+const REST: Duration = Duration::from_millis(500);
 
 /// How far a stream has come.
 enum Flow {
@@ -73,7 +77,7 @@ impl Relay {
     /// A relay that has not read anything.
     pub fn new(body: UpstreamBody, coding: Option<coding::Decoder>, pipe: Pipe) -> Self {
         let client = Client { dialect: pipe.client(), request_id: String::new() };
-        Self { body, coding, pipe, ready: VecDeque::new(), flow: Flow::Open, ticket: None, in_flight: None, client }
+        Self { body: Some(body), coding, pipe, ready: VecDeque::new(), flow: Flow::Open, ticket: None, in_flight: None, client }
     }
 
     /// Counts as load of the endpoint until the stream ends.
@@ -115,7 +119,8 @@ impl Relay {
 
     /// Reads one chunk into `ready`; says whether it held content.
     fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, (Failure, Fault)>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let Some(body) = &mut self.body else { return Poll::Ready(self.end()) };
+        let frame = ready!(Pin::new(body).poll_frame(context));
         Poll::Ready(match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => self.take(data),
@@ -186,7 +191,8 @@ impl Relay {
                     if let Some(bytes) = self.ready.pop_front() {
                         return Poll::Ready(Some(bytes));
                     }
-                    return self.poll_rest(context);
+                    self.leave_rest(context);
+                    return Poll::Ready(None);
                 }
             }
         }
@@ -199,12 +205,16 @@ impl Relay {
         }
     }
 
-    /// Reads what is left, so that the connection can serve again; the client has all it gets.
-    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        match Pin::new(&mut self.body).poll_frame(context) {
-            // One more look is enough: a terminator comes in the last chunk, or the provider is not worth waiting for.
-            Poll::Ready(_) | Poll::Pending => Poll::Ready(None),
+    /// The client has all it gets. What is left on the wire after a terminator is a few bytes of framing: read, they
+    /// let the connection serve again.
+    fn leave_rest(&mut self, context: &mut Context<'_>) {
+        let Some(mut body) = self.body.take() else { return };
+        if let Poll::Ready(None | Some(Err(_))) = Pin::new(&mut body).poll_frame(context) {
+            return;
         }
+        tokio::spawn(tokio::time::timeout(REST, async move {
+            while let Some(Ok(_)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {}
+        }));
     }
 
     /// Settles before the end can be seen. If it cannot be recorded, the end is taken back.

@@ -47,9 +47,14 @@ impl<A: Attempt> Round<'_, A> {
         loop {
             let Some((index, endpoint)) = pick(self.model, &tried) else {
                 let Some(failed) = last.take() else { return Err(nothing_healthy(self.model)) };
-                tried = Tried::default();
-                let again = self.begins_again(&failed, attempts).await && pick(self.model, &tried).is_some();
-                if !again {
+                if !self.begins_again(&failed, attempts).await {
+                    return Err(failed);
+                }
+                // Who was resting and has not been asked comes first; only then everybody again.
+                if pick(self.model, &tried).is_none() {
+                    tried = Tried::default();
+                }
+                if pick(self.model, &tried).is_none() {
                     return Err(failed);
                 }
                 last = Some(failed);
@@ -67,8 +72,13 @@ impl<A: Attempt> Round<'_, A> {
                 Err(failed) => {
                     ticket.nothing_at_stake();
                     causes.push(format!("{}: {}", target.provider.name, failed.failure.message));
-                    if attempts >= self.policy(target).attempts() || !self.moves_on(&failed, target) {
+                    let elsewhere = is_targets_own(&failed);
+                    let moves_on = elsewhere || self.moves_on(&failed, target);
+                    if attempts >= self.policy(target).attempts() || !moves_on {
                         return Err(failed);
+                    }
+                    if elsewhere {
+                        tried.endpoints.extend(target.provider.endpoints.iter().map(|other| (index, Arc::clone(other))));
                     }
                     tried.add(index, endpoint);
                     last = Some(failed);
@@ -116,6 +126,12 @@ impl Tried {
     fn has(&self, target: usize, endpoint: &Arc<Endpoint>) -> bool {
         self.endpoints.iter().any(|(tried, other)| *tried == target && Arc::ptr_eq(other, endpoint))
     }
+}
+
+/// The provider does not accept the gateway's credential, or does not know the model: asking it again is of no use, but
+/// another target may do.
+fn is_targets_own(failed: &Failed) -> bool {
+    matches!(&failed.fault, Some(Fault::Status(status)) if matches!(status.as_u16(), 401 | 403 | 404))
 }
 
 /// The next target and endpoint that have not been tried.
