@@ -32,7 +32,9 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -48,7 +50,9 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
                 async move { Ok::<_, Infallible>(reply) }
             });
             let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+            builder
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_secs(10));
             if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
                 tracing::debug!(%error, "an admin connection ended");
             }
@@ -59,20 +63,36 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
 
 fn answer(gateway: &Gateway, method: &Method, path: &str) -> Response<Full<Bytes>> {
     if method != Method::GET && method != Method::HEAD {
-        return reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "use GET\n".to_owned());
+        return reply(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "text/plain",
+            "use GET\n".to_owned(),
+        );
     }
     match path {
-        "/metrics" => reply(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", gateway.telemetry().render()),
-        "/health" | "/health/live" | "/health/ready" => {
-            reply(StatusCode::OK, "application/json", "{\"status\":\"ok\"}".to_owned())
-        }
-        _ => reply(StatusCode::NOT_FOUND, "text/plain", "there is /metrics and /health\n".to_owned()),
+        "/metrics" => reply(
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            gateway.telemetry().render(),
+        ),
+        "/health" | "/health/live" | "/health/ready" => reply(
+            StatusCode::OK,
+            "application/json",
+            "{\"status\":\"ok\"}".to_owned(),
+        ),
+        _ => reply(
+            StatusCode::NOT_FOUND,
+            "text/plain",
+            "there is /metrics and /health\n".to_owned(),
+        ),
     }
 }
 
 fn reply(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut reply = Response::new(Full::new(body.into()));
     *reply.status_mut() = status;
-    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    reply
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     reply
 }

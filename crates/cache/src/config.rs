@@ -29,7 +29,11 @@ pub struct ExactConfig {
 
 impl Default for ExactConfig {
     fn default() -> Self {
-        Self { ttl: "1h".to_owned(), max_bytes: 256 * 1024 * 1024, max_entry_bytes: 4 * 1024 * 1024 }
+        Self {
+            ttl: "1h".to_owned(),
+            max_bytes: 256 * 1024 * 1024,
+            max_entry_bytes: 4 * 1024 * 1024,
+        }
     }
 }
 

@@ -19,7 +19,9 @@ pub struct Controls {
 
 /// A wish that makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("x-pointsman-cache-control: {0:?} is not understood; use no-cache, no-store, only-if-cached, max-age=SECONDS or ttl=SECONDS")]
+#[error(
+    "x-pointsman-cache-control: {0:?} is not understood; use no-cache, no-store, only-if-cached, max-age=SECONDS or ttl=SECONDS"
+)]
 pub struct ControlError(pub String);
 
 impl Controls {
@@ -34,7 +36,11 @@ impl Controls {
             if !strict && !name.eq_ignore_ascii_case("cache-control") {
                 continue;
             }
-            for directive in value.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
+            for directive in value
+                .split(',')
+                .map(str::trim)
+                .filter(|directive| !directive.is_empty())
+            {
                 if !controls.read(directive) && strict {
                     return Err(ControlError(directive.chars().take(60).collect()));
                 }
@@ -44,8 +50,17 @@ impl Controls {
     }
 
     fn read(&mut self, directive: &str) -> bool {
-        let (name, value) = directive.split_once('=').map_or((directive, None), |(name, value)| (name.trim(), Some(value)));
-        let seconds = || value?.trim().trim_matches('"').parse().ok().map(Duration::from_secs);
+        let (name, value) = directive
+            .split_once('=')
+            .map_or((directive, None), |(name, value)| (name.trim(), Some(value)));
+        let seconds = || {
+            value?
+                .trim()
+                .trim_matches('"')
+                .parse()
+                .ok()
+                .map(Duration::from_secs)
+        };
         match (name.to_ascii_lowercase().as_str(), value.is_some()) {
             ("no-cache", false) => self.no_cache = true,
             ("no-store", false) => self.no_store = true,
@@ -67,8 +82,15 @@ mod tests {
         let read = |name, value| Controls::parse(std::iter::once((name, value)));
         let controls = read("X-Pointsman-Cache-Control", " No-Store, max-age = 60 ,ttl=\"5\"").unwrap();
         assert!(controls.no_store && !controls.no_cache);
-        assert_eq!((controls.max_age, controls.ttl), (Some(Duration::from_secs(60)), Some(Duration::from_secs(5))));
-        assert!(read("cache-control", "no-cache, must-understand, max-stale=3").unwrap().no_cache);
+        assert_eq!(
+            (controls.max_age, controls.ttl),
+            (Some(Duration::from_secs(60)), Some(Duration::from_secs(5)))
+        );
+        assert!(
+            read("cache-control", "no-cache, must-understand, max-stale=3")
+                .unwrap()
+                .no_cache
+        );
         assert!(read("x-pointsman-cache-control", "max-age=soon").is_err());
         assert!(read("x-pointsman-cache-control", "nostore").is_err());
         assert_eq!(read("accept", "no-cache").unwrap(), Controls::default());

@@ -85,7 +85,8 @@ impl<V> ExactCache<V> {
     /// Takes new bounds; what is remembered stays as far as it fits.
     pub fn reconfigure(&self, bounds: &Bounds) {
         self.max_bytes.store(bounds.max_bytes, Ordering::Relaxed);
-        self.max_entry_bytes.store(bounds.max_entry_bytes, Ordering::Relaxed);
+        self.max_entry_bytes
+            .store(bounds.max_entry_bytes, Ordering::Relaxed);
         for shard in &self.shards {
             let evicted = shard.lock().shrink(bounds.max_bytes / SHARDS);
             self.evictions.fetch_add(evicted, Ordering::Relaxed);
@@ -107,11 +108,20 @@ impl<V> ExactCache<V> {
         if cost > self.max_entry_bytes.load(Ordering::Relaxed) || cost > room || ttl.is_zero() {
             return;
         }
-        let Some(expires) = now.checked_add(ttl) else { return };
+        let Some(expires) = now.checked_add(ttl) else {
+            return;
+        };
         let mut shard = self.shard(&key).lock();
         shard.remove_key(&key);
         let evicted = shard.shrink(room - cost);
-        shard.push(Entry { key, value, cost, expires, newer: None, older: None });
+        shard.push(Entry {
+            key,
+            value,
+            cost,
+            expires,
+            newer: None,
+            older: None,
+        });
         drop(shard);
         self.evictions.fetch_add(evicted, Ordering::Relaxed);
     }
@@ -139,12 +149,22 @@ impl<V> ExactCache<V> {
 
 impl<V> Shard<V> {
     fn new() -> Self {
-        Self { index: HashMap::default(), entries: Vec::new(), free: Vec::new(), newest: None, oldest: None, bytes: 0 }
+        Self {
+            index: HashMap::default(),
+            entries: Vec::new(),
+            free: Vec::new(),
+            newest: None,
+            oldest: None,
+            bytes: 0,
+        }
     }
 
     fn get(&mut self, key: &CacheKey, now: Instant) -> Option<Arc<V>> {
         let at = *self.index.get(key)?;
-        if self.entries[at].as_ref().is_some_and(|entry| entry.expires <= now) {
+        if self.entries[at]
+            .as_ref()
+            .is_some_and(|entry| entry.expires <= now)
+        {
             self.remove(at);
             return None;
         }
@@ -229,7 +249,10 @@ mod tests {
 
     fn cache(entries: usize) -> ExactCache<u8> {
         // All test keys fall into one shard.
-        ExactCache::new(&Bounds { max_bytes: entries * (100 + ENTRY_OVERHEAD) * SHARDS, max_entry_bytes: 1_000 })
+        ExactCache::new(&Bounds {
+            max_bytes: entries * (100 + ENTRY_OVERHEAD) * SHARDS,
+            max_entry_bytes: 1_000,
+        })
     }
 
     #[test]
@@ -246,7 +269,10 @@ mod tests {
         assert!(cache.get(&key(1), now + hour).is_none(), "its time is over");
         cache.put(key(4), Arc::new(4), 2_000, hour, now);
         assert!(cache.get(&key(4), now).is_none(), "too large");
-        cache.reconfigure(&Bounds { max_bytes: 0, max_entry_bytes: 1_000 });
+        cache.reconfigure(&Bounds {
+            max_bytes: 0,
+            max_entry_bytes: 1_000,
+        });
         assert_eq!(cache.stats().entries, 0);
     }
 

@@ -37,7 +37,10 @@ impl Catalog {
     pub fn embedded() -> &'static Self {
         static CATALOG: OnceLock<Catalog> = OnceLock::new();
         CATALOG.get_or_init(|| {
-            let empty = || Self { providers: Vec::new(), models: HashMap::new() };
+            let empty = || Self {
+                providers: Vec::new(),
+                models: HashMap::new(),
+            };
             // A test reads every file; a catalog that cannot be read does not leave the house.
             Self::read(PROVIDERS, &MODELS).unwrap_or_else(|_| empty())
         })
@@ -48,7 +51,10 @@ impl Catalog {
         for (provider, text) in models {
             all.insert((*provider).to_owned(), serde_json::from_str(text)?);
         }
-        Ok(Self { providers: serde_json::from_str(providers)?, models: all })
+        Ok(Self {
+            providers: serde_json::from_str(providers)?,
+            models: all,
+        })
     }
 
     /// All providers.
@@ -107,7 +113,10 @@ mod tests {
             }
         }
         for (provider, _) in MODELS {
-            assert!(catalog.provider(provider).is_some(), "models of an unknown provider {provider}");
+            assert!(
+                catalog.provider(provider).is_some(),
+                "models of an unknown provider {provider}"
+            );
         }
         let models: usize = catalog.models.values().map(Vec::len).sum();
         assert!(models > 500, "{models}");

@@ -13,7 +13,9 @@ pub struct Money(i64);
 
 /// A text that is no amount of dollars.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an amount of dollars: write it like 12 or 0.25, with at most nine digits after the point")]
+#[error(
+    "{0:?} is not an amount of dollars: write it like 12 or 0.25, with at most nine digits after the point"
+)]
 pub struct MoneyError(pub String);
 
 impl Money {
@@ -42,13 +44,18 @@ impl Money {
         let wrong = || MoneyError(text.to_owned());
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.trim_end_matches('0').len() > 9 {
+        if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.trim_end_matches('0').len() > 9
+        {
             return Err(wrong());
         }
         let whole: i64 = whole.parse().map_err(|_| wrong())?;
         let padded = format!("{:0<9}", fraction.trim_end_matches('0'));
         let fraction: i64 = padded.parse().map_err(|_| wrong())?;
-        whole.checked_mul(1_000_000_000).and_then(|whole| whole.checked_add(fraction)).map(Self).ok_or_else(wrong)
+        whole
+            .checked_mul(1_000_000_000)
+            .and_then(|whole| whole.checked_add(fraction))
+            .map(Self)
+            .ok_or_else(wrong)
     }
 
     /// Exact decimal dollars, such as `0.000123`.

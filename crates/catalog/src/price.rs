@@ -97,19 +97,56 @@ mod tests {
         };
         assert_eq!(usage(|usage| usage.input = 1_000), 250_000);
         assert_eq!(usage(|usage| usage.output = 10), 20_000);
-        assert_eq!(usage(|usage| (usage.input, usage.cache_read) = (1_000, 900)), 25_000 + 22_500);
-        assert_eq!(usage(|usage| (usage.input, usage.cache_write) = (100, 100)), 31_250);
-        assert_eq!(usage(|usage| (usage.input, usage.cache_write_1h) = (100, 100)), 50_000);
-        assert_eq!(usage(|usage| (usage.input, usage.audio_input) = (100, 40)), 15_000 + 400_000);
-        assert_eq!(usage(|usage| (usage.output, usage.reasoning) = (100, 80)), 200_000);
+        assert_eq!(
+            usage(|usage| (usage.input, usage.cache_read) = (1_000, 900)),
+            25_000 + 22_500
+        );
+        assert_eq!(
+            usage(|usage| (usage.input, usage.cache_write) = (100, 100)),
+            31_250
+        );
+        assert_eq!(
+            usage(|usage| (usage.input, usage.cache_write_1h) = (100, 100)),
+            50_000
+        );
+        assert_eq!(
+            usage(|usage| (usage.input, usage.audio_input) = (100, 40)),
+            15_000 + 400_000
+        );
+        assert_eq!(
+            usage(|usage| (usage.output, usage.reasoning) = (100, 80)),
+            200_000
+        );
     }
 
     #[test]
     fn a_cost_is_rounded_once_and_half_up() {
         // 37.5 nano-dollars a token.
         let price: Price = serde_json::from_str(r#"{"input":"0.0375"}"#).unwrap();
-        assert_eq!(price.cost(&Usage { input: 1, ..Usage::default() }).nanodollars(), 38);
-        assert_eq!(price.cost(&Usage { input: 2, ..Usage::default() }).nanodollars(), 75);
-        assert_eq!(price.cost(&Usage { input: u64::MAX, ..Usage::default() }), Money::MAX);
+        assert_eq!(
+            price
+                .cost(&Usage {
+                    input: 1,
+                    ..Usage::default()
+                })
+                .nanodollars(),
+            38
+        );
+        assert_eq!(
+            price
+                .cost(&Usage {
+                    input: 2,
+                    ..Usage::default()
+                })
+                .nanodollars(),
+            75
+        );
+        assert_eq!(
+            price.cost(&Usage {
+                input: u64::MAX,
+                ..Usage::default()
+            }),
+            Money::MAX
+        );
     }
 }

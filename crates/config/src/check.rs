@@ -7,7 +7,11 @@ use crate::problem::Problem;
 
 /// Checks a tree.
 pub(crate) fn check(root: &Node, schema: &Schema, file: File<'_>) -> Vec<Problem> {
-    let mut checker = Checker { root: schema, file, problems: Vec::new() };
+    let mut checker = Checker {
+        root: schema,
+        file,
+        problems: Vec::new(),
+    };
     checker.node(root, schema, "");
     checker.problems
 }
@@ -17,7 +21,10 @@ pub(crate) fn coerce(node: &mut Node, root: &Schema, schema: &Schema) {
     let schema = resolve(root, schema);
     if let Some(variants) = schema.get("anyOf").and_then(Schema::as_array) {
         // An optional value: itself, or null.
-        let wanted: Vec<&Schema> = variants.iter().filter(|variant| variant.get("type").and_then(Schema::as_str) != Some("null")).collect();
+        let wanted: Vec<&Schema> = variants
+            .iter()
+            .filter(|variant| variant.get("type").and_then(Schema::as_str) != Some("null"))
+            .collect();
         if let [only] = wanted.as_slice() {
             coerce(node, root, only);
         }
@@ -38,7 +45,11 @@ pub(crate) fn coerce(node: &mut Node, root: &Schema, schema: &Schema) {
         Value::Map(entries) => {
             for (key, _, value) in entries {
                 let own = schema.get("properties").and_then(|known| known.get(key.as_str()));
-                if let Some(inner) = own.or_else(|| schema.get("additionalProperties").filter(|others| others.is_object())) {
+                if let Some(inner) = own.or_else(|| {
+                    schema
+                        .get("additionalProperties")
+                        .filter(|others| others.is_object())
+                }) {
                     coerce(value, root, inner);
                 }
             }
@@ -52,7 +63,10 @@ fn resolve<'a>(root: &'a Schema, schema: &'a Schema) -> &'a Schema {
     let mut schema = schema;
     // References may lead to references, but never far.
     for _ in 0..16 {
-        let name = schema.get("$ref").and_then(Schema::as_str).and_then(|name| name.strip_prefix("#/$defs/"));
+        let name = schema
+            .get("$ref")
+            .and_then(Schema::as_str)
+            .and_then(|name| name.strip_prefix("#/$defs/"));
         match name.and_then(|name| root.get("$defs")?.get(name)) {
             Some(next) => schema = next,
             None => break,
@@ -70,7 +84,10 @@ struct Checker<'a> {
 impl<'a> Checker<'a> {
     fn node(&mut self, node: &Node, schema: &'a Schema, path: &str) {
         let schema = self.deref(schema);
-        if let Some(variants) = ["anyOf", "oneOf"].iter().find_map(|key| schema.get(*key)?.as_array()) {
+        if let Some(variants) = ["anyOf", "oneOf"]
+            .iter()
+            .find_map(|key| schema.get(*key)?.as_array())
+        {
             self.variants(node, variants, path);
             return;
         }
@@ -126,16 +143,32 @@ impl<'a> Checker<'a> {
         if types.iter().any(is) {
             return true;
         }
-        let wanted: Vec<&str> = types.iter().filter(|kind| **kind != "null").map(|kind| in_words(kind)).collect();
+        let wanted: Vec<&str> = types
+            .iter()
+            .filter(|kind| **kind != "null")
+            .map(|kind| in_words(kind))
+            .collect();
         let message = format!("expected {}, found {}", wanted.join(" or "), node.describe());
         self.problems.push(self.file.problem(node.place, path, message));
         false
     }
 
-    fn fields(&mut self, node: &Node, entries: &[(String, crate::node::Place, Node)], schema: &'a Schema, path: &str) {
+    fn fields(
+        &mut self,
+        node: &Node,
+        entries: &[(String, crate::node::Place, Node)],
+        schema: &'a Schema,
+        path: &str,
+    ) {
         let known = schema.get("properties").and_then(Schema::as_object);
         let others = schema.get("additionalProperties");
-        let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+        let join = |key: &str| {
+            if path.is_empty() {
+                key.to_owned()
+            } else {
+                format!("{path}.{key}")
+            }
+        };
         for (key, place, value) in entries {
             if let Some(inner) = known.and_then(|known| known.get(key)) {
                 self.node(value, inner, &join(key));
@@ -147,9 +180,16 @@ impl<'a> Checker<'a> {
                 self.problems.push(problem);
             }
         }
-        for name in schema.get("required").and_then(Schema::as_array).into_iter().flatten().filter_map(Schema::as_str) {
+        for name in schema
+            .get("required")
+            .and_then(Schema::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Schema::as_str)
+        {
             if !entries.iter().any(|(key, ..)| key == name) {
-                self.problems.push(self.file.problem(node.place, join(name), "is missing"));
+                self.problems
+                    .push(self.file.problem(node.place, join(name), "is missing"));
             }
         }
     }
@@ -160,7 +200,9 @@ impl<'a> Checker<'a> {
             return;
         }
         let names: Vec<&str> = allowed.iter().filter_map(Schema::as_str).collect();
-        let mut problem = self.file.problem(node.place, path, format!("expected one of {}", names.join(", ")));
+        let mut problem =
+            self.file
+                .problem(node.place, path, format!("expected one of {}", names.join(", ")));
         problem.suggestion = json.as_str().and_then(|text| nearest(text, names.into_iter()));
         self.problems.push(problem);
     }
@@ -168,10 +210,15 @@ impl<'a> Checker<'a> {
     fn bounds(&mut self, node: &Node, number: &serde_json::Number, schema: &Schema, path: &str) {
         let bound = |key: &str| schema.get(key).and_then(Schema::as_f64);
         let value = number.as_f64().unwrap_or(0.0);
-        if bound("minimum").is_some_and(|least| value < least) || bound("maximum").is_some_and(|most| value > most) {
+        if bound("minimum").is_some_and(|least| value < least)
+            || bound("maximum").is_some_and(|most| value > most)
+        {
             let least = bound("minimum").map_or(String::new(), |least| format!(" at least {least}"));
             let most = bound("maximum").map_or(String::new(), |most| format!(" at most {most}"));
-            self.problems.push(self.file.problem(node.place, path, format!("must be{least}{most}")));
+            self.problems.push(
+                self.file
+                    .problem(node.place, path, format!("must be{least}{most}")),
+            );
         }
     }
 
@@ -183,12 +230,18 @@ impl<'a> Checker<'a> {
         }
         let mut best: Option<Vec<Problem>> = None;
         for variant in self.tagged(node, variants) {
-            let mut checker = Checker { root: self.root, file: self.file, problems: Vec::new() };
+            let mut checker = Checker {
+                root: self.root,
+                file: self.file,
+                problems: Vec::new(),
+            };
             checker.node(node, variant, path);
             if checker.problems.is_empty() {
                 return;
             }
-            let closer = best.as_ref().is_none_or(|best| closeness(&checker.problems, node) < closeness(best, node));
+            let closer = best
+                .as_ref()
+                .is_none_or(|best| closeness(&checker.problems, node) < closeness(best, node));
             if closer {
                 best = Some(checker.problems);
             }
@@ -201,9 +254,22 @@ impl<'a> Checker<'a> {
         let Some(Value::Text { text, .. }) = node.field("type").map(|node| &node.value) else {
             return variants.iter().collect();
         };
-        let tag = |schema: &'a Schema| self.deref(schema).get("properties")?.get("type")?.get("const")?.as_str();
-        let own: Vec<&Schema> = variants.iter().filter(|variant| tag(variant) == Some(text)).collect();
-        if own.is_empty() { variants.iter().collect() } else { own }
+        let tag = |schema: &'a Schema| {
+            self.deref(schema)
+                .get("properties")?
+                .get("type")?
+                .get("const")?
+                .as_str()
+        };
+        let own: Vec<&Schema> = variants
+            .iter()
+            .filter(|variant| tag(variant) == Some(text))
+            .collect();
+        if own.is_empty() {
+            variants.iter().collect()
+        } else {
+            own
+        }
     }
 }
 
@@ -211,7 +277,10 @@ impl<'a> Checker<'a> {
 fn enumeration(variants: &[Schema]) -> Option<Vec<Schema>> {
     let mut names = Vec::new();
     for variant in variants {
-        match (variant.get("const"), variant.get("enum").and_then(Schema::as_array)) {
+        match (
+            variant.get("const"),
+            variant.get("enum").and_then(Schema::as_array),
+        ) {
             (Some(name), _) => names.push(name.clone()),
             (None, Some(several)) => names.extend(several.iter().cloned()),
             (None, None) => return None,
@@ -223,7 +292,9 @@ fn enumeration(variants: &[Schema]) -> Option<Vec<Schema>> {
 /// A variant of which the type fits is closer than one of another type.
 fn closeness(problems: &[Problem], node: &Node) -> (bool, usize) {
     let elsewhere = problems.iter().any(|problem| {
-        problem.line == node.place.line && problem.column == node.place.column && problem.message.starts_with("expected")
+        problem.line == node.place.line
+            && problem.column == node.place.column
+            && problem.message.starts_with("expected")
     });
     (elsewhere, problems.len())
 }
@@ -242,6 +313,9 @@ fn in_words(kind: &str) -> &str {
 
 /// The known name that looks most like `name`, if one does.
 pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
-    let near = known.map(|known| (strsim::jaro_winkler(name, known), known)).filter(|(near, _)| *near > 0.75);
-    near.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, known)| known.to_owned())
+    let near = known
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(near, _)| *near > 0.75);
+    near.max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, known)| known.to_owned())
 }

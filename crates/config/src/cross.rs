@@ -14,7 +14,12 @@ use crate::types::{Config, ModelConfig, ProviderConfig};
 
 /// Checks a configuration.
 pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem> {
-    let mut checker = Checker { config, root, file, problems: Vec::new() };
+    let mut checker = Checker {
+        config,
+        root,
+        file,
+        problems: Vec::new(),
+    };
     checker.unsupported();
     for (name, provider) in &config.providers {
         checker.provider(name, provider);
@@ -25,8 +30,13 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     checker.routing();
     checker.guardrails();
     checker.cache();
-    if config.listeners.api.address == config.listeners.admin.address && config.listeners.api.address.port() != 0 {
-        checker.wrong("listeners.admin.address", "is the address of the api listener, too");
+    if config.listeners.api.address == config.listeners.admin.address
+        && config.listeners.api.address.port() != 0
+    {
+        checker.wrong(
+            "listeners.admin.address",
+            "is the address of the api listener, too",
+        );
     }
     checker.problems
 }
@@ -40,11 +50,16 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn wrong(&mut self, path: &str, message: impl Into<String>) {
-        self.problems.push(self.file.problem(self.root.place_of(path), path, message));
+        self.problems
+            .push(self.file.problem(self.root.place_of(path), path, message));
     }
 
     fn unknown<'n>(&mut self, path: &str, what: &str, name: &str, known: impl Iterator<Item = &'n str>) {
-        let mut problem = self.file.problem(self.root.place_of(path), path, format!("there is no {what} {name:?}"));
+        let mut problem = self.file.problem(
+            self.root.place_of(path),
+            path,
+            format!("there is no {what} {name:?}"),
+        );
         problem.suggestion = nearest(name, known);
         self.problems.push(problem);
     }
@@ -74,7 +89,10 @@ impl Checker<'_> {
             if !url.starts_with(prefix) {
                 // The URL may hold a password: only its scheme is told.
                 let scheme = url.split(':').next().unwrap_or_default();
-                self.wrong(path, format!("{scheme:?} is not supported in this version; use {prefix}…"));
+                self.wrong(
+                    path,
+                    format!("{scheme:?} is not supported in this version; use {prefix}…"),
+                );
             }
         }
     }
@@ -85,7 +103,11 @@ impl Checker<'_> {
         let kind = provider.kind.as_deref().unwrap_or(name);
         let known = catalog.providers().iter().map(|provider| provider.id.as_str());
         let Some(facts) = catalog.provider(kind) else {
-            let at = if provider.kind.is_some() { format!("{path}.kind") } else { path };
+            let at = if provider.kind.is_some() {
+                format!("{path}.kind")
+            } else {
+                path
+            };
             self.unknown(&at, "provider kind", kind, known);
             return;
         };
@@ -96,7 +118,12 @@ impl Checker<'_> {
             self.wrong(&format!("{path}.base_url"), "give either base_url or endpoints");
         }
         for field in ["region", "project", "location"] {
-            if self.root.field("providers").and_then(|all| all.field(name)?.field(field)).is_some() {
+            if self
+                .root
+                .field("providers")
+                .and_then(|all| all.field(name)?.field(field))
+                .is_some()
+            {
                 self.wrong(&format!("{path}.{field}"), "is not supported in this version");
             }
         }
@@ -122,12 +149,20 @@ impl Checker<'_> {
         for (index, target) in model.targets.iter().enumerate() {
             if !config.providers.contains_key(&target.provider) {
                 let path = format!("{path}.targets[{index}].provider");
-                self.unknown(&path, "provider", &target.provider, config.providers.keys().map(String::as_str));
+                self.unknown(
+                    &path,
+                    "provider",
+                    &target.provider,
+                    config.providers.keys().map(String::as_str),
+                );
             }
         }
         let fallback = &model.fallback;
-        let lists =
-            [("any", &fallback.any), ("context_window", &fallback.context_window), ("content_policy", &fallback.content_policy)];
+        let lists = [
+            ("any", &fallback.any),
+            ("context_window", &fallback.context_window),
+            ("content_policy", &fallback.content_policy),
+        ];
         for (list, names) in lists {
             for (index, other) in names.iter().enumerate() {
                 if !config.models.contains_key(other) && !other.contains('/') {
@@ -139,14 +174,22 @@ impl Checker<'_> {
         if let Err(error) = Policy::compile(&model.balance) {
             self.wrong(&format!("{path}.balance.{}", error.field), error.problem);
         }
-        if let Some(error) = model.retry.as_ref().and_then(|retry| RetryPolicy::compile(retry).err()) {
+        if let Some(error) = model
+            .retry
+            .as_ref()
+            .and_then(|retry| RetryPolicy::compile(retry).err())
+        {
             self.wrong(&format!("{path}.retry.{}", error.field), error.problem);
         }
     }
 
     fn routing(&mut self) {
-        let Some(routing) = &self.config.routing else { return };
-        let Err(errors) = Router::compile(routing) else { return };
+        let Some(routing) = &self.config.routing else {
+            return;
+        };
+        let Err(errors) = Router::compile(routing) else {
+            return;
+        };
         for error in errors {
             let path = format!("routing.{}", error.path);
             let mut problem = self.file.problem(self.root.place_of(&path), path, error.message);
@@ -166,7 +209,10 @@ impl Checker<'_> {
             }
         }
         for error in Guards::compile(&self.config.guardrails).err().unwrap_or_default() {
-            self.wrong(&format!("guardrails[{}].{}", error.index, error.field), error.message);
+            self.wrong(
+                &format!("guardrails[{}].{}", error.index, error.field),
+                error.message,
+            );
         }
     }
 
@@ -174,7 +220,10 @@ impl Checker<'_> {
         if let Some(exact) = &self.config.cache.exact
             && exact.ttl.parse::<pointsman_upstream::HumanDuration>().is_err()
         {
-            self.wrong("cache.exact.ttl", "is not a duration; write it like 45s, 30m or 1h");
+            self.wrong(
+                "cache.exact.ttl",
+                "is not a duration; write it like 45s, 30m or 1h",
+            );
         }
     }
 }

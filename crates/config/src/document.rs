@@ -16,9 +16,19 @@ const MAX_NODES: usize = 500_000;
 pub(crate) fn read(text: &str, file: File<'_>) -> Result<Node, Vec<Problem>> {
     let start = Place { line: 1, column: 1 };
     if text.len() > MAX_BYTES {
-        return Err(vec![file.problem(start, "", format!("larger than {MAX_BYTES} bytes"))]);
+        return Err(vec![file.problem(
+            start,
+            "",
+            format!("larger than {MAX_BYTES} bytes"),
+        )]);
     }
-    let mut reader = Reader { file, anchors: HashMap::new(), nodes: 0, problems: Vec::new(), parser: Parser::new_from_str(text) };
+    let mut reader = Reader {
+        file,
+        anchors: HashMap::new(),
+        nodes: 0,
+        problems: Vec::new(),
+        parser: Parser::new_from_str(text),
+    };
     match reader.document() {
         Ok(node) if reader.problems.is_empty() => Ok(node),
         Ok(_) => Err(reader.problems),
@@ -48,10 +58,19 @@ impl<'a> Reader<'a> {
                 Event::StreamEnd | Event::Nothing => break,
                 Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
                 event if root.is_none() => root = Some(self.node(event, place, 0)?),
-                _ => return Err(Box::new(self.file.problem(place, "", "only one document is allowed"))),
+                _ => {
+                    return Err(Box::new(self.file.problem(
+                        place,
+                        "",
+                        "only one document is allowed",
+                    )));
+                }
             }
         }
-        Ok(root.unwrap_or(Node { place: Place { line: 1, column: 1 }, value: Value::Map(Vec::new()) }))
+        Ok(root.unwrap_or(Node {
+            place: Place { line: 1, column: 1 },
+            value: Value::Map(Vec::new()),
+        }))
     }
 
     fn next(&mut self) -> Read<(Event<'a>, Place)> {
@@ -60,8 +79,15 @@ impl<'a> Reader<'a> {
             Some(Ok((event, span))) => Ok((event, place(span))),
             Some(Err(error)) => {
                 let marker = error.marker();
-                let place = Place { line: marker.line(), column: marker.col() + 1 };
-                Err(Box::new(self.file.problem(place, "", format!("not valid YAML: {}", error.info()))))
+                let place = Place {
+                    line: marker.line(),
+                    column: marker.col() + 1,
+                };
+                Err(Box::new(self.file.problem(
+                    place,
+                    "",
+                    format!("not valid YAML: {}", error.info()),
+                )))
             }
         }
     }
@@ -69,7 +95,11 @@ impl<'a> Reader<'a> {
     fn node(&mut self, event: Event<'a>, place: Place, depth: usize) -> Read<Node> {
         self.nodes += 1;
         if depth > MAX_DEPTH || self.nodes > MAX_NODES {
-            return Err(Box::new(self.file.problem(place, "", "nested too deeply, or too large once aliases are written out")));
+            return Err(Box::new(self.file.problem(
+                place,
+                "",
+                "nested too deeply, or too large once aliases are written out",
+            )));
         }
         let before = self.nodes;
         let (anchor, value) = match event {
@@ -78,7 +108,11 @@ impl<'a> Reader<'a> {
             Event::MappingStart(anchor, _) => (anchor, self.map(depth)?),
             Event::Alias(anchor) => {
                 let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
-                    return Err(Box::new(self.file.problem(place, "", "an alias of something that is not complete")));
+                    return Err(Box::new(self.file.problem(
+                        place,
+                        "",
+                        "an alias of something that is not complete",
+                    )));
                 };
                 self.nodes += size;
                 return Ok(Node { place, ..node });
@@ -87,7 +121,8 @@ impl<'a> Reader<'a> {
         };
         let node = Node { place, value };
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes - before + 1));
+            self.anchors
+                .insert(anchor, (node.clone(), self.nodes - before + 1));
         }
         Ok(node)
     }
@@ -111,7 +146,13 @@ impl<'a> Reader<'a> {
             let key = match event {
                 Event::MappingEnd => break,
                 Event::Scalar(text, ..) => text.into_owned(),
-                _ => return Err(Box::new(self.file.problem(place, "", "a key must be a plain text"))),
+                _ => {
+                    return Err(Box::new(self.file.problem(
+                        place,
+                        "",
+                        "a key must be a plain text",
+                    )));
+                }
             };
             let (event, value_place) = self.next()?;
             let node = self.node(event, value_place, depth + 1)?;
@@ -120,7 +161,10 @@ impl<'a> Reader<'a> {
                 continue;
             }
             if let Some((_, first, _)) = entries.iter().find(|(known, ..)| *known == key) {
-                let message = format!("the key {key:?} stands here a second time; the first is on line {}", first.line);
+                let message = format!(
+                    "the key {key:?} stands here a second time; the first is on line {}",
+                    first.line
+                );
                 self.problems.push(self.file.problem(place, "", message));
                 continue;
             }
@@ -145,12 +189,22 @@ fn merge(node: Node, merged: &mut Vec<(String, Place, Node)>) {
 }
 
 fn place(span: Span) -> Place {
-    Place { line: span.start.line(), column: span.start.col() + 1 }
+    Place {
+        line: span.start.line(),
+        column: span.start.col() + 1,
+    }
 }
 
 /// YAML 1.2 core schema.
 fn scalar(text: &str, style: ScalarStyle) -> Value {
-    if style == ScalarStyle::Plain { plain(text) } else { Value::Text { text: text.to_owned(), plain: false } }
+    if style == ScalarStyle::Plain {
+        plain(text)
+    } else {
+        Value::Text {
+            text: text.to_owned(),
+            plain: false,
+        }
+    }
 }
 
 /// What a text without quotes is.
@@ -161,15 +215,25 @@ pub(crate) fn plain(text: &str) -> Value {
         "false" | "False" | "FALSE" => return Value::Bool(false),
         _ => {}
     }
-    let numeric = text.bytes().next().is_some_and(|first| first.is_ascii_digit() || matches!(first, b'-' | b'+' | b'.'));
+    let numeric = text
+        .bytes()
+        .next()
+        .is_some_and(|first| first.is_ascii_digit() || matches!(first, b'-' | b'+' | b'.'));
     if numeric {
         let unsigned = text.strip_prefix('+').unwrap_or(text);
         if let Ok(number) = unsigned.parse::<i64>() {
             return Value::Number(number.into(), text.to_owned());
         }
-        if let Some(number) = unsigned.parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
+        if let Some(number) = unsigned
+            .parse::<f64>()
+            .ok()
+            .and_then(serde_json::Number::from_f64)
+        {
             return Value::Number(number, text.to_owned());
         }
     }
-    Value::Text { text: text.to_owned(), plain: true }
+    Value::Text {
+        text: text.to_owned(),
+        plain: true,
+    }
 }

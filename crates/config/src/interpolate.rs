@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use crate::node::{File, Node, Value};
 use crate::problem::Problem;
 
+/// The value of a variable, if it is set.
+type Lookup<'a> = Box<dyn Fn(&str) -> Option<String> + 'a>;
+
 /// Where variables come from.
 pub struct Environment<'a> {
-    lookup: Box<dyn Fn(&str) -> Option<String> + 'a>,
+    lookup: Lookup<'a>,
     names: Vec<String>,
 }
 
@@ -17,16 +20,29 @@ impl<'a> Environment<'a> {
     /// The environment of the process.
     #[must_use]
     pub fn process() -> Self {
-        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
-        Self { lookup: Box::new(|name| std::env::var(name).ok()), names }
+        let names = std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .collect();
+        Self {
+            lookup: Box::new(|name| std::env::var(name).ok()),
+            names,
+        }
     }
 
     /// An environment of one's own.
     #[must_use]
     pub fn of(variables: &'a [(&'a str, &'a str)]) -> Self {
         let names = variables.iter().map(|(name, _)| (*name).to_owned()).collect();
-        let find = move |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        Self { lookup: Box::new(find), names }
+        let find = move |name: &str| {
+            variables
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        Self {
+            lookup: Box::new(find),
+            names,
+        }
     }
 }
 
@@ -41,7 +57,12 @@ pub(crate) fn interpolate(
     match &mut node.value {
         Value::Text { text, .. } if text.contains('$') => match resolve(text, environment, found) {
             // Where the schema wants a number, it becomes one later; a key of nothing but digits stays a text.
-            Ok(resolved) => node.value = Value::Text { text: resolved, plain: true },
+            Ok(resolved) => {
+                node.value = Value::Text {
+                    text: resolved,
+                    plain: true,
+                }
+            }
             Err(wrong) => {
                 let mut problem = file.problem(node.place, path, wrong.message);
                 problem.suggestion = wrong.suggestion;
@@ -55,7 +76,11 @@ pub(crate) fn interpolate(
         }
         Value::Map(entries) => {
             for (key, _, node) in entries {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 interpolate(node, environment, file, &path, found);
             }
         }
@@ -76,7 +101,10 @@ struct Wrong {
 }
 
 fn wrong(message: String) -> Wrong {
-    Wrong { message, suggestion: None }
+    Wrong {
+        message,
+        suggestion: None,
+    }
 }
 
 fn resolve(text: &str, environment: &Environment<'_>, found: &mut Found) -> Result<String, Wrong> {
@@ -89,7 +117,9 @@ fn resolve(text: &str, environment: &Environment<'_>, found: &mut Found) -> Resu
             out.push('$');
             rest = after;
         } else if let Some(inside) = rest.strip_prefix('{') {
-            let Some(end) = inside.find('}') else { return Err(wrong("\"${\" without its \"}\"".to_owned())) };
+            let Some(end) = inside.find('}') else {
+                return Err(wrong("\"${\" without its \"}\"".to_owned()));
+            };
             out.push_str(&variable(&inside[..end], environment, found)?);
             rest = &inside[end + 1..];
         } else {
@@ -103,20 +133,33 @@ fn resolve(text: &str, environment: &Environment<'_>, found: &mut Found) -> Resu
 
 fn variable(expression: &str, environment: &Environment<'_>, found: &mut Found) -> Result<String, Wrong> {
     if let Some(path) = expression.strip_prefix("file:") {
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("the file {path:?} cannot be read: {error}")))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| wrong(format!("the file {path:?} cannot be read: {error}")))?;
         found.files.push(PathBuf::from(path));
         return Ok(text.trim_end_matches(['\n', '\r']).to_owned());
     }
-    if let Some((scheme, _)) = expression.split_once(':').filter(|(_, rest)| !rest.starts_with('-')) {
-        return Err(wrong(format!("secrets from {scheme:?} are not supported in this version; use a variable or file:PATH")));
+    if let Some((scheme, _)) = expression
+        .split_once(':')
+        .filter(|(_, rest)| !rest.starts_with('-'))
+    {
+        return Err(wrong(format!(
+            "secrets from {scheme:?} are not supported in this version; use a variable or file:PATH"
+        )));
     }
-    let (name, default) = expression.split_once(":-").map_or((expression, None), |(name, default)| (name, Some(default)));
+    let (name, default) = expression
+        .split_once(":-")
+        .map_or((expression, None), |(name, default)| (name, Some(default)));
     let value = (environment.lookup)(name).filter(|value| !value.is_empty() || default.is_none());
     if let Some(value) = value.or_else(|| default.map(str::to_owned)) {
         return Ok(value);
     }
-    let near = environment.names.iter().map(|known| (strsim::jaro_winkler(name, known), known));
-    let near = near.filter(|(near, _)| *near > 0.85).max_by(|left, right| left.0.total_cmp(&right.0));
+    let near = environment
+        .names
+        .iter()
+        .map(|known| (strsim::jaro_winkler(name, known), known));
+    let near = near
+        .filter(|(near, _)| *near > 0.85)
+        .max_by(|left, right| left.0.total_cmp(&right.0));
     Err(Wrong {
         message: format!("the environment variable {name} is not set"),
         suggestion: near.map(|(_, known)| known.clone()),

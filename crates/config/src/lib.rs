@@ -19,6 +19,6 @@ pub use interpolate::Environment;
 pub use load::{Loaded, load, parse, schema};
 pub use problem::Problem;
 pub use types::{
-    ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, PriceConfig, ProviderConfig,
-    ServerConfig, StoresConfig, TargetConfig, TlsListenerConfig,
+    ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, PriceConfig,
+    ProviderConfig, ServerConfig, StoresConfig, TargetConfig, TlsListenerConfig,
 };

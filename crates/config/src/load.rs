@@ -27,7 +27,11 @@ pub fn load(path: &Path, environment: &Environment<'_>) -> Result<Loaded, Vec<Pr
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| {
         let file = File { name: &name };
-        vec![file.problem(Place { line: 1, column: 1 }, "", format!("cannot be read: {error}"))]
+        vec![file.problem(
+            Place { line: 1, column: 1 },
+            "",
+            format!("cannot be read: {error}"),
+        )]
     })?;
     let mut loaded = parse(&text, &name, environment)?;
     loaded.files.insert(0, path.to_owned());
@@ -57,7 +61,10 @@ pub fn parse(text: &str, name: &str, environment: &Environment<'_>) -> Result<Lo
     })?;
     let mut problems = cross::check(&config, &root, file);
     if problems.is_empty() {
-        return Ok(Loaded { config, files: found.files });
+        return Ok(Loaded {
+            config,
+            files: found.files,
+        });
     }
     problems.sort_by_key(|problem| (problem.line, problem.column));
     Err(problems)

@@ -24,7 +24,10 @@ pub(crate) enum Value {
     /// A number, with the text it was written in.
     Number(serde_json::Number, String),
     /// A text. `plain` when it stood without quotes, so that what a variable holds may be a number.
-    Text { text: String, plain: bool },
+    Text {
+        text: String,
+        plain: bool,
+    },
     List(Vec<Node>),
     Map(Vec<(String, Place, Node)>),
 }
@@ -45,7 +48,10 @@ impl Node {
     /// The field of a mapping.
     pub(crate) fn field(&self, name: &str) -> Option<&Self> {
         match &self.value {
-            Value::Map(entries) => entries.iter().find(|(key, ..)| key == name).map(|(.., node)| node),
+            Value::Map(entries) => entries
+                .iter()
+                .find(|(key, ..)| key == name)
+                .map(|(.., node)| node),
             _ => None,
         }
     }
@@ -54,10 +60,21 @@ impl Node {
     pub(crate) fn place_of(&self, path: &str) -> Place {
         let mut node = self;
         let mut place = self.place;
-        for step in path.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty()) {
+        for step in path
+            .split(['.', '['])
+            .map(|step| step.trim_end_matches(']'))
+            .filter(|step| !step.is_empty())
+        {
             let next = match &node.value {
-                Value::Map(entries) => entries.iter().find(|(key, ..)| key == step).map(|(_, place, node)| (*place, node)),
-                Value::List(items) => step.parse().ok().and_then(|at: usize| items.get(at)).map(|node| (node.place, node)),
+                Value::Map(entries) => entries
+                    .iter()
+                    .find(|(key, ..)| key == step)
+                    .map(|(_, place, node)| (*place, node)),
+                Value::List(items) => step
+                    .parse()
+                    .ok()
+                    .and_then(|at: usize| items.get(at))
+                    .map(|node| (node.place, node)),
                 _ => None,
             };
             let Some((next_place, next)) = next else { break };
@@ -74,7 +91,10 @@ impl Node {
             Value::Number(number, _) => number.clone().into(),
             Value::Text { text, .. } => text.clone().into(),
             Value::List(items) => items.iter().map(Self::json).collect(),
-            Value::Map(entries) => entries.iter().map(|(key, _, node)| (key.clone(), node.json())).collect(),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|(key, _, node)| (key.clone(), node.json()))
+                .collect(),
         }
     }
 }
@@ -86,7 +106,12 @@ pub(crate) struct File<'a> {
 }
 
 impl File<'_> {
-    pub(crate) fn problem(self, place: Place, path: impl Into<String>, message: impl Into<String>) -> Problem {
+    pub(crate) fn problem(
+        self,
+        place: Place,
+        path: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Problem {
         Problem {
             file: self.name.to_owned(),
             line: place.line,

@@ -10,7 +10,8 @@ use pointsman_guard::GuardrailConfig;
 use pointsman_routing::RoutingConfig;
 use pointsman_telemetry::TelemetryConfig;
 use pointsman_upstream::{
-    AuthConfig, BalanceConfig, EndpointConfig, HealthConfig, HumanDuration, RetryConfig, TimeoutsConfig, UpstreamConfig,
+    AuthConfig, BalanceConfig, EndpointConfig, HealthConfig, HumanDuration, RetryConfig, TimeoutsConfig,
+    UpstreamConfig,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -76,7 +77,10 @@ pub struct ApiListener {
 
 impl Default for ApiListener {
     fn default() -> Self {
-        Self { address: SocketAddr::from(([127, 0, 0, 1], 8080)), tls: None }
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls: None,
+        }
     }
 }
 
@@ -104,7 +108,9 @@ pub struct PlainListener {
 
 impl Default for PlainListener {
     fn default() -> Self {
-        Self { address: SocketAddr::from(([127, 0, 0, 1], 9090)) }
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 9090)),
+        }
     }
 }
 

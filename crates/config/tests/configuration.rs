@@ -1,35 +1,81 @@
 //! What is wrong with a configuration is told with its place, all at once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
 use pointsman_config::{Config, Environment, parse};
 use proptest::prelude::*;
 
 fn problems(text: &str) -> Vec<String> {
-    let found = parse(text, "p.yaml", &Environment::of(&[("OPENAI_API_KEY", "sk-secret")])).err().unwrap_or_default();
+    let found = parse(
+        text,
+        "p.yaml",
+        &Environment::of(&[("OPENAI_API_KEY", "sk-secret")]),
+    )
+    .err()
+    .unwrap_or_default();
     found.iter().map(ToString::to_string).collect()
 }
 
 fn config(text: &str) -> Config {
-    parse(text, "p.yaml", &Environment::of(&[("OPENAI_API_KEY", "sk-secret"), ("RPM", "600")])).unwrap().config
+    parse(
+        text,
+        "p.yaml",
+        &Environment::of(&[("OPENAI_API_KEY", "sk-secret"), ("RPM", "600")]),
+    )
+    .unwrap()
+    .config
 }
 
 #[test]
 fn each_mistake_is_named_with_its_place() {
     for (text, expected) in [
-        ("listenrs: {}", vec![r#"p.yaml:1:1: listenrs: unknown key; did you mean "listeners"?"#]),
-        ("server:\n  request_limit: lots", vec!["p.yaml:2:18: server.request_limit: expected a whole number, found a text"]),
-        ("providers:\n  opnai: {}", vec![r#"p.yaml:2:3: providers.opnai: there is no provider kind "opnai"; did you mean "openai"?"#]),
+        (
+            "listenrs: {}",
+            vec![r#"p.yaml:1:1: listenrs: unknown key; did you mean "listeners"?"#],
+        ),
+        (
+            "server:\n  request_limit: lots",
+            vec!["p.yaml:2:18: server.request_limit: expected a whole number, found a text"],
+        ),
+        (
+            "providers:\n  opnai: {}",
+            vec![r#"p.yaml:2:3: providers.opnai: there is no provider kind "opnai"; did you mean "openai"?"#],
+        ),
         (
             "providers:\n  openai: { auth: { api_key: \"${OPENAI_API_KY}\" } }",
-            vec![r#"p.yaml:2:30: providers.openai.auth.api_key: the environment variable OPENAI_API_KY is not set; did you mean "OPENAI_API_KEY"?"#],
+            vec![
+                r#"p.yaml:2:30: providers.openai.auth.api_key: the environment variable OPENAI_API_KY is not set; did you mean "OPENAI_API_KEY"?"#,
+            ],
         ),
-        ("models: {}\nserver: {}\nmodels: {}", vec!["p.yaml:3:1: the key \"models\" stands here a second time; the first is on line 1"]),
+        (
+            "models: {}\nserver: {}\nmodels: {}",
+            vec!["p.yaml:3:1: the key \"models\" stands here a second time; the first is on line 1"],
+        ),
         (
             "providers: { openai: {} }\nmodels:\n  fast: { targets: [ { provider: opena, model: m } ] }",
-            vec![r#"p.yaml:3:24: models.fast.targets[0].provider: there is no provider "opena"; did you mean "openai"?"#],
+            vec![
+                r#"p.yaml:3:24: models.fast.targets[0].provider: there is no provider "opena"; did you mean "openai"?"#,
+            ],
         ),
-        ("identity: { anonymous: alow }", vec![r#"p.yaml:1:24: identity.anonymous: expected one of deny, allow; did you mean "allow"?"#]),
-        ("mcp: {}", vec!["p.yaml:1:1: mcp: is not supported in this version"]),
-        ("stores: { database: postgres://u:pw@h/d }", vec![r#"p.yaml:1:11: stores.database: "postgres" is not supported in this version; use sqlite:…"#]),
+        (
+            "identity: { anonymous: alow }",
+            vec![r#"p.yaml:1:24: identity.anonymous: expected one of deny, allow; did you mean "allow"?"#],
+        ),
+        (
+            "mcp: {}",
+            vec!["p.yaml:1:1: mcp: is not supported in this version"],
+        ),
+        (
+            "stores: { database: postgres://u:pw@h/d }",
+            vec![
+                r#"p.yaml:1:11: stores.database: "postgres" is not supported in this version; use sqlite:…"#,
+            ],
+        ),
         (
             "guardrails:\n  - { name: a, type: regex, on: [input], deny: [x] }\n  - { name: a, type: regex, on: [input], deny: ['('] }",
             vec![r#"p.yaml:3:7: guardrails[1].name: there is another guardrail named "a""#],
@@ -41,14 +87,18 @@ fn each_mistake_is_named_with_its_place() {
     ] {
         let found = problems(text);
         for expected in expected {
-            assert!(found.iter().any(|problem| problem == expected), "{expected}\nnot in {found:#?}");
+            assert!(
+                found.iter().any(|problem| problem == expected),
+                "{expected}\nnot in {found:#?}"
+            );
         }
     }
 }
 
 #[test]
 fn all_problems_are_told_at_once_and_no_secret_is() {
-    let found = problems("a: 1\nb: 2\nlimits: { default: { concurrency: many } }\nidentity: \"${OPENAI_API_KEY}\"");
+    let found =
+        problems("a: 1\nb: 2\nlimits: { default: { concurrency: many } }\nidentity: \"${OPENAI_API_KEY}\"");
     assert_eq!(found.len(), 4, "{found:#?}");
     assert!(!found.join("\n").contains("sk-secret"));
 }
@@ -67,7 +117,10 @@ fn a_bomb_of_aliases_is_refused() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let before = level - 1;
-        text.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 10].join(", ")));
+        text.push_str(&format!(
+            "a{level}: &a{level} [{}]\n",
+            vec![format!("*a{before}"); 10].join(", ")
+        ));
     }
     assert!(problems(&text)[0].contains("too large"), "{:?}", problems(&text));
 }
@@ -83,7 +136,17 @@ fn variables_anchors_and_numbers_are_understood() {
     assert_eq!(config.limits.default.concurrency, Some(7));
     assert_eq!(config.providers["groq"].headers["x-a"], "$1");
     assert_eq!(config.providers["groq"].auth, config.providers["openai"].auth);
-    assert_eq!(config.models["m"].price.as_ref().unwrap().input.as_ref().unwrap().to_string(), "0.25");
+    assert_eq!(
+        config.models["m"]
+            .price
+            .as_ref()
+            .unwrap()
+            .input
+            .as_ref()
+            .unwrap()
+            .to_string(),
+        "0.25"
+    );
 }
 
 #[test]

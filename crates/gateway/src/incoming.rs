@@ -30,7 +30,10 @@ pub async fn read(headers: &HeaderMap, body: Incoming, bounds: BodyBounds) -> Re
     }
     let read = tokio::time::timeout(bounds.timeout, collect(body, bounds.limit));
     let bytes = read.await.map_err(|_| {
-        Failure::new(FailureKind::ClientTimeout, "the request body did not arrive in time; send it faster or raise server.request_timeout")
+        Failure::new(
+            FailureKind::ClientTimeout,
+            "the request body did not arrive in time; send it faster or raise server.request_timeout",
+        )
     })??;
     match headers.get(header::CONTENT_ENCODING) {
         None => Ok(bytes),
@@ -43,7 +46,10 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Failure> {
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
-            Failure::new(FailureKind::InvalidRequest, format!("the request body broke off: {error}"))
+            Failure::new(
+                FailureKind::InvalidRequest,
+                format!("the request body broke off: {error}"),
+            )
         })?;
         let Ok(data) = frame.into_data() else { continue };
         let so_far = first.as_ref().map_or(0, Bytes::len) + rest.len();
@@ -68,7 +74,9 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Failure> {
 fn decompress(bytes: &Bytes, coding: &str, limit: usize) -> Result<Bytes, Failure> {
     coding::decode_all(bytes, coding, limit).map_err(|error| match error {
         coding::CodingError::TooLarge { .. } => too_large(limit),
-        coding::CodingError::Unsupported { .. } => Failure::new(FailureKind::UnsupportedMediaType, error.to_string()),
+        coding::CodingError::Unsupported { .. } => {
+            Failure::new(FailureKind::UnsupportedMediaType, error.to_string())
+        }
         coding::CodingError::Corrupt { .. } => Failure::new(FailureKind::InvalidRequest, error.to_string()),
     })
 }

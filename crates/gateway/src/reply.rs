@@ -32,7 +32,9 @@ impl Body for ReplyBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Relayed(relay) => relay.poll_chunk(context).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Relayed(relay) => relay
+                .poll_chunk(context)
+                .map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 
@@ -55,7 +57,9 @@ impl Body for ReplyBody {
 pub fn json_bytes(status: StatusCode, body: Bytes) -> Reply {
     let mut reply = Response::new(ReplyBody::Whole((!body.is_empty()).then_some(body)));
     *reply.status_mut() = status;
-    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply
 }
 

@@ -98,8 +98,10 @@ impl Gateway {
     pub fn start(config: &Config, options: GatewayOptions) -> Result<Self, StartError> {
         let lasting = Lasting::default();
         let snapshot = snapshot::compile(config, &lasting).map_err(StartError::Config)?;
-        let listener = listener::bind(config.listeners.api.address)
-            .map_err(|source| StartError::Listen { address: config.listeners.api.address, source })?;
+        let listener = listener::bind(config.listeners.api.address).map_err(|source| StartError::Listen {
+            address: config.listeners.api.address,
+            source,
+        })?;
         let address = listener.local_addr()?;
         let tls = config.listeners.api.tls.as_ref().map(tls::server).transpose()?;
         let tls = Arc::new(ArcSwapOption::from(tls));
@@ -120,12 +122,27 @@ impl Gateway {
         for index in 0..config.server.workers() {
             let client = Client::new(client.clone());
             let writer = journal.writer()?;
-            let (handle, thread) = worker::start(index, Arc::clone(&shared), client, writer, stopped.clone())?;
+            let (handle, thread) =
+                worker::start(index, Arc::clone(&shared), client, writer, stopped.clone())?;
             handles.push(handle);
             workers.push(thread);
         }
-        let acceptor = tokio::spawn(listener::accept(listener, Arc::clone(&tls), handles.into(), stopped));
-        Ok(Self { shared, store: options.store, journal, address, tls, stop, acceptor, workers })
+        let acceptor = tokio::spawn(listener::accept(
+            listener,
+            Arc::clone(&tls),
+            handles.into(),
+            stopped,
+        ));
+        Ok(Self {
+            shared,
+            store: options.store,
+            journal,
+            address,
+            tls,
+            stop,
+            acceptor,
+            workers,
+        })
     }
 
     /// Where it listens.

@@ -44,20 +44,30 @@ pub enum TlsError {
 /// When a file cannot be read or its content cannot be used.
 pub fn server(config: &TlsListenerConfig) -> Result<Arc<ServerConfig>, TlsError> {
     let certificates = certificates(&config.cert)?;
-    let key = PrivateKeyDer::from_pem_file(&config.key)
-        .map_err(|source| TlsError::Pem { path: config.key.clone(), source })?;
+    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|source| TlsError::Pem {
+        path: config.key.clone(),
+        source,
+    })?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let unusable = |source| TlsError::Unusable { path: config.cert.clone(), source };
+    let unusable = |source| TlsError::Unusable {
+        path: config.cert.clone(),
+        source,
+    };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(unusable)?;
     let builder = match &config.client_ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
-            let refused = |reason: String| TlsError::ClientCa { path: path.clone(), reason };
+            let refused = |reason: String| TlsError::ClientCa {
+                path: path.clone(),
+                reason,
+            };
             let mut roots = RootCertStore::empty();
             for certificate in self::certificates(path)? {
-                roots.add(certificate).map_err(|error| refused(error.to_string()))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| refused(error.to_string()))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                 .build()
@@ -71,7 +81,10 @@ pub fn server(config: &TlsListenerConfig) -> Result<Arc<ServerConfig>, TlsError>
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |source| TlsError::Pem { path: path.to_owned(), source };
+    let failed = |source| TlsError::Pem {
+        path: path.to_owned(),
+        source,
+    };
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(failed)?.collect();
     let certificates = certificates.map_err(failed)?;
     if certificates.is_empty() {

@@ -88,7 +88,9 @@ pub fn start(
 ) -> io::Result<(WorkerHandle, JoinHandle<()>)> {
     let (sender, receiver) = mpsc::channel(HAND_OVER_QUEUE);
     let connections = Arc::new(AtomicUsize::new(0));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let worker = Worker {
         ids: IdSource::new(index),
         shared,
@@ -110,7 +112,10 @@ async fn run(worker: Arc<Worker>, mut receiver: mpsc::Receiver<Accepted>, mut st
             () = stopped(&mut stop) => break,
         };
         let Some(accepted) = accepted else { break };
-        let connection = Connection { worker: Arc::clone(&worker), stop: stop.clone() };
+        let connection = Connection {
+            worker: Arc::clone(&worker),
+            stop: stop.clone(),
+        };
         tokio::spawn(connection.serve(accepted));
     }
     let drained = async {
@@ -143,7 +148,9 @@ impl Drop for Connection {
 
 impl Connection {
     async fn serve(mut self, accepted: Accepted) {
-        let Ok(stream) = tokio::net::TcpStream::from_std(accepted.socket) else { return };
+        let Ok(stream) = tokio::net::TcpStream::from_std(accepted.socket) else {
+            return;
+        };
         match accepted.tls {
             None => self.serve_http(stream, accepted.peer).await,
             Some(config) => {
@@ -206,10 +213,15 @@ impl IdSource {
         let mut seed = [0_u8; 8];
         // Without the system's randomness ids would repeat between processes; the clock is the next best thing.
         if getrandom::fill(&mut seed).is_err() {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            let now = std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap_or_default();
             seed = (now.as_nanos() as u64 ^ index as u64).to_le_bytes();
         }
-        Self { prefix: u64::from_le_bytes(seed), next: AtomicU64::new(0) }
+        Self {
+            prefix: u64::from_le_bytes(seed),
+            next: AtomicU64::new(0),
+        }
     }
 
     fn next(&self) -> String {

@@ -17,7 +17,12 @@ pub(crate) struct Purse {
 
 impl Purse {
     pub(crate) fn new(budget: Budget, spent: Money, now: i64) -> Self {
-        Self { budget, spent, reserved: Money::ZERO, ends: bounds(budget.window, now).1 }
+        Self {
+            budget,
+            spent,
+            reserved: Money::ZERO,
+            ends: bounds(budget.window, now).1,
+        }
     }
 
     /// Begins a new window when the old one has ended.
@@ -41,7 +46,9 @@ impl Purse {
 
 /// Beginning and end of the window around `now`, Unix milliseconds.
 pub(crate) fn bounds(window: BudgetWindow, now: i64) -> (i64, Option<i64>) {
-    let date = TimeZone::UTC.to_datetime(Timestamp::from_millisecond(now).unwrap_or(Timestamp::UNIX_EPOCH)).date();
+    let date = TimeZone::UTC
+        .to_datetime(Timestamp::from_millisecond(now).unwrap_or(Timestamp::UNIX_EPOCH))
+        .date();
     let (first, next) = match window {
         BudgetWindow::Total => return (0, None),
         BudgetWindow::Day => (date, date.saturating_add(1.day())),
@@ -49,10 +56,15 @@ pub(crate) fn bounds(window: BudgetWindow, now: i64) -> (i64, Option<i64>) {
             let first = date.saturating_sub(i64::from(date.weekday().to_monday_zero_offset()).days());
             (first, first.saturating_add(7.days()))
         }
-        BudgetWindow::Month => (date.first_of_month(), date.last_of_month().saturating_add(1.day())),
+        BudgetWindow::Month => (
+            date.first_of_month(),
+            date.last_of_month().saturating_add(1.day()),
+        ),
     };
     let midnight = |date: jiff::civil::Date| {
-        TimeZone::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).map_or(0, Timestamp::as_millisecond)
+        TimeZone::UTC
+            .to_timestamp(date.to_datetime(jiff::civil::Time::midnight()))
+            .map_or(0, Timestamp::as_millisecond)
     };
     (midnight(first), Some(midnight(next)))
 }
@@ -71,7 +83,11 @@ mod tests {
         for (window, first, next) in [
             (BudgetWindow::Day, "2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z"),
             (BudgetWindow::Week, "2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z"),
-            (BudgetWindow::Month, "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"),
+            (
+                BudgetWindow::Month,
+                "2026-11-01T00:00:00Z",
+                "2026-12-01T00:00:00Z",
+            ),
         ] {
             assert_eq!(bounds(window, now), (at(first), Some(at(next))), "{window:?}");
         }
@@ -80,7 +96,10 @@ mod tests {
 
     #[test]
     fn a_new_window_is_a_full_purse() {
-        let budget = Budget { amount: Money::from_nanodollars(10), window: BudgetWindow::Day };
+        let budget = Budget {
+            amount: Money::from_nanodollars(10),
+            window: BudgetWindow::Day,
+        };
         let now = at("2026-11-24T23:59:59Z");
         let mut purse = Purse::new(budget, Money::from_nanodollars(10), now);
         assert!(!purse.has_room(Money::from_nanodollars(1)));

@@ -47,8 +47,16 @@ impl KeyRing {
     /// # Errors
     /// When the store cannot be read.
     pub fn load(store: Arc<Store>, defaults: Limits) -> Result<Self, StoreError> {
-        let states = States { defaults, by_key: HashMap::new(), version: None };
-        let ring = Self { store, keys: ArcSwap::default(), states: Mutex::new(states) };
+        let states = States {
+            defaults,
+            by_key: HashMap::new(),
+            version: None,
+        };
+        let ring = Self {
+            store,
+            keys: ArcSwap::default(),
+            states: Mutex::new(states),
+        };
         ring.refresh()?;
         Ok(ring)
     }

@@ -82,9 +82,17 @@ struct Counters {
 
 impl KeyState {
     pub(crate) fn new(limits: Limits, purse: Option<Purse>, now: Instant) -> Self {
-        let counters =
-            Counters { limits, requests: Window::new(), tokens: Window::new(), in_flight: 0, purse };
-        Self { epoch: now, counters: Mutex::new(counters) }
+        let counters = Counters {
+            limits,
+            requests: Window::new(),
+            tokens: Window::new(),
+            in_flight: 0,
+            purse,
+        };
+        Self {
+            epoch: now,
+            counters: Mutex::new(counters),
+        }
     }
 
     /// Changes the settings and keeps what was used; a new purse keeps what the old one had spent and reserved.
@@ -116,7 +124,12 @@ impl KeyState {
             purse.reserved += estimate.cost;
         }
         drop(counters);
-        Ok(Reservation { state: Arc::clone(self), estimate, second, open: true })
+        Ok(Reservation {
+            state: Arc::clone(self),
+            estimate,
+            second,
+            open: true,
+        })
     }
 
     fn settle(&self, estimate: Estimate, second: u64, actual: Actual) {
@@ -174,12 +187,18 @@ impl Counters {
             && self.requests.sum() >= limit
         {
             let message = format!("this key may make {limit} requests a minute, and has made them");
-            return deny(DenialKind::RequestsPerMinute, message, self.requests.wait(1, limit));
+            return deny(
+                DenialKind::RequestsPerMinute,
+                message,
+                self.requests.wait(1, limit),
+            );
         }
         if let Some(limit) = self.limits.tokens_per_minute {
             self.check_tokens(estimate.tokens, limit)?;
         }
-        self.purse.as_ref().map_or(Ok(()), |purse| check_purse(purse, estimate.cost))
+        self.purse
+            .as_ref()
+            .map_or(Ok(()), |purse| check_purse(purse, estimate.cost))
     }
 
     fn check_tokens(&self, tokens: u64, limit: u64) -> Result<(), Denial> {
@@ -194,7 +213,11 @@ impl Counters {
                 "this request may take {tokens} tokens, and {} of the {limit} a minute of its key are used or reserved",
                 self.tokens.sum()
             );
-            return deny(DenialKind::TokensPerMinute, message, self.tokens.wait(tokens, limit));
+            return deny(
+                DenialKind::TokensPerMinute,
+                message,
+                self.tokens.wait(tokens, limit),
+            );
         }
         Ok(())
     }
@@ -210,17 +233,27 @@ fn check_purse(purse: &Purse, cost: Money) -> Result<(), Denial> {
     );
     // What is reserved may come back soon; what is spent only with the next window.
     let soon = purse.reserved > Money::ZERO && purse.spent + cost <= purse.budget.amount;
-    let wait = if soon { Some(Duration::from_secs(1)) } else { purse.ends_in(unix_ms()).map(Duration::from_millis) };
+    let wait = if soon {
+        Some(Duration::from_secs(1))
+    } else {
+        purse.ends_in(unix_ms()).map(Duration::from_millis)
+    };
     deny(DenialKind::Budget, message, wait)
 }
 
 fn deny(kind: DenialKind, message: String, retry_after: Option<Duration>) -> Result<(), Denial> {
-    Err(Denial { kind, message, retry_after })
+    Err(Denial {
+        kind,
+        message,
+        retry_after,
+    })
 }
 
 /// Unix milliseconds.
 pub(crate) fn unix_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_millis() as i64)
 }
 
 /// An estimate that is set aside. Dropped without being settled, it gives everything back but the request itself.
@@ -252,12 +285,33 @@ impl RateStatus {
     /// Header names with their values.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
         let names = [
-            (self.requests, ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"]),
-            (self.tokens, ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"]),
+            (
+                self.requests,
+                [
+                    "x-ratelimit-limit-requests",
+                    "x-ratelimit-remaining-requests",
+                    "x-ratelimit-reset-requests",
+                ],
+            ),
+            (
+                self.tokens,
+                [
+                    "x-ratelimit-limit-tokens",
+                    "x-ratelimit-remaining-tokens",
+                    "x-ratelimit-reset-tokens",
+                ],
+            ),
         ];
-        names.into_iter().filter_map(|(status, names)| Some((status?, names))).flat_map(|((limit, rest, wait), names)| {
-            let values = [limit.to_string(), rest.to_string(), format!("{}s", wait.as_secs())];
-            names.into_iter().zip(values)
-        })
+        names
+            .into_iter()
+            .filter_map(|(status, names)| Some((status?, names)))
+            .flat_map(|((limit, rest, wait), names)| {
+                let values = [
+                    limit.to_string(),
+                    rest.to_string(),
+                    format!("{}s", wait.as_secs()),
+                ];
+                names.into_iter().zip(values)
+            })
     }
 }

@@ -51,7 +51,11 @@ impl Principal {
         let grant = &record.grant;
         Self {
             key: Some(record.id.clone()),
-            name: if grant.name.is_empty() { record.hint.clone() } else { grant.name.clone() },
+            name: if grant.name.is_empty() {
+                record.hint.clone()
+            } else {
+                grant.name.clone()
+            },
             team: grant.team.clone(),
             user: grant.user.clone(),
             roles: grant.roles.clone(),
@@ -92,7 +96,9 @@ impl Principal {
 /// Whether `text` is what `pattern` says, `*` standing for any run of letters.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut pieces = pattern.split('*');
-    let Some(mut rest) = pieces.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let Some(mut rest) = pieces.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
     let mut last = None;
     for piece in pieces {
         if let Some(middle) = last.replace(piece) {

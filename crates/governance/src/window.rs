@@ -17,7 +17,11 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) fn new() -> Self {
-        Self { slots: [0; SLOTS], sum: 0, second: 0 }
+        Self {
+            slots: [0; SLOTS],
+            sum: 0,
+            second: 0,
+        }
     }
 
     /// Moves on to `second`; what is older than a minute goes.

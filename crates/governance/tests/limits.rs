@@ -1,5 +1,12 @@
 //! Limits under concurrency: never exceeded, always usable.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,14 +26,20 @@ fn principal(grant: NewKey) -> (Arc<Store>, KeyRing, Arc<Principal>, String) {
 }
 
 fn estimate(tokens: u64) -> Estimate {
-    Estimate { tokens, cost: Money::from_nanodollars(tokens as i64) }
+    Estimate {
+        tokens,
+        cost: Money::from_nanodollars(tokens as i64),
+    }
 }
 
 #[test]
 fn two_hundred_and_fifty_six_threads_never_pass_the_limit_and_can_use_all_of_it() {
     let grant = NewKey {
         tokens_per_minute: Some(100_000),
-        budget: Some(Budget { amount: Money::from_nanodollars(60_000), window: BudgetWindow::Total }),
+        budget: Some(Budget {
+            amount: Money::from_nanodollars(60_000),
+            window: BudgetWindow::Total,
+        }),
         ..NewKey::default()
     };
     let (_store, _ring, principal, _) = principal(grant);
@@ -37,7 +50,9 @@ fn two_hundred_and_fifty_six_threads_never_pass_the_limit_and_can_use_all_of_it(
             let (principal, used, most, reserved) = (&principal, &used, &most, &reserved);
             scope.spawn(move || {
                 for round in 0..40_u64 {
-                    let Ok(reservation) = principal.admit(estimate(500), Instant::now()) else { continue };
+                    let Ok(reservation) = principal.admit(estimate(500), Instant::now()) else {
+                        continue;
+                    };
                     let now = reserved.fetch_add(500, Ordering::SeqCst) + 500 + used.load(Ordering::SeqCst);
                     most.fetch_max(now, Ordering::SeqCst);
                     std::thread::yield_now();
@@ -50,7 +65,10 @@ fn two_hundred_and_fifty_six_threads_never_pass_the_limit_and_can_use_all_of_it(
                         _ => {
                             used.fetch_add(100, Ordering::SeqCst);
                             reserved.fetch_sub(500, Ordering::SeqCst);
-                            reservation.settle(Actual { tokens: 100, cost: Money::from_nanodollars(100) });
+                            reservation.settle(Actual {
+                                tokens: 100,
+                                cost: Money::from_nanodollars(100),
+                            });
                         }
                     }
                 }
@@ -62,8 +80,14 @@ fn two_hundred_and_fifty_six_threads_never_pass_the_limit_and_can_use_all_of_it(
     let left = 60_000 - used.load(Ordering::SeqCst);
     assert!(principal.admit(estimate(left + 1), Instant::now()).is_err());
     let reservation = principal.admit(estimate(left), Instant::now()).unwrap();
-    reservation.settle(Actual { tokens: left, cost: Money::from_nanodollars(left as i64) });
-    assert_eq!(principal.admit(estimate(1), Instant::now()).unwrap_err().kind, DenialKind::Budget);
+    reservation.settle(Actual {
+        tokens: left,
+        cost: Money::from_nanodollars(left as i64),
+    });
+    assert_eq!(
+        principal.admit(estimate(1), Instant::now()).unwrap_err().kind,
+        DenialKind::Budget
+    );
 }
 
 #[test]
@@ -80,48 +104,87 @@ fn each_limit_denies_by_its_name() {
     assert_eq!(deny(101, now).retry_after, None);
     let first = principal.admit(estimate(60), now).unwrap();
     assert_eq!(deny(1, now).kind, DenialKind::Concurrency);
-    first.settle(Actual { tokens: 60, cost: Money::ZERO });
+    first.settle(Actual {
+        tokens: 60,
+        cost: Money::ZERO,
+    });
     let denied = deny(50, now);
     assert_eq!(denied.kind, DenialKind::TokensPerMinute);
     assert!(denied.retry_after.unwrap() <= Duration::from_secs(61));
     drop(principal.admit(estimate(40), now).unwrap());
     assert_eq!(deny(1, now).kind, DenialKind::RequestsPerMinute);
     let status: Vec<_> = principal.rate_status(now).headers().collect();
-    assert!(status.contains(&("x-ratelimit-remaining-tokens", "40".to_owned())), "{status:?}");
-    assert!(principal.admit(estimate(100), now + Duration::from_secs(62)).is_ok());
+    assert!(
+        status.contains(&("x-ratelimit-remaining-tokens", "40".to_owned())),
+        "{status:?}"
+    );
+    assert!(
+        principal
+            .admit(estimate(100), now + Duration::from_secs(62))
+            .is_ok()
+    );
 }
 
 #[test]
 fn counters_survive_a_change_of_the_key_and_the_key_its_changes() {
-    let (store, ring, principal, secret) = principal(NewKey { tokens_per_minute: Some(100), ..NewKey::default() });
-    principal.admit(estimate(80), Instant::now()).unwrap().settle(Actual { tokens: 80, cost: Money::ZERO });
+    let (store, ring, principal, secret) = principal(NewKey {
+        tokens_per_minute: Some(100),
+        ..NewKey::default()
+    });
+    principal
+        .admit(estimate(80), Instant::now())
+        .unwrap()
+        .settle(Actual {
+            tokens: 80,
+            cost: Money::ZERO,
+        });
     let id = principal.key.clone().unwrap();
     let rotated = store.rotate_key(&id).unwrap();
     ring.refresh().unwrap();
     assert_eq!(ring.identify(&secret).unwrap_err(), IdentifyError::Unknown);
     let again = ring.identify(rotated.expose_secret()).unwrap();
-    assert_eq!(again.admit(estimate(30), Instant::now()).unwrap_err().kind, DenialKind::TokensPerMinute);
+    assert_eq!(
+        again.admit(estimate(30), Instant::now()).unwrap_err().kind,
+        DenialKind::TokensPerMinute
+    );
     store.revoke_key(&id).unwrap();
     ring.refresh().unwrap();
-    assert_eq!(ring.identify(rotated.expose_secret()).unwrap_err(), IdentifyError::Revoked);
+    assert_eq!(
+        ring.identify(rotated.expose_secret()).unwrap_err(),
+        IdentifyError::Revoked
+    );
 }
 
 #[test]
 fn an_expired_key_is_refused() {
     let store = Arc::new(Store::open("sqlite::memory:").unwrap());
-    let (_, secret) = store.create_key(NewKey { expires_at: Some(1), ..NewKey::default() }).unwrap();
+    let (_, secret) = store
+        .create_key(NewKey {
+            expires_at: Some(1),
+            ..NewKey::default()
+        })
+        .unwrap();
     let ring = KeyRing::load(store, Limits::default()).unwrap();
-    assert_eq!(ring.identify(secret.expose_secret()).unwrap_err(), IdentifyError::Expired);
+    assert_eq!(
+        ring.identify(secret.expose_secret()).unwrap_err(),
+        IdentifyError::Expired
+    );
 }
 
 #[test]
 fn an_overrun_is_charged_in_full() {
     let (_store, _ring, principal, _) = principal(NewKey {
-        budget: Some(Budget { amount: Money::from_nanodollars(100), window: BudgetWindow::Day }),
+        budget: Some(Budget {
+            amount: Money::from_nanodollars(100),
+            window: BudgetWindow::Day,
+        }),
         ..NewKey::default()
     });
     let reservation = principal.admit(estimate(10), Instant::now()).unwrap();
-    reservation.settle(Actual { tokens: 500, cost: Money::from_nanodollars(500) });
+    reservation.settle(Actual {
+        tokens: 500,
+        cost: Money::from_nanodollars(500),
+    });
     let denied = principal.admit(estimate(0), Instant::now()).unwrap_err();
     assert_eq!(denied.kind, DenialKind::Budget);
     assert!(denied.retry_after.is_some(), "a daily budget begins anew");

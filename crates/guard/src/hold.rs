@@ -43,7 +43,9 @@ impl Candidates {
         let mut kept = 0;
         for at in 0..self.alive.len() {
             let candidate = self.alive[at];
-            let known = self.alive[..kept].iter().any(|other| other.state == candidate.state);
+            let known = self.alive[..kept]
+                .iter()
+                .any(|other| other.state == candidate.state);
             if !dfa.is_dead_state(candidate.state) && !known {
                 self.alive[kept] = candidate;
                 kept += 1;
@@ -74,15 +76,23 @@ impl Prospect {
             for candidate in &mut candidates.alive {
                 candidate.state = self.dfa.next_state(candidate.state, *byte);
             }
-            let start = start::Config::new().anchored(Anchored::Yes).look_behind(candidates.before);
+            let start = start::Config::new()
+                .anchored(Anchored::Yes)
+                .look_behind(candidates.before);
             let start = self.dfa.start_state(&start).map_err(|error| error.to_string())?;
             let state = self.dfa.next_state(start, *byte);
             // A quit state gives no answer: the beginning stays a candidate, which errs on the side of holding back.
-            candidates.alive.push(Candidate { from: candidates.at, state });
+            candidates.alive.push(Candidate {
+                from: candidates.at,
+                state,
+            });
             candidates.settle(&self.dfa);
             candidates.at += 1;
             candidates.before = Some(*byte);
         }
-        Ok(candidates.alive.first().map_or(candidates.at, |candidate| candidate.from))
+        Ok(candidates
+            .alive
+            .first()
+            .map_or(candidates.at, |candidate| candidate.from))
     }
 }

@@ -40,17 +40,27 @@ impl RegexGuard {
         for pattern in &config.deny {
             let parsed = regex_syntax::parse(pattern).map_err(|error| ("deny", error.to_string()))?;
             if parsed.properties().minimum_len() == Some(0) {
-                return Err(("deny", format!("the pattern {pattern:?} matches the empty text, which is everywhere")));
+                return Err((
+                    "deny",
+                    format!("the pattern {pattern:?} matches the empty text, which is everywhere"),
+                ));
             }
         }
-        let all: Vec<String> = config.deny.iter().map(|pattern| format!("(?:{pattern})")).collect();
+        let all: Vec<String> = config
+            .deny
+            .iter()
+            .map(|pattern| format!("(?:{pattern})"))
+            .collect();
         // Word boundaries are those of ASCII: an automaton over bytes has no others, and both ways must agree.
-        let pattern = all.join("|").replace(r"\b", r"(?-u:\b)").replace(r"\B", r"(?-u:\B)");
+        let pattern = ascii_boundaries(&all.join("|"));
         let compiled = RegexBuilder::new(&pattern).size_limit(SIZE_LIMIT).build();
         Ok(Self {
             name: config.name.clone(),
             action: config.action,
-            replacement: config.replacement.clone().unwrap_or_else(|| format!("[REDACTED:{}]", config.name)),
+            replacement: config
+                .replacement
+                .clone()
+                .unwrap_or_else(|| format!("[REDACTED:{}]", config.name)),
             pattern: compiled.map_err(|error| ("deny", error.to_string()))?,
             prospect: Prospect::new(&pattern).map_err(|error| ("deny", error))?,
             max_hold: config.max_hold_bytes.unwrap_or(DEFAULT_HOLD),
@@ -63,7 +73,10 @@ impl RegexGuard {
             return Found::default();
         }
         if self.action != Action::Redact {
-            return Found { rewritten: None, matched: true };
+            return Found {
+                rewritten: None,
+                matched: true,
+            };
         }
         let mut out = String::with_capacity(text.len());
         let mut from = 0;
@@ -73,8 +86,33 @@ impl RegexGuard {
             from = found.end();
         }
         out.push_str(&text[from..]);
-        Found { rewritten: Some(out), matched: true }
+        Found {
+            rewritten: Some(out),
+            matched: true,
+        }
     }
+}
+
+/// The pattern with its word boundaries made those of ASCII; an escaped backslash before a `b` is none.
+fn ascii_boundaries(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len() + 16);
+    let mut letters = pattern.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '\\' {
+            out.push(letter);
+            continue;
+        }
+        match letters.next() {
+            Some(boundary @ ('b' | 'B')) => {
+                out.push_str("(?-u:\\");
+                out.push(boundary);
+                out.push(')');
+            }
+            Some(escaped) => out.extend(['\\', escaped]),
+            None => out.push('\\'),
+        }
+    }
+    out
 }
 
 /// A text that comes in pieces, on its way through one guardrail.
@@ -98,7 +136,14 @@ pub(crate) struct HeldTooLong;
 
 impl Flowing {
     pub(crate) fn new(guard: Arc<RegexGuard>) -> Self {
-        Self { guard, candidates: Candidates::default(), buffer: String::new(), base: 0, done: 0, matched: false }
+        Self {
+            guard,
+            candidates: Candidates::default(),
+            buffer: String::new(),
+            base: 0,
+            done: 0,
+            matched: false,
+        }
     }
 
     pub(crate) fn guard(&self) -> &RegexGuard {
@@ -108,7 +153,11 @@ impl Flowing {
     /// Takes a piece in and releases what is settled.
     pub(crate) fn push(&mut self, piece: &str, out: &mut String) -> Result<(), HeldTooLong> {
         self.buffer.push_str(piece);
-        let hold = self.guard.prospect.advance(&mut self.candidates, piece.as_bytes()).map_err(|_| HeldTooLong)?;
+        let hold = self
+            .guard
+            .prospect
+            .advance(&mut self.candidates, piece.as_bytes())
+            .map_err(|_| HeldTooLong)?;
         self.release(hold, out);
         if self.base + self.buffer.len() - self.done > self.guard.max_hold {
             return Err(HeldTooLong);
@@ -128,7 +177,9 @@ impl Flowing {
         let ended = hold == usize::MAX;
         let mut searched = self.done;
         while searched <= end {
-            let Some(found) = self.guard.pattern.find_at(&self.buffer, searched - self.base) else { break };
+            let Some(found) = self.guard.pattern.find_at(&self.buffer, searched - self.base) else {
+                break;
+            };
             let (start, stop) = (self.base + found.start(), self.base + found.end());
             if start >= hold && !ended {
                 break;

@@ -81,7 +81,11 @@ impl Guards {
                 GuardrailConfig::Regex(config) => match RegexGuard::compile(config) {
                     Ok(_) if config.on.is_empty() => {
                         let message = "say which texts it sees: [input], [output], [tool_result]".to_owned();
-                        errors.push(CompileError { index, field: "on", message });
+                        errors.push(CompileError {
+                            index,
+                            field: "on",
+                            message,
+                        });
                     }
                     Ok(guard) => {
                         let guard = Arc::new(guard);
@@ -89,14 +93,22 @@ impl Guards {
                             guards.stage_mut(*stage).guards.push(Arc::clone(&guard));
                         }
                     }
-                    Err((field, message)) => errors.push(CompileError { index, field, message }),
+                    Err((field, message)) => errors.push(CompileError {
+                        index,
+                        field,
+                        message,
+                    }),
                 },
                 GuardrailConfig::Pii(_) => errors.push(unsupported(index, "pii")),
                 GuardrailConfig::Jailbreak(_) => errors.push(unsupported(index, "jailbreak")),
                 GuardrailConfig::Presidio(_) => errors.push(unsupported(index, "presidio")),
             }
         }
-        if errors.is_empty() { Ok(guards) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(guards)
+        } else {
+            Err(errors)
+        }
     }
 
     /// The guardrails of a stage.
@@ -120,7 +132,11 @@ impl Guards {
 
 fn unsupported(index: usize, kind: &str) -> CompileError {
     let message = format!("guardrails of type {kind:?} are not supported in this version; use type: regex");
-    CompileError { index, field: "type", message }
+    CompileError {
+        index,
+        field: "type",
+        message,
+    }
 }
 
 impl StageGuards {
@@ -145,7 +161,9 @@ impl StageGuards {
                     return verdict;
                 }
                 Action::Redact => verdict.rewritten = found.rewritten.or(verdict.rewritten),
-                Action::Flag => verdict.flags.push(Flag { guard: guard.name.clone() }),
+                Action::Flag => verdict.flags.push(Flag {
+                    guard: guard.name.clone(),
+                }),
             }
         }
         verdict
@@ -154,12 +172,22 @@ impl StageGuards {
     /// Judges a text that comes in pieces.
     #[must_use]
     pub fn stream(&self) -> StreamGuard {
-        StreamGuard { chain: self.guards.iter().map(|guard| Flowing::new(Arc::clone(guard))).collect(), over: false }
+        StreamGuard {
+            chain: self
+                .guards
+                .iter()
+                .map(|guard| Flowing::new(Arc::clone(guard)))
+                .collect(),
+            over: false,
+        }
     }
 }
 
 fn matched(guard: &RegexGuard) -> Block {
-    Block { guard: guard.name.clone(), reason: "a denied pattern occurs".to_owned() }
+    Block {
+        guard: guard.name.clone(),
+        reason: "a denied pattern occurs".to_owned(),
+    }
 }
 
 /// A text that comes in pieces, on its way through all guardrails of a stage.
@@ -181,7 +209,10 @@ impl StreamGuard {
     }
 
     fn flow(&mut self, piece: String, ended: bool) -> Step {
-        let mut step = Step { release: piece, ..Step::default() };
+        let mut step = Step {
+            release: piece,
+            ..Step::default()
+        };
         if self.over {
             step.release.clear();
             return step;
@@ -210,7 +241,9 @@ impl StreamGuard {
                 return step;
             }
             if guard.action == Action::Flag && flowing.matched && !seen {
-                step.flags.push(Flag { guard: guard.name.clone() });
+                step.flags.push(Flag {
+                    guard: guard.name.clone(),
+                });
             }
         }
         step

@@ -1,5 +1,12 @@
 //! Streamed or whole, a text gets the same verdict.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
 use pointsman_guard::{Action, GuardrailConfig, Guards, RegexConfig, Stage};
 use proptest::prelude::*;
 
@@ -24,7 +31,13 @@ fn guards(rules: &[(&str, Action)]) -> Guards {
 fn streamed(guards: &Guards, pieces: &[&str]) -> (String, bool, usize) {
     let mut guard = guards.for_stage(Stage::Output).stream();
     let (mut out, mut blocked, mut flags) = (String::new(), false, 0);
-    for step in pieces.iter().map(|piece| guard.push(piece)).collect::<Vec<_>>().into_iter().chain([guard.finish()]) {
+    for step in pieces
+        .iter()
+        .map(|piece| guard.push(piece))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .chain([guard.finish()])
+    {
         out.push_str(&step.release);
         blocked |= step.blocked.is_some();
         flags += step.flags.len();
@@ -47,9 +60,21 @@ fn text_is_held_only_while_a_match_could_form() {
 #[test]
 fn redaction_works_across_pieces() {
     let guards = guards(&[(r"\b\d{3}-\d{4}\b", Action::Redact)]);
-    assert_eq!(streamed(&guards, &["call 55", "5-12", "34 now"]).0, "call [REDACTED:g0] now");
+    assert_eq!(
+        streamed(&guards, &["call 55", "5-12", "34 now"]).0,
+        "call [REDACTED:g0] now"
+    );
     assert_eq!(streamed(&guards, &["call 555-1234"]).0, "call [REDACTED:g0]");
     assert_eq!(streamed(&guards, &["call 555-12345"]).0, "call 555-12345");
+}
+
+#[test]
+fn an_escaped_backslash_is_no_boundary() {
+    let guards = guards(&[(r"C:\\bin", Action::Redact)]);
+    assert_eq!(
+        streamed(&guards, &[r"in C:\b", "in now"]).0,
+        "in [REDACTED:g0] now"
+    );
 }
 
 #[test]
@@ -68,12 +93,19 @@ fn unsupported_and_broken_guardrails_are_named() {
     assert_eq!(errors.len(), 3);
     assert!(errors[0].message.contains("\"pii\"") && errors[0].message.contains("not supported"));
     assert_eq!((errors[1].index, errors[1].field), (1, "deny"));
-    assert!(Guards::compile(&serde_json::from_str::<Vec<_>>(r#"[{"type":"regex","name":"n","on":["input"],"deny":["a*"]}]"#).unwrap()).is_err());
+    assert!(
+        Guards::compile(
+            &serde_json::from_str::<Vec<_>>(r#"[{"type":"regex","name":"n","on":["input"],"deny":["a*"]}]"#)
+                .unwrap()
+        )
+        .is_err()
+    );
     assert_eq!((errors[2].index, errors[2].field), (2, "on"));
 }
 
 const PATTERNS: &[&str] = &[
-    "ab", "a+b", "(?i)aB|b", "a|ab", "ab|a", "aa*b?", "b{2,3}", r"\bab\b", r"a\b", "^a", "b$", "é+", "[^b]b", "a.b", "(a|b)+é", "x?a",
+    "ab", "a+b", "(?i)aB|b", "a|ab", "ab|a", "aa*b?", "b{2,3}", r"\bab\b", r"a\b", "^a", "b$", "é+", "[^b]b",
+    "a.b", "(a|b)+é", "x?a",
 ];
 
 fn action() -> impl Strategy<Value = Action> {

@@ -60,11 +60,41 @@ pub(crate) struct Load {
 }
 
 const LOADS: [Load; 5] = [
-    Load { name: "c=1", connections: 1, share: 4, stream: false, pause: Duration::ZERO },
-    Load { name: "c=16", connections: 16, share: 1, stream: false, pause: Duration::ZERO },
-    Load { name: "c=64", connections: 64, share: 1, stream: false, pause: Duration::ZERO },
-    Load { name: "c=16, 10 ms apart", connections: 16, share: 2, stream: false, pause: Duration::from_millis(10) },
-    Load { name: "64-chunk streams, c=16", connections: 16, share: 8, stream: true, pause: Duration::ZERO },
+    Load {
+        name: "c=1",
+        connections: 1,
+        share: 4,
+        stream: false,
+        pause: Duration::ZERO,
+    },
+    Load {
+        name: "c=16",
+        connections: 16,
+        share: 1,
+        stream: false,
+        pause: Duration::ZERO,
+    },
+    Load {
+        name: "c=64",
+        connections: 64,
+        share: 1,
+        stream: false,
+        pause: Duration::ZERO,
+    },
+    Load {
+        name: "c=16, 10 ms apart",
+        connections: 16,
+        share: 2,
+        stream: false,
+        pause: Duration::from_millis(10),
+    },
+    Load {
+        name: "64-chunk streams, c=16",
+        connections: 16,
+        share: 8,
+        stream: true,
+        pause: Duration::ZERO,
+    },
 ];
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
@@ -88,11 +118,21 @@ async fn measure(arguments: &Arguments) -> Result<Value, String> {
     let mut figures = json!({"idle_bytes": idle, "loads": {}});
     for wanted in LOADS {
         let requests = (arguments.requests / wanted.share).max(wanted.connections);
-        let mut samples: Vec<(Route, Vec<Sample>)> = fleet.routes().into_iter().map(|route| (route, Vec::new())).collect();
+        let mut samples: Vec<(Route, Vec<Sample>)> = fleet
+            .routes()
+            .into_iter()
+            .map(|route| (route, Vec::new()))
+            .collect();
         // One round more than asked for: the first warms everything up.
         for round in 0..=arguments.rounds {
             for (route, all) in &mut samples {
-                let sample = once(&fleet, *route, wanted, if round == 0 { requests / 4 + 1 } else { requests }).await?;
+                let sample = once(
+                    &fleet,
+                    *route,
+                    wanted,
+                    if round == 0 { requests / 4 + 1 } else { requests },
+                )
+                .await?;
                 if round > 0 {
                     all.push(sample);
                 }
@@ -113,7 +153,11 @@ async fn once(fleet: &Fleet, route: Route, wanted: Load, requests: usize) -> Res
     let report = load::run(plan(fleet, route, wanted, requests)).await;
     let after: Duration = fleet.pids(route).iter().map(|pid| process::cpu_time(*pid)).sum();
     if report.bad * 100 > requests {
-        return Err(format!("{}: {} of {requests} requests failed", route.name(), report.bad));
+        return Err(format!(
+            "{}: {} of {requests} requests failed",
+            route.name(),
+            report.bad
+        ));
     }
     Ok(Sample {
         p50_us: micros(quantile(&report.latency, 0.5)),
@@ -145,8 +189,14 @@ pub(crate) fn plan(fleet: &Fleet, route: Route, wanted: Load, requests: usize) -
 /// About a kilobyte, as an ordinary request is.
 fn body(stream: bool) -> Bytes {
     let text = "Please help me with this algebra problem: a train leaves the station at noon. ".repeat(9);
-    let messages = format!(r#"[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"{text}"}}]"#);
-    let options = if stream { r#","stream":true,"stream_options":{"include_usage":true}"# } else { "" };
+    let messages = format!(
+        r#"[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"{text}"}}]"#
+    );
+    let options = if stream {
+        r#","stream":true,"stream_options":{"include_usage":true}"#
+    } else {
+        ""
+    };
     format!(r#"{{"model":"auto","messages":{messages},"max_tokens":256{options}}}"#).into()
 }
 

@@ -22,16 +22,23 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         console::say(serde_json::to_string_pretty(&pointsman_config::schema()).unwrap_or_default());
         return ExitCode::SUCCESS;
     }
-    let Some(file) = &arguments.file else { return console::fail("give a file") };
+    let Some(file) = &arguments.file else {
+        return console::fail("give a file");
+    };
     match pointsman_config::load(file, &Environment::process()) {
         Ok(loaded) => {
             let config = loaded.config;
             let (providers, models) = (config.providers.len(), config.models.len());
-            console::say(format!("{}: good ({providers} providers, {models} models)", file.display()));
+            console::say(format!(
+                "{}: good ({providers} providers, {models} models)",
+                file.display()
+            ));
             ExitCode::SUCCESS
         }
         Err(problems) => {
-            problems.iter().for_each(|problem| console::complain(problem.to_string()));
+            problems
+                .iter()
+                .for_each(|problem| console::complain(problem.to_string()));
             console::complain(format!("{} problem(s)", problems.len()));
             ExitCode::FAILURE
         }

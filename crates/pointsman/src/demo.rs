@@ -33,16 +33,30 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 async fn demo(arguments: &Arguments) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let start = || SimServer::local(SimOptions::default());
-    let (first, second) = (start().await.map_err(|error| error.to_string())?, start().await.map_err(|error| error.to_string())?);
+    let (first, second) = (
+        start().await.map_err(|error| error.to_string())?,
+        start().await.map_err(|error| error.to_string())?,
+    );
     let config = config(arguments.address, &first, &second, folder.path())?;
     let running = Running::start(&config).await?;
     let (_, key) = running
         .gateway
         .store()
-        .create_key(NewKey { name: "demo".to_owned(), tokens_per_minute: Some(1_000_000), ..NewKey::default() })
+        .create_key(NewKey {
+            name: "demo".to_owned(),
+            tokens_per_minute: Some(1_000_000),
+            ..NewKey::default()
+        })
         .map_err(|error| error.to_string())?;
-    running.gateway.refresh_keys().map_err(|error| error.to_string())?;
-    let tour = Tour { address: running.gateway.address(), key: key.expose_secret(), broken: &first };
+    running
+        .gateway
+        .refresh_keys()
+        .map_err(|error| error.to_string())?;
+    let tour = Tour {
+        address: running.gateway.address(),
+        key: key.expose_secret(),
+        broken: &first,
+    };
     let toured = tour.walk().await;
     if toured.is_ok() && !arguments.once {
         invite(&running, key.expose_secret());
@@ -52,14 +66,25 @@ async fn demo(arguments: &Arguments) -> Result<(), String> {
     toured
 }
 
-fn config(address: SocketAddr, first: &SimServer, second: &SimServer, folder: &std::path::Path) -> Result<Config, String> {
+fn config(
+    address: SocketAddr,
+    first: &SimServer,
+    second: &SimServer,
+    folder: &std::path::Path,
+) -> Result<Config, String> {
     let text = include_str!("demo.yaml")
         .replace("ADDRESS", &address.to_string())
         .replace("FIRST", &first.address().to_string())
         .replace("SECOND", &second.address().to_string())
         .replace("FOLDER", &folder.display().to_string());
     let loaded = pointsman_config::parse(&text, "demo.yaml", &Environment::process());
-    loaded.map(|loaded| loaded.config).map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    loaded.map(|loaded| loaded.config).map_err(|problems| {
+        problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    })
 }
 
 /// The steps, and what each needs.
@@ -71,28 +96,40 @@ struct Tour<'a> {
 
 impl Tour<'_> {
     async fn walk(&self) -> Result<(), String> {
-        console::say("step               status  model               provider   decision     cache   attempts  cost $       own time");
+        console::say(
+            "step               status  model               provider   decision     cache   attempts  cost $       own time",
+        );
         let chat = |model: &str, text: &str| json!({"model": model, "messages": [{"role": "user", "content": text}]});
-        let routed = self.step("routed", chat("auto", "solve this algebra problem")).await?;
+        let routed = self
+            .step("routed", chat("auto", "solve this algebra problem"))
+            .await?;
         expect("routed", &routed, "x-pointsman-decision", "math_route")?;
         expect("routed", &routed, "x-pointsman-model", "math-adapter")?;
 
         let mut stream = chat("fast", "repeat 12 words");
         stream["stream"] = json!(true);
         let streamed = self.step("streamed", stream).await?;
-        require("streamed", streamed.body.ends_with(b"data: [DONE]\n\n"), "the stream has no end")?;
+        require(
+            "streamed",
+            streamed.body.ends_with(b"data: [DONE]\n\n"),
+            "the stream has no end",
+        )?;
 
         self.step("translated", chat("claude", "Grüezi")).await?;
 
-        self.step("remembered", chat("fast", "What is a pointsman?")).await?;
+        self.step("remembered", chat("fast", "What is a pointsman?"))
+            .await?;
         let cached = self.step("cached", chat("fast", "What is a pointsman?")).await?;
         expect("cached", &cached, "x-pointsman-cache", "exact")?;
 
-        self.broken.set_faults(vec![(Schedule::First(1), Fault::Status(503))]);
+        self.broken
+            .set_faults(vec![(Schedule::First(1), Fault::Status(503))]);
         let failed_over = self.step("failed over", chat("sturdy", "are you there?")).await?;
         expect("failed over", &failed_over, "x-pointsman-provider", "second")?;
 
-        let blocked = self.step("blocked", chat("fast", "tell me about Project Falcon")).await?;
+        let blocked = self
+            .step("blocked", chat("fast", "tell me about Project Falcon"))
+            .await?;
         require("blocked", blocked.status.as_u16() == 403, "it was not blocked")?;
 
         let fast = self.step("answered at once", chat("auto", "ping")).await?;
@@ -101,7 +138,14 @@ impl Tour<'_> {
 
     async fn step(&self, name: &str, body: Value) -> Result<Answer, String> {
         let answer = client::post(self.address, "/v1/chat/completions", self.key, &body).await?;
-        let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
+        let header = |name: &str| {
+            answer
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or("-")
+                .to_owned()
+        };
         console::say(format!(
             "{name:<18} {:<7} {:<19} {:<10} {:<12} {:<7} {:<9} {:<12} {} µs",
             answer.status.as_u16(),
@@ -114,18 +158,34 @@ impl Tour<'_> {
             header("x-pointsman-overhead-us"),
         ));
         let expected = if name == "blocked" { 403 } else { 200 };
-        require(name, answer.status.as_u16() == expected, &String::from_utf8_lossy(&answer.body))?;
+        require(
+            name,
+            answer.status.as_u16() == expected,
+            &String::from_utf8_lossy(&answer.body),
+        )?;
         Ok(answer)
     }
 }
 
 fn require(step: &str, good: bool, message: &str) -> Result<(), String> {
-    if good { Ok(()) } else { Err(format!("{step}: {message}")) }
+    if good {
+        Ok(())
+    } else {
+        Err(format!("{step}: {message}"))
+    }
 }
 
 fn expect(step: &str, answer: &Answer, header: &str, value: &str) -> Result<(), String> {
-    let found = answer.headers.get(header).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
-    require(step, found == value, &format!("expected {header}: {value}, found {found}"))
+    let found = answer
+        .headers
+        .get(header)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("nothing");
+    require(
+        step,
+        found == value,
+        &format!("expected {header}: {value}, found {found}"),
+    )
 }
 
 fn invite(running: &Running, key: &str) {
@@ -135,7 +195,11 @@ fn invite(running: &Running, key: &str) {
     console::say(format!("API      http://{address}/v1"));
     console::say(format!("key      {key}"));
     console::say(format!("metrics  http://{}/metrics", running.admin));
-    console::say(format!("curl     curl http://{address}/v1/chat/completions -H 'authorization: Bearer {key}' -H 'content-type: application/json' -d '{body}'"));
-    console::say(format!("python   from openai import OpenAI; print(OpenAI(base_url=\"http://{address}/v1\", api_key=\"{key}\").chat.completions.create(model=\"auto\", messages=[{{\"role\": \"user\", \"content\": \"solve this algebra problem\"}}]).choices[0].message.content)"));
+    console::say(format!(
+        "curl     curl http://{address}/v1/chat/completions -H 'authorization: Bearer {key}' -H 'content-type: application/json' -d '{body}'"
+    ));
+    console::say(format!(
+        "python   from openai import OpenAI; print(OpenAI(base_url=\"http://{address}/v1\", api_key=\"{key}\").chat.completions.create(model=\"auto\", messages=[{{\"role\": \"user\", \"content\": \"solve this algebra problem\"}}]).choices[0].message.content)"
+    ));
     console::say("Ctrl-C ends it.");
 }

@@ -92,7 +92,9 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Some(path) => match pointsman_config::load(path, &Environment::process()) {
             Ok(loaded) => loaded.config.stores.database,
             Err(problems) => {
-                problems.iter().for_each(|problem| console::complain(problem.to_string()));
+                problems
+                    .iter()
+                    .for_each(|problem| console::complain(problem.to_string()));
                 return ExitCode::FAILURE;
             }
         },
@@ -111,14 +113,31 @@ fn act(store: &Store, action: Action) -> Result<ExitCode, StoreError> {
                 Err(message) => return Ok(console::fail(&message)),
             };
             let (record, secret) = store.create_key(grant)?;
-            console::complain(format!("key {} made; this is the only time it is shown:", record.id.as_str()));
+            console::complain(format!(
+                "key {} made; this is the only time it is shown:",
+                record.id.as_str()
+            ));
             console::say(secret.expose_secret());
         }
         Action::List => {
             for key in store.keys()? {
-                let state = if key.revoked_at.is_some() { "revoked" } else { "active" };
-                let models = if key.grant.models.is_empty() { "all models".to_owned() } else { key.grant.models.join(" ") };
-                console::say(format!("{}  {}  {:<8} {:<20} {models}", key.id.as_str(), key.hint, state, key.grant.name));
+                let state = if key.revoked_at.is_some() {
+                    "revoked"
+                } else {
+                    "active"
+                };
+                let models = if key.grant.models.is_empty() {
+                    "all models".to_owned()
+                } else {
+                    key.grant.models.join(" ")
+                };
+                console::say(format!(
+                    "{}  {}  {:<8} {:<20} {models}",
+                    key.id.as_str(),
+                    key.hint,
+                    state,
+                    key.grant.name
+                ));
             }
         }
         Action::Revoke { key } => {
@@ -127,7 +146,9 @@ fn act(store: &Store, action: Action) -> Result<ExitCode, StoreError> {
         }
         Action::Rotate { key } => {
             let secret = store.rotate_key(&store.find_key(&key)?.id)?;
-            console::complain(format!("{key} has a new secret; this is the only time it is shown:"));
+            console::complain(format!(
+                "{key} has a new secret; this is the only time it is shown:"
+            ));
             console::say(secret.expose_secret());
         }
     }
@@ -141,7 +162,9 @@ fn grant(create: Create) -> Result<NewKey, String> {
         Window::Week => BudgetWindow::Week,
         Window::Month => BudgetWindow::Month,
     };
-    let budget = create.budget.map(|amount| Money::parse(&amount).map(|amount| Budget { amount, window }));
+    let budget = create
+        .budget
+        .map(|amount| Money::parse(&amount).map(|amount| Budget { amount, window }));
     Ok(NewKey {
         name: create.name,
         team: create.team.map(Into::into),

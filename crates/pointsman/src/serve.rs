@@ -29,12 +29,17 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     let loaded = match &arguments.config {
         Some(path) => pointsman_config::load(path, &Environment::process()),
-        None => Ok(Loaded { config: zero::config().await, files: Vec::new() }),
+        None => Ok(Loaded {
+            config: zero::config().await,
+            files: Vec::new(),
+        }),
     };
     let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(problems) => {
-            problems.iter().for_each(|problem| console::complain(problem.to_string()));
+            problems
+                .iter()
+                .for_each(|problem| console::complain(problem.to_string()));
             return ExitCode::FAILURE;
         }
     };
@@ -67,7 +72,11 @@ impl Running {
         let store = Arc::new(Store::open(&config.stores.database).map_err(|error| error.to_string())?);
         let telemetry = Telemetry::start(&config.telemetry).map_err(|error| error.to_string())?;
         let folder = Path::new(config.stores.blobs.trim_start_matches("file://")).join("journal");
-        let options = GatewayOptions { store, telemetry, journal: folder };
+        let options = GatewayOptions {
+            store,
+            telemetry,
+            journal: folder,
+        };
         let gateway = Arc::new(Gateway::start(config, options).map_err(|error| error.to_string())?);
         let listener = pointsman_admin::bind(config.listeners.admin.address)
             .await
@@ -77,7 +86,11 @@ impl Running {
             tokio::spawn(pointsman_admin::serve(listener, Arc::clone(&gateway))),
             tokio::spawn(watch_keys(Arc::clone(&gateway))),
         ];
-        Ok(Self { gateway, admin, tasks })
+        Ok(Self {
+            gateway,
+            admin,
+            tasks,
+        })
     }
 
     /// Lets open requests finish and stops.
@@ -97,16 +110,19 @@ async fn watch_keys(gateway: Arc<Gateway>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let gateway = Arc::clone(&gateway);
-        match tokio::task::spawn_blocking(move || gateway.refresh_keys()).await {
-            Ok(Err(error)) => tracing::warn!(%error, "the keys could not be read again; they stay as they are"),
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || gateway.refresh_keys()).await {
+            tracing::warn!(%error, "the keys could not be read again; they stay as they are");
         }
     }
 }
 
 /// Waits for a signal to stop; takes over configurations that change meanwhile.
 async fn until_stopped(running: &Running, config: Option<&Path>, watched: &mut Watched) {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+    let signals = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    );
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
         console::complain("signals cannot be received; stop me the hard way");
         return std::future::pending().await;
@@ -136,7 +152,9 @@ fn reload(running: &Running, path: &Path, watched: &mut Watched) {
             }
         }
         Err(problems) => {
-            problems.iter().for_each(|problem| console::complain(problem.to_string()));
+            problems
+                .iter()
+                .for_each(|problem| console::complain(problem.to_string()));
             tracing::error!(path = %path.display(), "the new configuration is refused; the old one stays");
         }
     }

@@ -42,8 +42,17 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Ok(server) => server,
         Err(error) => return console::fail(&format!("cannot listen on {}: {error}", arguments.address)),
     };
-    server.set_faults(arguments.fault.map(|fault| (Schedule::Always, fault)).into_iter().collect());
-    console::say(format!("simulated providers (OpenAI, Anthropic) on http://{}", server.address()));
+    server.set_faults(
+        arguments
+            .fault
+            .map(|fault| (Schedule::Always, fault))
+            .into_iter()
+            .collect(),
+    );
+    console::say(format!(
+        "simulated providers (OpenAI, Anthropic) on http://{}",
+        server.address()
+    ));
     // Until somebody stops it.
     let _ = tokio::signal::ctrl_c().await;
     ExitCode::SUCCESS

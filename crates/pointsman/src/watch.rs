@@ -21,7 +21,10 @@ pub(crate) struct Watched {
 impl Watched {
     /// Watches other files from now on.
     pub(crate) fn set(&mut self, files: Vec<PathBuf>) {
-        self.files = files.into_iter().map(|file| (file.clone(), look(&file))).collect();
+        self.files = files
+            .into_iter()
+            .map(|file| (file.clone(), look(&file)))
+            .collect();
     }
 
     /// Whether one of them has changed since it was last asked.
@@ -38,5 +41,9 @@ impl Watched {
 
 fn look(file: &Path) -> Option<Seen> {
     let data = std::fs::metadata(file).ok()?;
-    Some(Seen { modified: data.modified().ok(), length: data.len(), target: std::fs::canonicalize(file).ok() })
+    Some(Seen {
+        modified: data.modified().ok(),
+        length: data.len(),
+        target: std::fs::canonicalize(file).ok(),
+    })
 }

@@ -23,7 +23,9 @@ pub(crate) async fn config() -> Config {
         }
     }
     if config.providers.is_empty() {
-        console::say("no provider found: set OPENAI_API_KEY, ANTHROPIC_API_KEY, … or start a local model server");
+        console::say(
+            "no provider found: set OPENAI_API_KEY, ANTHROPIC_API_KEY, … or start a local model server",
+        );
     }
     config
 }
@@ -31,9 +33,15 @@ pub(crate) async fn config() -> Config {
 async fn found(provider: &Provider) -> Option<ProviderConfig> {
     if provider.local {
         let models = models_of(provider.base_url.as_deref()?).await?;
-        return Some(ProviderConfig { models, ..ProviderConfig::default() });
+        return Some(ProviderConfig {
+            models,
+            ..ProviderConfig::default()
+        });
     }
-    let key = provider.env.iter().find_map(|name| std::env::var(name).ok().filter(|key| !key.is_empty()))?;
+    let key = provider
+        .env
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|key| !key.is_empty()))?;
     let mut config = ProviderConfig::default();
     config.auth.api_key = Some(ApiKeys::One(Secret::from(key)));
     Some(config)
@@ -46,6 +54,10 @@ async fn models_of(base_url: &str) -> Option<Vec<String>> {
     let asked = client::get(address, &path);
     let body = tokio::time::timeout(PROBE, asked).await.ok()?.ok()?;
     let list: serde_json::Value = serde_json::from_slice(&body).ok()?;
-    let models = list.get("data")?.as_array()?.iter().filter_map(|model| Some(model.get("id")?.as_str()?.to_owned()));
+    let models = list
+        .get("data")?
+        .as_array()?
+        .iter()
+        .filter_map(|model| Some(model.get("id")?.as_str()?.to_owned()));
     Some(models.collect())
 }

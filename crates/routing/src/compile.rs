@@ -31,7 +31,13 @@ impl Router {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn compile(config: &RoutingConfig) -> Result<Self, Vec<CompileError>> {
-        let mut compiler = Compiler { config, errors: Vec::new(), signals: Vec::new(), scores: Vec::new(), outputs: Vec::new() };
+        let mut compiler = Compiler {
+            config,
+            errors: Vec::new(),
+            signals: Vec::new(),
+            scores: Vec::new(),
+            outputs: Vec::new(),
+        };
         compiler.signals();
         compiler.projections();
         let decisions = compiler.decisions();
@@ -44,7 +50,11 @@ impl Router {
         if !compiler.errors.is_empty() {
             return Err(compiler.errors);
         }
-        let names = if config.names.is_empty() { vec!["auto".to_owned()] } else { config.names.clone() };
+        let names = if config.names.is_empty() {
+            vec!["auto".to_owned()]
+        } else {
+            config.names.clone()
+        };
         Ok(Self {
             names,
             strategy: config.strategy,
@@ -67,14 +77,26 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn wrong(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.errors.push(CompileError { path: path.into(), message: message.into(), suggestion: None });
+        self.errors.push(CompileError {
+            path: path.into(),
+            message: message.into(),
+            suggestion: None,
+        });
     }
 
     /// An unknown name, with the known one that looks most like it.
     fn unknown<'n>(&mut self, path: String, what: &str, name: &str, known: impl Iterator<Item = &'n str>) {
-        let near = known.map(|known| (strsim::jaro_winkler(name, known), known)).filter(|(near, _)| *near > 0.75);
-        let suggestion = near.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, known)| known.to_owned());
-        self.errors.push(CompileError { path, message: format!("there is no {what} {name:?}"), suggestion });
+        let near = known
+            .map(|known| (strsim::jaro_winkler(name, known), known))
+            .filter(|(near, _)| *near > 0.75);
+        let suggestion = near
+            .max_by(|left, right| left.0.total_cmp(&right.0))
+            .map(|(_, known)| known.to_owned());
+        self.errors.push(CompileError {
+            path,
+            message: format!("there is no {what} {name:?}"),
+            suggestion,
+        });
     }
 
     fn unique<'n>(&mut self, what: &str, names: impl Iterator<Item = (String, &'n str)>) {
@@ -94,47 +116,96 @@ impl Compiler<'_> {
         for error in errors {
             self.wrong(error.path, error.message);
         }
-        let names: Vec<(String, String)> =
-            self.signals.iter().map(|signal| (format!("signals.{}", collection(signal.kind)), format!("{}:{}", signal.kind, signal.name))).collect();
-        self.unique("signal", names.iter().map(|(path, name)| (path.clone(), name.as_str())));
+        let names: Vec<(String, String)> = self
+            .signals
+            .iter()
+            .map(|signal| {
+                (
+                    format!("signals.{}", collection(signal.kind)),
+                    format!("{}:{}", signal.kind, signal.name),
+                )
+            })
+            .collect();
+        self.unique(
+            "signal",
+            names.iter().map(|(path, name)| (path.clone(), name.as_str())),
+        );
         let config = self.config;
         let cards = config.model_cards.iter().enumerate();
-        self.unique("model card", cards.map(|(index, card)| (format!("modelCards[{index}].name"), card.name.as_str())));
+        self.unique(
+            "model card",
+            cards.map(|(index, card)| (format!("modelCards[{index}].name"), card.name.as_str())),
+        );
     }
 
     fn find_signal(&mut self, path: &str, kind: &str, name: &str) -> Option<usize> {
-        if let Some(index) = self.signals.iter().position(|signal| signal.kind == kind && signal.name == name) {
+        if let Some(index) = self
+            .signals
+            .iter()
+            .position(|signal| signal.kind == kind && signal.name == name)
+        {
             return Some(index);
         }
         if UNSUPPORTED.iter().any(|(unsupported, _)| *unsupported == kind) {
-            self.wrong(format!("{path}.type"), format!("signals of type {kind:?} are not supported in this version"));
+            self.wrong(
+                format!("{path}.type"),
+                format!("signals of type {kind:?} are not supported in this version"),
+            );
             return None;
         }
-        let kinds = ["keyword", "context", "structure", "conversation", "metadata", "event", "authz", "language", "projection"];
+        let kinds = [
+            "keyword",
+            "context",
+            "structure",
+            "conversation",
+            "metadata",
+            "event",
+            "authz",
+            "language",
+            "projection",
+        ];
         if !kinds.contains(&kind) {
             self.unknown(format!("{path}.type"), "signal type", kind, kinds.into_iter());
             return None;
         }
-        let known: Vec<String> =
-            self.signals.iter().filter(|signal| signal.kind == kind).map(|signal| signal.name.clone()).collect();
-        self.unknown(format!("{path}.name"), &format!("{kind} signal"), name, known.iter().map(String::as_str));
+        let known: Vec<String> = self
+            .signals
+            .iter()
+            .filter(|signal| signal.kind == kind)
+            .map(|signal| signal.name.clone())
+            .collect();
+        self.unknown(
+            format!("{path}.name"),
+            &format!("{kind} signal"),
+            name,
+            known.iter().map(String::as_str),
+        );
         None
     }
 
     fn projections(&mut self) {
         let config = &self.config.projections;
         if !config.partitions.is_empty() {
-            self.wrong("projections.partitions", "partitions join learned signals, which are not supported in this version");
+            self.wrong(
+                "projections.partitions",
+                "partitions join learned signals, which are not supported in this version",
+            );
         }
         for (index, score) in config.scores.iter().enumerate() {
             let path = format!("projections.scores[{index}]");
-            if score.method.as_deref().is_some_and(|method| method != "weighted_sum") {
+            if score
+                .method
+                .as_deref()
+                .is_some_and(|method| method != "weighted_sum")
+            {
                 self.wrong(format!("{path}.method"), "unknown method; use weighted_sum");
             }
             let mut inputs = Vec::new();
             for (number, input) in score.inputs.iter().enumerate() {
                 let path = format!("{path}.inputs[{number}]");
-                let Some(signal) = self.find_signal(&path, &input.kind, &input.name) else { continue };
+                let Some(signal) = self.find_signal(&path, &input.kind, &input.name) else {
+                    continue;
+                };
                 let source = match input.value_source.as_deref() {
                     None | Some("binary") => ValueSource::Binary {
                         matched: input.on_match.unwrap_or(1.0),
@@ -143,14 +214,22 @@ impl Compiler<'_> {
                     Some("confidence" | "score") => ValueSource::Confidence,
                     Some("raw") => ValueSource::Raw,
                     Some(other) => {
-                        let message = format!("unknown value_source {other:?}; use binary, confidence, raw or score");
+                        let message =
+                            format!("unknown value_source {other:?}; use binary, confidence, raw or score");
                         self.wrong(format!("{path}.value_source"), message);
                         continue;
                     }
                 };
-                inputs.push(Input { signal, weight: input.weight, source });
+                inputs.push(Input {
+                    signal,
+                    weight: input.weight,
+                    source,
+                });
             }
-            self.scores.push(Score { name: score.name.clone(), inputs });
+            self.scores.push(Score {
+                name: score.name.clone(),
+                inputs,
+            });
         }
         self.mappings();
     }
@@ -159,18 +238,32 @@ impl Compiler<'_> {
         let config = self.config;
         for (index, mapping) in config.projections.mappings.iter().enumerate() {
             let path = format!("projections.mappings[{index}]");
-            if mapping.method.as_deref().is_some_and(|method| method != "threshold_bands") {
+            if mapping
+                .method
+                .as_deref()
+                .is_some_and(|method| method != "threshold_bands")
+            {
                 self.wrong(format!("{path}.method"), "unknown method; use threshold_bands");
             }
             let Some(score) = self.scores.iter().position(|score| score.name == mapping.source) else {
                 let known: Vec<String> = self.scores.iter().map(|score| score.name.clone()).collect();
-                self.unknown(format!("{path}.source"), "score", &mapping.source, known.iter().map(String::as_str));
+                self.unknown(
+                    format!("{path}.source"),
+                    "score",
+                    &mapping.source,
+                    known.iter().map(String::as_str),
+                );
                 continue;
             };
             let mut before: Vec<Predicate> = Vec::new();
             for band in &mapping.outputs {
                 let range = band.predicate();
-                self.outputs.push(Output { name: band.name.clone(), score, range, before: before.clone() });
+                self.outputs.push(Output {
+                    name: band.name.clone(),
+                    score,
+                    range,
+                    before: before.clone(),
+                });
                 before.push(range);
             }
         }
@@ -180,10 +273,16 @@ impl Compiler<'_> {
         let configs = self.joined();
         self.unique(
             "decision",
-            configs.iter().enumerate().map(|(index, decision)| (format!("decisions[{index}].name"), decision.name.as_str())),
+            configs
+                .iter()
+                .enumerate()
+                .map(|(index, decision)| (format!("decisions[{index}].name"), decision.name.as_str())),
         );
-        let mut decisions: Vec<Decision> =
-            configs.iter().enumerate().map(|(index, config)| self.decision(&format!("decisions[{index}]"), config)).collect();
+        let mut decisions: Vec<Decision> = configs
+            .iter()
+            .enumerate()
+            .map(|(index, config)| self.decision(&format!("decisions[{index}]"), config))
+            .collect();
         // Stable: decisions of one rank stay in the order in which they were written.
         decisions.sort_by_key(|decision| (decision.tier, std::cmp::Reverse(decision.priority)));
         if self.config.strategy == crate::config::Strategy::Confidence {
@@ -207,15 +306,25 @@ impl Compiler<'_> {
                 }
             }
             _ => {
-                let path = if config.rules.is_some() { "rules" } else { "modelRefs" };
-                self.wrong(path, "may stand beside decisions only where there is exactly one; put it inside its decision");
+                let path = if config.rules.is_some() {
+                    "rules"
+                } else {
+                    "modelRefs"
+                };
+                self.wrong(
+                    path,
+                    "may stand beside decisions only where there is exactly one; put it inside its decision",
+                );
             }
         }
         decisions
     }
 
     fn decision(&mut self, path: &str, config: &DecisionConfig) -> Decision {
-        let rule = config.rules.as_ref().map_or(Rule::Always, |rule| self.rule(&format!("{path}.rules"), rule, 0));
+        let rule = config
+            .rules
+            .as_ref()
+            .map_or(Rule::Always, |rule| self.rule(&format!("{path}.rules"), rule, 0));
         let mut plugins = Plugins::default();
         for (index, plugin) in config.plugins.iter().enumerate() {
             if let Err(message) = plugins.add(plugin) {
@@ -223,9 +332,15 @@ impl Compiler<'_> {
             }
         }
         if let Some(algorithm) = &config.algorithm {
-            let kind = algorithm.get("type").and_then(serde_json::Value::as_str).or(algorithm.as_str());
+            let kind = algorithm
+                .get("type")
+                .and_then(serde_json::Value::as_str)
+                .or(algorithm.as_str());
             if kind != Some("static") {
-                let message = format!("the algorithm {} is not supported in this version; use static", kind.unwrap_or("given"));
+                let message = format!(
+                    "the algorithm {} is not supported in this version; use static",
+                    kind.unwrap_or("given")
+                );
                 self.wrong(format!("{path}.algorithm"), message);
             }
         }
@@ -233,9 +348,12 @@ impl Compiler<'_> {
             self.wrong(path, "a decision needs modelRefs, or the plugin fast_response");
         }
         let references = config.model_refs.iter().enumerate();
-        let candidates: Vec<Candidate> =
-            references.filter_map(|(index, reference)| self.candidate(&format!("{path}.modelRefs[{index}]"), reference)).collect();
-        if !config.model_refs.is_empty() && candidates.iter().map(|candidate| candidate.weight).sum::<f64>() <= 0.0 {
+        let candidates: Vec<Candidate> = references
+            .filter_map(|(index, reference)| self.candidate(&format!("{path}.modelRefs[{index}]"), reference))
+            .collect();
+        if !config.model_refs.is_empty()
+            && candidates.iter().map(|candidate| candidate.weight).sum::<f64>() <= 0.0
+        {
             self.wrong(format!("{path}.modelRefs"), "all weights are zero");
         }
         Decision {
@@ -249,12 +367,21 @@ impl Compiler<'_> {
     }
 
     fn candidate(&mut self, path: &str, reference: &ModelRef) -> Option<Candidate> {
-        let card = self.config.model_cards.iter().find(|card| card.name == reference.model);
+        let card = self
+            .config
+            .model_cards
+            .iter()
+            .find(|card| card.name == reference.model);
         if let Some(lora) = &reference.lora_name {
             let known = card.map(|card| card.loras.as_slice()).unwrap_or_default();
             if !known.iter().any(|known| known.name == *lora) {
                 let names = known.iter().map(|known| known.name.as_str());
-                self.unknown(format!("{path}.lora_name"), &format!("adapter of {:?}", reference.model), lora, names);
+                self.unknown(
+                    format!("{path}.lora_name"),
+                    &format!("adapter of {:?}", reference.model),
+                    lora,
+                    names,
+                );
                 return None;
             }
         }
@@ -281,8 +408,9 @@ impl Compiler<'_> {
             return self.leaf(path, kind, node.name.as_deref().unwrap_or_default());
         }
         let children = node.conditions.iter().enumerate();
-        let rules: Vec<Rule> =
-            children.map(|(index, child)| self.rule(&format!("{path}.conditions[{index}]"), child, depth + 1)).collect();
+        let rules: Vec<Rule> = children
+            .map(|(index, child)| self.rule(&format!("{path}.conditions[{index}]"), child, depth + 1))
+            .collect();
         match node.operator.as_deref().map(str::to_ascii_uppercase).as_deref() {
             None if rules.is_empty() => Rule::Always,
             _ if rules.is_empty() => Rule::Always,
@@ -292,10 +420,16 @@ impl Compiler<'_> {
                 if rules.len() != 1 {
                     self.wrong(path, "NOT takes exactly one condition");
                 }
-                rules.into_iter().next().map_or(Rule::Always, |rule| Rule::Not(Box::new(rule)))
+                rules
+                    .into_iter()
+                    .next()
+                    .map_or(Rule::Always, |rule| Rule::Not(Box::new(rule)))
             }
             Some(other) => {
-                self.wrong(format!("{path}.operator"), format!("unknown operator {other:?}; use AND, OR or NOT"));
+                self.wrong(
+                    format!("{path}.operator"),
+                    format!("unknown operator {other:?}; use AND, OR or NOT"),
+                );
                 Rule::Always
             }
         }
@@ -303,13 +437,20 @@ impl Compiler<'_> {
 
     fn leaf(&mut self, path: &str, kind: &str, name: &str) -> Rule {
         if kind != "projection" {
-            return self.find_signal(path, kind, name).map_or(Rule::Always, Rule::Signal);
+            return self
+                .find_signal(path, kind, name)
+                .map_or(Rule::Always, Rule::Signal);
         }
         if let Some(index) = self.outputs.iter().position(|output| output.name == name) {
             return Rule::Projection(index);
         }
         let known: Vec<String> = self.outputs.iter().map(|output| output.name.clone()).collect();
-        self.unknown(format!("{path}.name"), "projection", name, known.iter().map(String::as_str));
+        self.unknown(
+            format!("{path}.name"),
+            "projection",
+            name,
+            known.iter().map(String::as_str),
+        );
         Rule::Always
     }
 }

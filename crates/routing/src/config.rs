@@ -13,7 +13,8 @@ pub use decisions::{DecisionConfig, ModelRef, PluginConfig, RuleNode};
 pub use projections::{Band, MappingConfig, ProjectionsConfig, ScoreConfig, ScoreInput};
 pub use signals::{
     AuthzConfig, ContextConfig, ConversationConfig, EventConfig, Feature, KeywordConfig, KeywordMethod,
-    LanguageConfig, MetadataConfig, Operator, Predicate, SignalsConfig, Source, StructureConfig, Subject, TokenCount,
+    LanguageConfig, MetadataConfig, Operator, Predicate, SignalsConfig, Source, StructureConfig, Subject,
+    TokenCount,
 };
 
 /// From a prompt to the model that serves it.

@@ -57,7 +57,13 @@ impl<'a> Evaluation<'a> {
         let value = |input: &crate::projection::Input| {
             let reading = self.reading(input.signal);
             let value = match input.source {
-                ValueSource::Binary { matched, missed } => if reading.matched { matched } else { missed },
+                ValueSource::Binary { matched, missed } => {
+                    if reading.matched {
+                        matched
+                    } else {
+                        missed
+                    }
+                }
                 ValueSource::Confidence => reading.confidence,
                 ValueSource::Raw => reading.value,
             };

@@ -97,7 +97,10 @@ impl Router {
         let evaluation = Evaluation::new(self, facts, true);
         let mut explanation = self.read_all(&evaluation, facts);
         if let Outcome::Matched(decided) = self.outcome(&evaluation, roll) {
-            let all = decided.selected.into_iter().chain(decided.fallbacks.iter().copied());
+            let all = decided
+                .selected
+                .into_iter()
+                .chain(decided.fallbacks.iter().copied());
             explanation.recommended_models = all.map(|selected| selected.model.clone()).collect();
             explanation.selection_method = match (decided.decision, explanation.recommended_models.len()) {
                 ("default", _) => "default",
@@ -119,7 +122,11 @@ impl Router {
         let mut explanation = Explanation {
             original_text: facts.user_text.to_owned(),
             decision_result: None,
-            eval_trace: self.decisions.iter().map(|decision| trace_decision(evaluation, decision)).collect(),
+            eval_trace: self
+                .decisions
+                .iter()
+                .map(|decision| trace_decision(evaluation, decision))
+                .collect(),
             recommended_models: Vec::new(),
             selected_model: None,
             selection_method: "none",
@@ -135,18 +142,32 @@ impl Router {
             let reading = evaluation.reading(index);
             let name = format!("{}:{}", signal.kind, signal.name);
             if reading.matched {
-                explanation.matched_signals.entry(signal.kind).or_default().push(signal.name.clone());
+                explanation
+                    .matched_signals
+                    .entry(signal.kind)
+                    .or_default()
+                    .push(signal.name.clone());
             }
-            let metrics =
-                SignalMetrics { execution_time_us: evaluation.time(index), confidence: reading.confidence };
+            let metrics = SignalMetrics {
+                execution_time_us: evaluation.time(index),
+                confidence: reading.confidence,
+            };
             explanation.metrics.insert(name.clone(), metrics);
-            explanation.signal_confidences.insert(name.clone(), reading.confidence);
+            explanation
+                .signal_confidences
+                .insert(name.clone(), reading.confidence);
             explanation.signal_values.insert(name, reading.value);
         }
         for (index, score) in self.scores.iter().enumerate() {
-            explanation.projection_scores.insert(score.name.clone(), evaluation.score(index));
+            explanation
+                .projection_scores
+                .insert(score.name.clone(), evaluation.score(index));
         }
-        let holding = self.outputs.iter().enumerate().filter(|(index, _)| evaluation.output(*index));
+        let holding = self
+            .outputs
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| evaluation.output(*index));
         explanation.projections = holding.map(|(_, output)| output.name.clone()).collect();
         explanation
     }
@@ -167,7 +188,10 @@ fn trace_rule(evaluation: &Evaluation<'_>, rule: &Rule) -> RuleTrace {
     let router = evaluation.router;
     let (name, conditions): (String, &[Rule]) = match rule {
         Rule::Always => ("ALWAYS".to_owned(), &[]),
-        Rule::Signal(index) => (format!("{}:{}", router.signals[*index].kind, router.signals[*index].name), &[]),
+        Rule::Signal(index) => (
+            format!("{}:{}", router.signals[*index].kind, router.signals[*index].name),
+            &[],
+        ),
         Rule::Projection(index) => (format!("projection:{}", router.outputs[*index].name), &[]),
         Rule::All(rules) => ("AND".to_owned(), rules),
         Rule::Any(rules) => ("OR".to_owned(), rules),
@@ -177,6 +201,9 @@ fn trace_rule(evaluation: &Evaluation<'_>, rule: &Rule) -> RuleTrace {
         rule: name,
         matched: evaluation.holds(rule),
         confidence: evaluation.confidence(rule),
-        conditions: conditions.iter().map(|rule| trace_rule(evaluation, rule)).collect(),
+        conditions: conditions
+            .iter()
+            .map(|rule| trace_rule(evaluation, rule))
+            .collect(),
     }
 }

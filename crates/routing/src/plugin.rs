@@ -99,7 +99,12 @@ const UNSUPPORTED: [&str; 16] = [
 ];
 
 /// Names of the plugins there are.
-pub(crate) const SUPPORTED: [&str; 4] = ["fast_response", "system_prompt", "header_mutation", "request_params"];
+pub(crate) const SUPPORTED: [&str; 4] = [
+    "fast_response",
+    "system_prompt",
+    "header_mutation",
+    "request_params",
+];
 
 impl Plugins {
     /// Adds a plugin.
@@ -116,18 +121,28 @@ impl Plugins {
                     Some("replace") => true,
                     Some(other) => return Err(format!("unknown mode {other:?}; use insert or replace")),
                 };
-                self.system_prompt = form.enabled.then_some(SystemPrompt { text: form.system_prompt, replace });
+                self.system_prompt = form.enabled.then_some(SystemPrompt {
+                    text: form.system_prompt,
+                    replace,
+                });
             }
             "header_mutation" => {
                 let form: HeaderForm = serde_json::from_value(settings).map_err(wrong)?;
                 let set = form.add.into_iter().chain(form.update);
-                self.headers.extend(set.map(|entry| (entry.name, Some(entry.value))));
-                self.headers.extend(form.delete.into_iter().map(|name| (name, None)));
+                self.headers
+                    .extend(set.map(|entry| (entry.name, Some(entry.value))));
+                self.headers
+                    .extend(form.delete.into_iter().map(|name| (name, None)));
             }
             known if UNSUPPORTED.contains(&known) => {
                 return Err(format!("the plugin {known:?} is not supported in this version"));
             }
-            unknown => return Err(format!("unknown plugin {unknown:?}; use {}", SUPPORTED.join(", "))),
+            unknown => {
+                return Err(format!(
+                    "unknown plugin {unknown:?}; use {}",
+                    SUPPORTED.join(", ")
+                ));
+            }
         }
         Ok(())
     }

@@ -36,19 +36,27 @@ const FAMILIES: [(&str, ReasoningKind, &str); 9] = [
 
 /// The switch for a model reference; none when it says nothing, or the model has no known switch.
 pub(crate) fn switch(reference: &ModelRef, card: Option<&ModelCard>) -> Option<Reasoning> {
-    let enabled = reference.use_reasoning.or(reference.reasoning_effort.is_some().then_some(true))?;
-    let family = card.and_then(|card| card.reasoning_family.clone()).or_else(|| family_of(&reference.model))?;
+    let enabled = reference
+        .use_reasoning
+        .or(reference.reasoning_effort.is_some().then_some(true))?;
+    let family = card
+        .and_then(|card| card.reasoning_family.clone())
+        .or_else(|| family_of(&reference.model))?;
     match family.kind {
-        ReasoningKind::ChatTemplateKwargs => {
-            Some(Reasoning::ChatTemplate { parameter: family.parameter, enabled })
-        }
+        ReasoningKind::ChatTemplateKwargs => Some(Reasoning::ChatTemplate {
+            parameter: family.parameter,
+            enabled,
+        }),
         ReasoningKind::ReasoningEffort | ReasoningKind::TopLevelReasoningEffort => {
             let effort = match (enabled, &reference.reasoning_effort) {
                 (true, effort) => effort.clone().unwrap_or_else(|| "medium".to_owned()),
                 // Without a way to turn it off, the least there is.
                 (false, _) => "low".to_owned(),
             };
-            Some(Reasoning::Effort { parameter: family.parameter, effort })
+            Some(Reasoning::Effort {
+                parameter: family.parameter,
+                effort,
+            })
         }
     }
 }
@@ -56,5 +64,8 @@ pub(crate) fn switch(reference: &ModelRef, card: Option<&ModelCard>) -> Option<R
 fn family_of(model: &str) -> Option<ReasoningFamily> {
     let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
     let (_, kind, parameter) = FAMILIES.iter().find(|(prefix, ..)| name.starts_with(prefix))?;
-    Some(ReasoningFamily { kind: *kind, parameter: (*parameter).to_owned() })
+    Some(ReasoningFamily {
+        kind: *kind,
+        parameter: (*parameter).to_owned(),
+    })
 }

@@ -43,8 +43,12 @@ pub struct Decided<'a> {
     pub plugins: &'a Plugins,
 }
 
-static NO_PLUGINS: Plugins =
-    Plugins { fast_response: None, system_prompt: None, request_params: None, headers: Vec::new() };
+static NO_PLUGINS: Plugins = Plugins {
+    fast_response: None,
+    system_prompt: None,
+    request_params: None,
+    headers: Vec::new(),
+};
 
 impl Router {
     /// Names of models that enter here.
@@ -61,8 +65,14 @@ impl Router {
 
     /// All models that a decision may choose.
     pub fn models(&self) -> impl Iterator<Item = &str> {
-        let chosen = self.decisions.iter().flat_map(|decision| &decision.candidates).map(|candidate| &candidate.selected);
-        chosen.chain(&self.default).map(|selected| selected.model.as_str())
+        let chosen = self
+            .decisions
+            .iter()
+            .flat_map(|decision| &decision.candidates)
+            .map(|candidate| &candidate.selected);
+        chosen
+            .chain(&self.default)
+            .map(|selected| selected.model.as_str())
     }
 
     /// Decides. `roll`, from 0 to 1, draws among a decision's models.
@@ -77,7 +87,11 @@ impl Router {
             Some(index) => {
                 let decision = &self.decisions[index];
                 let drawn = draw(&decision.candidates, roll);
-                let others = decision.candidates.iter().enumerate().filter(|(index, _)| Some(*index) != drawn);
+                let others = decision
+                    .candidates
+                    .iter()
+                    .enumerate()
+                    .filter(|(index, _)| Some(*index) != drawn);
                 Outcome::Matched(Decided {
                     decision: &decision.name,
                     confidence: evaluation.confidence(&decision.rule),
@@ -105,7 +119,9 @@ impl Router {
         let mut from = 0;
         while from < self.decisions.len() {
             let rank = self.rank(from);
-            let to = (from..self.decisions.len()).find(|at| self.rank(*at) != rank).unwrap_or(self.decisions.len());
+            let to = (from..self.decisions.len())
+                .find(|at| self.rank(*at) != rank)
+                .unwrap_or(self.decisions.len());
             let holding = (from..to).filter(|at| evaluation.holds(&self.decisions[*at].rule));
             if to - from == 1 {
                 if let Some(only) = { holding }.next() {

@@ -28,12 +28,20 @@ impl Reading {
     /// Yes or no.
     pub(crate) fn of(matched: bool) -> Self {
         let sure = if matched { 1.0 } else { 0.0 };
-        Self { matched, confidence: sure, value: sure }
+        Self {
+            matched,
+            confidence: sure,
+            value: sure,
+        }
     }
 
     /// A number, and whether it is in range.
     pub(crate) fn number(value: f64, matched: bool) -> Self {
-        Self { matched, confidence: if matched { 1.0 } else { 0.0 }, value }
+        Self {
+            matched,
+            confidence: if matched { 1.0 } else { 0.0 },
+            value,
+        }
     }
 }
 
@@ -99,43 +107,101 @@ impl Signal {
 }
 
 /// Compiles all signals.
+#[expect(clippy::too_many_lines, reason = "one line for each kind of signal")]
 pub(crate) fn compile(config: &SignalsConfig, errors: &mut Vec<SignalError>) -> Vec<Signal> {
     let mut all = Vec::new();
     for (kind, collection) in UNSUPPORTED {
         if unsupported(config, collection) {
             let message = format!("signals of type {kind:?} are not supported in this version");
-            errors.push(SignalError { path: format!("signals.{collection}"), message });
+            errors.push(SignalError {
+                path: format!("signals.{collection}"),
+                message,
+            });
         }
     }
-    let mut add = |kind, collection: &str, index: usize, name: &str, judge: Result<Judge, String>| match judge {
-        Ok(judge) => all.push(Signal { kind, name: name.to_owned(), judge }),
-        Err(message) => errors.push(SignalError { path: format!("signals.{collection}[{index}]"), message }),
+    let mut add = |kind, collection: &str, index: usize, name: &str, judge: Result<Judge, String>| match judge
+    {
+        Ok(judge) => all.push(Signal {
+            kind,
+            name: name.to_owned(),
+            judge,
+        }),
+        Err(message) => errors.push(SignalError {
+            path: format!("signals.{collection}[{index}]"),
+            message,
+        }),
     };
     for (index, config) in config.keywords.iter().enumerate() {
-        add("keyword", "keywords", index, &config.name, keyword::Keyword::compile(config).map(Judge::Keyword));
+        add(
+            "keyword",
+            "keywords",
+            index,
+            &config.name,
+            keyword::Keyword::compile(config).map(Judge::Keyword),
+        );
     }
     for (index, config) in config.context.iter().enumerate() {
-        add("context", "context", index, &config.name, Ok(Judge::Context(context::Context::new(config))));
+        add(
+            "context",
+            "context",
+            index,
+            &config.name,
+            Ok(Judge::Context(context::Context::new(config))),
+        );
     }
     for (index, config) in config.structure.iter().enumerate() {
-        add("structure", "structure", index, &config.name, structure::Structure::compile(config).map(Judge::Structure));
+        add(
+            "structure",
+            "structure",
+            index,
+            &config.name,
+            structure::Structure::compile(config).map(Judge::Structure),
+        );
     }
     for (index, config) in config.conversation.iter().enumerate() {
         let judge = conversation::Conversation::compile(config).map(Judge::Conversation);
         add("conversation", "conversation", index, &config.name, judge);
     }
     for (index, config) in config.metadata.iter().enumerate() {
-        add("metadata", "metadata", index, &config.name, Ok(Judge::Metadata(metadata::Metadata::new(config))));
+        add(
+            "metadata",
+            "metadata",
+            index,
+            &config.name,
+            Ok(Judge::Metadata(metadata::Metadata::new(config))),
+        );
     }
     for (index, config) in config.events.iter().enumerate() {
-        add("event", "events", index, &config.name, event::Event::compile(config).map(Judge::Event));
+        add(
+            "event",
+            "events",
+            index,
+            &config.name,
+            event::Event::compile(config).map(Judge::Event),
+        );
     }
     for (index, config) in config.role_bindings.iter().enumerate() {
-        let name = if config.name.is_empty() { &config.role } else { &config.name };
-        add("authz", "role_bindings", index, name, authz::Authz::compile(config).map(Judge::Authz));
+        let name = if config.name.is_empty() {
+            &config.role
+        } else {
+            &config.name
+        };
+        add(
+            "authz",
+            "role_bindings",
+            index,
+            name,
+            authz::Authz::compile(config).map(Judge::Authz),
+        );
     }
     for (index, config) in config.language.iter().enumerate() {
-        add("language", "language", index, &config.name, Ok(Judge::Language(language::Language::new(config))));
+        add(
+            "language",
+            "language",
+            index,
+            &config.name,
+            Ok(Judge::Language(language::Language::new(config))),
+        );
     }
     all
 }

@@ -1,5 +1,12 @@
 //! The routing language: what is printed works, what is lazy is the same, what is wrong is named.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
 use pointsman_routing::{Facts, MessageFacts, Outcome, Reasoning, Router, RoutingConfig};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -12,12 +19,24 @@ fn compile(config: Value) -> Router {
 fn errors(config: Value) -> Vec<(String, String, Option<String>)> {
     let config: RoutingConfig = serde_json::from_value(config).unwrap();
     let errors = Router::compile(&config).err().unwrap();
-    errors.into_iter().map(|error| (error.path, error.message, error.suggestion)).collect()
+    errors
+        .into_iter()
+        .map(|error| (error.path, error.message, error.suggestion))
+        .collect()
 }
 
 fn ask<'a>(router: &'a Router, text: &str) -> Option<(&'a str, &'a str)> {
-    match router.decide(&Facts { user_text: text, ..Facts::default() }, 0.0) {
-        Outcome::Matched(decided) => Some((decided.decision, decided.selected.map_or("", |selected| &selected.model))),
+    match router.decide(
+        &Facts {
+            user_text: text,
+            ..Facts::default()
+        },
+        0.0,
+    ) {
+        Outcome::Matched(decided) => Some((
+            decided.decision,
+            decided.selected.map_or("", |selected| &selected.model),
+        )),
         Outcome::NoMatch => None,
     }
 }
@@ -40,20 +59,34 @@ fn both_printed_forms_route_algebra_to_the_adapter_with_reasoning() {
     let inside = printed_in_the_contract();
     let mut beside = inside.clone();
     let decision = beside["decisions"][0].as_object_mut().unwrap();
-    let (rules, models) = (decision.remove("rules").unwrap(), decision.remove("modelRefs").unwrap());
+    let (rules, models) = (
+        decision.remove("rules").unwrap(),
+        decision.remove("modelRefs").unwrap(),
+    );
     beside["rules"] = rules;
     beside["modelRefs"] = models;
     for config in [inside, beside] {
         let router = compile(config);
         assert!(router.enters("auto"));
-        let facts = Facts { user_text: "solve this algebra problem", ..Facts::default() };
-        let Outcome::Matched(decided) = router.decide(&facts, 0.5) else { panic!("no match") };
+        let facts = Facts {
+            user_text: "solve this algebra problem",
+            ..Facts::default()
+        };
+        let Outcome::Matched(decided) = router.decide(&facts, 0.5) else {
+            panic!("no match")
+        };
         let selected = decided.selected.unwrap();
-        assert_eq!((decided.decision, selected.model.as_str()), ("math_route", "qwen3-8b"));
+        assert_eq!(
+            (decided.decision, selected.model.as_str()),
+            ("math_route", "qwen3-8b")
+        );
         assert_eq!(selected.lora_name.as_deref(), Some("math-adapter"));
         assert_eq!(
             selected.reasoning,
-            Some(Reasoning::ChatTemplate { parameter: "enable_thinking".to_owned(), enabled: true })
+            Some(Reasoning::ChatTemplate {
+                parameter: "enable_thinking".to_owned(),
+                enabled: true
+            })
         );
         assert!(ask(&router, "write a poem").is_none());
     }
@@ -65,11 +98,18 @@ fn rank_tier_and_confidence_decide() {
         json!({"name": name, "priority": priority, "tier": tier, "modelRefs": [{"model": name}],
                "rules": {"operator": "OR", "conditions": [{"type": "keyword", "name": keyword}]}})
     };
-    let signals = json!({"keywords": [{"name": "a", "keywords": ["a", "x"]}, {"name": "b", "keywords": ["b"]}]});
-    let low_high = json!({"signals": signals, "decisions": [decision("low", 1, 0, "a"), decision("high", 2, 0, "b")]});
+    let signals =
+        json!({"keywords": [{"name": "a", "keywords": ["a", "x"]}, {"name": "b", "keywords": ["b"]}]});
+    let low_high =
+        json!({"signals": signals, "decisions": [decision("low", 1, 0, "a"), decision("high", 2, 0, "b")]});
     assert_eq!(ask(&compile(low_high), "a b"), Some(("high", "high")));
-    let equal = json!({"signals": signals, "decisions": [decision("half", 1, 0, "a"), decision("full", 1, 0, "b")]});
-    assert_eq!(ask(&compile(equal), "a b"), Some(("full", "full")), "of equals the surer");
+    let equal =
+        json!({"signals": signals, "decisions": [decision("half", 1, 0, "a"), decision("full", 1, 0, "b")]});
+    assert_eq!(
+        ask(&compile(equal), "a b"),
+        Some(("full", "full")),
+        "of equals the surer"
+    );
     let tiers = json!({"signals": signals, "decisions": [decision("second", 9, 2, "a"), decision("first", 1, 1, "b")]});
     assert_eq!(ask(&compile(tiers), "a b"), Some(("first", "first")));
     let sure = json!({"strategy": "confidence", "signals": signals, "default_model": "d",
@@ -81,10 +121,15 @@ fn rank_tier_and_confidence_decide() {
 
 #[test]
 fn weights_share_the_traffic_and_the_others_stand_by() {
-    let router = compile(json!({"decisions": [{"name": "d", "modelRefs": [{"model": "m", "weight": 3}, {"model": "n", "weight": 1}]}]}));
+    let router = compile(
+        json!({"decisions": [{"name": "d", "modelRefs": [{"model": "m", "weight": 3}, {"model": "n", "weight": 1}]}]}),
+    );
     let facts = Facts::default();
     let drawn = |roll: f64| match router.decide(&facts, roll) {
-        Outcome::Matched(decided) => (decided.selected.unwrap().model.clone(), decided.fallbacks[0].model.clone()),
+        Outcome::Matched(decided) => (
+            decided.selected.unwrap().model.clone(),
+            decided.fallbacks[0].model.clone(),
+        ),
         Outcome::NoMatch => panic!(),
     };
     assert_eq!(drawn(0.74), ("m".to_owned(), "n".to_owned()));
@@ -108,12 +153,32 @@ fn the_other_signals_see_their_facts() {
         facts
     };
     static METADATA: std::sync::LazyLock<Vec<(String, String)>> = std::sync::LazyLock::new(|| {
-        [("plan", "gold"), ("event_type", "alarm"), ("severity", "high")].map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec()
+        [("plan", "gold"), ("event_type", "alarm"), ("severity", "high")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec()
     });
     static TOOL: [MessageFacts<'static>; 3] = [
-        MessageFacts { role: "user", text: "", has_image: false, tool_calls: 0, is_tool_result: false },
-        MessageFacts { role: "user", text: "", has_image: false, tool_calls: 0, is_tool_result: false },
-        MessageFacts { role: "tool", text: "", has_image: false, tool_calls: 0, is_tool_result: true },
+        MessageFacts {
+            role: "user",
+            text: "",
+            has_image: false,
+            tool_calls: 0,
+            is_tool_result: false,
+        },
+        MessageFacts {
+            role: "user",
+            text: "",
+            has_image: false,
+            tool_calls: 0,
+            is_tool_result: false,
+        },
+        MessageFacts {
+            role: "tool",
+            text: "",
+            has_image: false,
+            tool_calls: 0,
+            is_tool_result: true,
+        },
     ];
     for (kind, name, facts) in [
         ("context", "long", facts(|facts| facts.estimated_tokens = 32_000)),
@@ -122,12 +187,22 @@ fn the_other_signals_see_their_facts() {
         ("metadata", "gold", facts(|facts| facts.metadata = &METADATA)),
         ("event", "alarm", facts(|facts| facts.metadata = &METADATA)),
         ("authz", "admin", facts(|facts| facts.caller.team = Some("core"))),
-        ("language", "de", facts(|facts| facts.user_text = "Wo ist bitte der nächste Bahnhof, und wann fährt der Zug?")),
+        (
+            "language",
+            "de",
+            facts(|facts| facts.user_text = "Wo ist bitte der nächste Bahnhof, und wann fährt der Zug?"),
+        ),
     ] {
         let router = compile(json!({"signals": signals, "decisions": [
             {"name": "d", "modelRefs": [{"model": "m"}], "rules": {"type": kind, "name": name}}]}));
-        assert!(matches!(router.decide(&facts, 0.0), Outcome::Matched(_)), "{kind}:{name}");
-        assert!(matches!(router.decide(&Facts::default(), 0.0), Outcome::NoMatch), "{kind}:{name} without");
+        assert!(
+            matches!(router.decide(&facts, 0.0), Outcome::Matched(_)),
+            "{kind}:{name}"
+        );
+        assert!(
+            matches!(router.decide(&Facts::default(), 0.0), Outcome::NoMatch),
+            "{kind}:{name} without"
+        );
     }
 }
 
@@ -155,11 +230,16 @@ fn plugins_are_compiled() {
         {"type": "system_prompt", "configuration": {"system_prompt": "be brief", "mode": "replace"}},
         {"type": "header_mutation", "configuration": {"add": [{"name": "x-a", "value": "1"}], "delete": ["x-b"]}},
         {"type": "request_params", "configuration": {"max_tokens": 9, "blocked": ["seed"]}}]}]}));
-    let Outcome::Matched(decided) = router.decide(&Facts::default(), 0.0) else { panic!() };
+    let Outcome::Matched(decided) = router.decide(&Facts::default(), 0.0) else {
+        panic!()
+    };
     assert_eq!(decided.plugins.fast_response.as_ref().unwrap().message, "no");
     assert!(decided.plugins.system_prompt.as_ref().unwrap().replace);
     assert_eq!(decided.plugins.headers.len(), 2);
-    assert_eq!(decided.plugins.request_params.as_ref().unwrap().max_tokens, Some(9));
+    assert_eq!(
+        decided.plugins.request_params.as_ref().unwrap().max_tokens,
+        Some(9)
+    );
     assert!(decided.selected.is_none());
 }
 
@@ -177,17 +257,31 @@ fn everything_wrong_is_named_at_once() {
     }));
     let has = |path: &str, message: &str, suggestion: Option<&str>| {
         assert!(
-            found.iter().any(|(at, what, meant)| at == path && what.contains(message) && meant.as_deref() == suggestion),
+            found.iter().any(|(at, what, meant)| at == path
+                && what.contains(message)
+                && meant.as_deref() == suggestion),
             "{path}: {message} ({suggestion:?}) not in {found:#?}"
         );
     };
     has("modelCards[1].name", "another model card", None);
     has("signals.domains", "not supported in this version", None);
-    has("decisions[0].rules.name", "no keyword signal \"math_term\"", Some("math_terms"));
-    has("decisions[0].modelRefs[0].lora_name", "no adapter", Some("math-adapter"));
+    has(
+        "decisions[0].rules.name",
+        "no keyword signal \"math_term\"",
+        Some("math_terms"),
+    );
+    has(
+        "decisions[0].modelRefs[0].lora_name",
+        "no adapter",
+        Some("math-adapter"),
+    );
     has("decisions[1].name", "another decision", None);
     has("decisions[1].rules.type", "not supported", None);
-    has("decisions[2].rules.type", "no signal type \"keywrd\"", Some("keyword"));
+    has(
+        "decisions[2].rules.type",
+        "no signal type \"keywrd\"",
+        Some("keyword"),
+    );
     has("decisions[2].algorithm", "knn is not supported", None);
     has("decisions[3].plugins[0]", "\"rag\" is not supported", None);
     has("decisions[3].plugins[1]", "unknown plugin", None);
@@ -199,7 +293,10 @@ fn rule() -> impl Strategy<Value = Value> {
     let leaf = (0..4_usize).prop_map(|number| json!({"type": "keyword", "name": format!("s{number}")}));
     leaf.prop_recursive(4, 24, 3, |inner| {
         prop_oneof![
-            (prop_oneof![Just("AND"), Just("OR")], proptest::collection::vec(inner.clone(), 1..4))
+            (
+                prop_oneof![Just("AND"), Just("OR")],
+                proptest::collection::vec(inner.clone(), 1..4)
+            )
                 .prop_map(|(operator, conditions)| json!({"operator": operator, "conditions": conditions})),
             inner.prop_map(|rule| json!({"operator": "NOT", "conditions": [rule]})),
         ]

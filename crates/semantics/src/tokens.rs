@@ -24,7 +24,10 @@ mod tests {
 
     #[test]
     fn counts_are_those_of_the_vocabulary() {
-        assert_eq!(count("The quick brown fox jumps over the lazy dog.", Vocabulary::O200k), 10);
+        assert_eq!(
+            count("The quick brown fox jumps over the lazy dog.", Vocabulary::O200k),
+            10
+        );
         assert_eq!(count("solve this algebra problem", Vocabulary::Cl100k), 4);
         assert_eq!(count("", Vocabulary::O200k), 0);
     }

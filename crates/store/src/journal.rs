@@ -61,7 +61,10 @@ impl Journal {
         std::fs::create_dir_all(folder)?;
         let left = import_left(folder, &store)?;
         if left > 0 {
-            tracing::info!(entries = left, "usage that an earlier process left in its journal was imported");
+            tracing::info!(
+                entries = left,
+                "usage that an earlier process left in its journal was imported"
+            );
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let shared = Arc::new(Shared {
@@ -74,8 +77,13 @@ impl Journal {
         });
         let (stop, stopped) = mpsc::channel();
         let own = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || import_all(&own, &stopped))?;
-        Ok(Self { shared, importer: Some((stop, thread)) })
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || import_all(&own, &stopped))?;
+        Ok(Self {
+            shared,
+            importer: Some((stop, thread)),
+        })
     }
 
     /// A writer with a segment of its own.
@@ -84,7 +92,11 @@ impl Journal {
     /// When the segment cannot be created.
     pub fn writer(&self) -> io::Result<JournalWriter> {
         let segment = self.shared.new_segment()?;
-        Ok(JournalWriter { shared: Arc::clone(&self.shared), segment, line: Vec::with_capacity(1024) })
+        Ok(JournalWriter {
+            shared: Arc::clone(&self.shared),
+            segment,
+            line: Vec::with_capacity(1024),
+        })
     }
 
     /// Imports what is left and stops.
@@ -146,7 +158,10 @@ impl JournalWriter {
 fn import_all(shared: &Shared, stopped: &mpsc::Receiver<()>) {
     let mut round = 0_u32;
     loop {
-        let last = !matches!(stopped.recv_timeout(INTERVAL), Err(mpsc::RecvTimeoutError::Timeout));
+        let last = !matches!(
+            stopped.recv_timeout(INTERVAL),
+            Err(mpsc::RecvTimeoutError::Timeout)
+        );
         round = round.wrapping_add(1);
         let segments = shared.segments.lock().clone();
         let mut backlog = 0;
@@ -161,7 +176,9 @@ fn import_all(shared: &Shared, stopped: &mpsc::Receiver<()>) {
             }
             backlog += segment.written.load(Ordering::Relaxed) - segment.imported.load(Ordering::Relaxed);
         }
-        shared.backlog_full.store(backlog > MAX_BACKLOG, Ordering::Relaxed);
+        shared
+            .backlog_full
+            .store(backlog > MAX_BACKLOG, Ordering::Relaxed);
         drop(segments);
         forget_done(shared, last);
         if last {

@@ -107,7 +107,10 @@ fn random_text(length: usize) -> Result<String, getrandom::Error> {
     while text.len() < length {
         getrandom::fill(&mut bytes)?;
         // 248 is the largest multiple of 62 in a byte: what is above would favour some letters.
-        let letters = bytes.iter().filter(|byte| **byte < 248).map(|byte| ALPHABET[usize::from(byte % 62)] as char);
+        let letters = bytes
+            .iter()
+            .filter(|byte| **byte < 248)
+            .map(|byte| ALPHABET[usize::from(byte % 62)] as char);
         text.extend(letters.take(length - text.len()));
     }
     Ok(text)

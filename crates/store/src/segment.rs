@@ -26,7 +26,12 @@ impl Segment {
     pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
         let file = OpenOptions::new().create_new(true).append(true).open(&path)?;
         file.lock()?;
-        Ok(Self { path, file, written: AtomicU64::new(0), imported: AtomicU64::new(0) })
+        Ok(Self {
+            path,
+            file,
+            written: AtomicU64::new(0),
+            imported: AtomicU64::new(0),
+        })
     }
 
     /// Appends lines with one write.

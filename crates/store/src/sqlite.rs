@@ -95,7 +95,10 @@ impl Store {
         let connection = if url == "sqlite::memory:" {
             Connection::open_in_memory()?
         } else if let Some(path) = url.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
-            if let Some(folder) = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            if let Some(folder) = Path::new(path)
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty())
+            {
                 std::fs::create_dir_all(folder)?;
             }
             Connection::open(path)?
@@ -106,7 +109,9 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         migrate(&connection)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
     }
 
     /// Makes a key. The secret is returned once and kept nowhere.
@@ -115,10 +120,23 @@ impl Store {
     /// When the database refuses.
     pub fn create_key(&self, grant: NewKey) -> Result<(KeyRecord, SecretString), StoreError> {
         let (secret, hash, hint) = key::generate()?;
-        let record = KeyRecord { id: key::generate_id()?, grant, hint, hash, created_at: now(), revoked_at: None };
+        let record = KeyRecord {
+            id: key::generate_id()?,
+            grant,
+            hint,
+            hash,
+            created_at: now(),
+            revoked_at: None,
+        };
         self.connection.lock().execute(
             "INSERT INTO keys (id, hash, hint, grant_json, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![record.id.as_str(), hash, record.hint, serde_json::to_string(&record.grant)?, record.created_at],
+            params![
+                record.id.as_str(),
+                hash,
+                record.hint,
+                serde_json::to_string(&record.grant)?,
+                record.created_at
+            ],
         )?;
         Ok((record, secret))
     }
@@ -149,7 +167,11 @@ impl Store {
             "UPDATE keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL",
             params![id.as_str(), now()],
         )?;
-        if changed == 0 { Err(StoreError::NoSuchKey(id.as_str().to_owned())) } else { Ok(()) }
+        if changed == 0 {
+            Err(StoreError::NoSuchKey(id.as_str().to_owned()))
+        } else {
+            Ok(())
+        }
     }
 
     /// Gives a key a new secret; the old one is refused at once.
@@ -162,7 +184,11 @@ impl Store {
             "UPDATE keys SET hash = ?2, hint = ?3 WHERE id = ?1 AND revoked_at IS NULL",
             params![id.as_str(), hash, hint],
         )?;
-        if changed == 0 { Err(StoreError::NoSuchKey(id.as_str().to_owned())) } else { Ok(secret) }
+        if changed == 0 {
+            Err(StoreError::NoSuchKey(id.as_str().to_owned()))
+        } else {
+            Ok(secret)
+        }
     }
 
     /// A number that changes when anybody changes the database, this process included.
@@ -245,7 +271,11 @@ impl Store {
                     estimated, cost, attempts, streamed, status, latency_us, ttft_us, cache
              FROM ledger WHERE at >= ?1 AND (?2 IS NULL OR key = ?2) ORDER BY at DESC, id LIMIT ?3",
         )?;
-        let mut rows = query.query(params![filter.since, filter.key.as_ref().map(KeyId::as_str), filter.limit])?;
+        let mut rows = query.query(params![
+            filter.since,
+            filter.key.as_ref().map(KeyId::as_str),
+            filter.limit
+        ])?;
         let mut entries = Vec::new();
         while let Some(row) = rows.next()? {
             entries.push(read_entry(row)?);
@@ -279,7 +309,11 @@ impl Store {
 
 fn migrate(connection: &Connection) -> Result<(), StoreError> {
     let taken: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    for (step, sql) in MIGRATIONS.iter().enumerate().skip(usize::try_from(taken).unwrap_or(0)) {
+    for (step, sql) in MIGRATIONS
+        .iter()
+        .enumerate()
+        .skip(usize::try_from(taken).unwrap_or(0))
+    {
         // Two processes may start at once: the second finds the step taken.
         connection.execute_batch("BEGIN IMMEDIATE")?;
         let taken: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -341,12 +375,16 @@ impl Store {
             "SELECT id, hash, hint, grant_json, created_at, revoked_at FROM keys
              WHERE (id = ?1 OR grant_json ->> '$.name' = ?1) AND revoked_at IS NULL ORDER BY created_at DESC LIMIT 1",
         )?;
-        let found = query.query_row([id_or_name], |row| Ok(read_key(row))).optional()?;
+        let found = query
+            .query_row([id_or_name], |row| Ok(read_key(row)))
+            .optional()?;
         found.unwrap_or_else(|| Err(StoreError::NoSuchKey(id_or_name.to_owned())))
     }
 }
 
 /// Unix milliseconds.
 fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_millis() as i64)
 }

@@ -1,5 +1,12 @@
 //! The journal loses nothing and doubles nothing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
 use std::io::Write;
 use std::sync::Arc;
 
@@ -21,7 +28,11 @@ fn entry(id: &str) -> LedgerEntry {
         model: Some("gpt-5-mini".to_owned()),
         decision: None,
         outcome: Outcome::Complete,
-        usage: Usage { input: 3, output: 5, ..Usage::default() },
+        usage: Usage {
+            input: 3,
+            output: 5,
+            ..Usage::default()
+        },
         usage_estimated: false,
         cost: Money::from_nanodollars(7),
         attempts: 1,
@@ -34,7 +45,13 @@ fn entry(id: &str) -> LedgerEntry {
 }
 
 fn all(store: &Store) -> Vec<LedgerEntry> {
-    store.ledger(&LedgerFilter { key: None, since: 0, limit: 100_000 }).unwrap()
+    store
+        .ledger(&LedgerFilter {
+            key: None,
+            since: 0,
+            limit: 100_000,
+        })
+        .unwrap()
 }
 
 #[test]
@@ -44,15 +61,24 @@ fn what_is_appended_is_in_the_ledger_once() {
     let journal = Journal::open(folder.path(), Arc::clone(&store)).unwrap();
     let mut writers = [journal.writer().unwrap(), journal.writer().unwrap()];
     for number in 0..500 {
-        writers[number % 2].append(&entry(&format!("req_{number}"))).unwrap();
+        writers[number % 2]
+            .append(&entry(&format!("req_{number}")))
+            .unwrap();
     }
     writers[0].append(&entry("req_0")).unwrap();
     drop(writers);
     journal.close();
     assert_eq!(all(&store).len(), 500);
     assert!(all(&store).contains(&entry("req_42")));
-    assert_eq!(store.spent(&"key_1".into(), 0).unwrap(), Money::from_nanodollars(3_500));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "imported segments are deleted");
+    assert_eq!(
+        store.spent(&"key_1".into(), 0).unwrap(),
+        Money::from_nanodollars(3_500)
+    );
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "imported segments are deleted"
+    );
 }
 
 #[test]
@@ -63,7 +89,12 @@ fn what_a_dead_process_left_is_imported_and_a_torn_line_is_not() {
     let mut writer = journal.writer().unwrap();
     writer.append(&entry("req_1")).unwrap();
     writer.append(&entry("req_2")).unwrap();
-    let segment = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let segment = std::fs::read_dir(folder.path())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     let bytes = std::fs::read(&segment).unwrap();
     drop(writer);
     journal.close();
@@ -96,8 +127,16 @@ fn keys_are_hashed_at_rest_and_live_their_life() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.db");
     let store = Store::open(&format!("sqlite://{}", path.display())).unwrap();
-    let (record, secret) = store.create_key(NewKey { name: "demo".to_owned(), ..NewKey::default() }).unwrap();
-    assert_eq!(store.find_key("demo").unwrap().hash, hash_key(secret.expose_secret()));
+    let (record, secret) = store
+        .create_key(NewKey {
+            name: "demo".to_owned(),
+            ..NewKey::default()
+        })
+        .unwrap();
+    assert_eq!(
+        store.find_key("demo").unwrap().hash,
+        hash_key(secret.expose_secret())
+    );
     let rotated = store.rotate_key(&record.id).unwrap();
     assert_eq!(store.keys().unwrap()[0].hash, hash_key(rotated.expose_secret()));
     store.revoke_key(&record.id).unwrap();
@@ -107,7 +146,10 @@ fn keys_are_hashed_at_rest_and_live_their_life() {
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         for plain in [secret.expose_secret(), rotated.expose_secret()] {
-            assert!(!bytes.windows(20).any(|window| window == &plain.as_bytes()[3..23]), "the key is in the file");
+            assert!(
+                !bytes.windows(20).any(|window| window == &plain.as_bytes()[3..23]),
+                "the key is in the file"
+            );
         }
     }
 }
@@ -115,5 +157,8 @@ fn keys_are_hashed_at_rest_and_live_their_life() {
 #[test]
 fn other_engines_are_refused_by_name() {
     let error = Store::open("postgres://x").err().unwrap().to_string();
-    assert!(error.contains("postgres://x") && error.contains("not supported"), "{error}");
+    assert!(
+        error.contains("postgres://x") && error.contains("not supported"),
+        "{error}"
+    );
 }

@@ -76,7 +76,11 @@ fn write_line(out: &mut impl Write, format: AccessLogFormat, record: &OwnedRecor
             record.cost_nanodollars as f64 / 1e9,
             record.latency_us,
             record.overhead_us,
-            record.error.as_deref().map(|error| format!(" error={error:?}")).unwrap_or_default(),
+            record
+                .error
+                .as_deref()
+                .map(|error| format!(" error={error:?}"))
+                .unwrap_or_default(),
         ),
     }
 }

@@ -94,9 +94,15 @@ mod tests {
         exposition.family("t_seconds", "histogram", "Time.");
         exposition.histogram("t_seconds", &[("a", "x\"y\\z\n")], &histogram, 1e-6);
         let text = exposition.finish();
-        assert!(text.contains("t_seconds_bucket{a=\"x\\\"y\\\\z\\n\",le=\"0.00025\"} 0\n"), "{text}");
+        assert!(
+            text.contains("t_seconds_bucket{a=\"x\\\"y\\\\z\\n\",le=\"0.00025\"} 0\n"),
+            "{text}"
+        );
         assert!(text.contains("le=\"0.001\"} 1\n"), "{text}");
         assert!(text.contains("le=\"+Inf\"} 1\n"), "{text}");
-        assert!(text.contains("t_seconds_count{a=\"x\\\"y\\\\z\\n\"} 1\n"), "{text}");
+        assert!(
+            text.contains("t_seconds_count{a=\"x\\\"y\\\\z\\n\"} 1\n"),
+            "{text}"
+        );
     }
 }

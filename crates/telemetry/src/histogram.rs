@@ -14,7 +14,11 @@ impl Histogram {
     /// Buckets up to and including each of `bounds`, which ascend, and one for the rest.
     #[must_use]
     pub fn new(bounds: &'static [u64]) -> Self {
-        Self { bounds, buckets: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(), sum: AtomicU64::new(0) }
+        Self {
+            bounds,
+            buckets: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
+            sum: AtomicU64::new(0),
+        }
     }
 
     /// Counts `value`.

@@ -37,7 +37,11 @@ impl Telemetry {
     pub fn start(config: &TelemetryConfig) -> Result<Arc<Self>, OtlpError> {
         let access_log = AccessLog::start(config.access_log)?;
         let otlp = config.otlp.as_deref().map(otlp::Otlp::start).transpose()?;
-        Ok(Arc::new(Self { metrics: Metrics::default(), access_log, otlp }))
+        Ok(Arc::new(Self {
+            metrics: Metrics::default(),
+            access_log,
+            otlp,
+        }))
     }
 
     /// Notes a settled request.

@@ -16,16 +16,18 @@ use crate::record::RequestRecord;
 const MAX_SERIES: usize = 2_000;
 
 /// 10 µs to 5 s: the gateway's own time.
-const OVERHEAD_US: &[u64] =
-    &[10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000, 5_000_000];
+const OVERHEAD_US: &[u64] = &[
+    10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000, 5_000_000,
+];
 /// 10 ms doubled up to 81.92 s, as the conventions have it.
 const DURATION_US: &[u64] = &[
     10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 640_000, 1_280_000, 2_560_000, 5_120_000, 10_240_000,
     20_480_000, 40_960_000, 81_920_000,
 ];
 /// Powers of four, as the conventions have it.
-const TOKENS: &[u64] =
-    &[1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216, 67_108_864];
+const TOKENS: &[u64] = &[
+    1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216, 67_108_864,
+];
 
 /// All metrics of the process.
 #[derive(Debug, Default)]
@@ -176,22 +178,49 @@ impl Metrics {
         let guard = self.series.pin();
         let mut all: Vec<(&Key, &Arc<Series>)> = guard.iter().collect();
         all.sort_by(|(left, _), (right, _)| {
-            (&left.surface, &left.provider, &left.model, left.outcome, left.cache).cmp(&(
-                &right.surface,
-                &right.provider,
-                &right.model,
-                right.outcome,
-                right.cache,
-            ))
+            (
+                &left.surface,
+                &left.provider,
+                &left.model,
+                left.outcome,
+                left.cache,
+            )
+                .cmp(&(
+                    &right.surface,
+                    &right.provider,
+                    &right.model,
+                    right.outcome,
+                    right.cache,
+                ))
         });
         let mut out = Exposition::default();
         counters(&mut out, &all);
         histograms(&mut out, &all);
-        out.family("pointsman_requests_in_flight", "gauge", "Requests on the road now.");
-        out.value("pointsman_requests_in_flight", &[], self.in_flight.load(Ordering::Relaxed).max(0) as u64);
-        out.family("pointsman_telemetry_lost_total", "counter", "Log lines and spans left out because a queue was full.");
-        out.value("pointsman_telemetry_lost_total", &[("what", "log_line")], self.lost_log_lines.load(Ordering::Relaxed));
-        out.value("pointsman_telemetry_lost_total", &[("what", "span")], self.lost_spans.load(Ordering::Relaxed));
+        out.family(
+            "pointsman_requests_in_flight",
+            "gauge",
+            "Requests on the road now.",
+        );
+        out.value(
+            "pointsman_requests_in_flight",
+            &[],
+            self.in_flight.load(Ordering::Relaxed).max(0) as u64,
+        );
+        out.family(
+            "pointsman_telemetry_lost_total",
+            "counter",
+            "Log lines and spans left out because a queue was full.",
+        );
+        out.value(
+            "pointsman_telemetry_lost_total",
+            &[("what", "log_line")],
+            self.lost_log_lines.load(Ordering::Relaxed),
+        );
+        out.value(
+            "pointsman_telemetry_lost_total",
+            &[("what", "span")],
+            self.lost_spans.load(Ordering::Relaxed),
+        );
         out.finish()
     }
 }
@@ -214,7 +243,8 @@ impl Series {
         self.overhead.observe(record.overhead().as_micros() as u64);
         self.duration.observe(record.started.elapsed().as_micros() as u64);
         if let Some(first) = record.first_content.filter(|_| record.streamed) {
-            self.first_content.observe(first.duration_since(record.started).as_micros() as u64);
+            self.first_content
+                .observe(first.duration_since(record.started).as_micros() as u64);
         }
         if record.input_tokens + record.output_tokens > 0 {
             self.tokens_input.observe(record.input_tokens);
@@ -227,22 +257,63 @@ type Value = fn(&Series) -> &AtomicU64;
 
 /// Plain counters: name, help, value.
 const COUNTERS: [(&str, &str, Value); 7] = [
-    ("pointsman_requests_total", "Settled requests.", |series| &series.requests),
-    ("pointsman_attempts_total", "Times a provider was asked.", |series| &series.attempts),
-    ("pointsman_input_tokens_total", "Prompt tokens, cached ones included.", |series| &series.input),
-    ("pointsman_output_tokens_total", "Generated tokens, reasoning included.", |series| &series.output),
-    ("pointsman_cache_read_tokens_total", "Prompt tokens read from providers' caches.", |series| &series.cache_read),
-    ("pointsman_reasoning_tokens_total", "Reasoning tokens.", |series| &series.reasoning),
-    ("pointsman_guardrail_flags_total", "Guardrail findings that did not block.", |series| &series.flags),
+    ("pointsman_requests_total", "Settled requests.", |series| {
+        &series.requests
+    }),
+    (
+        "pointsman_attempts_total",
+        "Times a provider was asked.",
+        |series| &series.attempts,
+    ),
+    (
+        "pointsman_input_tokens_total",
+        "Prompt tokens, cached ones included.",
+        |series| &series.input,
+    ),
+    (
+        "pointsman_output_tokens_total",
+        "Generated tokens, reasoning included.",
+        |series| &series.output,
+    ),
+    (
+        "pointsman_cache_read_tokens_total",
+        "Prompt tokens read from providers' caches.",
+        |series| &series.cache_read,
+    ),
+    (
+        "pointsman_reasoning_tokens_total",
+        "Reasoning tokens.",
+        |series| &series.reasoning,
+    ),
+    (
+        "pointsman_guardrail_flags_total",
+        "Guardrail findings that did not block.",
+        |series| &series.flags,
+    ),
 ];
 
 type Distribution = fn(&Series) -> &Histogram;
 
 /// Histograms: name, help, value, scale.
 const HISTOGRAMS: [(&str, &str, Distribution, f64); 3] = [
-    ("pointsman_overhead_seconds", "The gateway's own time for a request.", |series| &series.overhead, 1e-6),
-    ("gen_ai_server_request_duration_seconds", "Time from request to settlement.", |series| &series.duration, 1e-6),
-    ("gen_ai_server_time_to_first_token_seconds", "Time to the first content of a stream.", |series| &series.first_content, 1e-6),
+    (
+        "pointsman_overhead_seconds",
+        "The gateway's own time for a request.",
+        |series| &series.overhead,
+        1e-6,
+    ),
+    (
+        "gen_ai_server_request_duration_seconds",
+        "Time from request to settlement.",
+        |series| &series.duration,
+        1e-6,
+    ),
+    (
+        "gen_ai_server_time_to_first_token_seconds",
+        "Time to the first content of a stream.",
+        |series| &series.first_content,
+        1e-6,
+    ),
 ];
 
 fn labels(key: &Key) -> [(&str, &str); 5] {
@@ -264,7 +335,11 @@ fn counters(out: &mut Exposition, all: &[(&Key, &Arc<Series>)]) {
     }
     out.family("pointsman_cost_usd_total", "counter", "What requests cost.");
     for (key, series) in all {
-        out.fraction("pointsman_cost_usd_total", &labels(key), series.cost.load(Ordering::Relaxed) as f64 / 1e9);
+        out.fraction(
+            "pointsman_cost_usd_total",
+            &labels(key),
+            series.cost.load(Ordering::Relaxed) as f64 / 1e9,
+        );
     }
 }
 
@@ -328,10 +403,22 @@ mod tests {
         metrics.record(&record("m"));
         let text = metrics.render();
         let labels = "{surface=\"/v1/chat/completions\",gen_ai_provider_name=\"openai\",gen_ai_request_model=\"m\",outcome=\"complete\",cache=\"miss\"}";
-        assert!(text.contains(&format!("pointsman_requests_total{labels} 2\n")), "{text}");
-        assert!(text.contains(&format!("pointsman_input_tokens_total{labels} 20\n")), "{text}");
-        assert!(text.contains(&format!("pointsman_cost_usd_total{labels} 3\n")), "{text}");
-        assert!(text.contains(&format!("pointsman_overhead_seconds_count{labels} 2\n")), "{text}");
+        assert!(
+            text.contains(&format!("pointsman_requests_total{labels} 2\n")),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("pointsman_input_tokens_total{labels} 20\n")),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("pointsman_cost_usd_total{labels} 3\n")),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("pointsman_overhead_seconds_count{labels} 2\n")),
+            "{text}"
+        );
     }
 
     #[test]

@@ -45,17 +45,37 @@ impl Otlp {
     /// # Errors
     /// When the address is malformed or the thread cannot be started.
     pub fn start(endpoint: &str) -> Result<Self, OtlpError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("otlp").enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("otlp")
+            .enable_all()
+            .build()?;
         let inside = runtime.enter();
-        let spans = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT).build()?;
-        let metrics = MetricExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT).build()?;
+        let spans = SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(endpoint)
+            .with_timeout(EXPORT_TIMEOUT)
+            .build()?;
+        let metrics = MetricExporter::builder()
+            .with_tonic()
+            .with_endpoint(endpoint)
+            .with_timeout(EXPORT_TIMEOUT)
+            .build()?;
         let resource = Resource::builder()
             .with_service_name("pointsman")
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
-        let tracers = SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource.clone()).build();
-        let reader = PeriodicReader::builder(metrics).with_interval(Duration::from_secs(10)).build();
-        let meters = SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build();
+        let tracers = SdkTracerProvider::builder()
+            .with_batch_exporter(spans)
+            .with_resource(resource.clone())
+            .build();
+        let reader = PeriodicReader::builder(metrics)
+            .with_interval(Duration::from_secs(10))
+            .build();
+        let meters = SdkMeterProvider::builder()
+            .with_reader(reader)
+            .with_resource(resource)
+            .build();
         drop(inside);
         let (records, receiver) = mpsc::channel(QUEUE);
         // Ends when the last sender is gone, after a last flush.
@@ -67,11 +87,18 @@ impl Otlp {
 
     /// Queues a record; false when the queue is full and the record is lost.
     pub fn offer(&self, record: Arc<OwnedRecord>) -> bool {
-        !matches!(self.records.try_send(record), Err(mpsc::error::TrySendError::Full(_)))
+        !matches!(
+            self.records.try_send(record),
+            Err(mpsc::error::TrySendError::Full(_))
+        )
     }
 }
 
-async fn export(mut records: mpsc::Receiver<Arc<OwnedRecord>>, tracers: SdkTracerProvider, meters: SdkMeterProvider) {
+async fn export(
+    mut records: mpsc::Receiver<Arc<OwnedRecord>>,
+    tracers: SdkTracerProvider,
+    meters: SdkMeterProvider,
+) {
     let tracer = tracers.tracer("pointsman");
     let instruments = Instruments::new(&meters);
     while let Some(record) = records.recv().await {
@@ -94,9 +121,18 @@ impl Instruments {
     fn new(meters: &SdkMeterProvider) -> Self {
         let meter = meters.meter("pointsman");
         Self {
-            duration: meter.f64_histogram("gen_ai.client.operation.duration").with_unit("s").build(),
-            first_token: meter.f64_histogram("gen_ai.client.operation.time_to_first_chunk").with_unit("s").build(),
-            tokens: meter.u64_histogram("gen_ai.client.token.usage").with_unit("{token}").build(),
+            duration: meter
+                .f64_histogram("gen_ai.client.operation.duration")
+                .with_unit("s")
+                .build(),
+            first_token: meter
+                .f64_histogram("gen_ai.client.operation.time_to_first_chunk")
+                .with_unit("s")
+                .build(),
+            tokens: meter
+                .u64_histogram("gen_ai.client.token.usage")
+                .with_unit("{token}")
+                .build(),
             overhead: meter.f64_histogram("pointsman.overhead").with_unit("s").build(),
         }
     }
@@ -132,13 +168,22 @@ fn attributes(record: &OwnedRecord) -> Vec<KeyValue> {
     let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let mut attributes = vec![
         KeyValue::new("gen_ai.operation.name", operation(&record.surface)),
-        KeyValue::new("gen_ai.provider.name", text(record.provider.as_deref().unwrap_or("pointsman"))),
+        KeyValue::new(
+            "gen_ai.provider.name",
+            text(record.provider.as_deref().unwrap_or("pointsman")),
+        ),
         KeyValue::new("gen_ai.request.model", text(&record.model_requested)),
         KeyValue::new("gen_ai.request.stream", record.streamed),
         KeyValue::new("gen_ai.usage.input_tokens", count(record.input_tokens)),
         KeyValue::new("gen_ai.usage.output_tokens", count(record.output_tokens)),
-        KeyValue::new("gen_ai.usage.cache_read.input_tokens", count(record.cache_read_tokens)),
-        KeyValue::new("gen_ai.usage.reasoning.output_tokens", count(record.reasoning_tokens)),
+        KeyValue::new(
+            "gen_ai.usage.cache_read.input_tokens",
+            count(record.cache_read_tokens),
+        ),
+        KeyValue::new(
+            "gen_ai.usage.reasoning.output_tokens",
+            count(record.reasoning_tokens),
+        ),
         KeyValue::new("http.response.status_code", i64::from(record.status)),
         KeyValue::new("pointsman.request.id", text(&record.id)),
         KeyValue::new("pointsman.key", text(&record.key)),

@@ -139,7 +139,9 @@ impl From<&RequestRecord<'_>> for OwnedRecord {
         let ended = SystemTime::now();
         let latency = record.started.elapsed();
         Self {
-            time: jiff::Timestamp::try_from(ended).map(|time| time.to_string()).unwrap_or_default(),
+            time: jiff::Timestamp::try_from(ended)
+                .map(|time| time.to_string())
+                .unwrap_or_default(),
             id: record.id.to_owned(),
             surface: record.surface.to_owned(),
             status: record.status,
@@ -160,7 +162,9 @@ impl From<&RequestRecord<'_>> for OwnedRecord {
             cost_nanodollars: record.cost_nanodollars,
             latency_us: latency.as_micros() as u64,
             overhead_us: record.overhead().as_micros() as u64,
-            ttft_us: record.first_content.map(|first| first.duration_since(record.started).as_micros() as u64),
+            ttft_us: record
+                .first_content
+                .map(|first| first.duration_since(record.started).as_micros() as u64),
             error: record.error.map(str::to_owned),
             flags: record.flags.to_vec(),
             begun: ended.checked_sub(latency).unwrap_or(ended),

@@ -15,14 +15,20 @@ pub(crate) const CHUNKS: usize = 64;
 pub(crate) enum BenchBody {
     Whole(Option<Bytes>),
     /// Written one chunk a poll, so that each leaves alone.
-    Stream { next: usize, yielded: bool },
+    Stream {
+        next: usize,
+        yielded: bool,
+    },
 }
 
 impl Body for BenchBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Stream { next, yielded } => {
@@ -58,12 +64,23 @@ fn chunk(number: usize) -> Bytes {
 pub(crate) fn reply(body: &[u8]) -> Response<BenchBody> {
     let stream = body.windows(13).any(|window| window == b"\"stream\":true");
     let (kind, body) = if stream {
-        ("text/event-stream", BenchBody::Stream { next: 0, yielded: false })
+        (
+            "text/event-stream",
+            BenchBody::Stream {
+                next: 0,
+                yielded: false,
+            },
+        )
     } else {
-        ("application/json", BenchBody::Whole(Some(Bytes::from_static(WHOLE.as_bytes()))))
+        (
+            "application/json",
+            BenchBody::Whole(Some(Bytes::from_static(WHOLE.as_bytes()))),
+        )
     };
     let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 

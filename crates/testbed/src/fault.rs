@@ -90,12 +90,19 @@ impl FromStr for Fault {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, value) = text.split_once(':').unwrap_or((text, ""));
-        let number = || value.parse::<u64>().map_err(|_| format!("{text:?} needs a number"));
+        let number = || {
+            value
+                .parse::<u64>()
+                .map_err(|_| format!("{text:?} needs a number"))
+        };
         Ok(match name {
             "rate-limited" => Self::RateLimited(number()?),
             "status" => Self::Status(u16::try_from(number()?).map_err(|error| error.to_string())?),
             "slow-first-token" => Self::SlowFirstToken(number()?),
-            _ => Self::ALL.into_iter().find(|fault| fault.to_string() == name).ok_or_else(|| format!("unknown fault {text:?}"))?,
+            _ => Self::ALL
+                .into_iter()
+                .find(|fault| fault.to_string() == name)
+                .ok_or_else(|| format!("unknown fault {text:?}"))?,
         })
     }
 }
@@ -137,7 +144,11 @@ mod tests {
 
     #[test]
     fn schedules_strike_when_they_say() {
-        let struck = |schedule: Schedule| (0..6).filter(|number| schedule.strikes(*number)).collect::<Vec<_>>();
+        let struck = |schedule: Schedule| {
+            (0..6)
+                .filter(|number| schedule.strikes(*number))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(struck(Schedule::First(2)), [0, 1]);
         assert_eq!(struck(Schedule::EveryNth(3)), [2, 5]);
     }

@@ -63,7 +63,11 @@ pub async fn run(plan: LoadPlan) -> LoadReport {
     let mut tasks = Vec::new();
     for number in 0..plan.connections {
         let share = plan.requests / plan.connections + usize::from(number < plan.requests % plan.connections);
-        tasks.push(tokio::spawn(client(Arc::clone(&plan), share, Arc::clone(&report))));
+        tasks.push(tokio::spawn(client(
+            Arc::clone(&plan),
+            share,
+            Arc::clone(&report),
+        )));
     }
     for task in tasks {
         // A panic in the generator shows as missing requests.
@@ -120,7 +124,9 @@ type Sender = http1::SendRequest<Full<Bytes>>;
 pub async fn connect(address: SocketAddr) -> Result<Sender, std::io::Error> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(std::io::Error::other)?;
     tokio::spawn(connection);
     Ok(sender)
 }
@@ -143,5 +149,9 @@ async fn once(sender: &mut Sender, plan: &LoadPlan) -> Result<(Duration, Duratio
         pieces += 1;
         first.get_or_insert_with(|| started.elapsed());
     }
-    if good { Ok((first.unwrap_or_default(), started.elapsed(), pieces)) } else { Err(()) }
+    if good {
+        Ok((first.unwrap_or_default(), started.elapsed(), pieces))
+    } else {
+        Err(())
+    }
 }

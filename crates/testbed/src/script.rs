@@ -77,14 +77,28 @@ pub(crate) fn prompt_tokens(question: &Question) -> u64 {
 
 /// The answer to a question.
 pub(crate) fn answer(question: &Question) -> Answer {
-    let mut answer = Answer { thinking: question.thinking.then(|| "Let me think about this.".to_owned()), ..Answer::default() };
-    let wants_tools = question.forced_tool.is_some() || (question.tool_results.is_empty() && question.last_text.contains("call tools"));
+    let mut answer = Answer {
+        thinking: question.thinking.then(|| "Let me think about this.".to_owned()),
+        ..Answer::default()
+    };
+    let wants_tools = question.forced_tool.is_some()
+        || (question.tool_results.is_empty() && question.last_text.contains("call tools"));
     if wants_tools && !question.tools.is_empty() {
         let chosen = question.forced_tool.clone().flatten();
-        let tools = question.tools.iter().filter(|(name, _)| chosen.as_ref().is_none_or(|chosen| chosen == name));
-        answer.calls = tools.enumerate().map(|(at, (name, schema))| (format!("call_{at:024}"), name.clone(), sample(schema))).collect();
+        let tools = question
+            .tools
+            .iter()
+            .filter(|(name, _)| chosen.as_ref().is_none_or(|chosen| chosen == name));
+        answer.calls = tools
+            .enumerate()
+            .map(|(at, (name, schema))| (format!("call_{at:024}"), name.clone(), sample(schema)))
+            .collect();
         answer.end = End::Tools;
-        answer.output = answer.calls.iter().map(|(_, name, arguments)| count(name) + count(&arguments.to_string())).sum();
+        answer.output = answer
+            .calls
+            .iter()
+            .map(|(_, name, arguments)| count(name) + count(&arguments.to_string()))
+            .sum();
     } else {
         (answer.text, answer.refusal) = said(question);
         answer.end = if answer.refusal { End::Refusal } else { End::Stop };
@@ -104,14 +118,26 @@ fn said(question: &Question) -> (String, bool) {
         return ("I cannot help with that.".to_owned(), true);
     }
     if !question.tool_results.is_empty() {
-        return (format!("The tools say: {}", question.tool_results.join("; ")), false);
+        return (
+            format!("The tools say: {}", question.tool_results.join("; ")),
+            false,
+        );
     }
     if !question.images.is_empty() {
-        let each: Vec<String> = question.images.iter().map(|(kind, size)| format!("{kind} of {size} bytes")).collect();
-        return (format!("I see {} image(s): {}", each.len(), each.join(", ")), false);
+        let each: Vec<String> = question
+            .images
+            .iter()
+            .map(|(kind, size)| format!("{kind} of {size} bytes"))
+            .collect();
+        return (
+            format!("I see {} image(s): {}", each.len(), each.join(", ")),
+            false,
+        );
     }
     let words: Vec<&str> = text.split_whitespace().collect();
-    let asked = words.windows(3).find(|window| window[0] == "repeat" && window[2].starts_with("word"));
+    let asked = words
+        .windows(3)
+        .find(|window| window[0] == "repeat" && window[2].starts_with("word"));
     if let Some(count) = asked.and_then(|window| window[1].parse::<usize>().ok()) {
         return (vec!["word"; count.min(200_000)].join(" "), false);
     }
@@ -119,7 +145,12 @@ fn said(question: &Question) -> (String, bool) {
 }
 
 fn stop(answer: &mut Answer, question: &Question) {
-    if let Some(at) = question.stops.iter().filter_map(|stop| answer.text.find(stop.as_str())).min() {
+    if let Some(at) = question
+        .stops
+        .iter()
+        .filter_map(|stop| answer.text.find(stop.as_str()))
+        .min()
+    {
         answer.text.truncate(at);
         answer.end = End::StopSequence;
     }
@@ -138,14 +169,25 @@ fn sample(schema: &Value) -> Value {
     if let Some(only) = schema.get("const") {
         return only.clone();
     }
-    if let Some(first) = ["anyOf", "oneOf", "allOf"].iter().find_map(|key| schema.get(*key)?.get(0)) {
+    if let Some(first) = ["anyOf", "oneOf", "allOf"]
+        .iter()
+        .find_map(|key| schema.get(*key)?.get(0))
+    {
         return sample(first);
     }
-    let kind = schema.get("type").and_then(|kind| kind.as_str().or_else(|| kind.get(0)?.as_str()));
+    let kind = schema
+        .get("type")
+        .and_then(|kind| kind.as_str().or_else(|| kind.get(0)?.as_str()));
     match kind {
         Some("object") => {
-            let fields = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
-            fields.map(|(name, schema)| (name.clone(), sample(schema))).collect()
+            let fields = schema
+                .get("properties")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten();
+            fields
+                .map(|(name, schema)| (name.clone(), sample(schema)))
+                .collect()
         }
         Some("array") => json!([schema.get("items").map_or(Value::Null, sample)]),
         Some("integer") => json!(schema.get("minimum").and_then(Value::as_i64).unwrap_or(7)),

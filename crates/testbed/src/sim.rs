@@ -97,10 +97,24 @@ pub struct SimServer {
 pub(crate) struct State {
     pub(crate) options: SimOptions,
     faults: Mutex<Vec<(Schedule, Fault)>>,
-    served: Mutex<Vec<Served>>,
+    served: Mutex<Noted>,
     /// Prefixes that were written to the cache.
     pub(crate) cached: Mutex<std::collections::HashSet<String>>,
     requests: AtomicU64,
+}
+
+/// What was served since it was last cleared, and how many requests came before.
+#[derive(Default)]
+struct Noted {
+    before: usize,
+    all: Vec<Served>,
+}
+
+impl Noted {
+    fn clear(&mut self) {
+        self.before += self.all.len();
+        self.all.clear();
+    }
 }
 
 /// A request with its body read.
@@ -149,7 +163,7 @@ impl SimServer {
     /// What it served so far.
     #[must_use]
     pub fn served(&self) -> Vec<Served> {
-        self.state.served.lock().clone()
+        self.state.served.lock().all.clone()
     }
 
     /// Forgets what it served.
@@ -173,17 +187,22 @@ impl Drop for SimServer {
 impl State {
     /// Notes a request and says under which number.
     pub(crate) fn note(&self, served: Served) -> usize {
-        let mut all = self.served.lock();
-        if all.len() >= MAX_SERVED {
-            all.clear();
+        let mut noted = self.served.lock();
+        if noted.all.len() >= MAX_SERVED {
+            noted.clear();
         }
-        all.push(served);
-        all.len() - 1
+        noted.all.push(served);
+        noted.before + noted.all.len() - 1
     }
 
     /// Notes how request number `number` ended.
     pub(crate) fn ended(&self, number: usize, outcome: ServedOutcome, output: u64) {
-        if let Some(served) = self.served.lock().get_mut(number) {
+        let mut noted = self.served.lock();
+        // A slow one may end after the list was cleared.
+        let Some(at) = number.checked_sub(noted.before) else {
+            return;
+        };
+        if let Some(served) = noted.all.get_mut(at) {
             served.outcome = outcome;
             served.output = output;
         }
@@ -191,7 +210,11 @@ impl State {
 
     fn strike(&self) -> Option<Fault> {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
-        self.faults.lock().iter().find(|(schedule, _)| schedule.strikes(number)).map(|(_, fault)| *fault)
+        self.faults
+            .lock()
+            .iter()
+            .find(|(schedule, _)| schedule.strikes(number))
+            .map(|(_, fault)| *fault)
     }
 }
 
@@ -202,40 +225,73 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         tokio::spawn(async move {
             if state.options.bench {
                 let service = service_fn(|request: Request<Incoming>| async move {
-                    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+                    let body = request
+                        .into_body()
+                        .collect()
+                        .await
+                        .map(http_body_util::Collected::to_bytes);
                     Ok::<_, std::convert::Infallible>(bench::reply(&body.unwrap_or_default()))
                 });
-                let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                let _ = auto::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
                 return;
             }
             let reset = Arc::new(AtomicBool::new(false));
-            let io = Resettable { stream, reset: Arc::clone(&reset) };
+            let io = Resettable {
+                stream,
+                reset: Arc::clone(&reset),
+            };
             let service = service_fn(move |request| answer(Arc::clone(&state), Arc::clone(&reset), request));
             // A broken connection is what some faults are.
-            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(io), service).await;
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(io), service)
+                .await;
         });
     }
 }
 
-async fn answer(state: Arc<State>, reset: Arc<AtomicBool>, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
+async fn answer(
+    state: Arc<State>,
+    reset: Arc<AtomicBool>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, io::Error> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     if path == "/_sim/served" {
-        let all = state.served.lock().clone();
+        let all = state.served.lock().all.clone();
         if parts.method == http::Method::DELETE {
             state.served.lock().clear();
         }
-        return Ok(json(StatusCode::OK, serde_json::to_vec(&all).unwrap_or_default(), Coding::None));
+        return Ok(json(
+            StatusCode::OK,
+            serde_json::to_vec(&all).unwrap_or_default(),
+            Coding::None,
+        ));
     }
-    let body = Limited::new(body, MAX_BODY).collect().await.map_err(io::Error::other)?.to_bytes();
+    let body = Limited::new(body, MAX_BODY)
+        .collect()
+        .await
+        .map_err(io::Error::other)?
+        .to_bytes();
     let said = |text: &str| text.parse().ok();
-    let header = parts.headers.get("x-sim-fault").and_then(|value| said(value.to_str().ok()?));
+    let header = parts
+        .headers
+        .get("x-sim-fault")
+        .and_then(|value| said(value.to_str().ok()?));
     let in_model = || {
         let value: serde_json::Value = serde_json::from_slice(&body).ok()?;
         said(value.get("model")?.as_str()?.split_once("+fault=")?.1)
     };
     let fault = header.or_else(in_model).or_else(|| state.strike());
-    let asked = Asked { path, headers: parts.headers, body, fault, reset: Arc::clone(&reset), state };
+    let asked = Asked {
+        path,
+        headers: parts.headers,
+        body,
+        fault,
+        reset: Arc::clone(&reset),
+        state,
+    };
     match fault {
         Some(Fault::ResetBeforeHead) => {
             reset.store(true, Ordering::SeqCst);
@@ -245,7 +301,9 @@ async fn answer(state: Arc<State>, reset: Arc<AtomicBool>, request: Request<Inco
         _ => {}
     }
     Ok(match asked.path.as_str() {
-        path if path.ends_with("/messages") || path.ends_with("/messages/count_tokens") => anthropic::answer(asked),
+        path if path.ends_with("/messages") || path.ends_with("/messages/count_tokens") => {
+            anthropic::answer(asked)
+        }
         _ => openai::answer(asked),
     })
 }
@@ -255,7 +313,10 @@ pub(crate) fn json(status: StatusCode, body: Vec<u8>, coding: Coding) -> Respons
     let mut response = Response::new(whole(coded(coding, body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        http::HeaderValue::from_static("application/json"),
+    );
     if let Some(name) = coding.name() {
         headers.insert(header::CONTENT_ENCODING, http::HeaderValue::from_static(name));
     }
@@ -269,8 +330,13 @@ pub(crate) fn whole_answer(asked: &Asked, body: Vec<u8>) -> (Response<Body>, boo
     match asked.fault {
         Some(Fault::TruncatedJson) => (json(StatusCode::OK, half(), coding), false),
         Some(Fault::HtmlPage) => {
-            let mut page = json(StatusCode::OK, b"<html><body>It works!</body></html>".to_vec(), Coding::None);
-            page.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/html"));
+            let mut page = json(
+                StatusCode::OK,
+                b"<html><body>It works!</body></html>".to_vec(),
+                Coding::None,
+            );
+            page.headers_mut()
+                .insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/html"));
             (page, false)
         }
         Some(Fault::EmptyBody) => (json(StatusCode::OK, Vec::new(), Coding::None), false),
@@ -293,13 +359,21 @@ impl Drop for Resettable {
 }
 
 impl AsyncRead for Resettable {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Resettable {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

@@ -41,7 +41,9 @@ impl http_body::Body for Channel {
         mut self: std::pin::Pin<&mut Self>,
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        self.0
+            .poll_recv(context)
+            .map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 }
 
@@ -62,8 +64,16 @@ pub(crate) fn tell(telling: Telling) -> Body {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let done = telling.done;
-        let mut teller = Teller { sender, options: telling.options, reset: telling.reset, written: 0, coder: None };
-        let outcome = teller.run(telling.events, telling.fault, &telling.error_event).await;
+        let mut teller = Teller {
+            sender,
+            options: telling.options,
+            reset: telling.reset,
+            written: 0,
+            coder: None,
+        };
+        let outcome = teller
+            .run(telling.events, telling.fault, &telling.error_event)
+            .await;
         done(outcome, teller.written);
     });
     Channel(receiver).boxed()
@@ -105,7 +115,11 @@ impl Teller {
             }
             self.written += event.tokens;
         }
-        if self.send("", true).await { ServedOutcome::Complete } else { ServedOutcome::ClientGone }
+        if self.send("", true).await {
+            ServedOutcome::Complete
+        } else {
+            ServedOutcome::ClientGone
+        }
     }
 
     /// What happens in the middle; none when the stream goes on.
@@ -142,11 +156,18 @@ impl Teller {
     async fn abort(&mut self) {
         // What was sent must be on its way before the connection goes.
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let _ = self.sender.send(Err(std::io::Error::other("cut on purpose"))).await;
+        let _ = self
+            .sender
+            .send(Err(std::io::Error::other("cut on purpose")))
+            .await;
     }
 
     async fn send(&mut self, text: &str, last: bool) -> bool {
-        let text = if self.options.crlf { text.replace('\n', "\r\n") } else { text.to_owned() };
+        let text = if self.options.crlf {
+            text.replace('\n', "\r\n")
+        } else {
+            text.to_owned()
+        };
         let bytes = match &mut self.coder {
             None => text.into_bytes(),
             Some(coder) => coder.push(text.as_bytes(), last),
@@ -188,11 +209,15 @@ impl Coder {
         // Writing to a vector cannot fail.
         match self {
             Self::Gzip(coder) => {
-                let _ = coder.write_all(bytes).and_then(|()| if last { coder.try_finish() } else { coder.flush() });
+                let _ = coder
+                    .write_all(bytes)
+                    .and_then(|()| if last { coder.try_finish() } else { coder.flush() });
                 std::mem::take(coder.get_mut())
             }
             Self::Deflate(coder) => {
-                let _ = coder.write_all(bytes).and_then(|()| if last { coder.try_finish() } else { coder.flush() });
+                let _ = coder
+                    .write_all(bytes)
+                    .and_then(|()| if last { coder.try_finish() } else { coder.flush() });
                 std::mem::take(coder.get_mut())
             }
             Self::Brotli(coder) => {
@@ -200,7 +225,9 @@ impl Coder {
                 std::mem::take(coder.get_mut())
             }
             Self::Zstd(coder) => {
-                let _ = coder.write_all(bytes).and_then(|()| if last { coder.do_finish() } else { coder.flush() });
+                let _ = coder
+                    .write_all(bytes)
+                    .and_then(|()| if last { coder.do_finish() } else { coder.flush() });
                 std::mem::take(coder.get_mut())
             }
         }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::form::{
-    ChatResponse, Choice, Extra, FinishReason, Part, PartKind, PartStart, StreamEvent, Text, TextPart, Thinking,
-    ToolCall, ToolCallKind, Usage,
+    ChatResponse, Choice, Extra, FinishReason, Part, PartKind, PartStart, StreamEvent, Text, TextPart,
+    Thinking, ToolCall, ToolCallKind, Usage,
 };
 use crate::format::Format;
 use crate::json::Json;
@@ -66,18 +66,34 @@ impl Assembler {
                     signature: String::new(),
                     citations: Vec::new(),
                 };
-                self.choices.entry(*choice).or_default().parts.insert(*part, growing);
+                self.choices
+                    .entry(*choice)
+                    .or_default()
+                    .parts
+                    .insert(*part, growing);
             }
             StreamEvent::Delta { choice, part, text } => {
                 self.part(*choice, *part, |growing| growing.text.push_str(text));
             }
-            StreamEvent::Signature { choice, part, signature } => {
+            StreamEvent::Signature {
+                choice,
+                part,
+                signature,
+            } => {
                 self.part(*choice, *part, |growing| growing.signature.push_str(signature));
             }
-            StreamEvent::Citation { choice, part, citation } => {
+            StreamEvent::Citation {
+                choice,
+                part,
+                citation,
+            } => {
                 self.part(*choice, *part, |growing| growing.citations.push(citation.clone()));
             }
-            StreamEvent::Finish { choice, reason, stop_sequence } => {
+            StreamEvent::Finish {
+                choice,
+                reason,
+                stop_sequence,
+            } => {
                 let growing = self.choices.entry(*choice).or_default();
                 growing.finish = Some(reason.clone());
                 growing.stop_sequence.clone_from(stop_sequence);
@@ -93,7 +109,11 @@ impl Assembler {
     }
 
     fn part(&mut self, choice: u32, part: u32, grow: impl FnOnce(&mut GrowingPart)) {
-        if let Some(growing) = self.choices.get_mut(&choice).and_then(|choice| choice.parts.get_mut(&part)) {
+        if let Some(growing) = self
+            .choices
+            .get_mut(&choice)
+            .and_then(|choice| choice.parts.get_mut(&part))
+        {
             grow(growing);
         }
     }
@@ -132,7 +152,9 @@ impl GrowingPart {
         let text = Text::from(self.text);
         Part::new(match self.start {
             PartStart::Text => {
-                let citations = (!self.citations.is_empty()).then(|| Json::of(&self.citations).ok()).flatten();
+                let citations = (!self.citations.is_empty())
+                    .then(|| Json::of(&self.citations).ok())
+                    .flatten();
                 PartKind::Text(TextPart { text, citations })
             }
             PartStart::Thinking => {
@@ -144,11 +166,19 @@ impl GrowingPart {
             PartStart::ToolCall { id, name, kind } => PartKind::ToolCall(ToolCall {
                 id,
                 name,
-                arguments: if text.is_empty() && kind == ToolCallKind::Function { Text::from_static("{}") } else { text },
+                arguments: if text.is_empty() && kind == ToolCallKind::Function {
+                    Text::from_static("{}")
+                } else {
+                    text
+                },
                 kind,
                 extra: Extra::default(),
             }),
-            PartStart::Opaque { format, json } => PartKind::Opaque { format, kind: Text::new(), json },
+            PartStart::Opaque { format, json } => PartKind::Opaque {
+                format,
+                kind: Text::new(),
+                json,
+            },
         })
     }
 }

@@ -72,7 +72,11 @@ enum Deflate {
 
 impl Layer {
     fn new(coding: &str, limit: usize) -> Result<Option<Self>, CodingError> {
-        let sink = Sink { bytes: Vec::new(), left: limit, overflown: false };
+        let sink = Sink {
+            bytes: Vec::new(),
+            left: limit,
+            overflown: false,
+        };
         Ok(Some(match coding {
             "identity" | "" => return Ok(None),
             "gzip" | "x-gzip" => Self::Gzip(flate2::write::MultiGzDecoder::new(sink)),
@@ -82,7 +86,11 @@ impl Layer {
                 let decoder = zstd::stream::write::Decoder::new(sink);
                 Self::Zstd(decoder.map_err(|_| CodingError::Corrupt { coding: "zstd" })?)
             }
-            other => return Err(CodingError::Unsupported { coding: other.chars().take(40).collect() }),
+            other => {
+                return Err(CodingError::Unsupported {
+                    coding: other.chars().take(40).collect(),
+                });
+            }
         }))
     }
 
@@ -103,12 +111,16 @@ impl Layer {
             Self::Zstd(layer) => layer.write_all(bytes).and_then(|()| layer.flush()),
         };
         let coding = self.name();
-        let Some(sink) = self.sink() else { return Ok(Vec::new()) };
+        let Some(sink) = self.sink() else {
+            return Ok(Vec::new());
+        };
         if sink.overflown {
             return Err(CodingError::TooLarge { limit });
         }
         let decoded = std::mem::take(&mut sink.bytes);
-        written.map(|()| decoded).map_err(|_| CodingError::Corrupt { coding })
+        written
+            .map(|()| decoded)
+            .map_err(|_| CodingError::Corrupt { coding })
     }
 
     fn sink(&mut self) -> Option<&mut Sink> {
@@ -163,7 +175,9 @@ impl Decoder {
             }
         }
         if layers.len() > MAX_STACKED {
-            return Err(CodingError::Unsupported { coding: codings.chars().take(40).collect() });
+            return Err(CodingError::Unsupported {
+                coding: codings.chars().take(40).collect(),
+            });
         }
         Ok(Self { layers, limit })
     }
@@ -236,11 +250,19 @@ mod tests {
     #[test]
     fn every_coding_in_any_chunking() {
         let text = "To be, or not to be. ".repeat(500).into_bytes();
-        for (coding, header) in
-            [("gzip", "gzip"), ("deflate", "deflate"), ("raw", "deflate"), ("br", "br"), ("zstd", "ZSTD")]
-        {
+        for (coding, header) in [
+            ("gzip", "gzip"),
+            ("deflate", "deflate"),
+            ("raw", "deflate"),
+            ("br", "br"),
+            ("zstd", "ZSTD"),
+        ] {
             let body = coded(coding, &text);
-            assert_eq!(decode_all(&body.clone().into(), header, 1 << 20).unwrap(), text, "{coding}");
+            assert_eq!(
+                decode_all(&body.clone().into(), header, 1 << 20).unwrap(),
+                text,
+                "{coding}"
+            );
             let mut decoder = Decoder::new(header, 1 << 20).unwrap();
             let mut out = Vec::new();
             for chunk in body.chunks(7) {
@@ -261,13 +283,31 @@ mod tests {
         let zeros = vec![0_u8; 1 << 20];
         for coding in ["gzip", "deflate", "br", "zstd"] {
             let bomb = Bytes::from(coded(coding, &zeros));
-            assert!(matches!(decode_all(&bomb, coding, 1 << 16), Err(CodingError::TooLarge { .. })), "{coding}");
+            assert!(
+                matches!(
+                    decode_all(&bomb, coding, 1 << 16),
+                    Err(CodingError::TooLarge { .. })
+                ),
+                "{coding}"
+            );
             let damaged = Bytes::from_static(b"\x01not at all compressed");
-            assert!(matches!(decode_all(&damaged, coding, 1 << 16), Err(CodingError::Corrupt { .. })), "{coding}");
+            assert!(
+                matches!(
+                    decode_all(&damaged, coding, 1 << 16),
+                    Err(CodingError::Corrupt { .. })
+                ),
+                "{coding}"
+            );
         }
         let cut = Bytes::from(coded("gzip", b"hello hello hello")).slice(..12);
         assert!(decode_all(&cut, "gzip", 100).is_err());
-        assert!(matches!(decode_all(&cut, "lzma", 100), Err(CodingError::Unsupported { .. })));
-        assert_eq!(decode_all(&Bytes::from_static(b"x"), "identity", 100).unwrap(), "x");
+        assert!(matches!(
+            decode_all(&cut, "lzma", 100),
+            Err(CodingError::Unsupported { .. })
+        ));
+        assert_eq!(
+            decode_all(&Bytes::from_static(b"x"), "identity", 100).unwrap(),
+            "x"
+        );
     }
 }

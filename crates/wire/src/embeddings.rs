@@ -60,10 +60,14 @@ pub fn encode_request(request: &EmbeddingRequest, model: &str) -> Bytes {
         body.string("model", model);
         match &request.input {
             EmbeddingInput::Text(text) => body.string("input", text),
-            EmbeddingInput::Texts(texts) => body.list("input", |list| texts.iter().for_each(|text| list.string(text))),
+            EmbeddingInput::Texts(texts) => {
+                body.list("input", |list| texts.iter().for_each(|text| list.string(text)));
+            }
             EmbeddingInput::Tokens(tokens) => body.raw("input", &numbers(tokens)),
             EmbeddingInput::TokenLists(lists) => {
-                body.list("input", |list| lists.iter().for_each(|tokens| list.raw(&numbers(tokens))));
+                body.list("input", |list| {
+                    lists.iter().for_each(|tokens| list.raw(&numbers(tokens)));
+                });
             }
         }
         body.maybe_count("dimensions", request.dimensions);

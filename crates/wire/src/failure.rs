@@ -64,7 +64,10 @@ pub fn render(format: Format, failure: &Failure, request_id: &str) -> Rendered {
         }
         Format::AnthropicMessages => write::object(|body| anthropic(body, failure, request_id)),
     };
-    Rendered { status: status(format, failure), body: body.into() }
+    Rendered {
+        status: status(format, failure),
+        body: body.into(),
+    }
 }
 
 /// The failure as the event that ends a stream in `format`.
@@ -157,9 +160,20 @@ enum ToldError {
 pub fn decode(_format: Format, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Failure {
     let told: Told = serde_json::from_slice(body).unwrap_or_default();
     let (message, kind, code, param) = match told.error {
-        Some(ToldError::Object { message, kind, code, param }) => (message, kind, code, param),
+        Some(ToldError::Object {
+            message,
+            kind,
+            code,
+            param,
+        }) => (message, kind, code, param),
         Some(ToldError::Text(message)) => (Some(message), None, None, None),
-        None => (told.message.or_else(|| told.detail.map(|detail| detail.to_string())), None, None, None),
+        None => (
+            told.message
+                .or_else(|| told.detail.map(|detail| detail.to_string())),
+            None,
+            None,
+            None,
+        ),
     };
     let code = code.and_then(|code| match code {
         serde_json::Value::String(code) => Some(code),
@@ -195,19 +209,40 @@ fn kind_of(status: StatusCode, kind: Option<&str>, code: Option<&str>) -> Failur
 /// Whether a fallback for this sort of failure may help.
 #[must_use]
 pub fn classify(failure: &Failure) -> Option<FailureClass> {
-    if !matches!(failure.kind, FailureKind::InvalidRequest | FailureKind::TooLarge | FailureKind::PermissionDenied) {
+    if !matches!(
+        failure.kind,
+        FailureKind::InvalidRequest | FailureKind::TooLarge | FailureKind::PermissionDenied
+    ) {
         return None;
     }
     let code = failure.code.as_deref().unwrap_or_default();
     let message = failure.message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if code == "context_length_exceeded"
-        || says(&["context length", "context window", "maximum context", "prompt is too long", "too many tokens", "input is too long"])
+        || says(&[
+            "context length",
+            "context window",
+            "maximum context",
+            "prompt is too long",
+            "too many tokens",
+            "input is too long",
+        ])
     {
         return Some(FailureClass::ContextWindow);
     }
-    let policy = ["content_filter", "content_policy_violation", "responsible_ai_policy_violation"];
-    if policy.contains(&code) || says(&["content policy", "content management policy", "content filtering policy", "safety system"]) {
+    let policy = [
+        "content_filter",
+        "content_policy_violation",
+        "responsible_ai_policy_violation",
+    ];
+    if policy.contains(&code)
+        || says(&[
+            "content policy",
+            "content management policy",
+            "content filtering policy",
+            "safety system",
+        ])
+    {
         return Some(FailureClass::ContentPolicy);
     }
     None
@@ -219,7 +254,10 @@ fn mask_keys(message: &str) -> String {
     for word in message.split_inclusive(char::is_whitespace) {
         let secret = ["sk-", "sk_", "pm-", "key-", "gsk_", "xai-", "AIza", "Bearer"]
             .iter()
-            .any(|prefix| word.find(prefix).is_some_and(|at| word.len() - at > prefix.len() + 8));
+            .any(|prefix| {
+                word.find(prefix)
+                    .is_some_and(|at| word.len() - at > prefix.len() + 8)
+            });
         if secret {
             out.push_str("[key hidden]");
             out.extend(word.chars().rev().take_while(|letter| letter.is_whitespace()));
@@ -257,30 +295,64 @@ mod tests {
     #[test]
     fn what_providers_say_is_understood() {
         for (status, told, kind) in [
-            (429, r#"{"error":{"message":"m","type":"requests","code":"rate_limit_exceeded"}}"#, FailureKind::RateLimited),
-            (529, r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#, FailureKind::Overloaded),
+            (
+                429,
+                r#"{"error":{"message":"m","type":"requests","code":"rate_limit_exceeded"}}"#,
+                FailureKind::RateLimited,
+            ),
+            (
+                529,
+                r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#,
+                FailureKind::Overloaded,
+            ),
             (500, "<html>oops</html>", FailureKind::Provider),
             (404, r#"{"error":"model not found"}"#, FailureKind::NotFound),
-            (422, r#"{"detail":[{"loc":["body"]}]}"#, FailureKind::Unprocessable),
+            (
+                422,
+                r#"{"detail":[{"loc":["body"]}]}"#,
+                FailureKind::Unprocessable,
+            ),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(decode(Format::OpenAiChat, status, None, told.as_bytes()).kind, kind, "{told}");
+            assert_eq!(
+                decode(Format::OpenAiChat, status, None, told.as_bytes()).kind,
+                kind,
+                "{told}"
+            );
         }
     }
 
     #[test]
     fn a_quoted_key_is_hidden() {
-        let told = r#"{"error":{"message":"Incorrect API key provided: sk-proj-abcdefgh12345678. See the docs."}}"#;
-        let failure = decode(Format::OpenAiChat, StatusCode::UNAUTHORIZED, None, told.as_bytes());
-        assert_eq!(failure.message, "Incorrect API key provided: [key hidden] See the docs.");
+        let told =
+            r#"{"error":{"message":"Incorrect API key provided: sk-proj-abcdefgh12345678. See the docs."}}"#;
+        let failure = decode(
+            Format::OpenAiChat,
+            StatusCode::UNAUTHORIZED,
+            None,
+            told.as_bytes(),
+        );
+        assert_eq!(
+            failure.message,
+            "Incorrect API key provided: [key hidden] See the docs."
+        );
     }
 
     #[test]
     fn fallbacks_know_their_failures() {
         let say = |message: &str| classify(&Failure::new(FailureKind::InvalidRequest, message));
-        assert_eq!(say("prompt is too long: 210000 tokens > 200000 maximum"), Some(FailureClass::ContextWindow));
-        assert_eq!(say("This model's maximum context length is 8192 tokens"), Some(FailureClass::ContextWindow));
-        assert_eq!(say("blocked by our content management policy"), Some(FailureClass::ContentPolicy));
+        assert_eq!(
+            say("prompt is too long: 210000 tokens > 200000 maximum"),
+            Some(FailureClass::ContextWindow)
+        );
+        assert_eq!(
+            say("This model's maximum context length is 8192 tokens"),
+            Some(FailureClass::ContextWindow)
+        );
+        assert_eq!(
+            say("blocked by our content management policy"),
+            Some(FailureClass::ContentPolicy)
+        );
         assert_eq!(say("temperature must be at most 2"), None);
     }
 }

@@ -13,7 +13,8 @@ mod tool;
 mod usage;
 
 pub use conversation::{
-    Audio, CacheControl, ContentShape, Document, Image, Message, Part, PartKind, Role, Source, TextPart, Thinking,
+    Audio, CacheControl, ContentShape, Document, Image, Message, Part, PartKind, Role, Source, TextPart,
+    Thinking,
 };
 pub use embedding::{EmbeddingInput, EmbeddingRequest};
 pub use failure::{Failure, FailureKind};

@@ -54,7 +54,10 @@ impl DecodeError {
     /// An error of the whole body.
     #[must_use]
     pub fn plain(message: impl Into<String>) -> Self {
-        Self { message: message.into(), param: None }
+        Self {
+            message: message.into(),
+            param: None,
+        }
     }
 }
 
@@ -105,7 +108,10 @@ impl EncodeError {
     /// Field `field` cannot be expressed.
     #[must_use]
     pub fn at(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
+        Self {
+            field: field.into(),
+            message: message.into(),
+        }
     }
 }
 
@@ -195,7 +201,9 @@ pub enum StreamDecoder {
 pub fn stream_decoder(format: Format) -> StreamDecoder {
     match format {
         Format::OpenAiChat => StreamDecoder::OpenAiChat(openai::stream::Decoder::default()),
-        Format::OpenAiCompletions => StreamDecoder::OpenAiCompletions(completions::stream::Decoder::default()),
+        Format::OpenAiCompletions => {
+            StreamDecoder::OpenAiCompletions(completions::stream::Decoder::default())
+        }
         Format::AnthropicMessages => StreamDecoder::AnthropicMessages(anthropic::stream::Decoder::default()),
     }
 }
@@ -251,8 +259,12 @@ pub enum StreamEncoder {
 pub fn stream_encoder(format: Format, options: StreamEncoderOptions) -> StreamEncoder {
     match format {
         Format::OpenAiChat => StreamEncoder::OpenAiChat(openai::stream::Encoder::new(options)),
-        Format::OpenAiCompletions => StreamEncoder::OpenAiCompletions(completions::stream::Encoder::new(options)),
-        Format::AnthropicMessages => StreamEncoder::AnthropicMessages(anthropic::stream::Encoder::new(options)),
+        Format::OpenAiCompletions => {
+            StreamEncoder::OpenAiCompletions(completions::stream::Encoder::new(options))
+        }
+        Format::AnthropicMessages => {
+            StreamEncoder::AnthropicMessages(anthropic::stream::Encoder::new(options))
+        }
     }
 }
 

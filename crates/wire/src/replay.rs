@@ -40,25 +40,48 @@ fn tell_part(choice: &Choice, part: u32, said: &Part, events: &mut Vec<StreamEve
         PartKind::RedactedThinking(data) => (PartStart::RedactedThinking(data.clone()), Text::new()),
         PartKind::Refusal(text) => (PartStart::Refusal, text.clone()),
         PartKind::ToolCall(call) => {
-            let start = PartStart::ToolCall { id: call.id.clone(), name: call.name.clone(), kind: call.kind };
+            let start = PartStart::ToolCall {
+                id: call.id.clone(),
+                name: call.name.clone(),
+                kind: call.kind,
+            };
             (start, call.arguments.clone())
         }
-        PartKind::Opaque { format, json, .. } => {
-            (PartStart::Opaque { format: *format, json: json.clone() }, Text::new())
-        }
+        PartKind::Opaque { format, json, .. } => (
+            PartStart::Opaque {
+                format: *format,
+                json: json.clone(),
+            },
+            Text::new(),
+        ),
         // What a model cannot say is not part of an answer.
         PartKind::Image(_) | PartKind::Document(_) | PartKind::Audio(_) | PartKind::ToolResult(_) => return,
     };
-    events.push(StreamEvent::PartStart { choice: choice_index, part, start });
+    events.push(StreamEvent::PartStart {
+        choice: choice_index,
+        part,
+        start,
+    });
     for piece in pieces(&text) {
-        events.push(StreamEvent::Delta { choice: choice_index, part, text: piece });
+        events.push(StreamEvent::Delta {
+            choice: choice_index,
+            part,
+            text: piece,
+        });
     }
     if let PartKind::Thinking(thinking) = &said.kind
         && let Some(signature) = &thinking.signature
     {
-        events.push(StreamEvent::Signature { choice: choice_index, part, signature: signature.clone() });
+        events.push(StreamEvent::Signature {
+            choice: choice_index,
+            part,
+            signature: signature.clone(),
+        });
     }
-    events.push(StreamEvent::PartEnd { choice: choice_index, part });
+    events.push(StreamEvent::PartEnd {
+        choice: choice_index,
+        part,
+    });
 }
 
 /// Cuts text where words end, at about [`DELTA_BYTES`].
@@ -96,7 +119,10 @@ mod tests {
             kind: ToolCallKind::Function,
             extra: Extra::default(),
         };
-        let thinking = Thinking { text: "hm ".repeat(40).into(), signature: Some("s1g".into()) };
+        let thinking = Thinking {
+            text: "hm ".repeat(40).into(),
+            signature: Some("s1g".into()),
+        };
         let said = "Grüezi mitenand, wie goht's? ".repeat(9);
         let response = ChatResponse {
             format: Format::AnthropicMessages,
@@ -116,7 +142,11 @@ mod tests {
                 extra: Extra::default(),
                 message_extra: Extra::default(),
             }],
-            usage: Some(Usage { input: 3, output: 5, ..Usage::default() }),
+            usage: Some(Usage {
+                input: 3,
+                output: 5,
+                ..Usage::default()
+            }),
             usage_native: None,
             service_tier: None,
             extra: Extra::default(),
@@ -131,7 +161,11 @@ mod tests {
     #[test]
     fn a_stream_without_end_is_no_answer() {
         let mut assembler = Assembler::new(Format::OpenAiChat);
-        assembler.push(&StreamEvent::Start { id: "1".into(), model: "m".into(), created: None });
+        assembler.push(&StreamEvent::Start {
+            id: "1".into(),
+            model: "m".into(),
+            created: None,
+        });
         assert_eq!(assembler.finish(), None);
     }
 }

@@ -53,7 +53,10 @@ impl Edits {
 
     /// Sets `key` to `json`, which must be JSON text.
     pub fn set(&mut self, key: &str, json: impl Into<String>) {
-        self.edits.push(Edit { key: key.to_owned(), change: Change::Set(json.into()) });
+        self.edits.push(Edit {
+            key: key.to_owned(),
+            change: Change::Set(json.into()),
+        });
     }
 
     /// Sets `key` to a string.
@@ -65,12 +68,18 @@ impl Edits {
 
     /// Sets `inner` inside the object at `key` to `json`, making the object if it is not there.
     pub fn set_nested(&mut self, key: &str, inner: &str, json: &str) {
-        self.edits.push(Edit { key: key.to_owned(), change: Change::Nested(inner.to_owned(), json.to_owned()) });
+        self.edits.push(Edit {
+            key: key.to_owned(),
+            change: Change::Nested(inner.to_owned(), json.to_owned()),
+        });
     }
 
     /// Removes `key`.
     pub fn remove(&mut self, key: &str) {
-        self.edits.push(Edit { key: key.to_owned(), change: Change::Remove });
+        self.edits.push(Edit {
+            key: key.to_owned(),
+            change: Change::Remove,
+        });
     }
 
     /// The body with the edits made.
@@ -95,7 +104,9 @@ fn apply_one(body: &Bytes, edit: &Edit) -> Result<Bytes, SpliceError> {
     };
     let mut found = outline.0.iter().filter(|(key, _)| *key == edit.key).peekable();
     if found.peek().is_none() {
-        let Some(json) = edit.change.value(None)? else { return Ok(body.clone()) };
+        let Some(json) = edit.change.value(None)? else {
+            return Ok(body.clone());
+        };
         return Ok(insert(body, &edit.key, &json, outline.0.is_empty()));
     }
     if matches!(edit.change, Change::Remove) {
@@ -121,7 +132,10 @@ impl Change {
             Self::Remove => Ok(None),
             Self::Nested(inner, json) => {
                 let object = old.filter(|old| old.starts_with('{')).unwrap_or("{}");
-                let edit = Edit { key: inner.clone(), change: Self::Set(json.clone()) };
+                let edit = Edit {
+                    key: inner.clone(),
+                    change: Self::Set(json.clone()),
+                };
                 let edited = apply_one(&Bytes::copy_from_slice(object.as_bytes()), &edit)?;
                 Ok(Some(String::from_utf8_lossy(&edited).into_owned()))
             }
@@ -191,17 +205,32 @@ mod tests {
     use super::*;
 
     fn edited(body: &str, edits: &Edits) -> String {
-        String::from_utf8(edits.apply(&Bytes::copy_from_slice(body.as_bytes())).unwrap().to_vec()).unwrap()
+        String::from_utf8(
+            edits
+                .apply(&Bytes::copy_from_slice(body.as_bytes()))
+                .unwrap()
+                .to_vec(),
+        )
+        .unwrap()
     }
 
     #[test]
     fn only_the_value_changes() {
         let mut edits = Edits::new();
         edits.set_string("model", "b");
-        assert_eq!(edited(r#"{ "x" : 1.0, "model" :  "a" , "y":[ ] }"#, &edits), r#"{ "x" : 1.0, "model" :  "b" , "y":[ ] }"#);
-        assert_eq!(edited(r#"{"mod\u0065l":"a","model":"c"}"#, &edits), r#"{"mod\u0065l":"b","model":"b"}"#);
+        assert_eq!(
+            edited(r#"{ "x" : 1.0, "model" :  "a" , "y":[ ] }"#, &edits),
+            r#"{ "x" : 1.0, "model" :  "b" , "y":[ ] }"#
+        );
+        assert_eq!(
+            edited(r#"{"mod\u0065l":"a","model":"c"}"#, &edits),
+            r#"{"mod\u0065l":"b","model":"b"}"#
+        );
         assert_eq!(edited("{}", &edits), r#"{"model":"b"}"#);
-        assert_eq!(edited(r#"{"a":{"model":1}}"#, &edits), r#"{"a":{"model":1},"model":"b"}"#);
+        assert_eq!(
+            edited(r#"{"a":{"model":1}}"#, &edits),
+            r#"{"a":{"model":1},"model":"b"}"#
+        );
     }
 
     #[test]
@@ -212,8 +241,14 @@ mod tests {
             edited(r#"{"stream_options":{"x": 1,"include_usage":false}}"#, &edits),
             r#"{"stream_options":{"x": 1,"include_usage":true}}"#
         );
-        assert_eq!(edited(r#"{"stream_options":null}"#, &edits), r#"{"stream_options":{"include_usage":true}}"#);
-        assert_eq!(edited(r#"{"a":1}"#, &edits), r#"{"a":1,"stream_options":{"include_usage":true}}"#);
+        assert_eq!(
+            edited(r#"{"stream_options":null}"#, &edits),
+            r#"{"stream_options":{"include_usage":true}}"#
+        );
+        assert_eq!(
+            edited(r#"{"a":1}"#, &edits),
+            r#"{"a":1,"stream_options":{"include_usage":true}}"#
+        );
     }
 
     #[test]

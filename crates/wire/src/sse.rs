@@ -131,7 +131,10 @@ mod tests {
     }
 
     fn event(name: Option<&'static str>, data: &'static str) -> SseEvent {
-        SseEvent { event: name.map(Text::from_static), data: Text::from_static(data) }
+        SseEvent {
+            event: name.map(Text::from_static),
+            data: Text::from_static(data),
+        }
     }
 
     #[test]

@@ -31,7 +31,10 @@ pub struct Location {
 /// Shows every text of a request.
 pub fn request_texts(request: &ChatRequest, mut see: impl FnMut(&Location, &str)) {
     for (index, message) in request.messages.iter().enumerate() {
-        let location = Location { message: index, stage: stage(message.role) };
+        let location = Location {
+            message: index,
+            stage: stage(message.role),
+        };
         for part in &message.parts {
             part_texts(part, location, &mut see);
         }
@@ -41,7 +44,10 @@ pub fn request_texts(request: &ChatRequest, mut see: impl FnMut(&Location, &str)
 /// Shows every text of an answer.
 pub fn response_texts(response: &ChatResponse, mut see: impl FnMut(&Location, &str)) {
     for (index, choice) in response.choices.iter().enumerate() {
-        let location = Location { message: index, stage: TextStage::Assistant };
+        let location = Location {
+            message: index,
+            stage: TextStage::Assistant,
+        };
         for part in &choice.parts {
             part_texts(part, location, &mut see);
         }
@@ -52,7 +58,10 @@ pub fn response_texts(response: &ChatResponse, mut see: impl FnMut(&Location, &s
 pub fn rewrite(request: &mut ChatRequest, mut edit: impl FnMut(&Location, &str) -> Option<String>) -> bool {
     let mut edited = false;
     for (index, message) in request.messages.iter_mut().enumerate() {
-        let location = Location { message: index, stage: stage(message.role) };
+        let location = Location {
+            message: index,
+            stage: stage(message.role),
+        };
         for part in &mut message.parts {
             edited |= rewrite_part(part, location, &mut edit);
         }
@@ -61,10 +70,16 @@ pub fn rewrite(request: &mut ChatRequest, mut edit: impl FnMut(&Location, &str) 
 }
 
 /// The same for an answer.
-pub fn rewrite_response(response: &mut ChatResponse, mut edit: impl FnMut(&Location, &str) -> Option<String>) -> bool {
+pub fn rewrite_response(
+    response: &mut ChatResponse,
+    mut edit: impl FnMut(&Location, &str) -> Option<String>,
+) -> bool {
     let mut edited = false;
     for (index, choice) in response.choices.iter_mut().enumerate() {
-        let location = Location { message: index, stage: TextStage::Assistant };
+        let location = Location {
+            message: index,
+            stage: TextStage::Assistant,
+        };
         for part in &mut choice.parts {
             edited |= rewrite_part(part, location, &mut edit);
         }
@@ -76,7 +91,10 @@ pub fn rewrite_response(response: &mut ChatResponse, mut edit: impl FnMut(&Locat
 #[must_use]
 pub fn message_text(message: &Message) -> String {
     let mut all = String::new();
-    let location = Location { message: 0, stage: stage(message.role) };
+    let location = Location {
+        message: 0,
+        stage: stage(message.role),
+    };
     for part in &message.parts {
         part_texts(part, location, &mut |_, text| append(&mut all, text));
     }
@@ -87,7 +105,12 @@ pub fn message_text(message: &Message) -> String {
 #[must_use]
 pub fn user_text(request: &ChatRequest) -> String {
     let mut said = String::new();
-    for message in request.messages.iter().rev().filter(|message| message.role == Role::User) {
+    for message in request
+        .messages
+        .iter()
+        .rev()
+        .filter(|message| message.role == Role::User)
+    {
         for part in &message.parts {
             if let PartKind::Text(text) = &part.kind {
                 append(&mut said, &text.text);
@@ -121,10 +144,22 @@ fn part_texts(part: &Part, location: Location, see: &mut impl FnMut(&Location, &
         PartKind::Text(text) => see(&location, &text.text),
         PartKind::Thinking(thinking) => see(&location, &thinking.text),
         PartKind::Refusal(text) => see(&location, text),
-        PartKind::ToolCall(call) => see(&Location { stage: TextStage::ToolCall, ..location }, &call.arguments),
+        PartKind::ToolCall(call) => see(
+            &Location {
+                stage: TextStage::ToolCall,
+                ..location
+            },
+            &call.arguments,
+        ),
         PartKind::ToolResult(result) => {
-            let location = Location { stage: TextStage::ToolResult, ..location };
-            result.content.iter().for_each(|part| part_texts(part, location, see));
+            let location = Location {
+                stage: TextStage::ToolResult,
+                ..location
+            };
+            result
+                .content
+                .iter()
+                .for_each(|part| part_texts(part, location, see));
         }
         PartKind::Document(document) => {
             for text in [&document.title, &document.context].into_iter().flatten() {
@@ -142,7 +177,11 @@ fn part_texts(part: &Part, location: Location, see: &mut impl FnMut(&Location, &
     }
 }
 
-fn rewrite_part(part: &mut Part, location: Location, edit: &mut impl FnMut(&Location, &str) -> Option<String>) -> bool {
+fn rewrite_part(
+    part: &mut Part,
+    location: Location,
+    edit: &mut impl FnMut(&Location, &str) -> Option<String>,
+) -> bool {
     match &mut part.kind {
         PartKind::Text(text) => replace(&mut text.text, location, edit),
         // A signature vouches for the text as it is: thinking that was changed goes on without one.
@@ -154,12 +193,23 @@ fn rewrite_part(part: &mut Part, location: Location, edit: &mut impl FnMut(&Loca
             edited
         }
         PartKind::Refusal(text) => replace(text, location, edit),
-        PartKind::ToolCall(call) => {
-            replace(&mut call.arguments, Location { stage: TextStage::ToolCall, ..location }, edit)
-        }
+        PartKind::ToolCall(call) => replace(
+            &mut call.arguments,
+            Location {
+                stage: TextStage::ToolCall,
+                ..location
+            },
+            edit,
+        ),
         PartKind::ToolResult(result) => {
-            let location = Location { stage: TextStage::ToolResult, ..location };
-            result.content.iter_mut().fold(false, |edited, part| rewrite_part(part, location, edit) | edited)
+            let location = Location {
+                stage: TextStage::ToolResult,
+                ..location
+            };
+            result
+                .content
+                .iter_mut()
+                .fold(false, |edited, part| rewrite_part(part, location, edit) | edited)
         }
         PartKind::Document(document) => {
             let mut edited = false;
@@ -178,7 +228,9 @@ fn rewrite_part(part: &mut Part, location: Location, edit: &mut impl FnMut(&Loca
             edited
         }
         PartKind::Opaque { json, .. } => {
-            let Some(text) = edit(&location, json.as_str()) else { return false };
+            let Some(text) = edit(&location, json.as_str()) else {
+                return false;
+            };
             // A change that breaks the JSON cannot be carried out on a part whose meaning is not known: it is emptied.
             *json = crate::json::Json::parse(text).unwrap_or_else(|_| crate::json::Json::null());
             true
@@ -187,7 +239,11 @@ fn rewrite_part(part: &mut Part, location: Location, edit: &mut impl FnMut(&Loca
     }
 }
 
-fn replace(text: &mut Text, location: Location, edit: &mut impl FnMut(&Location, &str) -> Option<String>) -> bool {
+fn replace(
+    text: &mut Text,
+    location: Location,
+    edit: &mut impl FnMut(&Location, &str) -> Option<String>,
+) -> bool {
     match edit(&location, text) {
         Some(edited) => {
             *text = edited.into();

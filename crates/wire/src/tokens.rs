@@ -44,7 +44,10 @@ pub fn estimate(text: &str) -> u64 {
     let mut at = 0;
     while at < bytes.len() {
         let kind = class(bytes[at]);
-        let run = bytes[at..].iter().position(|byte| class(*byte) != kind).unwrap_or(bytes.len() - at);
+        let run = bytes[at..]
+            .iter()
+            .position(|byte| class(*byte) != kind)
+            .unwrap_or(bytes.len() - at);
         tokens += match kind {
             Class::Letter => run.div_ceil(7) as u64,
             Class::Digit => run.div_ceil(3) as u64,
@@ -79,7 +82,12 @@ pub fn estimate_request(request: &ChatRequest) -> u64 {
     text::request_texts(request, |_, text| total += estimate(text));
     for tool in &request.tools {
         total += match &tool.kind {
-            ToolKind::Function { name, description, parameters, .. } => {
+            ToolKind::Function {
+                name,
+                description,
+                parameters,
+                ..
+            } => {
                 8 + estimate(name)
                     + description.as_deref().map_or(0, estimate)
                     + parameters.as_ref().map_or(0, |schema| estimate(schema.as_str()))
@@ -118,13 +126,19 @@ mod tests {
         for (text, counted) in [
             ("The quick brown fox jumps over the lazy dog.", 10),
             ("solve this algebra problem", 4),
-            ("Bonjour, je voudrais réserver une table pour deux personnes demain soir.", 14),
+            (
+                "Bonjour, je voudrais réserver une table pour deux personnes demain soir.",
+                14,
+            ),
             ("def add(a: int, b: int) -> int:\n    return a + b\n", 19),
             ("12345678901234567890", 7),
             ("", 0),
         ] {
             let estimated = estimate(text);
-            assert!(estimated * 100 >= counted * 90 && estimated * 100 <= counted * 175, "{text:?}: {estimated} for {counted}");
+            assert!(
+                estimated * 100 >= counted * 90 && estimated * 100 <= counted * 175,
+                "{text:?}: {estimated} for {counted}"
+            );
         }
     }
 

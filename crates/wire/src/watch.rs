@@ -121,7 +121,9 @@ impl StreamWatcher {
         if self.ended {
             return true;
         }
-        let whole = self.finished && self.format != Format::AnthropicMessages && self.partial.iter().all(u8::is_ascii_whitespace);
+        let whole = self.finished
+            && self.format != Format::AnthropicMessages
+            && self.partial.iter().all(u8::is_ascii_whitespace);
         if whole {
             self.ended = true;
             forward.push(Bytes::from_static(b"data: [DONE]\n\n"));
@@ -148,12 +150,20 @@ impl StreamWatcher {
     }
 
     fn event(&mut self, event: &[u8]) -> Said {
-        let Some((name, data)) = fields(event) else { return Said::default() };
+        let Some((name, data)) = fields(event) else {
+            return Said::default();
+        };
         if self.format != Format::AnthropicMessages && data.trim_ascii() == b"[DONE]" {
-            return Said { ended: true, ..Said::default() };
+            return Said {
+                ended: true,
+                ..Said::default()
+            };
         }
         if serde_json::from_slice::<IgnoredAny>(data).is_err() {
-            return Said { failure: Some(malformed("the provider sent an event that is not JSON")), ..Said::default() };
+            return Said {
+                failure: Some(malformed("the provider sent an event that is not JSON")),
+                ..Said::default()
+            };
         }
         match self.format {
             Format::AnthropicMessages => anthropic::event(self, name, data),
@@ -173,7 +183,10 @@ impl StreamWatcher {
             said.content = true;
             self.content_bytes += bytes;
         }
-        if has(data, b"\"finish_reason\"") && !has(data, b"\"finish_reason\":null") && !has(data, b"\"finish_reason\": null") {
+        if has(data, b"\"finish_reason\"")
+            && !has(data, b"\"finish_reason\":null")
+            && !has(data, b"\"finish_reason\": null")
+        {
             self.finished = true;
         }
         if has(data, b"\"usage\"") && has(data, b"_tokens\"") {
@@ -184,9 +197,13 @@ impl StreamWatcher {
 
     /// Reads usage; true when the chunk holds nothing else.
     fn read_usage(&mut self, data: &[u8]) -> bool {
-        let Ok(text) = Text::try_from(data) else { return false };
+        let Ok(text) = Text::try_from(data) else {
+            return false;
+        };
         let Ok(value) = parse(&text) else { return false };
-        let Ok(mut fields) = value.fields() else { return false };
+        let Ok(mut fields) = value.fields() else {
+            return false;
+        };
         if let Ok(Some(usage)) = fields.take("usage", |usage| read_usage(&usage)) {
             self.usage = Some(usage);
         }
@@ -197,7 +214,11 @@ impl StreamWatcher {
     fn error(&self, data: &[u8]) -> Option<Failure> {
         let text = Text::try_from(data).ok()?;
         let value = parse(&text).ok()?;
-        value.fields().ok()?.has("error").then(|| stream_failure(self.format, &text))
+        value
+            .fields()
+            .ok()?
+            .has("error")
+            .then(|| stream_failure(self.format, &text))
     }
 }
 
@@ -259,7 +280,14 @@ pub(crate) fn has(data: &[u8], what: &[u8]) -> bool {
 
 /// About how many bytes of content an OpenAI chunk carries; none when it carries none.
 fn content_after(data: &[u8]) -> Option<u64> {
-    for field in [&b"\"content\":"[..], b"\"text\":", b"\"reasoning_content\":", b"\"reasoning\":", b"\"refusal\":", b"\"arguments\":"] {
+    for field in [
+        &b"\"content\":"[..],
+        b"\"text\":",
+        b"\"reasoning_content\":",
+        b"\"reasoning\":",
+        b"\"refusal\":",
+        b"\"arguments\":",
+    ] {
         for at in memmem::find_iter(data, field) {
             let value = data[at + field.len()..].trim_ascii_start();
             if let Some(text) = value.strip_prefix(b"\"")
@@ -305,18 +333,30 @@ mod tests {
         let (out, watcher, content, failed) = watch(&[OPENAI.as_bytes()], false);
         assert_eq!(out, OPENAI.as_bytes());
         assert!(content && watcher.is_complete() && !failed);
-        assert_eq!(watcher.usage(), Some(Usage { input: 7, output: 2, ..Usage::default() }));
+        assert_eq!(
+            watcher.usage(),
+            Some(Usage {
+                input: 7,
+                output: 2,
+                ..Usage::default()
+            })
+        );
     }
 
     #[test]
     fn a_role_alone_is_not_content() {
-        let first: usize = OPENAI.find("data: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi").unwrap();
+        let first: usize = OPENAI
+            .find("data: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi")
+            .unwrap();
         assert!(!watch(&[&OPENAI.as_bytes()[..first]], false).2);
     }
 
     #[test]
     fn what_is_not_json_is_not_forwarded() {
-        let (out, watcher, _, failed) = watch(&[b"data: {\"choices\":[]}\n\ndata: {\"cho\n\ndata: [DONE]\n\n"], false);
+        let (out, watcher, _, failed) = watch(
+            &[b"data: {\"choices\":[]}\n\ndata: {\"cho\n\ndata: [DONE]\n\n"],
+            false,
+        );
         assert_eq!(out, b"data: {\"choices\":[]}\n\n");
         assert!(failed && !watcher.is_complete());
     }

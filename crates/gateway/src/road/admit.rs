@@ -47,13 +47,24 @@ pub fn reserve(
         .at("model"));
     }
     let snapshot = &arrival.snapshot;
-    let usage = Usage { input: prompt, output: completion, ..Usage::default() };
+    let usage = Usage {
+        input: prompt,
+        output: completion,
+        ..Usage::default()
+    };
     let cost = if snapshot.is_routed(model) {
-        snapshot.routed_models().map(|model| dearest(&model, &usage)).max().unwrap_or(Money::ZERO)
+        snapshot
+            .routed_models()
+            .map(|model| dearest(&model, &usage))
+            .max()
+            .unwrap_or(Money::ZERO)
     } else {
         dearest(&*snapshot.resolve(model)?, &usage)
     };
-    let estimate = Estimate { tokens: usage.total(), cost };
+    let estimate = Estimate {
+        tokens: usage.total(),
+        cost,
+    };
     let reservation = caller.admit(estimate, Instant::now()).map_err(denied)?;
     let mut ticket = Ticket::new(worker, arrival, caller, reservation);
     ticket.facts.model_requested = model.to_owned();
@@ -62,7 +73,10 @@ pub fn reserve(
 
 /// What `usage` costs at the dearest target of a model.
 fn dearest(model: &Model, usage: &Usage) -> Money {
-    let costs = model.targets.iter().filter_map(|target| Some(target.price.as_ref()?.cost(usage)));
+    let costs = model
+        .targets
+        .iter()
+        .filter_map(|target| Some(target.price.as_ref()?.cost(usage)));
     costs.max().unwrap_or(Money::ZERO)
 }
 

@@ -31,17 +31,32 @@ pub struct Asked {
 /// Reads the body.
 pub async fn read(arrival: &Arrival, body: Incoming) -> Result<Bytes, Failure> {
     let bounds = &arrival.snapshot.bounds;
-    let bounds = BodyBounds { limit: bounds.request_limit, timeout: bounds.request_timeout };
+    let bounds = BodyBounds {
+        limit: bounds.request_limit,
+        timeout: bounds.request_timeout,
+    };
     incoming::read(&arrival.headers, body, bounds).await
 }
 
 /// Decodes the body.
 pub fn decode(arrival: &Arrival, format: Format, body: Bytes) -> Result<Asked, Failure> {
     let request = format::decode_request(format, &body).map_err(malformed)?;
-    let headers = arrival.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    let controls = Controls::parse(headers)
-        .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()).at("x-pointsman-cache-control"))?;
-    Ok(Asked { format, body, request, edited: false, controls, cache_key: None, header_edits: Vec::new() })
+    let headers = arrival
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let controls = Controls::parse(headers).map_err(|error| {
+        Failure::new(FailureKind::InvalidRequest, error.to_string()).at("x-pointsman-cache-control")
+    })?;
+    Ok(Asked {
+        format,
+        body,
+        request,
+        edited: false,
+        controls,
+        cache_key: None,
+        header_edits: Vec::new(),
+    })
 }
 
 /// A body that could not be decoded, as a failure.

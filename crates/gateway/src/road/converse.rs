@@ -53,5 +53,7 @@ async fn prepare_and_send(
         decide::Decided::Answer(answer) => return Ok(Way::Spoken(answer)),
         decide::Decided::Send(plan) => plan,
     };
-    send::send(worker, arrival, asked, plan, ticket).await.map(Way::Sent)
+    send::send(worker, arrival, asked, plan, ticket)
+        .await
+        .map(Way::Sent)
 }

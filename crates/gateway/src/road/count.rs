@@ -36,7 +36,13 @@ pub async fn travel(
     match answer(worker, arrival, &request, &body, &mut ticket).await {
         Ok(body) => {
             let usage = Usage::default();
-            let ending = Ending { outcome: Outcome::Complete, status: 200, usage, estimated: false, error: None };
+            let ending = Ending {
+                outcome: Outcome::Complete,
+                status: 200,
+                usage,
+                estimated: false,
+                error: None,
+            };
             ticket.settle(&ending)?;
             Ok(reply::json_bytes(StatusCode::OK, body))
         }
@@ -55,13 +61,28 @@ async fn answer(
         return Ok(anthropic::count::encode_response(count(request)));
     }
     let model = arrival.snapshot.resolve(&request.model)?;
-    if !model.targets.iter().any(|target| target.provider.speaks.count_tokens.is_some()) {
+    if !model
+        .targets
+        .iter()
+        .any(|target| target.provider.speaks.count_tokens.is_some())
+    {
         return Ok(anthropic::count::encode_response(count(request)));
     }
-    let attempt = Counting { worker, arrival, request, body };
+    let attempt = Counting {
+        worker,
+        arrival,
+        request,
+        body,
+    };
     let mut causes = Vec::new();
-    let round = Round { model: &model, attempt: &attempt };
-    round.run(ticket, &mut causes).await.map_err(|failed| send::exhausted(Some(failed), &causes))
+    let round = Round {
+        model: &model,
+        attempt: &attempt,
+    };
+    round
+        .run(ticket, &mut causes)
+        .await
+        .map_err(|failed| send::exhausted(Some(failed), &causes))
 }
 
 struct Counting<'a> {
@@ -74,18 +95,40 @@ struct Counting<'a> {
 impl Attempt for Counting<'_> {
     type Answer = Bytes;
 
-    async fn run(&self, target: &Target, mut in_flight: InFlight, ticket: &mut Ticket) -> Result<Bytes, Failed> {
+    async fn run(
+        &self,
+        target: &Target,
+        mut in_flight: InFlight,
+        ticket: &mut Ticket,
+    ) -> Result<Bytes, Failed> {
         let Some(path) = target.provider.speaks.count_tokens.as_deref() else {
             return Ok(anthropic::count::encode_response(count(self.request)));
         };
         let unusable = |error: String| Failed::refused(Failure::new(FailureKind::InvalidRequest, error));
         let mut edits = Edits::new();
         edits.set_string("model", &target.model);
-        let body = edits.apply(self.body).map_err(|error| unusable(error.to_string()))?;
-        let uri = in_flight.endpoint().uri(path).map_err(|error| unusable(error.to_string()))?;
+        let body = edits
+            .apply(self.body)
+            .map_err(|error| unusable(error.to_string()))?;
+        let uri = in_flight
+            .endpoint()
+            .uri(path)
+            .map_err(|error| unusable(error.to_string()))?;
         let request = send::http(self.arrival, &target.provider, uri, body, &[]);
         // Counting is free of charge.
-        let response = send::exchange(self.worker, target, &mut in_flight, ticket, Call { request, model: target.model.clone(), prompt: 0, timeouts: target.provider.timeouts }).await?;
+        let response = send::exchange(
+            self.worker,
+            target,
+            &mut in_flight,
+            ticket,
+            Call {
+                request,
+                model: target.model.clone(),
+                prompt: 0,
+                timeouts: target.provider.timeouts,
+            },
+        )
+        .await?;
         if !response.status().is_success() {
             return Err(send::refused_by_provider(response, Format::AnthropicMessages, &mut in_flight).await);
         }
@@ -98,9 +141,17 @@ impl Attempt for Counting<'_> {
 /// Counts with the vocabulary that models of other families come closest to.
 fn count(request: &ChatRequest) -> u64 {
     let mut total = PER_MESSAGE * (request.messages.len() as u64 + 1);
-    text::request_texts(request, |_, text| total += tokens::count(text, Vocabulary::O200k) as u64);
+    text::request_texts(request, |_, text| {
+        total += tokens::count(text, Vocabulary::O200k) as u64;
+    });
     for tool in &request.tools {
-        if let pointsman_wire::form::ToolKind::Function { name, description, parameters, .. } = &tool.kind {
+        if let pointsman_wire::form::ToolKind::Function {
+            name,
+            description,
+            parameters,
+            ..
+        } = &tool.kind
+        {
             let schema = parameters.as_ref().map_or("", |schema| schema.as_str());
             for part in [name.as_ref(), description.as_deref().unwrap_or(""), schema] {
                 total += tokens::count(part, Vocabulary::O200k) as u64;

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use pointsman_governance::Principal;
-use pointsman_routing::{CallerFacts, Facts, MessageFacts, Outcome, Plugins, Reasoning, RequestParams, Selected};
+use pointsman_routing::{
+    CallerFacts, Facts, MessageFacts, Outcome, Plugins, Reasoning, RequestParams, Selected,
+};
 use pointsman_wire::form::{
-    ChatRequest, ChatResponse, Choice, Extra, Failure, FailureKind, FinishReason, Message, Part, PartKind, Role, Text,
-    Usage,
+    ChatRequest, ChatResponse, Choice, Extra, Failure, FailureKind, FinishReason, Message, Part, PartKind,
+    Role, Text, Usage,
 };
 use pointsman_wire::text;
 
@@ -42,7 +44,11 @@ pub struct Step {
 impl Step {
     /// A model as it is.
     pub fn plain(model: Arc<Model>) -> Self {
-        Self { model, upstream_name: None, reasoning: None }
+        Self {
+            model,
+            upstream_name: None,
+            reasoning: None,
+        }
     }
 }
 
@@ -52,12 +58,18 @@ impl Step {
 /// 404 when the name leads nowhere.
 pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Result<Decided, Failure> {
     let snapshot = &arrival.snapshot;
-    let Some(router) = snapshot.router.as_ref().filter(|router| router.enters(&asked.request.model)) else {
+    let Some(router) = snapshot
+        .router
+        .as_ref()
+        .filter(|router| router.enters(&asked.request.model))
+    else {
         let model = snapshot.resolve(&asked.request.model)?;
         return Ok(Decided::Send(with_fallbacks(arrival, Step::plain(model))));
     };
     let mut metadata = Vec::new();
-    let outcome = with_facts(&asked.request, ticket.caller(), &mut metadata, |facts| router.decide(facts, rand::random()));
+    let outcome = with_facts(&asked.request, ticket.caller(), &mut metadata, |facts| {
+        router.decide(facts, rand::random())
+    });
     let decided = match outcome {
         Outcome::Matched(decided) => decided,
         Outcome::NoMatch => {
@@ -74,7 +86,10 @@ pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Resu
         return Ok(Decided::Answer(Box::new(answer)));
     }
     let Some(selected) = decided.selected else {
-        return Err(Failure::new(FailureKind::Internal, "a decision without model and without answer"));
+        return Err(Failure::new(
+            FailureKind::Internal,
+            "a decision without model and without answer",
+        ));
     };
     let mut plan = with_fallbacks(arrival, step(arrival, selected)?);
     for other in decided.fallbacks {
@@ -85,7 +100,11 @@ pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Resu
 
 fn step(arrival: &Arrival, selected: &Selected) -> Result<Step, Failure> {
     let model = arrival.snapshot.resolve(&selected.model)?;
-    Ok(Step { model, upstream_name: selected.lora_name.clone(), reasoning: selected.reasoning.clone() })
+    Ok(Step {
+        model,
+        upstream_name: selected.lora_name.clone(),
+        reasoning: selected.reasoning.clone(),
+    })
 }
 
 /// The step, and the models that take over when all its targets fail.
@@ -93,7 +112,12 @@ fn with_fallbacks(arrival: &Arrival, first: Step) -> Plan {
     let names = first.model.fallback.any.clone();
     let mut steps = vec![first];
     // Names were checked when the configuration was compiled.
-    steps.extend(names.iter().filter_map(|name| arrival.snapshot.resolve(name).ok()).map(Step::plain));
+    steps.extend(
+        names
+            .iter()
+            .filter_map(|name| arrival.snapshot.resolve(name).ok())
+            .map(Step::plain),
+    );
     Plan { steps }
 }
 
@@ -104,16 +128,29 @@ pub fn with_facts<T>(
     metadata: &mut Vec<(String, String)>,
     judge: impl FnOnce(&Facts<'_>) -> T,
 ) -> T {
-    let texts: Vec<(Role, String, &Message)> =
-        request.messages.iter().map(|message| (message.role, text::message_text(message), message)).collect();
+    let texts: Vec<(Role, String, &Message)> = request
+        .messages
+        .iter()
+        .map(|message| (message.role, text::message_text(message), message))
+        .collect();
     let messages: Vec<MessageFacts<'_>> = texts
         .iter()
         .map(|(role, text, message)| MessageFacts {
             role: role_name(*role, message),
             text,
-            has_image: message.parts.iter().any(|part| matches!(part.kind, PartKind::Image(_))),
-            tool_calls: message.parts.iter().filter(|part| matches!(part.kind, PartKind::ToolCall(_))).count(),
-            is_tool_result: message.parts.iter().any(|part| matches!(part.kind, PartKind::ToolResult(_))),
+            has_image: message
+                .parts
+                .iter()
+                .any(|part| matches!(part.kind, PartKind::Image(_))),
+            tool_calls: message
+                .parts
+                .iter()
+                .filter(|part| matches!(part.kind, PartKind::ToolCall(_)))
+                .count(),
+            is_tool_result: message
+                .parts
+                .iter()
+                .any(|part| matches!(part.kind, PartKind::ToolResult(_))),
         })
         .collect();
     let user_text = text::user_text(request);
@@ -130,7 +167,10 @@ pub fn with_facts<T>(
 }
 
 fn role_name(role: Role, message: &Message) -> &'static str {
-    let carries_result = message.parts.iter().any(|part| matches!(part.kind, PartKind::ToolResult(_)));
+    let carries_result = message
+        .parts
+        .iter()
+        .any(|part| matches!(part.kind, PartKind::ToolResult(_)));
     match role {
         Role::System | Role::Developer => "system",
         Role::User if carries_result => "tool",
@@ -155,7 +195,9 @@ fn apply(plugins: &Plugins, asked: &mut Asked) -> Option<ChatResponse> {
     for (name, value) in &plugins.headers {
         // Names and values were checked when the configuration was compiled.
         if let Ok(name) = HeaderName::try_from(name.as_str()) {
-            let value = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok());
+            let value = value
+                .as_deref()
+                .and_then(|value| HeaderValue::from_str(value).ok());
             asked.header_edits.push((name, value));
         }
     }
@@ -164,9 +206,13 @@ fn apply(plugins: &Plugins, asked: &mut Asked) -> Option<ChatResponse> {
 
 fn put_system_prompt(request: &mut ChatRequest, text: &str, replace: bool) {
     if replace {
-        request.messages.retain(|message| !matches!(message.role, Role::System | Role::Developer));
+        request
+            .messages
+            .retain(|message| !matches!(message.role, Role::System | Role::Developer));
     }
-    request.messages.insert(0, Message::text(Role::System, text.to_owned()));
+    request
+        .messages
+        .insert(0, Message::text(Role::System, text.to_owned()));
 }
 
 fn cap(request: &mut ChatRequest, params: &RequestParams) -> bool {
@@ -216,8 +262,12 @@ fn spoken(request: &ChatRequest, message: &str) -> ChatResponse {
 /// The request's metadata: an object of texts (OpenAI), numbers and booleans told as text. Bounded as the language
 /// has it: 32 entries, keys of 128 and values of 1,024 bytes.
 fn read_metadata(request: &ChatRequest, metadata: &mut Vec<(String, String)>) {
-    let Some(json) = request.extra.get("metadata") else { return };
-    let Ok(entries) = json.read::<serde_json::Map<String, serde_json::Value>>() else { return };
+    let Some(json) = request.extra.get("metadata") else {
+        return;
+    };
+    let Ok(entries) = json.read::<serde_json::Map<String, serde_json::Value>>() else {
+        return;
+    };
     for (key, value) in entries.into_iter().take(32) {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         if key.len() <= 128 && value.len() <= 1_024 {

@@ -65,10 +65,21 @@ async fn answer(
 ) -> Result<Vectors, Failure> {
     let edited = inspect(arrival, request, ticket)?;
     let model = arrival.snapshot.resolve(&request.model)?;
-    let attempt = Embedding { worker, arrival, request, body: (!edited).then_some(body) };
-    let round = Round { model: &model, attempt: &attempt };
+    let attempt = Embedding {
+        worker,
+        arrival,
+        request,
+        body: (!edited).then_some(body),
+    };
+    let round = Round {
+        model: &model,
+        attempt: &attempt,
+    };
     let mut causes = Vec::new();
-    round.run(ticket, &mut causes).await.map_err(|failed| send::exhausted(Some(failed), &causes))
+    round
+        .run(ticket, &mut causes)
+        .await
+        .map_err(|failed| send::exhausted(Some(failed), &causes))
 }
 
 /// Shows the texts to the input guardrails; true when one of them changed something.
@@ -82,7 +93,10 @@ fn inspect(arrival: &Arrival, request: &mut EmbeddingRequest, ticket: &mut Ticke
     };
     for text in texts.iter_mut().filter(|_| !guards.is_empty()) {
         let verdict = guards.inspect(text);
-        ticket.facts.flags.extend(verdict.flags.into_iter().map(|flag| flag.guard));
+        ticket
+            .facts
+            .flags
+            .extend(verdict.flags.into_iter().map(|flag| flag.guard));
         if let Some(block) = verdict.blocked {
             return Err(guard::refusal(&block));
         }
@@ -105,10 +119,17 @@ struct Embedding<'a> {
 impl Attempt for Embedding<'_> {
     type Answer = Vectors;
 
-    async fn run(&self, target: &Target, mut in_flight: InFlight, ticket: &mut Ticket) -> Result<Vectors, Failed> {
+    async fn run(
+        &self,
+        target: &Target,
+        mut in_flight: InFlight,
+        ticket: &mut Ticket,
+    ) -> Result<Vectors, Failed> {
         let Some(path) = target.provider.speaks.embeddings.as_deref() else {
             let message = format!("the provider {:?} has no embeddings", target.provider.name);
-            return Err(Failed::refused(Failure::new(FailureKind::InvalidRequest, message).at("model")));
+            return Err(Failed::refused(
+                Failure::new(FailureKind::InvalidRequest, message).at("model"),
+            ));
         };
         let unusable = |error: String| Failed::refused(Failure::new(FailureKind::InvalidRequest, error));
         let body = match self.body {
@@ -120,10 +141,25 @@ impl Attempt for Embedding<'_> {
             }
             None => embeddings::encode_request(self.request, &target.model),
         };
-        let uri = in_flight.endpoint().uri(path).map_err(|error| unusable(error.to_string()))?;
+        let uri = in_flight
+            .endpoint()
+            .uri(path)
+            .map_err(|error| unusable(error.to_string()))?;
         let request = send::http(self.arrival, &target.provider, uri, body, &[]);
         let prompt = count(&self.request.input);
-        let response = send::exchange(self.worker, target, &mut in_flight, ticket, Call { request, model: target.model.clone(), prompt, timeouts: target.provider.timeouts }).await?;
+        let response = send::exchange(
+            self.worker,
+            target,
+            &mut in_flight,
+            ticket,
+            Call {
+                request,
+                model: target.model.clone(),
+                prompt,
+                timeouts: target.provider.timeouts,
+            },
+        )
+        .await?;
         if !response.status().is_success() {
             return Err(send::refused_by_provider(response, Format::OpenAiChat, &mut in_flight).await);
         }
@@ -133,8 +169,15 @@ impl Attempt for Embedding<'_> {
             Failed::broken(Failure::new(FailureKind::Provider, message), Fault::Protocol)
         })?;
         send::tell(&mut in_flight, None, ticket);
-        let usage = told.unwrap_or(Usage { input: prompt, ..Usage::default() });
-        Ok(Vectors { body, usage, estimated: told.is_none() })
+        let usage = told.unwrap_or(Usage {
+            input: prompt,
+            ..Usage::default()
+        });
+        Ok(Vectors {
+            body,
+            usage,
+            estimated: told.is_none(),
+        })
     }
 }
 

@@ -26,9 +26,13 @@ struct Question<'a> {
 /// 400 without a prompt, 404 where nothing is configured to decide.
 pub fn travel(arrival: &Arrival, caller: &Principal, body: &Bytes) -> Result<Reply, Failure> {
     let malformed = |message: String| Failure::new(FailureKind::InvalidRequest, message);
-    let question: Question<'_> = serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))?;
+    let question: Question<'_> =
+        serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))?;
     let Some(router) = &arrival.snapshot.router else {
-        return Err(Failure::new(FailureKind::NotFound, "no routing is configured: add a `routing` block"));
+        return Err(Failure::new(
+            FailureKind::NotFound,
+            "no routing is configured: add a `routing` block",
+        ));
     };
     let request = match (question.text, question.messages) {
         (Some(text), None) => prompt(question.model.as_deref(), &text)?,
@@ -36,8 +40,9 @@ pub fn travel(arrival: &Arrival, caller: &Principal, body: &Bytes) -> Result<Rep
         _ => return Err(malformed("give either `text` or `messages`".to_owned())),
     };
     let mut metadata = Vec::new();
-    let explanation =
-        decide::with_facts(&request, caller, &mut metadata, |facts| router.explain(facts, rand::random()));
+    let explanation = decide::with_facts(&request, caller, &mut metadata, |facts| {
+        router.explain(facts, rand::random())
+    });
     Ok(reply::json(StatusCode::OK, &explanation))
 }
 

@@ -22,7 +22,11 @@ pub fn input(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Resul
         if blocked.is_some() {
             return None;
         }
-        let stage = if location.stage == TextStage::ToolResult { Stage::ToolResult } else { Stage::Input };
+        let stage = if location.stage == TextStage::ToolResult {
+            Stage::ToolResult
+        } else {
+            Stage::Input
+        };
         let verdict = guards.for_stage(stage).inspect(text);
         flags.extend(verdict.flags.into_iter().map(|flag| flag.guard));
         blocked = verdict.blocked;
@@ -37,6 +41,9 @@ pub fn input(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Resul
 
 /// A block, as a failure.
 pub fn refusal(block: &pointsman_guard::Block) -> Failure {
-    Failure::new(FailureKind::PermissionDenied, format!("guardrail {:?} blocked this: {}", block.guard, block.reason))
-        .coded("guardrail_blocked")
+    Failure::new(
+        FailureKind::PermissionDenied,
+        format!("guardrail {:?} blocked this: {}", block.guard, block.reason),
+    )
+    .coded("guardrail_blocked")
 }

@@ -30,7 +30,9 @@ pub fn identify(worker: &Worker, arrival: &Arrival) -> Result<Arc<Principal>, Fa
     match keys.identify(presented) {
         Ok(principal) => Ok(principal),
         // Local tools must send some key; where anyone may come, a key that is not ours is nobody's.
-        Err(IdentifyError::Unknown) if arrival.snapshot.anonymous.is_some() && !presented.starts_with("pm-") => {
+        Err(IdentifyError::Unknown)
+            if arrival.snapshot.anonymous.is_some() && !presented.starts_with("pm-") =>
+        {
             arrival.snapshot.anonymous.clone().ok_or_else(unknown)
         }
         Err(IdentifyError::Revoked) => Err(refused("this key was revoked")),
@@ -44,17 +46,26 @@ fn unknown() -> Failure {
 }
 
 fn refused(why: &str) -> Failure {
-    Failure::new(FailureKind::Authentication, format!("{why}; create one with `pointsman key create`"))
-        .coded("invalid_api_key")
+    Failure::new(
+        FailureKind::Authentication,
+        format!("{why}; create one with `pointsman key create`"),
+    )
+    .coded("invalid_api_key")
 }
 
 fn presented(headers: &HeaderMap) -> Option<&str> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let value = value.to_str().ok()?;
         let (scheme, token) = value.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty());
+        return scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| token.trim())
+            .filter(|token| !token.is_empty());
     }
-    KEY_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok()).filter(|key| !key.is_empty())
+    KEY_HEADERS
+        .iter()
+        .find_map(|name| headers.get(*name)?.to_str().ok())
+        .filter(|key| !key.is_empty())
 }
 
 #[cfg(test)]
@@ -84,7 +95,11 @@ mod tests {
 
     #[test]
     fn nothing_is_not_a_key() {
-        for (name, value) in [("authorization", "Bearer "), ("authorization", "Basic eA=="), ("x-api-key", "")] {
+        for (name, value) in [
+            ("authorization", "Bearer "),
+            ("authorization", "Basic eA=="),
+            ("x-api-key", ""),
+        ] {
             assert_eq!(presented(&with(name, value)), None, "{name}: {value}");
         }
     }

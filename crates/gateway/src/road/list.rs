@@ -15,7 +15,10 @@ use crate::worker::Worker;
 
 /// The process is alive.
 pub fn alive() -> Reply {
-    reply::json(StatusCode::OK, &json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+    reply::json(
+        StatusCode::OK,
+        &json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }),
+    )
 }
 
 /// The process can serve.
@@ -38,9 +41,14 @@ pub fn models(arrival: &Arrival, caller: &Principal) -> Result<Reply, Failure> {
     let anthropic = arrival.surface.dialect == Format::AnthropicMessages;
     let entry = if anthropic { anthropic_entry } else { openai_entry };
     if let Some(id) = surface::model_id(&arrival.path) {
-        let known = names.contains(&id) || (caller.allows_model(&id) && arrival.snapshot.resolve(&id).is_ok());
+        let known =
+            names.contains(&id) || (caller.allows_model(&id) && arrival.snapshot.resolve(&id).is_ok());
         if !known {
-            return Err(Unresolved { name: id, near: Vec::new() }.into());
+            return Err(Unresolved {
+                name: id,
+                near: Vec::new(),
+            }
+            .into());
         }
         return Ok(reply::json(StatusCode::OK, &entry(&arrival.snapshot, &id)));
     }
@@ -59,7 +67,11 @@ fn names(snapshot: &Snapshot, caller: &Principal) -> Vec<String> {
         names.extend(router.names().iter().cloned());
     }
     for provider in snapshot.providers.values() {
-        names.extend(Catalog::embedded().models_of(&provider.kind).map(|model| model.id.clone()));
+        names.extend(
+            Catalog::embedded()
+                .models_of(&provider.kind)
+                .map(|model| model.id.clone()),
+        );
         names.extend(provider.listed.iter().cloned());
     }
     names.retain(|name| caller.allows_model(name));
@@ -74,7 +86,9 @@ fn owner(snapshot: &Snapshot, name: &str) -> String {
         return "pointsman".to_owned();
     }
     let model = snapshot.resolve(name).ok();
-    model.and_then(|model| Some(model.targets.first()?.provider.name.clone())).unwrap_or_else(|| "pointsman".to_owned())
+    model
+        .and_then(|model| Some(model.targets.first()?.provider.name.clone()))
+        .unwrap_or_else(|| "pointsman".to_owned())
 }
 
 fn openai_entry(snapshot: &Snapshot, name: &str) -> Value {

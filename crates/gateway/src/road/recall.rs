@@ -49,18 +49,28 @@ pub fn look_up(
 ) -> Result<Option<Arc<Remembered>>, Failure> {
     // Computed once: later stages may edit the request, and the answer belongs to what was asked.
     asked.cache_key = key_of(arrival, asked, ticket);
-    let Some(key) = &asked.cache_key else { return Ok(None) };
+    let Some(key) = &asked.cache_key else {
+        return Ok(None);
+    };
     ticket.facts.cache = "miss";
     if asked.controls.no_cache {
         ticket.facts.cache = "bypass";
         return Ok(None);
     }
     let found = worker.shared.cache.get(key, Instant::now());
-    let fresh = found.filter(|found| asked.controls.max_age.is_none_or(|age| found.stored.elapsed() <= age));
+    let fresh = found.filter(|found| {
+        asked
+            .controls
+            .max_age
+            .is_none_or(|age| found.stored.elapsed() <= age)
+    });
     if fresh.is_some() {
         ticket.facts.cache = "exact";
     } else if asked.controls.only_if_cached {
-        return Err(Failure::new(FailureKind::ProviderTimeout, "only a cached answer was asked for, and there is none"));
+        return Err(Failure::new(
+            FailureKind::ProviderTimeout,
+            "only a cached answer was asked for, and there is none",
+        ));
     }
     Ok(fresh)
 }
@@ -83,7 +93,11 @@ pub fn keep(snapshot: &Snapshot, ticket: &Ticket, place: &Place, remembered: Rem
     }
     let ttl = place.ttl.unwrap_or(policy.ttl).min(policy.ttl);
     let cost = size_of_answer(&remembered.response);
-    ticket.worker().shared.cache.put(place.key.clone(), Arc::new(remembered), cost, ttl, Instant::now());
+    ticket
+        .worker()
+        .shared
+        .cache
+        .put(place.key, Arc::new(remembered), cost, ttl, Instant::now());
 }
 
 /// The key under which an answer is remembered; none when the request is not to be remembered.
@@ -93,14 +107,23 @@ fn key_of(arrival: &Arrival, asked: &Asked, ticket: &Ticket) -> Option<CacheKey>
     let caller = ticket.caller();
     match policy.scope {
         Scope::Shared => key.field("shared", b""),
-        Scope::Organization | Scope::Team if caller.team.is_some() => {
-            key.field("team", caller.team.as_ref().map_or("", |team| team.as_str()).as_bytes())
-        }
-        Scope::User if caller.user.is_some() => {
-            key.field("user", caller.user.as_ref().map_or("", |user| user.as_str()).as_bytes())
-        }
+        Scope::Organization | Scope::Team if caller.team.is_some() => key.field(
+            "team",
+            caller.team.as_ref().map_or("", |team| team.as_str()).as_bytes(),
+        ),
+        Scope::User if caller.user.is_some() => key.field(
+            "user",
+            caller.user.as_ref().map_or("", |user| user.as_str()).as_bytes(),
+        ),
         // A key without team or user is a scope of its own.
-        _ => key.field("key", caller.key.as_ref().map_or("anonymous", |id| id.as_str()).as_bytes()),
+        _ => key.field(
+            "key",
+            caller
+                .key
+                .as_ref()
+                .map_or("anonymous", |id| id.as_str())
+                .as_bytes(),
+        ),
     };
     meaning(&asked.request, &mut key);
     Some(key.finish())

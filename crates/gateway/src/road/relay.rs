@@ -76,8 +76,20 @@ struct Client {
 impl Relay {
     /// A relay that has not read anything.
     pub fn new(body: UpstreamBody, coding: Option<coding::Decoder>, pipe: Pipe) -> Self {
-        let client = Client { dialect: pipe.client(), request_id: String::new() };
-        Self { body: Some(body), coding, pipe, ready: VecDeque::new(), flow: Flow::Open, ticket: None, in_flight: None, client }
+        let client = Client {
+            dialect: pipe.client(),
+            request_id: String::new(),
+        };
+        Self {
+            body: Some(body),
+            coding,
+            pipe,
+            ready: VecDeque::new(),
+            flow: Flow::Open,
+            ticket: None,
+            in_flight: None,
+            client,
+        }
     }
 
     /// Counts as load of the endpoint until the stream ends.
@@ -94,7 +106,10 @@ impl Relay {
         match limit {
             None => reading.await,
             Some(limit) => tokio::time::timeout(limit, reading).await.unwrap_or_else(|_| {
-                let failure = Failure::new(FailureKind::ProviderTimeout, "the provider's first token did not come in time");
+                let failure = Failure::new(
+                    FailureKind::ProviderTimeout,
+                    "the provider's first token did not come in time",
+                );
                 Err((failure, Fault::SlowFirstToken))
             }),
         }
@@ -119,7 +134,9 @@ impl Relay {
 
     /// Reads one chunk into `ready`; says whether it held content.
     fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, (Failure, Fault)>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(self.end()) };
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(self.end());
+        };
         let frame = ready!(Pin::new(body).poll_frame(context));
         Poll::Ready(match frame {
             Some(Ok(frame)) => match frame.into_data() {
@@ -129,7 +146,10 @@ impl Relay {
             Some(Err(error)) => {
                 let fault = Fault::from(&error);
                 let kind = super::send::kind_of(&fault);
-                Err((Failure::new(kind, format!("the provider's stream broke: {error}")), fault))
+                Err((
+                    Failure::new(kind, format!("the provider's stream broke: {error}")),
+                    fault,
+                ))
             }
             None => self.end(),
         })
@@ -138,11 +158,17 @@ impl Relay {
     fn take(&mut self, data: Bytes) -> Result<bool, (Failure, Fault)> {
         let data = match &mut self.coding {
             None => data,
-            Some(coding) => coding
-                .push(&data)
-                .map_err(|error| (Failure::new(FailureKind::Provider, error.to_string()), Fault::Protocol))?,
+            Some(coding) => coding.push(&data).map_err(|error| {
+                (
+                    Failure::new(FailureKind::Provider, error.to_string()),
+                    Fault::Protocol,
+                )
+            })?,
         };
-        let seen = self.pipe.take(data, &mut self.ready).map_err(|failure| (failure, Fault::Protocol))?;
+        let seen = self
+            .pipe
+            .take(data, &mut self.ready)
+            .map_err(|failure| (failure, Fault::Protocol))?;
         if let Some(failure) = seen.failure {
             self.flow = Flow::Broken(failure);
         } else if seen.ended {
@@ -155,7 +181,9 @@ impl Relay {
         if !matches!(self.flow, Flow::Open) {
             return Ok(false);
         }
-        self.pipe.finish(&mut self.ready).map_err(|failure| (failure, Fault::Cut))?;
+        self.pipe
+            .finish(&mut self.ready)
+            .map_err(|failure| (failure, Fault::Cut))?;
         self.flow = Flow::Ended;
         Ok(false)
     }
@@ -201,7 +229,10 @@ impl Relay {
     /// Tells the endpoint's health that the stream broke.
     fn blame(&mut self, fault: Fault) {
         if let Some(in_flight) = self.in_flight.as_mut().filter(|_| fault.is_endpoint_fault()) {
-            in_flight.record(pointsman_upstream::Outcome::Failure(fault), std::time::Instant::now());
+            in_flight.record(
+                pointsman_upstream::Outcome::Failure(fault),
+                std::time::Instant::now(),
+            );
         }
     }
 
@@ -219,9 +250,18 @@ impl Relay {
 
     /// Settles before the end can be seen. If it cannot be recorded, the end is taken back.
     fn settle_end(&mut self) {
-        let Some(ticket) = self.ticket.take() else { return };
+        let Some(mut ticket) = self.ticket.take() else {
+            return;
+        };
+        ticket.facts.flags.extend(self.pipe.take_flags());
         let (usage, estimated) = self.pipe.usage();
-        let ending = Ending { outcome: Outcome::Complete, status: 200, usage, estimated, error: None };
+        let ending = Ending {
+            outcome: Outcome::Complete,
+            status: 200,
+            usage,
+            estimated,
+            error: None,
+        };
         self.pipe.remember(&ticket);
         if let Err(failure) = ticket.settle(&ending) {
             self.ready.clear();
@@ -231,10 +271,23 @@ impl Relay {
     }
 
     fn settle_broken(&mut self, failure: &Failure) {
-        let Some(ticket) = self.ticket.take() else { return };
+        let Some(mut ticket) = self.ticket.take() else {
+            return;
+        };
+        ticket.facts.flags.extend(self.pipe.take_flags());
         let (usage, estimated) = self.pipe.usage();
-        let outcome = if failure.kind == FailureKind::PermissionDenied { Outcome::Blocked } else { Outcome::ProviderFailed };
-        let ending = Ending { outcome, status: 200, usage, estimated, error: Some(failure.message.clone()) };
+        let outcome = if failure.kind == FailureKind::PermissionDenied {
+            Outcome::Blocked
+        } else {
+            Outcome::ProviderFailed
+        };
+        let ending = Ending {
+            outcome,
+            status: 200,
+            usage,
+            estimated,
+            error: Some(failure.message.clone()),
+        };
         // The client is told of a failure either way.
         let _ = ticket.settle(&ending);
     }
@@ -250,9 +303,18 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         // The client went away in the middle: what it was given is charged.
-        let Some(ticket) = self.ticket.take() else { return };
+        let Some(mut ticket) = self.ticket.take() else {
+            return;
+        };
+        ticket.facts.flags.extend(self.pipe.take_flags());
         let (usage, estimated) = self.pipe.usage();
-        let ending = Ending { outcome: Outcome::Cancelled, status: 499, usage, estimated, error: None };
+        let ending = Ending {
+            outcome: Outcome::Cancelled,
+            status: 499,
+            usage,
+            estimated,
+            error: None,
+        };
         let _ = ticket.settle(&ending);
     }
 }
@@ -263,9 +325,15 @@ impl Drop for Relay {
 /// When a guardrail blocks a whole answer, or it cannot be recorded.
 pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, answer: Answer) -> Result<Reply, Failure> {
     match answer {
-        Answer::Whole { response, native } => {
-            whole::relay(arrival, asked, ticket, whole::Given { response: *response, native })
-        }
+        Answer::Whole { response, native } => whole::relay(
+            arrival,
+            asked,
+            ticket,
+            whole::Given {
+                response: *response,
+                native,
+            },
+        ),
         Answer::Stream(mut relay) => {
             ticket.nothing_at_stake();
             let mut reply = Reply::new(ReplyBody::Whole(None));
@@ -274,7 +342,10 @@ pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, answer: Answe
             relay.ticket = Some(ticket);
             *reply.status_mut() = StatusCode::OK;
             let fields = reply.headers_mut();
-            fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+            fields.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/event-stream; charset=utf-8"),
+            );
             fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             // Tells nginx and others in front of us not to collect events.
             fields.insert("x-accel-buffering", HeaderValue::from_static("no"));

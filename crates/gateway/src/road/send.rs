@@ -54,12 +54,20 @@ pub struct Failed {
 impl Failed {
     /// The request is at fault.
     pub fn refused(failure: Failure) -> Self {
-        Self { failure, fault: None, retry_after: None }
+        Self {
+            failure,
+            fault: None,
+            retry_after: None,
+        }
     }
 
     /// The provider, or the way to it, is at fault.
     pub fn broken(failure: Failure, fault: Fault) -> Self {
-        Self { failure, fault: Some(fault), retry_after: None }
+        Self {
+            failure,
+            fault: Some(fault),
+            retry_after: None,
+        }
     }
 }
 
@@ -79,8 +87,16 @@ pub async fn send(
     let mut last = None;
     let mut at = 0;
     while at < steps.len().min(MAX_STEPS) {
-        let attempt = attempt::Exchange { worker, arrival, asked, step: &steps[at] };
-        let round = Round { model: &steps[at].model, attempt: &attempt };
+        let attempt = attempt::Exchange {
+            worker,
+            arrival,
+            asked,
+            step: &steps[at],
+        };
+        let round = Round {
+            model: &steps[at].model,
+            attempt: &attempt,
+        };
         match round.run(ticket, &mut causes).await {
             Ok(answer) => return Ok(answer),
             Err(failed) => {

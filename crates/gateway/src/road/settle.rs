@@ -84,7 +84,12 @@ pub struct Ending {
 
 impl Ticket {
     /// A ticket for an admitted request.
-    pub fn new(worker: &Arc<Worker>, arrival: &Arrival, caller: Arc<Principal>, reservation: Reservation) -> Self {
+    pub fn new(
+        worker: &Arc<Worker>,
+        arrival: &Arrival,
+        caller: Arc<Principal>,
+        reservation: Reservation,
+    ) -> Self {
         Self {
             worker: Arc::clone(worker),
             caller,
@@ -124,6 +129,17 @@ impl Ticket {
             model,
             price: target.price,
             at_stake: Some(prompt),
+        });
+    }
+
+    /// Notes who gave the remembered answer; it costs nothing now.
+    pub fn remembered_from(&mut self, provider: &str, model: &str) {
+        let (provider, model) = (provider.to_owned(), model.to_owned());
+        self.facts.asked = Some(AskedOf {
+            provider,
+            model,
+            price: None,
+            at_stake: None,
         });
     }
 
@@ -182,9 +198,19 @@ impl Ticket {
     }
 
     fn settle_once(&mut self, ending: &Ending) -> Result<Money, Failure> {
-        let Some(reservation) = self.reservation.take() else { return Ok(Money::ZERO) };
-        let cost = if ending.outcome == Outcome::Cached { Money::ZERO } else { self.cost(&ending.usage) };
-        let tokens = if ending.outcome == Outcome::Cached { 0 } else { ending.usage.total() };
+        let Some(reservation) = self.reservation.take() else {
+            return Ok(Money::ZERO);
+        };
+        let cost = if ending.outcome == Outcome::Cached {
+            Money::ZERO
+        } else {
+            self.cost(&ending.usage)
+        };
+        let tokens = if ending.outcome == Outcome::Cached {
+            0
+        } else {
+            ending.usage.total()
+        };
         let written = self.worker.journal.lock().append(&self.entry(ending, cost));
         reservation.settle(Actual { tokens, cost });
         self.tell(ending, cost);
@@ -223,7 +249,9 @@ impl Ticket {
             streamed: facts.streamed,
             status: ending.status,
             latency_us: facts.started.elapsed().as_micros() as u64,
-            ttft_us: facts.first_content.map(|first| first.duration_since(facts.started).as_micros() as u64),
+            ttft_us: facts
+                .first_content
+                .map(|first| first.duration_since(facts.started).as_micros() as u64),
             cache: facts.cache.to_owned(),
         }
     }
@@ -265,11 +293,19 @@ impl Drop for Ticket {
             return;
         }
         // The client went away while the request was on its way: what the provider had been given is charged.
-        let at_stake = self.facts.asked.as_ref().and_then(|asked| asked.at_stake).unwrap_or(0);
+        let at_stake = self
+            .facts
+            .asked
+            .as_ref()
+            .and_then(|asked| asked.at_stake)
+            .unwrap_or(0);
         let ending = Ending {
             outcome: Outcome::Cancelled,
             status: 499,
-            usage: Usage { input: at_stake, ..Usage::default() },
+            usage: Usage {
+                input: at_stake,
+                ..Usage::default()
+            },
             estimated: true,
             error: None,
         };

@@ -12,8 +12,8 @@ use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
 use pointsman_upstream::{
-    AuthStyle, Credential, EndpointConfig, EndpointRegistry, HumanDuration, RetryBudget, RetryPolicy, Timeouts,
-    balance::Policy,
+    AuthStyle, Credential, EndpointConfig, EndpointRegistry, HumanDuration, RetryBudget, RetryPolicy,
+    Timeouts, balance::Policy,
 };
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
@@ -43,16 +43,30 @@ pub struct Lasting {
 /// # Errors
 /// Everything that cannot be carried out.
 pub fn compile(config: &Config, lasting: &Lasting) -> Result<Snapshot, Vec<Problem>> {
-    let mut compiler = Compiler { config, lasting, problems: Vec::new() };
+    let mut compiler = Compiler {
+        config,
+        lasting,
+        problems: Vec::new(),
+    };
     let snapshot = compiler.snapshot();
-    if compiler.problems.is_empty() { Ok(snapshot) } else { Err(compiler.problems) }
+    if compiler.problems.is_empty() {
+        Ok(snapshot)
+    } else {
+        Err(compiler.problems)
+    }
 }
 
 /// Bounds of the cache.
 pub fn cache_bounds(config: &Config) -> CacheBounds {
     match &config.cache.exact {
-        None => CacheBounds { max_bytes: 0, max_entry_bytes: 0 },
-        Some(exact) => CacheBounds { max_bytes: exact.max_bytes, max_entry_bytes: exact.max_entry_bytes },
+        None => CacheBounds {
+            max_bytes: 0,
+            max_entry_bytes: 0,
+        },
+        Some(exact) => CacheBounds {
+            max_bytes: exact.max_bytes,
+            max_entry_bytes: exact.max_entry_bytes,
+        },
     }
 }
 
@@ -64,7 +78,10 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn wrong(&mut self, path: impl Into<String>, message: impl ToString) {
-        self.problems.push(Problem { path: path.into(), message: message.to_string() });
+        self.problems.push(Problem {
+            path: path.into(),
+            message: message.to_string(),
+        });
     }
 
     fn snapshot(&mut self) -> Snapshot {
@@ -80,15 +97,22 @@ impl Compiler<'_> {
             let model = self.model(name, model, &providers);
             models.insert(name.clone(), Arc::new(model));
         }
-        let router = config.routing.as_ref().and_then(|routing| match Router::compile(routing) {
-            Ok(router) => Some(router),
-            Err(errors) => {
-                errors.into_iter().for_each(|error| self.wrong(format!("routing.{}", error.path), error.message));
-                None
-            }
-        });
+        let router = config
+            .routing
+            .as_ref()
+            .and_then(|routing| match Router::compile(routing) {
+                Ok(router) => Some(router),
+                Err(errors) => {
+                    errors
+                        .into_iter()
+                        .for_each(|error| self.wrong(format!("routing.{}", error.path), error.message));
+                    None
+                }
+            });
         let guards = Guards::compile(&config.guardrails).unwrap_or_else(|errors| {
-            errors.into_iter().for_each(|error| self.wrong(format!("guardrails[{}]", error.index), error.message));
+            errors
+                .into_iter()
+                .for_each(|error| self.wrong(format!("guardrails[{}]", error.index), error.message));
             Guards::default()
         });
         let snapshot = Snapshot {
@@ -108,10 +132,15 @@ impl Compiler<'_> {
     /// Every model that a decision may choose must lead somewhere.
     fn routed(&mut self, snapshot: &Snapshot) {
         let Some(router) = &snapshot.router else { return };
-        let lost: Vec<String> =
-            router.models().filter(|model| snapshot.resolve(model).is_err()).map(str::to_owned).collect();
+        let lost: Vec<String> = router
+            .models()
+            .filter(|model| snapshot.resolve(model).is_err())
+            .map(str::to_owned)
+            .collect();
         for model in lost {
-            let message = format!("no provider serves {model:?}: add it under `models`, or under a provider's `models`");
+            let message = format!(
+                "no provider serves {model:?}: add it under `models`, or under a provider's `models`"
+            );
             self.wrong("routing", message);
         }
     }
@@ -127,16 +156,27 @@ impl Compiler<'_> {
             None => AuthStyle::Bearer,
             Some(header) => AuthStyle::Header(HeaderName::try_from(header.as_str()).ok()?),
         };
-        let credential = Credential::compile(&config.auth, &style).map_err(|error| self.wrong(format!("{path}.auth"), error)).ok()?;
+        let credential = Credential::compile(&config.auth, &style)
+            .map_err(|error| self.wrong(format!("{path}.auth"), error))
+            .ok()?;
         let mut endpoints = Vec::new();
         for endpoint in endpoint_configs(config, facts.base_url.as_deref()) {
-            match self.lasting.endpoints.lock().endpoint(name, &endpoint, &config.health) {
+            match self
+                .lasting
+                .endpoints
+                .lock()
+                .endpoint(name, &endpoint, &config.health)
+            {
                 Ok(endpoint) => endpoints.push(endpoint),
                 Err(error) => self.wrong(format!("{path}.endpoints"), error),
             }
         }
-        let retry = RetryPolicy::compile(&config.retry).map_err(|error| self.wrong(format!("{path}.retry"), error)).ok()?;
-        let balance = Policy::compile(&config.balance).map_err(|error| self.wrong(format!("{path}.balance"), error)).ok()?;
+        let retry = RetryPolicy::compile(&config.retry)
+            .map_err(|error| self.wrong(format!("{path}.retry"), error))
+            .ok()?;
+        let balance = Policy::compile(&config.balance)
+            .map_err(|error| self.wrong(format!("{path}.balance"), error))
+            .ok()?;
         Some(Provider {
             name: name.to_owned(),
             endpoints,
@@ -155,15 +195,31 @@ impl Compiler<'_> {
 
     fn budget(&mut self, name: &str, config: &ProviderConfig) -> Option<Arc<RetryBudget>> {
         let fresh = RetryBudget::compile(&config.retry.budget);
-        let fresh = fresh.map_err(|error| self.wrong(format!("providers.{name}.retry.budget"), error)).ok()?;
+        let fresh = fresh
+            .map_err(|error| self.wrong(format!("providers.{name}.retry.budget"), error))
+            .ok()?;
         let mut budgets = self.lasting.budgets.lock();
-        Some(Arc::clone(budgets.entry(name.to_owned()).or_insert_with(|| Arc::new(fresh))))
+        Some(Arc::clone(
+            budgets.entry(name.to_owned()).or_insert_with(|| Arc::new(fresh)),
+        ))
     }
 
-    fn headers(&mut self, path: &str, facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> HeaderMap {
+    fn headers(
+        &mut self,
+        path: &str,
+        facts: &pointsman_catalog::Provider,
+        config: &ProviderConfig,
+    ) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let own = config.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let all = facts.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(own);
+        let own = config
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let all = facts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .chain(own);
         for (name, value) in all {
             match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
                 (Ok(name), Ok(value)) => drop(headers.insert(name, value)),
@@ -173,11 +229,18 @@ impl Compiler<'_> {
         headers
     }
 
-    fn model(&mut self, name: &str, config: &ModelConfig, providers: &HashMap<String, Arc<Provider>>) -> Model {
+    fn model(
+        &mut self,
+        name: &str,
+        config: &ModelConfig,
+        providers: &HashMap<String, Arc<Provider>>,
+    ) -> Model {
         let path = format!("models.{name}");
         let mut targets = Vec::new();
         for target in &config.targets {
-            let Some(provider) = providers.get(&target.provider) else { continue };
+            let Some(provider) = providers.get(&target.provider) else {
+                continue;
+            };
             let facts = Catalog::embedded().model(&provider.kind, &target.model);
             let price = match &config.price {
                 Some(price) => self.price(&path, price),
@@ -192,13 +255,16 @@ impl Compiler<'_> {
                 max_output: facts.and_then(|facts| facts.max_output),
             });
         }
-        let retry = config.retry.as_ref().and_then(|retry| match RetryPolicy::compile(retry) {
-            Ok(retry) => Some(Arc::new(retry)),
-            Err(error) => {
-                self.wrong(format!("{path}.retry"), error);
-                None
-            }
-        });
+        let retry = config
+            .retry
+            .as_ref()
+            .and_then(|retry| match RetryPolicy::compile(retry) {
+                Ok(retry) => Some(Arc::new(retry)),
+                Err(error) => {
+                    self.wrong(format!("{path}.retry"), error);
+                    None
+                }
+            });
         let balance = Policy::compile(&config.balance).unwrap_or_else(|error| {
             self.wrong(format!("{path}.balance"), error);
             Policy::default()
@@ -209,7 +275,11 @@ impl Compiler<'_> {
             balance,
             retry,
             timeouts: config.timeouts.as_ref().map(Timeouts::from),
-            first_token: config.timeouts.as_ref().and_then(|timeouts| timeouts.first_token).map(HumanDuration::get),
+            first_token: config
+                .timeouts
+                .as_ref()
+                .and_then(|timeouts| timeouts.first_token)
+                .map(HumanDuration::get),
             fallback: Fallback {
                 any: config.fallback.any.clone(),
                 context_window: config.fallback.context_window.clone(),
@@ -221,7 +291,9 @@ impl Compiler<'_> {
     fn price(&mut self, path: &str, config: &PriceConfig) -> Option<Price> {
         let mut rate = |name: &str, number: &Option<serde_json::Number>| {
             let text = number.as_ref()?.to_string();
-            Rate::parse(&text).map_err(|error| self.wrong(format!("{path}.price.{name}"), error)).ok()
+            Rate::parse(&text)
+                .map_err(|error| self.wrong(format!("{path}.price.{name}"), error))
+                .ok()
         };
         Some(Price {
             input: rate("input", &config.input).unwrap_or_default(),
@@ -236,7 +308,10 @@ impl Compiler<'_> {
     fn cache(&mut self) -> Option<CachePolicy> {
         let exact = self.config.cache.exact.as_ref()?;
         match exact.ttl.parse::<HumanDuration>() {
-            Ok(ttl) => Some(CachePolicy { scope: self.config.cache.scope, ttl: ttl.get() }),
+            Ok(ttl) => Some(CachePolicy {
+                scope: self.config.cache.scope,
+                ttl: ttl.get(),
+            }),
             Err(error) => {
                 self.wrong("cache.exact.ttl", error);
                 None
@@ -261,11 +336,20 @@ fn endpoint_configs(config: &ProviderConfig, base: Option<&str>) -> Vec<Endpoint
     if !config.endpoints.is_empty() {
         return config.endpoints.clone();
     }
-    config.base_url.as_deref().or(base).map(EndpointConfig::new).into_iter().collect()
+    config
+        .base_url
+        .as_deref()
+        .or(base)
+        .map(EndpointConfig::new)
+        .into_iter()
+        .collect()
 }
 
 fn speaks(facts: &pointsman_catalog::Provider) -> Speaks {
-    let formats = facts.formats.iter().filter_map(|(name, path)| Some((Format::from_name(name)?, path.clone())));
+    let formats = facts
+        .formats
+        .iter()
+        .filter_map(|(name, path)| Some((Format::from_name(name)?, path.clone())));
     Speaks {
         formats: formats.collect(),
         embeddings: facts.embeddings.clone(),

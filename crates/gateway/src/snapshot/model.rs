@@ -64,14 +64,25 @@ impl Candidate for Target {
     }
 
     fn available(&self, now: Instant) -> bool {
-        self.provider.endpoints.iter().any(|endpoint| endpoint.available(now))
+        self.provider
+            .endpoints
+            .iter()
+            .any(|endpoint| endpoint.available(now))
     }
 
     fn in_flight(&self) -> u32 {
-        self.provider.endpoints.iter().map(|endpoint| endpoint.in_flight()).sum()
+        self.provider
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.in_flight())
+            .sum()
     }
 
     fn latency_us(&self, now: Instant) -> Option<u64> {
-        self.provider.endpoints.iter().filter_map(|endpoint| endpoint.latency_us(now)).min()
+        self.provider
+            .endpoints
+            .iter()
+            .filter_map(|endpoint| endpoint.latency_us(now))
+            .min()
     }
 }

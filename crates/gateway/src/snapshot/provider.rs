@@ -59,7 +59,12 @@ impl Speaks {
     pub fn for_client(&self, client: Format) -> Option<(Format, &str)> {
         let own = self.formats.iter().find(|(format, _)| *format == client);
         // Text completions cannot carry a conversation: only a client that speaks them is answered with them.
-        let preferred = || self.formats.iter().find(|(format, _)| *format != Format::OpenAiCompletions);
-        own.or_else(preferred).map(|(format, path)| (*format, path.as_str()))
+        let preferred = || {
+            self.formats
+                .iter()
+                .find(|(format, _)| *format != Format::OpenAiCompletions)
+        };
+        own.or_else(preferred)
+            .map(|(format, path)| (*format, path.as_str()))
     }
 }

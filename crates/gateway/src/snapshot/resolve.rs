@@ -27,7 +27,9 @@ impl From<Unresolved> for Failure {
             message.push_str(&unresolved.near.join(" or "));
             message.push('?');
         }
-        Self::new(FailureKind::NotFound, message).at("model").coded("model_not_found")
+        Self::new(FailureKind::NotFound, message)
+            .at("model")
+            .coded("model_not_found")
     }
 }
 
@@ -46,8 +48,14 @@ impl Snapshot {
         if let Some(model) = self.models.get(name) {
             return Ok(Arc::clone(model));
         }
-        let ad_hoc = self.qualified(name).or_else(|| self.listed(name)).or_else(|| self.open_ended(name));
-        ad_hoc.ok_or_else(|| Unresolved { name: name.to_owned(), near: self.near(name) })
+        let ad_hoc = self
+            .qualified(name)
+            .or_else(|| self.listed(name))
+            .or_else(|| self.open_ended(name));
+        ad_hoc.ok_or_else(|| Unresolved {
+            name: name.to_owned(),
+            near: self.near(name),
+        })
     }
 
     fn qualified(&self, name: &str) -> Option<Arc<Model>> {
@@ -59,19 +67,28 @@ impl Snapshot {
     fn listed(&self, name: &str) -> Option<Arc<Model>> {
         let mut names: Vec<&String> = self.providers.keys().collect();
         names.sort_unstable();
-        let provider = names.into_iter().filter_map(|key| self.providers.get(key)).find(|provider| provider.serves(name))?;
+        let provider = names
+            .into_iter()
+            .filter_map(|key| self.providers.get(key))
+            .find(|provider| provider.serves(name))?;
         Some(single(name, provider, name))
     }
 
     fn open_ended(&self, name: &str) -> Option<Arc<Model>> {
-        let mut open = self.providers.values().filter(|provider| provider.speaks.any_model);
+        let mut open = self
+            .providers
+            .values()
+            .filter(|provider| provider.speaks.any_model);
         let only = open.next()?;
         (open.next().is_none() && !name.is_empty()).then(|| single(name, only, name))
     }
 
     /// Every model that a decision of the router may choose.
     pub fn routed_models(&self) -> impl Iterator<Item = Arc<Model>> {
-        self.router.iter().flat_map(|router| router.models()).filter_map(|name| self.resolve(name).ok())
+        self.router
+            .iter()
+            .flat_map(|router| router.models())
+            .filter_map(|name| self.resolve(name).ok())
     }
 
     fn near(&self, name: &str) -> Vec<String> {
@@ -90,7 +107,8 @@ impl Snapshot {
 impl Provider {
     /// Whether it is known to serve the model.
     pub fn serves(&self, model: &str) -> bool {
-        self.listed.iter().any(|listed| listed == model) || Catalog::embedded().model(&self.kind, model).is_some()
+        self.listed.iter().any(|listed| listed == model)
+            || Catalog::embedded().model(&self.kind, model).is_some()
     }
 }
 

@@ -63,12 +63,22 @@ impl Fleet {
         let database = format!("sqlite://{}/bench.db", folder.path().display());
         let key = make_key(&database)?;
         let gateway = gateway(folder.path(), &database, provider.address, slow.address).await?;
-        Ok(Self { provider, slow, nginx, gateway, key, _folder: folder })
+        Ok(Self {
+            provider,
+            slow,
+            nginx,
+            gateway,
+            key,
+            _folder: folder,
+        })
     }
 
     pub(crate) fn routes(&self) -> Vec<Route> {
         let nginx = self.nginx.as_ref().map(|_| Route::Nginx);
-        [Some(Route::Direct), nginx, Some(Route::Pointsman)].into_iter().flatten().collect()
+        [Some(Route::Direct), nginx, Some(Route::Pointsman)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     pub(crate) fn address(&self, route: Route) -> SocketAddr {
@@ -80,7 +90,11 @@ impl Fleet {
     }
 
     pub(crate) fn key(&self, route: Route) -> &str {
-        if route == Route::Pointsman { &self.key } else { "sk-bench" }
+        if route == Route::Pointsman {
+            &self.key
+        } else {
+            "sk-bench"
+        }
     }
 
     pub(crate) fn gateway_pid(&self) -> u32 {
@@ -112,7 +126,10 @@ fn free_address() -> Result<SocketAddr, String> {
 }
 
 async fn spawn(mut command: Command, address: SocketAddr) -> Result<Process, String> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
     let process = Process { child, address };
     let until = Instant::now() + Duration::from_secs(10);
@@ -126,19 +143,25 @@ async fn spawn(mut command: Command, address: SocketAddr) -> Result<Process, Str
 }
 
 fn own() -> Result<Command, String> {
-    std::env::current_exe().map(Command::new).map_err(|error| error.to_string())
+    std::env::current_exe()
+        .map(Command::new)
+        .map_err(|error| error.to_string())
 }
 
 async fn simulator(options: &[&str]) -> Result<Process, String> {
     let address = free_address()?;
     let mut command = own()?;
-    command.args(["sim", "--address", &address.to_string()]).args(options);
+    command
+        .args(["sim", "--address", &address.to_string()])
+        .args(options);
     spawn(command, address).await
 }
 
 /// nginx as a plain proxy; none where it is not installed.
 async fn nginx(folder: &Path, provider: SocketAddr) -> Result<Option<Process>, String> {
-    let program = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|path| Path::new(path).exists());
+    let program = ["/usr/sbin/nginx", "/usr/bin/nginx"]
+        .into_iter()
+        .find(|path| Path::new(path).exists());
     let Some(program) = program else {
         crate::console::complain("nginx is not installed: it is left out of the comparison");
         return Ok(None);
@@ -157,7 +180,11 @@ async fn nginx(folder: &Path, provider: SocketAddr) -> Result<Option<Process>, S
     let path = folder.join("nginx.conf");
     std::fs::write(&path, config).map_err(|error| error.to_string())?;
     let mut command = Command::new(program);
-    command.arg("-c").arg(&path).arg("-e").arg(folder.join("nginx.start"));
+    command
+        .arg("-c")
+        .arg(&path)
+        .arg("-e")
+        .arg(folder.join("nginx.start"));
     spawn(command, address).await.map(Some)
 }
 
@@ -167,7 +194,10 @@ fn make_key(database: &str) -> Result<String, String> {
         requests_per_minute: Some(100_000_000),
         tokens_per_minute: Some(1_000_000_000_000),
         concurrency: Some(10_000),
-        budget: Some(Budget { amount: Money::MAX, window: BudgetWindow::Month }),
+        budget: Some(Budget {
+            amount: Money::MAX,
+            window: BudgetWindow::Month,
+        }),
         ..NewKey::default()
     };
     let store = Store::open(database).map_err(|error| error.to_string())?;
@@ -175,7 +205,12 @@ fn make_key(database: &str) -> Result<String, String> {
     Ok(key.expose_secret().to_owned())
 }
 
-async fn gateway(folder: &Path, database: &str, provider: SocketAddr, slow: SocketAddr) -> Result<Process, String> {
+async fn gateway(
+    folder: &Path,
+    database: &str,
+    provider: SocketAddr,
+    slow: SocketAddr,
+) -> Result<Process, String> {
     let (address, admin) = (free_address()?, free_address()?);
     let root = folder.display();
     let config = format!(

@@ -7,7 +7,18 @@ use serde_json::Value;
 /// Writes the table, for people or in Markdown.
 pub(crate) fn render(figures: &Value, markdown: bool) -> String {
     let mut out = String::new();
-    let columns = ["load", "route", "p50 µs", "p99 µs", "added p50 µs", "added p99 µs", "first piece p50 µs", "requests/s", "CPU µs/request", "× nginx"];
+    let columns = [
+        "load",
+        "route",
+        "p50 µs",
+        "p99 µs",
+        "added p50 µs",
+        "added p99 µs",
+        "first piece p50 µs",
+        "requests/s",
+        "CPU µs/request",
+        "× nginx",
+    ];
     row(&mut out, &columns.map(str::to_owned), markdown);
     if markdown {
         row(&mut out, &columns.map(|_| "---".to_owned()), true);
@@ -15,10 +26,15 @@ pub(crate) fn render(figures: &Value, markdown: bool) -> String {
     for (load, routes) in figures["loads"].as_object().into_iter().flatten() {
         let number = |route: &str, field: &str| routes[route][field].as_f64();
         for route in ["direct", "nginx", "pointsman"] {
-            let Some(p50) = number(route, "p50_us") else { continue };
-            let added = |field: &str| number(route, field).unwrap_or(0.0) - number("direct", field).unwrap_or(0.0);
+            let Some(p50) = number(route, "p50_us") else {
+                continue;
+            };
+            let added =
+                |field: &str| number(route, field).unwrap_or(0.0) - number("direct", field).unwrap_or(0.0);
             let cpu = number(route, "cpu_us_per_request").filter(|cpu| *cpu > 0.0);
-            let ratio = cpu.zip(number("nginx", "cpu_us_per_request")).map(|(own, nginx)| own / nginx);
+            let ratio = cpu
+                .zip(number("nginx", "cpu_us_per_request"))
+                .map(|(own, nginx)| own / nginx);
             let cells = [
                 load.clone(),
                 route.to_owned(),

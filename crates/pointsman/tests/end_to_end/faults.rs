@@ -26,8 +26,12 @@ fn config(sim: &SimServer) -> String {
             let price = "price: { input: 0.3, output: 1.7 }";
             let broken = format!("{{ provider: {provider}, model: \"{model}+fault={fault}\" }}");
             let good = format!("{{ provider: good-{provider}, model: {model}, priority: 1 }}");
-            text.push_str(&format!("  \"{provider}1+{fault}\": {{ targets: [ {broken} ], retry: {{ attempts: 1 }}, {price} }}\n"));
-            text.push_str(&format!("  \"{provider}2+{fault}\": {{ targets: [ {broken}, {good} ], {price} }}\n"));
+            text.push_str(&format!(
+                "  \"{provider}1+{fault}\": {{ targets: [ {broken} ], retry: {{ attempts: 1 }}, {price} }}\n"
+            ));
+            text.push_str(&format!(
+                "  \"{provider}2+{fault}\": {{ targets: [ {broken}, {good} ], {price} }}\n"
+            ));
         }
     }
     text
@@ -41,8 +45,14 @@ struct Client {
 }
 
 const CLIENTS: [Client; 2] = [
-    Client { path: "/v1/chat/completions", end: "data: [DONE]" },
-    Client { path: "/v1/messages", end: "event: message_stop" },
+    Client {
+        path: "/v1/chat/completions",
+        end: "data: [DONE]",
+    },
+    Client {
+        path: "/v1/messages",
+        end: "event: message_stop",
+    },
 ];
 
 impl Client {
@@ -58,20 +68,39 @@ impl Client {
         }
         if !stream {
             let body = answer.json();
-            let text = body["choices"][0]["message"]["content"].as_str().or(body["content"][0]["text"].as_str());
+            let text = body["choices"][0]["message"]["content"]
+                .as_str()
+                .or(body["content"][0]["text"].as_str());
             return Ok(text.unwrap().to_owned());
         }
         let mut text = String::new();
         let mut failed = false;
-        for line in answer.text().lines().filter_map(|line| line.strip_prefix("data: ")).filter(|line| *line != "[DONE]") {
+        for line in answer
+            .text()
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .filter(|line| *line != "[DONE]")
+        {
             let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
             failed |= event["error"].is_object();
-            text.push_str(event["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
+            text.push_str(
+                event["choices"][0]["delta"]["content"]
+                    .as_str()
+                    .unwrap_or_default(),
+            );
             text.push_str(event["delta"]["text"].as_str().unwrap_or_default());
         }
         let ended = answer.text().contains(self.end);
-        assert!(ended != failed, "a stream ends in one of two manners: {}", answer.text());
-        if ended { Ok(text) } else { Err("error event".to_owned()) }
+        assert!(
+            ended != failed,
+            "a stream ends in one of two manners: {}",
+            answer.text()
+        );
+        if ended {
+            Ok(text)
+        } else {
+            Err("error event".to_owned())
+        }
     }
 }
 
@@ -79,7 +108,12 @@ impl Client {
 fn strikes_early(fault: Fault) -> bool {
     !matches!(
         fault,
-        Fault::StallMidStream | Fault::CutClean | Fault::CutAbort | Fault::ResetMidStream | Fault::MalformedEvent | Fault::ErrorEvent
+        Fault::StallMidStream
+            | Fault::CutClean
+            | Fault::CutAbort
+            | Fault::ResetMidStream
+            | Fault::MalformedEvent
+            | Fault::ErrorEvent
     )
 }
 
@@ -97,11 +131,17 @@ async fn every_fault_ends_in_an_answer_or_an_error() {
                     let ask = async |targets: u32| {
                         sim.clear();
                         let body = client.body(&format!("{provider}{targets}+{fault}"), stream);
-                        post(house.address, client.path, &key, &body).await.unwrap_or_else(|| panic!("{context}: the connection broke"))
+                        post(house.address, client.path, &key, &body)
+                            .await
+                            .unwrap_or_else(|| panic!("{context}: the connection broke"))
                     };
                     let alone = ask(1).await;
                     // A content type that lies about a correct document does no harm; all else must be told.
-                    assert!(client.heard(&alone, stream).is_err(), "{context}: {}", alone.text());
+                    assert!(
+                        client.heard(&alone, stream).is_err(),
+                        "{context}: {}",
+                        alone.text()
+                    );
                     let rescued = ask(2).await;
                     let heard = client.heard(&rescued, stream);
                     if strikes_early(fault) || !stream {
@@ -121,7 +161,12 @@ async fn every_fault_ends_in_an_answer_or_an_error() {
 /// The ledger says what the provider says: to the token, and to the nano-dollar.
 async fn agrees(folder: &std::path::Path, sim: &SimServer, answer: &Answer, context: &str) {
     let entry = entry(folder, answer.header("x-request-id"));
-    let complete = || sim.served().into_iter().filter(|served| served.outcome == ServedOutcome::Complete).collect::<Vec<_>>();
+    let complete = || {
+        sim.served()
+            .into_iter()
+            .filter(|served| served.outcome == ServedOutcome::Complete)
+            .collect::<Vec<_>>()
+    };
     for _ in 0..100 {
         if !complete().is_empty() {
             break;
@@ -130,10 +175,29 @@ async fn agrees(folder: &std::path::Path, sim: &SimServer, answer: &Answer, cont
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     let served = complete();
-    let [served] = served.as_slice() else { panic!("{context}: {} complete answers", served.len()) };
-    assert_eq!((entry.usage.input, entry.usage.output), (served.input, served.output), "{context}");
-    assert_eq!(entry.cost, Money::from_nanodollars((served.input * 300 + served.output * 1_700) as i64), "{context}");
-    assert!(!entry.usage_estimated && entry.outcome == Outcome::Complete && entry.attempts <= 2, "{context}: {entry:?}");
+    let [served] = served.as_slice() else {
+        panic!(
+            "{context}: complete: {served:?}, all: {:?}",
+            sim.served()
+                .iter()
+                .map(|served| served.outcome)
+                .collect::<Vec<_>>()
+        )
+    };
+    assert_eq!(
+        (entry.usage.input, entry.usage.output),
+        (served.input, served.output),
+        "{context}"
+    );
+    assert_eq!(
+        entry.cost,
+        Money::from_nanodollars((served.input * 300 + served.output * 1_700) as i64),
+        "{context}"
+    );
+    assert!(
+        !entry.usage_estimated && entry.outcome == Outcome::Complete && entry.attempts <= 2,
+        "{context}: {entry:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -146,7 +210,12 @@ async fn replies_of_every_shape_are_understood() {
         (Coding::Zstd, Chunking::Events, true),
         (Coding::None, Chunking::Bytes(1), true),
     ] {
-        let options = SimOptions { coding, chunking, crlf, ..SimOptions::default() };
+        let options = SimOptions {
+            coding,
+            chunking,
+            crlf,
+            ..SimOptions::default()
+        };
         let sim = SimServer::local(options).await.unwrap();
         let folder = folder(&config(&sim));
         let key = key(folder.path(), NewKey::default());
@@ -154,8 +223,15 @@ async fn replies_of_every_shape_are_understood() {
         for model in ["o/gpt-5-mini", "a/claude-haiku-4-5"] {
             for client in CLIENTS {
                 for stream in [false, true] {
-                    let answer = post(house.address, client.path, &key, &client.body(model, stream)).await.unwrap();
-                    assert_eq!(client.heard(&answer, stream).as_deref(), Ok(SAID), "{coding:?} {chunking:?} {model} {}", client.path);
+                    let answer = post(house.address, client.path, &key, &client.body(model, stream))
+                        .await
+                        .unwrap();
+                    assert_eq!(
+                        client.heard(&answer, stream).as_deref(),
+                        Ok(SAID),
+                        "{coding:?} {chunking:?} {model} {}",
+                        client.path
+                    );
                 }
             }
         }
@@ -165,7 +241,12 @@ async fn replies_of_every_shape_are_understood() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_goes_away_cancels_and_is_charged() {
     use http_body_util::BodyExt;
-    let sim = SimServer::local(SimOptions { token_delay: std::time::Duration::from_millis(20), ..SimOptions::default() }).await.unwrap();
+    let sim = SimServer::local(SimOptions {
+        token_delay: std::time::Duration::from_millis(20),
+        ..SimOptions::default()
+    })
+    .await
+    .unwrap();
     let folder = folder(&config(&sim));
     let key = key(folder.path(), NewKey::default());
     let house = House::open(folder.path());
@@ -185,7 +266,10 @@ async fn a_client_that_goes_away_cancels_and_is_charged() {
     drop((body, sender));
     let entry = entry(folder.path(), &id);
     assert_eq!(entry.outcome, Outcome::Cancelled);
-    assert!(entry.usage_estimated && entry.usage.input > 0 && entry.usage.output > 0 && entry.cost > Money::ZERO, "{entry:?}");
+    assert!(
+        entry.usage_estimated && entry.usage.input > 0 && entry.usage.output > 0 && entry.cost > Money::ZERO,
+        "{entry:?}"
+    );
     for _ in 0..100 {
         if sim.served()[0].outcome == ServedOutcome::ClientGone {
             return;

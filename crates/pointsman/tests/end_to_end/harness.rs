@@ -45,7 +45,10 @@ impl House {
             .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
             .expect("the gateway did not start");
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address: address.parse().unwrap() }
+        Self {
+            child,
+            address: address.parse().unwrap(),
+        }
     }
 
     /// `kill -9`.
@@ -56,7 +59,10 @@ impl House {
 
     /// Asks it to stop, and waits until it has.
     pub fn stop(mut self) {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
         let until = Instant::now() + Duration::from_secs(20);
         while self.child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < until, "the gateway does not stop");
@@ -89,12 +95,23 @@ pub fn store(folder: &Path) -> Store {
 
 /// A new key.
 pub fn key(folder: &Path, grant: NewKey) -> String {
-    store(folder).create_key(grant).unwrap().1.expose_secret().to_owned()
+    store(folder)
+        .create_key(grant)
+        .unwrap()
+        .1
+        .expose_secret()
+        .to_owned()
 }
 
 /// The ledger.
 pub fn ledger(folder: &Path) -> Vec<LedgerEntry> {
-    store(folder).ledger(&LedgerFilter { key: None, since: 0, limit: 1_000_000 }).unwrap()
+    store(folder)
+        .ledger(&LedgerFilter {
+            key: None,
+            since: 0,
+            limit: 1_000_000,
+        })
+        .unwrap()
 }
 
 /// The entry of a request, once it has arrived in the database.
@@ -144,5 +161,9 @@ pub async fn post(address: SocketAddr, path: &str, key: &str, body: &Value) -> O
     let response = sender.send_request(request).await.ok()?;
     let (parts, body) = response.into_parts();
     let body = body.collect().await.ok()?.to_bytes();
-    Some(Answer { status: parts.status, headers: parts.headers, body })
+    Some(Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+    })
 }

@@ -54,6 +54,15 @@ async fn fifty_deaths_lose_nothing_and_double_nothing() {
     let ids: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
     assert_eq!(ids.len(), entries.len(), "an entry is there twice");
     let missing: Vec<&String> = finished.iter().filter(|id| !ids.contains(id.as_str())).collect();
-    assert!(missing.is_empty(), "{} of {} finished answers are missing", missing.len(), finished.len());
-    assert!(finished.len() > ROUNDS * 5, "only {} answers were finished: the test proves little", finished.len());
+    assert!(
+        missing.is_empty(),
+        "{} of {} finished answers are missing",
+        missing.len(),
+        finished.len()
+    );
+    assert!(
+        finished.len() > ROUNDS * 5,
+        "only {} answers were finished: the test proves little",
+        finished.len()
+    );
 }

@@ -11,6 +11,7 @@ use crate::harness::{House, folder, key, ledger, post};
 
 const CLIENTS: usize = 256;
 
+#[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_on_one_key_stays_within_its_limits_and_can_use_them_up() {
     let sim = SimServer::local(SimOptions::default()).await.unwrap();
@@ -22,13 +23,22 @@ async fn a_crowd_on_one_key_stays_within_its_limits_and_can_use_them_up() {
     ));
     let limit = 4_000;
     // A dollar a thousand tokens: the budget is worth 3,000 of them.
-    let budget = Budget { amount: Money::parse("3").unwrap(), window: BudgetWindow::Total };
-    let grant = NewKey { tokens_per_minute: Some(limit), budget: Some(budget), ..NewKey::default() };
+    let budget = Budget {
+        amount: Money::parse("3").unwrap(),
+        window: BudgetWindow::Total,
+    };
+    let grant = NewKey {
+        tokens_per_minute: Some(limit),
+        budget: Some(budget),
+        ..NewKey::default()
+    };
     let key = Arc::new(key(folder.path(), grant));
     let house = House::open(folder.path());
     // A third of the requests fail, so that leaked reservations would show.
     sim.set_faults(vec![(Schedule::EveryNth(3), Fault::Status(500))]);
-    let body = Arc::new(json!({"model": "m", "max_tokens": 20, "messages": [{"role": "user", "content": "repeat 10 words"}]}));
+    let body = Arc::new(
+        json!({"model": "m", "max_tokens": 20, "messages": [{"role": "user", "content": "repeat 10 words"}]}),
+    );
     let address = house.address;
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
@@ -47,7 +57,10 @@ async fn a_crowd_on_one_key_stays_within_its_limits_and_can_use_them_up() {
     for client in clients {
         codes.extend(client.await.unwrap());
     }
-    assert!(codes.contains(&200) && codes.contains(&429) && codes.contains(&502), "{codes:?}");
+    assert!(
+        codes.contains(&200) && codes.contains(&429) && codes.contains(&502),
+        "{codes:?}"
+    );
     sim.set_faults(Vec::new());
     // What is left can be used up, one after another, to where one more does not fit.
     let mut last = 0;
@@ -55,7 +68,12 @@ async fn a_crowd_on_one_key_stays_within_its_limits_and_can_use_them_up() {
         let answer = post(address, "/v1/chat/completions", &key, &body).await.unwrap();
         last = answer.status.as_u16();
         if last == 429 {
-            assert_eq!(answer.json()["error"]["code"], "insufficient_quota", "{}", answer.text());
+            assert_eq!(
+                answer.json()["error"]["code"],
+                "insufficient_quota",
+                "{}",
+                answer.text()
+            );
             break;
         }
     }
@@ -64,7 +82,14 @@ async fn a_crowd_on_one_key_stays_within_its_limits_and_can_use_them_up() {
     let spent: Money = ledger(folder.path()).iter().map(|entry| entry.cost).sum();
     assert!(spent <= budget.amount, "{spent} of {} were spent", budget.amount);
     let one = Money::parse("0.06").unwrap();
-    assert!(spent + one > budget.amount, "only {spent} of {} could be used", budget.amount);
-    let tokens: u64 = ledger(folder.path()).iter().map(|entry| entry.usage.total()).sum();
+    assert!(
+        spent + one > budget.amount,
+        "only {spent} of {} could be used",
+        budget.amount
+    );
+    let tokens: u64 = ledger(folder.path())
+        .iter()
+        .map(|entry| entry.usage.total())
+        .sum();
     assert!(tokens <= limit, "{tokens} of {limit}");
 }

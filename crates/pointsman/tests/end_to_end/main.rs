@@ -1,5 +1,12 @@
 //! The built binary between real clients and simulated providers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
 mod faults;
 mod harness;
 mod kill;

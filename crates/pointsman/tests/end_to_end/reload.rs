@@ -14,7 +14,12 @@ fn ask(model: &str) -> Value {
 
 async fn until(house: &House, key: &str, model: &str, status: u16) {
     for _ in 0..100 {
-        if post(house.address, "/v1/chat/completions", key, &ask(model)).await.unwrap().status == status {
+        if post(house.address, "/v1/chat/completions", key, &ask(model))
+            .await
+            .unwrap()
+            .status
+            == status
+        {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -24,7 +29,12 @@ async fn until(house: &House, key: &str, model: &str, status: u16) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reloads_drop_no_stream_and_bad_files_are_refused() {
-    let sim = SimServer::local(SimOptions { token_delay: Duration::from_millis(5), ..SimOptions::default() }).await.unwrap();
+    let sim = SimServer::local(SimOptions {
+        token_delay: Duration::from_millis(5),
+        ..SimOptions::default()
+    })
+    .await
+    .unwrap();
     let config = |name: &str| {
         format!(
             "providers: {{ o: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }} }}\n\

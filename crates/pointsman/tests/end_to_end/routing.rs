@@ -55,20 +55,49 @@ async fn both_printed_forms_reach_the_adapter_with_reasoning_on() {
             .unwrap();
         let explained: Value = serde_json::from_slice(&explained.stdout).unwrap();
         assert_eq!(explained["routing_decision"], "math_route");
-        assert_eq!(explained["selected_model"], json!({"model": "qwen3-8b", "lora_name": "math-adapter", "use_reasoning": true}));
+        assert_eq!(
+            explained["selected_model"],
+            json!({"model": "qwen3-8b", "lora_name": "math-adapter", "use_reasoning": true})
+        );
         let key = key(folder.path(), NewKey::default());
         let house = House::open(folder.path());
         sim.clear();
-        let body = json!({"model": "auto", "messages": [{"role": "user", "content": "solve this algebra problem"}]});
-        let answer = post(house.address, "/v1/chat/completions", &key, &body).await.unwrap();
-        assert_eq!((answer.status.as_u16(), answer.header("x-pointsman-decision")), (200, "math_route"), "{}", answer.text());
+        let body =
+            json!({"model": "auto", "messages": [{"role": "user", "content": "solve this algebra problem"}]});
+        let answer = post(house.address, "/v1/chat/completions", &key, &body)
+            .await
+            .unwrap();
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("x-pointsman-decision")),
+            (200, "math_route"),
+            "{}",
+            answer.text()
+        );
         let sent: Value = serde_json::from_str(&sim.served()[0].body).unwrap();
         assert_eq!(sent["model"], "math-adapter");
         assert_eq!(sent["chat_template_kwargs"], json!({"enable_thinking": true}));
-        let explained = post(house.address, "/api/v1/eval", &key, &json!({"text": "solve this algebra problem"})).await.unwrap();
+        let explained = post(
+            house.address,
+            "/api/v1/eval",
+            &key,
+            &json!({"text": "solve this algebra problem"}),
+        )
+        .await
+        .unwrap();
         assert_eq!(explained.json()["decision_result"]["decision_name"], "math_route");
-        assert!(explained.json()["signal_confidences"]["keyword:math_terms"].as_f64().unwrap() > 0.5);
+        assert!(
+            explained.json()["signal_confidences"]["keyword:math_terms"]
+                .as_f64()
+                .unwrap()
+                > 0.5
+        );
         let lost = json!({"model": "auto", "messages": [{"role": "user", "content": "write a poem"}]});
-        assert_eq!(post(house.address, "/v1/chat/completions", &key, &lost).await.unwrap().status, 404);
+        assert_eq!(
+            post(house.address, "/v1/chat/completions", &key, &lost)
+                .await
+                .unwrap()
+                .status,
+            404
+        );
     }
 }

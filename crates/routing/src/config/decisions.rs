@@ -69,4 +69,3 @@ pub struct PluginConfig {
     /// Its settings.
     pub configuration: serde_json::Value,
 }
-

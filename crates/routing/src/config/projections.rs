@@ -83,6 +83,11 @@ impl Band {
     /// The range itself.
     #[must_use]
     pub fn predicate(&self) -> Predicate {
-        Predicate { gt: self.gt, gte: self.gte, lt: self.lt, lte: self.lte }
+        Predicate {
+            gt: self.gt,
+            gte: self.gte,
+            lt: self.lt,
+            lte: self.lte,
+        }
     }
 }

@@ -153,7 +153,9 @@ impl<'de> Deserialize<'de> for TokenCount {
             _ => (upper.as_str(), 1.0),
         };
         let count: f64 = digits.trim().parse().map_err(|_| {
-            serde::de::Error::custom(format!("{text:?} is not a number of tokens; write it like 1000, 32K or 1M"))
+            serde::de::Error::custom(format!(
+                "{text:?} is not a number of tokens; write it like 1000, 32K or 1M"
+            ))
         })?;
         Ok(Self((count * factor).max(0.0) as u64))
     }

@@ -12,18 +12,27 @@ impl Authz {
     pub(crate) fn compile(config: &AuthzConfig) -> Result<Self, String> {
         for subject in &config.subjects {
             if !["User", "Group", "Team"].contains(&subject.kind.as_str()) {
-                return Err(format!("unknown subject kind {:?}; use User, Group or Team", subject.kind));
+                return Err(format!(
+                    "unknown subject kind {:?}; use User, Group or Team",
+                    subject.kind
+                ));
             }
         }
-        Ok(Self { config: config.clone() })
+        Ok(Self {
+            config: config.clone(),
+        })
     }
 
     pub(crate) fn read(&self, caller: &CallerFacts<'_>) -> Reading {
-        let bound = self.config.subjects.iter().any(|subject| match subject.kind.as_str() {
-            "User" => caller.user == Some(subject.name.as_str()),
-            "Team" => caller.team == Some(subject.name.as_str()),
-            _ => caller.groups.contains(&subject.name),
-        });
+        let bound = self
+            .config
+            .subjects
+            .iter()
+            .any(|subject| match subject.kind.as_str() {
+                "User" => caller.user == Some(subject.name.as_str()),
+                "Team" => caller.team == Some(subject.name.as_str()),
+                _ => caller.groups.contains(&subject.name),
+            });
         Reading::of(bound || (!self.config.role.is_empty() && caller.roles.contains(&self.config.role)))
     }
 }

@@ -10,7 +10,10 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(config: &ContextConfig) -> Self {
-        Self { least: config.min_tokens.0, most: config.max_tokens.map_or(u64::MAX, |most| most.0) }
+        Self {
+            least: config.min_tokens.0,
+            most: config.max_tokens.map_or(u64::MAX, |most| most.0),
+        }
     }
 
     pub(crate) fn read(&self, tokens: u64) -> Reading {

@@ -39,9 +39,16 @@ impl Conversation {
                 ));
             }
         };
-        let any = Predicate { gt: Some(0.0), ..Predicate::default() };
+        let any = Predicate {
+            gt: Some(0.0),
+            ..Predicate::default()
+        };
         let predicate = config.predicate.unwrap_or(any);
-        Ok(Self { source, role: config.feature.source.role.clone(), predicate })
+        Ok(Self {
+            source,
+            role: config.feature.source.role.clone(),
+            predicate,
+        })
     }
 
     pub(crate) fn read(&self, facts: &Facts<'_>) -> Reading {
@@ -53,7 +60,9 @@ impl Conversation {
             Shape::ToolDefinition => facts.tools_defined,
             Shape::ToolCall => messages().map(|message| message.tool_calls).sum(),
             Shape::ToolCycle => cycles(facts.messages),
-            Shape::ActiveToolLoop => usize::from(facts.messages.last().is_some_and(|last| last.is_tool_result)),
+            Shape::ActiveToolLoop => {
+                usize::from(facts.messages.last().is_some_and(|last| last.is_tool_result))
+            }
             Shape::Image => messages().filter(|message| message.has_image).count(),
         };
         Reading::number(count as f64, self.predicate.holds(count as f64))
@@ -62,5 +71,8 @@ impl Conversation {
 
 /// Calls that were followed by results.
 fn cycles(messages: &[MessageFacts<'_>]) -> usize {
-    messages.windows(2).filter(|pair| pair[0].tool_calls > 0 && pair[1].is_tool_result).count()
+    messages
+        .windows(2)
+        .filter(|pair| pair[0].tool_calls > 0 && pair[1].is_tool_result)
+        .count()
 }

@@ -12,7 +12,12 @@ pub(crate) struct Event {
 
 impl Event {
     pub(crate) fn compile(config: &EventConfig) -> Result<Self, String> {
-        let temporal = config.temporal.as_deref().map(Regex::new).transpose().map_err(|error| error.to_string())?;
+        let temporal = config
+            .temporal
+            .as_deref()
+            .map(Regex::new)
+            .transpose()
+            .map_err(|error| error.to_string())?;
         Ok(Self {
             lists: [
                 ("event_type", config.event_types.clone()),
@@ -25,7 +30,12 @@ impl Event {
 
     /// Everything that is asked for must hold; of what is asked for, the share that holds makes the confidence.
     pub(crate) fn read(&self, metadata: &[(String, String)]) -> Reading {
-        let value = |key: &str| metadata.iter().find(|(known, _)| known == key).map(|(_, value)| value);
+        let value = |key: &str| {
+            metadata
+                .iter()
+                .find(|(known, _)| known == key)
+                .map(|(_, value)| value)
+        };
         let mut asked = 0.0;
         let mut held = 0.0;
         for (key, list) in self.lists.iter().filter(|(_, list)| !list.is_empty()) {
@@ -34,9 +44,15 @@ impl Event {
         }
         if let Some(pattern) = &self.temporal {
             asked += 1.0;
-            held += f64::from(u8::from(value("timestamp").is_some_and(|value| pattern.is_match(value))));
+            held += f64::from(u8::from(
+                value("timestamp").is_some_and(|value| pattern.is_match(value)),
+            ));
         }
         let matched = asked > 0.0 && held >= asked;
-        Reading { matched, confidence: if matched { 0.5 + 0.5 * held / asked } else { 0.0 }, value: held }
+        Reading {
+            matched,
+            confidence: if matched { 0.5 + 0.5 * held / asked } else { 0.0 },
+            value: held,
+        }
     }
 }

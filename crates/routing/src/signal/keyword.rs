@@ -23,9 +23,19 @@ pub(crate) struct Keyword {
 
 enum Method {
     Regex(RegexSet),
-    Bm25 { terms: Vec<Vec<String>>, threshold: f64 },
-    Ngram { terms: Vec<(usize, HashSet<String>)>, arity: usize, threshold: f64 },
-    Fuzzy { terms: Vec<Vec<String>>, threshold: f64 },
+    Bm25 {
+        terms: Vec<Vec<String>>,
+        threshold: f64,
+    },
+    Ngram {
+        terms: Vec<(usize, HashSet<String>)>,
+        arity: usize,
+        threshold: f64,
+    },
+    Fuzzy {
+        terms: Vec<Vec<String>>,
+        threshold: f64,
+    },
 }
 
 impl Keyword {
@@ -34,16 +44,31 @@ impl Keyword {
             return Err("a keyword signal needs keywords".to_owned());
         }
         let exact = config.case_sensitive;
-        let terms = || config.keywords.iter().map(|keyword| words(keyword, exact)).collect::<Vec<_>>();
-        let kind = if config.fuzzy_match { KeywordMethod::Fuzzy } else { config.method };
+        let terms = || {
+            config
+                .keywords
+                .iter()
+                .map(|keyword| words(keyword, exact))
+                .collect::<Vec<_>>()
+        };
+        let kind = if config.fuzzy_match {
+            KeywordMethod::Fuzzy
+        } else {
+            config.method
+        };
         let method = match kind {
             KeywordMethod::Regex => {
-                let patterns: Vec<String> = config.keywords.iter().map(|keyword| word_pattern(keyword, exact)).collect();
+                let patterns: Vec<String> = config
+                    .keywords
+                    .iter()
+                    .map(|keyword| word_pattern(keyword, exact))
+                    .collect();
                 Method::Regex(RegexSet::new(patterns).map_err(|error| error.to_string())?)
             }
-            KeywordMethod::Bm25 => {
-                Method::Bm25 { terms: terms(), threshold: config.bm25_threshold.unwrap_or(0.1) }
-            }
+            KeywordMethod::Bm25 => Method::Bm25 {
+                terms: terms(),
+                threshold: config.bm25_threshold.unwrap_or(0.1),
+            },
             KeywordMethod::Ngram => {
                 let arity = config.ngram_arity.unwrap_or(3).max(1);
                 let grams = |term: Vec<String>| (term.len().max(1), grams(&term.join(" "), arity));
@@ -53,11 +78,17 @@ impl Keyword {
                     threshold: config.ngram_threshold.unwrap_or(0.4),
                 }
             }
-            KeywordMethod::Fuzzy => {
-                Method::Fuzzy { terms: terms(), threshold: f64::from(config.fuzzy_threshold.unwrap_or(80)) / 100.0 }
-            }
+            KeywordMethod::Fuzzy => Method::Fuzzy {
+                terms: terms(),
+                threshold: f64::from(config.fuzzy_threshold.unwrap_or(80)) / 100.0,
+            },
         };
-        Ok(Self { operator: config.operator, method, exact, count: config.keywords.len() })
+        Ok(Self {
+            operator: config.operator,
+            method,
+            exact,
+            count: config.keywords.len(),
+        })
     }
 
     pub(crate) fn read(&self, text: &str) -> Reading {
@@ -65,9 +96,16 @@ impl Keyword {
             Method::Regex(set) => set.matches(text).iter().count(),
             Method::Bm25 { terms, threshold } => {
                 let text = words(text, self.exact);
-                terms.iter().filter(|term| bm25(term, &text) >= *threshold).count()
+                terms
+                    .iter()
+                    .filter(|term| bm25(term, &text) >= *threshold)
+                    .count()
             }
-            Method::Ngram { terms, arity, threshold } => {
+            Method::Ngram {
+                terms,
+                arity,
+                threshold,
+            } => {
                 let text = words(text, self.exact);
                 let near = |(length, term): &&(usize, HashSet<String>)| {
                     windows(&text, *length).any(|window| shared(term, &grams(&window, *arity)) >= *threshold)
@@ -89,9 +127,17 @@ impl Keyword {
             Operator::And => hits == self.count,
             Operator::Nor => hits == 0,
         };
-        let share = if self.operator == Operator::Nor { 1.0 } else { hits as f64 / self.count as f64 };
+        let share = if self.operator == Operator::Nor {
+            1.0
+        } else {
+            hits as f64 / self.count as f64
+        };
         let confidence = if matched { 0.5 + 0.5 * share } else { 0.0 };
-        Reading { matched, confidence, value: hits as f64 }
+        Reading {
+            matched,
+            confidence,
+            value: hits as f64,
+        }
     }
 }
 
@@ -115,7 +161,10 @@ fn grams(text: &str, arity: usize) -> HashSet<String> {
     if letters.len() <= arity {
         return HashSet::from([text.to_owned()]);
     }
-    letters.windows(arity).map(|window| window.iter().collect()).collect()
+    letters
+        .windows(arity)
+        .map(|window| window.iter().collect())
+        .collect()
 }
 
 /// Jaccard's coefficient: what two sets share of what they have.
@@ -130,15 +179,25 @@ mod tests {
     use super::*;
 
     fn read(json: &str, text: &str) -> Reading {
-        Keyword::compile(&serde_json::from_str(json).unwrap()).unwrap().read(text)
+        Keyword::compile(&serde_json::from_str(json).unwrap())
+            .unwrap()
+            .read(text)
     }
 
     #[test]
     fn each_method_finds_what_it_should() {
         for (signal, text, matched) in [
-            (r#"{"keywords":["algebra","calculus"]}"#, "solve this Algebra problem", true),
+            (
+                r#"{"keywords":["algebra","calculus"]}"#,
+                "solve this Algebra problem",
+                true,
+            ),
             (r#"{"keywords":["algebra"]}"#, "algebraic", false),
-            (r#"{"keywords":["algebra"],"case_sensitive":true}"#, "Algebra", false),
+            (
+                r#"{"keywords":["algebra"],"case_sensitive":true}"#,
+                "Algebra",
+                false,
+            ),
             (r#"{"keywords":["c++"]}"#, "write C++ code", true),
             (r#"{"keywords":["integral(s)?"]}"#, "two integrals", true),
             (r#"{"keywords":["代数"]}"#, "这道代数题怎么做", true),
@@ -146,13 +205,41 @@ mod tests {
             (r#"{"operator":"AND","keywords":["a","b"]}"#, "b and a", true),
             (r#"{"operator":"NOR","keywords":["a","b"]}"#, "c", true),
             (r#"{"operator":"NOR","keywords":["a","b"]}"#, "c a", false),
-            (r#"{"method":"bm25","keywords":["kernel panic"]}"#, "a kernel had a panic", true),
-            (r#"{"method":"bm25","keywords":["kernel panic"]}"#, "no kernel here", false),
-            (r#"{"method":"ngram","keywords":["kubernetes"]}"#, "my kuberntes cluster", true),
-            (r#"{"method":"ngram","keywords":["kubernetes"]}"#, "my cluster", false),
-            (r#"{"method":"fuzzy","keywords":["algebra"]}"#, "algbra homework", true),
-            (r#"{"method":"fuzzy","keywords":["algebra"]}"#, "zebra homework", false),
-            (r#"{"fuzzy_match":true,"fuzzy_threshold":95,"keywords":["algebra"]}"#, "algbra", false),
+            (
+                r#"{"method":"bm25","keywords":["kernel panic"]}"#,
+                "a kernel had a panic",
+                true,
+            ),
+            (
+                r#"{"method":"bm25","keywords":["kernel panic"]}"#,
+                "no kernel here",
+                false,
+            ),
+            (
+                r#"{"method":"ngram","keywords":["kubernetes"]}"#,
+                "my kuberntes cluster",
+                true,
+            ),
+            (
+                r#"{"method":"ngram","keywords":["kubernetes"]}"#,
+                "my cluster",
+                false,
+            ),
+            (
+                r#"{"method":"fuzzy","keywords":["algebra"]}"#,
+                "algbra homework",
+                true,
+            ),
+            (
+                r#"{"method":"fuzzy","keywords":["algebra"]}"#,
+                "zebra homework",
+                false,
+            ),
+            (
+                r#"{"fuzzy_match":true,"fuzzy_threshold":95,"keywords":["algebra"]}"#,
+                "algbra",
+                false,
+            ),
         ] {
             assert_eq!(read(signal, text).matched, matched, "{signal} {text:?}");
         }

@@ -12,7 +12,10 @@ pub(crate) struct Language {
 
 impl Language {
     pub(crate) fn new(config: &LanguageConfig) -> Self {
-        Self { code: config.name.to_ascii_lowercase(), threshold: config.threshold.unwrap_or(0.3) }
+        Self {
+            code: config.name.to_ascii_lowercase(),
+            threshold: config.threshold.unwrap_or(0.3),
+        }
     }
 
     pub(crate) fn read(&self, text: &str) -> Reading {
@@ -20,6 +23,10 @@ impl Language {
             return Reading::default();
         };
         let matched = detected.confidence >= self.threshold;
-        Reading { matched, confidence: if matched { detected.confidence } else { 0.0 }, value: detected.confidence }
+        Reading {
+            matched,
+            confidence: if matched { detected.confidence } else { 0.0 },
+            value: detected.confidence,
+        }
     }
 }

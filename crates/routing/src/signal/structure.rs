@@ -24,20 +24,26 @@ impl Structure {
     pub(crate) fn compile(config: &StructureConfig) -> Result<Self, String> {
         let kind = config.feature.kind.as_str();
         if !["exists", "count", "density", "sequence"].contains(&kind) {
-            return Err(format!("unknown feature type {kind:?}; use exists, count, density or sequence"));
+            return Err(format!(
+                "unknown feature type {kind:?}; use exists, count, density or sequence"
+            ));
         }
         Ok(Self {
             measure: measure(&config.feature.source)?,
             density: kind == "density",
-            predicate: config.predicate.unwrap_or(Predicate { gt: Some(0.0), ..Predicate::default() }),
+            predicate: config.predicate.unwrap_or(Predicate {
+                gt: Some(0.0),
+                ..Predicate::default()
+            }),
         })
     }
 
     pub(crate) fn read(&self, text: &str) -> Reading {
         let mut value = match &self.measure {
-            Measure::Patterns(patterns) => {
-                patterns.iter().map(|pattern| pattern.find_iter(text).count()).sum::<usize>() as f64
-            }
+            Measure::Patterns(patterns) => patterns
+                .iter()
+                .map(|pattern| pattern.find_iter(text).count())
+                .sum::<usize>() as f64,
             Measure::Sequences(all) => all.iter().filter(|sequence| in_order(sequence, text)).count() as f64,
             Measure::Bytes => text.len() as f64,
         };
@@ -54,16 +60,33 @@ fn measure(source: &Source) -> Result<Measure, String> {
     };
     match source.kind.as_str() {
         "regex" => {
-            let pattern = source.pattern.as_deref().ok_or("a regex source needs a pattern")?;
-            Ok(Measure::Patterns(vec![Regex::new(pattern).map_err(|error| error.to_string())?]))
+            let pattern = source
+                .pattern
+                .as_deref()
+                .ok_or("a regex source needs a pattern")?;
+            Ok(Measure::Patterns(vec![
+                Regex::new(pattern).map_err(|error| error.to_string())?,
+            ]))
         }
-        "keyword_set" => source.keywords.iter().map(word).collect::<Result<_, _>>().map(Measure::Patterns),
+        "keyword_set" => source
+            .keywords
+            .iter()
+            .map(word)
+            .collect::<Result<_, _>>()
+            .map(Measure::Patterns),
         "sequence" => {
             let sequence = |words: &Vec<String>| words.iter().map(word).collect::<Result<Vec<_>, _>>();
-            source.sequences.iter().map(sequence).collect::<Result<_, _>>().map(Measure::Sequences)
+            source
+                .sequences
+                .iter()
+                .map(sequence)
+                .collect::<Result<_, _>>()
+                .map(Measure::Sequences)
         }
         "text_bytes" => Ok(Measure::Bytes),
-        other => Err(format!("unknown source type {other:?}; use regex, keyword_set, sequence or text_bytes")),
+        other => Err(format!(
+            "unknown source type {other:?}; use regex, keyword_set, sequence or text_bytes"
+        )),
     }
 }
 
@@ -96,7 +119,9 @@ mod tests {
     use super::*;
 
     fn read(json: &str, text: &str) -> (bool, f64) {
-        let reading = Structure::compile(&serde_json::from_str(json).unwrap()).unwrap().read(text);
+        let reading = Structure::compile(&serde_json::from_str(json).unwrap())
+            .unwrap()
+            .read(text);
         (reading.matched, reading.value)
     }
 
@@ -110,7 +135,8 @@ mod tests {
         assert!(!read(steps, "then wash, first dry").0);
         let dense = r#"{"name":"d","feature":{"type":"density","source":{"type":"keyword_set","keywords":["must"]}},"predicate":{"gt":0.2}}"#;
         assert_eq!(read(dense, "must be must"), (true, 2.0 / 3.0));
-        let long = r#"{"name":"l","feature":{"type":"count","source":{"type":"text_bytes"}},"predicate":{"gt":5}}"#;
+        let long =
+            r#"{"name":"l","feature":{"type":"count","source":{"type":"text_bytes"}},"predicate":{"gt":5}}"#;
         assert_eq!(read(long, "äää"), (true, 6.0));
     }
 

@@ -25,7 +25,10 @@ pub fn read_block(value: &Value<'_>) -> Result<Part, DecodeError> {
     let text = |value: Value<'_>| value.string();
     let json = |value: Value<'_>| Ok(value.json());
     let kind = match kind.as_ref() {
-        "text" => PartKind::Text(TextPart { text: fields.need("text", text)?, citations: fields.take("citations", json)? }),
+        "text" => PartKind::Text(TextPart {
+            text: fields.need("text", text)?,
+            citations: fields.take("citations", json)?,
+        }),
         "image" => {
             let source = fields.need("source", |source| read_source(&source))?;
             PartKind::Image(Image { source, detail: None })
@@ -39,7 +42,9 @@ pub fn read_block(value: &Value<'_>) -> Result<Part, DecodeError> {
         "tool_use" => PartKind::ToolCall(ToolCall {
             id: fields.need("id", text)?,
             name: fields.need("name", text)?,
-            arguments: fields.take("input", |input| Ok(Text::from(input.text())))?.unwrap_or_default(),
+            arguments: fields
+                .take("input", |input| Ok(Text::from(input.text())))?
+                .unwrap_or_default(),
             kind: ToolCallKind::Function,
             extra: crate::form::Extra::default(),
         }),
@@ -60,11 +65,19 @@ pub fn read_block(value: &Value<'_>) -> Result<Part, DecodeError> {
         }),
         "redacted_thinking" => PartKind::RedactedThinking(fields.need("data", text)?),
         _ => {
-            let kind = PartKind::Opaque { format: Format::AnthropicMessages, kind, json: value.json() };
+            let kind = PartKind::Opaque {
+                format: Format::AnthropicMessages,
+                kind,
+                json: value.json(),
+            };
             return Ok(Part::new(kind));
         }
     };
-    Ok(Part { kind, cache_control, extra: fields.rest() })
+    Ok(Part {
+        kind,
+        cache_control,
+        extra: fields.rest(),
+    })
 }
 
 /// Reads `cache_control`.
@@ -76,26 +89,34 @@ fn read_source(value: &Value<'_>) -> Result<Source, DecodeError> {
     let mut fields = value.fields()?;
     let text = |value: Value<'_>| value.string();
     match fields.need("type", text)?.as_ref() {
-        "base64" => {
-            Ok(Source::Base64 { media_type: fields.need("media_type", text)?, data: fields.need("data", text)? })
-        }
+        "base64" => Ok(Source::Base64 {
+            media_type: fields.need("media_type", text)?,
+            data: fields.need("data", text)?,
+        }),
         "url" => Ok(Source::Url(fields.need("url", text)?)),
         "file" => Ok(Source::FileId(fields.need("file_id", text)?)),
-        "text" => {
-            Ok(Source::PlainText { media_type: fields.need("media_type", text)?, data: fields.need("data", text)? })
-        }
+        "text" => Ok(Source::PlainText {
+            media_type: fields.need("media_type", text)?,
+            data: fields.need("data", text)?,
+        }),
         "content" => {
             let (parts, shape) = fields.need("content", |content| read_content(&content))?;
             Ok(Source::Parts { parts, shape })
         }
-        other => Err(value.error(format!("unknown source type {other:?}; use base64, url, file, text or content"))),
+        other => Err(value.error(format!(
+            "unknown source type {other:?}; use base64, url, file, text or content"
+        ))),
     }
 }
 
 /// Writes a block; `own` when it came in this format.
 pub fn write_block(list: &mut List<'_>, part: &Part, at: &str, own: bool) -> Result<(), EncodeError> {
     match &part.kind {
-        PartKind::Opaque { format: Format::AnthropicMessages, json, .. } => {
+        PartKind::Opaque {
+            format: Format::AnthropicMessages,
+            json,
+            ..
+        } => {
             list.raw(json.as_str());
             return Ok(());
         }
@@ -155,7 +176,10 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str, own: bool) -> 
         }
         PartKind::Audio(_) => return Err(EncodeError::at(at, "Anthropic's format has no audio")),
         PartKind::Opaque { kind, .. } => {
-            return Err(EncodeError::at(at, format!("a part of type {kind:?} has no counterpart in Anthropic's format")));
+            return Err(EncodeError::at(
+                at,
+                format!("a part of type {kind:?} has no counterpart in Anthropic's format"),
+            ));
         }
     }
     Ok(())
@@ -171,22 +195,39 @@ fn input_object(call: &ToolCall) -> String {
     if text.starts_with('{') && Json::parse(text).is_ok() {
         return text.to_owned();
     }
-    String::from_utf8(crate::json::write::object(|object| object.string("_raw", &call.arguments))).unwrap_or_default()
+    String::from_utf8(crate::json::write::object(|object| {
+        object.string("_raw", &call.arguments);
+    }))
+    .unwrap_or_default()
 }
 
 /// Whether [`input_object`] had to wrap the arguments.
 pub fn is_wrapped(call: &ToolCall) -> bool {
     let text = call.arguments.trim();
-    !text.is_empty() && !(text.starts_with('{') && Json::parse(text).is_ok())
+    let is_object = text.starts_with('{') && Json::parse(text).is_ok();
+    !text.is_empty() && !is_object
 }
 
-fn write_result(object: &mut Object<'_>, result: &ToolResult, at: &str, own: bool) -> Result<(), EncodeError> {
+fn write_result(
+    object: &mut Object<'_>,
+    result: &ToolResult,
+    at: &str,
+    own: bool,
+) -> Result<(), EncodeError> {
     object.string("type", "tool_result");
     object.string("tool_use_id", &result.call_id);
     let mut refused = None;
     match (result.shape, result.content.as_slice()) {
         (ContentShape::Absent | ContentShape::Null, []) => {}
-        (ContentShape::Text, [Part { kind: PartKind::Text(text), .. }]) => object.string("content", &text.text),
+        (
+            ContentShape::Text,
+            [
+                Part {
+                    kind: PartKind::Text(text),
+                    ..
+                },
+            ],
+        ) => object.string("content", &text.text),
         (_, parts) => object.list("content", |list| {
             for part in parts {
                 refused = refused.take().or(write_block(list, part, at, own).err());
@@ -221,7 +262,15 @@ fn write_source(object: &mut Object<'_>, source: &Source, at: &str, own: bool) -
         Source::Parts { parts, shape } => {
             object.string("type", "content");
             match (shape, parts.as_slice()) {
-                (ContentShape::Text, [Part { kind: PartKind::Text(text), .. }]) => object.string("content", &text.text),
+                (
+                    ContentShape::Text,
+                    [
+                        Part {
+                            kind: PartKind::Text(text),
+                            ..
+                        },
+                    ],
+                ) => object.string("content", &text.text),
                 (_, parts) => object.list("content", |list| {
                     for part in parts {
                         refused = refused.take().or(write_block(list, part, at, own).err());

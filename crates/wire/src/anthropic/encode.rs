@@ -2,8 +2,8 @@
 
 use super::blocks;
 use crate::form::{
-    ChatRequest, ContentShape, Extra, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat, Role,
-    TextPart, ToolChoice, ToolKind,
+    ChatRequest, ContentShape, Extra, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat,
+    Role, TextPart, ToolChoice, ToolKind,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format, Loss};
 use crate::json::write::{List, Object, object};
@@ -18,12 +18,20 @@ const MIN_BUDGET: u64 = 1_024;
 /// When it holds something the format has no counterpart for; the field is named.
 pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encoded, EncodeError> {
     let own = request.format == Format::AnthropicMessages;
-    let mut writer = Writer { request, target, own, losses: Vec::new() };
+    let mut writer = Writer {
+        request,
+        target,
+        own,
+        losses: Vec::new(),
+    };
     let mut refused = None;
     let body = object(|body| refused = writer.body(body).err());
     match refused {
         Some(error) => Err(error),
-        None => Ok(Encoded { body: body.into(), losses: writer.losses }),
+        None => Ok(Encoded {
+            body: body.into(),
+            losses: writer.losses,
+        }),
     }
 }
 
@@ -36,13 +44,20 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn lose(&mut self, field: &str, note: &str) {
-        self.losses.push(Loss { field: field.to_owned(), note: note.to_owned() });
+        self.losses.push(Loss {
+            field: field.to_owned(),
+            note: note.to_owned(),
+        });
     }
 
     fn body(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
         let request = self.request;
         body.string("model", self.target.model);
-        if let Some(max) = request.sampling.max_tokens.or((!self.own).then_some(self.target.default_max_tokens)) {
+        if let Some(max) = request
+            .sampling
+            .max_tokens
+            .or((!self.own).then_some(self.target.default_max_tokens))
+        {
             body.count("max_tokens", max);
         }
         self.system(body)?;
@@ -66,10 +81,16 @@ impl Writer<'_> {
             body.extra(&request.extra);
         } else {
             if request.service_tier.is_some() {
-                self.lose("service_tier", "names of tiers differ; the provider's default is used");
+                self.lose(
+                    "service_tier",
+                    "names of tiers differ; the provider's default is used",
+                );
             }
             for (name, _) in &request.extra.0 {
-                self.losses.push(Loss { field: name.to_string(), note: "has no counterpart in Anthropic's format".to_owned() });
+                self.losses.push(Loss {
+                    field: name.to_string(),
+                    note: "has no counterpart in Anthropic's format".to_owned(),
+                });
             }
         }
         Ok(())
@@ -86,14 +107,22 @@ impl Writer<'_> {
         let mut refused = None;
         match leading.as_slice() {
             [] => {}
-            [Message { shape: ContentShape::Text, parts, .. }] if parts.len() == 1 && parts[0].cache_control.is_none() => {
+            [
+                Message {
+                    shape: ContentShape::Text,
+                    parts,
+                    ..
+                },
+            ] if parts.len() == 1 && parts[0].cache_control.is_none() => {
                 if let PartKind::Text(text) = &parts[0].kind {
                     body.string("system", &text.text);
                 }
             }
             all => body.list("system", |list| {
                 for part in all.iter().flat_map(|message| &message.parts) {
-                    refused = refused.take().or(blocks::write_block(list, part, "system", self.own).err());
+                    refused = refused
+                        .take()
+                        .or(blocks::write_block(list, part, "system", self.own).err());
                 }
             }),
         }
@@ -111,7 +140,13 @@ impl Writer<'_> {
         let skip = self.leading().count();
         if self.own {
             for (index, message) in self.request.messages.iter().enumerate().skip(skip) {
-                write_turn(list, role_name(message.role), message, &format!("messages[{index}]"), true)?;
+                write_turn(
+                    list,
+                    role_name(message.role),
+                    message,
+                    &format!("messages[{index}]"),
+                    true,
+                )?;
             }
             return Ok(());
         }
@@ -122,8 +157,18 @@ impl Writer<'_> {
         if let Some(last) = turns.last_mut().filter(|last| last.role == Role::Assistant) {
             trim_end(last);
         }
-        for (index, turn) in turns.iter().enumerate().filter(|(_, turn)| !turn.parts.is_empty()) {
-            write_turn(list, role_name(turn.role), turn, &format!("messages[{index}]"), false)?;
+        for (index, turn) in turns
+            .iter()
+            .enumerate()
+            .filter(|(_, turn)| !turn.parts.is_empty())
+        {
+            write_turn(
+                list,
+                role_name(turn.role),
+                turn,
+                &format!("messages[{index}]"),
+                false,
+            )?;
         }
         Ok(())
     }
@@ -134,28 +179,46 @@ impl Writer<'_> {
             Role::Tool | Role::User => Role::User,
             Role::Assistant => Role::Assistant,
             Role::System | Role::Developer => {
-                self.lose("messages", "instructions in the middle of a conversation are told as the user's");
+                self.lose(
+                    "messages",
+                    "instructions in the middle of a conversation are told as the user's",
+                );
                 Role::User
             }
         };
         if message.name.is_some() {
-            self.lose("messages[].name", "Anthropic's format has no names of participants");
+            self.lose(
+                "messages[].name",
+                "Anthropic's format has no names of participants",
+            );
         }
         for part in &message.parts {
             if let PartKind::ToolCall(call) = &part.kind
                 && blocks::is_wrapped(call)
             {
-                self.lose("tool_calls[].function.arguments", "not a JSON object: sent as {\"_raw\": …}");
+                self.lose(
+                    "tool_calls[].function.arguments",
+                    "not a JSON object: sent as {\"_raw\": …}",
+                );
             }
         }
         // Unsigned reasoning cannot be replayed: the API demands its own signature.
-        let unsigned = |part: &&Part| matches!(&part.kind, PartKind::Thinking(thinking) if thinking.signature.is_none());
+        let unsigned =
+            |part: &&Part| matches!(&part.kind, PartKind::Thinking(thinking) if thinking.signature.is_none());
         if message.parts.iter().any(|part| unsigned(&part)) {
-            self.lose("reasoning_content", "reasoning without a signature cannot be replayed");
+            self.lose(
+                "reasoning_content",
+                "reasoning without a signature cannot be replayed",
+            );
         }
-        let empty = |part: &&Part| matches!(&part.kind, PartKind::Text(TextPart { text, .. }) if text.is_empty());
-        let parts: Vec<Part> =
-            message.parts.iter().filter(|part| !unsigned(part) && !empty(part)).cloned().collect();
+        let empty =
+            |part: &&Part| matches!(&part.kind, PartKind::Text(TextPart { text, .. }) if text.is_empty());
+        let parts: Vec<Part> = message
+            .parts
+            .iter()
+            .filter(|part| !unsigned(part) && !empty(part))
+            .cloned()
+            .collect();
         match turns.last_mut() {
             Some(last) if last.role == role => {
                 let results = |part: &Part| matches!(part.kind, PartKind::ToolResult(_));
@@ -166,7 +229,13 @@ impl Writer<'_> {
                     last.parts.extend(parts);
                 }
             }
-            _ => turns.push(Message { role, parts, shape: ContentShape::Parts, name: None, extra: Extra::default() }),
+            _ => turns.push(Message {
+                role,
+                parts,
+                shape: ContentShape::Parts,
+                name: None,
+                extra: Extra::default(),
+            }),
         }
     }
 
@@ -174,9 +243,21 @@ impl Writer<'_> {
         let sampling = &self.request.sampling;
         if !self.own {
             let refusals = [
-                (sampling.n.is_some_and(|n| n > 1), "n", "Anthropic gives one answer at a time"),
-                (sampling.logprobs == Some(true), "logprobs", "Anthropic has no log probabilities"),
-                (sampling.logit_bias.is_some(), "logit_bias", "Anthropic has no logit bias"),
+                (
+                    sampling.n.is_some_and(|n| n > 1),
+                    "n",
+                    "Anthropic gives one answer at a time",
+                ),
+                (
+                    sampling.logprobs == Some(true),
+                    "logprobs",
+                    "Anthropic has no log probabilities",
+                ),
+                (
+                    sampling.logit_bias.is_some(),
+                    "logit_bias",
+                    "Anthropic has no logit bias",
+                ),
             ];
             if let Some((_, field, why)) = refusals.into_iter().find(|(there, ..)| *there) {
                 return Err(EncodeError::at(field, why));
@@ -187,7 +268,10 @@ impl Writer<'_> {
                 (sampling.seed.is_some(), "seed"),
             ] {
                 if there {
-                    self.lose(field, "Anthropic has no such parameter; the answer is sampled without it");
+                    self.lose(
+                        field,
+                        "Anthropic has no such parameter; the answer is sampled without it",
+                    );
                 }
             }
         }
@@ -202,12 +286,22 @@ impl Writer<'_> {
         body.maybe_number("top_p", sampling.top_p.as_ref());
         body.maybe_count("top_k", sampling.top_k);
         let blank = |stop: &str| !self.own && stop.trim().is_empty();
-        let stops: Vec<&str> = sampling.stop.iter().map(AsRef::as_ref).filter(|stop: &&str| !blank(stop)).collect();
+        let stops: Vec<&str> = sampling
+            .stop
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|stop: &&str| !blank(stop))
+            .collect();
         if !stops.is_empty() {
-            body.list("stop_sequences", |list| stops.iter().for_each(|stop| list.string(stop)));
+            body.list("stop_sequences", |list| {
+                stops.iter().for_each(|stop| list.string(stop));
+            });
         }
         if stops.len() < sampling.stop.len() {
-            self.lose("stop", "Anthropic refuses stop sequences of nothing but white space");
+            self.lose(
+                "stop",
+                "Anthropic refuses stop sequences of nothing but white space",
+            );
         }
         Ok(())
     }
@@ -220,16 +314,30 @@ impl Writer<'_> {
             body.list("tools", |list| {
                 for (index, tool) in request.tools.iter().enumerate() {
                     match &tool.kind {
-                        ToolKind::Opaque { format: Format::AnthropicMessages, json, .. } => list.raw(json.as_str()),
+                        ToolKind::Opaque {
+                            format: Format::AnthropicMessages,
+                            json,
+                            ..
+                        } => list.raw(json.as_str()),
                         ToolKind::Opaque { kind, .. } => {
-                            let message = format!("a tool of type {kind:?} has no counterpart in Anthropic's format");
+                            let message =
+                                format!("a tool of type {kind:?} has no counterpart in Anthropic's format");
                             refused.get_or_insert(EncodeError::at(format!("tools[{index}]"), message));
                         }
-                        ToolKind::Function { name, description, parameters, strict, extra } => list.object(|object| {
+                        ToolKind::Function {
+                            name,
+                            description,
+                            parameters,
+                            strict,
+                            extra,
+                        } => list.object(|object| {
                             object.string("name", name);
                             object.maybe_string("description", description.as_deref());
                             let none = r#"{"type":"object","properties":{}}"#;
-                            object.raw("input_schema", parameters.as_ref().map_or(none, |schema| schema.as_str()));
+                            object.raw(
+                                "input_schema",
+                                parameters.as_ref().map_or(none, |schema| schema.as_str()),
+                            );
                             object.maybe_boolean("strict", *strict);
                             crate::openai::request::write_cache_control(object, tool.cache_control.as_ref());
                             if own {
@@ -259,12 +367,18 @@ impl Writer<'_> {
             ToolChoice::None => "none",
             ToolChoice::Required => "any",
             ToolChoice::Function(_) => "tool",
-            ToolChoice::Opaque { format: Format::AnthropicMessages, json } => {
+            ToolChoice::Opaque {
+                format: Format::AnthropicMessages,
+                json,
+            } => {
                 body.raw("tool_choice", json.as_str());
                 return Ok(());
             }
             ToolChoice::Opaque { .. } => {
-                return Err(EncodeError::at("tool_choice", "has no counterpart in Anthropic's format"));
+                return Err(EncodeError::at(
+                    "tool_choice",
+                    "has no counterpart in Anthropic's format",
+                ));
             }
         };
         body.object("tool_choice", |object| {
@@ -296,12 +410,18 @@ impl Writer<'_> {
                     "Anthropic has no json_object mode; give a json_schema",
                 ));
             }
-            Some(ResponseFormat::Opaque { format: Format::AnthropicMessages, json }) => {
+            Some(ResponseFormat::Opaque {
+                format: Format::AnthropicMessages,
+                json,
+            }) => {
                 body.object("output_config", |config| config.raw("format", json.as_str()));
                 return Ok(());
             }
             Some(ResponseFormat::Opaque { .. }) => {
-                return Err(EncodeError::at("response_format", "has no counterpart in Anthropic's format"));
+                return Err(EncodeError::at(
+                    "response_format",
+                    "has no counterpart in Anthropic's format",
+                ));
             }
         };
         if (effort.is_none() && schema.is_none()) || self.keeps("output_config") {
@@ -329,8 +449,14 @@ impl Writer<'_> {
             body.raw("thinking", native.as_str());
             return;
         }
-        let max = self.request.sampling.max_tokens.unwrap_or(self.target.default_max_tokens);
-        let budget = reasoning.budget_tokens.or_else(|| reasoning.effort.and_then(budget_of));
+        let max = self
+            .request
+            .sampling
+            .max_tokens
+            .unwrap_or(self.target.default_max_tokens);
+        let budget = reasoning
+            .budget_tokens
+            .or_else(|| reasoning.effort.and_then(budget_of));
         match budget {
             Some(budget) if !self.own && max > MIN_BUDGET => {
                 let budget = budget.clamp(MIN_BUDGET, max - 1);
@@ -338,10 +464,16 @@ impl Writer<'_> {
                     thinking.string("type", "enabled");
                     thinking.count("budget_tokens", budget);
                 });
-                self.lose("reasoning_effort", "an effort level was mapped to a budget of tokens");
+                self.lose(
+                    "reasoning_effort",
+                    "an effort level was mapped to a budget of tokens",
+                );
             }
             Some(_) if !self.own => {
-                self.lose("reasoning_effort", "the limit of tokens leaves no room for thinking");
+                self.lose(
+                    "reasoning_effort",
+                    "the limit of tokens leaves no room for thinking",
+                );
             }
             _ => {}
         }
@@ -369,17 +501,36 @@ fn role_name(role: Role) -> &'static str {
 
 /// The API refuses an answer to be continued that ends in white space.
 fn trim_end(message: &mut Message) {
-    if let Some(Part { kind: PartKind::Text(text), .. }) = message.parts.last_mut() {
+    if let Some(Part {
+        kind: PartKind::Text(text),
+        ..
+    }) = message.parts.last_mut()
+    {
         text.text = text.text.slice_ref(text.text.trim_end());
     }
 }
 
-fn write_turn(list: &mut List<'_>, role: &str, message: &Message, at: &str, own: bool) -> Result<(), EncodeError> {
+fn write_turn(
+    list: &mut List<'_>,
+    role: &str,
+    message: &Message,
+    at: &str,
+    own: bool,
+) -> Result<(), EncodeError> {
     let mut refused = None;
     list.object(|object| {
         object.string("role", role);
         match (message.shape, message.parts.as_slice()) {
-            (ContentShape::Text, [Part { kind: PartKind::Text(text), cache_control: None, .. }]) => {
+            (
+                ContentShape::Text,
+                [
+                    Part {
+                        kind: PartKind::Text(text),
+                        cache_control: None,
+                        ..
+                    },
+                ],
+            ) => {
                 object.string("content", &text.text);
             }
             (_, parts) => object.list("content", |list| {

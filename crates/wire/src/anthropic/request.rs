@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::blocks;
 use crate::form::{
-    ChatRequest, Extra, MaxTokensName, Message, Reasoning, ResponseFormat, Role, Sampling,
-    StreamRequest, Text, Tool, ToolChoice, ToolKind,
+    ChatRequest, Extra, MaxTokensName, Message, Reasoning, ResponseFormat, Role, Sampling, StreamRequest,
+    Text, Tool, ToolChoice, ToolKind,
 };
 use crate::format::{DecodeError, Format};
 use crate::json::Json;
@@ -21,7 +21,10 @@ pub use super::encode::encode;
 pub fn decode(body: &Bytes) -> Result<ChatRequest, DecodeError> {
     let request = decode_without_limit(body)?;
     if request.sampling.max_tokens.is_none() {
-        return Err(DecodeError { message: "max_tokens is missing".to_owned(), param: Some("max_tokens".to_owned()) });
+        return Err(DecodeError {
+            message: "max_tokens is missing".to_owned(),
+            param: Some("max_tokens".to_owned()),
+        });
     }
     Ok(request)
 }
@@ -39,9 +42,13 @@ pub fn decode_without_limit(body: &Bytes) -> Result<ChatRequest, DecodeError> {
     if let Some(system) = fields.take("system", |system| read_system(&system))? {
         messages.push(system);
     }
-    messages.extend(fields.need("messages", |messages| messages.list(|message| read_message(&message)))?);
+    messages.extend(fields.need("messages", |messages| {
+        messages.list(|message| read_message(&message))
+    })?);
     let sampling = read_sampling(&mut fields)?;
-    let tools = fields.take("tools", |tools| tools.list(|tool| read_tool(&tool)))?.unwrap_or_default();
+    let tools = fields
+        .take("tools", |tools| tools.list(|tool| read_tool(&tool)))?
+        .unwrap_or_default();
     let (tool_choice, parallel_tool_calls) = read_tool_choice(&mut fields)?;
     let stream = fields.take("stream", |stream| stream.boolean())?;
     // What these objects hold beyond what the form knows is kept whole.
@@ -85,12 +92,20 @@ pub fn decode_without_limit(body: &Bytes) -> Result<ChatRequest, DecodeError> {
 fn kept(fields: &Fields<'_>, name: &str, known: &[&str]) -> Option<Json> {
     let json = fields.peek(name)?;
     let keys: std::collections::BTreeMap<String, serde::de::IgnoredAny> = json.read().ok()?;
-    keys.keys().any(|key| !known.contains(&key.as_str())).then_some(json)
+    keys.keys()
+        .any(|key| !known.contains(&key.as_str()))
+        .then_some(json)
 }
 
 fn read_system(value: &Value<'_>) -> Result<Message, DecodeError> {
     let (parts, shape) = blocks::read_content(value)?;
-    Ok(Message { role: Role::System, parts, shape, name: None, extra: Extra::default() })
+    Ok(Message {
+        role: Role::System,
+        parts,
+        shape,
+        name: None,
+        extra: Extra::default(),
+    })
 }
 
 fn read_message(value: &Value<'_>) -> Result<Message, DecodeError> {
@@ -103,7 +118,13 @@ fn read_message(value: &Value<'_>) -> Result<Message, DecodeError> {
         other => Err(role.error(format!("unknown role {other:?}; use user, assistant or system"))),
     })?;
     let (parts, shape) = fields.need("content", |content| blocks::read_content(&content))?;
-    Ok(Message { role, parts, shape, name: None, extra: fields.rest() })
+    Ok(Message {
+        role,
+        parts,
+        shape,
+        name: None,
+        extra: fields.rest(),
+    })
 }
 
 fn read_sampling(fields: &mut Fields<'_>) -> Result<Sampling, DecodeError> {
@@ -113,7 +134,9 @@ fn read_sampling(fields: &mut Fields<'_>) -> Result<Sampling, DecodeError> {
         temperature: fields.take("temperature", |value| value.number())?,
         top_p: fields.take("top_p", |value| value.number())?,
         top_k: fields.take("top_k", |value| value.count())?,
-        stop: fields.take("stop_sequences", |stop| stop.list(|item| item.string()))?.unwrap_or_default(),
+        stop: fields
+            .take("stop_sequences", |stop| stop.list(|item| item.string()))?
+            .unwrap_or_default(),
         ..Sampling::default()
     })
 }
@@ -122,8 +145,16 @@ fn read_tool(value: &Value<'_>) -> Result<Tool, DecodeError> {
     let mut fields = value.fields()?;
     let kind = fields.take("type", |kind| kind.string())?;
     if let Some(kind) = kind.as_ref().filter(|kind| **kind != "custom") {
-        let kind = ToolKind::Opaque { format: Format::AnthropicMessages, kind: kind.clone(), json: value.json() };
-        return Ok(Tool { kind, cache_control: None, extra: Extra::default() });
+        let kind = ToolKind::Opaque {
+            format: Format::AnthropicMessages,
+            kind: kind.clone(),
+            json: value.json(),
+        };
+        return Ok(Tool {
+            kind,
+            cache_control: None,
+            extra: Extra::default(),
+        });
     }
     let mut extra = Extra::default();
     if kind.is_some() {
@@ -137,7 +168,11 @@ fn read_tool(value: &Value<'_>) -> Result<Tool, DecodeError> {
         extra,
     };
     let cache_control = fields.take("cache_control", |control| blocks::read_cache_control(&control))?;
-    Ok(Tool { kind, cache_control, extra: fields.rest() })
+    Ok(Tool {
+        kind,
+        cache_control,
+        extra: fields.rest(),
+    })
 }
 
 fn read_tool_choice(fields: &mut Fields<'_>) -> Result<(Option<ToolChoice>, Option<bool>), DecodeError> {
@@ -145,13 +180,18 @@ fn read_tool_choice(fields: &mut Fields<'_>) -> Result<(Option<ToolChoice>, Opti
     let choice = fields.take("tool_choice", |value| {
         let mut fields = value.fields()?;
         let kind = fields.need("type", |kind| kind.string())?;
-        parallel = fields.take("disable_parallel_tool_use", |value| value.boolean())?.map(|disabled| !disabled);
+        parallel = fields
+            .take("disable_parallel_tool_use", |value| value.boolean())?
+            .map(|disabled| !disabled);
         Ok(match kind.as_ref() {
             "auto" => ToolChoice::Auto,
             "none" => ToolChoice::None,
             "any" => ToolChoice::Required,
             "tool" => ToolChoice::Function(fields.need("name", |name| name.string())?),
-            _ => ToolChoice::Opaque { format: Format::AnthropicMessages, json: value.json() },
+            _ => ToolChoice::Opaque {
+                format: Format::AnthropicMessages,
+                json: value.json(),
+            },
         })
     })?;
     Ok((choice, parallel))
@@ -178,7 +218,12 @@ fn read_output(fields: &mut Fields<'_>) -> Result<(Option<Reasoning>, Option<Res
             effort_of(&name).ok_or_else(|| effort.error(format!("unknown effort {name:?}")))
         })?;
         if let Some(effort) = effort {
-            let unsaid = Reasoning { enabled: None, budget_tokens: None, effort: None, native: None };
+            let unsaid = Reasoning {
+                enabled: None,
+                budget_tokens: None,
+                effort: None,
+                native: None,
+            };
             reasoning.get_or_insert(unsaid).effort = Some(effort);
         }
         format = fields.take("format", |format| read_format(&format))?;
@@ -194,7 +239,10 @@ fn read_output(fields: &mut Fields<'_>) -> Result<(Option<Reasoning>, Option<Res
 fn read_format(value: &Value<'_>) -> Result<ResponseFormat, DecodeError> {
     let mut fields = value.fields()?;
     if fields.need("type", |kind| kind.string())? != "json_schema" {
-        return Ok(ResponseFormat::Opaque { format: Format::AnthropicMessages, json: value.json() });
+        return Ok(ResponseFormat::Opaque {
+            format: Format::AnthropicMessages,
+            json: value.json(),
+        });
     }
     Ok(ResponseFormat::JsonSchema {
         name: None,
@@ -206,6 +254,8 @@ fn read_format(value: &Value<'_>) -> Result<ResponseFormat, DecodeError> {
 }
 
 fn read_user(fields: &mut Fields<'_>) -> Result<Option<Text>, DecodeError> {
-    let user = fields.take("metadata", |metadata| metadata.fields()?.take("user_id", |user| user.string()))?;
+    let user = fields.take("metadata", |metadata| {
+        metadata.fields()?.take("user_id", |user| user.string())
+    })?;
     Ok(user.flatten())
 }

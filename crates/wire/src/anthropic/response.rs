@@ -19,7 +19,9 @@ pub fn decode(body: &Bytes) -> Result<ChatResponse, DecodeError> {
     let mut fields = value.fields()?;
     let kind = fields.take("type", |kind| kind.string())?;
     if kind.as_deref() == Some("error") {
-        return Err(DecodeError::plain("the provider told an error in a successful answer"));
+        return Err(DecodeError::plain(
+            "the provider told an error in a successful answer",
+        ));
     }
     let (parts, _) = fields.need("content", |content| blocks::read_content(&content))?;
     let mut usage: Option<Usage> = None;
@@ -86,7 +88,14 @@ pub fn encode(response: &ChatResponse) -> Bytes {
     let own = response.format == Format::AnthropicMessages;
     let choice = response.choices.first();
     object(|body| {
-        body.string("id", if response.id.is_empty() { "msg_0" } else { &response.id });
+        body.string(
+            "id",
+            if response.id.is_empty() {
+                "msg_0"
+            } else {
+                &response.id
+            },
+        );
         body.string("type", "message");
         body.string("role", "assistant");
         body.string("model", &response.model);

@@ -67,14 +67,21 @@ impl Decoder {
             "ping" => out.push(StreamEvent::Ping),
             "error" => {
                 self.done = true;
-                out.push(StreamEvent::Error(stream_failure(Format::AnthropicMessages, &event.data)));
+                out.push(StreamEvent::Error(stream_failure(
+                    Format::AnthropicMessages,
+                    &event.data,
+                )));
             }
             _ => out.push(opaque(event)),
         }
         Ok(())
     }
 
-    fn message_start(&mut self, fields: &mut Fields<'_>, out: &mut Vec<StreamEvent>) -> Result<(), DecodeError> {
+    fn message_start(
+        &mut self,
+        fields: &mut Fields<'_>,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), DecodeError> {
         fields.need("message", |message| {
             let mut message = message.fields()?;
             out.push(StreamEvent::Start {
@@ -90,7 +97,11 @@ impl Decoder {
         })
     }
 
-    fn block_start(&mut self, fields: &mut Fields<'_>, out: &mut Vec<StreamEvent>) -> Result<(), DecodeError> {
+    fn block_start(
+        &mut self,
+        fields: &mut Fields<'_>,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), DecodeError> {
         let part = index(fields)?;
         let mut first = Text::new();
         let start = fields.need("content_block", |value| {
@@ -111,15 +122,26 @@ impl Decoder {
                     name: block.need("name", text)?,
                     kind: ToolCallKind::Function,
                 },
-                _ => PartStart::Opaque { format: Format::AnthropicMessages, json: value.json() },
+                _ => PartStart::Opaque {
+                    format: Format::AnthropicMessages,
+                    json: value.json(),
+                },
             })
         })?;
         if matches!(start, PartStart::Opaque { .. }) {
             self.opaque.push(part);
         }
-        out.push(StreamEvent::PartStart { choice: 0, part, start });
+        out.push(StreamEvent::PartStart {
+            choice: 0,
+            part,
+            start,
+        });
         if !first.is_empty() {
-            out.push(StreamEvent::Delta { choice: 0, part, text: first });
+            out.push(StreamEvent::Delta {
+                choice: 0,
+                part,
+                text: first,
+            });
         }
         Ok(())
     }
@@ -144,12 +166,20 @@ impl Decoder {
                 "input_json_delta" => delta.need("partial_json", text)?,
                 "signature_delta" => {
                     let signature = delta.need("signature", text)?;
-                    out.push(StreamEvent::Signature { choice: 0, part, signature });
+                    out.push(StreamEvent::Signature {
+                        choice: 0,
+                        part,
+                        signature,
+                    });
                     return Ok(());
                 }
                 "citations_delta" => {
                     let citation = delta.need("citation", |citation| Ok(citation.json()))?;
-                    out.push(StreamEvent::Citation { choice: 0, part, citation });
+                    out.push(StreamEvent::Citation {
+                        choice: 0,
+                        part,
+                        citation,
+                    });
                     return Ok(());
                 }
                 _ => {
@@ -158,13 +188,21 @@ impl Decoder {
                 }
             };
             if !said.is_empty() {
-                out.push(StreamEvent::Delta { choice: 0, part, text: said });
+                out.push(StreamEvent::Delta {
+                    choice: 0,
+                    part,
+                    text: said,
+                });
             }
             Ok(())
         })
     }
 
-    fn message_delta(&mut self, fields: &mut Fields<'_>, out: &mut Vec<StreamEvent>) -> Result<(), DecodeError> {
+    fn message_delta(
+        &mut self,
+        fields: &mut Fields<'_>,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), DecodeError> {
         let finish = fields.need("delta", |delta| {
             let mut delta = delta.fields()?;
             let reason = delta.take("stop_reason", |reason| Ok(read_finish(&reason.string()?)))?;
@@ -176,14 +214,20 @@ impl Decoder {
             out.push(StreamEvent::Usage(usage));
         }
         if let (Some(reason), stop_sequence) = finish {
-            out.push(StreamEvent::Finish { choice: 0, reason, stop_sequence });
+            out.push(StreamEvent::Finish {
+                choice: 0,
+                reason,
+                stop_sequence,
+            });
         }
         Ok(())
     }
 }
 
 fn index(fields: &mut Fields<'_>) -> Result<u32, DecodeError> {
-    fields.need("index", |index| Ok(u32::try_from(index.count()?).unwrap_or(u32::MAX)))
+    fields.need("index", |index| {
+        Ok(u32::try_from(index.count()?).unwrap_or(u32::MAX))
+    })
 }
 
 fn opaque(event: &SseEvent) -> StreamEvent {
@@ -253,12 +297,20 @@ impl Encoder {
             | StreamEvent::Signature { part, .. }
             | StreamEvent::Citation { part, .. }
             | StreamEvent::PartEnd { part, .. } => self.in_turn(*part, event, out),
-            StreamEvent::Finish { reason, stop_sequence, .. } => {
+            StreamEvent::Finish {
+                reason,
+                stop_sequence,
+                ..
+            } => {
                 self.finish = Some((reason.clone(), stop_sequence.clone()));
             }
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
             StreamEvent::Ping => write_event(out, "ping", |_| {}),
-            StreamEvent::Opaque { format: Format::AnthropicMessages, event, json } => {
+            StreamEvent::Opaque {
+                format: Format::AnthropicMessages,
+                event,
+                json,
+            } => {
                 write_raw(out, event.as_deref().unwrap_or("unknown"), json.as_str());
             }
             StreamEvent::Error(failure) => {
@@ -276,7 +328,14 @@ impl Encoder {
                 message.string("id", if id.is_empty() { "msg_0" } else { id });
                 message.string("type", "message");
                 message.string("role", "assistant");
-                message.string("model", if model.is_empty() { &self.options.model } else { model });
+                message.string(
+                    "model",
+                    if model.is_empty() {
+                        &self.options.model
+                    } else {
+                        model
+                    },
+                );
                 message.list("content", |_| {});
                 message.raw("stop_reason", "null");
                 message.raw("stop_sequence", "null");
@@ -293,10 +352,19 @@ impl Encoder {
         self.write(part, event, out);
         // A part has ended: whose turn is next may have begun, grown and ended while it waited.
         while self.open.is_none() {
-            let Some(position) = self.waiting.iter().position(|event| matches!(event, StreamEvent::PartStart { .. })) else { break };
-            let Some(StreamEvent::PartStart { part: next, .. }) = self.waiting.get(position).cloned() else { break };
-            let (own, others): (VecDeque<_>, VecDeque<_>) =
-                std::mem::take(&mut self.waiting).into_iter().partition(|event| part_of(event) == Some(next));
+            let Some(position) = self
+                .waiting
+                .iter()
+                .position(|event| matches!(event, StreamEvent::PartStart { .. }))
+            else {
+                break;
+            };
+            let Some(StreamEvent::PartStart { part: next, .. }) = self.waiting.get(position).cloned() else {
+                break;
+            };
+            let (own, others): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
+                .into_iter()
+                .partition(|event| part_of(event) == Some(next));
             self.waiting = others;
             for event in own {
                 self.write(next, &event, out);
@@ -339,7 +407,9 @@ impl Encoder {
             }),
             StreamEvent::PartEnd { .. } => {
                 if let Some((_, block)) = self.open.take() {
-                    write_event(out, "content_block_stop", |event| event.count("index", u64::from(block)));
+                    write_event(out, "content_block_stop", |event| {
+                        event.count("index", u64::from(block));
+                    });
                 }
             }
             _ => {}
@@ -357,7 +427,11 @@ impl Encoder {
     fn end(&mut self, out: &mut BytesMut) {
         let (reason, stop) = self.finish.take().unwrap_or((FinishReason::Stop, None));
         // Some servers say "stop" after tool calls; agents go on only when they are told to.
-        let reason = if self.calls && reason == FinishReason::Stop { FinishReason::ToolCalls } else { reason };
+        let reason = if self.calls && reason == FinishReason::Stop {
+            FinishReason::ToolCalls
+        } else {
+            reason
+        };
         let usage = self.usage.unwrap_or_default();
         write_event(out, "message_delta", |event| {
             event.object("delta", |delta| {

@@ -10,20 +10,34 @@ pub fn read_usage(value: &Value<'_>, before: Option<Usage>) -> Result<Usage, Dec
     let before = before.unwrap_or_default();
     let mut fields = value.fields()?;
     let count = |value: Value<'_>| value.count();
-    let uncached = fields.take("input_tokens", count)?.unwrap_or_else(|| before.uncached_input());
-    let cache_read = fields.take("cache_read_input_tokens", count)?.unwrap_or(before.cache_read);
+    let uncached = fields
+        .take("input_tokens", count)?
+        .unwrap_or_else(|| before.uncached_input());
+    let cache_read = fields
+        .take("cache_read_input_tokens", count)?
+        .unwrap_or(before.cache_read);
     let written = fields.take("cache_creation_input_tokens", count)?;
     let mut cache_write = written.unwrap_or(before.cache_write + before.cache_write_1h);
-    let mut cache_write_1h = if written.is_some() { 0 } else { before.cache_write_1h };
+    let mut cache_write_1h = if written.is_some() {
+        0
+    } else {
+        before.cache_write_1h
+    };
     fields.take("cache_creation", |details| {
-        cache_write_1h = details.fields()?.take("ephemeral_1h_input_tokens", count)?.unwrap_or(0);
+        cache_write_1h = details
+            .fields()?
+            .take("ephemeral_1h_input_tokens", count)?
+            .unwrap_or(0);
         Ok(())
     })?;
     cache_write_1h = cache_write_1h.min(cache_write);
     cache_write -= cache_write_1h;
     let mut reasoning = before.reasoning;
     fields.take("output_tokens_details", |details| {
-        reasoning = details.fields()?.take("thinking_tokens", count)?.unwrap_or(reasoning);
+        reasoning = details
+            .fields()?
+            .take("thinking_tokens", count)?
+            .unwrap_or(reasoning);
         Ok(())
     })?;
     Ok(Usage {
@@ -40,7 +54,10 @@ pub fn read_usage(value: &Value<'_>, before: Option<Usage>) -> Result<Usage, Dec
 /// Writes `usage`.
 pub fn write_usage(object: &mut Object<'_>, usage: &Usage) {
     object.count("input_tokens", usage.uncached_input());
-    object.count("cache_creation_input_tokens", usage.cache_write + usage.cache_write_1h);
+    object.count(
+        "cache_creation_input_tokens",
+        usage.cache_write + usage.cache_write_1h,
+    );
     object.count("cache_read_input_tokens", usage.cache_read);
     if usage.cache_write_1h > 0 {
         object.object("cache_creation", |details| {

@@ -37,7 +37,11 @@ fn read(watcher: &mut StreamWatcher, data: &[u8]) {
     let usage = match fields.take("usage", |usage| read_usage(&usage, before)) {
         Ok(Some(usage)) => Some(usage),
         _ => {
-            let inside = fields.take("message", |message| message.fields()?.take("usage", |usage| read_usage(&usage, before)));
+            let inside = fields.take("message", |message| {
+                message
+                    .fields()?
+                    .take("usage", |usage| read_usage(&usage, before))
+            });
             inside.ok().flatten().flatten()
         }
     };

@@ -49,7 +49,13 @@ pub fn decode(body: &Bytes) -> Result<ChatRequest, DecodeError> {
     Ok(ChatRequest {
         format: Format::OpenAiCompletions,
         model,
-        messages: vec![Message { role: Role::User, parts, shape, name: None, extra: Extra::default() }],
+        messages: vec![Message {
+            role: Role::User,
+            parts,
+            shape,
+            name: None,
+            extra: Extra::default(),
+        }],
         tools: Vec::new(),
         tool_choice: None,
         parallel_tool_calls: None,
@@ -70,16 +76,29 @@ pub fn decode(body: &Bytes) -> Result<ChatRequest, DecodeError> {
 /// When it came in another: a conversation cannot be written as a text to complete.
 pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encoded, EncodeError> {
     if request.format != Format::OpenAiCompletions {
-        return Err(EncodeError::at("messages", "a conversation cannot be written as a text completion"));
+        return Err(EncodeError::at(
+            "messages",
+            "a conversation cannot be written as a text completion",
+        ));
     }
     let texts: Vec<&Text> = request
         .messages
         .iter()
         .filter(|message| message.role == Role::User)
         .flat_map(|message| &message.parts)
-        .filter_map(|part| if let PartKind::Text(text) = &part.kind { Some(&text.text) } else { None })
+        .filter_map(|part| {
+            if let PartKind::Text(text) = &part.kind {
+                Some(&text.text)
+            } else {
+                None
+            }
+        })
         .collect();
-    let shape = request.messages.iter().find(|message| message.role == Role::User).map(|message| message.shape);
+    let shape = request
+        .messages
+        .iter()
+        .find(|message| message.role == Role::User)
+        .map(|message| message.shape);
     let body = object(|body| {
         body.string("model", target.model);
         if request.extra.get("prompt").is_none() {
@@ -93,5 +112,8 @@ pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encode
         body.maybe_string("user", request.user.as_deref());
         body.extra(&request.extra);
     });
-    Ok(Encoded { body: body.into(), losses: Vec::new() })
+    Ok(Encoded {
+        body: body.into(),
+        losses: Vec::new(),
+    })
 }

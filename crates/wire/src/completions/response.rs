@@ -57,7 +57,14 @@ fn read_choice(value: &Value<'_>) -> Result<Choice, DecodeError> {
 pub fn encode(response: &ChatResponse) -> Bytes {
     let own = response.format == Format::OpenAiCompletions;
     object(|body| {
-        body.string("id", if response.id.is_empty() { "cmpl-0" } else { &response.id });
+        body.string(
+            "id",
+            if response.id.is_empty() {
+                "cmpl-0"
+            } else {
+                &response.id
+            },
+        );
         body.string("object", "text_completion");
         body.count("created", response.created.unwrap_or_else(now));
         body.string("model", &response.model);

@@ -48,7 +48,10 @@ impl Decoder {
             let mut fields = value.fields()?;
             if fields.has("error") {
                 self.done = true;
-                out.push(StreamEvent::Error(stream_failure(Format::OpenAiCompletions, &event.data)));
+                out.push(StreamEvent::Error(stream_failure(
+                    Format::OpenAiCompletions,
+                    &event.data,
+                )));
                 break;
             }
             if !std::mem::replace(&mut self.started, true) {
@@ -58,7 +61,9 @@ impl Decoder {
                     created: fields.take("created", |created| created.count())?,
                 });
             }
-            fields.take("choices", |choices| choices.list(|choice| self.choice(&choice, out)))?;
+            fields.take("choices", |choices| {
+                choices.list(|choice| self.choice(&choice, out))
+            })?;
             if let Some(usage) = fields.take("usage", |usage| read_usage(&usage))? {
                 out.push(StreamEvent::Usage(usage));
             }
@@ -74,7 +79,8 @@ impl Decoder {
         if self.done {
             return Ok(());
         }
-        let complete = !self.choices.is_empty() && self.choices.values().all(|choice| *choice == Progress::Finished);
+        let complete =
+            !self.choices.is_empty() && self.choices.values().all(|choice| *choice == Progress::Finished);
         if !complete || !self.sse.is_between_events() {
             return Err(StreamError::Cut);
         }
@@ -84,8 +90,15 @@ impl Decoder {
 
     fn end(&mut self, out: &mut Vec<StreamEvent>) {
         self.done = true;
-        for (choice, _) in self.choices.iter().filter(|(_, progress)| **progress == Progress::Open) {
-            out.push(StreamEvent::PartEnd { choice: *choice, part: 0 });
+        for (choice, _) in self
+            .choices
+            .iter()
+            .filter(|(_, progress)| **progress == Progress::Open)
+        {
+            out.push(StreamEvent::PartEnd {
+                choice: *choice,
+                part: 0,
+            });
         }
         out.push(StreamEvent::End);
     }
@@ -96,10 +109,21 @@ impl Decoder {
         let choice = u32::try_from(index).unwrap_or(u32::MAX);
         if let std::collections::btree_map::Entry::Vacant(entry) = self.choices.entry(choice) {
             entry.insert(Progress::Open);
-            out.push(StreamEvent::PartStart { choice, part: 0, start: PartStart::Text });
+            out.push(StreamEvent::PartStart {
+                choice,
+                part: 0,
+                start: PartStart::Text,
+            });
         }
-        if let Some(text) = fields.take("text", |text| text.string())?.filter(|text| !text.is_empty()) {
-            out.push(StreamEvent::Delta { choice, part: 0, text });
+        if let Some(text) = fields
+            .take("text", |text| text.string())?
+            .filter(|text| !text.is_empty())
+        {
+            out.push(StreamEvent::Delta {
+                choice,
+                part: 0,
+                text,
+            });
         }
         if let Some(logprobs) = fields.take("logprobs", |logprobs| Ok(logprobs.json()))? {
             out.push(StreamEvent::Logprobs { choice, logprobs });
@@ -108,7 +132,11 @@ impl Decoder {
             && self.choices.insert(choice, Progress::Finished) != Some(Progress::Finished)
         {
             out.push(StreamEvent::PartEnd { choice, part: 0 });
-            out.push(StreamEvent::Finish { choice, reason: read_finish(&reason), stop_sequence: None });
+            out.push(StreamEvent::Finish {
+                choice,
+                reason: read_finish(&reason),
+                stop_sequence: None,
+            });
         }
         Ok(())
     }
@@ -127,7 +155,12 @@ impl Encoder {
     /// A writer for one stream.
     #[must_use]
     pub fn new(options: StreamEncoderOptions) -> Self {
-        Self { options, head: String::new(), texts: Vec::new(), usage: None }
+        Self {
+            options,
+            head: String::new(),
+            texts: Vec::new(),
+            usage: None,
+        }
     }
 
     /// Writes `event` to the end of `out`.
@@ -138,16 +171,29 @@ impl Encoder {
                     head.string("id", if id.is_empty() { "cmpl-0" } else { id });
                     head.string("object", "text_completion");
                     head.count("created", created.unwrap_or_else(now));
-                    head.string("model", if model.is_empty() { &self.options.model } else { model });
+                    head.string(
+                        "model",
+                        if model.is_empty() {
+                            &self.options.model
+                        } else {
+                            model
+                        },
+                    );
                 });
                 self.head = String::from_utf8(head).unwrap_or_default();
                 self.head.pop();
             }
-            StreamEvent::PartStart { choice, part, start: PartStart::Text } => self.texts.push((*choice, *part)),
+            StreamEvent::PartStart {
+                choice,
+                part,
+                start: PartStart::Text,
+            } => self.texts.push((*choice, *part)),
             StreamEvent::Delta { choice, part, text } if self.texts.contains(&(*choice, *part)) => {
                 self.write(*choice, text, None, out);
             }
-            StreamEvent::Finish { choice, reason, .. } => self.write(*choice, "", Some(finish_name(reason)), out),
+            StreamEvent::Finish { choice, reason, .. } => {
+                self.write(*choice, "", Some(finish_name(reason)), out);
+            }
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
             StreamEvent::Ping => out.extend_from_slice(b": ping\n\n"),
             StreamEvent::Error(failure) => {

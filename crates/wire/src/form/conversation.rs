@@ -77,13 +77,20 @@ impl Part {
     /// A part without cache breakpoint or extra fields.
     #[must_use]
     pub fn new(kind: PartKind) -> Self {
-        Self { kind, cache_control: None, extra: Extra::default() }
+        Self {
+            kind,
+            cache_control: None,
+            extra: Extra::default(),
+        }
     }
 
     /// A plain text part.
     #[must_use]
     pub fn text(text: impl Into<Text>) -> Self {
-        Self::new(PartKind::Text(TextPart { text: text.into(), citations: None }))
+        Self::new(PartKind::Text(TextPart {
+            text: text.into(),
+            citations: None,
+        }))
     }
 }
 

@@ -47,8 +47,13 @@ impl fmt::Display for Path<'_> {
 /// # Errors
 /// When it is not UTF-8 or not JSON.
 pub fn parse(body: &Text) -> Result<Value<'_>, DecodeError> {
-    let raw: &RawValue = serde_json::from_str(body).map_err(|error| DecodeError::plain(format!("not valid JSON: {error}")))?;
-    Ok(Value { body, raw, path: Path::Root })
+    let raw: &RawValue =
+        serde_json::from_str(body).map_err(|error| DecodeError::plain(format!("not valid JSON: {error}")))?;
+    Ok(Value {
+        body,
+        raw,
+        path: Path::Root,
+    })
 }
 
 impl<'a> Value<'a> {
@@ -92,7 +97,10 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn error(&self, message: impl Into<String>) -> DecodeError {
         let path = self.path.to_string();
-        DecodeError { message: message.into(), param: (!path.is_empty()).then_some(path) }
+        DecodeError {
+            message: message.into(),
+            param: (!path.is_empty()).then_some(path),
+        }
     }
 
     fn expected(&self, what: &str) -> DecodeError {
@@ -105,7 +113,11 @@ impl<'a> Value<'a> {
             _ => "a number",
         };
         let path = self.path.to_string();
-        let at = if path.is_empty() { "the body".to_owned() } else { path };
+        let at = if path.is_empty() {
+            "the body".to_owned()
+        } else {
+            path
+        };
         self.error(format!("{at}: expected {what}, found {found}"))
     }
 
@@ -119,7 +131,8 @@ impl<'a> Value<'a> {
         if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
             return Ok(self.body.slice_ref(inner));
         }
-        let unescaped: String = serde_json::from_str(quoted).map_err(|error| self.error(error.to_string()))?;
+        let unescaped: String =
+            serde_json::from_str(quoted).map_err(|error| self.error(error.to_string()))?;
         Ok(unescaped.into())
     }
 
@@ -148,14 +161,22 @@ impl<'a> Value<'a> {
     }
 
     /// Calls `read` for each item of a list.
-    pub fn list<T>(&self, mut read: impl FnMut(Value<'_>) -> Result<T, DecodeError>) -> Result<Vec<T>, DecodeError> {
+    pub fn list<T>(
+        &self,
+        mut read: impl FnMut(Value<'_>) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
         if !self.is_list() {
             return Err(self.expected("a list"));
         }
-        let raws: Items<'a> = serde_json::from_str(self.text()).map_err(|error| self.error(error.to_string()))?;
+        let raws: Items<'a> =
+            serde_json::from_str(self.text()).map_err(|error| self.error(error.to_string()))?;
         let mut items = Vec::with_capacity(raws.0.len());
         for (index, raw) in raws.0.into_iter().enumerate() {
-            items.push(read(Value { body: self.body, raw, path: Path::Item(&self.path, index) })?);
+            items.push(read(Value {
+                body: self.body,
+                raw,
+                path: Path::Item(&self.path, index),
+            })?);
         }
         Ok(items)
     }
@@ -165,8 +186,13 @@ impl<'a> Value<'a> {
         if !self.is_object() {
             return Err(self.expected("an object"));
         }
-        let entries: Entries<'_> = serde_json::from_str(self.text()).map_err(|error| self.error(error.to_string()))?;
-        Ok(Fields { body: self.body, entries: entries.0, path: &self.path })
+        let entries: Entries<'_> =
+            serde_json::from_str(self.text()).map_err(|error| self.error(error.to_string()))?;
+        Ok(Fields {
+            body: self.body,
+            entries: entries.0,
+            path: &self.path,
+        })
     }
 }
 
@@ -197,10 +223,16 @@ impl<'a> Fields<'a> {
         read: impl FnOnce(Value<'_>) -> Result<T, DecodeError>,
     ) -> Result<Option<Option<T>>, DecodeError> {
         // Of several fields of one name the last counts, as everywhere.
-        let Some(at) = self.entries.iter().rposition(|(key, _)| key == name) else { return Ok(None) };
+        let Some(at) = self.entries.iter().rposition(|(key, _)| key == name) else {
+            return Ok(None);
+        };
         let raw = self.entries[at].1;
         self.entries.retain(|(key, _)| key != name);
-        let value = Value { body: self.body, raw, path: Path::Field(self.path, name) };
+        let value = Value {
+            body: self.body,
+            raw,
+            path: Path::Field(self.path, name),
+        };
         if value.is_null() {
             return Ok(Some(None));
         }
@@ -215,20 +247,28 @@ impl<'a> Fields<'a> {
     ) -> Result<T, DecodeError> {
         self.take(name, read)?.ok_or_else(|| {
             let path = Path::Field(self.path, name).to_string();
-            DecodeError { message: format!("{path} is missing"), param: Some(path) }
+            DecodeError {
+                message: format!("{path} is missing"),
+                param: Some(path),
+            }
         })
     }
 
     /// Whether a field is there, not counting `null`.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.entries.iter().any(|(key, raw)| key == name && raw.get() != "null")
+        self.entries
+            .iter()
+            .any(|(key, raw)| key == name && raw.get() != "null")
     }
 
     /// A field as it came, without taking it out.
     #[must_use]
     pub fn peek(&self, name: &str) -> Option<Json> {
-        self.entries.iter().rfind(|(key, _)| key == name).map(|(_, raw)| Json::from(*raw))
+        self.entries
+            .iter()
+            .rfind(|(key, _)| key == name)
+            .map(|(_, raw)| Json::from(*raw))
     }
 
     /// What has not been taken.
@@ -249,7 +289,10 @@ impl<'a> Fields<'a> {
     #[must_use]
     pub fn error(&self, message: impl Into<String>) -> DecodeError {
         let path = self.path.to_string();
-        DecodeError { message: message.into(), param: (!path.is_empty()).then_some(path) }
+        DecodeError {
+            message: message.into(),
+            param: (!path.is_empty()).then_some(path),
+        }
     }
 }
 

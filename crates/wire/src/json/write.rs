@@ -112,7 +112,10 @@ impl Object<'_> {
     pub fn list(&mut self, name: &str, write: impl FnOnce(&mut List<'_>)) {
         self.key(name);
         self.out.push(b'[');
-        write(&mut List { out: self.out, first: true });
+        write(&mut List {
+            out: self.out,
+            first: true,
+        });
         self.out.push(b']');
     }
 

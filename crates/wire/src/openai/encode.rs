@@ -1,8 +1,8 @@
 //! Writing chat completion requests, also those that came in another format.
 
 use crate::form::{
-    ChatRequest, ContentShape, MaxTokensName, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat,
-    Role, Sampling, ToolChoice, ToolKind, ToolResult,
+    ChatRequest, ContentShape, MaxTokensName, Message, Part, PartKind, Reasoning, ReasoningEffort,
+    ResponseFormat, Role, Sampling, ToolChoice, ToolKind, ToolResult,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format, Loss};
 use crate::json::write::{List, Object, object};
@@ -15,12 +15,19 @@ use super::request::effort_name;
 /// # Errors
 /// When it holds something the format has no counterpart for; the field is named.
 pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encoded, EncodeError> {
-    let mut writer = Writer { request, target, losses: Vec::new() };
+    let mut writer = Writer {
+        request,
+        target,
+        losses: Vec::new(),
+    };
     let mut refused = None;
     let body = object(|body| refused = writer.body(body).err());
     match refused {
         Some(error) => Err(error),
-        None => Ok(Encoded { body: body.into(), losses: writer.losses }),
+        None => Ok(Encoded {
+            body: body.into(),
+            losses: writer.losses,
+        }),
     }
 }
 
@@ -61,7 +68,9 @@ pub fn write_stream(body: &mut Object<'_>, request: &ChatRequest, target: &Encod
                 edits.set("include_usage", "true");
             }
             let edited = edits.apply(&options.as_str().to_owned().into());
-            let edited = edited.ok().and_then(|edited| String::from_utf8(edited.to_vec()).ok());
+            let edited = edited
+                .ok()
+                .and_then(|edited| String::from_utf8(edited.to_vec()).ok());
             body.raw("stream_options", edited.as_deref().unwrap_or(options.as_str()));
         }
         _ if request.stream.include_usage && target.stream_usage => {
@@ -83,7 +92,10 @@ impl Writer<'_> {
     }
 
     fn lose(&mut self, field: &str, note: impl Into<String>) {
-        self.losses.push(Loss { field: field.to_owned(), note: note.into() });
+        self.losses.push(Loss {
+            field: field.to_owned(),
+            note: note.into(),
+        });
     }
 
     fn body(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
@@ -104,7 +116,10 @@ impl Writer<'_> {
             if self.own() {
                 body.string("service_tier", tier);
             } else {
-                self.lose("service_tier", "names of tiers differ; the provider's default is used");
+                self.lose(
+                    "service_tier",
+                    "names of tiers differ; the provider's default is used",
+                );
             }
         }
         if request.cache_control.is_some() {
@@ -162,7 +177,11 @@ impl Writer<'_> {
         if rest.is_empty() {
             return Ok(());
         }
-        let rest = Message { parts: rest, shape: ContentShape::Parts, ..message.clone() };
+        let rest = Message {
+            parts: rest,
+            shape: ContentShape::Parts,
+            ..message.clone()
+        };
         write_message(list, "user", &rest, at)
     }
 
@@ -196,13 +215,24 @@ impl Writer<'_> {
             body.list("tools", |list| {
                 for (index, tool) in request.tools.iter().enumerate() {
                     match &tool.kind {
-                        ToolKind::Opaque { format: Format::OpenAiChat, json, .. } => list.raw(json.as_str()),
+                        ToolKind::Opaque {
+                            format: Format::OpenAiChat,
+                            json,
+                            ..
+                        } => list.raw(json.as_str()),
                         ToolKind::Opaque { kind, .. } => {
                             let field = format!("tools[{index}]");
-                            let message = format!("a hosted tool of type {kind:?} exists only at its own provider");
+                            let message =
+                                format!("a hosted tool of type {kind:?} exists only at its own provider");
                             refused.get_or_insert(EncodeError::at(field, message));
                         }
-                        ToolKind::Function { name, description, parameters, strict, extra } => list.object(|object| {
+                        ToolKind::Function {
+                            name,
+                            description,
+                            parameters,
+                            strict,
+                            extra,
+                        } => list.object(|object| {
                             object.string("type", "function");
                             object.object("function", |function| {
                                 function.string("name", name);
@@ -231,9 +261,15 @@ impl Writer<'_> {
                 choice.string("type", "function");
                 choice.object("function", |function| function.string("name", name));
             }),
-            Some(ToolChoice::Opaque { format: Format::OpenAiChat, json }) => body.raw("tool_choice", json.as_str()),
+            Some(ToolChoice::Opaque {
+                format: Format::OpenAiChat,
+                json,
+            }) => body.raw("tool_choice", json.as_str()),
             Some(ToolChoice::Opaque { .. }) => {
-                refused.get_or_insert(EncodeError::at("tool_choice", "has no counterpart in OpenAI's format"));
+                refused.get_or_insert(EncodeError::at(
+                    "tool_choice",
+                    "has no counterpart in OpenAI's format",
+                ));
             }
         }
         body.maybe_boolean("parallel_tool_calls", request.parallel_tool_calls);
@@ -243,9 +279,16 @@ impl Writer<'_> {
     fn sampling(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
         let mut sampling = self.request.sampling.clone();
         if !self.own() && sampling.stop.len() > 4 {
-            return Err(EncodeError::at("stop_sequences", "OpenAI's format takes at most four stop sequences"));
+            return Err(EncodeError::at(
+                "stop_sequences",
+                "OpenAI's format takes at most four stop sequences",
+            ));
         }
-        let name = if self.own() { sampling.max_tokens_name } else { self.target.max_tokens_name };
+        let name = if self.own() {
+            sampling.max_tokens_name
+        } else {
+            self.target.max_tokens_name
+        };
         if !self.own() && sampling.top_k.take().is_some() {
             self.lose("top_k", "OpenAI's format has no top_k");
         }
@@ -258,7 +301,9 @@ impl Writer<'_> {
     }
 
     fn reasoning(&mut self, body: &mut Object<'_>) {
-        let Some(reasoning) = &self.request.reasoning else { return };
+        let Some(reasoning) = &self.request.reasoning else {
+            return;
+        };
         if let Some(effort) = effort(reasoning) {
             body.string("reasoning_effort", effort_name(effort));
             if reasoning.effort.is_none() {
@@ -270,11 +315,19 @@ impl Writer<'_> {
     fn response_format(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
         match &self.request.response_format {
             None => {}
-            Some(ResponseFormat::Text) => body.object("response_format", |format| format.string("type", "text")),
+            Some(ResponseFormat::Text) => {
+                body.object("response_format", |format| format.string("type", "text"));
+            }
             Some(ResponseFormat::JsonObject) => {
                 body.object("response_format", |format| format.string("type", "json_object"));
             }
-            Some(ResponseFormat::JsonSchema { name, description, schema, strict, extra }) => {
+            Some(ResponseFormat::JsonSchema {
+                name,
+                description,
+                schema,
+                strict,
+                extra,
+            }) => {
                 body.object("response_format", |format| {
                     format.string("type", "json_schema");
                     format.object("json_schema", |inner| {
@@ -287,9 +340,15 @@ impl Writer<'_> {
                     });
                 });
             }
-            Some(ResponseFormat::Opaque { format: Format::OpenAiChat, json }) => body.raw("response_format", json.as_str()),
+            Some(ResponseFormat::Opaque {
+                format: Format::OpenAiChat,
+                json,
+            }) => body.raw("response_format", json.as_str()),
             Some(ResponseFormat::Opaque { .. }) => {
-                return Err(EncodeError::at("output_config.format", "has no counterpart in OpenAI's format"));
+                return Err(EncodeError::at(
+                    "output_config.format",
+                    "has no counterpart in OpenAI's format",
+                ));
             }
         }
         Ok(())
@@ -326,7 +385,11 @@ fn write_result(object: &mut Object<'_>, result: &ToolResult, at: &str) -> Resul
         });
         return refused.map_or(Ok(()), Err);
     }
-    let mut all = if failed { "Error: ".to_owned() } else { String::new() };
+    let mut all = if failed {
+        "Error: ".to_owned()
+    } else {
+        String::new()
+    };
     for part in texts {
         if let PartKind::Text(text) = &part.kind {
             all.push_str(&text.text);
@@ -340,7 +403,13 @@ fn write_message(list: &mut List<'_>, role: &str, message: &Message, at: &str) -
     let mut refused = None;
     list.object(|object| {
         object.string("role", role);
-        refused = write_content(object, &message.parts.iter().collect::<Vec<_>>(), message.shape, at).err();
+        refused = write_content(
+            object,
+            &message.parts.iter().collect::<Vec<_>>(),
+            message.shape,
+            at,
+        )
+        .err();
         object.maybe_string("name", message.name.as_deref());
         object.extra(&message.extra);
     });
@@ -353,14 +422,26 @@ fn write_content(
     shape: ContentShape,
     at: &str,
 ) -> Result<(), EncodeError> {
-    if let (ContentShape::Text, [Part { kind: PartKind::Text(text), cache_control: None, .. }]) = (shape, parts) {
+    if let (
+        ContentShape::Text,
+        [
+            Part {
+                kind: PartKind::Text(text),
+                cache_control: None,
+                ..
+            },
+        ],
+    ) = (shape, parts)
+    {
         object.string("content", &text.text);
         return Ok(());
     }
     let mut refused = None;
     object.list("content", |list| {
         for part in parts {
-            refused = refused.take().or(parts::write_part(list, part, &format!("{at}.content")).err());
+            refused = refused
+                .take()
+                .or(parts::write_part(list, part, &format!("{at}.content")).err());
         }
     });
     refused.map_or(Ok(()), Err)

@@ -1,8 +1,8 @@
 //! Content parts of messages: read into the form, written from it.
 
 use crate::form::{
-    Audio, CacheControl, ContentShape, Document, Extra, Image, Part, PartKind, Source, Text, TextPart, Thinking,
-    ToolCall, ToolCallKind,
+    Audio, CacheControl, ContentShape, Document, Extra, Image, Part, PartKind, Source, Text, TextPart,
+    Thinking, ToolCall, ToolCallKind,
 };
 use crate::format::{DecodeError, EncodeError, Format};
 use crate::json::fields::Value;
@@ -23,7 +23,10 @@ fn read_part(value: &Value<'_>) -> Result<Part, DecodeError> {
     let kind = match kind.as_ref() {
         "text" => {
             let text = fields.need("text", |text| text.string())?;
-            PartKind::Text(TextPart { text, citations: None })
+            PartKind::Text(TextPart {
+                text,
+                citations: None,
+            })
         }
         "refusal" => PartKind::Refusal(fields.need("refusal", |text| text.string())?),
         "image_url" => {
@@ -37,16 +40,28 @@ fn read_part(value: &Value<'_>) -> Result<Part, DecodeError> {
             let mut audio = audio.fields()?;
             let data = audio.need("data", |data| data.string())?;
             let format = audio.need("format", |format| format.string())?;
-            Ok(Audio { data, format, id: None })
+            Ok(Audio {
+                data,
+                format,
+                id: None,
+            })
         })?),
         "file" => PartKind::Document(fields.need("file", |file| read_file(&file))?),
         _ => return Ok(opaque(value, kind)),
     };
-    Ok(Part { kind, cache_control, extra: fields.rest() })
+    Ok(Part {
+        kind,
+        cache_control,
+        extra: fields.rest(),
+    })
 }
 
 fn opaque(value: &Value<'_>, kind: Text) -> Part {
-    Part::new(PartKind::Opaque { format: Format::OpenAiChat, kind, json: value.json() })
+    Part::new(PartKind::Opaque {
+        format: Format::OpenAiChat,
+        kind,
+        json: value.json(),
+    })
 }
 
 /// Reads `cache_control`, an extension that compatible servers take over from Anthropic.
@@ -54,7 +69,11 @@ pub fn read_cache_control(value: &Value<'_>) -> Result<CacheControl, DecodeError
     let mut fields = value.fields()?;
     let kind = fields.need("type", |kind| kind.string())?;
     let ttl = fields.take("ttl", |ttl| ttl.string())?;
-    Ok(CacheControl { kind, ttl, extra: fields.rest() })
+    Ok(CacheControl {
+        kind,
+        ttl,
+        extra: fields.rest(),
+    })
 }
 
 /// Writes `cache_control`.
@@ -72,16 +91,25 @@ fn read_image(value: &Value<'_>) -> Result<(Image, Extra), DecodeError> {
     let mut fields = value.fields()?;
     let url = fields.need("url", |url| url.string())?;
     let detail = fields.take("detail", |detail| detail.string())?;
-    Ok((Image { source: read_url(&url), detail }, fields.rest()))
+    Ok((
+        Image {
+            source: read_url(&url),
+            detail,
+        },
+        fields.rest(),
+    ))
 }
 
 /// A URL, or the data it holds (RFC 2397).
 fn read_url(url: &Text) -> Source {
-    let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
+    let data = url
+        .strip_prefix("data:")
+        .and_then(|rest| rest.split_once(";base64,"));
     match data {
-        Some((media_type, data)) if !media_type.is_empty() => {
-            Source::Base64 { media_type: url.slice_ref(media_type), data: url.slice_ref(data) }
-        }
+        Some((media_type, data)) if !media_type.is_empty() => Source::Base64 {
+            media_type: url.slice_ref(media_type),
+            data: url.slice_ref(data),
+        },
         _ => Source::Url(url.clone()),
     }
 }
@@ -96,28 +124,57 @@ fn read_file(value: &Value<'_>) -> Result<Document, DecodeError> {
         (None, Some(id)) => Source::FileId(id),
         (None, None) => return Err(value.error("a file needs file_data or file_id")),
     };
-    Ok(Document { source, title, context: None, citations: None })
+    Ok(Document {
+        source,
+        title,
+        context: None,
+        citations: None,
+    })
 }
 
 /// Reads one entry of `tool_calls`.
 pub fn read_tool_call(value: &Value<'_>) -> Result<Part, DecodeError> {
     let mut fields = value.fields()?;
     let id = fields.take("id", |id| id.string())?.unwrap_or_default();
-    let custom = fields.take("type", |kind| kind.string())?.is_some_and(|kind| kind == "custom");
-    let (field, arguments) = if custom { ("custom", "input") } else { ("function", "arguments") };
+    let custom = fields
+        .take("type", |kind| kind.string())?
+        .is_some_and(|kind| kind == "custom");
+    let (field, arguments) = if custom {
+        ("custom", "input")
+    } else {
+        ("function", "arguments")
+    };
     let (name, arguments, extra) = fields.need(field, |function| {
         let mut function = function.fields()?;
         let name = function.need("name", |name| name.string())?;
         let arguments = function.take(arguments, |arguments| {
             // Some servers send the object itself instead of its text.
-            if arguments.is_string() { arguments.string() } else { Ok(Text::from(arguments.text())) }
+            if arguments.is_string() {
+                arguments.string()
+            } else {
+                Ok(Text::from(arguments.text()))
+            }
         })?;
         Ok((name, arguments.unwrap_or_default(), function.rest()))
     })?;
-    let kind = if custom { ToolCallKind::Custom } else { ToolCallKind::Function };
+    let kind = if custom {
+        ToolCallKind::Custom
+    } else {
+        ToolCallKind::Function
+    };
     let cache_control = fields.take("cache_control", |value| read_cache_control(&value))?;
-    let call = ToolCall { id, name, arguments, kind, extra };
-    Ok(Part { kind: PartKind::ToolCall(call), cache_control, extra: fields.rest() })
+    let call = ToolCall {
+        id,
+        name,
+        arguments,
+        kind,
+        extra,
+    };
+    Ok(Part {
+        kind: PartKind::ToolCall(call),
+        cache_control,
+        extra: fields.rest(),
+    })
 }
 
 /// Writes one entry of `tool_calls`.
@@ -149,7 +206,9 @@ pub fn read_thinking_block(value: &Value<'_>) -> Result<PartKind, DecodeError> {
             text: fields.take("thinking", |text| text.string())?.unwrap_or_default(),
             signature: fields.take("signature", |signature| signature.string())?,
         })),
-        "redacted_thinking" => Ok(PartKind::RedactedThinking(fields.need("data", |data| data.string())?)),
+        "redacted_thinking" => Ok(PartKind::RedactedThinking(
+            fields.need("data", |data| data.string())?,
+        )),
         other => Err(value.error(format!("unknown thinking block {other:?}"))),
     }
 }
@@ -177,7 +236,12 @@ pub fn write_thinking_blocks<'p>(object: &mut Object<'_>, parts: impl Iterator<I
 /// Writes a content part.
 pub fn write_part(list: &mut List<'_>, part: &Part, at: &str) -> Result<(), EncodeError> {
     let mut refused = None;
-    if let PartKind::Opaque { format: Format::OpenAiChat, json, .. } = &part.kind {
+    if let PartKind::Opaque {
+        format: Format::OpenAiChat,
+        json,
+        ..
+    } = &part.kind
+    {
         list.raw(json.as_str());
         return Ok(());
     }
@@ -216,9 +280,15 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str) -> Result<(), 
         }
         PartKind::Document(document) => write_document(object, document, at)?,
         PartKind::Opaque { kind, .. } => {
-            return Err(EncodeError::at(at, format!("a part of type {kind:?} has no counterpart in OpenAI's format")));
+            return Err(EncodeError::at(
+                at,
+                format!("a part of type {kind:?} has no counterpart in OpenAI's format"),
+            ));
         }
-        PartKind::ToolCall(_) | PartKind::ToolResult(_) | PartKind::Thinking(_) | PartKind::RedactedThinking(_) => {
+        PartKind::ToolCall(_)
+        | PartKind::ToolResult(_)
+        | PartKind::Thinking(_)
+        | PartKind::RedactedThinking(_) => {
             return Err(EncodeError::at(at, "this part cannot stand in content"));
         }
     }
@@ -229,9 +299,10 @@ fn image_url(source: &Source, at: &str) -> Result<String, EncodeError> {
     match source {
         Source::Base64 { media_type, data } => Ok(format!("data:{media_type};base64,{data}")),
         Source::Url(url) => Ok(url.to_string()),
-        Source::FileId(_) | Source::PlainText { .. } | Source::Parts { .. } => {
-            Err(EncodeError::at(at, "OpenAI's format takes images as URL or base64 only"))
-        }
+        Source::FileId(_) | Source::PlainText { .. } | Source::Parts { .. } => Err(EncodeError::at(
+            at,
+            "OpenAI's format takes images as URL or base64 only",
+        )),
     }
 }
 
@@ -239,7 +310,11 @@ fn write_document(object: &mut Object<'_>, document: &Document, at: &str) -> Res
     match &document.source {
         // A plain text is a text part with its title above it.
         Source::PlainText { data, .. } => {
-            let title = document.title.as_deref().map(|title| format!("{title}\n\n")).unwrap_or_default();
+            let title = document
+                .title
+                .as_deref()
+                .map(|title| format!("{title}\n\n"))
+                .unwrap_or_default();
             object.string("type", "text");
             object.string("text", &format!("{title}{data}"));
         }
@@ -265,7 +340,10 @@ fn write_document(object: &mut Object<'_>, document: &Document, at: &str) -> Res
             });
         }
         Source::Url(_) | Source::Parts { .. } => {
-            return Err(EncodeError::at(at, "OpenAI's format takes documents as base64, file id or text only"));
+            return Err(EncodeError::at(
+                at,
+                "OpenAI's format takes documents as base64, file id or text only",
+            ));
         }
     }
     Ok(())

@@ -23,9 +23,13 @@ pub fn decode(body: &Bytes) -> Result<ChatRequest, DecodeError> {
     let value = parse(&body)?;
     let mut fields = value.fields()?;
     let model = fields.need("model", |model| model.string())?;
-    let messages = fields.need("messages", |messages| messages.list(|message| read_message(&message)))?;
+    let messages = fields.need("messages", |messages| {
+        messages.list(|message| read_message(&message))
+    })?;
     let sampling = read_sampling(&mut fields)?;
-    let tools = fields.take("tools", |tools| tools.list(|tool| read_tool(&tool)))?.unwrap_or_default();
+    let tools = fields
+        .take("tools", |tools| tools.list(|tool| read_tool(&tool)))?
+        .unwrap_or_default();
     Ok(ChatRequest {
         format: Format::OpenAiChat,
         model,
@@ -50,8 +54,11 @@ pub fn read_sampling(fields: &mut Fields<'_>) -> Result<Sampling, DecodeError> {
     let number = |value: Value<'_>| value.number();
     let newer = fields.take("max_completion_tokens", count)?;
     let older = fields.take("max_tokens", count)?;
-    let max_tokens_name =
-        if newer.is_some() { MaxTokensName::MaxCompletionTokens } else { MaxTokensName::MaxTokens };
+    let max_tokens_name = if newer.is_some() {
+        MaxTokensName::MaxCompletionTokens
+    } else {
+        MaxTokensName::MaxTokens
+    };
     let mut stop_is_string = false;
     let stop = fields.take("stop", |stop| {
         if stop.is_string() {
@@ -83,10 +90,18 @@ pub fn read_stream(fields: &mut Fields<'_>) -> Result<StreamRequest, DecodeError
     let enabled = fields.take("stream", |stream| stream.boolean())?;
     let mut include_usage = false;
     let options = fields.take("stream_options", |options| {
-        include_usage = options.fields()?.take("include_usage", |value| value.boolean())?.unwrap_or(false);
+        include_usage = options
+            .fields()?
+            .take("include_usage", |value| value.boolean())?
+            .unwrap_or(false);
         Ok(options.json())
     })?;
-    Ok(StreamRequest { enabled: enabled.unwrap_or(false), explicit: enabled.is_some(), include_usage, options })
+    Ok(StreamRequest {
+        enabled: enabled.unwrap_or(false),
+        explicit: enabled.is_some(),
+        include_usage,
+        options,
+    })
 }
 
 fn read_message(value: &Value<'_>) -> Result<Message, DecodeError> {
@@ -97,9 +112,9 @@ fn read_message(value: &Value<'_>) -> Result<Message, DecodeError> {
         "user" => Ok(Role::User),
         "assistant" => Ok(Role::Assistant),
         "tool" | "function" => Ok(Role::Tool),
-        other => {
-            Err(role.error(format!("unknown role {other:?}; use system, developer, user, assistant or tool")))
-        }
+        other => Err(role.error(format!(
+            "unknown role {other:?}; use system, developer, user, assistant or tool"
+        ))),
     })?;
     let content = fields.take_nullable("content", |content| parts::read_content(&content))?;
     let (mut content, shape) = match content {
@@ -110,25 +125,43 @@ fn read_message(value: &Value<'_>) -> Result<Message, DecodeError> {
     let name = fields.take("name", |name| name.string())?;
     if role == Role::Tool {
         let call_id = fields.take("tool_call_id", |id| id.string())?;
-        let call_id = call_id.or_else(|| name.clone()).ok_or_else(|| value.error("a tool message needs tool_call_id"))?;
-        let result = ToolResult { call_id, content, shape, is_error: None };
+        let call_id = call_id
+            .or_else(|| name.clone())
+            .ok_or_else(|| value.error("a tool message needs tool_call_id"))?;
+        let result = ToolResult {
+            call_id,
+            content,
+            shape,
+            is_error: None,
+        };
         content = vec![Part::new(PartKind::ToolResult(result))];
     }
     if role == Role::Assistant {
         content = read_assistant(&mut fields, content)?;
     }
-    Ok(Message { role, parts: content, shape, name, extra: fields.rest() })
+    Ok(Message {
+        role,
+        parts: content,
+        shape,
+        name,
+        extra: fields.rest(),
+    })
 }
 
 /// What an assistant message has beside its content: reasoning before it, refusal, audio and tool calls after it.
 fn read_assistant(fields: &mut Fields<'_>, content: Vec<Part>) -> Result<Vec<Part>, DecodeError> {
     let mut all = Vec::new();
-    let blocks = fields.take("thinking_blocks", |blocks| blocks.list(|block| parts::read_thinking_block(&block)))?;
+    let blocks = fields.take("thinking_blocks", |blocks| {
+        blocks.list(|block| parts::read_thinking_block(&block))
+    })?;
     let reasoning = fields.take("reasoning_content", |text| text.string())?;
     match (blocks, reasoning) {
         // The blocks hold the same reasoning, with its signature.
         (Some(blocks), _) => all.extend(blocks.into_iter().map(Part::new)),
-        (None, Some(text)) => all.push(Part::new(PartKind::Thinking(Thinking { text, signature: None }))),
+        (None, Some(text)) => all.push(Part::new(PartKind::Thinking(Thinking {
+            text,
+            signature: None,
+        }))),
         (None, None) => {}
     }
     all.extend(content);
@@ -136,10 +169,16 @@ fn read_assistant(fields: &mut Fields<'_>, content: Vec<Part>) -> Result<Vec<Par
         all.push(Part::new(PartKind::Refusal(refusal)));
     }
     if let Some(id) = fields.take("audio", |audio| audio.fields()?.need("id", |id| id.string()))? {
-        let audio = Audio { data: Text::new(), format: Text::new(), id: Some(id) };
+        let audio = Audio {
+            data: Text::new(),
+            format: Text::new(),
+            id: Some(id),
+        };
         all.push(Part::new(PartKind::Audio(audio)));
     }
-    let calls = fields.take("tool_calls", |calls| calls.list(|call| parts::read_tool_call(&call)))?;
+    let calls = fields.take("tool_calls", |calls| {
+        calls.list(|call| parts::read_tool_call(&call))
+    })?;
     all.extend(calls.unwrap_or_default());
     Ok(all)
 }
@@ -148,8 +187,16 @@ fn read_tool(value: &Value<'_>) -> Result<Tool, DecodeError> {
     let mut fields = value.fields()?;
     let kind = fields.need("type", |kind| kind.string())?;
     if kind != "function" {
-        let kind = ToolKind::Opaque { format: Format::OpenAiChat, kind, json: value.json() };
-        return Ok(Tool { kind, cache_control: None, extra: crate::form::Extra::default() });
+        let kind = ToolKind::Opaque {
+            format: Format::OpenAiChat,
+            kind,
+            json: value.json(),
+        };
+        return Ok(Tool {
+            kind,
+            cache_control: None,
+            extra: crate::form::Extra::default(),
+        });
     }
     let kind = fields.need("function", |function| {
         let mut function = function.fields()?;
@@ -162,7 +209,11 @@ fn read_tool(value: &Value<'_>) -> Result<Tool, DecodeError> {
         })
     })?;
     let cache_control = fields.take("cache_control", |value| read_cache_control(&value))?;
-    Ok(Tool { kind, cache_control, extra: fields.rest() })
+    Ok(Tool {
+        kind,
+        cache_control,
+        extra: fields.rest(),
+    })
 }
 
 fn read_tool_choice(value: &Value<'_>) -> Result<ToolChoice, DecodeError> {
@@ -171,22 +222,34 @@ fn read_tool_choice(value: &Value<'_>) -> Result<ToolChoice, DecodeError> {
             "auto" => Ok(ToolChoice::Auto),
             "none" => Ok(ToolChoice::None),
             "required" | "any" => Ok(ToolChoice::Required),
-            other => Err(value.error(format!("unknown tool_choice {other:?}; use auto, none, required or a function"))),
+            other => Err(value.error(format!(
+                "unknown tool_choice {other:?}; use auto, none, required or a function"
+            ))),
         };
     }
     let mut fields = value.fields()?;
     let kind = fields.take("type", |kind| kind.string())?;
     if kind.as_deref() == Some("function") {
-        let name = fields.need("function", |function| function.fields()?.need("name", |name| name.string()))?;
+        let name = fields.need("function", |function| {
+            function.fields()?.need("name", |name| name.string())
+        })?;
         return Ok(ToolChoice::Function(name));
     }
-    Ok(ToolChoice::Opaque { format: Format::OpenAiChat, json: value.json() })
+    Ok(ToolChoice::Opaque {
+        format: Format::OpenAiChat,
+        json: value.json(),
+    })
 }
 
 fn read_effort(value: &Value<'_>) -> Result<Reasoning, DecodeError> {
     let name = value.string()?;
     let effort = effort_of(&name).ok_or_else(|| value.error(format!("unknown reasoning_effort {name:?}")))?;
-    Ok(Reasoning { enabled: None, budget_tokens: None, effort: Some(effort), native: None })
+    Ok(Reasoning {
+        enabled: None,
+        budget_tokens: None,
+        effort: Some(effort),
+        native: None,
+    })
 }
 
 /// The effort of a name.
@@ -233,6 +296,9 @@ fn read_response_format(value: &Value<'_>) -> Result<ResponseFormat, DecodeError
                 extra: schema.rest(),
             })
         }),
-        _ => Ok(ResponseFormat::Opaque { format: Format::OpenAiChat, json: value.json() }),
+        _ => Ok(ResponseFormat::Opaque {
+            format: Format::OpenAiChat,
+            json: value.json(),
+        }),
     }
 }

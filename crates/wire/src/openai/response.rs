@@ -4,9 +4,7 @@ use bytes::Bytes;
 
 use super::encode::write_reasoning;
 use super::{parts, read_usage, write_usage};
-use crate::form::{
-    Audio, ChatResponse, Choice, FinishReason, Part, PartKind, Text, Thinking, Usage,
-};
+use crate::form::{Audio, ChatResponse, Choice, FinishReason, Part, PartKind, Text, Thinking, Usage};
 use crate::format::{DecodeError, Format};
 use crate::json::fields::{Fields, Value, parse};
 use crate::json::write::{Object, object};
@@ -20,7 +18,9 @@ pub fn decode(body: &Bytes) -> Result<ChatResponse, DecodeError> {
     let value = parse(&body)?;
     let mut fields = value.fields()?;
     if !fields.has("choices") && fields.has("error") {
-        return Err(DecodeError::plain("the provider told an error in a successful answer"));
+        return Err(DecodeError::plain(
+            "the provider told an error in a successful answer",
+        ));
     }
     let choices = fields.need("choices", |choices| choices.list(|choice| read_choice(&choice)))?;
     let mut usage: Option<Usage> = None;
@@ -68,13 +68,18 @@ fn read_message(value: &Value<'_>) -> Result<(Vec<Part>, crate::form::Extra), De
     let mut fields = value.fields()?;
     let _ = fields.take("role", |_| Ok(()))?;
     let mut all = Vec::new();
-    let blocks = fields.take("thinking_blocks", |blocks| blocks.list(|block| parts::read_thinking_block(&block)))?;
+    let blocks = fields.take("thinking_blocks", |blocks| {
+        blocks.list(|block| parts::read_thinking_block(&block))
+    })?;
     let reasoning = fields.take("reasoning_content", |text| text.string())?;
     let other = fields.take("reasoning", |text| text.string())?;
     match (blocks, reasoning.or(other)) {
         (Some(blocks), _) => all.extend(blocks.into_iter().map(Part::new)),
         (None, Some(text)) if !text.is_empty() => {
-            all.push(Part::new(PartKind::Thinking(Thinking { text, signature: None })));
+            all.push(Part::new(PartKind::Thinking(Thinking {
+                text,
+                signature: None,
+            })));
         }
         (None, _) => {}
     }
@@ -87,7 +92,9 @@ fn read_message(value: &Value<'_>) -> Result<(Vec<Part>, crate::form::Extra), De
     if let Some(part) = fields.take("audio", |audio| read_audio(&audio))? {
         all.push(part);
     }
-    let calls = fields.take("tool_calls", |calls| calls.list(|call| parts::read_tool_call(&call)))?;
+    let calls = fields.take("tool_calls", |calls| {
+        calls.list(|call| parts::read_tool_call(&call))
+    })?;
     all.extend(calls.unwrap_or_default());
     Ok((all, fields.rest()))
 }
@@ -96,7 +103,11 @@ fn read_audio(value: &Value<'_>) -> Result<Part, DecodeError> {
     let mut fields = value.fields()?;
     let id = fields.take("id", |id| id.string())?;
     let data = fields.take("data", |data| data.string())?.unwrap_or_default();
-    let mut part = Part::new(PartKind::Audio(Audio { data, format: Text::new(), id }));
+    let mut part = Part::new(PartKind::Audio(Audio {
+        data,
+        format: Text::new(),
+        id,
+    }));
     part.extra = fields.rest();
     Ok(part)
 }
@@ -130,7 +141,14 @@ pub fn finish_name(reason: &FinishReason) -> &str {
 pub fn encode(response: &ChatResponse) -> Bytes {
     let own = response.format == Format::OpenAiChat;
     object(|body| {
-        body.string("id", if response.id.is_empty() { "chatcmpl-0" } else { &response.id });
+        body.string(
+            "id",
+            if response.id.is_empty() {
+                "chatcmpl-0"
+            } else {
+                &response.id
+            },
+        );
         body.string("object", "chat.completion");
         body.count("created", response.created.unwrap_or_else(now));
         body.string("model", &response.model);
@@ -198,9 +216,19 @@ fn write_said(message: &mut Object<'_>, all: &[Part]) {
         None => message.raw("refusal", "null"),
     }
     write_reasoning(message, all);
-    let calls = || all.iter().filter_map(|part| if let PartKind::ToolCall(call) = &part.kind { Some((part, call)) } else { None });
+    let calls = || {
+        all.iter().filter_map(|part| {
+            if let PartKind::ToolCall(call) = &part.kind {
+                Some((part, call))
+            } else {
+                None
+            }
+        })
+    };
     if calls().next().is_some() {
-        message.list("tool_calls", |list| calls().for_each(|(part, call)| parts::write_tool_call(list, part, call)));
+        message.list("tool_calls", |list| {
+            calls().for_each(|(part, call)| parts::write_tool_call(list, part, call));
+        });
     }
     for part in all {
         if let PartKind::Audio(audio) = &part.kind {
@@ -216,5 +244,7 @@ fn write_said(message: &mut Object<'_>, all: &[Part]) {
 /// Unix seconds, for answers of providers that do not tell the time.
 #[must_use]
 pub fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
 }

@@ -101,7 +101,9 @@ impl Decoder {
                 created: fields.take("created", |created| created.count())?,
             });
         }
-        fields.take("choices", |choices| choices.list(|choice| self.choice(&choice, out)))?;
+        fields.take("choices", |choices| {
+            choices.list(|choice| self.choice(&choice, out))
+        })?;
         if let Some(usage) = fields.take("usage", |usage| read_usage(&usage))? {
             self.usage = Some(usage);
             out.push(StreamEvent::Usage(usage));
@@ -109,7 +111,11 @@ impl Decoder {
         Ok(())
     }
 
-    fn choice(&mut self, value: &Value<'_>, out: &mut Vec<StreamEvent>) -> Result<(), crate::format::DecodeError> {
+    fn choice(
+        &mut self,
+        value: &Value<'_>,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), crate::format::DecodeError> {
         let mut fields = value.fields()?;
         let index = fields.take("index", |index| index.count())?.unwrap_or(0);
         let choice = u32::try_from(index).unwrap_or(u32::MAX);
@@ -122,7 +128,11 @@ impl Decoder {
             open.close_all(choice, out);
             // Some servers repeat it; the first one counts.
             if !std::mem::replace(&mut open.finished, true) {
-                out.push(StreamEvent::Finish { choice, reason: read_finish(&reason), stop_sequence: None });
+                out.push(StreamEvent::Finish {
+                    choice,
+                    reason: read_finish(&reason),
+                    stop_sequence: None,
+                });
             }
         }
         Ok(())
@@ -137,8 +147,12 @@ impl Open {
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), crate::format::DecodeError> {
         let text = |value: Value<'_>| value.string();
-        let blocks = fields.take("thinking_blocks", |blocks| blocks.list(|block| parts::read_thinking_block(&block)))?;
-        let reasoning = fields.take("reasoning_content", text)?.or(fields.take("reasoning", text)?);
+        let blocks = fields.take("thinking_blocks", |blocks| {
+            blocks.list(|block| parts::read_thinking_block(&block))
+        })?;
+        let reasoning = fields
+            .take("reasoning_content", text)?
+            .or(fields.take("reasoning", text)?);
         if let Some(reasoning) = reasoning {
             self.flow(choice, Flow::Thinking, reasoning, out);
         }
@@ -155,7 +169,9 @@ impl Open {
         if let Some(refusal) = fields.take("refusal", text)? {
             self.flow(choice, Flow::Refusal, refusal, out);
         }
-        fields.take("tool_calls", |calls| calls.list(|call| self.call(choice, &call, out)))?;
+        fields.take("tool_calls", |calls| {
+            calls.list(|call| self.call(choice, &call, out))
+        })?;
         Ok(())
     }
 
@@ -188,7 +204,11 @@ impl Open {
                 if let Some(signature) = thinking.signature
                     && let Some((part, Flow::Thinking)) = self.flowing
                 {
-                    out.push(StreamEvent::Signature { choice, part, signature });
+                    out.push(StreamEvent::Signature {
+                        choice,
+                        part,
+                        signature,
+                    });
                     self.close_flow(choice, out);
                 }
             }
@@ -216,23 +236,41 @@ impl Open {
             _ => self.calls.len() as u64,
         });
         let custom = fields.has("custom");
-        let (field, arguments) = if custom { ("custom", "input") } else { ("function", "arguments") };
+        let (field, arguments) = if custom {
+            ("custom", "input")
+        } else {
+            ("function", "arguments")
+        };
         let mut name = None;
         let mut text = None;
         fields.take(field, |function| {
             let mut function = function.fields()?;
-            name = function.take("name", |name| name.string())?.filter(|name| !name.is_empty());
+            name = function
+                .take("name", |name| name.string())?
+                .filter(|name| !name.is_empty());
             text = function.take(arguments, |text| {
-                if text.is_string() { text.string() } else { Ok(Text::from(text.text())) }
+                if text.is_string() {
+                    text.string()
+                } else {
+                    Ok(Text::from(text.text()))
+                }
             })?;
             Ok(())
         })?;
-        let known = self.calls.iter().find(|(known, _)| *known == index).map(|(_, part)| *part);
+        let known = self
+            .calls
+            .iter()
+            .find(|(known, _)| *known == index)
+            .map(|(_, part)| *part);
         let part = match known {
             Some(part) => part,
             None => {
                 self.close_flow(choice, out);
-                let kind = if custom { ToolCallKind::Custom } else { ToolCallKind::Function };
+                let kind = if custom {
+                    ToolCallKind::Custom
+                } else {
+                    ToolCallKind::Function
+                };
                 let start = PartStart::ToolCall {
                     id: id.unwrap_or_else(|| format!("call_{choice}_{index}").into()),
                     name: name.unwrap_or_default(),
@@ -293,7 +331,13 @@ impl Encoder {
     /// A writer for one stream.
     #[must_use]
     pub fn new(options: StreamEncoderOptions) -> Self {
-        Self { options, head: String::new(), parts: BTreeMap::new(), calls: BTreeMap::new(), usage: None }
+        Self {
+            options,
+            head: String::new(),
+            parts: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            usage: None,
+        }
     }
 
     /// Writes `event` to the end of `out`.
@@ -302,7 +346,11 @@ impl Encoder {
             StreamEvent::Start { id, model, created } => self.start(id, model, *created, out),
             StreamEvent::PartStart { choice, part, start } => self.part_start(*choice, *part, start, out),
             StreamEvent::Delta { choice, part, text } => self.delta(*choice, *part, text, out),
-            StreamEvent::Signature { choice, part, signature } => {
+            StreamEvent::Signature {
+                choice,
+                part,
+                signature,
+            } => {
                 if matches!(self.parts.get(&(*choice, *part)), Some(Written::Thinking)) {
                     self.write(*choice, out, |delta| {
                         delta.list("thinking_blocks", |list| {
@@ -342,7 +390,14 @@ impl Encoder {
             head.string("id", if id.is_empty() { "chatcmpl-0" } else { id });
             head.string("object", "chat.completion.chunk");
             head.count("created", created.unwrap_or_else(now));
-            head.string("model", if model.is_empty() { &self.options.model } else { model });
+            head.string(
+                "model",
+                if model.is_empty() {
+                    &self.options.model
+                } else {
+                    model
+                },
+            );
         });
         // Kept without its closing brace, to be written in front of every chunk.
         self.head = String::from_utf8(head).unwrap_or_default();
@@ -362,7 +417,9 @@ impl Encoder {
                 let next = self.calls.entry(choice).or_default();
                 let index = *next;
                 *next += 1;
-                self.write(choice, out, |delta| write_call_start(delta, index, id, name, *kind));
+                self.write(choice, out, |delta| {
+                    write_call_start(delta, index, id, name, *kind);
+                });
                 Written::Call { index, kind: *kind }
             }
             PartStart::RedactedThinking(data) => {

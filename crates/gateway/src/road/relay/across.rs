@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use pointsman_cache::CacheKey;
@@ -37,6 +38,7 @@ struct Memory {
     key: CacheKey,
     snapshot: Arc<Snapshot>,
     no_store: bool,
+    ttl: Option<Duration>,
 }
 
 /// One guardrail chain for each part of each answer.
@@ -44,6 +46,7 @@ struct Judges {
     snapshot: Arc<Snapshot>,
     active: bool,
     parts: HashMap<(u32, u32), StreamGuard>,
+    flags: Vec<String>,
 }
 
 impl Across {
@@ -54,11 +57,12 @@ impl Across {
             model: asked.request.model.clone(),
             include_usage: asked.request.stream.include_usage,
         };
-        let memory = asked.cache_key.clone().map(|key| Memory {
+        let memory = asked.cache_key.map(|key| Memory {
             assembler: Assembler::new(from),
             key,
             snapshot: Arc::clone(snapshot),
             no_store: asked.controls.no_store,
+            ttl: asked.controls.ttl,
         });
         Self {
             client: asked.format,
@@ -69,6 +73,7 @@ impl Across {
                 snapshot: Arc::clone(snapshot),
                 active: !snapshot.guards.for_stage(Stage::Output).is_empty(),
                 parts: HashMap::new(),
+                flags: Vec::new(),
             },
             memory,
             usage: None,
@@ -153,13 +158,29 @@ impl Across {
         counted(self.usage, self.prompt, self.output, self.ended)
     }
 
+    /// What the guardrails noted.
+    pub fn take_flags(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.judges.flags)
+    }
+
     /// Remembers a complete answer.
     pub fn remember(&mut self, ticket: &Ticket) {
         let Some(memory) = self.memory.take() else { return };
-        let Some(mut response) = memory.assembler.finish() else { return };
+        let Some(mut response) = memory.assembler.finish() else {
+            return;
+        };
         response.usage = self.usage;
-        let place = recall::Place { key: memory.key, no_store: memory.no_store, ttl: None };
-        recall::keep(&memory.snapshot, ticket, &place, Remembered::new(response, ticket));
+        let place = recall::Place {
+            key: memory.key,
+            no_store: memory.no_store,
+            ttl: memory.ttl,
+        };
+        recall::keep(
+            &memory.snapshot,
+            ticket,
+            &place,
+            Remembered::new(response, ticket),
+        );
     }
 }
 
@@ -173,18 +194,32 @@ impl Judges {
         match event {
             StreamEvent::Delta { choice, part, text } => {
                 let guards = self.snapshot.guards.for_stage(Stage::Output);
-                let guard = self.parts.entry((choice, part)).or_insert_with(|| guards.stream());
+                let guard = self
+                    .parts
+                    .entry((choice, part))
+                    .or_insert_with(|| guards.stream());
                 let step = guard.push(&text);
+                self.flags.extend(step.flags.into_iter().map(|flag| flag.guard));
                 if !step.release.is_empty() {
-                    on(StreamEvent::Delta { choice, part, text: Text::from(step.release) });
+                    on(StreamEvent::Delta {
+                        choice,
+                        part,
+                        text: Text::from(step.release),
+                    });
                 }
-                step.blocked.map_or(Ok(()), |block| Err(super::super::guard::refusal(&block)))
+                step.blocked
+                    .map_or(Ok(()), |block| Err(super::super::guard::refusal(&block)))
             }
             StreamEvent::PartEnd { choice, part } => {
                 if let Some(mut guard) = self.parts.remove(&(choice, part)) {
                     let step = guard.finish();
+                    self.flags.extend(step.flags.into_iter().map(|flag| flag.guard));
                     if !step.release.is_empty() {
-                        on(StreamEvent::Delta { choice, part, text: Text::from(step.release) });
+                        on(StreamEvent::Delta {
+                            choice,
+                            part,
+                            text: Text::from(step.release),
+                        });
                     }
                     if let Some(block) = step.blocked {
                         return Err(super::super::guard::refusal(&block));
@@ -202,5 +237,9 @@ impl Judges {
 }
 
 fn nonsense(error: &format::StreamError) -> Failure {
-    Failure::new(FailureKind::Provider, format!("the provider's stream makes no sense: {error}")).coded("stream_broken")
+    Failure::new(
+        FailureKind::Provider,
+        format!("the provider's stream makes no sense: {error}"),
+    )
+    .coded("stream_broken")
 }

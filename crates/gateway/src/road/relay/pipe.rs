@@ -45,8 +45,17 @@ impl Pipe {
         let prompt = tokens::estimate_request(&asked.request);
         let guarded = !arrival.snapshot.guards.for_stage(Stage::Output).is_empty();
         if from == asked.format && !guarded && asked.cache_key.is_none() {
-            let watcher = format::stream_watcher(from, WatchOptions { strip_usage: usage_forced });
-            return Self::Same { watcher, format: from, prompt };
+            let watcher = format::stream_watcher(
+                from,
+                WatchOptions {
+                    strip_usage: usage_forced,
+                },
+            );
+            return Self::Same {
+                watcher,
+                format: from,
+                prompt,
+            };
         }
         Self::Across(Box::new(Across::new(arrival, asked, from, prompt)))
     }
@@ -69,7 +78,11 @@ impl Pipe {
                 let mut forward = SmallVec::new();
                 let seen = watcher.push(data, &mut forward);
                 out.extend(forward);
-                Ok(Seen { content: seen.content, ended: seen.ended, failure: seen.failure })
+                Ok(Seen {
+                    content: seen.content,
+                    ended: seen.ended,
+                    failure: seen.failure,
+                })
             }
             Self::Across(across) => across.take(&data, out),
         }
@@ -94,10 +107,21 @@ impl Pipe {
     /// What has been used, and whether we had to count it ourselves.
     pub fn usage(&self) -> (Usage, bool) {
         match self {
-            Self::Same { watcher, prompt, .. } => {
-                counted(watcher.usage(), *prompt, watcher.output_estimate(), watcher.is_complete())
-            }
+            Self::Same { watcher, prompt, .. } => counted(
+                watcher.usage(),
+                *prompt,
+                watcher.output_estimate(),
+                watcher.is_complete(),
+            ),
             Self::Across(across) => across.usage(),
+        }
+    }
+
+    /// What the guardrails noted.
+    pub fn take_flags(&mut self) -> Vec<String> {
+        match self {
+            Self::Same { .. } => Vec::new(),
+            Self::Across(across) => across.take_flags(),
         }
     }
 
@@ -116,13 +140,31 @@ pub fn counted(told: Option<Usage>, prompt: u64, output: u64, complete: bool) ->
         // The provider has told of the prompt, and perhaps of a part of the output.
         Some(usage) => {
             let input = if usage.input == 0 { prompt } else { usage.input };
-            (Usage { input, output: usage.output.max(output), ..usage }, true)
+            (
+                Usage {
+                    input,
+                    output: usage.output.max(output),
+                    ..usage
+                },
+                true,
+            )
         }
-        None => (Usage { input: prompt, output, ..Usage::default() }, true),
+        None => (
+            Usage {
+                input: prompt,
+                output,
+                ..Usage::default()
+            },
+            true,
+        ),
     }
 }
 
 /// A stream that ended without its terminator.
 pub fn cut() -> Failure {
-    Failure::new(FailureKind::Provider, "the provider's stream ended before the answer was complete").coded("stream_cut")
+    Failure::new(
+        FailureKind::Provider,
+        "the provider's stream ended before the answer was complete",
+    )
+    .coded("stream_cut")
 }

@@ -26,60 +26,97 @@ pub struct Given {
 }
 
 /// Judges, settles and hands on a provider's answer.
-pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, mut given: Given) -> Result<Reply, Failure> {
-    let usage = given.response.usage.unwrap_or_else(|| count(asked, &given.response));
+pub fn relay(
+    arrival: &Arrival,
+    asked: &Asked,
+    mut ticket: Ticket,
+    mut given: Given,
+) -> Result<Reply, Failure> {
+    let usage = given
+        .response
+        .usage
+        .unwrap_or_else(|| count(asked, &given.response));
     let estimated = given.response.usage.is_none();
     match judge(arrival, &mut given.response, &mut ticket) {
         Err(failure) => {
             let error = Some(failure.message.clone());
-            let ending = Ending { outcome: Outcome::Blocked, status: 403, usage, estimated, error };
+            let ending = Ending {
+                outcome: Outcome::Blocked,
+                status: 403,
+                usage,
+                estimated,
+                error,
+            };
             ticket.settle(&ending)?;
             return Err(failure);
         }
         Ok(true) => given.native = None,
         Ok(false) => {}
     }
-    if let Some(key) = asked.cache_key.clone() {
-        let place = Place { key, no_store: asked.controls.no_store, ttl: asked.controls.ttl };
-        recall::keep(&arrival.snapshot, &ticket, &place, Remembered::new(given.response.clone(), &ticket));
+    if let Some(key) = asked.cache_key {
+        let place = Place {
+            key,
+            no_store: asked.controls.no_store,
+            ttl: asked.controls.ttl,
+        };
+        recall::keep(
+            &arrival.snapshot,
+            &ticket,
+            &place,
+            Remembered::new(given.response.clone(), &ticket),
+        );
     }
-    let body = given.native.unwrap_or_else(|| format::encode_response(asked.format, &given.response));
+    let body = given
+        .native
+        .unwrap_or_else(|| format::encode_response(asked.format, &given.response));
     let mut reply = reply::json_bytes(StatusCode::OK, body);
     headers::describe(reply.headers_mut(), &ticket, Some(ticket.cost(&usage)));
-    ticket.settle(&Ending { outcome: Outcome::Complete, status: 200, usage, estimated, error: None })?;
+    ticket.settle(&Ending {
+        outcome: Outcome::Complete,
+        status: 200,
+        usage,
+        estimated,
+        error: None,
+    })?;
     Ok(reply)
 }
 
 /// Gives a remembered answer again.
-pub fn replay(asked: &Asked, ticket: Ticket, remembered: &Arc<Remembered>) -> Result<Reply, Failure> {
+pub fn replay(asked: &Asked, mut ticket: Ticket, remembered: &Arc<Remembered>) -> Result<Reply, Failure> {
     let usage = remembered.response.usage.unwrap_or_default();
-    give(asked, ticket, &remembered.response, Ending {
-        outcome: Outcome::Cached,
-        status: 200,
-        usage,
-        estimated: false,
-        error: None,
-    })
+    ticket.remembered_from(&remembered.provider, &remembered.model);
+    give(
+        asked,
+        ticket,
+        &remembered.response,
+        Ending {
+            outcome: Outcome::Cached,
+            status: 200,
+            usage,
+            estimated: false,
+            error: None,
+        },
+    )
 }
 
 /// Gives an answer of the configuration's own.
 pub fn speak(asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<Reply, Failure> {
     let usage = Usage::default();
-    give(asked, ticket, response, Ending {
-        outcome: Outcome::Complete,
-        status: 200,
-        usage,
-        estimated: false,
-        error: None,
-    })
+    give(
+        asked,
+        ticket,
+        response,
+        Ending {
+            outcome: Outcome::Complete,
+            status: 200,
+            usage,
+            estimated: false,
+            error: None,
+        },
+    )
 }
 
-fn give(
-    asked: &Asked,
-    ticket: Ticket,
-    response: &ChatResponse,
-    ending: Ending,
-) -> Result<Reply, Failure> {
+fn give(asked: &Asked, ticket: Ticket, response: &ChatResponse, ending: Ending) -> Result<Reply, Failure> {
     let mut reply = if asked.request.stream.enabled {
         streamed(asked, response)
     } else {
@@ -103,7 +140,10 @@ fn streamed(asked: &Asked, response: &ChatResponse) -> Reply {
     }
     let mut reply = Reply::new(ReplyBody::Whole(Some(bytes.freeze())));
     let fields = reply.headers_mut();
-    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    fields.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream; charset=utf-8"),
+    );
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     reply
 }
@@ -120,7 +160,10 @@ fn judge(arrival: &Arrival, response: &mut ChatResponse, ticket: &mut Ticket) ->
             return None;
         }
         let verdict = guards.inspect(text);
-        ticket.facts.flags.extend(verdict.flags.into_iter().map(|flag| flag.guard));
+        ticket
+            .facts
+            .flags
+            .extend(verdict.flags.into_iter().map(|flag| flag.guard));
         blocked = verdict.blocked;
         verdict.rewritten
     });
@@ -131,5 +174,9 @@ fn judge(arrival: &Arrival, response: &mut ChatResponse, ticket: &mut Ticket) ->
 fn count(asked: &Asked, response: &ChatResponse) -> Usage {
     let mut output = 0;
     text::response_texts(response, |_, text| output += tokens::estimate(text));
-    Usage { input: tokens::estimate_request(&asked.request), output, ..Usage::default() }
+    Usage {
+        input: tokens::estimate_request(&asked.request),
+        output,
+        ..Usage::default()
+    }
 }

@@ -40,17 +40,32 @@ pub struct Exchange<'a> {
 impl Attempt for Exchange<'_> {
     type Answer = Answer;
 
-    async fn run(&self, target: &Target, mut in_flight: InFlight, ticket: &mut Ticket) -> Result<Answer, Failed> {
+    async fn run(
+        &self,
+        target: &Target,
+        mut in_flight: InFlight,
+        ticket: &mut Ticket,
+    ) -> Result<Answer, Failed> {
         let (to, path) = speaks(target, self.asked.format)?;
         let outgoing = request::body(self.asked, self.step, target, to).map_err(Failed::refused)?;
         let uri = in_flight
             .endpoint()
             .uri(path)
             .map_err(|error| Failed::refused(Failure::new(FailureKind::Internal, error.to_string())))?;
-        let request = request::http(self.arrival, &target.provider, uri, outgoing.body, &self.asked.header_edits);
+        let request = request::http(
+            self.arrival,
+            &target.provider,
+            uri,
+            outgoing.body,
+            &self.asked.header_edits,
+        );
         let call = Call {
             request,
-            model: self.step.upstream_name.clone().unwrap_or_else(|| target.model.clone()),
+            model: self
+                .step
+                .upstream_name
+                .clone()
+                .unwrap_or_else(|| target.model.clone()),
             prompt: tokens::estimate_request(&self.asked.request),
             timeouts: self.step.model.timeouts.unwrap_or(target.provider.timeouts),
         };
@@ -60,10 +75,24 @@ impl Attempt for Exchange<'_> {
         }
         if self.asked.request.stream.enabled {
             let limit = self.step.model.first_token.or(target.provider.first_token);
-            self.open_stream(Opening { response, from: to, usage_forced: outgoing.usage_forced, limit, in_flight }, ticket).await
+            self.open_stream(
+                Opening {
+                    response,
+                    from: to,
+                    usage_forced: outgoing.usage_forced,
+                    limit,
+                    in_flight,
+                },
+                ticket,
+            )
+            .await
         } else {
             let whole = self.read_whole(response, to, ticket).await;
-            tell(&mut in_flight, whole.as_ref().err().and_then(|failed| failed.fault.as_ref()), ticket);
+            tell(
+                &mut in_flight,
+                whole.as_ref().err().and_then(|failed| failed.fault.as_ref()),
+                ticket,
+            );
             whole
         }
     }
@@ -93,25 +122,47 @@ impl Exchange<'_> {
             // A provider may answer 200 and tell an error in the body.
             let told = failure::decode(from, StatusCode::BAD_GATEWAY, None, &bytes);
             let message = format!("the provider's answer makes no sense: {}", error.message);
-            let failure = if told.code.is_some() { told } else { Failure::new(FailureKind::Provider, message) };
+            let failure = if told.code.is_some() {
+                told
+            } else {
+                Failure::new(FailureKind::Provider, message)
+            };
             Failed::broken(failure, Fault::Protocol)
         })?;
         ticket.facts.first_content = Some(Instant::now());
         let native = (from == self.asked.format).then_some(bytes);
-        Ok(Answer::Whole { response: Box::new(response), native })
+        Ok(Answer::Whole {
+            response: Box::new(response),
+            native,
+        })
     }
 
     async fn open_stream(&self, opening: Opening, ticket: &mut Ticket) -> Result<Answer, Failed> {
-        let Opening { response, from, usage_forced, limit, mut in_flight } = opening;
+        let Opening {
+            response,
+            from,
+            usage_forced,
+            limit,
+            mut in_flight,
+        } = opening;
         if !is_event_stream(response.headers()) {
             let failed = not_a_stream(response, from).await;
             tell(&mut in_flight, failed.fault.as_ref(), ticket);
             return Err(failed);
         }
-        let coding = response.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-        let decoder = coding.map(|coding| coding::Decoder::new(coding, usize::MAX)).transpose();
-        let decoder = decoder
-            .map_err(|error| Failed::broken(Failure::new(FailureKind::Provider, error.to_string()), Fault::Protocol))?;
+        let coding = response
+            .headers()
+            .get(header::CONTENT_ENCODING)
+            .and_then(|value| value.to_str().ok());
+        let decoder = coding
+            .map(|coding| coding::Decoder::new(coding, usize::MAX))
+            .transpose();
+        let decoder = decoder.map_err(|error| {
+            Failed::broken(
+                Failure::new(FailureKind::Provider, error.to_string()),
+                Fault::Protocol,
+            )
+        })?;
         let pipe = Pipe::new(self.arrival, self.asked, from, usage_forced);
         let mut relay = Relay::new(response.into_body(), decoder, pipe);
         let begun = Instant::now();
@@ -167,8 +218,15 @@ pub async fn exchange(
 /// Tells the endpoint's health how it went; what does not speak against it is not told.
 pub fn tell(in_flight: &mut InFlight, fault: Option<&Fault>, ticket: &Ticket) {
     match fault {
-        None => in_flight.record(Outcome::Success { first_byte: ticket.facts.waited }, Instant::now()),
-        Some(fault) if fault.is_endpoint_fault() => in_flight.record(Outcome::Failure(*fault), Instant::now()),
+        None => in_flight.record(
+            Outcome::Success {
+                first_byte: ticket.facts.waited,
+            },
+            Instant::now(),
+        ),
+        Some(fault) if fault.is_endpoint_fault() => {
+            in_flight.record(Outcome::Failure(*fault), Instant::now());
+        }
         Some(_) => {}
     }
 }
@@ -186,8 +244,12 @@ pub async fn collect(response: Response<UpstreamBody>, limit: usize) -> Result<B
         })?;
         let Ok(data) = frame.into_data() else { continue };
         if first.as_ref().map_or(0, Bytes::len) + all.len() + data.len() > limit {
-            let message = format!("the provider's answer is larger than {limit} bytes; raise server.response_limit");
-            return Err(Failed::broken(Failure::new(FailureKind::Provider, message), Fault::Protocol));
+            let message =
+                format!("the provider's answer is larger than {limit} bytes; raise server.response_limit");
+            return Err(Failed::broken(
+                Failure::new(FailureKind::Provider, message),
+                Fault::Protocol,
+            ));
         }
         if first.is_none() && all.is_empty() {
             first = Some(data);
@@ -200,8 +262,12 @@ pub async fn collect(response: Response<UpstreamBody>, limit: usize) -> Result<B
     }
     let bytes = first.unwrap_or_else(|| all.freeze());
     let Some(coding) = coding else { return Ok(bytes) };
-    coding::decode_all(&bytes, coding.to_str().unwrap_or("?"), limit)
-        .map_err(|error| Failed::broken(Failure::new(FailureKind::Provider, error.to_string()), Fault::Protocol))
+    coding::decode_all(&bytes, coding.to_str().unwrap_or("?"), limit).map_err(|error| {
+        Failed::broken(
+            Failure::new(FailureKind::Provider, error.to_string()),
+            Fault::Protocol,
+        )
+    })
 }
 
 /// A status that is not success, as what it means.
@@ -226,7 +292,12 @@ pub async fn refused_by_provider(
         }
         Some(fault) if fault.is_endpoint_fault() => in_flight.record(Outcome::Failure(fault), Instant::now()),
         // The endpoint answered as it should.
-        _ => in_flight.record(Outcome::Success { first_byte: Duration::ZERO }, Instant::now()),
+        _ => in_flight.record(
+            Outcome::Success {
+                first_byte: Duration::ZERO,
+            },
+            Instant::now(),
+        ),
     }
     // The operator's credential is at fault, not the client's: to the client that is a provider that failed.
     if failure.kind == FailureKind::Authentication {
@@ -236,20 +307,34 @@ pub async fn refused_by_provider(
     }
     // The request itself is at fault: nobody else need be asked.
     let hopeless = matches!(status.as_u16(), 400 | 413 | 422) && class.is_none();
-    Failed { failure, fault: fault.filter(|_| !hopeless), retry_after }
+    Failed {
+        failure,
+        fault: fault.filter(|_| !hopeless),
+        retry_after,
+    }
 }
 
 /// A format and a path for `target` that serve a client of `format`.
 fn speaks(target: &Target, format: Format) -> Result<(Format, &str), Failed> {
     target.provider.speaks.for_client(format).ok_or_else(|| {
-        let message = format!("the provider {:?} cannot hold a conversation", target.provider.name);
+        let message = format!(
+            "the provider {:?} cannot hold a conversation",
+            target.provider.name
+        );
         Failed::refused(Failure::new(FailureKind::InvalidRequest, message))
     })
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| {
+        value
+            .trim_start()
+            .to_ascii_lowercase()
+            .starts_with("text/event-stream")
+    })
 }
 
 async fn not_a_stream(response: Response<UpstreamBody>, from: Format) -> Failed {

@@ -43,7 +43,10 @@ pub fn body(asked: &Asked, step: &Step, target: &Target, to: Format) -> Result<O
     let speaks = &target.provider.speaks;
     let encode = EncodeTarget {
         model: name,
-        default_max_tokens: target.max_output.unwrap_or(DEFAULT_MAX_TOKENS).min(DEFAULT_MAX_TOKENS),
+        default_max_tokens: target
+            .max_output
+            .unwrap_or(DEFAULT_MAX_TOKENS)
+            .min(DEFAULT_MAX_TOKENS),
         max_tokens_name: speaks.max_tokens_name,
         developer_role: speaks.developer_role,
         stream_usage: true,
@@ -51,7 +54,12 @@ pub fn body(asked: &Asked, step: &Step, target: &Target, to: Format) -> Result<O
     let encoded = format::encode_request(to, &request, &encode).map_err(|error| {
         Failure::new(
             FailureKind::InvalidRequest,
-            format!("{} cannot be sent to {}: {}", error.field, to.name(), error.message),
+            format!(
+                "{} cannot be sent to {}: {}",
+                error.field,
+                to.name(),
+                error.message
+            ),
         )
         .at(error.field)
     })?;
@@ -60,7 +68,11 @@ pub fn body(asked: &Asked, step: &Step, target: &Target, to: Format) -> Result<O
     }
     let mut edits = Edits::new();
     reason(&mut edits, &request, step.reasoning.as_ref())?;
-    let body = if edits.is_empty() { encoded.body } else { edits.apply(&encoded.body).map_err(unspliceable)? };
+    let body = if edits.is_empty() {
+        encoded.body
+    } else {
+        edits.apply(&encoded.body).map_err(unspliceable)?
+    };
     Ok(Outgoing { body, usage_forced })
 }
 
@@ -73,7 +85,11 @@ fn spliced(asked: &Asked, step: &Step, name: &str, usage_forced: bool) -> Result
         edits.set_nested("stream_options", "include_usage", "true");
     }
     reason(&mut edits, &asked.request, step.reasoning.as_ref())?;
-    let body = if edits.is_empty() { asked.body.clone() } else { edits.apply(&asked.body).map_err(unspliceable)? };
+    let body = if edits.is_empty() {
+        asked.body.clone()
+    } else {
+        edits.apply(&asked.body).map_err(unspliceable)?
+    };
     Ok(Outgoing { body, usage_forced })
 }
 
@@ -82,7 +98,11 @@ fn reason(edits: &mut Edits, request: &ChatRequest, reasoning: Option<&Reasoning
     let Some(reasoning) = reasoning else { return Ok(()) };
     match reasoning {
         Reasoning::ChatTemplate { parameter, enabled } => {
-            edits.set_nested("chat_template_kwargs", parameter, if *enabled { "true" } else { "false" });
+            edits.set_nested(
+                "chat_template_kwargs",
+                parameter,
+                if *enabled { "true" } else { "false" },
+            );
         }
         Reasoning::Effort { parameter, effort } => {
             // What the client asked for explicitly is the client's.
@@ -95,7 +115,10 @@ fn reason(edits: &mut Edits, request: &ChatRequest, reasoning: Option<&Reasoning
 }
 
 fn unspliceable(error: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::InvalidRequest, format!("the request body could not be edited: {error}"))
+    Failure::new(
+        FailureKind::InvalidRequest,
+        format!("the request body could not be edited: {error}"),
+    )
 }
 
 /// The HTTP request for the provider: only headers that are meant for it, never the client's credential.
@@ -109,7 +132,10 @@ pub fn http(
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("pointsman/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("pointsman/", env!("CARGO_PKG_VERSION"))),
+    );
     for (name, value) in &provider.headers {
         headers.insert(name, value.clone());
     }

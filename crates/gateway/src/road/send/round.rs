@@ -46,7 +46,9 @@ impl<A: Attempt> Round<'_, A> {
         }
         loop {
             let Some((index, endpoint)) = pick(self.model, &tried) else {
-                let Some(failed) = last.take() else { return Err(nothing_healthy(self.model)) };
+                let Some(failed) = last.take() else {
+                    return Err(nothing_healthy(self.model));
+                };
                 if !self.begins_again(&failed, attempts).await {
                     return Err(failed);
                 }
@@ -78,7 +80,13 @@ impl<A: Attempt> Round<'_, A> {
                         return Err(failed);
                     }
                     if elsewhere {
-                        tried.endpoints.extend(target.provider.endpoints.iter().map(|other| (index, Arc::clone(other))));
+                        tried.endpoints.extend(
+                            target
+                                .provider
+                                .endpoints
+                                .iter()
+                                .map(|other| (index, Arc::clone(other))),
+                        );
                     }
                     tried.add(index, endpoint);
                     last = Some(failed);
@@ -92,16 +100,23 @@ impl<A: Attempt> Round<'_, A> {
     }
 
     fn moves_on(&self, failed: &Failed, target: &Target) -> bool {
-        failed.fault.as_ref().is_some_and(|fault| self.policy(target).may_retry(fault))
+        failed
+            .fault
+            .as_ref()
+            .is_some_and(|fault| self.policy(target).may_retry(fault))
     }
 
     /// Waits before everything is tried again; false when it is not to be.
     async fn begins_again(&self, failed: &Failed, attempts: u32) -> bool {
-        let Some(target) = self.model.targets.first() else { return false };
+        let Some(target) = self.model.targets.first() else {
+            return false;
+        };
         if !self.moves_on(failed, target) || !target.provider.retry_budget.withdraw(Instant::now()) {
             return false;
         }
-        let backoff = self.policy(target).backoff(attempts, failed.retry_after, &mut rand::rng());
+        let backoff = self
+            .policy(target)
+            .backoff(attempts, failed.retry_after, &mut rand::rng());
         match backoff {
             Backoff::Wait(pause) => {
                 tokio::time::sleep(pause).await;
@@ -124,7 +139,9 @@ impl Tried {
     }
 
     fn has(&self, target: usize, endpoint: &Arc<Endpoint>) -> bool {
-        self.endpoints.iter().any(|(tried, other)| *tried == target && Arc::ptr_eq(other, endpoint))
+        self.endpoints
+            .iter()
+            .any(|(tried, other)| *tried == target && Arc::ptr_eq(other, endpoint))
     }
 }
 
@@ -158,7 +175,10 @@ fn pick(model: &Model, tried: &Tried) -> Option<(usize, Arc<Endpoint>)> {
 fn nothing_healthy(model: &Model) -> Failed {
     let failure = Failure::new(
         FailureKind::Unavailable,
-        format!("no healthy target for {:?}: all of its endpoints are resting after failures", model.name),
+        format!(
+            "no healthy target for {:?}: all of its endpoints are resting after failures",
+            model.name
+        ),
     )
     .coded("no_healthy_target")
     .retry_after(Duration::from_secs(1));

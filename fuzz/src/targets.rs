@@ -1,0 +1,171 @@
+//! What is fuzzed.
+
+use bytes::{Bytes, BytesMut};
+use pointsman_wire::format::{self, EncodeTarget, Format, StreamEncoderOptions, WatchOptions};
+use pointsman_wire::form::MaxTokensName;
+use pointsman_wire::splice::Edits;
+use pointsman_wire::sse::SseDecoder;
+use pointsman_wire::{coding, embeddings, tokens};
+use smallvec::SmallVec;
+
+/// A decoder and what it is fed.
+pub struct Target {
+    pub name: &'static str,
+    pub seeds: &'static [&'static str],
+    pub run: fn(&[u8]),
+}
+
+const OPENAI_REQUEST: &[&str] = &[
+    r#"{"model":"m","messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"t"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA","detail":"low"}}]},{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}],"thinking_blocks":[{"type":"thinking","thinking":"h","signature":"s"}]},{"role":"tool","tool_call_id":"c","content":"r"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"},"strict":true}}],"tool_choice":"auto","stop":["x"],"stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":5,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{}}},"x":[1.0,{"y":null}]}"#,
+];
+const ANTHROPIC_REQUEST: &[&str] = &[
+    r#"{"model":"m","max_tokens":9,"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral","ttl":"1h"}}],"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"d"},"title":"t","citations":{"enabled":true}}]},{"role":"assistant","content":[{"type":"thinking","thinking":"h","signature":"s"},{"type":"tool_use","id":"c","name":"f","input":{"a":[1]}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":"r","is_error":true}]}],"tools":[{"name":"f","input_schema":{"type":"object"}},{"type":"web_search_20250305","name":"w"}],"tool_choice":{"type":"auto","disable_parallel_tool_use":true},"thinking":{"type":"enabled","budget_tokens":1024},"output_config":{"effort":"low","format":{"type":"json_schema","schema":{}}},"metadata":{"user_id":"u","more":1},"stop_sequences":["x"],"y":2}"#,
+];
+const OPENAI_RESPONSE: &[&str] = &[
+    r#"{"id":"i","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"c","reasoning_content":"r","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":1}},"z":0}"#,
+];
+const ANTHROPIC_RESPONSE: &[&str] = &[
+    r#"{"id":"i","type":"message","role":"assistant","model":"m","content":[{"type":"thinking","thinking":"h","signature":"s"},{"type":"text","text":"t"},{"type":"tool_use","id":"c","name":"f","input":{}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"cache_read_input_tokens":2,"cache_creation":{"ephemeral_1h_input_tokens":3},"cache_creation_input_tokens":3,"output_tokens":4}}"#,
+];
+const OPENAI_STREAM: &[&str] = &[
+    ": hi\n\ndata: {\"id\":\"i\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\",\"reasoning_content\":\"r\"}}]}\r\n\r\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":\"{\"}},{\"index\":1,\"id\":\"d\",\"function\":{\"name\":\"g\",\"arguments\":\"}\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
+    "data: {\"error\":{\"message\":\"m\"}}\n\n",
+];
+const ANTHROPIC_STREAM: &[&str] = &[
+    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"i\",\"model\":\"m\",\"usage\":{\"input_tokens\":1}}}\n\nevent: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\nevent: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":2}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+];
+const COMPLETIONS: &[&str] = &[
+    r#"{"model":"m","prompt":["a",[1,2]],"max_tokens":5,"logprobs":2,"stream":false}"#,
+    "data: {\"choices\":[{\"index\":0,\"text\":\"a\",\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+    r#"{"id":"i","choices":[{"index":0,"text":"a","finish_reason":"length"}],"usage":{"prompt_tokens":1}}"#,
+];
+
+/// Every target.
+pub const ALL: [Target; 12] = [
+    Target { name: "sse", seeds: OPENAI_STREAM, run: sse },
+    Target { name: "splice", seeds: OPENAI_REQUEST, run: splice },
+    Target { name: "coding", seeds: &["\u{1f}\u{8b}\u{8}", "(\u{b5}/\u{fd}", "x\u{9c}", "\u{1b}"], run: decompress },
+    Target { name: "openai_request", seeds: OPENAI_REQUEST, run: |input| request(Format::OpenAiChat, input) },
+    Target { name: "anthropic_request", seeds: ANTHROPIC_REQUEST, run: |input| request(Format::AnthropicMessages, input) },
+    Target { name: "openai_response", seeds: OPENAI_RESPONSE, run: |input| response(Format::OpenAiChat, input) },
+    Target { name: "anthropic_response", seeds: ANTHROPIC_RESPONSE, run: |input| response(Format::AnthropicMessages, input) },
+    Target { name: "openai_stream", seeds: OPENAI_STREAM, run: |input| stream(Format::OpenAiChat, input) },
+    Target { name: "anthropic_stream", seeds: ANTHROPIC_STREAM, run: |input| stream(Format::AnthropicMessages, input) },
+    Target { name: "completions", seeds: COMPLETIONS, run: completions },
+    Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: embed },
+    Target { name: "config", seeds: &["providers: { openai: &a { auth: { api_key: \"${X:-y}\" } } }\nmodels:\n  m: { <<: *a, targets: [ { provider: openai, model: x } ] }\n"], run: config },
+];
+
+const TARGET: EncodeTarget<'static> = EncodeTarget {
+    model: "m",
+    default_max_tokens: 10,
+    max_tokens_name: MaxTokensName::MaxTokens,
+    developer_role: false,
+    stream_usage: true,
+};
+
+fn sse(input: &[u8]) {
+    let whole = decode_sse(&[input]);
+    let middle = input.len() / 2;
+    assert_eq!(whole, decode_sse(&[&input[..middle], &input[middle..]]));
+}
+
+fn decode_sse(pieces: &[&[u8]]) -> Result<Vec<pointsman_wire::sse::SseEvent>, pointsman_wire::sse::SseError> {
+    let mut decoder = SseDecoder::default();
+    let mut events = Vec::new();
+    for piece in pieces {
+        decoder.push(&Bytes::copy_from_slice(piece), &mut events)?;
+    }
+    Ok(events)
+}
+
+fn splice(input: &[u8]) {
+    let mut edits = Edits::new();
+    edits.set_string("model", "n");
+    edits.set_nested("stream_options", "include_usage", "true");
+    if let Ok(edited) = edits.apply(&Bytes::copy_from_slice(input)) {
+        assert!(edits.apply(&edited).is_ok_and(|again| again == edited), "an edit made twice is made once");
+    }
+}
+
+fn decompress(input: &[u8]) {
+    for name in ["gzip", "deflate", "br", "zstd", "gzip, br"] {
+        let _ = coding::decode_all(&Bytes::copy_from_slice(input), name, 1 << 16);
+    }
+}
+
+fn request(format: Format, input: &[u8]) {
+    let Ok(request) = format::decode_request(format, &Bytes::copy_from_slice(input)) else { return };
+    let _ = tokens::estimate_request(&request);
+    for to in Format::ALL {
+        let Ok(encoded) = format::encode_request(to, &request, &TARGET) else { continue };
+        if to == format {
+            let again = format::decode_request(format, &encoded.body).expect("what was written can be read");
+            let twice = format::encode_request(to, &again, &TARGET).expect("and written again");
+            assert_eq!(encoded.body, twice.body);
+        }
+    }
+}
+
+fn response(format: Format, input: &[u8]) {
+    let Ok(response) = format::decode_response(format, &Bytes::copy_from_slice(input)) else { return };
+    for to in Format::ALL {
+        let _ = format::encode_response(to, &response);
+    }
+    let _ = pointsman_wire::replay::events(&response);
+}
+
+fn stream(format: Format, input: &[u8]) {
+    let middle = input.len() / 3;
+    let whole = decode_stream(format, &[input]);
+    assert_eq!(whole, decode_stream(format, &[&input[..middle], &input[middle..]]));
+    let watched = |pieces: &[&[u8]]| {
+        let mut watcher = format::stream_watcher(format, WatchOptions { strip_usage: true });
+        let mut out = Vec::new();
+        for piece in pieces {
+            let mut forward = SmallVec::new();
+            let seen = watcher.push(Bytes::copy_from_slice(piece), &mut forward);
+            forward.iter().for_each(|piece| out.extend_from_slice(piece));
+            if seen.ended || seen.failure.is_some() {
+                break;
+            }
+        }
+        out
+    };
+    assert_eq!(watched(&[input]), watched(&[&input[..middle], &input[middle..]]));
+    for to in Format::ALL {
+        let options = StreamEncoderOptions { model: "m".into(), include_usage: true };
+        let mut encoder = format::stream_encoder(to, options);
+        let mut out = BytesMut::new();
+        whole.0.iter().for_each(|event| encoder.encode(event, &mut out));
+    }
+}
+
+fn decode_stream(format: Format, pieces: &[&[u8]]) -> (Vec<pointsman_wire::form::StreamEvent>, bool) {
+    let mut decoder = format::stream_decoder(format);
+    let mut events = Vec::new();
+    let pushed = pieces.iter().try_for_each(|piece| decoder.push(&Bytes::copy_from_slice(piece), &mut events));
+    let good = pushed.is_ok() && decoder.finish(&mut events).is_ok();
+    (events, good)
+}
+
+fn completions(input: &[u8]) {
+    request(Format::OpenAiCompletions, input);
+    response(Format::OpenAiCompletions, input);
+    stream(Format::OpenAiCompletions, input);
+}
+
+fn embed(input: &[u8]) {
+    let body = Bytes::copy_from_slice(input);
+    if let Ok(request) = embeddings::decode_request(&body) {
+        let written = embeddings::encode_request(&request, &request.model);
+        assert_eq!(embeddings::decode_request(&written), Ok(request));
+    }
+    let _ = embeddings::response_usage(&body);
+}
+
+fn config(input: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(input) {
+        let _ = pointsman_config::parse(text, "f.yaml", &pointsman_config::Environment::of(&[]));
+    }
+}
