@@ -1,8 +1,8 @@
 //! pointsman.yaml: reading, locating, validating.
 //!
-//! A text becomes a located tree ([`document`]), variables are put in ([`interpolate`]), the tree is checked against
-//! the schema of the types ([`check`]), and only then becomes a [`Config`]; last come the checks that need to see
-//! several blocks at once ([`cross`]). Every step tells all it finds, each with file, line and column.
+//! A text becomes a located tree (`document`), variables are put in (`interpolate`), the tree is checked against
+//! the schema of the types (`check`), and only then becomes a [`Config`]; last come the checks that need to see
+//! several blocks at once (`cross`). Every step tells all it finds, each with file, line and column.
 //!
 //! Configuration types are not run-time types: what a configuration means is compiled elsewhere.
 

@@ -1,6 +1,6 @@
 //! The road: listeners, surfaces, the pipeline.
 //!
-//! A request arrives at a [`listener`](server), is answered by a [`worker`], and travels the [`road`]: one short file
+//! A request arrives at a `listener`, is answered by a `worker`, and travels the `road`: one short file
 //! that reads like the list of its stages. What the configuration says is compiled beforehand into an immutable
 //! [`snapshot`], which a reload swaps as a whole.
 //!

@@ -4,7 +4,7 @@
 //! [`RoutingConfig`] and then judges [`Facts`] of a request, without a network, a format or a clock. It is lazy: a
 //! signal is computed when a decision that can still win needs it, and the outcome is the same as if all had been.
 //!
-//! A new signal is a file under `signal/`, an arm in [`signal`](mod@signal), and a collection in `config/signals.rs`.
+//! A new signal is a file under `signal/`, an arm in `signal.rs`, and a collection in `config/signals.rs`.
 //! What the language knows and this version does not is refused by name when the router is compiled.
 
 pub mod config;

@@ -1,7 +1,7 @@
 //! Simulated providers that a real SDK cannot tell from the originals, faults on demand, and a load generator.
 //!
 //! This crate writes its own JSON and shares no code with the gateway: it is the independent witness of what the
-//! gateway says. A reply is determined by its request ([`script`](mod@script)), so that tests can say what they want
+//! gateway says. A reply is determined by its request (`script.rs`), so that tests can say what they want
 //! to hear. A new format is a folder like `openai` and `anthropic`.
 
 pub mod load;

@@ -7,7 +7,7 @@
 //! Everything here is a plain function over plain data. This crate must not know providers, prices, HTTP
 //! connections, configuration or time.
 //!
-//! A new format is a folder with three files, `request`, `response` and `stream`, and an arm in [`format`].
+//! A new format is a folder with three files, `request`, `response` and `stream`, and an arm in [`mod@format`].
 
 pub mod anthropic;
 pub mod assemble;
