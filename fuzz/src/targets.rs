@@ -41,7 +41,7 @@ const COMPLETIONS: &[&str] = &[
 ];
 
 /// Every target.
-pub const ALL: [Target; 12] = [
+pub const ALL: [Target; 11] = [
     Target { name: "sse", seeds: OPENAI_STREAM, run: sse },
     Target { name: "splice", seeds: OPENAI_REQUEST, run: splice },
     Target { name: "coding", seeds: &["\u{1f}\u{8b}\u{8}", "(\u{b5}/\u{fd}", "x\u{9c}", "\u{1b}"], run: decompress },
@@ -53,7 +53,6 @@ pub const ALL: [Target; 12] = [
     Target { name: "anthropic_stream", seeds: ANTHROPIC_STREAM, run: |input| stream(Format::AnthropicMessages, input) },
     Target { name: "completions", seeds: COMPLETIONS, run: completions },
     Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: embed },
-    Target { name: "config", seeds: &["providers: { openai: &a { auth: { api_key: \"${X:-y}\" } } }\nmodels:\n  m: { <<: *a, targets: [ { provider: openai, model: x } ] }\n"], run: config },
 ];
 
 const TARGET: EncodeTarget<'static> = EncodeTarget {
@@ -162,10 +161,4 @@ fn embed(input: &[u8]) {
         assert_eq!(embeddings::decode_request(&written), Ok(request));
     }
     let _ = embeddings::response_usage(&body);
-}
-
-fn config(input: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(input) {
-        let _ = pointsman_config::parse(text, "f.yaml", &pointsman_config::Environment::of(&[]));
-    }
 }
