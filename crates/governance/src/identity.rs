@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use pointsman_catalog::Money;
 use pointsman_store::{KeyId, KeyRecord, Store, StoreError, hash_key};
 
 use crate::budget::{Purse, bounds};
@@ -121,14 +122,19 @@ impl KeyRing {
             concurrency: grant.concurrency.or(defaults.concurrency),
         };
         let now = unix_ms();
+        let known = states.by_key.get(&record.id);
         let purse = match grant.budget {
             None => None,
+            // What was counted here is newer than the ledger, and summing the ledger up is not cheap.
+            Some(budget) if known.is_some_and(|state| state.has_purse(budget.window)) => {
+                Some(Purse::new(budget, Money::ZERO, now))
+            }
             Some(budget) => {
                 let spent = self.store.spent(&record.id, bounds(budget.window, now).0)?;
                 Some(Purse::new(budget, spent, now))
             }
         };
-        if let Some(state) = states.by_key.get(&record.id) {
+        if let Some(state) = known {
             state.configure(limits, purse);
             return Ok(Arc::clone(state));
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use pointsman_catalog::Money;
+use pointsman_store::BudgetWindow;
 
 use crate::budget::Purse;
 use crate::config::Limits;
@@ -110,6 +111,15 @@ impl KeyState {
             }
             new
         });
+    }
+
+    /// Whether it counts a budget of this window already.
+    pub(crate) fn has_purse(&self, window: BudgetWindow) -> bool {
+        self.counters
+            .lock()
+            .purse
+            .as_ref()
+            .is_some_and(|purse| purse.budget.window == window)
     }
 
     pub(crate) fn admit(self: &Arc<Self>, estimate: Estimate, now: Instant) -> Result<Reservation, Denial> {

@@ -22,9 +22,9 @@ const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes that may wait for the database; past that nothing is admitted, rather than lost.
 const MAX_BACKLOG: u64 = 1024 * 1024 * 1024;
 /// How often lines are carried over.
-const INTERVAL: Duration = Duration::from_millis(200);
+const INTERVAL: Duration = Duration::from_millis(50);
 /// Carried over so many times, the segments are synced to the disk.
-const SYNC_EVERY: u32 = 5;
+const SYNC_EVERY: u32 = 20;
 
 /// What is wrong with the journal.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! The database of one machine: SQLite.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -56,6 +57,8 @@ const MIGRATIONS: [&str; 1] = ["
 /// Keys and ledger. All calls block: never on a worker's thread.
 pub struct Store {
     connection: Mutex<Connection>,
+    /// Changes of keys by this process; the ledger's are not counted, because nobody reads keys anew for them.
+    key_changes: AtomicU64,
 }
 
 /// Which entries of the ledger.
@@ -111,6 +114,7 @@ impl Store {
         migrate(&connection)?;
         Ok(Self {
             connection: Mutex::new(connection),
+            key_changes: AtomicU64::new(0),
         })
     }
 
@@ -138,6 +142,7 @@ impl Store {
                 record.created_at
             ],
         )?;
+        self.key_changes.fetch_add(1, Ordering::AcqRel);
         Ok((record, secret))
     }
 
@@ -167,6 +172,7 @@ impl Store {
             "UPDATE keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL",
             params![id.as_str(), now()],
         )?;
+        self.key_changes.fetch_add(1, Ordering::AcqRel);
         if changed == 0 {
             Err(StoreError::NoSuchKey(id.as_str().to_owned()))
         } else {
@@ -184,6 +190,7 @@ impl Store {
             "UPDATE keys SET hash = ?2, hint = ?3 WHERE id = ?1 AND revoked_at IS NULL",
             params![id.as_str(), hash, hint],
         )?;
+        self.key_changes.fetch_add(1, Ordering::AcqRel);
         if changed == 0 {
             Err(StoreError::NoSuchKey(id.as_str().to_owned()))
         } else {
@@ -191,14 +198,14 @@ impl Store {
         }
     }
 
-    /// A number that changes when anybody changes the database, this process included.
+    /// A number that changes when this process changes a key, or another one changes anything.
     ///
     /// # Errors
     /// When the database refuses.
     pub fn change_version(&self) -> Result<(i64, u64), StoreError> {
         let connection = self.connection.lock();
         let others: i64 = connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
-        Ok((others, connection.total_changes()))
+        Ok((others, self.key_changes.load(Ordering::Acquire)))
     }
 
     /// Writes entries; those that are there already are left as they are.

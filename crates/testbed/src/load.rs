@@ -63,9 +63,11 @@ pub async fn run(plan: LoadPlan) -> LoadReport {
     let mut tasks = Vec::new();
     for number in 0..plan.connections {
         let share = plan.requests / plan.connections + usize::from(number < plan.requests % plan.connections);
+        // Paced connections begin one after another, not as one crowd.
+        let begin = plan.pause.mul_f64(number as f64 / plan.connections.max(1) as f64);
         tasks.push(tokio::spawn(client(
             Arc::clone(&plan),
-            share,
+            (share, begin),
             Arc::clone(&report),
         )));
     }
@@ -80,9 +82,10 @@ pub async fn run(plan: LoadPlan) -> LoadReport {
     report
 }
 
-async fn client(plan: Arc<LoadPlan>, share: usize, report: Arc<Mutex<LoadReport>>) {
+async fn client(plan: Arc<LoadPlan>, (share, begin): (usize, Duration), report: Arc<Mutex<LoadReport>>) {
     let mut own = LoadReport::default();
     let mut sender = None;
+    tokio::time::sleep(begin).await;
     for _ in 0..share {
         if sender.is_none() {
             sender = connect(plan.address).await.ok();
