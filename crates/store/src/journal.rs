@@ -23,6 +23,9 @@ const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 const MAX_BACKLOG: u64 = 1024 * 1024 * 1024;
 /// How often lines are carried over.
 const INTERVAL: Duration = Duration::from_millis(50);
+/// Entries of one step, and the pause after it.
+const STEP: usize = 16;
+const PAUSE: Duration = Duration::from_millis(2);
 /// Carried over so many times, the segments are synced to the disk.
 const SYNC_EVERY: u32 = 20;
 
@@ -171,7 +174,7 @@ fn import_all(shared: &Shared, stopped: &mpsc::Receiver<()>) {
             {
                 tracing::warn!(%error, "a journal segment could not be synced");
             }
-            if let Err(error) = import_segment(segment, &shared.store) {
+            if let Err(error) = import_segment(segment, &shared.store, !last) {
                 tracing::error!(%error, "usage could not be imported; it stays in the journal");
             }
             backlog += segment.written.load(Ordering::Relaxed) - segment.imported.load(Ordering::Relaxed);
@@ -187,13 +190,21 @@ fn import_all(shared: &Shared, stopped: &mpsc::Receiver<()>) {
     }
 }
 
-fn import_segment(segment: &Segment, store: &Store) -> Result<(), JournalError> {
+/// Carries a segment's new lines over; `gently` while requests are served: in small steps with pauses between them, so
+/// that the database takes no core away from a worker for longer than a request takes.
+fn import_segment(segment: &Segment, store: &Store, gently: bool) -> Result<(), JournalError> {
     let from = segment.imported.load(Ordering::Acquire);
     if segment.written.load(Ordering::Acquire) == from {
         return Ok(());
     }
     let lines = read_lines(&segment.path, from)?;
-    store.insert_ledger(&lines.entries)?;
+    let step = (lines.entries.len() / 16).max(STEP);
+    for entries in lines.entries.chunks(step) {
+        store.insert_ledger(entries)?;
+        if gently {
+            std::thread::sleep(PAUSE);
+        }
+    }
     segment.imported.store(from + lines.length, Ordering::Release);
     Ok(())
 }
