@@ -24,8 +24,8 @@ const MAX_BACKLOG: u64 = 1024 * 1024 * 1024;
 /// How often lines are carried over.
 const INTERVAL: Duration = Duration::from_millis(50);
 /// Entries of one step, and the pause after it.
-const STEP: usize = 16;
-const PAUSE: Duration = Duration::from_millis(2);
+const STEP: usize = 4;
+const PAUSE: Duration = Duration::from_millis(1);
 /// Carried over so many times, the segments are synced to the disk.
 const SYNC_EVERY: u32 = 20;
 
