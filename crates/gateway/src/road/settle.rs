@@ -90,6 +90,7 @@ impl Ticket {
         caller: Arc<Principal>,
         reservation: Reservation,
     ) -> Self {
+        worker.shared.telemetry.metrics().in_flight(1);
         Self {
             worker: Arc::clone(worker),
             caller,
@@ -201,6 +202,7 @@ impl Ticket {
         let Some(reservation) = self.reservation.take() else {
             return Ok(Money::ZERO);
         };
+        self.worker.shared.telemetry.metrics().in_flight(-1);
         let cost = if ending.outcome == Outcome::Cached {
             Money::ZERO
         } else {
