@@ -49,6 +49,16 @@ struct Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Asked first: nginx's master takes its workers along only then.
+        let _ = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        for _ in 0..50 {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
