@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// Requests of a round at 16 and 64 connections; a quarter of them at 1.
     #[arg(long, default_value_t = 8_000)]
     requests: usize,
+    /// Only loads whose name begins so, such as `c=16`.
+    #[arg(long)]
+    only: Option<String>,
     /// Writes the figures as JSON to this file, too.
     #[arg(long)]
     json: Option<std::path::PathBuf>,
@@ -116,7 +119,8 @@ async fn measure(arguments: &Arguments) -> Result<Value, String> {
     let fleet = Fleet::start().await?;
     let idle = process::resident(fleet.gateway_pid());
     let mut figures = json!({"idle_bytes": idle, "loads": {}});
-    for wanted in LOADS {
+    let only = arguments.only.as_deref().unwrap_or_default();
+    for wanted in LOADS.into_iter().filter(|load| load.name.starts_with(only)) {
         let requests = (arguments.requests / wanted.share).max(wanted.connections);
         let mut samples: Vec<(Route, Vec<Sample>)> = fleet
             .routes()

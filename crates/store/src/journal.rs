@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
@@ -23,9 +23,12 @@ const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 const MAX_BACKLOG: u64 = 1024 * 1024 * 1024;
 /// How often lines are carried over.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// Entries of one step, and the pause after it.
-const STEP: usize = 4;
-const PAUSE: Duration = Duration::from_millis(1);
+/// Bytes of one step: some forty entries, a fraction of a millisecond.
+const STEP: u64 = 16 * 1024;
+/// After each step the thread rests so many times as long as the step took, while requests are served.
+const REST: u32 = 6;
+/// With more bytes than this waiting, it rests no more.
+const PRESSING: u64 = 64 * 1024 * 1024;
 /// Carried over so many times, the segments are synced to the disk.
 const SYNC_EVERY: u32 = 20;
 
@@ -174,10 +177,11 @@ fn import_all(shared: &Shared, stopped: &mpsc::Receiver<()>) {
             {
                 tracing::warn!(%error, "a journal segment could not be synced");
             }
-            if let Err(error) = import_segment(segment, &shared.store, !last) {
+            let gently = !last && waiting(segment) < PRESSING;
+            if let Err(error) = import_segment(segment, &shared.store, gently) {
                 tracing::error!(%error, "usage could not be imported; it stays in the journal");
             }
-            backlog += segment.written.load(Ordering::Relaxed) - segment.imported.load(Ordering::Relaxed);
+            backlog += waiting(segment);
         }
         shared
             .backlog_full
@@ -193,20 +197,29 @@ fn import_all(shared: &Shared, stopped: &mpsc::Receiver<()>) {
 /// Carries a segment's new lines over; `gently` while requests are served: in small steps with pauses between them, so
 /// that the database takes no core away from a worker for longer than a request takes.
 fn import_segment(segment: &Segment, store: &Store, gently: bool) -> Result<(), JournalError> {
-    let from = segment.imported.load(Ordering::Acquire);
-    if segment.written.load(Ordering::Acquire) == from {
-        return Ok(());
-    }
-    let lines = read_lines(&segment.path, from)?;
-    let step = (lines.entries.len() / 16).max(STEP);
-    for entries in lines.entries.chunks(step) {
-        store.insert_ledger(entries)?;
+    // What is written meanwhile is left for the next round, so that every segment has its turn.
+    let until = segment.written.load(Ordering::Acquire);
+    let mut from = segment.imported.load(Ordering::Acquire);
+    while from < until {
+        let begun = Instant::now();
+        let lines = read_lines(&segment.path, from, STEP)?;
+        if lines.length == 0 {
+            break;
+        }
+        store.insert_ledger(&lines.entries)?;
+        from += lines.length;
+        segment.imported.store(from, Ordering::Release);
         if gently {
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(begun.elapsed() * REST);
         }
     }
-    segment.imported.store(from + lines.length, Ordering::Release);
     Ok(())
+}
+
+/// Bytes of a segment that are not in the database.
+fn waiting(segment: &Segment) -> u64 {
+    let imported = segment.imported.load(Ordering::Acquire);
+    segment.written.load(Ordering::Acquire).saturating_sub(imported)
 }
 
 /// Deletes segments that are in the database and that nobody writes any more.
@@ -236,7 +249,7 @@ fn import_left(folder: &Path, store: &Store) -> Result<usize, JournalError> {
         if handle.try_lock().is_err() {
             continue;
         }
-        let lines = read_lines(&path, 0)?;
+        let lines = read_lines(&path, 0, u64::MAX)?;
         if lines.damaged > 0 {
             tracing::warn!(path = %path.display(), lines = lines.damaged, "a journal segment has damaged lines");
         }

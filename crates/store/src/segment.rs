@@ -68,12 +68,12 @@ pub(crate) struct Lines {
     pub(crate) damaged: usize,
 }
 
-/// Reads the whole lines of a segment from `offset` on.
-pub(crate) fn read_lines(path: &Path, offset: u64) -> io::Result<Lines> {
+/// Reads whole lines of a segment from `offset` on, about `most` bytes of them; one line at least, if there is one.
+pub(crate) fn read_lines(path: &Path, offset: u64, most: u64) -> io::Result<Lines> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    while (&mut file).take(most).read_to_end(&mut bytes)? > 0 && !bytes.contains(&b'\n') {}
     let mut lines = Lines::default();
     let mut from = 0;
     while let Some(end) = bytes[from..].iter().position(|byte| *byte == b'\n') {

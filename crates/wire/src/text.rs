@@ -2,6 +2,8 @@
 //!
 //! There is one, so that no format and no part of a message can escape one of them and not the others.
 
+use std::borrow::Cow;
+
 use crate::form::{ChatRequest, ChatResponse, Message, Part, PartKind, Role, Source, Text};
 
 /// What sort of text it is, for guardrails that judge them differently.
@@ -89,7 +91,17 @@ pub fn rewrite_response(
 
 /// The texts of a message, joined by line feeds.
 #[must_use]
-pub fn message_text(message: &Message) -> String {
+pub fn message_text(message: &Message) -> Cow<'_, str> {
+    // Nearly every message is one text: it is not copied.
+    if let [
+        Part {
+            kind: PartKind::Text(text),
+            ..
+        },
+    ] = message.parts.as_slice()
+    {
+        return Cow::Borrowed(&text.text);
+    }
     let mut all = String::new();
     let location = Location {
         message: 0,
@@ -98,13 +110,13 @@ pub fn message_text(message: &Message) -> String {
     for part in &message.parts {
         part_texts(part, location, &mut |_, text| append(&mut all, text));
     }
-    all
+    Cow::Owned(all)
 }
 
 /// What the user said last: the texts of the latest user message that is more than tool results.
 #[must_use]
-pub fn user_text(request: &ChatRequest) -> String {
-    let mut said = String::new();
+pub fn user_text(request: &ChatRequest) -> Cow<'_, str> {
+    let mut said = Cow::Borrowed("");
     for message in request
         .messages
         .iter()
@@ -113,7 +125,11 @@ pub fn user_text(request: &ChatRequest) -> String {
     {
         for part in &message.parts {
             if let PartKind::Text(text) = &part.kind {
-                append(&mut said, &text.text);
+                if said.is_empty() {
+                    said = Cow::Borrowed(&text.text);
+                } else {
+                    append(said.to_mut(), &text.text);
+                }
             }
         }
         if !said.is_empty() {

@@ -6,7 +6,6 @@ use std::time::Instant;
 use pointsman_catalog::Money;
 use pointsman_governance::{Denial, DenialKind, Estimate, Principal};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
-use pointsman_wire::tokens;
 
 use super::arrive::Asked;
 use super::{Arrival, Ticket};
@@ -23,9 +22,15 @@ pub fn admit(
     caller: Arc<Principal>,
     asked: &Asked,
 ) -> Result<Ticket, Failure> {
-    let prompt = tokens::estimate_request(&asked.request);
     let bound = completion_bound(&arrival.snapshot, &asked.request);
-    let mut ticket = reserve(worker, arrival, caller, &asked.request.model, prompt, bound)?;
+    let mut ticket = reserve(
+        worker,
+        arrival,
+        caller,
+        &asked.request.model,
+        asked.prompt_tokens,
+        bound,
+    )?;
     ticket.facts.streamed = asked.request.stream.enabled;
     Ok(ticket)
 }

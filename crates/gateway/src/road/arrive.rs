@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use pointsman_cache::{CacheKey, Controls};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind};
 use pointsman_wire::format::{self, DecodeError, Format};
+use pointsman_wire::tokens;
 
 use super::Arrival;
 use crate::incoming::{self, BodyBounds};
@@ -18,6 +19,8 @@ pub struct Asked {
     pub body: Bytes,
     /// What it says.
     pub request: ChatRequest,
+    /// About how many tokens it has: estimated once, when it arrives, and told to every stage.
+    pub prompt_tokens: u64,
     /// True once a stage has changed `request`: then the body cannot be passed through any more.
     pub edited: bool,
     /// What the client wants of the cache.
@@ -48,10 +51,12 @@ pub fn decode(arrival: &Arrival, format: Format, body: Bytes) -> Result<Asked, F
     let controls = Controls::parse(headers).map_err(|error| {
         Failure::new(FailureKind::InvalidRequest, error.to_string()).at("x-pointsman-cache-control")
     })?;
+    let prompt_tokens = tokens::estimate_request(&request);
     Ok(Asked {
         format,
         body,
         request,
+        prompt_tokens,
         edited: false,
         controls,
         cache_key: None,

@@ -11,7 +11,7 @@ use pointsman_wire::form::{
     ChatRequest, ChatResponse, Choice, Extra, Failure, FailureKind, FinishReason, Message, Part, PartKind,
     Role, Text, Usage,
 };
-use pointsman_wire::text;
+use pointsman_wire::{text, tokens};
 
 use super::arrive::Asked;
 use super::{Arrival, Ticket};
@@ -67,7 +67,11 @@ pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Resu
         return Ok(Decided::Send(with_fallbacks(arrival, Step::plain(model))));
     };
     let mut metadata = Vec::new();
-    let outcome = with_facts(&asked.request, ticket.caller(), &mut metadata, |facts| {
+    let known = Known {
+        caller: ticket.caller(),
+        prompt_tokens: asked.prompt_tokens,
+    };
+    let outcome = with_facts(&asked.request, &known, &mut metadata, |facts| {
         router.decide(facts, rand::random())
     });
     let decided = match outcome {
@@ -84,6 +88,9 @@ pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Resu
     ticket.facts.decision = Some(decided.decision.to_owned());
     if let Some(answer) = apply(decided.plugins, asked) {
         return Ok(Decided::Answer(Box::new(answer)));
+    }
+    if asked.edited {
+        asked.prompt_tokens = tokens::estimate_request(&asked.request);
     }
     let Some(selected) = decided.selected else {
         return Err(Failure::new(
@@ -121,14 +128,22 @@ fn with_fallbacks(arrival: &Arrival, first: Step) -> Plan {
     Plan { steps }
 }
 
+/// What is known of a request beyond its body.
+pub struct Known<'a> {
+    /// Who asks.
+    pub caller: &'a Principal,
+    /// About how many tokens the prompt has.
+    pub prompt_tokens: u64,
+}
+
 /// Shows the router what it may judge by.
 pub fn with_facts<T>(
     request: &ChatRequest,
-    caller: &Principal,
+    known: &Known<'_>,
     metadata: &mut Vec<(String, String)>,
     judge: impl FnOnce(&Facts<'_>) -> T,
 ) -> T {
-    let texts: Vec<(Role, String, &Message)> = request
+    let texts: Vec<(Role, std::borrow::Cow<'_, str>, &Message)> = request
         .messages
         .iter()
         .map(|message| (message.role, text::message_text(message), message))
@@ -158,10 +173,10 @@ pub fn with_facts<T>(
     let facts = Facts {
         user_text: &user_text,
         messages: &messages,
-        estimated_tokens: pointsman_wire::tokens::estimate_request(request),
+        estimated_tokens: known.prompt_tokens,
         tools_defined: request.tools.len(),
         metadata,
-        caller: caller_facts(caller),
+        caller: caller_facts(known.caller),
     };
     judge(&facts)
 }

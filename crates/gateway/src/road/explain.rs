@@ -5,6 +5,7 @@ use http::StatusCode;
 use pointsman_governance::Principal;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Message, Role};
 use pointsman_wire::format::{self, Format};
+use pointsman_wire::tokens;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -40,7 +41,11 @@ pub fn travel(arrival: &Arrival, caller: &Principal, body: &Bytes) -> Result<Rep
         _ => return Err(malformed("give either `text` or `messages`".to_owned())),
     };
     let mut metadata = Vec::new();
-    let explanation = decide::with_facts(&request, caller, &mut metadata, |facts| {
+    let known = decide::Known {
+        caller,
+        prompt_tokens: tokens::estimate_request(&request),
+    };
+    let explanation = decide::with_facts(&request, &known, &mut metadata, |facts| {
         router.explain(facts, rand::random())
     });
     Ok(reply::json(StatusCode::OK, &explanation))

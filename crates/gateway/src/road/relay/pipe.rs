@@ -6,7 +6,6 @@ use bytes::Bytes;
 use pointsman_guard::Stage;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 use pointsman_wire::format::{self, Format, StreamWatcher, WatchOptions};
-use pointsman_wire::tokens;
 use smallvec::SmallVec;
 
 use super::super::arrive::Asked;
@@ -42,7 +41,7 @@ pub enum Pipe {
 impl Pipe {
     /// The pipe from a provider that speaks `from` to the client.
     pub fn new(arrival: &Arrival, asked: &Asked, from: Format, usage_forced: bool) -> Self {
-        let prompt = tokens::estimate_request(&asked.request);
+        let prompt = asked.prompt_tokens;
         let guarded = !arrival.snapshot.guards.for_stage(Stage::Output).is_empty();
         if from == asked.format && !guarded && asked.cache_key.is_none() {
             let watcher = format::stream_watcher(

@@ -175,7 +175,7 @@ fn count(asked: &Asked, response: &ChatResponse) -> Usage {
     let mut output = 0;
     text::response_texts(response, |_, text| output += tokens::estimate(text));
     Usage {
-        input: tokens::estimate_request(&asked.request),
+        input: asked.prompt_tokens,
         output,
         ..Usage::default()
     }

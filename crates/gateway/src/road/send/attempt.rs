@@ -11,7 +11,6 @@ use pointsman_wire::coding;
 use pointsman_wire::failure::{self, FailureClass};
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::{self, Format};
-use pointsman_wire::tokens;
 
 use super::super::arrive::Asked;
 use super::super::decide::Step;
@@ -66,7 +65,7 @@ impl Attempt for Exchange<'_> {
                 .upstream_name
                 .clone()
                 .unwrap_or_else(|| target.model.clone()),
-            prompt: tokens::estimate_request(&self.asked.request),
+            prompt: self.asked.prompt_tokens,
             timeouts: self.step.model.timeouts.unwrap_or(target.provider.timeouts),
         };
         let response = exchange(self.worker, target, &mut in_flight, ticket, call).await?;
