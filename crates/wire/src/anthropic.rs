@@ -3,6 +3,7 @@
 pub mod count;
 pub mod request;
 pub mod response;
+pub mod rules;
 pub mod stream;
 pub mod watch;
 

@@ -150,6 +150,7 @@ impl Assembler {
 impl GrowingPart {
     fn finish(self) -> Part {
         let text = Text::from(self.text);
+        let signature = (!self.signature.is_empty()).then(|| Text::from(self.signature));
         Part::new(match self.start {
             PartStart::Text => {
                 let citations = (!self.citations.is_empty())
@@ -157,10 +158,7 @@ impl GrowingPart {
                     .flatten();
                 PartKind::Text(TextPart { text, citations })
             }
-            PartStart::Thinking => {
-                let signature = (!self.signature.is_empty()).then(|| Text::from(self.signature));
-                PartKind::Thinking(Thinking { text, signature })
-            }
+            PartStart::Thinking => PartKind::Thinking(Thinking { text, signature }),
             PartStart::RedactedThinking(data) => PartKind::RedactedThinking(data),
             PartStart::Refusal => PartKind::Refusal(text),
             PartStart::ToolCall { id, name, kind } => PartKind::ToolCall(ToolCall {
@@ -172,6 +170,7 @@ impl GrowingPart {
                     text
                 },
                 kind,
+                signature,
                 extra: Extra::default(),
             }),
             PartStart::Opaque { format, json } => PartKind::Opaque {

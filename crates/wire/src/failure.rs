@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::form::{Failure, FailureKind};
 use crate::format::Format;
 use crate::json::write::{self, Object};
+use crate::{bedrock, cohere, gemini, responses};
 
 /// A failure as a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,10 @@ pub fn render(format: Format, failure: &Failure, request_id: &str) -> Rendered {
             write::object(|body| body.object("error", |error| openai(error, failure)))
         }
         Format::AnthropicMessages => write::object(|body| anthropic(body, failure, request_id)),
+        Format::OpenAiResponses => responses::failure::render(failure, request_id),
+        Format::GeminiGenerate => gemini::failure::render(failure, request_id),
+        Format::BedrockConverse => bedrock::failure::render(failure, request_id),
+        Format::CohereChat => cohere::failure::render(failure, request_id),
     };
     Rendered {
         status: status(format, failure),
@@ -72,10 +77,15 @@ pub fn render(format: Format, failure: &Failure, request_id: &str) -> Rendered {
 
 /// The failure as the event that ends a stream in `format`.
 pub fn render_event(format: Format, failure: &Failure, request_id: &str, out: &mut BytesMut) {
-    let rendered = render(format, failure, request_id);
-    if format == Format::AnthropicMessages {
-        out.extend_from_slice(b"event: error\n");
+    match format {
+        Format::OpenAiChat | Format::OpenAiCompletions => {}
+        Format::AnthropicMessages => out.extend_from_slice(b"event: error\n"),
+        Format::OpenAiResponses => return responses::failure::render_event(failure, out),
+        Format::GeminiGenerate => return gemini::failure::render_event(failure, request_id, out),
+        Format::BedrockConverse => return bedrock::failure::render_event(failure, request_id, out),
+        Format::CohereChat => return cohere::failure::render_event(failure, request_id, out),
     }
+    let rendered = render(format, failure, request_id);
     out.extend_from_slice(b"data: ");
     out.extend_from_slice(&rendered.body);
     out.extend_from_slice(b"\n\n");

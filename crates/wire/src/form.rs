@@ -12,9 +12,11 @@ mod stream;
 mod tool;
 mod usage;
 
+pub mod turns;
+
 pub use conversation::{
     Audio, CacheControl, ContentShape, Document, Image, Message, Part, PartKind, Role, Source, TextPart,
-    Thinking,
+    Thinking, Video,
 };
 pub use embedding::{EmbeddingInput, EmbeddingRequest};
 pub use failure::{Failure, FailureKind};

@@ -1,10 +1,12 @@
 //! The formats by name, and the way from a name to its reader and writer.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::form::{ChatRequest, ChatResponse, Failure, MaxTokensName, StreamEvent, Text};
 use crate::sse::SseError;
-use crate::{anthropic, completions, openai};
+use crate::{anthropic, bedrock, cohere, completions, gemini, openai, responses};
 
 pub use crate::watch::{Seen, StreamWatcher, WatchOptions, stream_watcher};
 
@@ -15,13 +17,29 @@ pub enum Format {
     OpenAiChat,
     /// OpenAI (text) completions.
     OpenAiCompletions,
+    /// OpenAI responses.
+    OpenAiResponses,
     /// Anthropic messages.
     AnthropicMessages,
+    /// Gemini `generateContent`. The model and whether to stream stand in the path.
+    GeminiGenerate,
+    /// Amazon Bedrock Converse. The model and whether to stream stand in the path.
+    BedrockConverse,
+    /// Cohere chat, version 2.
+    CohereChat,
 }
 
 impl Format {
     /// Every format, in the order of the documentation.
-    pub const ALL: [Self; 3] = [Self::OpenAiChat, Self::OpenAiCompletions, Self::AnthropicMessages];
+    pub const ALL: [Self; 7] = [
+        Self::OpenAiChat,
+        Self::OpenAiResponses,
+        Self::AnthropicMessages,
+        Self::GeminiGenerate,
+        Self::BedrockConverse,
+        Self::CohereChat,
+        Self::OpenAiCompletions,
+    ];
 
     /// The name used in configuration, the catalog, metrics and documentation.
     #[must_use]
@@ -29,7 +47,11 @@ impl Format {
         match self {
             Self::OpenAiChat => "openai-chat",
             Self::OpenAiCompletions => "openai-completions",
+            Self::OpenAiResponses => "openai-responses",
             Self::AnthropicMessages => "anthropic-messages",
+            Self::GeminiGenerate => "gemini",
+            Self::BedrockConverse => "bedrock-converse",
+            Self::CohereChat => "cohere-chat",
         }
     }
 
@@ -89,9 +111,9 @@ pub struct Encoded {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
     /// The field, as the client's format names it.
-    pub field: String,
+    pub field: Cow<'static, str>,
     /// What became of it.
-    pub note: String,
+    pub note: &'static str,
 }
 
 /// Something the target cannot express at all.
@@ -144,6 +166,10 @@ pub fn decode_request(format: Format, body: &Bytes) -> Result<ChatRequest, Decod
         Format::OpenAiChat => openai::request::decode(body),
         Format::OpenAiCompletions => completions::request::decode(body),
         Format::AnthropicMessages => anthropic::request::decode(body),
+        Format::OpenAiResponses => responses::request::decode(body),
+        Format::GeminiGenerate => gemini::request::decode(body),
+        Format::BedrockConverse => bedrock::request::decode(body),
+        Format::CohereChat => cohere::request::decode(body),
     }
 }
 
@@ -160,6 +186,10 @@ pub fn encode_request(
         Format::OpenAiChat => openai::request::encode(request, target),
         Format::OpenAiCompletions => completions::request::encode(request, target),
         Format::AnthropicMessages => anthropic::request::encode(request, target),
+        Format::OpenAiResponses => responses::request::encode(request, target),
+        Format::GeminiGenerate => gemini::request::encode(request, target),
+        Format::BedrockConverse => bedrock::request::encode(request, target),
+        Format::CohereChat => cohere::request::encode(request, target),
     }
 }
 
@@ -172,6 +202,10 @@ pub fn decode_response(format: Format, body: &Bytes) -> Result<ChatResponse, Dec
         Format::OpenAiChat => openai::response::decode(body),
         Format::OpenAiCompletions => completions::response::decode(body),
         Format::AnthropicMessages => anthropic::response::decode(body),
+        Format::OpenAiResponses => responses::response::decode(body),
+        Format::GeminiGenerate => gemini::response::decode(body),
+        Format::BedrockConverse => bedrock::response::decode(body),
+        Format::CohereChat => cohere::response::decode(body),
     }
 }
 
@@ -182,6 +216,10 @@ pub fn encode_response(format: Format, response: &ChatResponse) -> Bytes {
         Format::OpenAiChat => openai::response::encode(response),
         Format::OpenAiCompletions => completions::response::encode(response),
         Format::AnthropicMessages => anthropic::response::encode(response),
+        Format::OpenAiResponses => responses::response::encode(response),
+        Format::GeminiGenerate => gemini::response::encode(response),
+        Format::BedrockConverse => bedrock::response::encode(response),
+        Format::CohereChat => cohere::response::encode(response),
     }
 }
 
@@ -194,6 +232,14 @@ pub enum StreamDecoder {
     OpenAiCompletions(completions::stream::Decoder),
     /// Anthropic messages.
     AnthropicMessages(anthropic::stream::Decoder),
+    /// OpenAI responses.
+    OpenAiResponses(responses::stream::Decoder),
+    /// Gemini generateContent.
+    GeminiGenerate(gemini::stream::Decoder),
+    /// Bedrock Converse.
+    BedrockConverse(bedrock::stream::Decoder),
+    /// Cohere v2 chat.
+    CohereChat(cohere::stream::Decoder),
 }
 
 /// A reader for streams of `format`.
@@ -205,6 +251,10 @@ pub fn stream_decoder(format: Format) -> StreamDecoder {
             StreamDecoder::OpenAiCompletions(completions::stream::Decoder::default())
         }
         Format::AnthropicMessages => StreamDecoder::AnthropicMessages(anthropic::stream::Decoder::default()),
+        Format::OpenAiResponses => StreamDecoder::OpenAiResponses(responses::stream::Decoder::default()),
+        Format::GeminiGenerate => StreamDecoder::GeminiGenerate(gemini::stream::Decoder::default()),
+        Format::BedrockConverse => StreamDecoder::BedrockConverse(bedrock::stream::Decoder::default()),
+        Format::CohereChat => StreamDecoder::CohereChat(cohere::stream::Decoder::default()),
     }
 }
 
@@ -218,6 +268,10 @@ impl StreamDecoder {
             Self::OpenAiChat(decoder) => decoder.push(chunk, out),
             Self::OpenAiCompletions(decoder) => decoder.push(chunk, out),
             Self::AnthropicMessages(decoder) => decoder.push(chunk, out),
+            Self::OpenAiResponses(decoder) => decoder.push(chunk, out),
+            Self::GeminiGenerate(decoder) => decoder.push(chunk, out),
+            Self::BedrockConverse(decoder) => decoder.push(chunk, out),
+            Self::CohereChat(decoder) => decoder.push(chunk, out),
         }
     }
 
@@ -230,6 +284,10 @@ impl StreamDecoder {
             Self::OpenAiChat(decoder) => decoder.finish(out),
             Self::OpenAiCompletions(decoder) => decoder.finish(out),
             Self::AnthropicMessages(decoder) => decoder.finish(),
+            Self::OpenAiResponses(decoder) => decoder.finish(out),
+            Self::GeminiGenerate(decoder) => decoder.finish(out),
+            Self::BedrockConverse(decoder) => decoder.finish(out),
+            Self::CohereChat(decoder) => decoder.finish(out),
         }
     }
 }
@@ -252,6 +310,14 @@ pub enum StreamEncoder {
     OpenAiCompletions(completions::stream::Encoder),
     /// Anthropic messages.
     AnthropicMessages(anthropic::stream::Encoder),
+    /// OpenAI responses.
+    OpenAiResponses(responses::stream::Encoder),
+    /// Gemini generateContent.
+    GeminiGenerate(gemini::stream::Encoder),
+    /// Bedrock Converse.
+    BedrockConverse(bedrock::stream::Encoder),
+    /// Cohere v2 chat.
+    CohereChat(cohere::stream::Encoder),
 }
 
 /// A writer for streams of `format`.
@@ -265,6 +331,10 @@ pub fn stream_encoder(format: Format, options: StreamEncoderOptions) -> StreamEn
         Format::AnthropicMessages => {
             StreamEncoder::AnthropicMessages(anthropic::stream::Encoder::new(options))
         }
+        Format::OpenAiResponses => StreamEncoder::OpenAiResponses(responses::stream::Encoder::new(options)),
+        Format::GeminiGenerate => StreamEncoder::GeminiGenerate(gemini::stream::Encoder::new(options)),
+        Format::BedrockConverse => StreamEncoder::BedrockConverse(bedrock::stream::Encoder::new(options)),
+        Format::CohereChat => StreamEncoder::CohereChat(cohere::stream::Encoder::new(options)),
     }
 }
 
@@ -275,6 +345,10 @@ impl StreamEncoder {
             Self::OpenAiChat(encoder) => encoder.encode(event, out),
             Self::OpenAiCompletions(encoder) => encoder.encode(event, out),
             Self::AnthropicMessages(encoder) => encoder.encode(event, out),
+            Self::OpenAiResponses(encoder) => encoder.encode(event, out),
+            Self::GeminiGenerate(encoder) => encoder.encode(event, out),
+            Self::BedrockConverse(encoder) => encoder.encode(event, out),
+            Self::CohereChat(encoder) => encoder.encode(event, out),
         }
     }
 }

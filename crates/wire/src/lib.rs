@@ -11,15 +11,20 @@
 
 pub mod anthropic;
 pub mod assemble;
+pub mod bedrock;
 pub mod coding;
+pub mod cohere;
 pub mod completions;
 pub mod embeddings;
 pub mod failure;
 pub mod form;
 pub mod format;
+pub mod gemini;
 pub mod json;
 pub mod openai;
 pub mod replay;
+pub mod responses;
+pub mod rules;
 pub mod splice;
 pub mod sse;
 pub mod text;

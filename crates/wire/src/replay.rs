@@ -55,7 +55,11 @@ fn tell_part(choice: &Choice, part: u32, said: &Part, events: &mut Vec<StreamEve
             Text::new(),
         ),
         // What a model cannot say is not part of an answer.
-        PartKind::Image(_) | PartKind::Document(_) | PartKind::Audio(_) | PartKind::ToolResult(_) => return,
+        PartKind::Image(_)
+        | PartKind::Document(_)
+        | PartKind::Audio(_)
+        | PartKind::Video(_)
+        | PartKind::ToolResult(_) => return,
     };
     events.push(StreamEvent::PartStart {
         choice: choice_index,
@@ -69,9 +73,12 @@ fn tell_part(choice: &Choice, part: u32, said: &Part, events: &mut Vec<StreamEve
             text: piece,
         });
     }
-    if let PartKind::Thinking(thinking) = &said.kind
-        && let Some(signature) = &thinking.signature
-    {
+    let signature = match &said.kind {
+        PartKind::Thinking(thinking) => thinking.signature.as_ref(),
+        PartKind::ToolCall(call) => call.signature.as_ref(),
+        _ => None,
+    };
+    if let Some(signature) = signature {
         events.push(StreamEvent::Signature {
             choice: choice_index,
             part,
@@ -116,6 +123,7 @@ mod tests {
             id: "call_1".into(),
             name: "weather".into(),
             arguments: r#"{"city":"Zürich"}"#.into(),
+            signature: None,
             kind: ToolCallKind::Function,
             extra: Extra::default(),
         };

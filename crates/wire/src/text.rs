@@ -189,7 +189,7 @@ fn part_texts(part: &Part, location: Location, see: &mut impl FnMut(&Location, &
         }
         // What only its own format understands is still text to those who look for something in it.
         PartKind::Opaque { json, .. } => see(&location, json.as_str()),
-        PartKind::Image(_) | PartKind::Audio(_) | PartKind::RedactedThinking(_) => {}
+        PartKind::Image(_) | PartKind::Audio(_) | PartKind::Video(_) | PartKind::RedactedThinking(_) => {}
     }
 }
 
@@ -251,7 +251,7 @@ fn rewrite_part(
             *json = crate::json::Json::parse(text).unwrap_or_else(|_| crate::json::Json::null());
             true
         }
-        PartKind::Image(_) | PartKind::Audio(_) | PartKind::RedactedThinking(_) => false,
+        PartKind::Image(_) | PartKind::Audio(_) | PartKind::Video(_) | PartKind::RedactedThinking(_) => false,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::format::{Format, stream_failure};
 use crate::json::fields::parse;
 use crate::openai::read_usage;
 use crate::sse::MAX_EVENT;
+use crate::{bedrock, cohere, gemini, responses};
 
 /// What was seen in a chunk.
 #[derive(Debug, Default)]
@@ -53,7 +54,7 @@ pub struct StreamWatcher {
     pub(crate) usage: Option<Usage>,
     /// Bytes of content so far, from which tokens are estimated if the provider never tells.
     pub(crate) content_bytes: u64,
-    ended: bool,
+    pub(crate) ended: bool,
     /// A choice said why it ended: the answer is whole even if the terminator is missing.
     pub(crate) finished: bool,
 }
@@ -168,6 +169,10 @@ impl StreamWatcher {
         match self.format {
             Format::AnthropicMessages => anthropic::event(self, name, data),
             Format::OpenAiChat | Format::OpenAiCompletions => self.openai(data),
+            Format::OpenAiResponses => responses::watch::event(self, name, data),
+            Format::GeminiGenerate => gemini::watch::event(self, name, data),
+            Format::BedrockConverse => bedrock::watch::event(self, name, data),
+            Format::CohereChat => cohere::watch::event(self, name, data),
         }
     }
 

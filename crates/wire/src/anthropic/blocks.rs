@@ -1,5 +1,6 @@
 //! Content blocks: read into the form, written from it.
 
+use super::rules;
 use crate::form::{
     CacheControl, ContentShape, Document, Image, Part, PartKind, Source, Text, TextPart, Thinking, ToolCall,
     ToolCallKind, ToolResult,
@@ -46,6 +47,7 @@ pub fn read_block(value: &Value<'_>) -> Result<Part, DecodeError> {
                 .take("input", |input| Ok(Text::from(input.text())))?
                 .unwrap_or_default(),
             kind: ToolCallKind::Function,
+            signature: None,
             extra: crate::form::Extra::default(),
         }),
         "tool_result" => {
@@ -174,12 +176,10 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str, own: bool) -> 
             object.string("type", "redacted_thinking");
             object.string("data", data);
         }
-        PartKind::Audio(_) => return Err(EncodeError::at(at, "Anthropic's format has no audio")),
+        PartKind::Audio(_) => return Err(rules::AUDIO.refuse_at(at)),
+        PartKind::Video(_) => return Err(rules::VIDEO.refuse_at(at)),
         PartKind::Opaque { kind, .. } => {
-            return Err(EncodeError::at(
-                at,
-                format!("a part of type {kind:?} has no counterpart in Anthropic's format"),
-            ));
+            return Err(rules::OPAQUE_PART.refuse_at(format!("{at} of type {kind}")));
         }
     }
     Ok(())

@@ -1,13 +1,14 @@
 //! Writing messages requests, also those that came in another format.
 
-use super::blocks;
+use super::{blocks, rules};
 use crate::form::{
     ChatRequest, ContentShape, Extra, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat,
     Role, TextPart, ToolChoice, ToolKind,
 };
-use crate::format::{EncodeError, EncodeTarget, Encoded, Format, Loss};
+use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
 use crate::openai::request::effort_name;
+use crate::rules::{Losses, Rule, UNKNOWN};
 
 /// The least budget of thinking that the API takes.
 const MIN_BUDGET: u64 = 1_024;
@@ -22,7 +23,7 @@ pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encode
         request,
         target,
         own,
-        losses: Vec::new(),
+        losses: Losses::default(),
     };
     let mut refused = None;
     let body = object(|body| refused = writer.body(body).err());
@@ -30,7 +31,7 @@ pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encode
         Some(error) => Err(error),
         None => Ok(Encoded {
             body: body.into(),
-            losses: writer.losses,
+            losses: writer.losses.into_vec(),
         }),
     }
 }
@@ -39,17 +40,10 @@ struct Writer<'a> {
     request: &'a ChatRequest,
     target: &'a EncodeTarget<'a>,
     own: bool,
-    losses: Vec<Loss>,
+    losses: Losses,
 }
 
 impl Writer<'_> {
-    fn lose(&mut self, field: &str, note: &str) {
-        self.losses.push(Loss {
-            field: field.to_owned(),
-            note: note.to_owned(),
-        });
-    }
-
     fn body(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
         let request = self.request;
         body.string("model", self.target.model);
@@ -81,16 +75,10 @@ impl Writer<'_> {
             body.extra(&request.extra);
         } else {
             if request.service_tier.is_some() {
-                self.lose(
-                    "service_tier",
-                    "names of tiers differ; the provider's default is used",
-                );
+                self.losses.by(&rules::SERVICE_TIER);
             }
             for (name, _) in &request.extra.0 {
-                self.losses.push(Loss {
-                    field: name.to_string(),
-                    note: "has no counterpart in Anthropic's format".to_owned(),
-                });
+                self.losses.at(name.to_string(), &UNKNOWN);
             }
         }
         Ok(())
@@ -179,37 +167,25 @@ impl Writer<'_> {
             Role::Tool | Role::User => Role::User,
             Role::Assistant => Role::Assistant,
             Role::System | Role::Developer => {
-                self.lose(
-                    "messages",
-                    "instructions in the middle of a conversation are told as the user's",
-                );
+                self.losses.by(&rules::INSTRUCTIONS_LATER);
                 Role::User
             }
         };
         if message.name.is_some() {
-            self.lose(
-                "messages[].name",
-                "Anthropic's format has no names of participants",
-            );
+            self.losses.by(&rules::NAMES);
         }
         for part in &message.parts {
             if let PartKind::ToolCall(call) = &part.kind
                 && blocks::is_wrapped(call)
             {
-                self.lose(
-                    "tool_calls[].function.arguments",
-                    "not a JSON object: sent as {\"_raw\": …}",
-                );
+                self.losses.by(&rules::ARGUMENTS);
             }
         }
         // Unsigned reasoning cannot be replayed: the API demands its own signature.
         let unsigned =
             |part: &&Part| matches!(&part.kind, PartKind::Thinking(thinking) if thinking.signature.is_none());
         if message.parts.iter().any(|part| unsigned(&part)) {
-            self.lose(
-                "reasoning_content",
-                "reasoning without a signature cannot be replayed",
-            );
+            self.losses.by(&rules::UNSIGNED);
         }
         let empty =
             |part: &&Part| matches!(&part.kind, PartKind::Text(TextPart { text, .. }) if text.is_empty());
@@ -242,44 +218,28 @@ impl Writer<'_> {
     fn sampling(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
         let sampling = &self.request.sampling;
         if !self.own {
-            let refusals = [
-                (
-                    sampling.n.is_some_and(|n| n > 1),
-                    "n",
-                    "Anthropic gives one answer at a time",
-                ),
-                (
-                    sampling.logprobs == Some(true),
-                    "logprobs",
-                    "Anthropic has no log probabilities",
-                ),
-                (
-                    sampling.logit_bias.is_some(),
-                    "logit_bias",
-                    "Anthropic has no logit bias",
-                ),
+            let refusals: [(bool, &'static Rule); 3] = [
+                (sampling.n.is_some_and(|n| n > 1), &rules::CHOICES),
+                (sampling.logprobs == Some(true), &rules::LOGPROBS),
+                (sampling.logit_bias.is_some(), &rules::LOGIT_BIAS),
             ];
-            if let Some((_, field, why)) = refusals.into_iter().find(|(there, ..)| *there) {
-                return Err(EncodeError::at(field, why));
+            if let Some((_, rule)) = refusals.into_iter().find(|(there, _)| *there) {
+                return Err(rule.refuse());
             }
-            for (there, field) in [
-                (sampling.frequency_penalty.is_some(), "frequency_penalty"),
-                (sampling.presence_penalty.is_some(), "presence_penalty"),
-                (sampling.seed.is_some(), "seed"),
-            ] {
-                if there {
-                    self.lose(
-                        field,
-                        "Anthropic has no such parameter; the answer is sampled without it",
-                    );
-                }
+            let left_out: [(bool, &'static Rule); 3] = [
+                (sampling.frequency_penalty.is_some(), &rules::FREQUENCY),
+                (sampling.presence_penalty.is_some(), &rules::PRESENCE),
+                (sampling.seed.is_some(), &rules::SEED),
+            ];
+            for (_, rule) in left_out.into_iter().filter(|(there, _)| *there) {
+                self.losses.by(rule);
             }
         }
         let sampling = &self.request.sampling;
         match sampling.temperature.as_ref().and_then(serde_json::Number::as_f64) {
             Some(temperature) if temperature > 1.0 && !self.own => {
                 body.raw("temperature", "1");
-                self.lose("temperature", "Anthropic takes at most 1");
+                self.losses.by(&rules::TEMPERATURE);
             }
             _ => body.maybe_number("temperature", sampling.temperature.as_ref()),
         }
@@ -298,10 +258,7 @@ impl Writer<'_> {
             });
         }
         if stops.len() < sampling.stop.len() {
-            self.lose(
-                "stop",
-                "Anthropic refuses stop sequences of nothing but white space",
-            );
+            self.losses.by(&rules::BLANK_STOPS);
         }
         Ok(())
     }
@@ -320,9 +277,8 @@ impl Writer<'_> {
                             ..
                         } => list.raw(json.as_str()),
                         ToolKind::Opaque { kind, .. } => {
-                            let message =
-                                format!("a tool of type {kind:?} has no counterpart in Anthropic's format");
-                            refused.get_or_insert(EncodeError::at(format!("tools[{index}]"), message));
+                            let place = format!("tools[{index}].type {kind}");
+                            refused.get_or_insert(rules::OPAQUE_TOOL.refuse_at(place));
                         }
                         ToolKind::Function {
                             name,
@@ -375,10 +331,7 @@ impl Writer<'_> {
                 return Ok(());
             }
             ToolChoice::Opaque { .. } => {
-                return Err(EncodeError::at(
-                    "tool_choice",
-                    "has no counterpart in Anthropic's format",
-                ));
+                return Err(rules::OPAQUE_CHOICE.refuse());
             }
         };
         body.object("tool_choice", |object| {
@@ -405,10 +358,7 @@ impl Writer<'_> {
             None | Some(ResponseFormat::Text) => None,
             Some(ResponseFormat::JsonSchema { schema, extra, .. }) => Some((schema, extra)),
             Some(ResponseFormat::JsonObject) => {
-                return Err(EncodeError::at(
-                    "response_format",
-                    "Anthropic has no json_object mode; give a json_schema",
-                ));
+                return Err(rules::JSON_OBJECT.refuse());
             }
             Some(ResponseFormat::Opaque {
                 format: Format::AnthropicMessages,
@@ -418,10 +368,7 @@ impl Writer<'_> {
                 return Ok(());
             }
             Some(ResponseFormat::Opaque { .. }) => {
-                return Err(EncodeError::at(
-                    "response_format",
-                    "has no counterpart in Anthropic's format",
-                ));
+                return Err(rules::OPAQUE_FORMAT.refuse());
             }
         };
         if (effort.is_none() && schema.is_none()) || self.keeps("output_config") {
@@ -464,16 +411,10 @@ impl Writer<'_> {
                     thinking.string("type", "enabled");
                     thinking.count("budget_tokens", budget);
                 });
-                self.lose(
-                    "reasoning_effort",
-                    "an effort level was mapped to a budget of tokens",
-                );
+                self.losses.by(&rules::EFFORT);
             }
             Some(_) if !self.own => {
-                self.lose(
-                    "reasoning_effort",
-                    "the limit of tokens leaves no room for thinking",
-                );
+                self.losses.by(&rules::NO_ROOM);
             }
             _ => {}
         }

@@ -103,7 +103,7 @@ pub fn encode(response: &ChatResponse) -> Bytes {
             for part in choice.iter().flat_map(|choice| &choice.parts) {
                 // A model of another format may answer with what this one cannot carry (audio): its text is left out
                 // there, too.
-                if !matches!(part.kind, PartKind::Audio(_)) {
+                if !matches!(part.kind, PartKind::Audio(_) | PartKind::Video(_)) {
                     let _ = blocks::write_block(list, part, "content", own);
                 }
             }

@@ -105,6 +105,8 @@ pub enum PartKind {
     Document(Document),
     /// Recorded sound.
     Audio(Audio),
+    /// A film.
+    Video(Video),
     /// The model asks for a tool to be run.
     ToolCall(ToolCall),
     /// What the tool answered.
@@ -167,6 +169,13 @@ pub struct Audio {
     pub format: Text,
     /// Id of an earlier audio answer (OpenAI).
     pub id: Option<Text>,
+}
+
+/// A film (Gemini, Bedrock).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Video {
+    /// Where its bytes are.
+    pub source: Source,
 }
 
 /// Where the bytes of an image or a document are.

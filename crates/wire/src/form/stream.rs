@@ -41,7 +41,7 @@ pub enum StreamEvent {
         /// What is added.
         text: Text,
     },
-    /// The signature of a thinking part.
+    /// The signature of a thinking part or of a tool call.
     Signature {
         /// Which answer.
         choice: u32,

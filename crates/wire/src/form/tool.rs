@@ -85,6 +85,8 @@ pub struct ToolCall {
     pub arguments: Text,
     /// Function or custom.
     pub kind: ToolCallKind,
+    /// The provider's proof that it made the call (Gemini's `thoughtSignature`); must be replayed unchanged.
+    pub signature: Option<Text>,
     /// Fields inside OpenAI's `function` object that the form does not know.
     pub extra: Extra,
 }

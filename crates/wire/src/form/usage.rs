@@ -25,6 +25,14 @@ pub struct Usage {
     pub audio_output: u64,
     /// Of the prompt: images.
     pub image_input: u64,
+    /// Of the prompt: films.
+    pub video_input: u64,
+    /// Of the output: images.
+    pub image_output: u64,
+    /// Of the prompt: results of tools that the provider itself ran (Gemini).
+    pub tool_input: u64,
+    /// Searches of the web that the provider ran and bills by the piece; not tokens.
+    pub searches: u64,
     /// Predicted tokens that were used (OpenAI).
     pub accepted_prediction: u64,
     /// Predicted tokens that were not used but are billed (OpenAI).

@@ -4,11 +4,13 @@ use crate::form::{
     ChatRequest, ContentShape, MaxTokensName, Message, Part, PartKind, Reasoning, ReasoningEffort,
     ResponseFormat, Role, Sampling, ToolChoice, ToolKind, ToolResult,
 };
-use crate::format::{EncodeError, EncodeTarget, Encoded, Format, Loss};
+use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
+use crate::rules::{Losses, UNKNOWN};
 
 use super::parts;
 use super::request::effort_name;
+use super::rules;
 
 /// Writes a request.
 ///
@@ -18,7 +20,7 @@ pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encode
     let mut writer = Writer {
         request,
         target,
-        losses: Vec::new(),
+        losses: Losses::default(),
     };
     let mut refused = None;
     let body = object(|body| refused = writer.body(body).err());
@@ -26,7 +28,7 @@ pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encode
         Some(error) => Err(error),
         None => Ok(Encoded {
             body: body.into(),
-            losses: writer.losses,
+            losses: writer.losses.into_vec(),
         }),
     }
 }
@@ -83,19 +85,12 @@ pub fn write_stream(body: &mut Object<'_>, request: &ChatRequest, target: &Encod
 struct Writer<'a> {
     request: &'a ChatRequest,
     target: &'a EncodeTarget<'a>,
-    losses: Vec<Loss>,
+    losses: Losses,
 }
 
 impl Writer<'_> {
     fn own(&self) -> bool {
         self.request.format == Format::OpenAiChat
-    }
-
-    fn lose(&mut self, field: &str, note: impl Into<String>) {
-        self.losses.push(Loss {
-            field: field.to_owned(),
-            note: note.into(),
-        });
     }
 
     fn body(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
@@ -116,20 +111,17 @@ impl Writer<'_> {
             if self.own() {
                 body.string("service_tier", tier);
             } else {
-                self.lose(
-                    "service_tier",
-                    "names of tiers differ; the provider's default is used",
-                );
+                self.losses.by(&rules::SERVICE_TIER);
             }
         }
         if request.cache_control.is_some() {
-            self.lose("cache_control", "OpenAI-compatible providers cache by themselves");
+            self.losses.by(&rules::CACHE_CONTROL);
         }
         if self.own() {
             body.extra(&request.extra);
         } else {
             for (name, _) in &request.extra.0 {
-                self.lose(name, "has no counterpart in OpenAI's format");
+                self.losses.at(name.to_string(), &UNKNOWN);
             }
         }
         Ok(())
@@ -193,7 +185,7 @@ impl Writer<'_> {
         at: &str,
     ) -> Result<(), EncodeError> {
         if result.is_error == Some(true) {
-            self.lose(&format!("{at}.is_error"), "told as text in front of the result");
+            self.losses.by(&rules::IS_ERROR);
         }
         let mut refused = None;
         list.object(|object| {
@@ -221,10 +213,8 @@ impl Writer<'_> {
                             ..
                         } => list.raw(json.as_str()),
                         ToolKind::Opaque { kind, .. } => {
-                            let field = format!("tools[{index}]");
-                            let message =
-                                format!("a hosted tool of type {kind:?} exists only at its own provider");
-                            refused.get_or_insert(EncodeError::at(field, message));
+                            let place = format!("tools[{index}].type {kind}");
+                            refused.get_or_insert(rules::OPAQUE_TOOL.refuse_at(place));
                         }
                         ToolKind::Function {
                             name,
@@ -266,10 +256,7 @@ impl Writer<'_> {
                 json,
             }) => body.raw("tool_choice", json.as_str()),
             Some(ToolChoice::Opaque { .. }) => {
-                refused.get_or_insert(EncodeError::at(
-                    "tool_choice",
-                    "has no counterpart in OpenAI's format",
-                ));
+                refused.get_or_insert(rules::OPAQUE_CHOICE.refuse());
             }
         }
         body.maybe_boolean("parallel_tool_calls", request.parallel_tool_calls);
@@ -279,10 +266,7 @@ impl Writer<'_> {
     fn sampling(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
         let mut sampling = self.request.sampling.clone();
         if !self.own() && sampling.stop.len() > 4 {
-            return Err(EncodeError::at(
-                "stop_sequences",
-                "OpenAI's format takes at most four stop sequences",
-            ));
+            return Err(rules::STOPS.refuse());
         }
         let name = if self.own() {
             sampling.max_tokens_name
@@ -290,7 +274,7 @@ impl Writer<'_> {
             self.target.max_tokens_name
         };
         if !self.own() && sampling.top_k.take().is_some() {
-            self.lose("top_k", "OpenAI's format has no top_k");
+            self.losses.by(&rules::TOP_K);
         }
         let name = match name {
             MaxTokensName::MaxTokens => "max_tokens",
@@ -304,10 +288,10 @@ impl Writer<'_> {
         let Some(reasoning) = &self.request.reasoning else {
             return;
         };
-        if let Some(effort) = effort(reasoning) {
+        if let Some(effort) = effort_nearest(reasoning) {
             body.string("reasoning_effort", effort_name(effort));
             if reasoning.effort.is_none() {
-                self.lose("thinking", "a budget of tokens was mapped to an effort level");
+                self.losses.by(&rules::BUDGET);
             }
         }
     }
@@ -345,10 +329,7 @@ impl Writer<'_> {
                 json,
             }) => body.raw("response_format", json.as_str()),
             Some(ResponseFormat::Opaque { .. }) => {
-                return Err(EncodeError::at(
-                    "output_config.format",
-                    "has no counterpart in OpenAI's format",
-                ));
+                return Err(rules::OPAQUE_FORMAT.refuse());
             }
         }
         Ok(())
@@ -356,7 +337,8 @@ impl Writer<'_> {
 }
 
 /// The effort that comes closest to what was asked for.
-fn effort(reasoning: &Reasoning) -> Option<ReasoningEffort> {
+#[must_use]
+pub fn effort_nearest(reasoning: &Reasoning) -> Option<ReasoningEffort> {
     if let Some(effort) = reasoning.effort {
         return Some(effort);
     }
@@ -455,7 +437,11 @@ fn assistant(list: &mut List<'_>, message: &Message, at: &str) -> Result<(), Enc
         let in_content = |part: &&Part| {
             matches!(
                 part.kind,
-                PartKind::Text(_) | PartKind::Image(_) | PartKind::Document(_) | PartKind::Opaque { .. }
+                PartKind::Text(_)
+                    | PartKind::Image(_)
+                    | PartKind::Video(_)
+                    | PartKind::Document(_)
+                    | PartKind::Opaque { .. }
             ) || matches!(&part.kind, PartKind::Audio(audio) if audio.id.is_none())
         };
         let content: Vec<&Part> = message.parts.iter().filter(in_content).collect();

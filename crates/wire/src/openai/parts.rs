@@ -1,5 +1,6 @@
 //! Content parts of messages: read into the form, written from it.
 
+use super::rules;
 use crate::form::{
     Audio, CacheControl, ContentShape, Document, Extra, Image, Part, PartKind, Source, Text, TextPart,
     Thinking, ToolCall, ToolCallKind,
@@ -168,6 +169,7 @@ pub fn read_tool_call(value: &Value<'_>) -> Result<Part, DecodeError> {
         name,
         arguments,
         kind,
+        signature: None,
         extra,
     };
     Ok(Part {
@@ -278,18 +280,16 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str) -> Result<(), 
                 inner.string("format", &audio.format);
             });
         }
+        PartKind::Video(_) => return Err(rules::VIDEO.refuse_at(at)),
         PartKind::Document(document) => write_document(object, document, at)?,
         PartKind::Opaque { kind, .. } => {
-            return Err(EncodeError::at(
-                at,
-                format!("a part of type {kind:?} has no counterpart in OpenAI's format"),
-            ));
+            return Err(rules::OPAQUE_PART.refuse_at(format!("{at} of type {kind}")));
         }
         PartKind::ToolCall(_)
         | PartKind::ToolResult(_)
         | PartKind::Thinking(_)
         | PartKind::RedactedThinking(_) => {
-            return Err(EncodeError::at(at, "this part cannot stand in content"));
+            return Err(rules::MISPLACED.refuse_at(at));
         }
     }
     Ok(())
@@ -299,10 +299,9 @@ fn image_url(source: &Source, at: &str) -> Result<String, EncodeError> {
     match source {
         Source::Base64 { media_type, data } => Ok(format!("data:{media_type};base64,{data}")),
         Source::Url(url) => Ok(url.to_string()),
-        Source::FileId(_) | Source::PlainText { .. } | Source::Parts { .. } => Err(EncodeError::at(
-            at,
-            "OpenAI's format takes images as URL or base64 only",
-        )),
+        Source::FileId(_) | Source::PlainText { .. } | Source::Parts { .. } => {
+            Err(rules::IMAGE_SOURCE.refuse_at(at))
+        }
     }
 }
 
@@ -340,10 +339,7 @@ fn write_document(object: &mut Object<'_>, document: &Document, at: &str) -> Res
             });
         }
         Source::Url(_) | Source::Parts { .. } => {
-            return Err(EncodeError::at(
-                at,
-                "OpenAI's format takes documents as base64, file id or text only",
-            ));
+            return Err(rules::DOCUMENT_SOURCE.refuse_at(at));
         }
     }
     Ok(())

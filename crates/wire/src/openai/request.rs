@@ -11,7 +11,7 @@ use crate::format::{DecodeError, Format};
 use crate::json::fields::{Fields, Value, parse};
 
 pub use super::encode::encode;
-pub use super::encode::{write_sampling, write_stream};
+pub use super::encode::{effort_nearest, write_sampling, write_stream};
 pub use super::parts::{read_cache_control, write_cache_control};
 
 /// Reads a request.

@@ -1,0 +1,10 @@
+//! Bedrock Converse.
+
+pub mod request;
+pub mod response;
+pub mod rules;
+pub mod stream;
+pub mod usage;
+
+pub(crate) mod failure;
+pub(crate) mod watch;

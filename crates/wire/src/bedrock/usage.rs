@@ -1,0 +1,1 @@
+//! Token counts as Bedrock Converse tells them.

@@ -1,0 +1,1 @@
+//! Token counts as Cohere v2 chat tells them.

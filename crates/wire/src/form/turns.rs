@@ -1,0 +1,75 @@
+//! Turns: neighbouring messages of one role joined, as formats demand whose roles take turns.
+
+use super::{ContentShape, Extra, Message, Part, PartKind, Role};
+use crate::rules::{Losses, UNKNOWN};
+
+/// Fields that formats keep for their own bookkeeping: leaving them out loses nothing.
+const BOOKKEEPING: [&str; 8] = [
+    "id",
+    "type",
+    "status",
+    "annotations",
+    "logprobs",
+    "summary",
+    "content",
+    "item",
+];
+
+/// Joins neighbours that `role_of` gives the same role; those to which it gives none stay alone. What only their own
+/// format knows is left out, and told.
+pub fn join(
+    messages: &[Message],
+    role_of: impl Fn(Role) -> Option<Role>,
+    losses: &mut Losses,
+) -> Vec<Message> {
+    let mut turns: Vec<Message> = Vec::with_capacity(messages.len());
+    let mut open: Option<Role> = None;
+    for message in messages {
+        tell_unknown(&message.extra, losses);
+        let role = role_of(message.role);
+        let parts = message.parts.iter().map(|part| plain(part, losses));
+        match turns.last_mut() {
+            Some(last) if role.is_some() && role == open => {
+                last.parts.extend(parts);
+                last.shape = ContentShape::Parts;
+            }
+            _ => turns.push(Message {
+                role: role.unwrap_or(message.role),
+                parts: parts.collect(),
+                shape: message.shape,
+                name: message.name.clone(),
+                extra: Extra::default(),
+            }),
+        }
+        open = role;
+    }
+    turns
+}
+
+/// The part without what only its own format knows.
+fn plain(part: &Part, losses: &mut Losses) -> Part {
+    tell_unknown(&part.extra, losses);
+    let mut kind = part.kind.clone();
+    match &mut kind {
+        PartKind::ToolCall(call) => call.extra = Extra::default(),
+        PartKind::ToolResult(result) => {
+            for inner in &mut result.content {
+                *inner = plain(inner, losses);
+            }
+        }
+        _ => {}
+    }
+    Part {
+        kind,
+        cache_control: part.cache_control.clone(),
+        extra: Extra::default(),
+    }
+}
+
+fn tell_unknown(extra: &Extra, losses: &mut Losses) {
+    for (name, _) in &extra.0 {
+        if !BOOKKEEPING.contains(&name.as_ref()) {
+            losses.at(format!("messages[].{name}"), &UNKNOWN);
+        }
+    }
+}

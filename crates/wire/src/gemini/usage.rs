@@ -1,0 +1,1 @@
+//! Token counts as Gemini generateContent tells them.

@@ -1,0 +1,19 @@
+//! OpenAI responses (API reference, "Responses"): items instead of messages, named events instead of chunks.
+//!
+//! Every item is a message of the form of its own, so that their order and ids survive; writers of formats with turns
+//! join neighbours of one role.
+
+pub mod request;
+pub mod response;
+pub mod rules;
+pub mod stream;
+
+mod encode;
+mod items;
+mod parts;
+mod usage;
+
+pub(crate) mod failure;
+pub(crate) mod watch;
+
+pub use usage::{read_usage, write_usage};

@@ -1,0 +1,32 @@
+//! Failures as responses tell them: a body like that of chat completions, an `error` event in a stream.
+
+use bytes::BytesMut;
+
+use crate::form::Failure;
+use crate::format::Format;
+use crate::json::write::object;
+
+/// The body of an error response.
+pub(crate) fn render(failure: &Failure, request_id: &str) -> Vec<u8> {
+    crate::failure::render(Format::OpenAiChat, failure, request_id)
+        .body
+        .to_vec()
+}
+
+/// The event that ends a stream with an error. Its place in the sequence is not known here: clients do not need it.
+pub(crate) fn render_event(failure: &Failure, out: &mut BytesMut) {
+    let code = failure.code.as_deref().unwrap_or("server_error");
+    let body = object(|body| {
+        body.string("type", "error");
+        body.string("code", code);
+        body.string("message", &failure.message);
+        match &failure.param {
+            Some(param) => body.string("param", param),
+            None => body.raw("param", "null"),
+        }
+        body.count("sequence_number", 0);
+    });
+    out.extend_from_slice(b"event: error\ndata: ");
+    out.extend_from_slice(&body);
+    out.extend_from_slice(b"\n\n");
+}

@@ -1,0 +1,68 @@
+//! What one event of a passing stream says.
+
+use super::read_usage;
+use crate::form::Text;
+use crate::format::{Format, stream_failure};
+use crate::json::fields::{Value, parse};
+use crate::watch::{Said, StreamWatcher, has};
+
+pub(crate) fn event(watcher: &mut StreamWatcher, _name: &[u8], data: &[u8]) -> Said {
+    let mut said = Said::default();
+    // The type stands in the data, too; the name of the event need not be there.
+    if has(data, b".delta\"") && has(data, b"\"delta\"") {
+        said.content = true;
+        watcher.content_bytes += delta_bytes(data);
+        return said;
+    }
+    let end = [
+        &b"\"response.completed\""[..],
+        b"\"response.incomplete\"",
+        b"\"response.failed\"",
+        b"\"error\"",
+    ];
+    if !end.iter().any(|name| has(data, name)) {
+        said.content = has(data, b"\"response.output_item.added\"") && !has(data, b"\"reasoning\"");
+        return said;
+    }
+    let Ok(text) = Text::try_from(data) else {
+        return said;
+    };
+    let Ok(value) = parse(&text) else { return said };
+    let Ok(mut fields) = value.fields() else {
+        return said;
+    };
+    let kind = fields.take("type", |kind| kind.string()).ok().flatten();
+    match kind.as_deref() {
+        Some("response.completed" | "response.incomplete") => {
+            said.ended = true;
+            let usage = fields.take("response", |response| usage_of(&response));
+            watcher.usage = usage.ok().flatten().flatten();
+        }
+        Some("response.failed") => {
+            let response = fields.take("response", |response| Ok(response.json()));
+            let told = response.ok().flatten();
+            said.failure = Some(stream_failure(
+                Format::OpenAiResponses,
+                told.as_ref().map_or(&text, |json| json.as_str()),
+            ));
+        }
+        Some("error") => said.failure = Some(super::stream::failure_of(&text)),
+        _ => {}
+    }
+    said
+}
+
+fn usage_of(response: &Value<'_>) -> Result<Option<crate::form::Usage>, crate::format::DecodeError> {
+    response.fields()?.take("usage", |usage| read_usage(&usage))
+}
+
+/// About how many bytes of content a delta carries.
+fn delta_bytes(data: &[u8]) -> u64 {
+    let Some(at) = memchr::memmem::find(data, b"\"delta\":") else {
+        return 0;
+    };
+    let value = data[at + 8..].trim_ascii_start();
+    value
+        .strip_prefix(b"\"")
+        .map_or(0, |text| memchr::memchr(b'"', text).unwrap_or(text.len()) as u64)
+}
