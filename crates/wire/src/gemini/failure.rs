@@ -89,7 +89,7 @@ pub(crate) fn render_event(failure: &Failure, request_id: &str, out: &mut BytesM
     out.extend_from_slice(b"\r\n\r\n");
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize)]
 struct Told {
     error: ToldError,
 }
@@ -123,22 +123,31 @@ struct Violation {
 
 /// Reads a provider's error; none when the body is not one of Google's.
 pub(crate) fn decode(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Option<Failure> {
-    let told: Told = serde_json::from_slice(body).ok().or_else(|| {
+    let told = if body.trim_ascii_start().starts_with(b"[") {
         // A stream that is a list has its errors in a list, too.
         let listed: Vec<Told> = serde_json::from_slice(body).ok()?;
-        listed.into_iter().next()
-    })?;
+        listed.into_iter().next()?
+    } else {
+        serde_json::from_slice(body).ok()?
+    };
     let error = told.error;
-    let status = error.code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(status);
+    let status = error
+        .code
+        .and_then(|code| StatusCode::from_u16(code).ok())
+        .unwrap_or(status);
     let detail = |name: &str| error.details.iter().find(|detail| detail.kind.ends_with(name));
     let reason = detail("google.rpc.ErrorInfo").and_then(|info| info.reason.clone());
-    let delay = detail("google.rpc.RetryInfo").and_then(|retry| retry.retry_delay.as_deref().and_then(seconds));
+    let delay =
+        detail("google.rpc.RetryInfo").and_then(|retry| retry.retry_delay.as_deref().and_then(seconds));
     let param = detail("google.rpc.BadRequest").and_then(|bad| bad.fields.first()?.field.clone());
     let message = error
         .message
         .unwrap_or_else(|| format!("the provider answered {status} without saying why"));
     let kind = kind_of(status, error.status.as_deref(), reason.as_deref());
-    let mut failure = Failure::new(kind, mask_keys(&message).chars().take(MAX_MESSAGE).collect::<String>());
+    let mut failure = Failure::new(
+        kind,
+        mask_keys(&message).chars().take(MAX_MESSAGE).collect::<String>(),
+    );
     failure.param = param;
     failure.code = reason.or(error.status);
     failure.retry_after = retry_after.or(delay);
@@ -154,9 +163,9 @@ fn seconds(text: &str) -> Option<Duration> {
 fn kind_of(status: StatusCode, name: Option<&str>, reason: Option<&str>) -> FailureKind {
     match (status.as_u16(), name, reason) {
         // A wrong key is told as a bad request.
-        (_, _, Some("API_KEY_INVALID" | "API_KEY_EXPIRED")) | (401, _, _) | (_, Some("UNAUTHENTICATED"), _) => {
-            FailureKind::Authentication
-        }
+        (_, _, Some("API_KEY_INVALID" | "API_KEY_EXPIRED"))
+        | (401, _, _)
+        | (_, Some("UNAUTHENTICATED"), _) => FailureKind::Authentication,
         (403, _, _) | (_, Some("PERMISSION_DENIED"), _) => FailureKind::PermissionDenied,
         (404, _, _) | (_, Some("NOT_FOUND"), _) => FailureKind::NotFound,
         (413, _, _) => FailureKind::TooLarge,
@@ -196,8 +205,18 @@ mod tests {
             400,
             r#"[{"error":{"code":400,"message":"Invalid value","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"contents[0].parts","description":"empty"}]}]}}]"#,
         );
-        assert_eq!((field.kind, field.param.as_deref()), (FailureKind::InvalidRequest, Some("contents[0].parts")));
-        assert_eq!(read(200, r#"{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}"#).kind, FailureKind::Overloaded);
+        assert_eq!(
+            (field.kind, field.param.as_deref()),
+            (FailureKind::InvalidRequest, Some("contents[0].parts"))
+        );
+        assert_eq!(
+            read(
+                200,
+                r#"{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}"#
+            )
+            .kind,
+            FailureKind::Overloaded
+        );
         assert_eq!(decode(StatusCode::BAD_GATEWAY, None, b"<html>"), None);
     }
 
