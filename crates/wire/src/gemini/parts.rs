@@ -186,8 +186,8 @@ fn read_call(value: &Value<'_>, signature: Option<Text>, extra: &mut Extra) -> R
 
 /// Keys under which clients put a result that is a text and no object.
 const TEXT_KEYS: [&str; 3] = ["result", "output", "error"];
-/// Where the key is kept under which the text stood.
-pub(super) const KEY: &str = "functionResponse.key";
+/// The note of the key under which the text stood.
+pub(super) const KEY: &str = "?functionResponse.key";
 /// Where the name of the function is kept.
 pub(super) const NAME: &str = "functionResponse.name";
 /// Where other fields are kept.

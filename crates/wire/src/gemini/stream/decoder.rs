@@ -179,7 +179,7 @@ impl Decoder {
             self.blocked |= blocks;
             let event = blocks.then(|| Text::from_static(BLOCKED));
             Ok(opaque(event, |piece| {
-                piece.raw("promptFeedback", feedback.text())
+                piece.raw("promptFeedback", feedback.text());
             }))
         })?;
         out.extend(feedback);
