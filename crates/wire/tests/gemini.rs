@@ -357,6 +357,59 @@ fn an_end_without_reasons_is_a_cut() {
 }
 
 #[test]
+fn arguments_that_come_in_pieces_become_one_call() {
+    let call = |call: Value, finish: bool| {
+        let mut candidate =
+            json!({"content": {"parts": [{"functionCall": call}], "role": "model"}, "index": 0});
+        if finish {
+            candidate["finishReason"] = json!("STOP");
+        }
+        json!({"candidates": [candidate], "responseId": "r"})
+    };
+    let chunks = json!([
+        call(json!({"id": "c1", "name": "book", "willContinue": true}), false),
+        call(
+            json!({"partialArgs": [{"jsonPath": "$.city", "stringValue": "Zer", "willContinue": true}], "willContinue": true}),
+            false
+        ),
+        call(
+            json!({"partialArgs": [{"jsonPath": "$.city", "stringValue": "matt"}, {"jsonPath": "$.nights", "numberValue": 2}], "willContinue": true}),
+            false
+        ),
+        call(
+            json!({"partialArgs": [{"jsonPath": "$.guests[0].adult", "boolValue": true}, {"jsonPath": "$.note", "nullValue": "NULL_VALUE"}], "willContinue": true}),
+            false
+        ),
+        call(json!({}), true),
+    ]);
+    let mut assembler = Assembler::new(GEMINI);
+    decode(&[&sse(&chunks)])
+        .iter()
+        .for_each(|event| assembler.push(event));
+    let answer = assembler.finish().unwrap();
+    let [part] = answer.choices[0].parts.as_slice() else {
+        panic!("{answer:?}")
+    };
+    let PartKind::ToolCall(call) = &part.kind else {
+        panic!("{part:?}")
+    };
+    let arguments: Value = serde_json::from_str(&call.arguments).unwrap();
+    assert_eq!(
+        arguments,
+        json!({"city": "Zermatt", "nights": 2, "guests": [{"adult": true}], "note": null})
+    );
+    assert_eq!(
+        (call.id.as_ref() as &str, call.name.as_ref() as &str),
+        ("c1", "book")
+    );
+    let mut decoder = format::stream_decoder(GEMINI);
+    let mut events = Vec::new();
+    let cut = json!([chunks[0], {"candidates": [{"finishReason": "STOP"}]}]);
+    decoder.push(&Bytes::from(sse(&cut)), &mut events).unwrap();
+    assert_eq!(decoder.finish(&mut events), Err(StreamError::Cut));
+}
+
+#[test]
 fn an_error_in_the_middle_is_a_failure_in_all_its_shapes() {
     let error = r#"{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}"#;
     let first = r#"{"candidates":[{"content":{"parts":[{"text":"a"}]},"index":0}]}"#;

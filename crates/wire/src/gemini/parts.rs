@@ -164,7 +164,7 @@ fn read_text(mut fields: Fields<'_>) -> Result<Part, DecodeError> {
 }
 
 fn read_call(value: &Value<'_>, signature: Option<Text>, extra: &mut Extra) -> Result<PartKind, DecodeError> {
-    let mut fields = value.fields()?;
+    let mut fields = names::fields(value, &["partialArgs", "willContinue"])?;
     let id = fields.take("id", names::text)?.filter(|id| !id.is_empty());
     if id.is_none() {
         extra.note("id");
