@@ -163,7 +163,7 @@ impl Exchange<'_> {
             )
         })?;
         let pipe = Pipe::new(self.arrival, self.asked, from, usage_forced);
-        let mut relay = Relay::new(response.into_body(), decoder, pipe);
+        let mut relay = Relay::new((self.arrival, self.asked), response.into_body(), decoder, pipe);
         let begun = Instant::now();
         let first = relay.until_content(limit).await;
         ticket.waited(begun.elapsed());
