@@ -111,22 +111,18 @@ impl Checker<'_> {
             self.unknown(&at, "provider kind", kind, known);
             return;
         };
-        if facts.base_url.is_none() && provider.base_url.is_none() && provider.endpoints.is_empty() {
+        // A base URL with a gap that no setting fills is as good as none.
+        let placed = facts
+            .base_url
+            .as_deref()
+            .is_some_and(|base| !base.contains("{resource}"));
+        if !placed && provider.base_url.is_none() && provider.endpoints.is_empty() {
             self.wrong(&path, format!("{kind:?} needs a base_url, or endpoints"));
         }
         if provider.base_url.is_some() && !provider.endpoints.is_empty() {
             self.wrong(&format!("{path}.base_url"), "give either base_url or endpoints");
         }
-        for field in ["region", "project", "location"] {
-            if self
-                .root
-                .field("providers")
-                .and_then(|all| all.field(name)?.field(field))
-                .is_some()
-            {
-                self.wrong(&format!("{path}.{field}"), "is not supported in this version");
-            }
-        }
+        self.place(&path, &facts.id, provider);
         if let Err(error) = Credential::compile(&provider.auth, &AuthStyle::Bearer) {
             self.wrong(&format!("{path}.auth.{}", error.field), error.problem);
         }
@@ -135,6 +131,37 @@ impl Checker<'_> {
         }
         if let Err(error) = RetryPolicy::compile(&provider.retry) {
             self.wrong(&format!("{path}.retry.{}", error.field), error.problem);
+        }
+    }
+
+    /// What a cloud must know to find the provider, and what means nothing to others.
+    fn place(&mut self, path: &str, kind: &str, provider: &ProviderConfig) {
+        let settings = [
+            ("region", "aws-bedrock", &provider.region),
+            ("project", "gcp-vertex", &provider.project),
+            ("location", "gcp-vertex", &provider.location),
+            ("api_version", "azure-openai", &provider.api_version),
+        ];
+        for (field, whose, value) in settings {
+            let means_something = kind.starts_with(whose.split('-').next().unwrap_or(whose));
+            match value {
+                Some(_) if !means_something => {
+                    self.wrong(
+                        &format!("{path}.{field}"),
+                        format!("means something to {whose:?} only"),
+                    );
+                }
+                Some(value) if !is_plain(value) => {
+                    self.wrong(
+                        &format!("{path}.{field}"),
+                        "holds characters that cannot stand in a URL",
+                    );
+                }
+                None if kind == whose && field != "api_version" => {
+                    self.wrong(path, format!("{kind:?} needs a {field}"));
+                }
+                _ => {}
+            }
         }
     }
 
@@ -226,4 +253,12 @@ impl Checker<'_> {
             );
         }
     }
+}
+
+/// Whether a text can be put into a URL as it is.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':'))
 }

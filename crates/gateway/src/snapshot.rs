@@ -5,8 +5,10 @@
 
 mod compile;
 mod model;
+mod place;
 mod provider;
 mod resolve;
+mod speech;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,8 +21,9 @@ use pointsman_routing::Router;
 
 pub use compile::{Lasting, Problem, cache_bounds, compile};
 pub use model::{Fallback, Model, Target};
-pub use provider::Provider;
+pub use provider::{Patience, Provider};
 pub use resolve::Unresolved;
+pub use speech::{Envelope, Speech, Template};
 
 /// Everything the road needs to know about the configuration.
 pub struct Snapshot {

@@ -31,6 +31,8 @@ pub struct Asked {
     pub controls: Controls,
     /// Where its answer is remembered, if it may be.
     pub cache_key: Option<CacheKey>,
+    /// Betas of Anthropic's format that the body asked for (Bedrock).
+    pub betas: Vec<String>,
     /// Headers the provider shall see in addition (from `header_mutation`); none removes.
     pub header_edits: Vec<(HeaderName, Option<http::HeaderValue>)>,
 }
@@ -77,6 +79,7 @@ pub fn decode(
         edited: false,
         controls,
         cache_key: None,
+        betas: Vec::new(),
         header_edits: Vec::new(),
     })
 }

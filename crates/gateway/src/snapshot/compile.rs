@@ -7,18 +7,20 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use pointsman_cache::Bounds as CacheBounds;
 use pointsman_catalog::{Catalog, Price, Rate};
-use pointsman_config::{Config, ModelConfig, PriceConfig, ProviderConfig};
+use pointsman_config::{Config, ModelConfig, PriceConfig, ProviderConfig, TargetConfig};
 use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
 use pointsman_upstream::{
-    AuthStyle, Credential, EndpointConfig, EndpointRegistry, HumanDuration, RetryBudget, RetryPolicy,
-    Timeouts, balance::Policy,
+    AuthStyle, Credential, EndpointRegistry, HumanDuration, RetryBudget, RetryPolicy, balance::Policy,
 };
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
-use super::{Bounds, CachePolicy, Fallback, Model, Provider, Snapshot, Target, provider::Speaks};
+use super::{
+    Bounds, CachePolicy, Fallback, Model, Patience, Provider, Snapshot, Speech, Target, Template, place,
+    provider::Speaks,
+};
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -160,7 +162,7 @@ impl Compiler<'_> {
             .map_err(|error| self.wrong(format!("{path}.auth"), error))
             .ok()?;
         let mut endpoints = Vec::new();
-        for endpoint in endpoint_configs(config, facts.base_url.as_deref()) {
+        for endpoint in place::endpoints(config, &facts.id, facts.base_url.as_deref()) {
             match self
                 .lasting
                 .endpoints
@@ -183,11 +185,10 @@ impl Compiler<'_> {
             balance,
             credential,
             headers: self.headers(&path, facts, config),
-            timeouts: Timeouts::from(&config.timeouts),
-            first_token: config.timeouts.first_token.map(HumanDuration::get),
+            timeouts: Patience::from(&config.timeouts),
             retry: Arc::new(retry),
             retry_budget: self.budget(name, config)?,
-            speaks: speaks(facts),
+            speaks: speaks(facts, config),
             listed: config.models.clone(),
             kind,
         })
@@ -237,7 +238,7 @@ impl Compiler<'_> {
     ) -> Model {
         let path = format!("models.{name}");
         let mut targets = Vec::new();
-        for target in &config.targets {
+        for (index, target) in config.targets.iter().enumerate() {
             let Some(provider) = providers.get(&target.provider) else {
                 continue;
             };
@@ -246,9 +247,16 @@ impl Compiler<'_> {
                 Some(price) => self.price(&path, price),
                 None => facts.and_then(|facts| facts.price),
             };
+            let format = self.format_of(&format!("{path}.targets[{index}]"), target, provider);
             targets.push(Target {
                 provider: Arc::clone(provider),
                 model: target.model.clone(),
+                format,
+                timeouts: target
+                    .timeouts
+                    .as_ref()
+                    .or(config.timeouts.as_ref())
+                    .map(Patience::from),
                 weight: target.weight,
                 priority: target.priority,
                 price,
@@ -274,18 +282,33 @@ impl Compiler<'_> {
             targets,
             balance,
             retry,
-            timeouts: config.timeouts.as_ref().map(Timeouts::from),
-            first_token: config
-                .timeouts
-                .as_ref()
-                .and_then(|timeouts| timeouts.first_token)
-                .map(HumanDuration::get),
             fallback: Fallback {
                 any: config.fallback.any.clone(),
                 context_window: config.fallback.context_window.clone(),
                 content_policy: config.fallback.content_policy.clone(),
             },
         }
+    }
+
+    /// The format a target is to be spoken to in, where the configuration says one.
+    fn format_of(&mut self, path: &str, target: &TargetConfig, provider: &Provider) -> Option<Format> {
+        let name = target.format.as_deref()?;
+        let known = Format::from_name(name).filter(|format| provider.speaks.in_format(*format).is_some());
+        if known.is_none() {
+            let spoken: Vec<&str> = provider
+                .speaks
+                .formats
+                .iter()
+                .map(|speech| speech.format.name())
+                .collect();
+            let message = format!(
+                "the provider {:?} does not speak {name:?}; it speaks {}",
+                provider.name,
+                spoken.join(", ")
+            );
+            self.wrong(format!("{path}.format"), message);
+        }
+        known
     }
 
     fn price(&mut self, path: &str, config: &PriceConfig) -> Option<Price> {
@@ -332,27 +355,24 @@ impl Compiler<'_> {
     }
 }
 
-fn endpoint_configs(config: &ProviderConfig, base: Option<&str>) -> Vec<EndpointConfig> {
-    if !config.endpoints.is_empty() {
-        return config.endpoints.clone();
-    }
-    config
-        .base_url
-        .as_deref()
-        .or(base)
-        .map(EndpointConfig::new)
-        .into_iter()
-        .collect()
-}
-
-fn speaks(facts: &pointsman_catalog::Provider) -> Speaks {
+fn speaks(facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> Speaks {
+    let placed = |path: &'_ str| -> String {
+        if facts.id == "azure-openai" {
+            place::azure(path, config.api_version.as_deref()).into_owned()
+        } else {
+            path.to_owned()
+        }
+    };
     let formats = facts
         .formats
         .iter()
-        .filter_map(|(name, path)| Some((Format::from_name(name)?, path.clone())));
+        .filter_map(|(name, path)| Some(Speech::new(&facts.id, Format::from_name(name)?, &placed(path))));
     Speaks {
-        formats: formats.collect(),
-        embeddings: facts.embeddings.clone(),
+        formats: formats.chain(Speech::beside(&facts.id)).collect(),
+        embeddings: facts
+            .embeddings
+            .as_deref()
+            .map(|path| Template::new(&placed(path))),
         count_tokens: facts.count_tokens.clone(),
         max_tokens_name: if facts.max_completion_tokens {
             MaxTokensName::MaxCompletionTokens

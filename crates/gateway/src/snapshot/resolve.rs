@@ -120,6 +120,8 @@ pub fn single(name: &str, provider: &Arc<Provider>, model: &str) -> Arc<Model> {
         targets: vec![Target {
             provider: Arc::clone(provider),
             model: model.to_owned(),
+            format: None,
+            timeouts: None,
             weight: 1,
             priority: 0,
             price: facts.and_then(|facts| facts.price),
@@ -127,8 +129,6 @@ pub fn single(name: &str, provider: &Arc<Provider>, model: &str) -> Arc<Model> {
         }],
         balance: Policy::default(),
         retry: None,
-        timeouts: None,
-        first_token: None,
         fallback: Fallback::default(),
     })
 }
