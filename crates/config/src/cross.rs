@@ -168,6 +168,19 @@ impl Checker<'_> {
     fn model(&mut self, name: &str, model: &ModelConfig) {
         let config = self.config;
         let path = format!("models.{name}");
+        let stars = name.matches('*').count();
+        if stars > 1 {
+            self.wrong(&path, "a name can hold one `*` only");
+        }
+        for (index, target) in model.targets.iter().enumerate() {
+            if target.model.matches('*').count() > stars {
+                let path = format!("{path}.targets[{index}].model");
+                self.wrong(
+                    &path,
+                    "holds a `*` that stands for nothing: the name of the model holds none",
+                );
+            }
+        }
         if model.targets.is_empty() {
             self.wrong(&path, "a model needs targets");
         } else if model.targets.iter().all(|target| target.weight == 0) {

@@ -30,7 +30,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// Who answers.
     pub providers: BTreeMap<String, ProviderConfig>,
-    /// Names that clients ask for.
+    /// Names that clients ask for. A name may hold one `*`, which stands for any run of letters; a `*` in the `model`
+    /// of its targets becomes what it stood for. Names come before patterns, longer patterns before shorter ones.
     pub models: BTreeMap<String, ModelConfig>,
     /// From a prompt to a model.
     pub routing: Option<RoutingConfig>,

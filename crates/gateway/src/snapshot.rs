@@ -5,6 +5,7 @@
 
 mod compile;
 mod model;
+mod pattern;
 mod place;
 mod provider;
 mod resolve;
@@ -21,6 +22,7 @@ use pointsman_routing::Router;
 
 pub use compile::{Lasting, Problem, cache_bounds, compile};
 pub use model::{Fallback, Model, Target};
+pub use pattern::Pattern;
 pub use provider::{Patience, Provider};
 pub use resolve::Unresolved;
 pub use speech::{Envelope, Speech, Template};
@@ -33,6 +35,8 @@ pub struct Snapshot {
     pub providers: HashMap<String, Arc<Provider>>,
     /// Models by the name clients ask for.
     pub models: HashMap<String, Arc<Model>>,
+    /// Models whose name holds a `*`, the longest name first.
+    pub patterns: Vec<Pattern>,
     /// The semantic router.
     pub router: Option<Router>,
     /// Guardrails.

@@ -1,12 +1,15 @@
 //! Stage *identify*: whose request is this?
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
 use pointsman_governance::{IdentifyError, Principal};
 use pointsman_wire::form::{Failure, FailureKind};
+use pointsman_wire::format::Format;
 
 use super::Arrival;
+use crate::surface::query_value;
 use crate::worker::Worker;
 
 /// Where SDKs put their key, in the order in which they are looked at.
@@ -18,7 +21,10 @@ const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
 /// 401 without a credential (unless anonymous callers are allowed) or with one that is unknown, revoked or expired.
 pub fn identify(worker: &Worker, arrival: &Arrival) -> Result<Arc<Principal>, Failure> {
     let keys = &worker.shared.keys;
-    let Some(presented) = presented(&arrival.headers) else {
+    let Some(presented) = presented(&arrival.headers)
+        .map(Cow::Borrowed)
+        .or_else(|| in_query(arrival))
+    else {
         return arrival.snapshot.anonymous.clone().ok_or_else(|| {
             Failure::new(
                 FailureKind::Authentication,
@@ -27,7 +33,7 @@ pub fn identify(worker: &Worker, arrival: &Arrival) -> Result<Arc<Principal>, Fa
             .coded("missing_api_key")
         });
     };
-    match keys.identify(presented) {
+    match keys.identify(&presented) {
         Ok(principal) => Ok(principal),
         // Local tools must send some key; where anyone may come, a key that is not ours is nobody's.
         Err(IdentifyError::Unknown)
@@ -51,6 +57,14 @@ fn refused(why: &str) -> Failure {
         format!("{why}; create one with `pointsman key create`"),
     )
     .coded("invalid_api_key")
+}
+
+/// Google's clients may put their key into the query.
+fn in_query(arrival: &Arrival) -> Option<Cow<'_, str>> {
+    if arrival.surface.dialect != Format::GeminiGenerate {
+        return None;
+    }
+    query_value(arrival.uri.query()?, "key").filter(|key| !key.is_empty())
 }
 
 fn presented(headers: &HeaderMap) -> Option<&str> {

@@ -18,8 +18,8 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use super::{
-    Bounds, CachePolicy, Fallback, Model, Patience, Provider, Snapshot, Speech, Target, Template, place,
-    provider::Speaks,
+    Bounds, CachePolicy, Fallback, Model, Patience, Pattern, Provider, Snapshot, Speech, Target, Template,
+    place, provider::Speaks,
 };
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
@@ -95,10 +95,15 @@ impl Compiler<'_> {
             }
         }
         let mut models = HashMap::new();
+        let mut patterns = Vec::new();
         for (name, model) in &config.models {
-            let model = self.model(name, model, &providers);
-            models.insert(name.clone(), Arc::new(model));
+            let model = Arc::new(self.model(name, model, &providers));
+            match Pattern::new(&model) {
+                Some(pattern) => patterns.push(pattern),
+                None => drop(models.insert(name.clone(), model)),
+            }
         }
+        patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.length()));
         let router = config
             .routing
             .as_ref()
@@ -121,6 +126,7 @@ impl Compiler<'_> {
             bounds: bounds(config),
             providers,
             models,
+            patterns,
             router,
             guards,
             cache: self.cache(),
@@ -242,7 +248,7 @@ impl Compiler<'_> {
             let Some(provider) = providers.get(&target.provider) else {
                 continue;
             };
-            let facts = Catalog::embedded().model(&provider.kind, &target.model);
+            let facts = Target::facts(provider, &target.model);
             let price = match &config.price {
                 Some(price) => self.price(&path, price),
                 None => facts.and_then(|facts| facts.price),
@@ -280,7 +286,7 @@ impl Compiler<'_> {
         Model {
             name: name.to_owned(),
             targets,
-            balance,
+            balance: Arc::new(balance),
             retry,
             fallback: Fallback {
                 any: config.fallback.any.clone(),

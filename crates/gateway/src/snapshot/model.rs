@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pointsman_catalog::Price;
+use pointsman_catalog::{Catalog, Model as Facts, Price};
 use pointsman_upstream::RetryPolicy;
 use pointsman_upstream::balance::{Candidate, Policy};
 use pointsman_wire::format::Format;
@@ -17,7 +17,7 @@ pub struct Model {
     /// Where it can be had.
     pub targets: Vec<Target>,
     /// How a target is picked.
-    pub balance: Policy,
+    pub balance: Arc<Policy>,
     /// How often and on what it is tried again; the provider's own policy when absent.
     pub retry: Option<Arc<RetryPolicy>>,
     /// Which models take over.
@@ -36,6 +36,7 @@ pub struct Fallback {
 }
 
 /// A provider and what it calls the model.
+#[derive(Clone)]
 pub struct Target {
     /// The provider.
     pub provider: Arc<Provider>,
@@ -56,6 +57,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// What the catalog knows of a provider's model.
+    pub fn facts(provider: &Provider, model: &str) -> Option<&'static Facts> {
+        Catalog::embedded().model(&provider.kind, model)
+    }
+
     /// How to speak to it for a client of format `client`.
     pub fn speech(&self, client: Format) -> Option<&Speech> {
         let speaks = &self.provider.speaks;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use pointsman_catalog::Catalog;
-use pointsman_upstream::balance::Policy;
 use pointsman_wire::form::{Failure, FailureKind};
 
 use super::{Fallback, Model, Provider, Snapshot, Target};
@@ -39,8 +37,8 @@ impl Snapshot {
         self.router.as_ref().is_some_and(|router| router.enters(name))
     }
 
-    /// Finds the model of a name: one of `models`; `provider/model`; a model that the catalog knows at a configured
-    /// provider; else, where exactly one provider takes any name (a model server of one's own), that one.
+    /// Finds the model of a name: one of `models`; one whose name has a `*` where this name has something; then
+    /// `provider/model`; a model that the catalog knows at a configured provider; else, where exactly one provider takes any name (a model server of one's own), that one.
     ///
     /// # Errors
     /// When nothing answers to the name.
@@ -49,7 +47,10 @@ impl Snapshot {
             return Ok(Arc::clone(model));
         }
         let ad_hoc = self
-            .qualified(name)
+            .patterns
+            .iter()
+            .find_map(|pattern| pattern.model(name))
+            .or_else(|| self.qualified(name))
             .or_else(|| self.listed(name))
             .or_else(|| self.open_ended(name));
         ad_hoc.ok_or_else(|| Unresolved {
@@ -107,14 +108,13 @@ impl Snapshot {
 impl Provider {
     /// Whether it is known to serve the model.
     pub fn serves(&self, model: &str) -> bool {
-        self.listed.iter().any(|listed| listed == model)
-            || Catalog::embedded().model(&self.kind, model).is_some()
+        self.listed.iter().any(|listed| listed == model) || Target::facts(self, model).is_some()
     }
 }
 
 /// A model of one target, for names that the configuration does not list.
 pub fn single(name: &str, provider: &Arc<Provider>, model: &str) -> Arc<Model> {
-    let facts = Catalog::embedded().model(&provider.kind, model);
+    let facts = Target::facts(provider, model);
     Arc::new(Model {
         name: name.to_owned(),
         targets: vec![Target {
@@ -127,7 +127,7 @@ pub fn single(name: &str, provider: &Arc<Provider>, model: &str) -> Arc<Model> {
             price: facts.and_then(|facts| facts.price),
             max_output: facts.and_then(|facts| facts.max_output),
         }],
-        balance: Policy::default(),
+        balance: Arc::default(),
         retry: None,
         fallback: Fallback::default(),
     })
