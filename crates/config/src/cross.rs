@@ -101,7 +101,7 @@ impl Checker<'_> {
         let path = format!("providers.{name}");
         let catalog = Catalog::embedded();
         let kind = provider.kind.as_deref().unwrap_or(name);
-        let known = catalog.providers().iter().map(|provider| provider.id.as_str());
+        let known = catalog.providers().map(|provider| provider.id.as_str());
         let Some(facts) = catalog.provider(kind) else {
             let at = if provider.kind.is_some() {
                 format!("{path}.kind")
@@ -112,10 +112,13 @@ impl Checker<'_> {
             return;
         };
         // A base URL with a gap that no setting fills is as good as none.
-        let placed = facts
-            .base_url
-            .as_deref()
-            .is_some_and(|base| !base.contains("{resource}"));
+        let settings = ["{region}", "{project}", "{location}"];
+        let placed = facts.base_url.as_deref().is_some_and(|base| {
+            let filled = settings
+                .iter()
+                .fold(base.to_owned(), |base, setting| base.replace(setting, ""));
+            !filled.contains('{')
+        });
         if !placed && provider.base_url.is_none() && provider.endpoints.is_empty() {
             self.wrong(&path, format!("{kind:?} needs a base_url, or endpoints"));
         }

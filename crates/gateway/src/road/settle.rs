@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pointsman_catalog::{Money, Price};
+use pointsman_catalog::{Money, Price, ServiceTier};
 use pointsman_governance::{Actual, Principal, Reservation};
 use pointsman_store::{LedgerEntry, Outcome, RequestId};
 use pointsman_telemetry::RequestRecord;
@@ -132,7 +132,7 @@ impl Ticket {
         self.facts.asked = Some(AskedOf {
             provider: target.provider.name.clone(),
             model,
-            price: target.price,
+            price: target.price.clone(),
             at_stake: Some(prompt),
         });
     }
@@ -163,7 +163,7 @@ impl Ticket {
     /// What `usage` costs at the target that was asked last.
     pub fn cost(&self, usage: &Usage) -> Money {
         let price = self.facts.asked.as_ref().and_then(|asked| asked.price.as_ref());
-        price.map_or(Money::ZERO, |price| price.cost(usage))
+        price.map_or(Money::ZERO, |price| price.cost(usage, ServiceTier::Standard))
     }
 
     /// Time the gateway itself has taken so far.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use pointsman_cache::Bounds as CacheBounds;
-use pointsman_catalog::{Catalog, Price, Rate};
+use pointsman_catalog::{Catalog, Entry, Price, Quirk, Rate, RateKind, ServiceTier};
 use pointsman_config::{Config, ModelConfig, PriceConfig, ProviderConfig, TargetConfig};
 use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
@@ -160,6 +160,8 @@ impl Compiler<'_> {
             self.wrong(path, format!("there is no provider kind {kind:?}"));
             return None;
         };
+        // An alias is another name of the same kind.
+        let kind = facts.id.clone();
         let style = match &facts.auth_header {
             None => AuthStyle::Bearer,
             Some(header) => AuthStyle::Header(HeaderName::try_from(header.as_str()).ok()?),
@@ -251,7 +253,7 @@ impl Compiler<'_> {
             let facts = Target::facts(provider, &target.model);
             let price = match &config.price {
                 Some(price) => self.price(&path, price),
-                None => facts.and_then(|facts| facts.price),
+                None => facts.and_then(|facts| facts.price.clone()),
             };
             let format = self.format_of(&format!("{path}.targets[{index}]"), target, provider);
             targets.push(Target {
@@ -318,20 +320,27 @@ impl Compiler<'_> {
     }
 
     fn price(&mut self, path: &str, config: &PriceConfig) -> Option<Price> {
-        let mut rate = |name: &str, number: &Option<serde_json::Number>| {
-            let text = number.as_ref()?.to_string();
-            Rate::parse(&text)
-                .map_err(|error| self.wrong(format!("{path}.price.{name}"), error))
-                .ok()
-        };
-        Some(Price {
-            input: rate("input", &config.input).unwrap_or_default(),
-            output: rate("output", &config.output).unwrap_or_default(),
-            cache_read: rate("cache_read", &config.cache_read),
-            cache_write: rate("cache_write", &config.cache_write),
-            cache_write_1h: rate("cache_write_1h", &config.cache_write_1h),
-            ..Price::default()
-        })
+        let rates = [
+            (RateKind::Input, &config.input),
+            (RateKind::Output, &config.output),
+            (RateKind::CacheRead, &config.cache_read),
+            (RateKind::CacheWrite, &config.cache_write),
+            (RateKind::CacheWrite1h, &config.cache_write_1h),
+        ];
+        let mut entries = Vec::new();
+        for (kind, number) in rates {
+            let Some(number) = number else { continue };
+            match Rate::parse(&number.to_string()) {
+                Ok(rate) => entries.push(Entry {
+                    kind,
+                    tier: ServiceTier::Standard,
+                    above: 0,
+                    rate,
+                }),
+                Err(error) => self.wrong(format!("{path}.price.{}", kind.name()), error),
+            }
+        }
+        Some(Price::new(entries))
     }
 
     fn cache(&mut self) -> Option<CachePolicy> {
@@ -376,16 +385,15 @@ fn speaks(facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> Speak
     Speaks {
         formats: formats.chain(Speech::beside(&facts.id)).collect(),
         embeddings: facts
-            .embeddings
-            .as_deref()
+            .endpoint("embeddings")
             .map(|path| Template::new(&placed(path))),
-        count_tokens: facts.count_tokens.clone(),
-        max_tokens_name: if facts.max_completion_tokens {
+        count_tokens: facts.endpoint("count_tokens").map(str::to_owned),
+        max_tokens_name: if facts.quirks.has(Quirk::MaxCompletionTokens) {
             MaxTokensName::MaxCompletionTokens
         } else {
             MaxTokensName::MaxTokens
         },
-        developer_role: facts.developer_role,
+        developer_role: facts.quirks.has(Quirk::DeveloperRole),
         any_model: facts.any_model,
     }
 }

@@ -39,7 +39,8 @@ impl Pattern {
                     .or_else(|| Target::facts(&target.provider, &model)?.max_output),
                 price: target
                     .price
-                    .or_else(|| Target::facts(&target.provider, &model)?.price),
+                    .clone()
+                    .or_else(|| Target::facts(&target.provider, &model)?.price.clone()),
                 model,
                 ..target.clone()
             }

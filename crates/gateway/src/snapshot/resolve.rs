@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pointsman_catalog::Catalog;
 use pointsman_wire::form::{Failure, FailureKind};
 
 use super::{Fallback, Model, Provider, Snapshot, Target};
@@ -66,12 +67,10 @@ impl Snapshot {
     }
 
     fn listed(&self, name: &str) -> Option<Arc<Model>> {
-        let mut names: Vec<&String> = self.providers.keys().collect();
-        names.sort_unstable();
-        let provider = names
-            .into_iter()
-            .filter_map(|key| self.providers.get(key))
-            .find(|provider| provider.serves(name))?;
+        // Who makes a model comes before who resells it.
+        let serving = self.providers.values().filter(|provider| provider.serves(name));
+        let provider = serving
+            .min_by_key(|provider| (Catalog::embedded().rank(&provider.kind), provider.name.as_str()))?;
         Some(single(name, provider, name))
     }
 
@@ -124,7 +123,7 @@ pub fn single(name: &str, provider: &Arc<Provider>, model: &str) -> Arc<Model> {
             timeouts: None,
             weight: 1,
             priority: 0,
-            price: facts.and_then(|facts| facts.price),
+            price: facts.and_then(|facts| facts.price.clone()),
             max_output: facts.and_then(|facts| facts.max_output),
         }],
         balance: Arc::default(),

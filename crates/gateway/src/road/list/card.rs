@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pointsman_catalog::{Catalog, Model as Facts, Price};
+use pointsman_catalog::{Catalog, Feature, Kind, Model as Facts, Price, ServiceTier};
 use pointsman_wire::format::Format;
 use serde_json::{Map, Value, json};
 
@@ -36,11 +36,14 @@ impl Card {
         providers.sort_unstable_by_key(|provider| &provider.name);
         for provider in providers {
             for facts in Catalog::embedded().models_of(&provider.kind) {
-                cards.entry(facts.id.clone()).or_insert_with(|| Self {
-                    id: facts.id.clone(),
+                if facts.variant {
+                    continue;
+                }
+                cards.entry(facts.id.to_string()).or_insert_with(|| Self {
+                    id: facts.id.to_string(),
                     owner: provider.name.clone(),
                     facts: Some(facts),
-                    price: facts.price,
+                    price: facts.price.clone(),
                 });
             }
             for name in &provider.listed {
@@ -68,7 +71,7 @@ impl Card {
             id: model.name.clone(),
             owner: target.provider.name.clone(),
             facts: Catalog::embedded().model(&target.provider.kind, &target.model),
-            price: target.price,
+            price: target.price.clone(),
         }
     }
 
@@ -109,7 +112,8 @@ impl Card {
         known(told, "context_window", facts.context_window);
         known(told, "max_output_tokens", facts.max_output);
         if !facts.features.is_empty() {
-            told.insert("capabilities".to_owned(), facts.features.clone().into());
+            let features: Vec<&str> = facts.features.iter().map(Feature::name).collect();
+            told.insert("capabilities".to_owned(), features.into());
         }
     }
 
@@ -124,7 +128,7 @@ impl Card {
     }
 
     fn gemini(&self, told: &mut Map<String, Value>) {
-        let converses = self.facts.is_none_or(|facts| facts.kind == "chat");
+        let converses = self.facts.is_none_or(|facts| facts.kind == Kind::Chat);
         let methods = if converses {
             json!(["generateContent", "streamGenerateContent", "countTokens"])
         } else {
@@ -137,7 +141,7 @@ impl Card {
         let Some(facts) = self.facts else { return };
         known(told, "inputTokenLimit", facts.context_window);
         known(told, "outputTokenLimit", facts.max_output);
-        if facts.features.iter().any(|feature| feature == "reasoning") {
+        if facts.features.has(Feature::Reasoning) {
             told.insert("thinking".to_owned(), true.into());
         }
     }
@@ -149,17 +153,21 @@ fn known(told: &mut Map<String, Value>, name: &str, number: Option<u64>) {
     }
 }
 
-/// Dollars for a million tokens, as exact decimals.
+/// The rates of the standard tier: dollars for a million tokens, or for one piece, as exact decimals.
 fn pricing(price: &Price) -> Value {
-    let rates = [
-        ("input", Some(price.input)),
-        ("output", Some(price.output)),
-        ("cache_read", price.cache_read),
-        ("cache_write", price.cache_write),
-    ];
-    let told = rates
-        .into_iter()
-        .filter_map(|(name, rate)| Some((name.to_owned(), rate?.per_million().usd_decimal().into())));
+    let listed = price
+        .entries()
+        .iter()
+        .filter(|entry| entry.tier == ServiceTier::Standard && entry.above == 0);
+    let told = listed.map(|entry| {
+        let name = entry.kind.name();
+        let amount = if name.starts_with("per_") {
+            entry.rate.each_decimal()
+        } else {
+            entry.rate.per_million().usd_decimal()
+        };
+        (name.to_owned(), amount.into())
+    });
     Value::Object(told.collect())
 }
 
@@ -181,7 +189,7 @@ mod tests {
             id: "fast".to_owned(),
             owner: "openai".to_owned(),
             facts: Some(facts),
-            price: facts.price,
+            price: facts.price.clone(),
         }
     }
 
