@@ -30,7 +30,7 @@ pub enum FailureClass {
 }
 
 /// Most characters of a provider's message that are told on.
-const MAX_MESSAGE: usize = 2_000;
+pub(crate) const MAX_MESSAGE: usize = 2_000;
 
 /// The status of a failure in `format`.
 #[must_use]
@@ -167,7 +167,12 @@ enum ToldError {
 
 /// Reads a provider's error.
 #[must_use]
-pub fn decode(_format: Format, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Failure {
+pub fn decode(format: Format, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Failure {
+    if format == Format::GeminiGenerate
+        && let Some(failure) = gemini::failure::decode(status, retry_after, body)
+    {
+        return failure;
+    }
     let told: Told = serde_json::from_slice(body).unwrap_or_default();
     let (message, kind, code, param) = match told.error {
         Some(ToldError::Object {
@@ -236,6 +241,7 @@ pub fn classify(failure: &Failure) -> Option<FailureClass> {
             "prompt is too long",
             "too many tokens",
             "input is too long",
+            "exceeds the maximum number of tokens",
         ])
     {
         return Some(FailureClass::ContextWindow);
@@ -259,7 +265,7 @@ pub fn classify(failure: &Failure) -> Option<FailureClass> {
 }
 
 /// Hides what looks like a key: providers quote the key they refuse.
-fn mask_keys(message: &str) -> String {
+pub(crate) fn mask_keys(message: &str) -> String {
     let mut out = String::with_capacity(message.len());
     for word in message.split_inclusive(char::is_whitespace) {
         let secret = ["sk-", "sk_", "pm-", "key-", "gsk_", "xai-", "AIza", "Bearer"]

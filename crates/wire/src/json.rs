@@ -1,6 +1,7 @@
 //! A JSON value kept as the text it was written in.
 
 pub mod fields;
+pub mod object;
 pub mod write;
 
 use std::fmt;

@@ -57,6 +57,8 @@ pub struct StreamWatcher {
     pub(crate) ended: bool,
     /// A choice said why it ended: the answer is whole even if the terminator is missing.
     pub(crate) finished: bool,
+    /// What the candidates have done so far (Gemini).
+    pub(crate) candidates: gemini::watch::Candidates,
 }
 
 /// A watcher for streams of `format`.
@@ -70,6 +72,7 @@ pub fn stream_watcher(format: Format, options: WatchOptions) -> StreamWatcher {
         content_bytes: 0,
         ended: false,
         finished: false,
+        candidates: gemini::watch::Candidates::default(),
     }
 }
 
@@ -127,7 +130,10 @@ impl StreamWatcher {
             && self.partial.iter().all(u8::is_ascii_whitespace);
         if whole {
             self.ended = true;
-            forward.push(Bytes::from_static(b"data: [DONE]\n\n"));
+            // Gemini's streams end where the bytes do.
+            if self.format != Format::GeminiGenerate {
+                forward.push(Bytes::from_static(b"data: [DONE]\n\n"));
+            }
         }
         whole
     }

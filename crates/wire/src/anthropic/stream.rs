@@ -254,6 +254,8 @@ pub struct Encoder {
     kinds: BTreeMap<u32, Kind>,
     waiting: VecDeque<StreamEvent>,
     calls: bool,
+    /// A call that has not been written yet: its signature would stand in front of it.
+    held: Option<PartStart>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,6 +279,7 @@ impl Encoder {
             kinds: BTreeMap::new(),
             waiting: VecDeque::new(),
             calls: false,
+            held: None,
         }
     }
 
@@ -373,18 +376,25 @@ impl Encoder {
     }
 
     fn write(&mut self, part: u32, event: &StreamEvent, out: &mut BytesMut) {
+        if let Some(call) = self.held.take() {
+            if let StreamEvent::Signature { signature, .. } = event {
+                self.call_signature(part, signature, out);
+                self.begin(part, &call, out);
+                return;
+            }
+            self.begin(part, &call, out);
+        }
         match event {
             StreamEvent::PartStart { start, .. } => {
-                let block = self.blocks;
-                self.blocks += 1;
-                self.open = Some((part, block));
-                self.kinds.insert(part, kind_of(start));
-                self.calls |= matches!(start, PartStart::ToolCall { .. });
-                write_event(out, "content_block_start", |event| {
-                    event.count("index", u64::from(block));
-                    write_block_start(event, start);
-                });
+                if matches!(start, PartStart::ToolCall { .. }) {
+                    self.calls = true;
+                    self.open = Some((part, self.blocks));
+                    self.held = Some(start.clone());
+                } else {
+                    self.begin(part, start, out);
+                }
             }
+            StreamEvent::Signature { .. } if self.kinds.get(&part) != Some(&Kind::Thinking) => {}
             StreamEvent::Delta { text, .. } => {
                 let (kind, field) = match self.kinds.get(&part) {
                     Some(Kind::Text) => ("text_delta", "text"),
@@ -413,6 +423,32 @@ impl Encoder {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn begin(&mut self, part: u32, start: &PartStart, out: &mut BytesMut) {
+        let block = self.blocks;
+        self.blocks += 1;
+        self.open = Some((part, block));
+        self.kinds.insert(part, kind_of(start));
+        write_event(out, "content_block_start", |event| {
+            event.count("index", u64::from(block));
+            write_block_start(event, start);
+        });
+    }
+
+    /// The signature of a call, in a thought of its own in front of it.
+    fn call_signature(&mut self, part: u32, signature: &str, out: &mut BytesMut) {
+        self.begin(part, &PartStart::Thinking, out);
+        let signature = crate::gemini::signature::of_call(signature);
+        self.delta(out, |delta| {
+            delta.string("type", "signature_delta");
+            delta.string("signature", &signature);
+        });
+        if let Some((_, block)) = self.open {
+            write_event(out, "content_block_stop", |event| {
+                event.count("index", u64::from(block));
+            });
         }
     }
 

@@ -67,7 +67,7 @@ fn plain(part: &Part, losses: &mut Losses) -> Part {
 }
 
 fn tell_unknown(extra: &Extra, losses: &mut Losses) {
-    for (name, _) in &extra.0 {
+    for (name, _) in extra.fields() {
         if !BOOKKEEPING.contains(&name.as_ref()) {
             losses.at(format!("messages[].{name}"), &UNKNOWN);
         }

@@ -254,6 +254,15 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// Gives fields that came under another spelling the names by which they are taken.
+    pub fn rename(&mut self, name_of: impl Fn(&str) -> Option<&'static str>) {
+        for (key, _) in &mut self.entries {
+            if let Some(name) = name_of(key) {
+                *key = Cow::Owned(name.to_owned());
+            }
+        }
+    }
+
     /// Whether a field is there, not counting `null`.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
