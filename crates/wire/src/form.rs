@@ -73,9 +73,7 @@ impl Extra {
     /// Whether there is such a note.
     #[must_use]
     pub fn has_note(&self, what: &str) -> bool {
-        self.0
-            .iter()
-            .any(|(key, _)| key.strip_prefix(NOTE) == Some(what))
+        self.0.iter().any(|(key, _)| key.strip_prefix(NOTE) == Some(what))
     }
 
     /// The fields, without the notes.

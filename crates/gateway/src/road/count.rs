@@ -9,13 +9,12 @@ use pointsman_governance::Principal;
 use pointsman_semantics::tokens::{self, Vocabulary};
 use pointsman_store::Outcome;
 use pointsman_upstream::InFlight;
-use pointsman_wire::anthropic;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
-use pointsman_wire::format::{self, Format};
+use pointsman_wire::format::Format;
 use pointsman_wire::splice::Edits;
-use pointsman_wire::text;
+use pointsman_wire::{anthropic, gemini, text};
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 
 use super::send::{self, Attempt, Call, Failed, Round};
 use super::settle::Ending;
@@ -26,8 +25,6 @@ use crate::worker::Worker;
 
 /// Tokens that a message costs beyond its text (role and separators), as OpenAI documents it.
 const PER_MESSAGE: u64 = 3;
-/// Gemini's second way to ask: a whole request, inside.
-const INNER: &str = "generateContentRequest";
 
 /// Admitted, sent or counted, settled.
 pub async fn travel(
@@ -36,14 +33,13 @@ pub async fn travel(
     caller: Arc<Principal>,
     body: Bytes,
 ) -> Result<Reply, Refusal> {
-    let (request, nested) = decode(arrival, &body)?;
+    let request = decode(arrival, &body)?;
     let mut ticket = admit::reserve(worker, arrival, caller, &request.model, 0, 0)?;
     let counting = Counting {
         worker,
         arrival,
         request: &request,
         body: &body,
-        nested,
     };
     match answer(&counting, &mut ticket).await {
         Ok(body) => {
@@ -62,37 +58,23 @@ pub async fn travel(
     }
 }
 
-/// Reads what is to be counted, in the shape of the path's dialect; true when it stood inside another object.
-fn decode(arrival: &Arrival, body: &Bytes) -> Result<(ChatRequest, bool), Failure> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Outer<'a> {
-        #[serde(borrow)]
-        generate_content_request: Option<&'a RawValue>,
-    }
-    if arrival.surface.dialect == Format::AnthropicMessages {
-        let request = anthropic::count::decode_request(body).map_err(arrive::malformed)?;
-        return Ok((request, false));
-    }
-    let malformed =
-        |error: serde_json::Error| Failure::new(FailureKind::InvalidRequest, format!("the body: {error}"));
-    let outer: Outer<'_> = serde_json::from_slice(body).map_err(malformed)?;
-    let nested = outer.generate_content_request.is_some();
-    let inner = match outer.generate_content_request {
-        None => body.clone(),
-        Some(inner) => Bytes::copy_from_slice(inner.get().as_bytes()),
+/// Reads what is to be counted, in the shape of the path's dialect.
+fn decode(arrival: &Arrival, body: &Bytes) -> Result<ChatRequest, Failure> {
+    let request = match arrival.surface.dialect {
+        Format::GeminiGenerate => gemini::count::decode_request(body),
+        _ => anthropic::count::decode_request(body),
     };
-    let mut request = format::decode_request(Format::GeminiGenerate, &inner).map_err(arrive::malformed)?;
+    let mut request = request.map_err(arrive::malformed)?;
     if let Some(model) = &arrival.surface.model {
         request.model = model.as_str().into();
     }
-    Ok((request, nested))
+    Ok(request)
 }
 
 /// Writes a count made here.
 fn encode(dialect: Format, tokens: u64) -> Bytes {
     match dialect {
-        Format::GeminiGenerate => format!("{{\"totalTokens\":{tokens}}}").into(),
+        Format::GeminiGenerate => gemini::count::encode_response(tokens),
         _ => anthropic::count::encode_response(tokens),
     }
 }
@@ -136,8 +118,6 @@ struct Counting<'a> {
     arrival: &'a Arrival,
     request: &'a ChatRequest,
     body: &'a Bytes,
-    /// What is counted stands inside another object.
-    nested: bool,
 }
 
 impl Attempt for Counting<'_> {
@@ -186,13 +166,20 @@ impl Attempt for Counting<'_> {
 impl Counting<'_> {
     /// The client's body with the provider's name of the model, where it names one.
     fn body_for(&self, target: &Target) -> Result<Bytes, String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Outer {
+            generate_content_request: Option<IgnoredAny>,
+        }
         let mut edits = Edits::new();
         if self.arrival.surface.dialect == Format::AnthropicMessages {
             edits.set_string("model", &target.model);
-        } else if self.nested {
+        } else if serde_json::from_slice(self.body)
+            .is_ok_and(|outer: Outer| outer.generate_content_request.is_some())
+        {
             let model = target.model.strip_prefix("models/").unwrap_or(&target.model);
             let named = serde_json::Value::from(["models/", model].concat());
-            edits.set_nested(INNER, "model", &named.to_string());
+            edits.set_nested("generateContentRequest", "model", &named.to_string());
         }
         if edits.is_empty() {
             return Ok(self.body.clone());

@@ -13,3 +13,4 @@ mod kill;
 mod limits;
 mod reload;
 mod routing;
+mod surfaces;

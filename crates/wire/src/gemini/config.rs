@@ -82,7 +82,9 @@ fn read_thinking(value: &Value<'_>) -> Result<Reasoning, DecodeError> {
     let mut fields = names::fields(value, &known)?;
     let budget = fields.take("thinkingBudget", names::integer)?;
     let level = fields.take("thinkingLevel", names::text)?;
-    let effort = level.as_deref().and_then(|level| effort_of(&level.to_ascii_lowercase()));
+    let effort = level
+        .as_deref()
+        .and_then(|level| effort_of(&level.to_ascii_lowercase()));
     Ok(Reasoning {
         enabled: match budget {
             Some(0) => Some(false),
@@ -90,7 +92,9 @@ fn read_thinking(value: &Value<'_>) -> Result<Reasoning, DecodeError> {
             None => None,
         },
         // Below zero the model decides.
-        budget_tokens: budget.and_then(|budget| u64::try_from(budget).ok()).filter(|budget| *budget > 0),
+        budget_tokens: budget
+            .and_then(|budget| u64::try_from(budget).ok())
+            .filter(|budget| *budget > 0),
         effort,
         native: Some(value.json()),
     })
@@ -144,7 +148,9 @@ fn opaque(mime: Option<Text>, openapi: Option<Json>, schema: Option<Json>) -> Re
         format.maybe_json("responseSchema", openapi.as_ref());
         format.maybe_json("responseJsonSchema", schema.as_ref());
     });
-    let json = String::from_utf8(whole).ok().and_then(|text| Json::parse(text).ok());
+    let json = String::from_utf8(whole)
+        .ok()
+        .and_then(|text| Json::parse(text).ok());
     ResponseFormat::Opaque {
         format: Format::GeminiGenerate,
         json: json.unwrap_or_else(Json::null),

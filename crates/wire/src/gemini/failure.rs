@@ -129,16 +129,23 @@ pub(crate) fn decode(status: StatusCode, retry_after: Option<Duration>, body: &[
         listed.into_iter().next()
     })?;
     let error = told.error;
-    let status = error.code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(status);
+    let status = error
+        .code
+        .and_then(|code| StatusCode::from_u16(code).ok())
+        .unwrap_or(status);
     let detail = |name: &str| error.details.iter().find(|detail| detail.kind.ends_with(name));
     let reason = detail("google.rpc.ErrorInfo").and_then(|info| info.reason.clone());
-    let delay = detail("google.rpc.RetryInfo").and_then(|retry| retry.retry_delay.as_deref().and_then(seconds));
+    let delay =
+        detail("google.rpc.RetryInfo").and_then(|retry| retry.retry_delay.as_deref().and_then(seconds));
     let param = detail("google.rpc.BadRequest").and_then(|bad| bad.fields.first()?.field.clone());
     let message = error
         .message
         .unwrap_or_else(|| format!("the provider answered {status} without saying why"));
     let kind = kind_of(status, error.status.as_deref(), reason.as_deref());
-    let mut failure = Failure::new(kind, mask_keys(&message).chars().take(MAX_MESSAGE).collect::<String>());
+    let mut failure = Failure::new(
+        kind,
+        mask_keys(&message).chars().take(MAX_MESSAGE).collect::<String>(),
+    );
     failure.param = param;
     failure.code = reason.or(error.status);
     failure.retry_after = retry_after.or(delay);
@@ -154,9 +161,9 @@ fn seconds(text: &str) -> Option<Duration> {
 fn kind_of(status: StatusCode, name: Option<&str>, reason: Option<&str>) -> FailureKind {
     match (status.as_u16(), name, reason) {
         // A wrong key is told as a bad request.
-        (_, _, Some("API_KEY_INVALID" | "API_KEY_EXPIRED")) | (401, _, _) | (_, Some("UNAUTHENTICATED"), _) => {
-            FailureKind::Authentication
-        }
+        (_, _, Some("API_KEY_INVALID" | "API_KEY_EXPIRED"))
+        | (401, _, _)
+        | (_, Some("UNAUTHENTICATED"), _) => FailureKind::Authentication,
         (403, _, _) | (_, Some("PERMISSION_DENIED"), _) => FailureKind::PermissionDenied,
         (404, _, _) | (_, Some("NOT_FOUND"), _) => FailureKind::NotFound,
         (413, _, _) => FailureKind::TooLarge,
@@ -196,8 +203,18 @@ mod tests {
             400,
             r#"[{"error":{"code":400,"message":"Invalid value","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"contents[0].parts","description":"empty"}]}]}}]"#,
         );
-        assert_eq!((field.kind, field.param.as_deref()), (FailureKind::InvalidRequest, Some("contents[0].parts")));
-        assert_eq!(read(200, r#"{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}"#).kind, FailureKind::Overloaded);
+        assert_eq!(
+            (field.kind, field.param.as_deref()),
+            (FailureKind::InvalidRequest, Some("contents[0].parts"))
+        );
+        assert_eq!(
+            read(
+                200,
+                r#"{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}"#
+            )
+            .kind,
+            FailureKind::Overloaded
+        );
         assert_eq!(decode(StatusCode::BAD_GATEWAY, None, b"<html>"), None);
     }
 

@@ -70,7 +70,11 @@ fn level(model: &str, wish: &Wish) -> (Told, Option<&'static Rule>) {
     let flash = model.contains("flash");
     let least = if flash { "MINIMAL" } else { "LOW" };
     // The first of its generation knows two levels only.
-    let middle = if model.contains("gemini-3-pro") { "HIGH" } else { "MEDIUM" };
+    let middle = if model.contains("gemini-3-pro") {
+        "HIGH"
+    } else {
+        "MEDIUM"
+    };
     match wish {
         Wish::Off => (Told::Level(least), Some(&rules::ALWAYS_THINKS)),
         Wish::AsItLikes => (Told::Nothing, None),
@@ -82,7 +86,9 @@ fn level(model: &str, wish: &Wish) -> (Told, Option<&'static Rule>) {
             (Told::Level(middle), (middle == "HIGH").then_some(&rules::LEVEL))
         }
         Wish::Effort(ReasoningEffort::High) => (Told::Level("HIGH"), None),
-        Wish::Effort(ReasoningEffort::XHigh | ReasoningEffort::Max) => (Told::Level("HIGH"), Some(&rules::LEVEL)),
+        Wish::Effort(ReasoningEffort::XHigh | ReasoningEffort::Max) => {
+            (Told::Level("HIGH"), Some(&rules::LEVEL))
+        }
         Wish::Budget(budget) => {
             let level = match budget {
                 0..=4_096 => "LOW",
@@ -161,16 +167,30 @@ mod tests {
     fn none_is_a_budget_of_zero_where_thinking_can_be_stopped() {
         let none = effort(ReasoningEffort::None);
         assert_eq!(think("gemini-2.5-flash", &none), (Told::Budget(0), None));
-        assert_eq!(think("gemini-2.5-pro", &none), (Told::Budget(128), Some(&rules::ALWAYS_THINKS)));
-        assert_eq!(think("gemini-3-flash-preview", &none), (Told::Level("MINIMAL"), Some(&rules::ALWAYS_THINKS)));
+        assert_eq!(
+            think("gemini-2.5-pro", &none),
+            (Told::Budget(128), Some(&rules::ALWAYS_THINKS))
+        );
+        assert_eq!(
+            think("gemini-3-flash-preview", &none),
+            (Told::Level("MINIMAL"), Some(&rules::ALWAYS_THINKS))
+        );
         assert_eq!(think("gemini-2.0-flash", &none), (Told::Nothing, None));
     }
 
     #[test]
     fn efforts_become_levels_or_budgets() {
         for (model, asked, told) in [
-            ("gemini-3.1-pro-preview", ReasoningEffort::Medium, Told::Level("MEDIUM")),
-            ("gemini-3-pro-preview", ReasoningEffort::Medium, Told::Level("HIGH")),
+            (
+                "gemini-3.1-pro-preview",
+                ReasoningEffort::Medium,
+                Told::Level("MEDIUM"),
+            ),
+            (
+                "gemini-3-pro-preview",
+                ReasoningEffort::Medium,
+                Told::Level("HIGH"),
+            ),
             ("gemini-3-flash", ReasoningEffort::Minimal, Told::Level("MINIMAL")),
             ("gemini-2.5-flash", ReasoningEffort::Medium, Told::Budget(8_192)),
             ("gemini-2.5-flash", ReasoningEffort::Max, Told::Budget(24_576)),

@@ -17,9 +17,14 @@ struct Token {
 /// Reads `logprobsResult` as OpenAI would write it; none when it names no token.
 pub(super) fn read(value: &Value<'_>) -> Result<Option<Json>, DecodeError> {
     let mut fields = names::fields(value, &["chosenCandidates", "topCandidates"])?;
-    let chosen = fields.take("chosenCandidates", |chosen| chosen.list(|token| read_token(&token)))?;
+    let chosen = fields.take("chosenCandidates", |chosen| {
+        chosen.list(|token| read_token(&token))
+    })?;
     let top = fields.take("topCandidates", |top| {
-        top.list(|step| step.fields()?.take("candidates", |list| list.list(|token| read_token(&token))))
+        top.list(|step| {
+            step.fields()?
+                .take("candidates", |list| list.list(|token| read_token(&token)))
+        })
     })?;
     let Some(chosen) = chosen else { return Ok(None) };
     let mut top = top.unwrap_or_default().into_iter();
@@ -38,7 +43,9 @@ pub(super) fn read(value: &Value<'_>) -> Result<Option<Json>, DecodeError> {
         });
         logprobs.raw("refusal", "null");
     });
-    Ok(String::from_utf8(written).ok().and_then(|text| Json::parse(text).ok()))
+    Ok(String::from_utf8(written)
+        .ok()
+        .and_then(|text| Json::parse(text).ok()))
 }
 
 fn read_token(value: &Value<'_>) -> Result<Token, DecodeError> {
@@ -56,7 +63,10 @@ fn read_token(value: &Value<'_>) -> Result<Token, DecodeError> {
 fn write_openai(object: &mut Object<'_>, token: &Token) {
     object.string("token", &token.text);
     object.raw("logprob", token.logprob.as_str());
-    object.raw("bytes", &serde_json::to_string(token.text.as_bytes()).unwrap_or_default());
+    object.raw(
+        "bytes",
+        &serde_json::to_string(token.text.as_bytes()).unwrap_or_default(),
+    );
 }
 
 #[derive(Deserialize)]
@@ -82,7 +92,10 @@ pub(super) fn write(object: &mut Object<'_>, logprobs: &Json) {
             for token in &tokens {
                 list.object(|step| {
                     step.list("candidates", |list| {
-                        token.top_logprobs.iter().for_each(|token| write_token(list, token));
+                        token
+                            .top_logprobs
+                            .iter()
+                            .for_each(|token| write_token(list, token));
                     });
                 });
             }
@@ -116,6 +129,9 @@ mod tests {
             r#"{"content":[{"token":"Hi","logprob":-0.25,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.25,"bytes":[72,105]},{"token":"Yo","logprob":-2,"bytes":[89,111]}]}],"refusal":null}"#
         );
         let back = object(|object| write(object, &openai));
-        assert_eq!(String::from_utf8(back).unwrap(), format!(r#"{{"logprobsResult":{told}}}"#));
+        assert_eq!(
+            String::from_utf8(back).unwrap(),
+            format!(r#"{{"logprobsResult":{told}}}"#)
+        );
     }
 }

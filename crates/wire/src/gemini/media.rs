@@ -35,7 +35,12 @@ pub(super) fn read_inline(value: &Value<'_>, extra: &mut Extra) -> Result<PartKi
         };
         by_type(&mime, source, title.clone())
     };
-    keep_rest(extra, "inlineData", title.filter(|_| !has_title(&kind)), &fields.rest());
+    keep_rest(
+        extra,
+        "inlineData",
+        title.filter(|_| !has_title(&kind)),
+        &fields.rest(),
+    );
     Ok(kind)
 }
 
@@ -45,7 +50,9 @@ pub(super) fn read_file(value: &Value<'_>, extra: &mut Extra) -> Result<PartKind
     let mime = fields.take("mimeType", names::text)?;
     let uri = fields.need("fileUri", names::text)?;
     let title = fields.take("displayName", names::text)?;
-    let told = mime.clone().unwrap_or_else(|| guess_type(&uri).unwrap_or_default().into());
+    let told = mime
+        .clone()
+        .unwrap_or_else(|| guess_type(&uri).unwrap_or_default().into());
     if told.starts_with("audio/") {
         // Recordings elsewhere the form has no place for.
         return Ok(PartKind::Opaque {
@@ -63,7 +70,12 @@ pub(super) fn read_file(value: &Value<'_>, extra: &mut Extra) -> Result<PartKind
     if let Some(mime) = mime {
         keep(extra, "fileData", |rest| rest.string("mimeType", &mime));
     }
-    keep_rest(extra, "fileData", title.filter(|_| !has_title(&kind)), &fields.rest());
+    keep_rest(
+        extra,
+        "fileData",
+        title.filter(|_| !has_title(&kind)),
+        &fields.rest(),
+    );
     Ok(kind)
 }
 
@@ -103,7 +115,10 @@ fn keep(extra: &mut Extra, name: &str, write: impl FnOnce(&mut Object<'_>)) {
             .for_each(|(name, json)| rest.raw(name, json.as_str()));
         write(rest);
     });
-    if let Some(json) = String::from_utf8(kept).ok().and_then(|text| Json::parse(text).ok()) {
+    if let Some(json) = String::from_utf8(kept)
+        .ok()
+        .and_then(|text| Json::parse(text).ok())
+    {
         extra.set(name.to_owned(), json);
     }
 }
@@ -124,7 +139,9 @@ fn kept_fields(json: Option<&Json>) -> BTreeMap<String, Json> {
 
 /// Files that only Google can read.
 fn is_google(uri: &str) -> bool {
-    uri.starts_with("gs://") || uri.starts_with("files/") || uri.starts_with("https://generativelanguage.googleapis.com/")
+    uri.starts_with("gs://")
+        || uri.starts_with("files/")
+        || uri.starts_with("https://generativelanguage.googleapis.com/")
 }
 
 /// The name that the form (and OpenAI) has for a sort of audio.
@@ -140,7 +157,10 @@ fn audio_format(subtype: &str) -> &str {
 /// The type of a file by the end of its name, where models take that type.
 fn guess_type(uri: &str) -> Option<&'static str> {
     let path = uri.split(['?', '#']).next().unwrap_or(uri);
-    if ["youtube.com/", "youtu.be/"].iter().any(|site| uri.contains(site)) {
+    if ["youtube.com/", "youtu.be/"]
+        .iter()
+        .any(|site| uri.contains(site))
+    {
         return Some("video/mp4");
     }
     let (_, end) = path.rsplit_once('.')?;
@@ -163,7 +183,13 @@ fn guess_type(uri: &str) -> Option<&'static str> {
 }
 
 /// Writes base64 data as `inlineData`.
-pub(super) fn write_inline(object: &mut Object<'_>, mime: &str, data: &str, title: Option<&str>, kept: Option<&Json>) {
+pub(super) fn write_inline(
+    object: &mut Object<'_>,
+    mime: &str,
+    data: &str,
+    title: Option<&str>,
+    kept: Option<&Json>,
+) {
     let kept = kept_fields(kept);
     let told = kept.contains_key("mimeType");
     object.object("inlineData", |blob| {
@@ -210,19 +236,36 @@ mod tests {
 
     #[test]
     fn the_type_says_what_it_is() {
-        assert!(matches!(inline(r#"{"mime_type":"image/png","data":"AA"}"#).0, PartKind::Image(_)));
-        assert!(matches!(inline(r#"{"mimeType":"application/pdf","data":"AA"}"#).0, PartKind::Document(_)));
-        assert!(matches!(inline(r#"{"mimeType":"video/mp4","data":"AA"}"#).0, PartKind::Video(_)));
+        assert!(matches!(
+            inline(r#"{"mime_type":"image/png","data":"AA"}"#).0,
+            PartKind::Image(_)
+        ));
+        assert!(matches!(
+            inline(r#"{"mimeType":"application/pdf","data":"AA"}"#).0,
+            PartKind::Document(_)
+        ));
+        assert!(matches!(
+            inline(r#"{"mimeType":"video/mp4","data":"AA"}"#).0,
+            PartKind::Video(_)
+        ));
         let (kind, extra) = inline(r#"{"mimeType":"audio/L16;codec=pcm;rate=24000","data":"AA"}"#);
-        let PartKind::Audio(audio) = kind else { panic!("{kind:?}") };
+        let PartKind::Audio(audio) = kind else {
+            panic!("{kind:?}")
+        };
         assert_eq!(audio.format, "pcm16");
-        assert_eq!(extra.get("inlineData").unwrap().as_str(), r#"{"mimeType":"audio/L16;codec=pcm;rate=24000"}"#);
+        assert_eq!(
+            extra.get("inlineData").unwrap().as_str(),
+            r#"{"mimeType":"audio/L16;codec=pcm;rate=24000"}"#
+        );
     }
 
     #[test]
     fn types_are_guessed_by_name() {
         assert_eq!(guess_type("https://example.com/a.PNG?width=3"), Some("image/png"));
-        assert_eq!(guess_type("https://www.youtube.com/watch?v=9hE5"), Some("video/mp4"));
+        assert_eq!(
+            guess_type("https://www.youtube.com/watch?v=9hE5"),
+            Some("video/mp4")
+        );
         assert_eq!(guess_type("https://example.com/picture"), None);
     }
 }

@@ -5,10 +5,7 @@ use crate::format::DecodeError;
 use crate::json::fields::{Fields, Value};
 
 /// The fields of an object; those of `known` that came in snake case are there under their camel-case names.
-pub(super) fn fields<'v>(
-    value: &'v Value<'_>,
-    known: &[&'static str],
-) -> Result<Fields<'v>, DecodeError> {
+pub(super) fn fields<'v>(value: &'v Value<'_>, known: &[&'static str]) -> Result<Fields<'v>, DecodeError> {
     let mut fields = value.fields()?;
     fields.rename(|key| known.iter().copied().find(|name| is_snake_of(key, name)));
     Ok(fields)
@@ -91,7 +88,13 @@ mod tests {
 
     #[test]
     fn numbers_in_all_spellings() {
-        for (text, number) in [("40", Some(40)), ("40.0", Some(40)), ("\"40\"", Some(40)), ("40.5", None), ("-1", None)] {
+        for (text, number) in [
+            ("40", Some(40)),
+            ("40.0", Some(40)),
+            ("\"40\"", Some(40)),
+            ("40.5", None),
+            ("-1", None),
+        ] {
             let body = Text::from(text.to_owned());
             assert_eq!(count(parse(&body).unwrap()).ok(), number, "{text}");
         }

@@ -2,7 +2,8 @@
 
 use super::{media, names, signature};
 use crate::form::{
-    ContentShape, Extra, Message, Part, PartKind, Role, Text, TextPart, Thinking, ToolCall, ToolCallKind, ToolResult,
+    ContentShape, Extra, Message, Part, PartKind, Role, Text, TextPart, Thinking, ToolCall, ToolCallKind,
+    ToolResult,
 };
 use crate::format::{DecodeError, Format};
 use crate::json::Json;
@@ -22,7 +23,12 @@ const PART: [&str; 11] = [
     "mediaResolution",
 ];
 /// Parts that only this format knows.
-const OPAQUE: [&str; 4] = ["executableCode", "codeExecutionResult", "toolCall", "toolResponse"];
+const OPAQUE: [&str; 4] = [
+    "executableCode",
+    "codeExecutionResult",
+    "toolCall",
+    "toolResponse",
+];
 
 /// Reads one of `contents`. A content without a role is the user's.
 pub(super) fn read_content(value: &Value<'_>) -> Result<Message, DecodeError> {
@@ -86,15 +92,22 @@ pub(super) fn read_part(value: &Value<'_>) -> Result<Part, DecodeError> {
     if fields.has("text") {
         return read_text(fields);
     }
-    if fields.peek("thought").is_some_and(|thought| thought.as_str() == "true") {
+    if fields
+        .peek("thought")
+        .is_some_and(|thought| thought.as_str() == "true")
+    {
         return Ok(opaque("thought", value));
     }
     let mut extra = Extra::default();
     let kind = if fields.has("functionCall") {
         let mut signature = fields.take("thoughtSignature", names::text)?;
-        fields.take("functionCall", |call| read_call(&call, signature.take(), &mut extra))?
+        fields.take("functionCall", |call| {
+            read_call(&call, signature.take(), &mut extra)
+        })?
     } else if fields.has("functionResponse") {
-        fields.take("functionResponse", |response| read_response(&response, &mut extra))?
+        fields.take("functionResponse", |response| {
+            read_response(&response, &mut extra)
+        })?
     } else if fields.has("inlineData") {
         fields.take("inlineData", |blob| media::read_inline(&blob, &mut extra))?
     } else if fields.has("fileData") {
@@ -127,7 +140,9 @@ fn opaque(kind: &str, value: &Value<'_>) -> Part {
 /// Text, or a thought. The signature of text stays among its fields: the form has one for thoughts and calls.
 fn read_text(mut fields: Fields<'_>) -> Result<Part, DecodeError> {
     let text = fields.need("text", names::text)?;
-    let is_thought = fields.peek("thought").is_some_and(|thought| thought.as_str() == "true");
+    let is_thought = fields
+        .peek("thought")
+        .is_some_and(|thought| thought.as_str() == "true");
     let kind = if is_thought {
         let _ = fields.take("thought", |_| Ok(()))?;
         let signature = fields.take("thoughtSignature", names::text)?;
@@ -136,7 +151,10 @@ fn read_text(mut fields: Fields<'_>) -> Result<Part, DecodeError> {
             signature: signature.map(|signature| signature::read(&signature)),
         })
     } else {
-        PartKind::Text(TextPart { text, citations: None })
+        PartKind::Text(TextPart {
+            text,
+            citations: None,
+        })
     };
     Ok(Part {
         kind,
@@ -214,7 +232,9 @@ fn read_response(value: &Value<'_>, extra: &mut Extra) -> Result<PartKind, Decod
 fn read_answer(value: &Value<'_>) -> Result<(Text, Option<&'static str>), DecodeError> {
     let mut fields = value.fields()?;
     for key in TEXT_KEYS {
-        let alone = fields.peek(key).is_some_and(|json| json.as_str().starts_with('"'));
+        let alone = fields
+            .peek(key)
+            .is_some_and(|json| json.as_str().starts_with('"'));
         if alone {
             let text = fields.need(key, names::text)?;
             if fields.rest().is_empty() {

@@ -89,5 +89,7 @@ pub(super) fn read(mut fields: Fields<'_>) -> Result<ChatRequest, DecodeError> {
 
 /// The name of a model without the collection that Google puts in front of it.
 fn plain_model(model: &Text) -> Text {
-    model.strip_prefix("models/").map_or_else(|| model.clone(), |name| model.slice_ref(name))
+    model
+        .strip_prefix("models/")
+        .map_or_else(|| model.clone(), |name| model.slice_ref(name))
 }

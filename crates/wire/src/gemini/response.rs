@@ -40,7 +40,9 @@ pub fn decode(body: &Bytes) -> Result<ChatResponse, DecodeError> {
         ));
     }
     let id = fields.take("responseId", names::text)?.unwrap_or_default();
-    let candidates = fields.take("candidates", |list| list.list(|candidate| read_candidate(&candidate, &id)))?;
+    let candidates = fields.take("candidates", |list| {
+        list.list(|candidate| read_candidate(&candidate, &id))
+    })?;
     let mut choices = candidates.unwrap_or_default();
     if choices.is_empty() && fields.has("promptFeedback") {
         choices.push(blocked());
@@ -91,7 +93,9 @@ fn read_candidate(value: &Value<'_>, answer: &str) -> Result<Choice, DecodeError
         notes.note("content");
     }
     let (parts, message_extra) = content.unwrap_or_default();
-    let calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
+    let calls = parts
+        .iter()
+        .any(|part| matches!(part.kind, PartKind::ToolCall(_)));
     let reason = fields.take("finishReason", names::text)?;
     let finish = reason.as_ref().map(|reason| read_finish(reason, calls));
     let mut logprobs = None;
@@ -124,7 +128,9 @@ fn read_candidate(value: &Value<'_>, answer: &str) -> Result<Choice, DecodeError
 fn read_content(value: &Value<'_>, answer: &str, choice: u32) -> Result<(Vec<Part>, Extra), DecodeError> {
     let mut fields = value.fields()?;
     let mut extra = Extra::default();
-    let parts = fields.take("parts", |parts| names::list(&parts, |part| parts::read_part(&part)))?;
+    let parts = fields.take("parts", |parts| {
+        names::list(&parts, |part| parts::read_part(&part))
+    })?;
     if parts.is_none() {
         extra.note("parts");
     }
@@ -171,11 +177,18 @@ pub fn read_finish(reason: &Text, calls: bool) -> FinishReason {
 #[must_use]
 pub fn finish_name(reason: &FinishReason) -> &str {
     match reason {
-        FinishReason::Stop | FinishReason::StopSequence | FinishReason::ToolCalls | FinishReason::PauseTurn => "STOP",
+        FinishReason::Stop
+        | FinishReason::StopSequence
+        | FinishReason::ToolCalls
+        | FinishReason::PauseTurn => "STOP",
         FinishReason::Length | FinishReason::ContextWindow => "MAX_TOKENS",
         FinishReason::ContentFilter | FinishReason::Refusal => "SAFETY",
         // A reason of this format; those of others are none that SDKs could read.
-        FinishReason::Other(reason) if reason.bytes().all(|letter| letter.is_ascii_uppercase() || letter == b'_') => {
+        FinishReason::Other(reason)
+            if reason
+                .bytes()
+                .all(|letter| letter.is_ascii_uppercase() || letter == b'_') =>
+        {
             reason
         }
         FinishReason::Other(_) => "OTHER",

@@ -55,7 +55,8 @@ pub(super) static ONLY_INSTRUCTIONS: Rule = Rule::nearest(
     "messages",
     "Gemini answers contents: instructions alone are told as the user's",
 );
-pub(super) static NAMES: Rule = Rule::left_out("messages[].name", "Gemini's format has no names of participants");
+pub(super) static NAMES: Rule =
+    Rule::left_out("messages[].name", "Gemini's format has no names of participants");
 pub(super) static ARGUMENTS: Rule = Rule::nearest(
     "tool_calls[].function.arguments",
     "not a JSON object: sent as {\"_raw\": …}",
@@ -124,7 +125,8 @@ pub(super) static OPAQUE_PART: Rule = Rule::refused(
     "messages[].content[]",
     "a part that only its own format knows has no counterpart in Gemini's format",
 );
-pub(super) static MISPLACED: Rule = Rule::refused("messages[].content[]", "this part cannot stand in a result");
+pub(super) static MISPLACED: Rule =
+    Rule::refused("messages[].content[]", "this part cannot stand in a result");
 pub(super) static OPAQUE_TOOL: Rule = Rule::refused(
     "tools[]",
     "a tool that only its own format knows has no counterpart in Gemini's format",
@@ -138,7 +140,8 @@ pub(super) static PARALLEL: Rule = Rule::left_out(
     "parallel_tool_calls",
     "Gemini cannot be kept from calling several functions at once",
 );
-pub(super) static OPAQUE_FORMAT: Rule = Rule::refused("response_format", "has no counterpart in Gemini's format");
+pub(super) static OPAQUE_FORMAT: Rule =
+    Rule::refused("response_format", "has no counterpart in Gemini's format");
 pub(super) static SCHEMA_DESCRIPTION: Rule = Rule::left_out(
     "response_format.json_schema.description",
     "schemas of answers have no description of their own in Gemini's format",

@@ -14,7 +14,9 @@ pub(super) fn to_json_schema(schema: &Json) -> Json {
 }
 
 fn convert(schema: Value) -> Value {
-    let Value::Object(fields) = schema else { return schema };
+    let Value::Object(fields) = schema else {
+        return schema;
+    };
     let mut out = Map::new();
     let mut nullable = false;
     for (key, value) in fields {
@@ -26,11 +28,19 @@ fn convert(schema: Value) -> Value {
             }
             "nullable" => nullable = value == Value::Bool(true),
             "properties" | "defs" | "$defs" => {
-                let name = if key == "properties" { "properties" } else { "$defs" };
+                let name = if key == "properties" {
+                    "properties"
+                } else {
+                    "$defs"
+                };
                 out.insert(name.to_owned(), each_field(value));
             }
             "items" | "additionalProperties" | "additional_properties" => {
-                let name = if key == "items" { "items" } else { "additionalProperties" };
+                let name = if key == "items" {
+                    "items"
+                } else {
+                    "additionalProperties"
+                };
                 out.insert(name.to_owned(), convert(value));
             }
             "anyOf" | "any_of" => drop(out.insert("anyOf".to_owned(), each_item(value))),
@@ -51,7 +61,10 @@ fn convert(schema: Value) -> Value {
 
 fn each_field(value: Value) -> Value {
     match value {
-        Value::Object(fields) => fields.into_iter().map(|(name, schema)| (name, convert(schema))).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, schema)| (name, convert(schema)))
+            .collect(),
         other => other,
     }
 }
@@ -98,7 +111,11 @@ fn limit_name(key: &str) -> &str {
 /// Limits are 64-bit numbers, which Google writes as strings.
 fn limit(key: &str, value: Value) -> Value {
     let known = LIMITS.iter().any(|(snake, camel)| *snake == key || *camel == key);
-    match value.as_str().filter(|_| known).and_then(|text| text.parse::<u64>().ok()) {
+    match value
+        .as_str()
+        .filter(|_| known)
+        .and_then(|text| text.parse::<u64>().ok())
+    {
         Some(number) => Value::from(number),
         None => value,
     }

@@ -57,7 +57,9 @@ fn read_entry(value: &Value<'_>, tools: &mut Vec<Tool>) -> Result<(), DecodeErro
     }
     for (name, json) in rest.0 {
         let whole = object(|tool| tool.raw(&name, json.as_str()));
-        let whole = String::from_utf8(whole).ok().and_then(|text| Json::parse(text).ok());
+        let whole = String::from_utf8(whole)
+            .ok()
+            .and_then(|text| Json::parse(text).ok());
         tools.push(opaque(name, whole.unwrap_or(json)));
     }
     Ok(())
@@ -103,7 +105,9 @@ fn read_function(value: &Value<'_>) -> Result<Tool, DecodeError> {
 }
 
 /// Reads the choice in `toolConfig`; the whole object too, if it says more.
-pub(super) fn read_config(fields: &mut Fields<'_>) -> Result<(Option<ToolChoice>, Option<Json>), DecodeError> {
+pub(super) fn read_config(
+    fields: &mut Fields<'_>,
+) -> Result<(Option<ToolChoice>, Option<Json>), DecodeError> {
     let mut whole = None;
     let choice = fields.take("toolConfig", |config| {
         let (choice, exact) = read_choice(&config)?;
@@ -120,7 +124,9 @@ fn read_choice(value: &Value<'_>) -> Result<(Option<ToolChoice>, bool), DecodeEr
         let mut fields = names::fields(&config, &["allowedFunctionNames"])?;
         let mode = fields.take("mode", names::text)?.unwrap_or_default();
         let allowed = fields
-            .take("allowedFunctionNames", |allowed| names::list(&allowed, names::text))?
+            .take("allowedFunctionNames", |allowed| {
+                names::list(&allowed, names::text)
+            })?
             .unwrap_or_default();
         let plain = fields.rest().is_empty();
         Ok(match (mode.to_ascii_uppercase().as_str(), allowed.as_slice()) {
@@ -176,7 +182,9 @@ fn write_entry(list: &mut List<'_>, entry: &[Tool]) -> Result<(), EncodeError> {
     list.object(|object| {
         if entry.iter().any(is_function) {
             object.list("functionDeclarations", |list| {
-                entry.iter().for_each(|tool| write_function(list, &tool.kind, true));
+                entry
+                    .iter()
+                    .for_each(|tool| write_function(list, &tool.kind, true));
             });
         }
         for tool in entry {
@@ -207,7 +215,9 @@ pub(super) fn write(body: &mut Object<'_>, tools: &[Tool], losses: &mut Losses) 
             ToolKind::Opaque { kind, .. } => {
                 return Err(rules::OPAQUE_TOOL.refuse_at(format!("tools[{index}].type {kind}")));
             }
-            ToolKind::Function { strict: Some(true), .. } => losses.by(&rules::STRICT),
+            ToolKind::Function {
+                strict: Some(true), ..
+            } => losses.by(&rules::STRICT),
             ToolKind::Function { .. } => {}
         }
         if tool.cache_control.is_some() {
@@ -218,7 +228,9 @@ pub(super) fn write(body: &mut Object<'_>, tools: &[Tool], losses: &mut Losses) 
         body.list("tools", |list| {
             list.object(|entry| {
                 entry.list("functionDeclarations", |list| {
-                    tools.iter().for_each(|tool| write_function(list, &tool.kind, false));
+                    tools
+                        .iter()
+                        .for_each(|tool| write_function(list, &tool.kind, false));
                 });
             });
         });

@@ -129,7 +129,15 @@ mod tests {
         let body = Text::from(told.to_owned());
         let usage = read_usage(&parse(&body).unwrap()).unwrap();
         assert_eq!((usage.input, usage.output, usage.total()), (107, 50, 157));
-        assert_eq!((usage.cache_read, usage.reasoning, usage.tool_input, usage.image_input), (60, 30, 7, 10));
+        assert_eq!(
+            (
+                usage.cache_read,
+                usage.reasoning,
+                usage.tool_input,
+                usage.image_input
+            ),
+            (60, 30, 7, 10)
+        );
         let written = object(|object| write_usage(object, &usage));
         assert_eq!(String::from_utf8(written).unwrap(), told);
     }

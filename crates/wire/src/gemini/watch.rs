@@ -71,12 +71,18 @@ pub(crate) fn event(watcher: &mut StreamWatcher, _name: &[u8], data: &[u8]) -> S
         return said;
     }
     for candidate in piece.candidates.iter().flatten() {
-        let bit = 1_u64.checked_shl(u32::try_from(candidate.index).unwrap_or(63)).unwrap_or(1 << 63);
+        let bit = 1_u64
+            .checked_shl(u32::try_from(candidate.index).unwrap_or(63))
+            .unwrap_or(1 << 63);
         watcher.candidates.seen |= bit;
         if candidate.finish.is_some() {
             watcher.candidates.done |= bit;
         }
-        for part in candidate.content.iter().flat_map(|content| content.parts.iter().flatten()) {
+        for part in candidate
+            .content
+            .iter()
+            .flat_map(|content| content.parts.iter().flatten())
+        {
             // What is not text (a call, an image) is content as well.
             let bytes = part.text.as_ref().map_or(1, |text| text.len());
             said.content |= bytes > 0;

@@ -5,8 +5,8 @@ use super::history::Called;
 use super::parts::{KEY, NAME, REST};
 use super::{media, rules, signature};
 use crate::form::{
-    Audio, Document, Image, Message, Part, PartKind, Role, Source, Text, TextPart, Thinking, ToolCall, ToolCallKind,
-    ToolResult,
+    Audio, Document, Image, Message, Part, PartKind, Role, Source, Text, TextPart, Thinking, ToolCall,
+    ToolCallKind, ToolResult,
 };
 use crate::format::{EncodeError, Format};
 use crate::json::object::{is_object, object_or};
@@ -71,7 +71,12 @@ impl<'l> Contents<'l> {
     }
 
     /// Writes one of `contents`.
-    pub(super) fn turn(&mut self, list: &mut List<'_>, message: &Message, at: &str) -> Result<(), EncodeError> {
+    pub(super) fn turn(
+        &mut self,
+        list: &mut List<'_>,
+        message: &Message,
+        at: &str,
+    ) -> Result<(), EncodeError> {
         self.first_call = true;
         self.pending = None;
         let parts = self.ordered(message);
@@ -290,7 +295,10 @@ impl<'l> Contents<'l> {
     /// Media in, or beside, the result of a function.
     fn media(&mut self, list: &mut List<'_>, media: &[&Part], at: &str) -> Result<(), EncodeError> {
         for part in media {
-            if matches!(part.kind, PartKind::ToolCall(_) | PartKind::ToolResult(_) | PartKind::Thinking(_)) {
+            if matches!(
+                part.kind,
+                PartKind::ToolCall(_) | PartKind::ToolResult(_) | PartKind::Thinking(_)
+            ) {
                 return Err(rules::MISPLACED.refuse_at(at));
             }
             self.part(list, part, at)?;
@@ -298,20 +306,38 @@ impl<'l> Contents<'l> {
         Ok(())
     }
 
-    fn image(&mut self, list: &mut List<'_>, part: &Part, image: &Image, at: &str) -> Result<(), EncodeError> {
+    fn image(
+        &mut self,
+        list: &mut List<'_>,
+        part: &Part,
+        image: &Image,
+        at: &str,
+    ) -> Result<(), EncodeError> {
         if image.detail.as_deref().is_some_and(|detail| detail != "auto") {
             self.losses.by(&rules::DETAIL);
         }
         self.source(list, part, &image.source, "image/jpeg", at)
     }
 
-    fn audio(&mut self, list: &mut List<'_>, part: &Part, audio: &Audio, at: &str) -> Result<(), EncodeError> {
+    fn audio(
+        &mut self,
+        list: &mut List<'_>,
+        part: &Part,
+        audio: &Audio,
+        at: &str,
+    ) -> Result<(), EncodeError> {
         if audio.id.is_some() && audio.data.is_empty() {
             return Err(rules::AUDIO_ID.refuse_at(at));
         }
         let kept = part.extra.get("inlineData").filter(|_| self.own);
         self.object(list, part, |object| {
-            media::write_inline(object, &format!("audio/{}", audio.format), &audio.data, None, kept);
+            media::write_inline(
+                object,
+                &format!("audio/{}", audio.format),
+                &audio.data,
+                None,
+                kept,
+            );
         });
         Ok(())
     }
@@ -346,7 +372,14 @@ impl<'l> Contents<'l> {
                 if !self.own && (document.title.is_some() || document.context.is_some()) {
                     self.losses.by(&rules::DOCUMENT_TITLE);
                 }
-                self.named_source(list, part, source, "application/pdf", document.title.as_deref(), at)
+                self.named_source(
+                    list,
+                    part,
+                    source,
+                    "application/pdf",
+                    document.title.as_deref(),
+                    at,
+                )
             }
         }
     }
@@ -380,7 +413,9 @@ impl<'l> Contents<'l> {
             }),
             Source::Url(url) => match data_url(url) {
                 Some((mime, data)) if !own => {
-                    self.object(list, part, |object| media::write_inline(object, mime, data, title, None));
+                    self.object(list, part, |object| {
+                        media::write_inline(object, mime, data, title, None)
+                    });
                 }
                 _ => self.object(list, part, |object| {
                     let kept = part.extra.get("fileData").filter(|_| own);
@@ -468,7 +503,10 @@ mod tests {
 
     #[test]
     fn data_urls_are_data() {
-        assert_eq!(data_url("data:application/pdf;base64,AA=="), Some(("application/pdf", "AA==")));
+        assert_eq!(
+            data_url("data:application/pdf;base64,AA=="),
+            Some(("application/pdf", "AA=="))
+        );
         assert_eq!(data_url("https://example.com/a.pdf"), None);
     }
 }

@@ -170,7 +170,9 @@ pub fn read_tool_call(value: &Value<'_>) -> Result<Part, DecodeError> {
         name,
         arguments,
         kind,
-        signature: fields.peek("extra_content").and_then(|extra| read_call_signature(&extra)),
+        signature: fields
+            .peek("extra_content")
+            .and_then(|extra| read_call_signature(&extra)),
         extra,
     };
     Ok(Part {

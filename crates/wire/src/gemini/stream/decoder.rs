@@ -127,7 +127,8 @@ impl Decoder {
             return Ok(());
         }
         let whole = self.sse.is_between_events() && self.objects.is_whole();
-        let finished = !self.choices.is_empty() && self.choices.values().all(|choice| choice.finish.is_some());
+        let finished =
+            !self.choices.is_empty() && self.choices.values().all(|choice| choice.finish.is_some());
         if !whole || !(finished || (self.blocked && self.choices.is_empty())) {
             return Err(StreamError::Cut);
         }
@@ -169,13 +170,17 @@ impl Decoder {
                 created: None,
             });
         }
-        fields.take("candidates", |list| list.list(|candidate| self.candidate(&candidate, out)))?;
+        fields.take("candidates", |list| {
+            list.list(|candidate| self.candidate(&candidate, out))
+        })?;
         let feedback = fields.take("promptFeedback", |feedback| {
             let known = ["blockReason"];
             let blocks = names::fields(&feedback, &known)?.has("blockReason");
             self.blocked |= blocks;
             let event = blocks.then(|| Text::from_static(BLOCKED));
-            Ok(opaque(event, |piece| piece.raw("promptFeedback", feedback.text())))
+            Ok(opaque(event, |piece| {
+                piece.raw("promptFeedback", feedback.text())
+            }))
         })?;
         out.extend(feedback);
         if let Some(usage) = fields.take("usageMetadata", |usage| read_usage(&usage))?
@@ -201,7 +206,9 @@ impl Decoder {
         let open = self.choices.entry(choice).or_default();
         let parts = fields.take("content", |content| {
             let mut content = content.fields()?;
-            content.take("parts", |parts| names::list(&parts, |part| Ok((parts::read_part(&part)?, part.json()))))
+            content.take("parts", |parts| {
+                names::list(&parts, |part| Ok((parts::read_part(&part)?, part.json())))
+            })
         })?;
         for (part, json) in parts.flatten().unwrap_or_default() {
             open.part(choice, &self.id, part, json, out);
@@ -380,5 +387,6 @@ fn opaque(event: Option<Text>, write: impl FnOnce(&mut Object<'_>)) -> StreamEve
 
 fn json(bytes: Vec<u8>) -> Json {
     let text = String::from_utf8(bytes).ok();
-    text.and_then(|text| Json::parse(text).ok()).unwrap_or_else(Json::null)
+    text.and_then(|text| Json::parse(text).ok())
+        .unwrap_or_else(Json::null)
 }

@@ -192,7 +192,9 @@ impl Encoder {
         self.blocked |= event == Some(BLOCKED);
         let fields = fields_of(json);
         self.piece(out, |piece| {
-            fields.iter().for_each(|(name, json)| piece.raw(name, json.as_str()));
+            fields
+                .iter()
+                .for_each(|(name, json)| piece.raw(name, json.as_str()));
         });
     }
 

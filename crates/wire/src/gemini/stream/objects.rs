@@ -55,7 +55,9 @@ impl Objects {
             byte if byte.is_ascii_whitespace() => {}
             byte => {
                 let found = char::from(byte).escape_default();
-                return Err(StreamError::Malformed(format!("expected an object, found '{found}'")));
+                return Err(StreamError::Malformed(format!(
+                    "expected an object, found '{found}'"
+                )));
             }
         }
         Ok(())
