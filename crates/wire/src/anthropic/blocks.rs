@@ -187,7 +187,7 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str, own: bool) -> 
 
 /// The arguments as the object Anthropic demands. Models do write arguments that are none: those are kept as text, so
 /// that the conversation can go on.
-fn input_object(call: &ToolCall) -> String {
+pub fn input_object(call: &ToolCall) -> String {
     let text = call.arguments.trim();
     if text.is_empty() {
         return "{}".to_owned();
