@@ -20,6 +20,7 @@ pub mod failure;
 pub mod form;
 pub mod format;
 pub mod gemini;
+pub mod in_turn;
 pub mod json;
 pub mod openai;
 pub mod replay;

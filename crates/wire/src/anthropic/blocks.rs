@@ -6,7 +6,6 @@ use crate::form::{
     ToolCallKind, ToolResult,
 };
 use crate::format::{DecodeError, EncodeError, Format};
-use crate::json::Json;
 use crate::json::fields::Value;
 use crate::json::write::{List, Object};
 
@@ -164,7 +163,7 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str, own: bool) -> 
             object.string("type", "tool_use");
             object.string("id", &call.id);
             object.string("name", &call.name);
-            object.raw("input", &input_object(call));
+            object.raw("input", &call.arguments_object());
         }
         PartKind::ToolResult(result) => write_result(object, result, at, own)?,
         PartKind::Thinking(thinking) => {
@@ -183,29 +182,6 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str, own: bool) -> 
         }
     }
     Ok(())
-}
-
-/// The arguments as the object Anthropic demands. Models do write arguments that are none: those are kept as text, so
-/// that the conversation can go on.
-fn input_object(call: &ToolCall) -> String {
-    let text = call.arguments.trim();
-    if text.is_empty() {
-        return "{}".to_owned();
-    }
-    if text.starts_with('{') && Json::parse(text).is_ok() {
-        return text.to_owned();
-    }
-    String::from_utf8(crate::json::write::object(|object| {
-        object.string("_raw", &call.arguments);
-    }))
-    .unwrap_or_default()
-}
-
-/// Whether [`input_object`] had to wrap the arguments.
-pub fn is_wrapped(call: &ToolCall) -> bool {
-    let text = call.arguments.trim();
-    let is_object = text.starts_with('{') && Json::parse(text).is_ok();
-    !text.is_empty() && !is_object
 }
 
 fn write_result(

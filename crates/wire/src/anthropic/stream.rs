@@ -1,6 +1,6 @@
 //! Streamed messages: named events, block by block, ended by `message_stop`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 
@@ -8,6 +8,7 @@ use super::response::{finish_name, read_finish};
 use super::usage::{read_usage, write_usage};
 use crate::form::{FinishReason, PartStart, StreamEvent, Text, ToolCallKind, Usage};
 use crate::format::{DecodeError, Format, StreamEncoderOptions, StreamError, stream_failure};
+use crate::in_turn::InTurn;
 use crate::json::fields::{Fields, parse};
 use crate::json::write::{Object, object};
 use crate::sse::{SseDecoder, SseEvent};
@@ -241,18 +242,23 @@ fn opaque(event: &SseEvent) -> StreamEvent {
 
 /// Writes a stream.
 ///
-/// Blocks of this format follow one another; parts of others may overlap (parallel tool calls of OpenAI). What comes
-/// for a part whose turn has not come waits until the parts before it have ended.
+/// Blocks of this format follow one another.
 #[derive(Debug)]
 pub struct Encoder {
     options: StreamEncoderOptions,
     usage: Option<Usage>,
     finish: Option<(FinishReason, Option<Text>)>,
-    /// The part that is being written, and the number of its block.
-    open: Option<(u32, u32)>,
+    turns: InTurn,
+    pen: Pen,
+}
+
+/// What is being written.
+#[derive(Debug, Default)]
+struct Pen {
+    /// The number of the block.
+    open: Option<u32>,
     blocks: u32,
     kinds: BTreeMap<u32, Kind>,
-    waiting: VecDeque<StreamEvent>,
     calls: bool,
 }
 
@@ -272,11 +278,8 @@ impl Encoder {
             options,
             usage: None,
             finish: None,
-            open: None,
-            blocks: 0,
-            kinds: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            calls: false,
+            turns: InTurn::default(),
+            pen: Pen::default(),
         }
     }
 
@@ -292,11 +295,14 @@ impl Encoder {
             | StreamEvent::PartEnd { choice, .. }
             | StreamEvent::Finish { choice, .. }
                 if *choice > 0 => {}
-            StreamEvent::PartStart { part, .. }
-            | StreamEvent::Delta { part, .. }
-            | StreamEvent::Signature { part, .. }
-            | StreamEvent::Citation { part, .. }
-            | StreamEvent::PartEnd { part, .. } => self.in_turn(*part, event, out),
+            StreamEvent::PartStart { .. }
+            | StreamEvent::Delta { .. }
+            | StreamEvent::Signature { .. }
+            | StreamEvent::Citation { .. }
+            | StreamEvent::PartEnd { .. } => {
+                let pen = &mut self.pen;
+                self.turns.take(event, |part, event| pen.write(part, event, out));
+            }
             StreamEvent::Finish {
                 reason,
                 stop_sequence,
@@ -344,40 +350,36 @@ impl Encoder {
         });
     }
 
-    fn in_turn(&mut self, part: u32, event: &StreamEvent, out: &mut BytesMut) {
-        if self.open.is_some_and(|(open, _)| open != part) {
-            self.waiting.push_back(event.clone());
-            return;
-        }
-        self.write(part, event, out);
-        // A part has ended: whose turn is next may have begun, grown and ended while it waited.
-        while self.open.is_none() {
-            let Some(position) = self
-                .waiting
-                .iter()
-                .position(|event| matches!(event, StreamEvent::PartStart { .. }))
-            else {
-                break;
-            };
-            let Some(StreamEvent::PartStart { part: next, .. }) = self.waiting.get(position).cloned() else {
-                break;
-            };
-            let (own, others): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
-                .into_iter()
-                .partition(|event| part_of(event) == Some(next));
-            self.waiting = others;
-            for event in own {
-                self.write(next, &event, out);
-            }
-        }
+    fn end(&mut self, out: &mut BytesMut) {
+        let (reason, stop) = self.finish.take().unwrap_or((FinishReason::Stop, None));
+        // Some servers say "stop" after tool calls; agents go on only when they are told to.
+        let reason = if self.pen.calls && reason == FinishReason::Stop {
+            FinishReason::ToolCalls
+        } else {
+            reason
+        };
+        let usage = self.usage.unwrap_or_default();
+        write_event(out, "message_delta", |event| {
+            event.object("delta", |delta| {
+                delta.string("stop_reason", finish_name(&reason));
+                match &stop {
+                    Some(stop) => delta.string("stop_sequence", stop),
+                    None => delta.raw("stop_sequence", "null"),
+                }
+            });
+            event.object("usage", |object| write_usage(object, &usage));
+        });
+        write_event(out, "message_stop", |_| {});
     }
+}
 
+impl Pen {
     fn write(&mut self, part: u32, event: &StreamEvent, out: &mut BytesMut) {
         match event {
             StreamEvent::PartStart { start, .. } => {
                 let block = self.blocks;
                 self.blocks += 1;
-                self.open = Some((part, block));
+                self.open = Some(block);
                 self.kinds.insert(part, kind_of(start));
                 self.calls |= matches!(start, PartStart::ToolCall { .. });
                 write_event(out, "content_block_start", |event| {
@@ -406,7 +408,7 @@ impl Encoder {
                 delta.raw("citation", citation.as_str());
             }),
             StreamEvent::PartEnd { .. } => {
-                if let Some((_, block)) = self.open.take() {
+                if let Some(block) = self.open.take() {
                     write_event(out, "content_block_stop", |event| {
                         event.count("index", u64::from(block));
                     });
@@ -417,44 +419,11 @@ impl Encoder {
     }
 
     fn delta(&self, out: &mut BytesMut, delta: impl FnOnce(&mut Object<'_>)) {
-        let Some((_, block)) = self.open else { return };
+        let Some(block) = self.open else { return };
         write_event(out, "content_block_delta", |event| {
             event.count("index", u64::from(block));
             event.object("delta", delta);
         });
-    }
-
-    fn end(&mut self, out: &mut BytesMut) {
-        let (reason, stop) = self.finish.take().unwrap_or((FinishReason::Stop, None));
-        // Some servers say "stop" after tool calls; agents go on only when they are told to.
-        let reason = if self.calls && reason == FinishReason::Stop {
-            FinishReason::ToolCalls
-        } else {
-            reason
-        };
-        let usage = self.usage.unwrap_or_default();
-        write_event(out, "message_delta", |event| {
-            event.object("delta", |delta| {
-                delta.string("stop_reason", finish_name(&reason));
-                match &stop {
-                    Some(stop) => delta.string("stop_sequence", stop),
-                    None => delta.raw("stop_sequence", "null"),
-                }
-            });
-            event.object("usage", |object| write_usage(object, &usage));
-        });
-        write_event(out, "message_stop", |_| {});
-    }
-}
-
-fn part_of(event: &StreamEvent) -> Option<u32> {
-    match event {
-        StreamEvent::PartStart { part, .. }
-        | StreamEvent::Delta { part, .. }
-        | StreamEvent::Signature { part, .. }
-        | StreamEvent::Citation { part, .. }
-        | StreamEvent::PartEnd { part, .. } => Some(*part),
-        _ => None,
     }
 }
 
