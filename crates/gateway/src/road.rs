@@ -103,7 +103,9 @@ fn named(mut reply: Reply, dialect: Format, id: &str) -> Reply {
     let headers = reply.headers_mut();
     match dialect {
         Format::AnthropicMessages => drop(headers.insert(ANTHROPIC_REQUEST_ID, value.clone())),
-        Format::BedrockConverse => drop(headers.insert(AMZN_REQUEST_ID, value.clone())),
+        Format::BedrockConverse | Format::BedrockInvoke => {
+            drop(headers.insert(AMZN_REQUEST_ID, value.clone()))
+        }
         _ => {}
     }
     headers.insert(REQUEST_ID, value);

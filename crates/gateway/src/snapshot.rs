@@ -25,7 +25,7 @@ pub use model::{Fallback, Model, Target};
 pub use pattern::Pattern;
 pub use provider::{Patience, Provider};
 pub use resolve::Unresolved;
-pub use speech::{Envelope, Speech, Template};
+pub use speech::{Envelope, Speech, Template, are_kin};
 
 /// Everything the road needs to know about the configuration.
 pub struct Snapshot {

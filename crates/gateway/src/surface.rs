@@ -93,14 +93,14 @@ const fn streamed(pattern: &'static str, format: Format) -> Path {
 }
 
 use Format::{
-    AnthropicMessages as Anthropic, BedrockConverse as Bedrock, CohereChat as Cohere,
-    GeminiGenerate as Gemini, OpenAiChat as OpenAi, OpenAiCompletions as Completions,
+    AnthropicMessages as Anthropic, BedrockConverse as Bedrock, BedrockInvoke as Invoke,
+    CohereChat as Cohere, GeminiGenerate as Gemini, OpenAiChat as OpenAi, OpenAiCompletions as Completions,
     OpenAiResponses as Responses,
 };
 
 /// Every path, once. A new surface adds its lines here. `{model}` may hold slashes; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 23] = [
+static PATHS: [Path; 25] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -124,6 +124,8 @@ static PATHS: [Path; 23] = [
     // Bedrock: the id may be an ARN.
     whole("/model/{model}/converse", Bedrock),
     streamed("/model/{model}/converse-stream", Bedrock),
+    whole("/model/{model}/invoke", Invoke),
+    streamed("/model/{model}/invoke-with-response-stream", Invoke),
     // Told apart by what the client says.
     get("/v1/models", Asks::Models, OpenAi),
     get("/v1/models/{model}", Asks::Models, OpenAi),

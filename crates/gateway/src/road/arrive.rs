@@ -31,8 +31,6 @@ pub struct Asked {
     pub controls: Controls,
     /// Where its answer is remembered, if it may be.
     pub cache_key: Option<CacheKey>,
-    /// Betas of Anthropic's format that the body asked for (Bedrock).
-    pub betas: Vec<String>,
     /// Headers the provider shall see in addition (from `header_mutation`); none removes.
     pub header_edits: Vec<(HeaderName, Option<http::HeaderValue>)>,
 }
@@ -79,7 +77,6 @@ pub fn decode(
         edited: false,
         controls,
         cache_key: None,
-        betas: Vec::new(),
         header_edits: Vec::new(),
     })
 }
@@ -87,7 +84,7 @@ pub fn decode(
 /// How a stream of `format` is put on the wire for this client.
 fn framing(arrival: &Arrival, format: Format) -> Framing {
     match format {
-        Format::BedrockConverse => Framing::Frames,
+        Format::BedrockConverse | Format::BedrockInvoke => Framing::Frames,
         Format::GeminiGenerate => {
             let alt = arrival
                 .uri

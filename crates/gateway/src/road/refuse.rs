@@ -40,6 +40,9 @@ pub fn reply(refusal: Refusal, dialect: Format, id: &str) -> Reply {
     let rendered = failure::render(dialect, failure, id);
     let mut reply = reply::json_bytes(rendered.status, rendered.body);
     let headers = reply.headers_mut();
+    if let Some((name, value)) = rendered.header {
+        headers.insert(name, value);
+    }
     if let Some(known) = refusal.known {
         headers.extend(*known);
     }

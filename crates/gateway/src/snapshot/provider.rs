@@ -11,7 +11,7 @@ use pointsman_upstream::{
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
-use super::{Speech, Template};
+use super::{Speech, Template, are_kin};
 
 /// A provider: its servers, how to speak to them and how to be let in.
 pub struct Provider {
@@ -76,12 +76,17 @@ pub struct Speaks {
 
 impl Speaks {
     /// How to speak to the provider about `model` for a client of format `client`: in the client's own format if it
-    /// can be, else in the one the provider likes best.
+    /// can be, else in the next of kin, else in the one the provider likes best.
     pub fn for_client(&self, client: Format, model: &str) -> Option<&Speech> {
-        let mut fitting = self.formats.iter().filter(|speech| speech.is_for(model));
+        let fitting = self.formats.iter().filter(|speech| speech.is_for(model));
         let own = fitting.clone().find(|speech| speech.format == client);
+        let kin = || fitting.clone().find(|speech| are_kin(speech.format, client));
         // Text completions cannot carry a conversation: only a client that speaks them is answered with them.
-        own.or_else(|| fitting.find(|speech| speech.format != Format::OpenAiCompletions))
+        own.or_else(kin).or_else(|| {
+            fitting
+                .clone()
+                .find(|speech| speech.format != Format::OpenAiCompletions)
+        })
     }
 
     /// How to speak `format`, whatever the model.

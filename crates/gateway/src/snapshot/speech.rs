@@ -31,21 +31,8 @@ pub struct Speech {
 pub enum Envelope {
     /// Nothing.
     None,
-    /// Amazon Bedrock's InvokeModel: the model stands in the path, version and betas in the body, streams are frames.
-    BedrockInvoke,
     /// Google Vertex AI's rawPredict: the model stands in the path, the version in the body.
     VertexRaw,
-}
-
-impl Envelope {
-    /// The value of `anthropic_version` in the body.
-    pub fn anthropic_version(self) -> Option<&'static str> {
-        match self {
-            Self::None => None,
-            Self::BedrockInvoke => Some("bedrock-2023-05-31"),
-            Self::VertexRaw => Some("vertex-2023-10-16"),
-        }
-    }
 }
 
 /// Whose models a format is for, at clouds that have models of several.
@@ -119,21 +106,18 @@ impl Speech {
         Self::enveloped(format, path, (Envelope::None, family))
     }
 
-    /// What a cloud speaks beside its own formats: Anthropic's format, for Claude.
+    /// What a cloud speaks beside its own formats: Anthropic's, for Claude.
     pub fn beside(kind: &str) -> Option<Self> {
-        let (path, envelope) = match kind {
-            "aws-bedrock" => ("/model/{model}/invoke", Envelope::BedrockInvoke),
+        let (format, path, envelope) = match kind {
+            "aws-bedrock" => (Format::BedrockInvoke, "/model/{model}/invoke", Envelope::None),
             "gcp-vertex" => (
+                Format::AnthropicMessages,
                 "/publishers/anthropic/models/{model}:rawPredict",
                 Envelope::VertexRaw,
             ),
             _ => return None,
         };
-        Some(Self::enveloped(
-            Format::AnthropicMessages,
-            path,
-            (envelope, Family::Claude),
-        ))
+        Some(Self::enveloped(format, path, (envelope, Family::Claude)))
     }
 
     fn enveloped(format: Format, path: &str, (envelope, family): (Envelope, Family)) -> Self {
@@ -170,8 +154,18 @@ impl Speech {
     /// Whether the body names the model, and says whether to stream.
     pub fn is_named_in_body(&self) -> bool {
         self.envelope == Envelope::None
-            && !matches!(self.format, Format::GeminiGenerate | Format::BedrockConverse)
+            && !matches!(
+                self.format,
+                Format::GeminiGenerate | Format::BedrockConverse | Format::BedrockInvoke
+            )
     }
+}
+
+/// Whether two formats have the same bodies, but for what stands around them: Anthropic's, plain or in Bedrock's
+/// InvokeModel.
+pub fn are_kin(one: Format, other: Format) -> bool {
+    let claude = |format| matches!(format, Format::AnthropicMessages | Format::BedrockInvoke);
+    one == other || (claude(one) && claude(other))
 }
 
 /// The path of the streamed answer, where the path says that.

@@ -213,7 +213,7 @@ impl Writer<'_> {
         }
         for part in &message.parts {
             if let PartKind::ToolCall(call) = &part.kind
-                && blocks::is_wrapped(call)
+                && !call.has_object()
             {
                 self.losses.by(&rules::ARGUMENTS);
             }

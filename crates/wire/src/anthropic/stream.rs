@@ -302,11 +302,11 @@ impl Encoder {
             | StreamEvent::PartEnd { choice, .. }
             | StreamEvent::Finish { choice, .. }
                 if *choice > 0 => {}
-            StreamEvent::PartStart { part, .. }
-            | StreamEvent::Delta { part, .. }
-            | StreamEvent::Signature { part, .. }
-            | StreamEvent::Citation { part, .. }
-            | StreamEvent::PartEnd { part, .. } => self.in_turn(*part, event, out),
+            StreamEvent::PartStart { .. }
+            | StreamEvent::Delta { .. }
+            | StreamEvent::Signature { .. }
+            | StreamEvent::Citation { .. }
+            | StreamEvent::PartEnd { .. } => self.in_turn(event, out),
             StreamEvent::Finish {
                 reason,
                 stop_sequence,
@@ -354,9 +354,9 @@ impl Encoder {
         });
     }
 
-    fn in_turn(&mut self, part: u32, event: &StreamEvent, out: &mut BytesMut) {
+    fn in_turn(&mut self, event: &StreamEvent, out: &mut BytesMut) {
         let mut turn = std::mem::take(&mut self.turn);
-        turn.take(part, event, |event| self.write(event, out));
+        turn.take(event, |_, event| self.write(event, out));
         self.turn = turn;
     }
 

@@ -27,6 +27,12 @@ impl Framing {
             Self::Frames => "application/vnd.amazon.eventstream",
         };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        if self == Self::Frames {
+            headers.insert(
+                "x-amzn-bedrock-content-type",
+                HeaderValue::from_static("application/json"),
+            );
+        }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         // Tells nginx and others in front of us not to collect events.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

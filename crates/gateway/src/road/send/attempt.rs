@@ -8,6 +8,7 @@ use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use pointsman_upstream::{Failure as Fault, InFlight, Outcome, Timeouts, UpstreamBody, parse_retry_after};
 use pointsman_wire::coding;
+use pointsman_wire::eventstream;
 use pointsman_wire::failure::{self, FailureClass};
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::{self, Format};
@@ -18,7 +19,7 @@ use super::super::relay::{Pipe, Relay};
 use super::super::{Arrival, Ticket};
 use super::round::Attempt;
 use super::{Answer, Failed, request};
-use crate::snapshot::{Speech, Target};
+use crate::snapshot::{Speech, Target, are_kin};
 use crate::worker::Worker;
 
 /// Most bytes read of an error body.
@@ -102,6 +103,9 @@ impl Exchange<'_> {
             Failed::refused(Failure::new(FailureKind::InvalidRequest, message).at("model"))
         })?;
         let mut request = request::http(self.arrival, target, Some(speech.format), uri, body);
+        if let Some(betas) = request::betas_in_body(self.asked, speech.format) {
+            request.headers_mut().append(request::ANTHROPIC_BETA, betas);
+        }
         request::edit_headers(request.headers_mut(), &self.asked.header_edits);
         Ok(Call {
             request,
@@ -133,7 +137,7 @@ impl Exchange<'_> {
             Failed::broken(failure, Fault::Protocol)
         })?;
         ticket.facts.first_content = Some(Instant::now());
-        let native = (from == self.asked.format).then_some(bytes);
+        let native = are_kin(from, self.asked.format).then_some(bytes);
         Ok(Answer::Whole {
             response: Box::new(response),
             native,
@@ -282,8 +286,10 @@ pub async fn refused_by_provider(
 ) -> Failed {
     let status = response.status();
     let retry_after = parse_retry_after(response.headers(), SystemTime::now());
+    // AWS tells the type of an error in a header.
+    let headers = response.headers().clone();
     let body = collect(response, ERROR_BODY_LIMIT).await.unwrap_or_default();
-    let mut failure = failure::decode(from, status, retry_after, &body);
+    let mut failure = failure::decode_typed(from, status, &headers, retry_after, &body);
     let class = failure::classify(&failure);
     let fault = match class {
         Some(FailureClass::ContextWindow) => None,
@@ -331,10 +337,9 @@ fn speaks(target: &Target, format: Format) -> Result<&Speech, Failed> {
 
 /// Whether the head announces a stream of `format`.
 fn is_stream(headers: &HeaderMap, format: Format) -> bool {
-    let expected = if format == Format::BedrockConverse {
-        "application/vnd.amazon.eventstream"
-    } else {
-        "text/event-stream"
+    let expected = match format.framing() {
+        format::Framing::EventStream => eventstream::CONTENT_TYPE,
+        format::Framing::Sse => "text/event-stream",
     };
     let value = headers
         .get(header::CONTENT_TYPE)

@@ -11,12 +11,16 @@ use pointsman_wire::splice::Edits;
 use super::super::Arrival;
 use super::super::arrive::Asked;
 use super::super::decide::Step;
-use crate::snapshot::{Envelope, Speech, Target};
+use crate::snapshot::{Envelope, Speech, Target, are_kin};
 
 /// Tokens of an answer where the format demands a limit, the client gave none and the catalog knows none.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
-const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+/// What Bedrock wants to be told of Anthropic's format.
+const BEDROCK_VERSION: &str = "bedrock-2023-05-31";
+/// What Vertex AI wants to be told of Anthropic's format.
+const VERTEX_VERSION: &str = "vertex-2023-10-16";
+pub const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 const OPENAI_BETA: HeaderName = HeaderName::from_static("openai-beta");
 
 /// A body for the provider.
@@ -42,8 +46,11 @@ pub fn body(
     let usage_forced = is_openai(to) && stream.enabled && !stream.include_usage;
     let reasons = step.reasoning.as_ref();
     let mut edits = Edits::new();
-    let body = if asked.format == to && !asked.edited && (reasons.is_none() || is_openai(to)) {
-        if speech.is_named_in_body() && asked.request.model != step.name(target) {
+    let body = if are_kin(asked.format, to) && !asked.edited && (reasons.is_none() || is_openai(to)) {
+        if asked.format != to {
+            change_envelope(&mut edits, asked, to);
+        }
+        if speech.is_named_in_body() && (asked.request.model != step.name(target) || asked.format != to) {
             edits.set_string("model", step.name(target));
         }
         if usage_forced {
@@ -61,7 +68,7 @@ pub fn body(
     if let Some(switch) = reasons.filter(|_| is_openai(to)) {
         reason_by_field(&mut edits, &asked.request, switch);
     }
-    enclose(&mut edits, (arrival, asked), speech);
+    enclose(&mut edits, arrival, speech);
     let body = if edits.is_empty() {
         body
     } else {
@@ -103,30 +110,53 @@ fn encoded(request: &ChatRequest, name: &str, target: &Target, to: Format) -> Re
     Ok(encoded.body)
 }
 
-/// Puts around the body what a cloud wants: the path names the model and says whether to stream.
-fn enclose(edits: &mut Edits, (arrival, asked): (&Arrival, &Asked), speech: &Speech) {
-    let Some(version) = speech.envelope.anthropic_version() else {
-        return;
-    };
-    edits.remove("model");
-    if speech.envelope == Envelope::BedrockInvoke {
+/// Takes Anthropic's body out of Bedrock's envelope, or puts it in.
+fn change_envelope(edits: &mut Edits, asked: &Asked, to: Format) {
+    if to == Format::BedrockInvoke {
+        edits.remove("model");
         edits.remove("stream");
-        let betas: Vec<&str> = betas(arrival, asked).collect();
-        if !betas.is_empty() {
-            edits.set("anthropic_beta", serde_json::json!(betas).to_string());
+        edits.set_string("anthropic_version", BEDROCK_VERSION);
+    } else {
+        edits.remove("anthropic_version");
+        edits.remove("anthropic_beta");
+        if asked.request.stream.enabled {
+            edits.set("stream", "true");
         }
     }
-    edits.set_string("anthropic_version", version);
 }
 
-/// The betas that the client asks for, in the header or (Bedrock) in the body.
-fn betas<'a>(arrival: &'a Arrival, asked: &'a Asked) -> impl Iterator<Item = &'a str> {
+/// Puts around the body what a cloud wants: Google's path names the model, its body the version.
+fn enclose(edits: &mut Edits, arrival: &Arrival, speech: &Speech) {
+    match (speech.format, speech.envelope) {
+        (_, Envelope::VertexRaw) => {
+            edits.remove("model");
+            edits.set_string("anthropic_version", VERTEX_VERSION);
+        }
+        // A client of Bedrock has said it in the body already.
+        (Format::BedrockInvoke, _) if arrival.headers.contains_key(ANTHROPIC_BETA) => {
+            let betas: Vec<&str> = betas(arrival).collect();
+            edits.set("anthropic_beta", serde_json::json!(betas).to_string());
+        }
+        _ => {}
+    }
+}
+
+/// The betas that the client's header asks for.
+fn betas(arrival: &Arrival) -> impl Iterator<Item = &str> {
     let said = arrival.headers.get_all(ANTHROPIC_BETA).into_iter();
     said.filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .filter(|beta| !beta.is_empty())
-        .chain(asked.betas.iter().map(String::as_str))
+}
+
+/// The betas that a body of Bedrock's InvokeModel asks for, where the header is the place for them.
+pub fn betas_in_body(asked: &Asked, to: Format) -> Option<HeaderValue> {
+    if to != Format::AnthropicMessages || asked.format != Format::BedrockInvoke {
+        return None;
+    }
+    let betas: Vec<String> = asked.request.extra.get("anthropic_beta")?.read().ok()?;
+    HeaderValue::from_str(&betas.join(",")).ok()
 }
 
 /// Switches reasoning as the decision says, in the fields that the model's family understands.

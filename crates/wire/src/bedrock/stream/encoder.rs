@@ -61,13 +61,13 @@ impl Encoder {
             | StreamEvent::PartEnd { choice, .. }
             | StreamEvent::Finish { choice, .. }
                 if *choice > 0 => {}
-            StreamEvent::PartStart { part, .. }
-            | StreamEvent::Delta { part, .. }
-            | StreamEvent::Signature { part, .. }
-            | StreamEvent::Citation { part, .. }
-            | StreamEvent::PartEnd { part, .. } => {
+            StreamEvent::PartStart { .. }
+            | StreamEvent::Delta { .. }
+            | StreamEvent::Signature { .. }
+            | StreamEvent::Citation { .. }
+            | StreamEvent::PartEnd { .. } => {
                 let mut turn = std::mem::take(&mut self.turn);
-                turn.take(*part, event, |event| self.part(event, out));
+                turn.take(event, |_, event| self.part(event, out));
                 self.turn = turn;
             }
             StreamEvent::Finish { reason, .. } => self.finish = Some(reason.clone()),
