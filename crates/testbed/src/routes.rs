@@ -17,7 +17,7 @@ pub(crate) fn answer(asked: Asked) -> Response<Body> {
     }
     if gemini::route(&path).is_some()
         || path.contains("/v1beta/models")
-        || (ends("/models") && asked.headers.contains_key("x-goog-api-key"))
+        || (path.contains("/models") && asked.headers.contains_key("x-goog-api-key"))
     {
         return gemini::answer(asked);
     }

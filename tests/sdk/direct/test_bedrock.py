@@ -7,7 +7,8 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
-from conftest import AWS, BOTH, CALLS, CITY, LONG, PERSON, PNG
+from scene import AWS, BOTH, CALLS, CITY, LONG, PERSON
+from servers import PNG
 
 MODEL = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 TOOLS = {"tools": [{"toolSpec": {"name": name, "inputSchema": {"json": CITY}}} for name in ("get_weather", "get_time")]}

@@ -6,7 +6,8 @@ import json
 import cohere
 import pytest
 from cohere.core.api_error import ApiError
-from conftest import BOTH, CALLS, CITY, LONG, PERSON, PNG
+from scene import BOTH, CALLS, CITY, LONG, PERSON
+from servers import PNG
 
 TOOLS = [{"type": "function", "function": {"name": name, "description": "tells", "parameters": CITY}} for name in ("get_weather", "get_time")]
 MODEL = "command-a-reasoning"

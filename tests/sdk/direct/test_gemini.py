@@ -4,7 +4,8 @@ import base64
 import json
 
 import pytest
-from conftest import BOTH, CALLS, LONG, PNG
+from scene import BOTH, CALLS, LONG
+from servers import PNG
 from google import genai
 from google.genai import errors, types
 

@@ -5,7 +5,8 @@ import json
 
 import openai
 import pytest
-from conftest import BOTH, CALLS, CITY, LONG, PERSON, PNG
+from scene import BOTH, CALLS, CITY, LONG, PERSON
+from servers import PNG
 
 TOOLS = [{"type": "function", "name": name, "parameters": CITY, "strict": True} for name in ("get_weather", "get_time")]
 MODEL = "gpt-5-mini"
@@ -79,7 +80,13 @@ def test_structured_answers_pictures_and_refusals(client, stream):
     assert seen.output_text == f"I see 1 image(s): image/png of {len(base64.b64decode(PNG))} bytes"
     refused = ask(client, stream, input="refuse this").output[0].content[0]
     assert refused.type == "refusal" and refused.refusal == "I cannot help with that."
-    short = ask(client, stream, input="repeat 50 words", max_output_tokens=16)
+
+
+def test_answers_that_are_cut_short(client):
+    arguments = {"model": MODEL, "input": "repeat 50 words", "max_output_tokens": 16}
+    *_, last = client.responses.create(**arguments, stream=True)
+    assert last.type == "response.incomplete" and last.response.usage.output_tokens == 16
+    short = client.responses.create(**arguments)
     assert (short.status, short.incomplete_details.reason) == ("incomplete", "max_output_tokens")
 
 
