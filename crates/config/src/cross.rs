@@ -117,7 +117,11 @@ impl Checker<'_> {
         if provider.base_url.is_some() && !provider.endpoints.is_empty() {
             self.wrong(&format!("{path}.base_url"), "give either base_url or endpoints");
         }
-        for field in ["region", "project", "location"] {
+        let unsupported = ["region", "project", "location"];
+        for field in unsupported {
+            if field == "region" && provider.auth.aws.is_some() {
+                continue;
+            }
             if self
                 .root
                 .field("providers")
@@ -128,7 +132,7 @@ impl Checker<'_> {
             }
         }
         if let Err(error) = Credential::compile(&provider.auth, &AuthStyle::Bearer) {
-            self.wrong(&format!("{path}.auth.{}", error.field), error.problem);
+            self.wrong(&format!("{path}.{}", error.field), error.problem);
         }
         if let Err(error) = Policy::compile(&provider.balance) {
             self.wrong(&format!("{path}.balance.{}", error.field), error.problem);

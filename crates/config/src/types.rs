@@ -211,7 +211,7 @@ pub struct ProviderConfig {
     pub headers: BTreeMap<String, String>,
     /// Models it serves, beside those of the catalog.
     pub models: Vec<String>,
-    /// AWS region. Not supported in this version.
+    /// AWS region to sign for, with `auth.aws`. Not supported otherwise in this version.
     pub region: Option<String>,
     /// Google Cloud project. Not supported in this version.
     pub project: Option<String>,

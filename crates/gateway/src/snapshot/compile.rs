@@ -12,7 +12,7 @@ use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
 use pointsman_upstream::{
-    AuthStyle, Credential, EndpointConfig, EndpointRegistry, HumanDuration, RetryBudget, RetryPolicy,
+    AuthStyle, CredentialRegistry, EndpointConfig, EndpointRegistry, HumanDuration, RetryBudget, RetryPolicy,
     Timeouts, balance::Policy,
 };
 use pointsman_wire::form::MaxTokensName;
@@ -34,6 +34,7 @@ pub struct Problem {
 #[derive(Default)]
 pub struct Lasting {
     endpoints: Mutex<EndpointRegistry>,
+    credentials: CredentialRegistry,
     budgets: Mutex<HashMap<String, Arc<RetryBudget>>>,
     anonymous: Mutex<Option<Arc<Principal>>>,
 }
@@ -156,11 +157,18 @@ impl Compiler<'_> {
             None => AuthStyle::Bearer,
             Some(header) => AuthStyle::Header(HeaderName::try_from(header.as_str()).ok()?),
         };
-        let credential = Credential::compile(&config.auth, &style)
+        let auth = config.auth.clone().with_region(config.region.as_deref());
+        let credential = self
+            .lasting
+            .credentials
+            .credential(name, &auth, &style)
             .map_err(|error| self.wrong(format!("{path}.auth"), error))
             .ok()?;
         let mut endpoints = Vec::new();
-        for endpoint in endpoint_configs(config, facts.base_url.as_deref()) {
+        for mut endpoint in endpoint_configs(config, facts.base_url.as_deref()) {
+            endpoint
+                .client_certificate
+                .clone_from(&config.auth.client_certificate);
             match self
                 .lasting
                 .endpoints

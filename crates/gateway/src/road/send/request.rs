@@ -157,7 +157,10 @@ pub fn http(
             None => drop(headers.remove(name)),
         }
     }
-    provider.credential.apply(&mut headers);
+    // Keys, tokens and signatures are put on in `authorized`, when nothing changes any more.
+    provider
+        .credential
+        .pass_through(&arrival.headers, &mut headers, |key| key.starts_with("pm-"));
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = path;
