@@ -127,7 +127,7 @@ impl Checker<'_> {
         }
         self.place(&path, &facts.id, provider);
         if let Err(error) = Credential::compile(&provider.auth, &AuthStyle::Bearer) {
-            self.wrong(&format!("{path}.auth.{}", error.field), error.problem);
+            self.wrong(&format!("{path}.{}", error.field), error.problem);
         }
         if let Err(error) = Policy::compile(&provider.balance) {
             self.wrong(&format!("{path}.balance.{}", error.field), error.problem);
@@ -146,7 +146,8 @@ impl Checker<'_> {
             ("api_version", "azure-openai", &provider.api_version),
         ];
         for (field, whose, value) in settings {
-            let means_something = kind.starts_with(whose.split('-').next().unwrap_or(whose));
+            let means_something = kind.starts_with(whose.split('-').next().unwrap_or(whose))
+                || (field == "region" && provider.auth.aws.is_some());
             match value {
                 Some(_) if !means_something => {
                     self.wrong(

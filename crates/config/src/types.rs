@@ -212,7 +212,7 @@ pub struct ProviderConfig {
     pub headers: BTreeMap<String, String>,
     /// Models it serves, beside those of the catalog.
     pub models: Vec<String>,
-    /// AWS region (`aws-bedrock`).
+    /// AWS region (`aws-bedrock`, or to sign for with `auth.aws`).
     pub region: Option<String>,
     /// Google Cloud project (`gcp-vertex`).
     pub project: Option<String>,

@@ -12,7 +12,7 @@ use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
 use pointsman_upstream::{
-    AuthStyle, Credential, EndpointRegistry, HumanDuration, RetryBudget, RetryPolicy, balance::Policy,
+    AuthStyle, CredentialRegistry, EndpointRegistry, HumanDuration, RetryBudget, RetryPolicy, balance::Policy,
 };
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
@@ -36,6 +36,7 @@ pub struct Problem {
 #[derive(Default)]
 pub struct Lasting {
     endpoints: Mutex<EndpointRegistry>,
+    credentials: CredentialRegistry,
     budgets: Mutex<HashMap<String, Arc<RetryBudget>>>,
     anonymous: Mutex<Option<Arc<Principal>>>,
 }
@@ -166,11 +167,18 @@ impl Compiler<'_> {
             None => AuthStyle::Bearer,
             Some(header) => AuthStyle::Header(HeaderName::try_from(header.as_str()).ok()?),
         };
-        let credential = Credential::compile(&config.auth, &style)
+        let auth = config.auth.clone().with_region(config.region.as_deref());
+        let credential = self
+            .lasting
+            .credentials
+            .credential(name, &auth, &style)
             .map_err(|error| self.wrong(format!("{path}.auth"), error))
             .ok()?;
         let mut endpoints = Vec::new();
-        for endpoint in place::endpoints(config, &facts.id, facts.base_url.as_deref()) {
+        for mut endpoint in place::endpoints(config, &facts.id, facts.base_url.as_deref()) {
+            endpoint
+                .client_certificate
+                .clone_from(&config.auth.client_certificate);
             match self
                 .lasting
                 .endpoints

@@ -24,7 +24,7 @@ pub struct Provider {
     /// How a server is picked.
     pub balance: Policy,
     /// How to be let in.
-    pub credential: Credential,
+    pub credential: Arc<Credential>,
     /// Headers it wants on every request.
     pub headers: HeaderMap,
     /// How long is waited.

@@ -11,6 +11,7 @@ mod faults;
 mod harness;
 mod kill;
 mod limits;
+mod matrix;
 mod reload;
 mod routing;
 mod surfaces;

@@ -17,6 +17,7 @@ use super::super::arrive::Asked;
 use super::super::decide::Step;
 use super::super::relay::{Pipe, Relay};
 use super::super::{Arrival, Ticket};
+use super::authorized::{self, Unsent};
 use super::round::Attempt;
 use super::{Answer, Failed, request};
 use crate::snapshot::{Speech, Target, are_kin};
@@ -210,16 +211,18 @@ pub async fn exchange(
     ticket: &mut Ticket,
     mut call: Call,
 ) -> Result<Response<UpstreamBody>, Failed> {
-    target.provider.credential.apply(call.request.headers_mut());
-    ticket.asking(target, call.model, call.prompt);
+    ticket.asking(target, std::mem::take(&mut call.model), call.prompt);
     let endpoint = Arc::clone(in_flight.endpoint());
     let begun = Instant::now();
-    let sent = worker.client.send(&endpoint, call.request, &call.timeouts).await;
+    let sent = authorized::send(worker, &target.provider, &endpoint, call).await;
     ticket.waited(begun.elapsed());
-    sent.map_err(|error| {
-        let fault = error.failure();
-        tell(in_flight, Some(&fault), ticket);
-        Failed::broken(Failure::new(kind_of(&fault), error.to_string()), fault)
+    sent.map_err(|error| match error {
+        Unsent::Credential(failed) => failed,
+        Unsent::Network(error) => {
+            let fault = error.failure();
+            tell(in_flight, Some(&fault), ticket);
+            Failed::broken(Failure::new(kind_of(&fault), error.to_string()), fault)
+        }
     })
 }
 

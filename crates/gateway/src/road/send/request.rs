@@ -228,6 +228,11 @@ pub fn http(
     if let Some(traceparent) = arrival.headers.get("traceparent") {
         headers.insert("traceparent", traceparent.clone());
     }
+    // Keys, tokens and signatures are put on in `authorized`, when nothing changes any more.
+    target
+        .provider
+        .credential
+        .pass_through(&arrival.headers, &mut headers, |key| key.starts_with("pm-"));
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = path;
