@@ -30,6 +30,17 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     checker.routing();
     checker.guardrails();
     checker.cache();
+    if config
+        .identity
+        .signing_secret
+        .as_ref()
+        .is_some_and(|secret| secret.expose().len() < 32)
+    {
+        checker.wrong(
+            "identity.signing_secret",
+            "is too short: give at least 32 characters of chance, such as from `openssl rand -hex 32`",
+        );
+    }
     if config.listeners.api.address == config.listeners.admin.address
         && config.listeners.api.address.port() != 0
     {

@@ -119,10 +119,10 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
         Asks::Ready => return Ok(list::ready(worker)?),
         Asks::Chat(..) | Asks::Embeddings | Asks::CountTokens | Asks::Models | Asks::Explain => {}
     }
-    let caller = identify::identify(worker, arrival)?;
+    let claim = identify::identify(worker, arrival)?;
     match arrival.surface.asks {
         Asks::Chat(format, delivery) => {
-            let body = arrive::read(arrival, body).await?;
+            let (caller, body) = arrive::read(arrival, claim, body).await?;
             Box::pin(converse::travel(
                 worker,
                 arrival,
@@ -133,18 +133,18 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
             .await
         }
         Asks::Embeddings => {
-            let body = arrive::read(arrival, body).await?;
+            let (caller, body) = arrive::read(arrival, claim, body).await?;
             Box::pin(embed::travel(worker, arrival, caller, body)).await
         }
         Asks::CountTokens => {
-            let body = arrive::read(arrival, body).await?;
+            let (caller, body) = arrive::read(arrival, claim, body).await?;
             Box::pin(count::travel(worker, arrival, caller, body)).await
         }
         Asks::Explain => {
-            let body = arrive::read(arrival, body).await?;
+            let (caller, body) = arrive::read(arrival, claim, body).await?;
             Ok(explain::travel(arrival, &caller, &body)?)
         }
-        Asks::Models => Ok(list::models(arrival, &caller)?),
+        Asks::Models => Ok(list::models(arrival, &*claim.prove(arrival, &[])?)?),
         Asks::Live | Asks::Ready => Err(Failure::new(FailureKind::Internal, "health was asked twice").into()),
     }
 }

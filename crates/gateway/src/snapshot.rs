@@ -19,6 +19,7 @@ use pointsman_cache::Scope;
 use pointsman_governance::Principal;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
+use secrecy::SecretString;
 
 pub use compile::{Lasting, Problem, cache_bounds, compile};
 pub use model::{Fallback, Model, Target};
@@ -43,6 +44,8 @@ pub struct Snapshot {
     pub guards: Guards,
     /// Whether and for whom answers are remembered.
     pub cache: Option<CachePolicy>,
+    /// From what the secrets of callers who sign are made, if they may come.
+    pub signing: Option<SecretString>,
     /// Who comes without a key, if anyone may.
     pub anonymous: Option<Arc<Principal>>,
     /// Tokens reserved for an answer whose length the client did not bound.

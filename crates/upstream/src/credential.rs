@@ -27,6 +27,7 @@ mod token;
 pub use environment::Environment;
 pub use error::{CredentialError, CredentialErrorKind};
 pub use registry::CredentialRegistry;
+pub use sigv4::{PresentedSignature, SignatureError, SignedRequest};
 
 use std::fmt;
 use std::sync::Arc;

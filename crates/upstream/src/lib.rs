@@ -34,6 +34,7 @@ pub use config::{
 };
 pub use credential::{
     AuthStyle, Authorized, Credential, CredentialError, CredentialErrorKind, CredentialRegistry, Environment,
+    PresentedSignature, SignatureError, SignedRequest,
 };
 pub use endpoint::{Endpoint, EndpointRegistry, InFlight, Outcome};
 pub use error::{Phase, SendError, SendErrorKind};

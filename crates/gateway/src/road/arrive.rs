@@ -1,14 +1,18 @@
 //! Stage *surface*: the body is read and decoded; the client's format is remembered for the way back.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderName;
 use hyper::body::Incoming;
 use pointsman_cache::{CacheKey, Controls};
+use pointsman_governance::Principal;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind};
 use pointsman_wire::format::{self, DecodeError, Format};
 use pointsman_wire::tokens;
 
 use super::Arrival;
+use super::identify::Claim;
 use super::relay::Framing;
 use crate::incoming::{self, BodyBounds};
 use crate::surface::{self, Delivery};
@@ -35,14 +39,20 @@ pub struct Asked {
     pub header_edits: Vec<(HeaderName, Option<http::HeaderValue>)>,
 }
 
-/// Reads the body.
-pub async fn read(arrival: &Arrival, body: Incoming) -> Result<Bytes, Failure> {
+/// Reads the body, and has the caller prove who they are where that takes the body.
+pub async fn read(
+    arrival: &Arrival,
+    claim: Claim,
+    body: Incoming,
+) -> Result<(Arc<Principal>, Bytes), Failure> {
     let bounds = &arrival.snapshot.bounds;
     let bounds = BodyBounds {
         limit: bounds.request_limit,
         timeout: bounds.request_timeout,
     };
-    incoming::read(&arrival.headers, body, bounds).await
+    let sent = incoming::read(body, bounds).await?;
+    let caller = claim.prove(arrival, &sent)?;
+    Ok((caller, incoming::decode(&arrival.headers, sent, bounds.limit)?))
 }
 
 /// Decodes the body. What stands in the path (the model, whether to stream) is part of what the request says.

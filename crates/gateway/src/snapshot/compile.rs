@@ -131,6 +131,11 @@ impl Compiler<'_> {
             router,
             guards,
             cache: self.cache(),
+            signing: config
+                .identity
+                .signing_secret
+                .as_ref()
+                .map(|secret| secret.expose().into()),
             anonymous: self.anonymous(),
             default_completion: config.server.default_completion_tokens,
         };

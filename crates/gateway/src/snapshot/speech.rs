@@ -41,6 +41,7 @@ enum Family {
     Any,
     Claude,
     Google,
+    OpenAi,
     Others,
 }
 
@@ -50,6 +51,7 @@ impl Family {
         match self {
             Self::Any => true,
             Self::Claude => claude,
+            Self::OpenAi => model.contains("openai."),
             Self::Google => !claude && !model.contains('/'),
             Self::Others => !claude && model.contains('/'),
         }
@@ -101,6 +103,7 @@ impl Speech {
         let family = match (kind, format) {
             ("gcp-vertex", Format::GeminiGenerate) => Family::Google,
             ("gcp-vertex", Format::OpenAiChat) => Family::Others,
+            ("aws-bedrock", Format::OpenAiChat) => Family::OpenAi,
             _ => Family::Any,
         };
         Self::enveloped(format, path, (Envelope::None, family))
@@ -262,6 +265,8 @@ mod tests {
             "/publishers/google/models/{model}:generateContent",
         );
         assert!(google.is_for("gemini-x") && !google.is_for("claude-x") && !google.is_for("meta/llama"));
+        let openai = Speech::new("aws-bedrock", Format::OpenAiChat, "/openai/v1/chat/completions");
+        assert!(openai.is_for("openai.gpt-oss-120b-1:0") && !openai.is_for("amazon.nova-lite-v1:0"));
         assert!(Speech::beside("openai").is_none());
     }
 }

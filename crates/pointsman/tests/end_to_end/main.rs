@@ -14,4 +14,5 @@ mod limits;
 mod matrix;
 mod reload;
 mod routing;
+mod signed;
 mod surfaces;

@@ -4,6 +4,9 @@
 //! the endpoint's own, so private endpoints work like public ones.
 
 mod canonical;
+mod verify;
+
+pub use verify::{PresentedSignature, SignatureError, SignedRequest};
 
 use std::fmt::Write;
 
