@@ -19,25 +19,31 @@ pub struct BodyBounds {
     pub timeout: Duration,
 }
 
-/// Reads the body of a request.
+/// Reads the body of a request, as it was sent.
 ///
 /// # Errors
-/// 413 when it is larger than the limit, 408 when it comes too slowly, 415 for an unknown content coding, 400 when the
-/// client breaks off or the coding is damaged.
-pub async fn read(headers: &HeaderMap, body: Incoming, bounds: BodyBounds) -> Result<Bytes, Failure> {
+/// 413 when it is larger than the limit, 408 when it comes too slowly, 400 when the client breaks off.
+pub async fn read(body: Incoming, bounds: BodyBounds) -> Result<Bytes, Failure> {
     if body.size_hint().lower() > bounds.limit as u64 {
         return Err(too_large(bounds.limit));
     }
     let read = tokio::time::timeout(bounds.timeout, collect(body, bounds.limit));
-    let bytes = read.await.map_err(|_| {
+    read.await.map_err(|_| {
         Failure::new(
             FailureKind::ClientTimeout,
             "the request body did not arrive in time; send it faster or raise server.request_timeout",
         )
-    })??;
+    })?
+}
+
+/// The body freed of its content coding.
+///
+/// # Errors
+/// 413 when it is larger than the limit, 415 for an unknown coding, 400 when the coding is damaged.
+pub fn decode(headers: &HeaderMap, body: Bytes, limit: usize) -> Result<Bytes, Failure> {
     match headers.get(header::CONTENT_ENCODING) {
-        None => Ok(bytes),
-        Some(coding) => decompress(&bytes, coding.to_str().unwrap_or("unreadable"), bounds.limit),
+        None => Ok(body),
+        Some(coding) => decompress(&body, coding.to_str().unwrap_or("unreadable"), limit),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The road of one request, stage by stage.
 //!
 //! Read [`travel`] from top to bottom: it is the life of a request. Each stage is a file of the same name, takes what
-//! the stages before it made, and either hands on or refuses with a [`Failure`], which [`answer`] tells the client in
+//! the stages before it made, and either hands on or refuses with a [`Failure`], which `refuse` tells the client in
 //! its own format, in one place. What has been admitted carries a [`Ticket`]; the answer takes it along, and it is
 //! settled exactly once: when the client has its answer, when it gave up, or when no answer could be had.
 
@@ -20,15 +20,15 @@ mod count;
 mod embed;
 mod explain;
 mod list;
+mod refuse;
 mod strip;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use hyper::body::Incoming;
-use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
 
@@ -37,9 +37,14 @@ use crate::snapshot::Snapshot;
 use crate::surface::{self, Asks, Surface};
 use crate::worker::Worker;
 
+pub use refuse::Refusal;
 pub use settle::Ticket;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where Anthropic's SDKs look for it.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+/// Where AWS's SDKs look for it.
+const AMZN_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// A request as it came in, before anything is known about it.
 pub struct Arrival {
@@ -47,8 +52,10 @@ pub struct Arrival {
     pub id: String,
     /// When its head was complete.
     pub started: Instant,
-    /// The path as the client wrote it.
-    pub path: String,
+    /// How it is asked.
+    pub method: Method,
+    /// What is asked for, as the client wrote it. Its query may hold a key: it is not logged.
+    pub uri: Uri,
     /// Its headers.
     pub headers: HeaderMap,
     /// Who is at the other end of the connection.
@@ -64,13 +71,14 @@ pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: Socke
     let started = Instant::now();
     let (parts, body) = request.into_parts();
     let id = worker.next_id();
-    let surface = match surface::find(&parts.method, parts.uri.path(), &parts.headers) {
+    let surface = match surface::find(&parts.method, &parts.uri, &parts.headers) {
         Ok(surface) => surface,
-        Err((failure, dialect)) => return refuse(&failure, dialect, &id),
+        Err((failure, dialect)) => return named(refuse::reply(failure.into(), dialect, &id), dialect, &id),
     };
     let arrival = Arrival {
         started,
-        path: parts.uri.path().to_owned(),
+        method: parts.method,
+        uri: parts.uri,
         headers: parts.headers,
         peer,
         surface,
@@ -79,66 +87,64 @@ pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: Socke
     };
     let mut reply = match travel(&worker, &arrival, body).await {
         Ok(reply) => reply,
-        Err(failure) => refuse(&failure, surface.dialect, &arrival.id),
+        Err(refusal) => refuse::reply(refusal, arrival.surface.dialect, &arrival.id),
     };
-    if parts.method == Method::HEAD {
+    if arrival.method == Method::HEAD {
         *reply.body_mut() = reply::ReplyBody::Whole(None);
     }
-    if let Ok(value) = HeaderValue::from_str(&arrival.id) {
-        reply.headers_mut().insert(REQUEST_ID, value);
+    named(reply, arrival.surface.dialect, &arrival.id)
+}
+
+/// The reply with the request's id, where the SDKs of its dialect look for it, too.
+fn named(mut reply: Reply, dialect: Format, id: &str) -> Reply {
+    let Ok(value) = HeaderValue::from_str(id) else {
+        return reply;
+    };
+    let headers = reply.headers_mut();
+    match dialect {
+        Format::AnthropicMessages => drop(headers.insert(ANTHROPIC_REQUEST_ID, value.clone())),
+        Format::BedrockConverse | Format::BedrockInvoke => {
+            drop(headers.insert(AMZN_REQUEST_ID, value.clone()))
+        }
+        _ => {}
     }
+    headers.insert(REQUEST_ID, value);
     reply
 }
 
 /// From the surface to the reply.
-async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Result<Reply, Failure> {
+async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Result<Reply, Refusal> {
     match arrival.surface.asks {
         Asks::Live => return Ok(list::alive()),
-        Asks::Ready => return list::ready(worker),
-        Asks::Chat(_) | Asks::Embeddings | Asks::CountTokens | Asks::Models | Asks::Explain => {}
+        Asks::Ready => return Ok(list::ready(worker)?),
+        Asks::Chat(..) | Asks::Embeddings | Asks::CountTokens | Asks::Models | Asks::Explain => {}
     }
-    let caller = identify::identify(worker, arrival)?;
+    let claim = identify::identify(worker, arrival)?;
     match arrival.surface.asks {
-        Asks::Chat(format) => {
-            let body = arrive::read(arrival, body).await?;
-            Box::pin(converse::travel(worker, arrival, caller, format, body)).await
+        Asks::Chat(format, delivery) => {
+            let (caller, body) = arrive::read(arrival, claim, body).await?;
+            Box::pin(converse::travel(
+                worker,
+                arrival,
+                caller,
+                (format, delivery),
+                body,
+            ))
+            .await
         }
         Asks::Embeddings => {
-            let body = arrive::read(arrival, body).await?;
+            let (caller, body) = arrive::read(arrival, claim, body).await?;
             Box::pin(embed::travel(worker, arrival, caller, body)).await
         }
         Asks::CountTokens => {
-            let body = arrive::read(arrival, body).await?;
+            let (caller, body) = arrive::read(arrival, claim, body).await?;
             Box::pin(count::travel(worker, arrival, caller, body)).await
         }
         Asks::Explain => {
-            let body = arrive::read(arrival, body).await?;
-            explain::travel(arrival, &caller, &body)
+            let (caller, body) = arrive::read(arrival, claim, body).await?;
+            Ok(explain::travel(arrival, &caller, &body)?)
         }
-        Asks::Models => list::models(arrival, &caller),
-        Asks::Live | Asks::Ready => Err(Failure::new(FailureKind::Internal, "health was asked twice")),
+        Asks::Models => Ok(list::models(arrival, &*claim.prove(arrival, &[])?)?),
+        Asks::Live | Asks::Ready => Err(Failure::new(FailureKind::Internal, "health was asked twice").into()),
     }
-}
-
-/// The one place where a failure becomes a reply.
-fn refuse(failure: &Failure, dialect: Format, id: &str) -> Reply {
-    let rendered = failure::render(dialect, failure, id);
-    let mut reply = reply::json_bytes(rendered.status, rendered.body);
-    let headers = reply.headers_mut();
-    if let Some(wait) = failure.retry_after {
-        // Whole seconds, rounded up: a client that comes back too early is refused again.
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if failure.kind == FailureKind::Authentication {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    if rendered.status == StatusCode::PAYLOAD_TOO_LARGE || failure.kind == FailureKind::ClientTimeout {
-        // The rest of the body is not read, so the connection cannot be used again.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    if let Ok(value) = HeaderValue::from_str(id) {
-        headers.insert(REQUEST_ID, value);
-    }
-    reply
 }

@@ -26,7 +26,7 @@ pub use parameters::{
 pub use response::{ChatResponse, Choice, FinishReason};
 pub use stream::{PartStart, StreamEvent};
 pub use tool::{Tool, ToolCall, ToolCallKind, ToolChoice, ToolKind, ToolResult};
-pub use usage::Usage;
+pub use usage::{Units, Usage};
 
 use crate::json::Json;
 

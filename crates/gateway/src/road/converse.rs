@@ -7,8 +7,9 @@ use pointsman_governance::Principal;
 use pointsman_wire::form::Failure;
 use pointsman_wire::format::Format;
 
-use super::{Arrival, Ticket, admit, arrive, decide, guard, recall, relay, send};
+use super::{Arrival, Refusal, Ticket, admit, arrive, decide, guard, recall, relay, send};
 use crate::reply::Reply;
+use crate::surface::Delivery;
 use crate::worker::Worker;
 
 /// Decoded, admitted, guarded, looked up, decided, sent, relayed, settled.
@@ -16,10 +17,10 @@ pub async fn travel(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
-    format: Format,
+    (format, delivery): (Format, Delivery),
     body: Bytes,
-) -> Result<Reply, Failure> {
-    let mut asked = arrive::decode(arrival, format, body)?;
+) -> Result<Reply, Refusal> {
+    let mut asked = arrive::decode(arrival, (format, delivery), body)?;
     let mut ticket = admit::admit(worker, arrival, caller, &asked)?;
     match prepare_and_send(worker, arrival, &mut asked, &mut ticket).await {
         Ok(Way::Recalled(answer)) => relay::replay(&asked, ticket, &answer),

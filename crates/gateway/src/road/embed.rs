@@ -17,7 +17,7 @@ use pointsman_wire::tokens;
 use super::relay::describe;
 use super::send::{self, Attempt, Call, Failed, Round};
 use super::settle::Ending;
-use super::{Arrival, Ticket, admit, arrive, guard};
+use super::{Arrival, Refusal, Ticket, admit, arrive, guard};
 use crate::reply::{self, Reply};
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -28,7 +28,7 @@ pub async fn travel(
     arrival: &Arrival,
     caller: Arc<Principal>,
     body: Bytes,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Refusal> {
     let mut request = embeddings::decode_request(&body).map_err(arrive::malformed)?;
     let prompt = count(&request.input);
     let mut ticket = admit::reserve(worker, arrival, caller, &request.model, prompt, 0)?;
@@ -125,7 +125,7 @@ impl Attempt for Embedding<'_> {
         mut in_flight: InFlight,
         ticket: &mut Ticket,
     ) -> Result<Vectors, Failed> {
-        let Some(path) = target.provider.speaks.embeddings.as_deref() else {
+        let Some(path) = target.provider.speaks.embeddings.as_ref() else {
             let message = format!("the provider {:?} has no embeddings", target.provider.name);
             return Err(Failed::refused(
                 Failure::new(FailureKind::InvalidRequest, message).at("model"),
@@ -143,9 +143,9 @@ impl Attempt for Embedding<'_> {
         };
         let uri = in_flight
             .endpoint()
-            .uri(path)
+            .uri(&path.fill(&target.model))
             .map_err(|error| unusable(error.to_string()))?;
-        let request = send::http(self.arrival, &target.provider, uri, body, &[]);
+        let request = send::http(self.arrival, target, None, uri, body);
         let prompt = count(&self.request.input);
         let response = send::exchange(
             self.worker,
@@ -156,7 +156,7 @@ impl Attempt for Embedding<'_> {
                 request,
                 model: target.model.clone(),
                 prompt,
-                timeouts: target.provider.timeouts,
+                timeouts: target.patience().exchange,
             },
         )
         .await?;

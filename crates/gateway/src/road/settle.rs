@@ -7,14 +7,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pointsman_catalog::{Money, Price};
+use pointsman_catalog::{Money, Price, ServiceTier};
 use pointsman_governance::{Actual, Principal, Reservation};
 use pointsman_store::{LedgerEntry, Outcome, RequestId};
 use pointsman_telemetry::RequestRecord;
 use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
+use pointsman_wire::format::Format;
 
-use super::Arrival;
+use super::{Arrival, Refusal};
 use crate::snapshot::Target;
 use crate::worker::Worker;
 
@@ -33,8 +34,10 @@ pub struct Facts {
     pub id: String,
     /// When its head was complete.
     pub started: Instant,
-    /// Path of the surface.
-    pub path: String,
+    /// Path of the surface, as the table of surfaces has it.
+    pub surface: &'static str,
+    /// The format its failures are told in.
+    pub dialect: Format,
     /// The name the client asked for.
     pub model_requested: String,
     /// Whether the answer is streamed.
@@ -98,7 +101,8 @@ impl Ticket {
             facts: Facts {
                 id: arrival.id.clone(),
                 started: arrival.started,
-                path: arrival.path.clone(),
+                surface: arrival.surface.path,
+                dialect: arrival.surface.dialect,
                 model_requested: String::new(),
                 streamed: false,
                 decision: None,
@@ -128,7 +132,7 @@ impl Ticket {
         self.facts.asked = Some(AskedOf {
             provider: target.provider.name.clone(),
             model,
-            price: target.price,
+            price: target.price.clone(),
             at_stake: Some(prompt),
         });
     }
@@ -159,7 +163,7 @@ impl Ticket {
     /// What `usage` costs at the target that was asked last.
     pub fn cost(&self, usage: &Usage) -> Money {
         let price = self.facts.asked.as_ref().and_then(|asked| asked.price.as_ref());
-        price.map_or(Money::ZERO, |price| price.cost(usage))
+        price.map_or(Money::ZERO, |price| price.cost(usage, ServiceTier::Standard))
     }
 
     /// Time the gateway itself has taken so far.
@@ -168,7 +172,7 @@ impl Ticket {
     }
 
     /// Settles a request that got no answer, and hands the failure on.
-    pub fn refuse(self, failure: Failure) -> Failure {
+    pub fn refuse(self, failure: Failure) -> Refusal {
         let outcome = match failure.kind {
             FailureKind::PermissionDenied => Outcome::Blocked,
             FailureKind::Provider
@@ -179,14 +183,15 @@ impl Ticket {
         };
         let ending = Ending {
             outcome,
-            status: failure::status(pointsman_wire::format::Format::OpenAiChat, &failure).as_u16(),
+            status: failure::status(self.facts.dialect, &failure).as_u16(),
             usage: Usage::default(),
             estimated: false,
             error: Some(failure.message.clone()),
         };
+        let refusal = Refusal::known(failure, &self);
         match self.settle(&ending) {
-            Ok(_) => failure,
-            Err(unwritten) => unwritten,
+            Ok(_) => refusal,
+            Err(unwritten) => unwritten.into(),
         }
     }
 
@@ -238,7 +243,7 @@ impl Ticket {
             key: self.caller.key.clone(),
             team: self.caller.team.clone(),
             user: self.caller.user.clone(),
-            surface: facts.path.clone(),
+            surface: facts.surface.to_owned(),
             model_requested: facts.model_requested.clone(),
             provider: asked.map(|asked| asked.provider.clone()),
             model: asked.map(|asked| asked.model.clone()),
@@ -263,7 +268,7 @@ impl Ticket {
         let asked = facts.asked.as_ref();
         self.worker.shared.telemetry.record(&RequestRecord {
             id: &facts.id,
-            surface: &facts.path,
+            surface: facts.surface,
             key: &self.caller.name,
             team: self.caller.team.as_ref().map(|team| team.as_str()),
             model_requested: &facts.model_requested,

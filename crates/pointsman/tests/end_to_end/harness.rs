@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use pointsman_store::{LedgerEntry, LedgerFilter, NewKey, Store};
 use pointsman_testbed::load;
@@ -149,15 +149,25 @@ impl Answer {
 
 /// Posts JSON.
 pub async fn post(address: SocketAddr, path: &str, key: &str, body: &Value) -> Option<Answer> {
+    let request = Request::post(path)
+        .header(header::AUTHORIZATION, format!("Bearer {key}"))
+        .header("anthropic-version", "2023-06-01")
+        .body(body.to_string())
+        .unwrap();
+    send(address, request).await
+}
+
+/// Sends any request.
+pub async fn send(address: SocketAddr, request: Request<String>) -> Option<Answer> {
     let mut sender = load::connect(address).await.ok()?;
-    let mut request = Request::new(Full::new(Bytes::from(body.to_string())));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = path.parse().unwrap();
+    let mut request = request.map(|body| Full::new(Bytes::from(body)));
     let headers = request.headers_mut();
-    headers.insert(header::HOST, address.to_string().parse().unwrap());
-    headers.insert(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
-    headers.insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
-    headers.insert("anthropic-version", "2023-06-01".parse().unwrap());
+    headers
+        .entry(header::HOST)
+        .or_insert(address.to_string().parse().unwrap());
+    headers
+        .entry(header::CONTENT_TYPE)
+        .or_insert("application/json".parse().unwrap());
     let response = sender.send_request(request).await.ok()?;
     let (parts, body) = response.into_parts();
     let body = body.collect().await.ok()?.to_bytes();

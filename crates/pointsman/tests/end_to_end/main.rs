@@ -11,5 +11,8 @@ mod faults;
 mod harness;
 mod kill;
 mod limits;
+mod matrix;
 mod reload;
 mod routing;
+mod signed;
+mod surfaces;

@@ -85,7 +85,7 @@ pub fn finish_name(reason: &FinishReason) -> &str {
 /// Writes an answer: the first choice, of which the format knows only one.
 #[must_use]
 pub fn encode(response: &ChatResponse) -> Bytes {
-    let own = response.format == Format::AnthropicMessages;
+    let own = super::is_own(response.format);
     let choice = response.choices.first();
     object(|body| {
         body.string(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use pointsman_guard::Stage;
 use pointsman_store::Outcome;
 use pointsman_wire::form::{ChatResponse, Failure, Usage};
@@ -13,7 +13,7 @@ use pointsman_wire::{replay, text, tokens};
 use super::super::arrive::Asked;
 use super::super::recall::{self, Place, Remembered};
 use super::super::settle::Ending;
-use super::super::{Arrival, Ticket, guard};
+use super::super::{Arrival, Refusal, Ticket, guard};
 use super::headers;
 use crate::reply::{self, Reply, ReplyBody};
 
@@ -31,7 +31,7 @@ pub fn relay(
     asked: &Asked,
     mut ticket: Ticket,
     mut given: Given,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Refusal> {
     let usage = given
         .response
         .usage
@@ -47,8 +47,9 @@ pub fn relay(
                 estimated,
                 error,
             };
+            let refusal = Refusal::known(failure, &ticket);
             ticket.settle(&ending)?;
-            return Err(failure);
+            return Err(refusal);
         }
         Ok(true) => given.native = None,
         Ok(false) => {}
@@ -82,7 +83,7 @@ pub fn relay(
 }
 
 /// Gives a remembered answer again.
-pub fn replay(asked: &Asked, mut ticket: Ticket, remembered: &Arc<Remembered>) -> Result<Reply, Failure> {
+pub fn replay(asked: &Asked, mut ticket: Ticket, remembered: &Arc<Remembered>) -> Result<Reply, Refusal> {
     let usage = remembered.response.usage.unwrap_or_default();
     ticket.remembered_from(&remembered.provider, &remembered.model);
     give(
@@ -100,7 +101,7 @@ pub fn replay(asked: &Asked, mut ticket: Ticket, remembered: &Arc<Remembered>) -
 }
 
 /// Gives an answer of the configuration's own.
-pub fn speak(asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<Reply, Failure> {
+pub fn speak(asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<Reply, Refusal> {
     let usage = Usage::default();
     give(
         asked,
@@ -116,7 +117,7 @@ pub fn speak(asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<R
     )
 }
 
-fn give(asked: &Asked, ticket: Ticket, response: &ChatResponse, ending: Ending) -> Result<Reply, Failure> {
+fn give(asked: &Asked, ticket: Ticket, response: &ChatResponse, ending: Ending) -> Result<Reply, Refusal> {
     let mut reply = if asked.request.stream.enabled {
         streamed(asked, response)
     } else {
@@ -138,13 +139,8 @@ fn streamed(asked: &Asked, response: &ChatResponse) -> Reply {
     for event in replay::events(response) {
         encoder.encode(&event, &mut bytes);
     }
-    let mut reply = Reply::new(ReplyBody::Whole(Some(bytes.freeze())));
-    let fields = reply.headers_mut();
-    fields.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream; charset=utf-8"),
-    );
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    let mut reply = Reply::new(ReplyBody::Whole(Some(asked.framing.whole(bytes.freeze()))));
+    asked.framing.describe(reply.headers_mut());
     reply
 }
 
