@@ -87,7 +87,9 @@ impl Message {
 /// # Errors
 /// When the prelude makes no sense. It is judged as soon as it is there, so that a wrong length is never waited for.
 pub fn message_end(bytes: &[u8]) -> Result<Option<usize>, EventStreamError> {
-    let Some((mut prelude, _)) = bytes.split_first_chunk::<PRELUDE>().map(|(head, rest)| (&head[..], rest))
+    let Some((mut prelude, _)) = bytes
+        .split_first_chunk::<PRELUDE>()
+        .map(|(head, rest)| (&head[..], rest))
     else {
         return Ok(None);
     };

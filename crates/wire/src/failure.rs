@@ -223,7 +223,11 @@ pub fn decode_typed(
     });
     let message = message.unwrap_or_else(|| format!("the provider answered {status} without saying why"));
     let aws = named.as_deref().and_then(bedrock::failure::kind_of);
-    let aws = aws.or_else(|| is_bedrock(format).then(|| bedrock::failure::kind_of_status(status)).flatten());
+    let aws = aws.or_else(|| {
+        is_bedrock(format)
+            .then(|| bedrock::failure::kind_of_status(status))
+            .flatten()
+    });
     let sort = aws.unwrap_or_else(|| kind_of(status, kind.as_deref(), code.as_deref()));
     let mut failure = Failure::new(sort, self::told(&message));
     failure.param = param;

@@ -1,7 +1,7 @@
 //! Citations: the form has them as Anthropic writes them, Converse nests them by the sort of place they point to.
 
-use crate::format::DecodeError;
 use crate::form::Text;
+use crate::format::DecodeError;
 use crate::json::Json;
 use crate::json::fields::{Value, parse};
 use crate::json::write::{Object, object};

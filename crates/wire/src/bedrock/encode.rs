@@ -221,7 +221,11 @@ fn write_output(
     pen: &Pen<'_>,
 ) -> Result<(), EncodeError> {
     let own = pen.own;
-    let kept = request.extra.get("outputConfig").filter(|_| own).map(kept::fields_of);
+    let kept = request
+        .extra
+        .get("outputConfig")
+        .filter(|_| own)
+        .map(kept::fields_of);
     let format = match &request.response_format {
         None | Some(ResponseFormat::Text) => None,
         Some(ResponseFormat::JsonObject) => return Err(rules::JSON_OBJECT.refuse()),
@@ -274,7 +278,11 @@ fn write_format(config: &mut Object<'_>, format: &ResponseFormat, kept: &Extra) 
 
 fn write_tier(body: &mut Object<'_>, request: &ChatRequest, pen: &mut Pen<'_>) {
     let own = pen.own;
-    let kept = request.extra.get("serviceTier").filter(|_| own).map(kept::fields_of);
+    let kept = request
+        .extra
+        .get("serviceTier")
+        .filter(|_| own)
+        .map(kept::fields_of);
     let tier = request.service_tier.as_deref();
     // The provider's choice is Bedrock's default, too.
     let tier = tier.filter(|tier| own || *tier != "auto");

@@ -34,7 +34,10 @@ pub(crate) fn kind_of(name: &str) -> Option<FailureKind> {
     Some(match name.as_str() {
         "validation" => FailureKind::InvalidRequest,
         "accessdenied" => FailureKind::PermissionDenied,
-        "unrecognizedclient" | "expiredtoken" | "invalidsignature" | "missingauthenticationtoken"
+        "unrecognizedclient"
+        | "expiredtoken"
+        | "invalidsignature"
+        | "missingauthenticationtoken"
         | "incompletesignature" => FailureKind::Authentication,
         "resourcenotfound" => FailureKind::NotFound,
         "throttling" | "toomanyrequests" => FailureKind::RateLimited,

@@ -92,7 +92,14 @@ mod tests {
             assert_eq!(call_id(&fit.into()), fit);
         }
         let mut seen = BTreeSet::new();
-        for foreign in ["", "functions.weather:0", "functions.weather:1", &"x".repeat(65), &"x".repeat(66), "ö"] {
+        for foreign in [
+            "",
+            "functions.weather:0",
+            "functions.weather:1",
+            &"x".repeat(65),
+            &"x".repeat(66),
+            "ö",
+        ] {
             let id = call_id(&foreign.into());
             assert!(is_fit(&id), "{id}");
             assert_eq!(id, call_id(&foreign.into()));

@@ -17,7 +17,12 @@ use crate::json::write::{Object, object};
 use crate::openai::request::{effort_name, effort_nearest, effort_of};
 
 /// The parameters of all families.
-pub const FIELDS: [&str; 4] = ["thinking", "reasoning_config", "reasoningConfig", "reasoning_effort"];
+pub const FIELDS: [&str; 4] = [
+    "thinking",
+    "reasoning_config",
+    "reasoningConfig",
+    "reasoning_effort",
+];
 
 /// Where the effort in `outputConfig` is kept, beside those.
 pub const OUTPUT_EFFORT: &str = "outputConfig.effort";
@@ -26,7 +31,10 @@ pub const OUTPUT_EFFORT: &str = "outputConfig.effort";
 #[must_use]
 pub fn read(native: &Extra) -> Reasoning {
     let text = |json: &Json| json.read::<String>().ok();
-    let mut effort = native.get("reasoning_effort").or(native.get(OUTPUT_EFFORT)).and_then(text);
+    let mut effort = native
+        .get("reasoning_effort")
+        .or(native.get(OUTPUT_EFFORT))
+        .and_then(text);
     let mut enabled = None;
     let mut budget_tokens = None;
     for name in ["thinking", "reasoning_config", "reasoningConfig"] {
@@ -68,7 +76,11 @@ pub fn tell(request: &ChatRequest, pen: &mut Pen<'_>) -> Written {
         return written;
     };
     if pen.own {
-        let native = reasoning.native.as_ref().map(super::kept::fields_of).unwrap_or_default();
+        let native = reasoning
+            .native
+            .as_ref()
+            .map(super::kept::fields_of)
+            .unwrap_or_default();
         for name in FIELDS {
             if let Some(json) = native.get(name) {
                 written.fields.push((name, json.as_str().to_owned()));
@@ -113,7 +125,9 @@ fn claude(request: &ChatRequest, reasoning: &Reasoning, pen: &mut Pen<'_>, writt
         if let Some(native) = &reasoning.native {
             written.fields.push(("thinking", native.as_str().to_owned()));
         }
-        written.effort = reasoning.effort.map(|effort| format!("\"{}\"", effort_name(effort)));
+        written.effort = reasoning
+            .effort
+            .map(|effort| format!("\"{}\"", effort_name(effort)));
         return;
     }
     match crate::anthropic::request::thinking_budget(reasoning, request.sampling.max_tokens) {
@@ -160,7 +174,12 @@ fn nova(request: &ChatRequest, reasoning: &Reasoning, pen: &mut Pen<'_>, written
 }
 
 /// Writes `additionalModelRequestFields`.
-pub fn write_fields(body: &mut Object<'_>, request: &ChatRequest, fields: &[(&'static str, String)], pen: &mut Pen<'_>) {
+pub fn write_fields(
+    body: &mut Object<'_>,
+    request: &ChatRequest,
+    fields: &[(&'static str, String)],
+    pen: &mut Pen<'_>,
+) {
     const NAME: &str = "additionalModelRequestFields";
     let mut fields: Vec<(&str, String)> = fields.to_vec();
     let mut kept = Extra::default();
@@ -183,7 +202,11 @@ pub fn write_fields(body: &mut Object<'_>, request: &ChatRequest, fields: &[(&'s
             Family::GptOss | Family::Other => pen.losses.by(&rules::TOP_K),
         }
     }
-    if let Some(beta) = request.extra.get("anthropic_beta").filter(|_| takes_beta(request, pen.family)) {
+    if let Some(beta) = request
+        .extra
+        .get("anthropic_beta")
+        .filter(|_| takes_beta(request, pen.family))
+    {
         fields.push(("anthropic_beta", beta.as_str().to_owned()));
     }
     if !there && fields.is_empty() {

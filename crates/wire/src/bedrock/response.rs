@@ -172,7 +172,13 @@ fn write_message(message: &mut Object<'_>, choice: Option<&Choice>, own: bool) {
     message.list("content", |list| {
         for part in choice.iter().flat_map(|choice| &choice.parts) {
             if !matches!(part.kind, PartKind::Audio(_)) || own {
-                let _ = write_content(list, std::slice::from_ref(part), Place::Model, "content", &mut pen);
+                let _ = write_content(
+                    list,
+                    std::slice::from_ref(part),
+                    Place::Model,
+                    "content",
+                    &mut pen,
+                );
             }
         }
     });

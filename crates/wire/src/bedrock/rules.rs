@@ -158,11 +158,10 @@ pub(super) static CHOICE_NONE: Rule = Rule::nearest(
     "tool_choice",
     "Bedrock cannot forbid tools: they are not declared, unless the conversation has used some",
 );
-pub(super) static OPAQUE_CHOICE: Rule = Rule::refused("tool_choice", "has no counterpart in Bedrock's format");
-pub(super) static PARALLEL: Rule = Rule::left_out(
-    "parallel_tool_calls",
-    "Bedrock cannot forbid parallel calls",
-);
+pub(super) static OPAQUE_CHOICE: Rule =
+    Rule::refused("tool_choice", "has no counterpart in Bedrock's format");
+pub(super) static PARALLEL: Rule =
+    Rule::left_out("parallel_tool_calls", "Bedrock cannot forbid parallel calls");
 pub(super) static SAMPLED_WITHOUT: Rule = Rule::left_out(
     "frequency_penalty, presence_penalty, seed",
     "Bedrock has no such parameter; the answer is sampled without it",
@@ -188,10 +187,8 @@ pub(super) static NO_REASONING: Rule = Rule::left_out(
     "reasoning_effort",
     "the model's family is not known to take a level of thinking",
 );
-pub(super) static SERVICE_TIER: Rule = Rule::left_out(
-    "service_tier",
-    "not one of Bedrock's tiers; the default is used",
-);
+pub(super) static SERVICE_TIER: Rule =
+    Rule::left_out("service_tier", "not one of Bedrock's tiers; the default is used");
 pub(super) static USER: Rule = Rule::left_out("user", "Bedrock's format has no end user");
 pub(super) static CHOICES: Rule = Rule::refused("n", "Bedrock gives one answer at a time");
 pub(super) static LOGPROBS: Rule = Rule::refused("logprobs", "Bedrock has no log probabilities");

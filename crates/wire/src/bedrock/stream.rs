@@ -23,7 +23,11 @@ pub(super) fn write_event(kind: &str, payload: &[u8], out: &mut BytesMut) -> Res
 ///
 /// # Errors
 /// When it would be larger than a message may be.
-pub(super) fn write_exception(kind: &str, payload: &[u8], out: &mut BytesMut) -> Result<(), EventStreamError> {
+pub(super) fn write_exception(
+    kind: &str,
+    payload: &[u8],
+    out: &mut BytesMut,
+) -> Result<(), EventStreamError> {
     write(":exception-type", kind, "exception", payload, out)
 }
 

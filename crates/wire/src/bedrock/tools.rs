@@ -2,9 +2,7 @@
 
 use super::write::Pen;
 use super::{kept, names, rules};
-use crate::form::{
-    ChatRequest, Extra, PartKind, Text, Tool, ToolChoice, ToolKind,
-};
+use crate::form::{ChatRequest, Extra, PartKind, Text, Tool, ToolChoice, ToolKind};
 use crate::format::{DecodeError, EncodeError, Format};
 use crate::json::fields::{Fields, Value};
 use crate::json::write::{List, Object};
@@ -20,7 +18,9 @@ pub fn read(
     let config = fields.take("toolConfig", |config| {
         let mut fields = config.fields()?;
         let empty = fields.peek("tools");
-        let tools = fields.take("tools", |tools| read_tools(&tools))?.unwrap_or_default();
+        let tools = fields
+            .take("tools", |tools| read_tools(&tools))?
+            .unwrap_or_default();
         let choice = fields.take("toolChoice", |choice| read_choice(&choice))?;
         let mut left = fields.rest();
         if let Some(empty) = empty.filter(|_| tools.is_empty()) {

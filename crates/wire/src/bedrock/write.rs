@@ -51,7 +51,10 @@ impl Pen<'_> {
             return;
         }
         let own = self.own;
-        let ttl = control.ttl.as_deref().filter(|ttl| own || matches!(*ttl, "5m" | "1h"));
+        let ttl = control
+            .ttl
+            .as_deref()
+            .filter(|ttl| own || matches!(*ttl, "5m" | "1h"));
         list.object(|block| {
             block.object("cachePoint", |point| {
                 point.string("type", "default");
@@ -161,7 +164,10 @@ fn write_block(
 
 fn misplaced(kind: &PartKind, place: Place) -> Option<&'static Rule> {
     let text = matches!(kind, PartKind::Text(_) | PartKind::Refusal(_));
-    let shown = matches!(kind, PartKind::Image(_) | PartKind::Document(_) | PartKind::Video(_));
+    let shown = matches!(
+        kind,
+        PartKind::Image(_) | PartKind::Document(_) | PartKind::Video(_)
+    );
     match place {
         Place::Instructions if !text => Some(&rules::INSTRUCTION_PARTS),
         Place::Result if !text && !shown => Some(&rules::RESULT_PARTS),
@@ -222,9 +228,15 @@ fn write_kind(
             write_media(block, Medium::Image, &image.source, None, extra, at, pen)?
         }
         PartKind::Video(film) => write_media(block, Medium::Film, &film.source, None, extra, at, pen)?,
-        PartKind::Document(document) => {
-            write_media(block, Medium::Document, &document.source, Some(document), extra, at, pen)?
-        }
+        PartKind::Document(document) => write_media(
+            block,
+            Medium::Document,
+            &document.source,
+            Some(document),
+            extra,
+            at,
+            pen,
+        )?,
         PartKind::Audio(audio) => write_audio(block, audio, extra, at, pen)?,
         PartKind::Opaque { .. } => "",
     };
@@ -345,7 +357,11 @@ fn write_audio(
     at: &str,
     pen: &mut Pen<'_>,
 ) -> Result<&'static str, EncodeError> {
-    let format = if pen.own { Some(&*audio.format) } else { sound(&audio.format) };
+    let format = if pen.own {
+        Some(&*audio.format)
+    } else {
+        sound(&audio.format)
+    };
     let Some(format) = format.filter(|_| pen.own || !audio.data.is_empty()) else {
         return Err(rules::AUDIO.refuse_at(at));
     };

@@ -138,12 +138,22 @@ fn published_corruptions_are_refused() {
 
 #[test]
 fn a_length_that_cannot_be_is_refused_before_it_is_waited_for() {
-    for (total, headers) in [(15, 0), (16, 1), (MAX_MESSAGE as u32 + 1, 0), (u32::MAX, 0), (400_000, 200_000)] {
+    for (total, headers) in [
+        (15, 0),
+        (16, 1),
+        (MAX_MESSAGE as u32 + 1, 0),
+        (u32::MAX, 0),
+        (400_000, 200_000),
+    ] {
         let mut prelude = BytesMut::new();
         prelude.put_u32(total);
         prelude.put_u32(headers);
         prelude.put_u32(crc32fast::hash(&prelude));
-        assert_eq!(decode(&[&prelude]), Err(EventStreamError::Length), "{total} {headers}");
+        assert_eq!(
+            decode(&[&prelude]),
+            Err(EventStreamError::Length),
+            "{total} {headers}"
+        );
     }
 }
 
@@ -151,10 +161,16 @@ fn a_length_that_cannot_be_is_refused_before_it_is_waited_for() {
 fn a_message_that_is_too_large_is_not_written() {
     let mut out = BytesMut::from("before");
     let written = write_message(&[], &vec![0; MAX_MESSAGE], &mut out);
-    assert_eq!((written, &out[..]), (Err(EventStreamError::Length), &b"before"[..]));
+    assert_eq!(
+        (written, &out[..]),
+        (Err(EventStreamError::Length), &b"before"[..])
+    );
     let long = "n".repeat(256);
     let written = write_message(&[(&long, HeaderValue::Boolean(true))], b"", &mut out);
-    assert_eq!((written, &out[..]), (Err(EventStreamError::Headers), &b"before"[..]));
+    assert_eq!(
+        (written, &out[..]),
+        (Err(EventStreamError::Headers), &b"before"[..])
+    );
 }
 
 fn header_value() -> impl Strategy<Value = HeaderValue> {
@@ -174,7 +190,10 @@ fn header_value() -> impl Strategy<Value = HeaderValue> {
 fn message() -> impl Strategy<Value = Message> {
     let headers = proptest::collection::btree_map("[a-zé:-]{1,9}", header_value(), 0..5);
     (headers, proptest::collection::vec(any::<u8>(), 0..99)).prop_map(|(headers, payload)| Message {
-        headers: headers.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+        headers: headers
+            .into_iter()
+            .map(|(name, value)| (name.into(), value))
+            .collect(),
         payload: payload.into(),
     })
 }
@@ -197,7 +216,7 @@ proptest! {
     fn no_flipped_bit_goes_unseen(message in message(), at in any::<prop::sample::Index>(), bit in 0..8) {
         let mut bytes = write(&message);
         let at = at.index(bytes.len());
-        bytes[at] ^= 1 << bit;
+        bytes[at] ^= 1_u8 << bit;
         prop_assert!(decode(&[&bytes]).is_err());
     }
 }

@@ -47,12 +47,22 @@ pub fn join(
     turns
 }
 
+/// The parts of an answer without what only their own format knows.
+#[must_use]
+pub fn plain_parts(parts: &[Part]) -> Vec<Part> {
+    let mut untold = Losses::default();
+    parts.iter().map(|part| plain(part, &mut untold)).collect()
+}
+
 /// The part without what only its own format knows.
 fn plain(part: &Part, losses: &mut Losses) -> Part {
     tell_unknown(&part.extra, losses);
     let mut kind = part.kind.clone();
     match &mut kind {
-        PartKind::ToolCall(call) => call.extra = Extra::default(),
+        PartKind::ToolCall(call) => {
+            tell_unknown(&call.extra, losses);
+            call.extra = Extra::default();
+        }
         PartKind::ToolResult(result) => {
             for inner in &mut result.content {
                 *inner = plain(inner, losses);

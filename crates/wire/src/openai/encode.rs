@@ -2,7 +2,7 @@
 
 use crate::form::{
     ChatRequest, ContentShape, MaxTokensName, Message, Part, PartKind, Reasoning, ReasoningEffort,
-    ResponseFormat, Role, Sampling, ToolChoice, ToolKind, ToolResult,
+    ResponseFormat, Role, Sampling, ToolChoice, ToolKind, ToolResult, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
@@ -128,7 +128,13 @@ impl Writer<'_> {
     }
 
     fn messages(&mut self, list: &mut List<'_>) -> Result<(), EncodeError> {
-        for (index, message) in self.request.messages.iter().enumerate() {
+        let mut messages = self.request.messages.as_slice();
+        let plain;
+        if !self.own() {
+            plain = turns::join(messages, |_| None, &mut self.losses);
+            messages = &plain;
+        }
+        for (index, message) in messages.iter().enumerate() {
             let at = format!("messages[{index}]");
             match message.role {
                 Role::User => self.user(list, message, &at)?,

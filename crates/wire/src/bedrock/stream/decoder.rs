@@ -102,7 +102,11 @@ impl Decoder {
         Ok(())
     }
 
-    fn block_start(&mut self, fields: &mut Fields<'_>, out: &mut Vec<StreamEvent>) -> Result<(), DecodeError> {
+    fn block_start(
+        &mut self,
+        fields: &mut Fields<'_>,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), DecodeError> {
         let block = block_index(fields)?;
         let (start, kind) = fields.need("start", |start| {
             let opaque = PartStart::Opaque {
