@@ -125,9 +125,6 @@ fn refuse(failure: &Failure, dialect: Format, id: &str) -> Reply {
     let rendered = failure::render(dialect, failure, id);
     let mut reply = reply::json_bytes(rendered.status, rendered.body);
     let headers = reply.headers_mut();
-    if let Some((name, value)) = rendered.header {
-        headers.insert(name, value);
-    }
     if let Some(wait) = failure.retry_after {
         // Whole seconds, rounded up: a client that comes back too early is refused again.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

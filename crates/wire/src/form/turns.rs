@@ -47,13 +47,6 @@ pub fn join(
     turns
 }
 
-/// The parts of an answer without what only their own format knows.
-#[must_use]
-pub fn plain_parts(parts: &[Part]) -> Vec<Part> {
-    let mut untold = Losses::default();
-    parts.iter().map(|part| plain(part, &mut untold)).collect()
-}
-
 /// The part without what only its own format knows.
 fn plain(part: &Part, losses: &mut Losses) -> Part {
     tell_unknown(&part.extra, losses);

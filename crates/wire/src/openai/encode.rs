@@ -129,10 +129,11 @@ impl Writer<'_> {
 
     fn messages(&mut self, list: &mut List<'_>) -> Result<(), EncodeError> {
         let mut messages = self.request.messages.as_slice();
-        let plain;
+        let joined;
         if !self.own() {
-            plain = turns::join(messages, |_| None, &mut self.losses);
-            messages = &plain;
+            // Fields that only the client's format knows are left out, and told.
+            joined = turns::join(messages, |_| None, &mut self.losses);
+            messages = &joined;
         }
         for (index, message) in messages.iter().enumerate() {
             let at = format!("messages[{index}]");

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::encode::write_reasoning;
 use super::{parts, read_usage, write_usage};
-use crate::form::{Audio, ChatResponse, Choice, FinishReason, Part, PartKind, Text, Thinking, Usage, turns};
+use crate::form::{Audio, ChatResponse, Choice, FinishReason, Part, PartKind, Text, Thinking, Usage};
 use crate::format::{DecodeError, Format};
 use crate::json::fields::{Fields, Value, parse};
 use crate::json::write::{Object, object};
@@ -174,11 +174,9 @@ fn write_choice(object: &mut Object<'_>, choice: &Choice, own: bool) {
     object.count("index", u64::from(choice.index));
     object.object("message", |message| {
         message.string("role", "assistant");
+        write_said(message, &choice.parts);
         if own {
-            write_said(message, &choice.parts);
             message.extra(&choice.message_extra);
-        } else {
-            write_said(message, &turns::plain_parts(&choice.parts));
         }
     });
     match &choice.logprobs {

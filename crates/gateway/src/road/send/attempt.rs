@@ -276,10 +276,9 @@ pub async fn refused_by_provider(
     in_flight: &mut InFlight,
 ) -> Failed {
     let status = response.status();
-    let headers = response.headers().clone();
-    let retry_after = parse_retry_after(&headers, SystemTime::now());
+    let retry_after = parse_retry_after(response.headers(), SystemTime::now());
     let body = collect(response, ERROR_BODY_LIMIT).await.unwrap_or_default();
-    let mut failure = failure::decode_typed(from, status, &headers, retry_after, &body);
+    let mut failure = failure::decode(from, status, retry_after, &body);
     let class = failure::classify(&failure);
     let fault = match class {
         Some(FailureClass::ContextWindow) => None,
