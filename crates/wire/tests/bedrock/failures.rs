@@ -43,89 +43,94 @@ fn a_failure_is_told_by_header_and_status() {
     );
 }
 
+/// What some services hang on to the name of an error.
+const LONG: &str = "ValidationException:http://internal.amazon.com/coral/com.amazon.bedrock/";
+
+/// Status, header and body of what Bedrock says, and what is understood: kind and code.
+const SAID: [(u16, &str, &str, FailureKind, &str); 12] = [
+    (
+        400,
+        LONG,
+        r#"{"message":"m"}"#,
+        FailureKind::InvalidRequest,
+        "ValidationException",
+    ),
+    (
+        429,
+        "ThrottlingException",
+        r#"{"message":"m"}"#,
+        FailureKind::RateLimited,
+        "ThrottlingException",
+    ),
+    (
+        429,
+        "ModelNotReadyException",
+        r#"{"message":"m"}"#,
+        FailureKind::Overloaded,
+        "ModelNotReadyException",
+    ),
+    (
+        400,
+        "ServiceQuotaExceededException",
+        r#"{"message":"m"}"#,
+        FailureKind::Provider,
+        "ServiceQuotaExceededException",
+    ),
+    (
+        403,
+        "UnrecognizedClientException",
+        r#"{"message":"m"}"#,
+        FailureKind::Authentication,
+        "UnrecognizedClientException",
+    ),
+    (
+        403,
+        "",
+        r#"{"__type":"com.amazon.coral.service#ExpiredTokenException","message":"m"}"#,
+        FailureKind::Authentication,
+        "ExpiredTokenException",
+    ),
+    (403, "", r#"{"Message":"m"}"#, FailureKind::PermissionDenied, ""),
+    (
+        404,
+        "ResourceNotFoundException",
+        r#"{"message":"m"}"#,
+        FailureKind::NotFound,
+        "ResourceNotFoundException",
+    ),
+    (
+        408,
+        "ModelTimeoutException",
+        r#"{"message":"m"}"#,
+        FailureKind::ProviderTimeout,
+        "ModelTimeoutException",
+    ),
+    (
+        424,
+        "",
+        r#"{"message":"m","originalStatusCode":500}"#,
+        FailureKind::Provider,
+        "",
+    ),
+    (
+        424,
+        "ModelErrorException",
+        r#"{"message":"m"}"#,
+        FailureKind::Provider,
+        "ModelErrorException",
+    ),
+    (
+        503,
+        "ServiceUnavailableException",
+        r#"{"message":"m"}"#,
+        FailureKind::Unavailable,
+        "ServiceUnavailableException",
+    ),
+];
+
 #[test]
 fn what_bedrock_says_is_understood() {
-    let url = "ValidationException:http://internal.amazon.com/coral/com.amazon.bedrock/";
-    for (status, header, body, kind, code) in [
-        (
-            400,
-            url,
-            r#"{"message":"m"}"#,
-            FailureKind::InvalidRequest,
-            "ValidationException",
-        ),
-        (
-            429,
-            "ThrottlingException",
-            r#"{"message":"m"}"#,
-            FailureKind::RateLimited,
-            "ThrottlingException",
-        ),
-        (
-            429,
-            "ModelNotReadyException",
-            r#"{"message":"m"}"#,
-            FailureKind::Overloaded,
-            "ModelNotReadyException",
-        ),
-        (
-            400,
-            "ServiceQuotaExceededException",
-            r#"{"message":"m"}"#,
-            FailureKind::Provider,
-            "ServiceQuotaExceededException",
-        ),
-        (
-            403,
-            "UnrecognizedClientException",
-            r#"{"message":"m"}"#,
-            FailureKind::Authentication,
-            "UnrecognizedClientException",
-        ),
-        (
-            403,
-            "",
-            r#"{"__type":"com.amazon.coral.service#ExpiredTokenException","message":"m"}"#,
-            FailureKind::Authentication,
-            "ExpiredTokenException",
-        ),
-        (403, "", r#"{"Message":"m"}"#, FailureKind::PermissionDenied, ""),
-        (
-            404,
-            "ResourceNotFoundException",
-            r#"{"message":"m"}"#,
-            FailureKind::NotFound,
-            "ResourceNotFoundException",
-        ),
-        (
-            408,
-            "ModelTimeoutException",
-            r#"{"message":"m"}"#,
-            FailureKind::ProviderTimeout,
-            "ModelTimeoutException",
-        ),
-        (
-            424,
-            "",
-            r#"{"message":"m","originalStatusCode":500}"#,
-            FailureKind::Provider,
-            "",
-        ),
-        (
-            424,
-            "ModelErrorException",
-            r#"{"message":"m"}"#,
-            FailureKind::Provider,
-            "ModelErrorException",
-        ),
-        (
-            503,
-            "ServiceUnavailableException",
-            r#"{"message":"m"}"#,
-            FailureKind::Unavailable,
-            "ServiceUnavailableException",
-        ),
-    ] {
+    for (status, header, body, kind, code) in SAID {
         let mut headers = HeaderMap::new();
         if !header.is_empty() {
             headers.insert(ERROR_TYPE, HeaderValue::from_str(header).unwrap());
