@@ -91,7 +91,7 @@ pub(crate) struct Problem {
     /// From the root, outermost first.
     pub(crate) path: Vec<Step>,
     pub(crate) what: What,
-    pub(crate) found: Value,
+    pub(crate) found: Box<Value>,
 }
 
 impl Problem {
@@ -99,7 +99,7 @@ impl Problem {
         Self {
             path: Vec::new(),
             what,
-            found: found.clone(),
+            found: Box::new(found.clone()),
         }
     }
 

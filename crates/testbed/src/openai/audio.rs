@@ -93,10 +93,8 @@ fn words(bytes: &[u8]) -> String {
     }
 }
 
-fn hear(form: &Form, before: &str) -> Result<(Bill, Reply), Refusal> {
-    let model = form.needed("model")?;
-    let file = form.file("file")?;
-    let name = file.filename.as_deref().unwrap_or_default();
+/// The format that is asked for, of those that the model and the file allow.
+fn asked_format(form: &Form, model: &str, name: &str) -> Result<String, Refusal> {
     let known = [
         "flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm",
     ];
@@ -111,14 +109,21 @@ fn hear(form: &Form, before: &str) -> Result<(Bill, Reply), Refusal> {
         .at("response_format")
         .coded("invalid_value"));
     }
-    let whisper = model.starts_with("whisper");
-    if !whisper && !["json", "text"].contains(&format.as_str()) {
+    if !model.starts_with("whisper") && !["json", "text"].contains(&format.as_str()) {
         return Err(Refusal::bad(format!(
             "response_format '{format}' is not compatible with model '{model}'. Use 'json' or 'text' instead."
         ))
         .at("response_format")
         .coded("unsupported_value"));
     }
+    Ok(format)
+}
+
+fn hear(form: &Form, before: &str) -> Result<(Bill, Reply), Refusal> {
+    let model = form.needed("model")?;
+    let file = form.file("file")?;
+    let format = asked_format(form, &model, file.filename.as_deref().unwrap_or_default())?;
+    let whisper = model.starts_with("whisper");
     let text = format!("{before}{}", words(&file.data));
     let sound = 1 + file.data.len() as u64 / 100;
     let usage = Usage {

@@ -42,7 +42,7 @@ async fn unknown_fields_are_refused_in_each_ones_words() {
         assert_eq!(said(&sim, name, |body| body["x"] = json!(1)).await, expected);
     }
     let inner = said(&sim, "gemini", |body| {
-        body["contents"][0]["parts"][0]["x"] = json!(1)
+        body["contents"][0]["parts"][0]["x"] = json!(1);
     })
     .await;
     assert_eq!(
@@ -66,7 +66,7 @@ async fn google_reads_both_spellings() {
         );
     }
     let wrong = said(&sim, "gemini", |body| {
-        body["generationConfig"] = json!({"topK": "x"})
+        body["generationConfig"] = json!({"topK": "x"});
     })
     .await;
     assert_eq!(
