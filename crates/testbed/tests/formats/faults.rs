@@ -2,60 +2,66 @@
 
 use pointsman_testbed::{Chunking, Coding, Fault, ServedOutcome, SimOptions, SimServer};
 
-use crate::client::{FORMATS, header_of};
+use crate::client::{FORMATS, Format, header_of};
 
 const SAID: &str = "word word word word word word";
 
 #[tokio::test]
 async fn every_fault_strikes_in_every_format() {
+    // Stalls take their time: the formats wait side by side, each at a provider of its own.
+    let all = FORMATS.map(|format| tokio::spawn(every_fault(format)));
+    for one in all {
+        one.await.unwrap();
+    }
+}
+
+async fn every_fault(format: Format) {
     let sim = SimServer::local(SimOptions::default()).await.unwrap();
-    for format in FORMATS {
-        for stream in [false, true] {
-            for fault in Fault::ALL {
-                let context = format!("{} stream={stream} {fault}", format.name);
-                sim.clear();
-                let body = format.body("repeat 6 words", stream);
-                let heard = format.ask(sim.address(), &fault.to_string(), stream, &body).await;
-                let Some(heard) = heard else {
-                    assert!(
-                        matches!(fault, Fault::ResetBeforeHead | Fault::StallBeforeHead),
-                        "{context}: no answer"
-                    );
-                    continue;
-                };
-                match fault {
-                    Fault::RateLimited(_) => {
-                        assert_eq!(heard.status, 429, "{context}");
-                        assert_eq!(header_of(&heard, "retry-after"), "1", "{context}");
-                        assert!(!format.error(&heard).is_empty());
-                        continue;
-                    }
-                    Fault::Status(status) => {
-                        assert_eq!(heard.status, status, "{context}");
-                        assert!(!format.error(&heard).is_empty());
-                        continue;
-                    }
-                    _ => assert_eq!(heard.status, 200, "{context}"),
-                }
-                let told = heard
-                    .body
-                    .as_ref()
-                    .map(|body| String::from_utf8_lossy(body).into_owned());
-                let whole = told.as_ref().is_some_and(|told| told.contains(format.end));
-                // An event in the middle that is no event does not end a stream.
-                assert_eq!(
-                    whole && stream,
-                    stream && fault == Fault::MalformedEvent,
-                    "{context}: {told:?}"
+    for stream in [false, true] {
+        for fault in Fault::ALL {
+            let context = format!("{} stream={stream} {fault}", format.name);
+            sim.clear();
+            let body = format.body("repeat 6 words", stream);
+            let heard = format.ask(sim.address(), &fault.to_string(), stream, &body).await;
+            let Some(heard) = heard else {
+                assert!(
+                    matches!(fault, Fault::ResetBeforeHead | Fault::StallBeforeHead),
+                    "{context}: no answer"
                 );
-                if fault == Fault::ErrorEvent && !stream {
-                    assert!(!format.error(&heard).is_empty(), "{context}");
+                continue;
+            };
+            match fault {
+                Fault::RateLimited(_) => {
+                    assert_eq!(heard.status, 429, "{context}");
+                    assert_eq!(header_of(&heard, "retry-after"), "1", "{context}");
+                    assert!(!format.error(&heard).is_empty());
+                    continue;
                 }
-                for served in sim.served() {
-                    let outcome = served.outcome;
-                    let odd = outcome == ServedOutcome::Complete && fault != Fault::MalformedEvent;
-                    assert!(!odd, "{context}: {outcome:?}");
+                Fault::Status(status) => {
+                    assert_eq!(heard.status, status, "{context}");
+                    assert!(!format.error(&heard).is_empty());
+                    continue;
                 }
+                _ => assert_eq!(heard.status, 200, "{context}"),
+            }
+            let told = heard
+                .body
+                .as_ref()
+                .map(|body| String::from_utf8_lossy(body).into_owned());
+            let whole = told.as_ref().is_some_and(|told| told.contains(format.end));
+            // An event in the middle that is no event does not end a stream.
+            assert_eq!(
+                whole && stream,
+                stream && fault == Fault::MalformedEvent,
+                "{context}: {told:?}"
+            );
+            if fault == Fault::ErrorEvent && !stream {
+                assert!(!format.error(&heard).is_empty(), "{context}");
+            }
+            for served in sim.served() {
+                let outcome = served.outcome;
+                let odd = outcome == ServedOutcome::Complete && fault != Fault::MalformedEvent;
+                assert!(!odd, "{context}: {outcome:?}");
             }
         }
     }
