@@ -1,5 +1,13 @@
 //! What the catalog costs the process: bytes and allocations are counted, times are only told.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what it expects by failing"
+)]
+
 use std::time::Instant;
 
 use allocation_counter::measure;

@@ -1,5 +1,13 @@
 //! Prices, computed by hand: each case of `prices.json` says in `how` how its nano-dollars came about.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what it expects by failing"
+)]
+
 use pointsman_catalog::{Catalog, Context, Money, Price, RateKind, SearchSize, ServiceTier};
 use pointsman_wire::form::Usage;
 use serde::Deserialize;

@@ -7,6 +7,7 @@ use pointsman_guard::{GuardrailConfig, Guards};
 use pointsman_routing::Router;
 use pointsman_upstream::{AuthStyle, Credential, RetryPolicy, balance::Policy};
 
+use crate::catalog;
 use crate::check::nearest;
 use crate::node::{File, Node};
 use crate::problem::Problem;
@@ -16,11 +17,13 @@ use crate::types::{Config, ModelConfig, ProviderConfig};
 pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem> {
     let mut checker = Checker {
         config,
+        catalog: config.catalog.build(),
         root,
         file,
         problems: Vec::new(),
     };
     checker.unsupported();
+    checker.catalog();
     for (name, provider) in &config.providers {
         checker.provider(name, provider);
     }
@@ -43,6 +46,7 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
 
 struct Checker<'a> {
     config: &'a Config,
+    catalog: Catalog,
     root: &'a Node,
     file: File<'a>,
     problems: Vec<Problem>,
@@ -99,20 +103,35 @@ impl Checker<'_> {
 
     fn provider(&mut self, name: &str, provider: &ProviderConfig) {
         let path = format!("providers.{name}");
-        let catalog = Catalog::embedded();
         let kind = provider.kind.as_deref().unwrap_or(name);
-        let known = catalog.providers().iter().map(|provider| provider.id.as_str());
-        let Some(facts) = catalog.provider(kind) else {
+        let Some(facts) = self.catalog.provider(kind) else {
             let at = if provider.kind.is_some() {
                 format!("{path}.kind")
             } else {
                 path
             };
-            self.unknown(&at, "provider kind", kind, known);
+            let known = self.catalog.providers();
+            let suggestion = nearest(kind, known.map(|provider| provider.id.as_str()));
+            let mut problem = self.file.problem(
+                self.root.place_of(&at),
+                at,
+                format!("there is no provider kind {kind:?}"),
+            );
+            problem.suggestion = suggestion;
+            self.problems.push(problem);
             return;
         };
-        if facts.base_url.is_none() && provider.base_url.is_none() && provider.endpoints.is_empty() {
-            self.wrong(&path, format!("{kind:?} needs a base_url, or endpoints"));
+        let placed = provider.base_url.is_some() || !provider.endpoints.is_empty();
+        let lacks = match (&facts.base_url, facts.fixed_url()) {
+            _ if !facts.is_spoken() => Some(format!(
+                "{kind:?} is known for its prices only: this version does not speak to it"
+            )),
+            (None, _) if !placed => Some(format!("{kind:?} needs a base_url, or endpoints")),
+            (Some(url), None) if !placed => Some(format!("{kind:?} needs a base_url: {url}, filled in")),
+            _ => None,
+        };
+        if let Some(lacks) = lacks {
+            self.wrong(&path, lacks);
         }
         if provider.base_url.is_some() && !provider.endpoints.is_empty() {
             self.wrong(&format!("{path}.base_url"), "give either base_url or endpoints");
@@ -135,6 +154,15 @@ impl Checker<'_> {
         }
         if let Err(error) = RetryPolicy::compile(&provider.retry) {
             self.wrong(&format!("{path}.retry.{}", error.field), error.problem);
+        }
+    }
+
+    /// What the catalog's own block says.
+    fn catalog(&mut self) {
+        for (path, message, suggestion) in catalog::wrong(&self.config.catalog, &self.catalog) {
+            let mut problem = self.file.problem(self.root.place_of(&path), path, message);
+            problem.suggestion = suggestion;
+            self.problems.push(problem);
         }
     }
 

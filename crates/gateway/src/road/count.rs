@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
+use pointsman_catalog::ServiceTier;
 use pointsman_governance::Principal;
 use pointsman_semantics::tokens::{self, Vocabulary};
 use pointsman_store::Outcome;
@@ -32,7 +33,15 @@ pub async fn travel(
     body: Bytes,
 ) -> Result<Reply, Failure> {
     let request = anthropic::count::decode_request(&body).map_err(arrive::malformed)?;
-    let mut ticket = admit::reserve(worker, arrival, caller, &request.model, 0, 0)?;
+    let mut ticket = admit::reserve(
+        worker,
+        arrival,
+        caller,
+        &request.model,
+        0,
+        0,
+        ServiceTier::Standard,
+    )?;
     match answer(worker, arrival, &request, &body, &mut ticket).await {
         Ok(body) => {
             let usage = Usage::default();

@@ -1,7 +1,6 @@
 //! What there is: the models a caller may use, and whether the gateway is well.
 
 use http::StatusCode;
-use pointsman_catalog::Catalog;
 use pointsman_governance::Principal;
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
@@ -68,9 +67,11 @@ fn names(snapshot: &Snapshot, caller: &Principal) -> Vec<String> {
     }
     for provider in snapshot.providers.values() {
         names.extend(
-            Catalog::embedded()
+            snapshot
+                .catalog
                 .models_of(&provider.kind)
-                .map(|model| model.id.clone()),
+                .filter(|model| !model.variant)
+                .map(|model| model.id.to_string()),
         );
         names.extend(provider.listed.iter().cloned());
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pointsman_catalog::{Money, Price};
+use pointsman_catalog::{Money, Price, ServiceTier};
 use pointsman_governance::{Actual, Principal, Reservation};
 use pointsman_store::{LedgerEntry, Outcome, RequestId};
 use pointsman_telemetry::RequestRecord;
@@ -51,6 +51,8 @@ pub struct Facts {
     pub waited: Duration,
     /// When the first content came.
     pub first_content: Option<Instant>,
+    /// The service tier that is charged: what the client asked for, until the provider says what it gave.
+    pub tier: ServiceTier,
     /// Guardrails that flagged something.
     pub flags: Vec<String>,
 }
@@ -107,6 +109,7 @@ impl Ticket {
                 attempts: 0,
                 waited: Duration::ZERO,
                 first_content: None,
+                tier: ServiceTier::Standard,
                 flags: Vec::new(),
             },
         }
@@ -128,7 +131,7 @@ impl Ticket {
         self.facts.asked = Some(AskedOf {
             provider: target.provider.name.clone(),
             model,
-            price: target.price,
+            price: target.price.clone(),
             at_stake: Some(prompt),
         });
     }
@@ -159,7 +162,7 @@ impl Ticket {
     /// What `usage` costs at the target that was asked last.
     pub fn cost(&self, usage: &Usage) -> Money {
         let price = self.facts.asked.as_ref().and_then(|asked| asked.price.as_ref());
-        price.map_or(Money::ZERO, |price| price.cost(usage))
+        price.map_or(Money::ZERO, |price| price.cost(usage, self.facts.tier))
     }
 
     /// Time the gateway itself has taken so far.

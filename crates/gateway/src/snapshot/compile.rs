@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use pointsman_cache::Bounds as CacheBounds;
-use pointsman_catalog::{Catalog, Price, Rate};
-use pointsman_config::{Config, ModelConfig, PriceConfig, ProviderConfig};
+use pointsman_catalog::{Catalog, Quirk};
+use pointsman_config::{Config, ModelConfig, ProviderConfig};
 use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
@@ -45,6 +45,7 @@ pub struct Lasting {
 pub fn compile(config: &Config, lasting: &Lasting) -> Result<Snapshot, Vec<Problem>> {
     let mut compiler = Compiler {
         config,
+        catalog: Arc::new(config.catalog.build()),
         lasting,
         problems: Vec::new(),
     };
@@ -72,6 +73,7 @@ pub fn cache_bounds(config: &Config) -> CacheBounds {
 
 struct Compiler<'a> {
     config: &'a Config,
+    catalog: Arc<Catalog>,
     lasting: &'a Lasting,
     problems: Vec<Problem>,
 }
@@ -117,6 +119,7 @@ impl Compiler<'_> {
         });
         let snapshot = Snapshot {
             bounds: bounds(config),
+            catalog: Arc::clone(&self.catalog),
             providers,
             models,
             router,
@@ -147,8 +150,9 @@ impl Compiler<'_> {
 
     fn provider(&mut self, name: &str, config: &ProviderConfig) -> Option<Provider> {
         let path = format!("providers.{name}");
-        let kind = config.kind.clone().unwrap_or_else(|| name.to_owned());
-        let Some(facts) = Catalog::embedded().provider(&kind) else {
+        let kind = config.kind.as_deref().unwrap_or(name);
+        let catalog = Arc::clone(&self.catalog);
+        let Some(facts) = catalog.provider(kind) else {
             self.wrong(path, format!("there is no provider kind {kind:?}"));
             return None;
         };
@@ -160,7 +164,7 @@ impl Compiler<'_> {
             .map_err(|error| self.wrong(format!("{path}.auth"), error))
             .ok()?;
         let mut endpoints = Vec::new();
-        for endpoint in endpoint_configs(config, facts.base_url.as_deref()) {
+        for endpoint in endpoint_configs(config, facts.fixed_url()) {
             match self
                 .lasting
                 .endpoints
@@ -189,7 +193,8 @@ impl Compiler<'_> {
             retry_budget: self.budget(name, config)?,
             speaks: speaks(facts),
             listed: config.models.clone(),
-            kind,
+            kind: facts.id.clone(),
+            region: config.region.clone().or_else(|| config.location.clone()),
         })
     }
 
@@ -241,11 +246,9 @@ impl Compiler<'_> {
             let Some(provider) = providers.get(&target.provider) else {
                 continue;
             };
-            let facts = Catalog::embedded().model(&provider.kind, &target.model);
-            let price = match &config.price {
-                Some(price) => self.price(&path, price),
-                None => facts.and_then(|facts| facts.price),
-            };
+            let facts = provider.facts(&self.catalog, &target.model);
+            let price = config.price.clone();
+            let price = price.or_else(|| facts?.price.clone());
             targets.push(Target {
                 provider: Arc::clone(provider),
                 model: target.model.clone(),
@@ -286,23 +289,6 @@ impl Compiler<'_> {
                 content_policy: config.fallback.content_policy.clone(),
             },
         }
-    }
-
-    fn price(&mut self, path: &str, config: &PriceConfig) -> Option<Price> {
-        let mut rate = |name: &str, number: &Option<serde_json::Number>| {
-            let text = number.as_ref()?.to_string();
-            Rate::parse(&text)
-                .map_err(|error| self.wrong(format!("{path}.price.{name}"), error))
-                .ok()
-        };
-        Some(Price {
-            input: rate("input", &config.input).unwrap_or_default(),
-            output: rate("output", &config.output).unwrap_or_default(),
-            cache_read: rate("cache_read", &config.cache_read),
-            cache_write: rate("cache_write", &config.cache_write),
-            cache_write_1h: rate("cache_write_1h", &config.cache_write_1h),
-            ..Price::default()
-        })
     }
 
     fn cache(&mut self) -> Option<CachePolicy> {
@@ -352,14 +338,14 @@ fn speaks(facts: &pointsman_catalog::Provider) -> Speaks {
         .filter_map(|(name, path)| Some((Format::from_name(name)?, path.clone())));
     Speaks {
         formats: formats.collect(),
-        embeddings: facts.embeddings.clone(),
-        count_tokens: facts.count_tokens.clone(),
-        max_tokens_name: if facts.max_completion_tokens {
+        embeddings: facts.endpoint("embeddings").map(str::to_owned),
+        count_tokens: facts.endpoint("count_tokens").map(str::to_owned),
+        max_tokens_name: if facts.quirks.has(Quirk::MaxCompletionTokens) {
             MaxTokensName::MaxCompletionTokens
         } else {
             MaxTokensName::MaxTokens
         },
-        developer_role: facts.developer_role,
+        developer_role: facts.quirks.has(Quirk::DeveloperRole),
         any_model: facts.any_model,
     }
 }

@@ -28,7 +28,7 @@ pub enum Pipe {
     /// The same format on both sides: bytes pass as they come.
     Same {
         /// Watches for content, usage and the end.
-        watcher: StreamWatcher,
+        watcher: Box<StreamWatcher>,
         /// Both sides' format.
         format: Format,
         /// Prompt tokens, counted, in case the provider does not say.
@@ -51,7 +51,7 @@ impl Pipe {
                 },
             );
             return Self::Same {
-                watcher,
+                watcher: Box::new(watcher),
                 format: from,
                 prompt,
             };
