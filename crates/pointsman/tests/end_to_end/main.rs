@@ -11,5 +11,6 @@ mod faults;
 mod harness;
 mod kill;
 mod limits;
+mod models;
 mod reload;
 mod routing;
