@@ -203,10 +203,11 @@ pub async fn exchange(
     ticket: &mut Ticket,
     call: Call,
 ) -> Result<Response<UpstreamBody>, Failed> {
+    let size = (call.prompt, call.timeouts);
     ticket.asking(target, call.model, call.prompt);
     let endpoint = Arc::clone(in_flight.endpoint());
     let begun = Instant::now();
-    let sent = authorized::send(worker, &target.provider, &endpoint, call).await;
+    let sent = authorized::send(worker, &target.provider, &endpoint, call.request, size).await;
     ticket.waited(begun.elapsed());
     sent.map_err(|error| match error {
         Unsent::Credential(failed) => failed,
