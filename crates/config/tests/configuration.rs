@@ -100,7 +100,7 @@ fn mistakes_in_credentials_are_named_with_their_place() {
     for (text, expected) in [
         (
             "providers:\n  openai:\n    auth:\n      entra: { tenant: t, client: c, secrt: s }",
-            vec![r#"p.yaml:4:37: providers.openai.auth.entra.secrt: unknown key; did you mean "secret"?"#],
+            vec![r#"p.yaml:4:38: providers.openai.auth.entra.secrt: unknown key; did you mean "secret"?"#],
         ),
         (
             "providers:\n  openai:\n    auth:\n      oauth2: { token_url: 'https://a/t', grant: jwt_bearr }",
@@ -111,7 +111,7 @@ fn mistakes_in_credentials_are_named_with_their_place() {
         (
             "providers:\n  openai:\n    auth:\n      aws: { access_key_id: AKID }",
             vec![
-                "p.yaml:4:12: providers.openai.auth.aws.secret_access_key: is missing beside `access_key_id`",
+                "p.yaml:4:7: providers.openai.auth.aws.secret_access_key: is missing beside `access_key_id`",
             ],
         ),
         (
