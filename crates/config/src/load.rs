@@ -15,7 +15,7 @@ use crate::types::Config;
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// The file itself, and those it takes values from.
+    /// The file itself, those it takes values from, and those it names: certificates.
     pub files: Vec<PathBuf>,
 }
 
@@ -61,10 +61,12 @@ pub fn parse(text: &str, name: &str, environment: &Environment<'_>) -> Result<Lo
     })?;
     let mut problems = cross::check(&config, &root, file);
     if problems.is_empty() {
-        return Ok(Loaded {
-            config,
-            files: found.files,
-        });
+        let mut files = found.files;
+        if let Some(tls) = &config.listeners.api.tls {
+            files.extend([tls.cert.clone(), tls.key.clone()]);
+            files.extend(tls.client_ca.clone());
+        }
+        return Ok(Loaded { config, files });
     }
     problems.sort_by_key(|problem| (problem.line, problem.column));
     Err(problems)
