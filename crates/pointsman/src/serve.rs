@@ -97,15 +97,12 @@ impl Running {
         })
     }
 
-    /// Lets open requests finish and stops.
+    /// Lets open requests finish and stops. The admin listener tells how it goes until the end.
     pub(crate) async fn stop(self) {
+        self.gateway.stop().await;
         for task in self.tasks {
             task.abort();
             let _ = task.await;
-        }
-        // Admin connections hold the gateway for a moment longer; the process does not wait for them.
-        if let Some(gateway) = Arc::into_inner(self.gateway) {
-            gateway.stop().await;
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
@@ -14,7 +15,13 @@ const QUEUE: usize = 8_192;
 
 /// Writes lines to standard output.
 pub struct AccessLog {
-    lines: Sender<Arc<OwnedRecord>>,
+    lines: Sender<Line>,
+}
+
+enum Line {
+    Of(Arc<OwnedRecord>),
+    /// All before this has been written: says so.
+    Flush(Sender<()>),
 }
 
 impl AccessLog {
@@ -36,19 +43,35 @@ impl AccessLog {
 
     /// Queues a line; false when the queue is full and the line is lost.
     pub fn offer(&self, record: Arc<OwnedRecord>) -> bool {
-        !matches!(self.lines.try_send(record), Err(TrySendError::Full(_)))
+        !matches!(self.lines.try_send(Line::Of(record)), Err(TrySendError::Full(_)))
+    }
+
+    /// Waits until what is queued has been written, or `limit` has passed.
+    pub fn flush(&self, limit: Duration) {
+        let (done, written) = bounded(1);
+        if self.lines.send_timeout(Line::Flush(done), limit).is_ok() {
+            let _ = written.recv_timeout(limit);
+        }
     }
 }
 
-fn write_all(lines: &Receiver<Arc<OwnedRecord>>, format: AccessLogFormat, mut out: impl Write) {
-    while let Ok(record) = lines.recv() {
-        let mut written = write_line(&mut out, format, &record);
-        while let Ok(record) = lines.try_recv() {
-            written = written.and_then(|()| write_line(&mut out, format, &record));
+fn write_all(lines: &Receiver<Line>, format: AccessLogFormat, mut out: impl Write) {
+    while let Ok(first) = lines.recv() {
+        let mut written = Ok(());
+        let mut waiting = Vec::new();
+        for line in std::iter::once(first).chain(lines.try_iter().take(QUEUE)) {
+            match line {
+                Line::Of(record) => written = written.and_then(|()| write_line(&mut out, format, &record)),
+                Line::Flush(done) => waiting.push(done),
+            }
         }
         // Standard output is gone: nobody reads, nothing to tell it to.
         if written.and_then(|()| out.flush()).is_err() {
             return;
+        }
+        // Who waited no longer is no loss.
+        for done in waiting {
+            let _ = done.try_send(());
         }
     }
 }

@@ -36,7 +36,13 @@ pub enum OtlpError {
 
 /// The exporter's queue.
 pub struct Otlp {
-    records: mpsc::Sender<Arc<OwnedRecord>>,
+    records: mpsc::Sender<Message>,
+}
+
+enum Message {
+    Record(Arc<OwnedRecord>),
+    /// All before this has been exported, or was lost: says so.
+    Flush(crossbeam_channel::Sender<()>),
 }
 
 impl Otlp {
@@ -88,25 +94,40 @@ impl Otlp {
     /// Queues a record; false when the queue is full and the record is lost.
     pub fn offer(&self, record: Arc<OwnedRecord>) -> bool {
         !matches!(
-            self.records.try_send(record),
+            self.records.try_send(Message::Record(record)),
             Err(mpsc::error::TrySendError::Full(_))
         )
     }
+
+    /// Waits until what is queued has been exported, or the collector has had its time. Blocks.
+    pub fn flush(&self) {
+        let (done, exported) = crossbeam_channel::bounded(1);
+        if self.records.try_send(Message::Flush(done)).is_ok() {
+            let _ = exported.recv_timeout(EXPORT_TIMEOUT);
+        }
+    }
 }
 
-async fn export(
-    mut records: mpsc::Receiver<Arc<OwnedRecord>>,
-    tracers: SdkTracerProvider,
-    meters: SdkMeterProvider,
-) {
+async fn export(mut records: mpsc::Receiver<Message>, tracers: SdkTracerProvider, meters: SdkMeterProvider) {
     let tracer = tracers.tracer("pointsman");
     let instruments = Instruments::new(&meters);
-    while let Some(record) = records.recv().await {
-        let attributes = attributes(&record);
-        span(&tracer, &record, attributes.clone());
-        instruments.record(&record, &attributes);
+    while let Some(message) = records.recv().await {
+        match message {
+            Message::Record(record) => {
+                let attributes = attributes(&record);
+                span(&tracer, &record, attributes.clone());
+                instruments.record(&record, &attributes);
+            }
+            Message::Flush(done) => {
+                let (tracers, meters) = (tracers.clone(), meters.clone());
+                // What a collector that is away does not take is lost; it has been logged.
+                let flush = move || drop((tracers.force_flush(), meters.force_flush()));
+                let _ = tokio::task::spawn_blocking(flush).await;
+                let _ = done.try_send(());
+            }
+        }
     }
-    // The process is ending; what cannot be flushed any more is lost.
+    // The last sender is gone.
     let _ = tokio::task::spawn_blocking(move || (tracers.shutdown(), meters.shutdown())).await;
 }
 
