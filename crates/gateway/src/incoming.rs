@@ -19,29 +19,72 @@ pub struct BodyBounds {
     pub timeout: Duration,
 }
 
+/// Most that is read of a body nobody wants, and for how long.
+const REST: usize = 256 * 1024 * 1024;
+const REST_TIME: Duration = Duration::from_secs(5);
+
 /// Reads the body of a request.
 ///
 /// # Errors
 /// 413 when it is larger than the limit, 408 when it comes too slowly, 415 for an unknown content coding, 400 when the
 /// client breaks off or the coding is damaged.
-pub async fn read(headers: &HeaderMap, body: Incoming, bounds: BodyBounds) -> Result<Bytes, Failure> {
+pub async fn read(headers: &HeaderMap, mut body: Incoming, bounds: BodyBounds) -> Result<Bytes, Failure> {
+    match receive(&mut body, bounds).await {
+        Ok(bytes) => decode(headers, bytes, bounds.limit),
+        Err(failure) => {
+            leave(headers, body);
+            Err(failure)
+        }
+    }
+}
+
+/// Reads what is left of a body that is not wanted, beside the answer and within bounds: a connection that is closed
+/// with bytes unread is reset, and a client that is still sending would lose its answer with it.
+pub fn leave(headers: &HeaderMap, mut body: Incoming) {
+    // Who waits to be told to continue sends nothing unless it is told.
+    if body.is_end_stream() || headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let rest = async move {
+        let mut left = REST;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    tokio::spawn(tokio::time::timeout(REST_TIME, rest));
+}
+
+async fn receive(body: &mut Incoming, bounds: BodyBounds) -> Result<Bytes, Failure> {
     if body.size_hint().lower() > bounds.limit as u64 {
         return Err(too_large(bounds.limit));
     }
     let read = tokio::time::timeout(bounds.timeout, collect(body, bounds.limit));
-    let bytes = read.await.map_err(|_| {
+    read.await.map_err(|_| {
         Failure::new(
             FailureKind::ClientTimeout,
             "the request body did not arrive in time; send it faster or raise server.request_timeout",
         )
-    })??;
-    match headers.get(header::CONTENT_ENCODING) {
-        None => Ok(bytes),
-        Some(coding) => decompress(&bytes, coding.to_str().unwrap_or("unreadable"), bounds.limit),
-    }
+    })?
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Failure> {
+/// Undoes the content codings: a list, in one line or in several.
+fn decode(headers: &HeaderMap, bytes: Bytes, limit: usize) -> Result<Bytes, Failure> {
+    let mut lines = headers.get_all(header::CONTENT_ENCODING).iter();
+    let Some(first) = lines.next() else {
+        return Ok(bytes);
+    };
+    let mut codings = first.to_str().unwrap_or("unreadable").to_owned();
+    for line in lines {
+        codings.push(',');
+        codings.push_str(line.to_str().unwrap_or("unreadable"));
+    }
+    decompress(&bytes, &codings, limit)
+}
+
+async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Failure> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {

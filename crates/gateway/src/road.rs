@@ -32,6 +32,7 @@ use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
 
+use crate::incoming;
 use crate::reply::{self, Reply};
 use crate::snapshot::Snapshot;
 use crate::surface::{self, Asks, Surface};
@@ -66,7 +67,10 @@ pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: Socke
     let id = worker.next_id();
     let surface = match surface::find(&parts.method, parts.uri.path(), &parts.headers) {
         Ok(surface) => surface,
-        Err((failure, dialect)) => return refuse(&failure, dialect, &id),
+        Err((failure, dialect)) => {
+            incoming::leave(&parts.headers, body);
+            return refuse(&failure, dialect, &id);
+        }
     };
     let arrival = Arrival {
         started,
@@ -97,7 +101,13 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
         Asks::Ready => return list::ready(worker),
         Asks::Chat(_) | Asks::Embeddings | Asks::CountTokens | Asks::Models | Asks::Explain => {}
     }
-    let caller = identify::identify(worker, arrival)?;
+    let caller = match identify::identify(worker, arrival) {
+        Ok(caller) => caller,
+        Err(failure) => {
+            incoming::leave(&arrival.headers, body);
+            return Err(failure);
+        }
+    };
     match arrival.surface.asks {
         Asks::Chat(format) => {
             let body = arrive::read(arrival, body).await?;

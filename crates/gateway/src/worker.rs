@@ -246,8 +246,7 @@ fn http1(bounds: &Bounds) -> hyper::server::conn::http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header_timeout)
-        .max_buf_size(bounds.header_limit)
-        .pipeline_flush(true);
+        .max_buf_size(bounds.header_limit);
     builder
 }
 

@@ -12,5 +12,7 @@ mod faults;
 mod harness;
 mod kill;
 mod limits;
+mod listener;
 mod reload;
 mod routing;
+mod tls;
