@@ -30,7 +30,12 @@ pub struct Surface {
     pub asks: Asks,
     /// The format its errors are told in.
     pub dialect: Format,
+    /// Its path as written here, whatever the client wrote: one of a few, so that it may label metrics.
+    pub path: &'static str,
 }
+
+/// The path of what no surface knows, for metrics and log: a client may write anything.
+pub const UNKNOWN: &str = "unknown";
 
 struct Path {
     path: &'static str,
@@ -126,6 +131,7 @@ pub fn find(method: &Method, full: &str, headers: &HeaderMap) -> Result<Surface,
             return Ok(Surface {
                 asks: known.asks,
                 dialect,
+                path: known.path,
             });
         }
         other_method = Some((known, dialect));

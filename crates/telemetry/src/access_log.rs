@@ -37,7 +37,7 @@ impl AccessLog {
         // Ends when the last sender is gone.
         thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || write_all(&receiver, format, BufWriter::new(io::stdout().lock())))?;
+            .spawn(move || write_all(&receiver, format))?;
         Ok(Some(Self { lines }))
     }
 
@@ -55,8 +55,10 @@ impl AccessLog {
     }
 }
 
-fn write_all(lines: &Receiver<Line>, format: AccessLogFormat, mut out: impl Write) {
+fn write_all(lines: &Receiver<Line>, format: AccessLogFormat) {
     while let Ok(first) = lines.recv() {
+        // Whole lines at a time, and never for good: others have things to say there, too.
+        let mut out = BufWriter::new(io::stdout().lock());
         let mut written = Ok(());
         let mut waiting = Vec::new();
         for line in std::iter::once(first).chain(lines.try_iter().take(QUEUE)) {
@@ -91,7 +93,8 @@ fn write_line(out: &mut impl Write, format: AccessLogFormat, record: &OwnedRecor
             record.outcome,
             record.surface,
             record.key,
-            record.model_requested,
+            // Written by a client: a line end in it must not begin a line of its own.
+            record.model_requested.escape_debug(),
             record.provider.as_deref().unwrap_or("-"),
             record.model.as_deref().unwrap_or("-"),
             record.input_tokens,
@@ -99,11 +102,20 @@ fn write_line(out: &mut impl Write, format: AccessLogFormat, record: &OwnedRecor
             record.cost_nanodollars as f64 / 1e9,
             record.latency_us,
             record.overhead_us,
-            record
-                .error
-                .as_deref()
-                .map(|error| format!(" error={error:?}"))
-                .unwrap_or_default(),
+            failed(record),
         ),
     }
+}
+
+fn failed(record: &OwnedRecord) -> String {
+    let Some(error) = record.error else {
+        return String::new();
+    };
+    let code = record.code.as_deref().map(|code| format!(" code={code}"));
+    let causes = (!record.causes.is_empty()).then(|| format!(" causes={:?}", record.causes.join("; ")));
+    format!(
+        " error={error}{}{}",
+        code.unwrap_or_default(),
+        causes.unwrap_or_default()
+    )
 }

@@ -7,7 +7,7 @@ use pointsman_governance::Principal;
 use pointsman_wire::form::Failure;
 use pointsman_wire::format::Format;
 
-use super::{Arrival, Ticket, admit, arrive, decide, guard, recall, relay, send};
+use super::{Arrival, Refusal, Ticket, admit, arrive, decide, guard, recall, relay, send};
 use crate::reply::Reply;
 use crate::worker::Worker;
 
@@ -18,9 +18,10 @@ pub async fn travel(
     caller: Arc<Principal>,
     format: Format,
     body: Bytes,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Refusal> {
     let mut asked = arrive::decode(arrival, format, body)?;
-    let mut ticket = admit::admit(worker, arrival, caller, &asked)?;
+    let mut ticket = admit::admit(worker, arrival, caller, &asked)
+        .map_err(|failure| Refusal::from(failure).asking(&asked.request.model))?;
     match prepare_and_send(worker, arrival, &mut asked, &mut ticket).await {
         Ok(Way::Recalled(answer)) => relay::replay(&asked, ticket, &answer),
         Ok(Way::Spoken(answer)) => relay::speak(&asked, ticket, &answer),

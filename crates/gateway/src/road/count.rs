@@ -16,7 +16,7 @@ use pointsman_wire::text;
 
 use super::send::{self, Attempt, Call, Failed, Round};
 use super::settle::Ending;
-use super::{Arrival, Ticket, admit, arrive};
+use super::{Arrival, Refusal, Ticket, admit, arrive};
 use crate::reply::{self, Reply};
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -30,9 +30,10 @@ pub async fn travel(
     arrival: &Arrival,
     caller: Arc<Principal>,
     body: Bytes,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Refusal> {
     let request = anthropic::count::decode_request(&body).map_err(arrive::malformed)?;
-    let mut ticket = admit::reserve(worker, arrival, caller, &request.model, 0, 0)?;
+    let mut ticket = admit::reserve(worker, arrival, caller, &request.model, 0, 0)
+        .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
     match answer(worker, arrival, &request, &body, &mut ticket).await {
         Ok(body) => {
             let usage = Usage::default();

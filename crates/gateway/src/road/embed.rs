@@ -17,7 +17,7 @@ use pointsman_wire::tokens;
 use super::relay::describe;
 use super::send::{self, Attempt, Call, Failed, Round};
 use super::settle::Ending;
-use super::{Arrival, Ticket, admit, arrive, guard};
+use super::{Arrival, Refusal, Ticket, admit, arrive, guard};
 use crate::reply::{self, Reply};
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -28,10 +28,11 @@ pub async fn travel(
     arrival: &Arrival,
     caller: Arc<Principal>,
     body: Bytes,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Refusal> {
     let mut request = embeddings::decode_request(&body).map_err(arrive::malformed)?;
     let prompt = count(&request.input);
-    let mut ticket = admit::reserve(worker, arrival, caller, &request.model, prompt, 0)?;
+    let mut ticket = admit::reserve(worker, arrival, caller, &request.model, prompt, 0)
+        .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
     match answer(worker, arrival, &mut request, &body, &mut ticket).await {
         Ok(answer) => {
             let mut reply = reply::json_bytes(StatusCode::OK, answer.body);

@@ -29,10 +29,10 @@ use pointsman_wire::format::Format;
 use super::arrive::Asked;
 use super::send::Answer;
 use super::settle::Ending;
-use super::{Arrival, Ticket};
+use super::{Arrival, Refusal, Ticket};
 use crate::reply::{Reply, ReplyBody};
 
-pub use headers::describe;
+pub use headers::{describe, limits};
 pub use pipe::Pipe;
 pub use whole::{replay, speak};
 
@@ -228,6 +228,10 @@ impl Relay {
 
     /// Tells the endpoint's health that the stream broke.
     fn blame(&mut self, fault: Fault) {
+        if let Some(ticket) = &mut self.ticket {
+            let provider = ticket.facts.asked.as_ref().map(|asked| asked.provider.clone());
+            ticket.failed(&provider.unwrap_or_default(), &fault);
+        }
         if let Some(in_flight) = self.in_flight.as_mut().filter(|_| fault.is_endpoint_fault()) {
             in_flight.record(
                 pointsman_upstream::Outcome::Failure(fault),
@@ -263,9 +267,9 @@ impl Relay {
             error: None,
         };
         self.pipe.remember(&ticket);
-        if let Err(failure) = ticket.settle(&ending) {
+        if let Err(refusal) = ticket.settle(&ending) {
             self.ready.clear();
-            self.tell(&failure);
+            self.tell(&refusal.failure);
             self.flow = Flow::Closed;
         }
     }
@@ -286,7 +290,7 @@ impl Relay {
             status: 200,
             usage,
             estimated,
-            error: Some(failure.message.clone()),
+            error: Some(failure.clone()),
         };
         // The client is told of a failure either way.
         let _ = ticket.settle(&ending);
@@ -323,7 +327,7 @@ impl Drop for Relay {
 ///
 /// # Errors
 /// When a guardrail blocks a whole answer, or it cannot be recorded.
-pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, answer: Answer) -> Result<Reply, Failure> {
+pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, answer: Answer) -> Result<Reply, Refusal> {
     match answer {
         Answer::Whole { response, native } => whole::relay(
             arrival,

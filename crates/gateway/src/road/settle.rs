@@ -7,16 +7,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use http::HeaderMap;
 use pointsman_catalog::{Money, Price};
 use pointsman_governance::{Actual, Principal, Reservation};
 use pointsman_store::{LedgerEntry, Outcome, RequestId};
 use pointsman_telemetry::RequestRecord;
+use pointsman_upstream::Failure as Fault;
 use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 
-use super::Arrival;
+use super::relay::describe;
+use super::{Arrival, Refusal};
 use crate::snapshot::Target;
 use crate::worker::Worker;
+
+/// Failed attempts that are told of one request.
+const MAX_CAUSES: usize = 16;
 
 /// A request that was admitted and must be paid for.
 pub struct Ticket {
@@ -34,7 +40,7 @@ pub struct Facts {
     /// When its head was complete.
     pub started: Instant,
     /// Path of the surface.
-    pub path: String,
+    pub path: &'static str,
     /// The name the client asked for.
     pub model_requested: String,
     /// Whether the answer is streamed.
@@ -53,12 +59,16 @@ pub struct Facts {
     pub first_content: Option<Instant>,
     /// Guardrails that flagged something.
     pub flags: Vec<String>,
+    /// Which provider failed in which way, attempt by attempt.
+    pub causes: Vec<String>,
 }
 
 /// Provider, model and price of the target that was asked last.
 pub struct AskedOf {
     /// The provider's name in the configuration.
     pub provider: String,
+    /// Its id in the catalog; none for a remembered answer.
+    pub kind: Option<String>,
     /// The provider's name of the model.
     pub model: String,
     /// Its price.
@@ -79,7 +89,7 @@ pub struct Ending {
     /// Whether the provider said so, or we counted.
     pub estimated: bool,
     /// What went wrong.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
 }
 
 impl Ticket {
@@ -98,7 +108,7 @@ impl Ticket {
             facts: Facts {
                 id: arrival.id.clone(),
                 started: arrival.started,
-                path: arrival.path.clone(),
+                path: arrival.surface.path,
                 model_requested: String::new(),
                 streamed: false,
                 decision: None,
@@ -108,6 +118,7 @@ impl Ticket {
                 waited: Duration::ZERO,
                 first_content: None,
                 flags: Vec::new(),
+                causes: Vec::new(),
             },
         }
     }
@@ -127,6 +138,7 @@ impl Ticket {
         self.facts.attempts = self.facts.attempts.saturating_add(1);
         self.facts.asked = Some(AskedOf {
             provider: target.provider.name.clone(),
+            kind: Some(target.provider.kind.clone()),
             model,
             price: target.price,
             at_stake: Some(prompt),
@@ -138,6 +150,7 @@ impl Ticket {
         let (provider, model) = (provider.to_owned(), model.to_owned());
         self.facts.asked = Some(AskedOf {
             provider,
+            kind: None,
             model,
             price: None,
             at_stake: None,
@@ -156,6 +169,13 @@ impl Ticket {
         }
     }
 
+    /// Notes how an attempt at `provider` failed.
+    pub fn failed(&mut self, provider: &str, fault: &Fault) {
+        if self.facts.causes.len() < MAX_CAUSES {
+            self.facts.causes.push(format!("{provider}: {fault}"));
+        }
+    }
+
     /// What `usage` costs at the target that was asked last.
     pub fn cost(&self, usage: &Usage) -> Money {
         let price = self.facts.asked.as_ref().and_then(|asked| asked.price.as_ref());
@@ -168,7 +188,7 @@ impl Ticket {
     }
 
     /// Settles a request that got no answer, and hands the failure on.
-    pub fn refuse(self, failure: Failure) -> Failure {
+    pub fn refuse(self, failure: Failure) -> Refusal {
         let outcome = match failure.kind {
             FailureKind::PermissionDenied => Outcome::Blocked,
             FailureKind::Provider
@@ -182,20 +202,29 @@ impl Ticket {
             status: failure::status(pointsman_wire::format::Format::OpenAiChat, &failure).as_u16(),
             usage: Usage::default(),
             estimated: false,
-            error: Some(failure.message.clone()),
+            error: Some(failure.clone()),
         };
-        match self.settle(&ending) {
-            Ok(_) => failure,
-            Err(unwritten) => unwritten,
-        }
+        self.withhold(failure, &ending)
+    }
+
+    /// Settles a request whose answer the client does not get, and hands the failure on.
+    pub fn withhold(mut self, failure: Failure, ending: &Ending) -> Refusal {
+        let told = self.settle_once(ending).err().unwrap_or(failure);
+        self.refusal(told)
+    }
+
+    fn refusal(&self, failure: Failure) -> Refusal {
+        let mut headers = HeaderMap::new();
+        describe(&mut headers, self, None);
+        Refusal::settled(failure, headers)
     }
 
     /// Settles, and says what it cost.
     ///
     /// # Errors
     /// When the journal cannot take the record: then the answer must not be given, because it would not be charged.
-    pub fn settle(mut self, ending: &Ending) -> Result<Money, Failure> {
-        self.settle_once(ending)
+    pub fn settle(mut self, ending: &Ending) -> Result<Money, Refusal> {
+        self.settle_once(ending).map_err(|failure| self.refusal(failure))
     }
 
     fn settle_once(&mut self, ending: &Ending) -> Result<Money, Failure> {
@@ -238,7 +267,7 @@ impl Ticket {
             key: self.caller.key.clone(),
             team: self.caller.team.clone(),
             user: self.caller.user.clone(),
-            surface: facts.path.clone(),
+            surface: facts.path.to_owned(),
             model_requested: facts.model_requested.clone(),
             provider: asked.map(|asked| asked.provider.clone()),
             model: asked.map(|asked| asked.model.clone()),
@@ -263,17 +292,20 @@ impl Ticket {
         let asked = facts.asked.as_ref();
         self.worker.shared.telemetry.record(&RequestRecord {
             id: &facts.id,
-            surface: &facts.path,
+            surface: facts.path,
             key: &self.caller.name,
             team: self.caller.team.as_ref().map(|team| team.as_str()),
             model_requested: &facts.model_requested,
             provider: asked.map(|asked| asked.provider.as_str()),
+            provider_kind: asked.and_then(|asked| asked.kind.as_deref()),
             model: asked.map(|asked| asked.model.as_str()),
             decision: facts.decision.as_deref(),
             cache: facts.cache,
             outcome: ending.outcome.as_str(),
             status: ending.status,
-            error: ending.error.as_deref(),
+            error: ending.error.as_ref().map(|error| error.kind.name()),
+            code: ending.error.as_ref().and_then(|error| error.code.as_deref()),
+            causes: &facts.causes,
             streamed: facts.streamed,
             attempts: facts.attempts,
             input_tokens: ending.usage.input,

@@ -13,6 +13,7 @@ mod harness;
 mod kill;
 mod limits;
 mod listener;
+mod refusals;
 mod reload;
 mod routing;
 mod tls;

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pointsman_catalog::Money;
+use pointsman_governance::Principal;
 
 use super::super::Ticket;
 
@@ -29,12 +30,12 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
     if let Some(cost) = cost {
         text(headers, COST, &cost.usd_decimal());
     }
-    limits(headers, ticket);
+    limits(headers, ticket.caller());
 }
 
 /// OpenAI's rate-limit headers.
-fn limits(headers: &mut HeaderMap, ticket: &Ticket) {
-    let status = ticket.caller().rate_status(std::time::Instant::now());
+pub fn limits(headers: &mut HeaderMap, caller: &Principal) {
+    let status = caller.rate_status(std::time::Instant::now());
     for (name, value) in status.headers() {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(HeaderName::from_static(name), value);

@@ -13,7 +13,7 @@ use pointsman_wire::{replay, text, tokens};
 use super::super::arrive::Asked;
 use super::super::recall::{self, Place, Remembered};
 use super::super::settle::Ending;
-use super::super::{Arrival, Ticket, guard};
+use super::super::{Arrival, Refusal, Ticket, guard};
 use super::headers;
 use crate::reply::{self, Reply, ReplyBody};
 
@@ -31,7 +31,7 @@ pub fn relay(
     asked: &Asked,
     mut ticket: Ticket,
     mut given: Given,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Refusal> {
     let usage = given
         .response
         .usage
@@ -39,16 +39,14 @@ pub fn relay(
     let estimated = given.response.usage.is_none();
     match judge(arrival, &mut given.response, &mut ticket) {
         Err(failure) => {
-            let error = Some(failure.message.clone());
             let ending = Ending {
                 outcome: Outcome::Blocked,
                 status: 403,
                 usage,
                 estimated,
-                error,
+                error: Some(failure.clone()),
             };
-            ticket.settle(&ending)?;
-            return Err(failure);
+            return Err(ticket.withhold(failure, &ending));
         }
         Ok(true) => given.native = None,
         Ok(false) => {}
@@ -82,7 +80,7 @@ pub fn relay(
 }
 
 /// Gives a remembered answer again.
-pub fn replay(asked: &Asked, mut ticket: Ticket, remembered: &Arc<Remembered>) -> Result<Reply, Failure> {
+pub fn replay(asked: &Asked, mut ticket: Ticket, remembered: &Arc<Remembered>) -> Result<Reply, Refusal> {
     let usage = remembered.response.usage.unwrap_or_default();
     ticket.remembered_from(&remembered.provider, &remembered.model);
     give(
@@ -100,7 +98,7 @@ pub fn replay(asked: &Asked, mut ticket: Ticket, remembered: &Arc<Remembered>) -
 }
 
 /// Gives an answer of the configuration's own.
-pub fn speak(asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<Reply, Failure> {
+pub fn speak(asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<Reply, Refusal> {
     let usage = Usage::default();
     give(
         asked,
@@ -116,7 +114,7 @@ pub fn speak(asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<R
     )
 }
 
-fn give(asked: &Asked, ticket: Ticket, response: &ChatResponse, ending: Ending) -> Result<Reply, Failure> {
+fn give(asked: &Asked, ticket: Ticket, response: &ChatResponse, ending: Ending) -> Result<Reply, Refusal> {
     let mut reply = if asked.request.stream.enabled {
         streamed(asked, response)
     } else {
