@@ -16,4 +16,5 @@ mod listener;
 mod refusals;
 mod reload;
 mod routing;
+mod secrets;
 mod tls;
