@@ -11,12 +11,14 @@ mod cross;
 mod document;
 mod interpolate;
 mod load;
+mod mask;
 mod node;
 mod problem;
 mod types;
 
 pub use interpolate::Environment;
 pub use load::{Loaded, load, parse, schema};
+pub use mask::Mask;
 pub use problem::Problem;
 pub use types::{
     ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, PriceConfig,

@@ -6,7 +6,8 @@ use crate::check::{check, coerce};
 use crate::cross;
 use crate::document;
 use crate::interpolate::{Environment, Found, interpolate};
-use crate::node::{File, Place};
+use crate::mask::Mask;
+use crate::node::{File, Node, Place};
 use crate::problem::Problem;
 use crate::types::Config;
 
@@ -17,6 +18,8 @@ pub struct Loaded {
     pub config: Config,
     /// The file itself, those it takes values from, and those it names: certificates.
     pub files: Vec<PathBuf>,
+    /// Hides what came from variables: for messages of those who go on to compile it.
+    pub mask: Mask,
 }
 
 /// Reads a file.
@@ -47,29 +50,47 @@ pub fn parse(text: &str, name: &str, environment: &Environment<'_>) -> Result<Lo
     let mut root = document::read(text, file)?;
     let mut found = Found::default();
     interpolate(&mut root, environment, file, "", &mut found);
+    let Found {
+        problems,
+        mut files,
+        mask,
+    } = found;
+    match understand(&mut root, file, problems) {
+        Ok(config) => {
+            if let Some(tls) = &config.listeners.api.tls {
+                files.extend([tls.cert.clone(), tls.key.clone()]);
+                files.extend(tls.client_ca.clone());
+            }
+            Ok(Loaded { config, files, mask })
+        }
+        Err(mut problems) => {
+            problems.sort_by_key(|problem| (problem.line, problem.column));
+            for problem in &mut problems {
+                problem.message = mask.apply(&problem.message);
+            }
+            Err(problems)
+        }
+    }
+}
+
+/// From the tree to the configuration; `problems` are those that are known already.
+fn understand(root: &mut Node, file: File<'_>, mut problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
     let schema = schema();
-    coerce(&mut root, &schema, &schema);
-    let mut problems = found.problems;
-    problems.extend(check(&root, &schema, file));
+    coerce(root, &schema, &schema);
+    problems.extend(check(root, &schema, file));
     if !problems.is_empty() {
-        problems.sort_by_key(|problem| (problem.line, problem.column));
         return Err(problems);
     }
     let config: Config = serde_path_to_error::deserialize(root.json()).map_err(|error| {
         let path = error.path().to_string();
         vec![file.problem(root.place_of(&path), path, error.inner().to_string())]
     })?;
-    let mut problems = cross::check(&config, &root, file);
+    let problems = cross::check(&config, root, file);
     if problems.is_empty() {
-        let mut files = found.files;
-        if let Some(tls) = &config.listeners.api.tls {
-            files.extend([tls.cert.clone(), tls.key.clone()]);
-            files.extend(tls.client_ca.clone());
-        }
-        return Ok(Loaded { config, files });
+        Ok(config)
+    } else {
+        Err(problems)
     }
-    problems.sort_by_key(|problem| (problem.line, problem.column));
-    Err(problems)
 }
 
 /// The JSON Schema of pointsman.yaml.

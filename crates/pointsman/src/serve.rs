@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_config::{Config, Environment, Loaded};
+use pointsman_config::{Config, Environment, Loaded, Mask};
 use pointsman_gateway::{Gateway, GatewayOptions};
 use pointsman_store::Store;
 use pointsman_telemetry::Telemetry;
@@ -32,6 +32,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         None => Ok(Loaded {
             config: zero::config().await,
             files: Vec::new(),
+            mask: Mask::default(),
         }),
     };
     let loaded = match loaded {
@@ -45,7 +46,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     };
     let running = match Running::start(&loaded.config).await {
         Ok(running) => running,
-        Err(message) => return console::fail(&message),
+        Err(message) => return console::fail(&loaded.mask.apply(&message)),
     };
     console::say(format!("listening on {}", running.gateway.address()));
     console::say(format!("metrics on http://{}/metrics", running.admin));
@@ -165,7 +166,10 @@ fn reload(running: &Running, source: Source<'_>, watched: &mut Watched) {
                         );
                     }
                 }
-                Err(error) => tracing::error!(%error, "the new configuration is refused; the old one stays"),
+                Err(error) => {
+                    let error = loaded.mask.apply(&error.to_string());
+                    tracing::error!(%error, "the new configuration is refused; the old one stays");
+                }
             }
         }
         Err(problems) => {

@@ -347,7 +347,7 @@ fn the_command_line_tells_no_secret() {
     // Right, and wrong in every way in which a secret may stand in the wrong place.
     let broken = [
         "auth: { api_key: \"${PROVIDER_KEY}\" }",
-        "auth: { api_key: [\"${PROVIDER_KEY}\"] }",
+        "auth: { api_key: { key: \"${PROVIDER_KEY}\" } }",
         "auth: { api_kee: \"${PROVIDER_KEY}\" }",
         "auth: \"${PROVIDER_KEY}\"",
         "auth: { api_key: \"${PROVIDER_KEY}\\n\" }",
@@ -367,7 +367,8 @@ fn the_command_line_tells_no_secret() {
         assert_eq!(good, number == 0, "{block}: {said}");
         assert!(!said.contains("MARK"), "{block}: {said}");
         if !good {
-            assert!(said.contains("pointsman.yaml:"), "{block}: {said}");
+            // With file, line and column.
+            assert!(said.contains("pointsman.yaml:3:"), "{block}: {said}");
         }
     }
     let database = format!("sqlite://{}/p.db", folder.path().display());
