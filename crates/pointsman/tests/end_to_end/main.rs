@@ -7,6 +7,7 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod abuse;
 mod drain;
 mod faults;
 mod harness;
