@@ -391,6 +391,7 @@ mod tests {
             output_tokens: 5,
             cache_read_tokens: 0,
             reasoning_tokens: 0,
+            usage_estimated: false,
             cost_nanodollars: 1_500_000_000,
             started: Instant::now(),
             waited: Duration::ZERO,

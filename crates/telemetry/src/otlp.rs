@@ -169,8 +169,10 @@ impl Instruments {
         if let Some(first) = record.ttft_us.filter(|_| record.streamed) {
             self.first_token.record(seconds(first), &labels);
         }
+        // The conventions want what is known, not what was guessed.
+        let known = !record.usage_estimated;
         for (kind, tokens) in [("input", record.input_tokens), ("output", record.output_tokens)] {
-            if tokens > 0 {
+            if known && tokens > 0 {
                 let mut labels = labels.clone();
                 labels.push(KeyValue::new("gen_ai.token.type", kind));
                 self.tokens.record(tokens, &labels);

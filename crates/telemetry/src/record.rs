@@ -52,6 +52,8 @@ pub struct RequestRecord<'a> {
     pub cache_read_tokens: u64,
     /// Of the output: reasoning.
     pub reasoning_tokens: u64,
+    /// Whether tokens were counted here, because the provider did not say.
+    pub usage_estimated: bool,
     /// What it cost, in nano-dollars.
     pub cost_nanodollars: i64,
     /// When its head was complete.
@@ -110,6 +112,8 @@ pub struct OwnedRecord {
     pub cache_read_tokens: u64,
     /// Of the output: reasoning.
     pub reasoning_tokens: u64,
+    /// Whether tokens were counted here, because the provider did not say.
+    pub usage_estimated: bool,
     /// What it cost, in nano-dollars.
     pub cost_nanodollars: i64,
     /// From the first stage to settlement.
@@ -186,6 +190,7 @@ impl From<&RequestRecord<'_>> for OwnedRecord {
             output_tokens: record.output_tokens,
             cache_read_tokens: record.cache_read_tokens,
             reasoning_tokens: record.reasoning_tokens,
+            usage_estimated: record.usage_estimated,
             cost_nanodollars: record.cost_nanodollars,
             latency_us: latency.as_micros() as u64,
             overhead_us: record.overhead().as_micros() as u64,

@@ -110,6 +110,7 @@ impl Refusal {
             output_tokens: 0,
             cache_read_tokens: 0,
             reasoning_tokens: 0,
+            usage_estimated: false,
             cost_nanodollars: 0,
             started: origin.started,
             waited: Duration::ZERO,

@@ -312,6 +312,7 @@ impl Ticket {
             output_tokens: ending.usage.output,
             cache_read_tokens: ending.usage.cache_read,
             reasoning_tokens: ending.usage.reasoning,
+            usage_estimated: ending.estimated,
             cost_nanodollars: cost.nanodollars(),
             started: facts.started,
             waited: facts.waited,

@@ -78,6 +78,7 @@ pub(super) fn attributes(record: &OwnedRecord, operation: &'static str) -> Vec<K
             "gen_ai.usage.reasoning.output_tokens",
             count(record.reasoning_tokens),
         ),
+        KeyValue::new("pointsman.usage.estimated", record.usage_estimated),
         KeyValue::new("http.response.status_code", i64::from(record.status)),
         KeyValue::new("pointsman.request.id", text(&record.id)),
         KeyValue::new("pointsman.key", text(&record.key)),
