@@ -8,6 +8,7 @@
 )]
 
 mod abuse;
+mod documents;
 mod drain;
 mod faults;
 mod harness;
