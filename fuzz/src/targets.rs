@@ -5,7 +5,7 @@ use pointsman_wire::format::{self, EncodeTarget, Format, StreamEncoderOptions, W
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::splice::Edits;
 use pointsman_wire::sse::SseDecoder;
-use pointsman_wire::{coding, embeddings, tokens};
+use pointsman_wire::{coding, embeddings, failure, tokens};
 use smallvec::SmallVec;
 
 /// A decoder and what it is fed.
@@ -40,8 +40,28 @@ const COMPLETIONS: &[&str] = &[
     r#"{"id":"i","choices":[{"index":0,"text":"a","finish_reason":"length"}],"usage":{"prompt_tokens":1}}"#,
 ];
 
+const RESPONSES_REQUEST: &[&str] = &[
+    r#"{"model":"m","instructions":"s","input":[{"role":"user","content":[{"type":"input_text","text":"t"},{"type":"input_image","image_url":"data:image/png;base64,AAAA","detail":"low"}]},{"type":"reasoning","id":"rs","summary":[{"type":"summary_text","text":"h"}],"encrypted_content":"e"},{"type":"function_call","call_id":"c","name":"f","arguments":"{\"a\":1}"},{"type":"function_call_output","call_id":"c","output":"r"},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"a","annotations":[]}]}],"tools":[{"type":"function","name":"f","parameters":{"type":"object"},"strict":true},{"type":"web_search"}],"tool_choice":"auto","reasoning":{"effort":"low","summary":"auto"},"text":{"format":{"type":"json_schema","name":"n","schema":{}}},"include":["reasoning.encrypted_content"],"store":false,"stream":true,"max_output_tokens":5,"metadata":{"k":"v"},"x":[1.0]}"#,
+    r#"{"model":"m","input":"hi"}"#,
+];
+const RESPONSES_RESPONSE: &[&str] = &[
+    r#"{"id":"r","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"reasoning","id":"rs","summary":[{"type":"summary_text","text":"h"}]},{"type":"message","id":"msg","role":"assistant","status":"completed","content":[{"type":"output_text","text":"a","annotations":[]},{"type":"refusal","refusal":"no"}]},{"type":"function_call","id":"fc","call_id":"c","name":"f","arguments":"{}"}],"usage":{"input_tokens":1,"input_tokens_details":{"cached_tokens":1},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":1},"total_tokens":3},"incomplete_details":null,"error":null}"#,
+    r#"{"id":"r","status":"failed","model":"m","output":[],"error":{"code":"server_error","message":"m"}}"#,
+];
+const RESPONSES_STREAM: &[&str] = &[
+    "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"r\",\"status\":\"in_progress\",\"model\":\"m\",\"output\":[]}}\n\nevent: response.output_item.added\ndata: {\"type\":\"response.output_item.added\",\"sequence_number\":1,\"output_index\":0,\"item\":{\"type\":\"message\",\"id\":\"msg\",\"role\":\"assistant\",\"content\":[]}}\n\nevent: response.content_part.added\ndata: {\"type\":\"response.content_part.added\",\"sequence_number\":2,\"item_id\":\"msg\",\"output_index\":0,\"content_index\":0,\"part\":{\"type\":\"output_text\",\"text\":\"\"}}\n\nevent: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":3,\"item_id\":\"msg\",\"output_index\":0,\"content_index\":0,\"delta\":\"a\"}\n\nevent: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":4,\"response\":{\"id\":\"r\",\"status\":\"completed\",\"model\":\"m\",\"output\":[],\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}\n\n",
+    "event: error\ndata: {\"type\":\"error\",\"code\":\"c\",\"message\":\"m\"}\n\n",
+];
+const FAILURES: &[&str] = &[
+    r#"{"error":{"message":"m","type":"invalid_request_error","param":"p","code":"context_length_exceeded"}}"#,
+    r#"{"type":"error","error":{"type":"overloaded_error","message":"m"},"request_id":"r"}"#,
+    r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"m","details":[{"@type":"t","retryDelay":"1.5s"}]}}"#,
+    r#"{"message":"m","__type":"ThrottlingException"}"#,
+    "<html>502</html>",
+];
+
 /// Every target.
-pub const ALL: [Target; 11] = [
+pub const ALL: &[Target] = &[
     Target { name: "sse", seeds: OPENAI_STREAM, run: sse },
     Target { name: "splice", seeds: OPENAI_REQUEST, run: splice },
     Target { name: "coding", seeds: &["\u{1f}\u{8b}\u{8}", "(\u{b5}/\u{fd}", "x\u{9c}", "\u{1b}"], run: decompress },
@@ -52,6 +72,11 @@ pub const ALL: [Target; 11] = [
     Target { name: "openai_stream", seeds: OPENAI_STREAM, run: |input| stream(Format::OpenAiChat, input) },
     Target { name: "anthropic_stream", seeds: ANTHROPIC_STREAM, run: |input| stream(Format::AnthropicMessages, input) },
     Target { name: "completions", seeds: COMPLETIONS, run: completions },
+    Target { name: "responses_request", seeds: RESPONSES_REQUEST, run: |input| request(Format::OpenAiResponses, input) },
+    Target { name: "responses_response", seeds: RESPONSES_RESPONSE, run: |input| response(Format::OpenAiResponses, input) },
+    Target { name: "responses_stream", seeds: RESPONSES_STREAM, run: |input| stream(Format::OpenAiResponses, input) },
+    Target { name: "count_tokens", seeds: ANTHROPIC_REQUEST, run: count },
+    Target { name: "failures", seeds: FAILURES, run: failures },
     Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: embed },
 ];
 
@@ -161,4 +186,24 @@ fn embed(input: &[u8]) {
         assert_eq!(embeddings::decode_request(&written), Ok(request));
     }
     let _ = embeddings::response_usage(&body);
+}
+
+fn count(input: &[u8]) {
+    if let Ok(request) = pointsman_wire::anthropic::count::decode_request(&Bytes::copy_from_slice(input)) {
+        let _ = tokens::estimate_request(&request);
+    }
+}
+
+fn failures(input: &[u8]) {
+    for from in Format::ALL {
+        for status in [400, 401, 404, 413, 429, 500, 503, 529] {
+            let Ok(status) = http::StatusCode::from_u16(status) else { continue };
+            let failure = failure::decode(from, status, None, input);
+            let _ = failure::classify(&failure);
+            for to in Format::ALL {
+                let _ = failure::render(to, &failure, "req_1");
+                failure::render_event(to, &failure, "req_1", &mut BytesMut::new());
+            }
+        }
+    }
 }
