@@ -40,24 +40,25 @@ const COMPLETIONS: &[&str] = &[
     r#"{"id":"i","choices":[{"index":0,"text":"a","finish_reason":"length"}],"usage":{"prompt_tokens":1}}"#,
 ];
 
-const RESPONSES_REQUEST: &[&str] = &[
-    r#"{"model":"m","instructions":"s","input":[{"role":"user","content":[{"type":"input_text","text":"t"},{"type":"input_image","image_url":"data:image/png;base64,AAAA","detail":"low"}]},{"type":"reasoning","id":"rs","summary":[{"type":"summary_text","text":"h"}],"encrypted_content":"e"},{"type":"function_call","call_id":"c","name":"f","arguments":"{\"a\":1}"},{"type":"function_call_output","call_id":"c","output":"r"},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"a","annotations":[]}]}],"tools":[{"type":"function","name":"f","parameters":{"type":"object"},"strict":true},{"type":"web_search"}],"tool_choice":"auto","reasoning":{"effort":"low","summary":"auto"},"text":{"format":{"type":"json_schema","name":"n","schema":{}}},"include":["reasoning.encrypted_content"],"store":false,"stream":true,"max_output_tokens":5,"metadata":{"k":"v"},"x":[1.0]}"#,
-    r#"{"model":"m","input":"hi"}"#,
-];
-const RESPONSES_RESPONSE: &[&str] = &[
-    r#"{"id":"r","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"reasoning","id":"rs","summary":[{"type":"summary_text","text":"h"}]},{"type":"message","id":"msg","role":"assistant","status":"completed","content":[{"type":"output_text","text":"a","annotations":[]},{"type":"refusal","refusal":"no"}]},{"type":"function_call","id":"fc","call_id":"c","name":"f","arguments":"{}"}],"usage":{"input_tokens":1,"input_tokens_details":{"cached_tokens":1},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":1},"total_tokens":3},"incomplete_details":null,"error":null}"#,
-    r#"{"id":"r","status":"failed","model":"m","output":[],"error":{"code":"server_error","message":"m"}}"#,
-];
-const RESPONSES_STREAM: &[&str] = &[
-    "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"r\",\"status\":\"in_progress\",\"model\":\"m\",\"output\":[]}}\n\nevent: response.output_item.added\ndata: {\"type\":\"response.output_item.added\",\"sequence_number\":1,\"output_index\":0,\"item\":{\"type\":\"message\",\"id\":\"msg\",\"role\":\"assistant\",\"content\":[]}}\n\nevent: response.content_part.added\ndata: {\"type\":\"response.content_part.added\",\"sequence_number\":2,\"item_id\":\"msg\",\"output_index\":0,\"content_index\":0,\"part\":{\"type\":\"output_text\",\"text\":\"\"}}\n\nevent: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":3,\"item_id\":\"msg\",\"output_index\":0,\"content_index\":0,\"delta\":\"a\"}\n\nevent: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":4,\"response\":{\"id\":\"r\",\"status\":\"completed\",\"model\":\"m\",\"output\":[],\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}\n\n",
-    "event: error\ndata: {\"type\":\"error\",\"code\":\"c\",\"message\":\"m\"}\n\n",
-];
 const FAILURES: &[&str] = &[
     r#"{"error":{"message":"m","type":"invalid_request_error","param":"p","code":"context_length_exceeded"}}"#,
     r#"{"type":"error","error":{"type":"overloaded_error","message":"m"},"request_id":"r"}"#,
     r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"m","details":[{"@type":"t","retryDelay":"1.5s"}]}}"#,
     r#"{"message":"m","__type":"ThrottlingException"}"#,
     "<html>502</html>",
+];
+const GEMINI_REQUEST: &[&str] = &[
+    r#"{"systemInstruction":{"parts":[{"text":"s"}]},"contents":[{"parts":[{"text":"t"},{"inlineData":{"mimeType":"audio/mpeg","data":"AAAA","x":1}},{"fileData":{"mimeType":"image/png","fileUri":"gs://b/i"}}]},{"role":"model","parts":[{"text":"h","thought":true,"thoughtSignature":"c2ln"},{"functionCall":{"name":"f","args":{"a":1}},"thoughtSignature":"s"},{"executableCode":{"code":"1"}}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"result":"r"},"parts":[{"inlineData":{"mimeType":"image/png","data":"AA"}}]}},{"functionResponse":{"id":"i","name":"g","response":{"error":"e"}}}]}],"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","nullable":true,"minItems":"1"}}],"googleSearch":{}},{"codeExecution":{}}],"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["f"]}},"generationConfig":{"maxOutputTokens":"5","topK":4.0,"stopSequences":["x"],"seed":-1,"responseMimeType":"application/json","responseSchema":{"type":"STRING"},"thinkingConfig":{"thinkingBudget":-1},"speechConfig":{}},"labels":{"a":"b"}}"#,
+    r#"{"contents":{"parts":{"inline_data":{"mime_type":"image/png","data":"AA"}}},"generation_config":{"top_p":1,"thinking_config":{"thinking_level":"low"}},"tool_config":{"function_calling_config":{"mode":"VALIDATED"}}}"#,
+];
+const GEMINI_RESPONSE: &[&str] = &[
+    r#"{"candidates":[{"content":{"parts":[{"text":"h","thought":true},{"text":"t","thoughtSignature":"s"},{"functionCall":{"name":"f","args":{}}}],"role":"model"},"finishReason":"STOP","index":0,"logprobsResult":{"chosenCandidates":[{"token":"t","logProbability":-1}]}},{"finishReason":"SPII","index":1}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":2,"thoughtsTokenCount":3,"promptTokensDetails":[{"modality":"IMAGE","tokenCount":1}]},"modelVersion":"m","responseId":"i"}"#,
+    r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#,
+];
+const GEMINI_STREAM: &[&str] = &[
+    "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"h\",\"thought\":true},{\"text\":\"a\"}]},\"index\":0}],\"responseId\":\"i\"}\r\n\r\ndata: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"f\",\"args\":{\"a\":[1]}},\"thoughtSignature\":\"s\"}]},\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":1}}\r\n\r\n",
+    "[{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"}]\\\"\"}]},\"finishReason\":\"RECITATION\"}]},\n{\"promptFeedback\":{\"blockReason\":\"OTHER\"}}]",
+    "data: {\"candidates\":[]}\n\n{\"error\":{\"code\":503,\"message\":\"m\",\"status\":\"UNAVAILABLE\"}}\n",
 ];
 
 /// Every target.
@@ -71,10 +72,10 @@ pub const ALL: &[Target] = &[
     Target { name: "anthropic_response", seeds: ANTHROPIC_RESPONSE, run: |input| response(Format::AnthropicMessages, input) },
     Target { name: "openai_stream", seeds: OPENAI_STREAM, run: |input| stream(Format::OpenAiChat, input) },
     Target { name: "anthropic_stream", seeds: ANTHROPIC_STREAM, run: |input| stream(Format::AnthropicMessages, input) },
+    Target { name: "gemini_request", seeds: GEMINI_REQUEST, run: |input| request(Format::GeminiGenerate, input) },
+    Target { name: "gemini_response", seeds: GEMINI_RESPONSE, run: |input| response(Format::GeminiGenerate, input) },
+    Target { name: "gemini_stream", seeds: GEMINI_STREAM, run: |input| stream(Format::GeminiGenerate, input) },
     Target { name: "completions", seeds: COMPLETIONS, run: completions },
-    Target { name: "responses_request", seeds: RESPONSES_REQUEST, run: |input| request(Format::OpenAiResponses, input) },
-    Target { name: "responses_response", seeds: RESPONSES_RESPONSE, run: |input| response(Format::OpenAiResponses, input) },
-    Target { name: "responses_stream", seeds: RESPONSES_STREAM, run: |input| stream(Format::OpenAiResponses, input) },
     Target { name: "count_tokens", seeds: ANTHROPIC_REQUEST, run: count },
     Target { name: "failures", seeds: FAILURES, run: failures },
     Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: embed },

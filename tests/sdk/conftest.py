@@ -1,16 +1,12 @@
 """A gateway in front of simulated providers of both formats, for the official SDKs."""
 
-import os
 import pathlib
-import re
 import subprocess
 import time
 import urllib.request
 
 import pytest
-
-BINARY = os.environ.get("POINTSMAN", "pointsman")
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+from servers import BINARY, wait_for
 
 CONFIG = """
 listeners: {{ api: {{ address: "127.0.0.1:0" }}, admin: {{ address: "127.0.0.1:0" }} }}
@@ -46,14 +42,6 @@ class Gateway:
 
     def make_key(self, *options):
         return make_key(self.folder, *options)
-
-
-def wait_for(process, pattern):
-    for line in process.stdout:
-        found = re.search(pattern, line)
-        if found:
-            return found.group(1)
-    raise RuntimeError(f"{process.args} ended without saying {pattern}")
 
 
 def make_key(folder, *options):

@@ -5,7 +5,7 @@ import json
 
 import anthropic
 import pytest
-from conftest import PNG
+from servers import PNG
 
 MODELS = ["on-openai", "on-anthropic"]
 SAY = [{"role": "user", "content": "Grüezi mitenand"}]

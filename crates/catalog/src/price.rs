@@ -1,152 +1,306 @@
-//! What tokens cost.
+//! What an answer costs: rates by kind, service tier and size of the prompt.
+
+use std::sync::Arc;
 
 use pointsman_wire::form::Usage;
-use serde::{Deserialize, Deserializer};
 
-use crate::money::{Money, MoneyError};
+use crate::money::Money;
+use crate::named::named;
+use crate::rate::{Rate, RateKind};
 
-/// Money for a million tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rate(Money);
+mod read;
 
-impl Rate {
-    /// Reads dollars for a million tokens, exactly.
-    ///
-    /// # Errors
-    /// When the text is not an amount of dollars.
-    pub fn parse(text: &str) -> Result<Self, MoneyError> {
-        Money::parse(text).map(Self)
+named! {
+    /// How urgent a request is, as far as its price is concerned.
+    ServiceTier: "service tier" {
+        /// As usual.
+        Standard = "standard",
+        /// In a batch, within a day.
+        Batch = "batch",
+        /// When there is room.
+        Flex = "flex",
+        /// Before the others.
+        Priority = "priority",
     }
+}
 
-    /// Money for a million tokens.
+impl ServiceTier {
+    /// The tier that a provider or client calls so; what is not known is priced as usual.
     #[must_use]
-    pub fn per_million(self) -> Money {
-        self.0
+    pub fn said(name: Option<&str>) -> Self {
+        name.and_then(Self::from_name).unwrap_or(Self::Standard)
     }
 }
 
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
+named! {
+    /// How much context a search of the web brings.
+    SearchSize: "search size" {
+        /// Little.
+        Low = "low",
+        /// The ordinary amount.
+        Medium = "medium",
+        /// Much.
+        High = "high",
     }
 }
 
-/// Rates of a model. A rate that is absent is that of what it is a part of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// What a price depends on beside the counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Context {
+    /// The service tier that was billed.
+    pub tier: ServiceTier,
+    /// How much context each search brought.
+    pub search: SearchSize,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self {
+            tier: ServiceTier::Standard,
+            search: SearchSize::Medium,
+        }
+    }
+}
+
+impl From<ServiceTier> for Context {
+    fn from(tier: ServiceTier) -> Self {
+        Self {
+            tier,
+            ..Self::default()
+        }
+    }
+}
+
+/// Rates of a model. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Price {
-    /// Prompt tokens.
-    pub input: Rate,
-    /// Generated tokens.
-    pub output: Rate,
-    /// Prompt tokens read from the provider's cache.
-    pub cache_read: Option<Rate>,
-    /// Prompt tokens written to it.
-    pub cache_write: Option<Rate>,
-    /// Prompt tokens written to it for an hour.
-    pub cache_write_1h: Option<Rate>,
-    /// Audio in the prompt.
-    pub audio_input: Option<Rate>,
-    /// Audio in the answer.
-    pub audio_output: Option<Rate>,
+    entries: Arc<[Entry]>,
+}
+
+/// A rate, and when it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is for.
+    pub kind: RateKind,
+    /// For requests of this tier.
+    pub tier: ServiceTier,
+    /// For prompts of more tokens than this.
+    pub above: u32,
+    /// The rate.
+    pub rate: Rate,
 }
 
 impl Price {
+    /// A price of rates; of two for the same thing, the later one counts.
+    #[must_use]
+    pub fn new(entries: impl IntoIterator<Item = Entry>) -> Self {
+        let mut all: Vec<Entry> = Vec::new();
+        for entry in entries {
+            let same = |other: &Entry| {
+                (other.kind, other.tier, other.above) == (entry.kind, entry.tier, entry.above)
+            };
+            all.retain(|other| !same(other));
+            all.push(entry);
+        }
+        // The largest prompts first: the first that fits is the one that holds.
+        all.sort_by_key(|entry| (entry.tier, std::cmp::Reverse(entry.above), entry.kind));
+        Self { entries: all.into() }
+    }
+
+    /// All rates, standard tier first, within a tier those for the largest prompts first.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Whether everything is free.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.entries.iter().all(|entry| entry.rate == Rate::default())
+    }
+
+    /// The rate of the standard tier for small prompts, where the price names one.
+    #[must_use]
+    pub fn listed(&self, kind: RateKind) -> Option<Rate> {
+        let listed =
+            |entry: &&Entry| entry.kind == kind && entry.tier == ServiceTier::Standard && entry.above == 0;
+        self.entries.iter().find(listed).map(|entry| entry.rate)
+    }
+
+    /// The rate that holds for a kind, at a tier, for a prompt: the tier's own for that size or the next smaller one,
+    /// else the standard one, else that of what the kind is a part of.
+    #[must_use]
+    pub fn rate(&self, kind: RateKind, tier: ServiceTier, prompt: u64) -> Option<Rate> {
+        let mut kind = Some(kind);
+        while let Some(wanted) = kind {
+            let own = self
+                .own(wanted, tier, prompt)
+                .or_else(|| self.own(wanted, ServiceTier::Standard, prompt));
+            if own.is_some() {
+                return own;
+            }
+            kind = wanted.whole();
+        }
+        None
+    }
+
+    fn own(&self, kind: RateKind, tier: ServiceTier, prompt: u64) -> Option<Rate> {
+        let holds = |entry: &&Entry| {
+            entry.kind == kind && entry.tier == tier && (entry.above == 0 || prompt > u64::from(entry.above))
+        };
+        self.entries.iter().find(holds).map(|entry| entry.rate)
+    }
+
     /// What `usage` costs: exact, rounded once, half up, to a billionth of a dollar.
     #[must_use]
-    pub fn cost(&self, usage: &Usage) -> Money {
-        let audio_input = usage.audio_input.min(usage.uncached_input());
-        let audio_output = usage.audio_output.min(usage.output);
-        let cache_write = self.cache_write.unwrap_or(self.input);
-        let kinds = [
-            (usage.uncached_input() - audio_input, self.input),
-            (audio_input, self.audio_input.unwrap_or(self.input)),
-            (usage.cache_read, self.cache_read.unwrap_or(self.input)),
-            (usage.cache_write, cache_write),
-            (usage.cache_write_1h, self.cache_write_1h.unwrap_or(cache_write)),
-            (usage.output - audio_output, self.output),
-            (audio_output, self.audio_output.unwrap_or(self.output)),
-        ];
-        let total: i128 = kinds
-            .iter()
-            .map(|(tokens, rate)| i128::from(*tokens) * i128::from(rate.per_million().nanodollars()))
-            .sum();
-        let rounded = (total + 500_000) / 1_000_000;
+    pub fn cost(&self, usage: &Usage, context: impl Into<Context>) -> Money {
+        let bill = Bill {
+            price: self,
+            usage,
+            context: context.into(),
+        };
+        // In thousandths of a unit of `Rate`, so that milliseconds count exactly.
+        let total = bill.tokens().saturating_add(bill.pieces());
+        let rounded = total.saturating_add(500_000_000) / 1_000_000_000;
         Money::from_nanodollars(i64::try_from(rounded).unwrap_or(i64::MAX))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The price of one answer, being added up.
+struct Bill<'a> {
+    price: &'a Price,
+    usage: &'a Usage,
+    context: Context,
+}
 
-    fn price() -> Price {
-        serde_json::from_str(
-            r#"{"input":"0.25","output":"2.00","cache_read":"0.025","cache_write":"0.3125","cache_write_1h":"0.5","audio_input":"10"}"#,
-        )
-        .unwrap()
+impl Bill<'_> {
+    fn rate(&self, kind: RateKind) -> Option<Rate> {
+        self.price.rate(kind, self.context.tier, self.usage.input)
     }
 
-    #[test]
-    fn each_token_is_charged_once() {
-        let usage = |change: fn(&mut Usage)| {
-            let mut usage = Usage::default();
-            change(&mut usage);
-            price().cost(&usage).nanodollars()
+    /// Thousandths of `count` units.
+    fn charge(&self, kind: RateKind, thousandths: u128) -> i128 {
+        if thousandths == 0 {
+            return 0;
+        }
+        let rate = self.rate(kind).map_or(0, |rate| rate.per_million().nanodollars());
+        i128::try_from(thousandths)
+            .unwrap_or(i128::MAX)
+            .saturating_mul(i128::from(rate))
+    }
+
+    fn units(&self, kind: RateKind, count: u64) -> i128 {
+        self.charge(kind, u128::from(count) * 1_000)
+    }
+
+    /// Tokens: each is charged once, as the most special kind it is of.
+    fn tokens(&self) -> i128 {
+        let usage = self.usage;
+        let units = &usage.units;
+        let mut text = usage.uncached_input();
+        let mut cached = usage.cache_read;
+        let mut answer = usage.output;
+        let take = |from: &mut u64, count: u64| {
+            let taken = count.min(*from);
+            *from -= taken;
+            taken
         };
-        assert_eq!(usage(|usage| usage.input = 1_000), 250_000);
-        assert_eq!(usage(|usage| usage.output = 10), 20_000);
-        assert_eq!(
-            usage(|usage| (usage.input, usage.cache_read) = (1_000, 900)),
-            25_000 + 22_500
-        );
-        assert_eq!(
-            usage(|usage| (usage.input, usage.cache_write) = (100, 100)),
-            31_250
-        );
-        assert_eq!(
-            usage(|usage| (usage.input, usage.cache_write_1h) = (100, 100)),
-            50_000
-        );
-        assert_eq!(
-            usage(|usage| (usage.input, usage.audio_input) = (100, 40)),
-            15_000 + 400_000
-        );
-        assert_eq!(
-            usage(|usage| (usage.output, usage.reasoning) = (100, 80)),
-            200_000
-        );
+        let cached_audio = take(&mut cached, units.cache_read_audio);
+        let cached_image = take(&mut cached, units.cache_read_image);
+        let audio = take(&mut text, usage.audio_input.saturating_sub(cached_audio));
+        let image = take(&mut text, usage.image_input.saturating_sub(cached_image));
+        let video = take(&mut text, usage.video_input);
+        let audio_made = take(&mut answer, usage.audio_output);
+        let image_made = take(&mut answer, usage.image_output);
+        let reasoning = take(&mut answer, usage.reasoning);
+        [
+            (RateKind::Input, text),
+            (RateKind::AudioInput, audio),
+            (RateKind::ImageInput, image),
+            (RateKind::VideoInput, video),
+            (RateKind::CacheRead, cached),
+            (RateKind::CacheReadAudio, cached_audio),
+            (RateKind::CacheReadImage, cached_image),
+            (RateKind::CacheWrite, usage.cache_write),
+            (RateKind::CacheWrite1h, usage.cache_write_1h),
+            (RateKind::Output, answer),
+            (RateKind::AudioOutput, audio_made),
+            (RateKind::ImageOutput, image_made),
+            (RateKind::Reasoning, reasoning),
+        ]
+        .into_iter()
+        .map(|(kind, count)| self.units(kind, count))
+        .fold(0, i128::saturating_add)
     }
 
-    #[test]
-    fn a_cost_is_rounded_once_and_half_up() {
-        // 37.5 nano-dollars a token.
-        let price: Price = serde_json::from_str(r#"{"input":"0.0375"}"#).unwrap();
-        assert_eq!(
-            price
-                .cost(&Usage {
-                    input: 1,
-                    ..Usage::default()
-                })
-                .nanodollars(),
-            38
-        );
-        assert_eq!(
-            price
-                .cost(&Usage {
-                    input: 2,
-                    ..Usage::default()
-                })
-                .nanodollars(),
-            75
-        );
-        assert_eq!(
-            price.cost(&Usage {
-                input: u64::MAX,
-                ..Usage::default()
-            }),
-            Money::MAX
-        );
+    /// What is charged by the piece, unless tokens have paid for it already.
+    fn pieces(&self) -> i128 {
+        let usage = self.usage;
+        let units = &usage.units;
+        let paid = |kind: RateKind, tokens: u64| tokens > 0 && self.price.has(kind);
+        let images_in = if paid(RateKind::ImageInput, usage.image_input) {
+            0
+        } else {
+            units.images_in
+        };
+        let images_out = if paid(RateKind::ImageOutput, usage.image_output) {
+            0
+        } else {
+            units.images_out
+        };
+        let by_piece = |kind: RateKind, images: u64| images > 0 && self.price.has(kind);
+        let pixels_in = if by_piece(RateKind::PerImageInput, units.images_in) {
+            0
+        } else {
+            units.pixels_in
+        };
+        let pixels_out = if by_piece(RateKind::PerImageOutput, units.images_out)
+            || paid(RateKind::ImageOutput, usage.image_output)
+        {
+            0
+        } else {
+            units.pixels_out
+        };
+        let time_in = if paid(RateKind::AudioInput, usage.audio_input) {
+            0
+        } else {
+            units.milliseconds_in
+        };
+        let time_out = if paid(RateKind::AudioOutput, usage.audio_output) {
+            0
+        } else {
+            units.milliseconds_out
+        };
+        let search = match self.context.search {
+            SearchSize::Low => RateKind::PerSearchLow,
+            SearchSize::Medium => RateKind::PerSearch,
+            SearchSize::High => RateKind::PerSearchHigh,
+        };
+        let whole = [
+            (RateKind::PerRequest, units.requests),
+            (RateKind::PerQuery, units.queries),
+            (RateKind::PerPage, units.pages),
+            (RateKind::PerImageInput, images_in),
+            (RateKind::PerImageOutput, images_out),
+            (RateKind::PerPixelInput, pixels_in),
+            (RateKind::PerPixelOutput, pixels_out),
+            (RateKind::PerCharacterInput, units.characters_in),
+            (RateKind::PerCharacterOutput, units.characters_out),
+            (search, usage.searches),
+        ];
+        whole
+            .into_iter()
+            .map(|(kind, count)| self.units(kind, count))
+            .chain([
+                self.charge(RateKind::PerSecondInput, u128::from(time_in)),
+                self.charge(RateKind::PerSecondOutput, u128::from(time_out)),
+            ])
+            .fold(0, i128::saturating_add)
+    }
+}
+
+impl Price {
+    fn has(&self, kind: RateKind) -> bool {
+        self.entries.iter().any(|entry| entry.kind == kind)
     }
 }

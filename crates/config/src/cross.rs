@@ -31,6 +31,17 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     checker.routing();
     checker.guardrails();
     checker.cache();
+    if config
+        .identity
+        .signing_secret
+        .as_ref()
+        .is_some_and(|secret| secret.expose().len() < 32)
+    {
+        checker.wrong(
+            "identity.signing_secret",
+            "is too short: give at least 32 characters of chance, such as from `openssl rand -hex 32`",
+        );
+    }
     if config.listeners.api.address == config.listeners.admin.address
         && config.listeners.api.address.port() != 0
     {
@@ -102,7 +113,7 @@ impl Checker<'_> {
         let path = format!("providers.{name}");
         let catalog = Catalog::embedded();
         let kind = provider.kind.as_deref().unwrap_or(name);
-        let known = catalog.providers().iter().map(|provider| provider.id.as_str());
+        let known = catalog.providers().map(|provider| provider.id.as_str());
         let Some(facts) = catalog.provider(kind) else {
             let at = if provider.kind.is_some() {
                 format!("{path}.kind")
@@ -112,22 +123,21 @@ impl Checker<'_> {
             self.unknown(&at, "provider kind", kind, known);
             return;
         };
-        if facts.base_url.is_none() && provider.base_url.is_none() && provider.endpoints.is_empty() {
+        // A base URL with a gap that no setting fills is as good as none.
+        let settings = ["{region}", "{project}", "{location}"];
+        let placed = facts.base_url.as_deref().is_some_and(|base| {
+            let filled = settings
+                .iter()
+                .fold(base.to_owned(), |base, setting| base.replace(setting, ""));
+            !filled.contains('{')
+        });
+        if !placed && provider.base_url.is_none() && provider.endpoints.is_empty() {
             self.wrong(&path, format!("{kind:?} needs a base_url, or endpoints"));
         }
         if provider.base_url.is_some() && !provider.endpoints.is_empty() {
             self.wrong(&format!("{path}.base_url"), "give either base_url or endpoints");
         }
-        for field in ["region", "project", "location"] {
-            if self
-                .root
-                .field("providers")
-                .and_then(|all| all.field(name)?.field(field))
-                .is_some()
-            {
-                self.wrong(&format!("{path}.{field}"), "is not supported in this version");
-            }
-        }
+        self.place(&path, &facts.id, provider);
         self.endpoints(&path, provider);
         for (header, value) in &provider.headers {
             if HeaderName::try_from(header).is_err() || HeaderValue::try_from(value).is_err() {
@@ -136,7 +146,7 @@ impl Checker<'_> {
             }
         }
         if let Err(error) = Credential::compile(&provider.auth, &AuthStyle::Bearer) {
-            self.wrong(&format!("{path}.auth.{}", error.field), error.problem);
+            self.wrong(&format!("{path}.{}", error.field), error.problem);
         }
         if let Err(error) = Policy::compile(&provider.balance) {
             self.wrong(&format!("{path}.balance.{}", error.field), error.problem);
@@ -167,9 +177,54 @@ impl Checker<'_> {
         }
     }
 
+    /// What a cloud must know to find the provider, and what means nothing to others.
+    fn place(&mut self, path: &str, kind: &str, provider: &ProviderConfig) {
+        let settings = [
+            ("region", "aws-bedrock", &provider.region),
+            ("project", "gcp-vertex", &provider.project),
+            ("location", "gcp-vertex", &provider.location),
+            ("api_version", "azure-openai", &provider.api_version),
+        ];
+        for (field, whose, value) in settings {
+            let means_something = kind.starts_with(whose.split('-').next().unwrap_or(whose))
+                || (field == "region" && provider.auth.aws.is_some());
+            match value {
+                Some(_) if !means_something => {
+                    self.wrong(
+                        &format!("{path}.{field}"),
+                        format!("means something to {whose:?} only"),
+                    );
+                }
+                Some(value) if !is_plain(value) => {
+                    self.wrong(
+                        &format!("{path}.{field}"),
+                        "holds characters that cannot stand in a URL",
+                    );
+                }
+                None if kind == whose && field != "api_version" => {
+                    self.wrong(path, format!("{kind:?} needs a {field}"));
+                }
+                _ => {}
+            }
+        }
+    }
+
     fn model(&mut self, name: &str, model: &ModelConfig) {
         let config = self.config;
         let path = format!("models.{name}");
+        let stars = name.matches('*').count();
+        if stars > 1 {
+            self.wrong(&path, "a name can hold one `*` only");
+        }
+        for (index, target) in model.targets.iter().enumerate() {
+            if target.model.matches('*').count() > stars {
+                let path = format!("{path}.targets[{index}].model");
+                self.wrong(
+                    &path,
+                    "holds a `*` that stands for nothing: the name of the model holds none",
+                );
+            }
+        }
         if model.targets.is_empty() {
             self.wrong(&path, "a model needs targets");
         } else if model.targets.iter().all(|target| target.weight == 0) {
@@ -255,4 +310,12 @@ impl Checker<'_> {
             );
         }
     }
+}
+
+/// Whether a text can be put into a URL as it is.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':'))
 }

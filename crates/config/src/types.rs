@@ -30,7 +30,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// Who answers.
     pub providers: BTreeMap<String, ProviderConfig>,
-    /// Names that clients ask for.
+    /// Names that clients ask for. A name may hold one `*`, which stands for any run of letters; a `*` in the `model`
+    /// of its targets becomes what it stood for. Names come before patterns, longer patterns before shorter ones.
     pub models: BTreeMap<String, ModelConfig>,
     /// From a prompt to a model.
     pub routing: Option<RoutingConfig>,
@@ -211,12 +212,15 @@ pub struct ProviderConfig {
     pub headers: BTreeMap<String, String>,
     /// Models it serves, beside those of the catalog.
     pub models: Vec<String>,
-    /// AWS region. Not supported in this version.
+    /// AWS region (`aws-bedrock`, or to sign for with `auth.aws`).
     pub region: Option<String>,
-    /// Google Cloud project. Not supported in this version.
+    /// Google Cloud project (`gcp-vertex`).
     pub project: Option<String>,
-    /// Google Cloud location. Not supported in this version.
+    /// Google Cloud location (`gcp-vertex`), such as `europe-west4` or `global`.
     pub location: Option<String>,
+    /// API version (`azure-openai`). A date asks for paths with the deployment in them; absent or `v1` for the newer
+    /// ones, which need none; `preview` for those with what is not settled yet.
+    pub api_version: Option<String>,
 }
 
 /// A name that clients ask for.
@@ -245,6 +249,12 @@ pub struct TargetConfig {
     pub provider: String,
     /// Its name of the model.
     pub model: String,
+    /// The format it is spoken to in; when absent the client's own, if the provider speaks it.
+    #[serde(default)]
+    pub format: Option<String>,
+    /// How long is waited; as the model says when absent.
+    #[serde(default)]
+    pub timeouts: Option<TimeoutsConfig>,
     /// Share of the traffic among targets of the same priority.
     #[serde(default = "one")]
     pub weight: u32,

@@ -23,19 +23,16 @@ pub struct BodyBounds {
 const REST: usize = 256 * 1024 * 1024;
 const REST_TIME: Duration = Duration::from_secs(5);
 
-/// Reads the body of a request.
+/// Reads the body of a request, as it was sent.
 ///
 /// # Errors
-/// 413 when it is larger than the limit, 408 when it comes too slowly, 415 for an unknown content coding, 400 when the
-/// client breaks off or the coding is damaged.
+/// 413 when it is larger than the limit, 408 when it comes too slowly, 400 when the client breaks off.
 pub async fn read(headers: &HeaderMap, mut body: Incoming, bounds: BodyBounds) -> Result<Bytes, Failure> {
-    match receive(&mut body, bounds).await {
-        Ok(bytes) => decode(headers, bytes, bounds.limit),
-        Err(failure) => {
-            leave(headers, body);
-            Err(failure)
-        }
+    let received = receive(&mut body, bounds).await;
+    if received.is_err() {
+        leave(headers, body);
     }
+    received
 }
 
 /// Reads what is left of a body that is not wanted, beside the answer and within bounds: a connection that is closed
@@ -70,18 +67,21 @@ async fn receive(body: &mut Incoming, bounds: BodyBounds) -> Result<Bytes, Failu
     })?
 }
 
-/// Undoes the content codings: a list, in one line or in several.
-fn decode(headers: &HeaderMap, bytes: Bytes, limit: usize) -> Result<Bytes, Failure> {
+/// The body freed of its content codings: a list, in one line or in several.
+///
+/// # Errors
+/// 413 when it is larger than the limit, 415 for an unknown coding, 400 when the coding is damaged.
+pub fn decode(headers: &HeaderMap, body: Bytes, limit: usize) -> Result<Bytes, Failure> {
     let mut lines = headers.get_all(header::CONTENT_ENCODING).iter();
     let Some(first) = lines.next() else {
-        return Ok(bytes);
+        return Ok(body);
     };
     let mut codings = first.to_str().unwrap_or("unreadable").to_owned();
     for line in lines {
         codings.push(',');
         codings.push_str(line.to_str().unwrap_or("unreadable"));
     }
-    decompress(&bytes, &codings, limit)
+    decompress(&body, &codings, limit)
 }
 
 async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Failure> {

@@ -1,7 +1,7 @@
 //! The road of one request, stage by stage.
 //!
 //! Read [`travel`] from top to bottom: it is the life of a request. Each stage is a file of the same name, takes what
-//! the stages before it made, and either hands on or refuses with a [`Refusal`], which [`answer`] tells the client in
+//! the stages before it made, and either hands on or refuses with a [`Refusal`], which `refuse` tells the client in
 //! its own format, in one place. What has been admitted carries a [`Ticket`]; the answer takes it along, and it is
 //! settled exactly once: when the client has its answer, when it gave up, or when no answer could be had.
 
@@ -20,17 +20,17 @@ mod count;
 mod embed;
 mod explain;
 mod list;
-mod refusal;
+mod refuse;
 mod strip;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use hyper::body::Incoming;
 use pointsman_governance::Principal;
-use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
 
@@ -40,10 +40,14 @@ use crate::snapshot::Snapshot;
 use crate::surface::{self, Asks, Surface};
 use crate::worker::Worker;
 
-pub use refusal::{Origin, Refusal};
+pub use refuse::{Origin, Refusal};
 pub use settle::Ticket;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where Anthropic's SDKs look for it.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+/// Where AWS's SDKs look for it.
+const AMZN_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// A request as it came in, before anything is known about it.
 pub struct Arrival {
@@ -51,8 +55,10 @@ pub struct Arrival {
     pub id: String,
     /// When its head was complete.
     pub started: Instant,
-    /// The path as the client wrote it.
-    pub path: String,
+    /// How it is asked.
+    pub method: Method,
+    /// What is asked for, as the client wrote it. Its query may hold a key: it is not logged.
+    pub uri: Uri,
     /// Its headers.
     pub headers: HeaderMap,
     /// Who is at the other end of the connection.
@@ -67,43 +73,57 @@ pub struct Arrival {
 pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
-    let (method, version) = (parts.method.clone(), parts.version);
     let mut origin = Origin {
         id: worker.next_id(),
         started,
+        version: parts.version,
         dialect: Format::OpenAiChat,
         surface: surface::UNKNOWN,
     };
-    let answered = match surface::find(&parts.method, parts.uri.path(), &parts.headers) {
+    let surface = match surface::find(&parts.method, &parts.uri, &parts.headers) {
+        Ok(surface) => surface,
         Err((failure, dialect)) => {
-            origin.dialect = dialect;
             incoming::leave(&parts.headers, body);
-            Err(failure.into())
-        }
-        Ok(surface) => {
-            (origin.dialect, origin.surface) = (surface.dialect, surface.path);
-            let arrival = Arrival {
-                started,
-                path: parts.uri.path().to_owned(),
-                headers: parts.headers,
-                peer,
-                surface,
-                snapshot: worker.shared.snapshot.load_full(),
-                id: origin.id.clone(),
-            };
-            travel(&worker, &arrival, body).await
+            origin.dialect = dialect;
+            let reply = refuse::reply(&worker, &origin, failure.into());
+            return named(reply, dialect, &origin.id);
         }
     };
-    let mut reply = answered.unwrap_or_else(|refusal| refuse(&worker, &origin, &refusal));
-    if method == Method::HEAD {
+    (origin.dialect, origin.surface) = (surface.dialect, surface.path);
+    let arrival = Arrival {
+        started,
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+        peer,
+        surface,
+        snapshot: worker.shared.snapshot.load_full(),
+        id: origin.id.clone(),
+    };
+    let mut reply = match travel(&worker, &arrival, body).await {
+        Ok(reply) => reply,
+        Err(refusal) => refuse::reply(&worker, &origin, refusal),
+    };
+    if arrival.method == Method::HEAD {
         *reply.body_mut() = reply::ReplyBody::Whole(None);
     }
-    if version == Version::HTTP_2 {
-        reply.headers_mut().remove(header::CONNECTION);
+    named(reply, arrival.surface.dialect, &arrival.id)
+}
+
+/// The reply with the request's id, where the SDKs of its dialect look for it, too.
+fn named(mut reply: Reply, dialect: Format, id: &str) -> Reply {
+    let Ok(value) = HeaderValue::from_str(id) else {
+        return reply;
+    };
+    let headers = reply.headers_mut();
+    match dialect {
+        Format::AnthropicMessages => drop(headers.insert(ANTHROPIC_REQUEST_ID, value.clone())),
+        Format::BedrockConverse | Format::BedrockInvoke => {
+            drop(headers.insert(AMZN_REQUEST_ID, value.clone()))
+        }
+        _ => {}
     }
-    if let Ok(value) = HeaderValue::from_str(&origin.id) {
-        reply.headers_mut().insert(REQUEST_ID, value);
-    }
+    headers.insert(REQUEST_ID, value);
     reply
 }
 
@@ -112,15 +132,20 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
     match arrival.surface.asks {
         Asks::Live => return Ok(list::alive()),
         Asks::Ready => return Ok(list::ready(worker)?),
-        Asks::Chat(_) | Asks::Embeddings | Asks::CountTokens | Asks::Models | Asks::Explain => {}
+        Asks::Chat(..) | Asks::Embeddings | Asks::CountTokens | Asks::Models | Asks::Explain => {}
     }
-    let caller = match identify::identify(worker, arrival) {
-        Ok(caller) => caller,
+    let claim = match identify::identify(worker, arrival) {
+        Ok(claim) => claim,
         Err(failure) => {
             incoming::leave(&arrival.headers, body);
             return Err(failure.into());
         }
     };
+    if arrival.surface.asks == Asks::Models {
+        let caller = claim.prove(arrival, &[])?;
+        return list::models(arrival, &caller).map_err(|failure| Refusal::from(failure).of(&caller));
+    }
+    let (caller, body) = arrive::read(arrival, claim, body).await?;
     let served = serve(worker, arrival, Arc::clone(&caller), body).await;
     served.map_err(|refusal| refusal.of(&caller))
 }
@@ -130,49 +155,18 @@ async fn serve(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
-    body: Incoming,
+    body: Bytes,
 ) -> Result<Reply, Refusal> {
     match arrival.surface.asks {
-        Asks::Chat(format) => {
-            let body = arrive::read(arrival, body).await?;
-            Box::pin(converse::travel(worker, arrival, caller, format, body)).await
+        Asks::Chat(format, delivery) => {
+            let asked = (format, delivery);
+            Box::pin(converse::travel(worker, arrival, caller, asked, body)).await
         }
-        Asks::Embeddings => {
-            let body = arrive::read(arrival, body).await?;
-            Box::pin(embed::travel(worker, arrival, caller, body)).await
+        Asks::Embeddings => Box::pin(embed::travel(worker, arrival, caller, body)).await,
+        Asks::CountTokens => Box::pin(count::travel(worker, arrival, caller, body)).await,
+        Asks::Explain => Ok(explain::travel(arrival, &caller, &body)?),
+        Asks::Models | Asks::Live | Asks::Ready => {
+            Err(Failure::new(FailureKind::Internal, "it was answered before").into())
         }
-        Asks::CountTokens => {
-            let body = arrive::read(arrival, body).await?;
-            Box::pin(count::travel(worker, arrival, caller, body)).await
-        }
-        Asks::Explain => {
-            let body = arrive::read(arrival, body).await?;
-            Ok(explain::travel(arrival, &caller, &body)?)
-        }
-        Asks::Models => Ok(list::models(arrival, &caller)?),
-        Asks::Live | Asks::Ready => Err(Failure::new(FailureKind::Internal, "health was asked twice").into()),
     }
-}
-
-/// The one place where a failure becomes a reply.
-fn refuse(worker: &Worker, origin: &Origin, refusal: &Refusal) -> Reply {
-    let failure = &refusal.failure;
-    let rendered = failure::render(origin.dialect, failure, &origin.id);
-    refusal.tell(worker, origin, rendered.status.as_u16());
-    let mut reply = reply::json_bytes(rendered.status, rendered.body);
-    let headers = reply.headers_mut();
-    headers.extend(refusal.headers().clone());
-    if let Some(wait) = failure.retry_after {
-        // Whole seconds, rounded up: a client that comes back too early is refused again.
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if failure.kind == FailureKind::Authentication {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    if rendered.status == StatusCode::PAYLOAD_TOO_LARGE || failure.kind == FailureKind::ClientTimeout {
-        // The rest of the body is not wanted, so the connection is not used again.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    reply
 }

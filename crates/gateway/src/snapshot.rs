@@ -5,8 +5,11 @@
 
 mod compile;
 mod model;
+mod pattern;
+mod place;
 mod provider;
 mod resolve;
+mod speech;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,11 +19,14 @@ use pointsman_cache::Scope;
 use pointsman_governance::Principal;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
+use secrecy::SecretString;
 
 pub use compile::{Lasting, Problem, cache_bounds, compile};
 pub use model::{Fallback, Model, Target};
-pub use provider::Provider;
+pub use pattern::Pattern;
+pub use provider::{Patience, Provider};
 pub use resolve::Unresolved;
+pub use speech::{Envelope, Speech, Template, are_kin};
 
 /// Everything the road needs to know about the configuration.
 pub struct Snapshot {
@@ -30,12 +36,16 @@ pub struct Snapshot {
     pub providers: HashMap<String, Arc<Provider>>,
     /// Models by the name clients ask for.
     pub models: HashMap<String, Arc<Model>>,
+    /// Models whose name holds a `*`, the longest name first.
+    pub patterns: Vec<Pattern>,
     /// The semantic router.
     pub router: Option<Router>,
     /// Guardrails.
     pub guards: Guards,
     /// Whether and for whom answers are remembered.
     pub cache: Option<CachePolicy>,
+    /// From what the secrets of callers who sign are made, if they may come.
+    pub signing: Option<SecretString>,
     /// Who comes without a key, if anyone may.
     pub anonymous: Option<Arc<Principal>>,
     /// Tokens reserved for an answer whose length the client did not bound.

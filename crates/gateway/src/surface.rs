@@ -1,17 +1,21 @@
 //! Surfaces: which path speaks which format, and in which format its errors are told.
 
-use http::{HeaderMap, Method};
+mod path;
+
+use http::{HeaderMap, Method, Uri};
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
+
+pub use path::query_value;
 
 /// What a path of the API listener asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asks {
     /// The next turn of a conversation, in this format.
-    Chat(Format),
+    Chat(Format, Delivery),
     /// Vectors (OpenAI's shape).
     Embeddings,
-    /// How many tokens a request has (Anthropic's shape).
+    /// How many tokens a request has, in the shape of the path's dialect.
     CountTokens,
     /// The models there are.
     Models,
@@ -23,140 +27,185 @@ pub enum Asks {
     Ready,
 }
 
-/// A path that was recognised.
+/// Where it stands whether the answer is streamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// In the body.
+    AsAsked,
+    /// In the path: it is whole.
+    Whole,
+    /// In the path: it is streamed.
+    Streamed,
+}
+
+/// A path that was recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surface {
     /// What is asked for.
     pub asks: Asks,
     /// The format its errors are told in.
     pub dialect: Format,
-    /// Its path as written here, whatever the client wrote: one of a few, so that it may label metrics.
+    /// The path as the table has it: what the ledger, the log and the metrics call the surface, so that no name a
+    /// client makes up becomes a label.
     pub path: &'static str,
+    /// The model that the path names.
+    pub model: Option<String>,
 }
 
-/// The path of what no surface knows, for metrics and log: a client may write anything.
+/// The surface of what no path of the table knows.
 pub const UNKNOWN: &str = "unknown";
 
 struct Path {
-    path: &'static str,
     method: Method,
+    pattern: &'static str,
     asks: Asks,
     dialect: Format,
 }
 
-const fn path(method: Method, path: &'static str, asks: Asks, dialect: Format) -> Path {
+const fn post(pattern: &'static str, asks: Asks, dialect: Format) -> Path {
     Path {
-        path,
-        method,
+        method: Method::POST,
+        pattern,
         asks,
         dialect,
     }
 }
 
-/// Every path, once. A new surface adds its lines here.
-static PATHS: [Path; 11] = [
-    path(
-        Method::POST,
-        "/v1/chat/completions",
-        Asks::Chat(Format::OpenAiChat),
-        Format::OpenAiChat,
-    ),
-    path(
-        Method::POST,
-        "/v1/messages",
-        Asks::Chat(Format::AnthropicMessages),
-        Format::AnthropicMessages,
-    ),
-    path(
-        Method::POST,
+const fn get(pattern: &'static str, asks: Asks, dialect: Format) -> Path {
+    Path {
+        method: Method::GET,
+        pattern,
+        asks,
+        dialect,
+    }
+}
+
+/// A conversation whose body says whether to stream, with errors in its own format.
+const fn chat(pattern: &'static str, format: Format) -> Path {
+    post(pattern, Asks::Chat(format, Delivery::AsAsked), format)
+}
+
+/// A conversation whose path says that the answer is whole.
+const fn whole(pattern: &'static str, format: Format) -> Path {
+    post(pattern, Asks::Chat(format, Delivery::Whole), format)
+}
+
+/// A conversation whose path says that the answer is streamed.
+const fn streamed(pattern: &'static str, format: Format) -> Path {
+    post(pattern, Asks::Chat(format, Delivery::Streamed), format)
+}
+
+use Format::{
+    AnthropicMessages as Anthropic, BedrockConverse as Bedrock, BedrockInvoke as Invoke,
+    CohereChat as Cohere, GeminiGenerate as Gemini, OpenAiChat as OpenAi, OpenAiCompletions as Completions,
+    OpenAiResponses as Responses,
+};
+
+/// Every path, once. A new surface adds its lines here. `{model}` may hold slashes; in a path that belongs to two
+/// lines the first one has it.
+static PATHS: [Path; 25] = [
+    chat("/v1/chat/completions", OpenAi),
+    chat("/v1/messages", Anthropic),
+    chat("/v1/responses", Responses),
+    post(
         "/v1/completions",
-        Asks::Chat(Format::OpenAiCompletions),
-        Format::OpenAiChat,
+        Asks::Chat(Completions, Delivery::AsAsked),
+        OpenAi,
     ),
-    path(
-        Method::POST,
-        "/v1/embeddings",
-        Asks::Embeddings,
-        Format::OpenAiChat,
-    ),
-    path(
-        Method::POST,
-        "/v1/messages/count_tokens",
-        Asks::CountTokens,
-        Format::AnthropicMessages,
-    ),
-    path(Method::GET, "/v1/models", Asks::Models, Format::OpenAiChat),
-    path(Method::POST, "/api/v1/eval", Asks::Explain, Format::OpenAiChat),
-    path(Method::GET, "/health", Asks::Live, Format::OpenAiChat),
-    path(Method::GET, "/health/live", Asks::Live, Format::OpenAiChat),
-    path(Method::GET, "/health/ready", Asks::Ready, Format::OpenAiChat),
-    path(Method::GET, "/v1/models/{id}", Asks::Models, Format::OpenAiChat),
+    post("/v1/embeddings", Asks::Embeddings, OpenAi),
+    post("/v1/messages/count_tokens", Asks::CountTokens, Anthropic),
+    // Gemini: the newer SDKs use /v1 as well as /v1beta.
+    whole("/v1beta/models/{model}:generateContent", Gemini),
+    whole("/v1/models/{model}:generateContent", Gemini),
+    streamed("/v1beta/models/{model}:streamGenerateContent", Gemini),
+    streamed("/v1/models/{model}:streamGenerateContent", Gemini),
+    post("/v1beta/models/{model}:countTokens", Asks::CountTokens, Gemini),
+    post("/v1/models/{model}:countTokens", Asks::CountTokens, Gemini),
+    get("/v1beta/models", Asks::Models, Gemini),
+    get("/v1beta/models/{model}", Asks::Models, Gemini),
+    chat("/v2/chat", Cohere),
+    // Bedrock: the id may be an ARN.
+    whole("/model/{model}/converse", Bedrock),
+    streamed("/model/{model}/converse-stream", Bedrock),
+    whole("/model/{model}/invoke", Invoke),
+    streamed("/model/{model}/invoke-with-response-stream", Invoke),
+    // Told apart by what the client says.
+    get("/v1/models", Asks::Models, OpenAi),
+    get("/v1/models/{model}", Asks::Models, OpenAi),
+    post("/api/v1/eval", Asks::Explain, OpenAi),
+    get("/health", Asks::Live, OpenAi),
+    get("/health/live", Asks::Live, OpenAi),
+    get("/health/ready", Asks::Ready, OpenAi),
 ];
 
 /// Prefixes that name a format, so that an SDK's base URL can.
-const PREFIXES: [(&str, Format); 2] = [
-    ("/openai", Format::OpenAiChat),
-    ("/anthropic", Format::AnthropicMessages),
+const PREFIXES: [(&str, Format); 5] = [
+    ("/openai", OpenAi),
+    ("/anthropic", Anthropic),
+    ("/genai", Gemini),
+    ("/cohere", Cohere),
+    ("/bedrock", Bedrock),
 ];
 
 /// Finds the surface of a path.
 ///
 /// # Errors
 /// 404 for an unknown path, 405 for a known one asked with another method, each with the dialect to tell it in.
-pub fn find(method: &Method, full: &str, headers: &HeaderMap) -> Result<Surface, (Failure, Format)> {
-    let (path, prefixed) = strip_prefix(full);
-    let path = if path.len() > 1 {
-        path.trim_end_matches('/')
-    } else {
-        path
-    };
-    let speaks_anthropic =
-        prefixed == Some(Format::AnthropicMessages) || headers.contains_key("anthropic-version");
+pub fn find(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Surface, (Failure, Format)> {
+    let full = uri.path();
+    let (rest, prefixed) = strip_prefix(full);
+    let path = path::normalize(rest);
+    let said = prefixed.or_else(|| said_by(uri, headers));
     let mut other_method = None;
     for known in &PATHS {
-        let matches = known.path == path
-            || (known.path == "/v1/models/{id}"
-                && path.strip_prefix("/v1/models/").is_some_and(|id| !id.is_empty()));
-        if !matches {
+        let Some(model) = path::matches(known.pattern, &path) else {
             continue;
-        }
-        // Shared paths are told apart by what the client says.
-        let shared = known.asks == Asks::Models;
-        let dialect = if shared && speaks_anthropic {
-            Format::AnthropicMessages
-        } else {
-            known.dialect
         };
+        // Shared paths are told apart by what the client says.
+        let shared = known.asks == Asks::Models && known.dialect == OpenAi;
+        let dialect = said.filter(|_| shared).unwrap_or(known.dialect);
         if known.method == *method || (*method == Method::HEAD && known.method == Method::GET) {
             return Ok(Surface {
                 asks: known.asks,
                 dialect,
-                path: known.path,
+                path: known.pattern,
+                model: model.map(path::decode),
             });
         }
-        other_method = Some((known, dialect));
+        // `model:method` is a method that is not there, not a model asked for in a wrong way.
+        if !model.is_some_and(|model| model.contains(':')) {
+            other_method = other_method.or(Some((known, dialect)));
+        }
     }
-    let dialect = if speaks_anthropic {
-        Format::AnthropicMessages
-    } else {
-        Format::OpenAiChat
-    };
     Err(match other_method {
-        Some((known, dialect)) => (
-            Failure::new(
-                FailureKind::MethodNotAllowed,
-                format!("{method} is not allowed on {full}; use {}", known.method),
-            ),
-            dialect,
-        ),
-        None => (
-            Failure::new(
-                FailureKind::NotFound,
-                format!("there is nothing at {method} {full}"),
-            ),
-            dialect,
-        ),
+        Some((known, dialect)) => {
+            let message = format!("{method} is not allowed on {full}; use {}", known.method);
+            (Failure::new(FailureKind::MethodNotAllowed, message), dialect)
+        }
+        None => {
+            let message = format!("there is nothing at {method} {full}");
+            let dialect = said.unwrap_or_else(|| dialect_of(&path));
+            (Failure::new(FailureKind::NotFound, message), dialect)
+        }
     })
+}
+
+/// The format that a client speaks, as far as its headers and query tell.
+fn said_by(uri: &Uri, headers: &HeaderMap) -> Option<Format> {
+    if headers.contains_key("anthropic-version") {
+        return Some(Anthropic);
+    }
+    let gemini =
+        headers.contains_key("x-goog-api-key") || uri.query().is_some_and(|query| path::has_key(query));
+    gemini.then_some(Gemini)
+}
+
+/// The format that a path without a surface looks like.
+fn dialect_of(path: &str) -> Format {
+    [("/v1beta/", Gemini), ("/v2/", Cohere), ("/model/", Bedrock)]
+        .into_iter()
+        .find(|(start, _)| path.starts_with(start))
+        .map_or(OpenAi, |(_, dialect)| dialect)
 }
 
 fn strip_prefix(path: &str) -> (&str, Option<Format>) {
@@ -170,83 +219,5 @@ fn strip_prefix(path: &str) -> (&str, Option<Format>) {
     (path, None)
 }
 
-/// The model id at the end of `/v1/models/{id}`, percent-decoded; none for the list.
-pub fn model_id(full: &str) -> Option<String> {
-    let (path, _) = strip_prefix(full);
-    let id = path.strip_prefix("/v1/models/")?;
-    (!id.is_empty()).then(|| {
-        percent_encoding::percent_decode_str(id)
-            .decode_utf8_lossy()
-            .into_owned()
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn asks(method: Method, path: &str) -> Result<Asks, FailureKind> {
-        find(&method, path, &HeaderMap::new())
-            .map(|surface| surface.asks)
-            .map_err(|(failure, _)| failure.kind)
-    }
-
-    #[test]
-    fn paths_are_found_with_and_without_prefix() {
-        let chat = Asks::Chat(Format::OpenAiChat);
-        assert_eq!(asks(Method::POST, "/v1/chat/completions"), Ok(chat));
-        assert_eq!(asks(Method::POST, "/openai/v1/chat/completions"), Ok(chat));
-        assert_eq!(asks(Method::POST, "/v1/chat/completions/"), Ok(chat));
-        assert_eq!(
-            asks(Method::POST, "/anthropic/v1/messages"),
-            Ok(Asks::Chat(Format::AnthropicMessages))
-        );
-        assert_eq!(asks(Method::GET, "/v1/models/openai/gpt-5"), Ok(Asks::Models));
-        assert_eq!(asks(Method::HEAD, "/health"), Ok(Asks::Live));
-    }
-
-    #[test]
-    fn unknown_paths_and_methods_are_told_apart() {
-        assert_eq!(
-            asks(Method::GET, "/v1/chat/completions"),
-            Err(FailureKind::MethodNotAllowed)
-        );
-        assert_eq!(
-            asks(Method::TRACE, "/v1/models"),
-            Err(FailureKind::MethodNotAllowed)
-        );
-        assert_eq!(asks(Method::POST, "/v2/nothing"), Err(FailureKind::NotFound));
-        assert_eq!(
-            asks(Method::POST, "/openaix/v1/messages"),
-            Err(FailureKind::NotFound)
-        );
-    }
-
-    #[test]
-    fn the_dialect_of_a_shared_path_is_the_clients() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(
-            find(&Method::GET, "/v1/models", &headers).unwrap().dialect,
-            Format::OpenAiChat
-        );
-        headers.insert("anthropic-version", http::HeaderValue::from_static("2023-06-01"));
-        assert_eq!(
-            find(&Method::GET, "/v1/models", &headers).unwrap().dialect,
-            Format::AnthropicMessages
-        );
-        assert_eq!(
-            find(&Method::GET, "/nowhere", &headers).unwrap_err().1,
-            Format::AnthropicMessages
-        );
-    }
-
-    #[test]
-    fn a_model_id_may_hold_slashes_and_escapes() {
-        assert_eq!(
-            model_id("/v1/models/openai/gpt-5").as_deref(),
-            Some("openai/gpt-5")
-        );
-        assert_eq!(model_id("/openai/v1/models/a%2Fb").as_deref(), Some("a/b"));
-        assert_eq!(model_id("/v1/models"), None);
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! The `limits` and `identity` blocks of the configuration.
 
+use pointsman_upstream::config::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,11 +25,14 @@ pub struct Limits {
 }
 
 /// Who may come in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IdentityConfig {
     /// Whether callers without a key are let in.
     pub anonymous: Anonymous,
+    /// Lets callers of AWS's SDKs in, who sign their requests: from this secret and a key their secret access key is
+    /// made (`pointsman key create --aws`). At least 32 characters of chance; changing it ends all of them.
+    pub signing_secret: Option<Secret>,
 }
 
 /// Whether callers without a key are let in.

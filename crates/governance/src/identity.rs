@@ -28,11 +28,32 @@ pub enum IdentifyError {
     Expired,
 }
 
-/// All keys, by the hash of their secret.
+/// All keys.
 pub struct KeyRing {
     store: Arc<Store>,
-    keys: ArcSwap<HashMap<[u8; 32], Arc<Principal>>>,
+    keys: ArcSwap<Keys>,
     states: Mutex<States>,
+}
+
+#[derive(Default)]
+struct Keys {
+    /// By the hash of their secret.
+    by_hash: HashMap<[u8; 32], Arc<Principal>>,
+    /// The hash of each key.
+    hashes: HashMap<KeyId, [u8; 32]>,
+}
+
+impl Keys {
+    fn find(&self, hash: &[u8; 32]) -> Result<Arc<Principal>, IdentifyError> {
+        let principal = self.by_hash.get(hash).ok_or(IdentifyError::Unknown)?;
+        if principal.revoked {
+            return Err(IdentifyError::Revoked);
+        }
+        if principal.expires_at.is_some_and(|expires| unix_ms() >= expires) {
+            return Err(IdentifyError::Expired);
+        }
+        Ok(Arc::clone(principal))
+    }
 }
 
 /// Counters by key; they survive reloads of keys and configuration.
@@ -68,15 +89,21 @@ impl KeyRing {
     /// When nobody's, or not any more.
     pub fn identify(&self, presented: &str) -> Result<Arc<Principal>, IdentifyError> {
         // Found by the digest, which says nothing of the key: there is no comparison whose time could be measured.
+        self.keys.load().find(&hash_key(presented))
+    }
+
+    /// Whose key has this id? Ids are no secrets: the caller has to prove that it has the key, with the hash that comes
+    /// along.
+    ///
+    /// # Errors
+    /// When nobody's, or not any more.
+    pub fn claimed(&self, id: &str) -> Result<(Arc<Principal>, [u8; 32]), IdentifyError> {
         let keys = self.keys.load();
-        let principal = keys.get(&hash_key(presented)).ok_or(IdentifyError::Unknown)?;
-        if principal.revoked {
-            return Err(IdentifyError::Revoked);
-        }
-        if principal.expires_at.is_some_and(|expires| unix_ms() >= expires) {
-            return Err(IdentifyError::Expired);
-        }
-        Ok(Arc::clone(principal))
+        let hash = keys
+            .hashes
+            .get(&KeyId::from(id.to_owned()))
+            .ok_or(IdentifyError::Unknown)?;
+        Ok((keys.find(hash)?, *hash))
     }
 
     /// Changes the limits of keys that have none of their own.
@@ -103,10 +130,12 @@ impl KeyRing {
         if states.version == Some(version) {
             return Ok(());
         }
-        let mut keys = HashMap::new();
+        let mut keys = Keys::default();
         for record in self.store.keys()? {
             let state = self.state_of(&mut states, &record)?;
-            keys.insert(record.hash, Arc::new(Principal::new(&record, state)));
+            keys.hashes.insert(record.id.clone(), record.hash);
+            keys.by_hash
+                .insert(record.hash, Arc::new(Principal::new(&record, state)));
         }
         self.keys.store(Arc::new(keys));
         states.version = Some(version);

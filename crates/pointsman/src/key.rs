@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 use pointsman_catalog::Money;
 use pointsman_config::Environment;
-use pointsman_store::{Budget, BudgetWindow, NewKey, Store, StoreError};
-use secrecy::ExposeSecret;
+use pointsman_store::{Budget, BudgetWindow, KeyRecord, NewKey, Store, StoreError, aws_secret};
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::console;
+
+const NO_SIGNING: &str = "no signing secret: set identity.signing_secret in the configuration (and give it with -c), or POINTSMAN_SIGNING_SECRET, to at least 32 characters such as from `openssl rand -hex 32`";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -27,6 +29,12 @@ pub(crate) struct Arguments {
 enum Action {
     /// Makes a key and shows it, once.
     Create(Create),
+    /// Shows the AWS access key that belongs to a key, for Bedrock's SDKs. Needs `identity.signing_secret` in the
+    /// configuration, or POINTSMAN_SIGNING_SECRET.
+    Aws {
+        /// Id or name.
+        key: String,
+    },
     /// Lists the keys.
     List,
     /// Revokes a key, by id or name.
@@ -76,6 +84,10 @@ struct Create {
     /// Groups; may be given several times.
     #[arg(long = "group")]
     groups: Vec<String>,
+    /// Shows the AWS access key that belongs to it, too, for Bedrock's SDKs. Needs `identity.signing_secret` in the
+    /// configuration, or POINTSMAN_SIGNING_SECRET.
+    #[arg(long)]
+    aws: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -87,10 +99,19 @@ enum Window {
 }
 
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
-    let url = match &arguments.config {
-        None => arguments.database,
+    let from_environment = || {
+        std::env::var("POINTSMAN_SIGNING_SECRET")
+            .ok()
+            .map(SecretString::from)
+    };
+    let (url, signing) = match &arguments.config {
+        None => (arguments.database, from_environment()),
         Some(path) => match pointsman_config::load(path, &Environment::process()) {
-            Ok(loaded) => loaded.config.stores.database,
+            Ok(loaded) => {
+                let signing = loaded.config.identity.signing_secret;
+                let signing = signing.map(|secret| SecretString::from(secret.expose()));
+                (loaded.config.stores.database, signing.or_else(from_environment))
+            }
             Err(problems) => {
                 problems
                     .iter()
@@ -99,15 +120,19 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
             }
         },
     };
-    match Store::open(&url).and_then(|store| act(&store, arguments.action)) {
+    match Store::open(&url).and_then(|store| act(&store, signing.as_ref(), arguments.action)) {
         Ok(code) => code,
         Err(error) => console::fail(&error.to_string()),
     }
 }
 
-fn act(store: &Store, action: Action) -> Result<ExitCode, StoreError> {
+fn act(store: &Store, signing: Option<&SecretString>, action: Action) -> Result<ExitCode, StoreError> {
     match action {
         Action::Create(create) => {
+            if create.aws && signing.is_none() {
+                return Ok(console::fail(NO_SIGNING));
+            }
+            let aws = create.aws;
             let grant = match grant(create) {
                 Ok(grant) => grant,
                 Err(message) => return Ok(console::fail(&message)),
@@ -118,7 +143,14 @@ fn act(store: &Store, action: Action) -> Result<ExitCode, StoreError> {
                 record.id.as_str()
             ));
             console::say(secret.expose_secret());
+            if let Some(signing) = signing.filter(|_| aws) {
+                show_aws(signing, &record);
+            }
         }
+        Action::Aws { key } => match signing {
+            None => return Ok(console::fail(NO_SIGNING)),
+            Some(signing) => show_aws(signing, &store.find_key(&key)?),
+        },
         Action::List => {
             for key in store.keys()? {
                 let state = if key.revoked_at.is_some() {
@@ -153,6 +185,13 @@ fn act(store: &Store, action: Action) -> Result<ExitCode, StoreError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What AWS's SDKs read from the environment.
+fn show_aws(signing: &SecretString, key: &KeyRecord) {
+    let secret = aws_secret(signing, &key.id, &key.hash);
+    console::say(format!("AWS_ACCESS_KEY_ID={}", key.id.as_str()));
+    console::say(format!("AWS_SECRET_ACCESS_KEY={}", secret.expose_secret()));
 }
 
 fn grant(create: Create) -> Result<NewKey, String> {

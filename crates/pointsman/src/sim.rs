@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pointsman_testbed::{Chunking, Fault, Schedule, SimOptions, SimServer};
+use pointsman_testbed::{AwsAccount, Chunking, Coding, Fault, Schedule, SimOptions, SimServer};
 
 use crate::console;
 
@@ -25,6 +25,18 @@ pub(crate) struct Arguments {
     /// A fault of every request, such as `status:500` or `cut-abort`.
     #[arg(long)]
     fault: Option<Fault>,
+    /// How bodies are compressed: `gzip`, `deflate`, `br` or `zstd`, whatever the client accepts.
+    #[arg(long, default_value = "none")]
+    coding: Coding,
+    /// Streams of text have CRLF line ends.
+    #[arg(long)]
+    crlf: bool,
+    /// The only access key whose signatures Bedrock accepts; without one, any that is well made.
+    #[arg(long, requires = "aws_secret_key")]
+    aws_access_key: Option<String>,
+    /// The secret key it signs with.
+    #[arg(long, requires = "aws_access_key")]
+    aws_secret_key: Option<String>,
     /// Replies made once, for benchmarks.
     #[arg(long)]
     bench: bool,
@@ -35,8 +47,16 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         first_token: Duration::from_millis(arguments.first_token_ms),
         token_delay: Duration::from_millis(arguments.token_delay_ms),
         chunking: arguments.chunk_bytes.map_or(Chunking::Events, Chunking::Bytes),
+        coding: arguments.coding,
+        crlf: arguments.crlf,
         bench: arguments.bench,
-        ..SimOptions::default()
+        aws: arguments
+            .aws_access_key
+            .zip(arguments.aws_secret_key)
+            .map(|(access_key, secret_key)| AwsAccount {
+                access_key,
+                secret_key,
+            }),
     };
     let server = match SimServer::start(arguments.address, options).await {
         Ok(server) => server,
@@ -50,7 +70,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
             .collect(),
     );
     console::say(format!(
-        "simulated providers (OpenAI, Anthropic) on http://{}",
+        "simulated providers (OpenAI, Anthropic, Gemini, Bedrock, Cohere, model servers) on http://{}",
         server.address()
     ));
     // Until somebody stops it.

@@ -38,6 +38,10 @@ async fn found(provider: &Provider) -> Option<ProviderConfig> {
             ..ProviderConfig::default()
         });
     }
+    // Who wants a region or signed requests has to be configured.
+    if !provider.needs_only_a_key() {
+        return None;
+    }
     let key = provider
         .env
         .iter()

@@ -1,7 +1,10 @@
 //! Virtual keys: hashed at rest, shown once.
 
+use std::fmt::Write;
+
 use pointsman_catalog::Money;
-use secrecy::SecretString;
+use ring::hmac;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -88,6 +91,27 @@ pub fn hash_key(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
+/// The AWS secret access key that belongs to a key: what a Bedrock SDK signs with, its access key id being the key's id.
+///
+/// A signature can only be checked with the secret itself, which a hash does not give. So it is not kept but made anew
+/// from the operator's signing secret, which is not in the database, and the key's hash: who has only the one or only
+/// the other can sign nothing, and a key that is rotated has another one.
+#[must_use]
+pub fn aws_secret(signing: &SecretString, key: &KeyId, hash: &[u8; 32]) -> SecretString {
+    let signing = hmac::Key::new(hmac::HMAC_SHA256, signing.expose_secret().as_bytes());
+    let mut context = hmac::Context::with_key(&signing);
+    context.update(b"pointsman aws secret access key v1\0");
+    context.update(key.as_str().as_bytes());
+    context.update(b"\0");
+    context.update(hash);
+    let mut secret = String::with_capacity(64);
+    for byte in context.sign().as_ref() {
+        // Writing to a string cannot fail.
+        let _ = write!(secret, "{byte:02x}");
+    }
+    SecretString::from(secret)
+}
+
 /// A new key: the secret, its hash and its hint.
 pub(crate) fn generate() -> Result<(SecretString, [u8; 32], String), getrandom::Error> {
     let key = format!("pm-{}", random_text(LENGTH)?);
@@ -118,9 +142,26 @@ fn random_text(length: usize) -> Result<String, getrandom::Error> {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
+
+    #[test]
+    fn a_keys_aws_secret_needs_both_halves() {
+        let secret = |signing: &str, id: &str, hash: u8| {
+            aws_secret(&signing.into(), &KeyId::from(id.to_owned()), &[hash; 32])
+                .expose_secret()
+                .to_owned()
+        };
+        let one = secret("signing", "key_1", 1);
+        assert_eq!(one.len(), 64);
+        assert_eq!(one, secret("signing", "key_1", 1));
+        for other in [
+            secret("other", "key_1", 1),
+            secret("signing", "key_2", 1),
+            secret("signing", "key_1", 2),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
 
     #[test]
     fn keys_look_like_keys_and_never_repeat() {

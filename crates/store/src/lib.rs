@@ -12,6 +12,6 @@ mod sqlite;
 
 pub use id::{KeyId, RequestId, TeamId, UserId};
 pub use journal::{Journal, JournalError, JournalWriter};
-pub use key::{Budget, BudgetWindow, KeyRecord, NewKey, hash_key};
+pub use key::{Budget, BudgetWindow, KeyRecord, NewKey, aws_secret, hash_key};
 pub use ledger::{LedgerEntry, Outcome};
 pub use sqlite::{LedgerFilter, Store, StoreError, UsageRow};

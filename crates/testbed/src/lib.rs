@@ -2,20 +2,32 @@
 //!
 //! This crate writes its own JSON and shares no code with the gateway: it is the independent witness of what the
 //! gateway says. A reply is determined by its request (`script.rs`), so that tests can say what they want
-//! to hear. A new format is a folder like `openai` and `anthropic`.
+//! to hear. A format is a folder: `shapes` and `check` say what its provider refuses, `reply` and `stream` what it
+//! answers; `exchange.rs` is what they share.
 
 pub mod load;
 pub mod process;
 
 mod anthropic;
+mod bedrock;
 mod bench;
+mod cohere;
+mod exchange;
 mod fault;
+mod gemini;
+mod media;
 mod openai;
+mod responses;
+mod routes;
+mod sample;
 mod script;
 mod served;
+mod shape;
 mod sim;
+mod store;
 mod stream;
+mod tokens;
 
 pub use fault::{Fault, Schedule};
-pub use served::{Served, ServedOutcome};
-pub use sim::{Chunking, Coding, SimOptions, SimServer};
+pub use served::{Served, ServedDetails, ServedOutcome};
+pub use sim::{AwsAccount, Chunking, Coding, SimOptions, SimServer};

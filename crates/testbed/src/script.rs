@@ -3,35 +3,67 @@
 //! - `repeat N words`: exactly that many words.
 //! - `call tools` with tools given, or a forced choice: every tool is called, in parallel, with arguments made from its
 //!   schema.
+//! - cities, with tools given: for each of them the tool whose name ends with the topic before it (`the weather in Paris`
+//!   calls `get_weather`); without a topic the tools take turns.
 //! - tool results: an answer that quotes them.
 //! - a JSON schema for the answer: a document that is valid for it.
-//! - images: an answer that tells their number and sizes.
+//! - images, sound, documents: an answer that tells their number and sizes.
 //! - `refuse`: a refusal.
-//!
-//! A token is a piece of up to four letters of a word, with the space before it.
 
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::media::{Kind, Media};
+use crate::sample::sample;
+use crate::tokens::{Caching, count, pieces};
+
+const CITIES: &[&str] = &[
+    "Zürich", "Paris", "Tokyo", "Berlin", "London", "Oslo", "Lima", "Rome", "Madrid", "Cairo", "Boston",
+    "Bern",
+];
 
 /// What was asked, in no particular format.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Question {
+    /// The format it was asked in.
+    pub(crate) format: &'static str,
     pub(crate) model: String,
     /// Texts of all messages.
     pub(crate) texts: Vec<String>,
     pub(crate) last_text: String,
-    pub(crate) tools: Vec<(String, Value)>,
-    pub(crate) forced_tool: Option<Option<String>>,
+    pub(crate) tools: Tools,
     pub(crate) tool_results: Vec<String>,
-    /// Media type and size of each image of the last message.
-    pub(crate) images: Vec<(String, usize)>,
+    /// What the prompt has besides texts.
+    pub(crate) media: Vec<Media>,
+    /// Where those of the last message begin.
+    pub(crate) last_media: usize,
     pub(crate) schema: Option<Value>,
     pub(crate) thinking: bool,
     pub(crate) max_tokens: Option<u64>,
     pub(crate) stops: Vec<String>,
     pub(crate) choices: u64,
     pub(crate) stream: bool,
-    pub(crate) include_usage: bool,
-    pub(crate) cache_marker: bool,
+    pub(crate) caching: Caching,
+}
+
+/// Tools that are offered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tools {
+    /// Names and schemas.
+    pub(crate) offered: Vec<(String, Value)>,
+    pub(crate) choice: Choice,
+    /// At most one call.
+    pub(crate) single: bool,
+}
+
+/// Which tools are to be called.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Choice {
+    #[default]
+    Auto,
+    None,
+    Any,
+    /// One or more of these.
+    Of(Vec<String>),
 }
 
 /// What is answered.
@@ -39,10 +71,21 @@ pub(crate) struct Question {
 pub(crate) struct Answer {
     pub(crate) thinking: Option<String>,
     pub(crate) text: String,
-    pub(crate) calls: Vec<(String, String, Value)>,
+    pub(crate) calls: Vec<Call>,
     pub(crate) refusal: bool,
     pub(crate) end: End,
     pub(crate) output: u64,
+    /// Letters and digits that belong to this answer alone.
+    pub(crate) seed: String,
+}
+
+/// A call of a tool.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// Letters and digits; formats put their own mark before it.
+    pub(crate) key: String,
+    pub(crate) name: String,
+    pub(crate) arguments: Value,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,64 +98,112 @@ pub(crate) enum End {
     Refusal,
 }
 
-/// Tokens of a text.
-pub(crate) fn pieces(text: &str) -> Vec<String> {
-    let mut pieces = Vec::new();
-    for word in text.split_inclusive(' ') {
-        let letters: Vec<char> = word.chars().collect();
-        pieces.extend(letters.chunks(4).map(|piece| piece.iter().collect::<String>()));
-    }
-    pieces
-}
-
-/// How many tokens a text has.
-pub(crate) fn count(text: &str) -> u64 {
-    pieces(text).len() as u64
-}
-
-/// How many tokens a prompt has.
-pub(crate) fn prompt_tokens(question: &Question) -> u64 {
-    question.texts.iter().map(|text| count(text) + 3).sum::<u64>() + 3 + 5 * question.tools.len() as u64
+/// A number that depends on a text alone.
+pub(crate) fn hash(text: &str) -> u64 {
+    text.bytes().fold(14_695_981_039_346_656_037_u64, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(1_099_511_628_211)
+    })
 }
 
 /// The answer to a question.
 pub(crate) fn answer(question: &Question) -> Answer {
+    let seed = format!(
+        "{:016x}",
+        hash(&format!(
+            "{}{}{}",
+            question.model,
+            question.texts.join("\n"),
+            question.media.len()
+        ))
+    );
     let mut answer = Answer {
         thinking: question.thinking.then(|| "Let me think about this.".to_owned()),
+        seed,
         ..Answer::default()
     };
-    let wants_tools = question.forced_tool.is_some()
-        || (question.tool_results.is_empty() && question.last_text.contains("call tools"));
-    if wants_tools && !question.tools.is_empty() {
-        let chosen = question.forced_tool.clone().flatten();
-        let tools = question
-            .tools
-            .iter()
-            .filter(|(name, _)| chosen.as_ref().is_none_or(|chosen| chosen == name));
-        answer.calls = tools
-            .enumerate()
-            .map(|(at, (name, schema))| (format!("call_{at:024}"), name.clone(), sample(schema)))
-            .collect();
-        answer.end = End::Tools;
-        answer.output = answer
-            .calls
-            .iter()
-            .map(|(_, name, arguments)| count(name) + count(&arguments.to_string()))
-            .sum();
-    } else {
+    let calls = calls(question);
+    if calls.is_empty() {
         (answer.text, answer.refusal) = said(question);
         answer.end = if answer.refusal { End::Refusal } else { End::Stop };
         stop(&mut answer, question);
         answer.output = count(&answer.text);
+    } else {
+        let one = usize::from(question.tools.single);
+        let most = if one == 1 { 1 } else { calls.len() };
+        for (at, (name, arguments)) in calls.into_iter().take(most).enumerate() {
+            answer.output += count(&name) + count(&arguments.to_string());
+            let key = format!("{}{at:08}", answer.seed);
+            answer.calls.push(Call { key, name, arguments });
+        }
+        answer.end = End::Tools;
     }
     answer.output += answer.thinking.as_deref().map_or(0, count);
     answer
 }
 
+/// The calls that are asked for, if any.
+fn calls(question: &Question) -> Vec<(String, Value)> {
+    let chosen: Vec<&(String, Value)> = question
+        .tools
+        .offered
+        .iter()
+        .filter(|(name, _)| match &question.tools.choice {
+            Choice::Of(names) => names.contains(name),
+            Choice::None => false,
+            Choice::Auto | Choice::Any => true,
+        })
+        .collect();
+    let forced = matches!(question.tools.choice, Choice::Any | Choice::Of(_));
+    if chosen.is_empty() || (!forced && !question.tool_results.is_empty()) {
+        return Vec::new();
+    }
+    let named = of_cities(question, &chosen);
+    if !named.is_empty() {
+        return named;
+    }
+    if forced || question.last_text.contains("call tools") {
+        return chosen
+            .iter()
+            .map(|(name, schema)| (name.clone(), sample(schema, "Zürich")))
+            .collect();
+    }
+    Vec::new()
+}
+
+/// A call for each city, of the tools that are its topic.
+fn of_cities(question: &Question, chosen: &[&(String, Value)]) -> Vec<(String, Value)> {
+    let mut topics: Vec<&(String, Value)> = Vec::new();
+    let mut fresh = false;
+    let mut calls: Vec<(String, Value)> = Vec::new();
+    for word in question.last_text.split(|letter: char| !letter.is_alphanumeric()) {
+        if CITIES.contains(&word) {
+            fresh = true;
+            let tools = if topics.is_empty() {
+                vec![chosen[calls.len() % chosen.len()]]
+            } else {
+                topics.clone()
+            };
+            calls.extend(
+                tools
+                    .into_iter()
+                    .map(|(name, schema)| (name.clone(), sample(schema, word))),
+            );
+        }
+        let is_topic = |name: &str| name.rsplit('_').next() == Some(word.to_lowercase().as_str());
+        if let Some(tool) = chosen.iter().find(|(name, _)| is_topic(name)) {
+            if std::mem::take(&mut fresh) {
+                topics.clear();
+            }
+            topics.push(tool);
+        }
+    }
+    calls
+}
+
 fn said(question: &Question) -> (String, bool) {
     let text = &question.last_text;
     if let Some(schema) = &question.schema {
-        return (sample(schema).to_string(), false);
+        return (sample(schema, "Zürich").to_string(), false);
     }
     if text.contains("refuse") {
         return ("I cannot help with that.".to_owned(), true);
@@ -123,16 +214,9 @@ fn said(question: &Question) -> (String, bool) {
             false,
         );
     }
-    if !question.images.is_empty() {
-        let each: Vec<String> = question
-            .images
-            .iter()
-            .map(|(kind, size)| format!("{kind} of {size} bytes"))
-            .collect();
-        return (
-            format!("I see {} image(s): {}", each.len(), each.join(", ")),
-            false,
-        );
+    let seen = seen(question.media.get(question.last_media..).unwrap_or_default());
+    if !seen.is_empty() {
+        return (seen, false);
     }
     let words: Vec<&str> = text.split_whitespace().collect();
     let asked = words
@@ -142,6 +226,24 @@ fn said(question: &Question) -> (String, bool) {
         return (vec!["word"; count.min(200_000)].join(" "), false);
     }
     (format!("You said: {text}"), false)
+}
+
+/// What is there besides text.
+fn seen(media: &[Media]) -> String {
+    let kinds = [
+        (Kind::Image, "I see", "image"),
+        (Kind::Audio, "I hear", "recording"),
+        (Kind::Document, "I read", "document"),
+    ];
+    let told = kinds.iter().filter_map(|(kind, verb, noun)| {
+        let each: Vec<String> = media
+            .iter()
+            .filter(|media| media.kind == *kind)
+            .map(|media| format!("{} of {} bytes", media.mime, media.size))
+            .collect();
+        (!each.is_empty()).then(|| format!("{verb} {} {noun}(s): {}", each.len(), each.join(", ")))
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 fn stop(answer: &mut Answer, question: &Question) {
@@ -161,40 +263,68 @@ fn stop(answer: &mut Answer, question: &Question) {
     }
 }
 
-/// A value that is valid for a JSON schema.
-fn sample(schema: &Value) -> Value {
-    if let Some(first) = schema.get("enum").and_then(|all| all.get(0)) {
-        return first.clone();
+/// The stop sequence that ended an answer.
+pub(crate) fn stopped_by(answer: &Answer, question: &Question) -> Option<String> {
+    (answer.end == End::StopSequence)
+        .then(|| question.stops.first().cloned())
+        .flatten()
+}
+
+/// A signature of something: it tells whether it was changed, and holds what was signed.
+pub(crate) fn sign(text: &str) -> String {
+    let mut bytes = hash(&format!("testbed:{text}")).to_be_bytes().to_vec();
+    bytes.extend(text.bytes());
+    crate::media::encode(&bytes)
+}
+
+/// What was signed, when the signature is one of ours.
+pub(crate) fn signed(signature: &str) -> Option<String> {
+    let bytes = crate::media::decode(signature)?;
+    let text = String::from_utf8(bytes.get(8..)?.to_vec()).ok()?;
+    (hash(&format!("testbed:{text}")).to_be_bytes() == bytes[..8]).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn ask(text: &str) -> Vec<(String, Value)> {
+        let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+        let question = Question {
+            last_text: text.to_owned(),
+            tools: Tools {
+                offered: vec![
+                    ("get_weather".to_owned(), schema.clone()),
+                    ("get_time".to_owned(), schema),
+                ],
+                ..Tools::default()
+            },
+            ..Question::default()
+        };
+        let calls = answer(&question).calls;
+        calls
+            .into_iter()
+            .map(|call| (call.name, call.arguments["city"].clone()))
+            .collect()
     }
-    if let Some(only) = schema.get("const") {
-        return only.clone();
+
+    #[test]
+    fn cities_call_the_tools_of_their_topic() {
+        let call = |tool: &str, city: &str| (format!("get_{tool}"), json!(city));
+        let both = [call("weather", "Paris"), call("time", "Tokyo")];
+        assert_eq!(ask("What is the weather in Paris and the time in Tokyo?"), both);
+        assert_eq!(ask("Tell me of Paris and Tokyo."), both);
+        assert_eq!(
+            ask("The weather in Oslo, Lima!"),
+            [call("weather", "Oslo"), call("weather", "Lima")]
+        );
+        assert_eq!(ask("What is the weather like?"), []);
     }
-    if let Some(first) = ["anyOf", "oneOf", "allOf"]
-        .iter()
-        .find_map(|key| schema.get(*key)?.get(0))
-    {
-        return sample(first);
-    }
-    let kind = schema
-        .get("type")
-        .and_then(|kind| kind.as_str().or_else(|| kind.get(0)?.as_str()));
-    match kind {
-        Some("object") => {
-            let fields = schema
-                .get("properties")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten();
-            fields
-                .map(|(name, schema)| (name.clone(), sample(schema)))
-                .collect()
-        }
-        Some("array") => json!([schema.get("items").map_or(Value::Null, sample)]),
-        Some("integer") => json!(schema.get("minimum").and_then(Value::as_i64).unwrap_or(7)),
-        Some("number") => json!(1.5),
-        Some("boolean") => json!(true),
-        Some("null") => Value::Null,
-        Some("string") => json!("Zürich"),
-        _ => json!({}),
+
+    #[test]
+    fn signatures_know_what_they_signed() {
+        assert_eq!(signed(&sign("a thought")).as_deref(), Some("a thought"));
+        assert_eq!(signed("c2ln"), None);
     }
 }

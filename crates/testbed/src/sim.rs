@@ -1,5 +1,6 @@
 //! The server: one address, every format.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -22,8 +23,8 @@ use tokio::task::JoinHandle;
 
 use crate::fault::{Fault, Schedule};
 use crate::served::{Served, ServedOutcome};
-use crate::stream::{Body, STALL, coded, whole};
-use crate::{anthropic, bench, openai};
+use crate::stream::{Body, STALL};
+use crate::{bench, exchange, routes, store};
 
 /// Requests that are remembered.
 const MAX_SERVED: usize = 100_000;
@@ -44,6 +45,17 @@ pub struct SimOptions {
     pub crlf: bool,
     /// Replies made once, for benchmarks: no checks, no records.
     pub bench: bool,
+    /// The only account whose signatures Bedrock accepts; without one, any signature that is well made.
+    pub aws: Option<AwsAccount>,
+}
+
+/// Credentials of a simulated cloud account. Nothing here is real.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsAccount {
+    /// Access key.
+    pub access_key: String,
+    /// Secret key.
+    pub secret_key: String,
 }
 
 /// How streams are cut into pieces.
@@ -86,6 +98,17 @@ impl Coding {
     }
 }
 
+impl std::str::FromStr for Coding {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::None, Self::Gzip, Self::Deflate, Self::Brotli, Self::Zstd]
+            .into_iter()
+            .find(|coding| coding.name().unwrap_or("none") == text)
+            .ok_or_else(|| format!("unknown coding {text:?}: none, gzip, deflate, br or zstd"))
+    }
+}
+
 /// A running simulated provider. Ends when dropped.
 pub struct SimServer {
     address: SocketAddr,
@@ -98,8 +121,10 @@ pub(crate) struct State {
     pub(crate) options: SimOptions,
     faults: Mutex<Vec<(Schedule, Fault)>>,
     served: Mutex<Noted>,
-    /// Prefixes that were written to the cache.
-    pub(crate) cached: Mutex<std::collections::HashSet<String>>,
+    /// Prefixes that were written to the cache: of a format and a model.
+    pub(crate) cached: Mutex<HashSet<(&'static str, String, String)>>,
+    /// What stays: responses, files, batches.
+    pub(crate) store: store::Store,
     requests: AtomicU64,
 }
 
@@ -119,7 +144,10 @@ impl Noted {
 
 /// A request with its body read.
 pub(crate) struct Asked {
+    pub(crate) method: Method,
     pub(crate) path: String,
+    /// What follows the question mark.
+    pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) fault: Option<Fault>,
@@ -140,6 +168,7 @@ impl SimServer {
             faults: Mutex::default(),
             served: Mutex::default(),
             cached: Mutex::default(),
+            store: store::Store::default(),
             requests: AtomicU64::new(0),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&state)));
@@ -196,7 +225,12 @@ impl State {
     }
 
     /// Notes how request number `number` ended.
-    pub(crate) fn ended(&self, number: usize, outcome: ServedOutcome, output: u64) {
+    pub(crate) fn ended(
+        &self,
+        number: usize,
+        outcome: ServedOutcome,
+        (output, told): (u64, Option<serde_json::Value>),
+    ) {
         let mut noted = self.served.lock();
         // A slow one may end after the list was cleared.
         let Some(at) = number.checked_sub(noted.before) else {
@@ -205,6 +239,7 @@ impl State {
         if let Some(served) = noted.all.get_mut(at) {
             served.outcome = outcome;
             served.output = output;
+            served.told = told;
         }
     }
 
@@ -259,34 +294,19 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     if path == "/_sim/served" {
-        let all = state.served.lock().all.clone();
-        if parts.method == http::Method::DELETE {
-            state.served.lock().clear();
-        }
-        return Ok(json(
-            StatusCode::OK,
-            serde_json::to_vec(&all).unwrap_or_default(),
-            Coding::None,
-        ));
+        return Ok(record(&state, &parts.method));
     }
     let body = Limited::new(body, MAX_BODY)
         .collect()
         .await
         .map_err(io::Error::other)?
         .to_bytes();
-    let said = |text: &str| text.parse().ok();
-    let header = parts
-        .headers
-        .get("x-sim-fault")
-        .and_then(|value| said(value.to_str().ok()?));
-    let in_model = || {
-        let value: serde_json::Value = serde_json::from_slice(&body).ok()?;
-        said(value.get("model")?.as_str()?.split_once("+fault=")?.1)
-    };
-    let fault = header.or_else(in_model).or_else(|| state.strike());
+    let fault = fault(&parts.headers, &path, &body).or_else(|| state.strike());
     let asked = Asked {
+        method: parts.method,
+        query: parts.uri.query().unwrap_or_default().to_owned(),
         path,
-        headers: parts.headers,
+        headers: with_host(parts.headers, &parts.uri),
         body,
         fault,
         reset: Arc::clone(&reset),
@@ -300,48 +320,40 @@ async fn answer(
         Some(Fault::StallBeforeHead) => tokio::time::sleep(STALL).await,
         _ => {}
     }
-    Ok(match asked.path.as_str() {
-        path if path.ends_with("/messages") || path.ends_with("/messages/count_tokens") => {
-            anthropic::answer(asked)
-        }
-        _ => openai::answer(asked),
-    })
+    Ok(routes::answer(asked))
 }
 
-/// A JSON response.
-pub(crate) fn json(status: StatusCode, body: Vec<u8>, coding: Coding) -> Response<Body> {
-    let mut response = Response::new(whole(coded(coding, body)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        http::HeaderValue::from_static("application/json"),
-    );
-    if let Some(name) = coding.name() {
-        headers.insert(header::CONTENT_ENCODING, http::HeaderValue::from_static(name));
+/// The record of what was served, as JSON; forgotten on `DELETE`.
+fn record(state: &State, method: &Method) -> Response<Body> {
+    let all = state.served.lock().all.clone();
+    if method == Method::DELETE {
+        state.served.lock().clear();
     }
-    response
+    let body = serde_json::to_vec(&all).unwrap_or_default();
+    exchange::respond(200, body, "application/json", Coding::None)
 }
 
-/// A whole answer, or what a fault makes of it.
-pub(crate) fn whole_answer(asked: &Asked, body: Vec<u8>) -> (Response<Body>, bool) {
-    let coding = asked.state.options.coding;
-    let half = || body[..body.len() / 2].to_vec();
-    match asked.fault {
-        Some(Fault::TruncatedJson) => (json(StatusCode::OK, half(), coding), false),
-        Some(Fault::HtmlPage) => {
-            let mut page = json(
-                StatusCode::OK,
-                b"<html><body>It works!</body></html>".to_vec(),
-                Coding::None,
-            );
-            page.headers_mut()
-                .insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/html"));
-            (page, false)
-        }
-        Some(Fault::EmptyBody) => (json(StatusCode::OK, Vec::new(), Coding::None), false),
-        _ => (json(StatusCode::OK, body, coding), true),
+/// The fault that a request asks for: in a header, or in the name of its model.
+fn fault(headers: &HeaderMap, path: &str, body: &[u8]) -> Option<Fault> {
+    let header = headers.get("x-sim-fault").and_then(|value| value.to_str().ok());
+    if let Some(fault) = header.and_then(|text| text.parse().ok()) {
+        return Some(fault);
     }
+    let model = routes::model_of(path).or_else(|| {
+        let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+        Some(value.get("model")?.as_str()?.to_owned())
+    })?;
+    model.split_once("+fault=")?.1.parse().ok()
+}
+
+/// HTTP/2 names the host in the address.
+fn with_host(mut headers: HeaderMap, uri: &http::Uri) -> HeaderMap {
+    if !headers.contains_key(http::header::HOST)
+        && let Some(host) = uri.authority().and_then(|host| host.as_str().parse().ok())
+    {
+        headers.insert(http::header::HOST, host);
+    }
+    headers
 }
 
 /// A socket that can be closed with a reset instead of a farewell.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::fault::Fault;
@@ -22,8 +23,36 @@ pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
 
 /// An event, and how many tokens of the answer it carries.
 pub(crate) struct Event {
-    pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
     pub(crate) tokens: u64,
+    /// The usage that it tells.
+    pub(crate) told: Option<Value>,
+}
+
+impl Event {
+    /// An event that tells no usage.
+    pub(crate) fn new(bytes: impl Into<Vec<u8>>, tokens: u64) -> Self {
+        Self {
+            bytes: bytes.into(),
+            tokens,
+            told: None,
+        }
+    }
+
+    /// It tells this usage.
+    pub(crate) fn telling(mut self, usage: &Value) -> Self {
+        self.told = Some(usage.clone());
+        self
+    }
+}
+
+/// How a stream ended.
+pub(crate) struct Ended {
+    pub(crate) outcome: ServedOutcome,
+    /// Tokens that were written.
+    pub(crate) tokens: u64,
+    /// The usage that was told last.
+    pub(crate) told: Option<Value>,
 }
 
 /// A whole body.
@@ -51,12 +80,14 @@ impl http_body::Body for Channel {
 pub(crate) struct Telling {
     pub(crate) events: Vec<Event>,
     pub(crate) fault: Option<Fault>,
-    pub(crate) error_event: String,
+    pub(crate) error_event: Vec<u8>,
+    pub(crate) malformed: Vec<u8>,
+    /// Whether line ends mean nothing but the end of a line.
+    pub(crate) lines: bool,
     pub(crate) options: SimOptions,
     /// Set to have the connection reset instead of closed.
     pub(crate) reset: Arc<AtomicBool>,
-    /// Told how it ended and how many tokens were written.
-    pub(crate) done: Box<dyn FnOnce(ServedOutcome, u64) + Send>,
+    pub(crate) done: Box<dyn FnOnce(Ended) + Send>,
 }
 
 /// A body that tells events one after another.
@@ -68,13 +99,24 @@ pub(crate) fn tell(telling: Telling) -> Body {
             sender,
             options: telling.options,
             reset: telling.reset,
+            crlf: false,
             written: 0,
+            told: None,
             coder: None,
         };
+        teller.crlf = teller.options.crlf && telling.lines;
         let outcome = teller
-            .run(telling.events, telling.fault, &telling.error_event)
+            .run(
+                telling.events,
+                telling.fault,
+                (&telling.error_event, &telling.malformed),
+            )
             .await;
-        done(outcome, teller.written);
+        done(Ended {
+            outcome,
+            tokens: teller.written,
+            told: teller.told,
+        });
     });
     Channel(receiver).boxed()
 }
@@ -83,12 +125,19 @@ struct Teller {
     sender: mpsc::Sender<Result<Bytes, std::io::Error>>,
     options: SimOptions,
     reset: Arc<AtomicBool>,
+    crlf: bool,
     written: u64,
+    told: Option<Value>,
     coder: Option<Coder>,
 }
 
 impl Teller {
-    async fn run(&mut self, events: Vec<Event>, fault: Option<Fault>, error_event: &str) -> ServedOutcome {
+    async fn run(
+        &mut self,
+        events: Vec<Event>,
+        fault: Option<Fault>,
+        broken: (&[u8], &[u8]),
+    ) -> ServedOutcome {
         self.coder = Coder::new(self.options.coding);
         let first = match fault {
             Some(Fault::SlowFirstToken(ms)) => Duration::from_millis(ms),
@@ -103,19 +152,20 @@ impl Teller {
         let middle = events.len() / 2;
         for (index, event) in events.into_iter().enumerate() {
             if index == middle
-                && let Some(outcome) = self.strike(fault, error_event).await
+                && let Some(outcome) = self.strike(fault, broken).await
             {
                 return outcome;
             }
             if index > 0 && !self.options.token_delay.is_zero() {
                 tokio::time::sleep(self.options.token_delay).await;
             }
-            if !self.send(&event.text, false).await {
+            if !self.send(&event.bytes, false).await {
                 return ServedOutcome::ClientGone;
             }
             self.written += event.tokens;
+            self.told = event.told.or(self.told.take());
         }
-        if self.send("", true).await {
+        if self.send(b"", true).await {
             ServedOutcome::Complete
         } else {
             ServedOutcome::ClientGone
@@ -123,11 +173,15 @@ impl Teller {
     }
 
     /// What happens in the middle; none when the stream goes on.
-    async fn strike(&mut self, fault: Option<Fault>, error_event: &str) -> Option<ServedOutcome> {
+    async fn strike(
+        &mut self,
+        fault: Option<Fault>,
+        (error_event, malformed): (&[u8], &[u8]),
+    ) -> Option<ServedOutcome> {
         match fault? {
             Fault::StallMidStream => return Some(self.stall().await),
             Fault::CutClean => {
-                self.send("", true).await;
+                self.send(b"", true).await;
             }
             Fault::CutAbort => self.abort().await,
             Fault::ResetMidStream => {
@@ -135,7 +189,7 @@ impl Teller {
                 self.abort().await;
             }
             Fault::MalformedEvent => {
-                self.send("data: {\"id\":\"broken\n\n", false).await;
+                self.send(malformed, false).await;
                 return None;
             }
             Fault::ErrorEvent => {
@@ -162,15 +216,17 @@ impl Teller {
             .await;
     }
 
-    async fn send(&mut self, text: &str, last: bool) -> bool {
-        let text = if self.options.crlf {
-            text.replace('\n', "\r\n")
+    async fn send(&mut self, bytes: &[u8], last: bool) -> bool {
+        let ended;
+        let bytes = if self.crlf {
+            ended = String::from_utf8_lossy(bytes).replace('\n', "\r\n").into_bytes();
+            &ended
         } else {
-            text.to_owned()
+            bytes
         };
         let bytes = match &mut self.coder {
-            None => text.into_bytes(),
-            Some(coder) => coder.push(text.as_bytes(), last),
+            None => bytes.to_vec(),
+            Some(coder) => coder.push(bytes, last),
         };
         let size = match self.options.chunking {
             Chunking::Events => bytes.len().max(1),

@@ -5,10 +5,12 @@
 
 mod connect;
 mod handshake;
+mod identity;
 mod lease;
 mod pool;
 mod tls;
 
+pub(crate) use identity::ClientIdentity;
 pub(crate) use lease::Lease;
 
 use std::collections::HashMap;

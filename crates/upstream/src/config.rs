@@ -13,7 +13,12 @@ mod retry;
 mod secret;
 mod timeouts;
 
-pub use auth::{ApiKeys, AuthConfig, CloudAuth};
+pub use auth::{
+    ApiKey, ApiKeys, AssertionAlgorithm, AssertionConfig, AssumeRoles, AuthConfig, AwsConfig, ClientAuth,
+    ClientCertificateConfig, EntraConfig, GcpConfig, GcpWorkloadConfig, Grant, IssuedToken, LimitedKey,
+    ManagedIdentity, ManagedIdentityConfig, OAuth2Config, Passthrough, PassthroughHeaders, PrivateKeyConfig,
+    RoleConfig, WebIdentityConfig,
+};
 pub use balance::{BalanceConfig, BalancePolicyName};
 pub use client::{PoolConfig, ProxyConfig, TlsConfig, UpstreamConfig};
 pub use duration::{HumanDuration, ParseDurationError};

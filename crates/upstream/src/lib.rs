@@ -32,7 +32,10 @@ pub use config::{
     AuthConfig, BalanceConfig, ConfigError, EndpointConfig, HealthConfig, HumanDuration, RetryConfig,
     TimeoutsConfig, UpstreamConfig,
 };
-pub use credential::{AuthStyle, Credential};
+pub use credential::{
+    AuthStyle, Authorized, Credential, CredentialError, CredentialErrorKind, CredentialRegistry, Environment,
+    PresentedSignature, SignatureError, SignedRequest,
+};
 pub use endpoint::{Endpoint, EndpointRegistry, InFlight, Outcome};
 pub use error::{Phase, SendError, SendErrorKind};
 pub use failure::Failure;

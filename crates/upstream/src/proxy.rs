@@ -80,6 +80,9 @@ impl Proxies {
 
     /// The proxy that an origin is reached through.
     pub(crate) fn for_origin(&self, origin: &Origin) -> Option<&Proxy> {
+        if bypass::is_metadata_service(origin.host()) {
+            return None;
+        }
         let proxy = if origin.is_tls() { &self.https } else { &self.http };
         proxy
             .as_ref()

@@ -10,3 +10,12 @@ pub mod watch;
 mod blocks;
 mod encode;
 mod usage;
+
+pub(crate) use blocks::is_wrapped;
+
+use crate::format::Format;
+
+/// Whether `format` is this one, with or without an envelope around it.
+pub(crate) fn is_own(format: Format) -> bool {
+    matches!(format, Format::AnthropicMessages | Format::BedrockInvoke)
+}

@@ -1,5 +1,8 @@
-//! Bedrock Converse.
+//! Amazon Bedrock: Converse and ConverseStream, and [InvokeModel for Claude](invoke).
+//!
+//! The model and whether to stream stand in the path of the request, not in its body.
 
+pub mod invoke;
 pub mod request;
 pub mod response;
 pub mod rules;
@@ -8,3 +11,15 @@ pub mod usage;
 
 pub(crate) mod failure;
 pub(crate) mod watch;
+
+mod blocks;
+mod citations;
+mod encode;
+mod kept;
+mod media;
+mod model;
+mod names;
+mod reasoning;
+mod tools;
+mod turn;
+mod write;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 
 use crate::form::{Failure, FailureKind};
@@ -18,7 +18,12 @@ pub struct Rendered {
     pub status: StatusCode,
     /// The body.
     pub body: Bytes,
+    /// The header in which Bedrock's SDKs look for the type of the failure.
+    pub header: Option<(HeaderName, HeaderValue)>,
 }
+
+/// The header that names the type of a failure (AWS).
+pub const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// Failures that a fallback may be configured for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +35,13 @@ pub enum FailureClass {
 }
 
 /// Most characters of a provider's message that are told on.
-const MAX_MESSAGE: usize = 2_000;
+pub(crate) const MAX_MESSAGE: usize = 2_000;
 
 /// The status of a failure in `format`.
 #[must_use]
 pub fn status(format: Format, failure: &Failure) -> StatusCode {
     let code = match failure.kind {
+        kind if is_bedrock(format) => bedrock::failure::name_of(kind).1,
         FailureKind::InvalidRequest => 400,
         FailureKind::Authentication => 401,
         FailureKind::PermissionDenied => 403,
@@ -66,12 +72,17 @@ pub fn render(format: Format, failure: &Failure, request_id: &str) -> Rendered {
         Format::AnthropicMessages => write::object(|body| anthropic(body, failure, request_id)),
         Format::OpenAiResponses => responses::failure::render(failure, request_id),
         Format::GeminiGenerate => gemini::failure::render(failure, request_id),
-        Format::BedrockConverse => bedrock::failure::render(failure, request_id),
+        Format::BedrockConverse | Format::BedrockInvoke => bedrock::failure::render(failure, request_id),
         Format::CohereChat => cohere::failure::render(failure, request_id),
     };
+    let header = is_bedrock(format).then(|| {
+        let (name, _) = bedrock::failure::name_of(failure.kind);
+        (ERROR_TYPE, HeaderValue::from_static(name))
+    });
     Rendered {
         status: status(format, failure),
         body: body.into(),
+        header,
     }
 }
 
@@ -82,7 +93,9 @@ pub fn render_event(format: Format, failure: &Failure, request_id: &str, out: &m
         Format::AnthropicMessages => out.extend_from_slice(b"event: error\n"),
         Format::OpenAiResponses => return responses::failure::render_event(failure, out),
         Format::GeminiGenerate => return gemini::failure::render_event(failure, request_id, out),
-        Format::BedrockConverse => return bedrock::failure::render_event(failure, request_id, out),
+        Format::BedrockConverse | Format::BedrockInvoke => {
+            return bedrock::failure::render_event(failure, request_id, out);
+        }
         Format::CohereChat => return cohere::failure::render_event(failure, request_id, out),
     }
     let rendered = render(format, failure, request_id);
@@ -148,8 +161,12 @@ fn anthropic(body: &mut Object<'_>, failure: &Failure, request_id: &str) {
 struct Told {
     error: Option<ToldError>,
     // Some servers put the message at the top (vLLM before 0.10, FastAPI).
+    #[serde(alias = "Message")]
     message: Option<String>,
     detail: Option<serde_json::Value>,
+    // AWS.
+    #[serde(rename = "__type")]
+    aws_type: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -167,8 +184,28 @@ enum ToldError {
 
 /// Reads a provider's error.
 #[must_use]
-pub fn decode(_format: Format, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Failure {
+pub fn decode(format: Format, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Failure {
+    decode_typed(format, status, &HeaderMap::new(), retry_after, body)
+}
+
+/// Reads a provider's error whose type may stand in a header.
+#[must_use]
+pub fn decode_typed(
+    format: Format,
+    status: StatusCode,
+    headers: &HeaderMap,
+    retry_after: Option<Duration>,
+    body: &[u8],
+) -> Failure {
+    if format == Format::GeminiGenerate
+        && let Some(failure) = gemini::failure::decode(status, retry_after, body)
+    {
+        return failure;
+    }
     let told: Told = serde_json::from_slice(body).unwrap_or_default();
+    let named = headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok());
+    let named = named.or(told.aws_type.as_deref()).filter(|_| is_bedrock(format));
+    let named = named.map(|name| bedrock::failure::bare(name).to_owned());
     let (message, kind, code, param) = match told.error {
         Some(ToldError::Object {
             message,
@@ -190,12 +227,27 @@ pub fn decode(_format: Format, status: StatusCode, retry_after: Option<Duration>
         _ => None,
     });
     let message = message.unwrap_or_else(|| format!("the provider answered {status} without saying why"));
-    let message: String = mask_keys(&message).chars().take(MAX_MESSAGE).collect();
-    let mut failure = Failure::new(kind_of(status, kind.as_deref(), code.as_deref()), message);
+    let aws = named.as_deref().and_then(bedrock::failure::kind_of);
+    let aws = aws.or_else(|| {
+        is_bedrock(format)
+            .then(|| bedrock::failure::kind_of_status(status))
+            .flatten()
+    });
+    let sort = aws.unwrap_or_else(|| kind_of(status, kind.as_deref(), code.as_deref()));
+    let mut failure = Failure::new(sort, self::told(&message));
     failure.param = param;
-    failure.code = code.or(kind);
+    failure.code = named.or(code).or(kind);
     failure.retry_after = retry_after;
     failure
+}
+
+fn is_bedrock(format: Format) -> bool {
+    matches!(format, Format::BedrockConverse | Format::BedrockInvoke)
+}
+
+/// A provider's message as it may be told on: not too long, and without keys.
+pub(crate) fn told(message: &str) -> String {
+    mask_keys(message).chars().take(MAX_MESSAGE).collect()
 }
 
 fn kind_of(status: StatusCode, kind: Option<&str>, code: Option<&str>) -> FailureKind {
@@ -236,6 +288,7 @@ pub fn classify(failure: &Failure) -> Option<FailureClass> {
             "prompt is too long",
             "too many tokens",
             "input is too long",
+            "exceeds the maximum number of tokens",
         ])
     {
         return Some(FailureClass::ContextWindow);
@@ -259,7 +312,7 @@ pub fn classify(failure: &Failure) -> Option<FailureClass> {
 }
 
 /// Hides what looks like a key: providers quote the key they refuse.
-fn mask_keys(message: &str) -> String {
+pub(crate) fn mask_keys(message: &str) -> String {
     let mut out = String::with_capacity(message.len());
     for word in message.split_inclusive(char::is_whitespace) {
         let secret = ["sk-", "sk_", "pm-", "key-", "gsk_", "xai-", "AIza", "Bearer"]

@@ -26,12 +26,15 @@ pub use parameters::{
 pub use response::{ChatResponse, Choice, FinishReason};
 pub use stream::{PartStart, StreamEvent};
 pub use tool::{Tool, ToolCall, ToolCallKind, ToolChoice, ToolKind, ToolResult};
-pub use usage::Usage;
+pub use usage::{Units, Usage};
 
 use crate::json::Json;
 
 /// Immutable, cheaply cloned UTF-8 text; decoded text is a slice of the body it came in, not a copy.
 pub type Text = bytestring::ByteString;
+
+/// What the name of a note begins with.
+const NOTE: char = '?';
 
 /// Fields of one format that the form has no place for, in the order in which they came.
 ///
@@ -59,6 +62,24 @@ impl Extra {
             Some((_, old)) => *old = value,
             None => self.0.push((name, value)),
         }
+    }
+
+    /// Notes how a thing was written (that an id was left out, for example), for the writer of the same format. A note
+    /// is no field: it is never written and never told as lost.
+    pub fn note(&mut self, what: &str) {
+        self.set(format!("{NOTE}{what}"), Json::null());
+    }
+
+    /// Whether there is such a note.
+    #[must_use]
+    pub fn has_note(&self, what: &str) -> bool {
+        self.0.iter().any(|(key, _)| key.strip_prefix(NOTE) == Some(what))
+    }
+
+    /// The fields, without the notes.
+    pub fn fields(&self) -> impl Iterator<Item = (&Text, &Json)> {
+        let fields = self.0.iter().filter(|(key, _)| !key.starts_with(NOTE));
+        fields.map(|(key, json)| (key, json))
     }
 
     /// Takes field `name` out.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::eventstream::EventStreamError;
 use crate::form::{ChatRequest, ChatResponse, Failure, MaxTokensName, StreamEvent, Text};
 use crate::sse::SseError;
 use crate::{anthropic, bedrock, cohere, completions, gemini, openai, responses};
@@ -25,18 +26,21 @@ pub enum Format {
     GeminiGenerate,
     /// Amazon Bedrock Converse. The model and whether to stream stand in the path.
     BedrockConverse,
+    /// Amazon Bedrock InvokeModel with Anthropic's messages in it. The model and whether to stream stand in the path.
+    BedrockInvoke,
     /// Cohere chat, version 2.
     CohereChat,
 }
 
 impl Format {
     /// Every format, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::OpenAiChat,
         Self::OpenAiResponses,
         Self::AnthropicMessages,
         Self::GeminiGenerate,
         Self::BedrockConverse,
+        Self::BedrockInvoke,
         Self::CohereChat,
         Self::OpenAiCompletions,
     ];
@@ -51,7 +55,22 @@ impl Format {
             Self::AnthropicMessages => "anthropic-messages",
             Self::GeminiGenerate => "gemini",
             Self::BedrockConverse => "bedrock-converse",
+            Self::BedrockInvoke => "bedrock-invoke",
             Self::CohereChat => "cohere-chat",
+        }
+    }
+
+    /// How its streams are framed.
+    #[must_use]
+    pub fn framing(self) -> Framing {
+        match self {
+            Self::BedrockConverse | Self::BedrockInvoke => Framing::EventStream,
+            Self::OpenAiChat
+            | Self::OpenAiCompletions
+            | Self::OpenAiResponses
+            | Self::AnthropicMessages
+            | Self::GeminiGenerate
+            | Self::CohereChat => Framing::Sse,
         }
     }
 
@@ -59,6 +78,26 @@ impl Format {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+}
+
+/// How the events of a stream are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// Server-sent events.
+    Sse,
+    /// Messages of an AWS event stream.
+    EventStream,
+}
+
+impl Framing {
+    /// The `Content-Type` of such a stream.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Sse => "text/event-stream; charset=utf-8",
+            Self::EventStream => crate::eventstream::CONTENT_TYPE,
+        }
     }
 }
 
@@ -149,6 +188,9 @@ pub enum StreamError {
     /// The event stream itself is broken.
     #[error(transparent)]
     Sse(#[from] SseError),
+    /// The event stream of AWS is broken.
+    #[error(transparent)]
+    EventStream(#[from] EventStreamError),
 }
 
 impl From<DecodeError> for StreamError {
@@ -169,6 +211,7 @@ pub fn decode_request(format: Format, body: &Bytes) -> Result<ChatRequest, Decod
         Format::OpenAiResponses => responses::request::decode(body),
         Format::GeminiGenerate => gemini::request::decode(body),
         Format::BedrockConverse => bedrock::request::decode(body),
+        Format::BedrockInvoke => bedrock::invoke::decode_request(body),
         Format::CohereChat => cohere::request::decode(body),
     }
 }
@@ -189,6 +232,7 @@ pub fn encode_request(
         Format::OpenAiResponses => responses::request::encode(request, target),
         Format::GeminiGenerate => gemini::request::encode(request, target),
         Format::BedrockConverse => bedrock::request::encode(request, target),
+        Format::BedrockInvoke => bedrock::invoke::encode_request(request, target),
         Format::CohereChat => cohere::request::encode(request, target),
     }
 }
@@ -205,6 +249,7 @@ pub fn decode_response(format: Format, body: &Bytes) -> Result<ChatResponse, Dec
         Format::OpenAiResponses => responses::response::decode(body),
         Format::GeminiGenerate => gemini::response::decode(body),
         Format::BedrockConverse => bedrock::response::decode(body),
+        Format::BedrockInvoke => bedrock::invoke::decode_response(body),
         Format::CohereChat => cohere::response::decode(body),
     }
 }
@@ -219,6 +264,7 @@ pub fn encode_response(format: Format, response: &ChatResponse) -> Bytes {
         Format::OpenAiResponses => responses::response::encode(response),
         Format::GeminiGenerate => gemini::response::encode(response),
         Format::BedrockConverse => bedrock::response::encode(response),
+        Format::BedrockInvoke => anthropic::response::encode(response),
         Format::CohereChat => cohere::response::encode(response),
     }
 }
@@ -238,6 +284,8 @@ pub enum StreamDecoder {
     GeminiGenerate(gemini::stream::Decoder),
     /// Bedrock Converse.
     BedrockConverse(bedrock::stream::Decoder),
+    /// Bedrock InvokeModel.
+    BedrockInvoke(bedrock::invoke::Decoder),
     /// Cohere v2 chat.
     CohereChat(cohere::stream::Decoder),
 }
@@ -254,6 +302,7 @@ pub fn stream_decoder(format: Format) -> StreamDecoder {
         Format::OpenAiResponses => StreamDecoder::OpenAiResponses(responses::stream::Decoder::default()),
         Format::GeminiGenerate => StreamDecoder::GeminiGenerate(gemini::stream::Decoder::default()),
         Format::BedrockConverse => StreamDecoder::BedrockConverse(bedrock::stream::Decoder::default()),
+        Format::BedrockInvoke => StreamDecoder::BedrockInvoke(bedrock::invoke::Decoder::default()),
         Format::CohereChat => StreamDecoder::CohereChat(cohere::stream::Decoder::default()),
     }
 }
@@ -271,6 +320,7 @@ impl StreamDecoder {
             Self::OpenAiResponses(decoder) => decoder.push(chunk, out),
             Self::GeminiGenerate(decoder) => decoder.push(chunk, out),
             Self::BedrockConverse(decoder) => decoder.push(chunk, out),
+            Self::BedrockInvoke(decoder) => decoder.push(chunk, out),
             Self::CohereChat(decoder) => decoder.push(chunk, out),
         }
     }
@@ -287,6 +337,7 @@ impl StreamDecoder {
             Self::OpenAiResponses(decoder) => decoder.finish(out),
             Self::GeminiGenerate(decoder) => decoder.finish(out),
             Self::BedrockConverse(decoder) => decoder.finish(out),
+            Self::BedrockInvoke(decoder) => decoder.finish(),
             Self::CohereChat(decoder) => decoder.finish(out),
         }
     }
@@ -316,6 +367,8 @@ pub enum StreamEncoder {
     GeminiGenerate(gemini::stream::Encoder),
     /// Bedrock Converse.
     BedrockConverse(bedrock::stream::Encoder),
+    /// Bedrock InvokeModel.
+    BedrockInvoke(bedrock::invoke::Encoder),
     /// Cohere v2 chat.
     CohereChat(cohere::stream::Encoder),
 }
@@ -334,6 +387,7 @@ pub fn stream_encoder(format: Format, options: StreamEncoderOptions) -> StreamEn
         Format::OpenAiResponses => StreamEncoder::OpenAiResponses(responses::stream::Encoder::new(options)),
         Format::GeminiGenerate => StreamEncoder::GeminiGenerate(gemini::stream::Encoder::new(options)),
         Format::BedrockConverse => StreamEncoder::BedrockConverse(bedrock::stream::Encoder::new(options)),
+        Format::BedrockInvoke => StreamEncoder::BedrockInvoke(bedrock::invoke::Encoder::new(options)),
         Format::CohereChat => StreamEncoder::CohereChat(cohere::stream::Encoder::new(options)),
     }
 }
@@ -348,6 +402,7 @@ impl StreamEncoder {
             Self::OpenAiResponses(encoder) => encoder.encode(event, out),
             Self::GeminiGenerate(encoder) => encoder.encode(event, out),
             Self::BedrockConverse(encoder) => encoder.encode(event, out),
+            Self::BedrockInvoke(encoder) => encoder.encode(event, out),
             Self::CohereChat(encoder) => encoder.encode(event, out),
         }
     }

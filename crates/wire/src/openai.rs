@@ -6,8 +6,9 @@ pub mod response;
 pub mod rules;
 pub mod stream;
 
+pub(crate) mod parts;
+
 mod encode;
-mod parts;
 mod usage;
 
 pub use usage::{read_usage, write_usage};

@@ -16,4 +16,5 @@ mod usage;
 pub(crate) mod failure;
 pub(crate) mod watch;
 
+pub(crate) use parts::source_of_url;
 pub use usage::{read_usage, write_usage};

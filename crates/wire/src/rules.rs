@@ -121,6 +121,7 @@ pub fn of(target: Format) -> &'static [&'static Rule] {
         Format::AnthropicMessages => &anthropic::rules::ALL,
         Format::GeminiGenerate => &gemini::rules::ALL,
         Format::BedrockConverse => &bedrock::rules::ALL,
+        Format::BedrockInvoke => &anthropic::rules::ALL,
         Format::CohereChat => &cohere::rules::ALL,
     }
 }

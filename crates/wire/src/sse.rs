@@ -115,6 +115,48 @@ impl SseDecoder {
     }
 }
 
+/// Where the first event of `bytes` ends: behind the blank line that closes it.
+pub(crate) fn event_end(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    while let Some(at) = memchr2(b'\n', b'\r', &bytes[from..]) {
+        let at = from + at;
+        let line_end = if bytes[at] == b'\r' {
+            // Whether an LF follows is not known yet.
+            match bytes.get(at + 1) {
+                None => return None,
+                Some(b'\n') => at + 2,
+                Some(_) => at + 1,
+            }
+        } else {
+            at + 1
+        };
+        match bytes.get(line_end) {
+            Some(b'\n') => return Some(line_end + 1),
+            Some(b'\r') => {
+                let lf = bytes.get(line_end + 1)?;
+                return Some(line_end + 1 + usize::from(*lf == b'\n'));
+            }
+            Some(_) => from = line_end,
+            None => return None,
+        }
+    }
+    None
+}
+
+/// The `event` and the first `data` line of an event; none for comments.
+pub(crate) fn event_fields(event: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut name: &[u8] = b"";
+    let mut data = None;
+    for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        if let Some(value) = line.strip_prefix(b"data:") {
+            data = data.or(Some(value.strip_prefix(b" ").unwrap_or(value)));
+        } else if let Some(value) = line.strip_prefix(b"event:") {
+            name = value.strip_prefix(b" ").unwrap_or(value);
+        }
+    }
+    data.map(|data| (name, data))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -11,11 +11,11 @@ use smallvec::SmallVec;
 
 use crate::anthropic::watch as anthropic;
 use crate::form::{Failure, FailureKind, Text, Usage};
-use crate::format::{Format, stream_failure};
+use crate::format::{Format, Framing, stream_failure};
 use crate::json::fields::parse;
 use crate::openai::read_usage;
-use crate::sse::MAX_EVENT;
-use crate::{bedrock, cohere, gemini, responses};
+use crate::sse::{MAX_EVENT, event_end, event_fields};
+use crate::{bedrock, cohere, eventstream, gemini, responses};
 
 /// What was seen in a chunk.
 #[derive(Debug, Default)]
@@ -44,6 +44,16 @@ pub(crate) struct Said {
     pub(crate) drop: bool,
 }
 
+impl Said {
+    /// The event makes no sense.
+    pub(crate) fn failed(message: &str) -> Self {
+        Self {
+            failure: Some(malformed(message)),
+            ..Self::default()
+        }
+    }
+}
+
 /// Watches one stream.
 #[derive(Debug)]
 pub struct StreamWatcher {
@@ -57,6 +67,8 @@ pub struct StreamWatcher {
     pub(crate) ended: bool,
     /// A choice said why it ended: the answer is whole even if the terminator is missing.
     pub(crate) finished: bool,
+    /// What the candidates have done so far (Gemini).
+    pub(crate) candidates: gemini::watch::Candidates,
 }
 
 /// A watcher for streams of `format`.
@@ -70,6 +82,7 @@ pub fn stream_watcher(format: Format, options: WatchOptions) -> StreamWatcher {
         content_bytes: 0,
         ended: false,
         finished: false,
+        candidates: gemini::watch::Candidates::default(),
     }
 }
 
@@ -81,13 +94,29 @@ impl StreamWatcher {
             chunk
         } else {
             self.partial.extend_from_slice(&chunk);
+            if let Ok(None) = self.frame_end(&self.partial) {
+                seen.failure = self.too_large(self.partial.len());
+                return seen;
+            }
             self.partial.split().freeze()
         };
         let mut from = 0;
         let mut kept = 0;
-        while let Some(end) = event_end(&chunk[from..]) {
+        loop {
+            let end = match self.frame_end(&chunk[from..]) {
+                Ok(Some(end)) => end,
+                Ok(None) => break,
+                Err(failure) => {
+                    seen.failure = Some(failure);
+                    push_piece(forward, chunk.slice(kept..from));
+                    return seen;
+                }
+            };
             let event = from..from + end;
-            let said = self.event(&chunk[event.clone()]);
+            let said = match self.format.framing() {
+                Framing::Sse => self.event(&chunk[event.clone()]),
+                Framing::EventStream => self.message(&chunk.slice(event.clone())),
+            };
             seen.content |= said.content;
             if said.failure.is_some() {
                 seen.failure = said.failure;
@@ -107,13 +136,26 @@ impl StreamWatcher {
         }
         push_piece(forward, chunk.slice(kept..from));
         if !self.ended {
-            if chunk.len() - from > MAX_EVENT {
-                seen.failure = Some(malformed("an event is too large"));
-                return seen;
+            seen.failure = self.too_large(chunk.len() - from);
+            if seen.failure.is_none() {
+                self.partial.extend_from_slice(&chunk[from..]);
             }
-            self.partial.extend_from_slice(&chunk[from..]);
         }
         seen
+    }
+
+    /// Where the first event of `bytes` ends; none when its end has not come.
+    fn frame_end(&self, bytes: &[u8]) -> Result<Option<usize>, Failure> {
+        match self.format.framing() {
+            Framing::Sse => Ok(event_end(bytes)),
+            Framing::EventStream => {
+                eventstream::message_end(bytes).map_err(|error| malformed(&error.to_string()))
+            }
+        }
+    }
+
+    fn too_large(&self, waiting: usize) -> Option<Failure> {
+        (waiting > MAX_EVENT).then(|| malformed("an event is too large"))
     }
 
     /// The bytes have ended; true when the answer was whole. A terminator the provider left out is put into
@@ -122,12 +164,20 @@ impl StreamWatcher {
         if self.ended {
             return true;
         }
+        if self.format.framing() == Framing::EventStream {
+            // The answer is whole without what it used; there is no terminator to put in.
+            self.ended = self.finished && self.partial.is_empty();
+            return self.ended;
+        }
         let whole = self.finished
             && self.format != Format::AnthropicMessages
             && self.partial.iter().all(u8::is_ascii_whitespace);
         if whole {
             self.ended = true;
-            forward.push(Bytes::from_static(b"data: [DONE]\n\n"));
+            // Gemini's streams end where the bytes do.
+            if self.format != Format::GeminiGenerate {
+                forward.push(Bytes::from_static(b"data: [DONE]\n\n"));
+            }
         }
         whole
     }
@@ -150,8 +200,22 @@ impl StreamWatcher {
         self.ended
     }
 
+    fn message(&mut self, bytes: &Bytes) -> Said {
+        let message = match eventstream::read_message(bytes) {
+            Ok(message) => message,
+            Err(error) => return Said::failed(&error.to_string()),
+        };
+        if !message.payload.is_empty() && serde_json::from_slice::<IgnoredAny>(&message.payload).is_err() {
+            return Said::failed("the provider sent an event that is not JSON");
+        }
+        match self.format {
+            Format::BedrockInvoke => bedrock::invoke::event(self, &message),
+            _ => bedrock::watch::event(self, &message),
+        }
+    }
+
     fn event(&mut self, event: &[u8]) -> Said {
-        let Some((name, data)) = fields(event) else {
+        let Some((name, data)) = event_fields(event) else {
             return Said::default();
         };
         if self.format != Format::AnthropicMessages && data.trim_ascii() == b"[DONE]" {
@@ -161,17 +225,15 @@ impl StreamWatcher {
             };
         }
         if serde_json::from_slice::<IgnoredAny>(data).is_err() {
-            return Said {
-                failure: Some(malformed("the provider sent an event that is not JSON")),
-                ..Said::default()
-            };
+            return Said::failed("the provider sent an event that is not JSON");
         }
         match self.format {
             Format::AnthropicMessages => anthropic::event(self, name, data),
             Format::OpenAiChat | Format::OpenAiCompletions => self.openai(data),
             Format::OpenAiResponses => responses::watch::event(self, name, data),
             Format::GeminiGenerate => gemini::watch::event(self, name, data),
-            Format::BedrockConverse => bedrock::watch::event(self, name, data),
+            // Their streams are no server-sent events.
+            Format::BedrockConverse | Format::BedrockInvoke => Said::default(),
             Format::CohereChat => cohere::watch::event(self, name, data),
         }
     }
@@ -227,7 +289,7 @@ impl StreamWatcher {
     }
 }
 
-fn malformed(message: &str) -> Failure {
+pub(crate) fn malformed(message: &str) -> Failure {
     Failure::new(FailureKind::Provider, message).coded("stream_broken")
 }
 
@@ -235,48 +297,6 @@ fn push_piece(forward: &mut SmallVec<[Bytes; 2]>, piece: Bytes) {
     if !piece.is_empty() {
         forward.push(piece);
     }
-}
-
-/// Where the first event of `bytes` ends: behind the blank line that closes it.
-fn event_end(bytes: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    while let Some(at) = memchr::memchr2(b'\n', b'\r', &bytes[from..]) {
-        let at = from + at;
-        let line_end = if bytes[at] == b'\r' {
-            // Whether an LF follows is not known yet.
-            match bytes.get(at + 1) {
-                None => return None,
-                Some(b'\n') => at + 2,
-                Some(_) => at + 1,
-            }
-        } else {
-            at + 1
-        };
-        match bytes.get(line_end) {
-            Some(b'\n') => return Some(line_end + 1),
-            Some(b'\r') => {
-                let lf = bytes.get(line_end + 1)?;
-                return Some(line_end + 1 + usize::from(*lf == b'\n'));
-            }
-            Some(_) => from = line_end,
-            None => return None,
-        }
-    }
-    None
-}
-
-/// The `event` and the first `data` line of an event; none for comments.
-fn fields(event: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut name: &[u8] = b"";
-    let mut data = None;
-    for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
-        if let Some(value) = line.strip_prefix(b"data:") {
-            data = data.or(Some(value.strip_prefix(b" ").unwrap_or(value)));
-        } else if let Some(value) = line.strip_prefix(b"event:") {
-            name = value.strip_prefix(b" ").unwrap_or(value);
-        }
-    }
-    data.map(|data| (name, data))
 }
 
 pub(crate) fn has(data: &[u8], what: &[u8]) -> bool {

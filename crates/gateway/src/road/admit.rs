@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pointsman_catalog::Money;
+use pointsman_catalog::{Money, ServiceTier};
 use pointsman_governance::{Denial, DenialKind, Estimate, Principal};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 
@@ -81,7 +81,7 @@ fn dearest(model: &Model, usage: &Usage) -> Money {
     let costs = model
         .targets
         .iter()
-        .filter_map(|target| Some(target.price.as_ref()?.cost(usage)));
+        .filter_map(|target| Some(target.price.as_ref()?.cost(usage, ServiceTier::Standard)));
     costs.max().unwrap_or(Money::ZERO)
 }
 

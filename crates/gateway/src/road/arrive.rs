@@ -1,20 +1,28 @@
 //! Stage *surface*: the body is read and decoded; the client's format is remembered for the way back.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderName;
 use hyper::body::Incoming;
 use pointsman_cache::{CacheKey, Controls};
+use pointsman_governance::Principal;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind};
 use pointsman_wire::format::{self, DecodeError, Format};
 use pointsman_wire::tokens;
 
-use super::Arrival;
+use super::identify::Claim;
+use super::relay::Framing;
+use super::{Arrival, Refusal};
 use crate::incoming::{self, BodyBounds};
+use crate::surface::{self, Delivery};
 
 /// A decoded request: its bytes, its meaning, and whether the two still agree.
 pub struct Asked {
     /// The client's format.
     pub format: Format,
+    /// How a streamed answer is put on the wire.
+    pub framing: Framing,
     /// The body as it came.
     pub body: Bytes,
     /// What it says.
@@ -31,19 +39,44 @@ pub struct Asked {
     pub header_edits: Vec<(HeaderName, Option<http::HeaderValue>)>,
 }
 
-/// Reads the body.
-pub async fn read(arrival: &Arrival, body: Incoming) -> Result<Bytes, Failure> {
+/// Reads the body, and has the caller prove who they are where that takes the body.
+pub async fn read(
+    arrival: &Arrival,
+    claim: Claim,
+    body: Incoming,
+) -> Result<(Arc<Principal>, Bytes), Refusal> {
     let bounds = &arrival.snapshot.bounds;
     let bounds = BodyBounds {
         limit: bounds.request_limit,
         timeout: bounds.request_timeout,
     };
-    incoming::read(&arrival.headers, body, bounds).await
+    let sent = match incoming::read(&arrival.headers, body, bounds).await {
+        Ok(sent) => sent,
+        // Whose signature would have to be proved by the body is nobody yet.
+        Err(failure) => return Err(claim.refuse(failure)),
+    };
+    let caller = claim.prove(arrival, &sent)?;
+    match incoming::decode(&arrival.headers, sent, bounds.limit) {
+        Ok(body) => Ok((caller, body)),
+        Err(failure) => Err(Refusal::from(failure).of(&caller)),
+    }
 }
 
-/// Decodes the body.
-pub fn decode(arrival: &Arrival, format: Format, body: Bytes) -> Result<Asked, Failure> {
-    let request = format::decode_request(format, &body).map_err(malformed)?;
+/// Decodes the body. What stands in the path (the model, whether to stream) is part of what the request says.
+pub fn decode(
+    arrival: &Arrival,
+    (format, delivery): (Format, Delivery),
+    body: Bytes,
+) -> Result<Asked, Failure> {
+    let mut request = format::decode_request(format, &body).map_err(malformed)?;
+    if let Some(model) = &arrival.surface.model {
+        request.model = model.as_str().into();
+    }
+    match delivery {
+        Delivery::AsAsked => {}
+        Delivery::Whole => request.stream.enabled = false,
+        Delivery::Streamed => request.stream.enabled = true,
+    }
     let headers = arrival
         .headers
         .iter()
@@ -54,6 +87,7 @@ pub fn decode(arrival: &Arrival, format: Format, body: Bytes) -> Result<Asked, F
     let prompt_tokens = tokens::estimate_request(&request);
     Ok(Asked {
         format,
+        framing: framing(arrival, format),
         body,
         request,
         prompt_tokens,
@@ -62,6 +96,25 @@ pub fn decode(arrival: &Arrival, format: Format, body: Bytes) -> Result<Asked, F
         cache_key: None,
         header_edits: Vec::new(),
     })
+}
+
+/// How a stream of `format` is put on the wire for this client.
+fn framing(arrival: &Arrival, format: Format) -> Framing {
+    match format {
+        Format::BedrockConverse | Format::BedrockInvoke => Framing::Frames,
+        Format::GeminiGenerate => {
+            let alt = arrival
+                .uri
+                .query()
+                .and_then(|query| surface::query_value(query, "alt"));
+            if alt.as_deref() == Some("sse") {
+                Framing::Events
+            } else {
+                Framing::Array
+            }
+        }
+        _ => Framing::Events,
+    }
 }
 
 /// A body that could not be decoded, as a failure.

@@ -9,6 +9,7 @@ use pointsman_wire::format::Format;
 
 use super::{Arrival, Refusal, Ticket, admit, arrive, decide, guard, recall, relay, send};
 use crate::reply::Reply;
+use crate::surface::Delivery;
 use crate::worker::Worker;
 
 /// Decoded, admitted, guarded, looked up, decided, sent, relayed, settled.
@@ -16,10 +17,10 @@ pub async fn travel(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
-    format: Format,
+    (format, delivery): (Format, Delivery),
     body: Bytes,
 ) -> Result<Reply, Refusal> {
-    let mut asked = arrive::decode(arrival, format, body)?;
+    let mut asked = arrive::decode(arrival, (format, delivery), body)?;
     let mut ticket = admit::admit(worker, arrival, caller, &asked)
         .map_err(|failure| Refusal::from(failure).asking(&asked.request.model))?;
     match prepare_and_send(worker, arrival, &mut asked, &mut ticket).await {

@@ -15,7 +15,7 @@ use pointsman_wire::{text, tokens};
 
 use super::arrive::Asked;
 use super::{Arrival, Ticket};
-use crate::snapshot::Model;
+use crate::snapshot::{Model, Target};
 
 /// What was decided.
 pub enum Decided {
@@ -42,6 +42,11 @@ pub struct Step {
 }
 
 impl Step {
+    /// What `target` is asked for.
+    pub fn name<'a>(&'a self, target: &'a Target) -> &'a str {
+        self.upstream_name.as_deref().unwrap_or(&target.model)
+    }
+
     /// A model as it is.
     pub fn plain(model: Arc<Model>) -> Self {
         Self {

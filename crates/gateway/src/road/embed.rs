@@ -126,7 +126,7 @@ impl Attempt for Embedding<'_> {
         mut in_flight: InFlight,
         ticket: &mut Ticket,
     ) -> Result<Vectors, Failed> {
-        let Some(path) = target.provider.speaks.embeddings.as_deref() else {
+        let Some(path) = target.provider.speaks.embeddings.as_ref() else {
             let message = format!("the provider {:?} has no embeddings", target.provider.name);
             return Err(Failed::refused(
                 Failure::new(FailureKind::InvalidRequest, message).at("model"),
@@ -144,9 +144,9 @@ impl Attempt for Embedding<'_> {
         };
         let uri = in_flight
             .endpoint()
-            .uri(path)
+            .uri(&path.fill(&target.model))
             .map_err(|error| unusable(error.to_string()))?;
-        let request = send::http(self.arrival, &target.provider, uri, body, &[]);
+        let request = send::http(self.arrival, target, None, uri, body);
         let prompt = count(&self.request.input);
         let response = send::exchange(
             self.worker,
@@ -157,7 +157,7 @@ impl Attempt for Embedding<'_> {
                 request,
                 model: target.model.clone(),
                 prompt,
-                timeouts: target.provider.timeouts,
+                timeouts: target.patience().exchange,
             },
         )
         .await?;

@@ -1,25 +1,50 @@
 //! Stage *identify*: whose request is this?
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use http::uri::Authority;
 use http::{HeaderMap, header};
 use pointsman_governance::{IdentifyError, Principal};
+use pointsman_store::aws_secret;
+use pointsman_upstream::{PresentedSignature, SignatureError, SignedRequest};
 use pointsman_wire::form::{Failure, FailureKind};
+use pointsman_wire::format::Format;
+use secrecy::SecretString;
 
-use super::Arrival;
+use super::{Arrival, Refusal};
+use crate::surface::query_value;
 use crate::worker::Worker;
 
 /// Where SDKs put their key, in the order in which they are looked at.
 const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
 
+/// Who a caller says they are.
+pub enum Claim {
+    /// The credential itself proves it.
+    Known(Arc<Principal>),
+    /// A signature proves it, once the body is there.
+    Signed {
+        /// Whose key it is said to be.
+        caller: Arc<Principal>,
+        /// What that key's holder signs with.
+        secret: SecretString,
+    },
+}
+
 /// Finds the principal behind the credential.
 ///
 /// # Errors
 /// 401 without a credential (unless anonymous callers are allowed) or with one that is unknown, revoked or expired.
-pub fn identify(worker: &Worker, arrival: &Arrival) -> Result<Arc<Principal>, Failure> {
+pub fn identify(worker: &Worker, arrival: &Arrival) -> Result<Claim, Failure> {
+    if let Some(signature) = signature(&arrival.headers) {
+        return claim(worker, arrival, signature);
+    }
     let keys = &worker.shared.keys;
-    let Some(presented) = presented(&arrival.headers) else {
-        return arrival.snapshot.anonymous.clone().ok_or_else(|| {
+    let presented = presented(&arrival.headers).map(Cow::Borrowed);
+    let Some(presented) = presented.or_else(|| in_query(arrival)) else {
+        return anonymous(arrival).ok_or_else(|| {
             Failure::new(
                 FailureKind::Authentication,
                 "no credential: send your key as `Authorization: Bearer pm-…` or `x-api-key: pm-…`",
@@ -27,17 +52,96 @@ pub fn identify(worker: &Worker, arrival: &Arrival) -> Result<Arc<Principal>, Fa
             .coded("missing_api_key")
         });
     };
-    match keys.identify(presented) {
-        Ok(principal) => Ok(principal),
+    match keys.identify(&presented) {
+        Ok(principal) => Ok(Claim::Known(principal)),
         // Local tools must send some key; where anyone may come, a key that is not ours is nobody's.
-        Err(IdentifyError::Unknown)
-            if arrival.snapshot.anonymous.is_some() && !presented.starts_with("pm-") =>
-        {
-            arrival.snapshot.anonymous.clone().ok_or_else(unknown)
+        Err(IdentifyError::Unknown) if !presented.starts_with("pm-") => {
+            anonymous(arrival).ok_or_else(unknown)
         }
-        Err(IdentifyError::Revoked) => Err(refused("this key was revoked")),
-        Err(IdentifyError::Expired) => Err(refused("this key has expired")),
-        Err(_) => Err(unknown()),
+        Err(error) => Err(not_accepted(error)),
+    }
+}
+
+/// Whoever comes without a key of ours, if anyone may.
+fn anonymous(arrival: &Arrival) -> Option<Claim> {
+    arrival.snapshot.anonymous.clone().map(Claim::Known)
+}
+
+/// Finds the key that a signature (AWS's SDKs) names.
+fn claim(worker: &Worker, arrival: &Arrival, signature: &str) -> Result<Claim, Failure> {
+    let presented = PresentedSignature::parse(signature).map_err(wrong_signature)?;
+    match worker.shared.keys.claimed(presented.key) {
+        Ok((caller, hash)) => {
+            let (Some(signing), Some(key)) = (&arrival.snapshot.signing, &caller.key) else {
+                return Err(refused(
+                    "signed requests are not accepted here: identity.signing_secret is not set",
+                ));
+            };
+            let secret = aws_secret(signing, key, &hash);
+            Ok(Claim::Signed { caller, secret })
+        }
+        Err(IdentifyError::Unknown) if !presented.key.starts_with("key_") => {
+            anonymous(arrival).ok_or_else(unknown)
+        }
+        Err(error) => Err(not_accepted(error)),
+    }
+}
+
+impl Claim {
+    /// A failure before the body could be read, with who asked where that is proved without it.
+    pub fn refuse(&self, failure: Failure) -> Refusal {
+        match self {
+            Self::Known(caller) => Refusal::from(failure).of(caller),
+            Self::Signed { .. } => failure.into(),
+        }
+    }
+
+    /// The caller, now that the body is there as it was sent.
+    ///
+    /// # Errors
+    /// 401 when the signature is not theirs.
+    pub fn prove(self, arrival: &Arrival, body: &[u8]) -> Result<Arc<Principal>, Failure> {
+        let (caller, secret) = match self {
+            Self::Known(caller) => return Ok(caller),
+            Self::Signed { caller, secret } => (caller, secret),
+        };
+        let signature = signature(&arrival.headers).unwrap_or_default();
+        let said = arrival
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
+        // HTTP/2 has it in the target.
+        let host = said.or_else(|| arrival.uri.authority().map(Authority::as_str));
+        let request = SignedRequest {
+            method: arrival.method.as_str(),
+            path: arrival.uri.path(),
+            query: arrival.uri.query().unwrap_or_default(),
+            host: host.unwrap_or_default(),
+            headers: &arrival.headers,
+            body,
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        PresentedSignature::parse(signature)
+            .and_then(|presented| presented.verify(&request, secret, now.as_secs().cast_signed()))
+            .map_err(wrong_signature)?;
+        Ok(caller)
+    }
+}
+
+fn signature(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    PresentedSignature::is_meant(value).then_some(value)
+}
+
+fn wrong_signature(error: SignatureError) -> Failure {
+    Failure::new(FailureKind::Authentication, error.to_string()).coded("invalid_signature")
+}
+
+fn not_accepted(error: IdentifyError) -> Failure {
+    match error {
+        IdentifyError::Revoked => refused("this key was revoked"),
+        IdentifyError::Expired => refused("this key has expired"),
+        IdentifyError::Unknown => unknown(),
     }
 }
 
@@ -51,6 +155,14 @@ fn refused(why: &str) -> Failure {
         format!("{why}; create one with `pointsman key create`"),
     )
     .coded("invalid_api_key")
+}
+
+/// Google's clients may put their key into the query.
+fn in_query(arrival: &Arrival) -> Option<Cow<'_, str>> {
+    if arrival.surface.dialect != Format::GeminiGenerate {
+        return None;
+    }
+    query_value(arrival.uri.query()?, "key").filter(|key| !key.is_empty())
 }
 
 fn presented(headers: &HeaderMap) -> Option<&str> {

@@ -1,16 +1,19 @@
 //! What there is: the models a caller may use, and whether the gateway is well.
 
+mod card;
+mod page;
+
 use http::StatusCode;
-use pointsman_catalog::Catalog;
 use pointsman_governance::Principal;
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use self::card::Card;
+use self::page::Page;
 use super::Arrival;
 use crate::reply::{self, Reply};
-use crate::snapshot::{Snapshot, Unresolved};
-use crate::surface;
+use crate::snapshot::Unresolved;
 use crate::worker::Worker;
 
 /// The process is alive.
@@ -32,69 +35,39 @@ pub fn ready(worker: &Worker) -> Result<Reply, Failure> {
     Ok(alive())
 }
 
-/// The models the caller may use, or one of them.
+/// The models the caller may use, or one of them, in the client's own shape.
 ///
 /// # Errors
-/// 404 for a model that is not there.
+/// 404 for a model that is not there, 400 for a page that makes no sense.
 pub fn models(arrival: &Arrival, caller: &Principal) -> Result<Reply, Failure> {
-    let names = names(&arrival.snapshot, caller);
-    let anthropic = arrival.surface.dialect == Format::AnthropicMessages;
-    let entry = if anthropic { anthropic_entry } else { openai_entry };
-    if let Some(id) = surface::model_id(&arrival.path) {
-        let known =
-            names.contains(&id) || (caller.allows_model(&id) && arrival.snapshot.resolve(&id).is_ok());
-        if !known {
-            return Err(Unresolved {
-                name: id,
-                near: Vec::new(),
-            }
-            .into());
-        }
-        return Ok(reply::json(StatusCode::OK, &entry(&arrival.snapshot, &id)));
+    let dialect = arrival.surface.dialect;
+    if let Some(name) = &arrival.surface.model {
+        let card = Card::of(&arrival.snapshot, name).filter(|card| caller.allows_model(card.id()));
+        let card = card.ok_or_else(|| Unresolved {
+            name: name.clone(),
+            near: Vec::new(),
+        })?;
+        return Ok(reply::json(StatusCode::OK, &card.shaped(dialect)));
     }
-    let data: Vec<Value> = names.iter().map(|name| entry(&arrival.snapshot, name)).collect();
-    let list = if anthropic {
-        json!({ "data": data, "has_more": false, "first_id": names.first(), "last_id": names.last() })
-    } else {
-        json!({ "object": "list", "data": data })
+    let mut cards = Card::all(&arrival.snapshot);
+    cards.retain(|card| caller.allows_model(card.id()));
+    let page = Page::asked(dialect, arrival.uri.query().unwrap_or_default())?.of(&cards);
+    let shaped: Vec<_> = page.cards.iter().map(|card| card.shaped(dialect)).collect();
+    let list = match dialect {
+        Format::AnthropicMessages => json!({
+            "data": shaped,
+            "has_more": page.more,
+            "first_id": page.cards.first().map(Card::id),
+            "last_id": page.cards.last().map(Card::id),
+        }),
+        Format::GeminiGenerate => {
+            let mut list = json!({ "models": shaped });
+            if let Some(last) = page.cards.last().filter(|_| page.more) {
+                list["nextPageToken"] = last.id().into();
+            }
+            list
+        }
+        _ => json!({ "object": "list", "data": shaped }),
     };
     Ok(reply::json(StatusCode::OK, &list))
-}
-
-fn names(snapshot: &Snapshot, caller: &Principal) -> Vec<String> {
-    let mut names: Vec<String> = snapshot.models.keys().cloned().collect();
-    if let Some(router) = &snapshot.router {
-        names.extend(router.names().iter().cloned());
-    }
-    for provider in snapshot.providers.values() {
-        names.extend(
-            Catalog::embedded()
-                .models_of(&provider.kind)
-                .map(|model| model.id.clone()),
-        );
-        names.extend(provider.listed.iter().cloned());
-    }
-    names.retain(|name| caller.allows_model(name));
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-/// Who serves a model, for `owned_by`.
-fn owner(snapshot: &Snapshot, name: &str) -> String {
-    if snapshot.is_routed(name) {
-        return "pointsman".to_owned();
-    }
-    let model = snapshot.resolve(name).ok();
-    model
-        .and_then(|model| Some(model.targets.first()?.provider.name.clone()))
-        .unwrap_or_else(|| "pointsman".to_owned())
-}
-
-fn openai_entry(snapshot: &Snapshot, name: &str) -> Value {
-    json!({ "id": name, "object": "model", "created": 0, "owned_by": owner(snapshot, name) })
-}
-
-fn anthropic_entry(_: &Snapshot, name: &str) -> Value {
-    json!({ "type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z" })
 }

@@ -6,6 +6,7 @@
 //! error event. Never with silence.
 
 mod across;
+mod framing;
 mod headers;
 mod pipe;
 mod whole;
@@ -17,7 +18,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use http_body::Body;
 use pointsman_store::Outcome;
 use pointsman_upstream::{Failure as Fault, InFlight, UpstreamBody};
@@ -31,7 +32,9 @@ use super::send::Answer;
 use super::settle::Ending;
 use super::{Arrival, Refusal, Ticket};
 use crate::reply::{Reply, ReplyBody};
+use framing::Framer;
 
+pub use framing::Framing;
 pub use headers::{describe, limits};
 pub use pipe::Pipe;
 pub use whole::{replay, speak};
@@ -44,6 +47,8 @@ pub struct Relay {
     pipe: Pipe,
     /// What may go to the client.
     ready: VecDeque<Bytes>,
+    /// Puts it on the wire as the client wants it.
+    framer: Framer,
     flow: Flow,
     /// Settles the stream; absent until the stream is handed to the client.
     ticket: Option<Ticket>,
@@ -75,20 +80,25 @@ struct Client {
 
 impl Relay {
     /// A relay that has not read anything.
-    pub fn new(body: UpstreamBody, coding: Option<coding::Decoder>, pipe: Pipe) -> Self {
-        let client = Client {
-            dialect: pipe.client(),
-            request_id: String::new(),
-        };
+    pub fn new(
+        (arrival, asked): (&Arrival, &Asked),
+        body: UpstreamBody,
+        coding: Option<coding::Decoder>,
+        pipe: Pipe,
+    ) -> Self {
         Self {
             body: Some(body),
             coding,
             pipe,
             ready: VecDeque::new(),
+            framer: asked.framing.framer(),
             flow: Flow::Open,
             ticket: None,
             in_flight: None,
-            client,
+            client: Client {
+                dialect: arrival.surface.dialect,
+                request_id: arrival.id.clone(),
+            },
         }
     }
 
@@ -193,7 +203,7 @@ impl Relay {
         loop {
             match std::mem::replace(&mut self.flow, Flow::Open) {
                 Flow::Open => {
-                    if let Some(bytes) = self.ready.pop_front() {
+                    if let Some(bytes) = self.next_ready() {
                         return Poll::Ready(Some(bytes));
                     }
                     if let Err((failure, fault)) = ready!(self.poll_step(context)) {
@@ -204,7 +214,7 @@ impl Relay {
                 Flow::Ended => {
                     self.flow = Flow::Ended;
                     self.settle_end();
-                    if let Some(bytes) = self.ready.pop_front() {
+                    if let Some(bytes) = self.next_ready() {
                         return Poll::Ready(Some(bytes));
                     }
                     self.flow = Flow::Closed;
@@ -216,7 +226,7 @@ impl Relay {
                 }
                 Flow::Closed => {
                     self.flow = Flow::Closed;
-                    if let Some(bytes) = self.ready.pop_front() {
+                    if let Some(bytes) = self.next_ready().or_else(|| self.framer.close()) {
                         return Poll::Ready(Some(bytes));
                     }
                     self.leave_rest(context);
@@ -224,6 +234,16 @@ impl Relay {
                 }
             }
         }
+    }
+
+    fn next_ready(&mut self) -> Option<Bytes> {
+        while let Some(bytes) = self.ready.pop_front() {
+            let framed = self.framer.frame(bytes);
+            if !framed.is_empty() {
+                return Some(framed);
+            }
+        }
+        None
     }
 
     /// Tells the endpoint's health that the stream broke.
@@ -342,17 +362,9 @@ pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, answer: Answe
             ticket.nothing_at_stake();
             let mut reply = Reply::new(ReplyBody::Whole(None));
             describe(reply.headers_mut(), &ticket, None);
-            relay.client.request_id.clone_from(&arrival.id);
             relay.ticket = Some(ticket);
             *reply.status_mut() = StatusCode::OK;
-            let fields = reply.headers_mut();
-            fields.insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("text/event-stream; charset=utf-8"),
-            );
-            fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            // Tells nginx and others in front of us not to collect events.
-            fields.insert("x-accel-buffering", HeaderValue::from_static("no"));
+            asked.framing.describe(reply.headers_mut());
             *reply.body_mut() = ReplyBody::Relayed(relay);
             Ok(reply)
         }

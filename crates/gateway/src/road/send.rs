@@ -4,6 +4,7 @@
 //! before that can be mended by somebody else.
 
 mod attempt;
+mod authorized;
 mod request;
 mod round;
 

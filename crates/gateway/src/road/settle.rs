@@ -7,16 +7,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use http::HeaderMap;
-use pointsman_catalog::{Money, Price};
+use pointsman_catalog::{Money, Price, ServiceTier};
 use pointsman_governance::{Actual, Principal, Reservation};
 use pointsman_store::{LedgerEntry, Outcome, RequestId};
 use pointsman_telemetry::RequestRecord;
 use pointsman_upstream::Failure as Fault;
 use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
+use pointsman_wire::format::Format;
 
-use super::relay::describe;
 use super::{Arrival, Refusal};
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -39,8 +38,10 @@ pub struct Facts {
     pub id: String,
     /// When its head was complete.
     pub started: Instant,
-    /// Path of the surface.
-    pub path: &'static str,
+    /// Path of the surface, as the table of surfaces has it.
+    pub surface: &'static str,
+    /// The format its failures are told in.
+    pub dialect: Format,
     /// The name the client asked for.
     pub model_requested: String,
     /// Whether the answer is streamed.
@@ -108,7 +109,8 @@ impl Ticket {
             facts: Facts {
                 id: arrival.id.clone(),
                 started: arrival.started,
-                path: arrival.surface.path,
+                surface: arrival.surface.path,
+                dialect: arrival.surface.dialect,
                 model_requested: String::new(),
                 streamed: false,
                 decision: None,
@@ -140,7 +142,7 @@ impl Ticket {
             provider: target.provider.name.clone(),
             kind: Some(target.provider.kind.clone()),
             model,
-            price: target.price,
+            price: target.price.clone(),
             at_stake: Some(prompt),
         });
     }
@@ -179,7 +181,7 @@ impl Ticket {
     /// What `usage` costs at the target that was asked last.
     pub fn cost(&self, usage: &Usage) -> Money {
         let price = self.facts.asked.as_ref().and_then(|asked| asked.price.as_ref());
-        price.map_or(Money::ZERO, |price| price.cost(usage))
+        price.map_or(Money::ZERO, |price| price.cost(usage, ServiceTier::Standard))
     }
 
     /// Time the gateway itself has taken so far.
@@ -199,7 +201,7 @@ impl Ticket {
         };
         let ending = Ending {
             outcome,
-            status: failure::status(pointsman_wire::format::Format::OpenAiChat, &failure).as_u16(),
+            status: failure::status(self.facts.dialect, &failure).as_u16(),
             usage: Usage::default(),
             estimated: false,
             error: Some(failure.clone()),
@@ -210,13 +212,7 @@ impl Ticket {
     /// Settles a request whose answer the client does not get, and hands the failure on.
     pub fn withhold(mut self, failure: Failure, ending: &Ending) -> Refusal {
         let told = self.settle_once(ending).err().unwrap_or(failure);
-        self.refusal(told)
-    }
-
-    fn refusal(&self, failure: Failure) -> Refusal {
-        let mut headers = HeaderMap::new();
-        describe(&mut headers, self, None);
-        Refusal::settled(failure, headers)
+        Refusal::known(told, &self)
     }
 
     /// Settles, and says what it cost.
@@ -224,7 +220,8 @@ impl Ticket {
     /// # Errors
     /// When the journal cannot take the record: then the answer must not be given, because it would not be charged.
     pub fn settle(mut self, ending: &Ending) -> Result<Money, Refusal> {
-        self.settle_once(ending).map_err(|failure| self.refusal(failure))
+        self.settle_once(ending)
+            .map_err(|failure| Refusal::known(failure, &self))
     }
 
     fn settle_once(&mut self, ending: &Ending) -> Result<Money, Failure> {
@@ -267,7 +264,7 @@ impl Ticket {
             key: self.caller.key.clone(),
             team: self.caller.team.clone(),
             user: self.caller.user.clone(),
-            surface: facts.path.to_owned(),
+            surface: facts.surface.to_owned(),
             model_requested: facts.model_requested.clone(),
             provider: asked.map(|asked| asked.provider.clone()),
             model: asked.map(|asked| asked.model.clone()),
@@ -292,7 +289,7 @@ impl Ticket {
         let asked = facts.asked.as_ref();
         self.worker.shared.telemetry.record(&RequestRecord {
             id: &facts.id,
-            surface: facts.path,
+            surface: facts.surface,
             key: &self.caller.name,
             team: self.caller.team.as_ref().map(|team| team.as_str()),
             model_requested: &facts.model_requested,

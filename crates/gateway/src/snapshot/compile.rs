@@ -6,19 +6,21 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use pointsman_cache::Bounds as CacheBounds;
-use pointsman_catalog::{Catalog, Price, Rate};
-use pointsman_config::{Config, ModelConfig, PriceConfig, ProviderConfig};
+use pointsman_catalog::{Catalog, Entry, Price, Quirk, Rate, RateKind, ServiceTier};
+use pointsman_config::{Config, ModelConfig, PriceConfig, ProviderConfig, TargetConfig};
 use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
 use pointsman_upstream::{
-    AuthStyle, Credential, EndpointConfig, EndpointRegistry, HumanDuration, RetryBudget, RetryPolicy,
-    Timeouts, balance::Policy,
+    AuthStyle, CredentialRegistry, EndpointRegistry, HumanDuration, RetryBudget, RetryPolicy, balance::Policy,
 };
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
-use super::{Bounds, CachePolicy, Fallback, Model, Provider, Snapshot, Target, provider::Speaks};
+use super::{
+    Bounds, CachePolicy, Fallback, Model, Patience, Pattern, Provider, Snapshot, Speech, Target, Template,
+    place, provider::Speaks,
+};
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +36,7 @@ pub struct Problem {
 #[derive(Default)]
 pub struct Lasting {
     endpoints: Mutex<EndpointRegistry>,
+    credentials: CredentialRegistry,
     budgets: Mutex<HashMap<String, Arc<RetryBudget>>>,
     anonymous: Mutex<Option<Arc<Principal>>>,
 }
@@ -93,10 +96,15 @@ impl Compiler<'_> {
             }
         }
         let mut models = HashMap::new();
+        let mut patterns = Vec::new();
         for (name, model) in &config.models {
-            let model = self.model(name, model, &providers);
-            models.insert(name.clone(), Arc::new(model));
+            let model = Arc::new(self.model(name, model, &providers));
+            match Pattern::new(&model) {
+                Some(pattern) => patterns.push(pattern),
+                None => drop(models.insert(name.clone(), model)),
+            }
         }
+        patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.length()));
         let router = config
             .routing
             .as_ref()
@@ -119,9 +127,15 @@ impl Compiler<'_> {
             bounds: bounds(config),
             providers,
             models,
+            patterns,
             router,
             guards,
             cache: self.cache(),
+            signing: config
+                .identity
+                .signing_secret
+                .as_ref()
+                .map(|secret| secret.expose().into()),
             anonymous: self.anonymous(),
             default_completion: config.server.default_completion_tokens,
         };
@@ -152,15 +166,24 @@ impl Compiler<'_> {
             self.wrong(path, format!("there is no provider kind {kind:?}"));
             return None;
         };
+        // An alias is another name of the same kind.
+        let kind = facts.id.clone();
         let style = match &facts.auth_header {
             None => AuthStyle::Bearer,
             Some(header) => AuthStyle::Header(HeaderName::try_from(header.as_str()).ok()?),
         };
-        let credential = Credential::compile(&config.auth, &style)
+        let auth = config.auth.clone().with_region(config.region.as_deref());
+        let credential = self
+            .lasting
+            .credentials
+            .credential(name, &auth, &style)
             .map_err(|error| self.wrong(format!("{path}.auth"), error))
             .ok()?;
         let mut endpoints = Vec::new();
-        for endpoint in endpoint_configs(config, facts.base_url.as_deref()) {
+        for mut endpoint in place::endpoints(config, &facts.id, facts.base_url.as_deref()) {
+            endpoint
+                .client_certificate
+                .clone_from(&config.auth.client_certificate);
             match self
                 .lasting
                 .endpoints
@@ -183,11 +206,10 @@ impl Compiler<'_> {
             balance,
             credential,
             headers: self.headers(&path, facts, config),
-            timeouts: Timeouts::from(&config.timeouts),
-            first_token: config.timeouts.first_token.map(HumanDuration::get),
+            timeouts: Patience::from(&config.timeouts),
             retry: Arc::new(retry),
             retry_budget: self.budget(name, config)?,
-            speaks: speaks(facts),
+            speaks: speaks(facts, config),
             listed: config.models.clone(),
             kind,
         })
@@ -237,18 +259,25 @@ impl Compiler<'_> {
     ) -> Model {
         let path = format!("models.{name}");
         let mut targets = Vec::new();
-        for target in &config.targets {
+        for (index, target) in config.targets.iter().enumerate() {
             let Some(provider) = providers.get(&target.provider) else {
                 continue;
             };
-            let facts = Catalog::embedded().model(&provider.kind, &target.model);
+            let facts = Target::facts(provider, &target.model);
             let price = match &config.price {
                 Some(price) => self.price(&path, price),
-                None => facts.and_then(|facts| facts.price),
+                None => facts.and_then(|facts| facts.price.clone()),
             };
+            let format = self.format_of(&format!("{path}.targets[{index}]"), target, provider);
             targets.push(Target {
                 provider: Arc::clone(provider),
                 model: target.model.clone(),
+                format,
+                timeouts: target
+                    .timeouts
+                    .as_ref()
+                    .or(config.timeouts.as_ref())
+                    .map(Patience::from),
                 weight: target.weight,
                 priority: target.priority,
                 price,
@@ -272,14 +301,8 @@ impl Compiler<'_> {
         Model {
             name: name.to_owned(),
             targets,
-            balance,
+            balance: Arc::new(balance),
             retry,
-            timeouts: config.timeouts.as_ref().map(Timeouts::from),
-            first_token: config
-                .timeouts
-                .as_ref()
-                .and_then(|timeouts| timeouts.first_token)
-                .map(HumanDuration::get),
             fallback: Fallback {
                 any: config.fallback.any.clone(),
                 context_window: config.fallback.context_window.clone(),
@@ -288,21 +311,49 @@ impl Compiler<'_> {
         }
     }
 
+    /// The format a target is to be spoken to in, where the configuration says one.
+    fn format_of(&mut self, path: &str, target: &TargetConfig, provider: &Provider) -> Option<Format> {
+        let name = target.format.as_deref()?;
+        let known = Format::from_name(name).filter(|format| provider.speaks.in_format(*format).is_some());
+        if known.is_none() {
+            let spoken: Vec<&str> = provider
+                .speaks
+                .formats
+                .iter()
+                .map(|speech| speech.format.name())
+                .collect();
+            let message = format!(
+                "the provider {:?} does not speak {name:?}; it speaks {}",
+                provider.name,
+                spoken.join(", ")
+            );
+            self.wrong(format!("{path}.format"), message);
+        }
+        known
+    }
+
     fn price(&mut self, path: &str, config: &PriceConfig) -> Option<Price> {
-        let mut rate = |name: &str, number: &Option<serde_json::Number>| {
-            let text = number.as_ref()?.to_string();
-            Rate::parse(&text)
-                .map_err(|error| self.wrong(format!("{path}.price.{name}"), error))
-                .ok()
-        };
-        Some(Price {
-            input: rate("input", &config.input).unwrap_or_default(),
-            output: rate("output", &config.output).unwrap_or_default(),
-            cache_read: rate("cache_read", &config.cache_read),
-            cache_write: rate("cache_write", &config.cache_write),
-            cache_write_1h: rate("cache_write_1h", &config.cache_write_1h),
-            ..Price::default()
-        })
+        let rates = [
+            (RateKind::Input, &config.input),
+            (RateKind::Output, &config.output),
+            (RateKind::CacheRead, &config.cache_read),
+            (RateKind::CacheWrite, &config.cache_write),
+            (RateKind::CacheWrite1h, &config.cache_write_1h),
+        ];
+        let mut entries = Vec::new();
+        for (kind, number) in rates {
+            let Some(number) = number else { continue };
+            match Rate::parse(&number.to_string()) {
+                Ok(rate) => entries.push(Entry {
+                    kind,
+                    tier: ServiceTier::Standard,
+                    above: 0,
+                    rate,
+                }),
+                Err(error) => self.wrong(format!("{path}.price.{}", kind.name()), error),
+            }
+        }
+        Some(Price::new(entries))
     }
 
     fn cache(&mut self) -> Option<CachePolicy> {
@@ -332,34 +383,30 @@ impl Compiler<'_> {
     }
 }
 
-fn endpoint_configs(config: &ProviderConfig, base: Option<&str>) -> Vec<EndpointConfig> {
-    if !config.endpoints.is_empty() {
-        return config.endpoints.clone();
-    }
-    config
-        .base_url
-        .as_deref()
-        .or(base)
-        .map(EndpointConfig::new)
-        .into_iter()
-        .collect()
-}
-
-fn speaks(facts: &pointsman_catalog::Provider) -> Speaks {
+fn speaks(facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> Speaks {
+    let placed = |path: &'_ str| -> String {
+        if facts.id == "azure-openai" {
+            place::azure(path, config.api_version.as_deref()).into_owned()
+        } else {
+            path.to_owned()
+        }
+    };
     let formats = facts
         .formats
         .iter()
-        .filter_map(|(name, path)| Some((Format::from_name(name)?, path.clone())));
+        .filter_map(|(name, path)| Some(Speech::new(&facts.id, Format::from_name(name)?, &placed(path))));
     Speaks {
-        formats: formats.collect(),
-        embeddings: facts.embeddings.clone(),
-        count_tokens: facts.count_tokens.clone(),
-        max_tokens_name: if facts.max_completion_tokens {
+        formats: formats.chain(Speech::beside(&facts.id)).collect(),
+        embeddings: facts
+            .endpoint("embeddings")
+            .map(|path| Template::new(&placed(path))),
+        count_tokens: facts.endpoint("count_tokens").map(str::to_owned),
+        max_tokens_name: if facts.quirks.has(Quirk::MaxCompletionTokens) {
             MaxTokensName::MaxCompletionTokens
         } else {
             MaxTokensName::MaxTokens
         },
-        developer_role: facts.developer_role,
+        developer_role: facts.quirks.has(Quirk::DeveloperRole),
         any_model: facts.any_model,
     }
 }

@@ -1,13 +1,14 @@
 //! Models as clients ask for them: a name, and the targets behind it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use pointsman_catalog::Price;
+use pointsman_catalog::{Catalog, Model as Facts, Price};
+use pointsman_upstream::RetryPolicy;
 use pointsman_upstream::balance::{Candidate, Policy};
-use pointsman_upstream::{RetryPolicy, Timeouts};
+use pointsman_wire::format::Format;
 
-use super::Provider;
+use super::{Patience, Provider, Speech};
 
 /// A model that clients can ask for.
 pub struct Model {
@@ -16,13 +17,9 @@ pub struct Model {
     /// Where it can be had.
     pub targets: Vec<Target>,
     /// How a target is picked.
-    pub balance: Policy,
+    pub balance: Arc<Policy>,
     /// How often and on what it is tried again; the provider's own policy when absent.
     pub retry: Option<Arc<RetryPolicy>>,
-    /// How long is waited; the provider's own times when absent.
-    pub timeouts: Option<Timeouts>,
-    /// How long the first content of a stream may take; the provider's own when absent.
-    pub first_token: Option<Duration>,
     /// Which models take over.
     pub fallback: Fallback,
 }
@@ -39,11 +36,16 @@ pub struct Fallback {
 }
 
 /// A provider and what it calls the model.
+#[derive(Clone)]
 pub struct Target {
     /// The provider.
     pub provider: Arc<Provider>,
     /// The provider's name of the model.
     pub model: String,
+    /// The format it is spoken to in, where the configuration says so.
+    pub format: Option<Format>,
+    /// How long is waited; the provider's own times when absent.
+    pub timeouts: Option<Patience>,
     /// Share of the traffic among targets of the same priority.
     pub weight: u32,
     /// Lower is first.
@@ -52,6 +54,27 @@ pub struct Target {
     pub price: Option<Price>,
     /// Most tokens it can generate, where that is known.
     pub max_output: Option<u64>,
+}
+
+impl Target {
+    /// What the catalog knows of a provider's model.
+    pub fn facts(provider: &Provider, model: &str) -> Option<&'static Facts> {
+        Catalog::embedded().model(&provider.kind, model)
+    }
+
+    /// How to speak to it for a client of format `client`.
+    pub fn speech(&self, client: Format) -> Option<&Speech> {
+        let speaks = &self.provider.speaks;
+        match self.format {
+            Some(format) => speaks.in_format(format),
+            None => speaks.for_client(client, &self.model),
+        }
+    }
+
+    /// How long is waited for it.
+    pub fn patience(&self) -> &Patience {
+        self.timeouts.as_ref().unwrap_or(&self.provider.timeouts)
+    }
 }
 
 impl Candidate for Target {

@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use pointsman_upstream::balance::Policy;
-use pointsman_upstream::{Credential, Endpoint, RetryBudget, RetryPolicy, Timeouts};
+use pointsman_upstream::{
+    Credential, Endpoint, HumanDuration, RetryBudget, RetryPolicy, Timeouts, TimeoutsConfig,
+};
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
+
+use super::{Speech, Template, are_kin};
 
 /// A provider: its servers, how to speak to them and how to be let in.
 pub struct Provider {
@@ -20,13 +24,11 @@ pub struct Provider {
     /// How a server is picked.
     pub balance: Policy,
     /// How to be let in.
-    pub credential: Credential,
+    pub credential: Arc<Credential>,
     /// Headers it wants on every request.
     pub headers: HeaderMap,
     /// How long is waited.
-    pub timeouts: Timeouts,
-    /// How long the first content of a stream may take.
-    pub first_token: Option<Duration>,
+    pub timeouts: Patience,
     /// How often and on what it is tried again.
     pub retry: Arc<RetryPolicy>,
     /// Bounds retries to a share of the traffic; survives reloads.
@@ -37,13 +39,31 @@ pub struct Provider {
     pub listed: Vec<String>,
 }
 
+/// How long is waited.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For each phase of an exchange.
+    pub exchange: Timeouts,
+    /// For the first content of a stream.
+    pub first_token: Option<Duration>,
+}
+
+impl From<&TimeoutsConfig> for Patience {
+    fn from(config: &TimeoutsConfig) -> Self {
+        Self {
+            exchange: Timeouts::from(config),
+            first_token: config.first_token.map(HumanDuration::get),
+        }
+    }
+}
+
 /// What a provider understands.
 #[derive(Debug, Clone)]
 pub struct Speaks {
-    /// Chat formats it speaks, the preferred one first, each with its path under the base URL.
-    pub formats: Vec<(Format, String)>,
+    /// Chat formats it speaks, the preferred one first.
+    pub formats: Vec<Speech>,
     /// Path for embeddings (OpenAI's shape), where it has them.
-    pub embeddings: Option<String>,
+    pub embeddings: Option<Template>,
     /// Path for token counting (Anthropic's shape), where it has it.
     pub count_tokens: Option<String>,
     /// Under which name it takes the completion limit.
@@ -55,16 +75,22 @@ pub struct Speaks {
 }
 
 impl Speaks {
-    /// The format and path for a client that speaks `client`: its own if the provider knows it, else the preferred.
-    pub fn for_client(&self, client: Format) -> Option<(Format, &str)> {
-        let own = self.formats.iter().find(|(format, _)| *format == client);
+    /// How to speak to the provider about `model` for a client of format `client`: in the client's own format if it
+    /// can be, else in the next of kin, else in the one the provider likes best.
+    pub fn for_client(&self, client: Format, model: &str) -> Option<&Speech> {
+        let fitting = self.formats.iter().filter(|speech| speech.is_for(model));
+        let own = fitting.clone().find(|speech| speech.format == client);
+        let kin = || fitting.clone().find(|speech| are_kin(speech.format, client));
         // Text completions cannot carry a conversation: only a client that speaks them is answered with them.
-        let preferred = || {
-            self.formats
-                .iter()
-                .find(|(format, _)| *format != Format::OpenAiCompletions)
-        };
-        own.or_else(preferred)
-            .map(|(format, path)| (*format, path.as_str()))
+        own.or_else(kin).or_else(|| {
+            fitting
+                .clone()
+                .find(|speech| speech.format != Format::OpenAiCompletions)
+        })
+    }
+
+    /// How to speak `format`, whatever the model.
+    pub fn in_format(&self, format: Format) -> Option<&Speech> {
+        self.formats.iter().find(|speech| speech.format == format)
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use pointsman_catalog::Catalog;
-use pointsman_upstream::balance::Policy;
 use pointsman_wire::form::{Failure, FailureKind};
 
 use super::{Fallback, Model, Provider, Snapshot, Target};
@@ -39,8 +38,8 @@ impl Snapshot {
         self.router.as_ref().is_some_and(|router| router.enters(name))
     }
 
-    /// Finds the model of a name: one of `models`; `provider/model`; a model that the catalog knows at a configured
-    /// provider; else, where exactly one provider takes any name (a model server of one's own), that one.
+    /// Finds the model of a name: one of `models`; one whose name has a `*` where this name has something; then
+    /// `provider/model`; a model that the catalog knows at a configured provider; else, where exactly one provider takes any name (a model server of one's own), that one.
     ///
     /// # Errors
     /// When nothing answers to the name.
@@ -49,7 +48,10 @@ impl Snapshot {
             return Ok(Arc::clone(model));
         }
         let ad_hoc = self
-            .qualified(name)
+            .patterns
+            .iter()
+            .find_map(|pattern| pattern.model(name))
+            .or_else(|| self.qualified(name))
             .or_else(|| self.listed(name))
             .or_else(|| self.open_ended(name));
         ad_hoc.ok_or_else(|| Unresolved {
@@ -65,12 +67,10 @@ impl Snapshot {
     }
 
     fn listed(&self, name: &str) -> Option<Arc<Model>> {
-        let mut names: Vec<&String> = self.providers.keys().collect();
-        names.sort_unstable();
-        let provider = names
-            .into_iter()
-            .filter_map(|key| self.providers.get(key))
-            .find(|provider| provider.serves(name))?;
+        // Who makes a model comes before who resells it.
+        let serving = self.providers.values().filter(|provider| provider.serves(name));
+        let provider = serving
+            .min_by_key(|provider| (Catalog::embedded().rank(&provider.kind), provider.name.as_str()))?;
         Some(single(name, provider, name))
     }
 
@@ -107,28 +107,27 @@ impl Snapshot {
 impl Provider {
     /// Whether it is known to serve the model.
     pub fn serves(&self, model: &str) -> bool {
-        self.listed.iter().any(|listed| listed == model)
-            || Catalog::embedded().model(&self.kind, model).is_some()
+        self.listed.iter().any(|listed| listed == model) || Target::facts(self, model).is_some()
     }
 }
 
 /// A model of one target, for names that the configuration does not list.
 pub fn single(name: &str, provider: &Arc<Provider>, model: &str) -> Arc<Model> {
-    let facts = Catalog::embedded().model(&provider.kind, model);
+    let facts = Target::facts(provider, model);
     Arc::new(Model {
         name: name.to_owned(),
         targets: vec![Target {
             provider: Arc::clone(provider),
             model: model.to_owned(),
+            format: None,
+            timeouts: None,
             weight: 1,
             priority: 0,
-            price: facts.and_then(|facts| facts.price),
+            price: facts.and_then(|facts| facts.price.clone()),
             max_output: facts.and_then(|facts| facts.max_output),
         }],
-        balance: Policy::default(),
+        balance: Arc::default(),
         retry: None,
-        timeouts: None,
-        first_token: None,
         fallback: Fallback::default(),
     })
 }

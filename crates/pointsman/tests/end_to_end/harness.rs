@@ -219,20 +219,30 @@ impl Answer {
 
 /// Posts JSON.
 pub async fn post(address: SocketAddr, path: &str, key: &str, body: &Value) -> Option<Answer> {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
-    headers.insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
-    headers.insert("anthropic-version", "2023-06-01".parse().unwrap());
-    send(address, Method::POST, path, headers, body.to_string().into()).await
+    let request = Request::post(path)
+        .header(header::AUTHORIZATION, format!("Bearer {key}"))
+        .header("anthropic-version", "2023-06-01")
+        .body(body.to_string())
+        .unwrap();
+    send(address, request).await
+}
+
+/// Sends any request; JSON, unless it says what it is.
+pub async fn send(address: SocketAddr, request: Request<String>) -> Option<Answer> {
+    let (mut parts, body) = request.into_parts();
+    let kind = parts.headers.entry(header::CONTENT_TYPE);
+    kind.or_insert("application/json".parse().unwrap());
+    let path = parts.uri.to_string();
+    exchange(address, parts.method, &path, parts.headers, body.into()).await
 }
 
 /// Gets a path without a key.
 pub async fn get(address: SocketAddr, path: &str) -> Option<Answer> {
-    send(address, Method::GET, path, HeaderMap::new(), Bytes::new()).await
+    exchange(address, Method::GET, path, HeaderMap::new(), Bytes::new()).await
 }
 
 /// Sends a request on a connection of its own; nothing when the connection broke.
-pub async fn send(
+pub async fn exchange(
     address: SocketAddr,
     method: Method,
     path: &str,
@@ -245,7 +255,7 @@ pub async fn send(
     *request.uri_mut() = path.parse().unwrap();
     *request.headers_mut() = headers;
     let host = address.to_string().parse().unwrap();
-    request.headers_mut().insert(header::HOST, host);
+    request.headers_mut().entry(header::HOST).or_insert(host);
     read(sender.send_request(request).await.ok()?).await
 }
 

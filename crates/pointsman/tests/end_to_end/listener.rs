@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Answer, House, folder, get, key, read, send};
+use crate::harness::{Answer, House, exchange, folder, get, key, read};
 
 /// The surfaces and where their errors say what they are.
 const SURFACES: [(&str, &str); 2] = [
@@ -63,7 +63,7 @@ impl Stage {
     }
 
     async fn ask(&self, path: &str, coding: Option<&str>, body: impl Into<Bytes>) -> Answer {
-        send(
+        exchange(
             self.house.address,
             Method::POST,
             path,
@@ -146,7 +146,7 @@ async fn compressed_requests_are_understood_and_damaged_ones_refused() {
     // The same list in two lines.
     let mut headers = stage.headers(Some("gzip"));
     headers.append(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
-    let answer = send(
+    let answer = exchange(
         stage.house.address,
         Method::POST,
         SURFACES[0].0,
@@ -214,7 +214,7 @@ async fn bodies_past_the_limit_are_refused_in_the_clients_format() {
         );
     }
     // Somebody without a key is not read to the end either, and told all the same.
-    let answer = send(
+    let answer = exchange(
         stage.house.address,
         Method::POST,
         SURFACES[0].0,
@@ -351,11 +351,11 @@ async fn heads_past_the_limit_are_refused() {
     let stage = stage(SimOptions::default()).await;
     let mut headers = HeaderMap::new();
     headers.insert("x-long", "y".repeat(30_000).parse().unwrap());
-    let send = |headers| send(stage.house.address, Method::GET, "/health", headers, Bytes::new());
-    assert_eq!(send(headers.clone()).await.unwrap().status, 200);
+    let ask = |headers| exchange(stage.house.address, Method::GET, "/health", headers, Bytes::new());
+    assert_eq!(ask(headers.clone()).await.unwrap().status, 200);
     headers.insert("x-long", "y".repeat(70_000).parse().unwrap());
     // Refused or closed: who still writes when the connection is closed may not get to read why.
-    assert!(send(headers).await.is_none_or(|answer| answer.status == 431));
+    assert!(ask(headers).await.is_none_or(|answer| answer.status == 431));
     let mut many = HeaderMap::new();
     (0..1_000).for_each(|n| {
         drop(many.append(
@@ -363,7 +363,7 @@ async fn heads_past_the_limit_are_refused() {
             HeaderValue::from_static("y"),
         ))
     });
-    assert_eq!(send(many).await.unwrap().status, 431);
+    assert_eq!(ask(many).await.unwrap().status, 431);
 
     let mut sender = plain_http2(&stage).await;
     let request = |size: usize| {

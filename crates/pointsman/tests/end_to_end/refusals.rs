@@ -6,7 +6,7 @@ use pointsman_store::NewKey;
 use pointsman_testbed::{SimOptions, SimServer};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, House, folder, get, key, post, send};
+use crate::harness::{Answer, House, exchange, folder, get, key, post};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -86,7 +86,7 @@ async fn what_never_got_in_is_counted_and_logged() {
         if !key.is_empty() {
             headers.insert(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
         }
-        send(house.address, method, path, headers, Bytes::from(body))
+        exchange(house.address, method, path, headers, Bytes::from(body))
     };
     let hello = || ask("m", "hi").to_string().into_bytes();
     let cases = [
@@ -207,7 +207,7 @@ async fn what_never_got_in_is_counted_and_logged() {
     // What a client writes into a path makes no series.
     for number in 0..50 {
         let path = format!("/v1/made/up/{number}");
-        send(house.address, Method::GET, &path, HeaderMap::new(), Bytes::new())
+        exchange(house.address, Method::GET, &path, HeaderMap::new(), Bytes::new())
             .await
             .unwrap();
     }

@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::harness::{Answer, House, folder, get, key, send, store};
+use crate::harness::{Answer, House, exchange, folder, get, key, store};
 
 const PROVIDER_KEY: &str = "sk-MARKprovider71";
 const PROVIDER_HEADER: &str = "MARKconfiguredheader72";
@@ -144,7 +144,7 @@ impl Client {
         headers.insert(header::COOKIE, HeaderValue::from_static(COOKIE));
         headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
         let path = format!("{path}?key={QUERY}");
-        let answer = send(self.address, Method::POST, &path, headers, body.into()).await;
+        let answer = exchange(self.address, Method::POST, &path, headers, body.into()).await;
         self.heard.extend(answer);
     }
 

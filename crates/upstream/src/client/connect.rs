@@ -57,7 +57,7 @@ pub(super) async fn open(tls: &Tls, origin: &Origin, proxy: Option<&Proxy>) -> R
     let name = ServerName::try_from(origin.host().to_owned())
         .map_err(|error| failed(SendErrorKind::Tls).because(error))?;
     let stream = tls
-        .connector(origin.http())
+        .connector(origin)
         .connect(name, stream)
         .await
         .map_err(|error| {

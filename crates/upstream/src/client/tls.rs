@@ -1,22 +1,59 @@
 //! TLS: whom to trust, and which HTTP versions to offer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+use rustls::client::Resumption;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio_rustls::TlsConnector;
 
-use crate::config::{ConfigError, HttpVersion, TlsConfig};
+use super::identity::ClientIdentity;
+use crate::config::{ClientCertificateConfig, ConfigError, HttpVersion, TlsConfig};
+use crate::endpoint::Origin;
 
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";
 
-/// One connector for each set of HTTP versions to offer (ALPN, RFC 7301).
+/// Connectors without a client certificate, and for each certificate in use.
 pub(super) struct Tls {
+    anonymous: Connectors,
+    base: ClientConfig,
+    /// Taken when dialing, not by requests.
+    identities: Mutex<HashMap<ClientCertificateConfig, Connectors>>,
+}
+
+/// One connector for each set of HTTP versions to offer (ALPN, RFC 7301).
+#[derive(Clone)]
+struct Connectors {
     auto: TlsConnector,
     http1: TlsConnector,
     http2: TlsConnector,
+}
+
+impl Connectors {
+    fn new(client: &ClientConfig) -> Self {
+        let offering = |protocols: &[&[u8]]| {
+            let mut client = client.clone();
+            client.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            TlsConnector::from(Arc::new(client))
+        };
+        Self {
+            auto: offering(&[HTTP2, HTTP1]),
+            http1: offering(&[HTTP1]),
+            http2: offering(&[HTTP2]),
+        }
+    }
+
+    fn speaking(&self, http: HttpVersion) -> &TlsConnector {
+        match http {
+            HttpVersion::Auto => &self.auto,
+            HttpVersion::Http1 => &self.http1,
+            HttpVersion::Http2 => &self.http2,
+        }
+    }
 }
 
 impl Tls {
@@ -27,24 +64,27 @@ impl Tls {
             .map_err(|error| ConfigError::new("upstream.tls", error.to_string()))?
             .with_root_certificates(roots(config)?)
             .with_no_client_auth();
-        let offering = |protocols: &[&[u8]]| {
-            let mut client = client.clone();
-            client.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-            TlsConnector::from(Arc::new(client))
-        };
         Ok(Self {
-            auto: offering(&[HTTP2, HTTP1]),
-            http1: offering(&[HTTP1]),
-            http2: offering(&[HTTP2]),
+            anonymous: Connectors::new(&client),
+            base: client,
+            identities: Mutex::default(),
         })
     }
 
-    pub(super) fn connector(&self, http: HttpVersion) -> &TlsConnector {
-        match http {
-            HttpVersion::Auto => &self.auto,
-            HttpVersion::Http1 => &self.http1,
-            HttpVersion::Http2 => &self.http2,
-        }
+    /// The connector for an origin; with the certificate that it asks us for.
+    pub(super) fn connector(&self, origin: &Origin) -> TlsConnector {
+        let Some(certificate) = origin.client_certificate() else {
+            return self.anonymous.speaking(origin.http()).clone();
+        };
+        let mut identities = self.identities.lock();
+        let connectors = identities.entry(certificate.clone()).or_insert_with(|| {
+            let mut client = self.base.clone();
+            client.client_auth_cert_resolver = Arc::new(ClientIdentity::new(certificate.clone()));
+            // A resumed session would go on with the certificate of the first.
+            client.resumption = Resumption::disabled();
+            Connectors::new(&client)
+        });
+        connectors.speaking(origin.http()).clone()
     }
 }
 

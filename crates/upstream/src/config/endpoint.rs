@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ClientCertificateConfig;
+
 /// One server of a provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +20,9 @@ pub struct EndpointConfig {
     /// HTTP version to speak.
     #[serde(default)]
     pub http: HttpVersion,
+    /// The certificate of the provider's `auth.client_certificate`; not written here.
+    #[serde(skip)]
+    pub client_certificate: Option<ClientCertificateConfig>,
 }
 
 /// HTTP version to speak to an endpoint.
@@ -41,6 +46,7 @@ impl EndpointConfig {
             weight: default_weight(),
             priority: 0,
             http: HttpVersion::Auto,
+            client_certificate: None,
         }
     }
 }

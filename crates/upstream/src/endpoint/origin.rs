@@ -4,7 +4,7 @@ use http::HeaderValue;
 use http::uri::Authority;
 use url::{Host, Url};
 
-use crate::config::{ConfigError, EndpointConfig, HttpVersion};
+use crate::config::{ClientCertificateConfig, ConfigError, EndpointConfig, HttpVersion};
 
 /// Where connections go and what is spoken there. Connections of the same origin are interchangeable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +13,8 @@ pub struct Origin {
     host: String,
     port: u16,
     http: HttpVersion,
+    /// Connections that prove another identity are not interchangeable.
+    client_certificate: Option<ClientCertificateConfig>,
 }
 
 impl Origin {
@@ -38,6 +40,12 @@ impl Origin {
     #[must_use]
     pub fn http(&self) -> HttpVersion {
         self.http
+    }
+
+    /// The certificate that proves to the server who we are.
+    #[must_use]
+    pub fn client_certificate(&self) -> Option<&ClientCertificateConfig> {
+        self.client_certificate.as_ref()
     }
 
     /// `host:port`, an IPv6 address in brackets.
@@ -94,6 +102,7 @@ pub(super) fn parse(config: &EndpointConfig) -> Result<Base, ConfigError> {
             host,
             port: url.port_or_known_default().unwrap_or(0),
             http: config.http,
+            client_certificate: config.client_certificate.clone(),
         },
         prefix: url.path().trim_end_matches('/').to_owned(),
         authority,

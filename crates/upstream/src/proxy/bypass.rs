@@ -24,6 +24,22 @@ enum Pattern {
     Network(IpAddr, u8),
 }
 
+/// Services that tell a machine who it is answer that machine only: a proxy would ask about itself, and be shown our
+/// tokens.
+pub(super) fn is_metadata_service(host: &str) -> bool {
+    if host
+        .trim_end_matches('.')
+        .eq_ignore_ascii_case("metadata.google.internal")
+    {
+        return true;
+    }
+    match host.parse() {
+        Ok(IpAddr::V4(address)) => address.is_link_local(),
+        Ok(IpAddr::V6(address)) => address.segments()[..2] == [0xfd00, 0x0ec2],
+        Err(_) => false,
+    }
+}
+
 impl Bypass {
     /// Reads a list. `loopback` bypasses this machine's own addresses as well.
     pub(super) fn new(list: &[String], loopback: bool) -> Self {

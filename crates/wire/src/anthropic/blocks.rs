@@ -6,8 +6,9 @@ use crate::form::{
     ToolCallKind, ToolResult,
 };
 use crate::format::{DecodeError, EncodeError, Format};
-use crate::json::Json;
+use crate::gemini::signature;
 use crate::json::fields::Value;
+use crate::json::object::{is_object, object_or};
 use crate::json::write::{List, Object};
 
 /// Reads `content`: a string or a list of blocks.
@@ -164,7 +165,7 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str, own: bool) -> 
             object.string("type", "tool_use");
             object.string("id", &call.id);
             object.string("name", &call.name);
-            object.raw("input", &input_object(call));
+            object.raw("input", &object_or(&call.arguments, "_raw"));
         }
         PartKind::ToolResult(result) => write_result(object, result, at, own)?,
         PartKind::Thinking(thinking) => {
@@ -185,27 +186,19 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str, own: bool) -> 
     Ok(())
 }
 
-/// The arguments as the object Anthropic demands. Models do write arguments that are none: those are kept as text, so
+/// Whether the arguments are no object and have to be wrapped in one. Models do write such: they are kept as text, so
 /// that the conversation can go on.
-fn input_object(call: &ToolCall) -> String {
-    let text = call.arguments.trim();
-    if text.is_empty() {
-        return "{}".to_owned();
-    }
-    if text.starts_with('{') && Json::parse(text).is_ok() {
-        return text.to_owned();
-    }
-    String::from_utf8(crate::json::write::object(|object| {
-        object.string("_raw", &call.arguments);
-    }))
-    .unwrap_or_default()
+pub fn is_wrapped(call: &ToolCall) -> bool {
+    !call.arguments.trim().is_empty() && !is_object(&call.arguments)
 }
 
-/// Whether [`input_object`] had to wrap the arguments.
-pub fn is_wrapped(call: &ToolCall) -> bool {
-    let text = call.arguments.trim();
-    let is_object = text.starts_with('{') && Json::parse(text).is_ok();
-    !text.is_empty() && !is_object
+/// Calls have no signatures here, but clients replay thoughts unchanged: in front of its call one keeps it.
+pub fn write_call_signature(list: &mut List<'_>, signature: &str) {
+    list.object(|block| {
+        block.string("type", "thinking");
+        block.string("thinking", "");
+        block.string("signature", &signature::of_call(signature));
+    });
 }
 
 fn write_result(

@@ -6,9 +6,14 @@ use crate::form::{
     Role, TextPart, ToolChoice, ToolKind,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
+use crate::gemini::signature::is_gemini;
 use crate::json::write::{List, Object, object};
 use crate::openai::request::effort_name;
 use crate::rules::{Losses, Rule, UNKNOWN};
+
+/// Where Bedrock's envelope tells the version of the format, and which it is.
+const VERSION_FIELD: &str = "anthropic_version";
+const BEDROCK_VERSION: &str = "bedrock-2023-05-31";
 
 /// The least budget of thinking that the API takes.
 const MIN_BUDGET: u64 = 1_024;
@@ -18,11 +23,23 @@ const MIN_BUDGET: u64 = 1_024;
 /// # Errors
 /// When it holds something the format has no counterpart for; the field is named.
 pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encoded, EncodeError> {
-    let own = request.format == Format::AnthropicMessages;
+    write(request, target, false)
+}
+
+/// Writes a request in Bedrock's envelope: with a version, without model and `stream`.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_enveloped(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encoded, EncodeError> {
+    write(request, target, true)
+}
+
+fn write(request: &ChatRequest, target: &EncodeTarget<'_>, enveloped: bool) -> Result<Encoded, EncodeError> {
     let mut writer = Writer {
         request,
         target,
-        own,
+        own: super::is_own(request.format),
+        enveloped,
         losses: Losses::default(),
     };
     let mut refused = None;
@@ -40,13 +57,21 @@ struct Writer<'a> {
     request: &'a ChatRequest,
     target: &'a EncodeTarget<'a>,
     own: bool,
+    /// For Bedrock's InvokeModel.
+    enveloped: bool,
     losses: Losses,
 }
 
 impl Writer<'_> {
     fn body(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
         let request = self.request;
-        body.string("model", self.target.model);
+        if self.enveloped {
+            if !self.keeps(VERSION_FIELD) {
+                body.string(VERSION_FIELD, BEDROCK_VERSION);
+            }
+        } else {
+            body.string("model", self.target.model);
+        }
         if let Some(max) = request
             .sampling
             .max_tokens
@@ -63,7 +88,7 @@ impl Writer<'_> {
         self.sampling(body)?;
         self.tools(body)?;
         self.output(body)?;
-        if request.stream.enabled || request.stream.explicit {
+        if !self.enveloped && (request.stream.enabled || request.stream.explicit) {
             body.boolean("stream", request.stream.enabled);
         }
         if let Some(user) = request.user.as_ref().filter(|_| !self.keeps("metadata")) {
@@ -72,7 +97,7 @@ impl Writer<'_> {
         crate::openai::request::write_cache_control(body, request.cache_control.as_ref());
         if self.own {
             body.maybe_string("service_tier", request.service_tier.as_deref());
-            body.extra(&request.extra);
+            self.extra(body);
         } else {
             if request.service_tier.is_some() {
                 self.losses.by(&rules::SERVICE_TIER);
@@ -82,6 +107,18 @@ impl Writer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What only this format knows; the envelope stays behind where there is none.
+    fn extra(&mut self, body: &mut Object<'_>) {
+        let opened = self.request.format == Format::BedrockInvoke && !self.enveloped;
+        for (name, json) in &self.request.extra.0 {
+            match name.as_ref() {
+                VERSION_FIELD if opened => {}
+                "anthropic_beta" if opened => self.losses.by(&rules::BETA),
+                name => body.raw(name, json.as_str()),
+            }
+        }
     }
 
     /// Whether the object `name` is written whole, as it came.
@@ -176,14 +213,16 @@ impl Writer<'_> {
         }
         for part in &message.parts {
             if let PartKind::ToolCall(call) = &part.kind
-                && blocks::is_wrapped(call)
+                && !call.has_object()
             {
                 self.losses.by(&rules::ARGUMENTS);
             }
         }
         // Unsigned reasoning cannot be replayed: the API demands its own signature.
-        let unsigned =
-            |part: &&Part| matches!(&part.kind, PartKind::Thinking(thinking) if thinking.signature.is_none());
+        let unsigned = |part: &&Part| match &part.kind {
+            PartKind::Thinking(thinking) => thinking.signature.as_deref().is_none_or(is_gemini),
+            _ => false,
+        };
         if message.parts.iter().any(|part| unsigned(&part)) {
             self.losses.by(&rules::UNSIGNED);
         }
@@ -396,29 +435,37 @@ impl Writer<'_> {
             body.raw("thinking", native.as_str());
             return;
         }
+        if self.own {
+            return;
+        }
         let max = self
             .request
             .sampling
             .max_tokens
             .unwrap_or(self.target.default_max_tokens);
-        let budget = reasoning
-            .budget_tokens
-            .or_else(|| reasoning.effort.and_then(budget_of));
-        match budget {
-            Some(budget) if !self.own && max > MIN_BUDGET => {
-                let budget = budget.clamp(MIN_BUDGET, max - 1);
+        match thinking_budget(reasoning, Some(max)) {
+            Some(Some(budget)) => {
                 body.object("thinking", |thinking| {
                     thinking.string("type", "enabled");
                     thinking.count("budget_tokens", budget);
                 });
                 self.losses.by(&rules::EFFORT);
             }
-            Some(_) if !self.own => {
-                self.losses.by(&rules::NO_ROOM);
-            }
-            _ => {}
+            Some(None) => self.losses.by(&rules::NO_ROOM),
+            None => {}
         }
     }
+}
+
+/// The budget of thinking that was asked for, as an answer of at most `max` tokens can have it: none of it when
+/// there is no room for thinking at all.
+#[must_use]
+pub fn thinking_budget(reasoning: &Reasoning, max: Option<u64>) -> Option<Option<u64>> {
+    let budget = reasoning
+        .budget_tokens
+        .or_else(|| reasoning.effort.and_then(budget_of))?;
+    let most = max.map_or(u64::MAX, |max| max.saturating_sub(1));
+    Some((most >= MIN_BUDGET).then(|| budget.clamp(MIN_BUDGET, most)))
 }
 
 /// About as many tokens as the level spends at OpenAI.

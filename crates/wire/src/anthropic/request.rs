@@ -12,14 +12,25 @@ use crate::json::Json;
 use crate::json::fields::{Fields, Value, parse};
 use crate::openai::request::effort_of;
 
-pub use super::encode::encode;
+pub use super::encode::{encode, encode_enveloped, thinking_budget};
 
 /// Reads a request.
 ///
 /// # Errors
 /// When it does not say what the format demands; the field is named.
 pub fn decode(body: &Bytes) -> Result<ChatRequest, DecodeError> {
-    let request = decode_without_limit(body)?;
+    limited(decode_without_limit(body)?)
+}
+
+/// Reads a request in Bedrock's envelope: the model and whether to stream stand in the path.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_enveloped(body: &Bytes) -> Result<ChatRequest, DecodeError> {
+    limited(read(body, Format::BedrockInvoke)?)
+}
+
+fn limited(request: ChatRequest) -> Result<ChatRequest, DecodeError> {
     if request.sampling.max_tokens.is_none() {
         return Err(DecodeError {
             message: "max_tokens is missing".to_owned(),
@@ -34,10 +45,18 @@ pub fn decode(body: &Bytes) -> Result<ChatRequest, DecodeError> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_without_limit(body: &Bytes) -> Result<ChatRequest, DecodeError> {
+    read(body, Format::AnthropicMessages)
+}
+
+fn read(body: &Bytes, format: Format) -> Result<ChatRequest, DecodeError> {
     let body = Text::try_from(body.clone()).map_err(|_| DecodeError::plain("the body is not UTF-8"))?;
     let value = parse(&body)?;
     let mut fields = value.fields()?;
-    let model = fields.need("model", |model| model.string())?;
+    let model = if format == Format::BedrockInvoke {
+        Text::new()
+    } else {
+        fields.need("model", |model| model.string())?
+    };
     let mut messages = Vec::new();
     if let Some(system) = fields.take("system", |system| read_system(&system))? {
         messages.push(system);
@@ -65,7 +84,7 @@ pub fn decode_without_limit(body: &Bytes) -> Result<ChatRequest, DecodeError> {
         }
     }
     Ok(ChatRequest {
-        format: Format::AnthropicMessages,
+        format,
         model,
         messages,
         tools,

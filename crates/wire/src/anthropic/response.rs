@@ -85,7 +85,7 @@ pub fn finish_name(reason: &FinishReason) -> &str {
 /// Writes an answer: the first choice, of which the format knows only one.
 #[must_use]
 pub fn encode(response: &ChatResponse) -> Bytes {
-    let own = response.format == Format::AnthropicMessages;
+    let own = super::is_own(response.format);
     let choice = response.choices.first();
     object(|body| {
         body.string(
@@ -103,6 +103,11 @@ pub fn encode(response: &ChatResponse) -> Bytes {
             for part in choice.iter().flat_map(|choice| &choice.parts) {
                 // A model of another format may answer with what this one cannot carry (audio): its text is left out
                 // there, too.
+                if let PartKind::ToolCall(call) = &part.kind
+                    && let Some(signature) = &call.signature
+                {
+                    blocks::write_call_signature(list, signature);
+                }
                 if !matches!(part.kind, PartKind::Audio(_) | PartKind::Video(_)) {
                     let _ = blocks::write_block(list, part, "content", own);
                 }

@@ -1,6 +1,6 @@
 //! Streamed messages: named events, block by block, ended by `message_stop`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 
@@ -8,6 +8,7 @@ use super::response::{finish_name, read_finish};
 use super::usage::{read_usage, write_usage};
 use crate::form::{FinishReason, PartStart, StreamEvent, Text, ToolCallKind, Usage};
 use crate::format::{DecodeError, Format, StreamEncoderOptions, StreamError, stream_failure};
+use crate::in_turn::{InTurn, part_of};
 use crate::json::fields::{Fields, parse};
 use crate::json::write::{Object, object};
 use crate::sse::{SseDecoder, SseEvent};
@@ -31,11 +32,17 @@ impl Decoder {
         let mut events = Vec::new();
         let read = self.sse.push(chunk, &mut events);
         for event in events {
-            if !self.done {
-                self.event(&event, out)?;
-            }
+            self.take(&event, out)?;
         }
         Ok(read?)
+    }
+
+    /// Takes an event in, however it was framed.
+    ///
+    /// # Errors
+    /// When it is not what the format demands.
+    pub fn take(&mut self, event: &SseEvent, out: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+        if self.done { Ok(()) } else { self.event(event, out) }
     }
 
     /// The bytes have ended.
@@ -248,12 +255,14 @@ pub struct Encoder {
     options: StreamEncoderOptions,
     usage: Option<Usage>,
     finish: Option<(FinishReason, Option<Text>)>,
-    /// The part that is being written, and the number of its block.
-    open: Option<(u32, u32)>,
+    /// The number of the block that is being written.
+    open: Option<u32>,
     blocks: u32,
     kinds: BTreeMap<u32, Kind>,
-    waiting: VecDeque<StreamEvent>,
+    turn: InTurn,
     calls: bool,
+    /// A call that has not been written yet: its signature would stand in front of it.
+    held: Option<PartStart>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -275,8 +284,9 @@ impl Encoder {
             open: None,
             blocks: 0,
             kinds: BTreeMap::new(),
-            waiting: VecDeque::new(),
+            turn: InTurn::default(),
             calls: false,
+            held: None,
         }
     }
 
@@ -292,11 +302,11 @@ impl Encoder {
             | StreamEvent::PartEnd { choice, .. }
             | StreamEvent::Finish { choice, .. }
                 if *choice > 0 => {}
-            StreamEvent::PartStart { part, .. }
-            | StreamEvent::Delta { part, .. }
-            | StreamEvent::Signature { part, .. }
-            | StreamEvent::Citation { part, .. }
-            | StreamEvent::PartEnd { part, .. } => self.in_turn(*part, event, out),
+            StreamEvent::PartStart { .. }
+            | StreamEvent::Delta { .. }
+            | StreamEvent::Signature { .. }
+            | StreamEvent::Citation { .. }
+            | StreamEvent::PartEnd { .. } => self.in_turn(event, out),
             StreamEvent::Finish {
                 reason,
                 stop_sequence,
@@ -344,47 +354,32 @@ impl Encoder {
         });
     }
 
-    fn in_turn(&mut self, part: u32, event: &StreamEvent, out: &mut BytesMut) {
-        if self.open.is_some_and(|(open, _)| open != part) {
-            self.waiting.push_back(event.clone());
-            return;
-        }
-        self.write(part, event, out);
-        // A part has ended: whose turn is next may have begun, grown and ended while it waited.
-        while self.open.is_none() {
-            let Some(position) = self
-                .waiting
-                .iter()
-                .position(|event| matches!(event, StreamEvent::PartStart { .. }))
-            else {
-                break;
-            };
-            let Some(StreamEvent::PartStart { part: next, .. }) = self.waiting.get(position).cloned() else {
-                break;
-            };
-            let (own, others): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
-                .into_iter()
-                .partition(|event| part_of(event) == Some(next));
-            self.waiting = others;
-            for event in own {
-                self.write(next, &event, out);
-            }
-        }
+    fn in_turn(&mut self, event: &StreamEvent, out: &mut BytesMut) {
+        let mut turn = std::mem::take(&mut self.turn);
+        turn.take(event, |_, event| self.write(event, out));
+        self.turn = turn;
     }
 
-    fn write(&mut self, part: u32, event: &StreamEvent, out: &mut BytesMut) {
+    fn write(&mut self, event: &StreamEvent, out: &mut BytesMut) {
+        let Some(part) = part_of(event) else { return };
+        if let Some(call) = self.held.take() {
+            if let StreamEvent::Signature { signature, .. } = event {
+                self.call_signature(part, signature, out);
+                self.begin(part, &call, out);
+                return;
+            }
+            self.begin(part, &call, out);
+        }
         match event {
             StreamEvent::PartStart { start, .. } => {
-                let block = self.blocks;
-                self.blocks += 1;
-                self.open = Some((part, block));
-                self.kinds.insert(part, kind_of(start));
-                self.calls |= matches!(start, PartStart::ToolCall { .. });
-                write_event(out, "content_block_start", |event| {
-                    event.count("index", u64::from(block));
-                    write_block_start(event, start);
-                });
+                if matches!(start, PartStart::ToolCall { .. }) {
+                    self.calls = true;
+                    self.held = Some(start.clone());
+                } else {
+                    self.begin(part, start, out);
+                }
             }
+            StreamEvent::Signature { .. } if self.kinds.get(&part) != Some(&Kind::Thinking) => {}
             StreamEvent::Delta { text, .. } => {
                 let (kind, field) = match self.kinds.get(&part) {
                     Some(Kind::Text) => ("text_delta", "text"),
@@ -406,7 +401,7 @@ impl Encoder {
                 delta.raw("citation", citation.as_str());
             }),
             StreamEvent::PartEnd { .. } => {
-                if let Some((_, block)) = self.open.take() {
+                if let Some(block) = self.open.take() {
                     write_event(out, "content_block_stop", |event| {
                         event.count("index", u64::from(block));
                     });
@@ -416,8 +411,34 @@ impl Encoder {
         }
     }
 
+    fn begin(&mut self, part: u32, start: &PartStart, out: &mut BytesMut) {
+        let block = self.blocks;
+        self.blocks += 1;
+        self.open = Some(block);
+        self.kinds.insert(part, kind_of(start));
+        write_event(out, "content_block_start", |event| {
+            event.count("index", u64::from(block));
+            write_block_start(event, start);
+        });
+    }
+
+    /// The signature of a call, in a thought of its own in front of it.
+    fn call_signature(&mut self, part: u32, signature: &str, out: &mut BytesMut) {
+        self.begin(part, &PartStart::Thinking, out);
+        let signature = crate::gemini::signature::of_call(signature);
+        self.delta(out, |delta| {
+            delta.string("type", "signature_delta");
+            delta.string("signature", &signature);
+        });
+        if let Some(block) = self.open {
+            write_event(out, "content_block_stop", |event| {
+                event.count("index", u64::from(block));
+            });
+        }
+    }
+
     fn delta(&self, out: &mut BytesMut, delta: impl FnOnce(&mut Object<'_>)) {
-        let Some((_, block)) = self.open else { return };
+        let Some(block) = self.open else { return };
         write_event(out, "content_block_delta", |event| {
             event.count("index", u64::from(block));
             event.object("delta", delta);
@@ -444,17 +465,6 @@ impl Encoder {
             event.object("usage", |object| write_usage(object, &usage));
         });
         write_event(out, "message_stop", |_| {});
-    }
-}
-
-fn part_of(event: &StreamEvent) -> Option<u32> {
-    match event {
-        StreamEvent::PartStart { part, .. }
-        | StreamEvent::Delta { part, .. }
-        | StreamEvent::Signature { part, .. }
-        | StreamEvent::Citation { part, .. }
-        | StreamEvent::PartEnd { part, .. } => Some(*part),
-        _ => None,
     }
 }
 

@@ -1,47 +1,53 @@
-//! Streamed answers of Bedrock Converse.
+//! Streamed answers of ConverseStream: messages of an AWS event stream, block by block, ended by `metadata`.
 
-use bytes::{Bytes, BytesMut};
+mod decoder;
+mod encoder;
 
-use crate::form::StreamEvent;
-use crate::format::{StreamEncoderOptions, StreamError};
+pub use decoder::Decoder;
+pub use encoder::Encoder;
 
-/// Reads a stream.
-#[derive(Debug, Default)]
-pub struct Decoder {}
+use bytes::BytesMut;
 
-impl Decoder {
-    /// Takes a chunk in.
-    ///
-    /// # Errors
-    /// When an event is not what the format demands.
-    pub fn push(&mut self, _chunk: &Bytes, _out: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        Err(StreamError::Cut)
-    }
+use crate::eventstream::{EventStreamError, HeaderValue, write_message};
+use crate::form::Text;
 
-    /// The bytes have ended.
-    ///
-    /// # Errors
-    /// When the answer was not complete.
-    pub fn finish(&mut self, _out: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        Err(StreamError::Cut)
-    }
+/// Writes an event; `kind` is its name.
+///
+/// # Errors
+/// When it would be larger than a message may be.
+pub(super) fn write_event(kind: &str, payload: &[u8], out: &mut BytesMut) -> Result<(), EventStreamError> {
+    write(":event-type", kind, "event", payload, out)
 }
 
-/// Writes a stream.
-#[derive(Debug)]
-pub struct Encoder {
-    options: StreamEncoderOptions,
+/// Writes an exception, the event that ends a stream with an error.
+///
+/// # Errors
+/// When it would be larger than a message may be.
+pub(super) fn write_exception(
+    kind: &str,
+    payload: &[u8],
+    out: &mut BytesMut,
+) -> Result<(), EventStreamError> {
+    write(":exception-type", kind, "exception", payload, out)
 }
 
-impl Encoder {
-    /// A writer for one stream.
-    #[must_use]
-    pub fn new(options: StreamEncoderOptions) -> Self {
-        Self { options }
-    }
-
-    /// Writes `event` to the end of `out`.
-    pub fn encode(&mut self, _event: &StreamEvent, _out: &mut BytesMut) {
-        let _ = &self.options;
-    }
+fn write(
+    name: &str,
+    kind: &str,
+    message_type: &'static str,
+    payload: &[u8],
+    out: &mut BytesMut,
+) -> Result<(), EventStreamError> {
+    let headers = [
+        (name, HeaderValue::String(Text::from(kind))),
+        (
+            ":content-type",
+            HeaderValue::String(Text::from_static("application/json")),
+        ),
+        (
+            ":message-type",
+            HeaderValue::String(Text::from_static(message_type)),
+        ),
+    ];
+    write_message(&headers, payload, out)
 }

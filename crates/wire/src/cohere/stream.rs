@@ -1,47 +1,10 @@
-//! Streamed answers of Cohere v2 chat.
+//! Streamed answers: named events, ended by `message-end`.
+//!
+//! What the form has no event for travels beside it, as events that only this format knows: the beginning of an answer
+//! (by which the writer knows that the others are there), of a plan, citations, log probabilities and usage as they came.
 
-use bytes::{Bytes, BytesMut};
+mod decoder;
+mod encoder;
 
-use crate::form::StreamEvent;
-use crate::format::{StreamEncoderOptions, StreamError};
-
-/// Reads a stream.
-#[derive(Debug, Default)]
-pub struct Decoder {}
-
-impl Decoder {
-    /// Takes a chunk in.
-    ///
-    /// # Errors
-    /// When an event is not what the format demands.
-    pub fn push(&mut self, _chunk: &Bytes, _out: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        Err(StreamError::Cut)
-    }
-
-    /// The bytes have ended.
-    ///
-    /// # Errors
-    /// When the answer was not complete.
-    pub fn finish(&mut self, _out: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        Err(StreamError::Cut)
-    }
-}
-
-/// Writes a stream.
-#[derive(Debug)]
-pub struct Encoder {
-    options: StreamEncoderOptions,
-}
-
-impl Encoder {
-    /// A writer for one stream.
-    #[must_use]
-    pub fn new(options: StreamEncoderOptions) -> Self {
-        Self { options }
-    }
-
-    /// Writes `event` to the end of `out`.
-    pub fn encode(&mut self, _event: &StreamEvent, _out: &mut BytesMut) {
-        let _ = &self.options;
-    }
-}
+pub use decoder::Decoder;
+pub use encoder::Encoder;

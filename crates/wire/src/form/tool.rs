@@ -91,6 +91,32 @@ pub struct ToolCall {
     pub extra: Extra,
 }
 
+impl ToolCall {
+    /// Whether the arguments are a JSON object, or none at all.
+    #[must_use]
+    pub fn has_object(&self) -> bool {
+        let text = self.arguments.trim();
+        text.is_empty() || (text.starts_with('{') && Json::parse(text).is_ok())
+    }
+
+    /// The arguments as a JSON object, for formats that demand one. Models do write arguments that are none: those are
+    /// kept as text, so that the conversation can go on.
+    #[must_use]
+    pub fn arguments_object(&self) -> String {
+        let text = self.arguments.trim();
+        if text.is_empty() {
+            return "{}".to_owned();
+        }
+        if self.has_object() {
+            return text.to_owned();
+        }
+        String::from_utf8(crate::json::write::object(|object| {
+            object.string("_raw", &self.arguments);
+        }))
+        .unwrap_or_default()
+    }
+}
+
 /// What the tool answered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ToolResult {

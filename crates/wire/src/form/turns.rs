@@ -4,7 +4,7 @@ use super::{ContentShape, Extra, Message, Part, PartKind, Role};
 use crate::rules::{Losses, UNKNOWN};
 
 /// Fields that formats keep for their own bookkeeping: leaving them out loses nothing.
-const BOOKKEEPING: [&str; 8] = [
+const BOOKKEEPING: [&str; 11] = [
     "id",
     "type",
     "status",
@@ -13,6 +13,9 @@ const BOOKKEEPING: [&str; 8] = [
     "summary",
     "content",
     "item",
+    "$json",
+    "tool_plan",
+    "document",
 ];
 
 /// Joins neighbours that `role_of` gives the same role; those to which it gives none stay alone. What only their own
@@ -67,7 +70,7 @@ fn plain(part: &Part, losses: &mut Losses) -> Part {
 }
 
 fn tell_unknown(extra: &Extra, losses: &mut Losses) {
-    for (name, _) in &extra.0 {
+    for (name, _) in extra.fields() {
         if !BOOKKEEPING.contains(&name.as_ref()) {
             losses.at(format!("messages[].{name}"), &UNKNOWN);
         }

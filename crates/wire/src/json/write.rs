@@ -121,7 +121,7 @@ impl Object<'_> {
 
     /// Fields kept as they came.
     pub fn extra(&mut self, extra: &Extra) {
-        for (name, value) in &extra.0 {
+        for (name, value) in extra.fields() {
             self.raw(name, value.as_str());
         }
     }

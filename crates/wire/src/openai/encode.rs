@@ -2,7 +2,7 @@
 
 use crate::form::{
     ChatRequest, ContentShape, MaxTokensName, Message, Part, PartKind, Reasoning, ReasoningEffort,
-    ResponseFormat, Role, Sampling, ToolChoice, ToolKind, ToolResult,
+    ResponseFormat, Role, Sampling, ToolChoice, ToolKind, ToolResult, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
@@ -128,7 +128,14 @@ impl Writer<'_> {
     }
 
     fn messages(&mut self, list: &mut List<'_>) -> Result<(), EncodeError> {
-        for (index, message) in self.request.messages.iter().enumerate() {
+        let mut messages = self.request.messages.as_slice();
+        let joined;
+        if !self.own() {
+            // Fields that only the client's format knows are left out, and told.
+            joined = turns::join(messages, |_| None, &mut self.losses);
+            messages = &joined;
+        }
+        for (index, message) in messages.iter().enumerate() {
             let at = format!("messages[{index}]");
             match message.role {
                 Role::User => self.user(list, message, &at)?,
@@ -320,7 +327,9 @@ impl Writer<'_> {
                         inner.raw("schema", schema.as_str());
                         // What comes from a format whose schemas always bind must bind here, too.
                         inner.maybe_boolean("strict", strict.or((!self.own()).then_some(true)));
-                        inner.extra(extra);
+                        if self.own() {
+                            inner.extra(extra);
+                        }
                     });
                 });
             }
@@ -498,7 +507,7 @@ fn write_beside_content(object: &mut Object<'_>, all: &[Part]) {
         object.list("tool_calls", |list| {
             for part in all {
                 if let PartKind::ToolCall(call) = &part.kind {
-                    parts::write_tool_call(list, part, call);
+                    parts::write_tool_call(list, part, call, true);
                 }
             }
         });

@@ -6,6 +6,7 @@ use crate::form::{
     Thinking, ToolCall, ToolCallKind,
 };
 use crate::format::{DecodeError, EncodeError, Format};
+use crate::json::Json;
 use crate::json::fields::Value;
 use crate::json::write::{List, Object};
 
@@ -169,7 +170,9 @@ pub fn read_tool_call(value: &Value<'_>) -> Result<Part, DecodeError> {
         name,
         arguments,
         kind,
-        signature: None,
+        signature: fields
+            .peek("extra_content")
+            .and_then(|extra| read_call_signature(&extra)),
         extra,
     };
     Ok(Part {
@@ -179,8 +182,29 @@ pub fn read_tool_call(value: &Value<'_>) -> Result<Part, DecodeError> {
     })
 }
 
-/// Writes one entry of `tool_calls`.
-pub fn write_tool_call(list: &mut List<'_>, part: &Part, call: &ToolCall) {
+/// Google's place in a tool call for the signature of Gemini: `extra_content.google.thought_signature`.
+pub fn read_call_signature(extra: &Json) -> Option<Text> {
+    #[derive(serde::Deserialize)]
+    struct Content {
+        google: Google,
+    }
+    #[derive(serde::Deserialize)]
+    struct Google {
+        thought_signature: String,
+    }
+    let content: Content = extra.read().ok()?;
+    Some(content.google.thought_signature.into())
+}
+
+/// Writes the signature of a call where clients that keep one look for it.
+pub fn write_call_signature(call: &mut Object<'_>, signature: &str) {
+    call.object("extra_content", |content| {
+        content.object("google", |google| google.string("thought_signature", signature));
+    });
+}
+
+/// Writes one entry of `tool_calls`; `own` when it came in this format.
+pub fn write_tool_call(list: &mut List<'_>, part: &Part, call: &ToolCall, own: bool) {
     list.object(|object| {
         object.string("id", &call.id);
         let (kind, arguments) = match call.kind {
@@ -191,10 +215,16 @@ pub fn write_tool_call(list: &mut List<'_>, part: &Part, call: &ToolCall) {
         object.object(kind, |function| {
             function.string("name", &call.name);
             function.string(arguments, &call.arguments);
-            function.extra(&call.extra);
+            if own {
+                function.extra(&call.extra);
+            }
         });
         write_cache_control(object, part.cache_control.as_ref());
-        object.extra(&part.extra);
+        if own {
+            object.extra(&part.extra);
+        } else if let Some(signature) = &call.signature {
+            write_call_signature(object, signature);
+        }
     });
 }
 

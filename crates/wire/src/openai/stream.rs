@@ -235,6 +235,8 @@ impl Open {
             (None, Some((last, _))) => *last,
             _ => self.calls.len() as u64,
         });
+        let signature = fields.peek("extra_content");
+        let signature = signature.and_then(|extra| parts::read_call_signature(&extra));
         let custom = fields.has("custom");
         let (field, arguments) = if custom {
             ("custom", "input")
@@ -281,6 +283,11 @@ impl Open {
                 part
             }
         };
+        out.extend(signature.map(|signature| StreamEvent::Signature {
+            choice,
+            part,
+            signature,
+        }));
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             out.push(StreamEvent::Delta { choice, part, text });
         }
@@ -350,19 +357,7 @@ impl Encoder {
                 choice,
                 part,
                 signature,
-            } => {
-                if matches!(self.parts.get(&(*choice, *part)), Some(Written::Thinking)) {
-                    self.write(*choice, out, |delta| {
-                        delta.list("thinking_blocks", |list| {
-                            list.object(|block| {
-                                block.string("type", "thinking");
-                                block.string("thinking", "");
-                                block.string("signature", signature);
-                            });
-                        });
-                    });
-                }
-            }
+            } => self.signature(*choice, *part, signature, out),
             StreamEvent::Logprobs { choice, logprobs } => {
                 self.chunk(out, |choices| {
                     choices.list("choices", |list| {
@@ -447,6 +442,33 @@ impl Encoder {
             Some(Written::Silent) | None => return,
         };
         self.write(choice, out, |delta| delta.string(field, text));
+    }
+
+    fn signature(&mut self, choice: u32, part: u32, signature: &str, out: &mut BytesMut) {
+        match self.parts.get(&(choice, part)) {
+            Some(Written::Thinking) => self.write(choice, out, |delta| {
+                delta.list("thinking_blocks", |list| {
+                    list.object(|block| {
+                        block.string("type", "thinking");
+                        block.string("thinking", "");
+                        block.string("signature", signature);
+                    });
+                });
+            }),
+            Some(Written::Call { index, kind }) => {
+                let (index, (kind, arguments)) = (*index, call_fields(*kind));
+                self.write(choice, out, |delta| {
+                    delta.list("tool_calls", |list| {
+                        list.object(|call| {
+                            call.count("index", index);
+                            call.object(kind, |function| function.string(arguments, ""));
+                            parts::write_call_signature(call, signature);
+                        });
+                    });
+                });
+            }
+            _ => {}
+        }
     }
 
     fn finish(&mut self, choice: u32, reason: &FinishReason, out: &mut BytesMut) {

@@ -20,7 +20,6 @@ use crate::snapshot::Snapshot;
 
 /// Decoder, guardrails and encoder of one stream.
 pub struct Across {
-    client: Format,
     decoder: StreamDecoder,
     encoder: StreamEncoder,
     events: Vec<StreamEvent>,
@@ -65,7 +64,6 @@ impl Across {
             ttl: asked.controls.ttl,
         });
         Self {
-            client: asked.format,
             decoder: format::stream_decoder(from),
             encoder: format::stream_encoder(asked.format, options),
             events: Vec::new(),
@@ -81,11 +79,6 @@ impl Across {
             output: 0,
             ended: false,
         }
-    }
-
-    /// The client's format.
-    pub fn client(&self) -> Format {
-        self.client
     }
 
     /// Takes a chunk in.

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pointsman_catalog::Money;
-use pointsman_governance::Principal;
+use pointsman_governance::{Principal, RateValue};
 
 use super::super::Ticket;
 
@@ -17,6 +17,8 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-pointsman-attempts");
 /// Writes the headers; `cost` is known only of whole answers.
 pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
     let facts = &ticket.facts;
+    // Room for all of them at once: growing step by step would hash each again.
+    headers.reserve(16);
     if let Some(asked) = &facts.asked {
         text(headers, MODEL, &asked.model);
         text(headers, PROVIDER, &asked.provider);
@@ -37,8 +39,11 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
 pub fn limits(headers: &mut HeaderMap, caller: &Principal) {
     let status = caller.rate_status(std::time::Instant::now());
     for (name, value) in status.headers() {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
+        let name = HeaderName::from_static(name);
+        match value {
+            RateValue::Count(count) => drop(headers.insert(name, HeaderValue::from(count))),
+            RateValue::Seconds(0) => drop(headers.insert(name, HeaderValue::from_static("0s"))),
+            RateValue::Seconds(wait) => text(headers, name, &format!("{wait}s")),
         }
     }
 }

@@ -29,8 +29,6 @@ pub enum Pipe {
     Same {
         /// Watches for content, usage and the end.
         watcher: StreamWatcher,
-        /// Both sides' format.
-        format: Format,
         /// Prompt tokens, counted, in case the provider does not say.
         prompt: u64,
     },
@@ -50,21 +48,9 @@ impl Pipe {
                     strip_usage: usage_forced,
                 },
             );
-            return Self::Same {
-                watcher,
-                format: from,
-                prompt,
-            };
+            return Self::Same { watcher, prompt };
         }
         Self::Across(Box::new(Across::new(arrival, asked, from, prompt)))
-    }
-
-    /// The client's format.
-    pub fn client(&self) -> Format {
-        match self {
-            Self::Same { format, .. } => *format,
-            Self::Across(across) => across.client(),
-        }
     }
 
     /// Takes a chunk in; what may go on is put into `out`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use pointsman_guard::Stage;
 use pointsman_store::Outcome;
 use pointsman_wire::form::{ChatResponse, Failure, Usage};
@@ -136,13 +136,8 @@ fn streamed(asked: &Asked, response: &ChatResponse) -> Reply {
     for event in replay::events(response) {
         encoder.encode(&event, &mut bytes);
     }
-    let mut reply = Reply::new(ReplyBody::Whole(Some(bytes.freeze())));
-    let fields = reply.headers_mut();
-    fields.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream; charset=utf-8"),
-    );
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    let mut reply = Reply::new(ReplyBody::Whole(Some(asked.framing.whole(bytes.freeze()))));
+    asked.framing.describe(reply.headers_mut());
     reply
 }
 

@@ -8,6 +8,7 @@ use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use pointsman_upstream::{Failure as Fault, InFlight, Outcome, Timeouts, UpstreamBody, parse_retry_after};
 use pointsman_wire::coding;
+use pointsman_wire::eventstream;
 use pointsman_wire::failure::{self, FailureClass};
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::{self, Format};
@@ -16,9 +17,10 @@ use super::super::arrive::Asked;
 use super::super::decide::Step;
 use super::super::relay::{Pipe, Relay};
 use super::super::{Arrival, Ticket};
+use super::authorized::{self, Unsent};
 use super::round::Attempt;
 use super::{Answer, Failed, request};
-use crate::snapshot::Target;
+use crate::snapshot::{Speech, Target, are_kin};
 use crate::worker::Worker;
 
 /// Most bytes read of an error body.
@@ -45,48 +47,28 @@ impl Attempt for Exchange<'_> {
         mut in_flight: InFlight,
         ticket: &mut Ticket,
     ) -> Result<Answer, Failed> {
-        let (to, path) = speaks(target, self.asked.format)?;
-        let outgoing = request::body(self.asked, self.step, target, to).map_err(Failed::refused)?;
-        let uri = in_flight
-            .endpoint()
-            .uri(path)
-            .map_err(|error| Failed::refused(Failure::new(FailureKind::Internal, error.to_string())))?;
-        let request = request::http(
-            self.arrival,
-            &target.provider,
-            uri,
-            outgoing.body,
-            &self.asked.header_edits,
-        );
-        let call = Call {
-            request,
-            model: self
-                .step
-                .upstream_name
-                .clone()
-                .unwrap_or_else(|| target.model.clone()),
-            prompt: self.asked.prompt_tokens,
-            timeouts: self.step.model.timeouts.unwrap_or(target.provider.timeouts),
-        };
+        let speech = speaks(target, self.asked.format)?;
+        let outgoing =
+            request::body((self.arrival, self.asked), self.step, target, speech).map_err(Failed::refused)?;
+        let call = self.call(target, speech, outgoing.body, &in_flight)?;
         let response = exchange(self.worker, target, &mut in_flight, ticket, call).await?;
         if !response.status().is_success() {
-            return Err(refused_by_provider(response, to, &mut in_flight).await);
+            return Err(refused_by_provider(response, speech.format, &mut in_flight).await);
         }
         if self.asked.request.stream.enabled {
-            let limit = self.step.model.first_token.or(target.provider.first_token);
             self.open_stream(
                 Opening {
                     response,
-                    from: to,
+                    from: speech.format,
                     usage_forced: outgoing.usage_forced,
-                    limit,
+                    limit: target.patience().first_token,
                     in_flight,
                 },
                 ticket,
             )
             .await
         } else {
-            let whole = self.read_whole(response, to, ticket).await;
+            let whole = self.read_whole(response, speech.format, ticket).await;
             tell(
                 &mut in_flight,
                 whole.as_ref().err().and_then(|failed| failed.fault.as_ref()),
@@ -107,6 +89,33 @@ struct Opening {
 }
 
 impl Exchange<'_> {
+    /// The request, addressed.
+    fn call(
+        &self,
+        target: &Target,
+        speech: &Speech,
+        body: Bytes,
+        in_flight: &InFlight,
+    ) -> Result<Call, Failed> {
+        let model = self.step.name(target);
+        let path = speech.path(model, self.asked.request.stream.enabled);
+        let uri = in_flight.endpoint().uri(&path).map_err(|error| {
+            let message = format!("the name of the model {model:?} cannot stand in a path: {error}");
+            Failed::refused(Failure::new(FailureKind::InvalidRequest, message).at("model"))
+        })?;
+        let mut request = request::http(self.arrival, target, Some(speech.format), uri, body);
+        if let Some(betas) = request::betas_in_body(self.asked, speech.format) {
+            request.headers_mut().append(request::ANTHROPIC_BETA, betas);
+        }
+        request::edit_headers(request.headers_mut(), &self.asked.header_edits);
+        Ok(Call {
+            request,
+            model: model.to_owned(),
+            prompt: self.asked.prompt_tokens,
+            timeouts: target.patience().exchange,
+        })
+    }
+
     async fn read_whole(
         &self,
         response: Response<UpstreamBody>,
@@ -129,7 +138,7 @@ impl Exchange<'_> {
             Failed::broken(failure, Fault::Protocol)
         })?;
         ticket.facts.first_content = Some(Instant::now());
-        let native = (from == self.asked.format).then_some(bytes);
+        let native = are_kin(from, self.asked.format).then_some(bytes);
         Ok(Answer::Whole {
             response: Box::new(response),
             native,
@@ -144,7 +153,7 @@ impl Exchange<'_> {
             limit,
             mut in_flight,
         } = opening;
-        if !is_event_stream(response.headers()) {
+        if !is_stream(response.headers(), from) {
             let failed = not_a_stream(response, from).await;
             tell(&mut in_flight, failed.fault.as_ref(), ticket);
             return Err(failed);
@@ -163,7 +172,7 @@ impl Exchange<'_> {
             )
         })?;
         let pipe = Pipe::new(self.arrival, self.asked, from, usage_forced);
-        let mut relay = Relay::new(response.into_body(), decoder, pipe);
+        let mut relay = Relay::new((self.arrival, self.asked), response.into_body(), decoder, pipe);
         let begun = Instant::now();
         let first = relay.until_content(limit).await;
         ticket.waited(begun.elapsed());
@@ -200,17 +209,20 @@ pub async fn exchange(
     target: &Target,
     in_flight: &mut InFlight,
     ticket: &mut Ticket,
-    call: Call,
+    mut call: Call,
 ) -> Result<Response<UpstreamBody>, Failed> {
-    ticket.asking(target, call.model, call.prompt);
+    ticket.asking(target, std::mem::take(&mut call.model), call.prompt);
     let endpoint = Arc::clone(in_flight.endpoint());
     let begun = Instant::now();
-    let sent = worker.client.send(&endpoint, call.request, &call.timeouts).await;
+    let sent = authorized::send(worker, &target.provider, &endpoint, call).await;
     ticket.waited(begun.elapsed());
-    sent.map_err(|error| {
-        let fault = error.failure();
-        tell(in_flight, Some(&fault), ticket);
-        Failed::broken(Failure::new(kind_of(&fault), error.to_string()), fault)
+    sent.map_err(|error| match error {
+        Unsent::Credential(failed) => failed,
+        Unsent::Network(error) => {
+            let fault = error.failure();
+            tell(in_flight, Some(&fault), ticket);
+            Failed::broken(Failure::new(kind_of(&fault), error.to_string()), fault)
+        }
     })
 }
 
@@ -277,8 +289,10 @@ pub async fn refused_by_provider(
 ) -> Failed {
     let status = response.status();
     let retry_after = parse_retry_after(response.headers(), SystemTime::now());
+    // AWS tells the type of an error in a header.
+    let headers = response.headers().clone();
     let body = collect(response, ERROR_BODY_LIMIT).await.unwrap_or_default();
-    let mut failure = failure::decode(from, status, retry_after, &body);
+    let mut failure = failure::decode_typed(from, status, &headers, retry_after, &body);
     let class = failure::classify(&failure);
     let fault = match class {
         Some(FailureClass::ContextWindow) => None,
@@ -313,27 +327,30 @@ pub async fn refused_by_provider(
     }
 }
 
-/// A format and a path for `target` that serve a client of `format`.
-fn speaks(target: &Target, format: Format) -> Result<(Format, &str), Failed> {
-    target.provider.speaks.for_client(format).ok_or_else(|| {
+/// How to speak to `target` for a client of `format`.
+fn speaks(target: &Target, format: Format) -> Result<&Speech, Failed> {
+    target.speech(format).ok_or_else(|| {
         let message = format!(
-            "the provider {:?} cannot hold a conversation",
-            target.provider.name
+            "the provider {:?} cannot hold a conversation with {:?}",
+            target.provider.name, target.model
         );
         Failed::refused(Failure::new(FailureKind::InvalidRequest, message))
     })
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
+/// Whether the head announces a stream of `format`.
+fn is_stream(headers: &HeaderMap, format: Format) -> bool {
+    let expected = match format.framing() {
+        format::Framing::EventStream => eventstream::CONTENT_TYPE,
+        format::Framing::Sse => "text/event-stream",
+    };
     let value = headers
         .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    value.is_some_and(|value| {
-        value
-            .trim_start()
-            .to_ascii_lowercase()
-            .starts_with("text/event-stream")
-    })
+        .and_then(|value| value.to_str().ok())
+        .map(str::trim_start);
+    value
+        .and_then(|value| value.get(..expected.len()))
+        .is_some_and(|start| start.eq_ignore_ascii_case(expected))
 }
 
 async fn not_a_stream(response: Response<UpstreamBody>, from: Format) -> Failed {

@@ -2,21 +2,26 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
-use pointsman_routing::Reasoning;
-use pointsman_wire::form::{ChatRequest, Failure, FailureKind};
+use pointsman_routing::Reasoning as Switch;
+use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Reasoning};
 use pointsman_wire::format::{self, EncodeTarget, Format};
+use pointsman_wire::openai::request::effort_of;
 use pointsman_wire::splice::Edits;
 
 use super::super::Arrival;
 use super::super::arrive::Asked;
 use super::super::decide::Step;
-use crate::snapshot::{Provider, Target};
+use crate::snapshot::{Envelope, Speech, Target, are_kin};
 
 /// Tokens of an answer where the format demands a limit, the client gave none and the catalog knows none.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
-/// Client headers that mean something to a provider of the same format, beyond the body.
-const FORWARDED: [&str; 3] = ["anthropic-version", "anthropic-beta", "openai-beta"];
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+/// What Bedrock wants to be told of Anthropic's format.
+const BEDROCK_VERSION: &str = "bedrock-2023-05-31";
+/// What Vertex AI wants to be told of Anthropic's format.
+const VERTEX_VERSION: &str = "vertex-2023-10-16";
+pub const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+const OPENAI_BETA: HeaderName = HeaderName::from_static("openai-beta");
 
 /// A body for the provider.
 pub struct Outgoing {
@@ -26,20 +31,59 @@ pub struct Outgoing {
     pub usage_forced: bool,
 }
 
-/// Writes the body for `target` in `format`.
+/// Writes the body for `target`, as `speech` has it.
 ///
 /// # Errors
 /// 400 when the request cannot be expressed in the provider's format; the field is named.
-pub fn body(asked: &Asked, step: &Step, target: &Target, to: Format) -> Result<Outgoing, Failure> {
-    let name = step.upstream_name.as_deref().unwrap_or(&target.model);
-    let usage_forced = to != Format::AnthropicMessages
-        && asked.request.stream.enabled
-        && !asked.request.stream.include_usage;
-    if asked.format == to && !asked.edited {
-        return spliced(asked, step, name, usage_forced);
+pub fn body(
+    (arrival, asked): (&Arrival, &Asked),
+    step: &Step,
+    target: &Target,
+    speech: &Speech,
+) -> Result<Outgoing, Failure> {
+    let to = speech.format;
+    let stream = &asked.request.stream;
+    let usage_forced = is_openai(to) && stream.enabled && !stream.include_usage;
+    let reasons = step.reasoning.as_ref();
+    let mut edits = Edits::new();
+    let body = if are_kin(asked.format, to) && !asked.edited && (reasons.is_none() || is_openai(to)) {
+        if asked.format != to {
+            change_envelope(&mut edits, asked, to);
+        }
+        if speech.is_named_in_body() && (asked.request.model != step.name(target) || asked.format != to) {
+            edits.set_string("model", step.name(target));
+        }
+        if usage_forced {
+            edits.set_nested("stream_options", "include_usage", "true");
+        }
+        asked.body.clone()
+    } else {
+        let mut request = asked.request.clone();
+        request.stream.include_usage |= usage_forced;
+        if let Some(switch) = reasons.filter(|_| !is_openai(to)) {
+            reason_by_form(&mut request, switch);
+        }
+        encoded(&request, step.name(target), target, to)?
+    };
+    if let Some(switch) = reasons.filter(|_| is_openai(to)) {
+        reason_by_field(&mut edits, &asked.request, switch);
     }
-    let mut request = asked.request.clone();
-    request.stream.include_usage |= usage_forced;
+    enclose(&mut edits, arrival, speech);
+    let body = if edits.is_empty() {
+        body
+    } else {
+        edits.apply(&body).map_err(unspliceable)?
+    };
+    Ok(Outgoing { body, usage_forced })
+}
+
+/// Chat completions and text completions.
+fn is_openai(format: Format) -> bool {
+    matches!(format, Format::OpenAiChat | Format::OpenAiCompletions)
+}
+
+/// The request in the target's format.
+fn encoded(request: &ChatRequest, name: &str, target: &Target, to: Format) -> Result<Bytes, Failure> {
     let speaks = &target.provider.speaks;
     let encode = EncodeTarget {
         model: name,
@@ -51,67 +95,104 @@ pub fn body(asked: &Asked, step: &Step, target: &Target, to: Format) -> Result<O
         developer_role: speaks.developer_role,
         stream_usage: true,
     };
-    let encoded = format::encode_request(to, &request, &encode).map_err(|error| {
-        Failure::new(
-            FailureKind::InvalidRequest,
-            format!(
-                "{} cannot be sent to {}: {}",
-                error.field,
-                to.name(),
-                error.message
-            ),
-        )
-        .at(error.field)
+    let encoded = format::encode_request(to, request, &encode).map_err(|error| {
+        let message = format!(
+            "{} cannot be sent to {}: {}",
+            error.field,
+            to.name(),
+            error.message
+        );
+        Failure::new(FailureKind::InvalidRequest, message).at(error.field)
     })?;
     for loss in &encoded.losses {
         tracing::debug!(field = %loss.field, note = %loss.note, "a field was mapped to the nearest thing");
     }
-    let mut edits = Edits::new();
-    reason(&mut edits, &request, step.reasoning.as_ref())?;
-    let body = if edits.is_empty() {
-        encoded.body
-    } else {
-        edits.apply(&encoded.body).map_err(unspliceable)?
-    };
-    Ok(Outgoing { body, usage_forced })
+    Ok(encoded.body)
 }
 
-fn spliced(asked: &Asked, step: &Step, name: &str, usage_forced: bool) -> Result<Outgoing, Failure> {
-    let mut edits = Edits::new();
-    if asked.request.model != name {
-        edits.set_string("model", name);
-    }
-    if usage_forced {
-        edits.set_nested("stream_options", "include_usage", "true");
-    }
-    reason(&mut edits, &asked.request, step.reasoning.as_ref())?;
-    let body = if edits.is_empty() {
-        asked.body.clone()
+/// Takes Anthropic's body out of Bedrock's envelope, or puts it in.
+fn change_envelope(edits: &mut Edits, asked: &Asked, to: Format) {
+    if to == Format::BedrockInvoke {
+        edits.remove("model");
+        edits.remove("stream");
+        edits.set_string("anthropic_version", BEDROCK_VERSION);
     } else {
-        edits.apply(&asked.body).map_err(unspliceable)?
-    };
-    Ok(Outgoing { body, usage_forced })
+        edits.remove("anthropic_version");
+        edits.remove("anthropic_beta");
+        if asked.request.stream.enabled {
+            edits.set("stream", "true");
+        }
+    }
 }
 
-/// Switches reasoning as the decision says, in the way the model's family understands.
-fn reason(edits: &mut Edits, request: &ChatRequest, reasoning: Option<&Reasoning>) -> Result<(), Failure> {
-    let Some(reasoning) = reasoning else { return Ok(()) };
-    match reasoning {
-        Reasoning::ChatTemplate { parameter, enabled } => {
+/// Puts around the body what a cloud wants: Google's path names the model, its body the version.
+fn enclose(edits: &mut Edits, arrival: &Arrival, speech: &Speech) {
+    match (speech.format, speech.envelope) {
+        (_, Envelope::VertexRaw) => {
+            edits.remove("model");
+            edits.set_string("anthropic_version", VERTEX_VERSION);
+        }
+        // A client of Bedrock has said it in the body already.
+        (Format::BedrockInvoke, _) if arrival.headers.contains_key(ANTHROPIC_BETA) => {
+            let betas: Vec<&str> = betas(arrival).collect();
+            edits.set("anthropic_beta", serde_json::json!(betas).to_string());
+        }
+        _ => {}
+    }
+}
+
+/// The betas that the client's header asks for.
+fn betas(arrival: &Arrival) -> impl Iterator<Item = &str> {
+    let said = arrival.headers.get_all(ANTHROPIC_BETA).into_iter();
+    said.filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|beta| !beta.is_empty())
+}
+
+/// The betas that a body of Bedrock's InvokeModel asks for, where the header is the place for them.
+pub fn betas_in_body(asked: &Asked, to: Format) -> Option<HeaderValue> {
+    if to != Format::AnthropicMessages || asked.format != Format::BedrockInvoke {
+        return None;
+    }
+    let betas: Vec<String> = asked.request.extra.get("anthropic_beta")?.read().ok()?;
+    HeaderValue::from_str(&betas.join(",")).ok()
+}
+
+/// Switches reasoning as the decision says, in the fields that the model's family understands.
+fn reason_by_field(edits: &mut Edits, request: &ChatRequest, switch: &Switch) {
+    match switch {
+        Switch::ChatTemplate { parameter, enabled } => {
             edits.set_nested(
                 "chat_template_kwargs",
                 parameter,
                 if *enabled { "true" } else { "false" },
             );
         }
-        Reasoning::Effort { parameter, effort } => {
+        Switch::Effort { parameter, effort } => {
             // What the client asked for explicitly is the client's.
             if request.reasoning.is_none() {
                 edits.set_string(parameter, effort);
             }
         }
     }
-    Ok(())
+}
+
+/// Switches reasoning in formats that have their own way to say it; what the client asked for explicitly stays.
+fn reason_by_form(request: &mut ChatRequest, switch: &Switch) {
+    if request.reasoning.is_some() {
+        return;
+    }
+    let (enabled, effort) = match switch {
+        Switch::ChatTemplate { enabled, .. } => (Some(*enabled), None),
+        Switch::Effort { effort, .. } => (None, effort_of(effort)),
+    };
+    request.reasoning = Some(Reasoning {
+        enabled,
+        budget_tokens: None,
+        effort,
+        native: None,
+    });
 }
 
 fn unspliceable(error: impl std::fmt::Display) -> Failure {
@@ -121,13 +202,14 @@ fn unspliceable(error: impl std::fmt::Display) -> Failure {
     )
 }
 
-/// The HTTP request for the provider: only headers that are meant for it, never the client's credential.
+/// The HTTP request for the provider: only headers that are meant for it, never the client's credential. `to` is the
+/// chat format of the body, where it has one.
 pub fn http(
     arrival: &Arrival,
-    provider: &Provider,
+    target: &Target,
+    to: Option<Format>,
     path: http::Uri,
     body: Bytes,
-    edits: &[(HeaderName, Option<HeaderValue>)],
 ) -> Request<Bytes> {
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -136,31 +218,50 @@ pub fn http(
         header::USER_AGENT,
         HeaderValue::from_static(concat!("pointsman/", env!("CARGO_PKG_VERSION"))),
     );
-    for (name, value) in &provider.headers {
+    if to == Some(Format::AnthropicMessages) {
+        headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
+    }
+    for (name, value) in &target.provider.headers {
         headers.insert(name, value.clone());
     }
-    for name in FORWARDED {
-        for value in arrival.headers.get_all(name) {
-            if name == ANTHROPIC_VERSION.as_str() {
-                headers.insert(name, value.clone());
-            } else {
-                headers.append(name, value.clone());
-            }
-        }
-    }
+    forward(arrival, to, &mut headers);
     if let Some(traceparent) = arrival.headers.get("traceparent") {
         headers.insert("traceparent", traceparent.clone());
     }
+    // Keys, tokens and signatures are put on in `authorized`, when nothing changes any more.
+    target
+        .provider
+        .credential
+        .pass_through(&arrival.headers, &mut headers, |key| key.starts_with("pm-"));
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = path;
+    *request.headers_mut() = headers;
+    request
+}
+
+/// Client headers that mean something to a provider of the same format, beyond the body.
+fn forward(arrival: &Arrival, to: Option<Format>, headers: &mut HeaderMap) {
+    if to == Some(Format::AnthropicMessages) {
+        if let Some(version) = arrival.headers.get(ANTHROPIC_VERSION) {
+            headers.insert(ANTHROPIC_VERSION, version.clone());
+        }
+        for beta in arrival.headers.get_all(ANTHROPIC_BETA) {
+            headers.append(ANTHROPIC_BETA, beta.clone());
+        }
+    } else if to.is_none_or(|to| is_openai(to) || to == Format::OpenAiResponses) {
+        for beta in arrival.headers.get_all(OPENAI_BETA) {
+            headers.append(OPENAI_BETA, beta.clone());
+        }
+    }
+}
+
+/// Edits headers; none removes.
+pub fn edit_headers(headers: &mut HeaderMap, edits: &[(HeaderName, Option<HeaderValue>)]) {
     for (name, value) in edits {
         match value {
             Some(value) => drop(headers.insert(name, value.clone())),
             None => drop(headers.remove(name)),
         }
     }
-    provider.credential.apply(&mut headers);
-    let mut request = Request::new(body);
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = path;
-    *request.headers_mut() = headers;
-    request
 }

@@ -1,0 +1,220 @@
+//! What is known of a model that clients can ask for, and how each format tells it.
+
+use std::collections::BTreeMap;
+
+use pointsman_catalog::{Catalog, Feature, Kind, Model as Facts, Price, ServiceTier};
+use pointsman_wire::format::Format;
+use serde_json::{Map, Value, json};
+
+use crate::snapshot::{Model, Snapshot};
+
+/// A model that clients can ask for.
+pub struct Card {
+    id: String,
+    /// Who serves it.
+    owner: String,
+    /// What the catalog says of it.
+    facts: Option<&'static Facts>,
+    /// What it costs.
+    price: Option<Price>,
+}
+
+impl Card {
+    /// Every model, by name: the configuration's, the router's, and what providers are known to serve.
+    pub fn all(snapshot: &Snapshot) -> Vec<Self> {
+        let mut cards = BTreeMap::new();
+        // A pattern is not a name that could be asked for.
+        for model in snapshot.models.values() {
+            cards.insert(model.name.clone(), Self::configured(model));
+        }
+        if let Some(router) = &snapshot.router {
+            for name in router.names() {
+                cards.insert(name.clone(), Self::unknown(name, "pointsman"));
+            }
+        }
+        let mut providers: Vec<_> = snapshot.providers.values().collect();
+        providers.sort_unstable_by_key(|provider| &provider.name);
+        for provider in providers {
+            for facts in Catalog::embedded().models_of(&provider.kind) {
+                if facts.variant {
+                    continue;
+                }
+                cards.entry(facts.id.to_string()).or_insert_with(|| Self {
+                    id: facts.id.to_string(),
+                    owner: provider.name.clone(),
+                    facts: Some(facts),
+                    price: facts.price.clone(),
+                });
+            }
+            for name in &provider.listed {
+                cards
+                    .entry(name.clone())
+                    .or_insert_with(|| Self::unknown(name, &provider.name));
+            }
+        }
+        cards.into_values().collect()
+    }
+
+    /// The model of this name, if there is one.
+    pub fn of(snapshot: &Snapshot, name: &str) -> Option<Self> {
+        if snapshot.is_routed(name) {
+            return Some(Self::unknown(name, "pointsman"));
+        }
+        snapshot.resolve(name).ok().map(|model| Self::configured(&model))
+    }
+
+    fn configured(model: &Model) -> Self {
+        let Some(target) = model.targets.first() else {
+            return Self::unknown(&model.name, "pointsman");
+        };
+        Self {
+            id: model.name.clone(),
+            owner: target.provider.name.clone(),
+            facts: Catalog::embedded().model(&target.provider.kind, &target.model),
+            price: target.price.clone(),
+        }
+    }
+
+    fn unknown(name: &str, owner: &str) -> Self {
+        Self {
+            id: name.to_owned(),
+            owner: owner.to_owned(),
+            facts: None,
+            price: None,
+        }
+    }
+
+    /// The name clients ask for.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// As a format tells it; what is not known is left out.
+    pub fn shaped(&self, format: Format) -> Value {
+        let mut told = Map::new();
+        match format {
+            Format::AnthropicMessages => self.anthropic(&mut told),
+            Format::GeminiGenerate => self.gemini(&mut told),
+            _ => self.openai(&mut told),
+        }
+        if let Some(price) = &self.price {
+            told.insert("pricing".to_owned(), pricing(price));
+        }
+        Value::Object(told)
+    }
+
+    fn openai(&self, told: &mut Map<String, Value>) {
+        told.insert("id".to_owned(), self.id.as_str().into());
+        told.insert("object".to_owned(), "model".into());
+        told.insert("created".to_owned(), 0.into());
+        told.insert("owned_by".to_owned(), self.owner.as_str().into());
+        let Some(facts) = self.facts else { return };
+        known(told, "context_window", facts.context_window);
+        known(told, "max_output_tokens", facts.max_output);
+        if !facts.features.is_empty() {
+            let features: Vec<&str> = facts.features.iter().map(Feature::name).collect();
+            told.insert("capabilities".to_owned(), features.into());
+        }
+    }
+
+    fn anthropic(&self, told: &mut Map<String, Value>) {
+        told.insert("type".to_owned(), "model".into());
+        told.insert("id".to_owned(), self.id.as_str().into());
+        told.insert("display_name".to_owned(), self.id.as_str().into());
+        told.insert("created_at".to_owned(), "1970-01-01T00:00:00Z".into());
+        let Some(facts) = self.facts else { return };
+        known(told, "max_input_tokens", facts.context_window);
+        known(told, "max_tokens", facts.max_output);
+    }
+
+    fn gemini(&self, told: &mut Map<String, Value>) {
+        let converses = self.facts.is_none_or(|facts| facts.kind == Kind::Chat);
+        let methods = if converses {
+            json!(["generateContent", "streamGenerateContent", "countTokens"])
+        } else {
+            json!([])
+        };
+        told.insert("name".to_owned(), ["models/", &self.id].concat().into());
+        told.insert("version".to_owned(), "".into());
+        told.insert("displayName".to_owned(), self.id.as_str().into());
+        told.insert("supportedGenerationMethods".to_owned(), methods);
+        let Some(facts) = self.facts else { return };
+        known(told, "inputTokenLimit", facts.context_window);
+        known(told, "outputTokenLimit", facts.max_output);
+        if facts.features.has(Feature::Reasoning) {
+            told.insert("thinking".to_owned(), true.into());
+        }
+    }
+}
+
+fn known(told: &mut Map<String, Value>, name: &str, number: Option<u64>) {
+    if let Some(number) = number {
+        told.insert(name.to_owned(), number.into());
+    }
+}
+
+/// The rates of the standard tier: dollars for a million tokens, or for one piece, as exact decimals.
+fn pricing(price: &Price) -> Value {
+    let listed = price
+        .entries()
+        .iter()
+        .filter(|entry| entry.tier == ServiceTier::Standard && entry.above == 0);
+    let told = listed.map(|entry| {
+        let name = entry.kind.name();
+        let amount = if name.starts_with("per_") {
+            entry.rate.each_decimal()
+        } else {
+            entry.rate.per_million().usd_decimal()
+        };
+        (name.to_owned(), amount.into())
+    });
+    Value::Object(told.collect())
+}
+
+#[cfg(test)]
+impl Card {
+    /// A card of which nothing but the name is known.
+    pub fn named(name: &str) -> Self {
+        Self::unknown(name, "test")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn card() -> Card {
+        let facts = Catalog::embedded().model("openai", "gpt-5-mini").unwrap();
+        Card {
+            id: "fast".to_owned(),
+            owner: "openai".to_owned(),
+            facts: Some(facts),
+            price: facts.price.clone(),
+        }
+    }
+
+    #[test]
+    fn every_format_tells_what_is_known_in_its_own_words() {
+        let openai = card().shaped(Format::OpenAiChat);
+        assert_eq!(openai["id"], "fast");
+        assert_eq!(openai["owned_by"], "openai");
+        assert!(openai["context_window"].is_u64() && openai["capabilities"].is_array());
+        assert_eq!(openai["pricing"]["input"], "0.25");
+        let anthropic = card().shaped(Format::AnthropicMessages);
+        assert_eq!(
+            (&anthropic["type"], &anthropic["display_name"]),
+            (&"model".into(), &"fast".into())
+        );
+        assert_eq!(anthropic["max_input_tokens"], openai["context_window"]);
+        let gemini = card().shaped(Format::GeminiGenerate);
+        assert_eq!(gemini["name"], "models/fast");
+        assert_eq!(gemini["outputTokenLimit"], openai["max_output_tokens"]);
+        assert_eq!(gemini["supportedGenerationMethods"][0], "generateContent");
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let told = Card::unknown("x", "y").shaped(Format::GeminiGenerate);
+        assert!(told.get("inputTokenLimit").is_none() && told.get("pricing").is_none());
+    }
+}

@@ -1,0 +1,74 @@
+//! Which result belongs to which call: other formats tie them by ids, this one by names where ids are missing.
+
+use std::collections::HashMap;
+
+use super::parts::NAME;
+use crate::form::{Message, PartKind, Text};
+
+/// Gives ids to calls without, and the results the ids of their calls. The same history gets the same ids again.
+pub(super) fn tie(contents: &mut [Message]) {
+    let mut open: Vec<(Text, Text)> = Vec::new();
+    for (turn, message) in contents.iter_mut().enumerate() {
+        for (at, part) in message.parts.iter_mut().enumerate() {
+            match &mut part.kind {
+                PartKind::ToolCall(call) => {
+                    if call.id.is_empty() {
+                        call.id = format!("call_{turn}_{at}").into();
+                    }
+                    open.push((call.id.clone(), call.name.clone()));
+                }
+                PartKind::ToolResult(result) => {
+                    let name = part.extra.get(NAME).and_then(|name| name.read::<String>().ok());
+                    let name = name.unwrap_or_default();
+                    let belongs = |(id, called): &(Text, Text)| {
+                        if result.call_id.is_empty() {
+                            *called == *name
+                        } else {
+                            *id == result.call_id
+                        }
+                    };
+                    let call = open.iter().position(belongs).map(|at| open.remove(at));
+                    match call {
+                        Some((id, called)) => {
+                            result.call_id = id;
+                            if called == *name {
+                                part.extra.remove(NAME);
+                            }
+                        }
+                        None if result.call_id.is_empty() => result.call_id = name.into(),
+                        None => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The names of the functions that were called, by id, as the conversation goes on.
+#[derive(Debug, Default)]
+pub(super) struct Called(HashMap<Text, Text>);
+
+impl Called {
+    /// A call was made.
+    pub(super) fn add(&mut self, id: &Text, name: &Text) {
+        self.0.insert(id.clone(), name.clone());
+    }
+
+    /// The name of the function of the latest call with this id.
+    pub(super) fn name(&self, id: &Text) -> Option<&Text> {
+        self.0.get(id)
+    }
+}
+
+/// An id for a call that a provider made without one: the same answer always gives the same.
+pub(super) fn call_id(answer: &str, choice: u32, ordinal: u32, name: &str, arguments: &str) -> Text {
+    // FNV-1a: an id must be stable and unlikely to come twice, no more.
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for text in [answer, name, arguments] {
+        for byte in text.bytes().chain([0]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    format!("call_{hash:016x}_{choice}_{ordinal}").into()
+}
