@@ -6,7 +6,7 @@ use pointsman_wire::format::{self, EncodeTarget, Format, StreamEncoderOptions, W
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::splice::Edits;
 use pointsman_wire::sse::SseDecoder;
-use pointsman_wire::{coding, embeddings, tokens};
+use pointsman_wire::{coding, embeddings, failure, tokens};
 use smallvec::SmallVec;
 
 /// A decoder and what it is fed.
@@ -52,6 +52,13 @@ const COMPLETIONS: &[&str] = &[
     r#"{"id":"i","choices":[{"index":0,"text":"a","finish_reason":"length"}],"usage":{"prompt_tokens":1}}"#,
 ];
 
+const FAILURES: &[&str] = &[
+    r#"{"error":{"message":"m","type":"invalid_request_error","param":"p","code":"context_length_exceeded"}}"#,
+    r#"{"type":"error","error":{"type":"overloaded_error","message":"m"},"request_id":"r"}"#,
+    r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"m","details":[{"@type":"t","retryDelay":"1.5s"}]}}"#,
+    r#"{"message":"m","__type":"ThrottlingException"}"#,
+    "<html>502</html>",
+];
 const GEMINI_REQUEST: &[&str] = &[
     r#"{"systemInstruction":{"parts":[{"text":"s"}]},"contents":[{"parts":[{"text":"t"},{"inlineData":{"mimeType":"audio/mpeg","data":"AAAA","x":1}},{"fileData":{"mimeType":"image/png","fileUri":"gs://b/i"}}]},{"role":"model","parts":[{"text":"h","thought":true,"thoughtSignature":"c2ln"},{"functionCall":{"name":"f","args":{"a":1}},"thoughtSignature":"s"},{"executableCode":{"code":"1"}}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"result":"r"},"parts":[{"inlineData":{"mimeType":"image/png","data":"AA"}}]}},{"functionResponse":{"id":"i","name":"g","response":{"error":"e"}}}]}],"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","nullable":true,"minItems":"1"}}],"googleSearch":{}},{"codeExecution":{}}],"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["f"]}},"generationConfig":{"maxOutputTokens":"5","topK":4.0,"stopSequences":["x"],"seed":-1,"responseMimeType":"application/json","responseSchema":{"type":"STRING"},"thinkingConfig":{"thinkingBudget":-1},"speechConfig":{}},"labels":{"a":"b"}}"#,
     r#"{"contents":{"parts":{"inline_data":{"mime_type":"image/png","data":"AA"}}},"generation_config":{"top_p":1,"thinking_config":{"thinking_level":"low"}},"tool_config":{"function_calling_config":{"mode":"VALIDATED"}}}"#,
@@ -85,6 +92,8 @@ pub const ALL: &[Target] = &[
     Target { name: "bedrock_response", seeds: BEDROCK_RESPONSE, run: |input| response(Format::BedrockConverse, input) },
     Target { name: "bedrock_stream", seeds: BEDROCK_STREAM, run: bedrock_stream },
     Target { name: "completions", seeds: COMPLETIONS, run: completions },
+    Target { name: "count_tokens", seeds: ANTHROPIC_REQUEST, run: count },
+    Target { name: "failures", seeds: FAILURES, run: failures },
     Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: embed },
 ];
 
@@ -246,4 +255,24 @@ fn embed(input: &[u8]) {
         assert_eq!(embeddings::decode_request(&written), Ok(request));
     }
     let _ = embeddings::response_usage(&body);
+}
+
+fn count(input: &[u8]) {
+    if let Ok(request) = pointsman_wire::anthropic::count::decode_request(&Bytes::copy_from_slice(input)) {
+        let _ = tokens::estimate_request(&request);
+    }
+}
+
+fn failures(input: &[u8]) {
+    for from in Format::ALL {
+        for status in [400, 401, 404, 413, 429, 500, 503, 529] {
+            let Ok(status) = http::StatusCode::from_u16(status) else { continue };
+            let failure = failure::decode(from, status, None, input);
+            let _ = failure::classify(&failure);
+            for to in Format::ALL {
+                let _ = failure::render(to, &failure, "req_1");
+                failure::render_event(to, &failure, "req_1", &mut BytesMut::new());
+            }
+        }
+    }
 }

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
 use pointsman_catalog::Catalog;
 use pointsman_guard::{GuardrailConfig, Guards};
 use pointsman_routing::Router;
-use pointsman_upstream::{AuthStyle, Credential, RetryPolicy, balance::Policy};
+use pointsman_upstream::{AuthStyle, Credential, Endpoint, EndpointConfig, RetryPolicy, balance::Policy};
 
 use crate::catalog;
 use crate::check::nearest;
@@ -152,6 +153,13 @@ impl Checker<'_> {
             self.wrong(&format!("{path}.base_url"), "give either base_url or endpoints");
         }
         self.place(&path, &facts.id, provider);
+        self.endpoints(&path, provider);
+        for (header, value) in &provider.headers {
+            if HeaderName::try_from(header).is_err() || HeaderValue::try_from(value).is_err() {
+                let path = format!("{path}.headers.{header}");
+                self.wrong(&path, "is not a header: name or value holds what cannot be sent");
+            }
+        }
         if let Err(error) = Credential::compile(&provider.auth, &AuthStyle::Bearer) {
             self.wrong(&format!("{path}.{}", error.field), error.problem);
         }
@@ -160,6 +168,27 @@ impl Checker<'_> {
         }
         if let Err(error) = RetryPolicy::compile(&provider.retry) {
             self.wrong(&format!("{path}.retry.{}", error.field), error.problem);
+        }
+    }
+
+    fn endpoints(&mut self, path: &str, provider: &ProviderConfig) {
+        let own = provider
+            .base_url
+            .iter()
+            .map(|url| (format!("{path}.base_url"), EndpointConfig::new(url)));
+        let several = provider.endpoints.iter().enumerate();
+        let several = several.map(|(at, endpoint)| (format!("{path}.endpoints[{at}].url"), endpoint.clone()));
+        let wrong: Vec<_> = own
+            .chain(several)
+            .filter_map(|(at, endpoint)| Some((at, Endpoint::new(&endpoint, &provider.health).err()?)))
+            .collect();
+        for (at, error) in wrong {
+            let at = if error.field == "url" {
+                at
+            } else {
+                format!("{path}.health.{}", error.field)
+            };
+            self.wrong(&at, error.problem);
         }
     }
 

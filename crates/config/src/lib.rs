@@ -12,6 +12,7 @@ mod cross;
 mod document;
 mod interpolate;
 mod load;
+mod mask;
 mod node;
 mod problem;
 mod types;
@@ -19,6 +20,7 @@ mod types;
 pub use catalog::CatalogConfig;
 pub use interpolate::Environment;
 pub use load::{Loaded, load, parse, schema};
+pub use mask::Mask;
 pub use problem::Problem;
 pub use types::{
     ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, ProviderConfig,

@@ -142,7 +142,10 @@ async fn ask(client: &Client, facts: &Provider, provider: &ProviderConfig) -> Re
         }
     };
     let credential = Credential::compile(&provider.auth, &style).map_err(|error| said(&error))?;
-    credential.apply(headers);
+    credential
+        .authorize(client, &endpoint, &mut request, 0)
+        .await
+        .map_err(|error| said(&error))?;
     let timeouts = Timeouts::from(&TimeoutsConfig::default());
     let response = client
         .send(&endpoint, request, &timeouts)

@@ -8,13 +8,20 @@
 )]
 
 mod credentials;
+mod abuse;
+mod documents;
+mod drain;
 mod faults;
 mod harness;
 mod kill;
 mod limits;
+mod listener;
 mod matrix;
 mod models;
+mod refusals;
 mod reload;
 mod routing;
+mod secrets;
 mod signed;
 mod surfaces;
+mod tls;

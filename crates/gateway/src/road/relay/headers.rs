@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pointsman_catalog::Money;
-use pointsman_governance::RateValue;
+use pointsman_governance::{Principal, RateValue};
 
 use super::super::Ticket;
 
@@ -32,12 +32,12 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
     if let Some(cost) = cost {
         text(headers, COST, &cost.usd_decimal());
     }
-    limits(headers, ticket);
+    limits(headers, ticket.caller());
 }
 
 /// OpenAI's rate-limit headers.
-fn limits(headers: &mut HeaderMap, ticket: &Ticket) {
-    let status = ticket.caller().rate_status(std::time::Instant::now());
+pub fn limits(headers: &mut HeaderMap, caller: &Principal) {
+    let status = caller.rate_status(std::time::Instant::now());
     for (name, value) in status.headers() {
         let name = HeaderName::from_static(name);
         match value {
