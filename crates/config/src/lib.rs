@@ -13,11 +13,13 @@ mod interpolate;
 mod load;
 mod node;
 mod problem;
+mod shape;
 mod types;
 
 pub use interpolate::Environment;
 pub use load::{Loaded, load, parse, schema};
 pub use problem::Problem;
+pub use shape::{BodyEdits, HeaderEdits, ParameterEdits, RequestConfig, Unsupported};
 pub use types::{
     ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, PriceConfig,
     ProviderConfig, ServerConfig, StoresConfig, TargetConfig, TlsListenerConfig,

@@ -16,6 +16,8 @@ use pointsman_upstream::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::shape::RequestConfig;
+
 /// pointsman.yaml.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -221,6 +223,8 @@ pub struct ProviderConfig {
     /// API version (`azure-openai`). A date asks for paths with the deployment in them; absent or `v1` for the newer
     /// ones, which need none; `preview` for those with what is not settled yet.
     pub api_version: Option<String>,
+    /// What is changed of requests to it.
+    pub request: RequestConfig,
 }
 
 /// A name that clients ask for.
@@ -239,6 +243,8 @@ pub struct ModelConfig {
     pub fallback: FallbackConfig,
     /// Its price, when not what the catalog says.
     pub price: Option<PriceConfig>,
+    /// What is changed of requests for it.
+    pub request: RequestConfig,
 }
 
 /// A provider and its name of the model.
@@ -255,6 +261,9 @@ pub struct TargetConfig {
     /// How long is waited; as the model says when absent.
     #[serde(default)]
     pub timeouts: Option<TimeoutsConfig>,
+    /// What is changed of requests to it.
+    #[serde(default)]
+    pub request: Option<RequestConfig>,
     /// Share of the traffic among targets of the same priority.
     #[serde(default = "one")]
     pub weight: u32,

@@ -12,6 +12,7 @@ pub mod snapshot;
 
 mod incoming;
 mod listener;
+mod parameters;
 mod reply;
 mod road;
 mod surface;

@@ -21,7 +21,6 @@ mod embed;
 mod explain;
 mod list;
 mod refuse;
-mod strip;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ mod pattern;
 mod place;
 mod provider;
 mod resolve;
+mod shape;
 mod speech;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ pub use model::{Fallback, Model, Target};
 pub use pattern::Pattern;
 pub use provider::{Patience, Provider};
 pub use resolve::Unresolved;
+pub use shape::Shape;
 pub use speech::{Envelope, Speech, Template, are_kin};
 
 /// Everything the road needs to know about the configuration.

@@ -393,6 +393,7 @@ mod tests {
             waited: Duration::ZERO,
             first_content: None,
             flags: &[],
+            losses: &[],
         }
     }
 

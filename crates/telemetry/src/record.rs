@@ -53,6 +53,8 @@ pub struct RequestRecord<'a> {
     pub first_content: Option<Instant>,
     /// Guardrails that flagged something.
     pub flags: &'a [String],
+    /// Fields of the request that the provider's format could not express exactly.
+    pub losses: &'a [String],
 }
 
 /// A record that can outlive its request; the form of an access-log line.
@@ -113,6 +115,9 @@ pub struct OwnedRecord {
     /// Guardrails that flagged something.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
+    /// Fields of the request that the provider's format could not express exactly.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<String>,
     /// When its head was complete.
     #[serde(skip)]
     pub begun: SystemTime,
@@ -167,6 +172,7 @@ impl From<&RequestRecord<'_>> for OwnedRecord {
                 .map(|first| first.duration_since(record.started).as_micros() as u64),
             error: record.error.map(str::to_owned),
             flags: record.flags.to_vec(),
+            losses: record.losses.to_vec(),
             begun: ended.checked_sub(latency).unwrap_or(ended),
             ended,
         }

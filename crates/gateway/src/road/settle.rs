@@ -13,11 +13,14 @@ use pointsman_store::{LedgerEntry, Outcome, RequestId};
 use pointsman_telemetry::RequestRecord;
 use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
-use pointsman_wire::format::Format;
+use pointsman_wire::format::{Format, Loss};
 
 use super::{Arrival, Refusal};
 use crate::snapshot::Target;
 use crate::worker::Worker;
+
+/// Losses that are told of a request, at most.
+const MAX_LOSSES: usize = 32;
 
 /// A request that was admitted and must be paid for.
 pub struct Ticket {
@@ -56,6 +59,8 @@ pub struct Facts {
     pub first_content: Option<Instant>,
     /// Guardrails that flagged something.
     pub flags: Vec<String>,
+    /// Fields of the request that the target that was asked last could not be told exactly.
+    pub losses: Vec<String>,
 }
 
 /// Provider, model and price of the target that was asked last.
@@ -112,6 +117,7 @@ impl Ticket {
                 waited: Duration::ZERO,
                 first_content: None,
                 flags: Vec::new(),
+                losses: Vec::new(),
             },
         }
     }
@@ -135,6 +141,14 @@ impl Ticket {
             price: target.price.clone(),
             at_stake: Some(prompt),
         });
+    }
+
+    /// Notes what the target that is asked next cannot be told exactly.
+    pub fn lost(&mut self, losses: &[Loss]) {
+        self.facts.losses.clear();
+        self.facts
+            .losses
+            .extend(losses.iter().take(MAX_LOSSES).map(|loss| loss.field.to_string()));
     }
 
     /// Notes who gave the remembered answer; it costs nothing now.
@@ -290,6 +304,7 @@ impl Ticket {
             waited: facts.waited,
             first_content: facts.first_content,
             flags: &facts.flags,
+            losses: &facts.losses,
         });
     }
 }

@@ -121,6 +121,7 @@ pub fn single(name: &str, provider: &Arc<Provider>, model: &str) -> Arc<Model> {
             model: model.to_owned(),
             format: None,
             timeouts: None,
+            shape: Arc::clone(&provider.shape),
             weight: 1,
             priority: 0,
             price: facts.and_then(|facts| facts.price.clone()),

@@ -14,5 +14,6 @@ mod limits;
 mod matrix;
 mod reload;
 mod routing;
+mod shape;
 mod signed;
 mod surfaces;
