@@ -13,12 +13,14 @@ mod interpolate;
 mod load;
 mod node;
 mod problem;
+mod prompts;
 mod shape;
 mod types;
 
 pub use interpolate::Environment;
 pub use load::{Loaded, load, parse, schema};
 pub use problem::Problem;
+pub use prompts::{DecoratorConfig, DecoratorMessage, DecoratorRole, PromptsConfig};
 pub use shape::{BodyEdits, HeaderEdits, ParameterEdits, RequestConfig, Unsupported};
 pub use types::{
     ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, PriceConfig,

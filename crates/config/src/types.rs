@@ -16,6 +16,7 @@ use pointsman_upstream::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::prompts::PromptsConfig;
 use crate::shape::RequestConfig;
 
 /// pointsman.yaml.
@@ -47,8 +48,8 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// Who is told.
     pub telemetry: TelemetryConfig,
-    /// Prompt decorators and templates. Not supported in this version.
-    pub prompts: Option<serde_json::Value>,
+    /// What is put around conversations, and texts that clients call by name.
+    pub prompts: PromptsConfig,
     /// MCP servers. Not supported in this version.
     pub mcp: Option<serde_json::Value>,
     /// A2A agents. Not supported in this version.

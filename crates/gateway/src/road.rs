@@ -20,6 +20,7 @@ mod count;
 mod embed;
 mod explain;
 mod list;
+mod prompt;
 mod refuse;
 
 use std::net::SocketAddr;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_cache::Scope;
+use pointsman_config::PromptsConfig;
 use pointsman_governance::Principal;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub router: Option<Router>,
     /// Guardrails.
     pub guards: Guards,
+    /// What is put around conversations.
+    pub prompts: PromptsConfig,
     /// Whether and for whom answers are remembered.
     pub cache: Option<CachePolicy>,
     /// From what the secrets of callers who sign are made, if they may come.

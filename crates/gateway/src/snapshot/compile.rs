@@ -130,6 +130,7 @@ impl Compiler<'_> {
             patterns,
             router,
             guards,
+            prompts: config.prompts.clone(),
             cache: self.cache(),
             signing: config
                 .identity

@@ -1,4 +1,4 @@
-//! Requests are shaped on their way out as the configuration says, and what is lost is told.
+//! Requests are put in order and shaped on their way out as the configuration says, and what is lost is told.
 
 use pointsman_store::NewKey;
 use pointsman_testbed::{SimOptions, SimServer};
@@ -86,5 +86,54 @@ async fn requests_are_shaped_and_losses_told_dropped_or_refused() {
         dropped.header("x-pointsman-losses").contains('n'),
         "{}",
         dropped.header("x-pointsman-losses")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prompts_are_decorated_and_templates_filled_in_every_format() {
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let folder = folder(&format!(
+        "providers: {{ o: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }} }}\n\
+         models: {{ fast: {{ targets: [ {{ provider: o, model: gpt-5-mini, format: openai-chat }} ] }} }}\n\
+         prompts:\n  decorators: [ {{ prepend: [ {{ role: system, content: Be brief. }} ] }} ]\n  \
+         templates: {{ summary: \"Summarise: {{{{text}}}}\" }}\n",
+        sim.address()
+    ));
+    let key = key(folder.path(), NewKey::default());
+    let house = House::open(folder.path());
+    let call = "{template://summary}";
+    let properties = json!({ "text": "say \"hi\"" });
+    for (path, body) in [
+        (
+            "/v1/chat/completions",
+            json!({ "model": "fast", "messages": [ { "role": "user", "content": call } ], "properties": properties }),
+        ),
+        (
+            "/v1/messages",
+            json!({ "model": "fast", "max_tokens": 9, "messages": [ { "role": "user", "content": call } ], "properties": properties }),
+        ),
+        (
+            "/v1beta/models/fast:generateContent",
+            json!({ "contents": [ { "role": "user", "parts": [ { "text": call } ] } ], "properties": properties }),
+        ),
+    ] {
+        sim.clear();
+        let answer = post(house.address, path, &key, &body).await.unwrap();
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let sent: Value = serde_json::from_str(&sim.served()[0].body).unwrap();
+        let said = sent["messages"].to_string();
+        assert!(
+            said.contains("Be brief.") && said.contains(r#"Summarise: say \"hi\""#),
+            "{path}: {sent}"
+        );
+        assert!(sent.get("properties").is_none(), "{path}: {sent}");
+    }
+    let missing = json!({ "model": "fast", "messages": [ { "role": "user", "content": call } ] });
+    let answer = post(house.address, "/v1/chat/completions", &key, &missing)
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["error"]["param"]),
+        (400, &json!("properties"))
     );
 }
