@@ -24,6 +24,7 @@ pub struct Seen {
 }
 
 /// What a stream goes through.
+#[expect(clippy::large_enum_variant, reason = "it stands in the relay, which is boxed")]
 pub enum Pipe {
     /// The same format on both sides: bytes pass as they come.
     Same {
