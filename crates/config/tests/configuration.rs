@@ -96,6 +96,37 @@ fn each_mistake_is_named_with_its_place() {
 }
 
 #[test]
+fn mistakes_in_credentials_are_named_with_their_place() {
+    for (text, expected) in [
+        (
+            "providers:\n  openai:\n    auth:\n      entra: { tenant: t, client: c, secrt: s }",
+            vec![r#"p.yaml:4:38: providers.openai.auth.entra.secrt: unknown key; did you mean "secret"?"#],
+        ),
+        (
+            "providers:\n  openai:\n    auth:\n      oauth2: { token_url: 'https://a/t', grant: jwt_bearr }",
+            vec![
+                r#"p.yaml:4:50: providers.openai.auth.oauth2.grant: expected one of client_credentials, token_exchange, jwt_bearer; did you mean "jwt_bearer"?"#,
+            ],
+        ),
+        (
+            "providers:\n  openai:\n    auth:\n      aws: { access_key_id: AKID }",
+            vec![
+                "p.yaml:4:7: providers.openai.auth.aws.secret_access_key: is missing beside `access_key_id`",
+            ],
+        ),
+        (
+            "providers:\n  openai:\n    auth: { api_key: k, gcp: {} }",
+            vec![
+                "p.yaml:3:25: providers.openai.auth.gcp: cannot be combined with `api_key`: a request carries one credential",
+            ],
+        ),
+    ] {
+        let found = problems(text);
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
 fn all_problems_are_told_at_once_and_no_secret_is() {
     let found =
         problems("a: 1\nb: 2\nlimits: { default: { concurrency: many } }\nidentity: \"${OPENAI_API_KEY}\"");

@@ -7,6 +7,7 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod credentials;
 mod faults;
 mod harness;
 mod kill;
