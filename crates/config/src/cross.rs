@@ -7,6 +7,7 @@ use pointsman_guard::{GuardrailConfig, Guards};
 use pointsman_routing::Router;
 use pointsman_upstream::{AuthStyle, Credential, RetryPolicy, balance::Policy};
 
+use crate::catalog;
 use crate::check::nearest;
 use crate::node::{File, Node};
 use crate::problem::Problem;
@@ -16,11 +17,13 @@ use crate::types::{Config, ModelConfig, ProviderConfig};
 pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem> {
     let mut checker = Checker {
         config,
+        catalog: config.catalog.build(),
         root,
         file,
         problems: Vec::new(),
     };
     checker.unsupported();
+    checker.catalog();
     for (name, provider) in &config.providers {
         checker.provider(name, provider);
     }
@@ -54,6 +57,7 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
 
 struct Checker<'a> {
     config: &'a Config,
+    catalog: Catalog,
     root: &'a Node,
     file: File<'a>,
     problems: Vec<Problem>,
@@ -109,33 +113,49 @@ impl Checker<'_> {
 
     fn provider(&mut self, name: &str, provider: &ProviderConfig) {
         let path = format!("providers.{name}");
-        let catalog = Catalog::embedded();
         let kind = provider.kind.as_deref().unwrap_or(name);
-        let known = catalog.providers().map(|provider| provider.id.as_str());
-        let Some(facts) = catalog.provider(kind) else {
+        let Some(facts) = self.catalog.provider(kind) else {
             let at = if provider.kind.is_some() {
                 format!("{path}.kind")
             } else {
                 path
             };
-            self.unknown(&at, "provider kind", kind, known);
+            let known = self.catalog.providers();
+            let suggestion = nearest(kind, known.map(|provider| provider.id.as_str()));
+            let mut problem = self.file.problem(
+                self.root.place_of(&at),
+                at,
+                format!("there is no provider kind {kind:?}"),
+            );
+            problem.suggestion = suggestion;
+            self.problems.push(problem);
             return;
         };
-        // A base URL with a gap that no setting fills is as good as none.
-        let settings = ["{region}", "{project}", "{location}"];
-        let placed = facts.base_url.as_deref().is_some_and(|base| {
+        let id = facts.id.clone();
+        let placed = provider.base_url.is_some() || !provider.endpoints.is_empty();
+        // What region, project and location fill is no gap.
+        let gap = facts.base_url.as_deref().is_some_and(|base| {
+            let settings = ["{region}", "{project}", "{location}"];
             let filled = settings
                 .iter()
-                .fold(base.to_owned(), |base, setting| base.replace(setting, ""));
-            !filled.contains('{')
+                .fold(base.to_owned(), |base, gap| base.replace(gap, ""));
+            filled.contains('{')
         });
-        if !placed && provider.base_url.is_none() && provider.endpoints.is_empty() {
-            self.wrong(&path, format!("{kind:?} needs a base_url, or endpoints"));
+        let lacks = match &facts.base_url {
+            _ if !facts.is_spoken() => Some(format!(
+                "{kind:?} is known for its prices only: this version does not speak to it"
+            )),
+            None if !placed => Some(format!("{kind:?} needs a base_url, or endpoints")),
+            Some(url) if gap && !placed => Some(format!("{kind:?} needs a base_url: {url}, filled in")),
+            _ => None,
+        };
+        if let Some(lacks) = lacks {
+            self.wrong(&path, lacks);
         }
         if provider.base_url.is_some() && !provider.endpoints.is_empty() {
             self.wrong(&format!("{path}.base_url"), "give either base_url or endpoints");
         }
-        self.place(&path, &facts.id, provider);
+        self.place(&path, &id, provider);
         if let Err(error) = Credential::compile(&provider.auth, &AuthStyle::Bearer) {
             self.wrong(&format!("{path}.{}", error.field), error.problem);
         }
@@ -176,6 +196,15 @@ impl Checker<'_> {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// What the catalog's own block says.
+    fn catalog(&mut self) {
+        for (path, message, suggestion) in catalog::wrong(&self.config.catalog, &self.catalog) {
+            let mut problem = self.file.problem(self.root.place_of(&path), path, message);
+            problem.suggestion = suggestion;
+            self.problems.push(problem);
         }
     }
 

@@ -6,6 +6,7 @@
 //!
 //! Configuration types are not run-time types: what a configuration means is compiled elsewhere.
 
+mod catalog;
 mod check;
 mod cross;
 mod document;
@@ -17,12 +18,13 @@ mod prompts;
 mod shape;
 mod types;
 
+pub use catalog::CatalogConfig;
 pub use interpolate::Environment;
 pub use load::{Loaded, load, parse, schema};
 pub use problem::Problem;
 pub use prompts::{DecoratorConfig, DecoratorMessage, DecoratorRole, PromptsConfig};
 pub use shape::{BodyEdits, HeaderEdits, ParameterEdits, RequestConfig, Unsupported};
 pub use types::{
-    ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, PriceConfig,
-    ProviderConfig, ServerConfig, StoresConfig, TargetConfig, TlsListenerConfig,
+    ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, ProviderConfig,
+    ServerConfig, StoresConfig, TargetConfig, TlsListenerConfig,
 };

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::catalog;
 use crate::check::{check, coerce};
 use crate::cross;
 use crate::document;
@@ -17,6 +18,8 @@ pub struct Loaded {
     pub config: Config,
     /// The file itself, and those it takes values from.
     pub files: Vec<PathBuf>,
+    /// What works today but will not for ever.
+    pub warnings: Vec<Problem>,
 }
 
 /// Reads a file.
@@ -49,21 +52,27 @@ pub fn parse(text: &str, name: &str, environment: &Environment<'_>) -> Result<Lo
     interpolate(&mut root, environment, file, "", &mut found);
     let schema = schema();
     coerce(&mut root, &schema, &schema);
-    let mut problems = found.problems;
+    let mut problems = std::mem::take(&mut found.problems);
     problems.extend(check(&root, &schema, file));
     if !problems.is_empty() {
         problems.sort_by_key(|problem| (problem.line, problem.column));
         return Err(problems);
     }
-    let config: Config = serde_path_to_error::deserialize(root.json()).map_err(|error| {
+    let mut config: Config = serde_path_to_error::deserialize(root.json()).map_err(|error| {
         let path = error.path().to_string();
         vec![file.problem(root.place_of(&path), path, error.inner().to_string())]
     })?;
-    let mut problems = cross::check(&config, &root, file);
+    catalog::read_files(&mut config, &root, file, environment, &mut found);
+    let mut problems = std::mem::take(&mut found.problems);
     if problems.is_empty() {
+        problems = cross::check(&config, &root, file);
+    }
+    if problems.is_empty() {
+        let warnings = catalog::warnings(&config, &root, file);
         return Ok(Loaded {
             config,
             files: found.files,
+            warnings,
         });
     }
     problems.sort_by_key(|problem| (problem.line, problem.column));

@@ -27,6 +27,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     };
     match pointsman_config::load(file, &Environment::process()) {
         Ok(loaded) => {
+            let warnings = &loaded.warnings;
+            warnings
+                .iter()
+                .for_each(|warning| console::complain(format!("warning: {warning}")));
             let config = loaded.config;
             let (providers, models) = (config.providers.len(), config.models.len());
             console::say(format!(

@@ -32,6 +32,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         None => Ok(Loaded {
             config: zero::config().await,
             files: Vec::new(),
+            warnings: Vec::new(),
         }),
     };
     let loaded = match loaded {
@@ -43,6 +44,10 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    loaded
+        .warnings
+        .iter()
+        .for_each(|warning| console::complain(format!("warning: {warning}")));
     let running = match Running::start(&loaded.config).await {
         Ok(running) => running,
         Err(message) => return console::fail(&message),

@@ -13,6 +13,7 @@ mod harness;
 mod kill;
 mod limits;
 mod matrix;
+mod models;
 mod reload;
 mod routing;
 mod shape;

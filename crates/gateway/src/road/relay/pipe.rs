@@ -24,12 +24,11 @@ pub struct Seen {
 }
 
 /// What a stream goes through.
-#[expect(clippy::large_enum_variant, reason = "it stands in the relay, which is boxed")]
 pub enum Pipe {
     /// The same format on both sides: bytes pass as they come.
     Same {
         /// Watches for content, usage and the end.
-        watcher: StreamWatcher,
+        watcher: Box<StreamWatcher>,
         /// Prompt tokens, counted, in case the provider does not say.
         prompt: u64,
     },
@@ -49,7 +48,10 @@ impl Pipe {
                     strip_usage: usage_forced,
                 },
             );
-            return Self::Same { watcher, prompt };
+            return Self::Same {
+                watcher: Box::new(watcher),
+                prompt,
+            };
         }
         Self::Across(Box::new(Across::new(arrival, asked, from, prompt)))
     }
