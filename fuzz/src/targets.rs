@@ -1,6 +1,7 @@
 //! What is fuzzed.
 
 use bytes::{Bytes, BytesMut};
+use pointsman_wire::eventstream::{EventStreamDecoder, EventStreamError, HeaderValue, Message, write_message};
 use pointsman_wire::format::{self, EncodeTarget, Format, StreamEncoderOptions, WatchOptions};
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::splice::Edits;
@@ -33,6 +34,17 @@ const OPENAI_STREAM: &[&str] = &[
 ];
 const ANTHROPIC_STREAM: &[&str] = &[
     "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"i\",\"model\":\"m\",\"usage\":{\"input_tokens\":1}}}\n\nevent: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\nevent: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":2}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+];
+const BEDROCK_REQUEST: &[&str] = &[
+    r#"{"system":[{"text":"s"},{"cachePoint":{"type":"default","ttl":"1h"}}],"messages":[{"role":"user","content":[{"text":"t"},{"image":{"format":"png","source":{"bytes":"AAAA"}}},{"document":{"format":"pdf","name":"n","source":{"s3Location":{"uri":"s3://b/k"}},"citations":{"enabled":true}}},{"guardContent":{"text":{"text":"g","qualifiers":["query"]}}}]},{"role":"assistant","content":[{"reasoningContent":{"reasoningText":{"text":"h","signature":"s"}}},{"toolUse":{"toolUseId":"c","name":"f","input":{"a":[1]}}},{"citationsContent":{"content":[{"text":"c"}],"citations":[{"location":{"documentChar":{"start":1}}}]}}]},{"role":"user","content":[{"toolResult":{"toolUseId":"c","content":[{"json":{"a":1}}],"status":"error"}}]}],"inferenceConfig":{"maxTokens":9,"stopSequences":["x"]},"toolConfig":{"tools":[{"toolSpec":{"name":"f","inputSchema":{"json":{}}}}],"toolChoice":{"any":{}}},"additionalModelRequestFields":{"thinking":{"type":"enabled","budget_tokens":1024},"top_k":3,"z":1},"outputConfig":{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":"{}","name":"n"}}},"effort":"low"},"serviceTier":{"type":"flex"},"x":{}}"#,
+];
+const BEDROCK_RESPONSE: &[&str] = &[
+    r#"{"output":{"message":{"role":"assistant","content":[{"reasoningContent":{"redactedContent":"AAAA"}},{"text":"t","x":1},{"toolUse":{"toolUseId":"c","name":"f","input":{}}}]}},"stopReason":"guardrail_intervened","usage":{"inputTokens":1,"outputTokens":2,"totalTokens":9,"cacheReadInputTokens":3,"cacheWriteInputTokens":3,"cacheDetails":[{"ttl":"1h","inputTokens":2}]},"metrics":{"latencyMs":4},"serviceTier":{"type":"flex"},"trace":{}}"#,
+];
+/// One event a line: its name and its payload.
+const BEDROCK_STREAM: &[&str] = &[
+    "messageStart {\"role\":\"assistant\"}\ncontentBlockDelta {\"contentBlockIndex\":0,\"delta\":{\"reasoningContent\":{\"text\":\"h\"}}}\ncontentBlockDelta {\"contentBlockIndex\":0,\"delta\":{\"reasoningContent\":{\"signature\":\"s\"}}}\ncontentBlockStop {\"contentBlockIndex\":0}\ncontentBlockStart {\"contentBlockIndex\":1,\"start\":{\"toolUse\":{\"toolUseId\":\"c\",\"name\":\"f\"}}}\ncontentBlockDelta {\"contentBlockIndex\":1,\"delta\":{\"toolUse\":{\"input\":\"{}\"}}}\ncontentBlockStop {\"contentBlockIndex\":1}\nmessageStop {\"stopReason\":\"tool_use\"}\nmetadata {\"usage\":{\"inputTokens\":1,\"outputTokens\":2},\"metrics\":{\"latencyMs\":3}}",
+    "chunk {\"bytes\":\"eyJ0eXBlIjoibWVzc2FnZV9zdGFydCIsIm1lc3NhZ2UiOnsiaWQiOiJpIn19\"}\nchunk {\"bytes\":\"eyJ0eXBlIjoibWVzc2FnZV9zdG9wIn0=\"}",
 ];
 const COMPLETIONS: &[&str] = &[
     r#"{"model":"m","prompt":["a",[1,2]],"max_tokens":5,"logprobs":2,"stream":false}"#,
@@ -75,6 +87,10 @@ pub const ALL: &[Target] = &[
     Target { name: "gemini_request", seeds: GEMINI_REQUEST, run: |input| request(Format::GeminiGenerate, input) },
     Target { name: "gemini_response", seeds: GEMINI_RESPONSE, run: |input| response(Format::GeminiGenerate, input) },
     Target { name: "gemini_stream", seeds: GEMINI_STREAM, run: |input| stream(Format::GeminiGenerate, input) },
+    Target { name: "eventstream", seeds: BEDROCK_STREAM, run: event_stream },
+    Target { name: "bedrock_request", seeds: BEDROCK_REQUEST, run: |input| request(Format::BedrockConverse, input) },
+    Target { name: "bedrock_response", seeds: BEDROCK_RESPONSE, run: |input| response(Format::BedrockConverse, input) },
+    Target { name: "bedrock_stream", seeds: BEDROCK_STREAM, run: bedrock_stream },
     Target { name: "completions", seeds: COMPLETIONS, run: completions },
     Target { name: "count_tokens", seeds: ANTHROPIC_REQUEST, run: count },
     Target { name: "failures", seeds: FAILURES, run: failures },
@@ -102,6 +118,58 @@ fn decode_sse(pieces: &[&[u8]]) -> Result<Vec<pointsman_wire::sse::SseEvent>, po
         decoder.push(&Bytes::copy_from_slice(piece), &mut events)?;
     }
     Ok(events)
+}
+
+/// Bytes as they are, and as the headers and the payload of a message whose checksums are right: a mutation that the
+/// checksums catch says nothing about what lies behind them.
+fn event_stream(input: &[u8]) {
+    let _ = decode_messages(&[input]);
+    let (headers, payload) = input.split_at(input.len() / 2);
+    let whole = framed(headers, payload);
+    let middle = whole.len() / 3;
+    let read = decode_messages(&[&whole]);
+    assert_eq!(read, decode_messages(&[&whole[..middle], &whole[middle..]]));
+    for message in read.unwrap_or_default() {
+        let headers: Vec<_> = message.headers.iter().map(|(name, value)| (&**name, value.clone())).collect();
+        let mut written = BytesMut::new();
+        // Longer texts are read than written.
+        if write_message(&headers, &message.payload, &mut written).is_ok() {
+            assert_eq!(written, whole[..]);
+        }
+    }
+}
+
+fn framed(headers: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.extend((headers.len() as u32 + payload.len() as u32 + 16).to_be_bytes());
+    out.extend((headers.len() as u32).to_be_bytes());
+    out.extend(crc32fast::hash(&out).to_be_bytes());
+    out.extend([headers, payload].concat());
+    out.extend(crc32fast::hash(&out).to_be_bytes());
+    out
+}
+
+fn decode_messages(pieces: &[&[u8]]) -> Result<Vec<Message>, EventStreamError> {
+    let mut decoder = EventStreamDecoder::default();
+    let mut messages = Vec::new();
+    for piece in pieces {
+        decoder.push(&Bytes::copy_from_slice(piece), &mut messages)?;
+    }
+    Ok(messages)
+}
+
+fn bedrock_stream(input: &[u8]) {
+    let mut out = BytesMut::new();
+    for line in input.split(|byte| *byte == b'\n') {
+        let mut halves = line.splitn(2, |byte| *byte == b' ');
+        let name = String::from_utf8_lossy(halves.next().unwrap_or_default()).into_owned();
+        let string = |text: &str| HeaderValue::String(text.into());
+        let (kind, field) = if name.ends_with("Exception") { ("exception", ":exception-type") } else { ("event", ":event-type") };
+        let headers = [(field, string(&name)), (":message-type", string(kind))];
+        let _ = write_message(&headers, halves.next().unwrap_or_default(), &mut out);
+    }
+    stream(Format::BedrockConverse, &out);
+    stream(Format::BedrockInvoke, &out);
 }
 
 fn splice(input: &[u8]) {

@@ -1,5 +1,6 @@
 //! Anthropic as a provider: messages, token counting, models.
 
+mod batches;
 pub(crate) mod check;
 mod messages;
 pub(crate) mod reply;
@@ -10,6 +11,7 @@ pub(crate) mod stream;
 use http::{Method, Response};
 use serde_json::{Value, json};
 
+pub(crate) use self::batches::KeptBatch;
 use crate::exchange::{Bill, Refusal, Reply, Tongue, json as respond, refuse, send, struck};
 use crate::script::answer as scripted;
 use crate::sim::{Asked, State};
@@ -64,7 +66,10 @@ pub(crate) fn answer(asked: Asked) -> Response<Body> {
         return struck;
     }
     let path = asked.path.trim_end_matches('/');
-    let answered = if asked.method == Method::GET && path.ends_with("/models") {
+    let answered = if let Some((_, rest)) = path.split_once("/messages/batches") {
+        let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
+        batches::answer(&asked, &parts, version)
+    } else if asked.method == Method::GET && path.ends_with("/models") {
         Ok((Bill::default(), Reply::Whole(models())))
     } else if asked.method != Method::POST {
         Err(Refusal::new(405, "Method Not Allowed"))

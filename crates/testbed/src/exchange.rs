@@ -150,6 +150,13 @@ fn note(asked: &Asked, bill: Bill, outcome: ServedOutcome) -> usize {
     })
 }
 
+/// Notes an answer that reaches its asker by another road.
+pub(crate) fn settle(asked: &Asked, bill: Bill) {
+    let (output, told) = (bill.usage.output, bill.told.clone());
+    let number = note(asked, bill, ServedOutcome::Open);
+    asked.state.ended(number, ServedOutcome::Complete, (output, told));
+}
+
 /// Refuses.
 pub(crate) fn refuse<T: Tongue>(asked: &Asked, refusal: &Refusal) -> Response<Body> {
     let number = note(asked, Bill::default(), ServedOutcome::Refused(refusal.status));

@@ -1,9 +1,14 @@
-//! OpenAI as a provider: chat completions, completions, embeddings, models.
+//! OpenAI as a provider: chat completions, completions, embeddings, models, pictures, sound, files, batches.
 
+mod audio;
+pub(crate) mod batches;
 mod check;
 mod embeddings;
 pub(crate) mod error;
+mod files;
+mod images;
 pub(crate) mod media;
+mod moderations;
 mod reply;
 pub(crate) mod schema;
 mod shapes;
@@ -14,6 +19,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::embeddings::vector;
 use self::error::{OpenAi, authorize, body as read_body};
+pub(crate) use self::files::KeptFile;
 use crate::exchange::{Bill, Refusal, Reply, json as respond, refuse, send, struck};
 use crate::script::answer as scripted;
 use crate::sim::{Asked, State};
@@ -31,20 +37,58 @@ pub(crate) fn answer(asked: Asked) -> Response<Body> {
     if asked.method == Method::GET && asked.path.contains("/models") {
         return models(&asked);
     }
-    let path = asked.path.trim_end_matches('/').to_owned();
-    let known = path.ends_with("/embeddings") || path.ends_with("/completions");
-    let answered = if !known {
-        let method = &asked.method;
-        Err(Refusal::new(404, format!("Invalid URL ({method} {path})")))
-    } else if asked.method != Method::POST {
-        Err(Refusal::new(405, "Not allowed to use this method."))
-    } else {
-        read_body(&asked).and_then(|body| generate(&asked.state, &path, &body))
-    };
-    match answered {
+    match serve(&asked) {
         Ok((bill, reply)) => send::<OpenAi>(asked, bill, reply),
         Err(refusal) => refuse::<OpenAi>(&asked, &refusal),
     }
+}
+
+fn serve(asked: &Asked) -> Result<(Bill, Reply), Refusal> {
+    let path = asked.path.trim_end_matches('/');
+    let under = |name: &str| {
+        let (_, rest) = path.split_once(name)?;
+        Some(
+            rest.split('/')
+                .filter(|part| !part.is_empty())
+                .collect::<Vec<&str>>(),
+        )
+    };
+    if let Some(parts) = under("/files") {
+        return files::answer(asked, &parts);
+    }
+    if let Some(parts) = under("/batches") {
+        return batches::answer(asked, &parts);
+    }
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let known = [
+        "embeddings",
+        "completions",
+        "moderations",
+        "tokenize",
+        "detokenize",
+        "score",
+        "pooling",
+        "rerank",
+    ];
+    let media = path.contains("/images/") || path.contains("/audio/");
+    if !known.contains(&last) && !media {
+        let method = &asked.method;
+        return Err(Refusal::new(404, format!("Invalid URL ({method} {path})")));
+    }
+    if asked.method != Method::POST {
+        return Err(Refusal::new(405, "Not allowed to use this method."));
+    }
+    if path.contains("/images/") {
+        return images::answer(asked, last);
+    }
+    if path.contains("/audio/") {
+        return audio::answer(asked, last);
+    }
+    let body = read_body(asked)?;
+    if last == "moderations" {
+        return moderations::moderate(&body);
+    }
+    crate::fleet::answer(&asked.state, last, &body).unwrap_or_else(|| generate(&asked.state, path, &body))
 }
 
 /// What a body is answered with at a path; a batch asks so too.

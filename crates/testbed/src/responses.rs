@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::exchange::{Bill, Refusal, Reply, Tongue, refuse, send, struck};
 use crate::openai::error::{OpenAi, authorize, body as read_body};
 use crate::script::{answer as scripted, hash};
-use crate::sim::Asked;
+use crate::sim::{Asked, State};
 use crate::store::{KeptResponse, page};
 use crate::stream::Body;
 use crate::tokens::{prompt_tokens, usage};
@@ -49,7 +49,7 @@ pub(crate) fn answer(asked: Asked) -> Response<Body> {
     let rest = path.rsplit_once("/responses").map_or("", |(_, rest)| rest);
     let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
     let answered = match (asked.method.clone(), parts.as_slice()) {
-        (Method::POST, []) => read_body(&asked).and_then(|body| create(&asked, &body)),
+        (Method::POST, []) => read_body(&asked).and_then(|body| create(&asked.state, &body)),
         (Method::POST, ["input_tokens"]) => read_body(&asked).and_then(|body| count(&asked, &body)),
         (Method::GET, [id]) => kept(&asked, id).map(|kept| plain(kept.body)),
         (Method::DELETE, [id]) => delete(&asked, id),
@@ -69,17 +69,18 @@ fn plain(body: Value) -> Answered {
     (Bill::default(), Reply::Whole(body))
 }
 
-fn create(asked: &Asked, body: &Value) -> Result<Answered, Refusal> {
-    let taken = check::read(body, false, &asked.state.store)?;
+/// What a body is answered with; a batch asks so too.
+pub(crate) fn create(state: &State, body: &Value) -> Result<(Bill, Reply), Refusal> {
+    let taken = check::read(body, false, &state.store)?;
     let question = taken.question;
     let mut answer = scripted(&question);
     // The same question may be asked twice: each response has a name of its own.
-    let number = asked.state.store.responses.number();
+    let number = state.store.responses.number();
     answer.seed = format!("{}{number:08x}", answer.seed);
     for (at, call) in answer.calls.iter_mut().enumerate() {
         call.key = format!("{}{at:04}", answer.seed);
     }
-    let usage = usage(&asked.state, &question, &answer);
+    let usage = usage(state, &question, &answer);
     let told = reply::usage(&usage);
     let whole = reply::whole(&answer, &question, body, &told);
     if body["store"] != false {
@@ -88,7 +89,7 @@ fn create(asked: &Asked, body: &Value) -> Result<Answered, Refusal> {
             body: whole.clone(),
             input: taken.input,
         };
-        asked.state.store.responses.put(&id, kept);
+        state.store.responses.put(&id, kept);
     }
     let bill = Bill::new(&question, usage, &told);
     if question.stream {

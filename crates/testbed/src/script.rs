@@ -2,7 +2,7 @@
 //!
 //! - `repeat N words`: exactly that many words.
 //! - `call tools` with tools given, or a forced choice: every tool is called, in parallel, with arguments made from its
-//!   schema.
+//!   schema; streams of OpenAI tell such calls in turns.
 //! - cities, with tools given: for each of them the tool whose name ends with the topic before it (`the weather in Paris`
 //!   calls `get_weather`); without a topic the tools take turns.
 //! - tool results: an answer that quotes them.

@@ -1,8 +1,12 @@
 //! What a provider keeps: responses, files, batches. Bounded: the oldest goes first.
 
+use std::collections::BTreeMap;
+
 use parking_lot::Mutex;
 use serde_json::Value;
-use std::collections::BTreeMap;
+
+use crate::anthropic::KeptBatch;
+use crate::openai::KeptFile;
 
 /// Things of a kind that are kept.
 const MOST: usize = 10_000;
@@ -96,6 +100,11 @@ pub(crate) struct KeptResponse {
 #[derive(Default)]
 pub(crate) struct Store {
     pub(crate) responses: Shelf<KeptResponse>,
+    pub(crate) files: Shelf<KeptFile>,
+    pub(crate) batches: Shelf<Value>,
+    pub(crate) message_batches: Shelf<KeptBatch>,
+    /// Pieces of texts; their places are the numbers of tokens.
+    pub(crate) words: Mutex<Vec<String>>,
 }
 
 /// A page of a list, as `limit` and `after` ask for it: the things, and whether there are more.

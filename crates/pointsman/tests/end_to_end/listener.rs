@@ -399,7 +399,10 @@ async fn requests_in_a_row_are_answered_in_their_order_and_at_once() {
     let mut client = TcpStream::connect(stage.house.address).await.unwrap();
     let row = [get("/health"), get("/nowhere"), get("/health")].concat();
     client.write_all(row.as_bytes()).await.unwrap();
-    let said = until(&mut client, "nowhere").await + &until(&mut client, "HTTP/1.1 200").await;
+    let mut said = String::new();
+    while said.matches("\"version\"").count() < 2 {
+        said += &until(&mut client, "\n").await;
+    }
     let statuses: Vec<_> = said
         .match_indices("HTTP/1.1 ")
         .map(|(at, _)| &said[at + 9..at + 12])

@@ -148,7 +148,7 @@ async fn what_never_got_in_is_counted_and_logged() {
             404,
             "not_found",
             "good",
-            "/v1/models/{id}",
+            "/v1/models/{model}",
             raw(Method::GET, "/v1/models/none", good.clone(), Vec::new()),
         ),
         (

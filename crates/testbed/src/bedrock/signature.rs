@@ -111,21 +111,7 @@ pub(super) fn authorize(asked: &Asked) -> Result<(), Refusal> {
             format!("Signature expired: {dated} is not within 5 minutes of the time of the server"),
         ));
     }
-    for needed in ["host", "x-amz-date"] {
-        if !said.headers.contains(&needed) {
-            return Err(refuse(
-                "InvalidSignatureException",
-                format!("'{needed}' must be a 'SignedHeader' in the AWS Authorization."),
-            ));
-        }
-    }
-    let token = asked.headers.contains_key("x-amz-security-token");
-    if token && !said.headers.contains(&"x-amz-security-token") {
-        return Err(refuse(
-            "InvalidSignatureException",
-            "'X-Amz-Security-Token' must be a 'SignedHeader' in the AWS Authorization.",
-        ));
-    }
+    signs_enough(asked, &said.headers)?;
     let hash = hex(&sha256(&asked.body));
     if header(&asked.headers, "x-amz-content-sha256").is_some_and(|said| said != hash) {
         return Err(refuse(
@@ -140,6 +126,26 @@ pub(super) fn authorize(asked: &Asked) -> Result<(), Refusal> {
         Some(account) => verify(asked, &said, (dated, &hash), account),
         None => Ok(()),
     }
+}
+
+/// Some headers have to be signed.
+fn signs_enough(asked: &Asked, signed: &[&str]) -> Result<(), Refusal> {
+    for needed in ["host", "x-amz-date"] {
+        if !signed.contains(&needed) {
+            return Err(refuse(
+                "InvalidSignatureException",
+                format!("'{needed}' must be a 'SignedHeader' in the AWS Authorization."),
+            ));
+        }
+    }
+    let token = asked.headers.contains_key("x-amz-security-token");
+    if token && !signed.contains(&"x-amz-security-token") {
+        return Err(refuse(
+            "InvalidSignatureException",
+            "'X-Amz-Security-Token' must be a 'SignedHeader' in the AWS Authorization.",
+        ));
+    }
+    Ok(())
 }
 
 fn verify(

@@ -13,7 +13,7 @@ use crate::tokens::Caching;
 /// What is said of a problem.
 pub(super) fn said(problem: &Problem) -> Refusal {
     let path = problem.bracketed();
-    let found = &problem.found;
+    let found = &*problem.found;
     Refusal::bad(match &problem.what {
         What::Unknown => format!("unknown field: parameter '{path}' is not a valid field"),
         What::Missing if path == "model" => "invalid request: model is required".to_owned(),

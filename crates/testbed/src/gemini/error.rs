@@ -113,7 +113,7 @@ pub(super) fn camel(name: &str) -> String {
 /// What is said of a problem.
 pub(super) fn said(problem: &Problem) -> Refusal {
     let path = snake(&problem.bracketed());
-    let found = &problem.found;
+    let found = &*problem.found;
     let (message, field) = match &problem.what {
         What::Unknown => {
             let name = problem.name();

@@ -85,7 +85,7 @@ fn quoted(words: &[&str]) -> String {
 /// What is said of a problem. Chat completions have another sentence for unknown fields than the rest.
 pub(crate) fn said(problem: &Problem, chat: bool) -> Refusal {
     let path = problem.bracketed();
-    let found = &problem.found;
+    let found = &*problem.found;
     match &problem.what {
         What::Unknown if chat && problem.path.len() == 1 => {
             return Refusal::bad(format!("Unrecognized request argument supplied: {path}"));

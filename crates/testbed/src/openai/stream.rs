@@ -88,16 +88,37 @@ impl Teller<'_> {
         self.all.push(Event::new(self.chunk(last, false, None), 0));
     }
 
+    fn call_begins(&mut self, index: u64, at: usize, call: &Value) {
+        let mut start = call.clone();
+        start["index"] = json!(at);
+        start["function"]["arguments"] = json!("");
+        let name = call["function"]["name"].as_str().unwrap_or_default();
+        self.delta(index, json!({"tool_calls": [start]}), count(name));
+    }
+
+    fn call_goes_on(&mut self, index: u64, at: usize, piece: &str) {
+        let call = json!({"index": at, "function": {"arguments": piece}});
+        self.delta(index, json!({"tool_calls": [call]}), 1);
+    }
+
     fn calls(&mut self, index: u64) {
         let calls = calls(self.answer);
-        for (at, call) in calls.iter().enumerate() {
-            let mut start = call.clone();
-            start["index"] = json!(at);
-            start["function"]["arguments"] = json!("");
-            let name = call["function"]["name"].as_str().unwrap_or_default();
-            self.delta(index, json!({"tool_calls": [start]}), count(name));
+        // The format allows it, and some servers do it: parallel calls in turns.
+        if self.question.last_text.contains("call tools") {
+            return self.calls_in_turns(index, &calls);
         }
-        // Arguments of parallel calls interleave.
+        for (at, call) in calls.iter().enumerate() {
+            self.call_begins(index, at, call);
+            for piece in pieces(call["function"]["arguments"].as_str().unwrap_or_default()) {
+                self.call_goes_on(index, at, &piece);
+            }
+        }
+    }
+
+    fn calls_in_turns(&mut self, index: u64, calls: &[Value]) {
+        for (at, call) in calls.iter().enumerate() {
+            self.call_begins(index, at, call);
+        }
         let mut rests: Vec<Vec<String>> = calls
             .iter()
             .map(|call| pieces(call["function"]["arguments"].as_str().unwrap_or_default()))
@@ -105,11 +126,7 @@ impl Teller<'_> {
         while rests.iter().any(|rest| !rest.is_empty()) {
             for (at, rest) in rests.iter_mut().enumerate().filter(|(_, rest)| !rest.is_empty()) {
                 let piece = rest.remove(0);
-                self.delta(
-                    index,
-                    json!({"tool_calls": [{"index": at, "function": {"arguments": piece}}]}),
-                    1,
-                );
+                self.call_goes_on(index, at, &piece);
             }
         }
     }

@@ -6,36 +6,50 @@ use crate::json::Json;
 use crate::json::fields::{Value, parse};
 use crate::json::write::{Object, object};
 
-/// Bedrock's name of a place, Anthropic's type, and their names of its index, its start and its end.
-const PLACES: [(&str, &str, [&str; 2], [&str; 2], [&str; 2]); 4] = [
-    (
-        "documentChar",
-        "char_location",
-        ["documentIndex", "document_index"],
-        ["start", "start_char_index"],
-        ["end", "end_char_index"],
-    ),
-    (
-        "documentPage",
-        "page_location",
-        ["documentIndex", "document_index"],
-        ["start", "start_page_number"],
-        ["end", "end_page_number"],
-    ),
-    (
-        "documentChunk",
-        "content_block_location",
-        ["documentIndex", "document_index"],
-        ["start", "start_block_index"],
-        ["end", "end_block_index"],
-    ),
-    (
-        "searchResultLocation",
-        "search_result_location",
-        ["searchResultIndex", "search_result_index"],
-        ["start", "start_block_index"],
-        ["end", "end_block_index"],
-    ),
+/// A sort of place: Bedrock's name, Anthropic's type, and both names of its index, its start and its end.
+struct Place {
+    name: &'static str,
+    kind: &'static str,
+    numbers: [[&'static str; 2]; 3],
+}
+
+const PLACES: [Place; 4] = [
+    Place {
+        name: "documentChar",
+        kind: "char_location",
+        numbers: [
+            ["documentIndex", "document_index"],
+            ["start", "start_char_index"],
+            ["end", "end_char_index"],
+        ],
+    },
+    Place {
+        name: "documentPage",
+        kind: "page_location",
+        numbers: [
+            ["documentIndex", "document_index"],
+            ["start", "start_page_number"],
+            ["end", "end_page_number"],
+        ],
+    },
+    Place {
+        name: "documentChunk",
+        kind: "content_block_location",
+        numbers: [
+            ["documentIndex", "document_index"],
+            ["start", "start_block_index"],
+            ["end", "end_block_index"],
+        ],
+    },
+    Place {
+        name: "searchResultLocation",
+        kind: "search_result_location",
+        numbers: [
+            ["searchResultIndex", "search_result_index"],
+            ["start", "start_block_index"],
+            ["end", "end_block_index"],
+        ],
+    },
 ];
 
 /// Reads a list of citations; none when none of them can be told in the form.
@@ -70,13 +84,13 @@ pub fn read(value: &Value<'_>) -> Result<Option<Json>, DecodeError> {
                 maybe_null(citation, "title", title.as_ref());
             })));
         }
-        for (name, kind, index, start, end) in &PLACES {
+        for Place { name, kind, numbers } in &PLACES {
             let place = places.take(name, |place| {
                 let mut place = place.fields()?;
-                let mut count = |name: &str| place.take(name, |number| number.count());
-                Ok([count(index[0])?, count(start[0])?, count(end[0])?])
+                let mut count = |at: usize| place.take(numbers[at][0], |number| number.count());
+                Ok([count(0)?, count(1)?, count(2)?])
             })?;
-            let Some(numbers) = place else { continue };
+            let Some(told) = place else { continue };
             return Ok(Some(object(|citation| {
                 citation.string("type", kind);
                 citation.string("cited_text", &cited);
@@ -86,7 +100,7 @@ pub fn read(value: &Value<'_>) -> Result<Option<Json>, DecodeError> {
                 } else {
                     maybe_null(citation, "document_title", title.as_ref());
                 }
-                for (names, number) in [index, start, end].into_iter().zip(numbers) {
+                for (names, number) in numbers.iter().zip(told) {
                     citation.count(names[1], number.unwrap_or(0));
                 }
             })));
@@ -128,13 +142,13 @@ fn written(value: &Value<'_>) -> Result<Option<Vec<u8>>, DecodeError> {
     let title = string("document_title")?.or(string("title")?);
     let source = string("source")?;
     let url = string("url")?;
-    let place = PLACES.iter().find(|place| kind == place.1);
+    let place = PLACES.iter().find(|place| kind == place.kind);
     if place.is_none() && kind != "web_search_result_location" {
         return Ok(None);
     }
     let mut numbers = [None; 3];
-    if let Some((_, _, index, start, end)) = place {
-        for (number, names) in numbers.iter_mut().zip([index, start, end]) {
+    if let Some(place) = place {
+        for (number, names) in numbers.iter_mut().zip(&place.numbers) {
             *number = fields.take(names[1], |number| number.count())?;
         }
     }
@@ -147,9 +161,9 @@ fn written(value: &Value<'_>) -> Result<Option<Vec<u8>>, DecodeError> {
             });
         }
         citation.object("location", |location| match place {
-            Some((name, _, index, start, end)) => location.object(name, |place| {
-                for (names, number) in [index, start, end].into_iter().zip(numbers) {
-                    place.maybe_count(names[0], number);
+            Some(place) => location.object(place.name, |inner| {
+                for (names, number) in place.numbers.iter().zip(numbers) {
+                    inner.maybe_count(names[0], number);
                 }
             }),
             None => location.object("web", |web| web.maybe_string("url", url.as_deref())),

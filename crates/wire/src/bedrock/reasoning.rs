@@ -184,15 +184,13 @@ pub fn write_fields(
     let mut fields: Vec<(&str, String)> = fields.to_vec();
     let mut kept = Extra::default();
     let mut there = false;
-    if pen.own {
-        if let Some(json) = request.extra.get(NAME) {
-            if !json.as_str().starts_with('{') {
-                body.raw(NAME, json.as_str());
-                return;
-            }
-            there = true;
-            kept = super::kept::fields_of(json);
+    if let Some(json) = request.extra.get(NAME).filter(|_| pen.own) {
+        if !json.as_str().starts_with('{') {
+            body.raw(NAME, json.as_str());
+            return;
         }
+        there = true;
+        kept = super::kept::fields_of(json);
     }
     if let Some(top_k) = request.sampling.top_k {
         match pen.family {

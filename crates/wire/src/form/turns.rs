@@ -54,7 +54,10 @@ fn plain(part: &Part, losses: &mut Losses) -> Part {
     tell_unknown(&part.extra, losses);
     let mut kind = part.kind.clone();
     match &mut kind {
-        PartKind::ToolCall(call) => call.extra = Extra::default(),
+        PartKind::ToolCall(call) => {
+            tell_unknown(&call.extra, losses);
+            call.extra = Extra::default();
+        }
         PartKind::ToolResult(result) => {
             for inner in &mut result.content {
                 *inner = plain(inner, losses);
