@@ -81,7 +81,9 @@ def write(value):
 def rates(source):
     order = ["input", "output", "reasoning", "cache_read", "cache_read_audio", "cache_read_image", "cache_write",
              "cache_write_1h", "audio_input", "audio_output", "image_input", "image_output"]
-    return {key: dollars(source[key], 9) for key in order if source.get(key, IMPLAUSIBLE) < IMPLAUSIBLE}
+    if any(value >= IMPLAUSIBLE for value in source.values() if not isinstance(value, list)):
+        return {}
+    return {key: dollars(source[key], 9) for key in order if key in source}
 
 
 def units(row):
@@ -155,7 +157,8 @@ def describe(row, identifier, variant):
         if row.get(source):
             model[field] = int(row[source])
     table = price(row) or by_results(row)
-    if table:
+    # Rates of another tier alone say nothing of what an ordinary request costs.
+    if any(not isinstance(rate, dict) for rate in table.values()):
         model["price"] = table
     features = [feature for feature in row.get("features", []) if feature not in NO_CAPABILITY]
     if features:

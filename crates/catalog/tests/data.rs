@@ -1,5 +1,13 @@
 //! The data files make sense: what a person wrote wrong is told here, with the line's name.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what it expects by failing"
+)]
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 

@@ -1,5 +1,13 @@
 //! Finding models by the names that people and SDKs write.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what it expects by failing"
+)]
+
 use std::collections::BTreeMap;
 
 use pointsman_catalog::{Additions, Catalog, Money, RateKind};

@@ -1,6 +1,7 @@
 //! Checks that need to see several blocks at once, or what another room says of its own.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use pointsman_catalog::Catalog;
@@ -8,6 +9,7 @@ use pointsman_guard::{GuardrailConfig, Guards};
 use pointsman_routing::Router;
 use pointsman_upstream::{AuthStyle, Credential, Endpoint, EndpointConfig, RetryPolicy, balance::Policy};
 
+use crate::catalog;
 use crate::check::nearest;
 use crate::node::{File, Node};
 use crate::problem::Problem;
@@ -17,11 +19,13 @@ use crate::types::{Config, ModelConfig, ProviderConfig};
 pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem> {
     let mut checker = Checker {
         config,
+        catalog: Arc::new(config.catalog.build()),
         root,
         file,
         problems: Vec::new(),
     };
     checker.unsupported();
+    checker.catalog();
     for (name, provider) in &config.providers {
         checker.provider(name, provider);
     }
@@ -55,6 +59,7 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
 
 struct Checker<'a> {
     config: &'a Config,
+    catalog: Arc<Catalog>,
     root: &'a Node,
     file: File<'a>,
     problems: Vec<Problem>,
@@ -111,28 +116,38 @@ impl Checker<'_> {
 
     fn provider(&mut self, name: &str, provider: &ProviderConfig) {
         let path = format!("providers.{name}");
-        let catalog = Catalog::embedded();
         let kind = provider.kind.as_deref().unwrap_or(name);
-        let known = catalog.providers().map(|provider| provider.id.as_str());
+        let catalog = Arc::clone(&self.catalog);
         let Some(facts) = catalog.provider(kind) else {
             let at = if provider.kind.is_some() {
                 format!("{path}.kind")
             } else {
                 path
             };
-            self.unknown(&at, "provider kind", kind, known);
+            let known = self.catalog.providers();
+            let suggestion = nearest(kind, known.map(|provider| provider.id.as_str()));
+            let mut problem = self.file.problem(
+                self.root.place_of(&at),
+                at,
+                format!("there is no provider kind {kind:?}"),
+            );
+            problem.suggestion = suggestion;
+            self.problems.push(problem);
             return;
         };
-        // A base URL with a gap that no setting fills is as good as none.
-        let settings = ["{region}", "{project}", "{location}"];
-        let placed = facts.base_url.as_deref().is_some_and(|base| {
-            let filled = settings
-                .iter()
-                .fold(base.to_owned(), |base, setting| base.replace(setting, ""));
-            !filled.contains('{')
-        });
-        if !placed && provider.base_url.is_none() && provider.endpoints.is_empty() {
-            self.wrong(&path, format!("{kind:?} needs a base_url, or endpoints"));
+        let placed = provider.base_url.is_some() || !provider.endpoints.is_empty();
+        let lacks = match &facts.base_url {
+            _ if !facts.is_spoken() => Some(format!(
+                "{kind:?} is known for its prices only: this version does not speak to it"
+            )),
+            _ if placed => None,
+            None => Some(format!("{kind:?} needs a base_url, or endpoints")),
+            // A base URL with a gap that no setting fills is as good as none.
+            Some(url) if has_gap(url) => Some(format!("{kind:?} needs a base_url: {url}, filled in")),
+            Some(_) => None,
+        };
+        if let Some(lacks) = lacks {
+            self.wrong(&path, lacks);
         }
         if provider.base_url.is_some() && !provider.endpoints.is_empty() {
             self.wrong(&format!("{path}.base_url"), "give either base_url or endpoints");
@@ -206,6 +221,15 @@ impl Checker<'_> {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// What the catalog's own block says.
+    fn catalog(&mut self) {
+        for (path, message, suggestion) in catalog::wrong(&self.config.catalog, &self.catalog) {
+            let mut problem = self.file.problem(self.root.place_of(&path), path, message);
+            problem.suggestion = suggestion;
+            self.problems.push(problem);
         }
     }
 
@@ -318,4 +342,13 @@ fn is_plain(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':'))
+}
+
+/// Whether a catalog's base URL has a place that no setting of the provider fills.
+fn has_gap(url: &str) -> bool {
+    let settings = ["{region}", "{project}", "{location}"];
+    let filled = settings
+        .iter()
+        .fold(url.to_owned(), |url, setting| url.replace(setting, ""));
+    filled.contains('{')
 }

@@ -6,6 +6,7 @@
 //!
 //! Configuration types are not run-time types: what a configuration means is compiled elsewhere.
 
+mod catalog;
 mod check;
 mod cross;
 mod document;
@@ -16,11 +17,12 @@ mod node;
 mod problem;
 mod types;
 
+pub use catalog::CatalogConfig;
 pub use interpolate::Environment;
 pub use load::{Loaded, load, parse, schema};
 pub use mask::Mask;
 pub use problem::Problem;
 pub use types::{
-    ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, PriceConfig,
-    ProviderConfig, ServerConfig, StoresConfig, TargetConfig, TlsListenerConfig,
+    ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, ProviderConfig,
+    ServerConfig, StoresConfig, TargetConfig, TlsListenerConfig,
 };

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::catalog;
 use crate::check::{check, coerce};
 use crate::cross;
 use crate::document;
@@ -18,6 +19,8 @@ pub struct Loaded {
     pub config: Config,
     /// The file itself, those it takes values from, and those it names: certificates.
     pub files: Vec<PathBuf>,
+    /// What works today but will not for ever.
+    pub warnings: Vec<Problem>,
     /// Hides what came from variables: for messages of those who go on to compile it.
     pub mask: Mask,
 }
@@ -50,47 +53,61 @@ pub fn parse(text: &str, name: &str, environment: &Environment<'_>) -> Result<Lo
     let mut root = document::read(text, file)?;
     let mut found = Found::default();
     interpolate(&mut root, environment, file, "", &mut found);
+    let read = understand(&mut root, file, environment, &mut found);
     let Found {
-        problems,
+        mut problems,
         mut files,
         mask,
     } = found;
-    match understand(&mut root, file, problems) {
-        Ok(config) => {
-            if let Some(tls) = &config.listeners.api.tls {
-                files.extend([tls.cert.clone(), tls.key.clone()]);
-                files.extend(tls.client_ca.clone());
-            }
-            Ok(Loaded { config, files, mask })
+    if let (Some((config, warnings)), true) = (read, problems.is_empty()) {
+        if let Some(tls) = &config.listeners.api.tls {
+            files.extend([tls.cert.clone(), tls.key.clone()]);
+            files.extend(tls.client_ca.clone());
         }
-        Err(mut problems) => {
-            problems.sort_by_key(|problem| (problem.line, problem.column));
-            for problem in &mut problems {
-                problem.message = mask.apply(&problem.message);
-            }
-            Err(problems)
-        }
+        return Ok(Loaded {
+            config,
+            files,
+            warnings,
+            mask,
+        });
     }
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    for problem in &mut problems {
+        problem.message = mask.apply(&problem.message);
+    }
+    Err(problems)
 }
 
-/// From the tree to the configuration; `problems` are those that are known already.
-fn understand(root: &mut Node, file: File<'_>, mut problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
+/// From the tree to the configuration and what is to be warned of; what is wrong goes to `found`.
+fn understand(
+    root: &mut Node,
+    file: File<'_>,
+    environment: &Environment<'_>,
+    found: &mut Found,
+) -> Option<(Config, Vec<Problem>)> {
     let schema = schema();
     coerce(root, &schema, &schema);
-    problems.extend(check(root, &schema, file));
-    if !problems.is_empty() {
-        return Err(problems);
+    found.problems.extend(check(root, &schema, file));
+    if !found.problems.is_empty() {
+        return None;
     }
-    let config: Config = serde_path_to_error::deserialize(root.json()).map_err(|error| {
-        let path = error.path().to_string();
-        vec![file.problem(root.place_of(&path), path, error.inner().to_string())]
-    })?;
-    let problems = cross::check(&config, root, file);
-    if problems.is_empty() {
-        Ok(config)
-    } else {
-        Err(problems)
+    let mut config: Config = match serde_path_to_error::deserialize(root.json()) {
+        Ok(config) => config,
+        Err(error) => {
+            let path = error.path().to_string();
+            let message = error.inner().to_string();
+            found
+                .problems
+                .push(file.problem(root.place_of(&path), path, message));
+            return None;
+        }
+    };
+    catalog::read_files(&mut config, root, file, environment, found);
+    if found.problems.is_empty() {
+        found.problems = cross::check(&config, root, file);
     }
+    let warnings = catalog::warnings(&config, root, file);
+    Some((config, warnings))
 }
 
 /// The JSON Schema of pointsman.yaml.

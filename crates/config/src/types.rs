@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use pointsman_cache::CacheConfig;
+use pointsman_catalog::Price;
 use pointsman_governance::{IdentityConfig, LimitsConfig};
 use pointsman_guard::GuardrailConfig;
 use pointsman_routing::RoutingConfig;
@@ -15,6 +16,8 @@ use pointsman_upstream::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::catalog::CatalogConfig;
 
 /// pointsman.yaml.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -33,6 +36,8 @@ pub struct Config {
     /// Names that clients ask for. A name may hold one `*`, which stands for any run of letters; a `*` in the `model`
     /// of its targets becomes what it stood for. Names come before patterns, longer patterns before shorter ones.
     pub models: BTreeMap<String, ModelConfig>,
+    /// What is known of providers and models, beside what the catalog knows.
+    pub catalog: CatalogConfig,
     /// From a prompt to a model.
     pub routing: Option<RoutingConfig>,
     /// What may go in and out, in this order.
@@ -237,8 +242,8 @@ pub struct ModelConfig {
     pub timeouts: Option<TimeoutsConfig>,
     /// Which models take over.
     pub fallback: FallbackConfig,
-    /// Its price, when not what the catalog says.
-    pub price: Option<PriceConfig>,
+    /// Its price, when not what the catalog says: dollars for a million tokens, and what else the catalog knows.
+    pub price: Option<Price>,
 }
 
 /// A provider and its name of the model.
@@ -277,20 +282,4 @@ pub struct FallbackConfig {
     pub context_window: Vec<String>,
     /// The provider refuses the content.
     pub content_policy: Vec<String>,
-}
-
-/// Dollars for a million tokens.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct PriceConfig {
-    /// Prompt.
-    pub input: Option<serde_json::Number>,
-    /// Answer.
-    pub output: Option<serde_json::Number>,
-    /// Prompt, read from the provider's cache.
-    pub cache_read: Option<serde_json::Number>,
-    /// Prompt, written to it.
-    pub cache_write: Option<serde_json::Number>,
-    /// Prompt, written to it for an hour.
-    pub cache_write_1h: Option<serde_json::Number>,
 }

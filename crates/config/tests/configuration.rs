@@ -96,6 +96,37 @@ fn each_mistake_is_named_with_its_place() {
 }
 
 #[test]
+fn mistakes_in_credentials_are_named_with_their_place() {
+    for (text, expected) in [
+        (
+            "providers:\n  openai:\n    auth:\n      entra: { tenant: t, client: c, secrt: s }",
+            vec![r#"p.yaml:4:38: providers.openai.auth.entra.secrt: unknown key; did you mean "secret"?"#],
+        ),
+        (
+            "providers:\n  openai:\n    auth:\n      oauth2: { token_url: 'https://a/t', grant: jwt_bearr }",
+            vec![
+                r#"p.yaml:4:50: providers.openai.auth.oauth2.grant: expected one of client_credentials, token_exchange, jwt_bearer; did you mean "jwt_bearer"?"#,
+            ],
+        ),
+        (
+            "providers:\n  openai:\n    auth:\n      aws: { access_key_id: AKID }",
+            vec![
+                "p.yaml:4:7: providers.openai.auth.aws.secret_access_key: is missing beside `access_key_id`",
+            ],
+        ),
+        (
+            "providers:\n  openai:\n    auth: { api_key: k, gcp: {} }",
+            vec![
+                "p.yaml:3:25: providers.openai.auth.gcp: cannot be combined with `api_key`: a request carries one credential",
+            ],
+        ),
+    ] {
+        let found = problems(text);
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
 fn all_problems_are_told_at_once_and_no_secret_is() {
     let found =
         problems("a: 1\nb: 2\nlimits: { default: { concurrency: many } }\nidentity: \"${OPENAI_API_KEY}\"");
@@ -137,15 +168,8 @@ fn variables_anchors_and_numbers_are_understood() {
     assert_eq!(config.providers["groq"].headers["x-a"], "$1");
     assert_eq!(config.providers["groq"].auth, config.providers["openai"].auth);
     assert_eq!(
-        config.models["m"]
-            .price
-            .as_ref()
-            .unwrap()
-            .input
-            .as_ref()
-            .unwrap()
-            .to_string(),
-        "0.25"
+        serde_json::to_value(&config.models["m"].price).unwrap(),
+        serde_json::json!({ "input": "0.25" })
     );
 }
 
@@ -205,4 +229,129 @@ proptest! {
     fn no_text_makes_it_panic(text in "[a-z:\\[\\]{}&*!|>'\"%@`#,\\- \n\t0-9$]{0,80}") {
         let _ = parse(&text, "p.yaml", &Environment::of(&[]));
     }
+}
+
+#[test]
+fn a_catalog_of_ones_own_is_checked_and_used() {
+    let text = "catalog:\n  providers:\n    acme: { base_url: \"https://llm.acme.example/v1\", env: [ACME_API_KEY] }\n\
+                \x20 models:\n    openai:\n      gpt-5-mini: { price: { input: 0.1, output: 1, above: { 200000: { input: 0.2 } } } }\n\
+                \x20   acme:\n      acme-1: { context_window: 8192, features: [vision], deprecated: 2031-01-31 }\n\
+                providers: { acme: { auth: { api_key: k } } }\n\
+                models: { m: { targets: [ { provider: acme, model: acme-1 } ] } }";
+    let loaded = parse(text, "p.yaml", &Environment::of(&[])).unwrap();
+    let catalog = loaded.config.catalog.build();
+    assert_eq!(
+        catalog.model("acme", "acme-1").unwrap().context_window,
+        Some(8192)
+    );
+    let price = catalog
+        .model("openai", "gpt-5-mini")
+        .unwrap()
+        .price
+        .clone()
+        .unwrap();
+    assert_eq!(
+        serde_json::to_value(&price).unwrap(),
+        serde_json::json!({ "input": "0.1", "output": "1", "above": { "200000": { "input": "0.2" } } })
+    );
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [r#"p.yaml:10:45: models.m.targets[0].model: the model "acme-1" goes away on 2031-01-31"#]
+    );
+}
+
+#[test]
+fn mistakes_in_a_catalog_are_told() {
+    for (text, expected) in [
+        (
+            "catalog: { providers: { acme: { formats: { openai-chta: /chat } } } }",
+            "did you mean \"openai-chat\"?",
+        ),
+        (
+            "catalog: { providers: { acme: { formats: { openai-chat: chat } } } }",
+            "starts with a slash",
+        ),
+        (
+            "catalog: { providers: { acme: { base_url: acme.example } } }",
+            "must be an http or https URL",
+        ),
+        (
+            "catalog: { providers: { acme: { aliases: [bedrock] } } }",
+            "is a name of \"aws-bedrock\" already",
+        ),
+        (
+            "catalog: { models: { opnai: { m: {} } } }",
+            "did you mean \"openai\"?",
+        ),
+        (
+            "catalog: { models: { openai: { m: { price: { inptu: 1 } } } } }",
+            "did you mean \"input\"?",
+        ),
+        (
+            "catalog: { models: { openai: { m: { price: { input: -1 } } } } }",
+            "must be at least 0",
+        ),
+        (
+            "catalog: { models: { openai: { m: { features: [visoin] } } } }",
+            "did you mean \"vision\"?",
+        ),
+        (
+            "catalog: { models: { openai: { m: { deprecated: soon } } } }",
+            "is no day",
+        ),
+        ("catalog: { files: [ nowhere.yaml ] }", "cannot be read"),
+        ("providers: { tavily: {} }", "known for its prices only"),
+        (
+            "providers: { cloudflare: {} }",
+            "needs a base_url: https://api.cloudflare.com",
+        ),
+        (
+            "providers: { openai: {} }\nmodels: { m: { targets: [ { provider: openai, model: x } ], price: { in: 1 } } }",
+            "unknown key",
+        ),
+    ] {
+        let found = problems(text);
+        assert!(
+            found.iter().any(|problem| problem.contains(expected)),
+            "{text}\n{found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_catalog_may_stand_in_files_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "one.yaml",
+        "models: { openai: { a: { max_output: 1 }, b: { max_output: 1 }, c: { max_output: 1 } } }",
+    );
+    write(
+        "two.yaml",
+        "models: { openai: { b: { max_output: 2 }, c: { max_output: 2 } } }",
+    );
+    write(
+        "p.yaml",
+        "catalog: { files: [one.yaml, two.yaml], models: { openai: { c: { max_output: 3 } } } }",
+    );
+    let loaded = pointsman_config::load(&folder.path().join("p.yaml"), &Environment::of(&[])).unwrap();
+    let catalog = loaded.config.catalog.build();
+    for (model, most) in [("a", 1), ("b", 2), ("c", 3)] {
+        assert_eq!(
+            catalog.model("openai", model).unwrap().max_output,
+            Some(most),
+            "{model}"
+        );
+    }
+    // Changes of the files are seen, too.
+    assert_eq!(loaded.files.len(), 3);
+    write("two.yaml", "files: [one.yaml]\nmodls: {}");
+    let found = pointsman_config::load(&folder.path().join("p.yaml"), &Environment::of(&[])).unwrap_err();
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found.iter().all(|problem| problem.contains("two.yaml:")),
+        "{found:?}"
+    );
 }

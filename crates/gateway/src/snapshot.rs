@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_cache::Scope;
+use pointsman_catalog::Catalog;
 use pointsman_governance::Principal;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
@@ -32,6 +33,8 @@ pub use speech::{Envelope, Speech, Template, are_kin};
 pub struct Snapshot {
     /// Sizes and times.
     pub bounds: Bounds,
+    /// What is known of providers and models.
+    pub catalog: Arc<Catalog>,
     /// Providers by their configured name.
     pub providers: HashMap<String, Arc<Provider>>,
     /// Models by the name clients ask for.

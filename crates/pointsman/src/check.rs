@@ -28,6 +28,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     };
     match pointsman_config::load(file, &Environment::process()) {
         Ok(loaded) => {
+            let warnings = &loaded.warnings;
+            warnings
+                .iter()
+                .for_each(|warning| console::complain(format!("warning: {warning}")));
             let config = loaded.config;
             // What reading cannot see: whether the whole can be carried out.
             if let Err(problems) = snapshot::compile(&config, &Lasting::default()) {

@@ -6,6 +6,7 @@ mod client;
 mod console;
 mod demo;
 mod key;
+mod models;
 mod route;
 mod serve;
 mod sim;
@@ -40,6 +41,8 @@ enum Command {
     Route(route::Arguments),
     /// Manages virtual keys.
     Key(key::Arguments),
+    /// Lists models: what they cost and can.
+    Models(models::Arguments),
     /// Runs simulated providers on their own.
     Sim(sim::Arguments),
     /// Measures what the gateway adds, next to a direct call and nginx.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Route(arguments) => route::run(&arguments),
         Command::Key(arguments) => key::run(arguments),
+        Command::Models(arguments) => runtime.block_on(models::run(arguments)),
         Command::Sim(arguments) => runtime.block_on(sim::run(arguments)),
         Command::Bench(arguments) => runtime.block_on(bench::run(arguments)),
         Command::Version => {

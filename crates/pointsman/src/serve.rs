@@ -32,6 +32,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         None => Ok(Loaded {
             config: zero::config().await,
             files: Vec::new(),
+            warnings: Vec::new(),
             mask: Mask::default(),
         }),
     };
@@ -44,6 +45,10 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    loaded
+        .warnings
+        .iter()
+        .for_each(|warning| console::complain(format!("warning: {warning}")));
     let running = match Running::start(&loaded.config).await {
         Ok(running) => running,
         Err(message) => return console::fail(&loaded.mask.apply(&message)),

@@ -23,6 +23,7 @@ pub fn admit(
     asked: &Asked,
 ) -> Result<Ticket, Failure> {
     let bound = completion_bound(&arrival.snapshot, &asked.request);
+    let tier = ServiceTier::said(asked.request.service_tier.as_deref());
     let mut ticket = reserve(
         worker,
         arrival,
@@ -30,6 +31,7 @@ pub fn admit(
         &asked.request.model,
         asked.prompt_tokens,
         bound,
+        tier,
     )?;
     ticket.facts.streamed = asked.request.stream.enabled;
     Ok(ticket)
@@ -43,6 +45,7 @@ pub fn reserve(
     model: &str,
     prompt: u64,
     completion: u64,
+    tier: ServiceTier,
 ) -> Result<Ticket, Failure> {
     if !caller.allows_model(model) {
         return Err(Failure::new(
@@ -60,11 +63,11 @@ pub fn reserve(
     let cost = if snapshot.is_routed(model) {
         snapshot
             .routed_models()
-            .map(|model| dearest(&model, &usage))
+            .map(|model| dearest(&model, &usage, tier))
             .max()
             .unwrap_or(Money::ZERO)
     } else {
-        dearest(&*snapshot.resolve(model)?, &usage)
+        dearest(&*snapshot.resolve(model)?, &usage, tier)
     };
     let estimate = Estimate {
         tokens: usage.total(),
@@ -72,16 +75,19 @@ pub fn reserve(
     };
     let reservation = caller.admit(estimate, Instant::now()).map_err(denied)?;
     let mut ticket = Ticket::new(worker, arrival, caller, reservation);
+    ticket.facts.tier = tier;
     ticket.facts.model_requested = model.to_owned();
     Ok(ticket)
 }
 
-/// What `usage` costs at the dearest target of a model.
-fn dearest(model: &Model, usage: &Usage) -> Money {
+/// What `usage` costs at the dearest target of a model, at the tier that was asked for or as usual: which of the two
+/// a provider gives is known only when it has answered.
+fn dearest(model: &Model, usage: &Usage, tier: ServiceTier) -> Money {
     let costs = model
         .targets
         .iter()
-        .filter_map(|target| Some(target.price.as_ref()?.cost(usage, ServiceTier::Standard)));
+        .filter_map(|target| target.price.as_ref())
+        .flat_map(|price| [ServiceTier::Standard, tier].map(|tier| price.cost(usage, tier)));
     costs.max().unwrap_or(Money::ZERO)
 }
 

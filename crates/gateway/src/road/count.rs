@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
+use pointsman_catalog::ServiceTier;
 use pointsman_governance::Principal;
 use pointsman_semantics::tokens::{self, Vocabulary};
 use pointsman_store::Outcome;
@@ -34,8 +35,16 @@ pub async fn travel(
     body: Bytes,
 ) -> Result<Reply, Refusal> {
     let request = decode(arrival, &body)?;
-    let mut ticket = admit::reserve(worker, arrival, caller, &request.model, 0, 0)
-        .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
+    let mut ticket = admit::reserve(
+        worker,
+        arrival,
+        caller,
+        &request.model,
+        0,
+        0,
+        ServiceTier::Standard,
+    )
+    .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
     let counting = Counting {
         worker,
         arrival,

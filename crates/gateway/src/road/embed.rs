@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
+use pointsman_catalog::ServiceTier;
 use pointsman_governance::Principal;
 use pointsman_guard::Stage;
 use pointsman_store::Outcome;
@@ -31,8 +32,16 @@ pub async fn travel(
 ) -> Result<Reply, Refusal> {
     let mut request = embeddings::decode_request(&body).map_err(arrive::malformed)?;
     let prompt = count(&request.input);
-    let mut ticket = admit::reserve(worker, arrival, caller, &request.model, prompt, 0)
-        .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
+    let mut ticket = admit::reserve(
+        worker,
+        arrival,
+        caller,
+        &request.model,
+        prompt,
+        0,
+        ServiceTier::Standard,
+    )
+    .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
     match answer(worker, arrival, &mut request, &body, &mut ticket).await {
         Ok(answer) => {
             let mut reply = reply::json_bytes(StatusCode::OK, answer.body);

@@ -58,6 +58,8 @@ pub struct Facts {
     pub waited: Duration,
     /// When the first content came.
     pub first_content: Option<Instant>,
+    /// The service tier that is charged: what the client asked for, until the provider says what it gave.
+    pub tier: ServiceTier,
     /// Guardrails that flagged something.
     pub flags: Vec<String>,
     /// Which provider failed in which way, attempt by attempt.
@@ -119,6 +121,7 @@ impl Ticket {
                 attempts: 0,
                 waited: Duration::ZERO,
                 first_content: None,
+                tier: ServiceTier::Standard,
                 flags: Vec::new(),
                 causes: Vec::new(),
             },
@@ -181,7 +184,7 @@ impl Ticket {
     /// What `usage` costs at the target that was asked last.
     pub fn cost(&self, usage: &Usage) -> Money {
         let price = self.facts.asked.as_ref().and_then(|asked| asked.price.as_ref());
-        price.map_or(Money::ZERO, |price| price.cost(usage, ServiceTier::Standard))
+        price.map_or(Money::ZERO, |price| price.cost(usage, self.facts.tier))
     }
 
     /// Time the gateway itself has taken so far.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use pointsman_cache::Bounds as CacheBounds;
-use pointsman_catalog::{Catalog, Entry, Price, Quirk, Rate, RateKind, ServiceTier};
-use pointsman_config::{Config, ModelConfig, PriceConfig, ProviderConfig, TargetConfig};
+use pointsman_catalog::{Catalog, Quirk};
+use pointsman_config::{Config, ModelConfig, ProviderConfig, TargetConfig};
 use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
@@ -48,6 +48,7 @@ pub struct Lasting {
 pub fn compile(config: &Config, lasting: &Lasting) -> Result<Snapshot, Vec<Problem>> {
     let mut compiler = Compiler {
         config,
+        catalog: Arc::new(config.catalog.build()),
         lasting,
         problems: Vec::new(),
     };
@@ -75,6 +76,7 @@ pub fn cache_bounds(config: &Config) -> CacheBounds {
 
 struct Compiler<'a> {
     config: &'a Config,
+    catalog: Arc<Catalog>,
     lasting: &'a Lasting,
     problems: Vec<Problem>,
 }
@@ -125,6 +127,7 @@ impl Compiler<'_> {
         });
         let snapshot = Snapshot {
             bounds: bounds(config),
+            catalog: Arc::clone(&self.catalog),
             providers,
             models,
             patterns,
@@ -161,13 +164,13 @@ impl Compiler<'_> {
 
     fn provider(&mut self, name: &str, config: &ProviderConfig) -> Option<Provider> {
         let path = format!("providers.{name}");
-        let kind = config.kind.clone().unwrap_or_else(|| name.to_owned());
-        let Some(facts) = Catalog::embedded().provider(&kind) else {
+        let kind = config.kind.as_deref().unwrap_or(name);
+        let catalog = Arc::clone(&self.catalog);
+        let Some(facts) = catalog.provider(kind) else {
             self.wrong(path, format!("there is no provider kind {kind:?}"));
             return None;
         };
         // An alias is another name of the same kind.
-        let kind = facts.id.clone();
         let style = match &facts.auth_header {
             None => AuthStyle::Bearer,
             Some(header) => AuthStyle::Header(HeaderName::try_from(header.as_str()).ok()?),
@@ -211,7 +214,8 @@ impl Compiler<'_> {
             retry_budget: self.budget(name, config)?,
             speaks: speaks(facts, config),
             listed: config.models.clone(),
-            kind,
+            kind: facts.id.clone(),
+            region: config.region.clone().or_else(|| config.location.clone()),
         })
     }
 
@@ -263,12 +267,10 @@ impl Compiler<'_> {
             let Some(provider) = providers.get(&target.provider) else {
                 continue;
             };
-            let facts = Target::facts(provider, &target.model);
-            let price = match &config.price {
-                Some(price) => self.price(&path, price),
-                None => facts.and_then(|facts| facts.price.clone()),
-            };
             let format = self.format_of(&format!("{path}.targets[{index}]"), target, provider);
+            let facts = provider.facts(&self.catalog, &target.model);
+            let price = config.price.clone();
+            let price = price.or_else(|| facts?.price.clone());
             targets.push(Target {
                 provider: Arc::clone(provider),
                 model: target.model.clone(),
@@ -330,30 +332,6 @@ impl Compiler<'_> {
             self.wrong(format!("{path}.format"), message);
         }
         known
-    }
-
-    fn price(&mut self, path: &str, config: &PriceConfig) -> Option<Price> {
-        let rates = [
-            (RateKind::Input, &config.input),
-            (RateKind::Output, &config.output),
-            (RateKind::CacheRead, &config.cache_read),
-            (RateKind::CacheWrite, &config.cache_write),
-            (RateKind::CacheWrite1h, &config.cache_write_1h),
-        ];
-        let mut entries = Vec::new();
-        for (kind, number) in rates {
-            let Some(number) = number else { continue };
-            match Rate::parse(&number.to_string()) {
-                Ok(rate) => entries.push(Entry {
-                    kind,
-                    tier: ServiceTier::Standard,
-                    above: 0,
-                    rate,
-                }),
-                Err(error) => self.wrong(format!("{path}.price.{}", kind.name()), error),
-            }
-        }
-        Some(Price::new(entries))
     }
 
     fn cache(&mut self) -> Option<CachePolicy> {

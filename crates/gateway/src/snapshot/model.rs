@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pointsman_catalog::{Catalog, Model as Facts, Price};
+use pointsman_catalog::Price;
 use pointsman_upstream::RetryPolicy;
 use pointsman_upstream::balance::{Candidate, Policy};
 use pointsman_wire::format::Format;
@@ -57,11 +57,6 @@ pub struct Target {
 }
 
 impl Target {
-    /// What the catalog knows of a provider's model.
-    pub fn facts(provider: &Provider, model: &str) -> Option<&'static Facts> {
-        Catalog::embedded().model(&provider.kind, model)
-    }
-
     /// How to speak to it for a client of format `client`.
     pub fn speech(&self, client: Format) -> Option<&Speech> {
         let speaks = &self.provider.speaks;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use pointsman_catalog::Catalog;
+
 use super::{Model, Target};
 
 /// A model whose name holds one `*`, which stands for any run of letters.
@@ -28,7 +30,7 @@ impl Pattern {
     }
 
     /// The model of `name`, if the pattern stands for it. A `*` in the name of a target becomes what it stood for.
-    pub fn model(&self, name: &str) -> Option<Arc<Model>> {
+    pub fn model(&self, catalog: &Catalog, name: &str) -> Option<Arc<Model>> {
         let rest = name.strip_prefix(self.before.as_str())?;
         let stood_for = rest.strip_suffix(self.after.as_str())?;
         let targets = self.model.targets.iter().map(|target| {
@@ -36,11 +38,11 @@ impl Pattern {
             Target {
                 max_output: target
                     .max_output
-                    .or_else(|| Target::facts(&target.provider, &model)?.max_output),
+                    .or_else(|| target.provider.facts(catalog, &model)?.max_output),
                 price: target
                     .price
                     .clone()
-                    .or_else(|| Target::facts(&target.provider, &model)?.price.clone()),
+                    .or_else(|| target.provider.facts(catalog, &model)?.price.clone()),
                 model,
                 ..target.clone()
             }

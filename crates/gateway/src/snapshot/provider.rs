@@ -19,6 +19,8 @@ pub struct Provider {
     pub name: String,
     /// Its id in the catalog, for metrics and prices.
     pub kind: String,
+    /// Where in the world it is, where that has a price of its own.
+    pub region: Option<String>,
     /// Its servers.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// How a server is picked.

@@ -50,7 +50,7 @@ impl Snapshot {
         let ad_hoc = self
             .patterns
             .iter()
-            .find_map(|pattern| pattern.model(name))
+            .find_map(|pattern| pattern.model(&self.catalog, name))
             .or_else(|| self.qualified(name))
             .or_else(|| self.listed(name))
             .or_else(|| self.open_ended(name));
@@ -62,16 +62,27 @@ impl Snapshot {
 
     fn qualified(&self, name: &str) -> Option<Arc<Model>> {
         let (provider, model) = name.split_once('/')?;
-        let provider = self.providers.get(provider)?;
-        (provider.serves(model) || provider.speaks.any_model).then(|| single(name, provider, model))
+        let provider = self.providers.get(provider).or_else(|| self.of_kind(provider))?;
+        (provider.serves(&self.catalog, model) || provider.speaks.any_model)
+            .then(|| self.single(name, provider, model))
     }
 
     fn listed(&self, name: &str) -> Option<Arc<Model>> {
-        // Who makes a model comes before who resells it.
-        let serving = self.providers.values().filter(|provider| provider.serves(name));
-        let provider = serving
-            .min_by_key(|provider| (Catalog::embedded().rank(&provider.kind), provider.name.as_str()))?;
-        Some(single(name, provider, name))
+        // Who makes a model is asked before who passes it on.
+        let mut providers: Vec<&Arc<Provider>> = self.providers.values().collect();
+        providers.sort_unstable_by_key(|provider| (self.catalog.rank(&provider.kind), &provider.name));
+        let provider = providers
+            .into_iter()
+            .find(|provider| provider.serves(&self.catalog, name))?;
+        Some(self.single(name, provider, name))
+    }
+
+    /// The only configured provider of a kind, by any name the catalog has for the kind: `bedrock/…`, `azure/…`.
+    fn of_kind(&self, name: &str) -> Option<&Arc<Provider>> {
+        let kind = &self.catalog.provider(name)?.id;
+        let mut all = self.providers.values().filter(|provider| provider.kind == *kind);
+        let only = all.next()?;
+        all.next().is_none().then_some(only)
     }
 
     fn open_ended(&self, name: &str) -> Option<Arc<Model>> {
@@ -80,7 +91,28 @@ impl Snapshot {
             .values()
             .filter(|provider| provider.speaks.any_model);
         let only = open.next()?;
-        (open.next().is_none() && !name.is_empty()).then(|| single(name, only, name))
+        (open.next().is_none() && !name.is_empty()).then(|| self.single(name, only, name))
+    }
+
+    /// A model of one target, for names that the configuration does not list.
+    fn single(&self, name: &str, provider: &Arc<Provider>, model: &str) -> Arc<Model> {
+        let facts = provider.facts(&self.catalog, model);
+        Arc::new(Model {
+            name: name.to_owned(),
+            targets: vec![Target {
+                provider: Arc::clone(provider),
+                model: model.to_owned(),
+                format: None,
+                timeouts: None,
+                weight: 1,
+                priority: 0,
+                price: facts.and_then(|facts| facts.price.clone()),
+                max_output: facts.and_then(|facts| facts.max_output),
+            }],
+            balance: Arc::default(),
+            retry: None,
+            fallback: Fallback::default(),
+        })
     }
 
     /// Every model that a decision of the router may choose.
@@ -105,31 +137,18 @@ impl Snapshot {
 }
 
 impl Provider {
-    /// Whether it is known to serve the model.
-    pub fn serves(&self, model: &str) -> bool {
-        self.listed.iter().any(|listed| listed == model) || Target::facts(self, model).is_some()
+    /// What the catalog knows of a model here: in the provider's region, where that has an entry of its own.
+    pub fn facts<'a>(&self, catalog: &'a Catalog, model: &str) -> Option<&'a pointsman_catalog::Model> {
+        match &self.region {
+            Some(region) => catalog.model_in(&self.kind, region, model),
+            None => catalog.model(&self.kind, model),
+        }
     }
-}
 
-/// A model of one target, for names that the configuration does not list.
-pub fn single(name: &str, provider: &Arc<Provider>, model: &str) -> Arc<Model> {
-    let facts = Target::facts(provider, model);
-    Arc::new(Model {
-        name: name.to_owned(),
-        targets: vec![Target {
-            provider: Arc::clone(provider),
-            model: model.to_owned(),
-            format: None,
-            timeouts: None,
-            weight: 1,
-            priority: 0,
-            price: facts.and_then(|facts| facts.price.clone()),
-            max_output: facts.and_then(|facts| facts.max_output),
-        }],
-        balance: Arc::default(),
-        retry: None,
-        fallback: Fallback::default(),
-    })
+    /// Whether it is known to serve the model.
+    pub fn serves(&self, catalog: &Catalog, model: &str) -> bool {
+        self.listed.iter().any(|listed| listed == model) || self.facts(catalog, model).is_some()
+    }
 }
 
 /// Levenshtein distance over bytes, bounded by the names' lengths.

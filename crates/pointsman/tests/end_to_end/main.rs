@@ -7,6 +7,7 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod credentials;
 mod abuse;
 mod documents;
 mod drain;
@@ -16,6 +17,7 @@ mod kill;
 mod limits;
 mod listener;
 mod matrix;
+mod models;
 mod refusals;
 mod reload;
 mod routing;

@@ -36,9 +36,17 @@ fn reads_the_contract() {
         json!({ "aws": {} }),
         json!({ "entra": { "tenant": "t", "client": "c", "secret": "s" } }),
         json!({ "gcp": {} }),
+        json!({ "aws": null }),
+        json!({ "api_key": ["k", { "key": "l", "weight": 2, "requests_per_minute": 60 }] }),
+        json!({ "api_key": "k", "query": "key" }),
+        json!({ "passthrough": true }),
+        json!({ "passthrough": { "from": "x-key", "header": "authorization" } }),
+        json!({ "oauth2": { "token_url": "https://a/t", "client_id": "c", "client_secret": "s", "use": "id_token" } }),
     ] {
         read::<AuthConfig>(auth).unwrap();
     }
+    let empty: AuthConfig = read(json!({ "aws": null, "gcp": null })).unwrap();
+    assert!(empty.aws.is_some() && empty.gcp.is_some() && empty.entra.is_none());
     let timeouts: TimeoutsConfig = read(json!({ "first_token": "2s", "connect": "250ms" })).unwrap();
     assert_eq!(timeouts.first_token, Some(HumanDuration::from_secs(2)));
 }

@@ -70,7 +70,7 @@ impl Aws {
         let service = config.service.clone().unwrap_or_else(|| SERVICE.to_owned());
         let given = given(config, &service, environment)?;
         let settings = Settings::compile(config, environment)?;
-        let fixed = matches!(given, Some(_)) && settings.roles.is_empty() && settings.web_identity.is_none();
+        let fixed = given.is_some() && settings.roles.is_empty() && settings.web_identity.is_none();
         let (token, base) = match given {
             Some(identity) if fixed => (Some(identity), None),
             Some(Identity::Keys(keys)) => (None, Some(keys)),

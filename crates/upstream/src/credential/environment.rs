@@ -10,9 +10,11 @@ use super::error::CredentialError;
 /// Most bytes of a file that holds a credential.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// Where environment variables are looked up: this process's own, or a table.
 #[derive(Clone)]
-pub struct Environment(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct Environment(Arc<Lookup>);
 
 impl Environment {
     /// The variables of this process.

@@ -7,12 +7,11 @@ mod passing;
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::*;
 use crate::client::ClientOptions;
-use crate::config::{
-    ApiKeys, AwsConfig, EndpointConfig, EntraConfig, GcpConfig, HealthConfig, Passthrough, Secret,
-    UpstreamConfig,
-};
+use crate::config::{ApiKeys, AwsConfig, EndpointConfig, HealthConfig, Passthrough, Secret, UpstreamConfig};
 
 pub(super) const KEY: &str = "sk-very-secret";
 
@@ -222,152 +221,96 @@ async fn a_bedrock_key_is_sent_and_nothing_is_signed() {
     );
 }
 
+fn assert_refused(cases: Vec<(&str, serde_json::Value)>) {
+    for (field, block) in cases {
+        let config: AuthConfig = serde_json::from_value(block).unwrap();
+        let error = Credential::compile_with(&config, &AuthStyle::Bearer, &nothing()).unwrap_err();
+        assert_eq!(error.field, format!("auth.{field}"), "{error}");
+    }
+}
+
 #[test]
 fn refuses_what_contradicts_itself_or_cannot_be_sent() {
-    let base = AuthConfig::default;
-    let aws = |aws: AwsConfig| AuthConfig {
-        aws: Some(aws),
-        ..base()
-    };
-    let entra = |entra: EntraConfig| AuthConfig {
-        entra: Some(entra),
-        ..base()
-    };
-    let text = |text: &str| Some(text.to_owned());
-    for (field, config) in [
+    assert_refused(vec![
+        ("gcp", json!({ "api_key": "k", "gcp": {} })),
+        ("entra", json!({ "aws": {}, "entra": {} })),
+        ("passthrough", json!({ "api_key": "k", "passthrough": true })),
+        ("api_key", json!({ "api_key": [] })),
+        ("header", json!({ "api_key": "k", "header": "not a name" })),
+        ("header", json!({ "aws": {}, "header": "x-a" })),
+        ("prefix", json!({ "api_key": "k", "prefix": "Key " })),
+        ("query", json!({ "api_key": "k", "query": "key", "header": "x" })),
+        ("query", json!({ "query": "key" })),
+        ("passthrough.from", json!({ "passthrough": { "from": "a b" } })),
+    ]);
+}
+
+#[test]
+fn refuses_clouds_that_lack_something_or_have_too_much() {
+    assert_refused(vec![
         (
-            "auth.gcp",
-            AuthConfig {
-                gcp: Some(GcpConfig::default()),
-                ..one()
-            },
+            "aws.secret_access_key",
+            json!({ "aws": { "access_key_id": "a" } }),
         ),
         (
-            "auth.entra",
-            AuthConfig {
-                entra: Some(EntraConfig::default()),
-                ..aws(AwsConfig::default())
-            },
+            "aws.access_key_id",
+            json!({ "aws": { "secret_access_key": "a" } }),
         ),
         (
-            "auth.api_key",
-            AuthConfig {
-                api_key: Some(ApiKeys::Many(vec![])),
-                ..base()
-            },
+            "aws.bearer_token",
+            json!({ "aws": { "bearer_token": "a", "profile": "p" } }),
         ),
         (
-            "auth.header",
-            AuthConfig {
-                header: text("not a name"),
-                ..one()
-            },
+            "aws.sts_endpoint",
+            json!({ "aws": { "sts_endpoint": "sts.example.com" } }),
         ),
         (
-            "auth.header",
-            AuthConfig {
-                header: text("x-a"),
-                ..aws(AwsConfig::default())
-            },
+            "aws.assume_role[1].role_arn",
+            json!({ "aws": { "assume_role": [
+            { "role_arn": "arn:aws:iam::1:role/r" }, { "role_arn": "r" },
+        ] } }),
         ),
         (
-            "auth.prefix",
-            AuthConfig {
-                prefix: text("Key "),
-                ..one()
-            },
+            "aws.web_identity",
+            json!({ "aws": { "web_identity": { "role_arn": "r" } } }),
+        ),
+        ("entra.tenant", json!({ "entra": { "secret": "s" } })),
+        ("entra.secret", json!({ "entra": { "tenant": "t" } })),
+        (
+            "entra.tenant",
+            json!({ "entra": { "tenant": "../x", "client": "c", "secret": "s" } }),
         ),
         (
-            "auth.query",
-            AuthConfig {
-                query: text("key"),
-                header: text("x"),
-                ..one()
-            },
+            "entra",
+            json!({ "entra": { "tenant": "t", "client": "c", "secret": "s", "certificate": "f" } }),
         ),
         (
-            "auth.query",
-            AuthConfig {
-                query: text("key"),
-                ..base()
-            },
+            "entra.certificate_key",
+            json!({ "entra": { "certificate_key": "f" } }),
         ),
         (
-            "auth.passthrough",
-            AuthConfig {
-                passthrough: Some(Passthrough::Flag(true)),
-                ..one()
-            },
+            "entra.managed_identity",
+            json!({ "entra": { "managed_identity": { "client_id": "a", "object_id": "b" } } }),
         ),
         (
-            "auth.aws.secret_access_key",
-            aws(AwsConfig {
-                access_key_id: Some("a".into()),
-                ..AwsConfig::default()
-            }),
+            "entra.managed_identity",
+            json!({ "entra": { "managed_identity": true, "secret": "s" } }),
         ),
         (
-            "auth.aws.bearer_token",
-            aws(AwsConfig {
-                bearer_token: Some("a".into()),
-                profile: text("p"),
-                ..AwsConfig::default()
-            }),
+            "gcp",
+            json!({ "gcp": { "credentials": "{}", "credentials_file": "f" } }),
+        ),
+        ("gcp.credentials", json!({ "gcp": { "credentials": "{}" } })),
+        ("gcp.impersonate", json!({ "gcp": { "impersonate": "a/b@c" } })),
+        (
+            "gcp.workload_identity",
+            json!({ "gcp": { "workload_identity": { "audience": "a" } } }),
         ),
         (
-            "auth.aws.sts_endpoint",
-            aws(AwsConfig {
-                sts_endpoint: text("sts.example.com"),
-                ..AwsConfig::default()
-            }),
+            "client_certificate.cert",
+            json!({ "client_certificate": { "cert": "/none", "key": "/none" } }),
         ),
-        (
-            "auth.entra.tenant",
-            entra(EntraConfig {
-                secret: Some("s".into()),
-                ..EntraConfig::default()
-            }),
-        ),
-        (
-            "auth.entra.secret",
-            entra(EntraConfig {
-                tenant: text("t"),
-                ..EntraConfig::default()
-            }),
-        ),
-        (
-            "auth.entra.tenant",
-            entra(EntraConfig {
-                tenant: text("../x"),
-                client: text("c"),
-                secret: Some("s".into()),
-                ..EntraConfig::default()
-            }),
-        ),
-        (
-            "auth.gcp.credentials",
-            AuthConfig {
-                gcp: Some(GcpConfig {
-                    credentials: Some("{}".into()),
-                    ..GcpConfig::default()
-                }),
-                ..base()
-            },
-        ),
-        (
-            "auth.gcp.impersonate",
-            AuthConfig {
-                gcp: Some(GcpConfig {
-                    impersonate: text("a/b@c"),
-                    ..GcpConfig::default()
-                }),
-                ..base()
-            },
-        ),
-    ] {
-        let error = Credential::compile_with(&config, &AuthStyle::Bearer, &nothing()).unwrap_err();
-        assert_eq!(error.field, field, "{error}");
-    }
+    ]);
 }
 
 #[test]

@@ -117,3 +117,26 @@ fn refuses_proxies_it_cannot_speak_to() {
         );
     }
 }
+
+#[test]
+fn services_that_tell_a_machine_who_it_is_are_asked_directly() {
+    let config = ProxyConfig {
+        url: Some(Secret::from("http://proxy.example:3128")),
+        ..ProxyConfig::default()
+    };
+    let configured = Proxies::compile(&config, |_| None).unwrap();
+    let environment = from_environment(&[("ALL_PROXY", "http://proxy.example:3128")]).unwrap();
+    for proxies in [configured, environment] {
+        for (url, direct) in [
+            ("http://169.254.169.254", true),
+            ("http://169.254.170.2", true),
+            ("http://[fd00:ec2::254]", true),
+            ("http://metadata.google.internal", true),
+            ("http://169.253.169.254", false),
+            ("http://[fd00:ec3::254]", false),
+            ("https://sts.eu-west-1.amazonaws.com", false),
+        ] {
+            assert_eq!(proxy_for(&proxies, url).is_none(), direct, "{url}");
+        }
+    }
+}

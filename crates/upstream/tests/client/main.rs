@@ -5,6 +5,7 @@
 mod bodies;
 mod http1;
 mod http2;
+mod identity;
 mod server;
 mod size;
 mod through_proxy;

@@ -2,30 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use pointsman_catalog::{Catalog, Feature, Kind, Model as Facts, Price, ServiceTier};
+use pointsman_catalog::{Feature, Kind, Model as Facts, Price, ServiceTier};
 use pointsman_wire::format::Format;
 use serde_json::{Map, Value, json};
 
 use crate::snapshot::{Model, Snapshot};
 
 /// A model that clients can ask for.
-pub struct Card {
+pub struct Card<'a> {
     id: String,
     /// Who serves it.
     owner: String,
     /// What the catalog says of it.
-    facts: Option<&'static Facts>,
+    facts: Option<&'a Facts>,
     /// What it costs.
     price: Option<Price>,
 }
 
-impl Card {
+impl<'a> Card<'a> {
     /// Every model, by name: the configuration's, the router's, and what providers are known to serve.
-    pub fn all(snapshot: &Snapshot) -> Vec<Self> {
+    pub fn all(snapshot: &'a Snapshot) -> Vec<Self> {
         let mut cards = BTreeMap::new();
         // A pattern is not a name that could be asked for.
         for model in snapshot.models.values() {
-            cards.insert(model.name.clone(), Self::configured(model));
+            cards.insert(model.name.clone(), Self::configured(snapshot, model));
         }
         if let Some(router) = &snapshot.router {
             for name in router.names() {
@@ -35,7 +35,7 @@ impl Card {
         let mut providers: Vec<_> = snapshot.providers.values().collect();
         providers.sort_unstable_by_key(|provider| &provider.name);
         for provider in providers {
-            for facts in Catalog::embedded().models_of(&provider.kind) {
+            for facts in snapshot.catalog.models_of(&provider.kind) {
                 if facts.variant {
                     continue;
                 }
@@ -56,21 +56,24 @@ impl Card {
     }
 
     /// The model of this name, if there is one.
-    pub fn of(snapshot: &Snapshot, name: &str) -> Option<Self> {
+    pub fn of(snapshot: &'a Snapshot, name: &str) -> Option<Self> {
         if snapshot.is_routed(name) {
             return Some(Self::unknown(name, "pointsman"));
         }
-        snapshot.resolve(name).ok().map(|model| Self::configured(&model))
+        snapshot
+            .resolve(name)
+            .ok()
+            .map(|model| Self::configured(snapshot, &model))
     }
 
-    fn configured(model: &Model) -> Self {
+    fn configured(snapshot: &'a Snapshot, model: &Model) -> Self {
         let Some(target) = model.targets.first() else {
             return Self::unknown(&model.name, "pointsman");
         };
         Self {
             id: model.name.clone(),
             owner: target.provider.name.clone(),
-            facts: Catalog::embedded().model(&target.provider.kind, &target.model),
+            facts: target.provider.facts(&snapshot.catalog, &target.model),
             price: target.price.clone(),
         }
     }
@@ -172,7 +175,7 @@ fn pricing(price: &Price) -> Value {
 }
 
 #[cfg(test)]
-impl Card {
+impl Card<'_> {
     /// A card of which nothing but the name is known.
     pub fn named(name: &str) -> Self {
         Self::unknown(name, "test")
@@ -181,9 +184,11 @@ impl Card {
 
 #[cfg(test)]
 mod tests {
+    use pointsman_catalog::Catalog;
+
     use super::*;
 
-    fn card() -> Card {
+    fn card() -> Card<'static> {
         let facts = Catalog::embedded().model("openai", "gpt-5-mini").unwrap();
         Card {
             id: "fast".to_owned(),

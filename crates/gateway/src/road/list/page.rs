@@ -22,7 +22,7 @@ pub struct Page {
 /// A part of the list.
 pub struct Part<'a> {
     /// The models.
-    pub cards: &'a [Card],
+    pub cards: &'a [Card<'a>],
     /// Whether more follow in the direction that was asked for.
     pub more: bool,
 }
@@ -59,7 +59,7 @@ impl Page {
     }
 
     /// The part of `cards`, which are sorted by name.
-    pub fn of<'a>(&self, cards: &'a [Card]) -> Part<'a> {
+    pub fn of<'a>(&self, cards: &'a [Card<'a>]) -> Part<'a> {
         let position = |name: &str, behind: bool| {
             cards.partition_point(|card| card.id() < name || (behind && card.id() == name))
         };

@@ -28,7 +28,7 @@ pub enum Pipe {
     /// The same format on both sides: bytes pass as they come.
     Same {
         /// Watches for content, usage and the end.
-        watcher: StreamWatcher,
+        watcher: Box<StreamWatcher>,
         /// Prompt tokens, counted, in case the provider does not say.
         prompt: u64,
     },
@@ -48,7 +48,10 @@ impl Pipe {
                     strip_usage: usage_forced,
                 },
             );
-            return Self::Same { watcher, prompt };
+            return Self::Same {
+                watcher: Box::new(watcher),
+                prompt,
+            };
         }
         Self::Across(Box::new(Across::new(arrival, asked, from, prompt)))
     }

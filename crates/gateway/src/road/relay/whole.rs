@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use pointsman_catalog::ServiceTier;
 use pointsman_guard::Stage;
 use pointsman_store::Outcome;
 use pointsman_wire::form::{ChatResponse, Failure, Usage};
@@ -32,6 +33,9 @@ pub fn relay(
     mut ticket: Ticket,
     mut given: Given,
 ) -> Result<Reply, Refusal> {
+    if let Some(tier) = &given.response.service_tier {
+        ticket.facts.tier = ServiceTier::said(Some(tier));
+    }
     let usage = given
         .response
         .usage

@@ -209,12 +209,13 @@ pub async fn exchange(
     target: &Target,
     in_flight: &mut InFlight,
     ticket: &mut Ticket,
-    mut call: Call,
+    call: Call,
 ) -> Result<Response<UpstreamBody>, Failed> {
-    ticket.asking(target, std::mem::take(&mut call.model), call.prompt);
+    let size = (call.prompt, call.timeouts);
+    ticket.asking(target, call.model, call.prompt);
     let endpoint = Arc::clone(in_flight.endpoint());
     let begun = Instant::now();
-    let sent = authorized::send(worker, &target.provider, &endpoint, call).await;
+    let sent = authorized::send(worker, &target.provider, &endpoint, call.request, size).await;
     ticket.waited(begun.elapsed());
     sent.map_err(|error| match error {
         Unsent::Credential(failed) => failed,

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use pointsman_upstream::{
-    CredentialError, CredentialErrorKind, Endpoint, Failure as Fault, SendError, UpstreamBody,
+    CredentialError, CredentialErrorKind, Endpoint, Failure as Fault, SendError, Timeouts, UpstreamBody,
 };
 use pointsman_wire::form::{Failure, FailureKind};
 
 use super::Failed;
-use super::attempt::Call;
 use crate::snapshot::Provider;
 use crate::worker::Worker;
 
@@ -26,25 +25,25 @@ pub enum Unsent {
 }
 
 /// Sends the request with its credential. One that was refused because of it (an ended token, a limited key) is sent
-/// again with the next, as long as there is one; the last answer counts.
+/// again with the next, as long as there is one; the last answer counts. `prompt` is about how many tokens it has.
 pub async fn send(
     worker: &Worker,
     provider: &Provider,
     endpoint: &Arc<Endpoint>,
-    call: Call,
+    mut request: Request<Bytes>,
+    (prompt, timeouts): (u64, Timeouts),
 ) -> Result<Response<UpstreamBody>, Unsent> {
     let credential = &provider.credential;
-    let mut request = call.request;
     let mut renewals = credential.count().min(MAX_RENEWALS);
     loop {
         let with = credential
-            .authorize(&worker.client, endpoint, &mut request, call.prompt)
+            .authorize(&worker.client, endpoint, &mut request, prompt)
             .await
             .map_err(|error| Unsent::Credential(unauthorized(&provider.name, &error)))?;
         let spare = (renewals > 0 && credential.is_renewable()).then(|| copy(&request));
         let response = worker
             .client
-            .send(endpoint, request, &call.timeouts)
+            .send(endpoint, request, &timeouts)
             .await
             .map_err(Unsent::Network)?;
         let again = credential.answered(with, response.status(), response.headers());

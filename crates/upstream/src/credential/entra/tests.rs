@@ -166,9 +166,9 @@ async fn the_environment_names_a_client_before_a_managed_identity() {
     );
 }
 
-#[tokio::test]
-async fn managed_identities_of_every_kind() {
-    let idp = Idp::start(|call| {
+/// All services that know a managed identity; each answers in its own way.
+async fn managed() -> Idp {
+    Idp::start(|call| {
         let resource = call.parameter("resource") == "https://cognitiveservices.azure.com";
         let answer = |token: &str| {
             let expires = (now_secs() + 3600).to_string();
@@ -185,59 +185,47 @@ async fn managed_identities_of_every_kind() {
             ("/metadata/identity/oauth2/token", "2018-02-01")
                 if call.header("metadata") == "true" && resource =>
             {
-                answer(&format!(
-                    "vm{}{}",
-                    call.parameter("client_id"),
-                    call.parameter("msi_res_id")
-                ))
+                let named = [call.parameter("client_id"), call.parameter("msi_res_id")].concat();
+                answer(&format!("vm{named}"))
             }
             _ => Answer::error(400, "invalid_request", "no such identity"),
         }
     })
-    .await;
-    let app = [
+    .await
+}
+
+#[tokio::test]
+async fn managed_identities_of_every_kind() {
+    let idp = managed().await;
+    let app = vec![
         ("IDENTITY_ENDPOINT", idp.at("/app")),
         ("IDENTITY_HEADER", "secret".to_owned()),
     ];
-    let msi = [
+    let msi = vec![
         ("MSI_ENDPOINT", idp.at("/msi")),
         ("MSI_SECRET", "secret".to_owned()),
     ];
-    let shell = [("MSI_ENDPOINT", idp.at("/msi"))];
-    let vm = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", idp.url.clone())];
-    let vm_named = [vm[0].clone(), ("AZURE_CLIENT_ID", "-env".to_owned())];
-    let on = json!({ "managed_identity": true });
-    let cases: [(&[(&str, String)], Value, &str); 8] = [
+    let shell = vec![("MSI_ENDPOINT", idp.at("/msi"))];
+    let vm = vec![("AZURE_POD_IDENTITY_AUTHORITY_HOST", idp.url.clone())];
+    let vm_named = vec![vm[0].clone(), ("AZURE_CLIENT_ID", "-env".to_owned())];
+    let on = || json!({ "managed_identity": true });
+    let named = |field: &str, name: &str| json!({ "managed_identity": { field: name } });
+    for (variables, entra, expected) in [
         (&app, json!({}), "app"),
-        (&app, on.clone(), "app"),
-        (
-            &app,
-            json!({ "managed_identity": { "client_id": "-c" } }),
-            "app-c",
-        ),
+        (&app, on(), "app"),
+        (&app, named("client_id", "-c"), "app-c"),
         (&app, json!({ "managed_identity": true, "client": "-d" }), "app-d"),
-        (
-            &msi,
-            json!({ "managed_identity": { "client_id": "-c" } }),
-            "msi-c",
-        ),
-        (&shell, on, "shell"),
-        (
-            &vm,
-            json!({ "managed_identity": { "resource_id": "/sub/x" } }),
-            "vm/sub/x",
-        ),
+        (&msi, named("client_id", "-c"), "msi-c"),
+        (&shell, on(), "shell"),
+        (&vm, named("resource_id", "/sub/x"), "vm/sub/x"),
         (&vm_named, json!({}), "vm-env"),
-    ];
-    for (variables, entra, expected) in cases {
+    ] {
         let variables: Vec<(&str, &str)> = variables
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        assert_eq!(
-            bearer(&credential(entra, &variables)).await.unwrap(),
-            format!("Bearer {expected}")
-        );
+        let token = bearer(&credential(entra, &variables)).await.unwrap();
+        assert_eq!(token, format!("Bearer {expected}"));
     }
 }
 

@@ -150,10 +150,11 @@ async fn default_credentials_are_looked_for_in_googles_order() {
             expected
         );
     }
-    let missing = [
-        ("GOOGLE_APPLICATION_CREDENTIALS", "/does/not/exist"),
-        ("HOME", home.as_str()),
-    ];
+}
+
+#[tokio::test]
+async fn default_credentials_that_are_not_there_are_told() {
+    let missing = [("GOOGLE_APPLICATION_CREDENTIALS", "/does/not/exist")];
     let error = bearer(&credential(json!({}), &missing)).await.unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -42,7 +42,6 @@ pub(in super::super) struct Answer {
     status: u16,
     body: String,
     headers: Vec<(String, String)>,
-    delay: Duration,
 }
 
 pub(in super::super) struct Idp {
@@ -120,7 +119,6 @@ impl Answer {
             status,
             body: body.into(),
             headers: Vec::new(),
-            delay: Duration::ZERO,
         }
     }
 
@@ -155,11 +153,6 @@ impl Answer {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
-
-    pub(in super::super) fn after(mut self, delay: Duration) -> Self {
-        self.delay = delay;
-        self
-    }
 }
 
 impl Idp {
@@ -184,7 +177,6 @@ impl Idp {
                         };
                         seen.lock().push(call.clone());
                         let answer = (*answer)(&call);
-                        tokio::time::sleep(answer.delay).await;
                         let mut response = Response::builder().status(answer.status);
                         for (name, value) in answer.headers {
                             response = response.header(name, value);

@@ -70,7 +70,7 @@ fn blocks(idp: &str, folder: &std::path::Path) -> Vec<Value> {
             "role_arn": "arn:aws:iam::1:role/r", "token_file": token,
         } } }),
         json!({ "aws": { "sts_endpoint": idp, "web_identity": {
-            "role_arn": "arn:aws:iam::1:role/r", "oidc": oauth2.clone(),
+            "role_arn": "arn:aws:iam::1:role/r", "oidc": oauth2,
         } } }),
         json!({ "entra": { "tenant": "t", "client": "c", "secret": secret("entra"), "authority": idp } }),
         json!({ "entra": { "tenant": "t", "client": "c", "federated_token_file": token, "authority": idp } }),
@@ -78,7 +78,7 @@ fn blocks(idp: &str, folder: &std::path::Path) -> Vec<Value> {
         json!({ "gcp": { "credentials": account.to_string() } }),
         json!({ "gcp": { "credentials": external.to_string() } }),
         json!({ "gcp": { "workload_identity": { "audience": "a", "token_file": token, "token_url": idp } } }),
-        json!({ "oauth2": oauth2.clone() }),
+        json!({ "oauth2": oauth2 }),
         json!({ "oauth2": { "token_url": idp, "client_id": "c", "client_auth": "post", "client_secret": secret("p") } }),
         json!({ "oauth2": { "token_url": idp, "client_id": "c", "private_key": { "pem": RSA_1 } } }),
         json!({ "oauth2": { "token_url": idp, "grant": "token_exchange", "subject_token": secret("subject") } }),
