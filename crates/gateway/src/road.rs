@@ -119,7 +119,7 @@ fn named(mut reply: Reply, dialect: Format, id: &str) -> Reply {
     match dialect {
         Format::AnthropicMessages => drop(headers.insert(ANTHROPIC_REQUEST_ID, value.clone())),
         Format::BedrockConverse | Format::BedrockInvoke => {
-            drop(headers.insert(AMZN_REQUEST_ID, value.clone()))
+            drop(headers.insert(AMZN_REQUEST_ID, value.clone()));
         }
         _ => {}
     }
