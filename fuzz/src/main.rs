@@ -1,4 +1,5 @@
-//! Mutates seeds and feeds them to every decoder that meets the network, each for the given number of seconds.
+//! Mutates seeds and feeds them to every decoder that meets the network, each for the given number of seconds:
+//! `pointsman-fuzz SECONDS [TARGET]`.
 //!
 //! Beside not panicking, a target checks what must hold: a stream cut anywhere decodes the same; what was decoded can
 //! be encoded and decoded again to the same. Runs on the stable toolchain; a failing input is printed with its target.
@@ -14,6 +15,10 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let seconds = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(60);
     let only = arguments.next();
+    if let Some(only) = only.as_ref().filter(|only| targets::ALL.iter().all(|target| target.name != **only)) {
+        println!("there is no target {only:?}");
+        return ExitCode::FAILURE;
+    }
     for target in targets::ALL.iter().filter(|target| only.as_ref().is_none_or(|only| only == target.name)) {
         let until = Instant::now() + Duration::from_secs(seconds);
         let mut mutator = mutate::Mutator::new(target.seeds);

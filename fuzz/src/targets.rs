@@ -6,7 +6,7 @@ use pointsman_wire::format::{self, EncodeTarget, Format, StreamEncoderOptions, W
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::splice::Edits;
 use pointsman_wire::sse::SseDecoder;
-use pointsman_wire::{coding, embeddings, tokens};
+use pointsman_wire::{coding, embeddings, failure, tokens};
 use smallvec::SmallVec;
 
 /// A decoder and what it is fed.
@@ -52,8 +52,29 @@ const COMPLETIONS: &[&str] = &[
     r#"{"id":"i","choices":[{"index":0,"text":"a","finish_reason":"length"}],"usage":{"prompt_tokens":1}}"#,
 ];
 
+const FAILURES: &[&str] = &[
+    r#"{"error":{"message":"m","type":"invalid_request_error","param":"p","code":"context_length_exceeded"}}"#,
+    r#"{"type":"error","error":{"type":"overloaded_error","message":"m"},"request_id":"r"}"#,
+    r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"m","details":[{"@type":"t","retryDelay":"1.5s"}]}}"#,
+    r#"{"message":"m","__type":"ThrottlingException"}"#,
+    "<html>502</html>",
+];
+const GEMINI_REQUEST: &[&str] = &[
+    r#"{"systemInstruction":{"parts":[{"text":"s"}]},"contents":[{"parts":[{"text":"t"},{"inlineData":{"mimeType":"audio/mpeg","data":"AAAA","x":1}},{"fileData":{"mimeType":"image/png","fileUri":"gs://b/i"}}]},{"role":"model","parts":[{"text":"h","thought":true,"thoughtSignature":"c2ln"},{"functionCall":{"name":"f","args":{"a":1}},"thoughtSignature":"s"},{"executableCode":{"code":"1"}}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"result":"r"},"parts":[{"inlineData":{"mimeType":"image/png","data":"AA"}}]}},{"functionResponse":{"id":"i","name":"g","response":{"error":"e"}}}]}],"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","nullable":true,"minItems":"1"}}],"googleSearch":{}},{"codeExecution":{}}],"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["f"]}},"generationConfig":{"maxOutputTokens":"5","topK":4.0,"stopSequences":["x"],"seed":-1,"responseMimeType":"application/json","responseSchema":{"type":"STRING"},"thinkingConfig":{"thinkingBudget":-1},"speechConfig":{}},"labels":{"a":"b"}}"#,
+    r#"{"contents":{"parts":{"inline_data":{"mime_type":"image/png","data":"AA"}}},"generation_config":{"top_p":1,"thinking_config":{"thinking_level":"low"}},"tool_config":{"function_calling_config":{"mode":"VALIDATED"}}}"#,
+];
+const GEMINI_RESPONSE: &[&str] = &[
+    r#"{"candidates":[{"content":{"parts":[{"text":"h","thought":true},{"text":"t","thoughtSignature":"s"},{"functionCall":{"name":"f","args":{}}}],"role":"model"},"finishReason":"STOP","index":0,"logprobsResult":{"chosenCandidates":[{"token":"t","logProbability":-1}]}},{"finishReason":"SPII","index":1}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":2,"thoughtsTokenCount":3,"promptTokensDetails":[{"modality":"IMAGE","tokenCount":1}]},"modelVersion":"m","responseId":"i"}"#,
+    r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#,
+];
+const GEMINI_STREAM: &[&str] = &[
+    "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"h\",\"thought\":true},{\"text\":\"a\"}]},\"index\":0}],\"responseId\":\"i\"}\r\n\r\ndata: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"f\",\"args\":{\"a\":[1]}},\"thoughtSignature\":\"s\"}]},\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":1}}\r\n\r\n",
+    "[{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"}]\\\"\"}]},\"finishReason\":\"RECITATION\"}]},\n{\"promptFeedback\":{\"blockReason\":\"OTHER\"}}]",
+    "data: {\"candidates\":[]}\n\n{\"error\":{\"code\":503,\"message\":\"m\",\"status\":\"UNAVAILABLE\"}}\n",
+];
+
 /// Every target.
-pub const ALL: [Target; 15] = [
+pub const ALL: &[Target] = &[
     Target { name: "sse", seeds: OPENAI_STREAM, run: sse },
     Target { name: "splice", seeds: OPENAI_REQUEST, run: splice },
     Target { name: "coding", seeds: &["\u{1f}\u{8b}\u{8}", "(\u{b5}/\u{fd}", "x\u{9c}", "\u{1b}"], run: decompress },
@@ -63,11 +84,16 @@ pub const ALL: [Target; 15] = [
     Target { name: "anthropic_response", seeds: ANTHROPIC_RESPONSE, run: |input| response(Format::AnthropicMessages, input) },
     Target { name: "openai_stream", seeds: OPENAI_STREAM, run: |input| stream(Format::OpenAiChat, input) },
     Target { name: "anthropic_stream", seeds: ANTHROPIC_STREAM, run: |input| stream(Format::AnthropicMessages, input) },
+    Target { name: "gemini_request", seeds: GEMINI_REQUEST, run: |input| request(Format::GeminiGenerate, input) },
+    Target { name: "gemini_response", seeds: GEMINI_RESPONSE, run: |input| response(Format::GeminiGenerate, input) },
+    Target { name: "gemini_stream", seeds: GEMINI_STREAM, run: |input| stream(Format::GeminiGenerate, input) },
     Target { name: "eventstream", seeds: BEDROCK_STREAM, run: event_stream },
     Target { name: "bedrock_request", seeds: BEDROCK_REQUEST, run: |input| request(Format::BedrockConverse, input) },
     Target { name: "bedrock_response", seeds: BEDROCK_RESPONSE, run: |input| response(Format::BedrockConverse, input) },
     Target { name: "bedrock_stream", seeds: BEDROCK_STREAM, run: bedrock_stream },
     Target { name: "completions", seeds: COMPLETIONS, run: completions },
+    Target { name: "count_tokens", seeds: ANTHROPIC_REQUEST, run: count },
+    Target { name: "failures", seeds: FAILURES, run: failures },
     Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: embed },
 ];
 
@@ -229,4 +255,24 @@ fn embed(input: &[u8]) {
         assert_eq!(embeddings::decode_request(&written), Ok(request));
     }
     let _ = embeddings::response_usage(&body);
+}
+
+fn count(input: &[u8]) {
+    if let Ok(request) = pointsman_wire::anthropic::count::decode_request(&Bytes::copy_from_slice(input)) {
+        let _ = tokens::estimate_request(&request);
+    }
+}
+
+fn failures(input: &[u8]) {
+    for from in Format::ALL {
+        for status in [400, 401, 404, 413, 429, 500, 503, 529] {
+            let Ok(status) = http::StatusCode::from_u16(status) else { continue };
+            let failure = failure::decode(from, status, None, input);
+            let _ = failure::classify(&failure);
+            for to in Format::ALL {
+                let _ = failure::render(to, &failure, "req_1");
+                failure::render_event(to, &failure, "req_1", &mut BytesMut::new());
+            }
+        }
+    }
 }

@@ -75,6 +75,11 @@ fn answer(gateway: &Gateway, method: &Method, path: &str) -> Response<Full<Bytes
             "text/plain; version=0.0.4; charset=utf-8",
             gateway.telemetry().render(),
         ),
+        "/health/ready" if gateway.is_stopping() => reply(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "application/json",
+            "{\"status\":\"stopping\"}".to_owned(),
+        ),
         "/health" | "/health/live" | "/health/ready" => reply(
             StatusCode::OK,
             "application/json",

@@ -1,11 +1,13 @@
 //! Checks that need to see several blocks at once, or what another room says of its own.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
 use pointsman_catalog::Catalog;
 use pointsman_guard::{GuardrailConfig, Guards};
 use pointsman_routing::Router;
-use pointsman_upstream::{AuthStyle, Credential, RetryPolicy, balance::Policy};
+use pointsman_upstream::{AuthStyle, Credential, Endpoint, EndpointConfig, RetryPolicy, balance::Policy};
 
 use crate::catalog;
 use crate::check::nearest;
@@ -17,7 +19,7 @@ use crate::types::{Config, ModelConfig, ProviderConfig};
 pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem> {
     let mut checker = Checker {
         config,
-        catalog: config.catalog.build(),
+        catalog: Arc::new(config.catalog.build()),
         root,
         file,
         problems: Vec::new(),
@@ -57,7 +59,7 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
 
 struct Checker<'a> {
     config: &'a Config,
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     root: &'a Node,
     file: File<'a>,
     problems: Vec<Problem>,
@@ -114,7 +116,8 @@ impl Checker<'_> {
     fn provider(&mut self, name: &str, provider: &ProviderConfig) {
         let path = format!("providers.{name}");
         let kind = provider.kind.as_deref().unwrap_or(name);
-        let Some(facts) = self.catalog.provider(kind) else {
+        let catalog = Arc::clone(&self.catalog);
+        let Some(facts) = catalog.provider(kind) else {
             let at = if provider.kind.is_some() {
                 format!("{path}.kind")
             } else {
@@ -131,23 +134,16 @@ impl Checker<'_> {
             self.problems.push(problem);
             return;
         };
-        let id = facts.id.clone();
         let placed = provider.base_url.is_some() || !provider.endpoints.is_empty();
-        // What region, project and location fill is no gap.
-        let gap = facts.base_url.as_deref().is_some_and(|base| {
-            let settings = ["{region}", "{project}", "{location}"];
-            let filled = settings
-                .iter()
-                .fold(base.to_owned(), |base, gap| base.replace(gap, ""));
-            filled.contains('{')
-        });
         let lacks = match &facts.base_url {
             _ if !facts.is_spoken() => Some(format!(
                 "{kind:?} is known for its prices only: this version does not speak to it"
             )),
-            None if !placed => Some(format!("{kind:?} needs a base_url, or endpoints")),
-            Some(url) if gap && !placed => Some(format!("{kind:?} needs a base_url: {url}, filled in")),
-            _ => None,
+            _ if placed => None,
+            None => Some(format!("{kind:?} needs a base_url, or endpoints")),
+            // A base URL with a gap that no setting fills is as good as none.
+            Some(url) if has_gap(url) => Some(format!("{kind:?} needs a base_url: {url}, filled in")),
+            Some(_) => None,
         };
         if let Some(lacks) = lacks {
             self.wrong(&path, lacks);
@@ -155,7 +151,14 @@ impl Checker<'_> {
         if provider.base_url.is_some() && !provider.endpoints.is_empty() {
             self.wrong(&format!("{path}.base_url"), "give either base_url or endpoints");
         }
-        self.place(&path, &id, provider);
+        self.place(&path, &facts.id, provider);
+        self.endpoints(&path, provider);
+        for (header, value) in &provider.headers {
+            if HeaderName::try_from(header).is_err() || HeaderValue::try_from(value).is_err() {
+                let path = format!("{path}.headers.{header}");
+                self.wrong(&path, "is not a header: name or value holds what cannot be sent");
+            }
+        }
         if let Err(error) = Credential::compile(&provider.auth, &AuthStyle::Bearer) {
             self.wrong(&format!("{path}.{}", error.field), error.problem);
         }
@@ -164,6 +167,27 @@ impl Checker<'_> {
         }
         if let Err(error) = RetryPolicy::compile(&provider.retry) {
             self.wrong(&format!("{path}.retry.{}", error.field), error.problem);
+        }
+    }
+
+    fn endpoints(&mut self, path: &str, provider: &ProviderConfig) {
+        let own = provider
+            .base_url
+            .iter()
+            .map(|url| (format!("{path}.base_url"), EndpointConfig::new(url)));
+        let several = provider.endpoints.iter().enumerate();
+        let several = several.map(|(at, endpoint)| (format!("{path}.endpoints[{at}].url"), endpoint.clone()));
+        let wrong: Vec<_> = own
+            .chain(several)
+            .filter_map(|(at, endpoint)| Some((at, Endpoint::new(&endpoint, &provider.health).err()?)))
+            .collect();
+        for (at, error) in wrong {
+            let at = if error.field == "url" {
+                at
+            } else {
+                format!("{path}.health.{}", error.field)
+            };
+            self.wrong(&at, error.problem);
         }
     }
 
@@ -317,4 +341,13 @@ fn is_plain(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':'))
+}
+
+/// Whether a catalog's base URL has a place that no setting of the provider fills.
+fn has_gap(url: &str) -> bool {
+    let settings = ["{region}", "{project}", "{location}"];
+    let filled = settings
+        .iter()
+        .fold(url.to_owned(), |url, setting| url.replace(setting, ""));
+    filled.contains('{')
 }

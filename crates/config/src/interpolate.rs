@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use crate::mask::Mask;
 use crate::node::{File, Node, Value};
 use crate::problem::Problem;
 
@@ -93,6 +94,7 @@ pub(crate) fn interpolate(
 pub(crate) struct Found {
     pub(crate) problems: Vec<Problem>,
     pub(crate) files: Vec<PathBuf>,
+    pub(crate) mask: Mask,
 }
 
 struct Wrong {
@@ -136,6 +138,7 @@ fn variable(expression: &str, environment: &Environment<'_>, found: &mut Found) 
         let text = std::fs::read_to_string(path)
             .map_err(|error| wrong(format!("the file {path:?} cannot be read: {error}")))?;
         found.files.push(PathBuf::from(path));
+        found.mask.hide(&text);
         return Ok(text.trim_end_matches(['\n', '\r']).to_owned());
     }
     if let Some((scheme, _)) = expression
@@ -150,8 +153,12 @@ fn variable(expression: &str, environment: &Environment<'_>, found: &mut Found) 
         .split_once(":-")
         .map_or((expression, None), |(name, default)| (name, Some(default)));
     let value = (environment.lookup)(name).filter(|value| !value.is_empty() || default.is_none());
-    if let Some(value) = value.or_else(|| default.map(str::to_owned)) {
+    if let Some(value) = value {
+        found.mask.hide(&value);
         return Ok(value);
+    }
+    if let Some(default) = default {
+        return Ok(default.to_owned());
     }
     let near = environment
         .names

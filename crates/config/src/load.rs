@@ -7,7 +7,8 @@ use crate::check::{check, coerce};
 use crate::cross;
 use crate::document;
 use crate::interpolate::{Environment, Found, interpolate};
-use crate::node::{File, Place};
+use crate::mask::Mask;
+use crate::node::{File, Node, Place};
 use crate::problem::Problem;
 use crate::types::Config;
 
@@ -16,10 +17,12 @@ use crate::types::Config;
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// The file itself, and those it takes values from.
+    /// The file itself, those it takes values from, and those it names: certificates.
     pub files: Vec<PathBuf>,
     /// What works today but will not for ever.
     pub warnings: Vec<Problem>,
+    /// Hides what came from variables: for messages of those who go on to compile it.
+    pub mask: Mask,
 }
 
 /// Reads a file.
@@ -50,33 +53,61 @@ pub fn parse(text: &str, name: &str, environment: &Environment<'_>) -> Result<Lo
     let mut root = document::read(text, file)?;
     let mut found = Found::default();
     interpolate(&mut root, environment, file, "", &mut found);
-    let schema = schema();
-    coerce(&mut root, &schema, &schema);
-    let mut problems = std::mem::take(&mut found.problems);
-    problems.extend(check(&root, &schema, file));
-    if !problems.is_empty() {
-        problems.sort_by_key(|problem| (problem.line, problem.column));
-        return Err(problems);
-    }
-    let mut config: Config = serde_path_to_error::deserialize(root.json()).map_err(|error| {
-        let path = error.path().to_string();
-        vec![file.problem(root.place_of(&path), path, error.inner().to_string())]
-    })?;
-    catalog::read_files(&mut config, &root, file, environment, &mut found);
-    let mut problems = std::mem::take(&mut found.problems);
-    if problems.is_empty() {
-        problems = cross::check(&config, &root, file);
-    }
-    if problems.is_empty() {
-        let warnings = catalog::warnings(&config, &root, file);
+    let read = understand(&mut root, file, environment, &mut found);
+    let Found {
+        mut problems,
+        mut files,
+        mask,
+    } = found;
+    if let (Some((config, warnings)), true) = (read, problems.is_empty()) {
+        if let Some(tls) = &config.listeners.api.tls {
+            files.extend([tls.cert.clone(), tls.key.clone()]);
+            files.extend(tls.client_ca.clone());
+        }
         return Ok(Loaded {
             config,
-            files: found.files,
+            files,
             warnings,
+            mask,
         });
     }
     problems.sort_by_key(|problem| (problem.line, problem.column));
+    for problem in &mut problems {
+        problem.message = mask.apply(&problem.message);
+    }
     Err(problems)
+}
+
+/// From the tree to the configuration and what is to be warned of; what is wrong goes to `found`.
+fn understand(
+    root: &mut Node,
+    file: File<'_>,
+    environment: &Environment<'_>,
+    found: &mut Found,
+) -> Option<(Config, Vec<Problem>)> {
+    let schema = schema();
+    coerce(root, &schema, &schema);
+    found.problems.extend(check(root, &schema, file));
+    if !found.problems.is_empty() {
+        return None;
+    }
+    let mut config: Config = match serde_path_to_error::deserialize(root.json()) {
+        Ok(config) => config,
+        Err(error) => {
+            let path = error.path().to_string();
+            let message = error.inner().to_string();
+            found
+                .problems
+                .push(file.problem(root.place_of(&path), path, message));
+            return None;
+        }
+    };
+    catalog::read_files(&mut config, root, file, environment, found);
+    if found.problems.is_empty() {
+        found.problems = cross::check(&config, root, file);
+    }
+    let warnings = catalog::warnings(&config, root, file);
+    Some((config, warnings))
 }
 
 /// The JSON Schema of pointsman.yaml.

@@ -19,11 +19,42 @@ pub struct BodyBounds {
     pub timeout: Duration,
 }
 
+/// Most that is read of a body nobody wants, and for how long.
+const REST: usize = 256 * 1024 * 1024;
+const REST_TIME: Duration = Duration::from_secs(5);
+
 /// Reads the body of a request, as it was sent.
 ///
 /// # Errors
 /// 413 when it is larger than the limit, 408 when it comes too slowly, 400 when the client breaks off.
-pub async fn read(body: Incoming, bounds: BodyBounds) -> Result<Bytes, Failure> {
+pub async fn read(headers: &HeaderMap, mut body: Incoming, bounds: BodyBounds) -> Result<Bytes, Failure> {
+    let received = receive(&mut body, bounds).await;
+    if received.is_err() {
+        leave(headers, body);
+    }
+    received
+}
+
+/// Reads what is left of a body that is not wanted, beside the answer and within bounds: a connection that is closed
+/// with bytes unread is reset, and a client that is still sending would lose its answer with it.
+pub fn leave(headers: &HeaderMap, mut body: Incoming) {
+    // Who waits to be told to continue sends nothing unless it is told.
+    if body.is_end_stream() || headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let rest = async move {
+        let mut left = REST;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    tokio::spawn(tokio::time::timeout(REST_TIME, rest));
+}
+
+async fn receive(body: &mut Incoming, bounds: BodyBounds) -> Result<Bytes, Failure> {
     if body.size_hint().lower() > bounds.limit as u64 {
         return Err(too_large(bounds.limit));
     }
@@ -36,18 +67,24 @@ pub async fn read(body: Incoming, bounds: BodyBounds) -> Result<Bytes, Failure> 
     })?
 }
 
-/// The body freed of its content coding.
+/// The body freed of its content codings: a list, in one line or in several.
 ///
 /// # Errors
 /// 413 when it is larger than the limit, 415 for an unknown coding, 400 when the coding is damaged.
 pub fn decode(headers: &HeaderMap, body: Bytes, limit: usize) -> Result<Bytes, Failure> {
-    match headers.get(header::CONTENT_ENCODING) {
-        None => Ok(body),
-        Some(coding) => decompress(&body, coding.to_str().unwrap_or("unreadable"), limit),
+    let mut lines = headers.get_all(header::CONTENT_ENCODING).iter();
+    let Some(first) = lines.next() else {
+        return Ok(body);
+    };
+    let mut codings = first.to_str().unwrap_or("unreadable").to_owned();
+    for line in lines {
+        codings.push(',');
+        codings.push_str(line.to_str().unwrap_or("unreadable"));
     }
+    decompress(&body, &codings, limit)
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Failure> {
+async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Failure> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -13,6 +13,7 @@ pub mod snapshot;
 mod incoming;
 mod listener;
 mod parameters;
+mod protocol;
 mod reply;
 mod road;
 mod surface;

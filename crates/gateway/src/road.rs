@@ -1,7 +1,7 @@
 //! The road of one request, stage by stage.
 //!
 //! Read [`travel`] from top to bottom: it is the life of a request. Each stage is a file of the same name, takes what
-//! the stages before it made, and either hands on or refuses with a [`Failure`], which `refuse` tells the client in
+//! the stages before it made, and either hands on or refuses with a [`Refusal`], which `refuse` tells the client in
 //! its own format, in one place. What has been admitted carries a [`Ticket`]; the answer takes it along, and it is
 //! settled exactly once: when the client has its answer, when it gave up, or when no answer could be had.
 
@@ -27,17 +27,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use hyper::body::Incoming;
+use pointsman_governance::Principal;
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
 
+use crate::incoming;
 use crate::reply::{self, Reply};
 use crate::snapshot::Snapshot;
 use crate::surface::{self, Asks, Surface};
 use crate::worker::Worker;
 
-pub use refuse::Refusal;
+pub use refuse::{Origin, Refusal};
 pub use settle::Ticket;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -70,11 +73,23 @@ pub struct Arrival {
 pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
-    let id = worker.next_id();
+    let mut origin = Origin {
+        id: worker.next_id(),
+        started,
+        version: parts.version,
+        dialect: Format::OpenAiChat,
+        surface: surface::UNKNOWN,
+    };
     let surface = match surface::find(&parts.method, &parts.uri, &parts.headers) {
         Ok(surface) => surface,
-        Err((failure, dialect)) => return named(refuse::reply(failure.into(), dialect, &id), dialect, &id),
+        Err((failure, dialect)) => {
+            incoming::leave(&parts.headers, body);
+            origin.dialect = dialect;
+            let reply = refuse::reply(&worker, &origin, failure.into());
+            return named(reply, dialect, &origin.id);
+        }
     };
+    (origin.dialect, origin.surface) = (surface.dialect, surface.path);
     let arrival = Arrival {
         started,
         method: parts.method,
@@ -83,11 +98,11 @@ pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: Socke
         peer,
         surface,
         snapshot: worker.shared.snapshot.load_full(),
-        id,
+        id: origin.id.clone(),
     };
     let mut reply = match travel(&worker, &arrival, body).await {
         Ok(reply) => reply,
-        Err(refusal) => refuse::reply(refusal, arrival.surface.dialect, &arrival.id),
+        Err(refusal) => refuse::reply(&worker, &origin, refusal),
     };
     if arrival.method == Method::HEAD {
         *reply.body_mut() = reply::ReplyBody::Whole(None);
@@ -119,32 +134,39 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
         Asks::Ready => return Ok(list::ready(worker)?),
         Asks::Chat(..) | Asks::Embeddings | Asks::CountTokens | Asks::Models | Asks::Explain => {}
     }
-    let claim = identify::identify(worker, arrival)?;
+    let claim = match identify::identify(worker, arrival) {
+        Ok(claim) => claim,
+        Err(failure) => {
+            incoming::leave(&arrival.headers, body);
+            return Err(failure.into());
+        }
+    };
+    if arrival.surface.asks == Asks::Models {
+        let caller = claim.prove(arrival, &[])?;
+        return list::models(arrival, &caller).map_err(|failure| Refusal::from(failure).of(&caller));
+    }
+    let (caller, body) = arrive::read(arrival, claim, body).await?;
+    let served = serve(worker, arrival, Arc::clone(&caller), body).await;
+    served.map_err(|refusal| refusal.of(&caller))
+}
+
+/// What a caller who is known asks for.
+async fn serve(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    body: Bytes,
+) -> Result<Reply, Refusal> {
     match arrival.surface.asks {
         Asks::Chat(format, delivery) => {
-            let (caller, body) = arrive::read(arrival, claim, body).await?;
-            Box::pin(converse::travel(
-                worker,
-                arrival,
-                caller,
-                (format, delivery),
-                body,
-            ))
-            .await
+            let asked = (format, delivery);
+            Box::pin(converse::travel(worker, arrival, caller, asked, body)).await
         }
-        Asks::Embeddings => {
-            let (caller, body) = arrive::read(arrival, claim, body).await?;
-            Box::pin(embed::travel(worker, arrival, caller, body)).await
+        Asks::Embeddings => Box::pin(embed::travel(worker, arrival, caller, body)).await,
+        Asks::CountTokens => Box::pin(count::travel(worker, arrival, caller, body)).await,
+        Asks::Explain => Ok(explain::travel(arrival, &caller, &body)?),
+        Asks::Models | Asks::Live | Asks::Ready => {
+            Err(Failure::new(FailureKind::Internal, "it was answered before").into())
         }
-        Asks::CountTokens => {
-            let (caller, body) = arrive::read(arrival, claim, body).await?;
-            Box::pin(count::travel(worker, arrival, caller, body)).await
-        }
-        Asks::Explain => {
-            let (caller, body) = arrive::read(arrival, claim, body).await?;
-            Ok(explain::travel(arrival, &caller, &body)?)
-        }
-        Asks::Models => Ok(list::models(arrival, &*claim.prove(arrival, &[])?)?),
-        Asks::Live | Asks::Ready => Err(Failure::new(FailureKind::Internal, "health was asked twice").into()),
     }
 }

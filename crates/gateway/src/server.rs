@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::Mutex;
 use pointsman_cache::ExactCache;
 use pointsman_config::Config;
 use pointsman_governance::KeyRing;
@@ -81,12 +82,18 @@ pub enum StartError {
 pub struct Gateway {
     shared: Arc<Shared>,
     store: Arc<Store>,
-    journal: Journal,
     address: SocketAddr,
     tls: Arc<ArcSwapOption<ServerConfig>>,
     stop: watch::Sender<bool>,
+    /// Gone once it has been stopped.
+    parts: Mutex<Option<Parts>>,
+}
+
+/// What ends with the gateway.
+struct Parts {
     acceptor: tokio::task::JoinHandle<()>,
     workers: Vec<JoinHandle<()>>,
+    journal: Journal,
 }
 
 impl Gateway {
@@ -136,12 +143,14 @@ impl Gateway {
         Ok(Self {
             shared,
             store: options.store,
-            journal,
             address,
             tls,
             stop,
-            acceptor,
-            workers,
+            parts: Mutex::new(Some(Parts {
+                acceptor,
+                workers,
+                journal,
+            })),
         })
     }
 
@@ -186,21 +195,31 @@ impl Gateway {
         &self.store
     }
 
-    /// Stops accepting, lets open requests finish within the drain time, and imports the journal.
-    pub async fn stop(self) {
+    /// Whether it has been told to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Stops accepting, lets open requests finish within the drain time, imports the journal, and hands out what
+    /// telemetry still holds. Does nothing the second time.
+    pub async fn stop(&self) {
+        let Some(parts) = self.parts.lock().take() else {
+            return;
+        };
         let _ = self.stop.send(true);
         // The acceptor ends at once; a panic in it has been reported by the runtime.
-        let _ = self.acceptor.await;
-        let workers = self.workers;
-        let joined = tokio::task::spawn_blocking(move || {
-            for worker in workers {
+        let _ = parts.acceptor.await;
+        let telemetry = Arc::clone(&self.shared.telemetry);
+        let ended = tokio::task::spawn_blocking(move || {
+            for worker in parts.workers {
                 if worker.join().is_err() {
                     tracing::error!("a worker panicked");
                 }
             }
+            parts.journal.close();
+            telemetry.flush();
         });
-        let _ = joined.await;
-        let journal = self.journal;
-        let _ = tokio::task::spawn_blocking(move || journal.close()).await;
+        let _ = ended.await;
     }
 }

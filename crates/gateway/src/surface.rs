@@ -52,6 +52,9 @@ pub struct Surface {
     pub model: Option<String>,
 }
 
+/// The surface of what no path of the table knows.
+pub const UNKNOWN: &str = "unknown";
+
 struct Path {
     method: Method,
     pattern: &'static str,

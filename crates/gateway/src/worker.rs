@@ -15,7 +15,6 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use parking_lot::Mutex;
 use pointsman_store::JournalWriter;
 use pointsman_upstream::Client;
@@ -24,12 +23,18 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::listener::Accepted;
+use crate::protocol::{self, Protocol, Rewound};
 use crate::road;
 use crate::server::Shared;
+use crate::snapshot::Bounds;
 
 /// Connections accepted but not yet taken by their worker.
 const HAND_OVER_QUEUE: usize = 4096;
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a quiet HTTP/2 connection is asked whether it is still there, and how long it may take to say so.
+const HTTP2_PING: Duration = Duration::from_secs(20);
+/// Requests at once on one HTTP/2 connection.
+const HTTP2_STREAMS: u32 = 256;
 
 /// What a request finds on its worker.
 pub struct Worker {
@@ -112,11 +117,12 @@ async fn run(worker: Arc<Worker>, mut receiver: mpsc::Receiver<Accepted>, mut st
             () = stopped(&mut stop) => break,
         };
         let Some(accepted) = accepted else { break };
-        let connection = Connection {
-            worker: Arc::clone(&worker),
-            stop: stop.clone(),
-        };
-        tokio::spawn(connection.serve(accepted));
+        spawn(&worker, &stop, accepted);
+    }
+    // What had been handed over before the end was told has a client that waits.
+    receiver.close();
+    while let Ok(accepted) = receiver.try_recv() {
+        spawn(&worker, &stop, accepted);
     }
     let drained = async {
         while worker.connections.load(Ordering::Relaxed) > 0 {
@@ -127,6 +133,14 @@ async fn run(worker: Arc<Worker>, mut receiver: mpsc::Receiver<Accepted>, mut st
     if tokio::time::timeout(limit, drained).await.is_err() {
         tracing::warn!(?limit, "some connections outlived the drain time and were closed");
     }
+}
+
+fn spawn(worker: &Arc<Worker>, stop: &watch::Receiver<bool>, accepted: Accepted) {
+    let connection = Connection {
+        worker: Arc::clone(worker),
+        stop: stop.clone(),
+    };
+    tokio::spawn(connection.serve(accepted));
 }
 
 /// Waits until the gateway stops. A gateway that is gone has stopped, too.
@@ -152,11 +166,14 @@ impl Connection {
             return;
         };
         match accepted.tls {
-            None => self.serve_http(stream, accepted.peer).await,
+            None => self.serve_http(stream, accepted.peer, None).await,
             Some(config) => {
                 let handshake = TlsAcceptor::from(config).accept(stream);
                 match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, handshake).await {
-                    Ok(Ok(stream)) => self.serve_http(stream, accepted.peer).await,
+                    Ok(Ok(stream)) => {
+                        let agreed = protocol::by_alpn(stream.get_ref().1.alpn_protocol());
+                        self.serve_http(stream, accepted.peer, agreed).await;
+                    }
                     Ok(Err(error)) => tracing::debug!(%error, peer = %accepted.peer, "TLS handshake failed"),
                     Err(_) => tracing::debug!(peer = %accepted.peer, "TLS handshake timed out"),
                 }
@@ -164,42 +181,84 @@ impl Connection {
         }
     }
 
-    async fn serve_http<S>(&mut self, stream: S, peer: SocketAddr)
+    async fn serve_http<S>(&mut self, stream: S, peer: SocketAddr, agreed: Option<Protocol>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let bounds = self.worker.shared.snapshot.load().bounds;
+        let (protocol, stream) = match agreed {
+            Some(protocol) => (protocol, Rewound::untouched(stream)),
+            None => match self.first_bytes(stream, bounds.header_timeout).await {
+                Some(told) => told,
+                None => return,
+            },
+        };
         let worker = Arc::clone(&self.worker);
         let service = service_fn(move |request: Request<Incoming>| {
             let worker = Arc::clone(&worker);
             async move { Ok::<_, std::convert::Infallible>(road::answer(worker, request, peer).await) }
         });
-        let bounds = self.worker.shared.snapshot.load().bounds;
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(bounds.header_timeout)
-            .max_buf_size(bounds.header_limit)
-            .pipeline_flush(true);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(20))
-            .max_concurrent_streams(256)
-            .max_header_list_size(bounds.header_limit as u32);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stopped(&mut self.stop) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let stream = TokioIo::new(stream);
+        let ended = match protocol {
+            Protocol::Http1 => {
+                let mut connection = pin!(http1(&bounds).serve_connection(stream, service));
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = stopped(&mut self.stop) => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
+                }
+            }
+            Protocol::Http2 => {
+                let mut connection = pin!(http2(&bounds).serve_connection(stream, service));
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = stopped(&mut self.stop) => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
+                }
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(error = &*error, %peer, "connection ended");
+            tracing::debug!(%error, %peer, "connection ended");
         }
     }
+
+    /// Waits for a client to say which HTTP it speaks, as long as for a request head; none when it says nothing.
+    async fn first_bytes<S>(&mut self, stream: S, limit: Duration) -> Option<(Protocol, Rewound<S>)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let told = tokio::time::timeout(limit, protocol::by_first_bytes(stream));
+        tokio::select! {
+            // First what has come already: a request that was sent before the end is answered.
+            biased;
+            told = told => told.ok()?.ok(),
+            () = stopped(&mut self.stop) => None,
+        }
+    }
+}
+
+fn http1(bounds: &Bounds) -> hyper::server::conn::http1::Builder {
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.header_timeout)
+        .max_buf_size(bounds.header_limit);
+    builder
+}
+
+fn http2(bounds: &Bounds) -> hyper::server::conn::http2::Builder<TokioExecutor> {
+    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HTTP2_PING)
+        .keep_alive_timeout(HTTP2_PING)
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_header_list_size(bounds.header_limit as u32);
+    builder
 }
 
 /// Request ids: a random prefix for the process and worker, and a counter. 26 characters of hex after `req_`.

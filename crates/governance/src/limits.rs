@@ -64,6 +64,15 @@ pub struct RateStatus {
     pub tokens: Option<(u64, u64, Duration)>,
 }
 
+/// What a rate limit's header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateValue {
+    /// Requests or tokens.
+    Count(u64),
+    /// A time to wait.
+    Seconds(u64),
+}
+
 /// Counters of one key. They outlive its settings: a reload changes limits, not what was used.
 #[derive(Debug)]
 pub(crate) struct KeyState {
@@ -293,7 +302,7 @@ impl Drop for Reservation {
 
 impl RateStatus {
     /// Header names with their values.
-    pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, RateValue)> {
         let names = [
             (
                 self.requests,
@@ -317,9 +326,9 @@ impl RateStatus {
             .filter_map(|(status, names)| Some((status?, names)))
             .flat_map(|((limit, rest, wait), names)| {
                 let values = [
-                    limit.to_string(),
-                    rest.to_string(),
-                    format!("{}s", wait.as_secs()),
+                    RateValue::Count(limit),
+                    RateValue::Count(rest),
+                    RateValue::Seconds(wait.as_secs()),
                 ];
                 names.into_iter().zip(values)
             })

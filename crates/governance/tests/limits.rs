@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
-use pointsman_governance::{Actual, DenialKind, Estimate, IdentifyError, KeyRing, Limits, Principal};
+use pointsman_governance::{
+    Actual, DenialKind, Estimate, IdentifyError, KeyRing, Limits, Principal, RateValue,
+};
 use pointsman_store::{Budget, BudgetWindow, NewKey, Store};
 use secrecy::ExposeSecret;
 
@@ -115,7 +117,7 @@ fn each_limit_denies_by_its_name() {
     assert_eq!(deny(1, now).kind, DenialKind::RequestsPerMinute);
     let status: Vec<_> = principal.rate_status(now).headers().collect();
     assert!(
-        status.contains(&("x-ratelimit-remaining-tokens", "40".to_owned())),
+        status.contains(&("x-ratelimit-remaining-tokens", RateValue::Count(40))),
         "{status:?}"
     );
     assert!(

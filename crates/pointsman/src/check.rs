@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pointsman_config::Environment;
+use pointsman_gateway::snapshot::{self, Lasting};
 
 use crate::console;
 
@@ -32,6 +33,15 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
                 .iter()
                 .for_each(|warning| console::complain(format!("warning: {warning}")));
             let config = loaded.config;
+            // What reading cannot see: whether the whole can be carried out.
+            if let Err(problems) = snapshot::compile(&config, &Lasting::default()) {
+                for problem in &problems {
+                    let problem = loaded.mask.apply(&problem.to_string());
+                    console::complain(format!("{}: {problem}", file.display()));
+                }
+                console::complain(format!("{} problem(s)", problems.len()));
+                return ExitCode::FAILURE;
+            }
             let (providers, models) = (config.providers.len(), config.models.len());
             console::say(format!(
                 "{}: good ({providers} providers, {models} models)",

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_config::{Config, Environment, Loaded};
+use pointsman_config::{Config, Environment, Loaded, Mask};
 use pointsman_gateway::{Gateway, GatewayOptions};
 use pointsman_store::Store;
 use pointsman_telemetry::Telemetry;
@@ -33,6 +33,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
             config: zero::config().await,
             files: Vec::new(),
             warnings: Vec::new(),
+            mask: Mask::default(),
         }),
     };
     let loaded = match loaded {
@@ -50,7 +51,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         .for_each(|warning| console::complain(format!("warning: {warning}")));
     let running = match Running::start(&loaded.config).await {
         Ok(running) => running,
-        Err(message) => return console::fail(&message),
+        Err(message) => return console::fail(&loaded.mask.apply(&message)),
     };
     console::say(format!("listening on {}", running.gateway.address()));
     console::say(format!("metrics on http://{}/metrics", running.admin));
@@ -59,7 +60,11 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     }
     let mut watched = Watched::default();
     watched.set(loaded.files);
-    until_stopped(&running, arguments.config.as_deref(), &mut watched).await;
+    let source = arguments.config.as_deref().map(|path| Source {
+        path,
+        started: &loaded.config,
+    });
+    until_stopped(&running, source, &mut watched).await;
     running.stop().await;
     ExitCode::SUCCESS
 }
@@ -98,15 +103,12 @@ impl Running {
         })
     }
 
-    /// Lets open requests finish and stops.
+    /// Lets open requests finish and stops. The admin listener tells how it goes until the end.
     pub(crate) async fn stop(self) {
+        self.gateway.stop().await;
         for task in self.tasks {
             task.abort();
             let _ = task.await;
-        }
-        // Admin connections hold the gateway for a moment longer; the process does not wait for them.
-        if let Some(gateway) = Arc::into_inner(self.gateway) {
-            gateway.stop().await;
         }
     }
 }
@@ -121,8 +123,15 @@ async fn watch_keys(gateway: Arc<Gateway>) {
     }
 }
 
+/// Where the configuration comes from, and how it was at the start.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    path: &'a Path,
+    started: &'a Config,
+}
+
 /// Waits for a signal to stop; takes over configurations that change meanwhile.
-async fn until_stopped(running: &Running, config: Option<&Path>, watched: &mut Watched) {
+async fn until_stopped(running: &Running, source: Option<Source<'_>>, watched: &mut Watched) {
     let signals = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -139,21 +148,33 @@ async fn until_stopped(running: &Running, config: Option<&Path>, watched: &mut W
             _ = hangup.recv() => true,
             () = tokio::time::sleep(LOOK) => false,
         };
-        if let Some(path) = config
+        if let Some(source) = source
             && (watched.changed() || forced)
         {
-            reload(running, path, watched);
+            reload(running, source, watched);
         }
     }
 }
 
-fn reload(running: &Running, path: &Path, watched: &mut Watched) {
+fn reload(running: &Running, source: Source<'_>, watched: &mut Watched) {
+    let path = source.path;
     match pointsman_config::load(path, &Environment::process()) {
         Ok(loaded) => {
             watched.set(loaded.files);
             match running.gateway.reload(&loaded.config) {
-                Ok(()) => tracing::info!(path = %path.display(), "the new configuration is in force"),
-                Err(error) => tracing::error!(%error, "the new configuration is refused; the old one stays"),
+                Ok(()) => {
+                    tracing::info!(path = %path.display(), "the new configuration is in force");
+                    for block in fixed(source.started, &loaded.config) {
+                        tracing::warn!(
+                            block,
+                            "this part has changed; it is taken over only at the next start"
+                        );
+                    }
+                }
+                Err(error) => {
+                    let error = loaded.mask.apply(&error.to_string());
+                    tracing::error!(%error, "the new configuration is refused; the old one stays");
+                }
             }
         }
         Err(problems) => {
@@ -163,4 +184,23 @@ fn reload(running: &Running, path: &Path, watched: &mut Watched) {
             tracing::error!(path = %path.display(), "the new configuration is refused; the old one stays");
         }
     }
+}
+
+/// Parts that differ and are read only at the start.
+fn fixed(started: &Config, now: &Config) -> Vec<&'static str> {
+    let parts = [
+        (
+            "listeners.api.address",
+            started.listeners.api.address == now.listeners.api.address,
+        ),
+        ("listeners.admin", started.listeners.admin == now.listeners.admin),
+        ("stores", started.stores == now.stores),
+        ("server.workers", started.server.workers() == now.server.workers()),
+        ("upstream", started.upstream == now.upstream),
+        ("telemetry", started.telemetry == now.telemetry),
+    ];
+    parts
+        .into_iter()
+        .filter_map(|(part, same)| (!same).then_some(part))
+        .collect()
 }

@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
@@ -14,7 +15,13 @@ const QUEUE: usize = 8_192;
 
 /// Writes lines to standard output.
 pub struct AccessLog {
-    lines: Sender<Arc<OwnedRecord>>,
+    lines: Sender<Line>,
+}
+
+enum Line {
+    Of(Arc<OwnedRecord>),
+    /// All before this has been written: says so.
+    Flush(Sender<()>),
 }
 
 impl AccessLog {
@@ -30,25 +37,43 @@ impl AccessLog {
         // Ends when the last sender is gone.
         thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || write_all(&receiver, format, BufWriter::new(io::stdout().lock())))?;
+            .spawn(move || write_all(&receiver, format))?;
         Ok(Some(Self { lines }))
     }
 
     /// Queues a line; false when the queue is full and the line is lost.
     pub fn offer(&self, record: Arc<OwnedRecord>) -> bool {
-        !matches!(self.lines.try_send(record), Err(TrySendError::Full(_)))
+        !matches!(self.lines.try_send(Line::Of(record)), Err(TrySendError::Full(_)))
+    }
+
+    /// Waits until what is queued has been written, or `limit` has passed.
+    pub fn flush(&self, limit: Duration) {
+        let (done, written) = bounded(1);
+        if self.lines.send_timeout(Line::Flush(done), limit).is_ok() {
+            let _ = written.recv_timeout(limit);
+        }
     }
 }
 
-fn write_all(lines: &Receiver<Arc<OwnedRecord>>, format: AccessLogFormat, mut out: impl Write) {
-    while let Ok(record) = lines.recv() {
-        let mut written = write_line(&mut out, format, &record);
-        while let Ok(record) = lines.try_recv() {
-            written = written.and_then(|()| write_line(&mut out, format, &record));
+fn write_all(lines: &Receiver<Line>, format: AccessLogFormat) {
+    while let Ok(first) = lines.recv() {
+        // Whole lines at a time, and never for good: others have things to say there, too.
+        let mut out = BufWriter::new(io::stdout().lock());
+        let mut written = Ok(());
+        let mut waiting = Vec::new();
+        for line in std::iter::once(first).chain(lines.try_iter().take(QUEUE)) {
+            match line {
+                Line::Of(record) => written = written.and_then(|()| write_line(&mut out, format, &record)),
+                Line::Flush(done) => waiting.push(done),
+            }
         }
         // Standard output is gone: nobody reads, nothing to tell it to.
         if written.and_then(|()| out.flush()).is_err() {
             return;
+        }
+        // Who waited no longer is no loss.
+        for done in waiting {
+            let _ = done.try_send(());
         }
     }
 }
@@ -68,7 +93,8 @@ fn write_line(out: &mut impl Write, format: AccessLogFormat, record: &OwnedRecor
             record.outcome,
             record.surface,
             record.key,
-            record.model_requested,
+            // Written by a client: a line end in it must not begin a line of its own.
+            record.model_requested.escape_debug(),
             record.provider.as_deref().unwrap_or("-"),
             record.model.as_deref().unwrap_or("-"),
             record.input_tokens,
@@ -76,11 +102,20 @@ fn write_line(out: &mut impl Write, format: AccessLogFormat, record: &OwnedRecor
             record.cost_nanodollars as f64 / 1e9,
             record.latency_us,
             record.overhead_us,
-            record
-                .error
-                .as_deref()
-                .map(|error| format!(" error={error:?}"))
-                .unwrap_or_default(),
+            failed(record),
         ),
     }
+}
+
+fn failed(record: &OwnedRecord) -> String {
+    let Some(error) = record.error else {
+        return String::new();
+    };
+    let code = record.code.as_deref().map(|code| format!(" code={code}"));
+    let causes = (!record.causes.is_empty()).then(|| format!(" causes={:?}", record.causes.join("; ")));
+    format!(
+        " error={error}{}{}",
+        code.unwrap_or_default(),
+        causes.unwrap_or_default()
+    )
 }

@@ -15,12 +15,16 @@ mod otlp;
 mod record;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use access_log::AccessLog;
 pub use config::{AccessLogFormat, TelemetryConfig};
 pub use metrics::Metrics;
 pub use otlp::OtlpError;
 pub use record::{OwnedRecord, RequestRecord};
+
+/// Longest wait for standard output to take the rest of the access log.
+const FLUSH_LOG: Duration = Duration::from_secs(2);
 
 /// Everything that watches the road.
 pub struct Telemetry {
@@ -60,6 +64,16 @@ impl Telemetry {
             && !otlp.offer(owned)
         {
             self.metrics.lost_span();
+        }
+    }
+
+    /// Waits until what is queued has been written and exported, as long as that may take at most. Blocks.
+    pub fn flush(&self) {
+        if let Some(log) = &self.access_log {
+            log.flush(FLUSH_LOG);
+        }
+        if let Some(otlp) = &self.otlp {
+            otlp.flush();
         }
     }
 

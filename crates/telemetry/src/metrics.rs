@@ -16,16 +16,16 @@ use crate::record::RequestRecord;
 const MAX_SERIES: usize = 2_000;
 
 /// 10 µs to 5 s: the gateway's own time.
-const OVERHEAD_US: &[u64] = &[
+pub(crate) const OVERHEAD_US: &[u64] = &[
     10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000, 5_000_000,
 ];
 /// 10 ms doubled up to 81.92 s, as the conventions have it.
-const DURATION_US: &[u64] = &[
+pub(crate) const DURATION_US: &[u64] = &[
     10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 640_000, 1_280_000, 2_560_000, 5_120_000, 10_240_000,
     20_480_000, 40_960_000, 81_920_000,
 ];
 /// Powers of four, as the conventions have it.
-const TOKENS: &[u64] = &[
+pub(crate) const TOKENS: &[u64] = &[
     1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216, 67_108_864,
 ];
 
@@ -376,18 +376,22 @@ mod tests {
             team: None,
             model_requested: "fast",
             provider: Some("openai"),
+            provider_kind: Some("openai"),
             model: Some(model),
             decision: None,
             cache: "miss",
             outcome: "complete",
             status: 200,
             error: None,
+            code: None,
+            causes: &[],
             streamed: false,
             attempts: 1,
             input_tokens: 10,
             output_tokens: 5,
             cache_read_tokens: 0,
             reasoning_tokens: 0,
+            usage_estimated: false,
             cost_nanodollars: 1_500_000_000,
             started: Instant::now(),
             waited: Duration::ZERO,

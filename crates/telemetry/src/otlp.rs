@@ -1,15 +1,17 @@
-//! OpenTelemetry over OTLP/gRPC: one span and four measurements for each request.
+//! OpenTelemetry over OTLP/gRPC: one span and its measurements for each request to a model.
 //!
-//! Attribute and metric names are those of the GenAI semantic conventions v1.41. Exporting happens on a thread with a
+//! Exporting happens on a thread with a
 //! runtime of its own; when the collector is slow or away, records are left out and counted, never waited for.
+
+mod conventions;
 
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Histogram, MeterProvider};
 use opentelemetry::trace::{Span, SpanKind, Status, Tracer, TracerProvider};
-use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
@@ -36,7 +38,13 @@ pub enum OtlpError {
 
 /// The exporter's queue.
 pub struct Otlp {
-    records: mpsc::Sender<Arc<OwnedRecord>>,
+    records: mpsc::Sender<Message>,
+}
+
+enum Message {
+    Record(Arc<OwnedRecord>),
+    /// All before this has been exported, or was lost: says so.
+    Flush(crossbeam_channel::Sender<()>),
 }
 
 impl Otlp {
@@ -88,25 +96,41 @@ impl Otlp {
     /// Queues a record; false when the queue is full and the record is lost.
     pub fn offer(&self, record: Arc<OwnedRecord>) -> bool {
         !matches!(
-            self.records.try_send(record),
+            self.records.try_send(Message::Record(record)),
             Err(mpsc::error::TrySendError::Full(_))
         )
     }
+
+    /// Waits until what is queued has been exported, or the collector has had its time. Blocks.
+    pub fn flush(&self) {
+        let (done, exported) = crossbeam_channel::bounded(1);
+        if self.records.try_send(Message::Flush(done)).is_ok() {
+            let _ = exported.recv_timeout(EXPORT_TIMEOUT);
+        }
+    }
 }
 
-async fn export(
-    mut records: mpsc::Receiver<Arc<OwnedRecord>>,
-    tracers: SdkTracerProvider,
-    meters: SdkMeterProvider,
-) {
+async fn export(mut records: mpsc::Receiver<Message>, tracers: SdkTracerProvider, meters: SdkMeterProvider) {
     let tracer = tracers.tracer("pointsman");
     let instruments = Instruments::new(&meters);
-    while let Some(record) = records.recv().await {
-        let attributes = attributes(&record);
-        span(&tracer, &record, attributes.clone());
-        instruments.record(&record, &attributes);
+    while let Some(message) = records.recv().await {
+        match message {
+            Message::Record(record) => {
+                if let Some(operation) = conventions::operation(&record.surface) {
+                    span(&tracer, &record, operation);
+                    instruments.record(&record, operation);
+                }
+            }
+            Message::Flush(done) => {
+                let (tracers, meters) = (tracers.clone(), meters.clone());
+                // What a collector that is away does not take is lost; it has been logged.
+                let flush = move || drop((tracers.force_flush(), meters.force_flush()));
+                let _ = tokio::task::spawn_blocking(flush).await;
+                let _ = done.try_send(());
+            }
+        }
     }
-    // The process is ending; what cannot be flushed any more is lost.
+    // The last sender is gone.
     let _ = tokio::task::spawn_blocking(move || (tracers.shutdown(), meters.shutdown())).await;
 }
 
@@ -120,101 +144,54 @@ struct Instruments {
 impl Instruments {
     fn new(meters: &SdkMeterProvider) -> Self {
         let meter = meters.meter("pointsman");
+        let seconds = |name: &'static str| meter.f64_histogram(name).with_unit("s");
         Self {
-            duration: meter
-                .f64_histogram("gen_ai.client.operation.duration")
-                .with_unit("s")
+            duration: seconds("gen_ai.client.operation.duration")
+                .with_boundaries(conventions::durations())
                 .build(),
-            first_token: meter
-                .f64_histogram("gen_ai.client.operation.time_to_first_chunk")
-                .with_unit("s")
+            first_token: seconds("gen_ai.client.operation.time_to_first_chunk")
+                .with_boundaries(conventions::durations())
                 .build(),
             tokens: meter
                 .u64_histogram("gen_ai.client.token.usage")
                 .with_unit("{token}")
+                .with_boundaries(conventions::tokens())
                 .build(),
-            overhead: meter.f64_histogram("pointsman.overhead").with_unit("s").build(),
+            overhead: seconds("pointsman.overhead")
+                .with_boundaries(conventions::overheads())
+                .build(),
         }
     }
 
-    fn record(&self, record: &OwnedRecord, attributes: &[KeyValue]) {
-        // The first three attributes are the low-cardinality ones that measurements carry.
-        let labels = &attributes[..attributes.len().min(3)];
-        self.duration.record(seconds(record.latency_us), labels);
-        self.overhead.record(seconds(record.overhead_us), labels);
+    fn record(&self, record: &OwnedRecord, operation: &'static str) {
+        let mut labels = conventions::labels(record, operation);
+        self.overhead.record(seconds(record.overhead_us), &labels);
         if let Some(first) = record.ttft_us.filter(|_| record.streamed) {
-            self.first_token.record(seconds(first), labels);
+            self.first_token.record(seconds(first), &labels);
         }
+        // The conventions want what is known, not what was guessed.
+        let known = !record.usage_estimated;
         for (kind, tokens) in [("input", record.input_tokens), ("output", record.output_tokens)] {
-            if tokens > 0 {
-                let mut labels = labels.to_vec();
+            if known && tokens > 0 {
+                let mut labels = labels.clone();
                 labels.push(KeyValue::new("gen_ai.token.type", kind));
                 self.tokens.record(tokens, &labels);
             }
         }
+        labels.extend(conventions::error(record));
+        self.duration.record(seconds(record.latency_us), &labels);
     }
 }
 
-fn operation(surface: &str) -> &'static str {
-    match surface {
-        path if path.ends_with("/embeddings") => "embeddings",
-        path if path.ends_with("/v1/completions") => "text_completion",
-        _ => "chat",
-    }
-}
-
-fn attributes(record: &OwnedRecord) -> Vec<KeyValue> {
-    let text = |value: &str| StringValue::from(value.to_owned());
-    let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    let mut attributes = vec![
-        KeyValue::new("gen_ai.operation.name", operation(&record.surface)),
-        KeyValue::new(
-            "gen_ai.provider.name",
-            text(record.provider.as_deref().unwrap_or("pointsman")),
-        ),
-        KeyValue::new("gen_ai.request.model", text(&record.model_requested)),
-        KeyValue::new("gen_ai.request.stream", record.streamed),
-        KeyValue::new("gen_ai.usage.input_tokens", count(record.input_tokens)),
-        KeyValue::new("gen_ai.usage.output_tokens", count(record.output_tokens)),
-        KeyValue::new(
-            "gen_ai.usage.cache_read.input_tokens",
-            count(record.cache_read_tokens),
-        ),
-        KeyValue::new(
-            "gen_ai.usage.reasoning.output_tokens",
-            count(record.reasoning_tokens),
-        ),
-        KeyValue::new("http.response.status_code", i64::from(record.status)),
-        KeyValue::new("pointsman.request.id", text(&record.id)),
-        KeyValue::new("pointsman.key", text(&record.key)),
-        KeyValue::new("pointsman.cache", record.cache),
-        KeyValue::new("pointsman.outcome", record.outcome),
-        KeyValue::new("pointsman.attempts", i64::from(record.attempts)),
-        KeyValue::new("pointsman.cost.nanodollars", record.cost_nanodollars),
-        KeyValue::new("pointsman.overhead_us", count(record.overhead_us)),
-    ];
-    if let Some(model) = &record.model {
-        attributes.push(KeyValue::new("gen_ai.response.model", text(model)));
-    }
-    if let Some(decision) = &record.decision {
-        attributes.push(KeyValue::new("pointsman.decision", text(decision)));
-    }
-    if record.error.is_some() {
-        attributes.push(KeyValue::new("error.type", record.outcome));
-    }
-    attributes
-}
-
-fn span(tracer: &SdkTracer, record: &OwnedRecord, attributes: Vec<KeyValue>) {
-    let name = format!("{} {}", operation(&record.surface), record.model_requested);
+fn span(tracer: &SdkTracer, record: &OwnedRecord, operation: &'static str) {
     let mut span = tracer
-        .span_builder(name)
+        .span_builder(conventions::span_name(record, operation))
         .with_kind(SpanKind::Client)
         .with_start_time(record.begun)
-        .with_attributes(attributes)
+        .with_attributes(conventions::attributes(record, operation))
         .start(tracer);
-    if let Some(error) = &record.error {
-        span.set_status(Status::error(error.clone()));
+    if let Some(error) = record.error {
+        span.set_status(Status::error(error));
     }
     span.end_with_timestamp(record.ended);
 }

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
+/// Most characters of a model's name that are kept: a client may write anything there.
+const MAX_NAME: usize = 200;
+
 /// A settled request. Has no prompt, no answer and no credential, so that nothing made of it can leak one.
 #[derive(Debug, Clone)]
 pub struct RequestRecord<'a> {
@@ -19,6 +22,8 @@ pub struct RequestRecord<'a> {
     pub model_requested: &'a str,
     /// The provider that was asked last.
     pub provider: Option<&'a str>,
+    /// Its id in the catalog.
+    pub provider_kind: Option<&'a str>,
     /// Its name of the model.
     pub model: Option<&'a str>,
     /// The routing decision.
@@ -29,8 +34,12 @@ pub struct RequestRecord<'a> {
     pub outcome: &'static str,
     /// The status the client saw.
     pub status: u16,
-    /// What went wrong.
-    pub error: Option<&'a str>,
+    /// The sort of failure; never its words, which may be the client's or the provider's.
+    pub error: Option<&'static str>,
+    /// Its machine-readable code.
+    pub code: Option<&'a str>,
+    /// Which provider failed in which way, attempt by attempt.
+    pub causes: &'a [String],
     /// Whether the answer was streamed.
     pub streamed: bool,
     /// How many times a provider was asked.
@@ -43,6 +52,8 @@ pub struct RequestRecord<'a> {
     pub cache_read_tokens: u64,
     /// Of the output: reasoning.
     pub reasoning_tokens: u64,
+    /// Whether tokens were counted here, because the provider did not say.
+    pub usage_estimated: bool,
     /// What it cost, in nano-dollars.
     pub cost_nanodollars: i64,
     /// When its head was complete.
@@ -80,6 +91,9 @@ pub struct OwnedRecord {
     /// The provider that was asked last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// Its id in the catalog.
+    #[serde(skip)]
+    pub provider_kind: Option<String>,
     /// Its name of the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -100,6 +114,8 @@ pub struct OwnedRecord {
     pub cache_read_tokens: u64,
     /// Of the output: reasoning.
     pub reasoning_tokens: u64,
+    /// Whether tokens were counted here, because the provider did not say.
+    pub usage_estimated: bool,
     /// What it cost, in nano-dollars.
     pub cost_nanodollars: i64,
     /// From the first stage to settlement.
@@ -109,9 +125,15 @@ pub struct OwnedRecord {
     /// To the first content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttft_us: Option<u64>,
-    /// What went wrong.
+    /// The sort of failure.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub error: Option<&'static str>,
+    /// Its machine-readable code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Which provider failed in which way, attempt by attempt.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
     /// Guardrails that flagged something.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
@@ -139,6 +161,14 @@ impl RequestRecord<'_> {
     }
 }
 
+/// Whether it is a code and not a sentence: a provider may write anything there.
+fn is_code(text: &str) -> bool {
+    text.len() <= 64
+        && text
+            .bytes()
+            .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'_')
+}
+
 impl From<&RequestRecord<'_>> for OwnedRecord {
     fn from(record: &RequestRecord<'_>) -> Self {
         let ended = SystemTime::now();
@@ -153,8 +183,9 @@ impl From<&RequestRecord<'_>> for OwnedRecord {
             outcome: record.outcome,
             key: record.key.to_owned(),
             team: record.team.map(str::to_owned),
-            model_requested: record.model_requested.to_owned(),
+            model_requested: record.model_requested.chars().take(MAX_NAME).collect(),
             provider: record.provider.map(str::to_owned),
+            provider_kind: record.provider_kind.map(str::to_owned),
             model: record.model.map(str::to_owned),
             decision: record.decision.map(str::to_owned),
             cache: record.cache,
@@ -164,13 +195,16 @@ impl From<&RequestRecord<'_>> for OwnedRecord {
             output_tokens: record.output_tokens,
             cache_read_tokens: record.cache_read_tokens,
             reasoning_tokens: record.reasoning_tokens,
+            usage_estimated: record.usage_estimated,
             cost_nanodollars: record.cost_nanodollars,
             latency_us: latency.as_micros() as u64,
             overhead_us: record.overhead().as_micros() as u64,
             ttft_us: record
                 .first_content
                 .map(|first| first.duration_since(record.started).as_micros() as u64),
-            error: record.error.map(str::to_owned),
+            error: record.error,
+            code: record.code.filter(|code| is_code(code)).map(str::to_owned),
+            causes: record.causes.to_vec(),
             flags: record.flags.to_vec(),
             losses: record.losses.to_vec(),
             begun: ended.checked_sub(latency).unwrap_or(ended),

@@ -1,5 +1,7 @@
 //! How an attempt failed, in the few words that retrying and health need.
 
+use std::fmt;
+
 use http::StatusCode;
 
 use crate::body::BodyError;
@@ -43,6 +45,26 @@ impl Failure {
             Self::Status(status) => status.is_server_error() && *status != StatusCode::NOT_IMPLEMENTED,
             Self::ContentFilter | Self::InvalidRequest => false,
         }
+    }
+}
+
+impl fmt::Display for Failure {
+    /// In a word or two, with nothing of what the provider said.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connect",
+            Self::Timeout(Phase::Connect) => "timeout (connect)",
+            Self::Timeout(Phase::FirstByte) => "timeout (first byte)",
+            Self::Timeout(Phase::BetweenChunks) => "timeout (between chunks)",
+            Self::Timeout(Phase::Total) => "timeout (total)",
+            Self::SlowFirstToken => "timeout (first token)",
+            Self::Reset => "reset",
+            Self::Cut => "cut",
+            Self::Protocol => "protocol",
+            Self::Status(status) => return write!(f, "status {}", status.as_u16()),
+            Self::ContentFilter => "content filter",
+            Self::InvalidRequest => "request cannot be sent",
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod fields;
 pub mod object;
+pub mod outline;
 pub mod write;
 
 use std::fmt;
@@ -10,17 +11,28 @@ use std::hash::{Hash, Hasher};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// A JSON value, byte for byte as it came. Number spelling, key order and white space survive.
+use crate::form::Text;
+use outline::Outline;
+
+/// A JSON value, byte for byte as it came. Number spelling, key order and white space survive; what was found in a
+/// body is a slice of it.
 #[derive(Clone)]
-pub struct Json(Box<RawValue>);
+pub struct Json(Text);
 
 impl Json {
     /// Parses nothing but the outline: checks that `text` is one JSON value.
     ///
     /// # Errors
     /// When `text` is not JSON.
-    pub fn parse(text: impl Into<String>) -> Result<Self, serde_json::Error> {
-        RawValue::from_string(text.into()).map(Self)
+    pub fn parse(text: impl Into<Text>) -> Result<Self, outline::NotJson> {
+        let text = text.into();
+        let outline = Outline::of(&text)?;
+        Ok(Self(text.slice_ref(outline.text(&text, Outline::ROOT))))
+    }
+
+    /// A value that an outline has found.
+    fn found(text: Text) -> Self {
+        Self(text)
     }
 
     /// Writes `value` as JSON.
@@ -28,19 +40,19 @@ impl Json {
     /// # Errors
     /// When `value` cannot be written as JSON (a map with keys that are not strings, for example).
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        serde_json::value::to_raw_value(value).map(Self)
+        serde_json::to_string(value).map(|text| Self(text.into()))
     }
 
     /// The value `null`.
     #[must_use]
     pub fn null() -> Self {
-        Self(RawValue::NULL.to_owned())
+        Self(Text::from_static("null"))
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        &self.0
     }
 
     /// Reads the value as a `T`.
@@ -48,13 +60,13 @@ impl Json {
     /// # Errors
     /// When the value has another shape.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(self.0.get())
+        serde_json::from_str(&self.0)
     }
 }
 
 impl From<&RawValue> for Json {
     fn from(raw: &RawValue) -> Self {
-        Self(raw.to_owned())
+        Self(raw.get().into())
     }
 }
 
@@ -80,12 +92,14 @@ impl fmt::Debug for Json {
 
 impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(Self)
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self(String::from(Box::<str>::from(raw)).into()))
     }
 }

@@ -1,19 +1,25 @@
 //! Editing the few fields the gateway owns, and leaving every other byte of a body alone.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use smallvec::SmallVec;
+
+use crate::json::outline::{NotJson, Outline};
 
 /// Why a body could not be edited.
 #[derive(Debug, thiserror::Error)]
 pub enum SpliceError {
-    /// It is not a JSON object.
+    /// It is not JSON.
     #[error("the body is not a JSON object: {0}")]
-    NotAnObject(#[from] serde_json::Error),
+    NotJson(#[from] NotJson),
+    /// It is not text.
+    #[error("the body is not UTF-8")]
+    NotText(#[from] std::str::Utf8Error),
+    /// It is a list, a string or a number.
+    #[error("the body is not a JSON object")]
+    NotAnObject,
 }
 
 /// Edits of an object's top-level fields.
@@ -82,46 +88,133 @@ impl Edits {
         });
     }
 
-    /// The body with the edits made.
+    /// The body with the edits made, all of them in one pass; of two edits of one field the later counts.
     ///
     /// # Errors
     /// When the body is not a JSON object.
     pub fn apply(&self, body: &Bytes) -> Result<Bytes, SpliceError> {
-        let mut body = body.clone();
-        for edit in &self.edits {
-            body = apply_one(&body, edit)?;
+        let text = std::str::from_utf8(body)?;
+        let object = TopLevel::of(text, |key| {
+            let last = self.edits.iter().rfind(|edit| edit.key == key);
+            last.is_some_and(|edit| matches!(edit.change, Change::Remove))
+        })?;
+        let mut patches: SmallVec<[Patch; 8]> = SmallVec::new();
+        for (index, edit) in self.edits.iter().enumerate() {
+            if self.edits[index + 1..].iter().any(|later| later.key == edit.key) {
+                continue;
+            }
+            object.patch(edit, &mut patches)?;
         }
-        Ok(body)
+        patches.sort_by_key(|patch| patch.range.start);
+        let mut out = Vec::with_capacity(body.len() + 128);
+        let mut copied = 0;
+        for patch in &patches {
+            out.extend_from_slice(&body[copied..patch.range.start]);
+            out.extend_from_slice(&patch.text);
+            copied = patch.range.end;
+        }
+        out.extend_from_slice(&body[copied..]);
+        Ok(out.into())
     }
 }
 
-fn apply_one(body: &Bytes, edit: &Edit) -> Result<Bytes, SpliceError> {
-    let outline: Outline<'_> = serde_json::from_slice(body)?;
-    let base = body.as_ptr() as usize;
-    let range = |text: &str| {
-        let start = text.as_ptr() as usize - base;
-        start..start + text.len()
-    };
-    let mut found = outline.0.iter().filter(|(key, _)| *key == edit.key).peekable();
-    if found.peek().is_none() {
-        let Some(json) = edit.change.value(None)? else {
-            return Ok(body.clone());
+/// Bytes that take the place of others.
+struct Patch {
+    range: Range<usize>,
+    text: Vec<u8>,
+}
+
+/// An object's fields, where they stand.
+struct TopLevel<'a> {
+    text: &'a str,
+    fields: SmallVec<[Field<'a>; 16]>,
+}
+
+struct Field<'a> {
+    key: Cow<'a, str>,
+    /// From the key's opening quote to the value's end.
+    whole: Range<usize>,
+    value: Range<usize>,
+    /// Whether it is still there when all edits are made.
+    stays: bool,
+}
+
+impl<'a> TopLevel<'a> {
+    fn of(text: &'a str, goes: impl Fn(&str) -> bool) -> Result<Self, SpliceError> {
+        let outline = Outline::of(text)?;
+        if !outline.text(text, Outline::ROOT).starts_with('{') {
+            return Err(SpliceError::NotAnObject);
+        }
+        let mut fields = SmallVec::new();
+        let mut nodes = outline.children(Outline::ROOT);
+        while let (Some(key), Some(value)) = (nodes.next(), nodes.next()) {
+            let (quoted, value) = (outline.range(key), outline.range(value));
+            // A key that cannot be unescaped is none of ours.
+            let key = crate::json::fields::unquoted(&text[quoted.clone()]).unwrap_or_default();
+            fields.push(Field {
+                stays: !goes(&key),
+                key,
+                whole: quoted.start..value.end,
+                value,
+            });
+        }
+        Ok(Self { text, fields })
+    }
+
+    fn patch(&self, edit: &Edit, patches: &mut SmallVec<[Patch; 8]>) -> Result<(), SpliceError> {
+        let mut found = false;
+        for (index, field) in self.fields.iter().enumerate() {
+            if field.key != edit.key {
+                continue;
+            }
+            found = true;
+            let patch = match edit.change.value(Some(&self.text[field.value.clone()]))? {
+                Some(text) => Patch {
+                    range: field.value.clone(),
+                    text: text.into(),
+                },
+                None => self.removal(index),
+            };
+            patches.push(patch);
+        }
+        if !found && let Some(json) = edit.change.value(None)? {
+            patches.push(self.addition(&edit.key, &json, patches));
+        }
+        Ok(())
+    }
+
+    /// A field goes with the comma before it, or with the one behind it where nothing before it stays.
+    fn removal(&self, index: usize) -> Patch {
+        let whole = &self.fields[index].whole;
+        let (before, after) = (&self.fields[..index], self.fields.get(index + 1));
+        let range = match (before.last(), after) {
+            (Some(last), _) if before.iter().any(|field| field.stays) => last.whole.end..whole.end,
+            (_, Some(after)) => whole.start..after.whole.start,
+            _ => whole.clone(),
         };
-        return Ok(insert(body, &edit.key, &json, outline.0.is_empty()));
+        Patch {
+            range,
+            text: Vec::new(),
+        }
     }
-    if matches!(edit.change, Change::Remove) {
-        return Ok(remove(body, &edit.key, &outline));
+
+    /// A new field, last of all.
+    fn addition(&self, key: &str, json: &str, patches: &[Patch]) -> Patch {
+        // The outline was read, so there is a closing brace.
+        let end = memchr::memrchr(b'}', self.text.as_bytes()).unwrap_or(self.text.len());
+        let added = patches.iter().any(|patch| patch.range == (end..end));
+        let mut text = Vec::with_capacity(key.len() + json.len() + 4);
+        if added || self.fields.iter().any(|field| field.stays) {
+            text.push(b',');
+        }
+        crate::json::write::string_into(&mut text, key);
+        text.push(b':');
+        text.extend_from_slice(json.as_bytes());
+        Patch {
+            range: end..end,
+            text,
+        }
     }
-    let mut out = Vec::with_capacity(body.len() + 64);
-    let mut copied = 0;
-    for (_, raw) in found {
-        let at = range(raw.get());
-        out.extend_from_slice(&body[copied..at.start]);
-        out.extend_from_slice(edit.change.value(Some(raw.get()))?.unwrap_or_default().as_bytes());
-        copied = at.end;
-    }
-    out.extend_from_slice(&body[copied..]);
-    Ok(out.into())
 }
 
 impl Change {
@@ -132,68 +225,12 @@ impl Change {
             Self::Remove => Ok(None),
             Self::Nested(inner, json) => {
                 let object = old.filter(|old| old.starts_with('{')).unwrap_or("{}");
-                let edit = Edit {
-                    key: inner.clone(),
-                    change: Self::Set(json.clone()),
-                };
-                let edited = apply_one(&Bytes::copy_from_slice(object.as_bytes()), &edit)?;
+                let mut edits = Edits::new();
+                edits.set(inner, json.clone());
+                let edited = edits.apply(&Bytes::copy_from_slice(object.as_bytes()))?;
                 Ok(Some(String::from_utf8_lossy(&edited).into_owned()))
             }
         }
-    }
-}
-
-fn insert(body: &Bytes, key: &str, json: &str, empty: bool) -> Bytes {
-    // The outline was read, so there is a closing brace.
-    let end = memchr::memrchr(b'}', body).unwrap_or(body.len());
-    let mut out = Vec::with_capacity(body.len() + key.len() + json.len() + 4);
-    out.extend_from_slice(&body[..end]);
-    if !empty {
-        out.push(b',');
-    }
-    crate::json::write::string_into(&mut out, key);
-    out.push(b':');
-    out.extend_from_slice(json.as_bytes());
-    out.extend_from_slice(&body[end..]);
-    out.into()
-}
-
-/// Writes the object anew without `key`; its other values stay byte for byte.
-fn remove(body: &Bytes, key: &str, outline: &Outline<'_>) -> Bytes {
-    let mut out = Vec::with_capacity(body.len());
-    out.push(b'{');
-    for (name, raw) in outline.0.iter().filter(|(name, _)| name != key) {
-        if out.len() > 1 {
-            out.push(b',');
-        }
-        crate::json::write::string_into(&mut out, name);
-        out.push(b':');
-        out.extend_from_slice(raw.get().as_bytes());
-    }
-    out.push(b'}');
-    out.into()
-}
-
-/// An object's keys, unescaped, and its values as they stand in the body.
-struct Outline<'a>(SmallVec<[(String, &'a RawValue); 16]>);
-
-impl<'de> Deserialize<'de> for Outline<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = SmallVec<[(String, &'de RawValue); 16]>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = SmallVec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(entries)
-            }
-        }
-        deserializer.deserialize_map(Collect).map(Outline)
     }
 }
 
@@ -261,10 +298,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_edit_is_the_same_before_and_after_parsing(
+        fn edits_are_the_same_before_and_after_parsing(
             keys in proptest::collection::vec("[a-c\"\\\\é]{1,2}", 0..6),
-            key in "[a-c\"\\\\é]{1,2}",
-            remove in any::<bool>(),
+            wanted in proptest::collection::vec(("[a-c\"\\\\é]{1,2}", any::<bool>()), 1..4),
         ) {
             let mut object = Map::new();
             for (index, name) in keys.iter().enumerate() {
@@ -272,15 +308,27 @@ mod tests {
             }
             let body = Bytes::from(serde_json::to_vec(&object).unwrap());
             let mut edits = Edits::new();
-            if remove {
-                edits.remove(&key);
-                object.shift_remove(&key);
-            } else {
-                edits.set_string(&key, "n\"w");
-                object.insert(key, json!("n\"w"));
+            for (key, remove) in wanted {
+                if remove {
+                    edits.remove(&key);
+                    object.shift_remove(&key);
+                } else {
+                    edits.set_string(&key, "n\"w");
+                    object.insert(key, json!("n\"w"));
+                }
             }
             let edited: Value = serde_json::from_slice(&edits.apply(&body).unwrap()).unwrap();
             prop_assert_eq!(edited, Value::Object(object));
         }
+    }
+
+    #[test]
+    fn a_field_that_stands_twice_goes_twice() {
+        let mut edits = Edits::new();
+        edits.remove("a");
+        assert_eq!(edited(r#"{"a":1,"a":2}"#, &edits), "{}");
+        assert_eq!(edited(r#"{"a":1, "b":3,"a":2}"#, &edits), r#"{"b":3}"#);
+        edits.set("c", "1");
+        assert_eq!(edited(r#"{"a":1,"a":2}"#, &edits), r#"{"c":1}"#);
     }
 }

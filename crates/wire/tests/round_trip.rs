@@ -379,3 +379,14 @@ fn a_stream_without_its_terminator_is_cut() {
         assert!(!events.contains(&StreamEvent::End));
     }
 }
+
+/// Written again they would stand beside their message, not in it.
+#[test]
+fn an_item_of_responses_is_no_part_of_a_message() {
+    for kind in ["message", "reasoning", "function_call", "custom_tool_call_output"] {
+        let body = json!({"model": "m", "input": [{"role": "assistant", "content": [{"type": kind, "role": "as"}]}]});
+        let read = format::decode_request(Format::OpenAiResponses, &Bytes::from(body.to_string()));
+        let error = read.unwrap_err();
+        assert_eq!(error.param.as_deref(), Some("input[0].content[0]"), "{error}");
+    }
+}

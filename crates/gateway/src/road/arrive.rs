@@ -11,9 +11,9 @@ use pointsman_wire::form::{ChatRequest, Failure, FailureKind};
 use pointsman_wire::format::{self, DecodeError, Format};
 use pointsman_wire::tokens;
 
-use super::Arrival;
 use super::identify::Claim;
 use super::relay::Framing;
+use super::{Arrival, Refusal};
 use crate::incoming::{self, BodyBounds};
 use crate::surface::{self, Delivery};
 
@@ -44,15 +44,22 @@ pub async fn read(
     arrival: &Arrival,
     claim: Claim,
     body: Incoming,
-) -> Result<(Arc<Principal>, Bytes), Failure> {
+) -> Result<(Arc<Principal>, Bytes), Refusal> {
     let bounds = &arrival.snapshot.bounds;
     let bounds = BodyBounds {
         limit: bounds.request_limit,
         timeout: bounds.request_timeout,
     };
-    let sent = incoming::read(body, bounds).await?;
+    let sent = match incoming::read(&arrival.headers, body, bounds).await {
+        Ok(sent) => sent,
+        // Whose signature would have to be proved by the body is nobody yet.
+        Err(failure) => return Err(claim.refuse(failure)),
+    };
     let caller = claim.prove(arrival, &sent)?;
-    Ok((caller, incoming::decode(&arrival.headers, sent, bounds.limit)?))
+    match incoming::decode(&arrival.headers, sent, bounds.limit) {
+        Ok(body) => Ok((caller, body)),
+        Err(failure) => Err(Refusal::from(failure).of(&caller)),
+    }
 }
 
 /// Decodes the body. What stands in the path (the model, whether to stream) is part of what the request says.

@@ -22,7 +22,8 @@ pub async fn travel(
 ) -> Result<Reply, Refusal> {
     let mut asked = arrive::decode(arrival, (format, delivery), body)?;
     prompt::prepare(&arrival.snapshot.prompts, &mut asked)?;
-    let mut ticket = admit::admit(worker, arrival, caller, &asked)?;
+    let mut ticket = admit::admit(worker, arrival, caller, &asked)
+        .map_err(|failure| Refusal::from(failure).asking(&asked.request.model))?;
     match prepare_and_send(worker, arrival, &mut asked, &mut ticket).await {
         Ok(Way::Recalled(answer)) => relay::replay(&asked, ticket, &answer),
         Ok(Way::Spoken(answer)) => relay::speak(&asked, ticket, &answer),

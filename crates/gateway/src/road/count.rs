@@ -43,7 +43,8 @@ pub async fn travel(
         0,
         0,
         ServiceTier::Standard,
-    )?;
+    )
+    .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
     let counting = Counting {
         worker,
         arrival,

@@ -40,7 +40,8 @@ pub async fn travel(
         prompt,
         0,
         ServiceTier::Standard,
-    )?;
+    )
+    .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
     match answer(worker, arrival, &mut request, &body, &mut ticket).await {
         Ok(answer) => {
             let mut reply = reply::json_bytes(StatusCode::OK, answer.body);

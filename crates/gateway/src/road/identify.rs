@@ -13,7 +13,7 @@ use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
 use secrecy::SecretString;
 
-use super::Arrival;
+use super::{Arrival, Refusal};
 use crate::surface::query_value;
 use crate::worker::Worker;
 
@@ -88,6 +88,14 @@ fn claim(worker: &Worker, arrival: &Arrival, signature: &str) -> Result<Claim, F
 }
 
 impl Claim {
+    /// A failure before the body could be read, with who asked where that is proved without it.
+    pub fn refuse(&self, failure: Failure) -> Refusal {
+        match self {
+            Self::Known(caller) => Refusal::from(failure).of(caller),
+            Self::Signed { .. } => failure.into(),
+        }
+    }
+
     /// The caller, now that the body is there as it was sent.
     ///
     /// # Errors

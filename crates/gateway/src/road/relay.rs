@@ -35,7 +35,7 @@ use crate::reply::{Reply, ReplyBody};
 use framing::Framer;
 
 pub use framing::Framing;
-pub use headers::describe;
+pub use headers::{describe, limits};
 pub use pipe::Pipe;
 pub use whole::{replay, speak};
 
@@ -248,6 +248,10 @@ impl Relay {
 
     /// Tells the endpoint's health that the stream broke.
     fn blame(&mut self, fault: Fault) {
+        if let Some(ticket) = &mut self.ticket {
+            let provider = ticket.facts.asked.as_ref().map(|asked| asked.provider.clone());
+            ticket.failed(&provider.unwrap_or_default(), &fault);
+        }
         if let Some(in_flight) = self.in_flight.as_mut().filter(|_| fault.is_endpoint_fault()) {
             in_flight.record(
                 pointsman_upstream::Outcome::Failure(fault),
@@ -283,9 +287,9 @@ impl Relay {
             error: None,
         };
         self.pipe.remember(&ticket);
-        if let Err(failure) = ticket.settle(&ending) {
+        if let Err(refusal) = ticket.settle(&ending) {
             self.ready.clear();
-            self.tell(&failure);
+            self.tell(&refusal.failure);
             self.flow = Flow::Closed;
         }
     }
@@ -306,7 +310,7 @@ impl Relay {
             status: 200,
             usage,
             estimated,
-            error: Some(failure.message.clone()),
+            error: Some(failure.clone()),
         };
         // The client is told of a failure either way.
         let _ = ticket.settle(&ending);

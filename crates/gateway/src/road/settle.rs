@@ -11,6 +11,7 @@ use pointsman_catalog::{Money, Price, ServiceTier};
 use pointsman_governance::{Actual, Principal, Reservation};
 use pointsman_store::{LedgerEntry, Outcome, RequestId};
 use pointsman_telemetry::RequestRecord;
+use pointsman_upstream::Failure as Fault;
 use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 use pointsman_wire::format::{Format, Loss};
@@ -21,6 +22,8 @@ use crate::worker::Worker;
 
 /// Losses that are told of a request, at most.
 const MAX_LOSSES: usize = 32;
+/// Failed attempts that are told of one request.
+const MAX_CAUSES: usize = 16;
 
 /// A request that was admitted and must be paid for.
 pub struct Ticket {
@@ -63,12 +66,16 @@ pub struct Facts {
     pub flags: Vec<String>,
     /// Fields of the request that the target that was asked last could not be told exactly.
     pub losses: Vec<String>,
+    /// Which provider failed in which way, attempt by attempt.
+    pub causes: Vec<String>,
 }
 
 /// Provider, model and price of the target that was asked last.
 pub struct AskedOf {
     /// The provider's name in the configuration.
     pub provider: String,
+    /// Its id in the catalog; none for a remembered answer.
+    pub kind: Option<String>,
     /// The provider's name of the model.
     pub model: String,
     /// Its price.
@@ -89,7 +96,7 @@ pub struct Ending {
     /// Whether the provider said so, or we counted.
     pub estimated: bool,
     /// What went wrong.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
 }
 
 impl Ticket {
@@ -121,6 +128,7 @@ impl Ticket {
                 tier: ServiceTier::Standard,
                 flags: Vec::new(),
                 losses: Vec::new(),
+                causes: Vec::new(),
             },
         }
     }
@@ -140,6 +148,7 @@ impl Ticket {
         self.facts.attempts = self.facts.attempts.saturating_add(1);
         self.facts.asked = Some(AskedOf {
             provider: target.provider.name.clone(),
+            kind: Some(target.provider.kind.clone()),
             model,
             price: target.price.clone(),
             at_stake: Some(prompt),
@@ -159,6 +168,7 @@ impl Ticket {
         let (provider, model) = (provider.to_owned(), model.to_owned());
         self.facts.asked = Some(AskedOf {
             provider,
+            kind: None,
             model,
             price: None,
             at_stake: None,
@@ -174,6 +184,13 @@ impl Ticket {
     pub fn nothing_at_stake(&mut self) {
         if let Some(asked) = &mut self.facts.asked {
             asked.at_stake = None;
+        }
+    }
+
+    /// Notes how an attempt at `provider` failed.
+    pub fn failed(&mut self, provider: &str, fault: &Fault) {
+        if self.facts.causes.len() < MAX_CAUSES {
+            self.facts.causes.push(format!("{provider}: {fault}"));
         }
     }
 
@@ -203,21 +220,24 @@ impl Ticket {
             status: failure::status(self.facts.dialect, &failure).as_u16(),
             usage: Usage::default(),
             estimated: false,
-            error: Some(failure.message.clone()),
+            error: Some(failure.clone()),
         };
-        let refusal = Refusal::known(failure, &self);
-        match self.settle(&ending) {
-            Ok(_) => refusal,
-            Err(unwritten) => unwritten.into(),
-        }
+        self.withhold(failure, &ending)
+    }
+
+    /// Settles a request whose answer the client does not get, and hands the failure on.
+    pub fn withhold(mut self, failure: Failure, ending: &Ending) -> Refusal {
+        let told = self.settle_once(ending).err().unwrap_or(failure);
+        Refusal::known(told, &self)
     }
 
     /// Settles, and says what it cost.
     ///
     /// # Errors
     /// When the journal cannot take the record: then the answer must not be given, because it would not be charged.
-    pub fn settle(mut self, ending: &Ending) -> Result<Money, Failure> {
+    pub fn settle(mut self, ending: &Ending) -> Result<Money, Refusal> {
         self.settle_once(ending)
+            .map_err(|failure| Refusal::known(failure, &self))
     }
 
     fn settle_once(&mut self, ending: &Ending) -> Result<Money, Failure> {
@@ -290,18 +310,22 @@ impl Ticket {
             team: self.caller.team.as_ref().map(|team| team.as_str()),
             model_requested: &facts.model_requested,
             provider: asked.map(|asked| asked.provider.as_str()),
+            provider_kind: asked.and_then(|asked| asked.kind.as_deref()),
             model: asked.map(|asked| asked.model.as_str()),
             decision: facts.decision.as_deref(),
             cache: facts.cache,
             outcome: ending.outcome.as_str(),
             status: ending.status,
-            error: ending.error.as_deref(),
+            error: ending.error.as_ref().map(|error| error.kind.name()),
+            code: ending.error.as_ref().and_then(|error| error.code.as_deref()),
+            causes: &facts.causes,
             streamed: facts.streamed,
             attempts: facts.attempts,
             input_tokens: ending.usage.input,
             output_tokens: ending.usage.output,
             cache_read_tokens: ending.usage.cache_read,
             reasoning_tokens: ending.usage.reasoning,
+            usage_estimated: ending.estimated,
             cost_nanodollars: cost.nanodollars(),
             started: facts.started,
             waited: facts.waited,

@@ -3,11 +3,12 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use pointsman_store::{LedgerEntry, LedgerFilter, NewKey, Store};
 use pointsman_testbed::load;
@@ -18,7 +19,9 @@ use tempfile::TempDir;
 /// A running gateway; killed when dropped.
 pub struct House {
     child: Child,
+    said: Arc<Mutex<String>>,
     pub address: SocketAddr,
+    pub admin: SocketAddr,
 }
 
 impl Drop for House {
@@ -30,25 +33,68 @@ impl Drop for House {
 impl House {
     /// Starts a gateway on the configuration in `folder`.
     pub fn open(folder: &Path) -> Self {
+        Self::open_with(folder, &[])
+    }
+
+    /// Starts one with these environment variables.
+    pub fn open_with(folder: &Path, environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
             .arg("serve")
             .arg("-c")
             .arg(folder.join("pointsman.yaml"))
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
-            .expect("the gateway did not start");
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
+        let said = Arc::default();
+        listen(child.stdout.take().unwrap(), Arc::clone(&said));
+        listen(child.stderr.take().unwrap(), Arc::clone(&said));
+        let mut house = Self {
             child,
-            address: address.parse().unwrap(),
+            said,
+            address: SocketAddr::from(([0, 0, 0, 0], 0)),
+            admin: SocketAddr::from(([0, 0, 0, 0], 0)),
+        };
+        let told = house.hears("/metrics\n");
+        let told = |before: &str| {
+            let rest = &told[told.find(before).unwrap() + before.len()..];
+            rest.split(['/', '\n']).next().unwrap().parse().unwrap()
+        };
+        house.address = told("listening on ");
+        house.admin = told("metrics on http://");
+        house
+    }
+
+    /// All it said so far, on both outputs.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Waits until it has said `text`, and gives all it said.
+    pub fn hears(&self, text: &str) -> String {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let said = self.said();
+            if said.contains(text) {
+                return said;
+            }
+            assert!(Instant::now() < until, "{text:?} was never said: {said}");
+            std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.pid().to_string()])
+            .status();
+        assert!(status.unwrap().success());
     }
 
     /// `kill -9`.
@@ -59,16 +105,40 @@ impl House {
 
     /// Asks it to stop, and waits until it has.
     pub fn stop(mut self) {
-        Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        let until = Instant::now() + Duration::from_secs(20);
-        while self.child.try_wait().unwrap().is_none() {
-            assert!(Instant::now() < until, "the gateway does not stop");
-            std::thread::sleep(Duration::from_millis(20));
+        self.signal("TERM");
+        assert!(self.ended(Duration::from_secs(20)).success());
+    }
+
+    /// Whether it still runs.
+    pub fn is_up(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    pub fn ended(&mut self, within: Duration) -> ExitStatus {
+        let until = Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                Instant::now() < until,
+                "the gateway does not stop: {}",
+                self.said()
+            );
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+fn listen(output: impl std::io::Read + Send + 'static, said: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let mut said = said.lock().unwrap();
+            said.push_str(&line);
+            said.push('\n');
+        }
+    });
 }
 
 /// A folder with a configuration: the blocks every test needs, and `rest`.
@@ -157,18 +227,40 @@ pub async fn post(address: SocketAddr, path: &str, key: &str, body: &Value) -> O
     send(address, request).await
 }
 
-/// Sends any request.
+/// Sends any request; JSON, unless it says what it is.
 pub async fn send(address: SocketAddr, request: Request<String>) -> Option<Answer> {
+    let (mut parts, body) = request.into_parts();
+    let kind = parts.headers.entry(header::CONTENT_TYPE);
+    kind.or_insert("application/json".parse().unwrap());
+    let path = parts.uri.to_string();
+    exchange(address, parts.method, &path, parts.headers, body.into()).await
+}
+
+/// Gets a path without a key.
+pub async fn get(address: SocketAddr, path: &str) -> Option<Answer> {
+    exchange(address, Method::GET, path, HeaderMap::new(), Bytes::new()).await
+}
+
+/// Sends a request on a connection of its own; nothing when the connection broke.
+pub async fn exchange(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Option<Answer> {
     let mut sender = load::connect(address).await.ok()?;
-    let mut request = request.map(|body| Full::new(Bytes::from(body)));
-    let headers = request.headers_mut();
-    headers
-        .entry(header::HOST)
-        .or_insert(address.to_string().parse().unwrap());
-    headers
-        .entry(header::CONTENT_TYPE)
-        .or_insert("application/json".parse().unwrap());
-    let response = sender.send_request(request).await.ok()?;
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = path.parse().unwrap();
+    *request.headers_mut() = headers;
+    let host = address.to_string().parse().unwrap();
+    request.headers_mut().entry(header::HOST).or_insert(host);
+    read(sender.send_request(request).await.ok()?).await
+}
+
+/// Reads an answer to its end; nothing when it broke off.
+pub async fn read(response: http::Response<hyper::body::Incoming>) -> Option<Answer> {
     let (parts, body) = response.into_parts();
     let body = body.collect().await.ok()?.to_bytes();
     Some(Answer {

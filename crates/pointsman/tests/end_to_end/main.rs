@@ -7,15 +7,22 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod abuse;
 mod credentials;
+mod documents;
+mod drain;
 mod faults;
 mod harness;
 mod kill;
 mod limits;
+mod listener;
 mod matrix;
 mod models;
+mod refusals;
 mod reload;
 mod routing;
+mod secrets;
 mod shape;
 mod signed;
 mod surfaces;
+mod tls;

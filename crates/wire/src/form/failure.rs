@@ -88,3 +88,28 @@ pub enum FailureKind {
     /// 529 (Anthropic), 503 elsewhere: the provider is overloaded.
     Overloaded,
 }
+
+impl FailureKind {
+    /// Its name, for logs, metrics and traces: says nothing of the request itself.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::Authentication => "authentication",
+            Self::PermissionDenied => "permission_denied",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::ClientTimeout => "client_timeout",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::Unprocessable => "unprocessable",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::Internal => "internal",
+            Self::Provider => "provider",
+            Self::Unavailable => "unavailable",
+            Self::ProviderTimeout => "provider_timeout",
+            Self::Overloaded => "overloaded",
+        }
+    }
+}

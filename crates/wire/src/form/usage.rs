@@ -8,34 +8,49 @@
 #[serde(default)]
 pub struct Usage {
     /// All prompt tokens, cached ones included.
+    #[serde(skip_serializing_if = "is_zero")]
     pub input: u64,
     /// All generated tokens, reasoning included.
+    #[serde(skip_serializing_if = "is_zero")]
     pub output: u64,
     /// Of the prompt: read from the provider's prompt cache.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_read: u64,
     /// Of the prompt: written to the cache for the default time (five minutes with Anthropic).
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_write: u64,
     /// Of the prompt: written to the cache for one hour.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_write_1h: u64,
     /// Of the output: reasoning.
+    #[serde(skip_serializing_if = "is_zero")]
     pub reasoning: u64,
     /// Of the prompt: audio.
+    #[serde(skip_serializing_if = "is_zero")]
     pub audio_input: u64,
     /// Of the output: audio.
+    #[serde(skip_serializing_if = "is_zero")]
     pub audio_output: u64,
     /// Of the prompt: images.
+    #[serde(skip_serializing_if = "is_zero")]
     pub image_input: u64,
     /// Of the prompt: films.
+    #[serde(skip_serializing_if = "is_zero")]
     pub video_input: u64,
     /// Of the output: images.
+    #[serde(skip_serializing_if = "is_zero")]
     pub image_output: u64,
     /// Of the prompt: results of tools that the provider itself ran (Gemini).
+    #[serde(skip_serializing_if = "is_zero")]
     pub tool_input: u64,
     /// Searches of the web that the provider ran and bills by the piece; not tokens.
+    #[serde(skip_serializing_if = "is_zero")]
     pub searches: u64,
     /// Predicted tokens that were used (OpenAI).
+    #[serde(skip_serializing_if = "is_zero")]
     pub accepted_prediction: u64,
     /// Predicted tokens that were not used but are billed (OpenAI).
+    #[serde(skip_serializing_if = "is_zero")]
     pub rejected_prediction: u64,
     /// What is counted by the piece, and rarer kinds of tokens.
     #[serde(skip_serializing_if = "Units::is_empty")]
@@ -80,6 +95,11 @@ impl Units {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Most counts of most answers are zero: what is written by the million leaves them out.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Usage {

@@ -89,7 +89,7 @@ pub(crate) fn render_event(failure: &Failure, request_id: &str, out: &mut BytesM
     out.extend_from_slice(b"\r\n\r\n");
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize)]
 struct Told {
     error: ToldError,
 }
@@ -123,11 +123,13 @@ struct Violation {
 
 /// Reads a provider's error; none when the body is not one of Google's.
 pub(crate) fn decode(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Option<Failure> {
-    let told: Told = serde_json::from_slice(body).ok().or_else(|| {
+    let told = if body.trim_ascii_start().starts_with(b"[") {
         // A stream that is a list has its errors in a list, too.
         let listed: Vec<Told> = serde_json::from_slice(body).ok()?;
-        listed.into_iter().next()
-    })?;
+        listed.into_iter().next()?
+    } else {
+        serde_json::from_slice(body).ok()?
+    };
     let error = told.error;
     let status = error
         .code

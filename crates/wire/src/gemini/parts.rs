@@ -164,7 +164,7 @@ fn read_text(mut fields: Fields<'_>) -> Result<Part, DecodeError> {
 }
 
 fn read_call(value: &Value<'_>, signature: Option<Text>, extra: &mut Extra) -> Result<PartKind, DecodeError> {
-    let mut fields = value.fields()?;
+    let mut fields = names::fields(value, &["partialArgs", "willContinue"])?;
     let id = fields.take("id", names::text)?.filter(|id| !id.is_empty());
     if id.is_none() {
         extra.note("id");
@@ -186,8 +186,8 @@ fn read_call(value: &Value<'_>, signature: Option<Text>, extra: &mut Extra) -> R
 
 /// Keys under which clients put a result that is a text and no object.
 const TEXT_KEYS: [&str; 3] = ["result", "output", "error"];
-/// Where the key is kept under which the text stood.
-pub(super) const KEY: &str = "functionResponse.key";
+/// The note of the key under which the text stood.
+pub(super) const KEY: &str = "?functionResponse.key";
 /// Where the name of the function is kept.
 pub(super) const NAME: &str = "functionResponse.name";
 /// Where other fields are kept.

@@ -184,3 +184,18 @@ pub(super) static SERVICE_TIER: Rule = Rule::left_out(
     "service_tier",
     "names of tiers differ; the provider's default is used",
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_is_listed() {
+        let written = include_str!("rules.rs").matches(": Rule =").count();
+        // The line above is one more.
+        assert_eq!(ALL.len(), written - 1);
+        for (index, rule) in ALL.iter().enumerate() {
+            assert!(!ALL[..index].contains(rule), "{rule:?} is listed twice");
+        }
+    }
+}

@@ -5,6 +5,7 @@
 mod decoder;
 mod encoder;
 mod objects;
+mod partial;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;

@@ -154,7 +154,7 @@ fn read_choice(value: &Value<'_>) -> Result<(Option<ToolChoice>, bool), DecodeEr
 pub(super) fn write_own(body: &mut Object<'_>, tools: &[Tool]) -> Result<(), EncodeError> {
     let mut refused = None;
     body.list("tools", |list| {
-        for entry in tools.chunk_by(|one, next| same_entry(one, next)) {
+        for entry in tools.chunk_by(same_entry) {
             refused = refused.take().or(write_entry(list, entry).err());
         }
     });

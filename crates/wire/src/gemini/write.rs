@@ -414,7 +414,7 @@ impl<'l> Contents<'l> {
             Source::Url(url) => match data_url(url) {
                 Some((mime, data)) if !own => {
                     self.object(list, part, |object| {
-                        media::write_inline(object, mime, data, title, None)
+                        media::write_inline(object, mime, data, title, None);
                     });
                 }
                 _ => self.object(list, part, |object| {
@@ -447,8 +447,7 @@ fn write_extra(object: &mut Object<'_>, part: &Part) {
 
 fn write_rest_of_response(function: &mut Object<'_>, part: &Part) {
     for (name, json) in part.extra.fields() {
-        if name != KEY
-            && name != NAME
+        if name != NAME
             && let Some(name) = name.strip_prefix(REST)
         {
             function.raw(name, json.as_str());
@@ -458,7 +457,8 @@ fn write_rest_of_response(function: &mut Object<'_>, part: &Part) {
 
 /// Writes the inside of `functionCall`.
 pub(super) fn write_call(function: &mut Object<'_>, part: &Part, call: &ToolCall, key: &str, own: bool) {
-    if !(own && part.extra.has_note("id")) && !call.id.is_empty() {
+    let without = own && part.extra.has_note("id");
+    if !without && !call.id.is_empty() {
         function.string("id", &call.id);
     }
     function.string("name", &call.name);

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::rc::Rc;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use super::Json;
+use super::outline::Outline;
 use crate::form::{Extra, Text};
 use crate::format::DecodeError;
 
@@ -16,7 +15,8 @@ use crate::format::DecodeError;
 #[derive(Clone)]
 pub struct Value<'a> {
     body: &'a Text,
-    raw: &'a RawValue,
+    outline: Rc<Outline>,
+    node: u32,
     path: Path<'a>,
 }
 
@@ -47,11 +47,12 @@ impl fmt::Display for Path<'_> {
 /// # Errors
 /// When it is not UTF-8 or not JSON.
 pub fn parse(body: &Text) -> Result<Value<'_>, DecodeError> {
-    let raw: &RawValue =
-        serde_json::from_str(body).map_err(|error| DecodeError::plain(format!("not valid JSON: {error}")))?;
+    let outline =
+        Outline::of(body).map_err(|error| DecodeError::plain(format!("not valid JSON: {error}")))?;
     Ok(Value {
         body,
-        raw,
+        outline: Rc::new(outline),
+        node: Outline::ROOT,
         path: Path::Root,
     })
 }
@@ -60,7 +61,7 @@ impl<'a> Value<'a> {
     /// The value's text.
     #[must_use]
     pub fn text(&self) -> &'a str {
-        self.raw.get()
+        self.outline.text(self.body, self.node)
     }
 
     /// Whether it is `null`.
@@ -90,7 +91,7 @@ impl<'a> Value<'a> {
     /// The value as it came.
     #[must_use]
     pub fn json(&self) -> Json {
-        Json::from(self.raw)
+        json_at(self.body, &self.outline, self.node)
     }
 
     /// An error at this value.
@@ -126,14 +127,10 @@ impl<'a> Value<'a> {
         if !self.is_string() {
             return Err(self.expected("a string"));
         }
-        let quoted = self.text();
-        let inner = &quoted[1..quoted.len() - 1];
-        if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
-            return Ok(self.body.slice_ref(inner));
+        match unquoted(self.text()).map_err(|error| self.error(error.to_string()))? {
+            Cow::Borrowed(text) => Ok(self.body.slice_ref(text)),
+            Cow::Owned(text) => Ok(text.into()),
         }
-        let unescaped: String =
-            serde_json::from_str(quoted).map_err(|error| self.error(error.to_string()))?;
-        Ok(unescaped.into())
     }
 
     /// The value as a whole number that is not negative.
@@ -168,13 +165,12 @@ impl<'a> Value<'a> {
         if !self.is_list() {
             return Err(self.expected("a list"));
         }
-        let raws: Items<'a> =
-            serde_json::from_str(self.text()).map_err(|error| self.error(error.to_string()))?;
-        let mut items = Vec::with_capacity(raws.0.len());
-        for (index, raw) in raws.0.into_iter().enumerate() {
+        let mut items = Vec::new();
+        for (index, node) in self.outline.children(self.node).enumerate() {
             items.push(read(Value {
                 body: self.body,
-                raw,
+                outline: Rc::clone(&self.outline),
+                node,
                 path: Path::Item(&self.path, index),
             })?);
         }
@@ -186,11 +182,18 @@ impl<'a> Value<'a> {
         if !self.is_object() {
             return Err(self.expected("an object"));
         }
-        let entries: Entries<'_> =
-            serde_json::from_str(self.text()).map_err(|error| self.error(error.to_string()))?;
+        let mut entries = SmallVec::new();
+        let mut nodes = self.outline.children(self.node);
+        while let (Some(key), Some(node)) = (nodes.next(), nodes.next()) {
+            let quoted = self.outline.text(self.body, key);
+            let key = unquoted(quoted).map_err(|error| self.error(error.to_string()))?;
+            entries.push((key, node));
+        }
+        drop(nodes);
         Ok(Fields {
             body: self.body,
-            entries: entries.0,
+            outline: Rc::clone(&self.outline),
+            entries,
             path: &self.path,
         })
     }
@@ -199,8 +202,22 @@ impl<'a> Value<'a> {
 /// The fields of an object that have not been taken out yet.
 pub struct Fields<'a> {
     body: &'a Text,
-    entries: SmallVec<[(Cow<'a, str>, &'a RawValue); 12]>,
+    outline: Rc<Outline>,
+    entries: SmallVec<[(Cow<'a, str>, u32); 12]>,
     path: &'a Path<'a>,
+}
+
+/// A string without its quotes and escapes.
+pub(crate) fn unquoted(quoted: &str) -> Result<Cow<'_, str>, serde_json::Error> {
+    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Ok(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(quoted).map(Cow::Owned)
+}
+
+fn json_at(body: &Text, outline: &Outline, node: u32) -> Json {
+    Json::found(body.slice_ref(outline.text(body, node)))
 }
 
 impl<'a> Fields<'a> {
@@ -226,11 +243,12 @@ impl<'a> Fields<'a> {
         let Some(at) = self.entries.iter().rposition(|(key, _)| key == name) else {
             return Ok(None);
         };
-        let raw = self.entries[at].1;
+        let node = self.entries[at].1;
         self.entries.retain(|(key, _)| key != name);
         let value = Value {
             body: self.body,
-            raw,
+            outline: Rc::clone(&self.outline),
+            node,
             path: Path::Field(self.path, name),
         };
         if value.is_null() {
@@ -268,7 +286,7 @@ impl<'a> Fields<'a> {
     pub fn has(&self, name: &str) -> bool {
         self.entries
             .iter()
-            .any(|(key, raw)| key == name && raw.get() != "null")
+            .any(|(key, node)| key == name && self.outline.text(self.body, *node) != "null")
     }
 
     /// A field as it came, without taking it out.
@@ -277,19 +295,19 @@ impl<'a> Fields<'a> {
         self.entries
             .iter()
             .rfind(|(key, _)| key == name)
-            .map(|(_, raw)| Json::from(*raw))
+            .map(|(_, node)| json_at(self.body, &self.outline, *node))
     }
 
     /// What has not been taken.
     #[must_use]
     pub fn rest(self) -> Extra {
-        let body = self.body;
-        let keep = |(key, raw): (Cow<'a, str>, &RawValue)| {
+        let (body, outline) = (self.body, self.outline);
+        let keep = |(key, node): (Cow<'a, str>, u32)| {
             let key = match key {
                 Cow::Borrowed(key) => body.slice_ref(key),
                 Cow::Owned(key) => key.into(),
             };
-            (key, Json::from(raw))
+            (key, json_at(body, &outline, node))
         };
         Extra(self.entries.into_iter().map(keep).collect())
     }
@@ -302,52 +320,5 @@ impl<'a> Fields<'a> {
             message: message.into(),
             param: (!path.is_empty()).then_some(path),
         }
-    }
-}
-
-#[derive(Deserialize)]
-struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
-
-struct Items<'a>(Vec<&'a RawValue>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Vec<&'de RawValue>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = list.next_element()? {
-                    items.push(item);
-                }
-                Ok(items)
-            }
-        }
-        deserializer.deserialize_seq(Collect).map(Items)
-    }
-}
-
-struct Entries<'a>(SmallVec<[(Cow<'a, str>, &'a RawValue); 12]>);
-
-impl<'de> Deserialize<'de> for Entries<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = SmallVec<[(Cow<'de, str>, &'de RawValue); 12]>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = SmallVec::new();
-                while let Some(key) = map.next_key::<Borrowed<'de>>()? {
-                    entries.push((key.0, map.next_value()?));
-                }
-                Ok(entries)
-            }
-        }
-        deserializer.deserialize_map(Collect).map(Entries)
     }
 }

@@ -205,7 +205,8 @@ impl Writer<'_> {
     }
 
     fn thinking(&mut self, list: &mut List<'_>, part: &Part, thinking: &Thinking) {
-        if thinking.signature.is_none() && !self.own {
+        let own = |signature: &str| !crate::gemini::signature::is_gemini(signature);
+        if !thinking.signature.as_deref().is_some_and(own) && !self.own {
             self.losses.by(&rules::UNSIGNED);
             return;
         }

@@ -55,6 +55,15 @@ pub(super) fn read_part(value: &Value<'_>, role: Role) -> Result<Part, DecodeErr
                 id: None,
             })
         })?),
+        // Taken for what only this format knows, they would come out as items of their own.
+        "message"
+        | "reasoning"
+        | "function_call"
+        | "function_call_output"
+        | "custom_tool_call"
+        | "custom_tool_call_output" => {
+            return Err(value.error(format!("{kind:?} is an item of `input`, not a part of a message")));
+        }
         _ => {
             return Ok(Part::new(PartKind::Opaque {
                 format: Format::OpenAiResponses,

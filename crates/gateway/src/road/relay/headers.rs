@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pointsman_catalog::Money;
+use pointsman_governance::{Principal, RateValue};
 
 use super::super::Ticket;
 
@@ -19,6 +20,8 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-pointsman-attempts");
 /// Writes the headers; `cost` is known only of whole answers.
 pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
     let facts = &ticket.facts;
+    // Room for all of them at once: growing step by step would hash each again.
+    headers.reserve(16);
     if let Some(asked) = &facts.asked {
         text(headers, MODEL, &asked.model);
         text(headers, PROVIDER, &asked.provider);
@@ -35,7 +38,7 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
     if let Some(cost) = cost {
         text(headers, COST, &cost.usd_decimal());
     }
-    limits(headers, ticket);
+    limits(headers, ticket.caller());
 }
 
 /// The fields that could not be told exactly, as many as have room, and how many more there are.
@@ -59,11 +62,14 @@ fn losses(headers: &mut HeaderMap, losses: &[String]) {
 }
 
 /// OpenAI's rate-limit headers.
-fn limits(headers: &mut HeaderMap, ticket: &Ticket) {
-    let status = ticket.caller().rate_status(std::time::Instant::now());
+pub fn limits(headers: &mut HeaderMap, caller: &Principal) {
+    let status = caller.rate_status(std::time::Instant::now());
     for (name, value) in status.headers() {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
+        let name = HeaderName::from_static(name);
+        match value {
+            RateValue::Count(count) => drop(headers.insert(name, HeaderValue::from(count))),
+            RateValue::Seconds(0) => drop(headers.insert(name, HeaderValue::from_static("0s"))),
+            RateValue::Seconds(wait) => text(headers, name, &format!("{wait}s")),
         }
     }
 }

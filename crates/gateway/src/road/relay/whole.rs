@@ -43,17 +43,14 @@ pub fn relay(
     let estimated = given.response.usage.is_none();
     match judge(arrival, &mut given.response, &mut ticket) {
         Err(failure) => {
-            let error = Some(failure.message.clone());
             let ending = Ending {
                 outcome: Outcome::Blocked,
                 status: 403,
                 usage,
                 estimated,
-                error,
+                error: Some(failure.clone()),
             };
-            let refusal = Refusal::known(failure, &ticket);
-            ticket.settle(&ending)?;
-            return Err(refusal);
+            return Err(ticket.withhold(failure, &ending));
         }
         Ok(true) => given.native = None,
         Ok(false) => {}

@@ -74,6 +74,9 @@ impl<A: Attempt> Round<'_, A> {
                 Err(failed) => {
                     ticket.nothing_at_stake();
                     causes.push(format!("{}: {}", target.provider.name, failed.failure.message));
+                    if let Some(fault) = &failed.fault {
+                        ticket.failed(&target.provider.name, fault);
+                    }
                     let elsewhere = is_targets_own(&failed);
                     let moves_on = elsewhere || self.moves_on(&failed, target);
                     if attempts >= self.policy(target).attempts() || !moves_on {

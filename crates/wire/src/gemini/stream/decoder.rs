@@ -8,6 +8,7 @@ use super::super::response::{ANSWER, CANDIDATE, finish_name, read_finish};
 use super::super::usage::read_usage;
 use super::super::{history, logprobs, names, parts};
 use super::objects::Objects;
+use super::partial::{Growing, continues};
 use crate::form::{Extra, FinishReason, Part, PartKind, PartStart, StreamEvent, Text, ToolCall, Usage};
 use crate::format::{DecodeError, Format, StreamError, stream_failure};
 use crate::json::Json;
@@ -52,6 +53,8 @@ struct Open {
     parts: u32,
     calls: u32,
     flowing: Option<(u32, Flow)>,
+    /// A call of which more will come.
+    growing: Option<Growing>,
     finish: Option<Text>,
 }
 
@@ -127,8 +130,7 @@ impl Decoder {
             return Ok(());
         }
         let whole = self.sse.is_between_events() && self.objects.is_whole();
-        let finished =
-            !self.choices.is_empty() && self.choices.values().all(|choice| choice.finish.is_some());
+        let finished = !self.choices.is_empty() && self.choices.values().all(Open::is_whole);
         if !whole || !(finished || (self.blocked && self.choices.is_empty())) {
             return Err(StreamError::Cut);
         }
@@ -179,7 +181,7 @@ impl Decoder {
             self.blocked |= blocks;
             let event = blocks.then(|| Text::from_static(BLOCKED));
             Ok(opaque(event, |piece| {
-                piece.raw("promptFeedback", feedback.text())
+                piece.raw("promptFeedback", feedback.text());
             }))
         })?;
         out.extend(feedback);
@@ -236,6 +238,11 @@ impl Decoder {
 }
 
 impl Open {
+    /// It said why it ended, and not in the middle of a call.
+    fn is_whole(&self) -> bool {
+        self.finish.is_some() && self.growing.is_none()
+    }
+
     fn part(&mut self, choice: u32, answer: &str, part: Part, json: Json, out: &mut Vec<StreamEvent>) {
         // What the fields of this format say about a part has no place in events: within the format it passes whole.
         let plain = part.extra.fields().next().is_none();
@@ -259,7 +266,7 @@ impl Open {
                     }));
                 }
             }
-            PartKind::ToolCall(call) => self.call(choice, answer, call, out),
+            PartKind::ToolCall(call) => self.piece_of_call(choice, answer, call, out),
             _ => {
                 self.close(choice, out);
                 let start = PartStart::Opaque {
@@ -294,6 +301,32 @@ impl Open {
         let part = self.start(choice, start, out);
         self.flowing = Some((part, flow));
         part
+    }
+
+    /// A call, or a piece of one.
+    fn piece_of_call(&mut self, choice: u32, answer: &str, call: ToolCall, out: &mut Vec<StreamEvent>) {
+        let more = continues(&call);
+        let growing = match self.growing.take() {
+            // The last piece may be empty.
+            Some(mut growing) if call.name.is_empty() => {
+                growing.add(&call);
+                growing
+            }
+            before => {
+                if let Some(whole) = before.map(Growing::whole) {
+                    self.call(choice, answer, whole, out);
+                }
+                if !more && call.extra.get("partialArgs").is_none() {
+                    return self.call(choice, answer, call, out);
+                }
+                Growing::new(call)
+            }
+        };
+        if more {
+            self.growing = Some(growing);
+        } else {
+            self.call(choice, answer, growing.whole(), out);
+        }
     }
 
     /// A call comes whole; its signature is told before its arguments, for writers that put it in front of the call.
