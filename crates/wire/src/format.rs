@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::form::{ChatRequest, ChatResponse, Failure, MaxTokensName, StreamEvent, Text};
 use crate::sse::SseError;
-use crate::{anthropic, bedrock, cohere, completions, gemini, openai, responses};
+use crate::{anthropic, bedrock, cohere, completions, gemini, openai, responses, seal};
 
 pub use crate::watch::{Seen, StreamWatcher, WatchOptions, stream_watcher};
 
@@ -182,6 +182,10 @@ pub fn encode_request(
     request: &ChatRequest,
     target: &EncodeTarget<'_>,
 ) -> Result<Encoded, EncodeError> {
+    if request.format != format {
+        responses::request::must_stand_alone(request)?;
+    }
+    let request = &*seal::opened(request, format);
     match format {
         Format::OpenAiChat => openai::request::encode(request, target),
         Format::OpenAiCompletions => completions::request::encode(request, target),
@@ -209,9 +213,30 @@ pub fn decode_response(format: Format, body: &Bytes) -> Result<ChatResponse, Dec
     }
 }
 
-/// Writes a whole answer.
+/// Writes the answer to `request`, which some formats repeat. Where the provider does not say which model answered, it
+/// is the one that was asked.
+#[must_use]
+pub fn encode_answer(format: Format, response: &ChatResponse, request: &ChatRequest) -> Bytes {
+    if response.model.is_empty() && response.format != format {
+        let named = ChatResponse {
+            model: request.model.clone(),
+            ..response.clone()
+        };
+        if !named.model.is_empty() {
+            return encode_answer(format, &named, request);
+        }
+    }
+    if format == Format::OpenAiResponses && response.format != format {
+        let echo = responses::Echo::of(request);
+        return responses::response::encode_for(&seal::answer(response, format), &echo);
+    }
+    encode_response(format, response)
+}
+
+/// Writes a whole answer, whose request is not known.
 #[must_use]
 pub fn encode_response(format: Format, response: &ChatResponse) -> Bytes {
+    let response = &*seal::answer(response, format);
     match format {
         Format::OpenAiChat => openai::response::encode(response),
         Format::OpenAiCompletions => completions::response::encode(response),
@@ -303,52 +328,70 @@ pub struct StreamEncoderOptions {
 
 /// Writes a stream.
 #[derive(Debug)]
-pub enum StreamEncoder {
-    /// OpenAI chat completions.
+pub struct StreamEncoder {
+    client: Format,
+    /// Whose format the answer comes in, where it is known.
+    from: Option<Format>,
+    writer: Writer,
+}
+
+#[derive(Debug)]
+enum Writer {
     OpenAiChat(openai::stream::Encoder),
-    /// OpenAI completions.
     OpenAiCompletions(completions::stream::Encoder),
-    /// Anthropic messages.
     AnthropicMessages(anthropic::stream::Encoder),
-    /// OpenAI responses.
-    OpenAiResponses(responses::stream::Encoder),
-    /// Gemini generateContent.
+    OpenAiResponses(Box<responses::stream::Encoder>),
     GeminiGenerate(gemini::stream::Encoder),
-    /// Bedrock Converse.
     BedrockConverse(bedrock::stream::Encoder),
-    /// Cohere v2 chat.
     CohereChat(cohere::stream::Encoder),
 }
 
 /// A writer for streams of `format`.
 #[must_use]
 pub fn stream_encoder(format: Format, options: StreamEncoderOptions) -> StreamEncoder {
-    match format {
-        Format::OpenAiChat => StreamEncoder::OpenAiChat(openai::stream::Encoder::new(options)),
-        Format::OpenAiCompletions => {
-            StreamEncoder::OpenAiCompletions(completions::stream::Encoder::new(options))
+    let writer = match format {
+        Format::OpenAiChat => Writer::OpenAiChat(openai::stream::Encoder::new(options)),
+        Format::OpenAiCompletions => Writer::OpenAiCompletions(completions::stream::Encoder::new(options)),
+        Format::AnthropicMessages => Writer::AnthropicMessages(anthropic::stream::Encoder::new(options)),
+        Format::OpenAiResponses => {
+            Writer::OpenAiResponses(Box::new(responses::stream::Encoder::new(options)))
         }
-        Format::AnthropicMessages => {
-            StreamEncoder::AnthropicMessages(anthropic::stream::Encoder::new(options))
-        }
-        Format::OpenAiResponses => StreamEncoder::OpenAiResponses(responses::stream::Encoder::new(options)),
-        Format::GeminiGenerate => StreamEncoder::GeminiGenerate(gemini::stream::Encoder::new(options)),
-        Format::BedrockConverse => StreamEncoder::BedrockConverse(bedrock::stream::Encoder::new(options)),
-        Format::CohereChat => StreamEncoder::CohereChat(cohere::stream::Encoder::new(options)),
+        Format::GeminiGenerate => Writer::GeminiGenerate(gemini::stream::Encoder::new(options)),
+        Format::BedrockConverse => Writer::BedrockConverse(bedrock::stream::Encoder::new(options)),
+        Format::CohereChat => Writer::CohereChat(cohere::stream::Encoder::new(options)),
+    };
+    StreamEncoder {
+        client: format,
+        from: None,
+        writer,
     }
 }
 
 impl StreamEncoder {
+    /// Says what is answered, which some formats repeat, and in whose format the answer comes, whose proofs are sealed.
+    #[must_use]
+    pub fn answering(mut self, request: &ChatRequest, from: Format) -> Self {
+        self.from = Some(from);
+        if let Writer::OpenAiResponses(encoder) = &mut self.writer {
+            encoder.answers(responses::Echo::of(request), from);
+        }
+        self
+    }
+
     /// Writes `event` to the end of `out`.
     pub fn encode(&mut self, event: &StreamEvent, out: &mut BytesMut) {
-        match self {
-            Self::OpenAiChat(encoder) => encoder.encode(event, out),
-            Self::OpenAiCompletions(encoder) => encoder.encode(event, out),
-            Self::AnthropicMessages(encoder) => encoder.encode(event, out),
-            Self::OpenAiResponses(encoder) => encoder.encode(event, out),
-            Self::GeminiGenerate(encoder) => encoder.encode(event, out),
-            Self::BedrockConverse(encoder) => encoder.encode(event, out),
-            Self::CohereChat(encoder) => encoder.encode(event, out),
+        let event = &*match self.from {
+            Some(from) => seal::event(event, self.client, from),
+            None => Cow::Borrowed(event),
+        };
+        match &mut self.writer {
+            Writer::OpenAiChat(encoder) => encoder.encode(event, out),
+            Writer::OpenAiCompletions(encoder) => encoder.encode(event, out),
+            Writer::AnthropicMessages(encoder) => encoder.encode(event, out),
+            Writer::OpenAiResponses(encoder) => encoder.encode(event, out),
+            Writer::GeminiGenerate(encoder) => encoder.encode(event, out),
+            Writer::BedrockConverse(encoder) => encoder.encode(event, out),
+            Writer::CohereChat(encoder) => encoder.encode(event, out),
         }
     }
 }

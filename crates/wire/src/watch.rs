@@ -156,7 +156,8 @@ impl StreamWatcher {
         };
         if self.format != Format::AnthropicMessages && data.trim_ascii() == b"[DONE]" {
             return Said {
-                ended: true,
+                // Where another event ends the answer, this one says nothing.
+                ended: !matches!(self.format, Format::OpenAiResponses | Format::CohereChat),
                 ..Said::default()
             };
         }

@@ -123,6 +123,10 @@ pub fn write_block(list: &mut List<'_>, part: &Part, at: &str, own: bool) -> Res
         }
         // The API refuses empty text blocks; other formats have them.
         PartKind::Text(text) if text.text.is_empty() && !own => return Ok(()),
+        // Other formats have reasoning that tells nothing.
+        PartKind::Thinking(thinking) if thinking.text.is_empty() && thinking.signature.is_none() && !own => {
+            return Ok(());
+        }
         _ => {}
     }
     let mut refused = None;

@@ -103,7 +103,12 @@ pub fn encode(response: &ChatResponse) -> Bytes {
             for part in choice.iter().flat_map(|choice| &choice.parts) {
                 // A model of another format may answer with what this one cannot carry (audio): its text is left out
                 // there, too.
-                if !matches!(part.kind, PartKind::Audio(_) | PartKind::Video(_)) {
+                let foreign = match &part.kind {
+                    PartKind::Audio(_) | PartKind::Video(_) => true,
+                    PartKind::Opaque { format, .. } => *format != Format::AnthropicMessages,
+                    _ => false,
+                };
+                if !foreign {
                     let _ = blocks::write_block(list, part, "content", own);
                 }
             }

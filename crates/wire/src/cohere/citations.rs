@@ -44,7 +44,9 @@ fn web(cited: &Cited) -> Option<Json> {
         citation.maybe_count("start_index", cited.start);
         citation.maybe_count("end_index", cited.end);
     });
-    String::from_utf8(written).ok().and_then(|text| Json::parse(text).ok())
+    String::from_utf8(written)
+        .ok()
+        .and_then(|text| Json::parse(text).ok())
 }
 
 /// Puts the citations of an answer to the texts that cite; `content` are the parts of its `content`.
@@ -82,7 +84,10 @@ struct Foreign {
 pub(super) fn of_form(citation: &Json, text: &str, content_index: u64) -> Option<Json> {
     let foreign: Foreign = citation.read().ok()?;
     let length = text.chars().count() as u64;
-    let end = foreign.end_index.filter(|end| *end > 0 && *end <= length).unwrap_or(length);
+    let end = foreign
+        .end_index
+        .filter(|end| *end > 0 && *end <= length)
+        .unwrap_or(length);
     let start = foreign.start_index.filter(|start| *start < end).unwrap_or(0);
     let said: String = text
         .chars()
@@ -110,5 +115,7 @@ pub(super) fn of_form(citation: &Json, text: &str, content_index: u64) -> Option
         citation.count("content_index", content_index);
         citation.string("type", "TEXT_CONTENT");
     });
-    String::from_utf8(written).ok().and_then(|text| Json::parse(text).ok())
+    String::from_utf8(written)
+        .ok()
+        .and_then(|text| Json::parse(text).ok())
 }

@@ -14,9 +14,7 @@ pub(super) const AS_IT_CAME: &str = "document";
 /// A document as a part; `cited` when the answer shall cite it.
 pub(super) fn read(value: &Value<'_>, cited: bool) -> Result<Part, DecodeError> {
     let told = read_told(value)?;
-    let citations = cited
-        .then(|| Json::parse(r#"{"enabled":true}"#).ok())
-        .flatten();
+    let citations = cited.then(|| Json::parse(r#"{"enabled":true}"#).ok()).flatten();
     let mut part = Part::new(PartKind::Document(Document {
         source: Source::PlainText {
             media_type: Text::from_static("text/plain"),
@@ -97,7 +95,10 @@ pub(super) fn write(list: &mut List<'_>, part: &Part) {
 /// Writes a document that a tool gave back.
 pub(super) fn write_result(object: &mut Object<'_>, part: &Part, text: &str) {
     object.string("type", "document");
-    let id = part.extra.get(AS_IT_CAME).and_then(|came| came.read::<Identified>().ok());
+    let id = part
+        .extra
+        .get(AS_IT_CAME)
+        .and_then(|came| came.read::<Identified>().ok());
     let id = id.and_then(|known| known.id);
     object.raw("document", &told_again(part, text, id.as_deref()));
 }
@@ -116,7 +117,9 @@ fn told_again(part: &Part, text: &str, id: Option<&str>) -> String {
             return Json::of(text).map_or_else(|_| "\"\"".to_owned(), |json| json.as_str().to_owned());
         }
     }
-    let data = Json::parse(text).ok().filter(|json| json.as_str().starts_with('{'));
+    let data = Json::parse(text)
+        .ok()
+        .filter(|json| json.as_str().starts_with('{'));
     let written = object(|document| {
         document.maybe_string("id", id);
         match &data {

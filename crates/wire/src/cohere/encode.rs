@@ -2,8 +2,8 @@
 
 use super::{messages, rules};
 use crate::form::{
-    ChatRequest, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat, Role, ToolChoice, ToolKind,
-    turns,
+    ChatRequest, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat, Role, ToolChoice,
+    ToolKind, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{Object, object};
@@ -348,4 +348,3 @@ fn asked(reasoning: &Reasoning) -> (Option<bool>, Option<u64>) {
     let wanted = reasoning.effort.is_some() || budget.is_some();
     (reasoning.enabled.or(wanted.then_some(true)), budget)
 }
-

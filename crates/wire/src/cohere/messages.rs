@@ -182,7 +182,12 @@ impl Foreign<'_> {
                 _ => rest.push(part.clone()),
             }
         }
-        if rest.is_empty() && message.parts.iter().any(|part| matches!(part.kind, PartKind::ToolResult(_))) {
+        if rest.is_empty()
+            && message
+                .parts
+                .iter()
+                .any(|part| matches!(part.kind, PartKind::ToolResult(_)))
+        {
             return Ok(());
         }
         self.show(list, at)?;
@@ -240,7 +245,9 @@ impl Foreign<'_> {
             match texts.as_slice() {
                 [] => object.string("content", ""),
                 [only] => object.string("content", only),
-                all => object.list("content", |list| all.iter().for_each(|text| write_text(list, text))),
+                all => object.list("content", |list| {
+                    all.iter().for_each(|text| write_text(list, text))
+                }),
             }
         });
         Ok(())
@@ -273,8 +280,8 @@ impl Foreign<'_> {
         for part in all {
             match &part.kind {
                 PartKind::Document(document) if is_cited(document) => {
-                    let text =
-                        parts::document_text(&document.source).ok_or_else(|| rules::DOCUMENT_SOURCE.refuse_at(at))?;
+                    let text = parts::document_text(&document.source)
+                        .ok_or_else(|| rules::DOCUMENT_SOURCE.refuse_at(at))?;
                     self.cited.push(documents::of_foreign(document, &text));
                     self.losses.by(&rules::CITED_DOCUMENT);
                 }

@@ -68,7 +68,8 @@ fn read_documents(fields: &mut Fields<'_>, messages: &mut Vec<Message>) -> Resul
         return Ok(());
     }
     let mode = fields.peek("citation_options");
-    let cited = mode.is_none_or(|mode| !mode.as_str().contains("\"OFF\"") && !mode.as_str().contains("\"DISABLED\""));
+    let cited =
+        mode.is_none_or(|mode| !mode.as_str().contains("\"OFF\"") && !mode.as_str().contains("\"DISABLED\""));
     let documents = fields.take("documents", |documents| {
         documents.list(|document| documents::read(&document, cited))
     })?;
@@ -81,7 +82,10 @@ fn read_documents(fields: &mut Fields<'_>, messages: &mut Vec<Message>) -> Resul
 
 /// Whether a list is there and empty: then it stays as it came.
 fn is_empty_list(fields: &Fields<'_>, name: &str) -> bool {
-    let empty = |json: &Json| json.read::<Vec<serde::de::IgnoredAny>>().is_ok_and(|list| list.is_empty());
+    let empty = |json: &Json| {
+        json.read::<Vec<serde::de::IgnoredAny>>()
+            .is_ok_and(|list| list.is_empty())
+    };
     fields.peek(name).as_ref().is_some_and(empty)
 }
 
@@ -144,7 +148,9 @@ fn read_tools(fields: &mut Fields<'_>) -> Result<Vec<Tool>, DecodeError> {
         return Ok(Vec::new());
     }
     // It binds every tool; the field itself stays as it came.
-    let strict = fields.peek("strict_tools").and_then(|json| json.read::<bool>().ok());
+    let strict = fields
+        .peek("strict_tools")
+        .and_then(|json| json.read::<bool>().ok());
     let tools = fields.take("tools", |tools| tools.list(|tool| read_tool(&tool, strict)))?;
     Ok(tools.unwrap_or_default())
 }

@@ -24,7 +24,10 @@ pub fn decode(body: &Bytes) -> Result<ChatResponse, DecodeError> {
     let value = parse(&body)?;
     let mut fields = value.fields()?;
     let reason = fields.take("finish_reason", |reason| reason.string())?;
-    if let Some(failure) = reason.as_deref().and_then(|reason| failure::of_reason(reason, None)) {
+    if let Some(failure) = reason
+        .as_deref()
+        .and_then(|reason| failure::of_reason(reason, None))
+    {
         return Err(DecodeError::plain(failure.message));
     }
     let (parts, message_extra) = fields.need("message", |message| read_message(&message))?;
@@ -161,7 +164,14 @@ pub fn encode(response: &ChatResponse) -> Bytes {
     let own = response.format == Format::CohereChat;
     let choice = response.choices.first();
     object(|body| {
-        body.string("id", if response.id.is_empty() { "chat-0" } else { &response.id });
+        body.string(
+            "id",
+            if response.id.is_empty() {
+                "chat-0"
+            } else {
+                &response.id
+            },
+        );
         match choice.and_then(|choice| choice.finish.as_ref()) {
             Some(reason) => body.string("finish_reason", finish_name(reason)),
             None if own => {}

@@ -130,7 +130,5 @@ pub(super) static BUDGET: Rule = Rule::nearest(
 );
 pub(super) static USER: Rule = Rule::left_out("user", "Cohere is not told who the end user is");
 pub(super) static CACHE_CONTROL: Rule = Rule::left_out("cache_control", "Cohere caches prompts by itself");
-pub(super) static SERVICE_TIER: Rule = Rule::left_out(
-    "service_tier",
-    "Cohere has no tiers; its default is used",
-);
+pub(super) static SERVICE_TIER: Rule =
+    Rule::left_out("service_tier", "Cohere has no tiers; its default is used");

@@ -18,9 +18,13 @@ pub(crate) fn event(watcher: &mut StreamWatcher, name: &[u8], data: &[u8]) -> Sa
     } else if is(b"tool-call-start") {
         said.content = true;
     } else if is(b"message-end") || !has(data, b"\"type\"") {
-        let Ok(text) = Text::try_from(data) else { return said };
+        let Ok(text) = Text::try_from(data) else {
+            return said;
+        };
         let Ok(value) = parse(&text) else { return said };
-        let Ok(mut fields) = value.fields() else { return said };
+        let Ok(mut fields) = value.fields() else {
+            return said;
+        };
         if !is(b"message-end") {
             if fields.has("message") {
                 said.failure = Some(stream_failure(Format::CohereChat, &text));
@@ -65,7 +69,12 @@ fn type_is(data: &[u8], kind: &[u8]) -> bool {
 
 /// About how many bytes of content a delta carries.
 fn text_bytes(data: &[u8]) -> u64 {
-    for field in [&b"\"text\":"[..], b"\"thinking\":", b"\"tool_plan\":", b"\"arguments\":"] {
+    for field in [
+        &b"\"text\":"[..],
+        b"\"thinking\":",
+        b"\"tool_plan\":",
+        b"\"arguments\":",
+    ] {
         if let Some(at) = memchr::memmem::find(data, field)
             && let Some(text) = data[at + field.len()..].trim_ascii_start().strip_prefix(b"\"")
         {

@@ -2,10 +2,11 @@
 
 use crate::form::{
     ChatRequest, ContentShape, MaxTokensName, Message, Part, PartKind, Reasoning, ReasoningEffort,
-    ResponseFormat, Role, Sampling, ToolChoice, ToolKind, ToolResult,
+    ResponseFormat, Role, Sampling, ToolChoice, ToolKind, ToolResult, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
+use crate::responses::{choice_to_chat, tool_to_chat};
 use crate::rules::{Losses, UNKNOWN};
 
 use super::parts;
@@ -128,7 +129,15 @@ impl Writer<'_> {
     }
 
     fn messages(&mut self, list: &mut List<'_>) -> Result<(), EncodeError> {
-        for (index, message) in self.request.messages.iter().enumerate() {
+        let mut messages = self.request.messages.as_slice();
+        let joined;
+        if !self.own() {
+            // Results must follow the message with their calls: what a model said in pieces is one message.
+            let joins = |role| (role == Role::Assistant).then_some(Role::Assistant);
+            joined = turns::join(messages, joins, &mut self.losses);
+            messages = &joined;
+        }
+        for (index, message) in messages.iter().enumerate() {
             let at = format!("messages[{index}]");
             match message.role {
                 Role::User => self.user(list, message, &at)?,
@@ -212,6 +221,17 @@ impl Writer<'_> {
                             json,
                             ..
                         } => list.raw(json.as_str()),
+                        ToolKind::Opaque {
+                            format: Format::OpenAiResponses,
+                            kind,
+                            json,
+                        } if kind == "custom" => match tool_to_chat(json) {
+                            Some(tool) => list.raw(tool.as_str()),
+                            None => {
+                                refused
+                                    .get_or_insert(rules::OPAQUE_TOOL.refuse_at(format!("tools[{index}]")));
+                            }
+                        },
                         ToolKind::Opaque { kind, .. } => {
                             let place = format!("tools[{index}].type {kind}");
                             refused.get_or_insert(rules::OPAQUE_TOOL.refuse_at(place));
@@ -255,8 +275,16 @@ impl Writer<'_> {
                 format: Format::OpenAiChat,
                 json,
             }) => body.raw("tool_choice", json.as_str()),
-            Some(ToolChoice::Opaque { .. }) => {
-                refused.get_or_insert(rules::OPAQUE_CHOICE.refuse());
+            Some(ToolChoice::Opaque { format, json }) => {
+                let said = (*format == Format::OpenAiResponses)
+                    .then(|| choice_to_chat(json))
+                    .flatten();
+                match said {
+                    Some(choice) => body.raw("tool_choice", choice.as_str()),
+                    None => {
+                        refused.get_or_insert(rules::OPAQUE_CHOICE.refuse());
+                    }
+                }
             }
         }
         body.maybe_boolean("parallel_tool_calls", request.parallel_tool_calls);
@@ -320,7 +348,9 @@ impl Writer<'_> {
                         inner.raw("schema", schema.as_str());
                         // What comes from a format whose schemas always bind must bind here, too.
                         inner.maybe_boolean("strict", strict.or((!self.own()).then_some(true)));
-                        inner.extra(extra);
+                        if self.own() {
+                            inner.extra(extra);
+                        }
                     });
                 });
             }

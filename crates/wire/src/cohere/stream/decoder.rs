@@ -243,7 +243,11 @@ impl Decoder {
     ) -> Result<(), DecodeError> {
         let citation = in_message(fields, "citations", |citation| Ok(citation.json()))?;
         out.push(aside(Some(Text::from_static("citation-start")), &event.data));
-        let text = self.open.iter().rev().find(|open| matches!(open.place, Place::Content(_)));
+        let text = self
+            .open
+            .iter()
+            .rev()
+            .find(|open| matches!(open.place, Place::Content(_)));
         if let Some(open) = text
             && let Some(citation) = citation.as_ref().and_then(citations::of_cohere)
         {
@@ -256,7 +260,11 @@ impl Decoder {
         Ok(())
     }
 
-    fn message_end(&mut self, fields: &mut Fields<'_>, out: &mut Vec<StreamEvent>) -> Result<(), DecodeError> {
+    fn message_end(
+        &mut self,
+        fields: &mut Fields<'_>,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), DecodeError> {
         let mut reason = None;
         let mut error = None;
         let mut usage = None;
@@ -277,13 +285,19 @@ impl Decoder {
             out.push(aside(Some(Text::from_static("message-end")), native.as_str()));
             out.push(StreamEvent::Usage(usage));
         }
-        let told = reason.as_deref().and_then(|reason| failure::of_reason(reason, error.as_deref()));
+        let told = reason
+            .as_deref()
+            .and_then(|reason| failure::of_reason(reason, error.as_deref()));
         let told = told.or_else(|| error.map(|error| Failure::new(FailureKind::Provider, error.to_string())));
         if let Some(failure) = told {
             self.fail(failure, out);
             return Ok(());
         }
-        let unsaid = if self.calls { FinishReason::ToolCalls } else { FinishReason::Stop };
+        let unsaid = if self.calls {
+            FinishReason::ToolCalls
+        } else {
+            FinishReason::Stop
+        };
         out.push(StreamEvent::Finish {
             choice: 0,
             reason: reason.as_ref().map_or(unsaid, read_finish),

@@ -102,7 +102,11 @@ impl Encoder {
     }
 
     fn start(&mut self, id: &Text, out: &mut BytesMut) {
-        self.id = if id.is_empty() { Text::from_static("chat-0") } else { id.clone() };
+        self.id = if id.is_empty() {
+            Text::from_static("chat-0")
+        } else {
+            id.clone()
+        };
         write_event(out, "message-start", |event| {
             event.string("id", &self.id);
             write_message(event, |message| {
@@ -238,7 +242,11 @@ impl Pen {
 
     /// Log probabilities of another format come with no delta of their own.
     fn tell_logprobs(&mut self, logprobs: &Json, out: &mut BytesMut) {
-        let Some(open) = self.open.as_ref().filter(|open| !self.own && open.kind == Kind::Text) else {
+        let Some(open) = self
+            .open
+            .as_ref()
+            .filter(|open| !self.own && open.kind == Kind::Text)
+        else {
             return;
         };
         for item in items_of(logprobs) {
