@@ -77,6 +77,10 @@ impl StreamWatcher {
     /// Takes a chunk in; what may go on is put into `forward`.
     pub fn push(&mut self, chunk: Bytes, forward: &mut SmallVec<[Bytes; 2]>) -> Seen {
         let mut seen = Seen::default();
+        if self.ended {
+            // What stands behind the end is not part of the answer.
+            return seen;
+        }
         let chunk = if self.partial.is_empty() {
             chunk
         } else {

@@ -35,6 +35,8 @@ pub(crate) fn event(watcher: &mut StreamWatcher, _name: &[u8], data: &[u8]) -> S
     match kind.as_deref() {
         Some("response.completed" | "response.incomplete") => {
             said.ended = true;
+            // Some servers send nothing but the end.
+            said.content = has(data, b"\"output_text\"") || has(data, b"_call\"");
             let usage = fields.take("response", |response| usage_of(&response));
             watcher.usage = usage.ok().flatten().flatten().or(watcher.usage);
         }
