@@ -19,12 +19,18 @@ use proptest::prelude::*;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-const FORMATS: [(Format, &str); 2] = [(Format::CohereChat, "cohere"), (Format::OpenAiResponses, "responses")];
+const FORMATS: [(Format, &str); 2] = [
+    (Format::CohereChat, "cohere"),
+    (Format::OpenAiResponses, "responses"),
+];
 /// Fewer bodies than these are no corpus.
 const LEAST: usize = 60;
 
 fn files(folder: &str, kind: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder).join(kind);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/corpus")
+        .join(folder)
+        .join(kind);
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.unwrap().path())
@@ -66,7 +72,12 @@ fn a_request_comes_back_as_it_went() {
             let request = format::decode_request(format, &Bytes::from(body.clone()))
                 .unwrap_or_else(|error| panic!("{}: {error} ({:?})", file.display(), error.param));
             let encoded = format::encode_request(format, &request, &target(&request.model)).unwrap();
-            assert!(encoded.losses.is_empty(), "{}: {:?}", file.display(), encoded.losses);
+            assert!(
+                encoded.losses.is_empty(),
+                "{}: {:?}",
+                file.display(),
+                encoded.losses
+            );
             let expected: Value = serde_json::from_str(&body).unwrap();
             let again: Value = serde_json::from_slice(&encoded.body).unwrap();
             assert_eq!(again, expected, "{}", file.display());
@@ -93,11 +104,18 @@ fn what_cannot_be_said_elsewhere_is_told_by_a_rule() {
     for (format, folder) in FORMATS {
         for file in files(folder, "request") {
             let request = format::decode_request(format, &Bytes::from(read(&file))).unwrap();
-            for to in [Format::OpenAiChat, Format::AnthropicMessages, Format::OpenAiResponses, Format::CohereChat] {
+            for to in [
+                Format::OpenAiChat,
+                Format::AnthropicMessages,
+                Format::OpenAiResponses,
+                Format::CohereChat,
+            ] {
                 let known = |note: &str| {
                     note == rules::UNKNOWN.note
                         || rules::of(to).iter().any(|rule| rule.note == note)
-                        || pointsman_wire::responses::rules::REFERRING.iter().any(|rule| rule.note == note)
+                        || pointsman_wire::responses::rules::REFERRING
+                            .iter()
+                            .any(|rule| rule.note == note)
                 };
                 match format::encode_request(to, &request, &target("m")) {
                     Ok(encoded) => {
@@ -122,7 +140,12 @@ fn an_answer_can_be_told_in_every_format() {
     for (format, folder) in FORMATS {
         for file in files(folder, "response") {
             let response = format::decode_response(format, &Bytes::from(read(&file))).unwrap();
-            for to in [Format::OpenAiChat, Format::AnthropicMessages, Format::OpenAiResponses, Format::CohereChat] {
+            for to in [
+                Format::OpenAiChat,
+                Format::AnthropicMessages,
+                Format::OpenAiResponses,
+                Format::CohereChat,
+            ] {
                 let written = format::encode_response(to, &response);
                 let told: Value = serde_json::from_slice(&written)
                     .unwrap_or_else(|error| panic!("{} as {to:?}: {error}", file.display()));
@@ -211,7 +234,12 @@ fn a_stream_can_be_told_in_every_format() {
     for (format, folder) in FORMATS {
         for file in files(folder, "stream") {
             let (events, _) = decode(format, &[read(&file).as_bytes()]);
-            for to in [Format::OpenAiChat, Format::AnthropicMessages, Format::OpenAiResponses, Format::CohereChat] {
+            for to in [
+                Format::OpenAiChat,
+                Format::AnthropicMessages,
+                Format::OpenAiResponses,
+                Format::CohereChat,
+            ] {
                 let (_, whole) = decode(to, &[&encode(to, &events)]);
                 assert!(whole, "{} as {to:?}", file.display());
             }
@@ -247,7 +275,11 @@ fn a_stream_that_passes_is_metered() {
             assert!(content || !events.iter().any(says), "{}", file.display());
             // What stands behind the end is not forwarded.
             assert!(stream.as_bytes().starts_with(&out), "{}", file.display());
-            assert!(stream.len() - out.len() <= "data: [DONE]\n\n".len(), "{}", file.display());
+            assert!(
+                stream.len() - out.len() <= "data: [DONE]\n\n".len(),
+                "{}",
+                file.display()
+            );
         }
     }
 }
@@ -262,10 +294,16 @@ fn a_stream_without_its_end_is_cut() {
                 .filter_map(|end| stream.rfind(&format!("{{\"type\":\"{end}\"")))
                 .max()
                 .unwrap_or_else(|| panic!("{}", file.display()));
-            let event = ["\n\n", "\r\n\r\n"].iter().filter_map(|end| Some(stream[..last].rfind(end)? + end.len()));
+            let event = ["\n\n", "\r\n\r\n"]
+                .iter()
+                .filter_map(|end| Some(stream[..last].rfind(end)? + end.len()));
             let cut = &stream.as_bytes()[..event.max().unwrap()];
             let (events, whole) = decode(format, &[cut]);
-            assert!(!whole && !events.contains(&StreamEvent::End), "{}", file.display());
+            assert!(
+                !whole && !events.contains(&StreamEvent::End),
+                "{}",
+                file.display()
+            );
             let (.., whole) = watch(format, &[cut]);
             assert!(!whole, "{}", file.display());
             // Another format's terminator does not make it whole.

@@ -6,6 +6,7 @@ use crate::form::{
     ToolCallKind, ToolResult,
 };
 use crate::format::{DecodeError, EncodeError, Format};
+use crate::json::Json;
 use crate::json::fields::Value;
 use crate::json::write::{List, Object};
 
@@ -145,7 +146,10 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str, own: bool) -> 
         PartKind::Text(text) => {
             object.string("type", "text");
             object.string("text", &text.text);
-            object.maybe_json("citations", text.citations.as_ref());
+            match &text.citations {
+                Some(citations) if !own => write_citations(object, citations),
+                citations => object.maybe_json("citations", citations.as_ref()),
+            }
         }
         // What the model declined to say is still what it said.
         PartKind::Refusal(text) => {
@@ -186,6 +190,23 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str, own: bool) -> 
         }
     }
     Ok(())
+}
+
+/// Whether a citation can be told: without what Anthropic's own search adds to one of the web, the API refuses it when
+/// the client sends it back.
+pub fn can_be_told(citation: &Json) -> bool {
+    let text = citation.as_str();
+    !text.contains("\"web_search_result_location\"") || text.contains("\"encrypted_index\"")
+}
+
+fn write_citations(object: &mut Object<'_>, citations: &Json) {
+    let citations: Vec<Json> = citations.read().unwrap_or_default();
+    let told: Vec<&Json> = citations.iter().filter(|json| can_be_told(json)).collect();
+    if !told.is_empty() {
+        object.list("citations", |list| {
+            told.iter().for_each(|json| list.raw(json.as_str()))
+        });
+    }
 }
 
 fn write_result(

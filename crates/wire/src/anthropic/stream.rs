@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 
+use super::blocks;
 use super::response::{finish_name, read_finish};
 use super::usage::{read_usage, write_usage};
 use crate::form::{FinishReason, PartStart, StreamEvent, Text, ToolCallKind, Usage};
@@ -403,6 +404,7 @@ impl Pen {
                 delta.string("type", "signature_delta");
                 delta.string("signature", signature);
             }),
+            StreamEvent::Citation { citation, .. } if !blocks::can_be_told(citation) => {}
             StreamEvent::Citation { citation, .. } => self.delta(out, |delta| {
                 delta.string("type", "citations_delta");
                 delta.raw("citation", citation.as_str());

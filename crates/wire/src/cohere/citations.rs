@@ -108,7 +108,10 @@ pub(super) fn of_form(citation: &Json, text: &str, content_index: u64) -> Option
                 source.object("document", |document| {
                     document.maybe_string("title", title);
                     document.maybe_string("url", url);
-                    document.maybe_string("snippet", foreign.cited_text.as_deref());
+                    document.maybe_string(
+                        "snippet",
+                        foreign.cited_text.as_deref().filter(|text| !text.is_empty()),
+                    );
                 });
             });
         });

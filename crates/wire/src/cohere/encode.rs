@@ -2,8 +2,7 @@
 
 use super::{messages, rules};
 use crate::form::{
-    ChatRequest, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat, Role, ToolChoice,
-    ToolKind, turns,
+    ChatRequest, Message, Reasoning, ReasoningEffort, ResponseFormat, Role, ToolChoice, ToolKind, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{Object, object};
@@ -11,6 +10,8 @@ use crate::rules::{Losses, Rule, UNKNOWN};
 
 /// Most stop sequences.
 const MAX_STOPS: usize = 5;
+/// As many tokens Cohere recommends to leave for the answer.
+const ANSWER: u64 = 1_000;
 /// The largest `k`.
 const MAX_TOP_K: u64 = 500;
 
@@ -87,20 +88,8 @@ impl Writer<'_> {
     /// What other formats say and this one does not.
     fn unsaid(&mut self) {
         let request = self.request;
-        let cached = |part: &Part| part.cache_control.is_some();
-        let in_results = |part: &Part| match &part.kind {
-            PartKind::ToolResult(result) => result.content.iter().any(cached),
-            _ => false,
-        };
-        let marked = request.cache_control.is_some()
-            || request.tools.iter().any(|tool| tool.cache_control.is_some())
-            || request
-                .messages
-                .iter()
-                .flat_map(|message| &message.parts)
-                .any(|part| cached(part) || in_results(part));
         let left_out: [(bool, &'static Rule); 4] = [
-            (marked, &rules::CACHE_CONTROL),
+            (request.marks_cache(), &rules::CACHE_CONTROL),
             (request.user.is_some(), &rules::USER),
             (request.service_tier.is_some(), &rules::SERVICE_TIER),
             (request.parallel_tool_calls == Some(false), &rules::PARALLEL),
@@ -122,6 +111,7 @@ impl Writer<'_> {
         };
         let mut refused = None;
         let (mut strict, mut loose) = (false, false);
+        let mut said = None;
         if !request.tools.is_empty() {
             body.list("tools", |list| {
                 for (index, tool) in request.tools.iter().enumerate() {
@@ -143,6 +133,7 @@ impl Writer<'_> {
                             strict: bound,
                             extra,
                         } => list.object(|object| {
+                            said = said.or(*bound);
                             strict |= *bound == Some(true);
                             loose |= *bound != Some(true);
                             object.string("type", "function");
@@ -170,7 +161,9 @@ impl Writer<'_> {
         if let Some(error) = refused {
             return Err(error);
         }
-        if strict && !own {
+        if own {
+            body.maybe_boolean("strict_tools", said);
+        } else if strict {
             body.boolean("strict_tools", true);
             if loose {
                 self.losses.by(&rules::STRICT);
@@ -283,7 +276,8 @@ impl Writer<'_> {
             self.losses.by(&rules::EFFORT);
         }
         // Thinking counts as output: a budget that takes all of it leaves no answer.
-        let room = self.request.sampling.max_tokens.map(|max| (max / 2).max(1));
+        let max = self.request.sampling.max_tokens;
+        let room = max.map(|max| max.saturating_sub(ANSWER).max(max / 2).max(1));
         if let (Some(asked), Some(room)) = (budget, room)
             && asked > room
         {

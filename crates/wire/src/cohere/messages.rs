@@ -190,6 +190,11 @@ impl Foreign<'_> {
         {
             return Ok(());
         }
+        if message.role == Role::User && !self.shown.is_empty() {
+            let mut all = std::mem::take(&mut self.shown);
+            all.append(&mut rest);
+            return self.user(list, &all, ContentShape::Parts, at);
+        }
         self.show(list, at)?;
         match message.role {
             Role::Assistant => self.assistant(list, &rest, at),

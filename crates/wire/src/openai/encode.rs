@@ -528,7 +528,8 @@ fn write_beside_content(object: &mut Object<'_>, all: &[Part]) {
         object.list("tool_calls", |list| {
             for part in all {
                 if let PartKind::ToolCall(call) = &part.kind {
-                    parts::write_tool_call(list, part, call);
+                    // What only another format knows was left out before.
+                    parts::write_tool_call(list, part, call, true);
                 }
             }
         });

@@ -179,8 +179,8 @@ pub fn read_tool_call(value: &Value<'_>) -> Result<Part, DecodeError> {
     })
 }
 
-/// Writes one entry of `tool_calls`.
-pub fn write_tool_call(list: &mut List<'_>, part: &Part, call: &ToolCall) {
+/// Writes one entry of `tool_calls`; `own` when it came in this format.
+pub fn write_tool_call(list: &mut List<'_>, part: &Part, call: &ToolCall, own: bool) {
     list.object(|object| {
         object.string("id", &call.id);
         let (kind, arguments) = match call.kind {
@@ -191,10 +191,14 @@ pub fn write_tool_call(list: &mut List<'_>, part: &Part, call: &ToolCall) {
         object.object(kind, |function| {
             function.string("name", &call.name);
             function.string(arguments, &call.arguments);
-            function.extra(&call.extra);
+            if own {
+                function.extra(&call.extra);
+            }
         });
         write_cache_control(object, part.cache_control.as_ref());
-        object.extra(&part.extra);
+        if own {
+            object.extra(&part.extra);
+        }
     });
 }
 

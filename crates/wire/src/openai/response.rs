@@ -174,7 +174,7 @@ fn write_choice(object: &mut Object<'_>, choice: &Choice, own: bool) {
     object.count("index", u64::from(choice.index));
     object.object("message", |message| {
         message.string("role", "assistant");
-        write_said(message, &choice.parts);
+        write_said(message, &choice.parts, own);
         if own {
             message.extra(&choice.message_extra);
         }
@@ -193,7 +193,7 @@ fn write_choice(object: &mut Object<'_>, choice: &Choice, own: bool) {
     }
 }
 
-fn write_said(message: &mut Object<'_>, all: &[Part]) {
+fn write_said(message: &mut Object<'_>, all: &[Part], own: bool) {
     let mut text = String::new();
     let mut has_text = false;
     let mut refusal = None;
@@ -228,7 +228,7 @@ fn write_said(message: &mut Object<'_>, all: &[Part]) {
     };
     if calls().next().is_some() {
         message.list("tool_calls", |list| {
-            calls().for_each(|(part, call)| parts::write_tool_call(list, part, call));
+            calls().for_each(|(part, call)| parts::write_tool_call(list, part, call, own));
         });
     }
     for part in all {
@@ -236,7 +236,9 @@ fn write_said(message: &mut Object<'_>, all: &[Part]) {
             message.object("audio", |object| {
                 object.maybe_string("id", audio.id.as_deref());
                 object.string("data", &audio.data);
-                object.extra(&part.extra);
+                if own {
+                    object.extra(&part.extra);
+                }
             });
         }
     }

@@ -69,7 +69,7 @@ impl Writer<'_> {
             Some(_) => self.losses.by(&rules::SERVICE_TIER),
             None => {}
         }
-        if request.cache_control.is_some() {
+        if request.marks_cache() {
             self.losses.by(&rules::CACHE_CONTROL);
         }
         self.extra(body);
