@@ -65,20 +65,6 @@ fn written(events: &[StreamEvent]) -> Vec<Value> {
     events
 }
 
-fn kinds(events: &[Value]) -> Vec<&str> {
-    let kind = |event: &'_ Value| -> &str {
-        Box::leak(
-            event["type"]
-                .as_str()
-                .unwrap()
-                .trim_start_matches("response.")
-                .to_owned()
-                .into_boxed_str(),
-        )
-    };
-    events.iter().map(kind).collect()
-}
-
 fn start() -> StreamEvent {
     StreamEvent::Start {
         id: "chatcmpl/1".into(),
@@ -123,67 +109,44 @@ fn finish(reason: FinishReason) -> StreamEvent {
     }
 }
 
+/// Reasoning, a text, a refusal and two calls.
+fn agent() -> Vec<StreamEvent> {
+    let mut events = vec![start()];
+    for (part, began, pieces) in [
+        (0, PartStart::Thinking, vec!["Hm"]),
+        (1, PartStart::Text, vec!["a", "b"]),
+        (2, PartStart::Refusal, vec!["no"]),
+        (3, call("c", ToolCallKind::Function), vec!["{}"]),
+        (4, call("d", ToolCallKind::Custom), vec!["free"]),
+    ] {
+        events.push(begin(part, began));
+        events.extend(pieces.into_iter().map(|piece| delta(part, piece)));
+        events.push(end(part));
+    }
+    events.push(finish(FinishReason::ToolCalls));
+    events.push(StreamEvent::Usage(Usage {
+        input: 3,
+        output: 4,
+        ..Usage::default()
+    }));
+    events.push(StreamEvent::End);
+    events
+}
+
+const IN_ORDER: &str = "created in_progress output_item.added reasoning_summary_part.added reasoning_summary_text.delta \
+    reasoning_summary_text.done reasoning_summary_part.done output_item.done output_item.added content_part.added \
+    output_text.delta output_text.delta output_text.done content_part.done content_part.added refusal.delta refusal.done \
+    content_part.done output_item.done output_item.added function_call_arguments.delta function_call_arguments.done \
+    output_item.done output_item.added custom_tool_call_input.delta custom_tool_call_input.done output_item.done completed";
+
 #[test]
 fn every_event_comes_in_its_place() {
-    let events = written(&[
-        start(),
-        begin(0, PartStart::Thinking),
-        delta(0, "Hm"),
-        end(0),
-        begin(1, PartStart::Text),
-        delta(1, "a"),
-        delta(1, "b"),
-        end(1),
-        begin(2, PartStart::Refusal),
-        delta(2, "no"),
-        end(2),
-        begin(3, call("c", ToolCallKind::Function)),
-        delta(3, "{}"),
-        end(3),
-        begin(4, call("d", ToolCallKind::Custom)),
-        delta(4, "free"),
-        end(4),
-        finish(FinishReason::ToolCalls),
-        StreamEvent::Usage(Usage {
-            input: 3,
-            output: 4,
-            ..Usage::default()
-        }),
-        StreamEvent::End,
-    ]);
-    assert_eq!(
-        kinds(&events),
-        [
-            "created",
-            "in_progress",
-            "output_item.added",
-            "reasoning_summary_part.added",
-            "reasoning_summary_text.delta",
-            "reasoning_summary_text.done",
-            "reasoning_summary_part.done",
-            "output_item.done",
-            "output_item.added",
-            "content_part.added",
-            "output_text.delta",
-            "output_text.delta",
-            "output_text.done",
-            "content_part.done",
-            "content_part.added",
-            "refusal.delta",
-            "refusal.done",
-            "content_part.done",
-            "output_item.done",
-            "output_item.added",
-            "function_call_arguments.delta",
-            "function_call_arguments.done",
-            "output_item.done",
-            "output_item.added",
-            "custom_tool_call_input.delta",
-            "custom_tool_call_input.done",
-            "output_item.done",
-            "completed",
-        ]
-    );
+    let events = written(&agent());
+    let kinds: Vec<&str> = events
+        .iter()
+        .map(|event| event["type"].as_str().unwrap().trim_start_matches("response."))
+        .collect();
+    assert_eq!(kinds.join(" "), IN_ORDER);
     // Texts and refusals that follow one another are one message.
     assert_eq!(
         (&events[14]["output_index"], &events[14]["content_index"]),
@@ -199,12 +162,8 @@ fn every_event_comes_in_its_place() {
         (&response["instructions"], &response["temperature"]),
         (&json!("Be brief."), &json!(0.5))
     );
-    let ids: Vec<&str> = response["output"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| item["id"].as_str().unwrap())
-        .collect();
+    let output = response["output"].as_array().unwrap();
+    let ids: Vec<&str> = output.iter().map(|item| item["id"].as_str().unwrap()).collect();
     assert_eq!(
         ids,
         [
@@ -215,14 +174,12 @@ fn every_event_comes_in_its_place() {
         ]
     );
     // Every item is at the end as it was when it was done.
-    let done: Vec<&Value> = events
+    let done = events
         .iter()
-        .filter(|event| event["type"] == "response.output_item.done")
-        .map(|event| &event["item"])
-        .collect();
+        .filter(|event| event["type"] == "response.output_item.done");
     assert_eq!(
-        done,
-        response["output"].as_array().unwrap().iter().collect::<Vec<_>>()
+        done.map(|event| &event["item"]).collect::<Vec<_>>(),
+        output.iter().collect::<Vec<_>>()
     );
 }
 
@@ -613,5 +570,15 @@ fn a_body_that_is_not_a_request_says_where() {
     ] {
         let error = format::decode_request(RESPONSES, &Bytes::from(body.to_string())).unwrap_err();
         assert_eq!(error.param.as_deref(), Some(param), "{error}");
+    }
+}
+
+#[test]
+fn half_a_letter_in_an_answer_breaks_nothing() {
+    let body = r#"{"id": "r", "status": "completed", "model": "m", "output": [{"type": "message", "id": "m", "status": "completed", "role": "assistant",
+        "content": [{"type": "output_text", "text": "x", "annotations": [], "logprobs": [{"\ud800token": "\udfff", "logprob": -1}]}]}]}"#;
+    let response = format::decode_response(RESPONSES, &Bytes::from(body)).unwrap();
+    for to in [Format::OpenAiChat, Format::CohereChat, RESPONSES] {
+        assert!(!format::encode_response(to, &response).is_empty());
     }
 }

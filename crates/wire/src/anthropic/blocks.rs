@@ -204,7 +204,7 @@ fn write_citations(object: &mut Object<'_>, citations: &Json) {
     let told: Vec<&Json> = citations.iter().filter(|json| can_be_told(json)).collect();
     if !told.is_empty() {
         object.list("citations", |list| {
-            told.iter().for_each(|json| list.raw(json.as_str()))
+            told.iter().for_each(|json| list.raw(json.as_str()));
         });
     }
 }

@@ -1,9 +1,9 @@
 //! Writing requests for responses, also those that came in another format.
 
 use super::{rules, tongue};
-use crate::form::{ChatRequest, ResponseFormat, ToolChoice, ToolKind};
+use crate::form::{ChatRequest, ResponseFormat, Tool, ToolChoice, ToolKind};
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
-use crate::json::write::{Object, object};
+use crate::json::write::{List, Object, object};
 use crate::openai::request::{effort_name, effort_nearest};
 use crate::rules::{Losses, Rule, UNKNOWN};
 
@@ -103,51 +103,11 @@ impl Writer<'_> {
 
     fn tools(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
         let request = self.request;
-        let own = self.own;
         let mut refused = None;
         if !request.tools.is_empty() {
             body.list("tools", |list| {
                 for (index, tool) in request.tools.iter().enumerate() {
-                    match &tool.kind {
-                        ToolKind::Opaque {
-                            format: Format::OpenAiResponses,
-                            json,
-                            ..
-                        } => list.raw(json.as_str()),
-                        ToolKind::Opaque {
-                            format: Format::OpenAiChat,
-                            kind,
-                            json,
-                        } if kind == "custom" => match tongue::tool_of_chat(json) {
-                            Some(tool) => list.raw(tool.as_str()),
-                            None => {
-                                refused
-                                    .get_or_insert(rules::OPAQUE_TOOL.refuse_at(format!("tools[{index}]")));
-                            }
-                        },
-                        ToolKind::Opaque { kind, .. } => {
-                            let place = format!("tools[{index}].type {kind}");
-                            refused.get_or_insert(rules::OPAQUE_TOOL.refuse_at(place));
-                        }
-                        ToolKind::Function {
-                            name,
-                            description,
-                            parameters,
-                            strict,
-                            extra,
-                        } => list.object(|object| {
-                            object.string("type", "function");
-                            object.string("name", name);
-                            object.maybe_string("description", description.as_deref());
-                            object.maybe_json("parameters", parameters.as_ref());
-                            // Left out it would mean true here, and false where the tool comes from.
-                            object.maybe_boolean("strict", strict.or((!own).then_some(false)));
-                            if own {
-                                object.extra(extra);
-                                object.extra(&tool.extra);
-                            }
-                        }),
-                    }
+                    refused = refused.take().or(self.tool(list, tool, index).err());
                 }
             });
         }
@@ -167,14 +127,49 @@ impl Writer<'_> {
                 format: Format::OpenAiResponses,
                 json,
             }) => body.raw("tool_choice", json.as_str()),
-            Some(ToolChoice::Opaque {
-                format: Format::OpenAiChat,
+            Some(ToolChoice::Opaque { format, json }) => {
+                let said = (*format == Format::OpenAiChat).then(|| tongue::choice_of_chat(json));
+                let choice = said.flatten().ok_or_else(|| rules::OPAQUE_CHOICE.refuse())?;
+                body.raw("tool_choice", choice.as_str());
+            }
+        }
+        Ok(())
+    }
+
+    fn tool(&self, list: &mut List<'_>, tool: &Tool, index: usize) -> Result<(), EncodeError> {
+        let own = self.own;
+        match &tool.kind {
+            ToolKind::Opaque {
+                format: Format::OpenAiResponses,
                 json,
-            }) => match tongue::choice_of_chat(json) {
-                Some(choice) => body.raw("tool_choice", choice.as_str()),
-                None => return Err(rules::OPAQUE_CHOICE.refuse()),
-            },
-            Some(ToolChoice::Opaque { .. }) => return Err(rules::OPAQUE_CHOICE.refuse()),
+                ..
+            } => list.raw(json.as_str()),
+            ToolKind::Opaque { format, kind, json } => {
+                let place = || format!("tools[{index}].type {kind}");
+                let said = (*format == Format::OpenAiChat).then(|| tongue::tool_of_chat(json));
+                let tool = said
+                    .flatten()
+                    .ok_or_else(|| rules::OPAQUE_TOOL.refuse_at(place()))?;
+                list.raw(tool.as_str());
+            }
+            ToolKind::Function {
+                name,
+                description,
+                parameters,
+                strict,
+                extra,
+            } => list.object(|object| {
+                object.string("type", "function");
+                object.string("name", name);
+                object.maybe_string("description", description.as_deref());
+                object.maybe_json("parameters", parameters.as_ref());
+                // Left out it would mean true here, and false where the tool comes from.
+                object.maybe_boolean("strict", strict.or((!own).then_some(false)));
+                if own {
+                    object.extra(extra);
+                    object.extra(&tool.extra);
+                }
+            }),
         }
         Ok(())
     }
@@ -243,7 +238,7 @@ impl Writer<'_> {
         // Of its own requests it is the client who says what shall come.
         if !include.is_empty() && !self.own {
             body.list("include", |list| {
-                include.iter().for_each(|item| list.string(item))
+                include.iter().for_each(|item| list.string(item));
             });
         }
     }

@@ -103,8 +103,14 @@ fn logprobs_of(all: &[Part]) -> Option<Json> {
     let entries: Vec<Json> = told
         .flat_map(|json| json.read::<Vec<Json>>().unwrap_or_default())
         .collect();
-    let chat = serde_json::json!({"content": entries, "refusal": null});
-    (!entries.is_empty()).then(|| Json::of(&chat).ok()).flatten()
+    (!entries.is_empty()).then(|| {
+        Json::object(|chat| {
+            chat.list("content", |list| {
+                entries.iter().for_each(|entry| list.raw(entry.as_str()));
+            });
+            chat.raw("refusal", "null");
+        })
+    })
 }
 
 /// The entries of log probabilities in the shape of chat completions.
@@ -138,9 +144,7 @@ fn read_item(value: &Value<'_>, all: &mut Vec<Part>) -> Result<(), DecodeError> 
         return Ok(());
     }
     let item = fields.rest();
-    let own_fields = String::from_utf8(object(|object| object.extra(&item)));
-    let own_fields = own_fields.ok().and_then(|text| Json::parse(text).ok());
-    let mut own_fields = Some(own_fields.unwrap_or_else(Json::null));
+    let mut own_fields = Some(Json::object(|fields| fields.extra(&item)));
     for part in &mut content {
         cite(part);
         part.extra.set(ITEM, own_fields.take().unwrap_or_else(Json::null));
@@ -310,7 +314,7 @@ fn write_own(list: &mut List<'_>, all: &[Part]) {
                 .iter()
                 .for_each(|(name, json)| item.raw(name, json.as_str()));
             item.list("content", |list| {
-                content.iter().for_each(|part| write_own_content(list, part))
+                content.iter().for_each(|part| write_own_content(list, part));
             });
         });
         rest = after;
@@ -420,7 +424,7 @@ fn write_content(list: &mut List<'_>, part: &Part, logprobs: &[Json]) {
             object.string("text", &text.text);
             write_annotations(object, text.citations.as_ref());
             object.list("logprobs", |list| {
-                logprobs.iter().for_each(|json| list.raw(json.as_str()))
+                logprobs.iter().for_each(|json| list.raw(json.as_str()));
             });
         }
         _ => {}

@@ -173,7 +173,7 @@ impl Encoder {
         let body = object(|body| {
             write_frame(body, &head, status, reason, &self.head.echo);
             body.list("output", |list| {
-                self.done.iter().for_each(|(_, item)| list.raw(item))
+                self.done.iter().for_each(|(_, item)| list.raw(item));
             });
             match &self.usage {
                 Some(usage) if status != "in_progress" => {
@@ -298,7 +298,7 @@ impl Encoder {
             event.string("delta", text);
             if let Some(logprobs) = &logprobs {
                 event.list("logprobs", |list| {
-                    logprobs.iter().for_each(|json| list.raw(json.as_str()))
+                    logprobs.iter().for_each(|json| list.raw(json.as_str()));
                 });
             }
         });

@@ -60,7 +60,7 @@ impl Content {
             self.annotations.iter().for_each(|json| list.raw(json.as_str()));
         });
         part.list("logprobs", |list| {
-            self.logprobs.iter().for_each(|json| list.raw(json.as_str()))
+            self.logprobs.iter().for_each(|json| list.raw(json.as_str()));
         });
     }
 }
