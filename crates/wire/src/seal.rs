@@ -49,6 +49,13 @@ pub fn is_sealed(text: &str) -> bool {
     text.starts_with(MARK)
 }
 
+/// Whether a body holds a seal: then it must not pass as it came even where client and provider speak one format, but
+/// go through the form, where what is another's is left out.
+#[must_use]
+pub fn is_in(body: &[u8]) -> bool {
+    memchr::memmem::find(body, MARK.as_bytes()).is_some()
+}
+
 /// Seals what a provider that speaks `from` signed.
 #[must_use]
 pub fn seal(from: Format, proof: &Proof) -> Text {
@@ -100,14 +107,15 @@ fn same_maker(one: Format, other: Format) -> bool {
 /// The request with every proof opened that a provider of `target` may see, and without those that it may not.
 #[must_use]
 pub fn opened(request: &ChatRequest, target: Format) -> Cow<'_, ChatRequest> {
-    // Within one format the writer leaves out what is another's, and says so.
+    // The writer of responses leaves out what is another's itself, and says so.
+    let own_writer = request.format == Format::OpenAiResponses && target == Format::OpenAiResponses;
     let touched = |part: &Part| {
         matches!(&part.kind, PartKind::Thinking(thinking) if thinking.signature.as_deref().is_some_and(|signature| {
             is_sealed(signature) || is_foreign(request.format, target)
         }))
     };
     let parts = || request.messages.iter().flat_map(|message| &message.parts);
-    if request.format == target || !parts().any(touched) {
+    if own_writer || !parts().any(touched) {
         return Cow::Borrowed(request);
     }
     let mut request = request.clone();
@@ -160,6 +168,8 @@ fn open_part(part: &mut Part, format: Format, target: Format, signed: &mut Vec<(
             }
         },
         Some((_, Proof::Redacted(_) | Proof::Call { .. })) => return false,
+        // Claude takes no reasoning without its own signature; of other formats the writer leaves it out and says so.
+        Some(_) if format == target && target == Format::AnthropicMessages => return false,
         Some((_, Proof::Thinking(_))) | None => thinking.signature = None,
     }
     true

@@ -194,6 +194,28 @@ fn openai_gets_its_reasoning_back_through_other_clients() {
 }
 
 #[test]
+fn a_provider_of_the_client_s_own_format_sees_no_other_s_proof() {
+    let sealed = seal::seal(Format::OpenAiResponses, &seal::Proof::Thinking("gAAAAA".into()));
+    let thinking = json!({"type": "thinking", "thinking": "Hm.", "signature": &*sealed});
+    let anthropic = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Go."},
+        {"role": "assistant", "content": [thinking, {"type": "text", "text": "Yes."}]}, {"role": "user", "content": "More."}]});
+    let chat = json!({"model": "m", "messages": [{"role": "assistant", "content": "Yes.", "thinking_blocks": [thinking]}]});
+    for (format, body) in [(Format::AnthropicMessages, anthropic), (Format::OpenAiChat, chat)] {
+        let body = body.to_string();
+        assert!(seal::is_in(body.as_bytes()), "the gateway is to see it");
+        let request = format::decode_request(format, &Bytes::from(body)).unwrap();
+        let sent = format::encode_request(format, &request, &TARGET).unwrap().body;
+        assert!(!seal::is_in(&sent), "{format:?}");
+        assert!(String::from_utf8_lossy(&sent).contains("Yes."));
+        // Of Claude reasoning is demanded signed, or not at all.
+        assert_eq!(
+            String::from_utf8_lossy(&sent).contains("Hm."),
+            format == Format::OpenAiChat
+        );
+    }
+}
+
+#[test]
 fn a_stream_tells_openai_s_proof_sealed() {
     let events = [
         StreamEvent::Start {

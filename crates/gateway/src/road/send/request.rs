@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use pointsman_routing::Reasoning;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind};
 use pointsman_wire::format::{self, EncodeTarget, Format};
+use pointsman_wire::seal;
 use pointsman_wire::splice::Edits;
 
 use super::super::Arrival;
@@ -35,7 +36,8 @@ pub fn body(asked: &Asked, step: &Step, target: &Target, to: Format) -> Result<O
     let usage_forced = to != Format::AnthropicMessages
         && asked.request.stream.enabled
         && !asked.request.stream.include_usage;
-    if asked.format == to && !asked.edited {
+    // What another provider signed may not pass as it came.
+    if asked.format == to && !asked.edited && !seal::is_in(&asked.body) {
         return spliced(asked, step, name, usage_forced);
     }
     let mut request = asked.request.clone();
