@@ -13,6 +13,7 @@ mod echo;
 mod encode;
 mod input;
 mod items;
+mod logprobs;
 mod parts;
 mod tongue;
 mod usage;

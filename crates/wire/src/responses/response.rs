@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::annotations::{cite, write_annotations};
+use super::logprobs::{entries_of, logprobs_of};
 use super::{Echo, items, parts, read_usage, write_usage};
 use crate::form::{
     ChatResponse, Choice, Extra, FinishReason, Part, PartKind, Role, Text, ToolCallKind, Usage,
@@ -95,32 +96,6 @@ pub(super) fn read_created(fields: &mut Fields<'_>) -> Result<Option<u64>, Decod
         Ok(_) => fields.take("created_at", |created| created.count()),
         Err(_) => Ok(told.read::<f64>().ok().map(|seconds| seconds.max(0.0) as u64)),
     }
-}
-
-/// The log probabilities of all texts in the shape of chat completions.
-fn logprobs_of(all: &[Part]) -> Option<Json> {
-    let told = all.iter().filter_map(|part| part.extra.get("logprobs"));
-    let entries: Vec<Json> = told
-        .flat_map(|json| json.read::<Vec<Json>>().unwrap_or_default())
-        .collect();
-    (!entries.is_empty()).then(|| {
-        Json::object(|chat| {
-            chat.list("content", |list| {
-                entries.iter().for_each(|entry| list.raw(entry.as_str()));
-            });
-            chat.raw("refusal", "null");
-        })
-    })
-}
-
-/// The entries of log probabilities in the shape of chat completions.
-pub(super) fn entries_of(logprobs: &Json) -> Vec<Json> {
-    #[derive(serde::Deserialize)]
-    struct Chat {
-        content: Option<Vec<Json>>,
-    }
-    let told = logprobs.read::<Chat>().ok().and_then(|chat| chat.content);
-    told.unwrap_or_default()
 }
 
 fn read_item(value: &Value<'_>, all: &mut Vec<Part>) -> Result<(), DecodeError> {
