@@ -27,6 +27,7 @@ pub mod openai;
 pub mod replay;
 pub mod responses;
 pub mod rules;
+pub mod seal;
 pub mod splice;
 pub mod sse;
 pub mod text;

@@ -6,6 +6,7 @@ use pointsman_routing::Reasoning as Switch;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Reasoning};
 use pointsman_wire::format::{self, EncodeTarget, Format};
 use pointsman_wire::openai::request::effort_of;
+use pointsman_wire::seal;
 use pointsman_wire::splice::Edits;
 
 use super::super::Arrival;
@@ -46,7 +47,9 @@ pub fn body(
     let usage_forced = is_openai(to) && stream.enabled && !stream.include_usage;
     let reasons = step.reasoning.as_ref();
     let mut edits = Edits::new();
-    let body = if are_kin(asked.format, to) && !asked.edited && (reasons.is_none() || is_openai(to)) {
+    // What another provider signed may not pass as it came.
+    let passes = !asked.edited && !seal::is_in(&asked.request);
+    let body = if are_kin(asked.format, to) && passes && (reasons.is_none() || is_openai(to)) {
         if asked.format != to {
             change_envelope(&mut edits, asked, to);
         }
