@@ -171,7 +171,10 @@ mod tests {
     #[tokio::test]
     async fn what_came_with_the_first_bytes_is_read_with_them() {
         let (mut client, server) = tokio::io::duplex(64);
-        client.write_all(b"GET / HTTP/1.1\r\nhost: example\r\n\r\n").await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: example\r\n\r\n")
+            .await
+            .unwrap();
         let (_, mut rewound) = by_first_bytes(server).await.unwrap();
         let mut buffer = [0; 64];
         assert_eq!(rewound.read(&mut buffer).await.unwrap(), 33);
