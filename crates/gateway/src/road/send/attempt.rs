@@ -44,10 +44,34 @@ impl Attempt for Exchange<'_> {
     async fn run(
         &self,
         target: &Target,
-        mut in_flight: InFlight,
+        in_flight: InFlight,
         ticket: &mut Ticket,
     ) -> Result<Answer, Failed> {
         let speech = speaks(target, self.asked.format)?;
+        match self.wanted(target, speech)? {
+            None => self.ask((target, speech), in_flight, ticket).await,
+            Some(wanted) => Box::pin(self.structured((target, speech), in_flight, ticket, &wanted)).await,
+        }
+    }
+}
+
+/// A stream whose head has come.
+struct Opening {
+    response: Response<UpstreamBody>,
+    from: Format,
+    usage_forced: bool,
+    limit: Option<Duration>,
+    in_flight: InFlight,
+}
+
+impl Exchange<'_> {
+    /// Asks once.
+    pub async fn ask(
+        &self,
+        (target, speech): (&Target, &Speech),
+        mut in_flight: InFlight,
+        ticket: &mut Ticket,
+    ) -> Result<Answer, Failed> {
         let outgoing =
             request::body((self.arrival, self.asked), self.step, target, speech).map_err(Failed::refused)?;
         ticket.lost(&outgoing.losses);
@@ -78,18 +102,7 @@ impl Attempt for Exchange<'_> {
             whole
         }
     }
-}
 
-/// A stream whose head has come.
-struct Opening {
-    response: Response<UpstreamBody>,
-    from: Format,
-    usage_forced: bool,
-    limit: Option<Duration>,
-    in_flight: InFlight,
-}
-
-impl Exchange<'_> {
     /// The request, addressed.
     fn call(
         &self,
