@@ -1,8 +1,8 @@
 //! What one event of a passing stream says.
 
 use super::read_usage;
-use crate::form::Text;
-use crate::format::{Format, stream_failure};
+use crate::form::{Text, Usage};
+use crate::format::{DecodeError, Format, stream_failure};
 use crate::json::fields::{Value, parse};
 use crate::watch::{Said, StreamWatcher, has};
 
@@ -35,8 +35,8 @@ pub(crate) fn event(watcher: &mut StreamWatcher, _name: &[u8], data: &[u8]) -> S
     match kind.as_deref() {
         Some("response.completed" | "response.incomplete") => {
             said.ended = true;
-            let usage = fields.take("response", |response| usage_of(&response));
-            watcher.usage = usage.ok().flatten().flatten();
+            let told = fields.take("response", |response| told_by(&response));
+            (watcher.usage, watcher.tier) = told.ok().flatten().unwrap_or_default();
         }
         Some("response.failed") => {
             let response = fields.take("response", |response| Ok(response.json()));
@@ -52,8 +52,12 @@ pub(crate) fn event(watcher: &mut StreamWatcher, _name: &[u8], data: &[u8]) -> S
     said
 }
 
-fn usage_of(response: &Value<'_>) -> Result<Option<crate::form::Usage>, crate::format::DecodeError> {
-    response.fields()?.take("usage", |usage| read_usage(&usage))
+/// Usage and service tier.
+fn told_by(response: &Value<'_>) -> Result<(Option<Usage>, Option<Text>), DecodeError> {
+    let mut fields = response.fields()?;
+    let usage = fields.take("usage", |usage| read_usage(&usage))?;
+    let tier = fields.take("service_tier", |tier| tier.string())?;
+    Ok((usage, tier))
 }
 
 /// About how many bytes of content a delta carries.

@@ -37,7 +37,10 @@ impl Exchange<'_> {
     ) -> Result<Answer, Failed> {
         let endpoint = Arc::clone(in_flight.endpoint());
         let mut asked = self.asked.instead(wanted.ask(&self.asked.request));
-        let flaw = match self.one((target, speech), &asked, in_flight, ticket, wanted).await? {
+        let flaw = match self
+            .one((target, speech), &asked, in_flight, ticket, wanted)
+            .await?
+        {
             Ok(answer) => return Ok(answer),
             Err(flaw) => flaw,
         };
@@ -46,9 +49,15 @@ impl Exchange<'_> {
         admit::again(&self.arrival.snapshot, ticket, &asked, target)
             .map_err(|denied| Failed::refused(unmended(&flaw, &denied.message)))?;
         let Some(in_flight) = endpoint.begin(Instant::now()) else {
-            return Err(Failed::refused(unmended(&flaw, "the provider is resting after failures")));
+            return Err(Failed::refused(unmended(
+                &flaw,
+                "the provider is resting after failures",
+            )));
         };
-        match self.one((target, speech), &asked, in_flight, ticket, wanted).await? {
+        match self
+            .one((target, speech), &asked, in_flight, ticket, wanted)
+            .await?
+        {
             Ok(answer) => Ok(answer),
             Err(flaw) => Err(Failed::refused(flaw.failure())),
         }

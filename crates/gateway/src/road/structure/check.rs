@@ -151,8 +151,7 @@ mod tests {
         Checker::new(&Json::parse(schema.to_owned()).unwrap()).unwrap()
     }
 
-    const CITY: &str =
-        r#"{"type":"object","properties":{"city":{"type":"string"},"n":{"type":"integer"}},"required":["city"]}"#;
+    const CITY: &str = r#"{"type":"object","properties":{"city":{"type":"string"},"n":{"type":"integer"}},"required":["city"]}"#;
 
     #[test]
     fn documents_are_found_in_fences_and_between_words() {
@@ -188,7 +187,9 @@ mod tests {
     #[test]
     fn a_flaw_names_the_path_and_not_the_whole_answer() {
         let checker = checker(CITY);
-        let flaw = checker.check(r#"{"city":"Bern","n":"seven of them"}"#).unwrap_err();
+        let flaw = checker
+            .check(r#"{"city":"Bern","n":"seven of them"}"#)
+            .unwrap_err();
         assert_eq!(flaw.path, "/n");
         assert!(!flaw.message.contains("seven of them"), "{}", flaw.message);
         let told = flaw.failure();

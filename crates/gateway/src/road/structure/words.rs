@@ -1,8 +1,6 @@
 //! The tool, the instructions and the request for mending.
 
-use pointsman_wire::form::{
-    ChatRequest, Extra, Message, Role, Text, Tool, ToolChoice, ToolKind,
-};
+use pointsman_wire::form::{ChatRequest, Extra, Message, Role, Text, Tool, ToolChoice, ToolKind};
 use pointsman_wire::json::Json;
 
 use super::{Flaw, Schema};
@@ -54,7 +52,8 @@ pub fn instruct(request: &mut ChatRequest, schema: Option<&Json>) {
              no explanation, no code fence.\n\n{}",
             schema.as_str()
         ),
-        None => "Answer with one JSON object. Write nothing but the object: no explanation, no code fence.".to_owned(),
+        None => "Answer with one JSON object. Write nothing but the object: no explanation, no code fence."
+            .to_owned(),
     };
     let is_instruction = |message: &Message| matches!(message.role, Role::System | Role::Developer);
     let at = request
@@ -138,7 +137,14 @@ mod tests {
     #[test]
     fn tools_have_names_that_every_provider_takes() {
         assert_eq!(tool_name(Some("city-2")), "city-2");
-        for bad in [None, Some(""), Some("2x"), Some("a b"), Some("é"), Some(&*"a".repeat(65))] {
+        for bad in [
+            None,
+            Some(""),
+            Some("2x"),
+            Some("a b"),
+            Some("é"),
+            Some(&*"a".repeat(65)),
+        ] {
             assert_eq!(tool_name(bad), TOOL);
         }
     }

@@ -100,7 +100,7 @@ impl Encoder {
             }
             StreamEvent::End => self.end(out),
             StreamEvent::Ping => out.extend_from_slice(b": ping\n\n"),
-            StreamEvent::Logprobs { .. } | StreamEvent::Opaque { .. } => {}
+            StreamEvent::Logprobs { .. } | StreamEvent::Tier(_) | StreamEvent::Opaque { .. } => {}
         }
     }
 
