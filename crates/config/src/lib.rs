@@ -25,7 +25,7 @@ pub use load::{Loaded, load, parse, schema};
 pub use mask::Mask;
 pub use problem::Problem;
 pub use prompts::{DecoratorConfig, DecoratorMessage, DecoratorRole, PromptsConfig};
-pub use shape::{BodyEdits, HeaderEdits, ParameterEdits, RequestConfig, Unsupported};
+pub use shape::{BodyEdits, HeaderEdits, ParameterEdits, RequestConfig, StructuredOutput, Unsupported};
 pub use types::{
     ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, ProviderConfig,
     ServerConfig, StoresConfig, TargetConfig, TlsListenerConfig,

@@ -20,6 +20,8 @@ pub struct RequestConfig {
     pub parameters: ParameterEdits,
     /// What becomes of what the provider's format cannot express; `map` when no block says.
     pub unsupported_params: Option<Unsupported>,
+    /// How an answer that must follow a JSON Schema is had; as the catalog knows when no block says.
+    pub structured_output: Option<StructuredOutput>,
 }
 
 /// Edits of headers, in this order.
@@ -70,4 +72,17 @@ pub enum Unsupported {
     Drop,
     /// Every loss is refused, naming the field.
     Refuse,
+}
+
+/// How an answer that must follow a JSON Schema is had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StructuredOutput {
+    /// The schema is sent in the provider's own field, and the answer taken as it comes.
+    Native,
+    /// The model must call a tool whose arguments have the schema; they are the answer. Where the client has tools of
+    /// its own, or the model thinks: as `instruct`.
+    Tool,
+    /// The schema stands in the instructions.
+    Instruct,
 }

@@ -22,6 +22,7 @@ mod explain;
 mod list;
 mod prompt;
 mod refuse;
+mod structure;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

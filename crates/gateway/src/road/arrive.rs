@@ -39,6 +39,24 @@ pub struct Asked {
     pub header_edits: Vec<(HeaderName, Option<http::HeaderValue>)>,
 }
 
+impl Asked {
+    /// The same, but for what is asked: `request`, whose answer is read as a whole before anybody sees it.
+    pub fn instead(&self, mut request: ChatRequest) -> Self {
+        request.stream.enabled = false;
+        Self {
+            format: self.format,
+            framing: self.framing,
+            body: self.body.clone(),
+            prompt_tokens: tokens::estimate_request(&request),
+            request,
+            edited: true,
+            controls: self.controls.clone(),
+            cache_key: self.cache_key,
+            header_edits: self.header_edits.clone(),
+        }
+    }
+}
+
 /// Reads the body, and has the caller prove who they are where that takes the body.
 pub async fn read(
     arrival: &Arrival,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pointsman_catalog::{Money, Price, ServiceTier};
-use pointsman_governance::{Actual, Principal, Reservation};
+use pointsman_governance::{Actual, Denial, Estimate, Principal, Reservation};
 use pointsman_store::{LedgerEntry, Outcome, RequestId};
 use pointsman_telemetry::RequestRecord;
 use pointsman_upstream::Failure as Fault;
@@ -29,9 +29,20 @@ const MAX_LOSSES: usize = 32;
 pub struct Ticket {
     worker: Arc<Worker>,
     caller: Arc<Principal>,
+    /// Gone once what it was made for is charged.
     reservation: Option<Reservation>,
+    settled: bool,
+    spent: Spent,
     /// What is known so far.
     pub facts: Facts,
+}
+
+/// What answers have used and cost that the client does not get, because a better one was asked for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    usage: Usage,
+    cost: Money,
+    estimated: bool,
 }
 
 /// What the ledger, the log and the metrics will say of a request.
@@ -112,6 +123,8 @@ impl Ticket {
             worker: Arc::clone(worker),
             caller,
             reservation: Some(reservation),
+            settled: false,
+            spent: Spent::default(),
             facts: Facts {
                 id: arrival.id.clone(),
                 started: arrival.started,
@@ -194,8 +207,42 @@ impl Ticket {
         }
     }
 
-    /// What `usage` costs at the target that was asked last.
+    /// Charges an answer that is not handed on, at the price of the target that gave it. The ledger tells of it
+    /// together with the last.
+    pub fn spend(&mut self, usage: &Usage, estimated: bool) {
+        self.nothing_at_stake();
+        let cost = self.price(usage);
+        if let Some(reservation) = self.reservation.take() {
+            let tokens = usage.total();
+            reservation.settle(Actual { tokens, cost });
+        }
+        self.spent = Spent {
+            usage: self.spent.usage.and(usage),
+            cost: self.spent.cost + cost,
+            estimated: self.spent.estimated || estimated,
+        };
+    }
+
+    /// Sets aside what the next attempt may use, after the one before was charged.
+    ///
+    /// # Errors
+    /// When the caller's limits have no room for it.
+    pub fn reserve(&mut self, estimate: Estimate) -> Result<(), Denial> {
+        self.reservation = Some(self.caller.admit(estimate, Instant::now())?);
+        Ok(())
+    }
+
+    /// What the request has used in all, `usage` of its last answer included.
+    pub fn used(&self, usage: &Usage) -> Usage {
+        self.spent.usage.and(usage)
+    }
+
+    /// What the request costs in all: `usage` at the target that was asked last, and what was spent before.
     pub fn cost(&self, usage: &Usage) -> Money {
+        self.spent.cost + self.price(usage)
+    }
+
+    fn price(&self, usage: &Usage) -> Money {
         let price = self.facts.asked.as_ref().and_then(|asked| asked.price.as_ref());
         price.map_or(Money::ZERO, |price| price.cost(usage, self.facts.tier))
     }
@@ -241,22 +288,24 @@ impl Ticket {
     }
 
     fn settle_once(&mut self, ending: &Ending) -> Result<Money, Failure> {
-        let Some(reservation) = self.reservation.take() else {
+        if std::mem::replace(&mut self.settled, true) {
             return Ok(Money::ZERO);
-        };
+        }
         self.worker.shared.telemetry.metrics().in_flight(-1);
-        let cost = if ending.outcome == Outcome::Cached {
-            Money::ZERO
+        // A remembered answer costs nothing; what was spent before the last one is charged already.
+        let (cost, last) = if ending.outcome == Outcome::Cached {
+            (Money::ZERO, Actual::default())
         } else {
-            self.cost(&ending.usage)
-        };
-        let tokens = if ending.outcome == Outcome::Cached {
-            0
-        } else {
-            ending.usage.total()
+            let last = Actual {
+                tokens: ending.usage.total(),
+                cost: self.price(&ending.usage),
+            };
+            (self.cost(&ending.usage), last)
         };
         let written = self.worker.journal.lock().append(&self.entry(ending, cost));
-        reservation.settle(Actual { tokens, cost });
+        if let Some(reservation) = self.reservation.take() {
+            reservation.settle(last);
+        }
         self.tell(ending, cost);
         match written {
             Ok(()) => Ok(cost),
@@ -286,8 +335,8 @@ impl Ticket {
             model: asked.map(|asked| asked.model.clone()),
             decision: facts.decision.clone(),
             outcome: ending.outcome,
-            usage: ending.usage,
-            usage_estimated: ending.estimated,
+            usage: self.used(&ending.usage),
+            usage_estimated: ending.estimated || self.spent.estimated,
             cost,
             attempts: facts.attempts,
             streamed: facts.streamed,
@@ -303,6 +352,7 @@ impl Ticket {
     fn tell(&self, ending: &Ending, cost: Money) {
         let facts = &self.facts;
         let asked = facts.asked.as_ref();
+        let used = self.used(&ending.usage);
         self.worker.shared.telemetry.record(&RequestRecord {
             id: &facts.id,
             surface: facts.surface,
@@ -321,11 +371,11 @@ impl Ticket {
             causes: &facts.causes,
             streamed: facts.streamed,
             attempts: facts.attempts,
-            input_tokens: ending.usage.input,
-            output_tokens: ending.usage.output,
-            cache_read_tokens: ending.usage.cache_read,
-            reasoning_tokens: ending.usage.reasoning,
-            usage_estimated: ending.estimated,
+            input_tokens: used.input,
+            output_tokens: used.output,
+            cache_read_tokens: used.cache_read,
+            reasoning_tokens: used.reasoning,
+            usage_estimated: ending.estimated || self.spent.estimated,
             cost_nanodollars: cost.nanodollars(),
             started: facts.started,
             waited: facts.waited,
@@ -338,7 +388,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.reservation.is_none() {
+        if self.settled {
             return;
         }
         // The client went away while the request was on its way: what the provider had been given is charged.

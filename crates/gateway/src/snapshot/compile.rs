@@ -288,6 +288,7 @@ impl Compiler<'_> {
                 priority: target.priority,
                 price,
                 max_output: facts.and_then(|facts| facts.max_output),
+                features: facts.map(|facts| facts.features).unwrap_or_default(),
             });
         }
         let retry = config
@@ -417,6 +418,7 @@ fn speaks(facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> Speak
             MaxTokensName::MaxTokens
         },
         developer_role: facts.quirks.has(Quirk::DeveloperRole),
+        schemas: !facts.quirks.has(Quirk::JsonObjectOnly),
         any_model: facts.any_model,
     }
 }

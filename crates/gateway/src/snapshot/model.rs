@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pointsman_catalog::Price;
+use pointsman_catalog::{Feature, Price, Set};
 use pointsman_upstream::RetryPolicy;
 use pointsman_upstream::balance::{Candidate, Policy};
 use pointsman_wire::format::Format;
@@ -56,6 +56,8 @@ pub struct Target {
     pub price: Option<Price>,
     /// Most tokens it can generate, where that is known.
     pub max_output: Option<u64>,
+    /// What it is known to do; empty where nothing is known.
+    pub features: Set<Feature>,
 }
 
 impl Target {

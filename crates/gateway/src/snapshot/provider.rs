@@ -74,6 +74,8 @@ pub struct Speaks {
     pub max_tokens_name: MaxTokensName,
     /// Whether it knows the role `developer`.
     pub developer_role: bool,
+    /// Whether it takes schemas for answers; else `json_object` at most.
+    pub schemas: bool,
     /// Whether it takes any model name (a server of one's own), not only those of the catalog.
     pub any_model: bool,
 }

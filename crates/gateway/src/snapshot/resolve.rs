@@ -109,6 +109,7 @@ impl Snapshot {
                 priority: 0,
                 price: facts.and_then(|facts| facts.price.clone()),
                 max_output: facts.and_then(|facts| facts.max_output),
+                features: facts.map(|facts| facts.features).unwrap_or_default(),
             }],
             balance: Arc::default(),
             retry: None,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use pointsman_config::{RequestConfig, Unsupported};
+use pointsman_config::{RequestConfig, StructuredOutput, Unsupported};
 use pointsman_wire::form::ChatRequest;
 use pointsman_wire::format::{self, Format};
 use pointsman_wire::pointer::{Change, Pointer, PointerError};
@@ -26,6 +26,8 @@ pub struct Shape {
     parameters: Vec<ParameterEdit>,
     /// What becomes of what the target's format cannot express.
     pub unsupported: Unsupported,
+    /// How an answer that must follow a schema is had, where a block says so.
+    pub structured: Option<StructuredOutput>,
 }
 
 #[derive(Debug)]
@@ -96,6 +98,7 @@ impl Shape {
         if let Some(unsupported) = block.unsupported_params {
             self.unsupported = unsupported;
         }
+        self.structured = block.structured_output.or(self.structured);
     }
 
     /// The request with its parameters edited; none when nothing changes.

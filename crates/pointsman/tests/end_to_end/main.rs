@@ -24,5 +24,7 @@ mod routing;
 mod secrets;
 mod shape;
 mod signed;
+mod structured;
 mod surfaces;
 mod tls;
+mod told;

@@ -65,7 +65,7 @@ pub(super) static OPAQUE_FORMAT: Rule =
     Rule::refused("response_format", "has no counterpart in Anthropic's format");
 pub(super) static JSON_OBJECT: Rule = Rule::refused(
     "response_format",
-    "Anthropic has no json_object mode; give a json_schema",
+    "Anthropic has no json_object mode; it is to be asked for in words",
 );
 pub(super) static CHOICES: Rule = Rule::refused("n", "Anthropic gives one answer at a time");
 pub(super) static LOGPROBS: Rule = Rule::refused("logprobs", "Anthropic has no log probabilities");

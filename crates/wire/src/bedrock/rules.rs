@@ -195,7 +195,7 @@ pub(super) static LOGPROBS: Rule = Rule::refused("logprobs", "Bedrock has no log
 pub(super) static LOGIT_BIAS: Rule = Rule::refused("logit_bias", "Bedrock has no logit bias");
 pub(super) static JSON_OBJECT: Rule = Rule::refused(
     "response_format",
-    "Bedrock has no json_object mode; give a json_schema",
+    "Bedrock has no json_object mode; it is to be asked for in words",
 );
 pub(super) static OPAQUE_FORMAT: Rule =
     Rule::refused("response_format", "has no counterpart in Bedrock's format");

@@ -20,6 +20,7 @@ pub struct Decoder {
     started: bool,
     done: bool,
     usage: Option<Usage>,
+    tier: Option<Text>,
 }
 
 /// What is open in a choice.
@@ -107,6 +108,12 @@ impl Decoder {
         if let Some(usage) = fields.take("usage", |usage| read_usage(&usage))? {
             self.usage = Some(usage);
             out.push(StreamEvent::Usage(usage));
+        }
+        // It stands in every chunk, and counts when it changes.
+        let tier = fields.take("service_tier", |tier| tier.string())?;
+        if let Some(tier) = tier.filter(|tier| self.tier.as_ref() != Some(tier)) {
+            self.tier = Some(tier.clone());
+            out.push(StreamEvent::Tier(tier));
         }
         Ok(())
     }
@@ -376,7 +383,10 @@ impl Encoder {
             StreamEvent::Ping => out.extend_from_slice(b": ping\n\n"),
             StreamEvent::Error(failure) => crate::failure::render_event(Format::OpenAiChat, failure, "", out),
             // What only another format knows has no place here.
-            StreamEvent::Citation { .. } | StreamEvent::PartEnd { .. } | StreamEvent::Opaque { .. } => {}
+            StreamEvent::Citation { .. }
+            | StreamEvent::PartEnd { .. }
+            | StreamEvent::Tier(_)
+            | StreamEvent::Opaque { .. } => {}
         }
     }
 

@@ -55,6 +55,11 @@ pub fn relay(
         Ok(true) => given.native = None,
         Ok(false) => {}
     }
+    if usage != ticket.used(&usage) {
+        // The client pays for all that was asked, and is told so.
+        given.response.usage = Some(ticket.used(&usage));
+        given.response.usage_native = None;
+    }
     if let Some(key) = asked.cache_key {
         let place = Place {
             key,
@@ -68,10 +73,14 @@ pub fn relay(
             Remembered::new(given.response.clone(), &ticket),
         );
     }
-    let body = given
-        .native
-        .unwrap_or_else(|| format::encode_answer(asked.format, &given.response, &asked.request));
-    let mut reply = reply::json_bytes(StatusCode::OK, body);
+    let mut reply = if asked.request.stream.enabled {
+        streamed(asked, &given.response)
+    } else {
+        let native = given.native;
+        let body =
+            native.unwrap_or_else(|| format::encode_answer(asked.format, &given.response, &asked.request));
+        reply::json_bytes(StatusCode::OK, body)
+    };
     headers::describe(reply.headers_mut(), &ticket, Some(ticket.cost(&usage)));
     ticket.settle(&Ending {
         outcome: Outcome::Complete,
@@ -172,7 +181,7 @@ fn judge(arrival: &Arrival, response: &mut ChatResponse, ticket: &mut Ticket) ->
 }
 
 /// Counts what the provider did not.
-fn count(asked: &Asked, response: &ChatResponse) -> Usage {
+pub fn count(asked: &Asked, response: &ChatResponse) -> Usage {
     let mut output = 0;
     text::response_texts(response, |_, text| output += tokens::estimate(text));
     Usage {
