@@ -6,7 +6,7 @@ from talk import CITY, PICTURE, TOOLS, Answer, Call, Results, Used, User
 
 
 class Client:
-    surfaces = ["/v1beta/models/{model}:generateContent", "/v1beta/models/{model}:streamGenerateContent"]
+    surfaces = ["/v1/models/{model}:generateContent", "/v1/models/{model}:streamGenerateContent"]
     finishes = {"tools": "STOP", "stop": "STOP", "length": "MAX_TOKENS"}
 
     def __init__(self, house):

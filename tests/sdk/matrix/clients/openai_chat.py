@@ -25,8 +25,15 @@ class Client:
         if not request.stream:
             return read(self.sdk.chat.completions.create(**arguments))
         with self.sdk.chat.completions.stream(**arguments, stream_options={"include_usage": True}) as events:
-            thought = "".join(getattr(event.chunk.choices[0].delta, "reasoning_content", None) or "" for event in events if event.type == "chunk" and event.chunk.choices)
-            answer = read(events.get_final_completion())
+            thought = ""
+            try:
+                for event in events:
+                    if event.type == "chunk" and event.chunk.choices:
+                        thought += getattr(event.chunk.choices[0].delta, "reasoning_content", None) or ""
+                last = events.get_final_completion()
+            except openai.LengthFinishReasonError as cut:
+                last = cut.completion
+            answer = read(last)
         assert answer.thought == thought
         return answer
 
@@ -51,7 +58,9 @@ def read(answer):
     message = choice.message
     raw = message.model_dump(exclude_none=True, exclude={"annotations", "parsed"})
     for call in raw.get("tool_calls", []):
+        # What the SDK adds to what it gathers.
         call["function"].pop("parsed_arguments", None)
+        call.pop("index", None)
     details = answer.usage.prompt_tokens_details
     return Answer(
         raw=raw,
