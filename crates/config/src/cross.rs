@@ -85,7 +85,6 @@ impl Checker<'_> {
     fn unsupported(&mut self) {
         let config = self.config;
         let blocks = [
-            ("prompts", config.prompts.is_some()),
             ("mcp", config.mcp.is_some()),
             ("a2a", config.a2a.is_some()),
             ("listeners.extproc", config.listeners.extproc.is_some()),

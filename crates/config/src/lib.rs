@@ -15,6 +15,8 @@ mod load;
 mod mask;
 mod node;
 mod problem;
+mod prompts;
+mod shape;
 mod types;
 
 pub use catalog::CatalogConfig;
@@ -22,6 +24,8 @@ pub use interpolate::Environment;
 pub use load::{Loaded, load, parse, schema};
 pub use mask::Mask;
 pub use problem::Problem;
+pub use prompts::{DecoratorConfig, DecoratorMessage, DecoratorRole, PromptsConfig};
+pub use shape::{BodyEdits, HeaderEdits, ParameterEdits, RequestConfig, Unsupported};
 pub use types::{
     ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, ProviderConfig,
     ServerConfig, StoresConfig, TargetConfig, TlsListenerConfig,

@@ -18,6 +18,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::catalog::CatalogConfig;
+use crate::prompts::PromptsConfig;
+use crate::shape::RequestConfig;
 
 /// pointsman.yaml.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -50,8 +52,8 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// Who is told.
     pub telemetry: TelemetryConfig,
-    /// Prompt decorators and templates. Not supported in this version.
-    pub prompts: Option<serde_json::Value>,
+    /// What is put around conversations, and texts that clients call by name.
+    pub prompts: PromptsConfig,
     /// MCP servers. Not supported in this version.
     pub mcp: Option<serde_json::Value>,
     /// A2A agents. Not supported in this version.
@@ -226,6 +228,8 @@ pub struct ProviderConfig {
     /// API version (`azure-openai`). A date asks for paths with the deployment in them; absent or `v1` for the newer
     /// ones, which need none; `preview` for those with what is not settled yet.
     pub api_version: Option<String>,
+    /// What is changed of requests to it.
+    pub request: RequestConfig,
 }
 
 /// A name that clients ask for.
@@ -244,6 +248,8 @@ pub struct ModelConfig {
     pub fallback: FallbackConfig,
     /// Its price, when not what the catalog says: dollars for a million tokens, and what else the catalog knows.
     pub price: Option<Price>,
+    /// What is changed of requests for it.
+    pub request: RequestConfig,
 }
 
 /// A provider and its name of the model.
@@ -260,6 +266,9 @@ pub struct TargetConfig {
     /// How long is waited; as the model says when absent.
     #[serde(default)]
     pub timeouts: Option<TimeoutsConfig>,
+    /// What is changed of requests to it.
+    #[serde(default)]
+    pub request: Option<RequestConfig>,
     /// Share of the traffic among targets of the same priority.
     #[serde(default = "one")]
     pub weight: u32,

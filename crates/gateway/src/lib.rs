@@ -12,6 +12,7 @@ pub mod snapshot;
 
 mod incoming;
 mod listener;
+mod parameters;
 mod protocol;
 mod reply;
 mod road;

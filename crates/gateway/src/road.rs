@@ -20,8 +20,8 @@ mod count;
 mod embed;
 mod explain;
 mod list;
+mod prompt;
 mod refuse;
-mod strip;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -119,7 +119,7 @@ fn named(mut reply: Reply, dialect: Format, id: &str) -> Reply {
     match dialect {
         Format::AnthropicMessages => drop(headers.insert(ANTHROPIC_REQUEST_ID, value.clone())),
         Format::BedrockConverse | Format::BedrockInvoke => {
-            drop(headers.insert(AMZN_REQUEST_ID, value.clone()))
+            drop(headers.insert(AMZN_REQUEST_ID, value.clone()));
         }
         _ => {}
     }

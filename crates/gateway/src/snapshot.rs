@@ -9,6 +9,7 @@ mod pattern;
 mod place;
 mod provider;
 mod resolve;
+mod shape;
 mod speech;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use pointsman_cache::Scope;
 use pointsman_catalog::Catalog;
+use pointsman_config::PromptsConfig;
 use pointsman_governance::Principal;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
@@ -27,6 +29,7 @@ pub use model::{Fallback, Model, Target};
 pub use pattern::Pattern;
 pub use provider::{Patience, Provider};
 pub use resolve::Unresolved;
+pub use shape::Shape;
 pub use speech::{Envelope, Speech, Template, are_kin};
 
 /// Everything the road needs to know about the configuration.
@@ -45,6 +48,8 @@ pub struct Snapshot {
     pub router: Option<Router>,
     /// Guardrails.
     pub guards: Guards,
+    /// What is put around conversations.
+    pub prompts: PromptsConfig,
     /// Whether and for whom answers are remembered.
     pub cache: Option<CachePolicy>,
     /// From what the secrets of callers who sign are made, if they may come.

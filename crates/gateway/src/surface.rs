@@ -195,8 +195,7 @@ fn said_by(uri: &Uri, headers: &HeaderMap) -> Option<Format> {
     if headers.contains_key("anthropic-version") {
         return Some(Anthropic);
     }
-    let gemini =
-        headers.contains_key("x-goog-api-key") || uri.query().is_some_and(|query| path::has_key(query));
+    let gemini = headers.contains_key("x-goog-api-key") || uri.query().is_some_and(path::has_key);
     gemini.then_some(Gemini)
 }
 

@@ -24,6 +24,7 @@ pub mod gemini;
 pub mod in_turn;
 pub mod json;
 pub mod openai;
+pub mod pointer;
 pub mod replay;
 pub mod responses;
 pub mod rules;

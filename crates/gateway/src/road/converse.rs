@@ -7,12 +7,12 @@ use pointsman_governance::Principal;
 use pointsman_wire::form::Failure;
 use pointsman_wire::format::Format;
 
-use super::{Arrival, Refusal, Ticket, admit, arrive, decide, guard, recall, relay, send};
+use super::{Arrival, Refusal, Ticket, admit, arrive, decide, guard, prompt, recall, relay, send};
 use crate::reply::Reply;
 use crate::surface::Delivery;
 use crate::worker::Worker;
 
-/// Decoded, admitted, guarded, looked up, decided, sent, relayed, settled.
+/// Decoded, put in order, admitted, guarded, looked up, decided, sent, relayed, settled.
 pub async fn travel(
     worker: &Arc<Worker>,
     arrival: &Arrival,
@@ -21,6 +21,7 @@ pub async fn travel(
     body: Bytes,
 ) -> Result<Reply, Refusal> {
     let mut asked = arrive::decode(arrival, (format, delivery), body)?;
+    prompt::prepare(&arrival.snapshot.prompts, &mut asked)?;
     let mut ticket = admit::admit(worker, arrival, caller, &asked)
         .map_err(|failure| Refusal::from(failure).asking(&asked.request.model))?;
     match prepare_and_send(worker, arrival, &mut asked, &mut ticket).await {

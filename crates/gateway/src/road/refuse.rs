@@ -119,6 +119,7 @@ impl Refusal {
             waited: Duration::ZERO,
             first_content: None,
             flags: &[],
+            losses: &[],
         });
     }
 }

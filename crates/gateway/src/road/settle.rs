@@ -14,7 +14,7 @@ use pointsman_telemetry::RequestRecord;
 use pointsman_upstream::Failure as Fault;
 use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
-use pointsman_wire::format::Format;
+use pointsman_wire::format::{Format, Loss};
 
 use super::{Arrival, Refusal};
 use crate::snapshot::Target;
@@ -22,6 +22,8 @@ use crate::worker::Worker;
 
 /// Failed attempts that are told of one request.
 const MAX_CAUSES: usize = 16;
+/// Losses that are told of a request, at most.
+const MAX_LOSSES: usize = 32;
 
 /// A request that was admitted and must be paid for.
 pub struct Ticket {
@@ -64,6 +66,8 @@ pub struct Facts {
     pub flags: Vec<String>,
     /// Which provider failed in which way, attempt by attempt.
     pub causes: Vec<String>,
+    /// Fields of the request that the target that was asked last could not be told exactly.
+    pub losses: Vec<String>,
 }
 
 /// Provider, model and price of the target that was asked last.
@@ -124,6 +128,7 @@ impl Ticket {
                 tier: ServiceTier::Standard,
                 flags: Vec::new(),
                 causes: Vec::new(),
+                losses: Vec::new(),
             },
         }
     }
@@ -148,6 +153,14 @@ impl Ticket {
             price: target.price.clone(),
             at_stake: Some(prompt),
         });
+    }
+
+    /// Notes what the target that is asked next cannot be told exactly.
+    pub fn lost(&mut self, losses: &[Loss]) {
+        self.facts.losses.clear();
+        self.facts
+            .losses
+            .extend(losses.iter().take(MAX_LOSSES).map(|loss| loss.field.to_string()));
     }
 
     /// Notes who gave the remembered answer; it costs nothing now.
@@ -318,6 +331,7 @@ impl Ticket {
             waited: facts.waited,
             first_content: facts.first_content,
             flags: &facts.flags,
+            losses: &facts.losses,
         });
     }
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use pointsman_cache::Bounds as CacheBounds;
 use pointsman_catalog::{Catalog, Quirk};
-use pointsman_config::{Config, ModelConfig, ProviderConfig, TargetConfig};
+use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, TargetConfig};
 use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
@@ -18,8 +18,8 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use super::{
-    Bounds, CachePolicy, Fallback, Model, Patience, Pattern, Provider, Snapshot, Speech, Target, Template,
-    place, provider::Speaks,
+    Bounds, CachePolicy, Fallback, Model, Patience, Pattern, Provider, Shape, Snapshot, Speech, Target,
+    Template, place, provider::Speaks,
 };
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
@@ -133,6 +133,7 @@ impl Compiler<'_> {
             patterns,
             router,
             guards,
+            prompts: config.prompts.clone(),
             cache: self.cache(),
             signing: config
                 .identity
@@ -212,6 +213,7 @@ impl Compiler<'_> {
             timeouts: Patience::from(&config.timeouts),
             retry: Arc::new(retry),
             retry_budget: self.budget(name, config)?,
+            shape: self.shape(&[(&path, &config.request)]),
             speaks: speaks(facts, config),
             listed: config.models.clone(),
             kind: facts.id.clone(),
@@ -268,6 +270,7 @@ impl Compiler<'_> {
                 continue;
             };
             let format = self.format_of(&format!("{path}.targets[{index}]"), target, provider);
+            let shape = self.shape_of((&path, config), index);
             let facts = provider.facts(&self.catalog, &target.model);
             let price = config.price.clone();
             let price = price.or_else(|| facts?.price.clone());
@@ -275,6 +278,7 @@ impl Compiler<'_> {
                 provider: Arc::clone(provider),
                 model: target.model.clone(),
                 format,
+                shape,
                 timeouts: target
                     .timeouts
                     .as_ref()
@@ -311,6 +315,34 @@ impl Compiler<'_> {
                 content_policy: config.fallback.content_policy.clone(),
             },
         }
+    }
+
+    /// What is changed of requests to a target: as its provider's block says, its model's, and its own.
+    fn shape_of(&mut self, (path, model): (&str, &ModelConfig), index: usize) -> Arc<Shape> {
+        let target = &model.targets[index];
+        let provider = self.config.providers.get(&target.provider);
+        let mut blocks = Vec::new();
+        let places = [
+            format!("providers.{}", target.provider),
+            path.to_owned(),
+            format!("{path}.targets[{index}]"),
+        ];
+        blocks.extend(provider.map(|provider| (places[0].as_str(), &provider.request)));
+        blocks.push((&places[1], &model.request));
+        blocks.extend(target.request.as_ref().map(|block| (places[2].as_str(), block)));
+        self.shape(&blocks)
+    }
+
+    fn shape(&mut self, blocks: &[(&str, &RequestConfig)]) -> Arc<Shape> {
+        let mut shape = Shape::default();
+        for (path, block) in blocks {
+            let mut wrong = Vec::new();
+            shape.add(block, &mut wrong);
+            for (at, message) in wrong {
+                self.wrong(format!("{path}.request.{at}"), message);
+            }
+        }
+        Arc::new(shape)
     }
 
     /// The format a target is to be spoken to in, where the configuration says one.

@@ -8,7 +8,7 @@ use pointsman_upstream::RetryPolicy;
 use pointsman_upstream::balance::{Candidate, Policy};
 use pointsman_wire::format::Format;
 
-use super::{Patience, Provider, Speech};
+use super::{Patience, Provider, Shape, Speech};
 
 /// A model that clients can ask for.
 pub struct Model {
@@ -46,6 +46,8 @@ pub struct Target {
     pub format: Option<Format>,
     /// How long is waited; the provider's own times when absent.
     pub timeouts: Option<Patience>,
+    /// What is changed of requests on their way to it.
+    pub shape: Arc<Shape>,
     /// Share of the traffic among targets of the same priority.
     pub weight: u32,
     /// Lower is first.

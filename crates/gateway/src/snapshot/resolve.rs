@@ -104,6 +104,7 @@ impl Snapshot {
                 model: model.to_owned(),
                 format: None,
                 timeouts: None,
+                shape: Arc::clone(&provider.shape),
                 weight: 1,
                 priority: 0,
                 price: facts.and_then(|facts| facts.price.clone()),

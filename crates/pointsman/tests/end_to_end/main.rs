@@ -7,8 +7,8 @@
     reason = "a test says what it expects by failing"
 )]
 
-mod credentials;
 mod abuse;
+mod credentials;
 mod documents;
 mod drain;
 mod faults;
@@ -22,6 +22,7 @@ mod refusals;
 mod reload;
 mod routing;
 mod secrets;
+mod shape;
 mod signed;
 mod surfaces;
 mod tls;

@@ -246,7 +246,7 @@ impl Foreign<'_> {
                 [] => object.string("content", ""),
                 [only] => object.string("content", only),
                 all => object.list("content", |list| {
-                    all.iter().for_each(|text| write_text(list, text))
+                    all.iter().for_each(|text| write_text(list, text));
                 }),
             }
         });

@@ -384,7 +384,7 @@ impl Writer<'_> {
         }
         if !include.is_empty() {
             body.list("include", |list| {
-                include.iter().for_each(|item| list.string(item))
+                include.iter().for_each(|item| list.string(item));
             });
         }
     }

@@ -150,7 +150,6 @@ pub fn encode(response: &ChatResponse) -> Bytes {
             body.string("model", &response.model);
         } else {
             let head = Head {
-                id,
                 model: &response.model,
                 created: response.created.unwrap_or(0),
             };
@@ -173,8 +172,6 @@ pub fn encode(response: &ChatResponse) -> Bytes {
 
 /// What every `response` object begins with.
 pub(super) struct Head<'a> {
-    /// Without it SDKs cannot tell answers apart.
-    pub(super) id: &'a str,
     pub(super) model: &'a str,
     /// Unix seconds.
     pub(super) created: u64,

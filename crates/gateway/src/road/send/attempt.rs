@@ -50,6 +50,7 @@ impl Attempt for Exchange<'_> {
         let speech = speaks(target, self.asked.format)?;
         let outgoing =
             request::body((self.arrival, self.asked), self.step, target, speech).map_err(Failed::refused)?;
+        ticket.lost(&outgoing.losses);
         let call = self.call(target, speech, outgoing.body, &in_flight)?;
         let response = exchange(self.worker, target, &mut in_flight, ticket, call).await?;
         if !response.status().is_success() {
@@ -108,6 +109,7 @@ impl Exchange<'_> {
             request.headers_mut().append(request::ANTHROPIC_BETA, betas);
         }
         request::edit_headers(request.headers_mut(), &self.asked.header_edits);
+        target.shape.headers(request.headers_mut());
         Ok(Call {
             request,
             model: model.to_owned(),

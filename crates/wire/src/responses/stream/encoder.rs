@@ -140,7 +140,6 @@ impl Encoder {
     /// The response as it stands.
     fn response(&self, status: &str, reason: Option<&str>) -> String {
         let head = Head {
-            id: &self.id,
             model: &self.model,
             created: self.created,
         };
