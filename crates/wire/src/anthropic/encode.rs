@@ -444,6 +444,9 @@ impl Writer<'_> {
             .max_tokens
             .unwrap_or(self.target.default_max_tokens);
         match thinking_budget(reasoning, Some(max)) {
+            Some(_) if has_thoughtless_calls(&self.request.messages) => {
+                self.losses.by(&rules::UNSIGNED_CALLS);
+            }
             Some(Some(budget)) => {
                 body.object("thinking", |thinking| {
                     thinking.string("type", "enabled");
@@ -455,6 +458,39 @@ impl Writer<'_> {
             None => {}
         }
     }
+}
+
+/// Whether the last thing the model said was calls without a thought before them that can be replayed: made by another
+/// provider, or told to a client that keeps no signatures. The API refuses to think on from there; it can only go on
+/// without thinking until the next question.
+#[must_use]
+pub fn has_thoughtless_calls(messages: &[Message]) -> bool {
+    let Some(end) = messages
+        .iter()
+        .rposition(|message| message.role == Role::Assistant)
+    else {
+        return false;
+    };
+    let before = messages[..end]
+        .iter()
+        .rposition(|message| message.role != Role::Assistant);
+    let said = &messages[before.map_or(0, |before| before + 1)..=end];
+    let mut parts = said.iter().flat_map(|message| &message.parts);
+    let begins_with_thought = |part: &Part| match &part.kind {
+        PartKind::RedactedThinking(_) => Some(true),
+        PartKind::Thinking(thinking) => {
+            let signature = thinking.signature.as_deref();
+            signature
+                .is_some_and(|signature| !is_gemini(signature))
+                .then_some(true)
+        }
+        PartKind::Text(text) if text.text.is_empty() => None,
+        _ => Some(false),
+    };
+    let called = parts
+        .clone()
+        .any(|part| matches!(part.kind, PartKind::ToolCall(_)));
+    called && !parts.find_map(begins_with_thought).unwrap_or_default()
 }
 
 /// The budget of thinking that was asked for, as an answer of at most `max` tokens can have it: none of it when

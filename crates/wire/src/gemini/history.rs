@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::parts::NAME;
-use crate::form::{Message, PartKind, Text};
+use super::signature::is_gemini;
+use crate::form::{Message, Part, PartKind, Text};
 
 /// Gives ids to calls without, and the results the ids of their calls. The same history gets the same ids again.
 pub(super) fn tie(contents: &mut [Message]) {
@@ -42,6 +43,41 @@ pub(super) fn tie(contents: &mut [Message]) {
                 _ => {}
             }
         }
+    }
+}
+
+/// Puts thoughts together that another provider signed: a client that was told them piece by piece keeps each piece as
+/// a part of its own, and the signature with the last one.
+pub(super) fn gather_thoughts(contents: &mut [Message]) {
+    for message in contents {
+        let mut parts: Vec<Part> = Vec::with_capacity(message.parts.len());
+        let mut first = None;
+        for mut part in message.parts.drain(..) {
+            let PartKind::Thinking(thinking) = &mut part.kind else {
+                first = None;
+                parts.push(part);
+                continue;
+            };
+            match &thinking.signature {
+                None => first = first.or(Some(parts.len())),
+                Some(signature) => {
+                    let start = first.take().filter(|_| !is_gemini(signature));
+                    let pieces = start.map(|start| parts.drain(start..)).into_iter().flatten();
+                    let mut text = String::new();
+                    for piece in pieces {
+                        if let PartKind::Thinking(piece) = &piece.kind {
+                            text.push_str(&piece.text);
+                        }
+                    }
+                    if !text.is_empty() {
+                        text.push_str(&thinking.text);
+                        thinking.text = text.into();
+                    }
+                }
+            }
+            parts.push(part);
+        }
+        message.parts = parts;
     }
 }
 

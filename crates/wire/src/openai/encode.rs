@@ -8,6 +8,7 @@ use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
 use crate::rules::{Losses, UNKNOWN};
 
+use super::markers;
 use super::parts;
 use super::request::effort_name;
 use super::rules;
@@ -17,10 +18,12 @@ use super::rules;
 /// # Errors
 /// When it holds something the format has no counterpart for; the field is named.
 pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encoded, EncodeError> {
+    let mut losses = Losses::default();
+    let request = &*markers::for_server(request, target, &mut losses);
     let mut writer = Writer {
         request,
         target,
-        losses: Losses::default(),
+        losses,
     };
     let mut refused = None;
     let body = object(|body| refused = writer.body(body).err());
