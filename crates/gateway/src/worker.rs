@@ -172,7 +172,8 @@ impl Connection {
                 match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, handshake).await {
                     Ok(Ok(stream)) => {
                         let agreed = protocol::by_alpn(stream.get_ref().1.alpn_protocol());
-                        self.serve_http(stream, accepted.peer, agreed).await;
+                        // Boxed, as is HTTP/2 below: a connection without them takes no room for them.
+                        Box::pin(self.serve_http(stream, accepted.peer, agreed)).await;
                     }
                     Ok(Err(error)) => tracing::debug!(%error, peer = %accepted.peer, "TLS handshake failed"),
                     Err(_) => tracing::debug!(peer = %accepted.peer, "TLS handshake timed out"),
@@ -211,7 +212,7 @@ impl Connection {
                 }
             }
             Protocol::Http2 => {
-                let mut connection = pin!(http2(&bounds).serve_connection(stream, service));
+                let mut connection = Box::pin(http2(&bounds).serve_connection(stream, service));
                 tokio::select! {
                     ended = connection.as_mut() => ended,
                     () = stopped(&mut self.stop) => {

@@ -28,6 +28,7 @@ pub mod pointer;
 pub mod replay;
 pub mod responses;
 pub mod rules;
+pub mod seal;
 pub mod splice;
 pub mod sse;
 pub mod text;

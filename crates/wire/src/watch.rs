@@ -90,6 +90,10 @@ impl StreamWatcher {
     /// Takes a chunk in; what may go on is put into `forward`.
     pub fn push(&mut self, chunk: Bytes, forward: &mut SmallVec<[Bytes; 2]>) -> Seen {
         let mut seen = Seen::default();
+        if self.ended {
+            // What stands behind the end is not part of the answer.
+            return seen;
+        }
         let chunk = if self.partial.is_empty() {
             chunk
         } else {
@@ -220,7 +224,8 @@ impl StreamWatcher {
         };
         if self.format != Format::AnthropicMessages && data.trim_ascii() == b"[DONE]" {
             return Said {
-                ended: true,
+                // Where another event ends the answer, this one says nothing.
+                ended: !matches!(self.format, Format::OpenAiResponses | Format::CohereChat),
                 ..Said::default()
             };
         }

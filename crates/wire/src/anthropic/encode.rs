@@ -6,7 +6,6 @@ use crate::form::{
     Role, TextPart, ToolChoice, ToolKind,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
-use crate::gemini::signature::is_gemini;
 use crate::json::write::{List, Object, object};
 use crate::openai::request::effort_name;
 use crate::rules::{Losses, Rule, UNKNOWN};
@@ -220,7 +219,7 @@ impl Writer<'_> {
         }
         // Unsigned reasoning cannot be replayed: the API demands its own signature.
         let unsigned = |part: &&Part| match &part.kind {
-            PartKind::Thinking(thinking) => thinking.signature.as_deref().is_none_or(is_gemini),
+            PartKind::Thinking(thinking) => thinking.signature.is_none(),
             _ => false,
         };
         if message.parts.iter().any(|part| unsigned(&part)) {

@@ -2,10 +2,11 @@
 
 use crate::form::{
     ChatRequest, ContentShape, MaxTokensName, Message, Part, PartKind, Reasoning, ReasoningEffort,
-    ResponseFormat, Role, Sampling, ToolChoice, ToolKind, ToolResult, turns,
+    ResponseFormat, Role, Sampling, Tool, ToolChoice, ToolKind, ToolResult, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
+use crate::responses::{choice_to_chat, tool_to_chat};
 use crate::rules::{Losses, UNKNOWN};
 
 use super::markers;
@@ -134,8 +135,10 @@ impl Writer<'_> {
         let mut messages = self.request.messages.as_slice();
         let joined;
         if !self.own() {
-            // Fields that only the client's format knows are left out, and told.
-            joined = turns::join(messages, |_| None, &mut self.losses);
+            // Results must follow the message with their calls: what a model said in pieces is one message. Fields that
+            // only the client's format knows are left out, and told.
+            let joins = |role| (role == Role::Assistant).then_some(Role::Assistant);
+            joined = turns::join(messages, joins, &mut self.losses);
             messages = &joined;
         }
         for (index, message) in messages.iter().enumerate() {
@@ -216,41 +219,12 @@ impl Writer<'_> {
         if !request.tools.is_empty() {
             body.list("tools", |list| {
                 for (index, tool) in request.tools.iter().enumerate() {
-                    match &tool.kind {
-                        ToolKind::Opaque {
-                            format: Format::OpenAiChat,
-                            json,
-                            ..
-                        } => list.raw(json.as_str()),
-                        ToolKind::Opaque { kind, .. } => {
-                            let place = format!("tools[{index}].type {kind}");
-                            refused.get_or_insert(rules::OPAQUE_TOOL.refuse_at(place));
-                        }
-                        ToolKind::Function {
-                            name,
-                            description,
-                            parameters,
-                            strict,
-                            extra,
-                        } => list.object(|object| {
-                            object.string("type", "function");
-                            object.object("function", |function| {
-                                function.string("name", name);
-                                function.maybe_string("description", description.as_deref());
-                                function.maybe_json("parameters", parameters.as_ref());
-                                function.maybe_boolean("strict", *strict);
-                                if self.own() {
-                                    function.extra(extra);
-                                }
-                            });
-                            parts::write_cache_control(object, tool.cache_control.as_ref());
-                            if self.own() {
-                                object.extra(&tool.extra);
-                            }
-                        }),
-                    }
+                    refused = refused.take().or(self.tool(list, tool, index).err());
                 }
             });
+        }
+        if let Some(error) = refused {
+            return Err(error);
         }
         match &request.tool_choice {
             None => {}
@@ -265,12 +239,55 @@ impl Writer<'_> {
                 format: Format::OpenAiChat,
                 json,
             }) => body.raw("tool_choice", json.as_str()),
-            Some(ToolChoice::Opaque { .. }) => {
-                refused.get_or_insert(rules::OPAQUE_CHOICE.refuse());
+            Some(ToolChoice::Opaque { format, json }) => {
+                let said = (*format == Format::OpenAiResponses).then(|| choice_to_chat(json));
+                let choice = said.flatten().ok_or_else(|| rules::OPAQUE_CHOICE.refuse())?;
+                body.raw("tool_choice", choice.as_str());
             }
         }
         body.maybe_boolean("parallel_tool_calls", request.parallel_tool_calls);
-        refused.map_or(Ok(()), Err)
+        Ok(())
+    }
+
+    fn tool(&self, list: &mut List<'_>, tool: &Tool, index: usize) -> Result<(), EncodeError> {
+        match &tool.kind {
+            ToolKind::Opaque {
+                format: Format::OpenAiChat,
+                json,
+                ..
+            } => list.raw(json.as_str()),
+            ToolKind::Opaque { format, kind, json } => {
+                let place = || format!("tools[{index}].type {kind}");
+                let said = (*format == Format::OpenAiResponses).then(|| tool_to_chat(json));
+                let tool = said
+                    .flatten()
+                    .ok_or_else(|| rules::OPAQUE_TOOL.refuse_at(place()))?;
+                list.raw(tool.as_str());
+            }
+            ToolKind::Function {
+                name,
+                description,
+                parameters,
+                strict,
+                extra,
+            } => list.object(|object| {
+                object.string("type", "function");
+                object.object("function", |function| {
+                    function.string("name", name);
+                    function.maybe_string("description", description.as_deref());
+                    function.maybe_json("parameters", parameters.as_ref());
+                    function.maybe_boolean("strict", *strict);
+                    if self.own() {
+                        function.extra(extra);
+                    }
+                });
+                parts::write_cache_control(object, tool.cache_control.as_ref());
+                if self.own() {
+                    object.extra(&tool.extra);
+                }
+            }),
+        }
+        Ok(())
     }
 
     fn sampling(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {

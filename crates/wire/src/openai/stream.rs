@@ -235,7 +235,7 @@ impl Open {
             (None, Some((last, _))) => *last,
             _ => self.calls.len() as u64,
         });
-        let signature = fields.peek("extra_content");
+        let signature = fields.peek(parts::EXTRA_CONTENT);
         let signature = signature.and_then(|extra| parts::read_call_signature(&extra));
         let custom = fields.has("custom");
         let (field, arguments) = if custom {

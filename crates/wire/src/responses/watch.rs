@@ -21,7 +21,7 @@ pub(crate) fn event(watcher: &mut StreamWatcher, _name: &[u8], data: &[u8]) -> S
         b"\"error\"",
     ];
     if !end.iter().any(|name| has(data, name)) {
-        said.content = has(data, b"\"response.output_item.added\"") && !has(data, b"\"reasoning\"");
+        said.content = begins_item(data);
         return said;
     }
     let Ok(text) = Text::try_from(data) else {
@@ -35,11 +35,17 @@ pub(crate) fn event(watcher: &mut StreamWatcher, _name: &[u8], data: &[u8]) -> S
     match kind.as_deref() {
         Some("response.completed" | "response.incomplete") => {
             said.ended = true;
+            // Some servers send nothing but the end.
+            said.content = has(data, b"\"output_text\"") || has(data, b"_call\"");
             let usage = fields.take("response", |response| usage_of(&response));
-            watcher.usage = usage.ok().flatten().flatten();
+            watcher.usage = usage.ok().flatten().flatten().or(watcher.usage);
         }
         Some("response.failed") => {
-            let response = fields.take("response", |response| Ok(response.json()));
+            let response = fields.take("response", |response| {
+                // What failed late has cost something all the same.
+                watcher.usage = usage_of(&response)?.or(watcher.usage);
+                Ok(response.json())
+            });
             let told = response.ok().flatten();
             said.failure = Some(stream_failure(
                 Format::OpenAiResponses,
@@ -47,9 +53,15 @@ pub(crate) fn event(watcher: &mut StreamWatcher, _name: &[u8], data: &[u8]) -> S
             ));
         }
         Some("error") => said.failure = Some(super::stream::failure_of(&text)),
-        _ => {}
+        _ => said.content = begins_item(data),
     }
     said
+}
+
+/// Whether an item begins that is content by itself: a call, or what a hosted tool does.
+fn begins_item(data: &[u8]) -> bool {
+    let none_yet = has(data, b"\"reasoning\"") || has(data, b"\"message\"");
+    has(data, b"\"response.output_item.added\"") && !none_yet
 }
 
 fn usage_of(response: &Value<'_>) -> Result<Option<crate::form::Usage>, crate::format::DecodeError> {

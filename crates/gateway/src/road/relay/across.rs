@@ -65,7 +65,7 @@ impl Across {
         });
         Self {
             decoder: format::stream_decoder(from),
-            encoder: format::stream_encoder(asked.format, options),
+            encoder: format::stream_encoder(asked.format, options).answering(&asked.request, from),
             events: Vec::new(),
             judges: Judges {
                 snapshot: Arc::clone(snapshot),

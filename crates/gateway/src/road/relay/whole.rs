@@ -70,7 +70,7 @@ pub fn relay(
     }
     let body = given
         .native
-        .unwrap_or_else(|| format::encode_response(asked.format, &given.response));
+        .unwrap_or_else(|| format::encode_answer(asked.format, &given.response, &asked.request));
     let mut reply = reply::json_bytes(StatusCode::OK, body);
     headers::describe(reply.headers_mut(), &ticket, Some(ticket.cost(&usage)));
     ticket.settle(&Ending {
@@ -122,7 +122,10 @@ fn give(asked: &Asked, ticket: Ticket, response: &ChatResponse, ending: Ending) 
     let mut reply = if asked.request.stream.enabled {
         streamed(asked, response)
     } else {
-        reply::json_bytes(StatusCode::OK, format::encode_response(asked.format, response))
+        reply::json_bytes(
+            StatusCode::OK,
+            format::encode_answer(asked.format, response, &asked.request),
+        )
     };
     headers::describe(reply.headers_mut(), &ticket, Some(pointsman_catalog::Money::ZERO));
     ticket.settle(&ending)?;
@@ -135,7 +138,8 @@ fn streamed(asked: &Asked, response: &ChatResponse) -> Reply {
         model: asked.request.model.clone(),
         include_usage: asked.request.stream.include_usage,
     };
-    let mut encoder = format::stream_encoder(asked.format, options);
+    let mut encoder =
+        format::stream_encoder(asked.format, options).answering(&asked.request, response.format);
     let mut bytes = BytesMut::new();
     for event in replay::events(response) {
         encoder.encode(&event, &mut bytes);

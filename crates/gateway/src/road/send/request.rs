@@ -7,6 +7,7 @@ use pointsman_routing::Reasoning as Switch;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Reasoning};
 use pointsman_wire::format::{self, EncodeTarget, Encoded, Format, Loss};
 use pointsman_wire::openai::request::effort_of;
+use pointsman_wire::seal;
 use pointsman_wire::splice::Edits;
 
 use super::super::Arrival;
@@ -52,11 +53,9 @@ pub fn body(
     let shaped = target.shape.request(&asked.request);
     let mut edits = Edits::new();
     let mut losses = Vec::new();
-    let body = if are_kin(asked.format, to)
-        && !asked.edited
-        && shaped.is_none()
-        && (reasons.is_none() || is_openai(to))
-    {
+    // What another provider signed may not pass as it came.
+    let passes = !asked.edited && shaped.is_none() && !seal::is_in(&asked.request);
+    let body = if are_kin(asked.format, to) && passes && (reasons.is_none() || is_openai(to)) {
         if asked.format != to {
             change_envelope(&mut edits, asked, to);
         }
