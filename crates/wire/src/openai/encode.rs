@@ -118,6 +118,7 @@ impl Writer<'_> {
                 self.losses.by(&rules::SERVICE_TIER);
             }
         }
+        // Marks on parts and tools are told where they are taken off.
         if request.cache_control.is_some() {
             self.losses.by(&rules::CACHE_CONTROL);
         }

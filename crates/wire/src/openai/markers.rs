@@ -14,7 +14,7 @@ pub(super) fn for_server<'r>(
     target: &EncodeTarget<'_>,
     losses: &mut Losses,
 ) -> Cow<'r, ChatRequest> {
-    if request.format == Format::OpenAiChat || !target.developer_role || !has_marks(request) {
+    if request.format == Format::OpenAiChat || !target.developer_role || !request.marks_cache() {
         return Cow::Borrowed(request);
     }
     losses.by(&rules::CACHE_CONTROL);
@@ -31,17 +31,4 @@ fn unmark(part: &mut Part) {
     if let PartKind::ToolResult(result) = &mut part.kind {
         result.content.iter_mut().for_each(unmark);
     }
-}
-
-fn has_marks(request: &ChatRequest) -> bool {
-    let mut parts = request.messages.iter().flat_map(|message| &message.parts);
-    parts.any(is_marked) || request.tools.iter().any(|tool| tool.cache_control.is_some())
-}
-
-fn is_marked(part: &Part) -> bool {
-    let inside = match &part.kind {
-        PartKind::ToolResult(result) => result.content.as_slice(),
-        _ => &[],
-    };
-    part.cache_control.is_some() || inside.iter().any(is_marked)
 }
