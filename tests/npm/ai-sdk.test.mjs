@@ -79,7 +79,7 @@ for (const [speaker, model] of PAIRS) {
   });
 
   test(`${speaker} before ${model}: errors have their status`, async () => {
-    for (const [name, status] of [["limited", 429], ["no-such-model", 404]]) {
+    for (const [name, status] of [["limited", 429], ["failing", 502]]) {
       await assert.rejects(generateText({ model: speakers[speaker](name), prompt: "x", maxRetries: 0 }), (error) => APICallError.isInstance(error) && error.statusCode === status);
     }
   });

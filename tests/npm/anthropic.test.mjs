@@ -69,7 +69,7 @@ test("errors are the SDK's own classes", async () => {
   const ask = (model, from = client) => from.messages.create({ model, max_tokens: 50, messages: SAY });
   await assert.rejects(ask("limited"), Anthropic.RateLimitError);
   await assert.rejects(ask("failing"), Anthropic.InternalServerError);
-  await assert.rejects(ask("no-such-model"), Anthropic.NotFoundError);
+  await assert.rejects(ask("on-chat", new Anthropic({ baseURL: house.url, apiKey: house.narrow, maxRetries: 0 })), Anthropic.PermissionDeniedError);
   await assert.rejects(ask("on-chat", new Anthropic({ baseURL: house.url, apiKey: "pm-wrong", maxRetries: 0 })), Anthropic.AuthenticationError);
   await assert.rejects(client.messages.create({ model: "on-chat", max_tokens: 50, messages: [{ role: "robot", content: "x" }] }), Anthropic.BadRequestError);
   const broken = client.messages.stream({ model: "broken", max_tokens: 500, messages: [{ role: "user", content: "repeat 20 words" }] });

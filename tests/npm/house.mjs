@@ -31,8 +31,7 @@ providers:
   o: { kind: openai, base_url: "http://${sim}/v1", auth: { api_key: sk-sim }, retry: { attempts: 1 } }
   a: { kind: anthropic, base_url: "http://${sim}", auth: { api_key: sk-sim }, retry: { attempts: 1 } }
   g: { kind: gemini, base_url: "http://${sim}/v1beta", auth: { api_key: sk-sim }, retry: { attempts: 1 } }
-  b: { kind: aws-bedrock, base_url: "http://${sim}", region: eu-west-1, auth: { api_key: sk-sim }, retry: { attempts: 1 },
-       models: [ "eu.anthropic.claude-haiku-4-5-20251001-v1:0" ] }
+  b: { kind: aws-bedrock, base_url: "http://${sim}", region: eu-west-1, auth: { api_key: sk-sim }, retry: { attempts: 1 } }
   # Never rested: every test sees its own fault.
   faulty: { kind: openai, base_url: "http://${sim}/v1", auth: { api_key: sk-sim }, retry: { attempts: 1 },
             health: { consecutive_failures: 0, failure_ratio: 0, max_cool_down: 1ms } }
@@ -67,11 +66,15 @@ export async function open() {
   const sim = await start(/http:\/\/(\S+)/, "sim", "--address", "127.0.0.1:0");
   const file = join(folder, "pointsman.yaml");
   writeFileSync(file, configuration(folder, sim));
-  const key = execFileSync(BINARY, ["key", "create", "-c", file, "--name", "npm"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+  const make = (...options) => execFileSync(BINARY, ["key", "create", "-c", file, ...options], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+  const key = make("--name", "npm");
+  const narrow = make("--model", "embedding");
   const address = await start(/listening on (\S+)/, "serve", "-c", file);
   return {
     url: `http://${address}`,
     key,
+    // For embeddings only.
+    narrow,
     close() {
       children.forEach((child) => child.kill());
       rmSync(folder, { recursive: true, force: true });

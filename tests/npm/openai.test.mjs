@@ -112,7 +112,7 @@ test("errors are the SDK's own classes", async () => {
   const ask = (model, from = client) => from.chat.completions.create({ model, messages: SAY });
   await assert.rejects(ask("limited"), OpenAI.RateLimitError);
   await assert.rejects(ask("failing"), OpenAI.InternalServerError);
-  await assert.rejects(ask("no-such-model"), OpenAI.NotFoundError);
+  await assert.rejects(ask("on-chat", new OpenAI({ baseURL: `${house.url}/v1`, apiKey: house.narrow, maxRetries: 0 })), OpenAI.PermissionDeniedError);
   await assert.rejects(ask("on-chat", new OpenAI({ baseURL: `${house.url}/v1`, apiKey: "pm-wrong", maxRetries: 0 })), OpenAI.AuthenticationError);
   await assert.rejects(client.chat.completions.create({ model: "on-messages", messages: SAY, n: 3 }), (error) => error instanceof OpenAI.BadRequestError && error.param === "n");
   const broken = await client.chat.completions.create({ model: "broken", messages: [{ role: "user", content: "repeat 20 words" }], stream: true });

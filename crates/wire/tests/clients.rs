@@ -7,7 +7,7 @@ use pointsman_wire::format::{self, EncodeTarget, Format};
 use pointsman_wire::seal;
 use serde_json::{Value, json};
 
-use Format::{AnthropicMessages, BedrockConverse, CohereChat, GeminiGenerate, OpenAiChat};
+use Format::{AnthropicMessages, BedrockConverse, CohereChat, GeminiGenerate, OpenAiChat, OpenAiResponses};
 
 /// What a request becomes, for OpenAI's own server or a compatible one, and what is left out of it.
 fn sent(from: Format, body: &Value, to: Format, own_server: bool) -> (Value, Vec<String>) {
@@ -118,4 +118,22 @@ fn calls_without_a_signed_thought_are_not_thought_on_from() {
         let told = losses.iter().any(|loss| loss == "reasoning_effort");
         assert!(told || expected, "{losses:?}");
     }
+}
+
+#[test]
+fn reasoning_that_comes_back_to_responses_is_an_item_with_an_id() {
+    let sealed = seal::seal(OpenAiResponses, &seal::Proof::Thinking("gAAAA".into()));
+    let body = json!({"model": "m", "max_tokens": 10, "messages": [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "hm", "signature": sealed.to_string()}, {"type": "text", "text": "y"}]},
+        {"role": "user", "content": "z"}
+    ]});
+    let (responses, _) = sent(AnthropicMessages, &body, OpenAiResponses, true);
+    let item = &responses["input"][1];
+    assert_eq!(item["encrypted_content"], "gAAAA");
+    assert!(
+        item["id"].as_str().is_some_and(|id| id.starts_with("rs_")),
+        "{item}"
+    );
 }

@@ -12,6 +12,9 @@ from talk import PERSON, PICTURE, SYSTEM, THOUGHT, Request, Results, User
 PROVIDERS = list(CLIENTS)
 # Formats that tell what was written to the cache.
 TELLS_WRITES = ("openai-chat", "openai-responses", "anthropic-messages", "bedrock-converse")
+# Responses tell thoughts to those who ask for a summary, which only some organisations may; chat completions have no
+# words for it.
+UNTOLD = {("openai-chat", "openai-responses")}
 # Nano-dollars a token, as the configuration has them.
 PRICE = {"input": 2_000, "output": 10_000, "cache_read": 500, "cache_write": 3_000}
 
@@ -62,7 +65,8 @@ def test_a_conversation(house, client, provider, stream):
     called = cell.ask(turns, tools=True, thinking=True)
     assert [(call.name, call.arguments) for call in called.calls] == [("get_weather", {"city": "Paris"}), ("get_time", {"city": "Tokyo"})]
     assert len({call.id for call in called.calls}) == 2 and all(call.id for call in called.calls)
-    assert (called.thought, called.text, called.finish) == (THOUGHT, "", finishes["tools"])
+    thought = "" if (client, provider) in UNTOLD else THOUGHT
+    assert (called.thought, called.text, called.finish) == (thought, "", finishes["tools"])
     turns += [called, Results(called.calls, ["sunny", "late"])]
     concluded = cell.ask(turns, tools=True, thinking=True)
     assert (concluded.text, concluded.finish) == ("The tools say: sunny; late", finishes["stop"])

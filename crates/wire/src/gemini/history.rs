@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::parts::NAME;
 use crate::form::{Message, Part, PartKind, Text};
+use crate::hash::fnv1a;
 use crate::seal;
 
 /// Gives ids to calls without, and the results the ids of their calls. The same history gets the same ids again.
@@ -99,12 +100,7 @@ impl Called {
 
 /// An id for a call that a provider made without one: the same answer always gives the same.
 pub(super) fn call_id(answer: &str, choice: u32, ordinal: u32, name: &str, arguments: &str) -> Text {
-    // FNV-1a: an id must be stable and unlikely to come twice, no more.
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for text in [answer, name, arguments] {
-        for byte in text.bytes().chain([0]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
+    let texts = [answer, name, arguments];
+    let hash = fnv1a(texts.iter().flat_map(|text| text.bytes().chain([0])));
     format!("call_{hash:016x}_{choice}_{ordinal}").into()
 }
