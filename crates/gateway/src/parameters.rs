@@ -1,6 +1,6 @@
 //! Request parameters by the names that OpenAI's clients know them by, whatever the format they came in.
 
-use pointsman_wire::form::{ChatRequest, Reasoning, Text};
+use pointsman_wire::form::{ChatRequest, Reasoning, Text, Tool, ToolKind};
 use pointsman_wire::openai::request::effort_of;
 use serde_json::Value;
 
@@ -27,8 +27,24 @@ pub fn remove(request: &mut ChatRequest, name: &str) -> bool {
         "response_format" => request.response_format.take().is_some(),
         "user" | "metadata" => request.user.take().is_some() | request.extra.remove(name).is_some(),
         "service_tier" => request.service_tier.take().is_some(),
-        other => request.extra.remove(other).is_some(),
+        other => remove_tool(request, other) || request.extra.remove(other).is_some(),
     }
+}
+
+/// Removes a tool that only its own format knows, such as `tools[4].type web_search`.
+fn remove_tool(request: &mut ChatRequest, place: &str) -> bool {
+    let index = place
+        .strip_prefix("tools[")
+        .and_then(|rest| rest.split_once("].type "));
+    let Some(index) = index.and_then(|(index, _)| index.parse::<usize>().ok()) else {
+        return false;
+    };
+    let is_own = |tool: &Tool| matches!(tool.kind, ToolKind::Opaque { .. });
+    let there = request.tools.get(index).is_some_and(is_own);
+    if there {
+        request.tools.remove(index);
+    }
+    there
 }
 
 /// Whether the client has given the parameter.
@@ -103,4 +119,23 @@ pub fn set(request: &mut ChatRequest, name: &str, value: &Value) -> Result<(), &
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use pointsman_wire::format::{Format, decode_request};
+
+    use super::*;
+
+    #[test]
+    fn tools_of_a_format_alone_can_go_and_no_others() {
+        let body = r#"{"model": "m", "input": "x", "tools": [
+            {"type": "function", "name": "f", "parameters": {}}, {"type": "web_search"}, {"type": "namespace", "name": "n", "tools": []}]}"#;
+        let mut request = decode_request(Format::OpenAiResponses, &body.into()).unwrap();
+        assert!(!remove(&mut request, "tools[0].type function"));
+        assert!(!remove(&mut request, "tools[7].type web_search"));
+        assert!(remove(&mut request, "tools[1].type web_search"));
+        assert!(remove(&mut request, "tools[1].type namespace"));
+        assert_eq!(request.tools.len(), 1);
+    }
 }

@@ -5,6 +5,7 @@
 //!   schema; streams of OpenAI tell such calls in turns.
 //! - cities, with tools given: for each of them the tool whose name ends with the topic before it (`the weather in Paris`
 //!   calls `get_weather`); without a topic the tools take turns.
+//! - an agent's task, `Create the file PATH with the content "TEXT".`: a call of the tool that can do it.
 //! - tool results: an answer that quotes them.
 //! - a JSON schema for the answer: a document that is valid for it.
 //! - images, sound, documents: an answer that tells their number and sizes.
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use crate::media::{Kind, Media};
 use crate::sample::sample;
+use crate::task;
 use crate::tokens::{Caching, count, pieces};
 
 const CITIES: &[&str] = &[
@@ -158,6 +160,9 @@ fn calls(question: &Question) -> Vec<(String, Value)> {
     let forced = matches!(question.tools.choice, Choice::Any | Choice::Of(_));
     if chosen.is_empty() || (!forced && !question.tool_results.is_empty()) {
         return Vec::new();
+    }
+    if let Some(call) = task::call(&question.last_text, &chosen) {
+        return vec![call];
     }
     let named = of_cities(question, &chosen);
     if !named.is_empty() {

@@ -3,7 +3,7 @@
 use super::{blocks, rules};
 use crate::form::{
     ChatRequest, ContentShape, Extra, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat,
-    Role, TextPart, ToolChoice, ToolKind,
+    Role, TextPart, ToolChoice, ToolKind, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
@@ -227,12 +227,11 @@ impl Writer<'_> {
         }
         let empty =
             |part: &&Part| matches!(&part.kind, PartKind::Text(TextPart { text, .. }) if text.is_empty());
-        let parts: Vec<Part> = message
-            .parts
-            .iter()
-            .filter(|part| !unsigned(part) && !empty(part))
-            .cloned()
-            .collect();
+        let mut parts = message.parts.clone();
+        parts.retain(|part| !unsigned(&part) && !empty(&part));
+        if role == Role::Assistant && !self.own {
+            parts = turns::gather_texts(parts);
+        }
         match turns.last_mut() {
             Some(last) if last.role == role => {
                 let results = |part: &Part| matches!(part.kind, PartKind::ToolResult(_));
@@ -443,6 +442,9 @@ impl Writer<'_> {
             .max_tokens
             .unwrap_or(self.target.default_max_tokens);
         match thinking_budget(reasoning, Some(max)) {
+            Some(_) if has_thoughtless_calls(&self.request.messages) => {
+                self.losses.by(&rules::UNSIGNED_CALLS);
+            }
             Some(Some(budget)) => {
                 body.object("thinking", |thinking| {
                     thinking.string("type", "enabled");
@@ -454,6 +456,34 @@ impl Writer<'_> {
             None => {}
         }
     }
+}
+
+/// Whether the last thing the model said was calls without a thought before them that can be replayed: made by another
+/// provider, or told to a client that keeps no signatures. The API refuses to think on from there; it can only go on
+/// without thinking until the next question.
+#[must_use]
+pub fn has_thoughtless_calls(messages: &[Message]) -> bool {
+    let Some(end) = messages
+        .iter()
+        .rposition(|message| message.role == Role::Assistant)
+    else {
+        return false;
+    };
+    let before = messages[..end]
+        .iter()
+        .rposition(|message| message.role != Role::Assistant);
+    let said = &messages[before.map_or(0, |before| before + 1)..=end];
+    let mut parts = said.iter().flat_map(|message| &message.parts);
+    let begins_with_thought = |part: &Part| match &part.kind {
+        PartKind::RedactedThinking(_) => Some(true),
+        PartKind::Thinking(thinking) => thinking.signature.is_some().then_some(true),
+        PartKind::Text(text) if text.text.is_empty() => None,
+        _ => Some(false),
+    };
+    let called = parts
+        .clone()
+        .any(|part| matches!(part.kind, PartKind::ToolCall(_)));
+    called && !parts.find_map(begins_with_thought).unwrap_or_default()
 }
 
 /// The budget of thinking that was asked for, as an answer of at most `max` tokens can have it: none of it when

@@ -3,7 +3,7 @@
 use crate::rules::Rule;
 
 /// Every rule, in the order of the documentation.
-pub static ALL: [&Rule; 23] = [
+pub static ALL: [&Rule; 24] = [
     &INSTRUCTIONS_LATER,
     &NAMES,
     &ARGUMENTS,
@@ -24,6 +24,7 @@ pub static ALL: [&Rule; 23] = [
     &TEMPERATURE,
     &BLANK_STOPS,
     &EFFORT,
+    &UNSIGNED_CALLS,
     &NO_ROOM,
     &SERVICE_TIER,
     &BETA,
@@ -90,6 +91,10 @@ pub(super) static BLANK_STOPS: Rule = Rule::left_out(
 pub(super) static EFFORT: Rule = Rule::nearest(
     "reasoning_effort",
     "an effort level was mapped to a budget of tokens",
+);
+pub(super) static UNSIGNED_CALLS: Rule = Rule::left_out(
+    "reasoning_effort",
+    "calls without a signed thought before them cannot be thought on from; thinking goes on with the next question",
 );
 pub(super) static NO_ROOM: Rule = Rule::left_out(
     "reasoning_effort",

@@ -3,7 +3,7 @@
 use crate::rules::Rule;
 
 /// Every rule, in the order of the documentation.
-pub static ALL: [&Rule; 44] = [
+pub static ALL: [&Rule; 45] = [
     &FIRST_TURN,
     &INSTRUCTIONS_LATER,
     &NAMES,
@@ -39,6 +39,7 @@ pub static ALL: [&Rule; 44] = [
     &TOP_K,
     &BLANK_STOPS,
     &EFFORT,
+    &UNSIGNED_CALLS,
     &NO_ROOM,
     &NO_REASONING,
     &SERVICE_TIER,
@@ -178,6 +179,10 @@ pub(super) static BLANK_STOPS: Rule = Rule::left_out(
 pub(super) static EFFORT: Rule = Rule::nearest(
     "reasoning_effort",
     "written as the nearest thing that the model's family knows: a budget of tokens, or one of three levels",
+);
+pub(super) static UNSIGNED_CALLS: Rule = Rule::left_out(
+    "reasoning_effort",
+    "calls without a signed thought before them cannot be thought on from; thinking goes on with the next question",
 );
 pub(super) static NO_ROOM: Rule = Rule::left_out(
     "reasoning_effort",
