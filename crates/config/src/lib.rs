@@ -15,6 +15,7 @@ mod load;
 mod mask;
 mod node;
 mod problem;
+mod responses;
 mod types;
 
 pub use catalog::CatalogConfig;
@@ -22,6 +23,7 @@ pub use interpolate::Environment;
 pub use load::{Loaded, load, parse, schema};
 pub use mask::Mask;
 pub use problem::Problem;
+pub use responses::{ResponsesConfig, StateKeeper};
 pub use types::{
     ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, ProviderConfig,
     ServerConfig, StoresConfig, TargetConfig, TlsListenerConfig,

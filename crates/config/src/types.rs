@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::catalog::CatalogConfig;
+use crate::responses::ResponsesConfig;
 
 /// pointsman.yaml.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -44,6 +45,8 @@ pub struct Config {
     pub guardrails: Vec<GuardrailConfig>,
     /// Whether answers are remembered.
     pub cache: CacheConfig,
+    /// What is kept of responses.
+    pub responses: ResponsesConfig,
     /// Limits of keys that have none of their own.
     pub limits: LimitsConfig,
     /// Who may come in.

@@ -15,6 +15,7 @@ mod listener;
 mod protocol;
 mod reply;
 mod road;
+mod state;
 mod surface;
 mod tls;
 mod worker;

@@ -25,6 +25,8 @@ pub struct Across {
     events: Vec<StreamEvent>,
     judges: Judges,
     memory: Option<Memory>,
+    /// The id the answer is told under.
+    answer_id: Option<Text>,
     usage: Option<Usage>,
     prompt: u64,
     output: u64,
@@ -74,6 +76,7 @@ impl Across {
                 flags: Vec::new(),
             },
             memory,
+            answer_id: asked.answer_id.clone(),
             usage: None,
             prompt,
             output: 0,
@@ -106,7 +109,10 @@ impl Across {
     fn pass(&mut self, events: &mut Vec<StreamEvent>, out: &mut VecDeque<Bytes>) -> Seen {
         let mut seen = Seen::default();
         let mut bytes = BytesMut::new();
-        for event in events.drain(..) {
+        for mut event in events.drain(..) {
+            if let (StreamEvent::Start { id, .. }, Some(ours)) = (&mut event, &self.answer_id) {
+                *id = ours.clone();
+            }
             self.note(&event, &mut seen);
             if seen.failure.is_some() {
                 break;

@@ -68,6 +68,9 @@ pub fn relay(
             Remembered::new(given.response.clone(), &ticket),
         );
     }
+    if let Some(id) = &asked.answer_id {
+        given.response.id = id.clone();
+    }
     let body = given
         .native
         .unwrap_or_else(|| format::encode_response(asked.format, &given.response));
@@ -119,6 +122,11 @@ pub fn speak(asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<R
 }
 
 fn give(asked: &Asked, ticket: Ticket, response: &ChatResponse, ending: Ending) -> Result<Reply, Refusal> {
+    let named = asked.answer_id.as_ref().map(|id| ChatResponse {
+        id: id.clone(),
+        ..response.clone()
+    });
+    let response = named.as_ref().unwrap_or(response);
     let mut reply = if asked.request.stream.enabled {
         streamed(asked, response)
     } else {
