@@ -67,7 +67,7 @@ enum Way {
 async fn prepare_and_send(
     worker: &Arc<Worker>,
     arrival: &Arrival,
-    asked: &mut arrive::Asked,
+    asked: &mut Asked,
     ticket: &mut Ticket,
 ) -> Result<Way, Failure> {
     guard::input(arrival, asked, ticket)?;

@@ -23,5 +23,6 @@ mod reload;
 mod routing;
 mod secrets;
 mod signed;
+mod state;
 mod surfaces;
 mod tls;

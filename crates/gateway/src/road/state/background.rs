@@ -207,11 +207,7 @@ impl Running {
         }
         let number = self.number(None);
         let data = told::with(&data, Some(&response), Some(number));
-        let data = if data.contains("\"type\"") && data.starts_with("{\"type\"") {
-            data
-        } else {
-            with_type(&data, &name)
-        };
+        let data = with_type(&data, &name);
         // The last event is told whatever its size.
         let _ = self.tell(number, Some(&name), &data);
         let (events, _) = self.run.events(None);

@@ -138,7 +138,7 @@ impl Stream for Keeping {
                 None => return Poll::Ready(None),
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
-                        self.take(&data);
+                        self.take_in(&data);
                     }
                 }
                 Some(Err(never)) => match never {},
@@ -148,7 +148,7 @@ impl Stream for Keeping {
 }
 
 impl Keeping {
-    fn take(&mut self, data: &Bytes) {
+    fn take_in(&mut self, data: &Bytes) {
         let mut events = std::mem::take(&mut self.events);
         // Events were read or written here before; what is no event (a ping) goes on as it is.
         let understood = self.decoder.push(data, &mut events).is_ok();
