@@ -172,7 +172,7 @@ async fn turns_with_tools_go_on_behind_every_format() {
             "{model}: instructions were carried over: {seen}"
         );
         assert!(!seen.contains("previous_response_id"), "{model}: {seen}");
-        let third = json!({"model": model, "previous_response_id": second["id"], "input": "and then", "stream": true});
+        let third = json!({"model": model, "previous_response_id": second["id"], "tools": weather(), "input": "and then", "stream": true});
         let third = scene
             .ask_as(&scene.key, Method::POST, "/v1/responses", &third)
             .await;
