@@ -77,6 +77,9 @@ pub enum HistoryError {
     /// It goes back to what was deleted or has expired.
     #[error("what it goes back to, {0:?}, was deleted or has expired")]
     Broken(String),
+    /// Nothing more fits in.
+    #[error("it has {0} items already")]
+    Full(i64),
     /// There is too much of it.
     #[error("it is longer than {0} bytes")]
     TooLong(usize),

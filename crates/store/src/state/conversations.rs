@@ -122,27 +122,30 @@ impl StateStore {
         Ok((items, next))
     }
 
-    /// Adds items to a conversation; none when it is not there.
+    /// Adds items to a conversation.
     ///
     /// # Errors
-    /// When the database refuses.
+    /// When it is not there, or has no room for all of them: then none is added.
     pub fn add(
         &mut self,
         tenant: &str,
         id: &str,
         items: &[StateItem],
-    ) -> Result<Option<Vec<StateItem>>, StoreError> {
+    ) -> Result<Vec<StateItem>, HistoryError> {
         if self.conversation(tenant, id)?.is_none() {
-            return Ok(None);
+            return Err(HistoryError::NoConversation(id.to_owned()));
         }
         let transaction = self.connection.transaction()?;
         let added = append(&transaction, id, items.iter())?;
+        if added.len() < items.len() {
+            return Err(HistoryError::Full(MAX_CONVERSATION_ITEMS));
+        }
         transaction.execute(
             "UPDATE state_conversations SET touched_at = ?2 WHERE id = ?1",
             params![id, now()],
         )?;
         transaction.commit()?;
-        Ok(Some(added))
+        Ok(added)
     }
 
     /// Deletes an item of a conversation; says whether it was there.
@@ -180,7 +183,7 @@ pub(super) fn append<'a>(
     if !there {
         return Ok(added);
     }
-    let mut next: i64 = transaction.query_row(
+    let first: i64 = transaction.query_row(
         "SELECT COALESCE(MAX(position) + 1, 0) FROM state_turns WHERE conversation = ?1",
         [conversation],
         |row| row.get(0),
@@ -188,20 +191,16 @@ pub(super) fn append<'a>(
     let mut insert = transaction.prepare_cached(
         "INSERT OR IGNORE INTO state_turns (conversation, position, id, item) VALUES (?1, ?2, ?3, ?4)",
     )?;
-    for item in items {
-        if next >= MAX_CONVERSATION_ITEMS {
-            break;
-        }
+    for (position, item) in (first..MAX_CONVERSATION_ITEMS).zip(items) {
         let mut id = item.id.clone();
-        if insert.execute(params![conversation, next, id, item.json])? == 0 {
-            id = format!("{id}_{next}");
-            insert.execute(params![conversation, next, id, item.json])?;
+        if insert.execute(params![conversation, position, id, item.json])? == 0 {
+            id = format!("{id}_{position}");
+            insert.execute(params![conversation, position, id, item.json])?;
         }
         added.push(StateItem {
             id,
             json: item.json.clone(),
         });
-        next += 1;
     }
     Ok(added)
 }

@@ -92,7 +92,7 @@ fn a_conversation_grows_by_whole_turns() {
         ..response("r1", None)
     };
     store.keep(&turn, &[], true).unwrap();
-    store.add("a", "c", &[item("m9", "later")]).unwrap().unwrap();
+    store.add("a", "c", &[item("m9", "later")]).unwrap();
     let (items, next) = store.turns("a", "c", 1 << 20).unwrap();
     assert_eq!(ids(&items), ["m0", "msg_r1_in", "msg_r1_out", "m9"]);
     assert_eq!(next, 4);
@@ -100,9 +100,26 @@ fn a_conversation_grows_by_whole_turns() {
     let history = store.history("a", "r1", 1 << 20).unwrap();
     assert_eq!(ids(&history), ["m0", "msg_r1_in", "msg_r1_out"]);
     // The same id twice is told apart.
-    let again = store.add("a", "c", &[item("m9", "again")]).unwrap().unwrap();
+    let again = store.add("a", "c", &[item("m9", "again")]).unwrap();
     assert_eq!(ids(&again), ["m9_4"]);
-    assert_eq!(store.add("b", "c", &[item("x", "theirs")]).unwrap(), None);
+    assert_eq!(
+        store.add("b", "c", &[item("x", "theirs")]),
+        Err(HistoryError::NoConversation("c".into()))
+    );
+    store
+        .connection
+        .execute(
+            "UPDATE state_turns SET position = ?1 WHERE id = 'm9_4'",
+            [MAX_CONVERSATION_ITEMS - 2],
+        )
+        .unwrap();
+    let two = [item("m10", "fits"), item("m11", "does not")];
+    assert!(matches!(store.add("a", "c", &two), Err(HistoryError::Full(_))));
+    assert_eq!(
+        store.turns("a", "c", 1 << 20).unwrap().0.len(),
+        5,
+        "none of them is added"
+    );
     assert!(!store.take_out("b", "c", "m0").unwrap() && store.take_out("a", "c", "m0").unwrap());
     assert!(!store.describe("b", "c", "{}").unwrap() && store.describe("a", "c", "{\"k\":\"v\"}").unwrap());
     assert_eq!(

@@ -28,7 +28,7 @@ pub async fn begin(
     arrival: &Arrival,
     (asked, ticket): (Asked, Ticket),
     turn: Turn,
-    said: &Said,
+    said: &Said<'_>,
 ) -> Result<Reply, Refusal> {
     let keeper = &worker.shared.keeper;
     let body = turn.queued(said);

@@ -160,8 +160,7 @@ pub async fn add(desk: &Desk<'_>, body: &Bytes) -> Result<Reply, Failure> {
     let _lock = keeper.lock(&desk.id)?;
     let (tenant, id) = (desk.tenant.clone(), desk.id.clone());
     let added = keeper.ask(move |store| store.add(&tenant, &id, &items)).await?;
-    let added = added.map_err(|error| unreadable(&error))?;
-    let added = added.ok_or_else(|| none(&desk.id))?;
+    let added = added.map_err(super::turn::gone)?;
     Ok(reply::json(StatusCode::OK, &listed(&added, false)))
 }
 

@@ -69,11 +69,7 @@ pub fn reference(json: &str) -> Option<String> {
 pub fn again(json: &str) -> Option<String> {
     let mut item: Value = serde_json::from_str(json).ok()?;
     let kind = item["type"].as_str().unwrap_or("message").to_owned();
-    if kind == "reasoning"
-        && !item["encrypted_content"]
-            .as_str()
-            .is_some_and(|proof| !proof.is_empty())
-    {
+    if kind == "reasoning" && item["encrypted_content"].as_str().is_none_or(str::is_empty) {
         return None;
     }
     if UNNAMED.contains(&kind.as_str())

@@ -11,8 +11,11 @@ use serde_json::value::RawValue;
 
 use super::super::arrive;
 
+/// The fields of a request, as they came.
+type Fields<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
+
 /// The fields of a request that state has to do with.
-pub struct Said {
+pub struct Said<'a> {
     /// Whether it shall be kept; none when it does not say.
     pub store: Option<bool>,
     /// Whether it runs in the background.
@@ -26,16 +29,16 @@ pub struct Said {
     /// Whether reasoning is asked for, whose proof must come with the answer to be told again.
     pub reasons: bool,
     /// All fields, as they came.
-    pub fields: HashMap<String, Box<RawValue>>,
+    pub fields: Fields<'a>,
 }
 
-impl Said {
+impl<'a> Said<'a> {
     /// Reads them.
     ///
     /// # Errors
     /// 400 for a field of the wrong type, or two that exclude each other.
-    pub fn read(body: &Bytes) -> Result<Self, Failure> {
-        let Ok(fields) = serde_json::from_slice::<HashMap<String, Box<RawValue>>>(body) else {
+    pub fn read(body: &'a Bytes) -> Result<Self, Failure> {
+        let Ok(fields) = serde_json::from_slice::<Fields<'a>>(body) else {
             // The reader of the format knows best what is wrong with it.
             let error = format::decode_request(Format::OpenAiResponses, body).err();
             return Err(error.map_or_else(
@@ -67,12 +70,12 @@ impl Said {
     /// Whether it goes on from anything that was kept.
     pub fn goes_on(&self) -> bool {
         // A reference may stand anywhere in the input; the word alone costs a closer look only.
-        let refers = |input: &Box<RawValue>| input.get().contains("item_reference");
+        let refers = |input: &&RawValue| input.get().contains("item_reference");
         self.previous.is_some() || self.conversation.is_some() || self.fields.get("input").is_some_and(refers)
     }
 
     /// A field as it came; none when it says nothing.
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub fn field(&self, name: &str) -> Option<&'a str> {
         let value = self.fields.get(name)?.get();
         (value != "null").then_some(value)
     }
@@ -97,7 +100,7 @@ impl Conversation<'_> {
 }
 
 fn read<'a, T: Deserialize<'a>>(
-    fields: &'a HashMap<String, Box<RawValue>>,
+    fields: &Fields<'a>,
     name: &str,
     expected: &str,
 ) -> Result<Option<T>, Failure> {

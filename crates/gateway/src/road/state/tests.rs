@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::said::Said;
 use super::*;
 
-fn said(body: &Value) -> Result<Said, Failure> {
-    Said::read(&body.to_string().into())
+/// Of a body that lives as long as the test.
+fn said(body: &Value) -> Result<Said<'static>, Failure> {
+    Said::read(Box::leak(Box::new(Bytes::from(body.to_string()))))
 }
 
 #[test]

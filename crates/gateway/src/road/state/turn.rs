@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use pointsman_governance::Principal;
-use pointsman_store::{HistoryError, KeptEvent, KeptResponse, StateItem, StateStore};
+use pointsman_store::{HistoryError, KeptEvent, KeptResponse, MAX_CONVERSATION_ITEMS, StateItem, StateStore};
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::splice::Edits;
 use serde::Deserialize;
@@ -19,6 +19,8 @@ use crate::reply::{Reply, ReplyBody};
 use crate::state::{Keeper, Lock, Record, unreadable};
 use crate::worker::Worker;
 
+/// Room that a conversation must have for the items of an answer.
+const MOST_OUTPUT: i64 = 1000;
 /// What must come with an answer for its reasoning to be told again.
 const PROOF: &str = "reasoning.encrypted_content";
 
@@ -71,7 +73,7 @@ impl Turn {
         worker: &Arc<Worker>,
         arrival: &Arrival,
         caller: &Principal,
-        said: &Said,
+        said: &Said<'_>,
         kept: bool,
         body: &Bytes,
     ) -> Result<(Self, Bytes), Failure> {
@@ -128,7 +130,7 @@ impl Turn {
         Ok((turn, body))
     }
 
-    async fn before(&self, keeper: &Keeper, said: &Said, limit: usize) -> Result<Before, Failure> {
+    async fn before(&self, keeper: &Keeper, said: &Said<'_>, limit: usize) -> Result<Before, Failure> {
         let (tenant, own) = (self.tenant.clone(), self.input.clone());
         let (previous, conversation) = (said.previous.clone(), said.conversation.clone());
         let found = keeper.ask(move |store| {
@@ -138,6 +140,9 @@ impl Turn {
                 (None, None) => (Vec::new(), 0),
             };
             let input = resolved(store, &tenant, own)?;
+            if turns + input.len() as i64 + MOST_OUTPUT > MAX_CONVERSATION_ITEMS {
+                return Err(HistoryError::Full(MAX_CONVERSATION_ITEMS));
+            }
             let told = earlier.iter().filter_map(|item| items::again(&item.json));
             Ok(Before {
                 told: told.chain(input.iter().map(|item| item.json.clone())).collect(),
@@ -263,7 +268,7 @@ impl Turn {
     }
 
     /// The `response` object of a run that has not begun.
-    pub fn queued(&self, said: &Said) -> String {
+    pub fn queued(&self, said: &Said<'_>) -> String {
         let told = |name: &str, unsaid: Value| {
             let value = said
                 .field(name)
@@ -316,7 +321,7 @@ fn resolved(store: &StateStore, tenant: &str, own: Vec<StateItem>) -> Result<Vec
 }
 
 /// `include`, with the proof of reasoning in it.
-fn with_proof(said: &Said) -> Result<String, Failure> {
+fn with_proof(said: &Said<'_>) -> Result<String, Failure> {
     let wrong =
         |_| Failure::new(FailureKind::InvalidRequest, "include: expected a list of texts").at("include");
     let mut include: Vec<String> = match said.field("include") {
@@ -349,6 +354,7 @@ pub fn gone(error: HistoryError) -> Failure {
         HistoryError::NoConversation(_) => (FailureKind::NotFound, "conversation_not_found", param),
         HistoryError::NoItem(_) => (FailureKind::NotFound, "item_not_found", "input"),
         HistoryError::TooLong(_) => (FailureKind::TooLarge, "history_too_large", param),
+        HistoryError::Full(_) => (FailureKind::InvalidRequest, "conversation_full", "conversation"),
         HistoryError::NotEnded { .. } | HistoryError::Store(_) => (
             FailureKind::InvalidRequest,
             "previous_response_not_completed",
