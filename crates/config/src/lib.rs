@@ -16,6 +16,7 @@ mod mask;
 mod node;
 mod problem;
 mod prompts;
+mod responses;
 mod shape;
 mod types;
 
@@ -25,6 +26,7 @@ pub use load::{Loaded, load, parse, schema};
 pub use mask::Mask;
 pub use problem::Problem;
 pub use prompts::{DecoratorConfig, DecoratorMessage, DecoratorRole, PromptsConfig};
+pub use responses::{ResponsesConfig, StateKeeper};
 pub use shape::{BodyEdits, HeaderEdits, ParameterEdits, RequestConfig, StructuredOutput, Unsupported};
 pub use types::{
     ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, ProviderConfig,

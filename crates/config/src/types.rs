@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use crate::catalog::CatalogConfig;
 use crate::prompts::PromptsConfig;
+use crate::responses::ResponsesConfig;
 use crate::shape::RequestConfig;
 
 /// pointsman.yaml.
@@ -46,6 +47,8 @@ pub struct Config {
     pub guardrails: Vec<GuardrailConfig>,
     /// Whether answers are remembered.
     pub cache: CacheConfig,
+    /// What is kept of responses.
+    pub responses: ResponsesConfig,
     /// Limits of keys that have none of their own.
     pub limits: LimitsConfig,
     /// Who may come in.

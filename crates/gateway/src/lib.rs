@@ -16,6 +16,7 @@ mod parameters;
 mod protocol;
 mod reply;
 mod road;
+mod state;
 mod surface;
 mod tls;
 mod worker;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use serde::Serialize;
@@ -20,6 +21,8 @@ pub enum ReplyBody {
     Whole(Option<Bytes>),
     /// Relayed from the provider as it comes.
     Relayed(Box<Relay>),
+    /// Told as it comes about.
+    Told(BoxStream<'static, Bytes>),
 }
 
 impl Body for ReplyBody {
@@ -35,20 +38,24 @@ impl Body for ReplyBody {
             Self::Relayed(relay) => relay
                 .poll_chunk(context)
                 .map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Told(stream) => stream
+                .as_mut()
+                .poll_next(context)
+                .map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Relayed(_) => false,
+            Self::Relayed(_) | Self::Told(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Relayed(_) => SizeHint::default(),
+            Self::Relayed(_) | Self::Told(_) => SizeHint::default(),
         }
     }
 }

@@ -22,6 +22,7 @@ mod explain;
 mod list;
 mod prompt;
 mod refuse;
+mod state;
 mod structure;
 
 use std::net::SocketAddr;
@@ -51,6 +52,7 @@ const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const AMZN_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// A request as it came in, before anything is known about it.
+#[derive(Clone)]
 pub struct Arrival {
     /// Ours, never repeated.
     pub id: String,
@@ -133,7 +135,12 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
     match arrival.surface.asks {
         Asks::Live => return Ok(list::alive()),
         Asks::Ready => return Ok(list::ready(worker)?),
-        Asks::Chat(..) | Asks::Embeddings | Asks::CountTokens | Asks::Models | Asks::Explain => {}
+        Asks::Chat(..)
+        | Asks::Embeddings
+        | Asks::CountTokens
+        | Asks::State(_)
+        | Asks::Models
+        | Asks::Explain => {}
     }
     let claim = match identify::identify(worker, arrival) {
         Ok(claim) => claim,
@@ -159,12 +166,20 @@ async fn serve(
     body: Bytes,
 ) -> Result<Reply, Refusal> {
     match arrival.surface.asks {
+        Asks::Chat(Format::OpenAiResponses, _) => {
+            Box::pin(state::travel(worker, arrival, caller, body)).await
+        }
         Asks::Chat(format, delivery) => {
             let asked = (format, delivery);
             Box::pin(converse::travel(worker, arrival, caller, asked, body)).await
         }
         Asks::Embeddings => Box::pin(embed::travel(worker, arrival, caller, body)).await,
+        Asks::CountTokens if arrival.surface.dialect == Format::OpenAiResponses => {
+            let body = state::expanded(worker, arrival, &caller, body).await?;
+            Box::pin(count::travel(worker, arrival, caller, body)).await
+        }
         Asks::CountTokens => Box::pin(count::travel(worker, arrival, caller, body)).await,
+        Asks::State(kept) => Box::pin(state::answer(worker, arrival, &caller, kept, body)).await,
         Asks::Explain => Ok(explain::travel(arrival, &caller, &body)?),
         Asks::Models | Asks::Live | Asks::Ready => {
             Err(Failure::new(FailureKind::Internal, "it was answered before").into())

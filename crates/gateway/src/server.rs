@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::listener;
 use crate::road::recall::Remembered;
 use crate::snapshot::{self, Lasting, Problem, Snapshot};
+use crate::state::Keeper;
 use crate::tls::{self, TlsError};
 use crate::worker;
 
@@ -35,6 +36,8 @@ pub struct Shared {
     pub cache: ExactCache<Remembered>,
     /// State that outlives a configuration.
     pub lasting: Lasting,
+    /// Responses and conversations.
+    pub keeper: Arc<Keeper>,
 }
 
 /// What a gateway is built from, beside its configuration.
@@ -73,6 +76,9 @@ pub enum StartError {
     /// The keys.
     #[error("the keys cannot be read: {0}")]
     Keys(#[from] StoreError),
+    /// Responses and conversations.
+    #[error("the responses cannot be opened: {0}")]
+    State(#[source] StoreError),
     /// A thread.
     #[error("a worker could not be started: {0}")]
     Worker(#[from] io::Error),
@@ -115,12 +121,19 @@ impl Gateway {
         let journal = Journal::open(&options.journal, Arc::clone(&options.store))?;
         // After the journal: what an earlier process left there counts for the budgets.
         let keys = Arc::new(KeyRing::load(Arc::clone(&options.store), config.limits.default)?);
+        let keeper = Keeper::open(
+            &config.stores.database,
+            &options.journal.with_file_name("responses"),
+            config.responses.retention.get(),
+        )
+        .map_err(StartError::State)?;
         let shared = Arc::new(Shared {
             cache: ExactCache::new(&snapshot::cache_bounds(config)),
             snapshot: ArcSwap::from_pointee(snapshot),
             keys,
             telemetry: options.telemetry,
             lasting,
+            keeper,
         });
         let client = ClientOptions::compile(&config.upstream)?;
         let (stop, stopped) = watch::channel(false);
@@ -171,6 +184,7 @@ impl Gateway {
         self.shared.keys.set_defaults(config.limits.default)?;
         self.shared.cache.reconfigure(&snapshot::cache_bounds(config));
         self.tls.store(tls);
+        self.shared.keeper.keep_for(config.responses.retention.get());
         self.shared.snapshot.store(Arc::new(snapshot));
         Ok(())
     }
@@ -211,6 +225,7 @@ impl Gateway {
         // The acceptor ends at once; a panic in it has been reported by the runtime.
         let _ = parts.acceptor.await;
         let telemetry = Arc::clone(&self.shared.telemetry);
+        let keeper = Arc::clone(&self.shared.keeper);
         let ended = tokio::task::spawn_blocking(move || {
             for worker in parts.workers {
                 if worker.join().is_err() {
@@ -218,6 +233,7 @@ impl Gateway {
                 }
             }
             parts.journal.close();
+            keeper.close();
             telemetry.flush();
         });
         let _ = ended.await;

@@ -56,6 +56,8 @@ pub struct Snapshot {
     pub signing: Option<SecretString>,
     /// Who comes without a key, if anyone may.
     pub anonymous: Option<Arc<Principal>>,
+    /// What is kept of responses.
+    pub responses: ResponsesPolicy,
     /// Tokens reserved for an answer whose length the client did not bound.
     pub default_completion: u64,
 }
@@ -75,6 +77,19 @@ pub struct Bounds {
     pub request_timeout: Duration,
     /// Longest wait for open requests when the gateway stops.
     pub drain: Duration,
+}
+
+/// What is kept of responses.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponsesPolicy {
+    /// Whether any is.
+    pub store: bool,
+    /// Whether the gateway keeps them, or the provider.
+    pub here: bool,
+    /// Most bytes of one.
+    pub max_bytes: usize,
+    /// Most that run in the background at once.
+    pub max_background: usize,
 }
 
 /// For whom and how long answers are remembered.

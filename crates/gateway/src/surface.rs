@@ -17,6 +17,8 @@ pub enum Asks {
     Embeddings,
     /// How many tokens a request has, in the shape of the path's dialect.
     CountTokens,
+    /// Something of a response or a conversation that is kept.
+    State(Kept),
     /// The models there are.
     Models,
     /// How a prompt would be routed.
@@ -25,6 +27,31 @@ pub enum Asks {
     Live,
     /// Whether it can serve.
     Ready,
+}
+
+/// What is asked of a response or a conversation that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// The response.
+    Response,
+    /// That it goes.
+    DeleteResponse,
+    /// That it stops.
+    CancelResponse,
+    /// What was asked by it.
+    InputItems,
+    /// A new conversation.
+    NewConversation,
+    /// The conversation, or one of its items.
+    Conversation,
+    /// Other metadata for it.
+    UpdateConversation,
+    /// That it, or one of its items, goes.
+    DeleteConversation,
+    /// New items for it.
+    AddItems,
+    /// Its items.
+    Items,
 }
 
 /// Where it stands whether the answer is streamed.
@@ -71,6 +98,15 @@ const fn post(pattern: &'static str, asks: Asks, dialect: Format) -> Path {
     }
 }
 
+const fn delete(pattern: &'static str, asks: Asks, dialect: Format) -> Path {
+    Path {
+        method: Method::DELETE,
+        pattern,
+        asks,
+        dialect,
+    }
+}
+
 const fn get(pattern: &'static str, asks: Asks, dialect: Format) -> Path {
     Path {
         method: Method::GET,
@@ -103,7 +139,7 @@ use Format::{
 
 /// Every path, once. A new surface adds its lines here. `{model}` may hold slashes; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 25] = [
+static PATHS: [Path; 36] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -114,6 +150,50 @@ static PATHS: [Path; 25] = [
     ),
     post("/v1/embeddings", Asks::Embeddings, OpenAi),
     post("/v1/messages/count_tokens", Asks::CountTokens, Anthropic),
+    // Responses and conversations; an item's id stands behind `/items/` in what is called the model.
+    post("/v1/responses/input_tokens", Asks::CountTokens, Responses),
+    post(
+        "/v1/responses/{model}/cancel",
+        Asks::State(Kept::CancelResponse),
+        Responses,
+    ),
+    get(
+        "/v1/responses/{model}/input_items",
+        Asks::State(Kept::InputItems),
+        Responses,
+    ),
+    get("/v1/responses/{model}", Asks::State(Kept::Response), Responses),
+    delete(
+        "/v1/responses/{model}",
+        Asks::State(Kept::DeleteResponse),
+        Responses,
+    ),
+    post("/v1/conversations", Asks::State(Kept::NewConversation), Responses),
+    post(
+        "/v1/conversations/{model}/items",
+        Asks::State(Kept::AddItems),
+        Responses,
+    ),
+    get(
+        "/v1/conversations/{model}/items",
+        Asks::State(Kept::Items),
+        Responses,
+    ),
+    post(
+        "/v1/conversations/{model}",
+        Asks::State(Kept::UpdateConversation),
+        Responses,
+    ),
+    get(
+        "/v1/conversations/{model}",
+        Asks::State(Kept::Conversation),
+        Responses,
+    ),
+    delete(
+        "/v1/conversations/{model}",
+        Asks::State(Kept::DeleteConversation),
+        Responses,
+    ),
     // Gemini: the newer SDKs use /v1 as well as /v1beta.
     whole("/v1beta/models/{model}:generateContent", Gemini),
     whole("/v1/models/{model}:generateContent", Gemini),

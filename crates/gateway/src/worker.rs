@@ -55,9 +55,24 @@ impl Worker {
         *self.stop.borrow()
     }
 
+    /// Counts work that goes on without a connection.
+    pub fn hold(&self) -> Held {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Held(Arc::clone(&self.connections))
+    }
+
     /// A new, never repeated request id.
     pub fn next_id(&self) -> String {
         self.ids.next()
+    }
+}
+
+/// Work that goes on without a connection; a worker that stops waits for it as for one.
+pub struct Held(Arc<AtomicUsize>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

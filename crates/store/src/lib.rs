@@ -9,9 +9,14 @@ mod key;
 mod ledger;
 mod segment;
 mod sqlite;
+mod state;
 
 pub use id::{KeyId, RequestId, TeamId, UserId};
 pub use journal::{Journal, JournalError, JournalWriter};
 pub use key::{Budget, BudgetWindow, KeyRecord, NewKey, aws_secret, hash_key};
 pub use ledger::{LedgerEntry, Outcome};
 pub use sqlite::{LedgerFilter, Store, StoreError, UsageRow};
+pub use state::{
+    Conversation, HistoryError, KeptEvent, KeptResponse, MAX_CONVERSATION_ITEMS, StateItem, StateStore,
+    Unfinished,
+};

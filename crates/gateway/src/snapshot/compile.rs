@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use pointsman_cache::Bounds as CacheBounds;
 use pointsman_catalog::{Catalog, Quirk};
-use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, TargetConfig};
+use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, StateKeeper, TargetConfig};
 use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
@@ -18,8 +18,8 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use super::{
-    Bounds, CachePolicy, Fallback, Model, Patience, Pattern, Provider, Shape, Snapshot, Speech, Target,
-    Template, place, provider::Speaks,
+    Bounds, CachePolicy, Fallback, Model, Patience, Pattern, Provider, ResponsesPolicy, Shape, Snapshot,
+    Speech, Target, Template, place, provider::Speaks,
 };
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
@@ -71,6 +71,17 @@ pub fn cache_bounds(config: &Config) -> CacheBounds {
             max_bytes: exact.max_bytes,
             max_entry_bytes: exact.max_entry_bytes,
         },
+    }
+}
+
+/// What is kept of responses.
+fn responses(config: &Config) -> ResponsesPolicy {
+    let said = config.responses;
+    ResponsesPolicy {
+        store: said.store,
+        here: said.state == StateKeeper::Gateway,
+        max_bytes: said.max_bytes,
+        max_background: said.max_background,
     }
 }
 
@@ -141,6 +152,7 @@ impl Compiler<'_> {
                 .as_ref()
                 .map(|secret| secret.expose().into()),
             anonymous: self.anonymous(),
+            responses: responses(config),
             default_completion: config.server.default_completion_tokens,
         };
         self.routed(&snapshot);

@@ -24,6 +24,7 @@ mod routing;
 mod secrets;
 mod shape;
 mod signed;
+mod state;
 mod structured;
 mod surfaces;
 mod tls;

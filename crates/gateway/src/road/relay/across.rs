@@ -27,6 +27,8 @@ pub struct Across {
     judges: Judges,
     memory: Option<Memory>,
     names: Names,
+    /// The id the answer is told under.
+    answer_id: Option<Text>,
     usage: Option<Usage>,
     tier: Option<ServiceTier>,
     prompt: u64,
@@ -87,6 +89,7 @@ impl Across {
                 id: arrival.id.as_str().into(),
                 model: model.into(),
             },
+            answer_id: asked.answer_id.clone(),
             usage: None,
             tier: None,
             prompt,
@@ -122,6 +125,9 @@ impl Across {
         let mut bytes = BytesMut::new();
         for mut event in events.drain(..) {
             self.names.fill_in(&mut event);
+            if let (StreamEvent::Start { id, .. }, Some(ours)) = (&mut event, &self.answer_id) {
+                *id = ours.clone();
+            }
             self.note(&event, &mut seen);
             if seen.failure.is_some() {
                 break;

@@ -73,6 +73,9 @@ pub fn relay(
             Remembered::new(given.response.clone(), &ticket),
         );
     }
+    if let Some(id) = &asked.answer_id {
+        given.response.id = id.clone();
+    }
     let mut reply = if asked.request.stream.enabled {
         streamed(asked, &given.response)
     } else {
@@ -128,6 +131,11 @@ pub fn speak(asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<R
 }
 
 fn give(asked: &Asked, ticket: Ticket, response: &ChatResponse, ending: Ending) -> Result<Reply, Refusal> {
+    let named = asked.answer_id.as_ref().map(|id| ChatResponse {
+        id: id.clone(),
+        ..response.clone()
+    });
+    let response = named.as_ref().unwrap_or(response);
     let mut reply = if asked.request.stream.enabled {
         streamed(asked, response)
     } else {
