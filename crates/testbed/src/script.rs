@@ -164,16 +164,16 @@ fn calls(question: &Question) -> Vec<(String, Value)> {
     if let Some(call) = task::call(&question.last_text, &chosen) {
         return vec![call];
     }
+    if let Some(arguments) = in_turn(question) {
+        let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
+        let called = chosen.iter().filter(|_| forced);
+        return called
+            .map(|(name, _)| (name.clone(), arguments.clone()))
+            .collect();
+    }
     let named = of_cities(question, &chosen);
     if !named.is_empty() {
         return named;
-    }
-    if let Some(arguments) = in_turn(question).filter(|_| forced) {
-        let arguments = serde_json::from_str(arguments).unwrap_or_default();
-        return chosen
-            .iter()
-            .map(|(name, _)| (name.clone(), Value::clone(&arguments)))
-            .collect();
     }
     if forced || question.last_text.contains("call tools") {
         return chosen

@@ -1,6 +1,7 @@
 //! Answers of a given structure from models that have no way of their own to give them: asked for with a tool or in
 //! words, checked here, and mended once (`send/structured.rs`). Where the provider has a way, nothing here is done.
 
+mod bounds;
 mod check;
 mod read;
 mod words;
