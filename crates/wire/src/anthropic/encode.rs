@@ -1,6 +1,8 @@
 //! Writing messages requests, also those that came in another format.
 
-use super::{blocks, rules};
+use std::borrow::Cow;
+
+use super::{blocks, rules, thinking};
 use crate::form::{
     ChatRequest, ContentShape, Extra, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat,
     Role, TextPart, ToolChoice, ToolKind,
@@ -34,12 +36,20 @@ pub fn encode_enveloped(request: &ChatRequest, target: &EncodeTarget<'_>) -> Res
 }
 
 fn write(request: &ChatRequest, target: &EncodeTarget<'_>, enveloped: bool) -> Result<Encoded, EncodeError> {
+    let own = super::is_own(request.format);
+    let mut losses = Losses::default();
+    let request = if own {
+        Cow::Borrowed(request)
+    } else {
+        let max = request.sampling.max_tokens.unwrap_or(target.default_max_tokens);
+        thinking::fitted(request, Some(max), &mut losses)
+    };
     let mut writer = Writer {
-        request,
+        request: &request,
         target,
-        own: super::is_own(request.format),
+        own,
         enveloped,
-        losses: Losses::default(),
+        losses,
     };
     let mut refused = None;
     let body = object(|body| refused = writer.body(body).err());
