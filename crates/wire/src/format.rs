@@ -240,8 +240,20 @@ pub fn encode_request(
     if request.format != format {
         responses::request::must_stand_alone(request)?;
     }
-    let opened = seal::opened(request, format);
-    let request = &*opened.request;
+    let seal::Opened {
+        request: mut opened,
+        lost,
+    } = seal::opened(request, format);
+    let mut unthought = None;
+    // What the client wrote for its own provider goes as it is, but for a turn that has just lost its reasoning.
+    if lost
+        && seal::is_claude(format)
+        && seal::same_maker(opened.format, format)
+        && anthropic::thinking::goes_on_without_thought(&opened.messages)
+    {
+        unthought = opened.to_mut().reasoning.take();
+    }
+    let request = &*opened;
     let mut encoded = match format {
         Format::OpenAiChat => openai::request::encode(request, target),
         Format::OpenAiCompletions => completions::request::encode(request, target),
@@ -252,7 +264,10 @@ pub fn encode_request(
         Format::BedrockInvoke => bedrock::invoke::encode_request(request, target),
         Format::CohereChat => cohere::request::encode(request, target),
     }?;
-    if opened.lost {
+    if unthought.is_some() {
+        encoded.losses.push(Loss::by(&anthropic::rules::UNTHOUGHT));
+    }
+    if lost {
         encoded.losses.push(Loss::by(&seal::FOREIGN));
     }
     Ok(encoded)

@@ -129,15 +129,17 @@ pub fn open(sealed: &str) -> Option<(Format, Proof)> {
     Some((format, proof))
 }
 
-/// Whether providers of both formats are of one maker, who takes either's proofs (Claude at Anthropic and at Bedrock).
-fn same_maker(one: Format, other: Format) -> bool {
-    let claude = |format| {
-        matches!(
-            format,
-            Format::AnthropicMessages | Format::BedrockConverse | Format::BedrockInvoke
-        )
-    };
-    one == other || (claude(one) && claude(other))
+/// Whether providers of both formats are of one maker, who takes either's proofs.
+pub(crate) fn same_maker(one: Format, other: Format) -> bool {
+    one == other || (is_claude(one) && is_claude(other))
+}
+
+/// Whether what is signed in a format is Claude's, at Anthropic or at Bedrock.
+pub(crate) fn is_claude(format: Format) -> bool {
+    matches!(
+        format,
+        Format::AnthropicMessages | Format::BedrockConverse | Format::BedrockInvoke
+    )
 }
 
 /// Where a client of a format keeps the proof of a call.

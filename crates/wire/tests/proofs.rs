@@ -252,3 +252,112 @@ fn a_stream_tells_openai_s_proof_sealed() {
         );
     }
 }
+
+/// The formats whose providers sign, and all clients.
+const ALL: [Format; 6] = [
+    Format::OpenAiChat,
+    Format::OpenAiResponses,
+    Format::AnthropicMessages,
+    Format::GeminiGenerate,
+    Format::BedrockConverse,
+    Format::CohereChat,
+];
+
+/// The next request of a client: what it asked, the answer as it got it, the results of its calls, more.
+fn replayed(client: Format, told: &Value) -> Value {
+    let call = "toolu_1";
+    match client {
+        Format::OpenAiChat => {
+            json!({"model": "m", "max_tokens": 9000, "messages": [{"role": "user", "content": "Go."},
+            told["choices"][0]["message"], {"role": "tool", "tool_call_id": call, "content": "ok"}]})
+        }
+        Format::AnthropicMessages => {
+            json!({"model": "m", "max_tokens": 9000, "messages": [{"role": "user", "content": "Go."},
+            {"role": "assistant", "content": told["content"]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call, "content": "ok"}]}],
+            "thinking": {"type": "enabled", "budget_tokens": 2000}})
+        }
+        Format::GeminiGenerate => {
+            json!({"contents": [{"role": "user", "parts": [{"text": "Go."}]}, told["candidates"][0]["content"],
+            {"role": "user", "parts": [{"functionResponse": {"id": call, "name": "f", "response": {"result": "ok"}}}]}]})
+        }
+        Format::BedrockConverse => {
+            json!({"messages": [{"role": "user", "content": [{"text": "Go."}]}, told["output"]["message"],
+            {"role": "user", "content": [{"toolResult": {"toolUseId": call, "content": [{"text": "ok"}]}}]}]})
+        }
+        Format::CohereChat => {
+            json!({"model": "m", "messages": [{"role": "user", "content": "Go."}, told["message"],
+            {"role": "tool", "tool_call_id": call, "content": "ok"}]})
+        }
+        _ => next(&told["output"], call),
+    }
+}
+
+/// An answer by each provider, told by each client to each other provider: its own maker gets all proofs back, nobody
+/// else one, and a seal goes to nobody.
+#[test]
+fn every_way_leads_a_proof_home_or_nowhere() {
+    let family = |format: Format| match format {
+        Format::BedrockConverse => Format::AnthropicMessages,
+        other => other,
+    };
+    for from in [
+        Format::AnthropicMessages,
+        Format::GeminiGenerate,
+        Format::OpenAiResponses,
+    ] {
+        let (answer, proofs): (ChatResponse, &[&str]) = match from {
+            Format::AnthropicMessages => (claude(), &[SIGNATURE, REDACTED]),
+            Format::GeminiGenerate => (gemini(), &["AVSoXO+/=="]),
+            _ => {
+                let mut answer = claude();
+                answer.format = from;
+                answer.choices[0].parts.remove(1);
+                (answer, &[SIGNATURE])
+            }
+        };
+        for client in ALL {
+            let asking = match client {
+                Format::GeminiGenerate => json!({"contents": [{"parts": [{"text": "Go."}]}]}),
+                Format::BedrockConverse => {
+                    json!({"messages": [{"role": "user", "content": [{"text": "Go."}]}]})
+                }
+                _ => Value::Null,
+            };
+            let asking = if asking.is_null() {
+                asked(client)
+            } else {
+                format::decode_request(client, &Bytes::from(asking.to_string())).unwrap()
+            };
+            let told: Value =
+                serde_json::from_slice(&format::encode_answer(client, &answer, &asking)).unwrap();
+            let body = Bytes::from(replayed(client, &told).to_string());
+            let request = format::decode_request(client, &body).unwrap();
+            let keeps = client != Format::CohereChat;
+            assert_eq!(
+                seal::is_in(&request),
+                keeps && family(client) != from,
+                "{from:?} by {client:?}"
+            );
+            for to in ALL {
+                let way = format!("{from:?} by {client:?} to {to:?}");
+                // Where both sides speak one format and nothing is sealed, the body passes as it came.
+                let encoded = format::encode_request(to, &request, &TARGET)
+                    .unwrap_or_else(|error| panic!("{way}: {error}"));
+                let sent = String::from_utf8(encoded.body.to_vec()).unwrap();
+                assert!(!sent.contains("pointsman"), "{way}: {sent}");
+                for proof in proofs {
+                    assert_eq!(sent.contains(proof), keeps && family(to) == from, "{way}: {sent}");
+                }
+                let lost = encoded.losses.iter().any(|loss| loss.note == seal::FOREIGN.note);
+                assert_eq!(lost, keeps && family(to) != from, "{way}: {:?}", encoded.losses);
+                // Claude asked to think in a turn that began without its reasoning refuses.
+                let thinks = sent.contains("budget_tokens");
+                assert!(
+                    !(thinks && family(to) == Format::AnthropicMessages && from != family(to)),
+                    "{way}: {sent}"
+                );
+            }
+        }
+    }
+}

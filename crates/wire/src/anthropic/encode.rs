@@ -1,6 +1,8 @@
 //! Writing messages requests, also those that came in another format.
 
-use super::{blocks, rules};
+use std::borrow::Cow;
+
+use super::{blocks, rules, thinking};
 use crate::form::{
     ChatRequest, ContentShape, Extra, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat,
     Role, TextPart, ToolChoice, ToolKind, turns,
@@ -34,12 +36,20 @@ pub fn encode_enveloped(request: &ChatRequest, target: &EncodeTarget<'_>) -> Res
 }
 
 fn write(request: &ChatRequest, target: &EncodeTarget<'_>, enveloped: bool) -> Result<Encoded, EncodeError> {
+    let own = super::is_own(request.format);
+    let mut losses = Losses::default();
+    let request = if own {
+        Cow::Borrowed(request)
+    } else {
+        let max = request.sampling.max_tokens.unwrap_or(target.default_max_tokens);
+        thinking::fitted(request, Some(max), &mut losses)
+    };
     let mut writer = Writer {
-        request,
+        request: &request,
         target,
-        own: super::is_own(request.format),
+        own,
         enveloped,
-        losses: Losses::default(),
+        losses,
     };
     let mut refused = None;
     let body = object(|body| refused = writer.body(body).err());
@@ -442,9 +452,6 @@ impl Writer<'_> {
             .max_tokens
             .unwrap_or(self.target.default_max_tokens);
         match thinking_budget(reasoning, Some(max)) {
-            Some(_) if has_thoughtless_calls(&self.request.messages) => {
-                self.losses.by(&rules::UNSIGNED_CALLS);
-            }
             Some(Some(budget)) => {
                 body.object("thinking", |thinking| {
                     thinking.string("type", "enabled");
@@ -456,34 +463,6 @@ impl Writer<'_> {
             None => {}
         }
     }
-}
-
-/// Whether the last thing the model said was calls without a thought before them that can be replayed: made by another
-/// provider, or told to a client that keeps no signatures. The API refuses to think on from there; it can only go on
-/// without thinking until the next question.
-#[must_use]
-pub fn has_thoughtless_calls(messages: &[Message]) -> bool {
-    let Some(end) = messages
-        .iter()
-        .rposition(|message| message.role == Role::Assistant)
-    else {
-        return false;
-    };
-    let before = messages[..end]
-        .iter()
-        .rposition(|message| message.role != Role::Assistant);
-    let said = &messages[before.map_or(0, |before| before + 1)..=end];
-    let mut parts = said.iter().flat_map(|message| &message.parts);
-    let begins_with_thought = |part: &Part| match &part.kind {
-        PartKind::RedactedThinking(_) => Some(true),
-        PartKind::Thinking(thinking) => thinking.signature.is_some().then_some(true),
-        PartKind::Text(text) if text.text.is_empty() => None,
-        _ => Some(false),
-    };
-    let called = parts
-        .clone()
-        .any(|part| matches!(part.kind, PartKind::ToolCall(_)));
-    called && !parts.find_map(begins_with_thought).unwrap_or_default()
 }
 
 /// The budget of thinking that was asked for, as an answer of at most `max` tokens can have it: none of it when

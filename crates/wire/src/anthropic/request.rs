@@ -12,8 +12,7 @@ use crate::json::Json;
 use crate::json::fields::{Fields, Value, parse};
 use crate::openai::request::effort_of;
 
-pub use super::encode::{encode, encode_enveloped, has_thoughtless_calls, thinking_budget};
-
+pub use super::encode::{encode, encode_enveloped, thinking_budget};
 /// Reads a request.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use crate::rules::Rule;
 
 /// Every rule, in the order of the documentation.
-pub static ALL: [&Rule; 24] = [
+pub static ALL: [&Rule; 26] = [
     &INSTRUCTIONS_LATER,
     &NAMES,
     &ARGUMENTS,
@@ -24,8 +24,10 @@ pub static ALL: [&Rule; 24] = [
     &TEMPERATURE,
     &BLANK_STOPS,
     &EFFORT,
-    &UNSIGNED_CALLS,
     &NO_ROOM,
+    &FORCED,
+    &UNTHOUGHT,
+    &SAMPLED,
     &SERVICE_TIER,
     &BETA,
 ];
@@ -66,7 +68,7 @@ pub(super) static OPAQUE_FORMAT: Rule =
     Rule::refused("response_format", "has no counterpart in Anthropic's format");
 pub(super) static JSON_OBJECT: Rule = Rule::refused(
     "response_format",
-    "Anthropic has no json_object mode; it is to be asked for in words",
+    "Anthropic has no json_object mode; give a json_schema",
 );
 pub(super) static CHOICES: Rule = Rule::refused("n", "Anthropic gives one answer at a time");
 pub(super) static LOGPROBS: Rule = Rule::refused("logprobs", "Anthropic has no log probabilities");
@@ -92,10 +94,6 @@ pub(super) static EFFORT: Rule = Rule::nearest(
     "reasoning_effort",
     "an effort level was mapped to a budget of tokens",
 );
-pub(super) static UNSIGNED_CALLS: Rule = Rule::left_out(
-    "reasoning_effort",
-    "calls without a signed thought before them cannot be thought on from; thinking goes on with the next question",
-);
 pub(super) static NO_ROOM: Rule = Rule::left_out(
     "reasoning_effort",
     "the limit of tokens leaves no room for thinking",
@@ -107,4 +105,16 @@ pub(super) static SERVICE_TIER: Rule = Rule::left_out(
 pub(super) static BETA: Rule = Rule::left_out(
     "anthropic_beta",
     "outside of Bedrock features under test are named in the header anthropic-beta",
+);
+pub(crate) static FORCED: Rule = Rule::left_out(
+    "reasoning_effort",
+    "Claude does not think when it must call a tool",
+);
+pub(crate) static UNTHOUGHT: Rule = Rule::left_out(
+    "reasoning_effort",
+    "Claude goes on thinking only in a turn that began with its own signed reasoning",
+);
+pub(crate) static SAMPLED: Rule = Rule::left_out(
+    "temperature, top_p, top_k",
+    "Claude cannot be told how to sample while it thinks",
 );

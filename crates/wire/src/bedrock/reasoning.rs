@@ -131,9 +131,6 @@ fn claude(request: &ChatRequest, reasoning: &Reasoning, pen: &mut Pen<'_>, writt
         return;
     }
     match crate::anthropic::request::thinking_budget(reasoning, request.sampling.max_tokens) {
-        Some(_) if crate::anthropic::request::has_thoughtless_calls(&request.messages) => {
-            pen.losses.by(&rules::UNSIGNED_CALLS);
-        }
         Some(Some(budget)) => {
             if reasoning.budget_tokens != Some(budget) {
                 pen.losses.by(&rules::EFFORT);

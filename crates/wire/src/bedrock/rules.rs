@@ -1,9 +1,10 @@
 //! What becomes of what Bedrock Converse cannot express.
 
+use crate::anthropic::rules::{FORCED, SAMPLED, UNTHOUGHT};
 use crate::rules::Rule;
 
 /// Every rule, in the order of the documentation.
-pub static ALL: [&Rule; 45] = [
+pub static ALL: [&Rule; 47] = [
     &FIRST_TURN,
     &INSTRUCTIONS_LATER,
     &NAMES,
@@ -39,8 +40,10 @@ pub static ALL: [&Rule; 45] = [
     &TOP_K,
     &BLANK_STOPS,
     &EFFORT,
-    &UNSIGNED_CALLS,
     &NO_ROOM,
+    &FORCED,
+    &UNTHOUGHT,
+    &SAMPLED,
     &NO_REASONING,
     &SERVICE_TIER,
     &USER,
@@ -180,10 +183,6 @@ pub(super) static EFFORT: Rule = Rule::nearest(
     "reasoning_effort",
     "written as the nearest thing that the model's family knows: a budget of tokens, or one of three levels",
 );
-pub(super) static UNSIGNED_CALLS: Rule = Rule::left_out(
-    "reasoning_effort",
-    "calls without a signed thought before them cannot be thought on from; thinking goes on with the next question",
-);
 pub(super) static NO_ROOM: Rule = Rule::left_out(
     "reasoning_effort",
     "the limit of tokens leaves no room for thinking",
@@ -200,7 +199,7 @@ pub(super) static LOGPROBS: Rule = Rule::refused("logprobs", "Bedrock has no log
 pub(super) static LOGIT_BIAS: Rule = Rule::refused("logit_bias", "Bedrock has no logit bias");
 pub(super) static JSON_OBJECT: Rule = Rule::refused(
     "response_format",
-    "Bedrock has no json_object mode; it is to be asked for in words",
+    "Bedrock has no json_object mode; give a json_schema",
 );
 pub(super) static OPAQUE_FORMAT: Rule =
     Rule::refused("response_format", "has no counterpart in Bedrock's format");
