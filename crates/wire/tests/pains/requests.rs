@@ -161,11 +161,13 @@ fn what_a_provider_rejects_is_not_sent_to_it() {
 }
 
 #[test]
-fn usage_is_asked_for_in_every_stream() {
-    for (from, to) in [(MESSAGES, CHAT), (CHAT, CHAT), (GEMINI, CHAT)] {
+fn usage_is_asked_for_in_streams_and_kept_from_who_did_not_ask() {
+    for from in [CHAT, MESSAGES, GEMINI] {
         let mut request = read(from, &question(from, json!({})));
         request.stream.enabled = true;
-        let body = format::encode_request(to, &request, &target("m")).unwrap().body;
+        // So the gateway asks for its own sake.
+        request.stream.include_usage = true;
+        let body = format::encode_request(CHAT, &request, &target("m")).unwrap().body;
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(
             body["stream_options"]["include_usage"],
@@ -173,6 +175,17 @@ fn usage_is_asked_for_in_every_stream() {
             "{from:?}: {body}"
         );
     }
+    let counts = json!({"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12});
+    let events = bytes(CHAT, &super::usage::stream(CHAT, &["Hi."], counts));
+    let mut watcher = format::stream_watcher(CHAT, WatchOptions { strip_usage: true });
+    let mut forward = SmallVec::new();
+    watcher.push(events.into(), &mut forward);
+    let told = String::from_utf8(forward.concat()).unwrap();
+    assert!(
+        !told.contains("prompt_tokens") && told.ends_with("data: [DONE]\n\n"),
+        "{told}"
+    );
+    assert_eq!(watcher.usage().unwrap().output, 3);
 }
 
 #[test]

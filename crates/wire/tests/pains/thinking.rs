@@ -4,7 +4,7 @@ use super::*;
 
 fn claude() -> Value {
     json!({"id": "m", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "tool_use", "stop_sequence": null,
-        "content": [{"type": "thinking", "thinking": "Hm.", "signature": "SIG=="}, {"type": "redacted_thinking", "data": "RED=="},
+        "content": [{"type": "thinking", "thinking": "Hm.", "signature": "SIG=="}, {"type": "redacted_thinking", "data": "UkVE"},
             {"type": "text", "text": "One."}, {"type": "tool_use", "id": "a", "name": "f", "input": {}}],
         "usage": {"input_tokens": 1, "output_tokens": 1}})
 }
@@ -36,7 +36,7 @@ fn stream() -> Vec<Value> {
                 json!({"type": "signature_delta", "signature": "SIG=="}),
             ],
         ),
-        (json!({"type": "redacted_thinking", "data": "RED=="}), vec![]),
+        (json!({"type": "redacted_thinking", "data": "UkVE"}), vec![]),
         (
             json!({"type": "text", "text": ""}),
             vec![json!({"type": "text_delta", "text": "One."})],
@@ -75,11 +75,13 @@ fn streamed_thinking_reaches_chat_clients_with_its_signature() {
         .filter_map(|text| text.as_str().map(str::to_owned))
         .collect();
     assert_eq!(said, "Hm.");
-    let blocks: Vec<String> = delta("thinking_blocks")
-        .map(|blocks| blocks.to_string())
+    let blocks: Vec<Value> = delta("thinking_blocks")
+        .flat_map(|blocks| blocks.as_array().unwrap().clone())
         .collect();
-    let blocks = blocks.concat();
-    assert!(blocks.contains("SIG==") && blocks.contains("RED=="), "{blocks}");
+    let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let message = json!({"role": "assistant", "content": "One.", "reasoning_content": said, "thinking_blocks": blocks, "tool_calls": [call]});
+    let (body, _) = sent(CHAT, MESSAGES, "claude", &next(&message));
+    assert_eq!(body["messages"][1]["content"], claude()["content"]);
 }
 
 #[test]
