@@ -56,6 +56,10 @@ fn sampling_and_stops_reach_every_provider() {
             ],
         ),
     ]);
+}
+
+#[test]
+fn top_k_reaches_every_provider_that_has_it() {
     let request = question(MESSAGES, json!({"top_k": 7}));
     for (to, at) in [
         (MESSAGES, "/top_k"),

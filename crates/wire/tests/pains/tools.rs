@@ -2,27 +2,30 @@
 
 use super::*;
 
+/// Two calls as OpenAI streams them, with their arguments interleaved.
+fn two_calls_of_chat() -> Vec<Value> {
+    let chunk = |delta: Value, reason: Value| {
+        json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt",
+                    "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+    };
+    let call = |index: u32, id: &str, name: &str| json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": ""}});
+    let more = |index: u32, text: &str| json!({"index": index, "function": {"arguments": text}});
+    vec![
+        chunk(json!({"role": "assistant", "content": null}), Value::Null),
+        chunk(json!({"tool_calls": [call(0, "a", "one")]}), Value::Null),
+        chunk(json!({"tool_calls": [call(1, "b", "two")]}), Value::Null),
+        // Arguments come interleaved.
+        chunk(json!({"tool_calls": [more(0, "{\"x\":")]}), Value::Null),
+        chunk(json!({"tool_calls": [more(1, "{\"y\":")]}), Value::Null),
+        chunk(json!({"tool_calls": [more(0, "1}"), more(1, "2}")]}), Value::Null),
+        chunk(json!({}), json!("tool_calls")),
+    ]
+}
+
 /// The answer of a model that calls two tools side by side, as a stream.
 fn two_calls(format: Format) -> Vec<Value> {
     match format {
-        CHAT => {
-            let chunk = |delta: Value, reason: Value| {
-                json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt",
-                    "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
-            };
-            let call = |index: u32, id: &str, name: &str| json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": ""}});
-            let more = |index: u32, text: &str| json!({"index": index, "function": {"arguments": text}});
-            vec![
-                chunk(json!({"role": "assistant", "content": null}), Value::Null),
-                chunk(json!({"tool_calls": [call(0, "a", "one")]}), Value::Null),
-                chunk(json!({"tool_calls": [call(1, "b", "two")]}), Value::Null),
-                // Arguments come interleaved.
-                chunk(json!({"tool_calls": [more(0, "{\"x\":")]}), Value::Null),
-                chunk(json!({"tool_calls": [more(1, "{\"y\":")]}), Value::Null),
-                chunk(json!({"tool_calls": [more(0, "1}"), more(1, "2}")]}), Value::Null),
-                chunk(json!({}), json!("tool_calls")),
-            ]
-        }
+        CHAT => two_calls_of_chat(),
         MESSAGES => {
             let mut events = vec![
                 json!({"type": "message_start", "message": {"id": "c", "type": "message", "role": "assistant",
@@ -325,12 +328,10 @@ fn a_tool_result_without_its_call_is_told_by_name() {
     assert!(body.to_string().contains("\"lost\""), "{body}");
 }
 
-#[test]
-fn choices_of_tools_are_converted_for_every_provider() {
-    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]);
-    let asked = |choice: Value| question(CHAT, json!({"tools": tools, "tool_choice": choice}));
+/// A format, where it has the choice, the choice as OpenAI has it, and as it is there.
+fn choices() -> Vec<(Format, &'static str, Value, Value)> {
     let named = json!({"type": "function", "function": {"name": "f"}});
-    for (to, at, choice, expected) in [
+    vec![
         (MESSAGES, "/tool_choice", json!("auto"), json!({"type": "auto"})),
         (
             MESSAGES,
@@ -390,8 +391,15 @@ fn choices_of_tools_are_converted_for_every_provider() {
             named,
             json!({"type": "function", "name": "f"}),
         ),
-    ] {
-        let (body, _) = sent(CHAT, to, "m", &asked(choice.clone()));
+    ]
+}
+
+#[test]
+fn choices_of_tools_are_converted_for_every_provider() {
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]);
+    for (to, at, choice, expected) in choices() {
+        let asked = question(CHAT, json!({"tools": tools, "tool_choice": choice}));
+        let (body, _) = sent(CHAT, to, "m", &asked);
         holds(&format!("{to:?} {choice}"), &body, &[(at, expected)]);
     }
 }
