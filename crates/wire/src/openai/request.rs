@@ -156,15 +156,8 @@ fn read_assistant(fields: &mut Fields<'_>, content: Vec<Part>) -> Result<Vec<Par
     })?;
     let reasoning = fields.take("reasoning_content", |text| text.string())?;
     match (blocks, reasoning) {
-        // The blocks hold the same reasoning, with its signature.
-        (Some(mut blocks), reasoning) => {
-            // A stream tells the text of a block before its signature, and only there.
-            if let ([PartKind::Thinking(only)], Some(text)) = (blocks.as_mut_slice(), reasoning)
-                && only.text.is_empty()
-            {
-                only.text = text;
-            }
-            all.extend(blocks.into_iter().map(Part::new));
+        (Some(blocks), reasoning) => {
+            all.extend(parts::whole_blocks(blocks, reasoning).into_iter().map(Part::new));
         }
         (None, Some(text)) => all.push(Part::new(PartKind::Thinking(Thinking {
             text,
