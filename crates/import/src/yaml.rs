@@ -360,7 +360,20 @@ fn scalar(text: &str) -> String {
             text.to_ascii_lowercase().as_str(),
             "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
         );
-    if plain { text.to_owned() } else { quoted(text) }
+    if plain || is_duration(text) {
+        text.to_owned()
+    } else {
+        quoted(text)
+    }
+}
+
+/// `30s`, `1m30s`: no number to anybody.
+fn is_duration(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit())
+        && text.ends_with(['s', 'm', 'h'])
+        && text
+            .chars()
+            .all(|letter| letter.is_ascii_digit() || matches!(letter, 's' | 'm' | 'h'))
 }
 
 fn quoted(text: &str) -> String {

@@ -41,7 +41,8 @@ fn config(imported: &Imported) -> Config {
         .variables
         .iter()
         .map(|name| {
-            let account = r#"{"type":"authorized_user","client_id":"a","client_secret":"b","refresh_token":"c"}"#;
+            let account =
+                r#"{"type":"authorized_user","client_id":"a","client_secret":"b","refresh_token":"c"}"#;
             let value = match name.as_str() {
                 name if name.contains("API_BASE") => "https://somewhere.invalid",
                 name if name.contains("CREDENTIALS") || name.contains("SERVICE_ACCOUNT") => account,
@@ -61,9 +62,18 @@ fn golden(kind: &str, least: usize) {
     assert!(files.len() >= least, "{files:?}");
     for file in files {
         let imported = import(&file);
-        assert!(imported.problems.is_empty(), "{}: {:?}\n{}", file.display(), imported.problems, imported.yaml);
+        assert!(
+            imported.problems.is_empty(),
+            "{}: {:?}\n{}",
+            file.display(),
+            imported.problems,
+            imported.yaml
+        );
         config(&imported);
-        for (ending, text) in [("out.yaml", &imported.yaml), ("report.txt", &imported.report.text())] {
+        for (ending, text) in [
+            ("out.yaml", &imported.yaml),
+            ("report.txt", &imported.report.text()),
+        ] {
             let expected = file.with_extension(ending);
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 std::fs::write(&expected, text).unwrap();
@@ -122,7 +132,11 @@ fn prices_and_shares_are_exact() {
     assert_eq!(house, serde_json::json!({"input": "0.1", "output": "0.2"}));
     let weights = |file: &str, model: &str| -> Vec<u32> {
         let config = config(&import(Path::new(file)));
-        config.models[model].targets.iter().map(|target| target.weight).collect()
+        config.models[model]
+            .targets
+            .iter()
+            .map(|target| target.weight)
+            .collect()
     };
     assert_eq!(weights("tests/data/litellm/own_servers.yaml", "llama"), [3, 1]);
     assert_eq!(weights("tests/data/litellm/routing.yaml", "gpt-4o"), [3, 1, 0]);
@@ -172,7 +186,10 @@ fn reports_say_the_same_in_every_form() {
     assert_eq!(json["lines"].as_array().unwrap().len(), report.lines.len());
     assert_eq!(json["lines"][0]["fate"].as_str(), Some("not_carried"));
     for line in &report.lines {
-        assert!(report.markdown().contains(&format!("| `{}` |", line.key)), "{line:?}");
+        assert!(
+            report.markdown().contains(&format!("| `{}` |", line.key)),
+            "{line:?}"
+        );
         assert!(line.line > 0 && !line.why.is_empty(), "{line:?}");
     }
 }

@@ -28,6 +28,10 @@ pub(super) fn carry(import: &mut Import, objects: &Objects) {
         }
     }
     for policy in objects.of("ClientTrafficPolicy") {
+        // There is one way in.
+        for reference in super::references(policy) {
+            ["name", "kind", "group"].map(|field| reference.get(field).map(Item::text));
+        }
         let limit = policy.spec(&["connection", "bufferLimit"]);
         if let Some(item) = limit
             && let Some(bytes) = item.peek().and_then(quantity)

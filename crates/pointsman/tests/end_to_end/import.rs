@@ -47,7 +47,10 @@ async fn a_file_of_litellm_serves() {
         router_settings:\n  fallbacks: [{fast: [deep]}]\n  model_group_alias: {quick: fast}\n";
     std::fs::write(&source, text).unwrap();
     let told = import("litellm", &source, folder.path());
-    assert!(told.contains("config.yaml:14: model_list[1].litellm_params.api_key: a secret, not copied"), "{told}");
+    assert!(
+        told.contains("config.yaml:14: model_list[1].litellm_params.api_key: a secret, not copied"),
+        "{told}"
+    );
     assert!(!told.contains("sk-ant-clear"), "{told}");
     let key = key(folder.path(), NewKey::default());
     let base = format!("http://{}/v1", sim.address());
@@ -59,9 +62,15 @@ async fn a_file_of_litellm_serves() {
         ("ANTHROPIC_API_KEY", "sk-ant-sim"),
     ];
     let house = House::open_with(folder.path(), &environment);
-    for (model, provider) in [("fast", "openai-compatible"), ("quick", "openai-compatible"), ("deep", "anthropic")] {
+    for (model, provider) in [
+        ("fast", "openai-compatible"),
+        ("quick", "openai-compatible"),
+        ("deep", "anthropic"),
+    ] {
         let body = json!({"model": model, "messages": [{"role": "user", "content": "Hello"}]});
-        let answer = post(house.address, "/v1/chat/completions", &key, &body).await.unwrap();
+        let answer = post(house.address, "/v1/chat/completions", &key, &body)
+            .await
+            .unwrap();
         assert_eq!(answer.status, 200, "{model}: {}", answer.text());
         assert_eq!(answer.header("x-pointsman-provider"), provider);
         assert!(answer.json()["choices"][0]["message"]["content"].is_string());
@@ -92,7 +101,9 @@ async fn resources_of_envoy_ai_gateway_serve() {
     let key = key(folder.path(), NewKey::default());
     let house = House::open_with(folder.path(), &[("SIM_KEY", "sk-sim")]);
     let body = json!({"model": "fast", "messages": [{"role": "user", "content": "Hello"}]});
-    let answer = post(house.address, "/v1/chat/completions", &key, &body).await.unwrap();
+    let answer = post(house.address, "/v1/chat/completions", &key, &body)
+        .await
+        .unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("x-pointsman-provider"), "sim");
 }
@@ -118,14 +129,17 @@ fn every_file_that_is_carried_over_is_good() {
             assert!(!pointsman(&arguments, &[]).status.success());
             let report: serde_json::Value =
                 serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
-            let account = r#"{"type":"authorized_user","client_id":"a","client_secret":"b","refresh_token":"c"}"#;
+            let account =
+                r#"{"type":"authorized_user","client_id":"a","client_secret":"b","refresh_token":"c"}"#;
             let variables: Vec<(&str, &str)> = report["variables"]
                 .as_array()
                 .unwrap()
                 .iter()
                 .map(|name| match name.as_str().unwrap() {
                     name if name.contains("API_BASE") => (name, "https://somewhere.invalid"),
-                    name if name.contains("CREDENTIALS") || name.contains("SERVICE_ACCOUNT") => (name, account),
+                    name if name.contains("CREDENTIALS") || name.contains("SERVICE_ACCOUNT") => {
+                        (name, account)
+                    }
                     name => (name, "something"),
                 })
                 .collect();
