@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
+use pointsman_config::{Node, Value, read_documents};
 use pointsman_import::{envoy_ai_gateway, litellm};
 
 /// Mappings in block style whose keys are settings: the line of their first key, and how far it is indented.
@@ -68,6 +69,69 @@ fn sources(kind: &str) -> Vec<PathBuf> {
     files
 }
 
+/// The path of the key that was put in, as reports have it.
+fn path_of(text: &str, line: usize) -> String {
+    let documents = read_documents(text, "x").unwrap();
+    let found = documents.iter().find_map(|node| find(node, root(node), line));
+    found.unwrap_or_else(|| panic!("line {line} of {text}"))
+}
+
+/// What the paths of a document begin with: a resource's kind and name.
+fn root(node: &Node) -> String {
+    let text = |node: &Node| match &node.value {
+        Value::Text { text, .. } => text.clone(),
+        _ => String::new(),
+    };
+    let field = |node: &Node, name: &str| match &node.value {
+        Value::Map(entries) => entries
+            .iter()
+            .find(|(key, ..)| key == name)
+            .map(|(.., node)| node.clone()),
+        _ => None,
+    };
+    match field(node, "kind") {
+        Some(kind) => {
+            let name = field(node, "metadata").and_then(|metadata| field(&metadata, "name"));
+            format!(
+                "{}/{}",
+                text(&kind),
+                name.map(|name| text(&name)).unwrap_or_default()
+            )
+        }
+        None if field(node, "model_list").is_some() || field(node, "credential_list").is_some() => {
+            String::new()
+        }
+        None => "document".to_owned(),
+    }
+}
+
+fn find(node: &Node, path: String, line: usize) -> Option<String> {
+    match &node.value {
+        Value::Map(entries) => entries.iter().find_map(|(key, place, node)| {
+            let inner = if path.is_empty() {
+                key.clone()
+            } else {
+                format!("{path}.{key}")
+            };
+            if place.line == line && key == "never_heard_of_this" {
+                // What a list of resources says of itself is a document of nobody's.
+                return Some(inner.replace("List/.never", "document.never"));
+            }
+            match &node.value {
+                Value::List(items) if inner == "List/.items" => {
+                    items.iter().find_map(|item| find(item, root(item), line))
+                }
+                _ => find(node, inner, line),
+            }
+        }),
+        Value::List(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| find(item, format!("{path}[{index}]"), line)),
+        _ => None,
+    }
+}
+
 /// Every place of every file, one after another.
 fn check(kind: &str, least: usize) {
     let folder = tempfile::tempdir().unwrap();
@@ -85,19 +149,17 @@ fn check(kind: &str, least: usize) {
             };
             let imported = imported
                 .unwrap_or_else(|problems| panic!("{}:{at}: {problems:?}\n{changed}", file.display()));
+            let path = path_of(&changed, at + 1);
             // Its own line, or one for all that it stands in; or it became a name of the operator's own (a header, a
             // model, an alias) in the result.
-            let own = |key: &str| {
-                key.rsplit('.').next() == Some("never_heard_of_this") || {
-                    let line = imported.report.lines.iter().find(|line| line.key == key);
-                    line.is_some_and(|line| line.line <= at + 1 && !key.is_empty())
-                }
-            };
-            let told = imported.report.lines.iter().any(|line| own(&line.key));
+            let told = imported.report.lines.iter().any(|line| {
+                path.strip_prefix(&line.key)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            });
             let written = imported.yaml.contains("never_heard_of_this");
             assert!(
                 told || written,
-                "{}:{}: {}",
+                "{}:{}: {path}: {}",
                 file.display(),
                 at + 1,
                 imported.report.text()
