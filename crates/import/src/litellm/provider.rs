@@ -83,6 +83,7 @@ pub(super) fn place(import: &mut Import, deployment: &Deployment<'_>) -> Option<
         block: Map::default(),
         model: named.model,
     };
+    place.block.set("kind", Yaml::text(&place.kind));
     match facts.id.as_str() {
         "azure-openai" => azure(import, params, &mut place),
         "aws-bedrock" => bedrock(import, params, &mut place),
@@ -90,9 +91,7 @@ pub(super) fn place(import: &mut Import, deployment: &Deployment<'_>) -> Option<
         _ => plain(import, params, &mut place, facts),
     }
     limits(import, params, &mut place);
-    for block in ["health"] {
-        place.block.put_map(block, import.policy.health.clone());
-    }
+    place.block.put_map("health", import.policy.health.clone());
     if import.policy.drop_params {
         let mut request = Map::default();
         request.set("unsupported_params", Yaml::text("drop"));
@@ -153,8 +152,6 @@ fn plain(import: &mut Import, params: Params<'_>, place: &mut Place, facts: &Pro
     if own_server {
         place.kind = "openai-compatible".to_owned();
         place.wish = "openai-compatible".to_owned();
-    }
-    if place.kind != place.wish || own_server {
         place.block.set("kind", Yaml::text(&place.kind));
     }
     let local_v1 = facts.id == "ollama";
