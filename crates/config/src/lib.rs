@@ -21,9 +21,11 @@ mod shape;
 mod types;
 
 pub use catalog::CatalogConfig;
+pub use document::read_documents;
 pub use interpolate::Environment;
 pub use load::{Loaded, load, parse, schema};
 pub use mask::Mask;
+pub use node::{Node, Place, Value};
 pub use problem::Problem;
 pub use prompts::{DecoratorConfig, DecoratorMessage, DecoratorRole, PromptsConfig};
 pub use responses::{ResponsesConfig, StateKeeper};

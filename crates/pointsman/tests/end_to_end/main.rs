@@ -13,6 +13,7 @@ mod documents;
 mod drain;
 mod faults;
 mod harness;
+mod import;
 mod kill;
 mod limits;
 mod listener;
