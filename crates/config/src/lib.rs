@@ -11,6 +11,7 @@ mod check;
 mod cross;
 mod document;
 mod interpolate;
+mod kept;
 mod load;
 mod mask;
 mod node;
@@ -19,6 +20,7 @@ mod types;
 
 pub use catalog::CatalogConfig;
 pub use interpolate::Environment;
+pub use kept::{BatchMode, BatchesConfig, FilesConfig};
 pub use load::{Loaded, load, parse, schema};
 pub use mask::Mask;
 pub use problem::Problem;

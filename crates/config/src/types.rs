@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::catalog::CatalogConfig;
+use crate::kept::{BatchesConfig, FilesConfig};
 
 /// pointsman.yaml.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -50,6 +51,10 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// Who is told.
     pub telemetry: TelemetryConfig,
+    /// Files that clients keep here.
+    pub files: FilesConfig,
+    /// Batches.
+    pub batches: BatchesConfig,
     /// Prompt decorators and templates. Not supported in this version.
     pub prompts: Option<serde_json::Value>,
     /// MCP servers. Not supported in this version.
@@ -124,14 +129,27 @@ impl Default for PlainListener {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoresConfig {
-    /// Keys and ledger: `sqlite://FILE`. Other engines are not supported in this version.
+    /// Keys, ledger, files and batches: `sqlite://FILE`. Other engines are not supported in this version.
     pub database: String,
     /// Counters: `memory`. Other engines are not supported in this version.
     pub shared: String,
     /// Vectors: `memory`. Other engines are not supported in this version.
     pub vectors: String,
-    /// Files: `file://FOLDER`; the usage journal is kept here.
+    /// Files: `file://FOLDER`, or `s3://BUCKET/PREFIX?region=REGION` with the keys of the usual AWS chain;
+    /// `&endpoint=URL` for what speaks like S3.
     pub blobs: String,
+    /// A local folder for the usage journal, uploads under way and results of batches under way; the folder of
+    /// `blobs` when absent, or `./data` where that is a bucket.
+    pub local: Option<PathBuf>,
+}
+
+impl StoresConfig {
+    /// The local folder.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        let blobs = || self.blobs.strip_prefix("file://").unwrap_or("./data");
+        self.local.clone().unwrap_or_else(|| PathBuf::from(blobs()))
+    }
 }
 
 impl Default for StoresConfig {
@@ -141,6 +159,7 @@ impl Default for StoresConfig {
             shared: "memory".to_owned(),
             vectors: "memory".to_owned(),
             blobs: "file://./data".to_owned(),
+            local: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -11,12 +12,14 @@ use parking_lot::Mutex;
 use pointsman_cache::ExactCache;
 use pointsman_config::Config;
 use pointsman_governance::KeyRing;
+use pointsman_store::blob::{self, BlobUrlError};
 use pointsman_store::{Journal, JournalError, Store, StoreError};
 use pointsman_telemetry::Telemetry;
-use pointsman_upstream::{Client, ClientOptions, ConfigError};
+use pointsman_upstream::{Client, ClientOptions, ConfigError, Environment};
 use rustls::ServerConfig;
-use tokio::sync::watch;
+use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::kept::{Kept, MAX_UPLOADS};
 use crate::listener;
 use crate::road::recall::Remembered;
 use crate::snapshot::{self, Lasting, Problem, Snapshot};
@@ -35,6 +38,10 @@ pub struct Shared {
     pub cache: ExactCache<Remembered>,
     /// State that outlives a configuration.
     pub lasting: Lasting,
+    /// Files and batches.
+    pub kept: Kept,
+    /// Requests of clients in flight, worker by worker.
+    pub awaited: Vec<Arc<AtomicUsize>>,
 }
 
 /// What a gateway is built from, beside its configuration.
@@ -67,6 +74,9 @@ pub enum StartError {
     /// The usage journal.
     #[error("the usage journal cannot be opened: {0}")]
     Journal(#[from] JournalError),
+    /// The blob store.
+    #[error("stores.blobs {0}")]
+    Blobs(#[from] BlobUrlError),
     /// The upstream client.
     #[error("the upstream client cannot be built: {0}")]
     Client(#[from] ConfigError),
@@ -115,7 +125,17 @@ impl Gateway {
         let journal = Journal::open(&options.journal, Arc::clone(&options.store))?;
         // After the journal: what an earlier process left there counts for the budgets.
         let keys = Arc::new(KeyRing::load(Arc::clone(&options.store), config.limits.default)?);
+        let kept = Kept {
+            store: Arc::clone(&options.store),
+            blobs: blob::at(&config.stores.blobs, &Environment::process())?,
+            folder: config.stores.folder(),
+            begun: Notify::new(),
+            uploads: Semaphore::new(MAX_UPLOADS),
+        };
+        let awaited = (0..config.server.workers()).map(|_| Arc::default()).collect();
         let shared = Arc::new(Shared {
+            kept,
+            awaited,
             cache: ExactCache::new(&snapshot::cache_bounds(config)),
             snapshot: ArcSwap::from_pointee(snapshot),
             keys,
@@ -134,6 +154,12 @@ impl Gateway {
             handles.push(handle);
             workers.push(thread);
         }
+        workers.push(worker::start_for_batches(
+            Arc::clone(&shared),
+            Client::new(client),
+            journal.writer()?,
+            stopped.clone(),
+        )?);
         let acceptor = tokio::spawn(listener::accept(
             listener,
             Arc::clone(&tls),

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use pointsman_cache::Scope;
 use pointsman_catalog::Catalog;
+use pointsman_config::{BatchesConfig, FilesConfig};
 use pointsman_governance::Principal;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
@@ -53,6 +54,19 @@ pub struct Snapshot {
     pub anonymous: Option<Arc<Principal>>,
     /// Tokens reserved for an answer whose length the client did not bound.
     pub default_completion: u64,
+    /// What clients may leave here.
+    pub keeping: Keeping,
+}
+
+/// What clients may leave here, and how it is worked off.
+#[derive(Debug, Clone)]
+pub struct Keeping {
+    /// Files.
+    pub files: FilesConfig,
+    /// Batches.
+    pub batches: BatchesConfig,
+    /// Whether clients come over TLS: for the addresses they are told.
+    pub tls: bool,
 }
 
 /// Sizes and times that bound every request.

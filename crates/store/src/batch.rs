@@ -165,14 +165,24 @@ impl Store {
     /// Puts a batch into the queue.
     ///
     /// # Errors
-    /// When the database refuses.
-    pub fn create_batch(&self, asked: NewBatch) -> Result<Batch, StoreError> {
+    /// When its tenant has `most` batches that have not ended.
+    pub fn create_batch(&self, asked: NewBatch, most: u64) -> Result<Batch, StoreError> {
         let prefix = match asked.api {
             BatchApi::OpenAi => "batch",
             BatchApi::Anthropic => "msgbatch",
         };
         let id = BatchId::from(format!("{prefix}_{}", random_text(24)?));
-        self.connection.lock().execute(
+        let connection = self.connection.lock();
+        let open: i64 = connection.query_row(
+            "SELECT COUNT(*) FROM batches WHERE tenant = ?1
+             AND status IN ('validating', 'in_progress', 'finalizing', 'cancelling')",
+            [asked.tenant.as_str()],
+            |row| row.get(0),
+        )?;
+        if open as u64 >= most {
+            return Err(StoreError::TooManyBatches(most));
+        }
+        connection.execute(
             "INSERT INTO batches (id, tenant, owner, api, endpoint, input, metadata, keep, status, total, completed,
                                   failed, created_at, expires_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'validating', ?9, 0, 0, ?10, ?11)",
@@ -254,20 +264,6 @@ impl Store {
             batches.push(read_batch(row)?);
         }
         Ok(batches)
-    }
-
-    /// How many batches of a tenant have not ended.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub fn count_open_batches(&self, tenant: &Tenant) -> Result<u64, StoreError> {
-        let count: i64 = self.connection.lock().query_row(
-            "SELECT COUNT(*) FROM batches WHERE tenant = ?1
-             AND status IN ('validating', 'in_progress', 'finalizing', 'cancelling')",
-            [tenant.as_str()],
-            |row| row.get(0),
-        )?;
-        Ok(count as u64)
     }
 
     /// Cancels a tenant's batch, if lines can still be kept from being sent; gives it as it is then.

@@ -35,6 +35,9 @@ pub enum StoreError {
     /// More than a tenant may keep.
     #[error("the files kept here would be {0} bytes with this one")]
     Full(u64),
+    /// More batches at once than a tenant may have.
+    #[error("there are {0} batches that have not ended")]
+    TooManyBatches(u64),
     /// The folder of the database cannot be made.
     #[error("the folder of the database: {0}")]
     Folder(#[from] std::io::Error),

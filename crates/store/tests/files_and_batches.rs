@@ -148,7 +148,7 @@ fn lists_are_turned_page_by_page_in_both_directions() {
 fn nobody_sees_or_cancels_anothers_batch() {
     let store = store();
     let (mine, theirs) = (Tenant::from("team:a"), Tenant::from("team:b"));
-    let made = store.create_batch(batch("team:a")).unwrap();
+    let made = store.create_batch(batch("team:a"), 1).unwrap();
     let api = BatchApi::OpenAi;
     assert_eq!(store.batch(&mine, api, &made.id).unwrap().unwrap(), made);
     assert_eq!(store.batch(&theirs, api, &made.id).unwrap(), None);
@@ -160,15 +160,18 @@ fn nobody_sees_or_cancels_anothers_batch() {
     assert_eq!(store.cancel_batch(&theirs, api, &made.id, 1_100).unwrap(), None);
     assert!(!store.batch_progress(&made.id, Counts::default()).unwrap());
     assert!(!store.delete_batch(&theirs, api, &made.id).unwrap());
-    assert_eq!(store.count_open_batches(&mine).unwrap(), 1);
-    assert_eq!(store.count_open_batches(&theirs).unwrap(), 0);
+    assert!(matches!(
+        store.create_batch(batch("team:a"), 1),
+        Err(StoreError::TooManyBatches(1))
+    ));
+    store.create_batch(batch("team:b"), 1).unwrap();
 }
 
 #[test]
 fn a_batch_goes_its_way_and_its_files_are_seen_with_its_end() {
     let store = store();
     let mine = Tenant::from("team:a");
-    let made = store.create_batch(batch("team:a")).unwrap();
+    let made = store.create_batch(batch("team:a"), 1).unwrap();
     let status = || store.batch(&mine, BatchApi::OpenAi, &made.id).unwrap().unwrap();
     store.begin_batch(&made.id, 3, 1_001).unwrap();
     assert_eq!(

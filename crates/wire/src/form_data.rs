@@ -104,7 +104,6 @@ impl FormData {
                 },
                 State::Data => {
                     return Ok(match self.until_boundary() {
-                        Some(data) if data.is_empty() && self.state == State::Data => Piece::More,
                         Some(data) if data.is_empty() => continue,
                         Some(data) => Piece::Data(data),
                         None => Piece::More,
@@ -284,7 +283,7 @@ mod tests {
             Err(Some(FormDataError::Head))
         );
         assert_eq!(read(b"--b-1\r\n\r\n\r\nx", 9), Err(Some(FormDataError::Head)));
-        assert_eq!(read(b"--b-1x", 9), Err(Some(FormDataError::Boundary)));
+        assert_eq!(read(b"--b-1xy", 9), Err(Some(FormDataError::Boundary)));
         let endless = [&b"--b-1\r\n"[..], &[b'x'; 2 * HEAD_LIMIT]].concat();
         assert_eq!(read(&endless, 999), Err(Some(FormDataError::Head)));
     }

@@ -5,6 +5,7 @@
 //! journal is written before the client can see the end of its answer, so that no end a client saw is ever missing.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pointsman_catalog::{Money, Price, ServiceTier};
@@ -16,7 +17,7 @@ use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 use pointsman_wire::format::Format;
 
-use super::{Arrival, Refusal};
+use super::{Arrival, Refusal, Standing};
 use crate::snapshot::Target;
 use crate::worker::Worker;
 
@@ -28,6 +29,7 @@ pub struct Ticket {
     worker: Arc<Worker>,
     caller: Arc<Principal>,
     reservation: Option<Reservation>,
+    standing: Standing,
     /// What is known so far.
     pub facts: Facts,
 }
@@ -104,10 +106,14 @@ impl Ticket {
         reservation: Reservation,
     ) -> Self {
         worker.shared.telemetry.metrics().in_flight(1);
+        if arrival.standing == Standing::Awaited {
+            worker.awaited.fetch_add(1, Ordering::Relaxed);
+        }
         Self {
             worker: Arc::clone(worker),
             caller,
             reservation: Some(reservation),
+            standing: arrival.standing,
             facts: Facts {
                 id: arrival.id.clone(),
                 started: arrival.started,
@@ -227,11 +233,25 @@ impl Ticket {
             .map_err(|failure| Refusal::known(failure, &self))
     }
 
+    /// The reservation, once: from then on the request is not in flight any more.
+    fn leave(&mut self) -> Option<Reservation> {
+        let reservation = self.reservation.take()?;
+        self.worker.shared.telemetry.metrics().in_flight(-1);
+        if self.standing == Standing::Awaited {
+            self.worker.awaited.fetch_sub(1, Ordering::Relaxed);
+        }
+        Some(reservation)
+    }
+
     fn settle_once(&mut self, ending: &Ending) -> Result<Money, Failure> {
-        let Some(reservation) = self.reservation.take() else {
+        let Some(reservation) = self.leave() else {
             return Ok(Money::ZERO);
         };
-        self.worker.shared.telemetry.metrics().in_flight(-1);
+        if self.standing == Standing::Charged {
+            // What it cost was recorded before its process died, under the same id: nothing is owed twice.
+            reservation.settle(Actual::default());
+            return Ok(Money::ZERO);
+        }
         let cost = if ending.outcome == Outcome::Cached {
             Money::ZERO
         } else {
@@ -325,6 +345,11 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if self.reservation.is_none() {
+            return;
+        }
+        if self.standing != Standing::Awaited {
+            // It is sent again, and recorded then; what was reserved is released with the reservation.
+            drop(self.leave());
             return;
         }
         // The client went away while the request was on its way: what the provider had been given is charged.

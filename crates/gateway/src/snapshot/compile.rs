@@ -18,7 +18,7 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use super::{
-    Bounds, CachePolicy, Fallback, Model, Patience, Pattern, Provider, Snapshot, Speech, Target, Template,
+    Bounds, CachePolicy, Fallback, Keeping, Model, Patience, Pattern, Provider, Snapshot, Speech, Target, Template,
     place, provider::Speaks,
 };
 
@@ -141,6 +141,11 @@ impl Compiler<'_> {
                 .map(|secret| secret.expose().into()),
             anonymous: self.anonymous(),
             default_completion: config.server.default_completion_tokens,
+            keeping: Keeping {
+                files: config.files.clone(),
+                batches: config.batches.clone(),
+                tls: config.listeners.api.tls.is_some(),
+            },
         };
         self.routed(&snapshot);
         snapshot
