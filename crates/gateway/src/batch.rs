@@ -28,7 +28,7 @@ const MAX_RUNNING: usize = 32;
 /// Batches of one tenant among them, so that nobody stands in everybody's way.
 const MAX_OF_TENANT: usize = 4;
 /// Open batches that are looked at.
-const LOOK: u32 = 10_000;
+const LOOK: u32 = 1_000;
 /// How often the queue is looked at when nobody says that there is something new.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How often what has expired is deleted.
@@ -78,7 +78,12 @@ pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
 impl Runner {
     /// Begins batches of the queue, as many as there is room for.
     async fn take_up(self: &Arc<Self>, running: &mut JoinSet<()>, stop: &watch::Receiver<bool>) {
-        let open = self.worker.shared.kept.ask(|store| store.open_batches(LOOK)).await;
+        let open = self
+            .worker
+            .shared
+            .kept
+            .ask(|store| store.open_batches(LOOK))
+            .await;
         let open = match open {
             Ok(open) => open,
             Err(error) => return tracing::error!(%error, "the queue of batches cannot be read"),

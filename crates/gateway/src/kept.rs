@@ -107,7 +107,9 @@ impl From<KeepError> for Failure {
     fn from(error: KeepError) -> Self {
         match error {
             KeepError::Store(error) => refused(error),
-            KeepError::Blob(BlobError::Missing) => Self::new(FailureKind::NotFound, "the file's bytes are gone"),
+            KeepError::Blob(BlobError::Missing) => {
+                Self::new(FailureKind::NotFound, "the file's bytes are gone")
+            }
             KeepError::Blob(error) => {
                 tracing::error!(%error, "the blob store refuses");
                 Self::new(

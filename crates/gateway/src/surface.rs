@@ -167,13 +167,37 @@ static PATHS: [Path; 40] = [
     post("/v1/batches", Asks::Batches(BatchCall::Create), OpenAi),
     get("/v1/batches", Asks::Batches(BatchCall::List), OpenAi),
     get("/v1/batches/{id}", Asks::Batches(BatchCall::Retrieve), OpenAi),
-    post("/v1/batches/{id}/cancel", Asks::Batches(BatchCall::Cancel), OpenAi),
-    post("/v1/messages/batches", Asks::Batches(BatchCall::Create), Anthropic),
+    post(
+        "/v1/batches/{id}/cancel",
+        Asks::Batches(BatchCall::Cancel),
+        OpenAi,
+    ),
+    post(
+        "/v1/messages/batches",
+        Asks::Batches(BatchCall::Create),
+        Anthropic,
+    ),
     get("/v1/messages/batches", Asks::Batches(BatchCall::List), Anthropic),
-    get("/v1/messages/batches/{id}/results", Asks::Batches(BatchCall::Results), Anthropic),
-    get("/v1/messages/batches/{id}", Asks::Batches(BatchCall::Retrieve), Anthropic),
-    post("/v1/messages/batches/{id}/cancel", Asks::Batches(BatchCall::Cancel), Anthropic),
-    delete("/v1/messages/batches/{id}", Asks::Batches(BatchCall::Delete), Anthropic),
+    get(
+        "/v1/messages/batches/{id}/results",
+        Asks::Batches(BatchCall::Results),
+        Anthropic,
+    ),
+    get(
+        "/v1/messages/batches/{id}",
+        Asks::Batches(BatchCall::Retrieve),
+        Anthropic,
+    ),
+    post(
+        "/v1/messages/batches/{id}/cancel",
+        Asks::Batches(BatchCall::Cancel),
+        Anthropic,
+    ),
+    delete(
+        "/v1/messages/batches/{id}",
+        Asks::Batches(BatchCall::Delete),
+        Anthropic,
+    ),
     // Gemini: the newer SDKs use /v1 as well as /v1beta.
     whole("/v1beta/models/{model}:generateContent", Gemini),
     whole("/v1/models/{model}:generateContent", Gemini),

@@ -203,8 +203,8 @@ impl Store {
              OR (state = 'announced' AND created_at < ?2)",
             [now, now - ABANDONED],
         )?;
-        let mut query =
-            connection.prepare_cached("SELECT id FROM files WHERE state = 'going' ORDER BY number LIMIT ?1")?;
+        let mut query = connection
+            .prepare_cached("SELECT id FROM files WHERE state = 'going' ORDER BY number LIMIT ?1")?;
         let rows = query.query_map([most], |row| row.get::<_, String>(0))?;
         let ids: Result<Vec<_>, _> = rows.map(|id| id.map(FileId::from)).collect();
         Ok(ids?)

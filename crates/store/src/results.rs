@@ -81,11 +81,7 @@ impl Results {
             return;
         };
         if slot.is_none() {
-            *slot = Some(Recorded {
-                good,
-                offset,
-                length,
-            });
+            *slot = Some(Recorded { good, offset, length });
             if good {
                 self.good += 1;
             } else {

@@ -65,6 +65,7 @@ const MIGRATIONS: [&str; 2] = ["
         hidden INTEGER NOT NULL, state TEXT NOT NULL
     ) STRICT;
     CREATE INDEX files_by_tenant ON files (tenant, number);
+    CREATE INDEX files_by_state ON files (state, expires_at);
     CREATE TABLE batches (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, owner TEXT, api TEXT NOT NULL,
         endpoint TEXT NOT NULL, input TEXT NOT NULL, output TEXT, errors TEXT, metadata TEXT, problems TEXT,

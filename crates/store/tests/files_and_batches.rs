@@ -55,7 +55,13 @@ fn nobody_sees_touches_or_counts_anothers_file() {
     store.file_ready(&kept.id).unwrap();
     assert_eq!(seen(&mine).unwrap(), kept);
     assert_eq!(seen(&theirs), None);
-    assert!(store.files(&theirs, None, &page(10), 1_500).unwrap().items.is_empty());
+    assert!(
+        store
+            .files(&theirs, None, &page(10), 1_500)
+            .unwrap()
+            .items
+            .is_empty()
+    );
     assert!(!store.hide_file(&theirs, &kept.id, true).unwrap());
     assert!(matches!(
         store.announce_file(file("team:a", 6), Some(15)),
@@ -81,16 +87,17 @@ fn files_expire_and_uploads_that_never_ended_are_swept() {
     assert!(store.file(&mine, &short.id, (1_099, false)).unwrap().is_some());
     assert!(store.file(&mine, &short.id, (1_100, false)).unwrap().is_none());
     assert_eq!(store.files(&mine, None, &page(9), 1_099).unwrap().items.len(), 1);
-    assert!(store.files(&mine, None, &page(9), 1_100).unwrap().items.is_empty());
+    assert!(
+        store
+            .files(&mine, None, &page(9), 1_100)
+            .unwrap()
+            .items
+            .is_empty()
+    );
     assert_eq!(store.files_to_sweep(1_099, 9).unwrap(), []);
     assert_eq!(store.files_to_sweep(1_100, 9).unwrap(), [short.id]);
     let day = 24 * 3600;
-    assert!(
-        store
-            .files_to_sweep(1_001 + day, 9)
-            .unwrap()
-            .contains(&never.id)
-    );
+    assert!(store.files_to_sweep(1_001 + day, 9).unwrap().contains(&never.id));
 }
 
 #[test]
@@ -103,7 +110,13 @@ fn hidden_files_are_the_gateways_own() {
     store.file_ready(&own.id).unwrap();
     assert!(store.file(&mine, &own.id, (1_500, false)).unwrap().is_none());
     assert!(store.file(&mine, &own.id, (1_500, true)).unwrap().is_some());
-    assert!(store.files(&mine, None, &page(9), 1_500).unwrap().items.is_empty());
+    assert!(
+        store
+            .files(&mine, None, &page(9), 1_500)
+            .unwrap()
+            .items
+            .is_empty()
+    );
     assert!(!store.hide_file(&mine, &own.id, false).unwrap());
 }
 
@@ -152,10 +165,7 @@ fn nobody_sees_or_cancels_anothers_batch() {
     let api = BatchApi::OpenAi;
     assert_eq!(store.batch(&mine, api, &made.id).unwrap().unwrap(), made);
     assert_eq!(store.batch(&theirs, api, &made.id).unwrap(), None);
-    assert_eq!(
-        store.batch(&mine, BatchApi::Anthropic, &made.id).unwrap(),
-        None
-    );
+    assert_eq!(store.batch(&mine, BatchApi::Anthropic, &made.id).unwrap(), None);
     assert!(store.batches(&theirs, api, &page(9)).unwrap().items.is_empty());
     assert_eq!(store.cancel_batch(&theirs, api, &made.id, 1_100).unwrap(), None);
     assert!(!store.batch_progress(&made.id, Counts::default()).unwrap());
@@ -182,7 +192,10 @@ fn a_batch_goes_its_way_and_its_files_are_seen_with_its_end() {
     assert_eq!(status().status, BatchStatus::Finalizing);
     let mut output = file("team:a", 5);
     output.id = Some(FileId::from("file-out"));
-    let output = store.announce_file(output.clone(), None).and(store.announce_file(output, None)).unwrap();
+    let output = store
+        .announce_file(output.clone(), None)
+        .and(store.announce_file(output, None))
+        .unwrap();
     let counts = Counts {
         total: 3,
         completed: 3,
@@ -202,8 +215,13 @@ fn a_batch_goes_its_way_and_its_files_are_seen_with_its_end() {
     );
     assert!(store.file(&mine, &output.id, (1_003, false)).unwrap().is_some());
     // What has ended cannot be cancelled.
-    let same = store.cancel_batch(&mine, BatchApi::OpenAi, &made.id, 1_004).unwrap();
+    let same = store
+        .cancel_batch(&mine, BatchApi::OpenAi, &made.id, 1_004)
+        .unwrap();
     assert_eq!(same.unwrap().status, BatchStatus::Completed);
     assert!(store.open_batches(9).unwrap().is_empty());
-    assert_eq!(made.request_id(7).as_str(), format!("{}-000007", made.id.as_str()));
+    assert_eq!(
+        made.request_id(7).as_str(),
+        format!("{}-000007", made.id.as_str())
+    );
 }

@@ -68,9 +68,7 @@ impl FormData {
     /// # Errors
     /// When that is not a form's.
     pub fn new(content_type: &str) -> Result<Self, FormDataError> {
-        let (kind, parameters) = content_type
-            .split_once(';')
-            .ok_or(FormDataError::NotAForm)?;
+        let (kind, parameters) = content_type.split_once(';').ok_or(FormDataError::NotAForm)?;
         if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
             return Err(FormDataError::NotAForm);
         }
@@ -278,10 +276,7 @@ mod tests {
         ] {
             assert_eq!(FormData::new(kind).err(), Some(FormDataError::NotAForm), "{kind}");
         }
-        assert_eq!(
-            read(b"--b-1\r\nX: y\r\n\r\n", 9),
-            Err(Some(FormDataError::Head))
-        );
+        assert_eq!(read(b"--b-1\r\nX: y\r\n\r\n", 9), Err(Some(FormDataError::Head)));
         assert_eq!(read(b"--b-1\r\n\r\n\r\nx", 9), Err(Some(FormDataError::Head)));
         assert_eq!(read(b"--b-1xy", 9), Err(Some(FormDataError::Boundary)));
         let endless = [&b"--b-1\r\n"[..], &[b'x'; 2 * HEAD_LIMIT]].concat();

@@ -95,7 +95,8 @@ async fn find_lines(
         match copy(worker, &batch.asked.input, path).await {
             Ok(()) => {}
             Err(BlobError::Missing) => {
-                let gone = Problem::of_file("file_not_found", "the input file was deleted before it was read");
+                let gone =
+                    Problem::of_file("file_not_found", "the input file was deleted before it was read");
                 return Ok(Err(vec![gone]));
             }
             Err(error) => return Err(KeepError::from(error).into()),

@@ -136,7 +136,9 @@ impl Lines {
             at += length as u64;
         }
         if places.is_empty() && checker.problems.is_empty() {
-            checker.problems.push(Problem::of_file("empty_file", "the file has no lines"));
+            checker
+                .problems
+                .push(Problem::of_file("empty_file", "the file has no lines"));
         }
         if checker.problems.is_empty() {
             Ok(Self { file, places })
@@ -270,13 +272,7 @@ mod tests {
 
     #[test]
     fn each_problem_is_told_with_its_line() {
-        let text = [
-            "{not json".to_owned(),
-            "{}".to_owned(),
-            line("a"),
-            line("a"),
-        ]
-        .join("\n");
+        let text = ["{not json".to_owned(), "{}".to_owned(), line("a"), line("a")].join("\n");
         assert_eq!(
             open(&text).err().unwrap(),
             [
@@ -288,7 +284,10 @@ mod tests {
         for (text, code) in [
             (format!("{}\n{}", line("a"), line("a")), "duplicate_custom_id"),
             (line("a").replace("POST", "GET"), "invalid_method"),
-            (line("a").replace("embeddings", "responses"), "mismatched_endpoint"),
+            (
+                line("a").replace("embeddings", "responses"),
+                "mismatched_endpoint",
+            ),
             (line("a").replace(r#"{"input" : "x"}"#, "[]"), "invalid_body"),
             (line(""), "invalid_custom_id"),
             (line(&"x".repeat(300)), "line_too_large"),

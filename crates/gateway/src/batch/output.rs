@@ -28,7 +28,10 @@ pub(super) fn result(
     let body = if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok() {
         body
     } else {
-        json!(String::from_utf8_lossy(&body)).to_string().into_bytes().into()
+        json!(String::from_utf8_lossy(&body))
+            .to_string()
+            .into_bytes()
+            .into()
     };
     let custom_id = json!(custom_id);
     let (before, after) = match batch.asked.api {
@@ -50,10 +53,7 @@ pub(super) fn result(
             "}}",
         ),
     };
-    (
-        [before.as_bytes(), &body, after.as_bytes()].concat(),
-        good,
-    )
+    ([before.as_bytes(), &body, after.as_bytes()].concat(), good)
 }
 
 /// The result of a line that was never sent.
@@ -62,7 +62,10 @@ fn unsent(batch: &Batch, (line, custom_id): (usize, &str), status: BatchStatus) 
     match batch.asked.api {
         BatchApi::OpenAi => {
             let (code, message) = if cancelled {
-                ("batch_cancelled", "This request was not sent before the batch was cancelled.")
+                (
+                    "batch_cancelled",
+                    "This request was not sent before the batch was cancelled.",
+                )
             } else {
                 (
                     "batch_expired",
@@ -151,7 +154,11 @@ async fn collect(
                 (unsent(batch, (line, &custom_id), status).into_bytes(), false)
             }
         };
-        let file = if good || together { &mut output } else { &mut errors };
+        let file = if good || together {
+            &mut output
+        } else {
+            &mut errors
+        };
         file.line(&json).await?;
         // Others of this thread have their turn, too.
         if line % 256 == 255 {

@@ -81,13 +81,21 @@ impl Asking<'_> {
 
     async fn find(&self) -> Result<Batch, Failure> {
         let (id, tenant, api) = (self.id(), tenant(self.caller), self.api);
-        let found = self.worker.shared.kept.ask(move |store| store.batch(&tenant, api, &id));
+        let found = self
+            .worker
+            .shared
+            .kept
+            .ask(move |store| store.batch(&tenant, api, &id));
         found.await.map_err(refused)?.ok_or_else(|| self.missing())
     }
 
     fn missing(&self) -> Failure {
         let id = self.id();
-        Failure::new(FailureKind::NotFound, format!("there is no batch {:?}", id.as_str())).at("id")
+        Failure::new(
+            FailureKind::NotFound,
+            format!("there is no batch {:?}", id.as_str()),
+        )
+        .at("id")
     }
 
     async fn cancel(&self) -> Result<Reply, Failure> {

@@ -62,12 +62,19 @@ fn id(arrival: &Arrival) -> FileId {
 pub async fn find(worker: &Worker, caller: &Principal, id: FileId) -> Result<FileRecord, Failure> {
     let tenant = tenant(caller);
     let wanted = id.clone();
-    let found = worker.shared.kept.ask(move |store| store.file(&tenant, &id, (now(), false)));
+    let found = worker
+        .shared
+        .kept
+        .ask(move |store| store.file(&tenant, &id, (now(), false)));
     found.await.map_err(refused)?.ok_or_else(|| missing(&wanted))
 }
 
 fn missing(id: &FileId) -> Failure {
-    Failure::new(FailureKind::NotFound, format!("there is no file {:?}", id.as_str())).at("id")
+    Failure::new(
+        FailureKind::NotFound,
+        format!("there is no file {:?}", id.as_str()),
+    )
+    .at("id")
 }
 
 async fn list(worker: &Worker, arrival: &Arrival, caller: &Principal) -> Result<Reply, Failure> {
@@ -131,7 +138,10 @@ pub fn listed(items: Vec<Value>, more: bool) -> Value {
 async fn delete(worker: &Worker, arrival: &Arrival, caller: &Principal) -> Result<Reply, Failure> {
     let (id, tenant) = (id(arrival), tenant(caller));
     let gone = id.clone();
-    let hidden = worker.shared.kept.ask(move |store| store.hide_file(&tenant, &gone, false));
+    let hidden = worker
+        .shared
+        .kept
+        .ask(move |store| store.hide_file(&tenant, &gone, false));
     if !hidden.await.map_err(refused)? {
         return Err(missing(&id));
     }

@@ -18,8 +18,8 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use super::{
-    Bounds, CachePolicy, Fallback, Keeping, Model, Patience, Pattern, Provider, Snapshot, Speech, Target, Template,
-    place, provider::Speaks,
+    Bounds, CachePolicy, Fallback, Keeping, Model, Patience, Pattern, Provider, Snapshot, Speech, Target,
+    Template, place, provider::Speaks,
 };
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.

@@ -7,11 +7,14 @@
     reason = "a test says what it expects by failing"
 )]
 
-mod credentials;
 mod abuse;
+mod batches;
+mod batches_across_deaths;
+mod credentials;
 mod documents;
 mod drain;
 mod faults;
+mod files;
 mod harness;
 mod kill;
 mod limits;

@@ -40,7 +40,11 @@ struct Request<'a> {
 }
 
 fn wrong(param: String, message: impl Into<String>) -> Failure {
-    Failure::new(FailureKind::InvalidRequest, format!("{param}: {}", message.into())).at(param)
+    Failure::new(
+        FailureKind::InvalidRequest,
+        format!("{param}: {}", message.into()),
+    )
+    .at(param)
 }
 
 /// Puts a batch into the queue, its requests beside it.

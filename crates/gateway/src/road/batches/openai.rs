@@ -61,7 +61,10 @@ pub(super) async fn create(asking: &Asking<'_>, body: &[u8]) -> Result<Batch, Fa
         failure
     })?;
     if file.purpose != "batch" {
-        return Err(wrong("input_file_id", "the input file must have the purpose batch"));
+        return Err(wrong(
+            "input_file_id",
+            "the input file must have the purpose batch",
+        ));
     }
     let (created_at, most) = (now(), rules.max_open);
     let batch = NewBatch {

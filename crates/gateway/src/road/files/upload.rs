@@ -76,13 +76,18 @@ async fn take(
     }
     let owner = tenant(caller);
     let of = owner.clone();
-    let there = kept.ask(move |store| store.kept_bytes(&of)).await.map_err(refused)?;
+    let there = kept
+        .ask(move |store| store.kept_bytes(&of))
+        .await
+        .map_err(refused)?;
     if there.saturating_add(announced.saturating_sub(64 * 1024)) > bounds.max_total {
         return Err(refused(pointsman_store::StoreError::Full(there + announced)));
     }
     let form = receive(worker, arrival, body).await?;
     let created_at = now();
-    let usual = bounds.expires_after.map(|after| after.get().as_secs().cast_signed());
+    let usual = bounds
+        .expires_after
+        .map(|after| after.get().as_secs().cast_signed());
     let file = NewFile {
         id: None,
         tenant: owner,
@@ -97,7 +102,9 @@ async fn take(
         .put(&worker.client, (file, Some(bounds.max_total)), form.staged)
         .await?;
     let id = record.id.clone();
-    kept.ask(move |store| store.file_ready(&id)).await.map_err(refused)?;
+    kept.ask(move |store| store.file_ready(&id))
+        .await
+        .map_err(refused)?;
     Ok(reply::json(StatusCode::OK, &shaped(&record)))
 }
 
@@ -119,7 +126,10 @@ impl Form {
         if PURPOSES.contains(&purpose) {
             return Ok(purpose.to_owned());
         }
-        Err(wrong("purpose", format!("purpose must be one of {}", PURPOSES.join(", "))))
+        Err(wrong(
+            "purpose",
+            format!("purpose must be one of {}", PURPOSES.join(", ")),
+        ))
     }
 
     /// Seconds, if the client says.
@@ -228,18 +238,16 @@ async fn receive(worker: &Worker, arrival: &Arrival, body: &mut Incoming) -> Res
     if staged.written() == 0 {
         return Err(wrong("file", "the file is empty"));
     }
-    Ok(Form {
-        fields,
-        name,
-        staged,
-    })
+    Ok(Form { fields, name, staged })
 }
 
 /// The next bytes of the body; none at its end.
 async fn next(arrival: &Arrival, body: &mut Incoming) -> Result<Option<bytes::Bytes>, Failure> {
     let limit = arrival.snapshot.bounds.request_timeout;
     loop {
-        let frame = tokio::time::timeout(limit, body.frame()).await.map_err(|_| slow())?;
+        let frame = tokio::time::timeout(limit, body.frame())
+            .await
+            .map_err(|_| slow())?;
         let frame = match frame {
             None => return Ok(None),
             Some(Ok(frame)) => frame,

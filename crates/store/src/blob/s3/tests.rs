@@ -240,11 +240,7 @@ async fn a_wrong_secret_is_refused_and_told_without_it() {
     let url = format!("s3://files?endpoint=http://{address}&region=eu-west-1");
     let (store, client) = (blob::at(&url, &keys("wrong-secret")).unwrap(), client());
     let (_folder, path) = file(b"hello");
-    let error = store
-        .put(&client, "file-3", &path)
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = store.put(&client, "file-3", &path).await.unwrap_err().to_string();
     assert!(error.contains("403 SignatureDoesNotMatch"), "{error}");
     assert!(!error.contains("wrong-secret"), "{error}");
     assert!(path.exists(), "what was not put is not lost");
@@ -261,7 +257,9 @@ fn urls_are_checked() {
         ("file://", "names no folder"),
         ("gs://b", "\"gs\" is not supported"),
     ] {
-        let error = blob::at(url, &Environment::of::<&str, &str>([])).unwrap_err().to_string();
+        let error = blob::at(url, &Environment::of::<&str, &str>([]))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(problem), "{url}: {error}");
         assert!(!error.contains("secret"), "{url}: {error}");
     }
