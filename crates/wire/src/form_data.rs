@@ -147,7 +147,8 @@ impl FormData {
 
     fn head(&mut self) -> Result<Piece, FormDataError> {
         let Some(end) = memmem::find(&self.buffer, b"\r\n\r\n") else {
-            return if self.buffer.len() > HEAD_LIMIT {
+            // Its end may have come but for its last bytes.
+            return if self.buffer.len() > HEAD_LIMIT + 3 {
                 Err(FormDataError::Head)
             } else {
                 Ok(Piece::More)

@@ -5,12 +5,14 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use http::Method;
-use pointsman_store::{NewKey, Outcome};
+use pointsman_catalog::Money;
+use pointsman_store::{BatchApi, LedgerEntry, NewBatch, NewKey, Outcome};
 use pointsman_testbed::{SimOptions, SimServer};
+use pointsman_wire::form::Usage;
 use rand::RngExt;
 use serde_json::{Value, json};
 
-use crate::harness::{House, ask, folder, key, ledger, post, upload};
+use crate::harness::{House, ask, folder, key, ledger, post, store, upload};
 
 const LINES: usize = 10_000;
 const DEATHS: usize = 10;
@@ -121,4 +123,76 @@ async fn wait(house: &House, key: &str, id: &str, is: impl Fn(&Value) -> bool) -
         assert!(Instant::now() < until, "{batch}\n{}", house.said());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// The moment between the journal and the results: a line is in the ledger, but its answer was lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_that_was_charged_before_its_answer_was_lost_is_not_charged_again() {
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let folder = folder(&format!(
+        "providers: {{ o: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }} }}\n",
+        sim.address()
+    ));
+    let key = key(folder.path(), NewKey::default());
+    let house = House::open(folder.path());
+    let line = |id: &str| {
+        let body = json!({"model": "o/gpt-5-mini", "messages": [{"role": "user", "content": id}]});
+        json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body})
+    };
+    let input = format!("{}\n{}\n", line("one"), line("two"));
+    let file = upload(house.address, &key, &[("purpose", "batch")], input.as_bytes())
+        .await
+        .unwrap()
+        .json();
+    house.stop();
+    let store = store(folder.path());
+    let owner = store.keys().unwrap()[0].id.clone();
+    let asked = NewBatch {
+        tenant: format!("key:{}", owner.as_str()).into(),
+        owner: Some(owner.clone()),
+        api: BatchApi::OpenAi,
+        endpoint: "/v1/chat/completions".to_owned(),
+        input: file["id"].as_str().unwrap().into(),
+        metadata: None,
+        keep: 3_600,
+        total: 0,
+        created_at: file["created_at"].as_i64().unwrap(),
+        expires_at: file["created_at"].as_i64().unwrap() + 3_600,
+    };
+    let batch = store.create_batch(asked, 1).unwrap();
+    let before = LedgerEntry {
+        id: batch.request_id(1),
+        at: 1,
+        key: Some(owner),
+        team: None,
+        user: None,
+        surface: "/v1/chat/completions".to_owned(),
+        model_requested: "o/gpt-5-mini".to_owned(),
+        provider: Some("o".to_owned()),
+        model: Some("gpt-5-mini".to_owned()),
+        decision: None,
+        outcome: Outcome::Complete,
+        usage: Usage::default(),
+        usage_estimated: false,
+        cost: Money::from_nanodollars(123),
+        attempts: 1,
+        streamed: false,
+        status: 200,
+        latency_us: 1,
+        ttft_us: None,
+        cache: "bypass".to_owned(),
+    };
+    store.insert_ledger(std::slice::from_ref(&before)).unwrap();
+    let house = House::open(folder.path());
+    let done = wait(&house, &key, batch.id.as_str(), |batch| {
+        batch["status"] == "completed"
+    })
+    .await;
+    assert_eq!(done["request_counts"]["completed"], 2);
+    house.stop();
+    let mut entries = ledger(folder.path());
+    entries.sort_by(|one, other| one.id.cmp(&other.id));
+    assert_eq!(entries.len(), 2);
+    assert_eq!(entries[0], before);
+    assert!(entries[1].cost.nanodollars() > 0);
 }
