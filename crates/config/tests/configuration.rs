@@ -77,6 +77,24 @@ fn each_mistake_is_named_with_its_place() {
             ],
         ),
         (
+            "stores: { blobs: gs://b }",
+            vec![
+                r#"p.yaml:1:11: stores.blobs: "gs" is not supported in this version; use file://… or s3://…"#,
+            ],
+        ),
+        (
+            "stores: { blobs: 's3://key:secret@b?region=r' }",
+            vec![
+                "p.yaml:1:11: stores.blobs: holds keys; give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or as a profile or role",
+            ],
+        ),
+        (
+            "batches: { mode: provider }",
+            vec![
+                "p.yaml:1:12: batches.mode: provider is not supported in this version: lines are sent by the gateway itself, at the standard price; use own",
+            ],
+        ),
+        (
             "guardrails:\n  - { name: a, type: regex, on: [input], deny: [x] }\n  - { name: a, type: regex, on: [input], deny: ['('] }",
             vec![r#"p.yaml:3:7: guardrails[1].name: there is another guardrail named "a""#],
         ),

@@ -23,6 +23,8 @@ use crate::worker::{Worker, stopped};
 const TICK: Duration = Duration::from_millis(250);
 /// Ticks after which results are synced to the disk.
 const SYNC_EVERY: u32 = 4;
+/// Answers after which one more line at once is tried, where limits had no room for more.
+const GROW_EVERY: u64 = 64;
 /// Longest rest of a batch whose owner's limits have no room.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -73,6 +75,7 @@ pub(super) async fn drive(
         charged: charged.into_iter().collect(),
         cancelled: batch.cancelling_at.is_some(),
         rests_until: Instant::now(),
+        room: usize::MAX,
         runner,
         batch: Arc::new(batch),
         lines,
@@ -190,6 +193,8 @@ struct Run<'a> {
     cancelled: bool,
     /// Its owner's limits have no room before.
     rests_until: Instant,
+    /// Lines that its owner's limits have room for at once, as far as was found out.
+    room: usize,
     ticks: u32,
 }
 
@@ -219,12 +224,12 @@ impl Run<'_> {
                 biased;
                 done = under_way.join_next(), if !under_way.is_empty() => {
                     let done = done.ok_or(Interrupted::Lost)?.map_err(|_| Interrupted::Lost)?;
-                    self.note(done)?;
+                    self.note(done, under_way.len())?;
                 }
                 () = stopped(&mut stop), if !stopping => stopping = true,
                 _ = tick.tick() => self.look().await?,
                 () = tokio::time::sleep_until(self.rests_until), if more && rests => {}
-                turn = runner.turns.take(), if more && !rests => self.send(turn, &mut under_way)?,
+                turn = runner.turns.take(), if more && !rests && under_way.len() < self.room => self.send(turn, &mut under_way)?,
             }
         }
         self.results.sync()?;
@@ -268,17 +273,25 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Records what came of a line: from then on it is done.
-    fn note(&mut self, done: Done) -> Result<(), Interrupted> {
+    /// Records what came of a line: from then on it is done. So many others are `under_way`.
+    fn note(&mut self, done: Done, under_way: usize) -> Result<(), Interrupted> {
         match done.came {
             Came::Answer { status, body } => {
                 let about = (done.line, done.custom_id.as_str());
                 let (json, good) = output::result(&self.batch, about, status, &body);
                 self.results.record(done.line, good, &json)?;
+                let (good, bad) = self.results.counts();
+                if (good + bad).is_multiple_of(GROW_EVERY) {
+                    self.room = self.room.saturating_add(1);
+                }
             }
             Came::Later(wait) => {
                 self.pending.push_front(done.line);
-                self.rests_until = Instant::now() + wait.clamp(TICK, LONGEST_WAIT);
+                // When another line ends there may be room; with none under way only time can make some.
+                match under_way {
+                    0 => self.rests_until = Instant::now() + wait.clamp(TICK, LONGEST_WAIT),
+                    others => self.room = others,
+                }
             }
         }
         Ok(())

@@ -22,7 +22,7 @@ impl Site {
         let sim = SimServer::local(options).await.unwrap();
         let at = sim.address();
         let folder = folder(&format!(
-            "providers:\n  o: {{ kind: openai, base_url: \"http://{at}/v1\", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }} }}\n  a: {{ kind: anthropic, base_url: \"http://{at}\", auth: {{ api_key: sk-sim }} }}\n{rest}"
+            "providers:\n  o: {{ kind: openai, base_url: \"http://{at}/v1\", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }}, timeouts: {{ first_byte: 2s }} }}\n  a: {{ kind: anthropic, base_url: \"http://{at}\", auth: {{ api_key: sk-sim }} }}\n{rest}"
         ));
         let key = key(folder.path(), grant);
         let house = House::open(folder.path());
@@ -97,11 +97,11 @@ fn line(id: &str, model: &str) -> Value {
     json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body})
 }
 
-fn slow() -> SimOptions {
-    SimOptions {
-        first_token: Duration::from_millis(200),
-        ..SimOptions::default()
-    }
+/// Lines that are sent one by one take their time.
+fn many() -> Vec<Value> {
+    (0..5_000)
+        .map(|at| line(&format!("l{at}"), "o/gpt-5-mini"))
+        .collect()
 }
 
 #[tokio::test]
@@ -196,10 +196,13 @@ async fn a_file_that_makes_no_sense_fails_with_the_numbers_of_its_lines() {
 
 #[tokio::test]
 async fn a_cancelled_batch_keeps_what_was_answered_and_sends_no_more() {
-    let site = Site::open(slow(), NewKey::default(), "batches: { concurrency: 2 }\n").await;
-    let lines: Vec<_> = (0..50)
-        .map(|at| line(&format!("l{at}"), "o/gpt-5-mini"))
-        .collect();
+    let site = Site::open(
+        SimOptions::default(),
+        NewKey::default(),
+        "batches: { concurrency: 1 }\n",
+    )
+    .await;
+    let lines = many();
     let batch = site.create(&lines).await;
     let path = format!("/v1/batches/{}", batch["id"].as_str().unwrap());
     site.until(&path, |batch| {
@@ -216,7 +219,7 @@ async fn a_cancelled_batch_keeps_what_was_answered_and_sends_no_more() {
         site.lines(&done, "output_file_id").await,
         site.lines(&done, "error_file_id").await,
     );
-    assert!(!output.is_empty() && output.len() + errors.len() == 50);
+    assert!(!output.is_empty() && output.len() + errors.len() == 5_000);
     assert!(
         errors
             .iter()
@@ -238,21 +241,22 @@ async fn a_cancelled_batch_keeps_what_was_answered_and_sends_no_more() {
 #[tokio::test]
 async fn what_is_not_sent_in_time_expires_and_says_so() {
     let site = Site::open(
-        slow(),
+        SimOptions::default(),
         NewKey::default(),
-        "batches: { concurrency: 1, window: 2s }\n",
+        "batches: { concurrency: 1, window: 1s }\n",
     )
     .await;
-    let lines: Vec<_> = (0..50)
-        .map(|at| line(&format!("l{at}"), "o/gpt-5-mini"))
-        .collect();
+    let lines = many();
     let done = site.ended(&site.create(&lines).await).await;
     assert_eq!(done["status"], "expired");
     let (output, errors) = (
         site.lines(&done, "output_file_id").await,
         site.lines(&done, "error_file_id").await,
     );
-    assert!(!output.is_empty() && output.len() + errors.len() == 50, "{done}");
+    assert!(
+        !output.is_empty() && output.len() + errors.len() == 5_000,
+        "{done}"
+    );
     assert!(
         errors
             .iter()
@@ -371,10 +375,13 @@ async fn its_owners_limits_slow_a_batch_down_but_fail_no_line() {
 
 #[tokio::test]
 async fn a_revoked_key_sends_no_more_lines() {
-    let site = Site::open(slow(), NewKey::default(), "batches: { concurrency: 1 }\n").await;
-    let lines: Vec<_> = (0..30)
-        .map(|at| line(&format!("l{at}"), "o/gpt-5-mini"))
-        .collect();
+    let site = Site::open(
+        SimOptions::default(),
+        NewKey::default(),
+        "batches: { concurrency: 1 }\n",
+    )
+    .await;
+    let lines = many();
     site.create(&lines).await;
     let store = store(site.folder.path());
     let until = Instant::now() + Duration::from_secs(20);
@@ -389,7 +396,7 @@ async fn a_revoked_key_sends_no_more_lines() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(
-        ledger(site.folder.path()).len() < 20,
+        ledger(site.folder.path()).len() < 5_000,
         "lines went on after the key was revoked"
     );
 }
@@ -401,7 +408,8 @@ async fn lines_wait_while_somebody_waits_for_an_answer() {
     // A client whose answer takes its time.
     let (at, key) = (site.at(), site.key.clone());
     let waiting = tokio::spawn(async move {
-        let body = json!({"model": "o/m+fault=slow-first-token:2000", "messages": [{"role": "user", "content": "hi"}]});
+        let body =
+            json!({"model": "o/m+fault=stall-before-head", "messages": [{"role": "user", "content": "hi"}]});
         post(at, "/v1/chat/completions", &key, &body)
             .await
             .unwrap()
@@ -416,16 +424,19 @@ async fn lines_wait_while_somebody_waits_for_an_answer() {
     let path = format!("/v1/batches/{}", batch["id"].as_str().unwrap());
     assert!(!waiting.is_finished(), "the test proves nothing");
     assert_eq!(site.get(&path).await.json()["request_counts"]["completed"], 0);
-    assert_eq!(waiting.await.unwrap(), 200);
+    assert_eq!(waiting.await.unwrap(), 504);
     assert_eq!(site.ended(&batch).await["request_counts"]["completed"], 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_graceful_stop_waits_for_lines_and_goes_on_at_the_next_start() {
-    let mut site = Site::open(slow(), NewKey::default(), "batches: { concurrency: 4 }\n").await;
-    let lines: Vec<_> = (0..30)
-        .map(|at| line(&format!("l{at}"), "o/gpt-5-mini"))
-        .collect();
+    let mut site = Site::open(
+        SimOptions::default(),
+        NewKey::default(),
+        "batches: { concurrency: 4 }\n",
+    )
+    .await;
+    let lines = many();
     let batch = site.create(&lines).await;
     let path = format!("/v1/batches/{}", batch["id"].as_str().unwrap());
     site.until(&path, |batch| {
@@ -437,7 +448,7 @@ async fn a_graceful_stop_waits_for_lines_and_goes_on_at_the_next_start() {
     let done = site.ended(&batch).await;
     assert_eq!(
         done["request_counts"],
-        json!({"total": 30, "completed": 30, "failed": 0})
+        json!({"total": 5_000, "completed": 5_000, "failed": 0})
     );
     drop(site.house);
     let entries = ledger(site.folder.path());
