@@ -77,6 +77,28 @@ fn each_mistake_is_named_with_its_place() {
             ],
         ),
         (
+            "guardrails:\n  - { name: a, type: regex, on: [input], deny: [x] }\n  - { name: a, type: regex, on: [input], deny: ['('] }",
+            vec![r#"p.yaml:3:7: guardrails[1].name: there is another guardrail named "a""#],
+        ),
+        (
+            "routing:\n  decisions:\n    - { name: d, modelRefs: [ { model: m } ], rules: { type: keyword, name: nope } }",
+            vec![r#"p.yaml:3:71: routing.decisions[0].rules.name: there is no keyword signal "nope""#],
+        ),
+    ] {
+        let found = problems(text);
+        for expected in expected {
+            assert!(
+                found.iter().any(|problem| problem == expected),
+                "{expected}\nnot in {found:#?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_files_and_batches_cannot_do_is_named_and_no_key_is_told() {
+    for (text, expected) in [
+        (
             "stores: { blobs: gs://b }",
             vec![
                 r#"p.yaml:1:11: stores.blobs: "gs" is not supported in this version; use file://… or s3://…"#,
@@ -94,22 +116,9 @@ fn each_mistake_is_named_with_its_place() {
                 "p.yaml:1:12: batches.mode: provider is not supported in this version: lines are sent by the gateway itself, at the standard price; use own",
             ],
         ),
-        (
-            "guardrails:\n  - { name: a, type: regex, on: [input], deny: [x] }\n  - { name: a, type: regex, on: [input], deny: ['('] }",
-            vec![r#"p.yaml:3:7: guardrails[1].name: there is another guardrail named "a""#],
-        ),
-        (
-            "routing:\n  decisions:\n    - { name: d, modelRefs: [ { model: m } ], rules: { type: keyword, name: nope } }",
-            vec![r#"p.yaml:3:71: routing.decisions[0].rules.name: there is no keyword signal "nope""#],
-        ),
     ] {
         let found = problems(text);
-        for expected in expected {
-            assert!(
-                found.iter().any(|problem| problem == expected),
-                "{expected}\nnot in {found:#?}"
-            );
-        }
+        assert_eq!(found, expected, "{text}");
     }
 }
 

@@ -68,7 +68,8 @@ pub(super) async fn drive(
     });
     let (current, charged) = current.await?;
     let Some(batch) = current.filter(|batch| !batch.status.is_ended()) else {
-        return Ok(clear(folder).await);
+        clear(folder).await;
+        return Ok(());
     };
     let mut run = Run {
         pending: (0..total).filter(|line| results.of(*line).is_none()).collect(),

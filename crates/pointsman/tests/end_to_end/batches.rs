@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, House, ask, folder, key, ledger, post, store, upload};
 
+/// Nothing comes; after two seconds the gateway gives up.
+const STALLED: &str = "o/m+fault=stall-before-head";
+
 struct Site {
     folder: tempfile::TempDir,
     house: House,
@@ -97,7 +100,13 @@ fn line(id: &str, model: &str) -> Value {
     json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body})
 }
 
-/// Lines that are sent one by one take their time.
+/// One line that is answered, and then some that take two seconds each, in vain.
+fn slow() -> Vec<Value> {
+    let models = std::iter::once("o/gpt-5-mini").chain([STALLED; 10]);
+    let lines = models.enumerate();
+    lines.map(|(at, model)| line(&format!("l{at}"), model)).collect()
+}
+
 fn many() -> Vec<Value> {
     (0..5_000)
         .map(|at| line(&format!("l{at}"), "o/gpt-5-mini"))
@@ -202,7 +211,7 @@ async fn a_cancelled_batch_keeps_what_was_answered_and_sends_no_more() {
         "batches: { concurrency: 1 }\n",
     )
     .await;
-    let lines = many();
+    let lines = slow();
     let batch = site.create(&lines).await;
     let path = format!("/v1/batches/{}", batch["id"].as_str().unwrap());
     site.until(&path, |batch| {
@@ -219,19 +228,28 @@ async fn a_cancelled_batch_keeps_what_was_answered_and_sends_no_more() {
         site.lines(&done, "output_file_id").await,
         site.lines(&done, "error_file_id").await,
     );
-    assert!(!output.is_empty() && output.len() + errors.len() == 5_000);
+    assert!(output.len() == 1 && errors.len() == 10);
+    let sent = |line: &&Value| !line["response"].is_null();
+    let unsent = errors.iter().filter(|line| !sent(line));
+    assert!(unsent.clone().count() >= 8, "lines went on: {errors:?}");
     assert!(
-        errors
-            .iter()
+        unsent
+            .clone()
             .all(|line| line["error"]["code"] == "batch_cancelled")
     );
-    let sent = ledger(site.folder.path());
-    assert_eq!(
-        sent.len(),
-        output.len(),
-        "lines under way were waited for, not given up"
-    );
-    assert!(sent.iter().all(|entry| entry.outcome == Outcome::Complete));
+    // Lines under way were waited for, not given up.
+    let expected = 1 + errors.iter().filter(sent).count();
+    let until = Instant::now() + Duration::from_secs(10);
+    let entries = loop {
+        let entries = ledger(site.folder.path());
+        if entries.len() >= expected {
+            break entries;
+        }
+        assert!(Instant::now() < until, "{entries:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(entries.len(), expected);
+    assert!(entries.iter().all(|entry| entry.outcome != Outcome::Cancelled));
     let again = post(site.at(), &format!("{path}/cancel"), &site.key, &json!({}))
         .await
         .unwrap();
@@ -243,24 +261,23 @@ async fn what_is_not_sent_in_time_expires_and_says_so() {
     let site = Site::open(
         SimOptions::default(),
         NewKey::default(),
-        "batches: { concurrency: 1, window: 1s }\n",
+        "batches: { concurrency: 1, window: 3s }\n",
     )
     .await;
-    let lines = many();
+    let lines = slow();
     let done = site.ended(&site.create(&lines).await).await;
     assert_eq!(done["status"], "expired");
     let (output, errors) = (
         site.lines(&done, "output_file_id").await,
         site.lines(&done, "error_file_id").await,
     );
+    assert!(output.len() == 1 && errors.len() == 10, "{done}");
+    let expired = errors.iter().filter(|line| line["response"].is_null());
+    assert!(expired.clone().count() >= 7, "lines went on: {errors:?}");
     assert!(
-        !output.is_empty() && output.len() + errors.len() == 5_000,
-        "{done}"
-    );
-    assert!(
-        errors
-            .iter()
-            .all(|line| line["error"]["code"] == "batch_expired" && line["response"].is_null())
+        expired
+            .clone()
+            .all(|line| line["error"]["code"] == "batch_expired")
     );
 }
 
@@ -381,7 +398,7 @@ async fn a_revoked_key_sends_no_more_lines() {
         "batches: { concurrency: 1 }\n",
     )
     .await;
-    let lines = many();
+    let lines = slow();
     site.create(&lines).await;
     let store = store(site.folder.path());
     let until = Instant::now() + Duration::from_secs(20);
@@ -396,7 +413,7 @@ async fn a_revoked_key_sends_no_more_lines() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(
-        ledger(site.folder.path()).len() < 5_000,
+        ledger(site.folder.path()).len() <= 3,
         "lines went on after the key was revoked"
     );
 }
@@ -408,8 +425,7 @@ async fn lines_wait_while_somebody_waits_for_an_answer() {
     // A client whose answer takes its time.
     let (at, key) = (site.at(), site.key.clone());
     let waiting = tokio::spawn(async move {
-        let body =
-            json!({"model": "o/m+fault=stall-before-head", "messages": [{"role": "user", "content": "hi"}]});
+        let body = json!({"model": STALLED, "messages": [{"role": "user", "content": "hi"}]});
         post(at, "/v1/chat/completions", &key, &body)
             .await
             .unwrap()
