@@ -70,7 +70,10 @@ fn nobody_sees_touches_or_counts_anothers_file() {
     store.announce_file(file("team:b", 6), Some(15)).unwrap();
     assert!(store.hide_file(&mine, &kept.id, false).unwrap());
     assert_eq!(seen(&mine), None);
-    assert_eq!(store.files_to_sweep(1_500, 9).unwrap(), [kept.id.clone()]);
+    assert_eq!(
+        store.files_to_sweep(1_500, 9).unwrap(),
+        std::slice::from_ref(&kept.id)
+    );
     store.forget_file(&kept.id).unwrap();
     assert_eq!(store.kept_bytes(&mine).unwrap(), 0);
 }

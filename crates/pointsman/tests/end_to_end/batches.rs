@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, House, ask, folder, key, ledger, post, store, upload};
 
 /// Nothing comes; after two seconds the gateway gives up.
-const STALLED: &str = "o/m+fault=stall-before-head";
+const STALLED: &str = "stalled";
 
 struct Site {
     folder: tempfile::TempDir,
@@ -25,7 +25,7 @@ impl Site {
         let sim = SimServer::local(options).await.unwrap();
         let at = sim.address();
         let folder = folder(&format!(
-            "providers:\n  o: {{ kind: openai, base_url: \"http://{at}/v1\", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }}, timeouts: {{ first_byte: 2s }} }}\n  a: {{ kind: anthropic, base_url: \"http://{at}\", auth: {{ api_key: sk-sim }} }}\n{rest}"
+            "providers:\n  o: {{ kind: openai, base_url: \"http://{at}/v1\", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }}, timeouts: {{ first_byte: 2s }} }}\n  a: {{ kind: anthropic, base_url: \"http://{at}\", auth: {{ api_key: sk-sim }} }}\nmodels: {{ stalled: {{ targets: [ {{ provider: o, model: m+fault=stall-before-head }} ] }} }}\n{rest}"
         ));
         let key = key(folder.path(), grant);
         let house = House::open(folder.path());
