@@ -200,3 +200,78 @@ async fn put(
         .await?;
     Ok(Some(record.id))
 }
+
+#[cfg(test)]
+mod tests {
+    use pointsman_store::{Counts, NewBatch};
+    use serde_json::Value;
+
+    use super::*;
+
+    fn batch(api: BatchApi) -> Batch {
+        Batch {
+            id: "batch_abc".into(),
+            asked: NewBatch {
+                tenant: "key:k".into(),
+                owner: None,
+                api,
+                endpoint: "/v1/chat/completions".to_owned(),
+                input: "file-1".into(),
+                metadata: None,
+                keep: 1,
+                total: 1,
+                created_at: 0,
+                expires_at: 1,
+            },
+            status: BatchStatus::InProgress,
+            counts: Counts::default(),
+            in_progress_at: None,
+            finalizing_at: None,
+            cancelling_at: None,
+            ended_at: None,
+            outcome: Ended::default(),
+        }
+    }
+
+    fn told(api: BatchApi, status: u16, body: &str) -> (Value, bool) {
+        let status = StatusCode::from_u16(status).unwrap();
+        let (json, good) = result(&batch(api), (1, "a \"b\"\n"), status, body.as_bytes());
+        assert!(!json.contains(&b'\n'));
+        (serde_json::from_slice(&json).unwrap(), good)
+    }
+
+    #[test]
+    fn a_result_is_one_line_of_json_whatever_the_body() {
+        for body in ["{\"a\":\r\n 1.50}", "no json", "", "\"half", "[1,\n2]"] {
+            for api in [BatchApi::OpenAi, BatchApi::Anthropic] {
+                for status in [200, 500] {
+                    let (line, good) = told(api, status, body);
+                    assert_eq!(line["custom_id"], "a \"b\"\n");
+                    assert_eq!(good, status == 200);
+                }
+            }
+        }
+        let (line, _) = told(BatchApi::OpenAi, 200, "{\"a\":\n1}");
+        let expected = json!({"id": "batch_req_abc000002", "custom_id": "a \"b\"\n", "error": null,
+            "response": {"status_code": 200, "request_id": "batch_abc-000002", "body": {"a": 1}}});
+        assert_eq!(line, expected);
+        let (line, _) = told(BatchApi::Anthropic, 529, "{\"type\":\"error\"}");
+        assert_eq!(
+            line["result"],
+            json!({"type": "errored", "error": {"type": "error"}})
+        );
+    }
+
+    #[test]
+    fn what_was_not_sent_says_why() {
+        for (api, status, expected) in [
+            (BatchApi::OpenAi, BatchStatus::Cancelled, "batch_cancelled"),
+            (BatchApi::OpenAi, BatchStatus::Expired, "batch_expired"),
+            (BatchApi::Anthropic, BatchStatus::Cancelled, "\"canceled\""),
+            (BatchApi::Anthropic, BatchStatus::Expired, "\"expired\""),
+        ] {
+            let line = unsent(&batch(api), (0, "a"), status);
+            assert!(line.contains(expected) && !line.contains('\n'), "{line}");
+        }
+    }
+}
