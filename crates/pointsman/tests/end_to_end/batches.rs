@@ -321,6 +321,26 @@ async fn anthropics_batches_have_their_own_shapes() {
     assert_eq!(results[1]["result"]["error"]["type"], "error");
     assert_eq!(results[1]["result"]["error"]["error"]["type"], "not_found_error");
     assert_eq!(results[2]["result"]["message"]["type"], "message");
+}
+
+/// A batch of one request, and its path.
+async fn created(site: &Site) -> String {
+    let params = json!({"model": "a/claude-haiku-4-5", "max_tokens": 50, "messages": [{"role": "user", "content": "hi"}]});
+    let body = json!({"requests": [{"custom_id": "one", "params": params}]});
+    let batch = post(site.at(), "/v1/messages/batches", &site.key, &body)
+        .await
+        .unwrap()
+        .json();
+    let path = format!("/v1/messages/batches/{}", batch["id"].as_str().unwrap());
+    site.until(&path, |batch| batch["processing_status"] == "ended")
+        .await;
+    path
+}
+
+#[tokio::test]
+async fn anthropics_batches_are_nobody_elses_and_can_be_deleted() {
+    let site = Site::open(SimOptions::default(), NewKey::default(), "").await;
+    let path = created(&site).await;
     // Its files are the gateway's own.
     assert_eq!(site.get("/v1/files").await.json()["data"], json!([]));
     assert_eq!(site.get("/v1/batches").await.json()["data"], json!([]));
@@ -344,6 +364,11 @@ async fn anthropics_batches_have_their_own_shapes() {
         .json();
     assert_eq!(deleted["type"], "message_batch_deleted");
     assert_eq!(site.get(&path).await.status, 404);
+}
+
+#[tokio::test]
+async fn anthropics_requests_are_checked_when_they_come() {
+    let site = Site::open(SimOptions::default(), NewKey::default(), "").await;
     for (requests, said) in [
         (json!([]), "requests"),
         (

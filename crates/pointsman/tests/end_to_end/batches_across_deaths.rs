@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use pointsman_catalog::Money;
-use pointsman_store::{BatchApi, LedgerEntry, NewBatch, NewKey, Outcome};
+use pointsman_store::{BatchApi, KeyId, LedgerEntry, NewBatch, NewKey, Outcome, RequestId};
 use pointsman_testbed::{SimOptions, SimServer};
 use pointsman_wire::form::Usage;
 use rand::RngExt;
@@ -16,6 +16,17 @@ use crate::harness::{House, ask, folder, key, ledger, post, store, upload};
 
 const LINES: usize = 10_000;
 const DEATHS: usize = 10;
+
+/// The lines of the batch.
+fn input() -> String {
+    let mut input = String::new();
+    for line in 0..LINES {
+        let body = json!({"model": "o/gpt-5-mini", "messages": [{"role": "user", "content": format!("line {line}")}]});
+        let line = json!({"custom_id": format!("line-{line}"), "method": "POST", "url": "/v1/chat/completions", "body": body});
+        writeln!(input, "{line}").unwrap();
+    }
+    input
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_deaths_repeat_no_finished_line_and_lose_none() {
@@ -29,14 +40,8 @@ async fn ten_deaths_repeat_no_finished_line_and_lose_none() {
         sim.address()
     ));
     let key = key(folder.path(), NewKey::default());
-    let mut input = String::new();
-    for line in 0..LINES {
-        let body = json!({"model": "o/gpt-5-mini", "messages": [{"role": "user", "content": format!("line {line}")}]});
-        let line = json!({"custom_id": format!("line-{line}"), "method": "POST", "url": "/v1/chat/completions", "body": body});
-        writeln!(input, "{line}").unwrap();
-    }
     let mut house = House::open(folder.path());
-    let file = upload(house.address, &key, &[("purpose", "batch")], input.as_bytes())
+    let file = upload(house.address, &key, &[("purpose", "batch")], input().as_bytes())
         .await
         .unwrap();
     assert_eq!(file.status, 200, "{}", file.text());
@@ -72,8 +77,27 @@ async fn ten_deaths_repeat_no_finished_line_and_lose_none() {
     );
     assert_eq!(done["error_file_id"], Value::Null);
 
+    each_once_in_its_place(&house, &key, &done).await;
+    house.stop();
+    let entries = ledger(folder.path());
+    let of_batch: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+    let expected: HashSet<String> = (1..=LINES).map(|line| format!("{id}-{line:06}")).collect();
+    assert_eq!((entries.len(), of_batch.len()), (LINES, LINES));
+    assert!(of_batch.iter().all(|id| expected.contains(*id)));
+    assert!(
+        entries
+            .iter()
+            .all(|entry| entry.outcome == Outcome::Complete && entry.cost.nanodollars() > 0)
+    );
+    assert!(
+        !folder.path().join("batches").join(&id).exists(),
+        "an ended batch leaves no folder"
+    );
+}
+
+async fn each_once_in_its_place(house: &House, key: &str, done: &Value) {
     let path = format!("/v1/files/{}/content", done["output_file_id"].as_str().unwrap());
-    let output = ask(house.address, Method::GET, &path, &key).await.unwrap();
+    let output = ask(house.address, Method::GET, &path, key).await.unwrap();
     let ids: Vec<String> = output
         .text()
         .lines()
@@ -89,22 +113,6 @@ async fn ten_deaths_repeat_no_finished_line_and_lose_none() {
         ids == expected,
         "each line is in the output once, in its place: {} lines",
         ids.len()
-    );
-
-    house.stop();
-    let entries = ledger(folder.path());
-    let of_batch: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
-    let expected: HashSet<String> = (1..=LINES).map(|line| format!("{id}-{line:06}")).collect();
-    assert_eq!((entries.len(), of_batch.len()), (LINES, LINES));
-    assert!(of_batch.iter().all(|id| expected.contains(*id)));
-    assert!(
-        entries
-            .iter()
-            .all(|entry| entry.outcome == Outcome::Complete && entry.cost.nanodollars() > 0)
-    );
-    assert!(
-        !folder.path().join("batches").join(&id).exists(),
-        "an ended batch leaves no folder"
     );
 }
 
@@ -160,8 +168,26 @@ async fn a_line_that_was_charged_before_its_answer_was_lost_is_not_charged_again
         expires_at: file["created_at"].as_i64().unwrap() + 3_600,
     };
     let batch = store.create_batch(asked, 1).unwrap();
-    let before = LedgerEntry {
-        id: batch.request_id(1),
+    let before = recorded(batch.request_id(1), owner);
+    store.insert_ledger(std::slice::from_ref(&before)).unwrap();
+    let house = House::open(folder.path());
+    let done = wait(&house, &key, batch.id.as_str(), |batch| {
+        batch["status"] == "completed"
+    })
+    .await;
+    assert_eq!(done["request_counts"]["completed"], 2);
+    house.stop();
+    let mut entries = ledger(folder.path());
+    entries.sort_by(|one, other| one.id.cmp(&other.id));
+    assert_eq!(entries.len(), 2);
+    assert_eq!(entries[0], before);
+    assert!(entries[1].cost.nanodollars() > 0);
+}
+
+/// A line as the ledger has it.
+fn recorded(id: RequestId, owner: KeyId) -> LedgerEntry {
+    LedgerEntry {
+        id,
         at: 1,
         key: Some(owner),
         team: None,
@@ -181,18 +207,5 @@ async fn a_line_that_was_charged_before_its_answer_was_lost_is_not_charged_again
         latency_us: 1,
         ttft_us: None,
         cache: "bypass".to_owned(),
-    };
-    store.insert_ledger(std::slice::from_ref(&before)).unwrap();
-    let house = House::open(folder.path());
-    let done = wait(&house, &key, batch.id.as_str(), |batch| {
-        batch["status"] == "completed"
-    })
-    .await;
-    assert_eq!(done["request_counts"]["completed"], 2);
-    house.stop();
-    let mut entries = ledger(folder.path());
-    entries.sort_by(|one, other| one.id.cmp(&other.id));
-    assert_eq!(entries.len(), 2);
-    assert_eq!(entries[0], before);
-    assert!(entries[1].cost.nanodollars() > 0);
+    }
 }
