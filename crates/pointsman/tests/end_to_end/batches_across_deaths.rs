@@ -53,7 +53,7 @@ async fn ten_deaths_repeat_no_finished_line_and_lose_none() {
     let mut seen = 0;
     for death in 0..DEATHS {
         // Somewhere in its share of the lines, so that each death finds it at work.
-        let share = LINES * 9 / 10 / DEATHS;
+        let share = LINES * 7 / 10 / DEATHS;
         let until = death * share + rand::rng().random_range(1..share);
         let found = wait(&house, &key, &id, |batch| count(batch) >= until).await;
         assert_eq!(
