@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::catalog::CatalogConfig;
+use crate::kept::{BatchesConfig, FilesConfig};
 use crate::prompts::PromptsConfig;
 use crate::responses::ResponsesConfig;
 use crate::shape::RequestConfig;
@@ -55,6 +56,10 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// Who is told.
     pub telemetry: TelemetryConfig,
+    /// Files that clients keep here.
+    pub files: FilesConfig,
+    /// Batches.
+    pub batches: BatchesConfig,
     /// What is put around conversations, and texts that clients call by name.
     pub prompts: PromptsConfig,
     /// MCP servers. Not supported in this version.
@@ -129,14 +134,27 @@ impl Default for PlainListener {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoresConfig {
-    /// Keys and ledger: `sqlite://FILE`. Other engines are not supported in this version.
+    /// Keys, ledger, files and batches: `sqlite://FILE`. Other engines are not supported in this version.
     pub database: String,
     /// Counters: `memory`. Other engines are not supported in this version.
     pub shared: String,
     /// Vectors: `memory`. Other engines are not supported in this version.
     pub vectors: String,
-    /// Files: `file://FOLDER`; the usage journal is kept here.
+    /// Files: `file://FOLDER`, or `s3://BUCKET/PREFIX?region=REGION` with the keys of the usual AWS chain;
+    /// `&endpoint=URL` for what speaks like S3.
     pub blobs: String,
+    /// A local folder for the usage journal, uploads under way and results of batches under way; the folder of
+    /// `blobs` when absent, or `./data` where that is a bucket.
+    pub local: Option<PathBuf>,
+}
+
+impl StoresConfig {
+    /// The local folder.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        let blobs = || self.blobs.strip_prefix("file://").unwrap_or("./data");
+        self.local.clone().unwrap_or_else(|| PathBuf::from(blobs()))
+    }
 }
 
 impl Default for StoresConfig {
@@ -146,6 +164,7 @@ impl Default for StoresConfig {
             shared: "memory".to_owned(),
             vectors: "memory".to_owned(),
             blobs: "file://./data".to_owned(),
+            local: None,
         }
     }
 }

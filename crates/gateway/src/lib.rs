@@ -10,7 +10,9 @@
 pub mod server;
 pub mod snapshot;
 
+mod batch;
 mod incoming;
+mod kept;
 mod listener;
 mod parameters;
 mod protocol;

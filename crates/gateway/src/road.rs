@@ -14,11 +14,15 @@ pub mod relay;
 pub mod send;
 pub mod settle;
 
+pub mod line;
+
 mod arrive;
+mod batches;
 mod converse;
 mod count;
 mod embed;
 mod explain;
+mod files;
 mod list;
 mod prompt;
 mod refuse;
@@ -39,7 +43,7 @@ use pointsman_wire::format::Format;
 use crate::incoming;
 use crate::reply::{self, Reply};
 use crate::snapshot::Snapshot;
-use crate::surface::{self, Asks, Surface};
+use crate::surface::{self, Asks, FileCall, Surface};
 use crate::worker::Worker;
 
 pub use refuse::{Origin, Refusal};
@@ -70,6 +74,19 @@ pub struct Arrival {
     pub surface: Surface,
     /// The configuration of this request, from its first to its last stage.
     pub snapshot: Arc<Snapshot>,
+    /// On whose behalf it is under way.
+    pub standing: Standing,
+}
+
+/// On whose behalf a request is under way: what becomes of it when it is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// A client waits for it.
+    Awaited,
+    /// A line of a batch: given up, it is sent again, and only then recorded.
+    Line,
+    /// A line of a batch that was recorded and charged, but whose answer was lost with its process.
+    Charged,
 }
 
 /// Answers a request, whatever it is. Cannot fail: failures are told in the client's format.
@@ -102,6 +119,7 @@ pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: Socke
         surface,
         snapshot: worker.shared.snapshot.load_full(),
         id: origin.id.clone(),
+        standing: Standing::Awaited,
     };
     let mut reply = match travel(&worker, &arrival, body).await {
         Ok(reply) => reply,
@@ -140,6 +158,8 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
         | Asks::CountTokens
         | Asks::State(_)
         | Asks::Models
+        | Asks::Files(_)
+        | Asks::Batches(_)
         | Asks::Explain => {}
     }
     let claim = match identify::identify(worker, arrival) {
@@ -152,6 +172,12 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
     if arrival.surface.asks == Asks::Models {
         let caller = claim.prove(arrival, &[])?;
         return list::models(arrival, &caller).map_err(|failure| Refusal::from(failure).of(&caller));
+    }
+    if arrival.surface.asks == Asks::Files(FileCall::Upload) {
+        // Never in memory as a whole, so nothing that must be could prove a signature.
+        let caller = claim.prove(arrival, &[])?;
+        let kept = Box::pin(files::upload(worker, arrival, &caller, body)).await;
+        return kept.map_err(|failure| Refusal::from(failure).of(&caller));
     }
     let (caller, body) = arrive::read(arrival, claim, body).await?;
     let served = serve(worker, arrival, Arc::clone(&caller), body).await;
@@ -181,6 +207,8 @@ async fn serve(
         Asks::CountTokens => Box::pin(count::travel(worker, arrival, caller, body)).await,
         Asks::State(kept) => Box::pin(state::answer(worker, arrival, &caller, kept, body)).await,
         Asks::Explain => Ok(explain::travel(arrival, &caller, &body)?),
+        Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),
+        Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
         Asks::Models | Asks::Live | Asks::Ready => {
             Err(Failure::new(FailureKind::Internal, "it was answered before").into())
         }

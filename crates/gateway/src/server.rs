@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -11,12 +12,14 @@ use parking_lot::Mutex;
 use pointsman_cache::ExactCache;
 use pointsman_config::Config;
 use pointsman_governance::KeyRing;
+use pointsman_store::blob::{self, BlobUrlError};
 use pointsman_store::{Journal, JournalError, Store, StoreError};
 use pointsman_telemetry::Telemetry;
-use pointsman_upstream::{Client, ClientOptions, ConfigError};
+use pointsman_upstream::{Client, ClientOptions, ConfigError, Environment};
 use rustls::ServerConfig;
-use tokio::sync::watch;
+use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::kept::{Kept, MAX_UPLOADS};
 use crate::listener;
 use crate::road::recall::Remembered;
 use crate::snapshot::{self, Lasting, Problem, Snapshot};
@@ -38,6 +41,10 @@ pub struct Shared {
     pub lasting: Lasting,
     /// Responses and conversations.
     pub keeper: Arc<Keeper>,
+    /// Files and batches.
+    pub kept: Kept,
+    /// Requests of clients in flight, worker by worker.
+    pub awaited: Vec<Arc<AtomicUsize>>,
 }
 
 /// What a gateway is built from, beside its configuration.
@@ -70,6 +77,9 @@ pub enum StartError {
     /// The usage journal.
     #[error("the usage journal cannot be opened: {0}")]
     Journal(#[from] JournalError),
+    /// The blob store.
+    #[error("stores.blobs {0}")]
+    Blobs(#[from] BlobUrlError),
     /// The upstream client.
     #[error("the upstream client cannot be built: {0}")]
     Client(#[from] ConfigError),
@@ -127,7 +137,17 @@ impl Gateway {
             config.responses.retention.get(),
         )
         .map_err(StartError::State)?;
+        let kept = Kept {
+            store: Arc::clone(&options.store),
+            blobs: blob::at(&config.stores.blobs, &Environment::process())?,
+            folder: config.stores.folder(),
+            begun: Notify::new(),
+            uploads: Semaphore::new(MAX_UPLOADS),
+        };
+        let awaited = (0..config.server.workers()).map(|_| Arc::default()).collect();
         let shared = Arc::new(Shared {
+            kept,
+            awaited,
             cache: ExactCache::new(&snapshot::cache_bounds(config)),
             snapshot: ArcSwap::from_pointee(snapshot),
             keys,
@@ -147,6 +167,12 @@ impl Gateway {
             handles.push(handle);
             workers.push(thread);
         }
+        workers.push(worker::start_for_batches(
+            Arc::clone(&shared),
+            Client::new(client),
+            journal.writer()?,
+            stopped.clone(),
+        )?);
         let acceptor = tokio::spawn(listener::accept(
             listener,
             Arc::clone(&tls),

@@ -19,6 +19,7 @@ use std::time::Duration;
 use pointsman_cache::Scope;
 use pointsman_catalog::Catalog;
 use pointsman_config::PromptsConfig;
+use pointsman_config::{BatchesConfig, FilesConfig};
 use pointsman_governance::Principal;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
@@ -60,6 +61,19 @@ pub struct Snapshot {
     pub responses: ResponsesPolicy,
     /// Tokens reserved for an answer whose length the client did not bound.
     pub default_completion: u64,
+    /// What clients may leave here.
+    pub keeping: Keeping,
+}
+
+/// What clients may leave here, and how it is worked off.
+#[derive(Debug, Clone)]
+pub struct Keeping {
+    /// Files.
+    pub files: FilesConfig,
+    /// Batches.
+    pub batches: BatchesConfig,
+    /// Whether clients come over TLS: for the addresses they are told.
+    pub tls: bool,
 }
 
 /// Sizes and times that bound every request.

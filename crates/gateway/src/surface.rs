@@ -21,6 +21,10 @@ pub enum Asks {
     State(Kept),
     /// The models there are.
     Models,
+    /// Something of a file.
+    Files(FileCall),
+    /// Something of a batch; whose shapes it has is said by the dialect.
+    Batches(BatchCall),
     /// How a prompt would be routed.
     Explain,
     /// Whether the process is alive.
@@ -54,6 +58,38 @@ pub enum Kept {
     Items,
 }
 
+/// What is asked of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileCall {
+    /// Keep this one.
+    Upload,
+    /// Which there are.
+    List,
+    /// What is known of one.
+    Retrieve,
+    /// Its bytes.
+    Content,
+    /// Forget it.
+    Delete,
+}
+
+/// What is asked of batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchCall {
+    /// Run this one.
+    Create,
+    /// Which there are.
+    List,
+    /// How far one is.
+    Retrieve,
+    /// Send no more lines.
+    Cancel,
+    /// What came of its lines.
+    Results,
+    /// Forget it.
+    Delete,
+}
+
 /// Where it stands whether the answer is streamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
@@ -75,7 +111,7 @@ pub struct Surface {
     /// The path as the table has it: what the ledger, the log and the metrics call the surface, so that no name a
     /// client makes up becomes a label.
     pub path: &'static str,
-    /// The model that the path names.
+    /// The model, file or batch that the path names.
     pub model: Option<String>,
 }
 
@@ -137,9 +173,9 @@ use Format::{
     OpenAiResponses as Responses,
 };
 
-/// Every path, once. A new surface adds its lines here. `{model}` may hold slashes; in a path that belongs to two
+/// Every path, once. A new surface adds its lines here. `{model}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 36] = [
+static PATHS: [Path; 51] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -193,6 +229,45 @@ static PATHS: [Path; 36] = [
         "/v1/conversations/{model}",
         Asks::State(Kept::DeleteConversation),
         Responses,
+    ),
+    post("/v1/files", Asks::Files(FileCall::Upload), OpenAi),
+    get("/v1/files", Asks::Files(FileCall::List), OpenAi),
+    get("/v1/files/{id}/content", Asks::Files(FileCall::Content), OpenAi),
+    get("/v1/files/{id}", Asks::Files(FileCall::Retrieve), OpenAi),
+    delete("/v1/files/{id}", Asks::Files(FileCall::Delete), OpenAi),
+    post("/v1/batches", Asks::Batches(BatchCall::Create), OpenAi),
+    get("/v1/batches", Asks::Batches(BatchCall::List), OpenAi),
+    get("/v1/batches/{id}", Asks::Batches(BatchCall::Retrieve), OpenAi),
+    post(
+        "/v1/batches/{id}/cancel",
+        Asks::Batches(BatchCall::Cancel),
+        OpenAi,
+    ),
+    post(
+        "/v1/messages/batches",
+        Asks::Batches(BatchCall::Create),
+        Anthropic,
+    ),
+    get("/v1/messages/batches", Asks::Batches(BatchCall::List), Anthropic),
+    get(
+        "/v1/messages/batches/{id}/results",
+        Asks::Batches(BatchCall::Results),
+        Anthropic,
+    ),
+    get(
+        "/v1/messages/batches/{id}",
+        Asks::Batches(BatchCall::Retrieve),
+        Anthropic,
+    ),
+    post(
+        "/v1/messages/batches/{id}/cancel",
+        Asks::Batches(BatchCall::Cancel),
+        Anthropic,
+    ),
+    delete(
+        "/v1/messages/batches/{id}",
+        Asks::Batches(BatchCall::Delete),
+        Anthropic,
     ),
     // Gemini: the newer SDKs use /v1 as well as /v1beta.
     whole("/v1beta/models/{model}:generateContent", Gemini),

@@ -19,6 +19,7 @@ pub mod embeddings;
 pub mod eventstream;
 pub mod failure;
 pub mod form;
+pub mod form_data;
 pub mod format;
 pub mod gemini;
 pub mod hash;

@@ -5,6 +5,7 @@
 //! journal is written before the client can see the end of its answer, so that no end a client saw is ever missing.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pointsman_catalog::{Money, Price, ServiceTier};
@@ -16,7 +17,7 @@ use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 use pointsman_wire::format::{Format, Loss};
 
-use super::{Arrival, Refusal};
+use super::{Arrival, Refusal, Standing};
 use crate::snapshot::Target;
 use crate::worker::Worker;
 
@@ -33,6 +34,7 @@ pub struct Ticket {
     reservation: Option<Reservation>,
     settled: bool,
     spent: Spent,
+    standing: Standing,
     /// What is known so far.
     pub facts: Facts,
 }
@@ -119,12 +121,16 @@ impl Ticket {
         reservation: Reservation,
     ) -> Self {
         worker.shared.telemetry.metrics().in_flight(1);
+        if arrival.standing == Standing::Awaited {
+            worker.awaited.fetch_add(1, Ordering::Relaxed);
+        }
         Self {
             worker: Arc::clone(worker),
             caller,
             reservation: Some(reservation),
             settled: false,
             spent: Spent::default(),
+            standing: arrival.standing,
             facts: Facts {
                 id: arrival.id.clone(),
                 started: arrival.started,
@@ -287,11 +293,28 @@ impl Ticket {
             .map_err(|failure| Refusal::known(failure, &self))
     }
 
+    /// The request is not in flight any more; its reservation, where what it was made for is not charged yet. Called
+    /// once, by whoever settles.
+    fn leave(&mut self) -> Option<Reservation> {
+        self.worker.shared.telemetry.metrics().in_flight(-1);
+        if self.standing == Standing::Awaited {
+            self.worker.awaited.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.reservation.take()
+    }
+
     fn settle_once(&mut self, ending: &Ending) -> Result<Money, Failure> {
         if std::mem::replace(&mut self.settled, true) {
             return Ok(Money::ZERO);
         }
-        self.worker.shared.telemetry.metrics().in_flight(-1);
+        let reservation = self.leave();
+        if self.standing == Standing::Charged {
+            // What it cost was recorded before its process died, under the same id: nothing is owed twice.
+            if let Some(reservation) = reservation {
+                reservation.settle(Actual::default());
+            }
+            return Ok(Money::ZERO);
+        }
         // A remembered answer costs nothing; what was spent before the last one is charged already.
         let (cost, last) = if ending.outcome == Outcome::Cached {
             (Money::ZERO, Actual::default())
@@ -303,7 +326,7 @@ impl Ticket {
             (self.cost(&ending.usage), last)
         };
         let written = self.worker.journal.lock().append(&self.entry(ending, cost));
-        if let Some(reservation) = self.reservation.take() {
+        if let Some(reservation) = reservation {
             reservation.settle(last);
         }
         self.tell(ending, cost);
@@ -389,6 +412,12 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if self.settled {
+            return;
+        }
+        if self.standing != Standing::Awaited {
+            // It is sent again, and recorded then; what was reserved is released with the reservation.
+            self.settled = true;
+            drop(self.leave());
             return;
         }
         // The client went away while the request was on its way: what the provider had been given is charged.

@@ -18,8 +18,8 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use super::{
-    Bounds, CachePolicy, Fallback, Model, Patience, Pattern, Provider, ResponsesPolicy, Shape, Snapshot,
-    Speech, Target, Template, place, provider::Speaks,
+    Bounds, CachePolicy, Fallback, Keeping, Model, Patience, Pattern, Provider, ResponsesPolicy, Shape,
+    Snapshot, Speech, Target, Template, place, provider::Speaks,
 };
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
@@ -154,6 +154,11 @@ impl Compiler<'_> {
             anonymous: self.anonymous(),
             responses: responses(config),
             default_completion: config.server.default_completion_tokens,
+            keeping: Keeping {
+                files: config.files.clone(),
+                batches: config.batches.clone(),
+                tls: config.listeners.api.tls.is_some(),
+            },
         };
         self.routed(&snapshot);
         snapshot

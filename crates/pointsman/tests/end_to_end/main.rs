@@ -8,10 +8,13 @@
 )]
 
 mod abuse;
+mod batches;
+mod batches_across_deaths;
 mod credentials;
 mod documents;
 mod drain;
 mod faults;
+mod files;
 mod harness;
 mod import;
 mod kill;
