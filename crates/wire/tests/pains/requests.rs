@@ -180,7 +180,7 @@ fn usage_is_asked_for_in_streams_and_kept_from_who_did_not_ask() {
         );
     }
     let counts = json!({"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12});
-    let events = bytes(CHAT, &super::usage::stream(CHAT, &["Hi."], counts));
+    let events = bytes(CHAT, &usage::stream(CHAT, &["Hi."], counts));
     let mut watcher = format::stream_watcher(CHAT, WatchOptions { strip_usage: true });
     let mut forward = SmallVec::new();
     watcher.push(events.into(), &mut forward);

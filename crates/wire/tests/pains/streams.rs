@@ -62,8 +62,8 @@ fn every_piece_is_passed_on_as_soon_as_it_comes() {
             for event in stream(from, &["one", "two", "three"], counts(from)) {
                 let (mut events, mut out) = (Vec::new(), BytesMut::new());
                 let piece = match from {
-                    CONVERSE => frames(&[event.clone()]).concat(),
-                    _ => sse(from, &[event.clone()])
+                    CONVERSE => frames(std::slice::from_ref(&event)).concat(),
+                    _ => sse(from, std::slice::from_ref(&event))
                         .replace("data: [DONE]\n\n", "")
                         .into_bytes(),
                 };
@@ -291,7 +291,7 @@ fn pings_and_comments_are_no_content() {
 fn a_failure_of_the_gateway_ends_each_stream_in_its_own_words() {
     let failure = StreamEvent::Error(Failure::new(FailureKind::Overloaded, "gone"));
     for to in [CHAT, RESPONSES, MESSAGES, GEMINI, COHERE] {
-        let told = data(&encoded(CHAT, to, &[failure.clone()]));
+        let told = data(&encoded(CHAT, to, std::slice::from_ref(&failure)));
         let last = told.last().unwrap();
         let at = match to {
             CHAT | GEMINI | MESSAGES => "/error/message",

@@ -165,7 +165,7 @@ fn calls_of_responses(events: &[Value]) -> Vec<Call> {
                 ));
             }
             "response.function_call_arguments.delta" => {
-                grow(&mut calls, &event["output_index"], &event["delta"])
+                grow(&mut calls, &event["output_index"], &event["delta"]);
             }
             _ => {}
         }
