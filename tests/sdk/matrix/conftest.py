@@ -28,7 +28,17 @@ providers:
     auth: {{ aws: {{ access_key_id: "{aws[0]}", secret_access_key: "{aws[1]}" }} }}
     retry: {{ attempts: 1 }}
   c: {{ kind: cohere, base_url: "http://{sim}", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }} }}
+  # Never rested: every test sees its own fault.
+  faulty:
+    kind: openai
+    base_url: "http://{sim}/v1"
+    auth: {{ api_key: sk-sim }}
+    retry: {{ attempts: 1 }}
+    health: {{ consecutive_failures: 0, failure_ratio: 0, max_cool_down: 1ms }}
 models:
+  limited: {{ targets: [ {{ provider: faulty, model: "m+fault=rate-limited:1" }} ] }}
+  failing: {{ targets: [ {{ provider: faulty, model: "m+fault=status:500" }} ] }}
+  broken: {{ targets: [ {{ provider: faulty, model: "m+fault=cut-clean" }} ] }}
   openai-chat: {{ targets: [ {{ provider: o, model: reason-1, format: openai-chat }} ], price: &price {{ input: 2, output: 10, cache_read: 0.5, cache_write: 3 }} }}
   openai-responses: {{ targets: [ {{ provider: o, model: gpt-5-mini, format: openai-responses }} ], price: *price }}
   anthropic-messages: {{ targets: [ {{ provider: a, model: claude-haiku-4-5 }} ], price: *price }}
@@ -38,9 +48,19 @@ models:
 """
 
 
+class Caller:
+    """A key, and the pair that signs for it."""
+
+    def __init__(self, key, access, secret):
+        self.key, self.aws = key, (access, secret)
+
+
 class House:
-    def __init__(self, url, sim, key, aws, database):
-        self.url, self.sim, self.key, self.aws, self.database = url, sim, key, aws, database
+    def __init__(self, url, sim, caller, narrow, database):
+        self.url, self.sim, self.database = url, sim, database
+        self.caller = caller
+        # May ask for one model only.
+        self.narrow = narrow
 
     def served(self):
         """What the provider says it served since it was asked last."""
@@ -75,10 +95,13 @@ def house(tmp_path_factory):
     sim = wait_for(start("sim", "--address", "127.0.0.1:0", "--aws-access-key", AWS[0], "--aws-secret-key", AWS[1]), r"http://(\S+)")
     config = pathlib.Path(folder) / "pointsman.yaml"
     config.write_text(CONFIG.format(folder=folder, sim=sim, aws=AWS))
-    made = subprocess.run([BINARY, "key", "create", "-c", str(config), "--name", "sdk", "--aws"], check=True, capture_output=True, text=True).stdout
-    key, access, secret = re.fullmatch(r"(\S+)\nAWS_ACCESS_KEY_ID=(\S+)\nAWS_SECRET_ACCESS_KEY=(\S+)\n", made).groups()
+    def make(*options):
+        made = subprocess.run([BINARY, "key", "create", "-c", str(config), "--aws", *options], check=True, capture_output=True, text=True).stdout
+        return Caller(*re.fullmatch(r"(\S+)\nAWS_ACCESS_KEY_ID=(\S+)\nAWS_SECRET_ACCESS_KEY=(\S+)\n", made).groups())
+
+    caller, narrow = make("--name", "sdk"), make("--model", "gemini")
     address = wait_for(start("serve", "-c", str(config)), r"listening on (\S+)")
-    yield House(f"http://{address}", f"http://{sim}", key, (access, secret), folder / "p.db")
+    yield House(f"http://{address}", f"http://{sim}", caller, narrow, folder / "p.db")
     for process in processes:
         process.terminate()
         process.wait(timeout=30)

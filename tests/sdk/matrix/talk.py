@@ -20,6 +20,10 @@ THOUGHT = "Let me think about this."
 SYSTEM = "You are a patient railway clerk. " * 40
 
 
+class Broken(Exception):
+    """A stream that says itself that it failed, where the SDK hands that over like anything else."""
+
+
 @dataclasses.dataclass
 class User:
     text: str

@@ -9,8 +9,9 @@ class Client:
     surfaces = ["/v1/messages"]
     finishes = {"tools": "tool_use", "stop": "end_turn", "length": "max_tokens"}
 
-    def __init__(self, house):
-        self.sdk = anthropic.Anthropic(base_url=house.url, api_key=house.key, max_retries=0)
+    def __init__(self, house, caller=None):
+        caller = caller or house.caller
+        self.sdk = anthropic.Anthropic(base_url=house.url, api_key=caller.key, max_retries=0)
 
     def ask(self, request):
         system = [{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}]

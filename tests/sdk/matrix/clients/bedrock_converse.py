@@ -11,8 +11,9 @@ class Client:
     surfaces = ["/model/{model}/converse", "/model/{model}/converse-stream"]
     finishes = {"tools": "tool_use", "stop": "end_turn", "length": "max_tokens"}
 
-    def __init__(self, house):
-        access, secret = house.aws
+    def __init__(self, house, caller=None):
+        caller = caller or house.caller
+        access, secret = caller.aws
         self.sdk = boto3.client(
             "bedrock-runtime",
             endpoint_url=house.url,

@@ -4,15 +4,16 @@ import json
 
 import cohere
 from servers import PNG
-from talk import CITY, TOOLS, Answer, Call, Results, Used, User
+from talk import CITY, TOOLS, Answer, Broken, Call, Results, Used, User
 
 
 class Client:
     surfaces = ["/v2/chat"]
     finishes = {"tools": "TOOL_CALL", "stop": "COMPLETE", "length": "MAX_TOKENS"}
 
-    def __init__(self, house):
-        self.sdk = cohere.ClientV2(api_key=house.key, base_url=house.url)
+    def __init__(self, house, caller=None):
+        caller = caller or house.caller
+        self.sdk = cohere.ClientV2(api_key=caller.key, base_url=house.url)
 
     def ask(self, request):
         arguments = {"model": request.model, "messages": messages(request), "max_tokens": request.most, "request_options": {"max_retries": 0}}
@@ -43,6 +44,8 @@ def gathered(events):
             calls[event.index]["function"]["arguments"] += event.delta.message.tool_calls.function.arguments
         elif event.type == "message-end":
             finish, usage = event.delta.finish_reason, event.delta.usage
+            if finish == "ERROR":
+                raise Broken(event)
     message = {"role": "assistant"}
     if plan:
         message["tool_plan"] = plan

@@ -9,8 +9,9 @@ class Client:
     surfaces = ["/v1/models/{model}:generateContent", "/v1/models/{model}:streamGenerateContent"]
     finishes = {"tools": "STOP", "stop": "STOP", "length": "MAX_TOKENS"}
 
-    def __init__(self, house):
-        self.sdk = genai.Client(api_key=house.key, http_options={"base_url": house.url})
+    def __init__(self, house, caller=None):
+        caller = caller or house.caller
+        self.sdk = genai.Client(api_key=caller.key, http_options={"base_url": house.url})
 
     def ask(self, request):
         config = {"system_instruction": request.system, "max_output_tokens": request.most, "automatic_function_calling": {"disable": True}}

@@ -11,8 +11,9 @@ class Client:
     surfaces = ["/v1/chat/completions"]
     finishes = {"tools": "tool_calls", "stop": "stop", "length": "length"}
 
-    def __init__(self, house):
-        self.sdk = openai.OpenAI(base_url=f"{house.url}/v1", api_key=house.key, max_retries=0)
+    def __init__(self, house, caller=None):
+        caller = caller or house.caller
+        self.sdk = openai.OpenAI(base_url=f"{house.url}/v1", api_key=caller.key, max_retries=0)
 
     def ask(self, request):
         arguments = {"model": request.model, "messages": messages(request), "max_completion_tokens": request.most}

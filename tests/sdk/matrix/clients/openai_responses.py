@@ -4,15 +4,16 @@ import json
 
 import openai
 from servers import PNG
-from talk import CITY, TOOLS, Answer, Call, Results, Used, User
+from talk import CITY, TOOLS, Answer, Broken, Call, Results, Used, User
 
 
 class Client:
     surfaces = ["/v1/responses"]
     finishes = {"tools": "completed", "stop": "completed", "length": "max_output_tokens"}
 
-    def __init__(self, house):
-        self.sdk = openai.OpenAI(base_url=f"{house.url}/v1", api_key=house.key, max_retries=0)
+    def __init__(self, house, caller=None):
+        caller = caller or house.caller
+        self.sdk = openai.OpenAI(base_url=f"{house.url}/v1", api_key=caller.key, max_retries=0)
 
     def ask(self, request):
         arguments = {"model": request.model, "instructions": request.system, "input": items(request), "max_output_tokens": request.most, "store": False}
@@ -28,6 +29,8 @@ class Client:
         text, numbers = "", []
         with self.sdk.responses.stream(**arguments) as events:
             for event in events:
+                if event.type in ("error", "response.failed"):
+                    raise Broken(event)
                 numbers.append(event.sequence_number)
                 if event.type == "response.output_text.delta":
                     text += event.delta
