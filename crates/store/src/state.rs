@@ -101,6 +101,9 @@ impl From<rusqlite::Error> for HistoryError {
 }
 
 /// Responses and conversations. All calls block: never on a worker's thread.
+///
+/// Transactions take the write lock at their beginning: one that has read and then wants to write is refused at once when
+/// the ledger was written meanwhile.
 pub struct StateStore {
     connection: Connection,
 }

@@ -1,3 +1,5 @@
+//! The keeper: order, bounds, the dead and the living, locks, retention, runs that are followed.
+
 use super::*;
 
 fn response(id: &str, owner: Option<&str>) -> KeptResponse {

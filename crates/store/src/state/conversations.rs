@@ -1,6 +1,6 @@
 //! Conversations: named lists of items that responses go on from and are added to.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{HistoryError, StateItem, StateStore, now};
 use crate::sqlite::StoreError;
@@ -27,7 +27,9 @@ impl StateStore {
     /// # Errors
     /// When the database refuses.
     pub fn begin(&mut self, conversation: &Conversation, items: &[StateItem]) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction()?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute(
             "INSERT INTO state_conversations (id, tenant, created_at, touched_at, metadata) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![
@@ -79,7 +81,9 @@ impl StateStore {
     /// # Errors
     /// When the database refuses.
     pub fn end(&mut self, tenant: &str, id: &str) -> Result<bool, StoreError> {
-        let transaction = self.connection.transaction()?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let there = transaction.execute(
             "DELETE FROM state_conversations WHERE id = ?1 AND tenant = ?2",
             [id, tenant],
@@ -135,7 +139,9 @@ impl StateStore {
         if self.conversation(tenant, id)?.is_none() {
             return Err(HistoryError::NoConversation(id.to_owned()));
         }
-        let transaction = self.connection.transaction()?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let added = append(&transaction, id, items.iter())?;
         if added.len() < items.len() {
             return Err(HistoryError::Full(MAX_CONVERSATION_ITEMS));

@@ -1,6 +1,6 @@
 //! Responses: kept, found, continued, deleted.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::conversations::append;
 use super::{HistoryError, StateItem, StateStore, now};
@@ -68,7 +68,9 @@ impl StateStore {
         events: &[KeptEvent],
         appended: bool,
     ) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction()?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         write(&transaction, response)?;
         {
             let mut insert = transaction.prepare_cached(
@@ -233,7 +235,9 @@ impl StateStore {
     /// # Errors
     /// When the database refuses.
     pub fn delete(&mut self, tenant: &str, id: &str) -> Result<bool, StoreError> {
-        let transaction = self.connection.transaction()?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let there = transaction.execute(
             "DELETE FROM state_responses WHERE id = ?1 AND tenant = ?2",
             [id, tenant],

@@ -1,6 +1,6 @@
 //! What is not gone back to any more goes.
 
-use rusqlite::params;
+use rusqlite::{TransactionBehavior, params};
 
 use super::StateStore;
 use super::responses::forget;
@@ -16,7 +16,9 @@ impl StateStore {
     /// # Errors
     /// When the database refuses.
     pub fn sweep(&mut self, before: i64) -> Result<usize, StoreError> {
-        let transaction = self.connection.transaction()?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let old = |sql: &str| -> Result<Vec<String>, StoreError> {
             let mut query = transaction.prepare_cached(sql)?;
             let rows = query.query_map(params![before, STEP], |row| row.get(0))?;

@@ -1,3 +1,5 @@
+//! Responses and conversations in the database: chains, branches, tenants, what is deleted.
+
 use super::*;
 
 fn item(id: &str, text: &str) -> StateItem {

@@ -1,3 +1,5 @@
+//! What is read of requests, and what becomes of items and events.
+
 use std::collections::HashSet;
 
 use pointsman_store::StateItem;
