@@ -278,7 +278,7 @@ fn replayed(client: Format, told: &Value) -> Value {
             "thinking": {"type": "enabled", "budget_tokens": 2000}})
         }
         Format::GeminiGenerate => {
-            json!({"contents": [{"role": "user", "parts": [{"text": "Go."}]}, told["candidates"][0]["content"],
+            json!({"contents": [{"role": "user", "parts": [{"text": "Go."}]}, {"role": "model", "parts": told["candidates"][0]["content"]["parts"]},
             {"role": "user", "parts": [{"functionResponse": {"id": call, "name": "f", "response": {"result": "ok"}}}]}]})
         }
         Format::BedrockConverse => {
