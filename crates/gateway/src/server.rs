@@ -112,6 +112,24 @@ struct Parts {
     journal: Journal,
 }
 
+/// What keeps files and batches.
+fn kept(config: &Config, options: &GatewayOptions) -> Result<Kept, StartError> {
+    Ok(Kept {
+        store: Arc::clone(&options.store),
+        blobs: blob::at(&config.stores.blobs, &Environment::process())?,
+        folder: config.stores.folder(),
+        begun: Notify::new(),
+        uploads: Semaphore::new(MAX_UPLOADS),
+    })
+}
+
+/// What keeps responses and conversations.
+fn keeper(config: &Config, options: &GatewayOptions) -> Result<Arc<Keeper>, StartError> {
+    let folder = options.journal.with_file_name("responses");
+    Keeper::open(&config.stores.database, &folder, config.responses.retention.get())
+        .map_err(StartError::State)
+}
+
 impl Gateway {
     /// Starts listening. Must be called within a Tokio runtime, which accepts connections; requests are served by the
     /// workers' own threads.
@@ -131,29 +149,15 @@ impl Gateway {
         let journal = Journal::open(&options.journal, Arc::clone(&options.store))?;
         // After the journal: what an earlier process left there counts for the budgets.
         let keys = Arc::new(KeyRing::load(Arc::clone(&options.store), config.limits.default)?);
-        let keeper = Keeper::open(
-            &config.stores.database,
-            &options.journal.with_file_name("responses"),
-            config.responses.retention.get(),
-        )
-        .map_err(StartError::State)?;
-        let kept = Kept {
-            store: Arc::clone(&options.store),
-            blobs: blob::at(&config.stores.blobs, &Environment::process())?,
-            folder: config.stores.folder(),
-            begun: Notify::new(),
-            uploads: Semaphore::new(MAX_UPLOADS),
-        };
-        let awaited = (0..config.server.workers()).map(|_| Arc::default()).collect();
         let shared = Arc::new(Shared {
-            kept,
-            awaited,
+            kept: kept(config, &options)?,
+            keeper: keeper(config, &options)?,
+            awaited: (0..config.server.workers()).map(|_| Arc::default()).collect(),
             cache: ExactCache::new(&snapshot::cache_bounds(config)),
             snapshot: ArcSwap::from_pointee(snapshot),
             keys,
             telemetry: options.telemetry,
             lasting,
-            keeper,
         });
         let client = ClientOptions::compile(&config.upstream)?;
         let (stop, stopped) = watch::channel(false);
