@@ -31,7 +31,7 @@ impl Decimal {
             },
             exponent: power.checked_sub(i32::try_from(fraction.len()).ok()?)?,
         };
-        while number.digits != 0 && number.digits % 10 == 0 {
+        while number.digits != 0 && number.digits.is_multiple_of(10) {
             number.digits /= 10;
             number.exponent += 1;
         }

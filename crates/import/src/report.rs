@@ -71,8 +71,8 @@ impl Report {
             line: item.line,
             key: item.path.clone(),
             fate,
-            why: why.into(),
-            instead: instead.into(),
+            why: one_line(&why.into()),
+            instead: one_line(&instead.into()),
         };
         if !self.lines.contains(&line) {
             self.lines.push(line);
@@ -157,4 +157,9 @@ impl Report {
         }
         out
     }
+}
+
+/// A text without line breaks: what others say of an error may have some.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

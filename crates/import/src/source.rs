@@ -296,7 +296,7 @@ impl Item {
 
 /// Milliseconds as a duration of the configuration.
 pub(crate) fn duration(millis: u64) -> String {
-    if millis % 1_000 == 0 {
+    if millis.is_multiple_of(1_000) {
         format!("{}s", millis / 1_000)
     } else {
         format!("{millis}ms")

@@ -460,7 +460,7 @@ mod tests {
         target.set("model", Yaml::text("gpt-5-mini"));
         let mut map = Map::default();
         map.update("providers", |providers| {
-            providers.set("openai", Yaml::Map(provider))
+            providers.set("openai", Yaml::Map(provider));
         });
         let mut model = Map::default();
         model.push("targets", Noted::from(Yaml::Map(target)).note("line 3"));

@@ -30,7 +30,9 @@ pub(super) fn carry(import: &mut Import, objects: &Objects) {
     for policy in objects.of("ClientTrafficPolicy") {
         // There is one way in.
         for reference in super::references(policy) {
-            ["name", "kind", "group"].map(|field| reference.get(field).map(Item::text));
+            for field in ["name", "kind", "group"] {
+                reference.get(field).map(Item::text);
+            }
         }
         let limit = policy.spec(&["connection", "bufferLimit"]);
         if let Some(item) = limit

@@ -73,7 +73,7 @@ fn body(import: &mut Import, mutation: &Item, request: &mut Map) {
             Yaml::json(&value)
         };
         request.update("body", |body| {
-            body.update("set", |all| all.set(&pointer(path), value))
+            body.update("set", |all| all.set(&pointer(path), value));
         });
     }
 }

@@ -75,8 +75,13 @@ fn rule(import: &mut Import, route: &Object, rule: &Item, providers: &[Provider]
             .draft
             .block("models", |models| models.set(&name, Yaml::Map(model)));
     }
-    if !any && backends.is_empty() {
+    if backends.is_empty() {
         import.draft.report.lost(rule, "it names no backend", "");
+    } else if !any && let Some(backends) = rule.get("backendRefs") {
+        import
+            .draft
+            .report
+            .lost(backends, "nothing that its rule is for was carried over", "");
     }
 }
 

@@ -92,14 +92,35 @@ fn retry(import: &mut Import, object: &Object) -> Map {
     if let Some(retries) = spec(&["numRetries"]).and_then(Item::whole) {
         retry.set("attempts", Yaml::plain(retries.saturating_add(1).min(100)));
     }
+    let mut on = retried(import, object);
+    on.dedup();
+    if !on.is_empty() {
+        retry.set("on", Yaml::texts(on));
+    }
+    let mut backoff = Map::default();
+    for (name, key) in [("base", "baseInterval"), ("max", "maxInterval")] {
+        let time = spec(&["perRetry", "backOff", key]).and_then(duration);
+        backoff.put(name, time.map(Yaml::text));
+    }
+    retry.put_map("backoff", backoff);
+    if let Some(item) = spec(&["numAttemptsPerPriority"]) {
+        import.draft.report.nearest(
+            item,
+            "the next priority is tried when all targets of one have been, or are unwell",
+            "",
+        );
+    }
+    retry
+}
+
+/// What is tried again.
+fn retried(import: &mut Import, object: &Object) -> Vec<String> {
+    let list = |name: &str| {
+        let items = object.spec(&["retry", "retryOn", name]);
+        items.map(Item::items).unwrap_or_default()
+    };
     let mut on: Vec<String> = Vec::new();
-    let codes = spec(&["retryOn", "httpStatusCodes"])
-        .map(Item::items)
-        .unwrap_or_default();
-    for trigger in spec(&["retryOn", "triggers"])
-        .map(Item::items)
-        .unwrap_or_default()
-    {
+    for trigger in list("triggers") {
         let tokens: &[&str] = match trigger.peek().unwrap_or_default() {
             "5xx" => &["5xx", "reset"],
             "gateway-error" => &["502", "503", "504"],
@@ -119,7 +140,7 @@ fn retry(import: &mut Import, object: &Object) -> Map {
         trigger.accept();
         on.extend(tokens.iter().map(|token| (*token).to_owned()));
     }
-    for code in codes {
+    for code in list("httpStatusCodes") {
         match code.peek() {
             Some("400" | "401" | "403" | "404" | "413" | "422") => import.draft.report.lost(
                 code,
@@ -137,24 +158,7 @@ fn retry(import: &mut Import, object: &Object) -> Map {
             _ => import.draft.report.lost(code, "it is no status of a failure", ""),
         }
     }
-    on.dedup();
-    if !on.is_empty() {
-        retry.set("on", Yaml::texts(on));
-    }
-    let mut backoff = Map::default();
-    for (name, key) in [("base", "baseInterval"), ("max", "maxInterval")] {
-        let time = spec(&["perRetry", "backOff", key]).and_then(duration);
-        backoff.put(name, time.map(Yaml::text));
-    }
-    retry.put_map("backoff", backoff);
-    if let Some(item) = spec(&["numAttemptsPerPriority"]) {
-        import.draft.report.nearest(
-            item,
-            "the next priority is tried when all targets of one have been, or are unwell",
-            "",
-        );
-    }
-    retry
+    on
 }
 
 fn timeouts(import: &mut Import, object: &Object) -> Map {

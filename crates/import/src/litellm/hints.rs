@@ -355,6 +355,12 @@ pub(super) const HINTS: Hints = Hints {
             "see cache.exact",
         ),
         (
+            "litellm_settings.request_timeout",
+            "router_settings.timeout says it, too, and wins",
+            "",
+        ),
+        ("credential_list[].credential_info", "nothing goes by it", ""),
+        (
             "litellm_settings.max_budget",
             "budgets are those of keys",
             "pointsman key create --budget",

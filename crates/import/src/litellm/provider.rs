@@ -427,6 +427,6 @@ fn limits(import: &mut Import, params: Params<'_>, place: &mut Place) {
         }
     }
     place.block.update("auth", |auth| {
-        auth.set("api_key", Yaml::list([Yaml::Map(limited)]))
+        auth.set("api_key", Yaml::list([Yaml::Map(limited)]));
     });
 }

@@ -15,6 +15,14 @@ const RETRIED: [(&str, &[&str]); 5] = [
     ("DefaultRetries", &[]),
 ];
 
+/// Errors that are never worth another attempt.
+const NEVER_RETRIED: [&str; 4] = [
+    "BadRequestErrorRetries",
+    "AuthenticationErrorRetries",
+    "ContentPolicyViolationErrorRetries",
+    "NotFoundErrorRetries",
+];
+
 /// What both blocks may say.
 struct Both<'a> {
     router: Option<&'a Item>,
@@ -175,7 +183,7 @@ fn by_policy(import: &mut Import, policy: &Item, mut retry: Map) -> Map {
         }
     }
     for (name, item) in policy.entries() {
-        if RETRIED.iter().any(|(known, _)| known == name) {
+        if !NEVER_RETRIED.contains(&name.as_str()) {
             continue;
         }
         if item.whole().is_some_and(|number| number > 0) {

@@ -48,7 +48,7 @@ async fn a_file_of_litellm_serves() {
     std::fs::write(&source, text).unwrap();
     let told = import("litellm", &source, folder.path());
     assert!(
-        told.contains("config.yaml:14: model_list[1].litellm_params.api_key: a secret, not copied"),
+        told.contains("config.yaml:13: model_list[1].litellm_params.api_key: a secret, not copied"),
         "{told}"
     );
     assert!(!told.contains("sk-ant-clear"), "{told}");
