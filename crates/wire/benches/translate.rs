@@ -96,7 +96,7 @@ fn formats(pair: &str) -> (Format, Format) {
 
 /// A request is read and written.
 #[divan::bench(args = pairs())]
-fn request_across(bencher: Bencher<'_, '_>, pair: &String) {
+fn request_across(bencher: Bencher<'_, '_>, pair: &str) {
     let (from, to) = formats(pair);
     let body = body(from);
     bencher.counter(BytesCount::new(body.len())).bench(|| {
@@ -150,7 +150,7 @@ fn encoder(format: Format) -> format::StreamEncoder {
 
 /// Events are read and written.
 #[divan::bench(args = pairs())]
-fn event(bencher: Bencher<'_, '_>, pair: &String) {
+fn event(bencher: Bencher<'_, '_>, pair: &str) {
     let (from, to) = formats(pair);
     let (start, words) = stream(from);
     bencher
