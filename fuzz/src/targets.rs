@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use pointsman_wire::eventstream::{EventStreamDecoder, EventStreamError, HeaderValue, Message, write_message};
 use pointsman_wire::format::{self, EncodeTarget, Format, StreamEncoderOptions, WatchOptions};
 use pointsman_wire::form::MaxTokensName;
+use pointsman_wire::form_data::{FormData, Piece};
 use pointsman_wire::splice::Edits;
 use pointsman_wire::sse::SseDecoder;
 use pointsman_wire::{coding, embeddings, failure, tokens};
@@ -52,6 +53,9 @@ const COMPLETIONS: &[&str] = &[
     r#"{"id":"i","choices":[{"index":0,"text":"a","finish_reason":"length"}],"usage":{"prompt_tokens":1}}"#,
 ];
 
+const FORMS: &[&str] = &[
+    "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\\\".jsonl\"\r\n\r\n{}\r\n-\r\n--b--\r\n",
+];
 const FAILURES: &[&str] = &[
     r#"{"error":{"message":"m","type":"invalid_request_error","param":"p","code":"context_length_exceeded"}}"#,
     r#"{"type":"error","error":{"type":"overloaded_error","message":"m"},"request_id":"r"}"#,
@@ -98,6 +102,7 @@ const RESPONSES_STREAM: &[&str] = &[
 /// Every target.
 pub const ALL: &[Target] = &[
     Target { name: "sse", seeds: OPENAI_STREAM, run: sse },
+    Target { name: "form_data", seeds: FORMS, run: form_data },
     Target { name: "splice", seeds: OPENAI_REQUEST, run: splice },
     Target { name: "coding", seeds: &["\u{1f}\u{8b}\u{8}", "(\u{b5}/\u{fd}", "x\u{9c}", "\u{1b}"], run: decompress },
     Target { name: "openai_request", seeds: OPENAI_REQUEST, run: |input| request(Format::OpenAiChat, input) },
@@ -132,6 +137,23 @@ const TARGET: EncodeTarget<'static> = EncodeTarget {
     developer_role: false,
     stream_usage: true,
 };
+
+/// However a form is cut, it is the same form, and nothing of it is lost or made up.
+fn form_data(input: &[u8]) {
+    let read = |size: usize| {
+        let mut form = FormData::new("multipart/form-data; boundary=b").ok()?;
+        let (mut parts, mut chunks) = (Vec::new(), input.chunks(size));
+        loop {
+            match form.next_piece().ok()? {
+                Piece::Part(head) => parts.push((head, Vec::new())),
+                Piece::Data(data) => parts.last_mut().map(|part| part.1.extend_from_slice(&data))?,
+                Piece::End => return Some(parts),
+                Piece::More => form.push(chunks.next()?),
+            }
+        }
+    };
+    assert_eq!(read(1), read(input.len().max(1)));
+}
 
 fn sse(input: &[u8]) {
     let whole = decode_sse(&[input]);

@@ -14,14 +14,20 @@ pub mod relay;
 pub mod send;
 pub mod settle;
 
+pub mod line;
+
 mod arrive;
+mod batches;
 mod converse;
 mod count;
 mod embed;
 mod explain;
+mod files;
 mod list;
+mod prompt;
 mod refuse;
-mod strip;
+mod state;
+mod structure;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,7 +43,7 @@ use pointsman_wire::format::Format;
 use crate::incoming;
 use crate::reply::{self, Reply};
 use crate::snapshot::Snapshot;
-use crate::surface::{self, Asks, Surface};
+use crate::surface::{self, Asks, FileCall, Surface};
 use crate::worker::Worker;
 
 pub use refuse::{Origin, Refusal};
@@ -50,6 +56,7 @@ const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const AMZN_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// A request as it came in, before anything is known about it.
+#[derive(Clone)]
 pub struct Arrival {
     /// Ours, never repeated.
     pub id: String,
@@ -67,6 +74,19 @@ pub struct Arrival {
     pub surface: Surface,
     /// The configuration of this request, from its first to its last stage.
     pub snapshot: Arc<Snapshot>,
+    /// On whose behalf it is under way.
+    pub standing: Standing,
+}
+
+/// On whose behalf a request is under way: what becomes of it when it is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// A client waits for it.
+    Awaited,
+    /// A line of a batch: given up, it is sent again, and only then recorded.
+    Line,
+    /// A line of a batch that was recorded and charged, but whose answer was lost with its process.
+    Charged,
 }
 
 /// Answers a request, whatever it is. Cannot fail: failures are told in the client's format.
@@ -99,6 +119,7 @@ pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: Socke
         surface,
         snapshot: worker.shared.snapshot.load_full(),
         id: origin.id.clone(),
+        standing: Standing::Awaited,
     };
     let mut reply = match travel(&worker, &arrival, body).await {
         Ok(reply) => reply,
@@ -119,7 +140,7 @@ fn named(mut reply: Reply, dialect: Format, id: &str) -> Reply {
     match dialect {
         Format::AnthropicMessages => drop(headers.insert(ANTHROPIC_REQUEST_ID, value.clone())),
         Format::BedrockConverse | Format::BedrockInvoke => {
-            drop(headers.insert(AMZN_REQUEST_ID, value.clone()))
+            drop(headers.insert(AMZN_REQUEST_ID, value.clone()));
         }
         _ => {}
     }
@@ -132,7 +153,14 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
     match arrival.surface.asks {
         Asks::Live => return Ok(list::alive()),
         Asks::Ready => return Ok(list::ready(worker)?),
-        Asks::Chat(..) | Asks::Embeddings | Asks::CountTokens | Asks::Models | Asks::Explain => {}
+        Asks::Chat(..)
+        | Asks::Embeddings
+        | Asks::CountTokens
+        | Asks::State(_)
+        | Asks::Models
+        | Asks::Files(_)
+        | Asks::Batches(_)
+        | Asks::Explain => {}
     }
     let claim = match identify::identify(worker, arrival) {
         Ok(claim) => claim,
@@ -144,6 +172,12 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
     if arrival.surface.asks == Asks::Models {
         let caller = claim.prove(arrival, &[])?;
         return list::models(arrival, &caller).map_err(|failure| Refusal::from(failure).of(&caller));
+    }
+    if arrival.surface.asks == Asks::Files(FileCall::Upload) {
+        // Never in memory as a whole, so nothing that must be could prove a signature.
+        let caller = claim.prove(arrival, &[])?;
+        let kept = Box::pin(files::upload(worker, arrival, &caller, body)).await;
+        return kept.map_err(|failure| Refusal::from(failure).of(&caller));
     }
     let (caller, body) = arrive::read(arrival, claim, body).await?;
     let served = serve(worker, arrival, Arc::clone(&caller), body).await;
@@ -158,13 +192,23 @@ async fn serve(
     body: Bytes,
 ) -> Result<Reply, Refusal> {
     match arrival.surface.asks {
+        Asks::Chat(Format::OpenAiResponses, _) => {
+            Box::pin(state::travel(worker, arrival, caller, body)).await
+        }
         Asks::Chat(format, delivery) => {
             let asked = (format, delivery);
             Box::pin(converse::travel(worker, arrival, caller, asked, body)).await
         }
         Asks::Embeddings => Box::pin(embed::travel(worker, arrival, caller, body)).await,
+        Asks::CountTokens if arrival.surface.dialect == Format::OpenAiResponses => {
+            let body = state::expanded(worker, arrival, &caller, body).await?;
+            Box::pin(count::travel(worker, arrival, caller, body)).await
+        }
         Asks::CountTokens => Box::pin(count::travel(worker, arrival, caller, body)).await,
+        Asks::State(kept) => Box::pin(state::answer(worker, arrival, &caller, kept, body)).await,
         Asks::Explain => Ok(explain::travel(arrival, &caller, &body)?),
+        Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),
+        Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
         Asks::Models | Asks::Live | Asks::Ready => {
             Err(Failure::new(FailureKind::Internal, "it was answered before").into())
         }

@@ -185,7 +185,7 @@ fn openai_gets_its_reasoning_back_through_other_clients() {
         let back: Value = serde_json::from_slice(&back.body).unwrap();
         assert_eq!(
             back["input"][0],
-            json!({"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}], "encrypted_content": "gAAAAA"}),
+            json!({"type": "reasoning", "id": "rs_9e317097648fe179", "summary": [{"type": "summary_text", "text": "Hm."}], "encrypted_content": "gAAAAA"}),
             "{client:?}"
         );
         let to_cohere = format::encode_request(Format::CohereChat, &request, &TARGET).unwrap();

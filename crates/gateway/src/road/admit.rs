@@ -9,7 +9,7 @@ use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 
 use super::arrive::Asked;
 use super::{Arrival, Ticket};
-use crate::snapshot::{Model, Snapshot};
+use crate::snapshot::{Snapshot, Target};
 use crate::worker::Worker;
 
 /// Admits a conversation.
@@ -63,11 +63,11 @@ pub fn reserve(
     let cost = if snapshot.is_routed(model) {
         snapshot
             .routed_models()
-            .map(|model| dearest(&model, &usage, tier))
+            .map(|model| dearest(&model.targets, &usage, tier))
             .max()
             .unwrap_or(Money::ZERO)
     } else {
-        dearest(&*snapshot.resolve(model)?, &usage, tier)
+        dearest(&snapshot.resolve(model)?.targets, &usage, tier)
     };
     let estimate = Estimate {
         tokens: usage.total(),
@@ -80,11 +80,33 @@ pub fn reserve(
     Ok(ticket)
 }
 
+/// Sets aside what one more attempt at `target` may use.
+///
+/// # Errors
+/// 429 where the caller's limits have no room for it.
+pub fn again(
+    snapshot: &Snapshot,
+    ticket: &mut Ticket,
+    asked: &Asked,
+    target: &Target,
+) -> Result<(), Failure> {
+    let usage = Usage {
+        input: asked.prompt_tokens,
+        output: completion_bound(snapshot, &asked.request),
+        ..Usage::default()
+    };
+    let cost = dearest(std::slice::from_ref(target), &usage, ticket.facts.tier);
+    let estimate = Estimate {
+        tokens: usage.total(),
+        cost,
+    };
+    ticket.reserve(estimate).map_err(denied)
+}
+
 /// What `usage` costs at the dearest target of a model, at the tier that was asked for or as usual: which of the two
 /// a provider gives is known only when it has answered.
-fn dearest(model: &Model, usage: &Usage, tier: ServiceTier) -> Money {
-    let costs = model
-        .targets
+fn dearest(targets: &[Target], usage: &Usage, tier: ServiceTier) -> Money {
+    let costs = targets
         .iter()
         .filter_map(|target| target.price.as_ref())
         .flat_map(|price| [ServiceTier::Standard, tier].map(|tier| price.cost(usage, tier)));

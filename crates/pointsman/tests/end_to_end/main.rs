@@ -8,11 +8,15 @@
 )]
 
 mod abuse;
+mod batches;
+mod batches_across_deaths;
 mod credentials;
 mod documents;
 mod drain;
 mod faults;
+mod files;
 mod harness;
+mod import;
 mod kill;
 mod limits;
 mod listener;
@@ -22,6 +26,10 @@ mod refusals;
 mod reload;
 mod routing;
 mod secrets;
+mod shape;
 mod signed;
+mod state;
+mod structured;
 mod surfaces;
 mod tls;
+mod told;

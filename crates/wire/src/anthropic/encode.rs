@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{blocks, rules, thinking};
 use crate::form::{
     ChatRequest, ContentShape, Extra, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat,
-    Role, TextPart, ToolChoice, ToolKind,
+    Role, TextPart, ToolChoice, ToolKind, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
@@ -237,12 +237,11 @@ impl Writer<'_> {
         }
         let empty =
             |part: &&Part| matches!(&part.kind, PartKind::Text(TextPart { text, .. }) if text.is_empty());
-        let parts: Vec<Part> = message
-            .parts
-            .iter()
-            .filter(|part| !unsigned(part) && !empty(part))
-            .cloned()
-            .collect();
+        let mut parts = message.parts.clone();
+        parts.retain(|part| !unsigned(&part) && !empty(&part));
+        if role == Role::Assistant && !self.own {
+            parts = turns::gather_texts(parts);
+        }
         match turns.last_mut() {
             Some(last) if last.role == role => {
                 let results = |part: &Part| matches!(part.kind, PartKind::ToolResult(_));

@@ -325,7 +325,7 @@ impl Encoder {
                 crate::failure::render_event(Format::AnthropicMessages, failure, "", out);
             }
             StreamEvent::End => self.end(out),
-            StreamEvent::Logprobs { .. } | StreamEvent::Opaque { .. } => {}
+            StreamEvent::Logprobs { .. } | StreamEvent::Tier(_) | StreamEvent::Opaque { .. } => {}
         }
     }
 

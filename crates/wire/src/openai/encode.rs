@@ -9,6 +9,7 @@ use crate::json::write::{List, Object, object};
 use crate::responses::{choice_to_chat, tool_to_chat};
 use crate::rules::{Losses, UNKNOWN};
 
+use super::markers;
 use super::parts;
 use super::request::effort_name;
 use super::rules;
@@ -18,10 +19,12 @@ use super::rules;
 /// # Errors
 /// When it holds something the format has no counterpart for; the field is named.
 pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encoded, EncodeError> {
+    let mut losses = Losses::default();
+    let request = &*markers::for_server(request, target, &mut losses);
     let mut writer = Writer {
         request,
         target,
-        losses: Losses::default(),
+        losses,
     };
     let mut refused = None;
     let body = object(|body| refused = writer.body(body).err());
@@ -115,6 +118,7 @@ impl Writer<'_> {
                 self.losses.by(&rules::SERVICE_TIER);
             }
         }
+        // Marks on parts and tools are told where they are taken off.
         if request.cache_control.is_some() {
             self.losses.by(&rules::CACHE_CONTROL);
         }

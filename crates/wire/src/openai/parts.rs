@@ -251,6 +251,22 @@ pub fn read_thinking_block(value: &Value<'_>) -> Result<PartKind, DecodeError> {
     }
 }
 
+/// Blocks hold the same reasoning as `reasoning_content`, with its signature; but what a client collected of a stream
+/// has the text there alone. It is put back where it can only belong to one block: a signature without its text is not
+/// taken.
+pub fn whole_blocks(mut blocks: Vec<PartKind>, reasoning: Option<Text>) -> Vec<PartKind> {
+    let mut thoughts = blocks.iter_mut().filter_map(|block| match block {
+        PartKind::Thinking(thinking) => Some(thinking),
+        _ => None,
+    });
+    if let (Some(only), None, Some(reasoning)) = (thoughts.next(), thoughts.next(), reasoning)
+        && only.text.is_empty()
+    {
+        only.text = reasoning;
+    }
+    blocks
+}
+
 /// Writes `thinking_blocks`.
 pub fn write_thinking_blocks<'p>(object: &mut Object<'_>, parts: impl Iterator<Item = &'p PartKind>) {
     object.list("thinking_blocks", |list| {

@@ -7,6 +7,7 @@ use crate::form::{
     turns,
 };
 use crate::format::{EncodeError, Format};
+use crate::hash::fnv1a;
 use crate::json::write::{List, Object};
 use crate::rules::Losses;
 
@@ -160,6 +161,10 @@ impl Writer<'_> {
             object.string("type", "reasoning");
             for (name, json) in &kept {
                 object.raw(name, json.as_str());
+            }
+            if let Some(proof) = thinking.signature.as_deref().filter(|_| !self.own) {
+                // An item must have one; what is encrypted is not looked up by it.
+                object.string("id", &format!("rs_{:016x}", fnv1a(proof.bytes())));
             }
             if !kept.iter().any(|(name, _)| name == "summary") {
                 super::response::write_summary(object, &thinking.text);

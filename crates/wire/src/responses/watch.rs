@@ -1,8 +1,8 @@
 //! What one event of a passing stream says.
 
 use super::read_usage;
-use crate::form::Text;
-use crate::format::{Format, stream_failure};
+use crate::form::{Text, Usage};
+use crate::format::{DecodeError, Format, stream_failure};
 use crate::json::fields::{Value, parse};
 use crate::watch::{Said, StreamWatcher, has};
 
@@ -37,13 +37,14 @@ pub(crate) fn event(watcher: &mut StreamWatcher, _name: &[u8], data: &[u8]) -> S
             said.ended = true;
             // Some servers send nothing but the end.
             said.content = has(data, b"\"output_text\"") || has(data, b"_call\"");
-            let usage = fields.take("response", |response| usage_of(&response));
-            watcher.usage = usage.ok().flatten().flatten().or(watcher.usage);
+            let told = fields.take("response", |response| told_by(&response));
+            let (usage, tier) = told.ok().flatten().unwrap_or_default();
+            (watcher.usage, watcher.tier) = (usage.or(watcher.usage), tier);
         }
         Some("response.failed") => {
             let response = fields.take("response", |response| {
                 // What failed late has cost something all the same.
-                watcher.usage = usage_of(&response)?.or(watcher.usage);
+                watcher.usage = told_by(&response)?.0.or(watcher.usage);
                 Ok(response.json())
             });
             let told = response.ok().flatten();
@@ -64,8 +65,12 @@ fn begins_item(data: &[u8]) -> bool {
     has(data, b"\"response.output_item.added\"") && !none_yet
 }
 
-fn usage_of(response: &Value<'_>) -> Result<Option<crate::form::Usage>, crate::format::DecodeError> {
-    response.fields()?.take("usage", |usage| read_usage(&usage))
+/// Usage and service tier.
+fn told_by(response: &Value<'_>) -> Result<(Option<Usage>, Option<Text>), DecodeError> {
+    let mut fields = response.fields()?;
+    let usage = fields.take("usage", |usage| read_usage(&usage))?;
+    let tier = fields.take("service_tier", |tier| tier.string())?;
+    Ok((usage, tier))
 }
 
 /// About how many bytes of content a delta carries.

@@ -121,7 +121,10 @@ impl Encoder {
             }
             StreamEvent::End => self.end(out),
             // SDKs of this format read every line as a piece of the answer: there is no sign of life to give.
-            StreamEvent::Ping | StreamEvent::Citation { .. } | StreamEvent::Opaque { .. } => {}
+            StreamEvent::Ping
+            | StreamEvent::Tier(_)
+            | StreamEvent::Citation { .. }
+            | StreamEvent::Opaque { .. } => {}
         }
     }
 

@@ -371,6 +371,8 @@ impl Decoder {
             if let Some(usage) = response.take("usage", |usage| read_usage(&usage))? {
                 out.push(StreamEvent::Usage(usage));
             }
+            let tier = response.take("service_tier", |tier| tier.string())?;
+            out.extend(tier.map(StreamEvent::Tier));
             Ok(())
         })?;
         self.done = true;

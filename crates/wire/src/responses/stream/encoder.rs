@@ -135,7 +135,7 @@ impl Encoder {
             }
             StreamEvent::End => self.end(out),
             StreamEvent::Ping => out.extend_from_slice(b": ping\n\n"),
-            StreamEvent::Opaque { .. } => {}
+            StreamEvent::Tier(_) | StreamEvent::Opaque { .. } => {}
         }
     }
 
