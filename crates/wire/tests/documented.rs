@@ -104,7 +104,7 @@ fn each_rule_is_told_once_for_its_format() {
         for (index, rule) in all.iter().enumerate() {
             let same = |other: &&Rule| other.field == rule.field && other.note == rule.note;
             assert!(
-                !all[index + 1..].iter().any(|other| same(other)),
+                !all[index + 1..].iter().any(same),
                 "{title}: {} twice",
                 rule.field
             );

@@ -310,9 +310,10 @@ fn every_way_leads_a_proof_home_or_nowhere() {
             Format::AnthropicMessages => (claude(), &[SIGNATURE, REDACTED]),
             Format::GeminiGenerate => (gemini(), &["AVSoXO+/=="]),
             _ => {
-                let mut answer = claude();
-                answer.format = from;
-                answer.choices[0].parts.remove(1);
+                let body = json!({"id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "gpt", "output": [
+                    {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}], "encrypted_content": SIGNATURE},
+                    {"type": "function_call", "id": "fc_1", "call_id": "toolu_1", "name": "f", "arguments": "{\"a\":1}"}]});
+                let answer = format::decode_response(from, &Bytes::from(body.to_string())).unwrap();
                 (answer, &[SIGNATURE])
             }
         };
