@@ -47,10 +47,12 @@ def test_responses(house, model):
     assert ask(BOTH, tools=tools, tool_choice="none").output_text == f"You said: {BOTH}"
     file = {"type": "input_file", "filename": "a.pdf", "file_data": f"data:application/pdf;base64,{base64.b64encode(PDF).decode()}"}
     assert ask([{"role": "user", "content": [{"type": "input_text", "text": "what?"}, file]}]).output_text == READ
-    # What no other provider keeps cannot be gone on from.
-    with pytest.raises(openai.BadRequestError) as refused:
+    # No other provider keeps answers: the gateway does, and knows which it has.
+    first = ask("hello")
+    assert ask("on", previous_response_id=first.id).output_text == "You said: on"
+    with pytest.raises(openai.NotFoundError) as unknown:
         ask("on", previous_response_id="resp_1")
-    assert refused.value.body["param"] == "previous_response_id"
+    assert unknown.value.body["param"] == "previous_response_id"
 
 
 @providers("gemini")
