@@ -1,5 +1,5 @@
 //! Mutates seeds and feeds them to every decoder that meets the network, each for the given number of seconds:
-//! `pointsman-fuzz SECONDS [TARGET]`.
+//! `pointsman-fuzz SECONDS [TARGET]`. With `FUZZ_SEED` in the environment the inputs are the same every time.
 //!
 //! Beside not panicking, a target checks what must hold: a stream cut anywhere decodes the same; what was decoded can
 //! be encoded and decoded again to the same. Runs on the stable toolchain; a failing input is printed with its target.
@@ -19,9 +19,12 @@ fn main() -> ExitCode {
         println!("there is no target {only:?}");
         return ExitCode::FAILURE;
     }
+    let seed = std::env::var("FUZZ_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(rand::random::<u64>);
+    println!("FUZZ_SEED={seed}");
     for target in targets::ALL.iter().filter(|target| only.as_ref().is_none_or(|only| only == target.name)) {
         let until = Instant::now() + Duration::from_secs(seconds);
-        let mut mutator = mutate::Mutator::new(target.seeds);
+        let mut mutator = mutate::Mutator::new(target.seeds, seed);
         let mut runs = 0_u64;
         while Instant::now() < until {
             for _ in 0..64 {

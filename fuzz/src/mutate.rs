@@ -1,6 +1,7 @@
 //! New inputs from old ones.
 
-use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 /// Largest input.
 const MAX: usize = 4_096;
@@ -14,13 +15,13 @@ const PIECES: [&[u8]; 24] = [
 /// Makes inputs.
 pub struct Mutator {
     seeds: Vec<Vec<u8>>,
-    rng: rand::rngs::ThreadRng,
+    rng: StdRng,
 }
 
 impl Mutator {
-    /// From these seeds.
-    pub fn new(seeds: &[&str]) -> Self {
-        Self { seeds: seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect(), rng: rand::rng() }
+    /// From these seeds; the same inputs again for the same `chance`.
+    pub fn new(seeds: &[&str], chance: u64) -> Self {
+        Self { seeds: seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect(), rng: StdRng::seed_from_u64(chance) }
     }
 
     /// The next input.
