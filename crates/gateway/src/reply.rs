@@ -9,6 +9,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use serde::Serialize;
 
+use crate::road::errand::Passed;
 use crate::road::relay::Relay;
 
 /// A response on its way to the client.
@@ -20,6 +21,8 @@ pub enum ReplyBody {
     Whole(Option<Bytes>),
     /// Relayed from the provider as it comes.
     Relayed(Box<Relay>),
+    /// Events that pass as they come.
+    Passed(Box<Passed>),
 }
 
 impl Body for ReplyBody {
@@ -35,20 +38,23 @@ impl Body for ReplyBody {
             Self::Relayed(relay) => relay
                 .poll_chunk(context)
                 .map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Passed(passed) => passed
+                .poll_chunk(context)
+                .map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Relayed(_) => false,
+            Self::Relayed(_) | Self::Passed(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Relayed(_) => SizeHint::default(),
+            Self::Relayed(_) | Self::Passed(_) => SizeHint::default(),
         }
     }
 }

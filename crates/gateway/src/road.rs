@@ -18,10 +18,16 @@ mod arrive;
 mod converse;
 mod count;
 mod embed;
+pub mod errand;
 mod explain;
+mod forward;
 mod list;
+mod picture;
 mod refuse;
+mod rerank;
+mod sound;
 mod strip;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -132,7 +138,13 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
     match arrival.surface.asks {
         Asks::Live => return Ok(list::alive()),
         Asks::Ready => return Ok(list::ready(worker)?),
-        Asks::Chat(..) | Asks::Embeddings | Asks::CountTokens | Asks::Models | Asks::Explain => {}
+        Asks::Chat(..)
+        | Asks::Embeddings(_)
+        | Asks::Rerank(_)
+        | Asks::Endpoint(_)
+        | Asks::CountTokens
+        | Asks::Models
+        | Asks::Explain => {}
     }
     let claim = match identify::identify(worker, arrival) {
         Ok(claim) => claim,
@@ -162,7 +174,9 @@ async fn serve(
             let asked = (format, delivery);
             Box::pin(converse::travel(worker, arrival, caller, asked, body)).await
         }
-        Asks::Embeddings => Box::pin(embed::travel(worker, arrival, caller, body)).await,
+        Asks::Embeddings(shape) => Box::pin(embed::travel(worker, arrival, caller, shape, body)).await,
+        Asks::Rerank(shape) => Box::pin(rerank::travel(worker, arrival, caller, shape, body)).await,
+        Asks::Endpoint(endpoint) => Box::pin(forward::travel(worker, arrival, caller, endpoint, body)).await,
         Asks::CountTokens => Box::pin(count::travel(worker, arrival, caller, body)).await,
         Asks::Explain => Ok(explain::travel(arrival, &caller, &body)?),
         Asks::Models | Asks::Live | Asks::Ready => {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pointsman_catalog::{Money, ServiceTier};
+use pointsman_catalog::{Money, Price, ServiceTier};
 use pointsman_governance::{Denial, DenialKind, Estimate, Principal};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 
 use super::arrive::Asked;
 use super::{Arrival, Ticket};
-use crate::snapshot::{Model, Snapshot};
+use crate::snapshot::{Model, Snapshot, Target};
 use crate::worker::Worker;
 
 /// Admits a conversation.
@@ -24,29 +24,43 @@ pub fn admit(
 ) -> Result<Ticket, Failure> {
     let bound = completion_bound(&arrival.snapshot, &asked.request);
     let tier = ServiceTier::said(asked.request.service_tier.as_deref());
-    let mut ticket = reserve(
-        worker,
-        arrival,
-        caller,
-        &asked.request.model,
-        asked.prompt_tokens,
-        bound,
+    let wanted = Wanted {
+        model: &asked.request.model,
+        usage: Usage {
+            input: asked.prompt_tokens,
+            output: bound,
+            ..Usage::default()
+        },
         tier,
-    )?;
+        price: &|target| target.price.clone(),
+    };
+    let mut ticket = reserve(worker, arrival, caller, &wanted)?;
     ticket.facts.streamed = asked.request.stream.enabled;
     Ok(ticket)
 }
 
-/// Checks the allow-list and reserves `prompt` plus `completion` tokens and what they may cost at most.
+/// What is asked for, and what it may use at most.
+pub struct Wanted<'a> {
+    /// The model's name as the client wrote it.
+    pub model: &'a str,
+    /// What it may use.
+    pub usage: Usage,
+    /// The service tier that is asked for.
+    pub tier: ServiceTier,
+    /// The price at a target.
+    pub price: &'a (dyn Fn(&Target) -> Option<Price> + Sync),
+}
+
+/// Checks the allow-list and reserves what is wanted, and what it may cost at most.
 pub fn reserve(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
-    model: &str,
-    prompt: u64,
-    completion: u64,
-    tier: ServiceTier,
+    wanted: &Wanted<'_>,
 ) -> Result<Ticket, Failure> {
+    let Wanted {
+        model, usage, tier, ..
+    } = *wanted;
     if !caller.allows_model(model) {
         return Err(Failure::new(
             FailureKind::PermissionDenied,
@@ -55,19 +69,14 @@ pub fn reserve(
         .at("model"));
     }
     let snapshot = &arrival.snapshot;
-    let usage = Usage {
-        input: prompt,
-        output: completion,
-        ..Usage::default()
-    };
     let cost = if snapshot.is_routed(model) {
         snapshot
             .routed_models()
-            .map(|model| dearest(&model, &usage, tier))
+            .map(|model| dearest(&model, wanted))
             .max()
             .unwrap_or(Money::ZERO)
     } else {
-        dearest(&*snapshot.resolve(model)?, &usage, tier)
+        dearest(&*snapshot.resolve(model)?, wanted)
     };
     let estimate = Estimate {
         tokens: usage.total(),
@@ -82,12 +91,13 @@ pub fn reserve(
 
 /// What `usage` costs at the dearest target of a model, at the tier that was asked for or as usual: which of the two
 /// a provider gives is known only when it has answered.
-fn dearest(model: &Model, usage: &Usage, tier: ServiceTier) -> Money {
+fn dearest(model: &Model, wanted: &Wanted<'_>) -> Money {
+    let Wanted { usage, tier, .. } = wanted;
     let costs = model
         .targets
         .iter()
-        .filter_map(|target| target.price.as_ref())
-        .flat_map(|price| [ServiceTier::Standard, tier].map(|tier| price.cost(usage, tier)));
+        .filter_map(|target| (wanted.price)(target))
+        .flat_map(|price| [ServiceTier::Standard, *tier].map(|tier| price.cost(usage, tier)));
     costs.max().unwrap_or(Money::ZERO)
 }
 

@@ -35,7 +35,7 @@ pub(super) fn encode_request(batch: Batch<'_>) -> Result<Bytes, EncodeError> {
         match request.dimensions {
             Some(count) if of_images => {
                 body.object("embeddingConfig", |config| {
-                    config.count("outputEmbeddingLength", count)
+                    config.count("outputEmbeddingLength", count);
                 });
             }
             count => body.maybe_count("dimensions", count),

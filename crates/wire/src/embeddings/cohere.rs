@@ -149,6 +149,26 @@ fn field_of(inputs: &[EmbeddingInput], model: &str) -> Result<&'static str, Enco
     Ok(first)
 }
 
+/// The types to ask for. Base64 is made here: not every place knows it.
+fn asked_types(request: &EmbeddingRequest) -> impl Iterator<Item = &'static str> {
+    let mut asked: Vec<&'static str> = Vec::new();
+    for encoding in request
+        .encodings
+        .iter()
+        .chain(request.encodings.is_empty().then_some(&Encoding::Float))
+    {
+        let encoding = match encoding {
+            Encoding::Base64 => Encoding::Float,
+            other => *other,
+        };
+        let name = vector::name(encoding);
+        if !asked.contains(&name) {
+            asked.push(name);
+        }
+    }
+    asked.into_iter()
+}
+
 pub(super) fn encode_request(batch: Batch<'_>, place: Place) -> Result<Bytes, EncodeError> {
     let Batch {
         request,
@@ -188,24 +208,7 @@ pub(super) fn encode_request(batch: Batch<'_>, place: Place) -> Result<Bytes, En
         body.string("input_type", input_type);
         body.maybe_count("output_dimension", request.dimensions);
         body.list("embedding_types", |list| {
-            // Base64 is made here: not every place knows it.
-            let mut asked: Vec<Encoding> = Vec::new();
-            for encoding in &request.encodings {
-                let encoding = if *encoding == Encoding::Base64 {
-                    Encoding::Float
-                } else {
-                    *encoding
-                };
-                if !asked.contains(&encoding) {
-                    asked.push(encoding);
-                }
-            }
-            if asked.is_empty() {
-                asked.push(Encoding::Float);
-            }
-            asked
-                .into_iter()
-                .for_each(|encoding| list.string(vector::name(encoding)));
+            asked_types(request).for_each(|name| list.string(name));
         });
         match request.truncate {
             None => {}
@@ -319,7 +322,7 @@ pub(super) fn encode_response(
         });
         body.object("meta", |meta| {
             meta.object("api_version", |version| {
-                version.string("version", if old { "1" } else { "2" })
+                version.string("version", if old { "1" } else { "2" });
             });
             meta.object("billed_units", |units| units.count("input_tokens", used.input));
         });

@@ -221,7 +221,7 @@ pub(super) fn encode_batch(batch: Batch<'_>) -> Result<Bytes, EncodeError> {
     }
     Ok(object(|body| {
         body.list("requests", |list| {
-            requests.iter().for_each(|request| list.raw(request))
+            requests.iter().for_each(|request| list.raw(request));
         });
     })
     .into())
@@ -278,7 +278,7 @@ pub(super) fn encode_response(response: &EmbeddingResponse, batch: bool) -> Resu
         }
         if let Some(usage) = response.usage {
             body.object("usageMetadata", |told| {
-                told.count("promptTokenCount", usage.input)
+                told.count("promptTokenCount", usage.input);
             });
         }
     })

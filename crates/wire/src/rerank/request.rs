@@ -59,19 +59,27 @@ fn read_document(value: &Value<'_>) -> Result<Document, DecodeError> {
     })
 }
 
-pub(super) fn encode(shape: Shape, request: &RerankRequest, model: &str) -> Result<Bytes, EncodeError> {
-    let objects = matches!(shape, Shape::CohereOld | Shape::Jina);
-    if let Some(at) = request.documents.iter().position(|document| {
-        !objects
-            && document
-                .object
-                .as_ref()
-                .is_some_and(|object| object.as_str() == &*document.text)
-    }) {
-        return Err(EncodeError::at(
+/// Refuses documents that are not texts and have none.
+fn only_texts(request: &RerankRequest, model: &str) -> Result<(), EncodeError> {
+    let is_opaque = |document: &Document| {
+        document
+            .object
+            .as_ref()
+            .is_some_and(|object| object.as_str() == &*document.text)
+    };
+    match request.documents.iter().position(is_opaque) {
+        None => Ok(()),
+        Some(at) => Err(EncodeError::at(
             format!("documents[{at}]"),
             format!("{model} ranks texts only; give the document as a text, or with a field text"),
-        ));
+        )),
+    }
+}
+
+pub(super) fn encode(shape: Shape, request: &RerankRequest, model: &str) -> Result<Bytes, EncodeError> {
+    let objects = matches!(shape, Shape::CohereOld | Shape::Jina);
+    if !objects {
+        only_texts(request, model)?;
     }
     let documents = |list: &mut List<'_>| {
         for document in &request.documents {
@@ -89,11 +97,8 @@ pub(super) fn encode(shape: Shape, request: &RerankRequest, model: &str) -> Resu
         match shape {
             Shape::Tei => {
                 body.list("texts", documents);
-                if let Some(cut) = request.extra.get("truncate") {
-                    body.raw("truncate", cut.as_str());
-                }
-                if let Some(raw) = request.extra.get("raw_scores") {
-                    body.raw("raw_scores", raw.as_str());
+                for name in ["truncate", "raw_scores"] {
+                    body.maybe_json(name, request.extra.get(name));
                 }
             }
             Shape::Mixedbread => {
@@ -103,9 +108,7 @@ pub(super) fn encode(shape: Shape, request: &RerankRequest, model: &str) -> Resu
             Shape::Voyage => {
                 body.list("documents", documents);
                 body.maybe_count("top_k", request.top);
-                if let Some(cut) = request.extra.get("truncation") {
-                    body.raw("truncation", cut.as_str());
-                }
+                body.maybe_json("truncation", request.extra.get("truncation"));
             }
             Shape::Bedrock => {
                 body.list("documents", documents);
