@@ -265,9 +265,10 @@ impl<E: Errand> Attempt for Try<'_, E> {
         ticket: &mut Ticket,
     ) -> Result<Sent, Failed> {
         let calls = self.errand.calls(target).map_err(elsewhere)?;
+        let asked = !calls.is_empty();
         ticket.asking(target, target.model.clone(), self.errand.estimate().input);
-        if let Some(asked) = &mut ticket.facts.asked {
-            asked.price = self.errand.price(self.arrival, target);
+        if let Some(facts) = &mut ticket.facts.asked {
+            facts.price = self.errand.price(self.arrival, target);
         }
         let begun = Instant::now();
         let gathered = self.gather(target, &in_flight, calls).await;
@@ -291,15 +292,11 @@ impl<E: Errand> Attempt for Try<'_, E> {
             }
             Err(broken) => return Err(broken.told(&mut in_flight, ticket).await),
         };
-        let answer = self
-            .errand
-            .answer(target, answers)
-            .map_err(|failure| Failed::broken(failure, Fault::Protocol));
-        send::tell(
-            &mut in_flight,
-            answer.as_ref().err().and_then(|failed| failed.fault.as_ref()),
-            ticket,
-        );
+        let answer = self.errand.answer(target, answers).map_err(told);
+        if asked {
+            let fault = answer.as_ref().err().and_then(|failed| failed.fault.as_ref());
+            send::tell(&mut in_flight, fault, ticket);
+        }
         answer.map(Sent::Whole)
     }
 }
@@ -307,6 +304,15 @@ impl<E: Errand> Attempt for Try<'_, E> {
 /// What a target cannot do another one may: the failure speaks against this target alone.
 fn elsewhere(failure: Failure) -> Failed {
     Failed::broken(failure, Fault::Status(StatusCode::NOT_FOUND))
+}
+
+/// An answer that makes no sense speaks against the provider; a question that makes none, against nobody.
+fn told(failure: Failure) -> Failed {
+    if failure.kind == FailureKind::Provider {
+        Failed::broken(failure, Fault::Protocol)
+    } else {
+        Failed::refused(failure)
+    }
 }
 
 /// A target without the endpoint that is asked for.

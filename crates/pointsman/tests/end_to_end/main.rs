@@ -11,6 +11,7 @@ mod credentials;
 mod abuse;
 mod documents;
 mod drain;
+mod endpoints;
 mod faults;
 mod harness;
 mod kill;
