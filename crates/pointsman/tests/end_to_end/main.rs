@@ -7,8 +7,8 @@
     reason = "a test says what it expects by failing"
 )]
 
-mod credentials;
 mod abuse;
+mod credentials;
 mod documents;
 mod drain;
 mod endpoints;
