@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use pointsman_wire::eventstream::{EventStreamDecoder, EventStreamError, HeaderValue, Message, write_message};
 use pointsman_wire::format::{self, EncodeTarget, Format, StreamEncoderOptions, WatchOptions};
 use pointsman_wire::form::MaxTokensName;
+use pointsman_wire::form_data::{FormData, Piece};
 use pointsman_wire::splice::Edits;
 use pointsman_wire::sse::SseDecoder;
 use pointsman_wire::{coding, embeddings, failure, tokens};
@@ -52,6 +53,9 @@ const COMPLETIONS: &[&str] = &[
     r#"{"id":"i","choices":[{"index":0,"text":"a","finish_reason":"length"}],"usage":{"prompt_tokens":1}}"#,
 ];
 
+const FORMS: &[&str] = &[
+    "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\\\".jsonl\"\r\n\r\n{}\r\n-\r\n--b--\r\n",
+];
 const FAILURES: &[&str] = &[
     r#"{"error":{"message":"m","type":"invalid_request_error","param":"p","code":"context_length_exceeded"}}"#,
     r#"{"type":"error","error":{"type":"overloaded_error","message":"m"},"request_id":"r"}"#,
@@ -73,9 +77,32 @@ const GEMINI_STREAM: &[&str] = &[
     "data: {\"candidates\":[]}\n\n{\"error\":{\"code\":503,\"message\":\"m\",\"status\":\"UNAVAILABLE\"}}\n",
 ];
 
+const COHERE_REQUEST: &[&str] = &[
+    r#"{"model":"m","messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"t"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA","detail":"low"}}]},{"role":"assistant","tool_plan":"p","content":[{"type":"thinking","thinking":"h"}],"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}],"citations":[{"start":0,"end":1}]},{"role":"tool","tool_call_id":"c","content":[{"type":"document","document":{"id":"d","data":{"k":1}}},{"type":"text","text":"r"}]}],"documents":["s",{"id":"i","data":{"t":"x"}}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}],"strict_tools":true,"tool_choice":"REQUIRED","k":3,"p":0.5,"seed":1,"stop_sequences":["x"],"thinking":{"type":"enabled","token_budget":9},"response_format":{"type":"json_object","json_schema":{}},"stream":true,"x":[1.0,{"y":null}]}"#,
+];
+const COHERE_RESPONSE: &[&str] = &[
+    r#"{"id":"i","finish_reason":"TOOL_CALL","message":{"role":"assistant","content":[{"type":"thinking","thinking":"h"},{"type":"text","text":"t"}],"tool_plan":"p","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}],"citations":[{"start":0,"end":1,"text":"t","content_index":1,"sources":[{"type":"document","id":"d","document":{"url":"u","title":"T"}}]}]},"usage":{"billed_units":{"input_tokens":1.0,"output_tokens":2},"tokens":{"input_tokens":3},"cached_tokens":1},"logprobs":[{"text":"t","token_ids":[1],"logprobs":[-0.5]}],"z":0}"#,
+];
+const COHERE_STREAM: &[&str] = &[
+    "event: message-start\ndata: {\"type\":\"message-start\",\"id\":\"i\",\"delta\":{\"message\":{\"role\":\"assistant\"}}}\n\nevent: tool-plan-delta\ndata: {\"type\":\"tool-plan-delta\",\"delta\":{\"message\":{\"tool_plan\":\"p\"}}}\n\nevent: content-start\ndata: {\"type\":\"content-start\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"type\":\"text\",\"text\":\"\"}}}}\n\nevent: content-delta\r\ndata: {\"type\":\"content-delta\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"text\":\"a\"}}},\"logprobs\":{\"text\":\"a\",\"token_ids\":[1],\"logprobs\":[-1]}}\r\n\r\nevent: citation-start\ndata: {\"type\":\"citation-start\",\"index\":0,\"delta\":{\"message\":{\"citations\":{\"start\":0,\"end\":1,\"text\":\"a\",\"sources\":[{\"type\":\"document\",\"id\":\"d\",\"document\":{\"url\":\"u\"}}]}}}}\n\nevent: content-end\ndata: {\"type\":\"content-end\",\"index\":0}\n\nevent: tool-call-start\ndata: {\"type\":\"tool-call-start\",\"index\":0,\"delta\":{\"message\":{\"tool_calls\":{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}}}}\n\nevent: tool-call-delta\ndata: {\"type\":\"tool-call-delta\",\"index\":0,\"delta\":{\"message\":{\"tool_calls\":{\"function\":{\"arguments\":\"{}\"}}}}}\n\nevent: tool-call-end\ndata: {\"type\":\"tool-call-end\",\"index\":0}\n\nevent: message-end\ndata: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"TOOL_CALL\",\"usage\":{\"billed_units\":{\"input_tokens\":1,\"output_tokens\":2}}}}\n\n",
+    "data: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"ERROR\",\"error\":\"m\"}}\n\n",
+];
+const RESPONSES_REQUEST: &[&str] = &[
+    r#"{"model":"m","prompt":{"id":"p"},"instructions":"i","input":[{"role":"user","content":"s"},{"type":"message","role":"user","content":[{"type":"input_text","text":"t"},{"type":"input_image","image_url":"data:image/png;base64,AAAA","detail":"low"},{"type":"input_file","file_id":"f"}]},{"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"h"}],"encrypted_content":"pointsman/v1/anthropic/thinking/cw=="},{"type":"reasoning","summary":[],"encrypted_content":"g"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}","id":"fc"},{"type":"function_call_output","call_id":"c","output":[{"type":"input_text","text":"r"}]},{"type":"custom_tool_call","call_id":"d","name":"g","input":"x"},{"type":"custom_tool_call_output","call_id":"d","output":"y"},{"type":"web_search_call","id":"w"},{"id":"ref"}],"tools":[{"type":"function","name":"f","parameters":null,"strict":null},{"type":"custom","name":"g"}],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[]},"reasoning":{"effort":"low","summary":"auto"},"text":{"format":{"type":"json_schema","name":"n","schema":{}},"verbosity":"low"},"max_output_tokens":20,"include":["message.output_text.logprobs"],"store":false,"stream":true,"x":1}"#,
+    r#"{"model":"m","input":"s","previous_response_id":"r"}"#,
+];
+const RESPONSES_RESPONSE: &[&str] = &[
+    r#"{"id":"r","object":"response","created_at":1.5,"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"model":"m","output":[{"type":"reasoning","id":"rs","summary":[{"type":"summary_text","text":"h"}],"encrypted_content":"g"},{"type":"message","id":"m","status":"completed","role":"assistant","content":[{"type":"output_text","text":"t","annotations":[{"type":"url_citation","start_index":0,"end_index":1,"url":"u","title":"T"}],"logprobs":[{"token":"t","logprob":-1}]},{"type":"refusal","refusal":"n"},{"type":"x"}]},{"type":"message","content":[]},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"web_search_call","id":"w"}],"usage":{"input_tokens":1,"input_tokens_details":{"cached_tokens":1},"output_tokens":2},"service_tier":null,"z":0}"#,
+];
+const RESPONSES_STREAM: &[&str] = &[
+    "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"model\":\"m\",\"created_at\":1}}\n\ndata: {\"type\":\"response.output_item.added\",\"output_index\":0,\"item\":{\"type\":\"reasoning\",\"id\":\"rs\"}}\n\ndata: {\"type\":\"response.reasoning_summary_text.delta\",\"output_index\":0,\"summary_index\":0,\"delta\":\"h\"}\r\n\r\ndata: {\"type\":\"response.output_item.done\",\"output_index\":0,\"item\":{\"type\":\"reasoning\",\"encrypted_content\":\"g\"}}\n\ndata: {\"type\":\"response.output_item.added\",\"output_index\":1,\"item\":{\"type\":\"web_search_call\",\"id\":\"w\"}}\n\ndata: {\"type\":\"response.content_part.added\",\"output_index\":2,\"content_index\":0,\"part\":{\"type\":\"output_text\"}}\n\ndata: {\"type\":\"response.output_text.delta\",\"output_index\":2,\"content_index\":0,\"delta\":\"a\",\"logprobs\":[{\"token\":\"a\",\"logprob\":-1}]}\n\ndata: {\"type\":\"response.output_item.added\",\"output_index\":3,\"item\":{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\"}}\n\ndata: {\"type\":\"response.function_call_arguments.done\",\"output_index\":3,\"arguments\":\"{}\"}\n\ndata: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"output\":[],\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}\n\n",
+    "event: error\ndata: {\"type\":\"error\",\"message\":\"m\"}\n\n",
+];
+
 /// Every target.
 pub const ALL: &[Target] = &[
     Target { name: "sse", seeds: OPENAI_STREAM, run: sse },
+    Target { name: "form_data", seeds: FORMS, run: form_data },
     Target { name: "splice", seeds: OPENAI_REQUEST, run: splice },
     Target { name: "coding", seeds: &["\u{1f}\u{8b}\u{8}", "(\u{b5}/\u{fd}", "x\u{9c}", "\u{1b}"], run: decompress },
     Target { name: "openai_request", seeds: OPENAI_REQUEST, run: |input| request(Format::OpenAiChat, input) },
@@ -91,6 +118,12 @@ pub const ALL: &[Target] = &[
     Target { name: "bedrock_request", seeds: BEDROCK_REQUEST, run: |input| request(Format::BedrockConverse, input) },
     Target { name: "bedrock_response", seeds: BEDROCK_RESPONSE, run: |input| response(Format::BedrockConverse, input) },
     Target { name: "bedrock_stream", seeds: BEDROCK_STREAM, run: bedrock_stream },
+    Target { name: "cohere_request", seeds: COHERE_REQUEST, run: |input| request(Format::CohereChat, input) },
+    Target { name: "cohere_response", seeds: COHERE_RESPONSE, run: |input| response(Format::CohereChat, input) },
+    Target { name: "cohere_stream", seeds: COHERE_STREAM, run: |input| stream(Format::CohereChat, input) },
+    Target { name: "responses_request", seeds: RESPONSES_REQUEST, run: |input| request(Format::OpenAiResponses, input) },
+    Target { name: "responses_response", seeds: RESPONSES_RESPONSE, run: |input| response(Format::OpenAiResponses, input) },
+    Target { name: "responses_stream", seeds: RESPONSES_STREAM, run: |input| stream(Format::OpenAiResponses, input) },
     Target { name: "completions", seeds: COMPLETIONS, run: completions },
     Target { name: "count_tokens", seeds: ANTHROPIC_REQUEST, run: count },
     Target { name: "failures", seeds: FAILURES, run: failures },
@@ -104,6 +137,23 @@ const TARGET: EncodeTarget<'static> = EncodeTarget {
     developer_role: false,
     stream_usage: true,
 };
+
+/// However a form is cut, it is the same form, and nothing of it is lost or made up.
+fn form_data(input: &[u8]) {
+    let read = |size: usize| {
+        let mut form = FormData::new("multipart/form-data; boundary=b").ok()?;
+        let (mut parts, mut chunks) = (Vec::new(), input.chunks(size));
+        loop {
+            match form.next_piece().ok()? {
+                Piece::Part(head) => parts.push((head, Vec::new())),
+                Piece::Data(data) => parts.last_mut().map(|part| part.1.extend_from_slice(&data))?,
+                Piece::End => return Some(parts),
+                Piece::More => form.push(chunks.next()?),
+            }
+        }
+    };
+    assert_eq!(read(1), read(input.len().max(1)));
+}
 
 fn sse(input: &[u8]) {
     let whole = decode_sse(&[input]);

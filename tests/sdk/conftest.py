@@ -25,6 +25,7 @@ providers:
   faulty-anthropic: {{ <<: *faulty, kind: anthropic, base_url: "http://{sim}" }}
 models:
   on-openai: {{ targets: [ {{ provider: openai, model: gpt-5-mini }} ] }}
+  on-openai-chat: {{ targets: [ {{ provider: openai, model: gpt-5-mini, format: openai-chat }} ] }}
   on-anthropic: {{ targets: [ {{ provider: anthropic, model: claude-haiku-4-5 }} ] }}
   reasoning-on-openai: {{ targets: [ {{ provider: openai, model: reason-1 }} ] }}
   embedding: {{ targets: [ {{ provider: openai, model: text-embedding-3-small }} ] }}

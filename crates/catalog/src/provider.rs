@@ -21,6 +21,8 @@ named! {
         StoreFalse = "store_false",
         /// It understands Anthropic's `cache_control` in OpenAI's format.
         CacheControl = "cache_control",
+        /// It can be told to answer with a JSON object, but not with which.
+        JsonObjectOnly = "json_object_only",
     }
 }
 

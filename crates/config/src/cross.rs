@@ -7,10 +7,14 @@ use http::{HeaderName, HeaderValue};
 use pointsman_catalog::Catalog;
 use pointsman_guard::{GuardrailConfig, Guards};
 use pointsman_routing::Router;
-use pointsman_upstream::{AuthStyle, Credential, Endpoint, EndpointConfig, RetryPolicy, balance::Policy};
+use pointsman_store::blob;
+use pointsman_upstream::{
+    AuthStyle, Credential, Endpoint, EndpointConfig, Environment, RetryPolicy, balance::Policy,
+};
 
 use crate::catalog;
 use crate::check::nearest;
+use crate::kept::BatchMode;
 use crate::node::{File, Node};
 use crate::problem::Problem;
 use crate::types::{Config, ModelConfig, ProviderConfig};
@@ -35,6 +39,7 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     checker.routing();
     checker.guardrails();
     checker.cache();
+    checker.kept();
     if config
         .identity
         .signing_secret
@@ -85,7 +90,6 @@ impl Checker<'_> {
     fn unsupported(&mut self) {
         let config = self.config;
         let blocks = [
-            ("prompts", config.prompts.is_some()),
             ("mcp", config.mcp.is_some()),
             ("a2a", config.a2a.is_some()),
             ("listeners.extproc", config.listeners.extproc.is_some()),
@@ -100,7 +104,6 @@ impl Checker<'_> {
             ("stores.database", &stores.database, "sqlite:"),
             ("stores.shared", &stores.shared, "memory"),
             ("stores.vectors", &stores.vectors, "memory"),
-            ("stores.blobs", &stores.blobs, "file://"),
         ];
         for (path, url, prefix) in engines {
             if !url.starts_with(prefix) {
@@ -321,6 +324,29 @@ impl Checker<'_> {
                 &format!("guardrails[{}].{}", error.index, error.field),
                 error.message,
             );
+        }
+    }
+
+    /// Files and batches.
+    fn kept(&mut self) {
+        let config = self.config;
+        if let Err(error) = blob::at(&config.stores.blobs, &Environment::process()) {
+            self.wrong("stores.blobs", error.to_string());
+        }
+        if config.batches.mode == BatchMode::Provider {
+            self.wrong(
+                "batches.mode",
+                "provider is not supported in this version: lines are sent by the gateway itself, at the standard price; use own",
+            );
+        }
+        let bounds = [
+            ("batches.window", config.batches.window, "1s", 1),
+            ("batches.keep", config.batches.keep, "1m", 60),
+        ];
+        for (path, time, least, seconds) in bounds {
+            if time.get().as_secs() < seconds {
+                self.wrong(path, format!("is shorter than {least}"));
+            }
         }
     }
 

@@ -12,8 +12,25 @@ const MAX_DEPTH: usize = 64;
 /// Nodes of a document, aliases written out.
 const MAX_NODES: usize = 500_000;
 
+/// Reads the documents of a text of any language that is written in YAML; documents with nothing in them are left out.
+///
+/// # Errors
+/// When the text is no YAML, is too large or holds a key twice.
+pub fn read_documents(text: &str, name: &str) -> Result<Vec<Node>, Vec<Problem>> {
+    read_all(text, File { name }, usize::MAX)
+}
+
 /// Reads a document.
 pub(crate) fn read(text: &str, file: File<'_>) -> Result<Node, Vec<Problem>> {
+    let nothing = || Node {
+        place: Place { line: 1, column: 1 },
+        value: Value::Map(Vec::new()),
+    };
+    let documents = read_all(text, file, 1)?;
+    Ok(documents.into_iter().next().unwrap_or_else(nothing))
+}
+
+fn read_all(text: &str, file: File<'_>, most: usize) -> Result<Vec<Node>, Vec<Problem>> {
     let start = Place { line: 1, column: 1 };
     if text.len() > MAX_BYTES {
         return Err(vec![file.problem(
@@ -29,8 +46,8 @@ pub(crate) fn read(text: &str, file: File<'_>) -> Result<Node, Vec<Problem>> {
         problems: Vec::new(),
         parser: Parser::new_from_str(text),
     };
-    match reader.document() {
-        Ok(node) if reader.problems.is_empty() => Ok(node),
+    match reader.documents(most) {
+        Ok(nodes) if reader.problems.is_empty() => Ok(nodes),
         Ok(_) => Err(reader.problems),
         Err(problem) => {
             reader.problems.push(*problem);
@@ -50,27 +67,29 @@ struct Reader<'a> {
 type Read<T> = Result<T, Box<Problem>>;
 
 impl<'a> Reader<'a> {
-    fn document(&mut self) -> Read<Node> {
-        let mut root = None;
+    fn documents(&mut self, most: usize) -> Read<Vec<Node>> {
+        let mut roots = Vec::new();
         loop {
             let (event, place) = self.next()?;
             match event {
-                Event::StreamEnd | Event::Nothing => break,
+                Event::StreamEnd | Event::Nothing => return Ok(roots),
                 Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
-                event if root.is_none() => root = Some(self.node(event, place, 0)?),
-                _ => {
+                _ if roots.len() >= most => {
                     return Err(Box::new(self.file.problem(
                         place,
                         "",
                         "only one document is allowed",
                     )));
                 }
+                event => {
+                    let root = self.node(event, place, 0)?;
+                    // What stands between two lines of `---` may be nothing but comments.
+                    if most == 1 || root.value != Value::Null {
+                        roots.push(root);
+                    }
+                }
             }
         }
-        Ok(root.unwrap_or(Node {
-            place: Place { line: 1, column: 1 },
-            value: Value::Map(Vec::new()),
-        }))
     }
 
     fn next(&mut self) -> Read<(Event<'a>, Place)> {

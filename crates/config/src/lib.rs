@@ -11,17 +11,27 @@ mod check;
 mod cross;
 mod document;
 mod interpolate;
+mod kept;
 mod load;
 mod mask;
 mod node;
 mod problem;
+mod prompts;
+mod responses;
+mod shape;
 mod types;
 
 pub use catalog::CatalogConfig;
+pub use document::read_documents;
 pub use interpolate::Environment;
+pub use kept::{BatchMode, BatchesConfig, FilesConfig};
 pub use load::{Loaded, load, parse, schema};
 pub use mask::Mask;
+pub use node::{Node, Place, Value};
 pub use problem::Problem;
+pub use prompts::{DecoratorConfig, DecoratorMessage, DecoratorRole, PromptsConfig};
+pub use responses::{ResponsesConfig, StateKeeper};
+pub use shape::{BodyEdits, HeaderEdits, ParameterEdits, RequestConfig, StructuredOutput, Unsupported};
 pub use types::{
     ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, ProviderConfig,
     ServerConfig, StoresConfig, TargetConfig, TlsListenerConfig,

@@ -4,31 +4,41 @@ use crate::problem::Problem;
 
 /// A place in a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// From 1.
+    pub column: usize,
 }
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
-    pub(crate) place: Place,
-    pub(crate) value: Value,
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    /// What it is.
+    pub value: Value,
 }
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
+    /// Nothing.
     Null,
+    /// True or false.
     Bool(bool),
     /// A number, with the text it was written in.
     Number(serde_json::Number, String),
     /// A text. `plain` when it stood without quotes, so that what a variable holds may be a number.
     Text {
+        /// The text.
         text: String,
+        /// Whether it stood without quotes.
         plain: bool,
     },
+    /// A list.
     List(Vec<Node>),
+    /// Keys, where they stand, and their values.
     Map(Vec<(String, Place, Node)>),
 }
 

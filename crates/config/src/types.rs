@@ -18,6 +18,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::catalog::CatalogConfig;
+use crate::kept::{BatchesConfig, FilesConfig};
+use crate::prompts::PromptsConfig;
+use crate::responses::ResponsesConfig;
+use crate::shape::RequestConfig;
 
 /// pointsman.yaml.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -44,14 +48,20 @@ pub struct Config {
     pub guardrails: Vec<GuardrailConfig>,
     /// Whether answers are remembered.
     pub cache: CacheConfig,
+    /// What is kept of responses.
+    pub responses: ResponsesConfig,
     /// Limits of keys that have none of their own.
     pub limits: LimitsConfig,
     /// Who may come in.
     pub identity: IdentityConfig,
     /// Who is told.
     pub telemetry: TelemetryConfig,
-    /// Prompt decorators and templates. Not supported in this version.
-    pub prompts: Option<serde_json::Value>,
+    /// Files that clients keep here.
+    pub files: FilesConfig,
+    /// Batches.
+    pub batches: BatchesConfig,
+    /// What is put around conversations, and texts that clients call by name.
+    pub prompts: PromptsConfig,
     /// MCP servers. Not supported in this version.
     pub mcp: Option<serde_json::Value>,
     /// A2A agents. Not supported in this version.
@@ -124,14 +134,27 @@ impl Default for PlainListener {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoresConfig {
-    /// Keys and ledger: `sqlite://FILE`. Other engines are not supported in this version.
+    /// Keys, ledger, files and batches: `sqlite://FILE`. Other engines are not supported in this version.
     pub database: String,
     /// Counters: `memory`. Other engines are not supported in this version.
     pub shared: String,
     /// Vectors: `memory`. Other engines are not supported in this version.
     pub vectors: String,
-    /// Files: `file://FOLDER`; the usage journal is kept here.
+    /// Files: `file://FOLDER`, or `s3://BUCKET/PREFIX?region=REGION` with the keys of the usual AWS chain;
+    /// `&endpoint=URL` for what speaks like S3.
     pub blobs: String,
+    /// A local folder for the usage journal, uploads under way and results of batches under way; the folder of
+    /// `blobs` when absent, or `./data` where that is a bucket.
+    pub local: Option<PathBuf>,
+}
+
+impl StoresConfig {
+    /// The local folder.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        let blobs = || self.blobs.strip_prefix("file://").unwrap_or("./data");
+        self.local.clone().unwrap_or_else(|| PathBuf::from(blobs()))
+    }
 }
 
 impl Default for StoresConfig {
@@ -141,6 +164,7 @@ impl Default for StoresConfig {
             shared: "memory".to_owned(),
             vectors: "memory".to_owned(),
             blobs: "file://./data".to_owned(),
+            local: None,
         }
     }
 }
@@ -226,6 +250,8 @@ pub struct ProviderConfig {
     /// API version (`azure-openai`). A date asks for paths with the deployment in them; absent or `v1` for the newer
     /// ones, which need none; `preview` for those with what is not settled yet.
     pub api_version: Option<String>,
+    /// What is changed of requests to it.
+    pub request: RequestConfig,
 }
 
 /// A name that clients ask for.
@@ -244,6 +270,8 @@ pub struct ModelConfig {
     pub fallback: FallbackConfig,
     /// Its price, when not what the catalog says: dollars for a million tokens, and what else the catalog knows.
     pub price: Option<Price>,
+    /// What is changed of requests for it.
+    pub request: RequestConfig,
 }
 
 /// A provider and its name of the model.
@@ -260,6 +288,9 @@ pub struct TargetConfig {
     /// How long is waited; as the model says when absent.
     #[serde(default)]
     pub timeouts: Option<TimeoutsConfig>,
+    /// What is changed of requests to it.
+    #[serde(default)]
+    pub request: Option<RequestConfig>,
     /// Share of the traffic among targets of the same priority.
     #[serde(default = "one")]
     pub weight: u32,

@@ -96,6 +96,33 @@ fn each_mistake_is_named_with_its_place() {
 }
 
 #[test]
+fn what_files_and_batches_cannot_do_is_named_and_no_key_is_told() {
+    for (text, expected) in [
+        (
+            "stores: { blobs: gs://b }",
+            vec![
+                r#"p.yaml:1:11: stores.blobs: "gs" is not supported in this version; use file://… or s3://…"#,
+            ],
+        ),
+        (
+            "stores: { blobs: 's3://key:secret@b?region=r' }",
+            vec![
+                "p.yaml:1:11: stores.blobs: holds keys; give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or as a profile or role",
+            ],
+        ),
+        (
+            "batches: { mode: provider }",
+            vec![
+                "p.yaml:1:12: batches.mode: provider is not supported in this version: lines are sent by the gateway itself, at the standard price; use own",
+            ],
+        ),
+    ] {
+        let found = problems(text);
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
 fn mistakes_in_credentials_are_named_with_their_place() {
     for (text, expected) in [
         (

@@ -10,11 +10,15 @@
 pub mod server;
 pub mod snapshot;
 
+mod batch;
 mod incoming;
+mod kept;
 mod listener;
+mod parameters;
 mod protocol;
 mod reply;
 mod road;
+mod state;
 mod surface;
 mod tls;
 mod worker;

@@ -88,6 +88,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
             let end = self.length.min(self.at + into.remaining());
             into.put_slice(&self.said[self.at..end]);
             self.at = end;
+            // What came behind them goes into the same buffer: read alone they would make the reader grow it for the
+            // rest. A connection that has broken meanwhile says so when it is read next.
+            if into.remaining() > 0 {
+                let _ = Pin::new(&mut self.stream).poll_read(context, into);
+            }
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_read(context, into)
@@ -161,6 +166,18 @@ mod tests {
         for pieces in [request, close, short, post] {
             assert_eq!(told(pieces).await.unwrap(), (Protocol::Http1, pieces.concat()));
         }
+    }
+
+    #[tokio::test]
+    async fn what_came_with_the_first_bytes_is_read_with_them() {
+        let (mut client, server) = tokio::io::duplex(64);
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: example\r\n\r\n")
+            .await
+            .unwrap();
+        let (_, mut rewound) = by_first_bytes(server).await.unwrap();
+        let mut buffer = [0; 64];
+        assert_eq!(rewound.read(&mut buffer).await.unwrap(), 33);
     }
 
     #[tokio::test]

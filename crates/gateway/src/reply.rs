@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
+use pointsman_store::blob::BlobReader;
 use serde::Serialize;
 
 use crate::road::errand::Passed;
@@ -23,6 +25,10 @@ pub enum ReplyBody {
     Relayed(Box<Relay>),
     /// Events that pass as they come.
     Passed(Box<Passed>),
+    /// Told as it comes about.
+    Told(BoxStream<'static, Bytes>),
+    /// A file, read as it is sent. One that breaks off is shorter than was said: the connection is closed.
+    Kept(Box<BlobReader>),
 }
 
 impl Body for ReplyBody {
@@ -41,20 +47,33 @@ impl Body for ReplyBody {
             Self::Passed(passed) => passed
                 .poll_chunk(context)
                 .map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Told(stream) => stream
+                .as_mut()
+                .poll_next(context)
+                .map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Kept(reader) => reader.poll_piece(context).map(|piece| match piece? {
+                Ok(bytes) => Some(Ok(Frame::data(bytes))),
+                Err(error) => {
+                    tracing::error!(%error, "a file broke off while it was sent");
+                    None
+                }
+            }),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Relayed(_) | Self::Passed(_) => false,
+            Self::Relayed(_) | Self::Passed(_) | Self::Told(_) => false,
+            Self::Kept(reader) => reader.left() == 0,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Relayed(_) | Self::Passed(_) => SizeHint::default(),
+            Self::Relayed(_) | Self::Passed(_) | Self::Told(_) => SizeHint::default(),
+            Self::Kept(reader) => SizeHint::with_exact(reader.left()),
         }
     }
 }
@@ -78,4 +97,13 @@ pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
             json_bytes(StatusCode::INTERNAL_SERVER_ERROR, Bytes::new())
         }
     }
+}
+
+/// A file as it is kept.
+pub fn kept(reader: BlobReader, content_type: &'static str) -> Reply {
+    let mut reply = Response::new(ReplyBody::Kept(Box::new(reader)));
+    reply
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
 }

@@ -14,19 +14,25 @@ pub mod relay;
 pub mod send;
 pub mod settle;
 
+pub mod line;
+
 mod arrive;
+mod batches;
 mod converse;
 mod count;
 mod embed;
 pub mod errand;
 mod explain;
+mod files;
 mod forward;
 mod list;
 mod picture;
+mod prompt;
 mod refuse;
 mod rerank;
 mod sound;
-mod strip;
+mod state;
+mod structure;
 mod tokens;
 
 use std::net::SocketAddr;
@@ -43,7 +49,7 @@ use pointsman_wire::format::Format;
 use crate::incoming;
 use crate::reply::{self, Reply};
 use crate::snapshot::Snapshot;
-use crate::surface::{self, Asks, Surface};
+use crate::surface::{self, Asks, FileCall, Surface};
 use crate::worker::Worker;
 
 pub use refuse::{Origin, Refusal};
@@ -56,6 +62,7 @@ const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const AMZN_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// A request as it came in, before anything is known about it.
+#[derive(Clone)]
 pub struct Arrival {
     /// Ours, never repeated.
     pub id: String,
@@ -73,6 +80,19 @@ pub struct Arrival {
     pub surface: Surface,
     /// The configuration of this request, from its first to its last stage.
     pub snapshot: Arc<Snapshot>,
+    /// On whose behalf it is under way.
+    pub standing: Standing,
+}
+
+/// On whose behalf a request is under way: what becomes of it when it is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// A client waits for it.
+    Awaited,
+    /// A line of a batch: given up, it is sent again, and only then recorded.
+    Line,
+    /// A line of a batch that was recorded and charged, but whose answer was lost with its process.
+    Charged,
 }
 
 /// Answers a request, whatever it is. Cannot fail: failures are told in the client's format.
@@ -105,6 +125,7 @@ pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: Socke
         surface,
         snapshot: worker.shared.snapshot.load_full(),
         id: origin.id.clone(),
+        standing: Standing::Awaited,
     };
     let mut reply = match travel(&worker, &arrival, body).await {
         Ok(reply) => reply,
@@ -125,7 +146,7 @@ fn named(mut reply: Reply, dialect: Format, id: &str) -> Reply {
     match dialect {
         Format::AnthropicMessages => drop(headers.insert(ANTHROPIC_REQUEST_ID, value.clone())),
         Format::BedrockConverse | Format::BedrockInvoke => {
-            drop(headers.insert(AMZN_REQUEST_ID, value.clone()))
+            drop(headers.insert(AMZN_REQUEST_ID, value.clone()));
         }
         _ => {}
     }
@@ -143,7 +164,10 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
         | Asks::Rerank(_)
         | Asks::Endpoint(_)
         | Asks::CountTokens
+        | Asks::State(_)
         | Asks::Models
+        | Asks::Files(_)
+        | Asks::Batches(_)
         | Asks::Explain => {}
     }
     let claim = match identify::identify(worker, arrival) {
@@ -156,6 +180,12 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
     if arrival.surface.asks == Asks::Models {
         let caller = claim.prove(arrival, &[])?;
         return list::models(arrival, &caller).map_err(|failure| Refusal::from(failure).of(&caller));
+    }
+    if arrival.surface.asks == Asks::Files(FileCall::Upload) {
+        // Never in memory as a whole, so nothing that must be could prove a signature.
+        let caller = claim.prove(arrival, &[])?;
+        let kept = Box::pin(files::upload(worker, arrival, &caller, body)).await;
+        return kept.map_err(|failure| Refusal::from(failure).of(&caller));
     }
     let (caller, body) = arrive::read(arrival, claim, body).await?;
     let served = serve(worker, arrival, Arc::clone(&caller), body).await;
@@ -170,6 +200,9 @@ async fn serve(
     body: Bytes,
 ) -> Result<Reply, Refusal> {
     match arrival.surface.asks {
+        Asks::Chat(Format::OpenAiResponses, _) => {
+            Box::pin(state::travel(worker, arrival, caller, body)).await
+        }
         Asks::Chat(format, delivery) => {
             let asked = (format, delivery);
             Box::pin(converse::travel(worker, arrival, caller, asked, body)).await
@@ -177,8 +210,15 @@ async fn serve(
         Asks::Embeddings(shape) => Box::pin(embed::travel(worker, arrival, caller, shape, body)).await,
         Asks::Rerank(shape) => Box::pin(rerank::travel(worker, arrival, caller, shape, body)).await,
         Asks::Endpoint(endpoint) => Box::pin(forward::travel(worker, arrival, caller, endpoint, body)).await,
+        Asks::CountTokens if arrival.surface.dialect == Format::OpenAiResponses => {
+            let body = state::expanded(worker, arrival, &caller, body).await?;
+            Box::pin(count::travel(worker, arrival, caller, body)).await
+        }
         Asks::CountTokens => Box::pin(count::travel(worker, arrival, caller, body)).await,
+        Asks::State(kept) => Box::pin(state::answer(worker, arrival, &caller, kept, body)).await,
         Asks::Explain => Ok(explain::travel(arrival, &caller, &body)?),
+        Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),
+        Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
         Asks::Models | Asks::Live | Asks::Ready => {
             Err(Failure::new(FailureKind::Internal, "it was answered before").into())
         }

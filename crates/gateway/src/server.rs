@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -11,15 +12,18 @@ use parking_lot::Mutex;
 use pointsman_cache::ExactCache;
 use pointsman_config::Config;
 use pointsman_governance::KeyRing;
+use pointsman_store::blob::{self, BlobUrlError};
 use pointsman_store::{Journal, JournalError, Store, StoreError};
 use pointsman_telemetry::Telemetry;
-use pointsman_upstream::{Client, ClientOptions, ConfigError};
+use pointsman_upstream::{Client, ClientOptions, ConfigError, Environment};
 use rustls::ServerConfig;
-use tokio::sync::watch;
+use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::kept::{Kept, MAX_UPLOADS};
 use crate::listener;
 use crate::road::recall::Remembered;
 use crate::snapshot::{self, Lasting, Problem, Snapshot};
+use crate::state::Keeper;
 use crate::tls::{self, TlsError};
 use crate::worker;
 
@@ -35,6 +39,12 @@ pub struct Shared {
     pub cache: ExactCache<Remembered>,
     /// State that outlives a configuration.
     pub lasting: Lasting,
+    /// Responses and conversations.
+    pub keeper: Arc<Keeper>,
+    /// Files and batches.
+    pub kept: Kept,
+    /// Requests of clients in flight, worker by worker.
+    pub awaited: Vec<Arc<AtomicUsize>>,
 }
 
 /// What a gateway is built from, beside its configuration.
@@ -67,12 +77,18 @@ pub enum StartError {
     /// The usage journal.
     #[error("the usage journal cannot be opened: {0}")]
     Journal(#[from] JournalError),
+    /// The blob store.
+    #[error("stores.blobs {0}")]
+    Blobs(#[from] BlobUrlError),
     /// The upstream client.
     #[error("the upstream client cannot be built: {0}")]
     Client(#[from] ConfigError),
     /// The keys.
     #[error("the keys cannot be read: {0}")]
     Keys(#[from] StoreError),
+    /// Responses and conversations.
+    #[error("the responses cannot be opened: {0}")]
+    State(#[source] StoreError),
     /// A thread.
     #[error("a worker could not be started: {0}")]
     Worker(#[from] io::Error),
@@ -96,6 +112,24 @@ struct Parts {
     journal: Journal,
 }
 
+/// What keeps files and batches.
+fn kept(config: &Config, options: &GatewayOptions) -> Result<Kept, StartError> {
+    Ok(Kept {
+        store: Arc::clone(&options.store),
+        blobs: blob::at(&config.stores.blobs, &Environment::process())?,
+        folder: config.stores.folder(),
+        begun: Notify::new(),
+        uploads: Semaphore::new(MAX_UPLOADS),
+    })
+}
+
+/// What keeps responses and conversations.
+fn keeper(config: &Config, options: &GatewayOptions) -> Result<Arc<Keeper>, StartError> {
+    let folder = options.journal.with_file_name("responses");
+    Keeper::open(&config.stores.database, &folder, config.responses.retention.get())
+        .map_err(StartError::State)
+}
+
 impl Gateway {
     /// Starts listening. Must be called within a Tokio runtime, which accepts connections; requests are served by the
     /// workers' own threads.
@@ -116,6 +150,9 @@ impl Gateway {
         // After the journal: what an earlier process left there counts for the budgets.
         let keys = Arc::new(KeyRing::load(Arc::clone(&options.store), config.limits.default)?);
         let shared = Arc::new(Shared {
+            kept: kept(config, &options)?,
+            keeper: keeper(config, &options)?,
+            awaited: (0..config.server.workers()).map(|_| Arc::default()).collect(),
             cache: ExactCache::new(&snapshot::cache_bounds(config)),
             snapshot: ArcSwap::from_pointee(snapshot),
             keys,
@@ -134,6 +171,12 @@ impl Gateway {
             handles.push(handle);
             workers.push(thread);
         }
+        workers.push(worker::start_for_batches(
+            Arc::clone(&shared),
+            Client::new(client),
+            journal.writer()?,
+            stopped.clone(),
+        )?);
         let acceptor = tokio::spawn(listener::accept(
             listener,
             Arc::clone(&tls),
@@ -171,6 +214,7 @@ impl Gateway {
         self.shared.keys.set_defaults(config.limits.default)?;
         self.shared.cache.reconfigure(&snapshot::cache_bounds(config));
         self.tls.store(tls);
+        self.shared.keeper.keep_for(config.responses.retention.get());
         self.shared.snapshot.store(Arc::new(snapshot));
         Ok(())
     }
@@ -211,6 +255,7 @@ impl Gateway {
         // The acceptor ends at once; a panic in it has been reported by the runtime.
         let _ = parts.acceptor.await;
         let telemetry = Arc::clone(&self.shared.telemetry);
+        let keeper = Arc::clone(&self.shared.keeper);
         let ended = tokio::task::spawn_blocking(move || {
             for worker in parts.workers {
                 if worker.join().is_err() {
@@ -218,6 +263,7 @@ impl Gateway {
                 }
             }
             parts.journal.close();
+            keeper.close();
             telemetry.flush();
         });
         let _ = ended.await;

@@ -9,6 +9,7 @@ mod pattern;
 mod place;
 mod provider;
 mod resolve;
+mod shape;
 mod speech;
 
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ use std::time::Duration;
 
 use pointsman_cache::Scope;
 use pointsman_catalog::Catalog;
+use pointsman_config::PromptsConfig;
+use pointsman_config::{BatchesConfig, FilesConfig};
 use pointsman_governance::Principal;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
@@ -27,6 +30,7 @@ pub use model::{Fallback, Model, Target};
 pub use pattern::Pattern;
 pub use provider::{Patience, Provider};
 pub use resolve::Unresolved;
+pub use shape::Shape;
 pub use speech::{Envelope, Speech, Template, are_kin};
 
 /// Everything the road needs to know about the configuration.
@@ -45,14 +49,31 @@ pub struct Snapshot {
     pub router: Option<Router>,
     /// Guardrails.
     pub guards: Guards,
+    /// What is put around conversations.
+    pub prompts: PromptsConfig,
     /// Whether and for whom answers are remembered.
     pub cache: Option<CachePolicy>,
     /// From what the secrets of callers who sign are made, if they may come.
     pub signing: Option<SecretString>,
     /// Who comes without a key, if anyone may.
     pub anonymous: Option<Arc<Principal>>,
+    /// What is kept of responses.
+    pub responses: ResponsesPolicy,
     /// Tokens reserved for an answer whose length the client did not bound.
     pub default_completion: u64,
+    /// What clients may leave here.
+    pub keeping: Keeping,
+}
+
+/// What clients may leave here, and how it is worked off.
+#[derive(Debug, Clone)]
+pub struct Keeping {
+    /// Files.
+    pub files: FilesConfig,
+    /// Batches.
+    pub batches: BatchesConfig,
+    /// Whether clients come over TLS: for the addresses they are told.
+    pub tls: bool,
 }
 
 /// Sizes and times that bound every request.
@@ -70,6 +91,19 @@ pub struct Bounds {
     pub request_timeout: Duration,
     /// Longest wait for open requests when the gateway stops.
     pub drain: Duration,
+}
+
+/// What is kept of responses.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponsesPolicy {
+    /// Whether any is.
+    pub store: bool,
+    /// Whether the gateway keeps them, or the provider.
+    pub here: bool,
+    /// Most bytes of one.
+    pub max_bytes: usize,
+    /// Most that run in the background at once.
+    pub max_background: usize,
 }
 
 /// For whom and how long answers are remembered.

@@ -22,8 +22,14 @@ pub enum Asks {
     Endpoint(Endpoint),
     /// How many tokens a request has, in the shape of the path's dialect.
     CountTokens,
+    /// Something of a response or a conversation that is kept.
+    State(Kept),
     /// The models there are.
     Models,
+    /// Something of a file.
+    Files(FileCall),
+    /// Something of a batch; whose shapes it has is said by the dialect.
+    Batches(BatchCall),
     /// How a prompt would be routed.
     Explain,
     /// Whether the process is alive.
@@ -78,6 +84,63 @@ impl Endpoint {
     }
 }
 
+/// What is asked of a response or a conversation that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// The response.
+    Response,
+    /// That it goes.
+    DeleteResponse,
+    /// That it stops.
+    CancelResponse,
+    /// What was asked by it.
+    InputItems,
+    /// A new conversation.
+    NewConversation,
+    /// The conversation, or one of its items.
+    Conversation,
+    /// Other metadata for it.
+    UpdateConversation,
+    /// That it, or one of its items, goes.
+    DeleteConversation,
+    /// New items for it.
+    AddItems,
+    /// Its items.
+    Items,
+}
+
+/// What is asked of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileCall {
+    /// Keep this one.
+    Upload,
+    /// Which there are.
+    List,
+    /// What is known of one.
+    Retrieve,
+    /// Its bytes.
+    Content,
+    /// Forget it.
+    Delete,
+}
+
+/// What is asked of batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchCall {
+    /// Run this one.
+    Create,
+    /// Which there are.
+    List,
+    /// How far one is.
+    Retrieve,
+    /// Send no more lines.
+    Cancel,
+    /// What came of its lines.
+    Results,
+    /// Forget it.
+    Delete,
+}
+
 /// Where it stands whether the answer is streamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
@@ -99,7 +162,7 @@ pub struct Surface {
     /// The path as the table has it: what the ledger, the log and the metrics call the surface, so that no name a
     /// client makes up becomes a label.
     pub path: &'static str,
-    /// The model that the path names.
+    /// The model, file or batch that the path names.
     pub model: Option<String>,
 }
 
@@ -116,6 +179,15 @@ struct Path {
 const fn post(pattern: &'static str, asks: Asks, dialect: Format) -> Path {
     Path {
         method: Method::POST,
+        pattern,
+        asks,
+        dialect,
+    }
+}
+
+const fn delete(pattern: &'static str, asks: Asks, dialect: Format) -> Path {
+    Path {
+        method: Method::DELETE,
         pattern,
         asks,
         dialect,
@@ -162,9 +234,9 @@ use Format::{
     OpenAiResponses as Responses,
 };
 
-/// Every path, once. A new surface adds its lines here. `{model}` may hold slashes; in a path that belongs to two
+/// Every path, once. A new surface adds its lines here. `{model}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 46] = [
+static PATHS: [Path; 72] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -212,6 +284,89 @@ static PATHS: [Path; 46] = [
     passes("/tokenize", Endpoint::Tokenize),
     passes("/detokenize", Endpoint::Detokenize),
     post("/v1/messages/count_tokens", Asks::CountTokens, Anthropic),
+    // Responses and conversations; an item's id stands behind `/items/` in what is called the model.
+    post("/v1/responses/input_tokens", Asks::CountTokens, Responses),
+    post(
+        "/v1/responses/{model}/cancel",
+        Asks::State(Kept::CancelResponse),
+        Responses,
+    ),
+    get(
+        "/v1/responses/{model}/input_items",
+        Asks::State(Kept::InputItems),
+        Responses,
+    ),
+    get("/v1/responses/{model}", Asks::State(Kept::Response), Responses),
+    delete(
+        "/v1/responses/{model}",
+        Asks::State(Kept::DeleteResponse),
+        Responses,
+    ),
+    post("/v1/conversations", Asks::State(Kept::NewConversation), Responses),
+    post(
+        "/v1/conversations/{model}/items",
+        Asks::State(Kept::AddItems),
+        Responses,
+    ),
+    get(
+        "/v1/conversations/{model}/items",
+        Asks::State(Kept::Items),
+        Responses,
+    ),
+    post(
+        "/v1/conversations/{model}",
+        Asks::State(Kept::UpdateConversation),
+        Responses,
+    ),
+    get(
+        "/v1/conversations/{model}",
+        Asks::State(Kept::Conversation),
+        Responses,
+    ),
+    delete(
+        "/v1/conversations/{model}",
+        Asks::State(Kept::DeleteConversation),
+        Responses,
+    ),
+    post("/v1/files", Asks::Files(FileCall::Upload), OpenAi),
+    get("/v1/files", Asks::Files(FileCall::List), OpenAi),
+    get("/v1/files/{id}/content", Asks::Files(FileCall::Content), OpenAi),
+    get("/v1/files/{id}", Asks::Files(FileCall::Retrieve), OpenAi),
+    delete("/v1/files/{id}", Asks::Files(FileCall::Delete), OpenAi),
+    post("/v1/batches", Asks::Batches(BatchCall::Create), OpenAi),
+    get("/v1/batches", Asks::Batches(BatchCall::List), OpenAi),
+    get("/v1/batches/{id}", Asks::Batches(BatchCall::Retrieve), OpenAi),
+    post(
+        "/v1/batches/{id}/cancel",
+        Asks::Batches(BatchCall::Cancel),
+        OpenAi,
+    ),
+    post(
+        "/v1/messages/batches",
+        Asks::Batches(BatchCall::Create),
+        Anthropic,
+    ),
+    get("/v1/messages/batches", Asks::Batches(BatchCall::List), Anthropic),
+    get(
+        "/v1/messages/batches/{id}/results",
+        Asks::Batches(BatchCall::Results),
+        Anthropic,
+    ),
+    get(
+        "/v1/messages/batches/{id}",
+        Asks::Batches(BatchCall::Retrieve),
+        Anthropic,
+    ),
+    post(
+        "/v1/messages/batches/{id}/cancel",
+        Asks::Batches(BatchCall::Cancel),
+        Anthropic,
+    ),
+    delete(
+        "/v1/messages/batches/{id}",
+        Asks::Batches(BatchCall::Delete),
+        Anthropic,
+    ),
     // Gemini: the newer SDKs use /v1 as well as /v1beta.
     whole("/v1beta/models/{model}:generateContent", Gemini),
     whole("/v1/models/{model}:generateContent", Gemini),
@@ -293,8 +448,7 @@ fn said_by(uri: &Uri, headers: &HeaderMap) -> Option<Format> {
     if headers.contains_key("anthropic-version") {
         return Some(Anthropic);
     }
-    let gemini =
-        headers.contains_key("x-goog-api-key") || uri.query().is_some_and(|query| path::has_key(query));
+    let gemini = headers.contains_key("x-goog-api-key") || uri.query().is_some_and(path::has_key);
     gemini.then_some(Gemini)
 }
 

@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
+use crate::batch;
 use crate::listener::Accepted;
 use crate::protocol::{self, Protocol, Rewound};
 use crate::road;
@@ -44,6 +45,8 @@ pub struct Worker {
     pub client: Client,
     /// The journal segment of this worker. The lock is never contended: only this thread takes it.
     pub journal: Mutex<JournalWriter>,
+    /// Requests of clients that it has in flight.
+    pub awaited: Arc<AtomicUsize>,
     ids: IdSource,
     connections: Arc<AtomicUsize>,
     stop: watch::Receiver<bool>,
@@ -55,9 +58,24 @@ impl Worker {
         *self.stop.borrow()
     }
 
+    /// Counts work that goes on without a connection.
+    pub fn hold(&self) -> Held {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Held(Arc::clone(&self.connections))
+    }
+
     /// A new, never repeated request id.
     pub fn next_id(&self) -> String {
         self.ids.next()
+    }
+}
+
+/// Work that goes on without a connection; a worker that stops waits for it as for one.
+pub struct Held(Arc<AtomicUsize>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -98,6 +116,7 @@ pub fn start(
         .build()?;
     let worker = Worker {
         ids: IdSource::new(index),
+        awaited: shared.awaited.get(index).cloned().unwrap_or_default(),
         shared,
         client,
         journal: Mutex::new(journal),
@@ -108,6 +127,33 @@ pub fn start(
         .name(format!("worker-{index}"))
         .spawn(move || runtime.block_on(run(Arc::new(worker), receiver, stop)))?;
     Ok((WorkerHandle { sender, connections }, thread))
+}
+
+/// Starts the worker that has no connections: it sends the lines of batches.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub fn start_for_batches(
+    shared: Arc<Shared>,
+    client: Client,
+    journal: JournalWriter,
+    stop: watch::Receiver<bool>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let worker = Worker {
+        ids: IdSource::new(usize::MAX),
+        awaited: Arc::default(),
+        shared,
+        client,
+        journal: Mutex::new(journal),
+        connections: Arc::default(),
+        stop: stop.clone(),
+    };
+    std::thread::Builder::new()
+        .name("batches".to_owned())
+        .spawn(move || runtime.block_on(batch::run(Arc::new(worker), stop)))
 }
 
 async fn run(worker: Arc<Worker>, mut receiver: mpsc::Receiver<Accepted>, mut stop: watch::Receiver<bool>) {
@@ -144,7 +190,7 @@ fn spawn(worker: &Arc<Worker>, stop: &watch::Receiver<bool>, accepted: Accepted)
 }
 
 /// Waits until the gateway stops. A gateway that is gone has stopped, too.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
@@ -172,7 +218,8 @@ impl Connection {
                 match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, handshake).await {
                     Ok(Ok(stream)) => {
                         let agreed = protocol::by_alpn(stream.get_ref().1.alpn_protocol());
-                        self.serve_http(stream, accepted.peer, agreed).await;
+                        // Boxed, as is HTTP/2 below: a connection without them takes no room for them.
+                        Box::pin(self.serve_http(stream, accepted.peer, agreed)).await;
                     }
                     Ok(Err(error)) => tracing::debug!(%error, peer = %accepted.peer, "TLS handshake failed"),
                     Err(_) => tracing::debug!(peer = %accepted.peer, "TLS handshake timed out"),
@@ -211,7 +258,7 @@ impl Connection {
                 }
             }
             Protocol::Http2 => {
-                let mut connection = pin!(http2(&bounds).serve_connection(stream, service));
+                let mut connection = Box::pin(http2(&bounds).serve_connection(stream, service));
                 tokio::select! {
                     ended = connection.as_mut() => ended,
                     () = stopped(&mut self.stop) => {

@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod console;
 mod demo;
+mod import;
 mod key;
 mod models;
 mod route;
@@ -41,6 +42,8 @@ enum Command {
     Route(route::Arguments),
     /// Manages virtual keys.
     Key(key::Arguments),
+    /// Carries another gateway's configuration over, and tells what could not be.
+    Import(import::Arguments),
     /// Lists models: what they cost and can.
     Models(models::Arguments),
     /// Runs simulated providers on their own.
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Route(arguments) => route::run(&arguments),
         Command::Key(arguments) => key::run(arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Models(arguments) => runtime.block_on(models::run(arguments)),
         Command::Sim(arguments) => runtime.block_on(sim::run(arguments)),
         Command::Bench(arguments) => runtime.block_on(bench::run(arguments)),

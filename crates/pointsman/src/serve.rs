@@ -81,7 +81,7 @@ impl Running {
     pub(crate) async fn start(config: &Config) -> Result<Self, String> {
         let store = Arc::new(Store::open(&config.stores.database).map_err(|error| error.to_string())?);
         let telemetry = Telemetry::start(&config.telemetry).map_err(|error| error.to_string())?;
-        let folder = Path::new(config.stores.blobs.trim_start_matches("file://")).join("journal");
+        let folder = config.stores.folder().join("journal");
         let options = GatewayOptions {
             store,
             telemetry,

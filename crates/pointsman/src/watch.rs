@@ -69,7 +69,7 @@ mod tests {
         std::fs::write(&file, "three").unwrap();
         assert!(watched.changed());
         std::fs::write(&file, "seventeen").unwrap();
-        watched.set(vec![file.clone()]);
+        watched.set(vec![file]);
         assert!(watched.changed());
         assert!(!watched.changed());
     }

@@ -47,3 +47,15 @@ id! {
     /// A request; unique in the ledger.
     RequestId
 }
+id! {
+    /// A file that a client keeps here.
+    FileId
+}
+id! {
+    /// A batch.
+    BatchId
+}
+id! {
+    /// Whoever files and batches belong to: a team, or a key without one. Nobody else ever learns of them.
+    Tenant
+}

@@ -125,7 +125,7 @@ pub(crate) fn generate_id() -> Result<KeyId, getrandom::Error> {
     Ok(KeyId::from(format!("key_{}", random_text(16)?)))
 }
 
-fn random_text(length: usize) -> Result<String, getrandom::Error> {
+pub(crate) fn random_text(length: usize) -> Result<String, getrandom::Error> {
     let mut text = String::with_capacity(length);
     let mut bytes = [0_u8; 64];
     while text.len() < length {

@@ -1,17 +1,32 @@
-//! What lasts: keys, usage, the ledger and its journal.
+//! What lasts: keys, usage, the ledger and its journal, files and batches.
 //!
 //! Requests never wait for the database: keys are read into memory by `governance`, and usage goes through the
 //! [`journal`](Journal), from which a thread of its own carries it into the database.
 
+pub mod blob;
+
+mod batch;
+mod file;
 mod id;
 mod journal;
 mod key;
 mod ledger;
+mod page;
+mod results;
 mod segment;
 mod sqlite;
+mod state;
 
-pub use id::{KeyId, RequestId, TeamId, UserId};
+pub use batch::{Batch, BatchApi, BatchStatus, Counts, Ended, NewBatch};
+pub use file::{FileRecord, NewFile};
+pub use id::{BatchId, FileId, KeyId, RequestId, TeamId, Tenant, UserId};
 pub use journal::{Journal, JournalError, JournalWriter};
 pub use key::{Budget, BudgetWindow, KeyRecord, NewKey, aws_secret, hash_key};
 pub use ledger::{LedgerEntry, Outcome};
+pub use page::{Page, Paged};
+pub use results::{Recorded, Results};
 pub use sqlite::{LedgerFilter, Store, StoreError, UsageRow};
+pub use state::{
+    Conversation, HistoryError, KeptEvent, KeptResponse, MAX_CONVERSATION_ITEMS, StateItem, StateStore,
+    Unfinished,
+};

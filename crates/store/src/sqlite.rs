@@ -32,13 +32,19 @@ pub enum StoreError {
     /// No such key.
     #[error("there is no key {0:?}")]
     NoSuchKey(String),
+    /// More than a tenant may keep.
+    #[error("the files kept here would be {0} bytes with this one")]
+    Full(u64),
+    /// More batches at once than a tenant may have.
+    #[error("there are {0} batches that have not ended")]
+    TooManyBatches(u64),
     /// The folder of the database cannot be made.
     #[error("the folder of the database: {0}")]
     Folder(#[from] std::io::Error),
 }
 
 /// Schema, step by step; a database remembers how many steps it has taken.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = ["
     CREATE TABLE keys (
         id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL, grant_json TEXT NOT NULL,
         created_at INTEGER NOT NULL, revoked_at INTEGER
@@ -52,11 +58,28 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT;
     CREATE INDEX ledger_by_key ON ledger (key, at);
     CREATE INDEX ledger_by_time ON ledger (at);
+", "
+    CREATE TABLE files (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, name TEXT NOT NULL,
+        purpose TEXT NOT NULL, bytes INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER,
+        hidden INTEGER NOT NULL, state TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX files_by_tenant ON files (tenant, number);
+    CREATE INDEX files_by_state ON files (state, expires_at);
+    CREATE TABLE batches (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, owner TEXT, api TEXT NOT NULL,
+        endpoint TEXT NOT NULL, input TEXT NOT NULL, output TEXT, errors TEXT, metadata TEXT, problems TEXT,
+        keep INTEGER NOT NULL, status TEXT NOT NULL, total INTEGER NOT NULL, completed INTEGER NOT NULL,
+        failed INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, in_progress_at INTEGER,
+        finalizing_at INTEGER, cancelling_at INTEGER, ended_at INTEGER
+    ) STRICT;
+    CREATE INDEX batches_by_tenant ON batches (tenant, number);
+    CREATE INDEX batches_by_status ON batches (status, number);
 "];
 
-/// Keys and ledger. All calls block: never on a worker's thread.
+/// Keys, ledger, files and batches. All calls block: never on a worker's thread.
 pub struct Store {
-    connection: Mutex<Connection>,
+    pub(crate) connection: Mutex<Connection>,
     /// Changes of keys by this process; the ledger's are not counted, because nobody reads keys anew for them.
     key_changes: AtomicU64,
 }

@@ -397,6 +397,7 @@ mod tests {
             waited: Duration::ZERO,
             first_content: None,
             flags: &[],
+            losses: &[],
         }
     }
 

@@ -64,6 +64,8 @@ pub struct RequestRecord<'a> {
     pub first_content: Option<Instant>,
     /// Guardrails that flagged something.
     pub flags: &'a [String],
+    /// Fields of the request that the provider's format could not express exactly.
+    pub losses: &'a [String],
 }
 
 /// A record that can outlive its request; the form of an access-log line.
@@ -135,6 +137,9 @@ pub struct OwnedRecord {
     /// Guardrails that flagged something.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
+    /// Fields of the request that the provider's format could not express exactly.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<String>,
     /// When its head was complete.
     #[serde(skip)]
     pub begun: SystemTime,
@@ -201,6 +206,7 @@ impl From<&RequestRecord<'_>> for OwnedRecord {
             code: record.code.filter(|code| is_code(code)).map(str::to_owned),
             causes: record.causes.to_vec(),
             flags: record.flags.to_vec(),
+            losses: record.losses.to_vec(),
             begun: ended.checked_sub(latency).unwrap_or(ended),
             ended,
         }

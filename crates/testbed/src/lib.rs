@@ -28,6 +28,7 @@ mod shape;
 mod sim;
 mod store;
 mod stream;
+mod task;
 mod tokens;
 
 pub use fault::{Fault, Schedule};

@@ -5,15 +5,19 @@
 //!   schema; streams of OpenAI tell such calls in turns.
 //! - cities, with tools given: for each of them the tool whose name ends with the topic before it (`the weather in Paris`
 //!   calls `get_weather`); without a topic the tools take turns.
+//! - an agent's task, `Create the file PATH with the content "TEXT".`: a call of the tool that can do it.
 //! - tool results: an answer that quotes them.
 //! - a JSON schema for the answer: a document that is valid for it.
 //! - images, sound, documents: an answer that tells their number and sizes.
 //! - `refuse`: a refusal.
+//! - `say in turn: A || B`: exactly A; B when the conversation has gone on by an answer and a question. A tool that must be
+//!   called gets them as its arguments.
 
 use serde_json::Value;
 
 use crate::media::{Kind, Media};
 use crate::sample::sample;
+use crate::task;
 use crate::tokens::{Caching, count, pieces};
 
 const CITIES: &[&str] = &[
@@ -157,6 +161,16 @@ fn calls(question: &Question) -> Vec<(String, Value)> {
     if chosen.is_empty() || (!forced && !question.tool_results.is_empty()) {
         return Vec::new();
     }
+    if let Some(call) = task::call(&question.last_text, &chosen) {
+        return vec![call];
+    }
+    if let Some(arguments) = in_turn(question) {
+        let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
+        let called = chosen.iter().filter(|_| forced);
+        return called
+            .map(|(name, _)| (name.clone(), arguments.clone()))
+            .collect();
+    }
     let named = of_cities(question, &chosen);
     if !named.is_empty() {
         return named;
@@ -202,6 +216,9 @@ fn of_cities(question: &Question, chosen: &[&(String, Value)]) -> Vec<(String, V
 
 fn said(question: &Question) -> (String, bool) {
     let text = &question.last_text;
+    if let Some(exactly) = in_turn(question) {
+        return (exactly.to_owned(), false);
+    }
     if let Some(schema) = &question.schema {
         return (sample(schema, "Zürich").to_string(), false);
     }
@@ -226,6 +243,18 @@ fn said(question: &Question) -> (String, bool) {
         return (vec!["word"; count.min(200_000)].join(" "), false);
     }
     (format!("You said: {text}"), false)
+}
+
+/// What is to be said in this turn, where somebody has said so.
+fn in_turn(question: &Question) -> Option<&str> {
+    let at = question
+        .texts
+        .iter()
+        .position(|text| text.contains("say in turn:"))?;
+    let (_, turns) = question.texts[at].split_once("say in turn:")?;
+    let turns: Vec<&str> = turns.split("||").map(str::trim).collect();
+    let turn = (question.texts.len() - 1 - at) / 2;
+    turns.get(turn).or(turns.last()).copied()
 }
 
 /// What is there besides text.
@@ -320,6 +349,21 @@ mod tests {
             [call("weather", "Oslo"), call("weather", "Lima")]
         );
         assert_eq!(ask("What is the weather like?"), []);
+    }
+
+    #[test]
+    fn turns_are_taken_as_told() {
+        let first = "say in turn: one || two".to_owned();
+        let said = |texts: Vec<String>| {
+            answer(&Question {
+                texts,
+                ..Question::default()
+            })
+            .text
+        };
+        assert_eq!(said(vec!["system".to_owned(), first.clone()]), "one");
+        let later = ["one", "again"].map(str::to_owned);
+        assert_eq!(said([vec![first], later.to_vec()].concat()), "two");
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod request;
 pub mod response;
 pub mod rules;
 pub mod stream;
+pub mod thinking;
 pub mod watch;
 
 mod blocks;

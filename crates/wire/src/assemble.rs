@@ -18,6 +18,7 @@ pub struct Assembler {
     created: Option<u64>,
     choices: BTreeMap<u32, Growing>,
     usage: Option<Usage>,
+    tier: Option<Text>,
     ended: bool,
 }
 
@@ -47,6 +48,7 @@ impl Assembler {
             created: None,
             choices: BTreeMap::new(),
             usage: None,
+            tier: None,
             ended: false,
         }
     }
@@ -99,6 +101,7 @@ impl Assembler {
                 growing.stop_sequence.clone_from(stop_sequence);
             }
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
+            StreamEvent::Tier(tier) => self.tier = Some(tier.clone()),
             StreamEvent::End => self.ended = true,
             StreamEvent::Logprobs { .. }
             | StreamEvent::PartEnd { .. }
@@ -141,7 +144,7 @@ impl Assembler {
             choices: choices.collect(),
             usage: self.usage,
             usage_native: None,
-            service_tier: None,
+            service_tier: self.tier,
             extra: Extra::default(),
         })
     }

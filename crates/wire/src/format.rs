@@ -6,8 +6,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::eventstream::EventStreamError;
 use crate::form::{ChatRequest, ChatResponse, Failure, MaxTokensName, StreamEvent, Text};
+use crate::rules::Rule;
 use crate::sse::SseError;
-use crate::{anthropic, bedrock, cohere, completions, gemini, openai, responses};
+use crate::{anthropic, bedrock, cohere, completions, gemini, openai, responses, seal};
 
 pub use crate::watch::{Seen, StreamWatcher, WatchOptions, stream_watcher};
 
@@ -155,6 +156,17 @@ pub struct Loss {
     pub note: &'static str,
 }
 
+impl Loss {
+    /// The rule was applied.
+    #[must_use]
+    pub const fn by(rule: &'static Rule) -> Self {
+        Self {
+            field: Cow::Borrowed(rule.field),
+            note: rule.note,
+        }
+    }
+}
+
 /// Something the target cannot express at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
@@ -225,7 +237,24 @@ pub fn encode_request(
     request: &ChatRequest,
     target: &EncodeTarget<'_>,
 ) -> Result<Encoded, EncodeError> {
-    match format {
+    if request.format != format {
+        responses::request::must_stand_alone(request)?;
+    }
+    let seal::Opened {
+        request: mut opened,
+        lost,
+    } = seal::opened(request, format);
+    let mut unthought = None;
+    // What the client wrote for its own provider goes as it is, but for a turn that has just lost its reasoning.
+    if lost
+        && seal::is_claude(format)
+        && seal::same_maker(opened.format, format)
+        && anthropic::thinking::goes_on_without_thought(&opened.messages)
+    {
+        unthought = opened.to_mut().reasoning.take();
+    }
+    let request = &*opened;
+    let mut encoded = match format {
         Format::OpenAiChat => openai::request::encode(request, target),
         Format::OpenAiCompletions => completions::request::encode(request, target),
         Format::AnthropicMessages => anthropic::request::encode(request, target),
@@ -234,7 +263,14 @@ pub fn encode_request(
         Format::BedrockConverse => bedrock::request::encode(request, target),
         Format::BedrockInvoke => bedrock::invoke::encode_request(request, target),
         Format::CohereChat => cohere::request::encode(request, target),
+    }?;
+    if unthought.is_some() {
+        encoded.losses.push(Loss::by(&anthropic::rules::UNTHOUGHT));
     }
+    if lost {
+        encoded.losses.push(Loss::by(&seal::FOREIGN));
+    }
+    Ok(encoded)
 }
 
 /// Reads a whole answer.
@@ -254,9 +290,30 @@ pub fn decode_response(format: Format, body: &Bytes) -> Result<ChatResponse, Dec
     }
 }
 
-/// Writes a whole answer.
+/// Writes the answer to `request`, which some formats repeat. Where the provider does not say which model answered, it
+/// is the one that was asked.
+#[must_use]
+pub fn encode_answer(format: Format, response: &ChatResponse, request: &ChatRequest) -> Bytes {
+    if response.model.is_empty() && response.format != format {
+        let named = ChatResponse {
+            model: request.model.clone(),
+            ..response.clone()
+        };
+        if !named.model.is_empty() {
+            return encode_answer(format, &named, request);
+        }
+    }
+    if format == Format::OpenAiResponses && response.format != format {
+        let echo = responses::Echo::of(request);
+        return responses::response::encode_for(&seal::answer(response, format), &echo);
+    }
+    encode_response(format, response)
+}
+
+/// Writes a whole answer, whose request is not known.
 #[must_use]
 pub fn encode_response(format: Format, response: &ChatResponse) -> Bytes {
+    let response = &*seal::answer(response, format);
     match format {
         Format::OpenAiChat => openai::response::encode(response),
         Format::OpenAiCompletions => completions::response::encode(response),
@@ -354,47 +411,79 @@ pub struct StreamEncoderOptions {
 
 /// Writes a stream.
 #[derive(Debug)]
-pub enum StreamEncoder {
-    /// OpenAI chat completions.
+pub struct StreamEncoder {
+    client: Format,
+    sealer: seal::Sealer,
+    writer: Writer,
+}
+
+#[derive(Debug)]
+enum Writer {
     OpenAiChat(openai::stream::Encoder),
-    /// OpenAI completions.
     OpenAiCompletions(completions::stream::Encoder),
-    /// Anthropic messages.
     AnthropicMessages(anthropic::stream::Encoder),
-    /// OpenAI responses.
-    OpenAiResponses(responses::stream::Encoder),
-    /// Gemini generateContent.
+    OpenAiResponses(Box<responses::stream::Encoder>),
     GeminiGenerate(gemini::stream::Encoder),
-    /// Bedrock Converse.
     BedrockConverse(bedrock::stream::Encoder),
-    /// Bedrock InvokeModel.
     BedrockInvoke(bedrock::invoke::Encoder),
-    /// Cohere v2 chat.
     CohereChat(cohere::stream::Encoder),
 }
 
 /// A writer for streams of `format`.
 #[must_use]
 pub fn stream_encoder(format: Format, options: StreamEncoderOptions) -> StreamEncoder {
-    match format {
-        Format::OpenAiChat => StreamEncoder::OpenAiChat(openai::stream::Encoder::new(options)),
-        Format::OpenAiCompletions => {
-            StreamEncoder::OpenAiCompletions(completions::stream::Encoder::new(options))
+    let writer = match format {
+        Format::OpenAiChat => Writer::OpenAiChat(openai::stream::Encoder::new(options)),
+        Format::OpenAiCompletions => Writer::OpenAiCompletions(completions::stream::Encoder::new(options)),
+        Format::AnthropicMessages => Writer::AnthropicMessages(anthropic::stream::Encoder::new(options)),
+        Format::OpenAiResponses => {
+            Writer::OpenAiResponses(Box::new(responses::stream::Encoder::new(options)))
         }
-        Format::AnthropicMessages => {
-            StreamEncoder::AnthropicMessages(anthropic::stream::Encoder::new(options))
+        Format::GeminiGenerate => Writer::GeminiGenerate(gemini::stream::Encoder::new(options)),
+        Format::BedrockConverse => Writer::BedrockConverse(bedrock::stream::Encoder::new(options)),
+        Format::BedrockInvoke => Writer::BedrockInvoke(bedrock::invoke::Encoder::new(options)),
+        Format::CohereChat => Writer::CohereChat(cohere::stream::Encoder::new(options)),
+    };
+    StreamEncoder {
+        client: format,
+        // Until it is known whose format the answer comes in, it is the client's own.
+        sealer: seal::Sealer::new(format, format),
+        writer,
+    }
+}
+
+impl From<gemini::stream::Encoder> for StreamEncoder {
+    /// Gemini's streams have two shapes.
+    fn from(encoder: gemini::stream::Encoder) -> Self {
+        let client = Format::GeminiGenerate;
+        Self {
+            client,
+            sealer: seal::Sealer::new(client, client),
+            writer: Writer::GeminiGenerate(encoder),
         }
-        Format::OpenAiResponses => StreamEncoder::OpenAiResponses(responses::stream::Encoder::new(options)),
-        Format::GeminiGenerate => StreamEncoder::GeminiGenerate(gemini::stream::Encoder::new(options)),
-        Format::BedrockConverse => StreamEncoder::BedrockConverse(bedrock::stream::Encoder::new(options)),
-        Format::BedrockInvoke => StreamEncoder::BedrockInvoke(bedrock::invoke::Encoder::new(options)),
-        Format::CohereChat => StreamEncoder::CohereChat(cohere::stream::Encoder::new(options)),
     }
 }
 
 impl StreamEncoder {
+    /// Says what is answered, which some formats repeat, and in whose format the answer comes, whose proofs are sealed.
+    #[must_use]
+    pub fn answering(mut self, request: &ChatRequest, from: Format) -> Self {
+        self.sealer = seal::Sealer::new(self.client, from);
+        if let Writer::OpenAiResponses(encoder) = &mut self.writer {
+            encoder.answers(responses::Echo::of(request));
+        }
+        self
+    }
+
     /// Writes `event` to the end of `out`.
     pub fn encode(&mut self, event: &StreamEvent, out: &mut BytesMut) {
+        let writer = &mut self.writer;
+        self.sealer.take(event, &mut |event| writer.encode(event, out));
+    }
+}
+
+impl Writer {
+    fn encode(&mut self, event: &StreamEvent, out: &mut BytesMut) {
         match self {
             Self::OpenAiChat(encoder) => encoder.encode(event, out),
             Self::OpenAiCompletions(encoder) => encoder.encode(event, out),

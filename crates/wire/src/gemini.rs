@@ -8,7 +8,6 @@ pub mod count;
 pub mod request;
 pub mod response;
 pub mod rules;
-pub mod signature;
 pub mod stream;
 pub mod usage;
 

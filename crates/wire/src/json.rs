@@ -43,6 +43,16 @@ impl Json {
         serde_json::to_string(value).map(|text| Self(text.into()))
     }
 
+    /// An object.
+    #[must_use]
+    pub fn object(write: impl FnOnce(&mut write::Object<'_>)) -> Self {
+        // What the writer writes is JSON.
+        let written = String::from_utf8(write::object(write)).ok();
+        written
+            .and_then(|text| Self::parse(text).ok())
+            .unwrap_or_else(Self::null)
+    }
+
     /// The value `null`.
     #[must_use]
     pub fn null() -> Self {

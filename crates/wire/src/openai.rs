@@ -9,6 +9,7 @@ pub mod stream;
 pub(crate) mod parts;
 
 mod encode;
+mod markers;
 mod usage;
 
 pub use usage::{read_usage, write_usage};

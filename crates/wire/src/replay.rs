@@ -25,6 +25,9 @@ pub fn events(response: &ChatResponse) -> Vec<StreamEvent> {
             stop_sequence: choice.stop_sequence.clone(),
         });
     }
+    if let Some(tier) = &response.service_tier {
+        events.push(StreamEvent::Tier(tier.clone()));
+    }
     if let Some(usage) = response.usage {
         events.push(StreamEvent::Usage(usage));
     }
@@ -156,7 +159,7 @@ mod tests {
                 ..Usage::default()
             }),
             usage_native: None,
-            service_tier: None,
+            service_tier: Some("flex".into()),
             extra: Extra::default(),
         };
         let events = events(&response);

@@ -8,13 +8,20 @@ pub mod response;
 pub mod rules;
 pub mod stream;
 
+mod annotations;
+mod echo;
 mod encode;
+mod input;
 mod items;
+mod logprobs;
 mod parts;
+mod tongue;
 mod usage;
 
 pub(crate) mod failure;
 pub(crate) mod watch;
 
+pub use echo::Echo;
 pub(crate) use parts::source_of_url;
+pub(crate) use tongue::{choice_to_chat, tool_to_chat};
 pub use usage::{read_usage, write_usage};

@@ -62,6 +62,8 @@ pub struct StreamWatcher {
     /// The beginning of an event whose end has not come.
     partial: BytesMut,
     pub(crate) usage: Option<Usage>,
+    /// The service tier that the provider told last.
+    pub(crate) tier: Option<Text>,
     /// Bytes of content so far, from which tokens are estimated if the provider never tells.
     pub(crate) content_bytes: u64,
     pub(crate) ended: bool,
@@ -79,6 +81,7 @@ pub fn stream_watcher(format: Format, options: WatchOptions) -> StreamWatcher {
         options,
         partial: BytesMut::new(),
         usage: None,
+        tier: None,
         content_bytes: 0,
         ended: false,
         finished: false,
@@ -90,6 +93,10 @@ impl StreamWatcher {
     /// Takes a chunk in; what may go on is put into `forward`.
     pub fn push(&mut self, chunk: Bytes, forward: &mut SmallVec<[Bytes; 2]>) -> Seen {
         let mut seen = Seen::default();
+        if self.ended {
+            // What stands behind the end is not part of the answer.
+            return seen;
+        }
         let chunk = if self.partial.is_empty() {
             chunk
         } else {
@@ -188,6 +195,12 @@ impl StreamWatcher {
         self.usage
     }
 
+    /// The service tier that the provider told.
+    #[must_use]
+    pub fn tier(&self) -> Option<&str> {
+        self.tier.as_deref()
+    }
+
     /// About how many tokens of content have passed.
     #[must_use]
     pub fn output_estimate(&self) -> u64 {
@@ -220,7 +233,8 @@ impl StreamWatcher {
         };
         if self.format != Format::AnthropicMessages && data.trim_ascii() == b"[DONE]" {
             return Said {
-                ended: true,
+                // Where another event ends the answer, this one says nothing.
+                ended: !matches!(self.format, Format::OpenAiResponses | Format::CohereChat),
                 ..Said::default()
             };
         }
@@ -273,6 +287,9 @@ impl StreamWatcher {
         };
         if let Ok(Some(usage)) = fields.take("usage", |usage| read_usage(&usage)) {
             self.usage = Some(usage);
+        }
+        if let Ok(Some(tier)) = fields.take("service_tier", |tier| tier.string()) {
+            self.tier = Some(tier);
         }
         let choices = fields.take("choices", |choices| choices.list(|_| Ok(())));
         choices.is_ok_and(|choices| choices.is_none_or(|choices| choices.is_empty()))
@@ -366,6 +383,22 @@ mod tests {
                 ..Usage::default()
             })
         );
+    }
+
+    #[test]
+    fn the_tier_is_known_in_every_format_that_tells_it() {
+        let chunk =
+            r#"data: {"choices":[],"service_tier":"flex","usage":{"prompt_tokens":7,"completion_tokens":2}}"#;
+        let responses = r#"data: {"type":"response.completed","response":{"service_tier":"flex","usage":{"input_tokens":7,"output_tokens":2}}}"#;
+        for (format, event) in [(Format::OpenAiChat, chunk), (Format::OpenAiResponses, responses)] {
+            let mut watcher = stream_watcher(format, WatchOptions::default());
+            watcher.push(format!("{event}\n\n").into(), &mut SmallVec::new());
+            assert_eq!(
+                (watcher.tier(), watcher.usage().map(|usage| usage.total())),
+                (Some("flex"), Some(9)),
+                "{format:?}"
+            );
+        }
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn streams_survive_a_round_trip_in_both_shapes() {
         let expected = without_interim_usage(events.clone());
         let written = encode(format::stream_encoder(GEMINI, options()), &events);
         assert_eq!(without_interim_usage(decode(&[&written])), expected, "{name}");
-        let list = StreamEncoder::GeminiGenerate(gemini::stream::Encoder::list(options()));
+        let list = StreamEncoder::from(gemini::stream::Encoder::list(options()));
         let written = encode(list, &events);
         let parsed: Vec<Value> = serde_json::from_slice(&written).unwrap();
         assert!(!parsed.is_empty(), "{name}");
@@ -452,7 +452,7 @@ fn errors_are_written_in_both_shapes_of_a_stream() {
         },
         StreamEvent::Error(failure.clone()),
     ];
-    let list = StreamEncoder::GeminiGenerate(gemini::stream::Encoder::list(options()));
+    let list = StreamEncoder::from(gemini::stream::Encoder::list(options()));
     let parsed: Vec<Value> = serde_json::from_slice(&encode(list, &events)).unwrap();
     assert_eq!(parsed[1]["error"]["code"], 502);
     let mut event = BytesMut::new();

@@ -79,7 +79,12 @@ fn stream(from: Format, source: &str, to: Format) -> Value {
         model: "asked".into(),
         include_usage: true,
     };
-    let mut encoder = format::stream_encoder(to, options);
+    let asked = match to {
+        GeminiGenerate => r#"{"contents":[]}"#,
+        _ => r#"{"model":"asked","max_tokens":9,"messages":[]}"#,
+    };
+    let asked = format::decode_request(to, &Bytes::from_static(asked.as_bytes())).unwrap();
+    let mut encoder = format::stream_encoder(to, options).answering(&asked, from);
     let mut out = BytesMut::new();
     events.iter().for_each(|event| encoder.encode(event, &mut out));
     let mut sse = Vec::new();

@@ -9,7 +9,7 @@ use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 
 use super::arrive::Asked;
 use super::{Arrival, Ticket};
-use crate::snapshot::{Model, Snapshot, Target};
+use crate::snapshot::{Snapshot, Target};
 use crate::worker::Worker;
 
 /// Admits a conversation.
@@ -39,6 +39,9 @@ pub fn admit(
     Ok(ticket)
 }
 
+/// The price at a target of what is asked for.
+pub type PriceAt<'a> = &'a (dyn Fn(&Target) -> Option<Price> + Sync);
+
 /// What is asked for, and what it may use at most.
 pub struct Wanted<'a> {
     /// The model's name as the client wrote it.
@@ -48,7 +51,7 @@ pub struct Wanted<'a> {
     /// The service tier that is asked for.
     pub tier: ServiceTier,
     /// The price at a target.
-    pub price: &'a (dyn Fn(&Target) -> Option<Price> + Sync),
+    pub price: PriceAt<'a>,
 }
 
 /// Checks the allow-list and reserves what is wanted, and what it may cost at most.
@@ -59,7 +62,10 @@ pub fn reserve(
     wanted: &Wanted<'_>,
 ) -> Result<Ticket, Failure> {
     let Wanted {
-        model, usage, tier, ..
+        model,
+        usage,
+        tier,
+        price,
     } = *wanted;
     if !caller.allows_model(model) {
         return Err(Failure::new(
@@ -72,11 +78,11 @@ pub fn reserve(
     let cost = if snapshot.is_routed(model) {
         snapshot
             .routed_models()
-            .map(|model| dearest(&model, wanted))
+            .map(|model| dearest(&model.targets, &usage, tier, price))
             .max()
             .unwrap_or(Money::ZERO)
     } else {
-        dearest(&*snapshot.resolve(model)?, wanted)
+        dearest(&snapshot.resolve(model)?.targets, &usage, tier, price)
     };
     let estimate = Estimate {
         tokens: usage.total(),
@@ -89,15 +95,41 @@ pub fn reserve(
     Ok(ticket)
 }
 
+/// Sets aside what one more attempt at `target` may use.
+///
+/// # Errors
+/// 429 where the caller's limits have no room for it.
+pub fn again(
+    snapshot: &Snapshot,
+    ticket: &mut Ticket,
+    asked: &Asked,
+    target: &Target,
+) -> Result<(), Failure> {
+    let usage = Usage {
+        input: asked.prompt_tokens,
+        output: completion_bound(snapshot, &asked.request),
+        ..Usage::default()
+    };
+    let cost = dearest(
+        std::slice::from_ref(target),
+        &usage,
+        ticket.facts.tier,
+        &|target| target.price.clone(),
+    );
+    let estimate = Estimate {
+        tokens: usage.total(),
+        cost,
+    };
+    ticket.reserve(estimate).map_err(denied)
+}
+
 /// What `usage` costs at the dearest target of a model, at the tier that was asked for or as usual: which of the two
 /// a provider gives is known only when it has answered.
-fn dearest(model: &Model, wanted: &Wanted<'_>) -> Money {
-    let Wanted { usage, tier, .. } = wanted;
-    let costs = model
-        .targets
+fn dearest(targets: &[Target], usage: &Usage, tier: ServiceTier, price: PriceAt<'_>) -> Money {
+    let costs = targets
         .iter()
-        .filter_map(|target| (wanted.price)(target))
-        .flat_map(|price| [ServiceTier::Standard, *tier].map(|tier| price.cost(usage, tier)));
+        .filter_map(price)
+        .flat_map(|price| [ServiceTier::Standard, tier].map(|tier| price.cost(usage, tier)));
     costs.max().unwrap_or(Money::ZERO)
 }
 

@@ -7,7 +7,7 @@ use http::HeaderName;
 use hyper::body::Incoming;
 use pointsman_cache::{CacheKey, Controls};
 use pointsman_governance::Principal;
-use pointsman_wire::form::{ChatRequest, Failure, FailureKind};
+use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Text};
 use pointsman_wire::format::{self, DecodeError, Format};
 use pointsman_wire::tokens;
 
@@ -35,8 +35,29 @@ pub struct Asked {
     pub controls: Controls,
     /// Where its answer is remembered, if it may be.
     pub cache_key: Option<CacheKey>,
+    /// The id that the answer is told under, where the gateway keeps it.
+    pub answer_id: Option<Text>,
     /// Headers the provider shall see in addition (from `header_mutation`); none removes.
     pub header_edits: Vec<(HeaderName, Option<http::HeaderValue>)>,
+}
+
+impl Asked {
+    /// The same, but for what is asked: `request`, whose answer is read as a whole before anybody sees it.
+    pub fn instead(&self, mut request: ChatRequest) -> Self {
+        request.stream.enabled = false;
+        Self {
+            format: self.format,
+            framing: self.framing,
+            body: self.body.clone(),
+            prompt_tokens: tokens::estimate_request(&request),
+            request,
+            edited: true,
+            controls: self.controls.clone(),
+            cache_key: self.cache_key,
+            answer_id: self.answer_id.clone(),
+            header_edits: self.header_edits.clone(),
+        }
+    }
 }
 
 /// Reads the body, and has the caller prove who they are where that takes the body.
@@ -94,6 +115,7 @@ pub fn decode(
         edited: false,
         controls,
         cache_key: None,
+        answer_id: None,
         header_edits: Vec::new(),
     })
 }

@@ -7,12 +7,13 @@ use pointsman_governance::Principal;
 use pointsman_wire::form::Failure;
 use pointsman_wire::format::Format;
 
-use super::{Arrival, Refusal, Ticket, admit, arrive, decide, guard, recall, relay, send};
+use super::arrive::Asked;
+use super::{Arrival, Refusal, Ticket, admit, arrive, decide, guard, prompt, recall, relay, send};
 use crate::reply::Reply;
 use crate::surface::Delivery;
 use crate::worker::Worker;
 
-/// Decoded, admitted, guarded, looked up, decided, sent, relayed, settled.
+/// Decoded, put in order, admitted, guarded, looked up, decided, sent, relayed, settled.
 pub async fn travel(
     worker: &Arc<Worker>,
     arrival: &Arrival,
@@ -20,9 +21,32 @@ pub async fn travel(
     (format, delivery): (Format, Delivery),
     body: Bytes,
 ) -> Result<Reply, Refusal> {
+    let (asked, ticket) = admitted(worker, arrival, caller, (format, delivery), body)?;
+    carry(worker, arrival, asked, ticket).await
+}
+
+/// The stages that say whether there will be an answer: decoded and admitted.
+pub fn admitted(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    (format, delivery): (Format, Delivery),
+    body: Bytes,
+) -> Result<(Asked, Ticket), Refusal> {
     let mut asked = arrive::decode(arrival, (format, delivery), body)?;
-    let mut ticket = admit::admit(worker, arrival, caller, &asked)
+    prompt::prepare(&arrival.snapshot.prompts, &mut asked)?;
+    let ticket = admit::admit(worker, arrival, caller, &asked)
         .map_err(|failure| Refusal::from(failure).asking(&asked.request.model))?;
+    Ok((asked, ticket))
+}
+
+/// The stages that answer what was admitted.
+pub async fn carry(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    mut asked: Asked,
+    mut ticket: Ticket,
+) -> Result<Reply, Refusal> {
     match prepare_and_send(worker, arrival, &mut asked, &mut ticket).await {
         Ok(Way::Recalled(answer)) => relay::replay(&asked, ticket, &answer),
         Ok(Way::Spoken(answer)) => relay::speak(&asked, ticket, &answer),
@@ -44,7 +68,7 @@ enum Way {
 async fn prepare_and_send(
     worker: &Arc<Worker>,
     arrival: &Arrival,
-    asked: &mut arrive::Asked,
+    asked: &mut Asked,
     ticket: &mut Ticket,
 ) -> Result<Way, Failure> {
     guard::input(arrival, asked, ticket)?;

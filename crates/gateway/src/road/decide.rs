@@ -251,7 +251,7 @@ fn cap(request: &mut ChatRequest, params: &RequestParams) -> bool {
         edited = true;
     }
     for blocked in &params.blocked {
-        edited |= super::strip::field(request, blocked);
+        edited |= crate::parameters::remove(request, blocked);
     }
     edited
 }

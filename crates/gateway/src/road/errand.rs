@@ -214,7 +214,7 @@ pub async fn run<E: Errand>(
 
 /// What came back.
 enum Sent {
-    Whole(Answer),
+    Whole(Box<Answer>),
     Stream(Box<Passed>),
 }
 
@@ -276,7 +276,7 @@ impl<E: Errand> Attempt for Try<'_, E> {
         let answers = match gathered {
             Ok(Gathered::Whole(answers)) => answers,
             Ok(Gathered::Stream(response, medium)) => {
-                let mut passed = Passed::new(self.arrival, response, medium, self.errand.estimate())?;
+                let mut passed = Passed::new(self.arrival, *response, medium, self.errand.estimate())?;
                 let begun = Instant::now();
                 let first = passed.until_first(target.patience().first_token).await;
                 ticket.waited(begun.elapsed());
@@ -297,7 +297,7 @@ impl<E: Errand> Attempt for Try<'_, E> {
             let fault = answer.as_ref().err().and_then(|failed| failed.fault.as_ref());
             send::tell(&mut in_flight, fault, ticket);
         }
-        answer.map(Sent::Whole)
+        answer.map(|answer| Sent::Whole(Box::new(answer)))
     }
 }
 

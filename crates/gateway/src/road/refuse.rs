@@ -86,6 +86,11 @@ impl Refusal {
         self
     }
 
+    /// Whether it was admitted: then it is in the ledger.
+    pub fn is_settled(&self) -> bool {
+        self.road.settled
+    }
+
     /// Tells metrics, log and traces of it, unless they know.
     fn tell(&self, worker: &Worker, origin: &Origin, status: u16) {
         if self.road.settled {
@@ -119,6 +124,7 @@ impl Refusal {
             waited: Duration::ZERO,
             first_content: None,
             flags: &[],
+            losses: &[],
         });
     }
 }

@@ -37,7 +37,7 @@ use framing::Framer;
 pub use framing::Framing;
 pub use headers::{describe, limits};
 pub use pipe::Pipe;
-pub use whole::{replay, speak};
+pub use whole::{count, replay, speak};
 
 /// A streamed answer between provider and client.
 pub struct Relay {
@@ -277,7 +277,7 @@ impl Relay {
         let Some(mut ticket) = self.ticket.take() else {
             return;
         };
-        ticket.facts.flags.extend(self.pipe.take_flags());
+        self.pipe.report(&mut ticket);
         let (usage, estimated) = self.pipe.usage();
         let ending = Ending {
             outcome: Outcome::Complete,
@@ -298,7 +298,7 @@ impl Relay {
         let Some(mut ticket) = self.ticket.take() else {
             return;
         };
-        ticket.facts.flags.extend(self.pipe.take_flags());
+        self.pipe.report(&mut ticket);
         let (usage, estimated) = self.pipe.usage();
         let outcome = if failure.kind == FailureKind::PermissionDenied {
             Outcome::Blocked
@@ -330,7 +330,7 @@ impl Drop for Relay {
         let Some(mut ticket) = self.ticket.take() else {
             return;
         };
-        ticket.facts.flags.extend(self.pipe.take_flags());
+        self.pipe.report(&mut ticket);
         let (usage, estimated) = self.pipe.usage();
         let ending = Ending {
             outcome: Outcome::Cancelled,

@@ -7,6 +7,7 @@ mod attempt;
 mod authorized;
 mod request;
 mod round;
+mod structured;
 
 use std::sync::Arc;
 use std::time::Duration;

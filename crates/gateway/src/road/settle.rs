@@ -5,31 +5,46 @@
 //! journal is written before the client can see the end of its answer, so that no end a client saw is ever missing.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pointsman_catalog::{Money, Price, ServiceTier};
-use pointsman_governance::{Actual, Principal, Reservation};
+use pointsman_governance::{Actual, Denial, Estimate, Principal, Reservation};
 use pointsman_store::{LedgerEntry, Outcome, RequestId};
 use pointsman_telemetry::RequestRecord;
 use pointsman_upstream::Failure as Fault;
 use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
-use pointsman_wire::format::Format;
+use pointsman_wire::format::{Format, Loss};
 
-use super::{Arrival, Refusal};
+use super::{Arrival, Refusal, Standing};
 use crate::snapshot::Target;
 use crate::worker::Worker;
 
 /// Failed attempts that are told of one request.
 const MAX_CAUSES: usize = 16;
+/// Losses that are told of a request, at most.
+const MAX_LOSSES: usize = 32;
 
 /// A request that was admitted and must be paid for.
 pub struct Ticket {
     worker: Arc<Worker>,
     caller: Arc<Principal>,
+    /// Gone once what it was made for is charged.
     reservation: Option<Reservation>,
+    settled: bool,
+    spent: Spent,
+    standing: Standing,
     /// What is known so far.
     pub facts: Facts,
+}
+
+/// What answers have used and cost that the client does not get, because a better one was asked for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    usage: Usage,
+    cost: Money,
+    estimated: bool,
 }
 
 /// What the ledger, the log and the metrics will say of a request.
@@ -64,6 +79,8 @@ pub struct Facts {
     pub flags: Vec<String>,
     /// Which provider failed in which way, attempt by attempt.
     pub causes: Vec<String>,
+    /// Fields of the request that the target that was asked last could not be told exactly.
+    pub losses: Vec<String>,
 }
 
 /// Provider, model and price of the target that was asked last.
@@ -104,10 +121,16 @@ impl Ticket {
         reservation: Reservation,
     ) -> Self {
         worker.shared.telemetry.metrics().in_flight(1);
+        if arrival.standing == Standing::Awaited {
+            worker.awaited.fetch_add(1, Ordering::Relaxed);
+        }
         Self {
             worker: Arc::clone(worker),
             caller,
             reservation: Some(reservation),
+            settled: false,
+            spent: Spent::default(),
+            standing: arrival.standing,
             facts: Facts {
                 id: arrival.id.clone(),
                 started: arrival.started,
@@ -124,6 +147,7 @@ impl Ticket {
                 tier: ServiceTier::Standard,
                 flags: Vec::new(),
                 causes: Vec::new(),
+                losses: Vec::new(),
             },
         }
     }
@@ -148,6 +172,14 @@ impl Ticket {
             price: target.price.clone(),
             at_stake: Some(prompt),
         });
+    }
+
+    /// Notes what the target that is asked next cannot be told exactly.
+    pub fn lost(&mut self, losses: &[Loss]) {
+        self.facts.losses.clear();
+        self.facts
+            .losses
+            .extend(losses.iter().take(MAX_LOSSES).map(|loss| loss.field.to_string()));
     }
 
     /// Notes who gave the remembered answer; it costs nothing now.
@@ -181,8 +213,42 @@ impl Ticket {
         }
     }
 
-    /// What `usage` costs at the target that was asked last.
+    /// Charges an answer that is not handed on, at the price of the target that gave it. The ledger tells of it
+    /// together with the last.
+    pub fn spend(&mut self, usage: &Usage, estimated: bool) {
+        self.nothing_at_stake();
+        let cost = self.price(usage);
+        if let Some(reservation) = self.reservation.take() {
+            let tokens = usage.total();
+            reservation.settle(Actual { tokens, cost });
+        }
+        self.spent = Spent {
+            usage: self.spent.usage.and(usage),
+            cost: self.spent.cost + cost,
+            estimated: self.spent.estimated || estimated,
+        };
+    }
+
+    /// Sets aside what the next attempt may use, after the one before was charged.
+    ///
+    /// # Errors
+    /// When the caller's limits have no room for it.
+    pub fn reserve(&mut self, estimate: Estimate) -> Result<(), Denial> {
+        self.reservation = Some(self.caller.admit(estimate, Instant::now())?);
+        Ok(())
+    }
+
+    /// What the request has used in all, `usage` of its last answer included.
+    pub fn used(&self, usage: &Usage) -> Usage {
+        self.spent.usage.and(usage)
+    }
+
+    /// What the request costs in all: `usage` at the target that was asked last, and what was spent before.
     pub fn cost(&self, usage: &Usage) -> Money {
+        self.spent.cost + self.price(usage)
+    }
+
+    fn price(&self, usage: &Usage) -> Money {
         let price = self.facts.asked.as_ref().and_then(|asked| asked.price.as_ref());
         price.map_or(Money::ZERO, |price| price.cost(usage, self.facts.tier))
     }
@@ -227,23 +293,42 @@ impl Ticket {
             .map_err(|failure| Refusal::known(failure, &self))
     }
 
-    fn settle_once(&mut self, ending: &Ending) -> Result<Money, Failure> {
-        let Some(reservation) = self.reservation.take() else {
-            return Ok(Money::ZERO);
-        };
+    /// The request is not in flight any more; its reservation, where what it was made for is not charged yet. Called
+    /// once, by whoever settles.
+    fn leave(&mut self) -> Option<Reservation> {
         self.worker.shared.telemetry.metrics().in_flight(-1);
-        let cost = if ending.outcome == Outcome::Cached {
-            Money::ZERO
+        if self.standing == Standing::Awaited {
+            self.worker.awaited.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.reservation.take()
+    }
+
+    fn settle_once(&mut self, ending: &Ending) -> Result<Money, Failure> {
+        if std::mem::replace(&mut self.settled, true) {
+            return Ok(Money::ZERO);
+        }
+        let reservation = self.leave();
+        if self.standing == Standing::Charged {
+            // What it cost was recorded before its process died, under the same id: nothing is owed twice.
+            if let Some(reservation) = reservation {
+                reservation.settle(Actual::default());
+            }
+            return Ok(Money::ZERO);
+        }
+        // A remembered answer costs nothing; what was spent before the last one is charged already.
+        let (cost, last) = if ending.outcome == Outcome::Cached {
+            (Money::ZERO, Actual::default())
         } else {
-            self.cost(&ending.usage)
-        };
-        let tokens = if ending.outcome == Outcome::Cached {
-            0
-        } else {
-            ending.usage.total()
+            let last = Actual {
+                tokens: ending.usage.total(),
+                cost: self.price(&ending.usage),
+            };
+            (self.cost(&ending.usage), last)
         };
         let written = self.worker.journal.lock().append(&self.entry(ending, cost));
-        reservation.settle(Actual { tokens, cost });
+        if let Some(reservation) = reservation {
+            reservation.settle(last);
+        }
         self.tell(ending, cost);
         match written {
             Ok(()) => Ok(cost),
@@ -273,8 +358,8 @@ impl Ticket {
             model: asked.map(|asked| asked.model.clone()),
             decision: facts.decision.clone(),
             outcome: ending.outcome,
-            usage: ending.usage,
-            usage_estimated: ending.estimated,
+            usage: self.used(&ending.usage),
+            usage_estimated: ending.estimated || self.spent.estimated,
             cost,
             attempts: facts.attempts,
             streamed: facts.streamed,
@@ -290,6 +375,7 @@ impl Ticket {
     fn tell(&self, ending: &Ending, cost: Money) {
         let facts = &self.facts;
         let asked = facts.asked.as_ref();
+        let used = self.used(&ending.usage);
         self.worker.shared.telemetry.record(&RequestRecord {
             id: &facts.id,
             surface: facts.surface,
@@ -308,23 +394,30 @@ impl Ticket {
             causes: &facts.causes,
             streamed: facts.streamed,
             attempts: facts.attempts,
-            input_tokens: ending.usage.input,
-            output_tokens: ending.usage.output,
-            cache_read_tokens: ending.usage.cache_read,
-            reasoning_tokens: ending.usage.reasoning,
-            usage_estimated: ending.estimated,
+            input_tokens: used.input,
+            output_tokens: used.output,
+            cache_read_tokens: used.cache_read,
+            reasoning_tokens: used.reasoning,
+            usage_estimated: ending.estimated || self.spent.estimated,
             cost_nanodollars: cost.nanodollars(),
             started: facts.started,
             waited: facts.waited,
             first_content: facts.first_content,
             flags: &facts.flags,
+            losses: &facts.losses,
         });
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.reservation.is_none() {
+        if self.settled {
+            return;
+        }
+        if self.standing != Standing::Awaited {
+            // It is sent again, and recorded then; what was reserved is released with the reservation.
+            self.settled = true;
+            drop(self.leave());
             return;
         }
         // The client went away while the request was on its way: what the provider had been given is charged.

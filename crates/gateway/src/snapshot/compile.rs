@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use pointsman_cache::Bounds as CacheBounds;
 use pointsman_catalog::{Catalog, Quirk};
-use pointsman_config::{Config, ModelConfig, ProviderConfig, TargetConfig};
+use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, StateKeeper, TargetConfig};
 use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
@@ -18,8 +18,8 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use super::{
-    Bounds, CachePolicy, Fallback, Model, Patience, Pattern, Provider, Snapshot, Speech, Target, Template,
-    place, provider::Speaks,
+    Bounds, CachePolicy, Fallback, Keeping, Model, Patience, Pattern, Provider, ResponsesPolicy, Shape,
+    Snapshot, Speech, Target, Template, place, provider::Speaks,
 };
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
@@ -71,6 +71,17 @@ pub fn cache_bounds(config: &Config) -> CacheBounds {
             max_bytes: exact.max_bytes,
             max_entry_bytes: exact.max_entry_bytes,
         },
+    }
+}
+
+/// What is kept of responses.
+fn responses(config: &Config) -> ResponsesPolicy {
+    let said = config.responses;
+    ResponsesPolicy {
+        store: said.store,
+        here: said.state == StateKeeper::Gateway,
+        max_bytes: said.max_bytes,
+        max_background: said.max_background,
     }
 }
 
@@ -133,6 +144,7 @@ impl Compiler<'_> {
             patterns,
             router,
             guards,
+            prompts: config.prompts.clone(),
             cache: self.cache(),
             signing: config
                 .identity
@@ -140,7 +152,13 @@ impl Compiler<'_> {
                 .as_ref()
                 .map(|secret| secret.expose().into()),
             anonymous: self.anonymous(),
+            responses: responses(config),
             default_completion: config.server.default_completion_tokens,
+            keeping: Keeping {
+                files: config.files.clone(),
+                batches: config.batches.clone(),
+                tls: config.listeners.api.tls.is_some(),
+            },
         };
         self.routed(&snapshot);
         snapshot
@@ -212,6 +230,7 @@ impl Compiler<'_> {
             timeouts: Patience::from(&config.timeouts),
             retry: Arc::new(retry),
             retry_budget: self.budget(name, config)?,
+            shape: self.shape(&[(&path, &config.request)]),
             speaks: speaks(facts, config),
             listed: config.models.clone(),
             kind: facts.id.clone(),
@@ -268,6 +287,7 @@ impl Compiler<'_> {
                 continue;
             };
             let format = self.format_of(&format!("{path}.targets[{index}]"), target, provider);
+            let shape = self.shape_of((&path, config), index);
             let facts = provider.facts(&self.catalog, &target.model);
             let price = config.price.clone();
             let price = price.or_else(|| facts?.price.clone());
@@ -275,6 +295,7 @@ impl Compiler<'_> {
                 provider: Arc::clone(provider),
                 model: target.model.clone(),
                 format,
+                shape,
                 timeouts: target
                     .timeouts
                     .as_ref()
@@ -284,6 +305,7 @@ impl Compiler<'_> {
                 priority: target.priority,
                 price,
                 max_output: facts.and_then(|facts| facts.max_output),
+                features: facts.map(|facts| facts.features).unwrap_or_default(),
             });
         }
         let retry = config
@@ -311,6 +333,34 @@ impl Compiler<'_> {
                 content_policy: config.fallback.content_policy.clone(),
             },
         }
+    }
+
+    /// What is changed of requests to a target: as its provider's block says, its model's, and its own.
+    fn shape_of(&mut self, (path, model): (&str, &ModelConfig), index: usize) -> Arc<Shape> {
+        let target = &model.targets[index];
+        let provider = self.config.providers.get(&target.provider);
+        let mut blocks = Vec::new();
+        let places = [
+            format!("providers.{}", target.provider),
+            path.to_owned(),
+            format!("{path}.targets[{index}]"),
+        ];
+        blocks.extend(provider.map(|provider| (places[0].as_str(), &provider.request)));
+        blocks.push((&places[1], &model.request));
+        blocks.extend(target.request.as_ref().map(|block| (places[2].as_str(), block)));
+        self.shape(&blocks)
+    }
+
+    fn shape(&mut self, blocks: &[(&str, &RequestConfig)]) -> Arc<Shape> {
+        let mut shape = Shape::default();
+        for (path, block) in blocks {
+            let mut wrong = Vec::new();
+            shape.add(block, &mut wrong);
+            for (at, message) in wrong {
+                self.wrong(format!("{path}.request.{at}"), message);
+            }
+        }
+        Arc::new(shape)
     }
 
     /// The format a target is to be spoken to in, where the configuration says one.
@@ -387,6 +437,7 @@ fn speaks(facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> Speak
             MaxTokensName::MaxTokens
         },
         developer_role: facts.quirks.has(Quirk::DeveloperRole),
+        schemas: !facts.quirks.has(Quirk::JsonObjectOnly),
         any_model: facts.any_model,
     }
 }

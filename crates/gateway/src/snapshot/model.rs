@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pointsman_catalog::Price;
+use pointsman_catalog::{Feature, Price, Set};
 use pointsman_upstream::RetryPolicy;
 use pointsman_upstream::balance::{Candidate, Policy};
 use pointsman_wire::format::Format;
 
-use super::{Patience, Provider, Speech};
+use super::{Patience, Provider, Shape, Speech};
 
 /// A model that clients can ask for.
 pub struct Model {
@@ -46,6 +46,8 @@ pub struct Target {
     pub format: Option<Format>,
     /// How long is waited; the provider's own times when absent.
     pub timeouts: Option<Patience>,
+    /// What is changed of requests on their way to it.
+    pub shape: Arc<Shape>,
     /// Share of the traffic among targets of the same priority.
     pub weight: u32,
     /// Lower is first.
@@ -54,6 +56,8 @@ pub struct Target {
     pub price: Option<Price>,
     /// Most tokens it can generate, where that is known.
     pub max_output: Option<u64>,
+    /// What it is known to do; empty where nothing is known.
+    pub features: Set<Feature>,
 }
 
 impl Target {

@@ -43,6 +43,10 @@ impl Pattern {
                     .price
                     .clone()
                     .or_else(|| target.provider.facts(catalog, &model)?.price.clone()),
+                features: target
+                    .provider
+                    .facts(catalog, &model)
+                    .map_or(target.features, |facts| facts.features),
                 model,
                 ..target.clone()
             }

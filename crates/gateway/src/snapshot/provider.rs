@@ -12,7 +12,7 @@ use pointsman_upstream::{
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
-use super::{Speech, Template, are_kin};
+use super::{Shape, Speech, Template, are_kin};
 
 /// A provider: its servers, how to speak to them and how to be let in.
 pub struct Provider {
@@ -36,6 +36,8 @@ pub struct Provider {
     pub retry: Arc<RetryPolicy>,
     /// Bounds retries to a share of the traffic; survives reloads.
     pub retry_budget: Arc<RetryBudget>,
+    /// What is changed of requests on their way to it.
+    pub shape: Arc<Shape>,
     /// What it understands.
     pub speaks: Speaks,
     /// Models it serves, beside those of the catalog.
@@ -73,6 +75,8 @@ pub struct Speaks {
     pub max_tokens_name: MaxTokensName,
     /// Whether it knows the role `developer`.
     pub developer_role: bool,
+    /// Whether it takes schemas for answers; else `json_object` at most.
+    pub schemas: bool,
     /// Whether it takes any model name (a server of one's own), not only those of the catalog.
     pub any_model: bool,
 }

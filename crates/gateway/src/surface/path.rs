@@ -21,12 +21,16 @@ pub(super) fn normalize(path: &str) -> Cow<'_, str> {
     })
 }
 
-/// Whether `path` is what `pattern` says: inside is the model where the pattern has one.
+/// Whether `path` is what `pattern` says: inside is the model or id where the pattern has one.
 #[expect(
     clippy::option_option,
     reason = "outside: whether it matches; inside: whether there is a model"
 )]
 pub(super) fn matches<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
+    if let Some((before, after)) = pattern.split_once("{id}") {
+        let id = path.strip_prefix(before)?.strip_suffix(after)?;
+        return (!id.is_empty() && !id.contains('/')).then_some(Some(id));
+    }
     let Some((before, after)) = pattern.split_once("{model}") else {
         return (pattern == path).then_some(None);
     };
@@ -73,6 +77,9 @@ mod tests {
         assert_eq!(matches("/m/{model}/x", "/m/a/x"), Some(Some("a")));
         assert_eq!(matches("/m/{model}:x", "/m/:x"), None);
         assert_eq!(matches("/m/{model}", "/m/"), None);
+        assert_eq!(matches("/f/{id}/x", "/f/a/x"), Some(Some("a")));
+        assert_eq!(matches("/f/{id}", "/f/a/x"), None);
+        assert_eq!(matches("/f/{id}", "/f/"), None);
     }
 
     #[test]

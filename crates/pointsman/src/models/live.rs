@@ -141,7 +141,8 @@ async fn ask(client: &Client, facts: &Provider, provider: &ProviderConfig) -> Re
             AuthStyle::Header(HeaderName::try_from(header.as_str()).map_err(|error| said(&error))?)
         }
     };
-    let credential = Credential::compile(&provider.auth, &style).map_err(|error| said(&error))?;
+    let auth = provider.auth.clone().with_region(provider.region.as_deref());
+    let credential = Credential::compile(&auth, &style).map_err(|error| said(&error))?;
     credential
         .authorize(client, &endpoint, &mut request, 0)
         .await

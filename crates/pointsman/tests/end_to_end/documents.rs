@@ -13,6 +13,7 @@ fn pointsman(folder: &Path, arguments: &[&str]) -> Output {
         .current_dir(folder)
         .env("OPENAI_API_KEY", "sk-example-one")
         .env("ANTHROPIC_API_KEY", "sk-example-two")
+        .env("POINTSMAN_SIGNING_SECRET", "0123456789abcdef0123456789abcdef")
         .output()
         .unwrap()
 }
@@ -85,7 +86,12 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 #[test]
 fn every_command_and_flag_in_the_documents_exists() {
     let mut seen = 0;
-    for document in ["README.md", "CONTRIBUTING.md", "docs/performance.md"] {
+    for document in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/performance.md",
+        "docs/requests.md",
+    ] {
         let text = std::fs::read_to_string(root().join(document)).unwrap();
         for command in commands(&text) {
             let mut path: Vec<&str> = vec![&command[0]];

@@ -269,3 +269,29 @@ pub async fn read(response: http::Response<hyper::body::Incoming>) -> Option<Ans
         body,
     })
 }
+
+/// Asks without a body.
+pub async fn ask(address: SocketAddr, method: Method, path: &str, key: &str) -> Option<Answer> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
+    headers.insert("anthropic-version", "2023-06-01".parse().unwrap());
+    exchange(address, method, path, headers, Bytes::new()).await
+}
+
+/// Uploads a file as SDKs do.
+pub async fn upload(address: SocketAddr, key: &str, fields: &[(&str, &str)], file: &[u8]) -> Option<Answer> {
+    let mut form = Vec::new();
+    for (name, value) in fields {
+        let part =
+            format!("--b0undary\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        form.extend_from_slice(part.as_bytes());
+    }
+    form.extend_from_slice(b"--b0undary\r\nContent-Disposition: form-data; name=\"file\"; filename=\"in.jsonl\"\r\nContent-Type: application/octet-stream\r\n\r\n");
+    form.extend_from_slice(file);
+    form.extend_from_slice(b"\r\n--b0undary--\r\n");
+    let mut headers = HeaderMap::new();
+    headers.insert(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
+    let kind = "multipart/form-data; boundary=b0undary".parse().unwrap();
+    headers.insert(header::CONTENT_TYPE, kind);
+    exchange(address, Method::POST, "/v1/files", headers, form.into()).await
+}

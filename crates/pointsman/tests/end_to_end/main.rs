@@ -8,12 +8,16 @@
 )]
 
 mod abuse;
+mod batches;
+mod batches_across_deaths;
 mod credentials;
 mod documents;
 mod drain;
 mod endpoints;
 mod faults;
+mod files;
 mod harness;
+mod import;
 mod kill;
 mod limits;
 mod listener;
@@ -23,6 +27,10 @@ mod refusals;
 mod reload;
 mod routing;
 mod secrets;
+mod shape;
 mod signed;
+mod state;
+mod structured;
 mod surfaces;
 mod tls;
+mod told;

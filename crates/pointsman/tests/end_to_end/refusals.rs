@@ -1,5 +1,7 @@
 //! What is refused is told to everybody who ought to know: the client by headers, the operator by metrics and log.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use pointsman_store::NewKey;
@@ -57,159 +59,151 @@ async fn count(house: &House, surface: &str) -> u64 {
     lines.map(|count| count.parse::<u64>().unwrap()).sum()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_never_got_in_is_counted_and_logged() {
-    let sim = SimServer::local(SimOptions::default()).await.unwrap();
-    let folder = folder(&config(&sim));
-    let named = |name: &str| NewKey {
-        name: name.to_owned(),
-        ..NewKey::default()
-    };
-    let good = key(folder.path(), named("good"));
-    let mut grant = named("only");
-    grant.models = vec!["other-model".to_owned()];
-    let only = key(folder.path(), grant);
-    let mut grant = named("slow");
-    grant.requests_per_minute = Some(1);
-    let slow = key(folder.path(), grant);
-    let house = House::open(folder.path());
-    assert_eq!(
-        post(house.address, CHAT, &slow, &ask("m", "hi"))
-            .await
-            .unwrap()
-            .status,
-        200
-    );
+/// Keys by their names.
+struct Keys {
+    good: String,
+    only: String,
+    slow: String,
+}
 
-    let raw = |method: Method, path: &'static str, key: String, body: Vec<u8>| {
-        let mut headers = HeaderMap::new();
-        if !key.is_empty() {
-            headers.insert(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
+impl Keys {
+    fn made(folder: &Path) -> Self {
+        let named = |name: &str| NewKey {
+            name: name.to_owned(),
+            ..NewKey::default()
+        };
+        let only = NewKey {
+            models: vec!["other-model".to_owned()],
+            ..named("only")
+        };
+        let slow = NewKey {
+            requests_per_minute: Some(1),
+            ..named("slow")
+        };
+        Self {
+            good: key(folder, named("good")),
+            only: key(folder, only),
+            slow: key(folder, slow),
         }
-        exchange(house.address, method, path, headers, Bytes::from(body))
+    }
+}
+
+/// A request, and what is told of its refusal.
+struct Case<'a> {
+    asked: (Method, &'a str, &'a str, String),
+    status: u16,
+    error: &'a str,
+    key: &'a str,
+    surface: &'a str,
+}
+
+fn cases(keys: &Keys) -> Vec<Case<'_>> {
+    let hello = || ask("m", "hi").to_string();
+    let case = |asked, status, error, key, surface| Case {
+        asked,
+        status,
+        error,
+        key,
+        surface,
     };
-    let hello = || ask("m", "hi").to_string().into_bytes();
-    let cases = [
-        (
-            401,
-            "authentication",
-            "",
-            CHAT,
-            raw(Method::POST, CHAT, String::new(), hello()),
-        ),
-        (
-            401,
-            "authentication",
-            "",
-            CHAT,
-            raw(Method::POST, CHAT, "pm-nobody".to_owned(), hello()),
-        ),
-        (
+    let good = keys.good.as_str();
+    let chat = |key, body| (Method::POST, CHAT, key, body);
+    let one = "/v1/models/{model}";
+    let (models, lost) = ((Method::GET, "/v1/models/none", good, String::new()), "unknown");
+    vec![
+        case(chat("", hello()), 401, "authentication", "", CHAT),
+        case(chat("pm-nobody", hello()), 401, "authentication", "", CHAT),
+        case(
+            (Method::POST, "/v1/who/knows", good, hello()),
             404,
             "not_found",
             "",
-            "unknown",
-            raw(Method::POST, "/v1/who/knows", good.clone(), hello()),
+            lost,
         ),
-        (
+        case(
+            (Method::PUT, CHAT, good, hello()),
             405,
             "method_not_allowed",
             "",
-            "unknown",
-            raw(Method::PUT, CHAT, good.clone(), hello()),
+            lost,
         ),
-        (
+        case(
+            chat(good, "{\"model\": 7".to_owned()),
             400,
             "invalid_request",
             "good",
             CHAT,
-            raw(Method::POST, CHAT, good.clone(), b"{\"model\": 7".to_vec()),
         ),
-        (
-            413,
-            "too_large",
-            "good",
-            CHAT,
-            raw(Method::POST, CHAT, good.clone(), vec![b' '; 20_000]),
-        ),
-        (
+        case(chat(good, " ".repeat(20_000)), 413, "too_large", "good", CHAT),
+        case(
+            chat(good, ask("mm", "hi").to_string()),
             404,
             "not_found",
             "good",
             CHAT,
-            raw(
-                Method::POST,
-                CHAT,
-                good.clone(),
-                ask("mm", "hi").to_string().into(),
-            ),
         ),
-        (
-            404,
-            "not_found",
-            "good",
-            "/v1/models/{id}",
-            raw(Method::GET, "/v1/models/none", good.clone(), Vec::new()),
-        ),
-        (
-            403,
-            "permission_denied",
-            "only",
-            CHAT,
-            raw(Method::POST, CHAT, only.clone(), hello()),
-        ),
-        (
-            429,
-            "rate_limited",
-            "slow",
-            CHAT,
-            raw(Method::POST, CHAT, slow.clone(), hello()),
-        ),
-    ];
-    for (status, error, name, surface, asked) in cases {
-        let before = count(&house, surface).await;
-        let answer = asked.await.expect("the connection broke");
-        assert_eq!(answer.status, status, "{}", answer.text());
-        let line = line(&house, &answer);
-        assert_eq!(
-            (
-                &line["status"],
-                &line["error"],
-                &line["key"],
-                &line["surface"],
-                &line["outcome"]
-            ),
-            (
-                &json!(status),
-                &json!(error),
-                &json!(name),
-                &json!(surface),
-                &json!("refused")
-            ),
-            "{line}"
-        );
-        assert_eq!(count(&house, surface).await, before + 1, "{line}");
-        // Who is known also learns how much is left.
-        let limited = name == "slow";
-        assert_eq!(
-            answer.headers.contains_key("x-ratelimit-limit-requests"),
-            limited,
-            "{line}"
-        );
-        assert!(!line.to_string().contains("pm-"), "{line}");
+        case(models, 404, "not_found", "good", one),
+        case(chat(&keys.only, hello()), 403, "permission_denied", "only", CHAT),
+        case(chat(&keys.slow, hello()), 429, "rate_limited", "slow", CHAT),
+    ]
+}
+
+async fn refused(house: &House, case: Case<'_>) {
+    let before = count(house, case.surface).await;
+    let (method, path, key, body) = case.asked;
+    let mut headers = HeaderMap::new();
+    if !key.is_empty() {
+        headers.insert(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
     }
-    let unknown = post(house.address, CHAT, &good, &ask(&"m\n{}".repeat(100), "hi"))
+    let answer = exchange(house.address, method, path, headers, Bytes::from(body)).await;
+    let answer = answer.expect("the connection broke");
+    assert_eq!(answer.status, case.status, "{}", answer.text());
+    let line = line(house, &answer);
+    for (field, expected) in [
+        ("status", json!(case.status)),
+        ("error", json!(case.error)),
+        ("key", json!(case.key)),
+        ("surface", json!(case.surface)),
+        ("outcome", json!("refused")),
+    ] {
+        assert_eq!(line[field], expected, "{field}: {line}");
+    }
+    assert_eq!(count(house, case.surface).await, before + 1, "{line}");
+    // Who is known also learns how much is left.
+    let limited = answer.headers.contains_key("x-ratelimit-limit-requests");
+    assert_eq!(limited, case.key == "slow", "{line}");
+    assert!(!line.to_string().contains("pm-"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_never_got_in_is_counted_and_logged() {
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let folder = folder(&config(&sim));
+    let keys = Keys::made(folder.path());
+    let house = House::open(folder.path());
+    let first = post(house.address, CHAT, &keys.slow, &ask("m", "hi"))
         .await
         .unwrap();
+    assert_eq!(first.status, 200);
+    for case in cases(&keys) {
+        refused(&house, case).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_client_makes_up_neither_labels_nor_fills_anything() {
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let folder = folder(&config(&sim));
+    let key = key(folder.path(), NewKey::default());
+    let house = House::open(folder.path());
+    let name = "m\n{}".repeat(100);
+    let unknown = post(house.address, CHAT, &key, &ask(&name, "hi")).await.unwrap();
     let logged = line(&house, &unknown);
     assert_eq!(logged["code"], "model_not_found");
     assert_eq!(logged["model_requested"].as_str().unwrap().chars().count(), 200);
-    // What a client writes into a path makes no series.
     for number in 0..50 {
         let path = format!("/v1/made/up/{number}");
-        exchange(house.address, Method::GET, &path, HeaderMap::new(), Bytes::new())
-            .await
-            .unwrap();
+        get(house.address, &path).await.unwrap();
     }
     let metrics = get(house.admin, "/metrics").await.unwrap();
     assert!(!metrics.text().contains("/v1/made/up"), "{}", metrics.text());

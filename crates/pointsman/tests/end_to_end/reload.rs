@@ -1,5 +1,7 @@
 //! A new configuration takes over without dropping a stream; a bad one changes nothing.
 
+use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use pointsman_store::NewKey;
@@ -66,6 +68,15 @@ async fn reloads_drop_no_stream_and_bad_files_are_refused() {
     }
 }
 
+/// Changes a file in its place, so that nothing shows from outside: same length, same time.
+fn rewrite_unseen(file: &Path, from: &str, to: &str) {
+    let modified = std::fs::metadata(file).unwrap().modified().unwrap();
+    let text = std::fs::read_to_string(file).unwrap().replace(from, to);
+    let mut open = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+    open.write_all(text.as_bytes()).unwrap();
+    open.set_modified(modified).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hangup_reloads_and_tells_what_it_refuses() {
     let sim = SimServer::local(SimOptions {
@@ -100,15 +111,7 @@ async fn a_hangup_reloads_and_tells_what_it_refuses() {
 
     // A change that does not show: same length, same time.
     let file = folder.path().join("pointsman.yaml");
-    let times = std::fs::metadata(&file).unwrap().modified().unwrap();
-    let text = std::fs::read_to_string(&file).unwrap().replace("first", "newer");
-    {
-        use std::io::{Seek, Write};
-        let mut open = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
-        open.rewind().unwrap();
-        open.write_all(text.as_bytes()).unwrap();
-        open.set_modified(times).unwrap();
-    }
+    rewrite_unseen(&file, "first", "newer");
     tokio::time::sleep(Duration::from_millis(700)).await;
     until(&house, &key, "first", 200).await;
     house.signal("HUP");

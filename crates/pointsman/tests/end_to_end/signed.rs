@@ -55,8 +55,8 @@ async fn a_signature_with_a_keys_aws_secret_lets_in_and_another_does_not() {
     for (pair, stream, expected) in [
         (pair.clone(), false, 200),
         (pair.clone(), true, 200),
-        ((pair.0.clone(), "wrong".repeat(8)), false, 502),
-        (("key_unknown".to_owned(), pair.1.clone()), false, 502),
+        ((pair.0.clone(), "wrong".repeat(8)), false, 403),
+        (("key_unknown".to_owned(), pair.1.clone()), false, 403),
     ] {
         let far = folder(&client(&at, &pair));
         let caller = House::open(far.path());

@@ -7,13 +7,21 @@ use crate::record::OwnedRecord;
 
 /// What is asked of a model on a surface; none where no model is asked.
 pub(super) fn operation(surface: &str) -> Option<&'static str> {
-    Some(match surface {
-        path if path.ends_with("/embeddings") => "embeddings",
-        path if path.ends_with("/count_tokens") => "count_tokens",
-        path if path.ends_with("/v1/completions") => "text_completion",
-        "unknown" | "/api/v1/eval" => return None,
-        path if path.starts_with("/health") || path.starts_with("/v1/models") => return None,
-        _ => "chat",
+    let last = surface.rsplit(['/', ':']).next().unwrap_or_default();
+    Some(match last {
+        "embeddings" | "embedContent" | "batchEmbedContents" => "embeddings",
+        "count_tokens" | "countTokens" => "count_tokens",
+        "generateContent" | "streamGenerateContent" => "generate_content",
+        "completions" if !surface.ends_with("chat/completions") => "text_completion",
+        "completions"
+        | "messages"
+        | "responses"
+        | "chat"
+        | "converse"
+        | "converse-stream"
+        | "invoke"
+        | "invoke-with-response-stream" => "chat",
+        _ => return None,
     })
 }
 
@@ -137,7 +145,17 @@ mod tests {
             ("/v1/completions", Some("text_completion")),
             ("/v1/embeddings", Some("embeddings")),
             ("/v1/messages/count_tokens", Some("count_tokens")),
-            ("/v1/models/{id}", None),
+            ("/v1/responses", Some("chat")),
+            ("/v2/chat", Some("chat")),
+            (
+                "/v1/models/{model}:streamGenerateContent",
+                Some("generate_content"),
+            ),
+            ("/v1beta/models/{model}:countTokens", Some("count_tokens")),
+            ("/model/{model}/converse-stream", Some("chat")),
+            ("/model/{model}/invoke", Some("chat")),
+            ("/v1beta/models", None),
+            ("/v1/models/{model}", None),
             ("/health", None),
             ("/api/v1/eval", None),
             ("unknown", None),

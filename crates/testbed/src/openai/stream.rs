@@ -47,7 +47,7 @@ impl Teller<'_> {
         };
         let mut chunk = json!({"id": format!("{mark}-{}", self.answer.seed), "object": kind, "created": 1_700_000_000,
                                "model": crate::routes::plain_model(&self.question.model),
-                               "system_fingerprint": "fp_sim", "choices": choices});
+                               "service_tier": "default", "system_fingerprint": "fp_sim", "choices": choices});
         if self.usage {
             chunk["usage"] = usage.cloned().unwrap_or(Value::Null);
         }

@@ -39,7 +39,7 @@ impl Environment {
     }
 
     /// The first of several variables that is set.
-    pub(crate) fn first(&self, names: &[&str]) -> Option<String> {
+    pub fn first(&self, names: &[&str]) -> Option<String> {
         names.iter().find_map(|name| self.get(name))
     }
 

@@ -6,7 +6,7 @@ use crate::form::{
     ToolCallKind, ToolResult,
 };
 use crate::format::{DecodeError, EncodeError, Format};
-use crate::gemini::signature;
+use crate::json::Json;
 use crate::json::fields::Value;
 use crate::json::object::{is_object, object_or};
 use crate::json::write::{List, Object};
@@ -125,6 +125,10 @@ pub fn write_block(list: &mut List<'_>, part: &Part, at: &str, own: bool) -> Res
         }
         // The API refuses empty text blocks; other formats have them.
         PartKind::Text(text) if text.text.is_empty() && !own => return Ok(()),
+        // Other formats have reasoning that tells nothing.
+        PartKind::Thinking(thinking) if thinking.text.is_empty() && thinking.signature.is_none() && !own => {
+            return Ok(());
+        }
         _ => {}
     }
     let mut refused = None;
@@ -143,7 +147,10 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str, own: bool) -> 
         PartKind::Text(text) => {
             object.string("type", "text");
             object.string("text", &text.text);
-            object.maybe_json("citations", text.citations.as_ref());
+            match &text.citations {
+                Some(citations) if !own => write_citations(object, citations),
+                citations => object.maybe_json("citations", citations.as_ref()),
+            }
         }
         // What the model declined to say is still what it said.
         PartKind::Refusal(text) => {
@@ -192,13 +199,21 @@ pub fn is_wrapped(call: &ToolCall) -> bool {
     !call.arguments.trim().is_empty() && !is_object(&call.arguments)
 }
 
-/// Calls have no signatures here, but clients replay thoughts unchanged: in front of its call one keeps it.
-pub fn write_call_signature(list: &mut List<'_>, signature: &str) {
-    list.object(|block| {
-        block.string("type", "thinking");
-        block.string("thinking", "");
-        block.string("signature", &signature::of_call(signature));
-    });
+/// Whether a citation can be told: without what Anthropic's own search adds to one of the web, the API refuses it when
+/// the client sends it back.
+pub fn can_be_told(citation: &Json) -> bool {
+    let text = citation.as_str();
+    !text.contains("\"web_search_result_location\"") || text.contains("\"encrypted_index\"")
+}
+
+fn write_citations(object: &mut Object<'_>, citations: &Json) {
+    let citations: Vec<Json> = citations.read().unwrap_or_default();
+    let told: Vec<&Json> = citations.iter().filter(|json| can_be_told(json)).collect();
+    if !told.is_empty() {
+        object.list("citations", |list| {
+            told.iter().for_each(|json| list.raw(json.as_str()));
+        });
+    }
 }
 
 fn write_result(

@@ -1,12 +1,13 @@
 //! Writing messages requests, also those that came in another format.
 
-use super::{blocks, rules};
+use std::borrow::Cow;
+
+use super::{blocks, rules, thinking};
 use crate::form::{
     ChatRequest, ContentShape, Extra, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat,
-    Role, TextPart, ToolChoice, ToolKind,
+    Role, TextPart, ToolChoice, ToolKind, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
-use crate::gemini::signature::is_gemini;
 use crate::json::write::{List, Object, object};
 use crate::openai::request::effort_name;
 use crate::rules::{Losses, Rule, UNKNOWN};
@@ -35,12 +36,20 @@ pub fn encode_enveloped(request: &ChatRequest, target: &EncodeTarget<'_>) -> Res
 }
 
 fn write(request: &ChatRequest, target: &EncodeTarget<'_>, enveloped: bool) -> Result<Encoded, EncodeError> {
+    let own = super::is_own(request.format);
+    let mut losses = Losses::default();
+    let request = if own {
+        Cow::Borrowed(request)
+    } else {
+        let max = request.sampling.max_tokens.unwrap_or(target.default_max_tokens);
+        thinking::fitted(request, Some(max), &mut losses)
+    };
     let mut writer = Writer {
-        request,
+        request: &request,
         target,
-        own: super::is_own(request.format),
+        own,
         enveloped,
-        losses: Losses::default(),
+        losses,
     };
     let mut refused = None;
     let body = object(|body| refused = writer.body(body).err());
@@ -220,7 +229,7 @@ impl Writer<'_> {
         }
         // Unsigned reasoning cannot be replayed: the API demands its own signature.
         let unsigned = |part: &&Part| match &part.kind {
-            PartKind::Thinking(thinking) => thinking.signature.as_deref().is_none_or(is_gemini),
+            PartKind::Thinking(thinking) => thinking.signature.is_none(),
             _ => false,
         };
         if message.parts.iter().any(|part| unsigned(&part)) {
@@ -228,12 +237,11 @@ impl Writer<'_> {
         }
         let empty =
             |part: &&Part| matches!(&part.kind, PartKind::Text(TextPart { text, .. }) if text.is_empty());
-        let parts: Vec<Part> = message
-            .parts
-            .iter()
-            .filter(|part| !unsigned(part) && !empty(part))
-            .cloned()
-            .collect();
+        let mut parts = message.parts.clone();
+        parts.retain(|part| !unsigned(&part) && !empty(&part));
+        if role == Role::Assistant && !self.own {
+            parts = turns::gather_texts(parts);
+        }
         match turns.last_mut() {
             Some(last) if last.role == role => {
                 let results = |part: &Part| matches!(part.kind, PartKind::ToolResult(_));

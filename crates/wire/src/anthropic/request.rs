@@ -13,7 +13,6 @@ use crate::json::fields::{Fields, Value, parse};
 use crate::openai::request::effort_of;
 
 pub use super::encode::{encode, encode_enveloped, thinking_budget};
-
 /// Reads a request.
 ///
 /// # Errors

@@ -103,12 +103,12 @@ pub fn encode(response: &ChatResponse) -> Bytes {
             for part in choice.iter().flat_map(|choice| &choice.parts) {
                 // A model of another format may answer with what this one cannot carry (audio): its text is left out
                 // there, too.
-                if let PartKind::ToolCall(call) = &part.kind
-                    && let Some(signature) = &call.signature
-                {
-                    blocks::write_call_signature(list, signature);
-                }
-                if !matches!(part.kind, PartKind::Audio(_) | PartKind::Video(_)) {
+                let foreign = match &part.kind {
+                    PartKind::Audio(_) | PartKind::Video(_) => true,
+                    PartKind::Opaque { format, .. } => *format != Format::AnthropicMessages,
+                    _ => false,
+                };
+                if !foreign {
                     let _ = blocks::write_block(list, part, "content", own);
                 }
             }

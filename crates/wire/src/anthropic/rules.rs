@@ -3,7 +3,7 @@
 use crate::rules::Rule;
 
 /// Every rule, in the order of the documentation.
-pub static ALL: [&Rule; 23] = [
+pub static ALL: [&Rule; 26] = [
     &INSTRUCTIONS_LATER,
     &NAMES,
     &ARGUMENTS,
@@ -25,6 +25,9 @@ pub static ALL: [&Rule; 23] = [
     &BLANK_STOPS,
     &EFFORT,
     &NO_ROOM,
+    &FORCED,
+    &UNTHOUGHT,
+    &SAMPLED,
     &SERVICE_TIER,
     &BETA,
 ];
@@ -102,4 +105,16 @@ pub(super) static SERVICE_TIER: Rule = Rule::left_out(
 pub(super) static BETA: Rule = Rule::left_out(
     "anthropic_beta",
     "outside of Bedrock features under test are named in the header anthropic-beta",
+);
+pub(crate) static FORCED: Rule = Rule::left_out(
+    "reasoning_effort",
+    "Claude does not think when it must call a tool",
+);
+pub(crate) static UNTHOUGHT: Rule = Rule::left_out(
+    "reasoning_effort",
+    "Claude goes on thinking only in a turn that began with its own signed reasoning",
+);
+pub(crate) static SAMPLED: Rule = Rule::left_out(
+    "temperature, top_p, top_k",
+    "Claude cannot be told how to sample while it thinks",
 );

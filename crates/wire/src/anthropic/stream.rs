@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 
+use super::blocks;
 use super::response::{finish_name, read_finish};
 use super::usage::{read_usage, write_usage};
 use crate::form::{FinishReason, PartStart, StreamEvent, Text, ToolCallKind, Usage};
@@ -261,8 +262,6 @@ pub struct Encoder {
     kinds: BTreeMap<u32, Kind>,
     turn: InTurn,
     calls: bool,
-    /// A call that has not been written yet: its signature would stand in front of it.
-    held: Option<PartStart>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,7 +285,6 @@ impl Encoder {
             kinds: BTreeMap::new(),
             turn: InTurn::default(),
             calls: false,
-            held: None,
         }
     }
 
@@ -327,7 +325,7 @@ impl Encoder {
                 crate::failure::render_event(Format::AnthropicMessages, failure, "", out);
             }
             StreamEvent::End => self.end(out),
-            StreamEvent::Logprobs { .. } | StreamEvent::Opaque { .. } => {}
+            StreamEvent::Logprobs { .. } | StreamEvent::Tier(_) | StreamEvent::Opaque { .. } => {}
         }
     }
 
@@ -362,22 +360,10 @@ impl Encoder {
 
     fn write(&mut self, event: &StreamEvent, out: &mut BytesMut) {
         let Some(part) = part_of(event) else { return };
-        if let Some(call) = self.held.take() {
-            if let StreamEvent::Signature { signature, .. } = event {
-                self.call_signature(part, signature, out);
-                self.begin(part, &call, out);
-                return;
-            }
-            self.begin(part, &call, out);
-        }
         match event {
             StreamEvent::PartStart { start, .. } => {
-                if matches!(start, PartStart::ToolCall { .. }) {
-                    self.calls = true;
-                    self.held = Some(start.clone());
-                } else {
-                    self.begin(part, start, out);
-                }
+                self.calls |= matches!(start, PartStart::ToolCall { .. });
+                self.begin(part, start, out);
             }
             StreamEvent::Signature { .. } if self.kinds.get(&part) != Some(&Kind::Thinking) => {}
             StreamEvent::Delta { text, .. } => {
@@ -396,6 +382,7 @@ impl Encoder {
                 delta.string("type", "signature_delta");
                 delta.string("signature", signature);
             }),
+            StreamEvent::Citation { citation, .. } if !blocks::can_be_told(citation) => {}
             StreamEvent::Citation { citation, .. } => self.delta(out, |delta| {
                 delta.string("type", "citations_delta");
                 delta.raw("citation", citation.as_str());
@@ -420,21 +407,6 @@ impl Encoder {
             event.count("index", u64::from(block));
             write_block_start(event, start);
         });
-    }
-
-    /// The signature of a call, in a thought of its own in front of it.
-    fn call_signature(&mut self, part: u32, signature: &str, out: &mut BytesMut) {
-        self.begin(part, &PartStart::Thinking, out);
-        let signature = crate::gemini::signature::of_call(signature);
-        self.delta(out, |delta| {
-            delta.string("type", "signature_delta");
-            delta.string("signature", &signature);
-        });
-        if let Some(block) = self.open {
-            write_event(out, "content_block_stop", |event| {
-                event.count("index", u64::from(block));
-            });
-        }
     }
 
     fn delta(&self, out: &mut BytesMut, delta: impl FnOnce(&mut Object<'_>)) {

@@ -40,7 +40,7 @@ pub fn read_usage(value: &Value<'_>, before: Option<Usage>) -> Result<Usage, Dec
             .unwrap_or(reasoning);
         Ok(())
     })?;
-    Ok(Usage {
+    let usage = Usage {
         input: uncached + cache_read + cache_write + cache_write_1h,
         output: fields.take("output_tokens", count)?.unwrap_or(before.output),
         cache_read,
@@ -48,7 +48,34 @@ pub fn read_usage(value: &Value<'_>, before: Option<Usage>) -> Result<Usage, Dec
         cache_write_1h,
         reasoning,
         ..before
-    })
+    };
+    let compacted = fields.take("iterations", |passes| passes.list(read_compaction))?;
+    Ok(compacted
+        .unwrap_or_default()
+        .into_iter()
+        .flatten()
+        .fold(usage, with))
+}
+
+/// What one pass used if it compacted the conversation: only that is left out of the totals. What other models said
+/// on the way is charged at their own rates.
+fn read_compaction(pass: Value<'_>) -> Result<Option<Usage>, DecodeError> {
+    let kind = pass.fields()?.take("type", |kind| kind.string())?;
+    match kind.as_deref() {
+        Some("compaction") => read_usage(&pass, None).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn with(one: Usage, other: Usage) -> Usage {
+    Usage {
+        input: one.input.saturating_add(other.input),
+        output: one.output.saturating_add(other.output),
+        cache_read: one.cache_read.saturating_add(other.cache_read),
+        cache_write: one.cache_write.saturating_add(other.cache_write),
+        cache_write_1h: one.cache_write_1h.saturating_add(other.cache_write_1h),
+        ..one
+    }
 }
 
 /// Writes `usage`.

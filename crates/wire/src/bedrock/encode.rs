@@ -1,10 +1,13 @@
 //! Writing requests of Converse, also those that came in another format.
 
+use std::borrow::Cow;
+
 use super::model::Family;
 use super::names::DocumentNames;
 use super::request::INNER;
 use super::write::{Pen, Place, write_content};
 use super::{kept, reasoning, rules, tools, turn};
+use crate::anthropic::{self, thinking};
 use crate::form::{CacheControl, ChatRequest, Extra, Message, ResponseFormat, Role, Sampling};
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
@@ -20,6 +23,13 @@ const TIERS: [&str; 4] = ["priority", "default", "flex", "reserved"];
 pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encoded, EncodeError> {
     let mut losses = Losses::default();
     let family = Family::of(target.model);
+    let foreign = request.format != Format::BedrockConverse && !anthropic::is_own(request.format);
+    let fitted = if foreign && family == Family::Claude {
+        thinking::fitted(request, request.sampling.max_tokens, &mut losses)
+    } else {
+        Cow::Borrowed(request)
+    };
+    let request = &*fitted;
     let mut pen = Pen {
         own: request.format == Format::BedrockConverse,
         family,

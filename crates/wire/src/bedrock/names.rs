@@ -31,14 +31,7 @@ pub fn call_id(id: &Text) -> Text {
         .map(|letter| if is_plain(letter) { char::from(letter) } else { '_' })
         .take(MAX_ID - 17)
         .collect();
-    format!("{plain}-{:016x}", fnv1a(id.as_bytes())).into()
-}
-
-/// The 64-bit FNV-1a hash.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    format!("{plain}-{:016x}", crate::hash::fnv1a(id.bytes())).into()
 }
 
 /// Names of the documents of one request: letters Bedrock takes, each name once.

@@ -1,9 +1,10 @@
 //! What becomes of what Bedrock Converse cannot express.
 
+use crate::anthropic::rules::{FORCED, SAMPLED, UNTHOUGHT};
 use crate::rules::Rule;
 
 /// Every rule, in the order of the documentation.
-pub static ALL: [&Rule; 44] = [
+pub static ALL: [&Rule; 47] = [
     &FIRST_TURN,
     &INSTRUCTIONS_LATER,
     &NAMES,
@@ -40,6 +41,9 @@ pub static ALL: [&Rule; 44] = [
     &BLANK_STOPS,
     &EFFORT,
     &NO_ROOM,
+    &FORCED,
+    &UNTHOUGHT,
+    &SAMPLED,
     &NO_REASONING,
     &SERVICE_TIER,
     &USER,

@@ -56,6 +56,9 @@ fn told(messages: &[Message], losses: &mut Losses) -> Vec<Message> {
         }
         let mut message = message.clone();
         message.name = None;
+        if message.role == Role::Assistant {
+            message.parts = turns::gather_texts(message.parts);
+        }
         message.parts.retain(|part| is_told(part, losses));
         if !message.parts.is_empty() {
             all.push(message);

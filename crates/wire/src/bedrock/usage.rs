@@ -1,6 +1,6 @@
 //! Token counts as Converse tells them: `inputTokens` leave out what was read from or written to the cache.
 
-use crate::form::Usage;
+use crate::form::{Text, Usage};
 use crate::format::DecodeError;
 use crate::json::fields::Value;
 use crate::json::write::Object;
@@ -66,4 +66,9 @@ pub fn write_usage(object: &mut Object<'_>, usage: &Usage) {
             }
         });
     }
+}
+
+/// The service tier that was given.
+pub(super) fn read_tier(value: &Value<'_>) -> Result<Option<Text>, DecodeError> {
+    value.fields()?.take("type", |kind| kind.string())
 }

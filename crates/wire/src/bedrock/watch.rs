@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::failure;
-use super::usage::read_usage;
+use super::usage::{read_tier, read_usage};
 use crate::eventstream::Message;
 use crate::form::Text;
 use crate::json::fields::parse;
@@ -42,5 +42,8 @@ fn read(watcher: &mut StreamWatcher, data: &Bytes) {
     let Ok(mut fields) = value.fields() else { return };
     if let Ok(Some(usage)) = fields.take("usage", |usage| read_usage(&usage)) {
         watcher.usage = Some(usage);
+    }
+    if let Ok(Some(Some(tier))) = fields.take("serviceTier", |tier| read_tier(&tier)) {
+        watcher.tier = Some(tier);
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::form::{Part, PartKind};
 use crate::json::Json;
-use crate::json::write::object;
 
 #[derive(serde::Deserialize)]
 struct Cited {
@@ -36,17 +35,14 @@ fn web(cited: &Cited) -> Option<Json> {
         let page = source.document.as_ref()?;
         Some((page.url.as_deref()?, page.title.as_deref()))
     })?;
-    let written = object(|citation| {
+    Some(Json::object(|citation| {
         citation.string("type", "web_search_result_location");
         citation.string("url", page.0);
         citation.string("title", page.1.unwrap_or_default());
         citation.string("cited_text", cited.text.as_deref().unwrap_or_default());
         citation.maybe_count("start_index", cited.start);
         citation.maybe_count("end_index", cited.end);
-    });
-    String::from_utf8(written)
-        .ok()
-        .and_then(|text| Json::parse(text).ok())
+    }))
 }
 
 /// Puts the citations of an answer to the texts that cite; `content` are the parts of its `content`.
@@ -94,7 +90,7 @@ pub(super) fn of_form(citation: &Json, text: &str, content_index: u64) -> Option
         .skip(usize::try_from(start).unwrap_or(0))
         .take(usize::try_from(end - start).unwrap_or(0))
         .collect();
-    let written = object(|citation| {
+    Some(Json::object(|citation| {
         citation.count("start", start);
         citation.count("end", end);
         citation.string("text", &said);
@@ -108,14 +104,14 @@ pub(super) fn of_form(citation: &Json, text: &str, content_index: u64) -> Option
                 source.object("document", |document| {
                     document.maybe_string("title", title);
                     document.maybe_string("url", url);
-                    document.maybe_string("snippet", foreign.cited_text.as_deref());
+                    document.maybe_string(
+                        "snippet",
+                        foreign.cited_text.as_deref().filter(|text| !text.is_empty()),
+                    );
                 });
             });
         });
         citation.count("content_index", content_index);
         citation.string("type", "TEXT_CONTENT");
-    });
-    String::from_utf8(written)
-        .ok()
-        .and_then(|text| Json::parse(text).ok())
+    }))
 }

@@ -6,7 +6,7 @@ use crate::form::{ContentShape, Document, Extra, Message, Part, PartKind, Role, 
 use crate::format::DecodeError;
 use crate::json::Json;
 use crate::json::fields::Value;
-use crate::json::write::{List, Object, object};
+use crate::json::write::{List, Object};
 
 /// Under this name a part keeps the document as it came.
 pub(super) const AS_IT_CAME: &str = "document";
@@ -120,14 +120,14 @@ fn told_again(part: &Part, text: &str, id: Option<&str>) -> String {
     let data = Json::parse(text)
         .ok()
         .filter(|json| json.as_str().starts_with('{'));
-    let written = object(|document| {
+    let written = Json::object(|document| {
         document.maybe_string("id", id);
         match &data {
             Some(data) => document.raw("data", data.as_str()),
             None => document.object("data", |data| data.string("text", text)),
         }
     });
-    String::from_utf8(written).unwrap_or_default()
+    written.as_str().to_owned()
 }
 
 #[derive(serde::Deserialize)]
@@ -137,15 +137,11 @@ struct Identified {
 
 /// A text document of another format as one that can be cited.
 pub(super) fn of_foreign(document: &Document, text: &str) -> Json {
-    let written = object(|whole| {
+    Json::object(|whole| {
         whole.object("data", |data| {
             data.maybe_string("title", document.title.as_deref());
             data.maybe_string("context", document.context.as_deref());
             data.string("text", text);
         });
-    });
-    String::from_utf8(written)
-        .ok()
-        .and_then(|text| Json::parse(text).ok())
-        .unwrap_or_else(Json::null)
+    })
 }

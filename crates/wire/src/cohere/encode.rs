@@ -2,15 +2,16 @@
 
 use super::{messages, rules};
 use crate::form::{
-    ChatRequest, Message, Part, PartKind, Reasoning, ReasoningEffort, ResponseFormat, Role, ToolChoice,
-    ToolKind, turns,
+    ChatRequest, Message, Reasoning, ReasoningEffort, ResponseFormat, Role, Tool, ToolChoice, ToolKind, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
-use crate::json::write::{Object, object};
+use crate::json::write::{List, Object, object};
 use crate::rules::{Losses, Rule, UNKNOWN};
 
 /// Most stop sequences.
 const MAX_STOPS: usize = 5;
+/// As many tokens Cohere recommends to leave for the answer.
+const ANSWER: u64 = 1_000;
 /// The largest `k`.
 const MAX_TOP_K: u64 = 500;
 
@@ -87,20 +88,8 @@ impl Writer<'_> {
     /// What other formats say and this one does not.
     fn unsaid(&mut self) {
         let request = self.request;
-        let cached = |part: &Part| part.cache_control.is_some();
-        let in_results = |part: &Part| match &part.kind {
-            PartKind::ToolResult(result) => result.content.iter().any(cached),
-            _ => false,
-        };
-        let marked = request.cache_control.is_some()
-            || request.tools.iter().any(|tool| tool.cache_control.is_some())
-            || request
-                .messages
-                .iter()
-                .flat_map(|message| &message.parts)
-                .any(|part| cached(part) || in_results(part));
         let left_out: [(bool, &'static Rule); 4] = [
-            (marked, &rules::CACHE_CONTROL),
+            (request.marks_cache(), &rules::CACHE_CONTROL),
             (request.user.is_some(), &rules::USER),
             (request.service_tier.is_some(), &rules::SERVICE_TIER),
             (request.parallel_tool_calls == Some(false), &rules::PARALLEL),
@@ -115,54 +104,12 @@ impl Writer<'_> {
 
     fn tools(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
         let request = self.request;
-        let own = self.own;
-        let only = match &request.tool_choice {
-            Some(ToolChoice::Function(name)) => Some(name),
-            _ => None,
-        };
         let mut refused = None;
-        let (mut strict, mut loose) = (false, false);
         if !request.tools.is_empty() {
             body.list("tools", |list| {
                 for (index, tool) in request.tools.iter().enumerate() {
-                    match &tool.kind {
-                        ToolKind::Opaque {
-                            format: Format::CohereChat,
-                            json,
-                            ..
-                        } => list.raw(json.as_str()),
-                        ToolKind::Opaque { kind, .. } => {
-                            let place = format!("tools[{index}].type {kind}");
-                            refused.get_or_insert(rules::OPAQUE_TOOL.refuse_at(place));
-                        }
-                        ToolKind::Function { name, .. } if only.is_some_and(|only| only != name) => {}
-                        ToolKind::Function {
-                            name,
-                            description,
-                            parameters,
-                            strict: bound,
-                            extra,
-                        } => list.object(|object| {
-                            strict |= *bound == Some(true);
-                            loose |= *bound != Some(true);
-                            object.string("type", "function");
-                            object.object("function", |function| {
-                                function.string("name", name);
-                                function.maybe_string("description", description.as_deref());
-                                let none = r#"{"type":"object","properties":{}}"#;
-                                match parameters {
-                                    Some(schema) => function.raw("parameters", schema.as_str()),
-                                    None if own => {}
-                                    None => function.raw("parameters", none),
-                                }
-                                if own {
-                                    function.extra(extra);
-                                }
-                            });
-                            if own {
-                                object.extra(&tool.extra);
-                            }
-                        }),
+                    if self.is_offered(tool) {
+                        refused = refused.take().or(self.tool(list, tool, index).err());
                     }
                 }
             });
@@ -170,13 +117,76 @@ impl Writer<'_> {
         if let Some(error) = refused {
             return Err(error);
         }
-        if strict && !own {
+        self.strictness(body);
+        self.tool_choice(body)
+    }
+
+    fn tool(&self, list: &mut List<'_>, tool: &Tool, index: usize) -> Result<(), EncodeError> {
+        let own = self.own;
+        match &tool.kind {
+            ToolKind::Opaque {
+                format: Format::CohereChat,
+                json,
+                ..
+            } => list.raw(json.as_str()),
+            ToolKind::Opaque { kind, .. } => {
+                return Err(rules::OPAQUE_TOOL.refuse_at(format!("tools[{index}].type {kind}")));
+            }
+            ToolKind::Function {
+                name,
+                description,
+                parameters,
+                extra,
+                ..
+            } => list.object(|object| {
+                object.string("type", "function");
+                object.object("function", |function| {
+                    function.string("name", name);
+                    function.maybe_string("description", description.as_deref());
+                    match parameters {
+                        Some(schema) => function.raw("parameters", schema.as_str()),
+                        None if own => {}
+                        None => function.raw("parameters", r#"{"type":"object","properties":{}}"#),
+                    }
+                    if own {
+                        function.extra(extra);
+                    }
+                });
+                if own {
+                    object.extra(&tool.extra);
+                }
+            }),
+        }
+        Ok(())
+    }
+
+    /// Whether a tool is offered: to call one by its name is to be offered no other, and to have to call.
+    fn is_offered(&self, tool: &Tool) -> bool {
+        match (&self.request.tool_choice, &tool.kind) {
+            (Some(ToolChoice::Function(only)), ToolKind::Function { name, .. }) => only == name,
+            _ => true,
+        }
+    }
+
+    /// `strict_tools`, which binds all tools to their schemas or none.
+    fn strictness(&mut self, body: &mut Object<'_>) {
+        let said = |tool: &Tool| match &tool.kind {
+            ToolKind::Function { strict, .. } => Some(*strict),
+            ToolKind::Opaque { .. } => None,
+        };
+        let offered = self.request.tools.iter().filter(|tool| self.is_offered(tool));
+        let mut all = offered.filter_map(said);
+        if self.own {
+            body.maybe_boolean("strict_tools", all.find_map(|strict| strict));
+            return;
+        }
+        let strict = all.clone().any(|strict| strict == Some(true));
+        if strict {
             body.boolean("strict_tools", true);
-            if loose {
+            if all.any(|strict| strict != Some(true)) {
                 self.losses.by(&rules::STRICT);
             }
         }
-        self.tool_choice(body)
     }
 
     fn tool_choice(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
@@ -283,7 +293,8 @@ impl Writer<'_> {
             self.losses.by(&rules::EFFORT);
         }
         // Thinking counts as output: a budget that takes all of it leaves no answer.
-        let room = self.request.sampling.max_tokens.map(|max| (max / 2).max(1));
+        let max = self.request.sampling.max_tokens;
+        let room = max.map(|max| max.saturating_sub(ANSWER).max(max / 2).max(1));
         if let (Some(asked), Some(room)) = (budget, room)
             && asked > room
         {

@@ -190,6 +190,11 @@ impl Foreign<'_> {
         {
             return Ok(());
         }
+        if message.role == Role::User && !self.shown.is_empty() {
+            let mut all = std::mem::take(&mut self.shown);
+            all.append(&mut rest);
+            return self.user(list, &all, ContentShape::Parts, at);
+        }
         self.show(list, at)?;
         match message.role {
             Role::Assistant => self.assistant(list, &rest, at),
@@ -246,7 +251,7 @@ impl Foreign<'_> {
                 [] => object.string("content", ""),
                 [only] => object.string("content", only),
                 all => object.list("content", |list| {
-                    all.iter().for_each(|text| write_text(list, text))
+                    all.iter().for_each(|text| write_text(list, text));
                 }),
             }
         });
@@ -307,15 +312,9 @@ impl Foreign<'_> {
                         self.losses.by(&rules::ARGUMENTS);
                     }
                 }
-                PartKind::RedactedThinking(_) => self.losses.by(&rules::REDACTED),
-                PartKind::Thinking(thinking) => {
-                    if thinking.signature.is_some() {
-                        self.losses.by(&rules::SIGNATURE);
-                    }
-                    if !thinking.text.is_empty() {
-                        content.push(part);
-                    }
-                }
+                // Another provider's, and none of Cohere's business.
+                PartKind::RedactedThinking(_) => {}
+                PartKind::Thinking(thinking) if thinking.text.is_empty() => {}
                 // What is said in front of calls is the plan of them.
                 PartKind::Text(text) if calls => plan.push(&text.text),
                 PartKind::Text(text) if text.text.is_empty() => {}

@@ -129,13 +129,13 @@ fn read_message(value: &Value<'_>) -> Result<Message, DecodeError> {
     })
 }
 
-/// What an assistant's message has beside its content: the plan before it, the calls after it.
+/// What an assistant's message has beside its content: the plan, which follows its thoughts, and the calls after it.
 pub(super) fn read_said(fields: &mut Fields<'_>, content: Vec<Part>) -> Result<Vec<Part>, DecodeError> {
-    let mut all = Vec::with_capacity(content.len() + 1);
+    let mut all = content;
     if let Some(plan) = fields.take("tool_plan", |plan| plan.string())? {
-        all.push(parts::plan(plan));
+        let thinks = |part: &&Part| matches!(part.kind, PartKind::Thinking(_));
+        all.insert(all.iter().take_while(thinks).count(), parts::plan(plan));
     }
-    all.extend(content);
     if !is_empty_list(fields, "tool_calls") {
         let calls = fields.take("tool_calls", |calls| calls.list(|call| read_tool_call(&call)))?;
         all.extend(calls.unwrap_or_default());
@@ -147,12 +147,20 @@ fn read_tools(fields: &mut Fields<'_>) -> Result<Vec<Tool>, DecodeError> {
     if is_empty_list(fields, "tools") {
         return Ok(Vec::new());
     }
-    // It binds every tool; the field itself stays as it came.
+    // It binds every tool, and stands at each.
     let strict = fields
         .peek("strict_tools")
         .and_then(|json| json.read::<bool>().ok());
     let tools = fields.take("tools", |tools| tools.list(|tool| read_tool(&tool, strict)))?;
-    Ok(tools.unwrap_or_default())
+    let tools = tools.unwrap_or_default();
+    if strict.is_some()
+        && tools
+            .iter()
+            .any(|tool| matches!(tool.kind, ToolKind::Function { .. }))
+    {
+        let _ = fields.take("strict_tools", |_| Ok(()))?;
+    }
+    Ok(tools)
 }
 
 fn read_tool(value: &Value<'_>, strict: Option<bool>) -> Result<Tool, DecodeError> {

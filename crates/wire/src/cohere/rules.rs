@@ -3,11 +3,9 @@
 use crate::rules::Rule;
 
 /// Every rule, in the order of the documentation.
-pub static ALL: [&Rule; 34] = [
+pub static ALL: [&Rule; 32] = [
     &NAMES,
     &ARGUMENTS,
-    &SIGNATURE,
-    &REDACTED,
     &AUDIO,
     &VIDEO,
     &IMAGE_SOURCE,
@@ -45,14 +43,6 @@ pub(super) static NAMES: Rule =
 pub(super) static ARGUMENTS: Rule = Rule::nearest(
     "tool_calls[].function.arguments",
     "not a JSON object: sent as {\"_raw\": …}",
-);
-pub(super) static SIGNATURE: Rule = Rule::left_out(
-    "messages[].content[].thinking.signature",
-    "Cohere takes reasoning without a signature; another provider's is not told",
-);
-pub(super) static REDACTED: Rule = Rule::left_out(
-    "messages[].content[].redacted_thinking",
-    "reasoning that another provider encrypted cannot be replayed",
 );
 pub(super) static AUDIO: Rule =
     Rule::refused("messages[].content[].input_audio", "Cohere's format has no audio");

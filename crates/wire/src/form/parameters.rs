@@ -1,6 +1,6 @@
 //! A chat request: the conversation, and how it shall be answered.
 
-use super::{CacheControl, Extra, Message, Text, Tool, ToolChoice};
+use super::{CacheControl, Extra, Message, Part, PartKind, Text, Tool, ToolChoice};
 use crate::format::Format;
 use crate::json::Json;
 
@@ -35,6 +35,22 @@ pub struct ChatRequest {
     pub service_tier: Option<Text>,
     /// Fields the form has no place for.
     pub extra: Extra,
+}
+
+impl ChatRequest {
+    /// Whether it marks anywhere what the provider shall cache, for formats that have no such marks.
+    #[must_use]
+    pub fn marks_cache(&self) -> bool {
+        let marked = |part: &Part| part.cache_control.is_some();
+        let within = |part: &Part| match &part.kind {
+            PartKind::ToolResult(result) => result.content.iter().any(marked),
+            _ => false,
+        };
+        let mut parts = self.messages.iter().flat_map(|message| &message.parts);
+        self.cache_control.is_some()
+            || self.tools.iter().any(|tool| tool.cache_control.is_some())
+            || parts.any(|part| marked(part) || within(part))
+    }
 }
 
 /// Length, chance and stops. Floats are kept as the JSON numbers the client wrote.

@@ -3,7 +3,7 @@
 //! Events are block-structured: a part of a choice starts, grows, and ends. Formats without explicit blocks (OpenAI)
 //! get theirs from the decoder, so that every encoder can rely on the same grammar:
 //!
-//! `Start (PartStart Delta* PartEnd)* Finish* Usage* End`, with `Ping`, `Usage` and `Opaque` anywhere after `Start`.
+//! `Start (PartStart Delta* PartEnd)* Finish* Usage* End`, with `Ping`, `Usage`, `Tier` and `Opaque` anywhere after `Start`.
 //! Parts of one choice may overlap (OpenAI interleaves parallel tool calls by index). `Error` may stand anywhere and is
 //! the last event. Part indexes count per choice, from 0, in the order in which parts start.
 
@@ -84,6 +84,8 @@ pub enum StreamEvent {
     },
     /// What has been used so far; a later one replaces an earlier one, field by field already merged.
     Usage(Usage),
+    /// The service tier that the provider gives, as it names it; a later one replaces an earlier one.
+    Tier(Text),
     /// A sign of life without content.
     Ping,
     /// Something only its own format knows: forwarded within that format, left out of others.

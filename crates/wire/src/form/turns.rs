@@ -1,6 +1,6 @@
 //! Turns: neighbouring messages of one role joined, as formats demand whose roles take turns.
 
-use super::{ContentShape, Extra, Message, Part, PartKind, Role};
+use super::{ContentShape, Extra, Message, Part, PartKind, Role, Text};
 use crate::rules::{Losses, UNKNOWN};
 
 /// Fields that formats keep for their own bookkeeping: leaving them out loses nothing.
@@ -17,6 +17,33 @@ const BOOKKEEPING: [&str; 11] = [
     "tool_plan",
     "document",
 ];
+
+/// Puts neighbouring texts of an answer together that say nothing but their words: clients that were told it piece by
+/// piece may keep each piece, and formats refuse a piece that is white space alone.
+pub fn gather_texts(parts: Vec<Part>) -> Vec<Part> {
+    let mut gathered: Vec<Part> = Vec::with_capacity(parts.len());
+    for part in parts {
+        match (
+            gathered.last_mut().and_then(plain_text),
+            plain_text(&mut part.clone()),
+        ) {
+            (Some(before), Some(text)) => *before = format!("{before}{text}").into(),
+            _ => gathered.push(part),
+        }
+    }
+    gathered
+}
+
+fn plain_text(part: &mut Part) -> Option<&mut Text> {
+    match &mut part.kind {
+        PartKind::Text(text)
+            if text.citations.is_none() && part.cache_control.is_none() && part.extra.is_empty() =>
+        {
+            Some(&mut text.text)
+        }
+        _ => None,
+    }
+}
 
 /// Joins neighbours that `role_of` gives the same role; those to which it gives none stay alone. What only their own
 /// format knows is left out, and told.

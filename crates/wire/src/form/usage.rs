@@ -95,6 +95,25 @@ impl Units {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    fn and(&self, other: &Self) -> Self {
+        let sum = |count: fn(&Self) -> u64| count(self).saturating_add(count(other));
+        Self {
+            cache_read_audio: sum(|units| units.cache_read_audio),
+            cache_read_image: sum(|units| units.cache_read_image),
+            requests: sum(|units| units.requests),
+            queries: sum(|units| units.queries),
+            pages: sum(|units| units.pages),
+            images_in: sum(|units| units.images_in),
+            images_out: sum(|units| units.images_out),
+            pixels_in: sum(|units| units.pixels_in),
+            pixels_out: sum(|units| units.pixels_out),
+            milliseconds_in: sum(|units| units.milliseconds_in),
+            milliseconds_out: sum(|units| units.milliseconds_out),
+            characters_in: sum(|units| units.characters_in),
+            characters_out: sum(|units| units.characters_out),
+        }
+    }
 }
 
 /// Most counts of most answers are zero: what is written by the million leaves them out.
@@ -110,6 +129,30 @@ impl Usage {
             .saturating_sub(self.cache_read)
             .saturating_sub(self.cache_write)
             .saturating_sub(self.cache_write_1h)
+    }
+
+    /// What two answers used together.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let sum = |count: fn(&Self) -> u64| count(self).saturating_add(count(other));
+        Self {
+            input: sum(|usage| usage.input),
+            output: sum(|usage| usage.output),
+            cache_read: sum(|usage| usage.cache_read),
+            cache_write: sum(|usage| usage.cache_write),
+            cache_write_1h: sum(|usage| usage.cache_write_1h),
+            reasoning: sum(|usage| usage.reasoning),
+            audio_input: sum(|usage| usage.audio_input),
+            audio_output: sum(|usage| usage.audio_output),
+            image_input: sum(|usage| usage.image_input),
+            video_input: sum(|usage| usage.video_input),
+            image_output: sum(|usage| usage.image_output),
+            tool_input: sum(|usage| usage.tool_input),
+            searches: sum(|usage| usage.searches),
+            accepted_prediction: sum(|usage| usage.accepted_prediction),
+            rejected_prediction: sum(|usage| usage.rejected_prediction),
+            units: self.units.and(&other.units),
+        }
     }
 
     /// Prompt and output together.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::parts::NAME;
-use crate::form::{Message, PartKind, Text};
+use crate::form::{Message, Part, PartKind, Text};
+use crate::hash::fnv1a;
+use crate::seal;
 
 /// Gives ids to calls without, and the results the ids of their calls. The same history gets the same ids again.
 pub(super) fn tie(contents: &mut [Message]) {
@@ -45,6 +47,41 @@ pub(super) fn tie(contents: &mut [Message]) {
     }
 }
 
+/// Puts thoughts together that another provider signed: a client that was told them piece by piece keeps each piece as
+/// a part of its own, and the signature with the last one.
+pub(super) fn gather_thoughts(contents: &mut [Message]) {
+    for message in contents {
+        let mut parts: Vec<Part> = Vec::with_capacity(message.parts.len());
+        let mut first = None;
+        for mut part in message.parts.drain(..) {
+            let PartKind::Thinking(thinking) = &mut part.kind else {
+                first = None;
+                parts.push(part);
+                continue;
+            };
+            match &thinking.signature {
+                None => first = first.or(Some(parts.len())),
+                Some(signature) => {
+                    let start = first.take().filter(|_| seal::is_sealed(signature));
+                    let pieces = start.map(|start| parts.drain(start..)).into_iter().flatten();
+                    let mut text = String::new();
+                    for piece in pieces {
+                        if let PartKind::Thinking(piece) = &piece.kind {
+                            text.push_str(&piece.text);
+                        }
+                    }
+                    if !text.is_empty() {
+                        text.push_str(&thinking.text);
+                        thinking.text = text.into();
+                    }
+                }
+            }
+            parts.push(part);
+        }
+        message.parts = parts;
+    }
+}
+
 /// The names of the functions that were called, by id, as the conversation goes on.
 #[derive(Debug, Default)]
 pub(super) struct Called(HashMap<Text, Text>);
@@ -63,12 +100,7 @@ impl Called {
 
 /// An id for a call that a provider made without one: the same answer always gives the same.
 pub(super) fn call_id(answer: &str, choice: u32, ordinal: u32, name: &str, arguments: &str) -> Text {
-    // FNV-1a: an id must be stable and unlikely to come twice, no more.
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for text in [answer, name, arguments] {
-        for byte in text.bytes().chain([0]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
+    let texts = [answer, name, arguments];
+    let hash = fnv1a(texts.iter().flat_map(|text| text.bytes().chain([0])));
     format!("call_{hash:016x}_{choice}_{ordinal}").into()
 }

@@ -16,7 +16,7 @@ const KNOWN: [&str; 4] = ["mimeType", "data", "fileUri", "displayName"];
 pub(super) fn read_inline(value: &Value<'_>, extra: &mut Extra) -> Result<PartKind, DecodeError> {
     let mut fields = names::fields(value, &KNOWN)?;
     let mime = fields.take("mimeType", names::text)?.unwrap_or_default();
-    let data = fields.take("data", names::text)?.unwrap_or_default();
+    let data = standard(fields.take("data", names::text)?.unwrap_or_default());
     let title = fields.take("displayName", names::text)?;
     let kind = if let Some(subtype) = mime.strip_prefix("audio/") {
         let format = audio_format(subtype);
@@ -42,6 +42,15 @@ pub(super) fn read_inline(value: &Value<'_>, extra: &mut Extra) -> Result<PartKi
         &fields.rest(),
     );
     Ok(kind)
+}
+
+/// Base64 in the alphabet that every format knows: this one's SDKs write the other, and its API takes both.
+fn standard(data: Text) -> Text {
+    if data.contains(['-', '_']) {
+        data.replace('-', "+").replace('_', "/").into()
+    } else {
+        data
+    }
 }
 
 /// Reads `fileData`. The type of the file is put into `extra`: a URL in the form has none.

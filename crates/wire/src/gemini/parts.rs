@@ -1,6 +1,6 @@
 //! Contents and their parts, read into the form.
 
-use super::{media, names, signature};
+use super::{media, names};
 use crate::form::{
     ContentShape, Extra, Message, Part, PartKind, Role, Text, TextPart, Thinking, ToolCall, ToolCallKind,
     ToolResult,
@@ -146,10 +146,7 @@ fn read_text(mut fields: Fields<'_>) -> Result<Part, DecodeError> {
     let kind = if is_thought {
         let _ = fields.take("thought", |_| Ok(()))?;
         let signature = fields.take("thoughtSignature", names::text)?;
-        PartKind::Thinking(Thinking {
-            text,
-            signature: signature.map(|signature| signature::read(&signature)),
-        })
+        PartKind::Thinking(Thinking { text, signature })
     } else {
         PartKind::Text(TextPart {
             text,

@@ -39,6 +39,7 @@ pub(super) fn read(mut fields: Fields<'_>) -> Result<ChatRequest, DecodeError> {
         names::list(&contents, |content| parts::read_content(&content))
     })?;
     history::tie(&mut contents);
+    history::gather_thoughts(&mut contents);
     let messages = system.into_iter().chain(contents).collect();
     let tools = fields.take("tools", |tools| tools::read(&tools))?;
     let mut notes = Extra::default();

@@ -3,15 +3,13 @@
 use crate::rules::Rule;
 
 /// Every rule, in the order of the documentation.
-pub static ALL: [&Rule; 41] = [
+pub static ALL: [&Rule; 39] = [
     &INSTRUCTIONS_LATER,
     &ONLY_INSTRUCTIONS,
     &NAMES,
     &ARGUMENTS,
     &CUSTOM,
-    &FOREIGN_SIGNATURE,
     &UNSIGNED,
-    &REDACTED,
     &SKIPPED_SIGNATURE,
     &UNKNOWN_CALL,
     &TOOL_MEDIA,
@@ -65,17 +63,9 @@ pub(super) static CUSTOM: Rule = Rule::nearest(
     "tool_calls[].custom",
     "a call with free text is sent as a function call with the text as its input",
 );
-pub(super) static FOREIGN_SIGNATURE: Rule = Rule::left_out(
-    "messages[].content[].thinking.signature",
-    "reasoning that another provider signed cannot be replayed",
-);
 pub(super) static UNSIGNED: Rule = Rule::left_out(
     "reasoning_content",
     "reasoning without a signature cannot be replayed",
-);
-pub(super) static REDACTED: Rule = Rule::left_out(
-    "messages[].content[].redacted_thinking",
-    "reasoning that another provider encrypted cannot be replayed",
 );
 pub(super) static SKIPPED_SIGNATURE: Rule = Rule::nearest(
     "tool_calls[]",

@@ -3,7 +3,7 @@
 use super::generation::{self, Generation};
 use super::history::Called;
 use super::parts::{KEY, NAME, REST};
-use super::{media, rules, signature};
+use super::{media, rules};
 use crate::form::{
     Audio, Document, Image, Message, Part, PartKind, Role, Source, Text, TextPart, Thinking, ToolCall,
     ToolCallKind, ToolResult,
@@ -13,16 +13,16 @@ use crate::json::object::{is_object, object_or};
 use crate::json::write::{List, Object};
 use crate::rules::Losses;
 
+/// In place of a signature that the history does not have: Gemini 3 and later refuse a first function call without
+/// one, and take this value (documented for the Gemini API and for Vertex AI).
+const SKIP: &str = "skip_thought_signature_validator";
+
 /// Writes the contents of one request.
 pub(super) struct Contents<'l> {
     own: bool,
-    /// Whether a client reads it, and no provider.
-    for_client: bool,
     generation: Generation,
     called: Called,
     losses: &'l mut Losses,
-    /// A signature that another format keeps in a thought in front of the call it belongs to.
-    pending: Option<Text>,
     /// The next call is the first of its step.
     first_call: bool,
 }
@@ -32,21 +32,16 @@ impl<'l> Contents<'l> {
     pub(super) fn for_provider(own: bool, generation: Generation, losses: &'l mut Losses) -> Self {
         Self {
             own,
-            for_client: false,
             generation,
             called: Called::default(),
             losses,
-            pending: None,
             first_call: false,
         }
     }
 
     /// For the client that asked; `own` when the answer came in this format.
     pub(super) fn for_client(own: bool, losses: &'l mut Losses) -> Self {
-        Self {
-            for_client: true,
-            ..Self::for_provider(own, None, losses)
-        }
+        Self::for_provider(own, None, losses)
     }
 
     /// Writes `systemInstruction`.
@@ -78,7 +73,6 @@ impl<'l> Contents<'l> {
         at: &str,
     ) -> Result<(), EncodeError> {
         self.first_call = true;
-        self.pending = None;
         let parts = self.ordered(message);
         if parts.is_empty() && !self.own {
             return Ok(());
@@ -134,17 +128,6 @@ impl<'l> Contents<'l> {
                 self.losses.by(&rules::UNSIGNED);
                 false
             }
-            PartKind::Thinking(Thinking {
-                signature: Some(signature),
-                ..
-            }) if !signature::is_gemini(signature) => {
-                self.losses.by(&rules::FOREIGN_SIGNATURE);
-                false
-            }
-            PartKind::RedactedThinking(_) => {
-                self.losses.by(&rules::REDACTED);
-                false
-            }
             _ => true,
         }
     }
@@ -164,7 +147,8 @@ impl<'l> Contents<'l> {
             // What the model declined to say is still what it said.
             PartKind::Refusal(text) => self.object(list, part, |object| object.string("text", text)),
             PartKind::Thinking(thinking) => self.thinking(list, part, thinking),
-            PartKind::RedactedThinking(_) => self.losses.by(&rules::REDACTED),
+            // Another provider's, and none of its business.
+            PartKind::RedactedThinking(_) => {}
             PartKind::ToolCall(call) => self.call(list, part, call),
             PartKind::ToolResult(result) => return self.result(list, part, result, at),
             PartKind::Image(image) => return self.image(list, part, image, at),
@@ -185,36 +169,20 @@ impl<'l> Contents<'l> {
         });
     }
 
-    fn thinking(&mut self, list: &mut List<'_>, part: &Part, thinking: &Thinking) {
-        let signature = thinking.signature.as_deref().and_then(|signature| {
-            if self.for_client {
-                signature::for_client(signature)
-            } else {
-                signature::for_provider(signature).map(|own| Text::from(own.to_owned()))
-            }
-        });
-        if !self.for_client {
-            if signature.is_none() && thinking.signature.is_some() {
-                self.losses.by(&rules::FOREIGN_SIGNATURE);
-            }
-            if thinking.text.is_empty() && !self.own {
-                self.pending = signature;
-                return;
-            }
-        }
+    fn thinking(&self, list: &mut List<'_>, part: &Part, thinking: &Thinking) {
         self.object(list, part, |object| {
             object.string("text", &thinking.text);
             object.boolean("thought", true);
-            object.maybe_string("thoughtSignature", signature.as_deref());
+            object.maybe_string("thoughtSignature", thinking.signature.as_deref());
         });
     }
 
     fn call(&mut self, list: &mut List<'_>, part: &Part, call: &ToolCall) {
         self.called.add(&call.id, &call.name);
         let first = std::mem::replace(&mut self.first_call, false);
-        let mut signature = call.signature.clone().or(self.pending.take());
+        let mut signature = call.signature.clone();
         if signature.is_none() && first && !self.own && generation::is_third_or_later(self.generation) {
-            signature = Some(Text::from_static(signature::SKIP));
+            signature = Some(Text::from_static(SKIP));
             self.losses.by(&rules::SKIPPED_SIGNATURE);
         }
         let key = match call.kind {

@@ -2,12 +2,14 @@
 
 use crate::form::{
     ChatRequest, ContentShape, MaxTokensName, Message, Part, PartKind, Reasoning, ReasoningEffort,
-    ResponseFormat, Role, Sampling, ToolChoice, ToolKind, ToolResult, turns,
+    ResponseFormat, Role, Sampling, Tool, ToolChoice, ToolKind, ToolResult, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
+use crate::responses::{choice_to_chat, tool_to_chat};
 use crate::rules::{Losses, UNKNOWN};
 
+use super::markers;
 use super::parts;
 use super::request::effort_name;
 use super::rules;
@@ -17,10 +19,12 @@ use super::rules;
 /// # Errors
 /// When it holds something the format has no counterpart for; the field is named.
 pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encoded, EncodeError> {
+    let mut losses = Losses::default();
+    let request = &*markers::for_server(request, target, &mut losses);
     let mut writer = Writer {
         request,
         target,
-        losses: Losses::default(),
+        losses,
     };
     let mut refused = None;
     let body = object(|body| refused = writer.body(body).err());
@@ -114,6 +118,7 @@ impl Writer<'_> {
                 self.losses.by(&rules::SERVICE_TIER);
             }
         }
+        // Marks on parts and tools are told where they are taken off.
         if request.cache_control.is_some() {
             self.losses.by(&rules::CACHE_CONTROL);
         }
@@ -131,8 +136,10 @@ impl Writer<'_> {
         let mut messages = self.request.messages.as_slice();
         let joined;
         if !self.own() {
-            // Fields that only the client's format knows are left out, and told.
-            joined = turns::join(messages, |_| None, &mut self.losses);
+            // Results must follow the message with their calls: what a model said in pieces is one message. Fields that
+            // only the client's format knows are left out, and told.
+            let joins = |role| (role == Role::Assistant).then_some(Role::Assistant);
+            joined = turns::join(messages, joins, &mut self.losses);
             messages = &joined;
         }
         for (index, message) in messages.iter().enumerate() {
@@ -213,41 +220,12 @@ impl Writer<'_> {
         if !request.tools.is_empty() {
             body.list("tools", |list| {
                 for (index, tool) in request.tools.iter().enumerate() {
-                    match &tool.kind {
-                        ToolKind::Opaque {
-                            format: Format::OpenAiChat,
-                            json,
-                            ..
-                        } => list.raw(json.as_str()),
-                        ToolKind::Opaque { kind, .. } => {
-                            let place = format!("tools[{index}].type {kind}");
-                            refused.get_or_insert(rules::OPAQUE_TOOL.refuse_at(place));
-                        }
-                        ToolKind::Function {
-                            name,
-                            description,
-                            parameters,
-                            strict,
-                            extra,
-                        } => list.object(|object| {
-                            object.string("type", "function");
-                            object.object("function", |function| {
-                                function.string("name", name);
-                                function.maybe_string("description", description.as_deref());
-                                function.maybe_json("parameters", parameters.as_ref());
-                                function.maybe_boolean("strict", *strict);
-                                if self.own() {
-                                    function.extra(extra);
-                                }
-                            });
-                            parts::write_cache_control(object, tool.cache_control.as_ref());
-                            if self.own() {
-                                object.extra(&tool.extra);
-                            }
-                        }),
-                    }
+                    refused = refused.take().or(self.tool(list, tool, index).err());
                 }
             });
+        }
+        if let Some(error) = refused {
+            return Err(error);
         }
         match &request.tool_choice {
             None => {}
@@ -262,12 +240,55 @@ impl Writer<'_> {
                 format: Format::OpenAiChat,
                 json,
             }) => body.raw("tool_choice", json.as_str()),
-            Some(ToolChoice::Opaque { .. }) => {
-                refused.get_or_insert(rules::OPAQUE_CHOICE.refuse());
+            Some(ToolChoice::Opaque { format, json }) => {
+                let said = (*format == Format::OpenAiResponses).then(|| choice_to_chat(json));
+                let choice = said.flatten().ok_or_else(|| rules::OPAQUE_CHOICE.refuse())?;
+                body.raw("tool_choice", choice.as_str());
             }
         }
         body.maybe_boolean("parallel_tool_calls", request.parallel_tool_calls);
-        refused.map_or(Ok(()), Err)
+        Ok(())
+    }
+
+    fn tool(&self, list: &mut List<'_>, tool: &Tool, index: usize) -> Result<(), EncodeError> {
+        match &tool.kind {
+            ToolKind::Opaque {
+                format: Format::OpenAiChat,
+                json,
+                ..
+            } => list.raw(json.as_str()),
+            ToolKind::Opaque { format, kind, json } => {
+                let place = || format!("tools[{index}].type {kind}");
+                let said = (*format == Format::OpenAiResponses).then(|| tool_to_chat(json));
+                let tool = said
+                    .flatten()
+                    .ok_or_else(|| rules::OPAQUE_TOOL.refuse_at(place()))?;
+                list.raw(tool.as_str());
+            }
+            ToolKind::Function {
+                name,
+                description,
+                parameters,
+                strict,
+                extra,
+            } => list.object(|object| {
+                object.string("type", "function");
+                object.object("function", |function| {
+                    function.string("name", name);
+                    function.maybe_string("description", description.as_deref());
+                    function.maybe_json("parameters", parameters.as_ref());
+                    function.maybe_boolean("strict", *strict);
+                    if self.own() {
+                        function.extra(extra);
+                    }
+                });
+                parts::write_cache_control(object, tool.cache_control.as_ref());
+                if self.own() {
+                    object.extra(&tool.extra);
+                }
+            }),
+        }
+        Ok(())
     }
 
     fn sampling(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {

@@ -171,7 +171,7 @@ pub fn read_tool_call(value: &Value<'_>) -> Result<Part, DecodeError> {
         arguments,
         kind,
         signature: fields
-            .peek("extra_content")
+            .peek(EXTRA_CONTENT)
             .and_then(|extra| read_call_signature(&extra)),
         extra,
     };
@@ -181,6 +181,9 @@ pub fn read_tool_call(value: &Value<'_>) -> Result<Part, DecodeError> {
         extra: fields.rest(),
     })
 }
+
+/// Where Google keeps what is its own in a tool call.
+pub const EXTRA_CONTENT: &str = "extra_content";
 
 /// Google's place in a tool call for the signature of Gemini: `extra_content.google.thought_signature`.
 pub fn read_call_signature(extra: &Json) -> Option<Text> {
@@ -198,7 +201,7 @@ pub fn read_call_signature(extra: &Json) -> Option<Text> {
 
 /// Writes the signature of a call where clients that keep one look for it.
 pub fn write_call_signature(call: &mut Object<'_>, signature: &str) {
-    call.object("extra_content", |content| {
+    call.object(EXTRA_CONTENT, |content| {
         content.object("google", |google| google.string("thought_signature", signature));
     });
 }
@@ -222,7 +225,10 @@ pub fn write_tool_call(list: &mut List<'_>, part: &Part, call: &ToolCall, own: b
         write_cache_control(object, part.cache_control.as_ref());
         if own {
             object.extra(&part.extra);
-        } else if let Some(signature) = &call.signature {
+        }
+        if let Some(signature) = &call.signature
+            && !(own && part.extra.get(EXTRA_CONTENT).is_some())
+        {
             write_call_signature(object, signature);
         }
     });
@@ -243,6 +249,22 @@ pub fn read_thinking_block(value: &Value<'_>) -> Result<PartKind, DecodeError> {
         )),
         other => Err(value.error(format!("unknown thinking block {other:?}"))),
     }
+}
+
+/// Blocks hold the same reasoning as `reasoning_content`, with its signature; but what a client collected of a stream
+/// has the text there alone. It is put back where it can only belong to one block: a signature without its text is not
+/// taken.
+pub fn whole_blocks(mut blocks: Vec<PartKind>, reasoning: Option<Text>) -> Vec<PartKind> {
+    let mut thoughts = blocks.iter_mut().filter_map(|block| match block {
+        PartKind::Thinking(thinking) => Some(thinking),
+        _ => None,
+    });
+    if let (Some(only), None, Some(reasoning)) = (thoughts.next(), thoughts.next(), reasoning)
+        && only.text.is_empty()
+    {
+        only.text = reasoning;
+    }
+    blocks
 }
 
 /// Writes `thinking_blocks`.

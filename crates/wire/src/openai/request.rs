@@ -156,8 +156,9 @@ fn read_assistant(fields: &mut Fields<'_>, content: Vec<Part>) -> Result<Vec<Par
     })?;
     let reasoning = fields.take("reasoning_content", |text| text.string())?;
     match (blocks, reasoning) {
-        // The blocks hold the same reasoning, with its signature.
-        (Some(blocks), _) => all.extend(blocks.into_iter().map(Part::new)),
+        (Some(blocks), reasoning) => {
+            all.extend(parts::whole_blocks(blocks, reasoning).into_iter().map(Part::new));
+        }
         (None, Some(text)) => all.push(Part::new(PartKind::Thinking(Thinking {
             text,
             signature: None,

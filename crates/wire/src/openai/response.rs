@@ -181,8 +181,9 @@ fn write_choice(object: &mut Object<'_>, choice: &Choice, from: Format) {
         }
     });
     match &choice.logprobs {
-        Some(logprobs) if own || from == Format::GeminiGenerate => object.raw("logprobs", logprobs.as_str()),
-        _ => object.raw("logprobs", "null"),
+        // The form has them in this format's shape.
+        Some(logprobs) => object.raw("logprobs", logprobs.as_str()),
+        None => object.raw("logprobs", "null"),
     }
     match &choice.finish {
         Some(reason) => object.string("finish_reason", finish_name(reason)),

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::response::{finish_name, now, read_finish};
 use super::{parts, read_usage, write_usage};
-use crate::form::{FinishReason, PartKind, PartStart, StreamEvent, Text, ToolCallKind, Usage};
+use crate::form::{FinishReason, PartKind, PartStart, StreamEvent, Text, Thinking, ToolCallKind, Usage};
 use crate::format::{Format, StreamEncoderOptions, StreamError, stream_failure};
 use crate::json::fields::{Fields, Value, parse};
 use crate::json::write::{Object, object};
@@ -20,6 +20,7 @@ pub struct Decoder {
     started: bool,
     done: bool,
     usage: Option<Usage>,
+    tier: Option<Text>,
 }
 
 /// What is open in a choice.
@@ -107,6 +108,12 @@ impl Decoder {
         if let Some(usage) = fields.take("usage", |usage| read_usage(&usage))? {
             self.usage = Some(usage);
             out.push(StreamEvent::Usage(usage));
+        }
+        // It stands in every chunk, and counts when it changes.
+        let tier = fields.take("service_tier", |tier| tier.string())?;
+        if let Some(tier) = tier.filter(|tier| self.tier.as_ref() != Some(tier)) {
+            self.tier = Some(tier.clone());
+            out.push(StreamEvent::Tier(tier));
         }
         Ok(())
     }
@@ -235,7 +242,7 @@ impl Open {
             (None, Some((last, _))) => *last,
             _ => self.calls.len() as u64,
         });
-        let signature = fields.peek("extra_content");
+        let signature = fields.peek(parts::EXTRA_CONTENT);
         let signature = signature.and_then(|extra| parts::read_call_signature(&extra));
         let custom = fields.has("custom");
         let (field, arguments) = if custom {
@@ -328,9 +335,14 @@ pub struct Encoder {
 #[derive(Debug)]
 enum Written {
     Text,
-    Thinking,
+    /// With what was told of it: its signature comes with all of it, because clients gather a block field by field,
+    /// and some keep the last piece only.
+    Thinking(String),
     Refusal,
-    Call { index: u64, kind: ToolCallKind },
+    Call {
+        index: u64,
+        kind: ToolCallKind,
+    },
     Silent,
 }
 
@@ -376,7 +388,10 @@ impl Encoder {
             StreamEvent::Ping => out.extend_from_slice(b": ping\n\n"),
             StreamEvent::Error(failure) => crate::failure::render_event(Format::OpenAiChat, failure, "", out),
             // What only another format knows has no place here.
-            StreamEvent::Citation { .. } | StreamEvent::PartEnd { .. } | StreamEvent::Opaque { .. } => {}
+            StreamEvent::Citation { .. }
+            | StreamEvent::PartEnd { .. }
+            | StreamEvent::Tier(_)
+            | StreamEvent::Opaque { .. } => {}
         }
     }
 
@@ -406,7 +421,7 @@ impl Encoder {
     fn part_start(&mut self, choice: u32, part: u32, start: &PartStart, out: &mut BytesMut) {
         let written = match start {
             PartStart::Text => Written::Text,
-            PartStart::Thinking => Written::Thinking,
+            PartStart::Thinking => Written::Thinking(String::new()),
             PartStart::Refusal => Written::Refusal,
             PartStart::ToolCall { id, name, kind } => {
                 let next = self.calls.entry(choice).or_default();
@@ -430,9 +445,12 @@ impl Encoder {
     }
 
     fn delta(&mut self, choice: u32, part: u32, text: &str, out: &mut BytesMut) {
-        let field = match self.parts.get(&(choice, part)) {
+        let field = match self.parts.get_mut(&(choice, part)) {
             Some(Written::Text) => "content",
-            Some(Written::Thinking) => "reasoning_content",
+            Some(Written::Thinking(told)) => {
+                told.push_str(text);
+                "reasoning_content"
+            }
             Some(Written::Refusal) => "refusal",
             Some(Written::Call { index, kind }) => {
                 let (index, kind) = (*index, *kind);
@@ -446,15 +464,15 @@ impl Encoder {
 
     fn signature(&mut self, choice: u32, part: u32, signature: &str, out: &mut BytesMut) {
         match self.parts.get(&(choice, part)) {
-            Some(Written::Thinking) => self.write(choice, out, |delta| {
-                delta.list("thinking_blocks", |list| {
-                    list.object(|block| {
-                        block.string("type", "thinking");
-                        block.string("thinking", "");
-                        block.string("signature", signature);
-                    });
+            Some(Written::Thinking(told)) => {
+                let block = PartKind::Thinking(Thinking {
+                    text: told.clone().into(),
+                    signature: Some(Text::from(signature.to_owned())),
                 });
-            }),
+                self.write(choice, out, |delta| {
+                    parts::write_thinking_blocks(delta, std::iter::once(&block));
+                });
+            }
             Some(Written::Call { index, kind }) => {
                 let (index, (kind, arguments)) = (*index, call_fields(*kind));
                 self.write(choice, out, |delta| {

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use crate::form::Failure;
 use crate::format::Format;
-use crate::json::write::object;
+use crate::json::write::{Object, object};
 
 /// The body of an error response.
 pub(crate) fn render(failure: &Failure, request_id: &str) -> Vec<u8> {
@@ -15,18 +15,22 @@ pub(crate) fn render(failure: &Failure, request_id: &str) -> Vec<u8> {
 
 /// The event that ends a stream with an error. Its place in the sequence is not known here: clients do not need it.
 pub(crate) fn render_event(failure: &Failure, out: &mut BytesMut) {
-    let code = failure.code.as_deref().unwrap_or("server_error");
     let body = object(|body| {
         body.string("type", "error");
-        body.string("code", code);
-        body.string("message", &failure.message);
-        match &failure.param {
-            Some(param) => body.string("param", param),
-            None => body.raw("param", "null"),
-        }
+        write(body, failure);
         body.count("sequence_number", 0);
     });
     out.extend_from_slice(b"event: error\ndata: ");
     out.extend_from_slice(&body);
     out.extend_from_slice(b"\n\n");
+}
+
+/// Writes what an `error` event says.
+pub(super) fn write(event: &mut Object<'_>, failure: &Failure) {
+    event.string("code", failure.code.as_deref().unwrap_or("server_error"));
+    event.string("message", &failure.message);
+    match &failure.param {
+        Some(param) => event.string("param", param),
+        None => event.raw("param", "null"),
+    }
 }

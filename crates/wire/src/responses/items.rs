@@ -23,19 +23,37 @@ pub(super) fn read_input(value: &Value<'_>) -> Result<Vec<Message>, DecodeError>
 fn read_item(value: &Value<'_>) -> Result<Message, DecodeError> {
     let mut fields = value.fields()?;
     let kind = fields.take("type", |kind| kind.string())?;
-    if matches!(kind.as_deref(), None | Some("message")) {
+    let refers = kind.is_none() && !fields.has("role") && fields.has("id");
+    if matches!(kind.as_deref(), None | Some("message")) && !refers {
         return read_message(fields, kind);
     }
-    let role = match kind.as_deref() {
-        Some("function_call_output" | "custom_tool_call_output") => Role::Tool,
-        _ => Role::Assistant,
+    let gives_back = kind.as_deref().is_some_and(|kind| kind.ends_with("_output"));
+    let part = match kind {
+        Some(_) => read_part_item(value)?,
+        // A reference need not say that it is one.
+        None => opaque(Text::from_static("item_reference"), value),
     };
     Ok(Message {
-        role,
-        parts: vec![read_part_item(value)?],
-        shape: ContentShape::Parts,
+        role: if gives_back { Role::Tool } else { Role::Assistant },
+        parts: vec![part],
+        // So it is told from a message: it has no content field.
+        shape: ContentShape::Null,
         name: None,
         extra: Extra::default(),
+    })
+}
+
+/// Whether a message of this format is an item of its own.
+pub(super) fn is_item(message: &Message) -> bool {
+    message.shape == ContentShape::Null
+}
+
+/// A part that only this format knows.
+pub(super) fn opaque(kind: Text, value: &Value<'_>) -> Part {
+    Part::new(PartKind::Opaque {
+        format: Format::OpenAiResponses,
+        kind,
+        json: value.json(),
     })
 }
 
@@ -98,27 +116,35 @@ pub(super) fn read_part_item(value: &Value<'_>) -> Result<Part, DecodeError> {
             })
         }
         "reasoning" => PartKind::Thinking(read_reasoning(&mut fields)?),
-        _ => PartKind::Opaque {
-            format: Format::OpenAiResponses,
-            kind: kind.clone(),
-            json: value.json(),
-        },
+        _ => return Ok(opaque(kind, value)),
     };
     let mut part = Part::new(part);
-    if !matches!(part.kind, PartKind::Opaque { .. }) {
-        part.extra = fields.rest();
-        if kind == "custom_tool_call_output" {
-            part.extra.set("type", string(&kind));
-        }
+    part.extra = fields.rest();
+    if kind == "custom_tool_call_output" {
+        part.extra.set("type", string(&kind));
     }
     Ok(part)
 }
 
 /// The summary, or the reasoning itself where a server gives it; both stay in the part's extra fields as they came.
 fn read_reasoning(fields: &mut Fields<'_>) -> Result<Thinking, DecodeError> {
+    let text = told(|name| fields.peek(name));
+    let signature = if fields.has("encrypted_content") {
+        fields.take("encrypted_content", |content| content.string())?
+    } else {
+        None
+    };
+    Ok(Thinking {
+        text: text.into(),
+        signature,
+    })
+}
+
+/// What an item of reasoning says: its summary, or the reasoning itself.
+pub(super) fn told(field: impl Fn(&str) -> Option<Json>) -> String {
     let mut text = String::new();
     for name in ["summary", "content"] {
-        let Some(json) = fields.peek(name).filter(|_| text.is_empty()) else {
+        let Some(json) = field(name).filter(|_| text.is_empty()) else {
             continue;
         };
         let pieces: Vec<Piece<'_>> = json.read().unwrap_or_default();
@@ -129,10 +155,15 @@ fn read_reasoning(fields: &mut Fields<'_>) -> Result<Thinking, DecodeError> {
             text.push_str(&piece.text);
         }
     }
-    Ok(Thinking {
-        text: text.into(),
-        signature: fields.take("encrypted_content", |content| content.string())?,
-    })
+    text
+}
+
+/// The fields of an item of reasoning as they came; without its text where that was changed meanwhile.
+pub(super) fn reasoning_fields(part: &Part, thinking: &Thinking) -> Vec<(Text, Json)> {
+    let unchanged = told(|name| part.extra.get(name).cloned()) == *thinking.text;
+    let kept = |name: &str| unchanged || (name != "summary" && name != "content");
+    let fields = part.extra.0.iter().filter(|(name, _)| kept(name));
+    fields.cloned().collect()
 }
 
 #[derive(serde::Deserialize)]

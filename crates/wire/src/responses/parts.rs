@@ -3,7 +3,6 @@
 use super::rules;
 use crate::form::{Audio, ContentShape, Document, Image, Part, PartKind, Role, Source, Text, TextPart};
 use crate::format::{DecodeError, EncodeError, Format};
-use crate::json::Json;
 use crate::json::fields::{Fields, Value};
 use crate::json::write::{List, Object};
 
@@ -26,20 +25,19 @@ pub(super) fn read_part(value: &Value<'_>, role: Role) -> Result<Part, DecodeErr
             if kind != text_type(role) {
                 extra_type = Some(super::items::string(&kind));
             }
-            let citations = fields.peek("annotations").as_ref().and_then(citations_of);
             PartKind::Text(TextPart {
                 text: fields.need("text", text)?,
-                citations,
+                citations: None,
             })
         }
         "refusal" => PartKind::Refusal(fields.need("refusal", text)?),
         "input_image" => {
-            let url = fields.take("image_url", text)?;
-            let id = fields.take("file_id", text)?;
-            let source = match (url, id) {
-                (Some(url), _) => source_of_url(url),
-                (None, Some(id)) => Source::FileId(id),
-                (None, None) => return Err(value.error("an input_image needs image_url or file_id")),
+            let source = if fields.has("image_url") {
+                source_of_url(fields.need("image_url", text)?)
+            } else if fields.has("file_id") {
+                Source::FileId(fields.need("file_id", text)?)
+            } else {
+                return Err(value.error("an input_image needs image_url or file_id"));
             };
             PartKind::Image(Image {
                 source,
@@ -82,16 +80,14 @@ pub(super) fn read_part(value: &Value<'_>, role: Role) -> Result<Part, DecodeErr
 
 fn read_file(value: &Value<'_>, fields: &mut Fields<'_>) -> Result<Document, DecodeError> {
     let text = |value: Value<'_>| value.string();
-    let data = fields.take("file_data", text)?;
-    let id = fields.take("file_id", text)?;
-    let url = fields.take("file_url", text)?;
-    let source = match (data, id, url) {
-        (Some(data), ..) => source_of_url(data),
-        (None, Some(id), _) => Source::FileId(id),
-        (None, None, Some(url)) => Source::Url(url),
-        (None, None, None) => {
-            return Err(value.error("an input_file needs file_data, file_id or file_url"));
-        }
+    let source = if fields.has("file_data") {
+        source_of_data(fields.need("file_data", text)?)
+    } else if fields.has("file_id") {
+        Source::FileId(fields.need("file_id", text)?)
+    } else if fields.has("file_url") {
+        Source::Url(fields.need("file_url", text)?)
+    } else {
+        return Err(value.error("an input_file needs file_data, file_id or file_url"));
     };
     Ok(Document {
         source,
@@ -101,11 +97,23 @@ fn read_file(value: &Value<'_>, fields: &mut Fields<'_>) -> Result<Document, Dec
     })
 }
 
+/// The bytes of a file; some clients send them without saying what they are.
+fn source_of_data(data: Text) -> Source {
+    match source_of_url(data) {
+        Source::Url(data) => Source::Base64 {
+            media_type: Text::new(),
+            data,
+        },
+        source => source,
+    }
+}
+
 /// The bytes of a `data:` URL, or the URL.
 pub(crate) fn source_of_url(url: Text) -> Source {
     let inline = url
         .strip_prefix("data:")
         .and_then(|rest| rest.split_once(";base64,"))
+        .filter(|(media_type, _)| !media_type.is_empty())
         .map(|(media_type, data)| Source::Base64 {
             media_type: url.slice_ref(media_type),
             data: url.slice_ref(data),
@@ -166,7 +174,8 @@ fn write_kind(
             }
             object.string("text", &text.text);
             if role == Role::Assistant && !own {
-                write_annotations(object, text.citations.as_ref());
+                // Which page is cited is of no use to a model that did not see it.
+                object.raw("annotations", "[]");
             }
         }
         PartKind::Refusal(text) => {
@@ -230,7 +239,11 @@ fn write_document(
             // The API demands a name with data.
             let name = title.or((!own).then_some("document.pdf"));
             object.maybe_string("filename", name);
-            object.string("file_data", &format!("data:{media_type};base64,{data}"));
+            if media_type.is_empty() {
+                object.string("file_data", data);
+            } else {
+                object.string("file_data", &format!("data:{media_type};base64,{data}"));
+            }
         }
         Source::Url(url) => {
             object.maybe_string("filename", title.filter(|_| own));
@@ -243,58 +256,4 @@ fn write_document(
         Source::PlainText { .. } | Source::Parts { .. } => return Err(rules::SOURCE.refuse_at(at)),
     }
     Ok(())
-}
-
-/// A citation of the web, in the form's shape.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct WebCitation {
-    #[serde(rename = "type")]
-    kind: String,
-    url: String,
-    #[serde(default)]
-    title: String,
-    #[serde(default)]
-    cited_text: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start_index: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end_index: Option<u64>,
-}
-
-/// An annotation as citation; none for what cites no page of the web.
-pub(super) fn citation_of(annotation: &Json) -> Option<Json> {
-    let mut citation: WebCitation = annotation.read().ok()?;
-    if citation.kind != "url_citation" {
-        return None;
-    }
-    "web_search_result_location".clone_into(&mut citation.kind);
-    Json::of(&citation).ok()
-}
-
-/// A citation as annotation; none for what cites something else than a page of the web.
-pub(super) fn annotation_of(citation: &Json) -> Option<Json> {
-    let mut citation: WebCitation = citation.read().ok()?;
-    "url_citation".clone_into(&mut citation.kind);
-    citation.start_index.get_or_insert(0);
-    citation.end_index.get_or_insert(0);
-    Json::of(&citation).ok()
-}
-
-fn citations_of(annotations: &Json) -> Option<Json> {
-    let annotations: Vec<Json> = annotations.read().ok()?;
-    let citations: Vec<Json> = annotations.iter().filter_map(citation_of).collect();
-    (!citations.is_empty())
-        .then(|| Json::of(&citations).ok())
-        .flatten()
-}
-
-/// Writes `annotations` from the form's citations.
-pub(super) fn write_annotations(object: &mut Object<'_>, citations: Option<&Json>) {
-    let citations: Vec<Json> = citations.and_then(|json| json.read().ok()).unwrap_or_default();
-    object.list("annotations", |list| {
-        citations
-            .iter()
-            .filter_map(annotation_of)
-            .for_each(|annotation| list.raw(annotation.as_str()));
-    });
 }

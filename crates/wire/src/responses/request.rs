@@ -1,13 +1,16 @@
 //! Requests for responses.
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
 
-use super::items;
+use bytes::Bytes;
+use serde::de::IgnoredAny;
+
+use super::{items, rules};
 use crate::form::{
-    ChatRequest, ContentShape, MaxTokensName, Message, Reasoning, ResponseFormat, Role, Sampling,
-    StreamRequest, Text, Tool, ToolChoice, ToolKind,
+    ChatRequest, ContentShape, Extra, MaxTokensName, Message, Part, PartKind, Reasoning, ResponseFormat,
+    Role, Sampling, StreamRequest, Text, Tool, ToolChoice, ToolKind,
 };
-use crate::format::{DecodeError, Format};
+use crate::format::{DecodeError, EncodeError, Format};
 use crate::json::Json;
 use crate::json::fields::{Fields, Value, parse};
 use crate::openai::request::effort_of;
@@ -24,17 +27,17 @@ pub fn decode(body: &Bytes) -> Result<ChatRequest, DecodeError> {
     let mut fields = value.fields()?;
     let model = fields.take("model", |model| model.string())?.unwrap_or_default();
     let mut messages = Vec::new();
+    messages.extend(read_prompt(&mut fields)?);
     messages.extend(read_instructions(&mut fields)?);
-    messages.extend(
-        fields
-            .take("input", |input| items::read_input(&input))?
-            .unwrap_or_default(),
-    );
+    // None at all stays as it came: with a template or a conversation there need not be any.
+    if fields.peek("input").is_some_and(|input| !is_empty_list(&input)) {
+        let input = fields.take("input", |input| items::read_input(&input))?;
+        messages.extend(input.unwrap_or_default());
+    }
     let tools = fields
         .take("tools", |tools| tools.list(|tool| read_tool(&tool)))?
         .unwrap_or_default();
-    // What these objects hold beyond what the form knows is kept whole.
-    let text = kept(&fields, "text", "format");
+    let text = fields.peek("text").filter(holds_more);
     let response_format = fields
         .take("text", |text| {
             text.fields()?.take("format", |format| read_format(&format))
@@ -85,11 +88,53 @@ fn read_instructions(fields: &mut Fields<'_>) -> Result<Option<Message>, DecodeE
     }))
 }
 
-/// The object at `name`, if it holds more than `known`.
-fn kept(fields: &Fields<'_>, name: &str, known: &str) -> Option<Json> {
-    let json = fields.peek(name)?;
-    let keys: std::collections::BTreeMap<String, serde::de::IgnoredAny> = json.read().ok()?;
-    keys.keys().any(|key| key != known).then_some(json)
+fn is_empty_list(json: &Json) -> bool {
+    json.read::<Vec<IgnoredAny>>().is_ok_and(|list| list.is_empty())
+}
+
+/// Whether `text` says more than the form knows.
+fn holds_more(text: &Json) -> bool {
+    let fields: BTreeMap<String, Json> = text.read().unwrap_or_default();
+    let Some(format) = fields.get("format").filter(|_| fields.len() == 1) else {
+        return true;
+    };
+    let format: BTreeMap<String, Json> = format.read().unwrap_or_default();
+    let plain = format
+        .get("type")
+        .is_some_and(|kind| kind.as_str() != r#""json_schema""#);
+    plain && format.len() != 1
+}
+
+/// `prompt`, a template that the provider keeps, as a message that only this format knows: its variables are texts, too.
+fn read_prompt(fields: &mut Fields<'_>) -> Result<Option<Message>, DecodeError> {
+    let prompt = fields.take("prompt", |prompt| Ok(prompt.json()))?;
+    Ok(prompt.map(|json| Message {
+        role: Role::User,
+        parts: vec![Part::new(PartKind::Opaque {
+            format: Format::OpenAiResponses,
+            kind: Text::from_static("prompt"),
+            json,
+        })],
+        shape: ContentShape::Absent,
+        name: None,
+        extra: Extra::default(),
+    }))
+}
+
+/// Refuses what refers to something that the provider of another format does not have: without it, the request would
+/// mean something else.
+pub(crate) fn must_stand_alone(request: &ChatRequest) -> Result<(), EncodeError> {
+    if request.format != Format::OpenAiResponses {
+        return Ok(());
+    }
+    let told = |name: &str| {
+        let json = request.extra.get(name);
+        json.is_some_and(|json| !matches!(json.as_str(), "null" | "false"))
+    };
+    match rules::REFERRING.iter().find(|rule| told(rule.field)) {
+        Some(rule) => Err(rule.refuse()),
+        None => Ok(()),
+    }
 }
 
 fn read_sampling(fields: &mut Fields<'_>) -> Result<Sampling, DecodeError> {
@@ -114,6 +159,8 @@ fn read_reasoning(value: &Value<'_>) -> Result<Reasoning, DecodeError> {
         effort_of(&name).ok_or_else(|| effort.error(format!("unknown effort {name:?}")))
     })?;
     let summary = fields.take("summary", |summary| summary.string())?;
+    // Its older name.
+    let summary = summary.or(fields.take("generate_summary", |summary| summary.string())?);
     Ok(Reasoning {
         // Who wants to read the reasoning wants it to happen.
         enabled: summary.filter(|summary| summary != "none").map(|_| true),
@@ -135,16 +182,26 @@ fn read_tool(value: &Value<'_>) -> Result<Tool, DecodeError> {
         return Ok(Tool {
             kind,
             cache_control: None,
-            extra: crate::form::Extra::default(),
+            extra: Extra::default(),
         });
+    }
+    // SDKs send these fields also where they say nothing.
+    let parameters = fields.take_nullable("parameters", |schema| Ok(schema.json()))?;
+    let strict = fields.take_nullable("strict", |strict| strict.boolean())?;
+    let mut unsaid = Extra::default();
+    if parameters == Some(None) {
+        unsaid.set("parameters", Json::null());
+    }
+    if strict == Some(None) {
+        unsaid.set("strict", Json::null());
     }
     Ok(Tool {
         kind: ToolKind::Function {
             name: fields.need("name", |name| name.string())?,
             description: fields.take("description", |text| text.string())?,
-            parameters: fields.take("parameters", |schema| Ok(schema.json()))?,
-            strict: fields.take("strict", |strict| strict.boolean())?,
-            extra: crate::form::Extra::default(),
+            parameters: parameters.flatten(),
+            strict: strict.flatten(),
+            extra: unsaid,
         },
         cache_control: None,
         extra: fields.rest(),

@@ -1,17 +1,22 @@
 //! Whole answers: the `response` object.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
-use super::{items, parts, read_usage, write_usage};
+use super::annotations::{cite, write_annotations};
+use super::logprobs::{entries_of, logprobs_of};
+use super::{Echo, items, parts, read_usage, write_usage};
 use crate::form::{
     ChatResponse, Choice, Extra, FinishReason, Part, PartKind, Role, Text, ToolCallKind, Usage,
 };
 use crate::format::{DecodeError, Format};
 use crate::json::Json;
-use crate::json::fields::{Value, parse};
+use crate::json::fields::{Fields, Value, parse};
 use crate::json::write::{List, Object, object};
+use crate::openai::response::now;
 
-/// Under this name the first part of a message item keeps the item's own fields.
+/// Under this name a content part keeps that it is one: the first of a message with the item's own fields.
 const ITEM: &str = "item";
 
 /// Reads an answer.
@@ -27,70 +32,97 @@ pub fn decode(body: &Bytes) -> Result<ChatResponse, DecodeError> {
 /// Reads the `response` object of a body or of a stream's event.
 pub(super) fn read(value: &Value<'_>) -> Result<ChatResponse, DecodeError> {
     let mut fields = value.fields()?;
-    if fields
-        .peek("status")
+    let status = fields.peek("status");
+    if status
+        .as_ref()
         .is_some_and(|status| status.as_str() == r#""failed""#)
     {
-        return Err(DecodeError::plain("the provider says that the response failed"));
+        let told = fields.peek("error").and_then(|error| error.read::<Told>().ok());
+        let why = told.map_or_else(String::new, |told| format!(": {}", told.message));
+        return Err(DecodeError::plain(format!(
+            "the provider says that the response failed{why}"
+        )));
     }
     let mut all = Vec::new();
     fields.need("output", |output| output.list(|item| read_item(&item, &mut all)))?;
     let mut usage: Option<Usage> = None;
-    let usage_native = fields.take("usage", |value| {
+    let usage_native = fields.take_nullable("usage", |value| {
         usage = Some(read_usage(&value)?);
         Ok(value.json())
     })?;
-    let finish = read_finish(
-        fields.peek("status").as_ref(),
-        fields.peek("incomplete_details").as_ref(),
-        all.iter()
-            .any(|part: &Part| matches!(part.kind, PartKind::ToolCall(_))),
-    );
+    let calls = all
+        .iter()
+        .any(|part: &Part| matches!(part.kind, PartKind::ToolCall(_)));
+    let finish = read_finish(status.as_ref(), fields.peek("incomplete_details").as_ref(), calls);
     let choice = Choice {
         index: 0,
+        logprobs: logprobs_of(&all),
         parts: all,
         finish,
         stop_sequence: None,
-        logprobs: None,
         extra: Extra::default(),
         message_extra: Extra::default(),
+    };
+    let service_tier = if fields.has("service_tier") {
+        fields.take("service_tier", |tier| tier.string())?
+    } else {
+        None
     };
     Ok(ChatResponse {
         format: Format::OpenAiResponses,
         id: fields.take("id", |id| id.string())?.unwrap_or_default(),
         model: fields.take("model", |model| model.string())?.unwrap_or_default(),
-        created: fields.take("created_at", |created| {
-            // Some servers write it as a float.
-            let seconds = created.number()?.as_f64().unwrap_or(0.0);
-            Ok(seconds.max(0.0) as u64)
-        })?,
+        created: read_created(&mut fields)?,
         choices: vec![choice],
         usage,
-        usage_native,
-        service_tier: fields.take("service_tier", |tier| tier.string())?,
+        // Said or not, it is said again.
+        usage_native: usage_native.map(|usage| usage.unwrap_or_else(Json::null)),
+        service_tier,
         extra: fields.rest(),
     })
+}
+
+#[derive(serde::Deserialize)]
+struct Told {
+    message: String,
+}
+
+/// Some servers write the time as a float: then it stays as it came, too.
+pub(super) fn read_created(fields: &mut Fields<'_>) -> Result<Option<u64>, DecodeError> {
+    let Some(told) = fields.peek("created_at") else {
+        return Ok(None);
+    };
+    match told.read::<u64>() {
+        Ok(_) => fields.take("created_at", |created| created.count()),
+        Err(_) => Ok(told.read::<f64>().ok().map(|seconds| seconds.max(0.0) as u64)),
+    }
 }
 
 fn read_item(value: &Value<'_>, all: &mut Vec<Part>) -> Result<(), DecodeError> {
     let mut fields = value.fields()?;
     let kind = fields.need("type", |kind| kind.string())?;
     if kind != "message" {
-        all.push(items::read_part_item(value)?);
+        // What a hosted tool gave back is not for others to answer.
+        all.push(if kind.ends_with("_output") {
+            items::opaque(kind, value)
+        } else {
+            items::read_part_item(value)?
+        });
         return Ok(());
     }
-    let content = fields.need("content", |content| {
+    let mut content = fields.need("content", |content| {
         content.list(|part| parts::read_part(&part, Role::Assistant))
     })?;
+    if content.is_empty() {
+        // Nothing is said; the item is kept as it came.
+        all.push(items::opaque(kind, value));
+        return Ok(());
+    }
     let item = fields.rest();
-    let own_fields = object(|object| object.extra(&item));
-    let mut content = content.into_iter();
-    if let Some(mut first) = content.next() {
-        let own_fields = String::from_utf8(own_fields)
-            .ok()
-            .and_then(|text| Json::parse(text).ok());
-        first.extra.set(ITEM, own_fields.unwrap_or_else(Json::null));
-        all.push(first);
+    let mut own_fields = Some(Json::object(|fields| fields.extra(&item)));
+    for part in &mut content {
+        cite(part);
+        part.extra.set(ITEM, own_fields.take().unwrap_or_else(Json::null));
     }
     all.extend(content);
     Ok(())
@@ -122,53 +154,72 @@ pub(super) fn read_finish(
 }
 
 /// The status of an answer that ended so, and the reason if it is incomplete.
-pub(super) fn status_of(finish: Option<&FinishReason>) -> (&'static str, Option<&'static str>) {
+pub(super) fn status_of(finish: Option<&FinishReason>) -> (&'static str, Option<&str>) {
     match finish {
         Some(FinishReason::Length | FinishReason::ContextWindow) => ("incomplete", Some("max_output_tokens")),
         Some(FinishReason::ContentFilter) => ("incomplete", Some("content_filter")),
+        // What only its format knows is no end that one could rely on.
+        Some(FinishReason::Other(reason)) => ("incomplete", Some(reason)),
         _ => ("completed", None),
     }
 }
 
-/// Writes an answer.
+/// Writes an answer, whose request is not known.
 #[must_use]
 pub fn encode(response: &ChatResponse) -> Bytes {
-    let own = response.format == Format::OpenAiResponses;
-    let body = object(|body| {
-        let choice = response.choices.first();
-        let id = if response.id.is_empty() {
-            "resp_0"
-        } else {
-            &response.id
+    encode_for(response, &Echo::default())
+}
+
+/// Writes an answer; `echo` is what it repeats of its request.
+#[must_use]
+pub fn encode_for(response: &ChatResponse, echo: &Echo) -> Bytes {
+    if response.format == Format::OpenAiResponses {
+        return encode_own(response);
+    }
+    let choice = response.choices.first();
+    let id = if response.id.is_empty() {
+        "resp_0"
+    } else {
+        &response.id
+    };
+    let (status, reason) = status_of(choice.and_then(|choice| choice.finish.as_ref()));
+    object(|body| {
+        let head = Head {
+            id,
+            model: &response.model,
+            created: response.created.unwrap_or_else(now),
         };
-        body.string("id", id);
-        if own {
-            body.extra(&response.extra);
-            if let Some(created) = response.created {
-                body.count("created_at", created);
-            }
-            body.string("model", &response.model);
-        } else {
-            let head = Head {
-                id,
-                model: &response.model,
-                created: response.created.unwrap_or(0),
-            };
-            write_head(body, &head, choice.and_then(|choice| choice.finish.as_ref()));
-        }
+        write_frame(body, &head, status, reason, echo);
         body.list("output", |list| {
-            for choice in &response.choices {
-                write_output(list, &choice.parts, id, own);
+            if let Some(choice) = choice {
+                write_foreign(list, choice, id, status);
             }
         });
-        match (&response.usage_native, response.usage) {
-            (Some(native), _) if own => body.raw("usage", native.as_str()),
-            (_, Some(usage)) => body.object("usage", |object| write_usage(object, &usage)),
-            (_, None) => body.raw("usage", "null"),
+        match &response.usage {
+            Some(usage) => body.object("usage", |object| write_usage(object, usage)),
+            None => body.raw("usage", "null"),
         }
+    })
+    .into()
+}
+
+fn encode_own(response: &ChatResponse) -> Bytes {
+    object(|body| {
+        body.string("id", &response.id);
+        body.extra(&response.extra);
+        if response.extra.get("created_at").is_none() {
+            body.maybe_count("created_at", response.created);
+        }
+        body.string("model", &response.model);
+        body.list("output", |list| {
+            for choice in &response.choices {
+                write_own(list, &choice.parts);
+            }
+        });
+        body.maybe_json("usage", response.usage_native.as_ref());
         body.maybe_string("service_tier", response.service_tier.as_deref());
-    });
-    body.into()
+    })
+    .into()
 }
 
 /// What every `response` object begins with.
@@ -180,15 +231,15 @@ pub(super) struct Head<'a> {
     pub(super) created: u64,
 }
 
-/// Writes everything but `id`, `output` and `usage` of an answer from another format: the official SDKs demand these
-/// fields.
-pub(super) fn write_head(body: &mut Object<'_>, head: &Head<'_>, finish: Option<&FinishReason>) {
-    let (status, reason) = status_of(finish);
-    write_frame(body, head, status, reason);
-}
-
-/// As [`write_head`], with a status that is none of an end (`in_progress`).
-pub(super) fn write_frame(body: &mut Object<'_>, head: &Head<'_>, status: &str, reason: Option<&str>) {
+/// Writes everything but `output` and `usage` of an answer from another format: the official SDKs demand these fields.
+pub(super) fn write_frame(
+    body: &mut Object<'_>,
+    head: &Head<'_>,
+    status: &str,
+    reason: Option<&str>,
+    echo: &Echo,
+) {
+    body.string("id", head.id);
     body.string("object", "response");
     body.count("created_at", head.created);
     body.string("status", status);
@@ -197,76 +248,59 @@ pub(super) fn write_frame(body: &mut Object<'_>, head: &Head<'_>, status: &str, 
         Some(reason) => body.object("incomplete_details", |details| details.string("reason", reason)),
         None => body.raw("incomplete_details", "null"),
     }
-    body.raw("instructions", "null");
-    body.raw("max_output_tokens", "null");
     body.string("model", head.model);
-    body.raw("metadata", "{}");
-    body.boolean("parallel_tool_calls", true);
-    body.raw("previous_response_id", "null");
-    body.raw("temperature", "null");
-    body.string("tool_choice", "auto");
-    body.raw("tools", "[]");
-    body.raw("top_p", "null");
+    echo.write(body);
+    // What another provider answered, OpenAI does not keep.
     body.boolean("store", false);
 }
 
-fn write_output(list: &mut List<'_>, all: &[Part], id: &str, own: bool) {
+/// The id of an item that has none of its own: the API takes letters, digits, `_` and `-`, at most 64.
+pub(super) fn item_id(prefix: &str, response: &str, number: u64) -> String {
+    let clean = |letter: char| {
+        let fits = letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
+        if fits { letter } else { '-' }
+    };
+    let response: String = response.chars().map(clean).take(40).collect();
+    format!("{prefix}_{response}_{number}")
+}
+
+/// Whether a part stands in the content of a message item.
+fn in_message(part: &Part) -> bool {
+    part.extra.get(ITEM).is_some() || matches!(part.kind, PartKind::Text(_) | PartKind::Refusal(_))
+}
+
+fn write_own(list: &mut List<'_>, all: &[Part]) {
+    let goes_on = |part: &Part| part.extra.get(ITEM).is_some_and(|item| item.as_str() == "null");
     let mut rest = all;
-    let mut number = 0;
-    while let Some((first, _)) = rest.split_first() {
-        let in_message = |part: &Part| matches!(part.kind, PartKind::Text(_) | PartKind::Refusal(_));
-        let length = if in_message(first) {
-            // A message goes on until the next begins.
-            1 + rest[1..]
-                .iter()
-                .take_while(|part| in_message(part) && part.extra.get(ITEM).is_none())
-                .count()
-        } else {
-            1
-        };
-        let (item, after) = rest.split_at(length);
-        if in_message(first) {
-            write_message(list, item, &format!("msg_{id}_{number}"), own);
-        } else {
-            write_item(list, first, &format!("{id}_{number}"), own);
+    while let Some((first, others)) = rest.split_first() {
+        if !in_message(first) {
+            write_own_item(list, first);
+            rest = others;
+            continue;
         }
-        number += 1;
+        // A message goes on until the next begins.
+        let length = 1 + others.iter().take_while(|part| goes_on(part)).count();
+        let (content, after) = rest.split_at(length);
+        list.object(|item| {
+            item.string("type", "message");
+            let fields = first.extra.get(ITEM).and_then(|fields| fields.read().ok());
+            let fields: BTreeMap<String, Json> = fields.unwrap_or_default();
+            fields
+                .iter()
+                .for_each(|(name, json)| item.raw(name, json.as_str()));
+            item.list("content", |list| {
+                content.iter().for_each(|part| write_own_content(list, part));
+            });
+        });
         rest = after;
     }
 }
 
-fn write_message(list: &mut List<'_>, content: &[Part], id: &str, own: bool) {
-    list.object(|item| {
-        item.string("type", "message");
-        match content
-            .first()
-            .and_then(|part| part.extra.get(ITEM))
-            .filter(|_| own)
-        {
-            Some(fields) => splice_fields(item, fields),
-            None => {
-                item.string("id", id);
-                item.string("status", "completed");
-                item.string("role", "assistant");
-            }
-        }
-        item.list("content", |list| {
-            for part in content {
-                write_content_part(list, part, own);
-            }
-        });
-    });
-}
-
-fn splice_fields(item: &mut Object<'_>, fields: &Json) {
-    if let Ok(fields) = fields.read::<std::collections::BTreeMap<String, Json>>() {
-        for (name, json) in fields {
-            item.raw(&name, json.as_str());
-        }
+fn write_own_content(list: &mut List<'_>, part: &Part) {
+    if let PartKind::Opaque { json, .. } = &part.kind {
+        list.raw(json.as_str());
+        return;
     }
-}
-
-fn write_content_part(list: &mut List<'_>, part: &Part, own: bool) {
     list.object(|object| {
         match &part.kind {
             PartKind::Refusal(text) => {
@@ -276,66 +310,130 @@ fn write_content_part(list: &mut List<'_>, part: &Part, own: bool) {
             PartKind::Text(text) => {
                 object.string("type", "output_text");
                 object.string("text", &text.text);
-                if !(own && part.extra.get("annotations").is_some()) {
-                    parts::write_annotations(object, text.citations.as_ref());
-                }
             }
             _ => {}
         }
-        if own {
-            for (name, json) in part.extra.0.iter().filter(|(name, _)| name != ITEM) {
-                object.raw(name, json.as_str());
-            }
-        }
+        let rest = part.extra.0.iter().filter(|(name, _)| name != ITEM);
+        rest.for_each(|(name, json)| object.raw(name, json.as_str()));
     });
 }
 
-/// Writes a part that is an item of its own.
-pub(super) fn write_item(list: &mut List<'_>, part: &Part, id: &str, own: bool) {
-    let written = |field: &str| own && part.extra.get(field).is_some();
+fn write_own_item(list: &mut List<'_>, part: &Part) {
     match &part.kind {
-        PartKind::Opaque {
-            format: Format::OpenAiResponses,
-            json,
-            ..
-        } => list.raw(json.as_str()),
+        PartKind::Opaque { json, .. } => list.raw(json.as_str()),
         PartKind::ToolCall(call) => list.object(|item| {
-            let (kind, field, prefix) = match call.kind {
-                ToolCallKind::Function => ("function_call", "arguments", "fc"),
-                ToolCallKind::Custom => ("custom_tool_call", "input", "ctc"),
+            let (kind, field) = match call.kind {
+                ToolCallKind::Function => ("function_call", "arguments"),
+                ToolCallKind::Custom => ("custom_tool_call", "input"),
             };
             item.string("type", kind);
-            if !own {
-                item.string("id", &format!("{prefix}_{id}"));
-                item.string("status", "completed");
-            }
             item.string("call_id", &call.id);
             item.string("name", &call.name);
             item.string(field, &call.arguments);
-            if own {
-                item.extra(&part.extra);
-            }
+            item.extra(&part.extra);
         }),
         PartKind::Thinking(thinking) => list.object(|item| {
             item.string("type", "reasoning");
-            if !own {
-                item.string("id", &format!("rs_{id}"));
-            }
-            if !written("summary") {
+            let kept = items::reasoning_fields(part, thinking);
+            kept.iter().for_each(|(name, json)| item.raw(name, json.as_str()));
+            if !kept.iter().any(|(name, _)| name == "summary") {
                 write_summary(item, &thinking.text);
             }
             item.maybe_string("encrypted_content", thinking.signature.as_deref());
-            if own {
-                item.extra(&part.extra);
-            }
-        }),
-        PartKind::RedactedThinking(data) => list.object(|item| {
-            item.string("type", "reasoning");
-            item.string("id", &format!("rs_{id}"));
-            write_summary(item, "");
-            item.string("encrypted_content", data);
         }),
         // What a model cannot say here is not part of an answer.
+        _ => {}
+    }
+}
+
+/// Writes the output of an answer from another format: texts that follow one another are one message.
+fn write_foreign(list: &mut List<'_>, choice: &Choice, id: &str, status: &str) {
+    let silent = |part: &Part| match &part.kind {
+        PartKind::Text(text) => text.text.is_empty(),
+        PartKind::Thinking(thinking) => thinking.text.is_empty() && thinking.signature.is_none(),
+        PartKind::Refusal(_) | PartKind::ToolCall(_) => false,
+        // What a model cannot say here is not part of an answer.
+        _ => true,
+    };
+    let said: Vec<&Part> = choice.parts.iter().filter(|part| !silent(part)).collect();
+    let mut logprobs = choice.logprobs.as_ref().map(entries_of).unwrap_or_default();
+    let mut rest = said.as_slice();
+    let mut number = 0;
+    while let Some((first, others)) = rest.split_first() {
+        let length = if in_message(first) {
+            1 + others.iter().take_while(|part| in_message(part)).count()
+        } else {
+            1
+        };
+        let (content, after) = rest.split_at(length);
+        // Where an answer was cut off is its last item.
+        let status = if after.is_empty() { status } else { "completed" };
+        if in_message(first) {
+            list.object(|item| {
+                item.string("type", "message");
+                item.string("id", &item_id("msg", id, number));
+                item.string("status", status);
+                item.string("role", "assistant");
+                item.list("content", |list| {
+                    for part in content {
+                        write_content(list, part, &std::mem::take(&mut logprobs));
+                    }
+                });
+            });
+        } else {
+            write_item(list, first, id, number, status);
+        }
+        number += 1;
+        rest = after;
+    }
+}
+
+fn write_content(list: &mut List<'_>, part: &Part, logprobs: &[Json]) {
+    list.object(|object| match &part.kind {
+        PartKind::Refusal(text) => {
+            object.string("type", "refusal");
+            object.string("refusal", text);
+        }
+        PartKind::Text(text) => {
+            object.string("type", "output_text");
+            object.string("text", &text.text);
+            write_annotations(object, text.citations.as_ref());
+            object.list("logprobs", |list| {
+                logprobs.iter().for_each(|json| list.raw(json.as_str()));
+            });
+        }
+        _ => {}
+    });
+}
+
+fn write_item(list: &mut List<'_>, part: &Part, id: &str, number: u64, status: &str) {
+    match &part.kind {
+        PartKind::ToolCall(call) => list.object(|item| {
+            let custom = call.kind == ToolCallKind::Custom;
+            item.string(
+                "type",
+                if custom {
+                    "custom_tool_call"
+                } else {
+                    "function_call"
+                },
+            );
+            item.string("id", &item_id(if custom { "ctc" } else { "fc" }, id, number));
+            if !custom {
+                item.string("status", status);
+            }
+            item.string("call_id", &call.id);
+            item.string("name", &call.name);
+            let empty = call.arguments.is_empty() && !custom;
+            let field = if custom { "input" } else { "arguments" };
+            item.string(field, if empty { "{}" } else { &call.arguments });
+        }),
+        PartKind::Thinking(thinking) => list.object(|item| {
+            item.string("type", "reasoning");
+            item.string("id", &item_id("rs", id, number));
+            write_summary(item, &thinking.text);
+            item.maybe_string("encrypted_content", thinking.signature.as_deref());
+        }),
         _ => {}
     }
 }

@@ -3,10 +3,9 @@
 use crate::rules::Rule;
 
 /// Every rule, in the order of the documentation.
-pub static ALL: [&Rule; 24] = [
+pub static ALL: [&Rule; 23] = [
     &NAMES,
     &UNSIGNED,
-    &REDACTED,
     &VIDEO,
     &AUDIO_ID,
     &SOURCE,
@@ -30,14 +29,26 @@ pub static ALL: [&Rule; 24] = [
     &SERVICE_TIER,
 ];
 
+/// What a request of this format refers to, and no other format can: refused whatever the target's format is.
+pub static REFERRING: [Rule; 3] = [
+    Rule::refused(
+        "previous_response_id",
+        "the provider keeps no responses; send the conversation as `input`",
+    ),
+    Rule::refused(
+        "conversation",
+        "the provider keeps no conversations; send the conversation as `input`",
+    ),
+    Rule::refused(
+        "background",
+        "the provider answers in the foreground only; stream the response instead",
+    ),
+];
+
 pub(super) static NAMES: Rule = Rule::left_out("messages[].name", "items have no names of participants");
 pub(super) static UNSIGNED: Rule = Rule::left_out(
     "reasoning_content",
     "reasoning without its encrypted content cannot be replayed",
-);
-pub(super) static REDACTED: Rule = Rule::left_out(
-    "messages[].content[].redacted_thinking",
-    "reasoning that another provider encrypted cannot be replayed",
 );
 pub(super) static VIDEO: Rule =
     Rule::refused("messages[].content[].video", "OpenAI's responses have no films");

@@ -2,6 +2,7 @@
 
 mod decoder;
 mod encoder;
+mod item;
 
 pub use decoder::Decoder;
 pub(super) use decoder::failure_of;

@@ -1,8 +1,8 @@
 //! What one event of a passing stream says.
 
 use super::read_usage;
-use crate::form::Text;
-use crate::format::{Format, stream_failure};
+use crate::form::{Text, Usage};
+use crate::format::{DecodeError, Format, stream_failure};
 use crate::json::fields::{Value, parse};
 use crate::watch::{Said, StreamWatcher, has};
 
@@ -21,7 +21,7 @@ pub(crate) fn event(watcher: &mut StreamWatcher, _name: &[u8], data: &[u8]) -> S
         b"\"error\"",
     ];
     if !end.iter().any(|name| has(data, name)) {
-        said.content = has(data, b"\"response.output_item.added\"") && !has(data, b"\"reasoning\"");
+        said.content = begins_item(data);
         return said;
     }
     let Ok(text) = Text::try_from(data) else {
@@ -35,11 +35,18 @@ pub(crate) fn event(watcher: &mut StreamWatcher, _name: &[u8], data: &[u8]) -> S
     match kind.as_deref() {
         Some("response.completed" | "response.incomplete") => {
             said.ended = true;
-            let usage = fields.take("response", |response| usage_of(&response));
-            watcher.usage = usage.ok().flatten().flatten();
+            // Some servers send nothing but the end.
+            said.content = has(data, b"\"output_text\"") || has(data, b"_call\"");
+            let told = fields.take("response", |response| told_by(&response));
+            let (usage, tier) = told.ok().flatten().unwrap_or_default();
+            (watcher.usage, watcher.tier) = (usage.or(watcher.usage), tier);
         }
         Some("response.failed") => {
-            let response = fields.take("response", |response| Ok(response.json()));
+            let response = fields.take("response", |response| {
+                // What failed late has cost something all the same.
+                watcher.usage = told_by(&response)?.0.or(watcher.usage);
+                Ok(response.json())
+            });
             let told = response.ok().flatten();
             said.failure = Some(stream_failure(
                 Format::OpenAiResponses,
@@ -47,13 +54,23 @@ pub(crate) fn event(watcher: &mut StreamWatcher, _name: &[u8], data: &[u8]) -> S
             ));
         }
         Some("error") => said.failure = Some(super::stream::failure_of(&text)),
-        _ => {}
+        _ => said.content = begins_item(data),
     }
     said
 }
 
-fn usage_of(response: &Value<'_>) -> Result<Option<crate::form::Usage>, crate::format::DecodeError> {
-    response.fields()?.take("usage", |usage| read_usage(&usage))
+/// Whether an item begins that is content by itself: a call, or what a hosted tool does.
+fn begins_item(data: &[u8]) -> bool {
+    let none_yet = has(data, b"\"reasoning\"") || has(data, b"\"message\"");
+    has(data, b"\"response.output_item.added\"") && !none_yet
+}
+
+/// Usage and service tier.
+fn told_by(response: &Value<'_>) -> Result<(Option<Usage>, Option<Text>), DecodeError> {
+    let mut fields = response.fields()?;
+    let usage = fields.take("usage", |usage| read_usage(&usage))?;
+    let tier = fields.take("service_tier", |tier| tier.string())?;
+    Ok((usage, tier))
 }
 
 /// About how many bytes of content a delta carries.

@@ -22,7 +22,7 @@ pub(super) enum Gathered {
     /// All answers, in the order of the requests.
     Whole(Vec<Whole>),
     /// The head of a stream of events.
-    Stream(Response<UpstreamBody>, Medium),
+    Stream(Box<Response<UpstreamBody>>, Medium),
 }
 
 /// Why they brought nothing.
@@ -83,7 +83,7 @@ impl<E: Errand> Try<'_, E> {
         {
             let response = self.send(target, in_flight, call).await?;
             if is_stream(&response) {
-                return Ok(Gathered::Stream(response, medium));
+                return Ok(Gathered::Stream(Box::new(response), medium));
             }
             return Ok(Gathered::Whole(vec![self.whole(response).await?]));
         }

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     fn names(query: &str) -> (Vec<String>, bool) {
-        let cards: Vec<Card> = ["a", "b", "c", "d"].map(|name| Card::named(name)).into();
+        let cards: Vec<Card<'_>> = ["a", "b", "c", "d"].map(Card::named).into();
         let page = Page::asked(Format::AnthropicMessages, query).unwrap();
         let part = page.of(&cards);
         (

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use pointsman_cache::CacheKey;
+use pointsman_catalog::ServiceTier;
 use pointsman_guard::{Stage, StreamGuard};
 use pointsman_wire::assemble::Assembler;
 use pointsman_wire::form::{Failure, FailureKind, PartStart, StreamEvent, Text, Usage};
@@ -25,10 +26,20 @@ pub struct Across {
     events: Vec<StreamEvent>,
     judges: Judges,
     memory: Option<Memory>,
+    names: Names,
+    /// The id the answer is told under.
+    answer_id: Option<Text>,
     usage: Option<Usage>,
+    tier: Option<ServiceTier>,
     prompt: u64,
     output: u64,
     ended: bool,
+}
+
+/// What the answer is called where its provider gives it no name.
+struct Names {
+    id: Text,
+    model: Text,
 }
 
 /// The answer as it grows, to be remembered when it is whole.
@@ -49,8 +60,8 @@ struct Judges {
 }
 
 impl Across {
-    /// For a provider that speaks `from`.
-    pub fn new(arrival: &Arrival, asked: &Asked, from: Format, prompt: u64) -> Self {
+    /// For a provider that speaks `from` and knows the model as `model`.
+    pub fn new(arrival: &Arrival, asked: &Asked, (from, model): (Format, &str), prompt: u64) -> Self {
         let snapshot = &arrival.snapshot;
         let options = StreamEncoderOptions {
             model: asked.request.model.clone(),
@@ -65,7 +76,7 @@ impl Across {
         });
         Self {
             decoder: format::stream_decoder(from),
-            encoder: format::stream_encoder(asked.format, options),
+            encoder: format::stream_encoder(asked.format, options).answering(&asked.request, from),
             events: Vec::new(),
             judges: Judges {
                 snapshot: Arc::clone(snapshot),
@@ -74,7 +85,13 @@ impl Across {
                 flags: Vec::new(),
             },
             memory,
+            names: Names {
+                id: arrival.id.as_str().into(),
+                model: model.into(),
+            },
+            answer_id: asked.answer_id.clone(),
             usage: None,
+            tier: None,
             prompt,
             output: 0,
             ended: false,
@@ -106,7 +123,11 @@ impl Across {
     fn pass(&mut self, events: &mut Vec<StreamEvent>, out: &mut VecDeque<Bytes>) -> Seen {
         let mut seen = Seen::default();
         let mut bytes = BytesMut::new();
-        for event in events.drain(..) {
+        for mut event in events.drain(..) {
+            self.names.fill_in(&mut event);
+            if let (StreamEvent::Start { id, .. }, Some(ours)) = (&mut event, &self.answer_id) {
+                *id = ours.clone();
+            }
             self.note(&event, &mut seen);
             if seen.failure.is_some() {
                 break;
@@ -137,6 +158,7 @@ impl Across {
                 seen.content |= matches!(start, PartStart::ToolCall { .. } | PartStart::RedactedThinking(_));
             }
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
+            StreamEvent::Tier(tier) => self.tier = Some(ServiceTier::said(Some(tier))),
             StreamEvent::Error(failure) => seen.failure = Some(failure.clone()),
             StreamEvent::End => {
                 self.ended = true;
@@ -149,6 +171,11 @@ impl Across {
     /// What has been used.
     pub fn usage(&self) -> (Usage, bool) {
         counted(self.usage, self.prompt, self.output, self.ended)
+    }
+
+    /// The service tier that the provider told.
+    pub fn tier(&self) -> Option<ServiceTier> {
+        self.tier
     }
 
     /// What the guardrails noted.
@@ -174,6 +201,19 @@ impl Across {
             &place,
             Remembered::new(response, ticket),
         );
+    }
+}
+
+impl Names {
+    fn fill_in(&self, event: &mut StreamEvent) {
+        if let StreamEvent::Start { id, model, .. } = event {
+            if id.is_empty() {
+                id.clone_from(&self.id);
+            }
+            if model.is_empty() {
+                model.clone_from(&self.model);
+            }
+        }
     }
 }
 

@@ -12,6 +12,9 @@ const DECISION: HeaderName = HeaderName::from_static("x-pointsman-decision");
 const CACHE: HeaderName = HeaderName::from_static("x-pointsman-cache");
 const COST: HeaderName = HeaderName::from_static("x-pointsman-cost-usd");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-pointsman-overhead-us");
+const LOSSES: HeaderName = HeaderName::from_static("x-pointsman-losses");
+/// Most bytes of the names of fields that were lost.
+const MAX_LOSSES: usize = 240;
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-pointsman-attempts");
 
 /// Writes the headers; `cost` is known only of whole answers.
@@ -29,10 +32,33 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
     headers.insert(CACHE, HeaderValue::from_static(facts.cache));
     headers.insert(ATTEMPTS, HeaderValue::from(facts.attempts));
     headers.insert(OVERHEAD, HeaderValue::from(ticket.overhead().as_micros() as u64));
+    if !facts.losses.is_empty() {
+        losses(headers, &facts.losses);
+    }
     if let Some(cost) = cost {
         text(headers, COST, &cost.usd_decimal());
     }
     limits(headers, ticket.caller());
+}
+
+/// The fields that could not be told exactly, as many as have room, and how many more there are.
+fn losses(headers: &mut HeaderMap, losses: &[String]) {
+    let mut told = String::new();
+    let mut count = 0;
+    for field in losses {
+        if told.len() + field.len() > MAX_LOSSES {
+            break;
+        }
+        if !told.is_empty() {
+            told.push_str(", ");
+        }
+        told.push_str(field);
+        count += 1;
+    }
+    if count < losses.len() {
+        told.push_str(&format!(" +{}", losses.len() - count));
+    }
+    text(headers, LOSSES, told.trim());
 }
 
 /// OpenAI's rate-limit headers.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use pointsman_catalog::ServiceTier;
 use pointsman_guard::Stage;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 use pointsman_wire::format::{self, Format, StreamWatcher, WatchOptions};
@@ -37,8 +38,8 @@ pub enum Pipe {
 }
 
 impl Pipe {
-    /// The pipe from a provider that speaks `from` to the client.
-    pub fn new(arrival: &Arrival, asked: &Asked, from: Format, usage_forced: bool) -> Self {
+    /// The pipe to the client from a provider that speaks `from` and knows the model as `model`.
+    pub fn new(arrival: &Arrival, asked: &Asked, (from, model): (Format, &str), usage_forced: bool) -> Self {
         let prompt = asked.prompt_tokens;
         let guarded = !arrival.snapshot.guards.for_stage(Stage::Output).is_empty();
         if from == asked.format && !guarded && asked.cache_key.is_none() {
@@ -53,7 +54,7 @@ impl Pipe {
                 prompt,
             };
         }
-        Self::Across(Box::new(Across::new(arrival, asked, from, prompt)))
+        Self::Across(Box::new(Across::new(arrival, asked, (from, model), prompt)))
     }
 
     /// Takes a chunk in; what may go on is put into `out`.
@@ -105,12 +106,16 @@ impl Pipe {
         }
     }
 
-    /// What the guardrails noted.
-    pub fn take_flags(&mut self) -> Vec<String> {
-        match self {
-            Self::Same { .. } => Vec::new(),
-            Self::Across(across) => across.take_flags(),
-        }
+    /// Notes on the ticket what the guardrails noted, and the service tier if the provider told it.
+    pub fn report(&mut self, ticket: &mut Ticket) {
+        let tier = match self {
+            Self::Same { watcher, .. } => watcher.tier().map(|tier| ServiceTier::said(Some(tier))),
+            Self::Across(across) => {
+                ticket.facts.flags.extend(across.take_flags());
+                across.tier()
+            }
+        };
+        ticket.facts.tier = tier.unwrap_or(ticket.facts.tier);
     }
 
     /// Remembers a complete answer, where that was asked for.

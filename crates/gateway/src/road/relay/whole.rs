@@ -55,6 +55,11 @@ pub fn relay(
         Ok(true) => given.native = None,
         Ok(false) => {}
     }
+    if usage != ticket.used(&usage) {
+        // The client pays for all that was asked, and is told so.
+        given.response.usage = Some(ticket.used(&usage));
+        given.response.usage_native = None;
+    }
     if let Some(key) = asked.cache_key {
         let place = Place {
             key,
@@ -68,10 +73,17 @@ pub fn relay(
             Remembered::new(given.response.clone(), &ticket),
         );
     }
-    let body = given
-        .native
-        .unwrap_or_else(|| format::encode_response(asked.format, &given.response));
-    let mut reply = reply::json_bytes(StatusCode::OK, body);
+    if let Some(id) = &asked.answer_id {
+        given.response.id = id.clone();
+    }
+    let mut reply = if asked.request.stream.enabled {
+        streamed(asked, &given.response)
+    } else {
+        let native = given.native;
+        let body =
+            native.unwrap_or_else(|| format::encode_answer(asked.format, &given.response, &asked.request));
+        reply::json_bytes(StatusCode::OK, body)
+    };
     headers::describe(reply.headers_mut(), &ticket, Some(ticket.cost(&usage)));
     ticket.settle(&Ending {
         outcome: Outcome::Complete,
@@ -119,10 +131,18 @@ pub fn speak(asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<R
 }
 
 fn give(asked: &Asked, ticket: Ticket, response: &ChatResponse, ending: Ending) -> Result<Reply, Refusal> {
+    let named = asked.answer_id.as_ref().map(|id| ChatResponse {
+        id: id.clone(),
+        ..response.clone()
+    });
+    let response = named.as_ref().unwrap_or(response);
     let mut reply = if asked.request.stream.enabled {
         streamed(asked, response)
     } else {
-        reply::json_bytes(StatusCode::OK, format::encode_response(asked.format, response))
+        reply::json_bytes(
+            StatusCode::OK,
+            format::encode_answer(asked.format, response, &asked.request),
+        )
     };
     headers::describe(reply.headers_mut(), &ticket, Some(pointsman_catalog::Money::ZERO));
     ticket.settle(&ending)?;
@@ -135,7 +155,8 @@ fn streamed(asked: &Asked, response: &ChatResponse) -> Reply {
         model: asked.request.model.clone(),
         include_usage: asked.request.stream.include_usage,
     };
-    let mut encoder = format::stream_encoder(asked.format, options);
+    let mut encoder =
+        format::stream_encoder(asked.format, options).answering(&asked.request, response.format);
     let mut bytes = BytesMut::new();
     for event in replay::events(response) {
         encoder.encode(&event, &mut bytes);
@@ -168,7 +189,7 @@ fn judge(arrival: &Arrival, response: &mut ChatResponse, ticket: &mut Ticket) ->
 }
 
 /// Counts what the provider did not.
-fn count(asked: &Asked, response: &ChatResponse) -> Usage {
+pub fn count(asked: &Asked, response: &ChatResponse) -> Usage {
     let mut output = 0;
     text::response_texts(response, |_, text| output += tokens::estimate(text));
     Usage {

@@ -41,15 +41,37 @@ pub struct Exchange<'a> {
 impl Attempt for Exchange<'_> {
     type Answer = Answer;
 
-    async fn run(
+    async fn run(&self, target: &Target, in_flight: InFlight, ticket: &mut Ticket) -> Result<Answer, Failed> {
+        let speech = speaks(target, self.asked.format)?;
+        match self.wanted(target, speech)? {
+            None => self.ask((target, speech), in_flight, ticket).await,
+            Some(wanted) => Box::pin(self.structured((target, speech), in_flight, ticket, &wanted)).await,
+        }
+    }
+}
+
+/// A stream whose head has come.
+struct Opening<'a> {
+    response: Response<UpstreamBody>,
+    from: Format,
+    /// The provider's name of the model.
+    model: &'a str,
+    usage_forced: bool,
+    limit: Option<Duration>,
+    in_flight: InFlight,
+}
+
+impl Exchange<'_> {
+    /// Asks once.
+    pub async fn ask(
         &self,
-        target: &Target,
+        (target, speech): (&Target, &Speech),
         mut in_flight: InFlight,
         ticket: &mut Ticket,
     ) -> Result<Answer, Failed> {
-        let speech = speaks(target, self.asked.format)?;
         let outgoing =
             request::body((self.arrival, self.asked), self.step, target, speech).map_err(Failed::refused)?;
+        ticket.lost(&outgoing.losses);
         let call = self.call(target, speech, outgoing.body, &in_flight)?;
         let response = exchange(self.worker, target, &mut in_flight, ticket, call).await?;
         if !response.status().is_success() {
@@ -60,6 +82,7 @@ impl Attempt for Exchange<'_> {
                 Opening {
                     response,
                     from: speech.format,
+                    model: self.step.name(target),
                     usage_forced: outgoing.usage_forced,
                     limit: target.patience().first_token,
                     in_flight,
@@ -68,7 +91,9 @@ impl Attempt for Exchange<'_> {
             )
             .await
         } else {
-            let whole = self.read_whole(response, speech.format, ticket).await;
+            let whole = self
+                .read_whole(response, (speech.format, self.step.name(target)), ticket)
+                .await;
             tell(
                 &mut in_flight,
                 whole.as_ref().err().and_then(|failed| failed.fault.as_ref()),
@@ -77,18 +102,7 @@ impl Attempt for Exchange<'_> {
             whole
         }
     }
-}
 
-/// A stream whose head has come.
-struct Opening {
-    response: Response<UpstreamBody>,
-    from: Format,
-    usage_forced: bool,
-    limit: Option<Duration>,
-    in_flight: InFlight,
-}
-
-impl Exchange<'_> {
     /// The request, addressed.
     fn call(
         &self,
@@ -108,6 +122,7 @@ impl Exchange<'_> {
             request.headers_mut().append(request::ANTHROPIC_BETA, betas);
         }
         request::edit_headers(request.headers_mut(), &self.asked.header_edits);
+        target.shape.headers(request.headers_mut());
         Ok(Call {
             request,
             model: model.to_owned(),
@@ -119,14 +134,14 @@ impl Exchange<'_> {
     async fn read_whole(
         &self,
         response: Response<UpstreamBody>,
-        from: Format,
+        (from, model): (Format, &str),
         ticket: &mut Ticket,
     ) -> Result<Answer, Failed> {
         let begun = Instant::now();
         let bytes = collect(response, self.arrival.snapshot.bounds.response_limit).await;
         ticket.waited(begun.elapsed());
         let bytes = bytes?;
-        let response = format::decode_response(from, &bytes).map_err(|error| {
+        let mut response = format::decode_response(from, &bytes).map_err(|error| {
             // A provider may answer 200 and tell an error in the body.
             let told = failure::decode(from, StatusCode::BAD_GATEWAY, None, &bytes);
             let message = format!("the provider's answer makes no sense: {}", error.message);
@@ -138,6 +153,13 @@ impl Exchange<'_> {
             Failed::broken(failure, Fault::Protocol)
         })?;
         ticket.facts.first_content = Some(Instant::now());
+        // Some formats name neither their answers nor the model.
+        if response.id.is_empty() {
+            response.id = self.arrival.id.as_str().into();
+        }
+        if response.model.is_empty() {
+            response.model = model.into();
+        }
         let native = are_kin(from, self.asked.format).then_some(bytes);
         Ok(Answer::Whole {
             response: Box::new(response),
@@ -145,10 +167,11 @@ impl Exchange<'_> {
         })
     }
 
-    async fn open_stream(&self, opening: Opening, ticket: &mut Ticket) -> Result<Answer, Failed> {
+    async fn open_stream(&self, opening: Opening<'_>, ticket: &mut Ticket) -> Result<Answer, Failed> {
         let Opening {
             response,
             from,
+            model,
             usage_forced,
             limit,
             mut in_flight,
@@ -171,7 +194,7 @@ impl Exchange<'_> {
                 Fault::Protocol,
             )
         })?;
-        let pipe = Pipe::new(self.arrival, self.asked, from, usage_forced);
+        let pipe = Pipe::new(self.arrival, self.asked, (from, model), usage_forced);
         let mut relay = Relay::new((self.arrival, self.asked), response.into_body(), decoder, pipe);
         let begun = Instant::now();
         let first = relay.until_content(limit).await;

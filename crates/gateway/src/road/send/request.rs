@@ -2,15 +2,18 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use pointsman_config::Unsupported;
 use pointsman_routing::Reasoning as Switch;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Reasoning};
-use pointsman_wire::format::{self, EncodeTarget, Format};
+use pointsman_wire::format::{self, EncodeTarget, Encoded, Format, Loss};
 use pointsman_wire::openai::request::effort_of;
+use pointsman_wire::seal;
 use pointsman_wire::splice::Edits;
 
 use super::super::Arrival;
 use super::super::arrive::Asked;
 use super::super::decide::Step;
+use crate::parameters;
 use crate::snapshot::{Envelope, Speech, Target, are_kin};
 
 /// Tokens of an answer where the format demands a limit, the client gave none and the catalog knows none.
@@ -29,6 +32,8 @@ pub struct Outgoing {
     pub body: Bytes,
     /// Whether usage in the stream was asked for on the gateway's own account.
     pub usage_forced: bool,
+    /// What the provider's format cannot express exactly.
+    pub losses: Vec<Loss>,
 }
 
 /// Writes the body for `target`, as `speech` has it.
@@ -45,8 +50,12 @@ pub fn body(
     let stream = &asked.request.stream;
     let usage_forced = is_openai(to) && stream.enabled && !stream.include_usage;
     let reasons = step.reasoning.as_ref();
+    let shaped = target.shape.request(&asked.request);
     let mut edits = Edits::new();
-    let body = if are_kin(asked.format, to) && !asked.edited && (reasons.is_none() || is_openai(to)) {
+    let mut losses = Vec::new();
+    // What another provider signed may not pass as it came.
+    let passes = !asked.edited && shaped.is_none() && !seal::is_in(&asked.request);
+    let body = if are_kin(asked.format, to) && passes && (reasons.is_none() || is_openai(to)) {
         if asked.format != to {
             change_envelope(&mut edits, asked, to);
         }
@@ -58,12 +67,18 @@ pub fn body(
         }
         asked.body.clone()
     } else {
-        let mut request = asked.request.clone();
+        let mut request = shaped.unwrap_or_else(|| asked.request.clone());
         request.stream.include_usage |= usage_forced;
+        if asked.request.sampling.max_tokens.is_none() {
+            // A limit that the client did not give has the name that the provider knows.
+            request.sampling.max_tokens_name = target.provider.speaks.max_tokens_name;
+        }
         if let Some(switch) = reasons.filter(|_| !is_openai(to)) {
             reason_by_form(&mut request, switch);
         }
-        encoded(&request, step.name(target), target, to)?
+        let encoded = encoded(&mut request, step.name(target), target, to)?;
+        losses = encoded.losses;
+        encoded.body
     };
     if let Some(switch) = reasons.filter(|_| is_openai(to)) {
         reason_by_field(&mut edits, &asked.request, switch);
@@ -74,7 +89,12 @@ pub fn body(
     } else {
         edits.apply(&body).map_err(unspliceable)?
     };
-    Ok(Outgoing { body, usage_forced })
+    let body = target.shape.body(body).map_err(unspliceable)?;
+    Ok(Outgoing {
+        body,
+        usage_forced,
+        losses,
+    })
 }
 
 /// Chat completions and text completions.
@@ -82,8 +102,8 @@ fn is_openai(format: Format) -> bool {
     matches!(format, Format::OpenAiChat | Format::OpenAiCompletions)
 }
 
-/// The request in the target's format.
-fn encoded(request: &ChatRequest, name: &str, target: &Target, to: Format) -> Result<Bytes, Failure> {
+/// The request in the target's format. What it cannot express is treated as the target's configuration says.
+fn encoded(request: &mut ChatRequest, name: &str, target: &Target, to: Format) -> Result<Encoded, Failure> {
     let speaks = &target.provider.speaks;
     let encode = EncodeTarget {
         model: name,
@@ -95,19 +115,42 @@ fn encoded(request: &ChatRequest, name: &str, target: &Target, to: Format) -> Re
         developer_role: speaks.developer_role,
         stream_usage: true,
     };
-    let encoded = format::encode_request(to, request, &encode).map_err(|error| {
-        let message = format!(
-            "{} cannot be sent to {}: {}",
-            error.field,
-            to.name(),
-            error.message
-        );
-        Failure::new(FailureKind::InvalidRequest, message).at(error.field)
-    })?;
-    for loss in &encoded.losses {
-        tracing::debug!(field = %loss.field, note = %loss.note, "a field was mapped to the nearest thing");
+    let mut dropped = Vec::new();
+    loop {
+        let error = match format::encode_request(to, request, &encode) {
+            Ok(mut encoded) => {
+                encoded.losses.append(&mut dropped);
+                return strict(encoded, target, to);
+            }
+            Err(error) => error,
+        };
+        // Each time round a parameter is gone: there are not many.
+        let can_go = target.shape.unsupported == Unsupported::Drop;
+        if !can_go || !parameters::remove(request, &error.field) {
+            return Err(inexpressible(&error.field, &error.message, to));
+        }
+        dropped.push(Loss {
+            field: error.field.into(),
+            note: "is not supported by the target and was left out",
+        });
     }
-    Ok(encoded.body)
+}
+
+/// The request, unless losses are to be refused and there is one.
+fn strict(encoded: Encoded, target: &Target, to: Format) -> Result<Encoded, Failure> {
+    match encoded.losses.first() {
+        Some(loss) if target.shape.unsupported == Unsupported::Refuse => {
+            Err(inexpressible(&loss.field, loss.note, to))
+        }
+        _ => Ok(encoded),
+    }
+}
+
+fn inexpressible(field: &str, why: &str, to: Format) -> Failure {
+    let message = format!("{field} cannot be sent to {}: {why}", to.name());
+    Failure::new(FailureKind::InvalidRequest, message)
+        .at(field)
+        .coded("unsupported_parameter")
 }
 
 /// Takes Anthropic's body out of Bedrock's envelope, or puts it in.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::bedrock::response::{finish_name, json_of, read_finish};
-use crate::bedrock::usage::read_usage;
+use crate::bedrock::usage::{read_tier, read_usage};
 use crate::bedrock::{citations, failure};
 use crate::eventstream::{EventStreamDecoder, Message};
 use crate::form::{FinishReason, PartStart, StreamEvent, Text, ToolCallKind};
@@ -256,6 +256,8 @@ impl Decoder {
         if let Some(usage) = fields.take("usage", |usage| read_usage(&usage))? {
             out.push(StreamEvent::Usage(usage));
         }
+        let tier = fields.take("serviceTier", |tier| read_tier(&tier))?;
+        out.extend(tier.flatten().map(StreamEvent::Tier));
         out.push(opaque("metadata", data));
         if self.stopped {
             self.done = true;

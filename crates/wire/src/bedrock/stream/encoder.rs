@@ -85,7 +85,10 @@ impl Encoder {
                 crate::failure::render_event(Format::BedrockConverse, failure, "", out);
             }
             StreamEvent::End => self.end(out),
-            StreamEvent::Ping | StreamEvent::Logprobs { .. } | StreamEvent::Opaque { .. } => {}
+            StreamEvent::Ping
+            | StreamEvent::Tier(_)
+            | StreamEvent::Logprobs { .. }
+            | StreamEvent::Opaque { .. } => {}
         }
     }
 

@@ -97,7 +97,7 @@ impl Encoder {
             }
             StreamEvent::Ping => out.extend_from_slice(b": ping\n\n"),
             StreamEvent::End => self.end(out),
-            StreamEvent::Opaque { .. } => {}
+            StreamEvent::Tier(_) | StreamEvent::Opaque { .. } => {}
         }
     }
 

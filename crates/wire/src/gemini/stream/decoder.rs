@@ -259,11 +259,15 @@ impl Open {
                 if signature.is_some() || !thinking.text.is_empty() {
                     let part = self.open_flow(choice, Flow::Thinking, out);
                     delta(choice, part, thinking.text, out);
-                    out.extend(signature.map(|signature| StreamEvent::Signature {
-                        choice,
-                        part,
-                        signature,
-                    }));
+                    if let Some(signature) = signature {
+                        out.push(StreamEvent::Signature {
+                            choice,
+                            part,
+                            signature,
+                        });
+                        // What is thought after it is another thought.
+                        self.close(choice, out);
+                    }
                 }
             }
             PartKind::ToolCall(call) => self.piece_of_call(choice, answer, call, out),

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use super::super::response::finish_name;
 use super::super::usage::write_usage;
-use super::super::{failure, logprobs, signature};
+use super::super::{failure, logprobs};
 use super::decoder::{BLOCKED, FINISH};
 use crate::form::{FinishReason, PartStart, StreamEvent, Text, ToolCallKind, Usage};
 use crate::format::{Format, StreamEncoderOptions};
@@ -121,7 +121,10 @@ impl Encoder {
             }
             StreamEvent::End => self.end(out),
             // SDKs of this format read every line as a piece of the answer: there is no sign of life to give.
-            StreamEvent::Ping | StreamEvent::Citation { .. } | StreamEvent::Opaque { .. } => {}
+            StreamEvent::Ping
+            | StreamEvent::Tier(_)
+            | StreamEvent::Citation { .. }
+            | StreamEvent::Opaque { .. } => {}
         }
     }
 
@@ -167,13 +170,11 @@ impl Encoder {
         match self.parts.get_mut(&(choice, part)) {
             Some(Writing::Call(call)) => call.signature = Some(signature.clone()),
             Some(Writing::Thinking) => {
-                if let Some(signature) = signature::for_client(signature) {
-                    self.part(choice, out, |object| {
-                        object.string("text", "");
-                        object.boolean("thought", true);
-                        object.string("thoughtSignature", &signature);
-                    });
-                }
+                self.part(choice, out, |object| {
+                    object.string("text", "");
+                    object.boolean("thought", true);
+                    object.string("thoughtSignature", signature);
+                });
             }
             _ => {}
         }

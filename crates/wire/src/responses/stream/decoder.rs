@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::form::{Failure, FinishReason, PartStart, StreamEvent, Text, ToolCallKind};
+use crate::form::{ChatResponse, Failure, FinishReason, PartStart, StreamEvent, Text, ToolCallKind};
 use crate::format::{DecodeError, Format, StreamError, stream_failure};
 use crate::json::Json;
 use crate::json::fields::{Fields, Value, parse};
-use crate::responses::parts::citation_of;
+use crate::responses::annotations::citation_of;
 use crate::responses::read_usage;
-use crate::responses::response::read_finish;
+use crate::responses::response::{self, read_created, read_finish};
 use crate::sse::{SseDecoder, SseEvent};
 
 /// Reads a stream.
@@ -19,6 +19,8 @@ pub struct Decoder {
     done: bool,
     started: bool,
     calls: bool,
+    /// Something was said, which the whole response at the end repeats.
+    told: bool,
     next: u32,
     /// Parts that have begun and not ended.
     open: SmallVec<[Open; 4]>,
@@ -103,12 +105,12 @@ impl Decoder {
                 self.done = true;
                 out.push(StreamEvent::Error(failure_of(&event.data)));
             }
-            // Said already, piece by piece.
-            "response.output_text.done"
-            | "response.refusal.done"
-            | "response.function_call_arguments.done"
-            | "response.custom_tool_call_input.done"
-            | "response.reasoning_summary_text.done"
+            "response.output_text.done" => self.whole(&mut fields, "text", out)?,
+            "response.refusal.done" => self.whole(&mut fields, "refusal", out)?,
+            "response.function_call_arguments.done" => self.whole(&mut fields, "arguments", out)?,
+            "response.custom_tool_call_input.done" => self.whole(&mut fields, "input", out)?,
+            // Said already, piece by piece, or said again when the item ends.
+            "response.reasoning_summary_text.done"
             | "response.reasoning_summary_part.done"
             | "response.reasoning_text.done" => {}
             _ => out.push(opaque(event)),
@@ -127,9 +129,7 @@ impl Decoder {
                 model: response
                     .take("model", |model| model.string())?
                     .unwrap_or_default(),
-                created: response.take("created_at", |created| {
-                    Ok(created.number()?.as_f64().unwrap_or(0.0).max(0.0) as u64)
-                })?,
+                created: read_created(&mut response)?,
             });
             Ok(())
         })
@@ -144,9 +144,10 @@ impl Decoder {
         let at = place(fields)?;
         let start = fields.need("item", |item| read_start(&item))?;
         match start {
-            // Its content parts begin by themselves.
+            // Its content parts begin by themselves; reasoning may have none to tell.
             None => {}
             Some(PartStart::Opaque { .. }) => {
+                self.told = true;
                 out.push(opaque(event));
             }
             Some(start) => {
@@ -176,6 +177,7 @@ impl Decoder {
     fn begin(&mut self, at: At, start: PartStart, out: &mut Vec<StreamEvent>) -> usize {
         let part = self.next;
         self.next += 1;
+        self.told = true;
         self.open.push(Open {
             output: at.output,
             content: at.content,
@@ -228,6 +230,29 @@ impl Decoder {
             out.push(StreamEvent::Delta {
                 choice: 0,
                 part,
+                text,
+            });
+        }
+        Ok(())
+    }
+
+    /// What came in pieces, whole: for servers that send no pieces.
+    fn whole(
+        &mut self,
+        fields: &mut Fields<'_>,
+        name: &str,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), DecodeError> {
+        let at = place(fields)?;
+        let text = fields.take(name, |text| text.string())?;
+        if let Some(found) = self.find(at)
+            && let Some(open) = self.open.get_mut(found).filter(|open| !open.grown)
+            && let Some(text) = text.filter(|text| !text.is_empty())
+        {
+            open.grown = true;
+            out.push(StreamEvent::Delta {
+                choice: 0,
+                part: open.part,
                 text,
             });
         }
@@ -290,6 +315,10 @@ impl Decoder {
         if done.opaque {
             out.push(opaque(event));
         }
+        let silent = done.signature.is_none() && done.whole.as_ref().is_none_or(|text| text.is_empty());
+        if done.reasoning && !silent && self.find(at).is_none() {
+            self.begin(At { content: None, ..at }, PartStart::Thinking, out);
+        }
         while let Some(found) = self.open.iter().position(|open| open.output == at.output) {
             let open = self.open.remove(found);
             if let Some(text) = done.whole.as_ref().filter(|text| !open.grown && !text.is_empty()) {
@@ -321,9 +350,14 @@ impl Decoder {
                 part: open.part,
             });
         }
-        let calls = self.calls;
-        fields.need("response", |response| {
-            let mut response = response.fields()?;
+        let told = std::mem::replace(&mut self.told, true);
+        fields.need("response", |value| {
+            // Some servers send nothing but the end.
+            if !told && let Ok(whole) = response::read(&value) {
+                self.say(&whole, out);
+            }
+            let calls = self.calls;
+            let mut response = value.fields()?;
             let reason = read_finish(
                 response.peek("status").as_ref(),
                 response.peek("incomplete_details").as_ref(),
@@ -337,11 +371,38 @@ impl Decoder {
             if let Some(usage) = response.take("usage", |usage| read_usage(&usage))? {
                 out.push(StreamEvent::Usage(usage));
             }
+            let tier = response.take("service_tier", |tier| tier.string())?;
+            out.extend(tier.map(StreamEvent::Tier));
             Ok(())
         })?;
         self.done = true;
         out.push(StreamEvent::End);
         Ok(())
+    }
+}
+
+impl Decoder {
+    fn say(&mut self, whole: &ChatResponse, out: &mut Vec<StreamEvent>) {
+        for event in crate::replay::events(whole) {
+            match event {
+                StreamEvent::PartStart {
+                    start: PartStart::Opaque { .. },
+                    ..
+                }
+                | StreamEvent::Finish { .. }
+                | StreamEvent::Usage(_)
+                | StreamEvent::End => {}
+                StreamEvent::Start { .. } if std::mem::replace(&mut self.started, true) => {}
+                event => {
+                    let start = match &event {
+                        StreamEvent::PartStart { start, .. } => Some(start),
+                        _ => None,
+                    };
+                    self.calls |= matches!(start, Some(PartStart::ToolCall { .. }));
+                    out.push(event);
+                }
+            }
+        }
     }
 }
 
@@ -352,14 +413,13 @@ fn place(fields: &mut Fields<'_>) -> Result<At, DecodeError> {
     })
 }
 
-/// How an item's part begins; none for messages.
+/// How an item's part begins; none for messages and reasoning, which begin with what they say.
 fn read_start(item: &Value<'_>) -> Result<Option<PartStart>, DecodeError> {
     let mut fields = item.fields()?;
     let text = |value: Value<'_>| value.string();
     let kind = fields.need("type", text)?;
     Ok(Some(match kind.as_ref() {
-        "message" => return Ok(None),
-        "reasoning" => PartStart::Thinking,
+        "message" | "reasoning" => return Ok(None),
         "function_call" | "custom_tool_call" => PartStart::ToolCall {
             id: fields.need("call_id", text)?,
             name: fields.need("name", text)?,
@@ -382,6 +442,7 @@ struct Done {
     whole: Option<Text>,
     signature: Option<Text>,
     opaque: bool,
+    reasoning: bool,
 }
 
 fn read_done(item: &Value<'_>) -> Result<Done, DecodeError> {
@@ -390,7 +451,11 @@ fn read_done(item: &Value<'_>) -> Result<Done, DecodeError> {
     let mut done = Done::default();
     match fields.need("type", text)?.as_ref() {
         "message" => {}
-        "reasoning" => done.signature = fields.take("encrypted_content", text)?,
+        "reasoning" => {
+            done.reasoning = true;
+            done.whole = Some(crate::responses::items::told(|name| fields.peek(name)).into());
+            done.signature = fields.take("encrypted_content", text)?;
+        }
         "function_call" => done.whole = fields.take("arguments", text)?,
         "custom_tool_call" => done.whole = fields.take("input", text)?,
         _ => done.opaque = true,

@@ -3,50 +3,74 @@
 use bytes::BytesMut;
 use smallvec::SmallVec;
 
+use super::item::{Call, Content, Item, Kind};
 use crate::form::{FinishReason, PartStart, StreamEvent, Text, ToolCallKind, Usage};
 use crate::format::{Format, StreamEncoderOptions};
 use crate::json::Json;
 use crate::json::write::{Object, object};
-use crate::responses::parts::annotation_of;
-use crate::responses::response::{Head, status_of, write_frame, write_summary};
-use crate::responses::write_usage;
+use crate::openai::response::now;
+use crate::responses::annotations::annotation_of;
+use crate::responses::logprobs::entries_of;
+use crate::responses::response::{Head, item_id, status_of, write_frame};
+use crate::responses::{Echo, write_usage};
 use crate::splice::Edits;
 
 /// Writes a stream. Items of this format may grow side by side, so every part is written as it comes; what has been
-/// said is kept, because the last events repeat it whole.
+/// said is kept, because the last events repeat it whole. An item whose part has ended waits for what comes next: more
+/// of the same message, another item, or the reason for which it was cut off.
 #[derive(Debug)]
 pub struct Encoder {
-    options: StreamEncoderOptions,
-    sequence: u64,
-    id: Text,
-    model: Text,
-    created: u64,
+    pen: Pen,
+    head: Answer,
     open: SmallVec<[Item; 2]>,
+    waiting: SmallVec<[Item; 2]>,
+    /// Reasoning that has said nothing yet, and may never: it is no item until it does.
+    silent: SmallVec<[u32; 2]>,
     /// Items that are complete, by their place.
     done: Vec<(u64, String)>,
+    /// Where items that only this format knows stood, and where they stand now.
+    moved: Vec<(u64, u64)>,
     next: u64,
+    /// Log probabilities of text that has not come.
+    logprobs: Vec<Json>,
     usage: Option<Usage>,
     finish: Option<FinishReason>,
 }
 
-/// An item that is being written: one part.
-#[derive(Debug)]
-struct Item {
-    part: u32,
-    output: u64,
-    kind: Kind,
-    id: String,
-    text: String,
-    signature: String,
-    annotations: Vec<Json>,
+/// Numbers and writes events.
+#[derive(Debug, Default)]
+struct Pen {
+    sequence: u64,
 }
 
-#[derive(Debug, Clone)]
-enum Kind {
-    Text,
-    Refusal,
-    Thinking,
-    Call { id: Text, name: Text, custom: bool },
+/// What is known of the answer from its beginning.
+#[derive(Debug)]
+struct Answer {
+    options: StreamEncoderOptions,
+    echo: Echo,
+    id: Text,
+    model: Text,
+    created: u64,
+}
+
+impl Pen {
+    fn event(&mut self, out: &mut BytesMut, kind: &str, write: impl FnOnce(&mut Object<'_>)) {
+        let data = object(|object| {
+            object.string("type", kind);
+            object.count("sequence_number", self.sequence);
+            write(object);
+        });
+        self.raw(out, kind, &data);
+    }
+
+    fn raw(&mut self, out: &mut BytesMut, kind: &str, data: &[u8]) {
+        self.sequence += 1;
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(kind.as_bytes());
+        out.extend_from_slice(b"\ndata: ");
+        out.extend_from_slice(data);
+        out.extend_from_slice(b"\n\n");
+    }
 }
 
 impl Encoder {
@@ -54,17 +78,29 @@ impl Encoder {
     #[must_use]
     pub fn new(options: StreamEncoderOptions) -> Self {
         Self {
-            options,
-            sequence: 0,
-            id: Text::new(),
-            model: Text::new(),
-            created: 0,
+            pen: Pen::default(),
+            head: Answer {
+                options,
+                echo: Echo::default(),
+                id: Text::new(),
+                model: Text::new(),
+                created: 0,
+            },
             open: SmallVec::new(),
+            waiting: SmallVec::new(),
+            silent: SmallVec::new(),
             done: Vec::new(),
+            moved: Vec::new(),
             next: 0,
+            logprobs: Vec::new(),
             usage: None,
             finish: None,
         }
+    }
+
+    /// Says what the answer repeats of its request.
+    pub fn answers(&mut self, echo: Echo) {
+        self.head.echo = echo;
     }
 
     /// Writes `event` to the end of `out`.
@@ -76,17 +112,15 @@ impl Encoder {
             | StreamEvent::Delta { choice, .. }
             | StreamEvent::Signature { choice, .. }
             | StreamEvent::Citation { choice, .. }
+            | StreamEvent::Logprobs { choice, .. }
             | StreamEvent::PartEnd { choice, .. }
             | StreamEvent::Finish { choice, .. }
                 if *choice > 0 => {}
             StreamEvent::PartStart { part, start, .. } => self.begin(*part, start, out),
             StreamEvent::Delta { part, text, .. } => self.delta(*part, text, out),
-            StreamEvent::Signature { part, signature, .. } => {
-                if let Some(item) = self.open.iter_mut().find(|item| item.part == *part) {
-                    item.signature.push_str(signature);
-                }
-            }
+            StreamEvent::Signature { part, signature, .. } => self.sign(*part, signature, out),
             StreamEvent::Citation { part, citation, .. } => self.cite(*part, citation, out),
+            StreamEvent::Logprobs { logprobs, .. } => self.logprobs.extend(entries_of(logprobs)),
             StreamEvent::PartEnd { part, .. } => self.end_part(*part, out),
             StreamEvent::Finish { reason, .. } => self.finish = Some(reason.clone()),
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
@@ -96,57 +130,44 @@ impl Encoder {
                 json,
             } => self.pass(event.as_deref(), json, out),
             StreamEvent::Error(failure) => {
-                crate::failure::render_event(Format::OpenAiResponses, failure, "", out);
+                self.pen
+                    .event(out, "error", |event| super::super::failure::write(event, failure));
             }
             StreamEvent::End => self.end(out),
             StreamEvent::Ping => out.extend_from_slice(b": ping\n\n"),
-            StreamEvent::Logprobs { .. } | StreamEvent::Opaque { .. } => {}
+            StreamEvent::Tier(_) | StreamEvent::Opaque { .. } => {}
         }
     }
 
-    fn event(&mut self, out: &mut BytesMut, kind: &str, write: impl FnOnce(&mut Object<'_>)) {
-        let sequence = self.sequence;
-        self.sequence += 1;
-        let data = object(|object| {
-            object.string("type", kind);
-            object.count("sequence_number", sequence);
-            write(object);
-        });
-        out.extend_from_slice(b"event: ");
-        out.extend_from_slice(kind.as_bytes());
-        out.extend_from_slice(b"\ndata: ");
-        out.extend_from_slice(&data);
-        out.extend_from_slice(b"\n\n");
-    }
-
     fn start(&mut self, id: &Text, model: &Text, created: Option<u64>, out: &mut BytesMut) {
-        self.id = if id.is_empty() {
+        let head = &mut self.head;
+        head.id = if id.is_empty() {
             Text::from_static("resp_0")
         } else {
             id.clone()
         };
-        self.model = if model.is_empty() {
-            self.options.model.clone()
+        head.model = if model.is_empty() {
+            head.options.model.clone()
         } else {
             model.clone()
         };
-        self.created = created.unwrap_or(0);
+        head.created = created.unwrap_or_else(now);
         for kind in ["response.created", "response.in_progress"] {
             let response = self.response("in_progress", None);
-            self.event(out, kind, |event| event.raw("response", &response));
+            self.pen
+                .event(out, kind, |event| event.raw("response", &response));
         }
     }
 
     /// The response as it stands.
     fn response(&self, status: &str, reason: Option<&str>) -> String {
         let head = Head {
-            id: &self.id,
-            model: &self.model,
-            created: self.created,
+            id: &self.head.id,
+            model: &self.head.model,
+            created: self.head.created,
         };
         let body = object(|body| {
-            body.string("id", &self.id);
-            write_frame(body, &head, status, reason);
+            write_frame(body, &head, status, reason, &self.head.echo);
             body.list("output", |list| {
                 self.done.iter().for_each(|(_, item)| list.raw(item));
             });
@@ -161,165 +182,246 @@ impl Encoder {
     }
 
     fn begin(&mut self, part: u32, start: &PartStart, out: &mut BytesMut) {
-        let (kind, prefix) = match start {
-            PartStart::Text => (Kind::Text, "msg"),
-            PartStart::Refusal => (Kind::Refusal, "msg"),
-            PartStart::Thinking | PartStart::RedactedThinking(_) => (Kind::Thinking, "rs"),
-            PartStart::ToolCall { id, name, kind } => (
-                Kind::Call {
+        match start {
+            PartStart::Text => self.begin_content(part, false, out),
+            PartStart::Refusal => self.begin_content(part, true, out),
+            PartStart::Thinking => self.silent.push(part),
+            PartStart::ToolCall { id, name, kind } => {
+                let custom = *kind == ToolCallKind::Custom;
+                let call = Call {
                     id: id.clone(),
                     name: name.clone(),
-                    custom: *kind == ToolCallKind::Custom,
-                },
-                "fc",
-            ),
-            PartStart::Opaque { .. } => return,
-        };
+                    custom,
+                    arguments: String::new(),
+                };
+                self.begin_item(part, if custom { "ctc" } else { "fc" }, Kind::Call(call), out);
+            }
+            // Reasoning that is encrypted as a whole comes as reasoning, sealed.
+            PartStart::RedactedThinking(_) | PartStart::Opaque { .. } => {}
+        }
+    }
+
+    fn begin_item(&mut self, part: u32, prefix: &str, kind: Kind, out: &mut BytesMut) {
+        self.settle("completed", out);
         let output = self.next;
         self.next += 1;
-        let mut item = Item {
-            part,
+        let item = Item {
             output,
+            id: item_id(prefix, &self.head.id, output),
+            part,
             kind,
-            id: format!("{prefix}_{}_{output}", self.id),
-            text: String::new(),
-            signature: String::new(),
-            annotations: Vec::new(),
         };
-        if let PartStart::RedactedThinking(data) = start {
-            item.signature.push_str(data);
-        }
-        let beginning = item.json(false);
-        self.event(out, "response.output_item.added", |event| {
+        let beginning = item.beginning();
+        self.pen.event(out, "response.output_item.added", |event| {
             event.count("output_index", output);
             event.raw("item", &beginning);
         });
-        let first_part = match item.kind {
-            Kind::Text => Some(r#"{"type":"output_text","text":"","annotations":[]}"#),
-            Kind::Refusal => Some(r#"{"type":"refusal","refusal":""}"#),
-            Kind::Thinking | Kind::Call { .. } => None,
-        };
-        if let Some(first) = first_part {
-            self.event(out, "response.content_part.added", |event| {
-                item.place(event);
-                event.raw("part", first);
-            });
-        }
         self.open.push(item);
     }
 
+    /// A text or a refusal: more of the message before it, or a new one.
+    fn begin_content(&mut self, part: u32, refusal: bool, out: &mut BytesMut) {
+        let goes_on = |item: &Item| matches!(item.kind, Kind::Message(_));
+        match self.waiting.iter().position(goes_on) {
+            Some(at) if self.waiting.len() == 1 && self.open.is_empty() => {
+                let mut item = self.waiting.remove(at);
+                item.part = part;
+                self.open.push(item);
+            }
+            _ => self.begin_item(part, "msg", Kind::Message(Vec::new()), out),
+        }
+        let Some(item) = self.open.last_mut() else { return };
+        if let Kind::Message(contents) = &mut item.kind {
+            contents.push(Content {
+                refusal,
+                ..Content::default()
+            });
+        }
+        self.pen.event(out, "response.content_part.added", |event| {
+            item.place(event);
+            event.object("part", |part| {
+                if let Some(content) = item.content() {
+                    content.write(part);
+                }
+            });
+        });
+    }
+
     fn delta(&mut self, part: u32, text: &Text, out: &mut BytesMut) {
-        let Some(at) = self.open.iter().position(|item| item.part == part) else {
+        self.speak(part, out);
+        let Some(item) = self.open.iter_mut().find(|item| item.part == part) else {
             return;
         };
-        let mut item = self.open.remove(at);
-        let kind = match &item.kind {
-            Kind::Text => "response.output_text.delta",
-            Kind::Refusal => "response.refusal.delta",
-            Kind::Call { custom: false, .. } => "response.function_call_arguments.delta",
-            Kind::Call { custom: true, .. } => "response.custom_tool_call_input.delta",
-            Kind::Thinking => {
-                if item.text.is_empty() {
-                    self.event(out, "response.reasoning_summary_part.added", |event| {
-                        item.place(event);
-                        event.raw("part", r#"{"type":"summary_text","text":""}"#);
-                    });
-                }
-                "response.reasoning_summary_text.delta"
+        let logprobs = match item.content() {
+            Some(content) if !content.refusal => {
+                let told = std::mem::take(&mut self.logprobs);
+                content.logprobs.extend(told.iter().cloned());
+                Some(told)
             }
+            _ => None,
         };
-        item.text.push_str(text);
-        self.event(out, kind, |event| {
+        let first = grow(&mut item.kind, text);
+        if first && matches!(item.kind, Kind::Reasoning { .. }) {
+            self.pen
+                .event(out, "response.reasoning_summary_part.added", |event| {
+                    item.place(event);
+                    event.raw("part", r#"{"type":"summary_text","text":""}"#);
+                });
+        }
+        self.pen.event(out, delta_name(item), |event| {
             item.place(event);
             event.string("delta", text);
-            if matches!(item.kind, Kind::Text) {
-                event.raw("logprobs", "[]");
+            if let Some(logprobs) = &logprobs {
+                event.list("logprobs", |list| {
+                    logprobs.iter().for_each(|json| list.raw(json.as_str()));
+                });
             }
         });
-        self.open.insert(at, item);
+    }
+
+    /// Reasoning becomes an item with what it says first.
+    fn speak(&mut self, part: u32, out: &mut BytesMut) {
+        if let Some(at) = self.silent.iter().position(|silent| *silent == part) {
+            self.silent.remove(at);
+            let kind = Kind::Reasoning {
+                text: String::new(),
+                proof: String::new(),
+            };
+            self.begin_item(part, "rs", kind, out);
+        }
+    }
+
+    fn sign(&mut self, part: u32, piece: &str, out: &mut BytesMut) {
+        if !piece.is_empty() {
+            self.speak(part, out);
+        }
+        let open = self.open.iter_mut().find(|item| item.part == part);
+        if let Some(Kind::Reasoning { proof, .. }) = open.map(|item| &mut item.kind) {
+            proof.push_str(piece);
+        }
     }
 
     fn cite(&mut self, part: u32, citation: &Json, out: &mut BytesMut) {
-        let Some(at) = self.open.iter().position(|item| item.part == part) else {
+        let Some(item) = self.open.iter_mut().find(|item| item.part == part) else {
             return;
         };
-        let Some(annotation) = annotation_of(citation) else {
+        let (Some(annotation), Some(content)) = (annotation_of(citation), item.content()) else {
             return;
         };
-        let mut item = self.open.remove(at);
-        self.event(out, "response.output_text.annotation.added", |event| {
-            item.place(event);
-            event.count("annotation_index", item.annotations.len() as u64);
-            event.raw("annotation", annotation.as_str());
-        });
-        item.annotations.push(annotation);
-        self.open.insert(at, item);
+        let index = content.annotations.len() as u64;
+        content.annotations.push(annotation.clone());
+        self.pen
+            .event(out, "response.output_text.annotation.added", |event| {
+                item.place(event);
+                event.count("annotation_index", index);
+                event.raw("annotation", annotation.as_str());
+            });
     }
 
     fn end_part(&mut self, part: u32, out: &mut BytesMut) {
+        self.silent.retain(|silent| *silent != part);
         let Some(at) = self.open.iter().position(|item| item.part == part) else {
             return;
         };
-        let item = self.open.remove(at);
-        self.say_done(&item, out);
-        let whole = item.json(true);
-        self.event(out, "response.output_item.done", |event| {
-            event.count("output_index", item.output);
-            event.raw("item", &whole);
-        });
-        let at = self.done.partition_point(|(output, _)| *output < item.output);
-        self.done.insert(at, (item.output, whole));
+        let mut item = self.open.remove(at);
+        if let Some(content) = item.content() {
+            if !content.refusal {
+                content.logprobs.append(&mut self.logprobs);
+            }
+            self.end_content(&item, out);
+        }
+        self.waiting.push(item);
     }
 
-    /// The events that repeat what a part said, whole.
-    fn say_done(&mut self, item: &Item, out: &mut BytesMut) {
+    fn end_content(&mut self, item: &Item, out: &mut BytesMut) {
+        let Kind::Message(contents) = &item.kind else {
+            return;
+        };
+        let Some(content) = contents.last() else { return };
+        let (kind, field) = if content.refusal {
+            ("response.refusal.done", "refusal")
+        } else {
+            ("response.output_text.done", "text")
+        };
+        self.pen.event(out, kind, |event| {
+            item.place(event);
+            event.string(field, &content.text);
+            if !content.refusal {
+                event.list("logprobs", |list| {
+                    content.logprobs.iter().for_each(|json| list.raw(json.as_str()));
+                });
+            }
+        });
+        self.pen.event(out, "response.content_part.done", |event| {
+            item.place(event);
+            event.object("part", |part| content.write(part));
+        });
+    }
+
+    /// Ends the items that wait; `status` is that of the last one.
+    fn settle(&mut self, status: &str, out: &mut BytesMut) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let last = waiting.iter().map(|item| item.output).max();
+        for item in waiting {
+            let status = if Some(item.output) == last {
+                status
+            } else {
+                "completed"
+            };
+            self.end_item(&item, status, out);
+        }
+    }
+
+    fn end_item(&mut self, item: &Item, status: &str, out: &mut BytesMut) {
         match &item.kind {
-            Kind::Text | Kind::Refusal => {
-                let refusal = matches!(item.kind, Kind::Refusal);
-                let (kind, field) = if refusal {
-                    ("response.refusal.done", "refusal")
-                } else {
-                    ("response.output_text.done", "text")
-                };
-                self.event(out, kind, |event| {
-                    item.place(event);
-                    event.string(field, &item.text);
-                    if !refusal {
-                        event.raw("logprobs", "[]");
-                    }
-                });
-                self.event(out, "response.content_part.done", |event| {
-                    item.place(event);
-                    event.object("part", |part| item.write_content(part));
-                });
-            }
-            Kind::Thinking if item.text.is_empty() => {}
-            Kind::Thinking => {
-                self.event(out, "response.reasoning_summary_text.done", |event| {
-                    item.place(event);
-                    event.string("text", &item.text);
-                });
-                self.event(out, "response.reasoning_summary_part.done", |event| {
-                    item.place(event);
-                    event.object("part", |part| {
-                        part.string("type", "summary_text");
-                        part.string("text", &item.text);
-                    });
-                });
-            }
-            Kind::Call { custom, name, .. } => {
-                let (kind, field) = if *custom {
+            Kind::Message(_) => {}
+            Kind::Reasoning { text, .. } => self.end_summary(item, text, out),
+            Kind::Call(call) => {
+                let (kind, field) = if call.custom {
                     ("response.custom_tool_call_input.done", "input")
                 } else {
                     ("response.function_call_arguments.done", "arguments")
                 };
-                self.event(out, kind, |event| {
+                self.pen.event(out, kind, |event| {
                     item.place(event);
-                    event.string("name", name);
-                    event.string(field, item.said());
+                    if !call.custom {
+                        event.string("name", &call.name);
+                    }
+                    event.string(field, call.said());
                 });
             }
         }
+        let whole = item.whole(status);
+        self.keep(item.output, &whole, out);
+    }
+
+    fn end_summary(&mut self, item: &Item, text: &str, out: &mut BytesMut) {
+        if text.is_empty() {
+            return;
+        }
+        self.pen
+            .event(out, "response.reasoning_summary_text.done", |event| {
+                item.place(event);
+                event.string("text", text);
+            });
+        self.pen
+            .event(out, "response.reasoning_summary_part.done", |event| {
+                item.place(event);
+                event.object("part", |part| {
+                    part.string("type", "summary_text");
+                    part.string("text", text);
+                });
+            });
+    }
+
+    /// Tells an item whole, and keeps it for the response at the end.
+    fn keep(&mut self, output: u64, whole: &str, out: &mut BytesMut) {
+        self.pen.event(out, "response.output_item.done", |event| {
+            event.count("output_index", output);
+            event.raw("item", whole);
+        });
+        let at = self.done.partition_point(|(other, _)| *other < output);
+        self.done.insert(at, (output, whole.to_owned()));
     }
 
     /// An event of this format that the form does not know, with the numbers of this stream.
@@ -329,122 +431,73 @@ impl Encoder {
             #[serde(rename = "type")]
             kind: String,
             item: Option<Json>,
+            output_index: Option<u64>,
         }
         let Ok(known) = json.read::<Known>() else { return };
         if known.kind == "response.output_item.added" {
+            self.settle("completed", out);
+            self.moved.push((known.output_index.unwrap_or(0), self.next));
             self.next += 1;
         }
-        let output = self.next.saturating_sub(1);
-        if known.kind == "response.output_item.done"
-            && let Some(item) = known.item
-        {
-            let at = self.done.partition_point(|(other, _)| *other < output);
-            self.done.insert(at, (output, item.as_str().to_owned()));
-        }
         let mut edits = Edits::new();
-        edits.set("sequence_number", self.sequence.to_string());
-        if json.as_str().contains("\"output_index\"") {
+        if let Some(stood) = known.output_index {
+            // What is said of an item that is not passed on cannot be, either.
+            let Some((_, output)) = self.moved.iter().rfind(|(from, _)| *from == stood) else {
+                return;
+            };
             edits.set("output_index", output.to_string());
+            if let Some(item) = known.item.filter(|_| known.kind == "response.output_item.done") {
+                let at = self.done.partition_point(|(other, _)| other < output);
+                self.done.insert(at, (*output, item.as_str().to_owned()));
+            }
         }
-        let Ok(data) = edits.apply(&json.as_str().to_owned().into()) else {
-            return;
-        };
-        self.sequence += 1;
-        out.extend_from_slice(b"event: ");
-        out.extend_from_slice(name.unwrap_or(&known.kind).as_bytes());
-        out.extend_from_slice(b"\ndata: ");
-        out.extend_from_slice(&data);
-        out.extend_from_slice(b"\n\n");
+        edits.set("sequence_number", self.pen.sequence.to_string());
+        if let Ok(data) = edits.apply(&json.as_str().to_owned().into()) {
+            self.pen.raw(out, name.unwrap_or(&known.kind), &data);
+        }
     }
 
     fn end(&mut self, out: &mut BytesMut) {
         while let Some(part) = self.open.first().map(|item| item.part) {
             self.end_part(part, out);
         }
-        let (status, reason) = status_of(self.finish.as_ref());
+        let finish = self.finish.take();
+        let (status, reason) = status_of(finish.as_ref());
+        self.settle(status, out);
         let response = self.response(status, reason);
         let kind = if status == "completed" {
             "response.completed"
         } else {
             "response.incomplete"
         };
-        self.event(out, kind, |event| event.raw("response", &response));
+        self.pen
+            .event(out, kind, |event| event.raw("response", &response));
     }
 }
 
-impl Item {
-    /// Writes where the item stands.
-    fn place(&self, event: &mut Object<'_>) {
-        event.string("item_id", &self.id);
-        event.count("output_index", self.output);
-        match self.kind {
-            Kind::Text | Kind::Refusal => event.count("content_index", 0),
-            Kind::Thinking => event.count("summary_index", 0),
-            Kind::Call { .. } => {}
-        }
-    }
+/// Adds to what an item says; true when it is the first.
+fn grow(kind: &mut Kind, text: &str) -> bool {
+    let said = match kind {
+        Kind::Message(contents) => match contents.last_mut() {
+            Some(content) => &mut content.text,
+            None => return false,
+        },
+        Kind::Reasoning { text, .. } => text,
+        Kind::Call(call) => &mut call.arguments,
+    };
+    let first = said.is_empty();
+    said.push_str(text);
+    first
+}
 
-    /// The arguments; a function without any has an empty object.
-    fn said(&self) -> &str {
-        match self.kind {
-            Kind::Call { custom: false, .. } if self.text.is_empty() => "{}",
-            _ => &self.text,
+fn delta_name(item: &mut Item) -> &'static str {
+    match &item.kind {
+        Kind::Message(contents) if contents.last().is_some_and(|content| content.refusal) => {
+            "response.refusal.delta"
         }
-    }
-
-    fn write_content(&self, part: &mut Object<'_>) {
-        if matches!(self.kind, Kind::Refusal) {
-            part.string("type", "refusal");
-            part.string("refusal", &self.text);
-            return;
-        }
-        part.string("type", "output_text");
-        part.string("text", &self.text);
-        part.list("annotations", |list| {
-            self.annotations.iter().for_each(|json| list.raw(json.as_str()));
-        });
-    }
-
-    /// The item, as it begins or as it ends.
-    fn json(&self, done: bool) -> String {
-        let body = object(|item| {
-            item.string("id", &self.id);
-            let status = if done { "completed" } else { "in_progress" };
-            match &self.kind {
-                Kind::Text | Kind::Refusal => {
-                    item.string("type", "message");
-                    item.string("status", status);
-                    item.string("role", "assistant");
-                    item.list("content", |list| {
-                        if done {
-                            list.object(|part| self.write_content(part));
-                        }
-                    });
-                }
-                Kind::Thinking => {
-                    item.string("type", "reasoning");
-                    write_summary(item, &self.text);
-                    if done && !self.signature.is_empty() {
-                        item.string("encrypted_content", &self.signature);
-                    }
-                }
-                Kind::Call { id, name, custom } => {
-                    item.string(
-                        "type",
-                        if *custom {
-                            "custom_tool_call"
-                        } else {
-                            "function_call"
-                        },
-                    );
-                    item.string("status", status);
-                    item.string("call_id", id);
-                    item.string("name", name);
-                    let field = if *custom { "input" } else { "arguments" };
-                    item.string(field, if done { self.said() } else { "" });
-                }
-            }
-        });
-        String::from_utf8(body).unwrap_or_default()
+        Kind::Message(_) => "response.output_text.delta",
+        Kind::Reasoning { .. } => "response.reasoning_summary_text.delta",
+        Kind::Call(Call { custom: true, .. }) => "response.custom_tool_call_input.delta",
+        Kind::Call(_) => "response.function_call_arguments.delta",
     }
 }

@@ -1,0 +1,164 @@
+//! Batches at work: a worker of their own takes them from the queue and sends their lines down the road.
+//!
+//! The queue is the database, so batches outlive the process. What is done of a batch stands in its
+//! [`Results`](pointsman_store::Results); a batch that is taken up again goes on with the lines that have none. Two
+//! processes never run the same batch: its results are locked.
+
+mod drive;
+mod lines;
+mod output;
+mod turns;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use pointsman_store::{Batch, BatchId, Tenant};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::kept::now;
+use crate::worker::{Worker, stopped};
+use turns::Turns;
+
+/// Batches that are run at once: each has its lines' places in memory.
+const MAX_RUNNING: usize = 32;
+/// Batches of one tenant among them, so that nobody stands in everybody's way.
+const MAX_OF_TENANT: usize = 4;
+/// Open batches that are looked at.
+const LOOK: u32 = 1_000;
+/// How often the queue is looked at when nobody says that there is something new.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How often what has expired is deleted.
+const SWEEP: Duration = Duration::from_secs(30);
+/// Files that are deleted at a time.
+const SWEPT: u32 = 200;
+/// How long a batch rests when the disk or the database refused.
+const REST: Duration = Duration::from_secs(5);
+
+/// What all batches share.
+struct Runner {
+    worker: Arc<Worker>,
+    turns: Turns,
+    /// Batches that are running (none) or rest until a time.
+    busy: Mutex<HashMap<BatchId, (Tenant, Option<Instant>)>>,
+}
+
+/// Runs batches until the gateway stops; lines under way are then waited for.
+pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let runner = Arc::new(Runner {
+        turns: Turns::new(Arc::clone(&worker.shared)),
+        worker,
+        busy: Mutex::default(),
+    });
+    let mut running = JoinSet::new();
+    let mut swept: Option<Instant> = None;
+    loop {
+        if swept.is_none_or(|swept| swept.elapsed() >= SWEEP) {
+            swept = Some(Instant::now());
+            runner.sweep().await;
+        }
+        runner.take_up(&mut running, &stop).await;
+        tokio::select! {
+            () = stopped(&mut stop) => break,
+            () = runner.worker.shared.kept.begun.notified() => {}
+            _ = running.join_next(), if !running.is_empty() => {}
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+    }
+    let limit = runner.worker.shared.snapshot.load().bounds.drain;
+    let ended = async { while running.join_next().await.is_some() {} };
+    if tokio::time::timeout(limit, ended).await.is_err() {
+        tracing::warn!("lines of batches outlived the drain time; they are sent again at the next start");
+    }
+}
+
+impl Runner {
+    /// Begins batches of the queue, as many as there is room for.
+    async fn take_up(self: &Arc<Self>, running: &mut JoinSet<()>, stop: &watch::Receiver<bool>) {
+        let open = self
+            .worker
+            .shared
+            .kept
+            .ask(|store| store.open_batches(LOOK))
+            .await;
+        let open = match open {
+            Ok(open) => open,
+            Err(error) => return tracing::error!(%error, "the queue of batches cannot be read"),
+        };
+        for batch in open {
+            if running.len() < MAX_RUNNING && self.claim(&batch) {
+                let (runner, stop) = (Arc::clone(self), stop.clone());
+                running.spawn(async move {
+                    let _claim = Claim(&runner, batch.id.clone());
+                    Box::pin(runner.one(batch, stop)).await;
+                });
+            }
+        }
+    }
+
+    /// Whether this batch may begin now; if so, it is running.
+    fn claim(&self, batch: &Batch) -> bool {
+        let mut busy = self.busy.lock();
+        let now = Instant::now();
+        busy.retain(|_, (_, until)| until.is_none_or(|until| until > now));
+        let of_tenant = busy
+            .values()
+            .filter(|(tenant, until)| until.is_none() && *tenant == batch.asked.tenant);
+        if busy.contains_key(&batch.id) || of_tenant.count() >= MAX_OF_TENANT {
+            return false;
+        }
+        busy.insert(batch.id.clone(), (batch.asked.tenant.clone(), None));
+        true
+    }
+
+    async fn one(&self, batch: Batch, stop: watch::Receiver<bool>) {
+        let id = batch.id.clone();
+        if let Err(error) = drive::drive(self, batch, stop).await {
+            tracing::error!(%error, batch = id.as_str(), "a batch is interrupted; it goes on in a moment");
+            if let Some((_, until)) = self.busy.lock().get_mut(&id) {
+                *until = Some(Instant::now() + REST);
+            }
+        }
+    }
+
+    /// Deletes files that have expired, or that were to be deleted before.
+    async fn sweep(&self) {
+        let kept = &self.worker.shared.kept;
+        let files = match kept.ask(|store| store.files_to_sweep(now(), SWEPT)).await {
+            Ok(files) => files,
+            Err(error) => return tracing::error!(%error, "expired files cannot be looked up"),
+        };
+        for file in files {
+            if let Err(error) = kept.sweep(&self.worker.client, file).await {
+                return tracing::error!(%error, "an expired file cannot be deleted");
+            }
+        }
+    }
+}
+
+/// A batch that is running; not any more when dropped, unless it rests.
+struct Claim<'a>(&'a Arc<Runner>, BatchId);
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut busy = self.0.busy.lock();
+        if busy.get(&self.1).is_some_and(|(_, until)| until.is_none()) {
+            busy.remove(&self.1);
+        }
+    }
+}
+
+/// JSON in one line: outside of its texts a line break is but a space, and inside there is none.
+pub fn one_line(json: &[u8]) -> Cow<'_, [u8]> {
+    if !json.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        return Cow::Borrowed(json);
+    }
+    let line = json.iter().map(|byte| match byte {
+        b'\n' | b'\r' => b' ',
+        other => *other,
+    });
+    Cow::Owned(line.collect())
+}

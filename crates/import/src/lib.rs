@@ -1,0 +1,21 @@
+//! Configurations of other gateways, carried over to pointsman.yaml.
+//!
+//! The source is read into a tree that knows what was read of it (`source`); each importer takes what it understands
+//! into a draft (`draft`), and tells what has no counterpart or only a near one (`report`). Whatever nobody took is told
+//! at the end: nothing is dropped in silence. Secrets in clear text are never copied; variables take their place
+//! (`variables`).
+
+mod decimal;
+mod draft;
+mod envoy;
+mod hints;
+mod litellm;
+mod report;
+mod source;
+mod variables;
+mod yaml;
+
+pub use draft::Imported;
+pub use envoy::envoy_ai_gateway;
+pub use litellm::litellm;
+pub use report::{Fate, Line, Report};

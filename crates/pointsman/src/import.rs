@@ -1,0 +1,104 @@
+//! `pointsman import`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use pointsman_import::{Imported, Report, envoy_ai_gateway, litellm};
+
+use crate::console;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Whose configuration it is.
+    #[arg(value_enum)]
+    kind: Kind,
+    /// The configuration.
+    file: PathBuf,
+    /// Where pointsman.yaml is written; standard output when not given. A file that is there is not overwritten.
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    /// Where the list of what could not be carried over is written, too: as JSON when the name ends in `.json`, else as
+    /// Markdown.
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// Overwrites the output.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// LiteLLM's config.yaml.
+    Litellm,
+    /// Resources of Envoy AI Gateway, all in one file.
+    EnvoyAiGateway,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let imported = match arguments.kind {
+        Kind::Litellm => litellm(&arguments.file),
+        Kind::EnvoyAiGateway => envoy_ai_gateway(&arguments.file),
+    };
+    let imported = match imported {
+        Ok(imported) => imported,
+        Err(problems) => {
+            problems
+                .iter()
+                .for_each(|problem| console::complain(problem.to_string()));
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Err(message) = write(arguments, &imported) {
+        return console::fail(&message);
+    }
+    tell(&imported)
+}
+
+fn write(arguments: &Arguments, imported: &Imported) -> Result<(), String> {
+    let cannot =
+        |path: &PathBuf, error: std::io::Error| format!("{} cannot be written: {error}", path.display());
+    match &arguments.output {
+        None => console::say(imported.yaml.trim_end()),
+        Some(path) if path.exists() && !arguments.force => {
+            return Err(format!(
+                "{} is there already; give another name, or --force",
+                path.display()
+            ));
+        }
+        Some(path) => std::fs::write(path, &imported.yaml).map_err(|error| cannot(path, error))?,
+    }
+    if let Some(path) = &arguments.report {
+        let report: &Report = &imported.report;
+        let text = if path.extension().is_some_and(|ending| ending == "json") {
+            report.json()
+        } else {
+            report.markdown()
+        };
+        std::fs::write(path, text).map_err(|error| cannot(path, error))?;
+    }
+    Ok(())
+}
+
+/// Tells what could not be carried over; fails when the result is no good configuration.
+fn tell(imported: &Imported) -> ExitCode {
+    let report = &imported.report;
+    let lines = report.text();
+    if !lines.is_empty() {
+        console::complain(lines.trim_end());
+    }
+    console::complain(format!(
+        "{} key(s) told of, {} environment variable(s) to set",
+        report.lines.len(),
+        report.variables.len()
+    ));
+    if imported.problems.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    console::complain("what was written is no good configuration yet:");
+    imported
+        .problems
+        .iter()
+        .for_each(|problem| console::complain(problem.to_string()));
+    ExitCode::FAILURE
+}
