@@ -377,6 +377,11 @@ async fn rankings_of_every_shape_are_the_same_and_are_charged() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scores_and_pooling_are_charged_and_refused_where_nobody_has_them() {
+    let scene = Scene::set("").await;
     for path in ["/score", "/v1/score"] {
         let answer = scene
             .ask(
@@ -455,7 +460,7 @@ async fn pictures_are_charged_by_tokens_or_by_quality_and_size() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sound_is_charged_by_characters_seconds_or_tokens() {
+async fn speech_is_charged_by_characters_or_tokens() {
     let scene = Scene::set("").await;
     let said =
         json!({ "model": "tts-1", "input": "twelve chars", "voice": "alloy", "response_format": "wav" });
@@ -493,7 +498,14 @@ async fn sound_is_charged_by_characters_seconds_or_tokens() {
         charged.cost.nanodollars(),
         (charged.usage.input * 600 + charged.usage.output * 12_000) as i64
     );
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_heard_is_charged_by_seconds_or_tokens() {
+    let scene = Scene::set("").await;
+    let said =
+        json!({ "model": "tts-1", "input": "twelve chars", "voice": "alloy", "response_format": "wav" });
+    let spoken = scene.ask("/v1/audio/speech", &said).await;
     for (format, seconds, estimated) in [
         ("json", 1000, false),
         ("verbose_json", 1000, false),
