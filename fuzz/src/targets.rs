@@ -302,11 +302,13 @@ fn completions(input: &[u8]) {
 
 fn embed(input: &[u8]) {
     let body = Bytes::copy_from_slice(input);
-    if let Ok(request) = embeddings::decode_request(&body) {
-        let written = embeddings::encode_request(&request, &request.model);
-        assert_eq!(embeddings::decode_request(&written), Ok(request));
+    let shape = embeddings::Shape::OpenAi;
+    if let Ok(request) = embeddings::decode_request(shape, &body) {
+        let batch = embeddings::Batch { request: &request, inputs: &request.inputs, model: &request.model };
+        let written = embeddings::encode_request(shape, batch).unwrap();
+        assert_eq!(embeddings::decode_request(shape, &written), Ok(request));
     }
-    let _ = embeddings::response_usage(&body);
+    let _ = embeddings::decode_response(shape, &http::HeaderMap::new(), &body);
 }
 
 fn count(input: &[u8]) {

@@ -15,8 +15,21 @@ use pointsman_catalog::{Catalog, Model, Provider, RateKind, ServiceTier};
 use pointsman_wire::format::Format;
 
 /// Paths that are no chat formats, but known shapes.
-const ENDPOINTS: [&str; 18] = [
+const ENDPOINTS: [&str; 31] = [
     "batches",
+    "cohere_rerank",
+    "detokenize",
+    "gemini_embed",
+    "mixedbread_rerank",
+    "pooling",
+    "score",
+    "tei_detokenize",
+    "tei_embed",
+    "tei_rerank",
+    "tei_tokenize",
+    "tokenize",
+    "vertex_predict",
+    "voyage_rerank",
     "bedrock_invoke",
     "cohere_embed",
     "count_tokens",

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use pointsman_store::blob::BlobReader;
 use serde::Serialize;
 
+use crate::road::errand::Passed;
 use crate::road::relay::Relay;
 
 /// A response on its way to the client.
@@ -22,6 +23,8 @@ pub enum ReplyBody {
     Whole(Option<Bytes>),
     /// Relayed from the provider as it comes.
     Relayed(Box<Relay>),
+    /// Events that pass as they come.
+    Passed(Box<Passed>),
     /// Told as it comes about.
     Told(BoxStream<'static, Bytes>),
     /// A file, read as it is sent. One that breaks off is shorter than was said: the connection is closed.
@@ -41,6 +44,9 @@ impl Body for ReplyBody {
             Self::Relayed(relay) => relay
                 .poll_chunk(context)
                 .map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Passed(passed) => passed
+                .poll_chunk(context)
+                .map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
             Self::Told(stream) => stream
                 .as_mut()
                 .poll_next(context)
@@ -58,7 +64,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Relayed(_) | Self::Told(_) => false,
+            Self::Relayed(_) | Self::Passed(_) | Self::Told(_) => false,
             Self::Kept(reader) => reader.left() == 0,
         }
     }
@@ -66,7 +72,7 @@ impl Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Relayed(_) | Self::Told(_) => SizeHint::default(),
+            Self::Relayed(_) | Self::Passed(_) | Self::Told(_) => SizeHint::default(),
             Self::Kept(reader) => SizeHint::with_exact(reader.left()),
         }
     }

@@ -21,13 +21,19 @@ mod batches;
 mod converse;
 mod count;
 mod embed;
+pub mod errand;
 mod explain;
 mod files;
+mod forward;
 mod list;
+mod picture;
 mod prompt;
 mod refuse;
+mod rerank;
+mod sound;
 mod state;
 mod structure;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -154,7 +160,9 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
         Asks::Live => return Ok(list::alive()),
         Asks::Ready => return Ok(list::ready(worker)?),
         Asks::Chat(..)
-        | Asks::Embeddings
+        | Asks::Embeddings(_)
+        | Asks::Rerank(_)
+        | Asks::Endpoint(_)
         | Asks::CountTokens
         | Asks::State(_)
         | Asks::Models
@@ -199,7 +207,9 @@ async fn serve(
             let asked = (format, delivery);
             Box::pin(converse::travel(worker, arrival, caller, asked, body)).await
         }
-        Asks::Embeddings => Box::pin(embed::travel(worker, arrival, caller, body)).await,
+        Asks::Embeddings(shape) => Box::pin(embed::travel(worker, arrival, caller, shape, body)).await,
+        Asks::Rerank(shape) => Box::pin(rerank::travel(worker, arrival, caller, shape, body)).await,
+        Asks::Endpoint(endpoint) => Box::pin(forward::travel(worker, arrival, caller, endpoint, body)).await,
         Asks::CountTokens if arrival.surface.dialect == Format::OpenAiResponses => {
             let body = state::expanded(worker, arrival, &caller, body).await?;
             Box::pin(count::travel(worker, arrival, caller, body)).await

@@ -5,6 +5,7 @@ mod path;
 use http::{HeaderMap, Method, Uri};
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
+use pointsman_wire::{embeddings, rerank};
 
 pub use path::query_value;
 
@@ -13,8 +14,12 @@ pub use path::query_value;
 pub enum Asks {
     /// The next turn of a conversation, in this format.
     Chat(Format, Delivery),
-    /// Vectors (OpenAI's shape).
-    Embeddings,
+    /// Vectors, in this shape.
+    Embeddings(embeddings::Shape),
+    /// A ranking of documents, in this shape.
+    Rerank(rerank::Shape),
+    /// Something else that is passed on as it is.
+    Endpoint(Endpoint),
     /// How many tokens a request has, in the shape of the path's dialect.
     CountTokens,
     /// Something of a response or a conversation that is kept.
@@ -31,6 +36,52 @@ pub enum Asks {
     Live,
     /// Whether it can serve.
     Ready,
+}
+
+/// What is passed on in the one shape that there is of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Whether content is harmful.
+    Moderations,
+    /// How well texts fit together.
+    Score,
+    /// What a pooling model makes of texts.
+    Pooling,
+    /// Images of a description.
+    Images,
+    /// Images changed by a description.
+    ImageEdits,
+    /// Images like an image.
+    ImageVariations,
+    /// Text as sound.
+    Speech,
+    /// Sound as text.
+    Transcriptions,
+    /// Sound as English text.
+    Translations,
+    /// Texts as token ids.
+    Tokenize,
+    /// Token ids as texts.
+    Detokenize,
+}
+
+impl Endpoint {
+    /// The catalog's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Moderations => "moderations",
+            Self::Score => "score",
+            Self::Pooling => "pooling",
+            Self::Images => "images",
+            Self::ImageEdits => "image_edits",
+            Self::ImageVariations => "image_variations",
+            Self::Speech => "speech",
+            Self::Transcriptions => "transcriptions",
+            Self::Translations => "translations",
+            Self::Tokenize => "tokenize",
+            Self::Detokenize => "detokenize",
+        }
+    }
 }
 
 /// What is asked of a response or a conversation that is kept.
@@ -167,6 +218,16 @@ const fn streamed(pattern: &'static str, format: Format) -> Path {
     post(pattern, Asks::Chat(format, Delivery::Streamed), format)
 }
 
+/// Vectors, with errors in this dialect.
+const fn embeds(pattern: &'static str, shape: embeddings::Shape, dialect: Format) -> Path {
+    post(pattern, Asks::Embeddings(shape), dialect)
+}
+
+/// What is passed on.
+const fn passes(pattern: &'static str, endpoint: Endpoint) -> Path {
+    post(pattern, Asks::Endpoint(endpoint), OpenAi)
+}
+
 use Format::{
     AnthropicMessages as Anthropic, BedrockConverse as Bedrock, BedrockInvoke as Invoke,
     CohereChat as Cohere, GeminiGenerate as Gemini, OpenAiChat as OpenAi, OpenAiCompletions as Completions,
@@ -175,7 +236,7 @@ use Format::{
 
 /// Every path, once. A new surface adds its lines here. `{model}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 51] = [
+static PATHS: [Path; 72] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -184,7 +245,44 @@ static PATHS: [Path; 51] = [
         Asks::Chat(Completions, Delivery::AsAsked),
         OpenAi,
     ),
-    post("/v1/embeddings", Asks::Embeddings, OpenAi),
+    embeds("/v1/embeddings", embeddings::Shape::OpenAi, OpenAi),
+    embeds("/v2/embed", embeddings::Shape::Cohere, Cohere),
+    embeds("/v1/embed", embeddings::Shape::CohereOld, Cohere),
+    embeds(
+        "/v1beta/models/{model}:embedContent",
+        embeddings::Shape::Gemini,
+        Gemini,
+    ),
+    embeds(
+        "/v1/models/{model}:embedContent",
+        embeddings::Shape::Gemini,
+        Gemini,
+    ),
+    embeds(
+        "/v1beta/models/{model}:batchEmbedContents",
+        embeddings::Shape::GeminiBatch,
+        Gemini,
+    ),
+    embeds(
+        "/v1/models/{model}:batchEmbedContents",
+        embeddings::Shape::GeminiBatch,
+        Gemini,
+    ),
+    post("/v2/rerank", Asks::Rerank(rerank::Shape::Cohere), Cohere),
+    post("/v1/rerank", Asks::Rerank(rerank::Shape::CohereOld), Cohere),
+    post("/rerank", Asks::Rerank(rerank::Shape::Jina), OpenAi),
+    passes("/v1/moderations", Endpoint::Moderations),
+    passes("/score", Endpoint::Score),
+    passes("/v1/score", Endpoint::Score),
+    passes("/pooling", Endpoint::Pooling),
+    passes("/v1/images/generations", Endpoint::Images),
+    passes("/v1/images/edits", Endpoint::ImageEdits),
+    passes("/v1/images/variations", Endpoint::ImageVariations),
+    passes("/v1/audio/speech", Endpoint::Speech),
+    passes("/v1/audio/transcriptions", Endpoint::Transcriptions),
+    passes("/v1/audio/translations", Endpoint::Translations),
+    passes("/tokenize", Endpoint::Tokenize),
+    passes("/detokenize", Endpoint::Detokenize),
     post("/v1/messages/count_tokens", Asks::CountTokens, Anthropic),
     // Responses and conversations; an item's id stands behind `/items/` in what is called the model.
     post("/v1/responses/input_tokens", Asks::CountTokens, Responses),

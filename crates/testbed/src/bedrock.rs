@@ -4,6 +4,7 @@ mod check;
 pub(crate) mod frame;
 mod invoke;
 mod messages;
+mod models;
 mod reply;
 mod shapes;
 mod signature;
@@ -114,6 +115,7 @@ fn generate(asked: &Asked, model: &str, method: &str) -> Result<(Bill, Reply), R
     let body: Value = serde_json::from_slice(&asked.body)
         .map_err(|_| Refusal::bad("Unable to parse the request body.").coded("SerializationException"))?;
     match method {
+        "invoke" if models::is_one(model) => models::answer(&body, &plain),
         "invoke" => invoke::generate(&asked.state, &body, model, false),
         "invoke-with-response-stream" => invoke::generate(&asked.state, &body, model, true),
         "count-tokens" => count(&body, model),

@@ -15,7 +15,8 @@ const MOST_WORDS: usize = 100_000;
 pub(crate) fn answer(state: &State, name: &str, body: &Value) -> Option<Result<(Bill, Reply), Refusal>> {
     Some(match name {
         "tokenize" => tokenize(state, body),
-        "detokenize" => detokenize(state, body),
+        "detokenize" | "decode" => detokenize(state, body),
+        "embed" => embed(body),
         "score" => score(body),
         "pooling" => pooling(body),
         "rerank" => rerank(body),
@@ -164,6 +165,34 @@ fn pooling(body: &Value) -> Result<(Bill, Reply), Refusal> {
     let (bill, told) = bill(body, all.iter().map(|text| count(text)).sum());
     let reply = json!({"id": "pool-sim", "object": "list", "created": 1_700_000_000, "model": body["model"], "data": data, "usage": told});
     Ok((bill, Reply::Whole(reply)))
+}
+
+/// Most inputs of text-embeddings-inference at once, as it is usually started.
+const MOST_INPUTS: usize = 32;
+
+fn embed(body: &Value) -> Result<(Bill, Reply), Refusal> {
+    let all = Some(texts(&body["inputs"]))
+        .filter(|all| !all.is_empty())
+        .ok_or_else(|| needs("inputs"))?;
+    if all.len() > MOST_INPUTS {
+        return Err(Refusal::new(
+            413,
+            format!(
+                "batch size {} > maximum allowed batch size {MOST_INPUTS}",
+                all.len()
+            ),
+        ));
+    }
+    let dimensions = body["dimensions"]
+        .as_u64()
+        .and_then(|count| usize::try_from(count).ok());
+    let (mut bill, _) = bill(body, all.iter().map(|text| count(text)).sum());
+    // What was used stands in no body.
+    bill.told = None;
+    let vectors = all
+        .iter()
+        .map(|text| json!(vector(text, dimensions.unwrap_or(8).min(4096))));
+    Ok((bill, Reply::Whole(vectors.collect())))
 }
 
 fn rerank(body: &Value) -> Result<(Bill, Reply), Refusal> {

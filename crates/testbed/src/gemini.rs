@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 
 use self::error::{Gemini, GeminiArray};
 use crate::exchange::{Bill, Refusal, Reply, refuse, send, struck};
+use crate::openai::vector;
 use crate::routes::{percent::decode, plain_model, query};
 use crate::script::answer as scripted;
 use crate::sim::Asked;
 use crate::stream::Body;
-use crate::tokens::{prompt_tokens, usage};
+use crate::tokens::{count, prompt_tokens, usage};
 
 const METHODS: &[&str] = &[
     "generateContent",
@@ -23,6 +24,7 @@ const METHODS: &[&str] = &[
     "countTokens",
     "embedContent",
     "batchEmbedContents",
+    "predict",
 ];
 
 /// The model and the method of a path.
@@ -103,6 +105,7 @@ fn generate(asked: &Asked, model: &str, method: &str, array: bool) -> Result<(Bi
     let plain = plain_model(model);
     match method {
         "countTokens" => return count_tokens(asked, &plain),
+        "predict" => return predict(asked, &plain),
         "embedContent" => return reply::embed(&asked.body, &plain, false),
         "batchEmbedContents" => return reply::embed(&asked.body, &plain, true),
         _ => {}
@@ -119,6 +122,50 @@ fn generate(asked: &Asked, model: &str, method: &str, array: bool) -> Result<(Bi
         Reply::Whole(reply::whole(&answer, &question, &body, &told))
     };
     Ok((bill, reply))
+}
+
+/// Embeds as Vertex AI does.
+fn predict(asked: &Asked, model: &str) -> Result<(Bill, Reply), Refusal> {
+    let body: Value = serde_json::from_slice(&asked.body)
+        .map_err(|error| Refusal::bad(format!("Invalid JSON payload received. {error}")))?;
+    let instances = body["instances"].as_array().cloned().unwrap_or_default();
+    let most = if model.starts_with("gemini-embedding") {
+        1
+    } else {
+        250
+    };
+    if instances.is_empty() || instances.len() > most {
+        return Err(Refusal::bad(format!(
+            "The number of instances must be at least 1 and at most {most}."
+        )));
+    }
+    let dimensions = body["parameters"]["outputDimensionality"].as_u64();
+    let dimensions = dimensions
+        .and_then(|count| usize::try_from(count).ok())
+        .unwrap_or(8)
+        .min(4096);
+    let mut bill = Bill {
+        model: model.to_owned(),
+        ..Bill::default()
+    };
+    let mut predictions = Vec::new();
+    for (at, instance) in instances.iter().enumerate() {
+        let Some(text) = instance["content"].as_str() else {
+            return Err(Refusal::bad(format!("instances[{at}].content is required.")));
+        };
+        let tokens = count(text);
+        bill.usage.input += tokens;
+        predictions.push(json!({"embeddings": {"values": vector(text, dimensions),
+            "statistics": {"token_count": tokens as f64, "truncated": false}}}));
+    }
+    bill.told = Some(json!({"token_count": bill.usage.input}));
+    let characters: usize = instances
+        .iter()
+        .filter_map(|one| one["content"].as_str())
+        .map(str::len)
+        .sum();
+    let reply = json!({"predictions": predictions, "metadata": {"billableCharacterCount": characters}});
+    Ok((bill, Reply::Whole(reply)))
 }
 
 fn count_tokens(asked: &Asked, model: &str) -> Result<(Bill, Reply), Refusal> {

@@ -69,6 +69,8 @@ fn serve(asked: &Asked) -> Result<(Bill, Reply), Refusal> {
         "score",
         "pooling",
         "rerank",
+        "embed",
+        "decode",
     ];
     let media = path.contains("/images/") || path.contains("/audio/");
     if !known.contains(&last) && !media {

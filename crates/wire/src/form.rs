@@ -18,7 +18,9 @@ pub use conversation::{
     Audio, CacheControl, ContentShape, Document, Image, Message, Part, PartKind, Role, Source, TextPart,
     Thinking, Video,
 };
-pub use embedding::{EmbeddingInput, EmbeddingRequest};
+pub use embedding::{
+    EmbeddingInput, EmbeddingRequest, EmbeddingResponse, Encoding, NativeInput, Purpose, Truncate,
+};
 pub use failure::{Failure, FailureKind};
 pub use parameters::{
     ChatRequest, MaxTokensName, Reasoning, ReasoningEffort, ResponseFormat, Sampling, StreamRequest,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pointsman_catalog::{Money, ServiceTier};
+use pointsman_catalog::{Money, Price, ServiceTier};
 use pointsman_governance::{Denial, DenialKind, Estimate, Principal};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 
@@ -24,29 +24,49 @@ pub fn admit(
 ) -> Result<Ticket, Failure> {
     let bound = completion_bound(&arrival.snapshot, &asked.request);
     let tier = ServiceTier::said(asked.request.service_tier.as_deref());
-    let mut ticket = reserve(
-        worker,
-        arrival,
-        caller,
-        &asked.request.model,
-        asked.prompt_tokens,
-        bound,
+    let wanted = Wanted {
+        model: &asked.request.model,
+        usage: Usage {
+            input: asked.prompt_tokens,
+            output: bound,
+            ..Usage::default()
+        },
         tier,
-    )?;
+        price: &|target| target.price.clone(),
+    };
+    let mut ticket = reserve(worker, arrival, caller, &wanted)?;
     ticket.facts.streamed = asked.request.stream.enabled;
     Ok(ticket)
 }
 
-/// Checks the allow-list and reserves `prompt` plus `completion` tokens and what they may cost at most.
+/// The price at a target of what is asked for.
+pub type PriceAt<'a> = &'a (dyn Fn(&Target) -> Option<Price> + Sync);
+
+/// What is asked for, and what it may use at most.
+pub struct Wanted<'a> {
+    /// The model's name as the client wrote it.
+    pub model: &'a str,
+    /// What it may use.
+    pub usage: Usage,
+    /// The service tier that is asked for.
+    pub tier: ServiceTier,
+    /// The price at a target.
+    pub price: PriceAt<'a>,
+}
+
+/// Checks the allow-list and reserves what is wanted, and what it may cost at most.
 pub fn reserve(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
-    model: &str,
-    prompt: u64,
-    completion: u64,
-    tier: ServiceTier,
+    wanted: &Wanted<'_>,
 ) -> Result<Ticket, Failure> {
+    let Wanted {
+        model,
+        usage,
+        tier,
+        price,
+    } = *wanted;
     if !caller.allows_model(model) {
         return Err(Failure::new(
             FailureKind::PermissionDenied,
@@ -55,19 +75,14 @@ pub fn reserve(
         .at("model"));
     }
     let snapshot = &arrival.snapshot;
-    let usage = Usage {
-        input: prompt,
-        output: completion,
-        ..Usage::default()
-    };
     let cost = if snapshot.is_routed(model) {
         snapshot
             .routed_models()
-            .map(|model| dearest(&model.targets, &usage, tier))
+            .map(|model| dearest(&model.targets, &usage, tier, price))
             .max()
             .unwrap_or(Money::ZERO)
     } else {
-        dearest(&snapshot.resolve(model)?.targets, &usage, tier)
+        dearest(&snapshot.resolve(model)?.targets, &usage, tier, price)
     };
     let estimate = Estimate {
         tokens: usage.total(),
@@ -95,7 +110,12 @@ pub fn again(
         output: completion_bound(snapshot, &asked.request),
         ..Usage::default()
     };
-    let cost = dearest(std::slice::from_ref(target), &usage, ticket.facts.tier);
+    let cost = dearest(
+        std::slice::from_ref(target),
+        &usage,
+        ticket.facts.tier,
+        &|target| target.price.clone(),
+    );
     let estimate = Estimate {
         tokens: usage.total(),
         cost,
@@ -105,10 +125,10 @@ pub fn again(
 
 /// What `usage` costs at the dearest target of a model, at the tier that was asked for or as usual: which of the two
 /// a provider gives is known only when it has answered.
-fn dearest(targets: &[Target], usage: &Usage, tier: ServiceTier) -> Money {
+fn dearest(targets: &[Target], usage: &Usage, tier: ServiceTier, price: PriceAt<'_>) -> Money {
     let costs = targets
         .iter()
-        .filter_map(|target| target.price.as_ref())
+        .filter_map(price)
         .flat_map(|price| [ServiceTier::Standard, tier].map(|tier| price.cost(usage, tier)));
     costs.max().unwrap_or(Money::ZERO)
 }

@@ -36,16 +36,14 @@ pub async fn travel(
     body: Bytes,
 ) -> Result<Reply, Refusal> {
     let request = decode(arrival, &body)?;
-    let mut ticket = admit::reserve(
-        worker,
-        arrival,
-        caller,
-        &request.model,
-        0,
-        0,
-        ServiceTier::Standard,
-    )
-    .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
+    let wanted = admit::Wanted {
+        model: &request.model,
+        usage: Usage::default(),
+        tier: ServiceTier::Standard,
+        price: &|target| target.price.clone(),
+    };
+    let mut ticket = admit::reserve(worker, arrival, caller, &wanted)
+        .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
     let counting = Counting {
         worker,
         arrival,

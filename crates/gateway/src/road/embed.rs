@@ -1,201 +1,250 @@
-//! The road of an embedding request: the same stages, without recall and decision.
+//! Embeddings: in the client's shape and the target's, split where the target takes fewer inputs at a time.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::StatusCode;
-use pointsman_catalog::ServiceTier;
 use pointsman_governance::Principal;
-use pointsman_guard::Stage;
-use pointsman_store::Outcome;
-use pointsman_upstream::{Failure as Fault, InFlight};
-use pointsman_wire::embeddings;
-use pointsman_wire::form::{EmbeddingInput, EmbeddingRequest, Failure, FailureKind, Text, Usage};
+use pointsman_wire::embeddings::{self, Batch, Shape};
+use pointsman_wire::form::{EmbeddingInput, EmbeddingRequest, Failure, FailureKind, Usage};
 use pointsman_wire::format::Format;
 use pointsman_wire::splice::Edits;
 use pointsman_wire::tokens;
 
-use super::relay::describe;
-use super::send::{self, Attempt, Call, Failed, Round};
-use super::settle::Ending;
-use super::{Arrival, Refusal, Ticket, admit, arrive, guard};
-use crate::reply::{self, Reply};
+use super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
+use super::{Arrival, Refusal, arrive};
+use crate::reply::Reply;
 use crate::snapshot::Target;
 use crate::worker::Worker;
 
-/// Admitted, guarded, sent, settled.
+/// Most inputs of one request.
+const MAX_INPUTS: usize = 2048;
+
+/// Read, then as every errand.
 pub async fn travel(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
+    shape: Shape,
     body: Bytes,
 ) -> Result<Reply, Refusal> {
-    let mut request = embeddings::decode_request(&body).map_err(arrive::malformed)?;
-    let prompt = count(&request.input);
-    let mut ticket = admit::reserve(
-        worker,
-        arrival,
-        caller,
-        &request.model,
-        prompt,
-        0,
-        ServiceTier::Standard,
-    )
-    .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
-    match answer(worker, arrival, &mut request, &body, &mut ticket).await {
-        Ok(answer) => {
-            let mut reply = reply::json_bytes(StatusCode::OK, answer.body);
-            describe(reply.headers_mut(), &ticket, Some(ticket.cost(&answer.usage)));
-            let ending = Ending {
-                outcome: Outcome::Complete,
-                status: 200,
-                usage: answer.usage,
-                estimated: answer.estimated,
-                error: None,
-            };
-            ticket.settle(&ending)?;
-            Ok(reply)
-        }
-        Err(failure) => Err(ticket.refuse(failure)),
+    let mut request = embeddings::decode_request(shape, &body).map_err(arrive::malformed)?;
+    let named = request.model.clone();
+    if let Some(model) = &arrival.surface.model {
+        request.model = model.as_str().into();
     }
-}
-
-struct Vectors {
-    body: Bytes,
-    usage: Usage,
-    estimated: bool,
-}
-
-async fn answer(
-    worker: &Arc<Worker>,
-    arrival: &Arrival,
-    request: &mut EmbeddingRequest,
-    body: &Bytes,
-    ticket: &mut Ticket,
-) -> Result<Vectors, Failure> {
-    let edited = inspect(arrival, request, ticket)?;
-    let model = arrival.snapshot.resolve(&request.model)?;
-    let attempt = Embedding {
-        worker,
-        arrival,
+    if request.inputs.len() > MAX_INPUTS {
+        let message = format!("at most {MAX_INPUTS} inputs can be embedded at once; send fewer");
+        return Err(Failure::new(FailureKind::InvalidRequest, message)
+            .at("input")
+            .into());
+    }
+    let mut embedding = Embedding {
+        prompt: request.inputs.iter().map(count).sum(),
+        renamed: shape == Shape::GeminiBatch || !named.is_empty(),
+        shape,
         request,
-        body: (!edited).then_some(body),
+        body: Some(body),
     };
-    let round = Round {
-        model: &model,
-        attempt: &attempt,
-    };
-    let mut causes = Vec::new();
-    round
-        .run(ticket, &mut causes)
-        .await
-        .map_err(|failed| send::exhausted(Some(failed), &causes))
+    errand::run(worker, arrival, caller, &mut embedding).await
 }
 
-/// Shows the texts to the input guardrails; true when one of them changed something.
-fn inspect(arrival: &Arrival, request: &mut EmbeddingRequest, ticket: &mut Ticket) -> Result<bool, Failure> {
-    let guards = arrival.snapshot.guards.for_stage(Stage::Input);
-    let mut edited = false;
-    let texts: &mut [Text] = match &mut request.input {
-        EmbeddingInput::Text(text) => std::slice::from_mut(text),
-        EmbeddingInput::Texts(texts) => texts,
-        EmbeddingInput::Tokens(_) | EmbeddingInput::TokenLists(_) => &mut [],
-    };
-    for text in texts.iter_mut().filter(|_| !guards.is_empty()) {
-        let verdict = guards.inspect(text);
-        ticket
-            .facts
-            .flags
-            .extend(verdict.flags.into_iter().map(|flag| flag.guard));
-        if let Some(block) = verdict.blocked {
-            return Err(guard::refusal(&block));
-        }
-        if let Some(rewritten) = verdict.rewritten {
-            *text = rewritten.into();
-            edited = true;
+struct Embedding {
+    shape: Shape,
+    request: EmbeddingRequest,
+    /// Whether the body names the model.
+    renamed: bool,
+    /// About how many tokens there are.
+    prompt: u64,
+    /// The client's bytes, where they still say what is asked.
+    body: Option<Bytes>,
+}
+
+impl Errand for Embedding {
+    fn model(&self) -> &str {
+        &self.request.model
+    }
+
+    fn estimate(&self) -> Usage {
+        Usage {
+            input: self.prompt,
+            ..Usage::default()
         }
     }
-    Ok(edited)
-}
 
-struct Embedding<'a> {
-    worker: &'a Arc<Worker>,
-    arrival: &'a Arrival,
-    request: &'a EmbeddingRequest,
-    /// The client's bytes, where they still say what is asked.
-    body: Option<&'a Bytes>,
-}
+    fn inspect(&mut self, inspector: &mut Inspector<'_>) -> Result<(), Failure> {
+        let title = self.request.title.as_deref().map(|title| inspector.text(title));
+        if let Some(rewritten) = title.transpose()?.flatten() {
+            self.request.title = Some(rewritten.into());
+            self.body = None;
+        }
+        for input in &mut self.request.inputs {
+            match input {
+                EmbeddingInput::Text(text) => {
+                    if let Some(rewritten) = inspector.text(text)? {
+                        *text = rewritten.into();
+                        self.body = None;
+                    }
+                }
+                EmbeddingInput::Tokens(_) => inspector.unreadable("input")?,
+                EmbeddingInput::Native(native) => inspector.fixed(&native.text, native.field)?,
+            }
+        }
+        Ok(())
+    }
 
-impl Attempt for Embedding<'_> {
-    type Answer = Vectors;
-
-    async fn run(
-        &self,
-        target: &Target,
-        mut in_flight: InFlight,
-        ticket: &mut Ticket,
-    ) -> Result<Vectors, Failed> {
-        let Some(path) = target.provider.speaks.embeddings.as_ref() else {
-            let message = format!("the provider {:?} has no embeddings", target.provider.name);
-            return Err(Failed::refused(
-                Failure::new(FailureKind::InvalidRequest, message).at("model"),
-            ));
+    fn calls(&self, target: &Target) -> Result<Vec<Outgoing>, Failure> {
+        let (shape, path) = way(target, self.shape, self.request.inputs.len())
+            .ok_or_else(|| errand::lacking(target, "embeddings"))?;
+        let outgoing = |body| Outgoing {
+            path: path.clone(),
+            body,
+            content_type: None,
+            format: format(shape),
         };
-        let unusable = |error: String| Failed::refused(Failure::new(FailureKind::InvalidRequest, error));
-        let body = match self.body {
-            Some(body) if self.request.model == target.model => body.clone(),
-            Some(body) => {
+        if let Some(body) = self.passes(target, shape)? {
+            return Ok(vec![outgoing(body)]);
+        }
+        let most = most_inputs(target, shape);
+        let batches = self.request.inputs.chunks(most).map(|inputs| {
+            let batch = Batch {
+                request: &self.request,
+                inputs,
+                model: &target.model,
+            };
+            embeddings::encode_request(shape, batch)
+                .map(outgoing)
+                .map_err(errand::inexpressible)
+        });
+        batches.collect()
+    }
+
+    fn answer(&self, target: &Target, answers: Vec<Whole>) -> Result<Answer, Failure> {
+        let (shape, _) = way(target, self.shape, self.request.inputs.len())
+            .ok_or_else(|| errand::lacking(target, "embeddings"))?;
+        let mut decoded = Vec::with_capacity(answers.len());
+        for answer in &answers {
+            let read = embeddings::decode_response(shape, &answer.headers, &answer.body);
+            decoded.push(read.map_err(errand::nonsense)?);
+        }
+        let mut response = embeddings::join(decoded);
+        let wanted = self.request.inputs.len();
+        if let Some((_, vectors)) = response.sets.iter().find(|(_, vectors)| vectors.len() != wanted) {
+            let message = format!("the provider gave {} vectors for {wanted} inputs", vectors.len());
+            return Err(Failure::new(FailureKind::Provider, message));
+        }
+        let estimated = response.usage.is_none();
+        let usage = response.usage.unwrap_or_else(|| self.estimate());
+        response.usage = Some(usage);
+        let same = shape == self.shape && self.passes(target, shape)?.is_some();
+        let body = match answers.into_iter().next() {
+            Some(only) if same => only.body,
+            _ => embeddings::encode_response(self.shape, &self.request, &response, &target.model)
+                .map_err(|error| Failure::new(FailureKind::Provider, error.to_string()))?,
+        };
+        Ok(Answer {
+            body,
+            content_type: None,
+            usage,
+            estimated,
+        })
+    }
+}
+
+impl Embedding {
+    /// The client's own bytes for the target, where they can be passed.
+    fn passes(&self, target: &Target, shape: Shape) -> Result<Option<Bytes>, Failure> {
+        let fits = shape == self.shape && self.request.inputs.len() <= most_inputs(target, shape);
+        let Some(body) = self.body.as_ref().filter(|_| fits) else {
+            return Ok(None);
+        };
+        let named = !self.renamed || *self.request.model == *target.model;
+        match shape {
+            _ if named => Ok(Some(body.clone())),
+            // Every request of a batch names the model, too: it is written anew.
+            Shape::GeminiBatch | Shape::Gemini => Ok(None),
+            _ => {
                 let mut edits = Edits::new();
                 edits.set_string("model", &target.model);
-                edits.apply(body).map_err(|error| unusable(error.to_string()))?
+                edits
+                    .apply(body)
+                    .map(Some)
+                    .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))
             }
-            None => embeddings::encode_request(self.request, &target.model),
-        };
-        let uri = in_flight
-            .endpoint()
-            .uri(&path.fill(&target.model))
-            .map_err(|error| unusable(error.to_string()))?;
-        let request = send::http(self.arrival, target, None, uri, body);
-        let prompt = count(&self.request.input);
-        let response = send::exchange(
-            self.worker,
-            target,
-            &mut in_flight,
-            ticket,
-            Call {
-                request,
-                model: target.model.clone(),
-                prompt,
-                timeouts: target.patience().exchange,
-            },
-        )
-        .await?;
-        if !response.status().is_success() {
-            return Err(send::refused_by_provider(response, Format::OpenAiChat, &mut in_flight).await);
         }
-        let body = send::collect(response, self.arrival.snapshot.bounds.response_limit).await?;
-        let told = embeddings::response_usage(&body).map_err(|error| {
-            let message = format!("the provider's answer makes no sense: {}", error.message);
-            Failed::broken(Failure::new(FailureKind::Provider, message), Fault::Protocol)
-        })?;
-        send::tell(&mut in_flight, None, ticket);
-        let usage = told.unwrap_or(Usage {
-            input: prompt,
-            ..Usage::default()
+    }
+}
+
+/// Most inputs that a target takes at once.
+fn most_inputs(target: &Target, shape: Shape) -> usize {
+    let most = shape.most_inputs();
+    match (target.provider.kind.as_str(), shape) {
+        (_, Shape::Vertex) if target.model.starts_with("gemini-embedding") => 1,
+        (_, Shape::Vertex) if target.provider.region.as_deref() != Some("us-central1") => 5,
+        ("voyage", _) => 1000,
+        ("tei", _) => 32,
+        ("dashscope" | "qwencloud" | "qwen-ai-platform", _) => 10,
+        _ => most,
+    }
+}
+
+/// In which shape, and at which path, a target is asked by a client of `client`.
+fn way(target: &Target, client: Shape, inputs: usize) -> Option<(Shape, String)> {
+    let model = target.model.as_str();
+    let speaks = &target.provider.speaks;
+    let at = |name| speaks.endpoint(name, model);
+    if let Some(path) = at("cohere_embed") {
+        return Some((Shape::Cohere, path));
+    }
+    if let Some(path) = at("gemini_embed") {
+        return Some(gemini(client, inputs, path));
+    }
+    if let Some(path) = at("bedrock_invoke") {
+        if model.contains("titan-embed") {
+            return Some((Shape::Titan, path));
+        }
+        if model.contains("cohere.embed") {
+            return Some((Shape::BedrockCohere, path));
+        }
+    }
+    if let Some(path) = at("vertex_predict") {
+        return Some(if model.starts_with("gemini-embedding-2") {
+            let single = path.replace(":predict", ":embedContent");
+            (Shape::Gemini, single)
+        } else {
+            (Shape::Vertex, path)
         });
-        Ok(Vectors {
-            body,
-            usage,
-            estimated: told.is_none(),
-        })
+    }
+    at("embeddings")
+        .map(|path| (Shape::OpenAi, path))
+        .or_else(|| at("tei_embed").map(|path| (Shape::Tei, path)))
+}
+
+/// One content or many: each has a method of its own.
+fn gemini(client: Shape, inputs: usize, path: String) -> (Shape, String) {
+    if client == Shape::Gemini || (client != Shape::GeminiBatch && inputs == 1) {
+        (
+            Shape::Gemini,
+            path.replace(":batchEmbedContents", ":embedContent"),
+        )
+    } else {
+        (Shape::GeminiBatch, path)
+    }
+}
+
+/// The format in which a provider of this shape tells its errors.
+fn format(shape: Shape) -> Format {
+    match shape {
+        Shape::OpenAi | Shape::Tei => Format::OpenAiChat,
+        Shape::Cohere | Shape::CohereOld => Format::CohereChat,
+        Shape::Gemini | Shape::GeminiBatch | Shape::Vertex => Format::GeminiGenerate,
+        Shape::Titan | Shape::BedrockCohere => Format::BedrockConverse,
     }
 }
 
 fn count(input: &EmbeddingInput) -> u64 {
     match input {
         EmbeddingInput::Text(text) => tokens::estimate(text),
-        EmbeddingInput::Texts(texts) => texts.iter().map(|text| tokens::estimate(text)).sum(),
         EmbeddingInput::Tokens(tokens) => tokens.len() as u64,
-        EmbeddingInput::TokenLists(lists) => lists.iter().map(|tokens| tokens.len() as u64).sum(),
+        EmbeddingInput::Native(native) => tokens::estimate(&native.text).max(1),
     }
 }

@@ -24,6 +24,7 @@ use super::{Arrival, Ticket};
 use crate::worker::Worker;
 
 pub use attempt::{Call, collect, exchange, kind_of, refused_by_provider, tell};
+pub use authorized::{Unsent, send as dispatch};
 pub use request::http;
 pub use round::{Attempt, Round};
 

@@ -425,9 +425,11 @@ fn speaks(facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> Speak
         .filter_map(|(name, path)| Some(Speech::new(&facts.id, Format::from_name(name)?, &placed(path))));
     Speaks {
         formats: formats.chain(Speech::beside(&facts.id)).collect(),
-        embeddings: facts
-            .endpoint("embeddings")
-            .map(|path| Template::new(&placed(path))),
+        endpoints: facts
+            .endpoints
+            .iter()
+            .map(|(name, path)| (name.clone(), Template::new(&placed(path))))
+            .collect(),
         count_tokens: facts.endpoint("count_tokens").map(str::to_owned),
         max_tokens_name: if facts.quirks.has(Quirk::MaxCompletionTokens) {
             MaxTokensName::MaxCompletionTokens

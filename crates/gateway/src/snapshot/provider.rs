@@ -1,5 +1,6 @@
 //! Providers, ready to be reached.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,8 +67,8 @@ impl From<&TimeoutsConfig> for Patience {
 pub struct Speaks {
     /// Chat formats it speaks, the preferred one first.
     pub formats: Vec<Speech>,
-    /// Path for embeddings (OpenAI's shape), where it has them.
-    pub embeddings: Option<Template>,
+    /// Paths of everything else, by the catalog's names of them.
+    pub endpoints: HashMap<String, Template>,
     /// Path for token counting (Anthropic's shape), where it has it.
     pub count_tokens: Option<String>,
     /// Under which name it takes the completion limit.
@@ -93,6 +94,11 @@ impl Speaks {
                 .clone()
                 .find(|speech| speech.format != Format::OpenAiCompletions)
         })
+    }
+
+    /// The path of an endpoint beside chat, for `model`; none where the provider has no such endpoint.
+    pub fn endpoint(&self, name: &str, model: &str) -> Option<String> {
+        self.endpoints.get(name).map(|path| path.fill(model).into_owned())
     }
 
     /// How to speak `format`, whatever the model.

@@ -13,6 +13,7 @@ mod batches_across_deaths;
 mod credentials;
 mod documents;
 mod drain;
+mod endpoints;
 mod faults;
 mod files;
 mod harness;

@@ -155,7 +155,7 @@ async fn errors_come_in_the_clients_own_words() {
         (401, &json!("UNAUTHENTICATED"))
     );
     let absent = scene
-        .gemini("/v1beta/models/fast:embedContent", &contents("x"))
+        .gemini("/v1beta/models/fast:predictLongRunning", &contents("x"))
         .await;
     assert_eq!(absent.status, 404);
     assert!(

@@ -1,4 +1,4 @@
-//! Bedrock with the model's own body: Anthropic's, and Cohere's embeddings are left to Cohere.
+//! Bedrock with the model's own body: Anthropic's.
 
 use serde_json::{Value, json};
 

@@ -22,7 +22,7 @@ fn bill(body: &Value, tokens: u64, told: &Value) -> Bill {
 }
 
 /// Embeds.
-pub(super) fn embed(body: &Value) -> Result<(Bill, Reply), Refusal> {
+pub(crate) fn embed(body: &Value) -> Result<(Bill, Reply), Refusal> {
     check(body, &shapes::EMBED).map_err(|problem| said(&problem))?;
     let list = |name: &str| body[name].as_array().cloned().unwrap_or_default();
     let sources = ["texts", "images", "inputs"];

@@ -1,0 +1,157 @@
+//! Rankings: in the client's shape and the target's.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pointsman_governance::Principal;
+use pointsman_wire::form::{Failure, Units, Usage};
+use pointsman_wire::format::Format;
+use pointsman_wire::rerank::{self, RerankRequest, Shape};
+use pointsman_wire::splice::Edits;
+use pointsman_wire::tokens;
+
+use super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
+use super::{Arrival, Refusal, arrive};
+use crate::reply::Reply;
+use crate::snapshot::Target;
+use crate::worker::Worker;
+
+/// Read, then as every errand.
+pub async fn travel(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    shape: Shape,
+    body: Bytes,
+) -> Result<Reply, Refusal> {
+    let (shape, request) = rerank::decode_request(shape, &body).map_err(arrive::malformed)?;
+    let query = tokens::estimate(&request.query);
+    let documents = request.documents.iter();
+    let mut ranking = Ranking {
+        prompt: documents
+            .map(|document| query + tokens::estimate(&document.text))
+            .sum(),
+        shape,
+        request,
+        body: Some(body),
+    };
+    errand::run(worker, arrival, caller, &mut ranking).await
+}
+
+struct Ranking {
+    shape: Shape,
+    request: RerankRequest,
+    /// About how many tokens there are.
+    prompt: u64,
+    /// The client's bytes, where they still say what is asked.
+    body: Option<Bytes>,
+}
+
+impl Errand for Ranking {
+    fn model(&self) -> &str {
+        &self.request.model
+    }
+
+    fn estimate(&self) -> Usage {
+        Usage {
+            input: self.prompt,
+            units: Units {
+                queries: self.request.searches(),
+                ..Units::default()
+            },
+            ..Usage::default()
+        }
+    }
+
+    fn inspect(&mut self, inspector: &mut Inspector<'_>) -> Result<(), Failure> {
+        if let Some(rewritten) = inspector.text(&self.request.query)? {
+            self.request.query = rewritten.into();
+            self.body = None;
+        }
+        for document in &mut self.request.documents {
+            if let Some(object) = &document.object {
+                inspector.fixed(object.as_str(), "documents")?;
+            } else if let Some(rewritten) = inspector.text(&document.text)? {
+                document.text = rewritten.into();
+                self.body = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn calls(&self, target: &Target) -> Result<Vec<Outgoing>, Failure> {
+        let (shape, path) = way(target).ok_or_else(|| errand::lacking(target, "rankings"))?;
+        let body = match self
+            .body
+            .as_ref()
+            .filter(|_| shape == self.shape && shape.is_named_in_body())
+        {
+            Some(body) if *self.request.model == *target.model => body.clone(),
+            Some(body) => {
+                let mut edits = Edits::new();
+                edits.set_string("model", &target.model);
+                edits.apply(body).map_err(|error| {
+                    Failure::new(
+                        pointsman_wire::form::FailureKind::InvalidRequest,
+                        error.to_string(),
+                    )
+                })?
+            }
+            None => {
+                rerank::encode_request(shape, &self.request, &target.model).map_err(errand::inexpressible)?
+            }
+        };
+        Ok(vec![Outgoing {
+            path,
+            body,
+            content_type: None,
+            format: match shape {
+                Shape::Cohere | Shape::CohereOld => Format::CohereChat,
+                Shape::Bedrock => Format::BedrockConverse,
+                Shape::Jina | Shape::Voyage | Shape::Mixedbread | Shape::Tei => Format::OpenAiChat,
+            },
+        }])
+    }
+
+    fn answer(&self, target: &Target, answers: Vec<Whole>) -> Result<Answer, Failure> {
+        let (shape, _) = way(target).ok_or_else(|| errand::lacking(target, "rankings"))?;
+        let Some(whole) = answers.into_iter().next() else {
+            return Err(errand::lacking(target, "rankings"));
+        };
+        let mut response =
+            rerank::decode_response(shape, &whole.headers, &whole.body).map_err(errand::nonsense)?;
+        let estimated = response.usage.is_none();
+        let usage = response.usage.unwrap_or_else(|| self.estimate());
+        response.usage = Some(usage);
+        let body = if shape == self.shape && self.body.is_some() {
+            whole.body
+        } else {
+            rerank::encode_response(self.shape, &self.request, &response, &target.model)
+        };
+        Ok(Answer {
+            body,
+            content_type: None,
+            usage,
+            estimated,
+        })
+    }
+}
+
+/// In which shape, and at which path, a target is asked.
+fn way(target: &Target) -> Option<(Shape, String)> {
+    let at = |name| target.provider.speaks.endpoint(name, &target.model);
+    let named = [
+        ("cohere_rerank", Shape::Cohere),
+        ("voyage_rerank", Shape::Voyage),
+        ("mixedbread_rerank", Shape::Mixedbread),
+        ("tei_rerank", Shape::Tei),
+        ("rerank", Shape::Jina),
+    ];
+    let found = named
+        .into_iter()
+        .find_map(|(name, shape)| Some((shape, at(name)?)));
+    found.or_else(|| {
+        let path = at("bedrock_invoke").filter(|_| target.model.contains("rerank"))?;
+        Some((Shape::Bedrock, path))
+    })
+}
