@@ -28,6 +28,7 @@ mod forward;
 mod list;
 mod picture;
 mod prompt;
+mod rates;
 mod refuse;
 mod rerank;
 mod sound;

@@ -1,4 +1,5 @@
-//! Model servers (vLLM, text-embeddings-inference): what they have besides OpenAI's format.
+//! Model servers (vLLM, text-embeddings-inference): what they have besides OpenAI's format. They live under `/fleet/`,
+//! and at those paths that nobody else has.
 
 use serde_json::{Value, json};
 

@@ -8,9 +8,15 @@ use crate::sim::Asked;
 use crate::stream::Body;
 use crate::{anthropic, bedrock, cohere, gemini, openai, responses};
 
+/// Where model servers live. Their paths are OpenAI's, Cohere's and Jina's, so that only the place tells who is asked.
+const FLEET: &str = "/fleet/";
+
 /// Answers a request.
 pub(crate) fn answer(asked: Asked) -> Response<Body> {
     let path = asked.path.trim_end_matches('/').to_owned();
+    if path.starts_with(FLEET) {
+        return openai::answer(asked);
+    }
     let ends = |suffix: &str| path.ends_with(suffix);
     if bedrock::route(&path).is_some() {
         return bedrock::answer(asked);

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::form::{Units, Usage};
+use crate::format::DecodeError;
 
 pub use duration::milliseconds;
 
@@ -23,7 +24,7 @@ pub enum Medium {
     Text,
 }
 
-/// What an answer, or the last event of a stream, tells.
+/// What an answer tells.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Told {
@@ -57,6 +58,16 @@ struct Details {
     audio_tokens: Option<u64>,
     cached_tokens: Option<u64>,
     text_tokens: Option<u64>,
+}
+
+/// What an event of a stream tells.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ToldEvent {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    error: Option<IgnoredAny>,
+    usage: Option<ToldUsage>,
 }
 
 /// What a JSON answer tells of its usage, and how many images it has; none when it tells nothing.
@@ -158,34 +169,32 @@ impl EventWatcher {
     /// Looks at a chunk; says whether it held an event.
     ///
     /// # Errors
-    /// When the stream is none of events.
-    pub fn see(&mut self, chunk: &Bytes) -> Result<bool, crate::sse::SseError> {
-        self.decoder.push(chunk, &mut self.events)?;
+    /// When the stream is none of events, or one of them is not JSON.
+    pub fn see(&mut self, chunk: &Bytes) -> Result<bool, DecodeError> {
+        self.decoder
+            .push(chunk, &mut self.events)
+            .map_err(|error| DecodeError::plain(error.to_string()))?;
         let seen = !self.events.is_empty();
-        for event in self.events.drain(..) {
-            let data: &str = &event.data;
-            if data == "[DONE]" {
-                self.ended = true;
-                continue;
-            }
-            let kind = event.event.as_deref().map(ToOwned::to_owned).or_else(|| {
-                #[derive(Deserialize)]
-                struct Named {
-                    #[serde(rename = "type")]
-                    kind: String,
-                }
-                serde_json::from_str::<Named>(data).ok().map(|named| named.kind)
-            });
-            let kind = kind.unwrap_or_default();
-            self.ended |= kind.ends_with(".completed") || kind.ends_with(".done");
-            self.failed |= kind == "error" || data.starts_with("{\"error\"");
-            if data.contains("\"usage\"")
-                && let (Some(usage), _) = told(self.medium, data.as_bytes())
-            {
-                self.usage = Some(usage);
-            }
+        for event in std::mem::take(&mut self.events) {
+            self.hear(event.event.as_deref(), &event.data)?;
         }
         Ok(seen)
+    }
+
+    fn hear(&mut self, name: Option<&str>, data: &str) -> Result<(), DecodeError> {
+        if data == "[DONE]" {
+            self.ended = true;
+            return Ok(());
+        }
+        let told: ToldEvent =
+            serde_json::from_str(data).map_err(|error| DecodeError::plain(error.to_string()))?;
+        let kind = name.or(told.kind.as_deref()).unwrap_or_default();
+        self.ended |= kind.ends_with(".completed") || kind.ends_with(".done");
+        self.failed |= kind == "error" || told.error.is_some();
+        if let Some(usage) = told.usage.and_then(|told| usage_of(self.medium, &told)) {
+            self.usage = Some(usage);
+        }
+        Ok(())
     }
 }
 
@@ -245,5 +254,20 @@ mod tests {
         assert!(watcher.see(&Bytes::from_static(last)).unwrap());
         assert!(watcher.ended && !watcher.failed);
         assert_eq!(watcher.usage.unwrap().audio_output, 40);
+    }
+
+    #[test]
+    fn errors_of_a_stream_are_seen_and_what_is_no_event_is_refused() {
+        for told in [
+            "event: error\ndata: {\"error\":{\"message\":\"x\"}}\n\n",
+            "data: { \"error\": {\"message\":\"x\"}}\n\n",
+            "data: {\"type\":\"error\"}\n\n",
+        ] {
+            let mut watcher = EventWatcher::new(Medium::Image);
+            assert!(watcher.see(&Bytes::from(told)).unwrap());
+            assert!(watcher.failed && !watcher.ended, "{told}");
+        }
+        let mut watcher = EventWatcher::new(Medium::Image);
+        assert!(watcher.see(&Bytes::from_static(b"data: {\"type\":\n\n")).is_err());
     }
 }

@@ -88,6 +88,20 @@ impl Form {
         std::str::from_utf8(&self.body[part.data.clone()]).ok()
     }
 
+    /// Refuses a field that is given more than once.
+    ///
+    /// # Errors
+    /// When it is.
+    pub fn once(&self, name: &str) -> Result<(), DecodeError> {
+        if self.parts.iter().filter(|part| part.name == name).count() < 2 {
+            return Ok(());
+        }
+        Err(DecodeError {
+            param: Some(name.to_owned()),
+            ..DecodeError::plain(format!("{name} is given more than once"))
+        })
+    }
+
     /// The files of a field, `name` or `name[]`.
     pub fn files<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Bytes> + 'a {
         let named = move |part: &&Part| part.is_file && part.name.trim_end_matches("[]") == name;
@@ -170,6 +184,18 @@ mod tests {
             (again.text("language"), again.text("model")),
             (Some("en"), Some("mine"))
         );
+    }
+
+    #[test]
+    fn what_is_given_twice_can_be_refused() {
+        let twice = [
+            &b"--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nother\r\n"[..],
+            BODY,
+        ]
+        .concat();
+        let form = Form::read(KIND, &twice.into()).unwrap();
+        assert_eq!(form.once("model").unwrap_err().param.as_deref(), Some("model"));
+        assert!(form.once("file").is_ok() && form.once("prompt").is_ok());
     }
 
     #[test]

@@ -7,7 +7,6 @@ use pointsman_governance::Principal;
 use pointsman_wire::embeddings::{self, Batch, Shape};
 use pointsman_wire::form::{EmbeddingInput, EmbeddingRequest, Failure, FailureKind, Usage};
 use pointsman_wire::format::Format;
-use pointsman_wire::splice::Edits;
 use pointsman_wire::tokens;
 
 use super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
@@ -95,12 +94,7 @@ impl Errand for Embedding {
     fn calls(&self, target: &Target) -> Result<Vec<Outgoing>, Failure> {
         let (shape, path) = way(target, self.shape, self.request.inputs.len())
             .ok_or_else(|| errand::lacking(target, "embeddings"))?;
-        let outgoing = |body| Outgoing {
-            path: path.clone(),
-            body,
-            content_type: None,
-            format: format(shape),
-        };
+        let outgoing = |body| Outgoing::json(path.clone(), body, format(shape));
         if let Some(body) = self.passes(target, shape)? {
             return Ok(vec![outgoing(body)]);
         }
@@ -141,12 +135,7 @@ impl Errand for Embedding {
             _ => embeddings::encode_response(self.shape, &self.request, &response, &target.model)
                 .map_err(|error| Failure::new(FailureKind::Provider, error.to_string()))?,
         };
-        Ok(Answer {
-            body,
-            content_type: None,
-            usage,
-            estimated,
-        })
+        Ok(Answer::json(body, usage, estimated))
     }
 }
 
@@ -162,14 +151,7 @@ impl Embedding {
             _ if named => Ok(Some(body.clone())),
             // Every request of a batch names the model, too: it is written anew.
             Shape::GeminiBatch | Shape::Gemini => Ok(None),
-            _ => {
-                let mut edits = Edits::new();
-                edits.set_string("model", &target.model);
-                edits
-                    .apply(body)
-                    .map(Some)
-                    .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))
-            }
+            _ => errand::named(body, &target.model).map(Some),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! errand is what is sent and how its answer is read.
 
 mod gather;
+mod inspect;
 mod passed;
 
 use std::sync::Arc;
@@ -12,22 +13,24 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use parking_lot::Mutex;
 use pointsman_catalog::{Price, ServiceTier};
 use pointsman_governance::Principal;
-use pointsman_guard::{Stage, StageGuards};
+use pointsman_guard::Stage;
 use pointsman_store::Outcome;
 use pointsman_upstream::{Failure as Fault, InFlight};
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 use pointsman_wire::format::{DecodeError, EncodeError, Format};
 use pointsman_wire::metered::Medium;
+use pointsman_wire::splice::Edits;
 
 use super::relay::describe;
 use super::send::{self, Attempt, Failed, Round};
 use super::settle::Ending;
-use super::{Arrival, Refusal, Ticket, admit, guard};
+use super::{Arrival, Refusal, Ticket, admit};
 use crate::reply::{self, Reply, ReplyBody};
 use crate::snapshot::Target;
 use crate::worker::Worker;
 use gather::{Gathered, Kept};
 
+pub use inspect::{Inspector, each_text, inspect_json};
 pub use passed::Passed;
 
 /// Something that is asked of a provider beside chat.
@@ -39,7 +42,7 @@ pub trait Errand: Sync {
     fn estimate(&self) -> Usage;
 
     /// Its price at a target.
-    fn price(&self, _arrival: &Arrival, target: &Target) -> Option<Price> {
+    fn price(&self, target: &Target) -> Option<Price> {
         target.price.clone()
     }
 
@@ -79,6 +82,18 @@ pub struct Outgoing {
     pub format: Format,
 }
 
+impl Outgoing {
+    /// A request of JSON.
+    pub fn json(path: String, body: Bytes, format: Format) -> Self {
+        Self {
+            path,
+            body,
+            content_type: None,
+            format,
+        }
+    }
+}
+
 /// A provider's answer.
 #[derive(Clone)]
 pub struct Whole {
@@ -100,66 +115,15 @@ pub struct Answer {
     pub estimated: bool,
 }
 
-/// Shows texts to the input guardrails.
-pub struct Inspector<'a> {
-    guards: &'a StageGuards,
-    flags: &'a mut Vec<String>,
-}
-
-impl Inspector<'_> {
-    /// Whether there is nobody to show anything to.
-    pub fn is_idle(&self) -> bool {
-        self.guards.is_empty()
-    }
-
-    /// Shows a text; what it becomes, where it is rewritten.
-    ///
-    /// # Errors
-    /// When a guardrail blocks.
-    pub fn text(&mut self, text: &str) -> Result<Option<String>, Failure> {
-        if self.is_idle() || text.is_empty() {
-            return Ok(None);
+impl Answer {
+    /// An answer of JSON.
+    pub fn json(body: Bytes, usage: Usage, estimated: bool) -> Self {
+        Self {
+            body,
+            content_type: None,
+            usage,
+            estimated,
         }
-        let verdict = self.guards.inspect(text);
-        self.flags
-            .extend(verdict.flags.into_iter().map(|flag| flag.guard));
-        match verdict.blocked {
-            Some(block) => Err(guard::refusal(&block)),
-            None => Ok(verdict.rewritten),
-        }
-    }
-
-    /// Shows a text that cannot be changed.
-    ///
-    /// # Errors
-    /// When a guardrail blocks it or would change it.
-    pub fn fixed(&mut self, text: &str, field: &str) -> Result<(), Failure> {
-        match self.text(text)? {
-            None => Ok(()),
-            Some(_) => Err(Failure::new(
-                FailureKind::PermissionDenied,
-                format!(
-                    "a guardrail wants to change {field}, which cannot be changed; send it as a text alone"
-                ),
-            )
-            .at(field)
-            .coded("guardrail_blocked")),
-        }
-    }
-
-    /// Refuses what no guardrail can read.
-    ///
-    /// # Errors
-    /// When there are guardrails.
-    pub fn unreadable(&self, field: &str) -> Result<(), Failure> {
-        if self.is_idle() {
-            return Ok(());
-        }
-        Err(Failure::new(
-            FailureKind::InvalidRequest,
-            format!("{field} holds token ids, which the guardrails here cannot read; send texts"),
-        )
-        .at(field))
     }
 }
 
@@ -175,41 +139,46 @@ pub async fn run<E: Errand>(
             model: errand.model(),
             usage: errand.estimate(),
             tier: ServiceTier::Standard,
-            price: &|target| errand.price(arrival, target),
+            price: &|target| errand.price(target),
         };
         admit::reserve(worker, arrival, caller, &wanted)
             .map_err(|failure| Refusal::from(failure).asking(errand.model()))?
     };
     ticket.facts.streamed = errand.streamed().is_some();
     match travel(worker, arrival, errand, &mut ticket).await {
-        Ok(Sent::Whole(answer)) => {
-            let mut reply = reply::json_bytes(StatusCode::OK, answer.body);
-            if let Some(kind) = answer.content_type {
-                reply.headers_mut().insert(header::CONTENT_TYPE, kind);
-            }
-            describe(reply.headers_mut(), &ticket, Some(ticket.cost(&answer.usage)));
-            let ending = Ending {
-                outcome: Outcome::Complete,
-                status: 200,
-                usage: answer.usage,
-                estimated: answer.estimated,
-                error: None,
-            };
-            ticket.settle(&ending)?;
-            Ok(reply)
-        }
-        Ok(Sent::Stream(mut passed)) => {
-            let mut reply = Reply::new(ReplyBody::Whole(None));
-            ticket.nothing_at_stake();
-            describe(reply.headers_mut(), &ticket, None);
-            let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
-            reply.headers_mut().insert(header::CONTENT_TYPE, kind);
-            passed.take_over(ticket);
-            *reply.body_mut() = ReplyBody::Passed(passed);
-            Ok(reply)
-        }
+        Ok(Sent::Whole(answer)) => whole(*answer, ticket),
+        Ok(Sent::Stream(passed)) => Ok(streamed(passed, ticket)),
         Err(failure) => Err(ticket.refuse(failure)),
     }
+}
+
+/// Settled, then handed on.
+fn whole(answer: Answer, ticket: Ticket) -> Result<Reply, Refusal> {
+    let mut reply = reply::json_bytes(StatusCode::OK, answer.body);
+    if let Some(kind) = answer.content_type {
+        reply.headers_mut().insert(header::CONTENT_TYPE, kind);
+    }
+    describe(reply.headers_mut(), &ticket, Some(ticket.cost(&answer.usage)));
+    ticket.settle(&Ending {
+        outcome: Outcome::Complete,
+        status: 200,
+        usage: answer.usage,
+        estimated: answer.estimated,
+        error: None,
+    })?;
+    Ok(reply)
+}
+
+/// Handed on, to be settled at its end.
+fn streamed(mut passed: Box<Passed>, mut ticket: Ticket) -> Reply {
+    let mut reply = Reply::new(ReplyBody::Whole(None));
+    ticket.nothing_at_stake();
+    describe(reply.headers_mut(), &ticket, None);
+    let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
+    reply.headers_mut().insert(header::CONTENT_TYPE, kind);
+    passed.take_over(ticket);
+    *reply.body_mut() = ReplyBody::Passed(passed);
+    reply
 }
 
 /// What came back.
@@ -224,10 +193,8 @@ async fn travel<E: Errand>(
     errand: &mut E,
     ticket: &mut Ticket,
 ) -> Result<Sent, Failure> {
-    errand.inspect(&mut Inspector {
-        guards: arrival.snapshot.guards.for_stage(Stage::Input),
-        flags: &mut ticket.facts.flags,
-    })?;
+    let guards = arrival.snapshot.guards.for_stage(Stage::Input);
+    errand.inspect(&mut Inspector::new(guards, &mut ticket.facts.flags))?;
     let model = arrival.snapshot.resolve(errand.model())?;
     let attempt = Try {
         worker,
@@ -268,7 +235,7 @@ impl<E: Errand> Attempt for Try<'_, E> {
         let asked = !calls.is_empty();
         ticket.asking(target, target.model.clone(), self.errand.estimate().input);
         if let Some(facts) = &mut ticket.facts.asked {
-            facts.price = self.errand.price(self.arrival, target);
+            facts.price = self.errand.price(target);
         }
         let begun = Instant::now();
         let gathered = self.gather(target, &in_flight, calls).await;
@@ -276,19 +243,8 @@ impl<E: Errand> Attempt for Try<'_, E> {
         let answers = match gathered {
             Ok(Gathered::Whole(answers)) => answers,
             Ok(Gathered::Stream(response, medium)) => {
-                let mut passed = Passed::new(self.arrival, *response, medium, self.errand.estimate())?;
-                let begun = Instant::now();
-                let first = passed.until_first(target.patience().first_token).await;
-                ticket.waited(begun.elapsed());
-                send::tell(
-                    &mut in_flight,
-                    first.as_ref().err().and_then(|failed| failed.fault.as_ref()),
-                    ticket,
-                );
-                first?;
-                ticket.facts.first_content = Some(Instant::now());
-                passed.hold(in_flight);
-                return Ok(Sent::Stream(Box::new(passed)));
+                let passed = Passed::new(self.arrival, *response, medium, self.errand.estimate())?;
+                return self.begin(target, passed, in_flight, ticket).await;
             }
             Err(broken) => return Err(broken.told(&mut in_flight, ticket).await),
         };
@@ -296,8 +252,30 @@ impl<E: Errand> Attempt for Try<'_, E> {
         if asked {
             let fault = answer.as_ref().err().and_then(|failed| failed.fault.as_ref());
             send::tell(&mut in_flight, fault, ticket);
+            ticket.facts.first_content = answer.is_ok().then(Instant::now);
         }
         answer.map(|answer| Sent::Whole(Box::new(answer)))
+    }
+}
+
+impl<E: Errand> Try<'_, E> {
+    /// A stream up to its first event: until then somebody else can be asked.
+    async fn begin(
+        &self,
+        target: &Target,
+        mut passed: Passed,
+        mut in_flight: InFlight,
+        ticket: &mut Ticket,
+    ) -> Result<Sent, Failed> {
+        let begun = Instant::now();
+        let first = passed.until_first(target.patience().first_token).await;
+        ticket.waited(begun.elapsed());
+        let fault = first.as_ref().err().and_then(|failed| failed.fault.as_ref());
+        send::tell(&mut in_flight, fault, ticket);
+        first?;
+        ticket.facts.first_content = Some(Instant::now());
+        passed.hold(in_flight);
+        Ok(Sent::Stream(Box::new(passed)))
     }
 }
 
@@ -333,4 +311,24 @@ pub fn inexpressible(error: EncodeError) -> Failure {
 pub fn nonsense(error: DecodeError) -> Failure {
     let message = format!("the provider's answer makes no sense: {}", error.message);
     Failure::new(FailureKind::Provider, message)
+}
+
+/// The answer to an errand's only request.
+pub fn only(answers: Vec<Whole>) -> Result<Whole, Failure> {
+    let mut answers = answers.into_iter();
+    let only = answers.next().filter(|_| answers.next().is_none());
+    only.ok_or_else(|| Failure::new(FailureKind::Internal, "one answer was expected"))
+}
+
+/// A body of the client's with the provider's name of the model.
+pub fn named(body: &Bytes, model: &str) -> Result<Bytes, Failure> {
+    let mut edits = Edits::new();
+    edits.set_string("model", model);
+    edited(body, &edits)
+}
+
+/// A body of the client's with some fields changed.
+pub fn edited(body: &Bytes, edits: &Edits) -> Result<Bytes, Failure> {
+    let edited = edits.apply(body);
+    edited.map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))
 }

@@ -7,7 +7,6 @@ use pointsman_governance::Principal;
 use pointsman_wire::form::{Failure, Units, Usage};
 use pointsman_wire::format::Format;
 use pointsman_wire::rerank::{self, RerankRequest, Shape};
-use pointsman_wire::splice::Edits;
 use pointsman_wire::tokens;
 
 use super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
@@ -81,43 +80,20 @@ impl Errand for Ranking {
 
     fn calls(&self, target: &Target) -> Result<Vec<Outgoing>, Failure> {
         let (shape, path) = way(target).ok_or_else(|| errand::lacking(target, "rankings"))?;
-        let body = match self
-            .body
-            .as_ref()
-            .filter(|_| shape == self.shape && shape.is_named_in_body())
-        {
+        let own = self.body.as_ref();
+        let body = match own.filter(|_| shape == self.shape && shape.is_named_in_body()) {
             Some(body) if *self.request.model == *target.model => body.clone(),
-            Some(body) => {
-                let mut edits = Edits::new();
-                edits.set_string("model", &target.model);
-                edits.apply(body).map_err(|error| {
-                    Failure::new(
-                        pointsman_wire::form::FailureKind::InvalidRequest,
-                        error.to_string(),
-                    )
-                })?
-            }
+            Some(body) => errand::named(body, &target.model)?,
             None => {
                 rerank::encode_request(shape, &self.request, &target.model).map_err(errand::inexpressible)?
             }
         };
-        Ok(vec![Outgoing {
-            path,
-            body,
-            content_type: None,
-            format: match shape {
-                Shape::Cohere | Shape::CohereOld => Format::CohereChat,
-                Shape::Bedrock => Format::BedrockConverse,
-                Shape::Jina | Shape::Voyage | Shape::Mixedbread | Shape::Tei => Format::OpenAiChat,
-            },
-        }])
+        Ok(vec![Outgoing::json(path, body, format(shape))])
     }
 
     fn answer(&self, target: &Target, answers: Vec<Whole>) -> Result<Answer, Failure> {
         let (shape, _) = way(target).ok_or_else(|| errand::lacking(target, "rankings"))?;
-        let Some(whole) = answers.into_iter().next() else {
-            return Err(errand::lacking(target, "rankings"));
-        };
+        let whole = errand::only(answers)?;
         let mut response =
             rerank::decode_response(shape, &whole.headers, &whole.body).map_err(errand::nonsense)?;
         let estimated = response.usage.is_none();
@@ -128,12 +104,16 @@ impl Errand for Ranking {
         } else {
             rerank::encode_response(self.shape, &self.request, &response, &target.model)
         };
-        Ok(Answer {
-            body,
-            content_type: None,
-            usage,
-            estimated,
-        })
+        Ok(Answer::json(body, usage, estimated))
+    }
+}
+
+/// The format in which a provider of this shape tells its errors.
+fn format(shape: Shape) -> Format {
+    match shape {
+        Shape::Cohere | Shape::CohereOld => Format::CohereChat,
+        Shape::Bedrock => Format::BedrockConverse,
+        Shape::Jina | Shape::Voyage | Shape::Mixedbread | Shape::Tei => Format::OpenAiChat,
     }
 }
 

@@ -1,18 +1,26 @@
 //! What sound costs: by tokens or seconds where the provider tells them, else by characters and by the head of the file.
 
-use pointsman_catalog::RateKind;
+use pointsman_catalog::{Price, RateKind};
 use pointsman_wire::form::{Units, Usage};
 use pointsman_wire::metered;
 use pointsman_wire::multipart::Form;
 use pointsman_wire::tokens;
 
-use super::picture::is_by_token;
-use crate::snapshot::Target;
+use super::rates;
 
 /// Bytes of a second of sound as it is usually packed, where its head does not say how long it is.
 const BYTES_PER_SECOND: u64 = 8_000;
-/// Tokens of a second of sound, about.
-const TOKENS_PER_SECOND: u64 = 10;
+/// Characters that are spoken in a second, about.
+const CHARACTERS_PER_SECOND: u64 = 15;
+/// Tokens of a second of sound that is heard, and of one that is spoken: about what OpenAI's models take.
+const HEARD_PER_SECOND: u64 = 10;
+const SPOKEN_PER_SECOND: u64 = 21;
+
+/// Milliseconds of a sound, and whether its head says so exactly.
+fn length(sound: &[u8]) -> (u64, bool) {
+    let guess = (sound.len() as u64 * 1000 / BYTES_PER_SECOND, false);
+    metered::milliseconds(sound).unwrap_or(guess)
+}
 
 /// A text to be spoken.
 #[derive(Debug)]
@@ -32,36 +40,37 @@ impl Text {
 
     /// What it may use.
     pub fn estimate(&self) -> Usage {
-        // Fifteen characters are spoken in a second.
-        let seconds = self.characters.div_ceil(15);
-        let mut usage = self.counted();
-        usage.output = seconds * 2 * TOKENS_PER_SECOND;
-        usage.audio_output = usage.output;
-        usage.units.milliseconds_out = seconds * 1000;
-        usage
+        self.spoken(self.characters.div_ceil(CHARACTERS_PER_SECOND) * 1000, true)
     }
 
-    fn counted(&self) -> Usage {
+    /// Sound of so many milliseconds; in tokens, too, where those are paid for.
+    fn spoken(&self, milliseconds: u64, in_tokens: bool) -> Usage {
+        let tokens = if in_tokens {
+            (milliseconds * SPOKEN_PER_SECOND).div_ceil(1000)
+        } else {
+            0
+        };
         Usage {
             input: self.tokens,
+            output: tokens,
+            audio_output: tokens,
             units: Units {
                 requests: 1,
                 characters_in: self.characters,
+                milliseconds_out: milliseconds,
                 ..Units::default()
             },
             ..Usage::default()
         }
     }
 
-    /// What the sound that came used, and whether that had to be guessed.
-    pub fn used(&self, sound: &[u8], target: &Target) -> (Usage, bool) {
-        let mut usage = self.counted();
-        let length = metered::milliseconds(sound);
-        usage.units.milliseconds_out =
-            length.map_or(sound.len() as u64 * 1000 / BYTES_PER_SECOND, |(time, _)| time);
-        let timed = lists(target, RateKind::PerSecondOutput);
-        let exact = length.is_some_and(|(_, exact)| exact);
-        (usage, is_by_token(target) || (timed && !exact))
+    /// What the sound that came used, given what is paid for; and whether that had to be guessed.
+    pub fn used(&self, sound: &[u8], price: Option<&Price>) -> (Usage, bool) {
+        let (milliseconds, exact) = length(sound);
+        let timed = rates::has(price, &[RateKind::PerSecondOutput]);
+        let in_tokens = rates::has_tokens(price);
+        let guessed = in_tokens || (timed && !exact);
+        (self.spoken(milliseconds, in_tokens && !timed), guessed)
     }
 }
 
@@ -75,15 +84,13 @@ pub struct Heard {
 impl Heard {
     /// The file of a form.
     pub fn new(form: &Form) -> Self {
-        let file = form.files("file").next().unwrap_or_default();
-        let guess = || (file.len() as u64 * 1000 / BYTES_PER_SECOND, false);
-        let (milliseconds, exact) = metered::milliseconds(&file).unwrap_or_else(guess);
+        let (milliseconds, exact) = length(&form.files("file").next().unwrap_or_default());
         Self { milliseconds, exact }
     }
 
     /// What it may use.
     pub fn estimate(&self) -> Usage {
-        let tokens = self.milliseconds.div_ceil(1000) * TOKENS_PER_SECOND;
+        let tokens = self.milliseconds.div_ceil(1000) * HEARD_PER_SECOND;
         Usage {
             input: tokens,
             audio_input: tokens,
@@ -101,27 +108,77 @@ impl Heard {
         }
     }
 
-    /// What it used, given what the provider told; and whether that had to be guessed.
-    pub fn used(&self, told: Option<Usage>, target: &Target) -> (Usage, bool) {
+    /// What it used, given what the provider told and what is paid for; and whether that had to be guessed.
+    pub fn used(&self, told: Option<Usage>, price: Option<&Price>) -> (Usage, bool) {
+        let timed = rates::has(price, &[RateKind::PerSecondInput]);
+        let in_tokens = rates::has_tokens(price);
         match told {
             Some(mut usage) => {
                 usage.units.requests = 1;
                 (usage, false)
             }
+            None if in_tokens && !timed => (self.estimate(), true),
             None => {
                 let usage = Usage {
                     units: self.units(),
                     ..Usage::default()
                 };
-                (usage, !self.exact || is_by_token(target))
+                (usage, !self.exact || in_tokens)
             }
         }
     }
 }
 
-fn lists(target: &Target, kind: RateKind) -> bool {
-    target
-        .price
-        .as_ref()
-        .is_some_and(|price| price.listed(kind).is_some())
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use pointsman_catalog::{Catalog, ServiceTier};
+
+    use super::*;
+
+    fn price(provider: &str, model: &str) -> Option<Price> {
+        let model = Catalog::embedded().model(provider, model)?.price.clone();
+        assert!(model.is_some());
+        model
+    }
+
+    #[test]
+    fn speech_is_never_free_where_the_provider_tells_nothing() {
+        let text = Text::new(&"x".repeat(30), "");
+        let sound = vec![0; 16_000];
+        for (provider, model, cost) in [
+            ("openai", "tts-1", 30 * 15_000),
+            // By the second, beside the text.
+            (
+                "openai",
+                "gpt-4o-mini-tts",
+                2 * 250_000 + text.tokens as i64 * 600,
+            ),
+        ] {
+            let price = price(provider, model);
+            let (usage, _) = text.used(&sound, price.as_ref());
+            let charged = price.unwrap().cost(&usage, ServiceTier::Standard);
+            assert_eq!(charged.nanodollars(), cost, "{model}");
+        }
+    }
+
+    #[test]
+    fn what_is_heard_is_guessed_in_the_unit_that_is_paid_for() {
+        let file = [
+            &b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n"[..],
+            &[0; 80_000],
+            b"\r\n--b--",
+        ]
+        .concat();
+        let form = Form::read("multipart/form-data; boundary=b", &Bytes::from(file)).unwrap();
+        let heard = Heard::new(&form);
+        // Ten seconds.
+        let (usage, estimated) = heard.used(None, price("azure-openai", "gpt-4o-transcribe").as_ref());
+        assert_eq!((usage.audio_input, usage.output, estimated), (100, 100, true));
+        let (usage, estimated) = heard.used(None, price("openai", "whisper-1").as_ref());
+        assert_eq!(
+            (usage.total(), usage.units.milliseconds_in, estimated),
+            (0, 10_000, true)
+        );
+    }
 }

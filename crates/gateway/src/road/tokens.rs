@@ -9,7 +9,6 @@ use pointsman_wire::splice::Edits;
 use serde_json::{Value, json};
 
 use super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
-use super::forward;
 use crate::snapshot::Target;
 use crate::surface::Endpoint;
 
@@ -130,7 +129,7 @@ impl Errand for Tokens {
         if inspector.is_idle() || self.endpoint == Endpoint::Detokenize {
             return Ok(());
         }
-        if let Some(edited) = forward::inspect_json(&self.body, &mut self.value, inspector)? {
+        if let Some(edited) = errand::inspect_json(&self.body, &mut self.value, inspector)? {
             self.body = edited;
         }
         let inputs = self.value.get("inputs").map(ToString::to_string);
@@ -157,19 +156,10 @@ impl Errand for Tokens {
                 } else {
                     edits.set_string("model", &target.model);
                 }
-                let edited = edits.apply(&self.body);
-                let wrong = |error: pointsman_wire::splice::SpliceError| {
-                    Failure::new(FailureKind::InvalidRequest, error.to_string())
-                };
-                (path, edited.map_err(wrong)?)
+                (path, errand::edited(&self.body, &edits)?)
             }
         };
-        Ok(vec![Outgoing {
-            path,
-            body,
-            content_type: None,
-            format: Format::OpenAiChat,
-        }])
+        Ok(vec![Outgoing::json(path, body, Format::OpenAiChat)])
     }
 
     fn answer(&self, target: &Target, answers: Vec<Whole>) -> Result<Answer, Failure> {
@@ -179,11 +169,6 @@ impl Errand for Tokens {
             (_, Some(whole)) => whole.body,
             (_, None) => return Err(errand::lacking(target, "tokenizer")),
         };
-        Ok(Answer {
-            body,
-            content_type: None,
-            usage: Usage::default(),
-            estimated: false,
-        })
+        Ok(Answer::json(body, Usage::default(), false))
     }
 }

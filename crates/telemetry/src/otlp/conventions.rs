@@ -9,9 +9,17 @@ use crate::record::OwnedRecord;
 pub(super) fn operation(surface: &str) -> Option<&'static str> {
     let last = surface.rsplit(['/', ':']).next().unwrap_or_default();
     Some(match last {
-        "embeddings" | "embedContent" | "batchEmbedContents" => "embeddings",
+        "embeddings" | "embed" | "embedContent" | "batchEmbedContents" => "embeddings",
+        // The conventions have no name for these: they go by those of their endpoints.
+        "rerank" => "rerank",
+        "score" => "score",
+        "pooling" => "pooling",
+        "moderations" => "moderation",
+        "tokenize" => "tokenize",
+        "detokenize" => "detokenize",
         "count_tokens" | "countTokens" => "count_tokens",
         "generateContent" | "streamGenerateContent" => "generate_content",
+        _ if output_type(surface).is_some() => "generate_content",
         "completions" if !surface.ends_with("chat/completions") => "text_completion",
         "completions"
         | "messages"
@@ -21,6 +29,16 @@ pub(super) fn operation(surface: &str) -> Option<&'static str> {
         | "converse-stream"
         | "invoke"
         | "invoke-with-response-stream" => "chat",
+        _ => return None,
+    })
+}
+
+/// What is made on a surface that makes one thing only, other than a conversation.
+fn output_type(surface: &str) -> Option<&'static str> {
+    Some(match surface {
+        "/v1/images/generations" | "/v1/images/edits" | "/v1/images/variations" => "image",
+        "/v1/audio/speech" => "speech",
+        "/v1/audio/transcriptions" | "/v1/audio/translations" => "text",
         _ => return None,
     })
 }
@@ -110,6 +128,9 @@ pub(super) fn attributes(record: &OwnedRecord, operation: &'static str) -> Vec<K
         let name = "gen_ai.response.time_to_first_chunk";
         attributes.push(KeyValue::new(name, super::seconds(first)));
     }
+    if let Some(made) = output_type(&record.surface) {
+        attributes.push(KeyValue::new("gen_ai.output.type", made));
+    }
     attributes.extend(error(record));
     attributes
 }
@@ -144,6 +165,17 @@ mod tests {
             ("/v1/messages", Some("chat")),
             ("/v1/completions", Some("text_completion")),
             ("/v1/embeddings", Some("embeddings")),
+            ("/v2/embed", Some("embeddings")),
+            ("/v1beta/models/{model}:batchEmbedContents", Some("embeddings")),
+            ("/v1/rerank", Some("rerank")),
+            ("/v1/score", Some("score")),
+            ("/pooling", Some("pooling")),
+            ("/v1/moderations", Some("moderation")),
+            ("/v1/images/edits", Some("generate_content")),
+            ("/v1/audio/speech", Some("generate_content")),
+            ("/v1/audio/translations", Some("generate_content")),
+            ("/tokenize", Some("tokenize")),
+            ("/detokenize", Some("detokenize")),
             ("/v1/messages/count_tokens", Some("count_tokens")),
             ("/v1/responses", Some("chat")),
             ("/v2/chat", Some("chat")),
@@ -161,6 +193,19 @@ mod tests {
             ("unknown", None),
         ] {
             assert_eq!(operation(surface), name, "{surface}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_is_told_where_it_is_one_thing() {
+        for (surface, made) in [
+            ("/v1/images/variations", Some("image")),
+            ("/v1/audio/speech", Some("speech")),
+            ("/v1/audio/transcriptions", Some("text")),
+            ("/v1/chat/completions", None),
+            ("/v1/embeddings", None),
+        ] {
+            assert_eq!(output_type(surface), made, "{surface}");
         }
     }
 

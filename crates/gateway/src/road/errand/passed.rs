@@ -21,6 +21,8 @@ use super::super::send::{self, Failed};
 use super::super::settle::Ending;
 use super::super::{Arrival, Ticket};
 
+const TOLD_AN_ERROR: &str = "the provider's stream told an error";
+
 /// Events between provider and client. Ends with the stream's own last event, or with an error event.
 pub struct Passed {
     body: Option<UpstreamBody>,
@@ -31,6 +33,11 @@ pub struct Passed {
     in_flight: Option<InFlight>,
     /// What is charged where the stream does not tell.
     estimate: Usage,
+    /// Most bytes that may come behind the last event.
+    limit: usize,
+    behind: usize,
+    /// Whether what came last ends in the middle of a line.
+    in_line: bool,
     dialect: Format,
     request_id: String,
 }
@@ -61,16 +68,23 @@ impl Passed {
             ticket: None,
             in_flight: None,
             estimate,
+            limit: arrival.snapshot.bounds.response_limit,
+            behind: 0,
+            in_line: false,
             dialect: arrival.surface.dialect,
             request_id: arrival.id.clone(),
         })
     }
 
-    /// Reads up to the first event: until then somebody else can be asked.
+    /// Reads up to the first event: until then, and where that is an error, somebody else can be asked.
     pub(super) async fn until_first(&mut self, limit: Option<Duration>) -> Result<(), Failed> {
         let reading = poll_fn(|context| {
             loop {
                 match ready!(self.poll_step(context)) {
+                    Ok(true) if self.watcher.failed => {
+                        let failure = Failure::new(FailureKind::Provider, TOLD_AN_ERROR);
+                        return Poll::Ready(Err(Failed::broken(failure, Fault::Protocol)));
+                    }
                     Ok(true) => return Poll::Ready(Ok(())),
                     Ok(false) => {}
                     Err((failure, fault)) => return Poll::Ready(Err(Failed::broken(failure, fault))),
@@ -129,10 +143,18 @@ impl Passed {
             None => data.clone(),
             Some(coding) => coding.push(data).map_err(|error| malformed(error.to_string()))?,
         };
+        if self.is_over() {
+            // Held back until the end: it must not grow without bound.
+            self.behind += data.len();
+            if self.behind > self.limit {
+                return Err(malformed("it goes on after its last event".to_owned()));
+            }
+        }
         let seen = self
             .watcher
             .see(&data)
-            .map_err(|error| malformed(error.to_string()))?;
+            .map_err(|error| malformed(error.message))?;
+        self.in_line = data.last().map_or(self.in_line, |last| *last != b'\n');
         self.ready.push_back(data);
         Ok(seen)
     }
@@ -140,7 +162,7 @@ impl Passed {
     /// The next bytes for the client.
     pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
-            let over = self.watcher.ended || self.watcher.failed;
+            let over = self.is_over();
             // The end is held back until nothing more comes and all of it has been settled.
             if !over || self.body.is_none() {
                 match self.ready.pop_front() {
@@ -165,6 +187,10 @@ impl Passed {
         }
     }
 
+    fn is_over(&self) -> bool {
+        self.watcher.ended || self.watcher.failed
+    }
+
     fn close(&mut self) {
         self.body = None;
         self.in_flight = None;
@@ -184,7 +210,7 @@ impl Passed {
     fn settle_end(&mut self) {
         let Some(ticket) = self.ticket.take() else { return };
         let ending = if self.watcher.failed {
-            let failure = Failure::new(FailureKind::Provider, "the provider's stream told an error");
+            let failure = Failure::new(FailureKind::Provider, TOLD_AN_ERROR);
             self.ending(Outcome::ProviderFailed, 200, Some(failure))
         } else {
             self.ending(Outcome::Complete, 200, None)
@@ -209,6 +235,9 @@ impl Passed {
 
     fn tell(&mut self, failure: &Failure) {
         let mut event = BytesMut::new();
+        if std::mem::take(&mut self.in_line) {
+            event.extend_from_slice(b"\n\n");
+        }
         failure::render_event(self.dialect, failure, &self.request_id, &mut event);
         self.ready.push_back(event.freeze());
     }
