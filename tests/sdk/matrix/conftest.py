@@ -28,6 +28,8 @@ providers:
     auth: {{ aws: {{ access_key_id: "{aws[0]}", secret_access_key: "{aws[1]}" }} }}
     retry: {{ attempts: 1 }}
   c: {{ kind: cohere, base_url: "http://{sim}", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }} }}
+  v: {{ kind: gcp-vertex, base_url: "http://{sim}", project: p, location: us-central1, auth: {{ api_key: ya29.sim }}, retry: {{ attempts: 1 }} }}
+  l: {{ kind: vllm, base_url: "http://{sim}/fleet/v1", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }} }}
   # Never rested: every test sees its own fault.
   faulty:
     kind: openai
@@ -45,6 +47,14 @@ models:
   gemini: {{ targets: [ {{ provider: g, model: gemini-3-flash, format: gemini }} ], price: *price }}
   bedrock-converse: {{ targets: [ {{ provider: b, model: "eu.anthropic.claude-haiku-4-5-20251001-v1:0", format: bedrock-converse }} ], price: *price }}
   cohere-chat: {{ targets: [ {{ provider: c, model: command-a-reasoning, format: cohere-chat }} ], price: *price }}
+  embed-openai: {{ targets: [ {{ provider: o, model: text-embedding-3-small }} ] }}
+  embed-cohere: {{ targets: [ {{ provider: c, model: embed-v4.0 }} ] }}
+  embed-gemini: {{ targets: [ {{ provider: g, model: gemini-embedding-001 }} ] }}
+  embed-titan: {{ targets: [ {{ provider: b, model: "amazon.titan-embed-text-v2:0" }} ] }}
+  embed-vertex: {{ targets: [ {{ provider: v, model: text-embedding-005 }} ] }}
+  rank-cohere: {{ targets: [ {{ provider: c, model: rerank-v3.5 }} ] }}
+  rank-vllm: {{ targets: [ {{ provider: l, model: ranker }} ], price: {{ input: 2, output: 0 }} }}
+  rank-bedrock: {{ targets: [ {{ provider: b, model: "amazon.rerank-v1:0" }} ] }}
 """
 
 
