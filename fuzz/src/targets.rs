@@ -1,13 +1,15 @@
 //! What is fuzzed.
 
+mod endpoints;
+
 use bytes::{Bytes, BytesMut};
 use pointsman_wire::eventstream::{EventStreamDecoder, EventStreamError, HeaderValue, Message, write_message};
 use pointsman_wire::format::{self, EncodeTarget, Format, StreamEncoderOptions, WatchOptions};
 use pointsman_wire::form::MaxTokensName;
-use pointsman_wire::form_data::{FormData, Piece};
+use pointsman_wire::form_data::{Form, FormData, Piece};
 use pointsman_wire::splice::Edits;
 use pointsman_wire::sse::SseDecoder;
-use pointsman_wire::{coding, embeddings, failure, tokens};
+use pointsman_wire::{coding, failure, tokens};
 use smallvec::SmallVec;
 
 /// A decoder and what it is fed.
@@ -127,7 +129,9 @@ pub const ALL: &[Target] = &[
     Target { name: "completions", seeds: COMPLETIONS, run: completions },
     Target { name: "count_tokens", seeds: ANTHROPIC_REQUEST, run: count },
     Target { name: "failures", seeds: FAILURES, run: failures },
-    Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: embed },
+    Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: endpoints::embed },
+    Target { name: "rankings", seeds: endpoints::RANKINGS, run: endpoints::rank },
+    Target { name: "metered", seeds: endpoints::METERED, run: endpoints::meter },
 ];
 
 const TARGET: EncodeTarget<'static> = EncodeTarget {
@@ -152,7 +156,15 @@ fn form_data(input: &[u8]) {
             }
         }
     };
-    assert_eq!(read(1), read(input.len().max(1)));
+    let parts = read(1);
+    assert_eq!(parts, read(input.len().max(1)));
+    // Held as a whole it says the same, but for what it does not take.
+    if let Ok(form) = Form::read("multipart/form-data; boundary=b", &Bytes::copy_from_slice(input)) {
+        let whole = form.parts().map(|(head, data)| (head.clone(), data.to_vec()));
+        assert_eq!(parts, Some(whole.collect()));
+        let changed = Form::read("multipart/form-data; boundary=b", &form.with("model", "m")).unwrap();
+        assert_eq!(changed.text("model"), Some("m"));
+    }
 }
 
 fn sse(input: &[u8]) {
@@ -298,17 +310,6 @@ fn completions(input: &[u8]) {
     request(Format::OpenAiCompletions, input);
     response(Format::OpenAiCompletions, input);
     stream(Format::OpenAiCompletions, input);
-}
-
-fn embed(input: &[u8]) {
-    let body = Bytes::copy_from_slice(input);
-    let shape = embeddings::Shape::OpenAi;
-    if let Ok(request) = embeddings::decode_request(shape, &body) {
-        let batch = embeddings::Batch { request: &request, inputs: &request.inputs, model: &request.model };
-        let written = embeddings::encode_request(shape, batch).unwrap();
-        assert_eq!(embeddings::decode_request(shape, &written), Ok(request));
-    }
-    let _ = embeddings::decode_response(shape, &http::HeaderMap::new(), &body);
 }
 
 fn count(input: &[u8]) {

@@ -236,7 +236,7 @@ use Format::{
 
 /// Every path, once. A new surface adds its lines here. `{model}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 72] = [
+static PATHS: [Path; 73] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -382,6 +382,7 @@ static PATHS: [Path; 72] = [
     streamed("/model/{model}/converse-stream", Bedrock),
     whole("/model/{model}/invoke", Invoke),
     streamed("/model/{model}/invoke-with-response-stream", Invoke),
+    post("/model/{model}/count-tokens", Asks::CountTokens, Bedrock),
     // Told apart by what the client says.
     get("/v1/models", Asks::Models, OpenAi),
     get("/v1/models/{model}", Asks::Models, OpenAi),

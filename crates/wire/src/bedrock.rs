@@ -2,6 +2,7 @@
 //!
 //! The model and whether to stream stand in the path of the request, not in its body.
 
+pub mod count;
 pub mod invoke;
 pub mod request;
 pub mod response;

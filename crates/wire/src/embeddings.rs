@@ -4,6 +4,7 @@
 mod bedrock;
 mod cohere;
 mod gemini;
+mod losses;
 mod openai;
 mod tei;
 mod vector;
@@ -16,6 +17,8 @@ use crate::form::{EmbeddingInput, EmbeddingRequest, EmbeddingResponse, Encoding,
 use crate::format::{DecodeError, EncodeError};
 use crate::json::fields::{Value, parse};
 
+pub use losses::losses;
+pub(crate) use losses::lost_by_name;
 pub use vector::vectors;
 
 /// A format of embedding requests and answers.
@@ -71,6 +74,8 @@ pub struct Batch<'a> {
     pub inputs: &'a [EmbeddingInput],
     /// The provider's name of the model.
     pub model: &'a str,
+    /// The format it was asked in: what only that one knows is told to nobody else.
+    pub from: Shape,
 }
 
 /// Reads a request.

@@ -1,7 +1,11 @@
-//! Forms of several parts (`multipart/form-data`), read piece by piece as their bytes come.
+//! Forms of several parts (`multipart/form-data`), read piece by piece as their bytes come, or [as a whole](Form).
+
+mod whole;
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
+
+pub use whole::Form;
 
 /// Most bytes of a part's head.
 const HEAD_LIMIT: usize = 16 * 1024;
@@ -20,6 +24,12 @@ pub enum FormDataError {
     /// After a boundary stands something else than a part or the end.
     #[error("a boundary of the form is damaged")]
     Boundary,
+    /// It ends before its last boundary.
+    #[error("the form breaks off before its last boundary, or has another one than the Content-Type says")]
+    Cut,
+    /// It has too many parts.
+    #[error("the form has more than {} parts", whole::MAX_PARTS)]
+    Parts,
 }
 
 /// The next thing in a form.
@@ -68,16 +78,8 @@ impl FormData {
     /// # Errors
     /// When that is not a form's.
     pub fn new(content_type: &str) -> Result<Self, FormDataError> {
-        let (kind, parameters) = content_type.split_once(';').ok_or(FormDataError::NotAForm)?;
-        if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
-            return Err(FormDataError::NotAForm);
-        }
-        let boundary = parameter(parameters, "boundary").ok_or(FormDataError::NotAForm)?;
-        if boundary.is_empty() || boundary.len() > BOUNDARY_LIMIT {
-            return Err(FormDataError::NotAForm);
-        }
         Ok(Self {
-            delimiter: [b"\r\n--", boundary.as_bytes()].concat(),
+            delimiter: delimiter(&boundary(content_type)?),
             // The first boundary needs no line break before it: it is as if there were one.
             buffer: BytesMut::from(&b"\r\n"[..]),
             state: State::Preamble,
@@ -158,7 +160,16 @@ impl FormData {
             return Err(FormDataError::Head);
         }
         let head = self.buffer.split_to(end + 4);
-        let head = String::from_utf8_lossy(&head);
+        let head = PartHead::read(&head)?;
+        self.state = State::Data;
+        Ok(Piece::Part(head))
+    }
+}
+
+impl PartHead {
+    /// Reads the lines of a head.
+    fn read(head: &[u8]) -> Result<Self, FormDataError> {
+        let head = String::from_utf8_lossy(head);
         let disposition = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.trim()
@@ -169,12 +180,27 @@ impl FormData {
             .and_then(|value| value.split_once(';'))
             .map(|(_, parameters)| parameters)
             .ok_or(FormDataError::Head)?;
-        self.state = State::Data;
-        Ok(Piece::Part(PartHead {
+        Ok(Self {
             name: parameter(parameters, "name").ok_or(FormDataError::Head)?,
             filename: parameter(parameters, "filename"),
-        }))
+        })
     }
+}
+
+/// The boundary that a `Content-Type` names.
+fn boundary(content_type: &str) -> Result<String, FormDataError> {
+    let (kind, parameters) = content_type.split_once(';').ok_or(FormDataError::NotAForm)?;
+    if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
+        return Err(FormDataError::NotAForm);
+    }
+    parameter(parameters, "boundary")
+        .filter(|boundary| (1..=BOUNDARY_LIMIT).contains(&boundary.len()))
+        .ok_or(FormDataError::NotAForm)
+}
+
+/// What ends a part.
+fn delimiter(boundary: &str) -> Vec<u8> {
+    [b"\r\n--", boundary.as_bytes()].concat()
 }
 
 /// A parameter of a header: `a=b; c="d \" e"`.

@@ -26,7 +26,6 @@ pub mod hash;
 mod in_turn;
 pub mod json;
 pub mod metered;
-pub mod multipart;
 pub mod openai;
 pub mod pointer;
 pub mod replay;

@@ -135,7 +135,7 @@ fn usage_of(medium: Medium, told: &ToldUsage) -> Option<Usage> {
 pub fn pixels(size: &str, count: u64) -> Option<u64> {
     let (width, height) = size.split_once('x')?;
     let side = |text: &str| text.parse::<u64>().ok().filter(|side| *side <= 65_536);
-    Some(side(width)? * side(height)? * count)
+    Some((side(width)? * side(height)?).saturating_mul(count))
 }
 
 /// A stream of events, watched for what it tells at its end. Its bytes are not changed.

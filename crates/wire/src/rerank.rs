@@ -7,8 +7,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Number;
 
+use crate::embeddings::lost_by_name;
 use crate::form::{Extra, Text, Usage};
-use crate::format::{DecodeError, EncodeError};
+use crate::format::{DecodeError, EncodeError, Loss};
 use crate::json::Json;
 use crate::json::fields::parse;
 
@@ -100,6 +101,18 @@ pub fn decode_request(shape: Shape, body: &Bytes) -> Result<(Shape, RerankReques
 /// When the format cannot express it.
 pub fn encode_request(shape: Shape, request: &RerankRequest, model: &str) -> Result<Bytes, EncodeError> {
     request::encode(shape, request, model)
+}
+
+/// The fields of a request that the format has no words for.
+#[must_use]
+pub fn losses(shape: Shape, request: &RerankRequest) -> Vec<Loss> {
+    let unknown = request
+        .extra
+        .fields()
+        .filter(|(name, _)| !request::writes(shape, name));
+    unknown
+        .map(|(name, _)| lost_by_name(name.to_string().into()))
+        .collect()
 }
 
 /// Reads an answer; what was used may stand in its headers.

@@ -21,6 +21,8 @@ fn written(shape: Shape, request: &EmbeddingRequest, model: &str) -> Result<Valu
         request,
         inputs: &request.inputs,
         model,
+        // What only OpenAI's clients say is told to OpenAI-compatible servers.
+        from: shape,
     };
     embeddings::encode_request(shape, batch)
         .map(|body| serde_json::from_slice(&body).unwrap())
@@ -230,4 +232,41 @@ fn a_gemini_batch_is_one_question() {
     let mixed = json!({"requests": [part("a", "CLUSTERING"), part("b", "CLASSIFICATION")]});
     let error = embeddings::decode_request(Shape::GeminiBatch, &Bytes::from(mixed.to_string())).unwrap_err();
     assert_eq!(error.param.as_deref(), Some("requests[1]"));
+}
+
+#[test]
+fn what_another_format_has_no_words_for_is_told_as_lost_and_sent_to_nobody() {
+    let lost = |from, to, body: &Value| {
+        let losses = embeddings::losses(from, to, &read(from, body));
+        losses
+            .into_iter()
+            .map(|loss| loss.field.into_owned())
+            .collect::<Vec<_>>()
+    };
+    let cohere = json!({"model": "m", "texts": ["a"], "input_type": "search_query", "truncate": "END", "max_tokens": 9, "priority": 1});
+    assert_eq!(
+        lost(Shape::Cohere, Shape::OpenAi, &cohere),
+        ["input_type", "truncate", "max_tokens", "priority"]
+    );
+    assert_eq!(
+        lost(Shape::Cohere, Shape::Gemini, &cohere),
+        ["truncate", "max_tokens", "priority"]
+    );
+    assert_eq!(lost(Shape::Cohere, Shape::BedrockCohere, &cohere), ["priority"]);
+    let gemini = json!({"content": {"parts": [{"text": "a"}]}, "taskType": "CLUSTERING", "title": "t"});
+    assert_eq!(lost(Shape::Gemini, Shape::Tei, &gemini), ["taskType", "title"]);
+    assert!(lost(Shape::Gemini, Shape::Vertex, &gemini).is_empty());
+    let openai = json!({"model": "m", "input": "a", "user": "u", "input_type": "query"});
+    assert_eq!(lost(Shape::OpenAi, Shape::Cohere, &openai), ["user"]);
+
+    let request = read(Shape::Cohere, &cohere);
+    let batch = Batch {
+        request: &request,
+        inputs: &request.inputs,
+        model: "m",
+        from: Shape::Cohere,
+    };
+    let body = embeddings::encode_request(Shape::OpenAi, batch).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body, json!({"model": "m", "input": ["a"]}));
 }

@@ -112,3 +112,23 @@ fn searches_and_tokens_are_read() {
         assert_eq!((usage.input, usage.units.queries), (tokens, queries));
     }
 }
+
+#[test]
+fn fields_that_a_shape_does_not_know_are_told_as_lost() {
+    let (_, request) = read(
+        Shape::CohereOld,
+        &json!({"model": "m", "query": "q", "documents": ["a"], "rank_fields": ["text"], "truncation": true}),
+    );
+    let lost = |shape| {
+        let losses = rerank::losses(shape, &request);
+        losses
+            .into_iter()
+            .map(|loss| loss.field.into_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(lost(Shape::Cohere), ["rank_fields", "truncation"]);
+    assert_eq!(lost(Shape::Voyage), ["rank_fields"]);
+    assert!(lost(Shape::Jina).is_empty());
+    assert_eq!(written(Shape::Voyage, &request)["truncation"], true);
+    assert_eq!(written(Shape::Bedrock, &request).get("rank_fields"), None);
+}

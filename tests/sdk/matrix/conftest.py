@@ -49,7 +49,7 @@ models:
   cohere-chat: {{ targets: [ {{ provider: c, model: command-a-reasoning, format: cohere-chat }} ], price: *price }}
   embed-openai: {{ targets: [ {{ provider: o, model: text-embedding-3-small }} ] }}
   embed-cohere: {{ targets: [ {{ provider: c, model: embed-v4.0 }} ] }}
-  embed-gemini: {{ targets: [ {{ provider: g, model: gemini-embedding-001 }} ] }}
+  embed-google: {{ targets: [ {{ provider: g, model: gemini-embedding-001 }} ] }}
   embed-titan: {{ targets: [ {{ provider: b, model: "amazon.titan-embed-text-v2:0" }} ] }}
   embed-vertex: {{ targets: [ {{ provider: v, model: text-embedding-005 }} ] }}
   rank-cohere: {{ targets: [ {{ provider: c, model: rerank-v3.5 }} ] }}

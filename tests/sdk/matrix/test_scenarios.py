@@ -98,10 +98,20 @@ def test_bedrock(house, model):
     else:
         assert ask({"text": "one two three"}, **stops)[-1]["text"] == "You said: one "
     body = json.dumps({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]})
+    few, many = (count(client, model, {"converse": {"messages": [{"role": "user", "content": [{"text": text}]}]}}) for text in ("one", "word " * 100))
+    assert 0 < few < many and count(client, model, {"invokeModel": {"body": body}}) > 0
+    # Its own provider is asked, and tells what it charges.
+    said = [{"role": "user", "content": [{"text": "hello"}]}]
+    used = client.converse(modelId="bedrock-converse", messages=said)["usage"]
+    assert count(client, "bedrock-converse", {"converse": {"messages": said}}) == used["inputTokens"]
     whole = json.loads(client.invoke_model(modelId=model, body=body)["body"].read())
     assert whole["content"][-1]["text"] == "You said: hello"
     chunks = [json.loads(event["chunk"]["bytes"]) for event in client.invoke_model_with_response_stream(modelId=model, body=body)["body"]]
     assert "".join(chunk["delta"].get("text", "") for chunk in chunks if chunk["type"] == "content_block_delta") == "You said: hello"
+
+
+def count(client, model, asked):
+    return client.count_tokens(modelId=model, input=asked)["inputTokens"]
 
 
 @providers("cohere-chat")
@@ -116,6 +126,13 @@ def test_cohere(house, model):
     assert [call.function.name for call in forced.message.tool_calls] == list(TOOLS)
     assert ask(BOTH, tools=tools, tool_choice="NONE").message.content[-1].text == f"You said: {BOTH}"
     assert ask("one two three", stop_sequences=["two"]).message.content[-1].text == "You said: one "
+    # What is to be answered from is a document of the provider's, or its text.
+    baked = [{"id": "bread", "data": {"text": "Bread is baked at four."}}, "Trains go at five."]
+    house.served()
+    ask("when?", documents=baked)
+    (asked,) = house.served()
+    assert "Bread is baked at four." in asked["body"] and "Trains go at five." in asked["body"]
+    ask("when?", documents=baked, citation_options={"mode": "OFF"})
 
 
 # What each SDK raises when a provider limits, when one fails, and when a key may not ask for a model.

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use pointsman_cache::{CacheKey, Controls};
 use pointsman_governance::Principal;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Text};
+use pointsman_wire::form_data::FormDataError;
 use pointsman_wire::format::{self, DecodeError, Format};
 use pointsman_wire::tokens;
 
@@ -144,4 +145,9 @@ pub fn malformed(error: DecodeError) -> Failure {
     let mut failure = Failure::new(FailureKind::InvalidRequest, error.message);
     failure.param = error.param;
     failure
+}
+
+/// A form that could not be read, as a failure.
+pub fn damaged(error: FormDataError) -> Failure {
+    Failure::new(FailureKind::InvalidRequest, error.to_string())
 }

@@ -14,7 +14,7 @@ use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 use pointsman_wire::format::Format;
 use pointsman_wire::json::write::object;
 use pointsman_wire::splice::Edits;
-use pointsman_wire::{anthropic, gemini, responses, text};
+use pointsman_wire::{anthropic, bedrock, gemini, responses, text};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -72,6 +72,7 @@ fn decode(arrival: &Arrival, body: &Bytes) -> Result<ChatRequest, Failure> {
     let request = match arrival.surface.dialect {
         Format::GeminiGenerate => gemini::count::decode_request(body),
         Format::OpenAiResponses => responses::request::decode(body),
+        Format::BedrockConverse => bedrock::count::decode_request(body),
         _ => anthropic::count::decode_request(body),
     };
     let mut request = request.map_err(arrive::malformed)?;
@@ -85,6 +86,7 @@ fn decode(arrival: &Arrival, body: &Bytes) -> Result<ChatRequest, Failure> {
 fn encode(dialect: Format, tokens: u64) -> Bytes {
     match dialect {
         Format::GeminiGenerate => gemini::count::encode_response(tokens),
+        Format::BedrockConverse => bedrock::count::encode_response(tokens),
         Format::OpenAiResponses => object(|body| {
             body.string("object", "response.input_tokens");
             body.count("input_tokens", tokens);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pointsman_governance::Principal;
 use pointsman_wire::embeddings::{self, Batch, Shape};
-use pointsman_wire::form::{EmbeddingInput, EmbeddingRequest, Failure, FailureKind, Usage};
-use pointsman_wire::format::Format;
+use pointsman_wire::form::{EmbeddingInput, EmbeddingRequest, Failure, FailureKind, Units, Usage};
+use pointsman_wire::format::{Format, Loss};
 use pointsman_wire::tokens;
 
 use super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
@@ -17,6 +17,8 @@ use crate::worker::Worker;
 
 /// Most inputs of one request.
 const MAX_INPUTS: usize = 2048;
+/// Tokens of an image, about.
+const IMAGE: u64 = 1_024;
 
 /// Read, then as every errand.
 pub async fn travel(
@@ -33,12 +35,18 @@ pub async fn travel(
     }
     if request.inputs.len() > MAX_INPUTS {
         let message = format!("at most {MAX_INPUTS} inputs can be embedded at once; send fewer");
+        let field = match shape {
+            Shape::Cohere | Shape::CohereOld => "texts",
+            Shape::Gemini | Shape::GeminiBatch => "requests",
+            _ => "input",
+        };
         return Err(Failure::new(FailureKind::InvalidRequest, message)
-            .at("input")
+            .at(field)
             .into());
     }
     let mut embedding = Embedding {
         prompt: request.inputs.iter().map(count).sum(),
+        images: request.inputs.iter().filter(|input| is_image(input)).count() as u64,
         renamed: shape == Shape::GeminiBatch || !named.is_empty(),
         shape,
         request,
@@ -52,8 +60,10 @@ struct Embedding {
     request: EmbeddingRequest,
     /// Whether the body names the model.
     renamed: bool,
-    /// About how many tokens there are.
+    /// About how many tokens the texts have.
     prompt: u64,
+    /// Inputs that are more than texts.
+    images: u64,
     /// The client's bytes, where they still say what is asked.
     body: Option<Bytes>,
 }
@@ -65,7 +75,12 @@ impl Errand for Embedding {
 
     fn estimate(&self) -> Usage {
         Usage {
-            input: self.prompt,
+            input: self.prompt + self.images * IMAGE,
+            image_input: self.images * IMAGE,
+            units: Units {
+                images_in: self.images,
+                ..Units::default()
+            },
             ..Usage::default()
         }
     }
@@ -104,12 +119,20 @@ impl Errand for Embedding {
                 request: &self.request,
                 inputs,
                 model: &target.model,
+                from: self.shape,
             };
             embeddings::encode_request(shape, batch)
                 .map(outgoing)
                 .map_err(errand::inexpressible)
         });
         batches.collect()
+    }
+
+    fn losses(&self, target: &Target) -> Vec<Loss> {
+        match way(target, self.shape, self.request.inputs.len()) {
+            Some((shape, _)) if shape != self.shape => embeddings::losses(self.shape, shape, &self.request),
+            _ => Vec::new(),
+        }
     }
 
     fn answer(&self, target: &Target, answers: Vec<Whole>) -> Result<Answer, Failure> {
@@ -223,10 +246,14 @@ fn format(shape: Shape) -> Format {
     }
 }
 
+fn is_image(input: &EmbeddingInput) -> bool {
+    matches!(input, EmbeddingInput::Native(_))
+}
+
 fn count(input: &EmbeddingInput) -> u64 {
     match input {
         EmbeddingInput::Text(text) => tokens::estimate(text),
         EmbeddingInput::Tokens(tokens) => tokens.len() as u64,
-        EmbeddingInput::Native(native) => tokens::estimate(&native.text).max(1),
+        EmbeddingInput::Native(native) => tokens::estimate(&native.text),
     }
 }

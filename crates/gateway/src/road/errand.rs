@@ -12,12 +12,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use parking_lot::Mutex;
 use pointsman_catalog::{Price, ServiceTier};
+use pointsman_config::Unsupported;
 use pointsman_governance::Principal;
 use pointsman_guard::Stage;
 use pointsman_store::Outcome;
 use pointsman_upstream::{Failure as Fault, InFlight};
 use pointsman_wire::form::{Failure, FailureKind, Usage};
-use pointsman_wire::format::{DecodeError, EncodeError, Format};
+use pointsman_wire::format::{DecodeError, EncodeError, Format, Loss};
 use pointsman_wire::metered::Medium;
 use pointsman_wire::splice::Edits;
 
@@ -57,6 +58,11 @@ pub trait Errand: Sync {
     /// # Errors
     /// When the target cannot do what is asked.
     fn calls(&self, target: &Target) -> Result<Vec<Outgoing>, Failure>;
+
+    /// What a target cannot be told.
+    fn losses(&self, _target: &Target) -> Vec<Loss> {
+        Vec::new()
+    }
 
     /// The answer for the client.
     ///
@@ -232,6 +238,14 @@ impl<E: Errand> Attempt for Try<'_, E> {
         ticket: &mut Ticket,
     ) -> Result<Sent, Failed> {
         let calls = self.errand.calls(target).map_err(elsewhere)?;
+        let losses = self.errand.losses(target);
+        if let Some(loss) = losses
+            .first()
+            .filter(|_| target.shape.unsupported == Unsupported::Refuse)
+        {
+            return Err(elsewhere(lost(target, loss)));
+        }
+        ticket.lost(&losses);
         let asked = !calls.is_empty();
         ticket.asking(target, target.model.clone(), self.errand.estimate().input);
         if let Some(facts) = &mut ticket.facts.asked {
@@ -300,6 +314,17 @@ pub fn lacking(target: &Target, what: &str) -> Failure {
         target.provider.name, target.model
     );
     Failure::new(FailureKind::InvalidRequest, message).at("model")
+}
+
+/// A target that cannot be told all of a request, whose operator wants that refused.
+fn lost(target: &Target, loss: &Loss) -> Failure {
+    let message = format!(
+        "{} cannot be sent to {:?}: {}",
+        loss.field, target.provider.name, loss.note
+    );
+    Failure::new(FailureKind::InvalidRequest, message)
+        .at(loss.field.as_ref())
+        .coded("unsupported_parameter")
 }
 
 /// A request that a target cannot be sent.

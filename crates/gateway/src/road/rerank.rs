@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pointsman_governance::Principal;
 use pointsman_wire::form::{Failure, Units, Usage};
-use pointsman_wire::format::Format;
+use pointsman_wire::format::{Format, Loss};
 use pointsman_wire::rerank::{self, RerankRequest, Shape};
 use pointsman_wire::tokens;
 
@@ -89,6 +89,13 @@ impl Errand for Ranking {
             }
         };
         Ok(vec![Outgoing::json(path, body, format(shape))])
+    }
+
+    fn losses(&self, target: &Target) -> Vec<Loss> {
+        match way(target) {
+            Some((shape, _)) if shape != self.shape => rerank::losses(shape, &self.request),
+            _ => Vec::new(),
+        }
     }
 
     fn answer(&self, target: &Target, answers: Vec<Whole>) -> Result<Answer, Failure> {

@@ -2,8 +2,8 @@
 
 use pointsman_catalog::{Price, RateKind};
 use pointsman_wire::form::{Units, Usage};
+use pointsman_wire::form_data::Form;
 use pointsman_wire::metered;
-use pointsman_wire::multipart::Form;
 use pointsman_wire::tokens;
 
 use super::rates;

@@ -150,8 +150,13 @@ impl Speech {
     /// The path to have tokens counted for `model`, in formats that name the method in the path.
     pub fn counting_path(&self, model: &str) -> Option<String> {
         let path = self.whole.fill(model);
-        path.strip_suffix(":generateContent")
-            .map(|before| [before, ":countTokens"].concat())
+        let counts = [
+            (":generateContent", ":countTokens"),
+            ("/converse", "/count-tokens"),
+        ];
+        counts
+            .into_iter()
+            .find_map(|(answers, counts)| Some([path.strip_suffix(answers)?, counts].concat()))
     }
 
     /// Whether the body names the model, and says whether to stream.
@@ -208,6 +213,11 @@ mod tests {
         assert_eq!(
             gemini.counting_path("gemini-x").unwrap(),
             "/models/gemini-x:countTokens"
+        );
+        let converse = Speech::new("aws-bedrock", Format::BedrockConverse, "/model/{model}/converse");
+        assert_eq!(
+            converse.counting_path("claude-x").unwrap(),
+            "/model/claude-x/count-tokens"
         );
         let openai = Speech::new("openai", Format::OpenAiChat, "/chat/completions");
         assert!(matches!(

@@ -270,3 +270,24 @@ async fn gemini_tokens_are_counted() {
         assert!((2..20).contains(&counted.json()["totalTokens"].as_u64().unwrap()));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bedrock_tokens_are_counted() {
+    let scene = Scene::set().await;
+    let count = async |input: Value| {
+        let body = json!({ "input": input });
+        let bearer = format!("Bearer {}", scene.key);
+        let headers = [("authorization", bearer.as_str())];
+        scene
+            .ask(Method::POST, "/model/fast/count-tokens", &headers, &body)
+            .await
+    };
+    let counted = count(json!({ "converse": { "messages": [ { "role": "user", "content": [ { "text": "hello there" } ] } ] } })).await;
+    assert_eq!(counted.status, 200, "{}", counted.text());
+    assert!((2..20).contains(&counted.json()["inputTokens"].as_u64().unwrap()));
+    let wrong = count(json!({})).await;
+    assert_eq!(
+        (wrong.status.as_u16(), wrong.header("x-amzn-errortype")),
+        (400, "ValidationException")
+    );
+}

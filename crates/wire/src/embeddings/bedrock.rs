@@ -13,6 +13,7 @@ pub(super) fn encode_request(batch: Batch<'_>) -> Result<Bytes, EncodeError> {
         request,
         inputs,
         model,
+        ..
     } = batch;
     only_floats(request, model)?;
     let [input] = inputs else {

@@ -174,6 +174,7 @@ pub(super) fn encode_request(batch: Batch<'_>, place: Place) -> Result<Bytes, En
         request,
         inputs,
         model,
+        ..
     } = batch;
     let input_type = purpose_name(request.purpose.as_ref())?;
     let field = field_of(inputs, model)?;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Batch, only_floats, vector};
+use super::{Batch, Shape, only_floats, vector};
 use crate::form::{EmbeddingInput, EmbeddingRequest, EmbeddingResponse, Encoding, Purpose};
 use crate::format::{DecodeError, EncodeError};
 use crate::json::fields::Value;
@@ -82,6 +82,7 @@ pub(super) fn encode_request(batch: Batch<'_>) -> Result<Bytes, EncodeError> {
         request,
         inputs,
         model,
+        from,
     } = batch;
     only_floats(request, model)?;
     let mut written = Vec::with_capacity(inputs.len());
@@ -106,7 +107,9 @@ pub(super) fn encode_request(batch: Batch<'_>) -> Result<Bytes, EncodeError> {
             _ => body.string("encoding_format", "float"),
         }
         body.maybe_string("user", request.user.as_deref());
-        body.extra(&request.extra);
+        if from == Shape::OpenAi {
+            body.extra(&request.extra);
+        }
     })
     .into())
 }

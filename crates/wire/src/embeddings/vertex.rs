@@ -13,6 +13,7 @@ pub(super) fn encode_request(batch: Batch<'_>) -> Result<Bytes, EncodeError> {
         request,
         inputs,
         model,
+        ..
     } = batch;
     only_floats(request, model)?;
     let task = request.purpose.as_ref().map(gemini::task).transpose()?;

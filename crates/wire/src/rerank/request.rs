@@ -76,6 +76,17 @@ fn only_texts(request: &RerankRequest, model: &str) -> Result<(), EncodeError> {
     }
 }
 
+/// Whether a field that the form has no place for is written as it came.
+pub(super) fn writes(shape: Shape, name: &str) -> bool {
+    match shape {
+        Shape::CohereOld | Shape::Jina => true,
+        Shape::Cohere => matches!(name, "max_tokens_per_doc" | "priority"),
+        Shape::Voyage => name == "truncation",
+        Shape::Tei => matches!(name, "truncate" | "raw_scores"),
+        Shape::Mixedbread | Shape::Bedrock => false,
+    }
+}
+
 pub(super) fn encode(shape: Shape, request: &RerankRequest, model: &str) -> Result<Bytes, EncodeError> {
     let objects = matches!(shape, Shape::CohereOld | Shape::Jina);
     if !objects {
@@ -95,12 +106,7 @@ pub(super) fn encode(shape: Shape, request: &RerankRequest, model: &str) -> Resu
         }
         body.string("query", &request.query);
         match shape {
-            Shape::Tei => {
-                body.list("texts", documents);
-                for name in ["truncate", "raw_scores"] {
-                    body.maybe_json(name, request.extra.get(name));
-                }
-            }
+            Shape::Tei => body.list("texts", documents),
             Shape::Mixedbread => {
                 body.list("input", documents);
                 body.maybe_count("top_k", request.top);
@@ -108,7 +114,6 @@ pub(super) fn encode(shape: Shape, request: &RerankRequest, model: &str) -> Resu
             Shape::Voyage => {
                 body.list("documents", documents);
                 body.maybe_count("top_k", request.top);
-                body.maybe_json("truncation", request.extra.get("truncation"));
             }
             Shape::Bedrock => {
                 body.list("documents", documents);
@@ -117,18 +122,13 @@ pub(super) fn encode(shape: Shape, request: &RerankRequest, model: &str) -> Resu
                     body.count("api_version", 2);
                 }
             }
-            Shape::Cohere => {
+            Shape::Cohere | Shape::CohereOld | Shape::Jina => {
                 body.list("documents", documents);
                 body.maybe_count("top_n", request.top);
-                for name in ["max_tokens_per_doc", "priority"] {
-                    body.maybe_json(name, request.extra.get(name));
-                }
             }
-            Shape::CohereOld | Shape::Jina => {
-                body.list("documents", documents);
-                body.maybe_count("top_n", request.top);
-                body.extra(&request.extra);
-            }
+        }
+        for (name, json) in request.extra.fields().filter(|(name, _)| writes(shape, name)) {
+            body.raw(name, json.as_str());
         }
     })
     .into())

@@ -11,13 +11,13 @@ use pointsman_governance::Principal;
 use pointsman_store::NewFile;
 use pointsman_store::blob::{BlobError, Staged};
 use pointsman_wire::form::{Failure, FailureKind};
-use pointsman_wire::form_data::{FormData, FormDataError, Piece};
+use pointsman_wire::form_data::{FormData, Piece};
 
 use super::shaped;
 use crate::incoming;
 use crate::kept::{KeepError, now, refused, tenant};
 use crate::reply::{self, Reply};
-use crate::road::Arrival;
+use crate::road::{Arrival, arrive};
 use crate::worker::Worker;
 
 const PURPOSES: [&str; 6] = ["assistants", "batch", "fine-tune", "vision", "user_data", "evals"];
@@ -184,20 +184,16 @@ fn too_large(limit: u64) -> Failure {
     .at("file")
 }
 
-fn damaged(error: FormDataError) -> Failure {
-    Failure::new(FailureKind::InvalidRequest, error.to_string())
-}
-
 /// Reads the form; its file goes to the disk as it comes.
 async fn receive(worker: &Worker, arrival: &Arrival, body: &mut Incoming) -> Result<Form, Failure> {
     let kind = arrival.headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let mut form = FormData::new(kind).map_err(damaged)?;
+    let mut form = FormData::new(kind).map_err(arrive::damaged)?;
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut file: Option<(String, Staged)> = None;
     let mut in_file = false;
     loop {
-        match form.next_piece().map_err(damaged)? {
+        match form.next_piece().map_err(arrive::damaged)? {
             Piece::More => match next(arrival, body).await? {
                 Some(bytes) => form.push(&bytes),
                 None => return Err(wrong("file", "the form breaks off before its end")),

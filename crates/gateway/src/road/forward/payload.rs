@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use pointsman_wire::form::{Failure, FailureKind};
-use pointsman_wire::multipart::Form;
+use pointsman_wire::form_data::Form;
 use serde_json::Value;
 
 use super::super::errand::{self, Inspector};
@@ -35,11 +35,14 @@ impl Payload {
         let said = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_form = said.trim_start().to_ascii_lowercase().starts_with("multipart/");
         if let Some(kind) = kind.filter(|_| is_form) {
-            let form = Form::read(said, &body).map_err(arrive::malformed)?;
-            for name in DECISIVE {
-                form.once(name).map_err(arrive::malformed)?;
-            }
-            return Ok(Self::Form(form, kind.clone()));
+            let form = Form::read(said, &body).map_err(arrive::damaged)?;
+            return match DECISIVE.into_iter().find(|name| form.repeats(name)) {
+                None => Ok(Self::Form(form, kind.clone())),
+                Some(name) => {
+                    let message = format!("{name} is given more than once; give it once");
+                    Err(Failure::new(FailureKind::InvalidRequest, message).at(name))
+                }
+            };
         }
         let wrong = |error: &dyn std::fmt::Display| {
             let message = format!("the body is neither JSON nor a form of several parts: {error}");
@@ -90,7 +93,7 @@ impl Payload {
                 if let Some(rewritten) = shown.transpose()?.flatten() {
                     let body = form.with("prompt", &rewritten);
                     let kind = kind.to_str().unwrap_or_default();
-                    *form = Form::read(kind, &body).map_err(arrive::malformed)?;
+                    *form = Form::read(kind, &body).map_err(arrive::damaged)?;
                 }
             }
         }

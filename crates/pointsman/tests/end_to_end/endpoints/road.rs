@@ -138,6 +138,11 @@ async fn another_provider_takes_over_in_its_own_shape() {
     assert_eq!(answer.json()["embeddings"]["float"].as_array().unwrap().len(), 2);
     let entry = scene.entry(&answer);
     assert_eq!((entry.attempts, entry.provider.as_deref()), (2, Some("g")));
+    // What it could not be told, the client is.
+    let cut = scene
+        .ask("/v2/embed", &json!({ "model": "on-openai", "texts": ["one"], "input_type": "search_query", "embedding_types": ["float"], "truncate": "END" }))
+        .await;
+    assert_eq!(cut.header("x-pointsman-losses"), "input_type, truncate");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
