@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pointsman_governance::Principal;
 use pointsman_wire::embeddings::{self, Batch, Shape};
-use pointsman_wire::form::{EmbeddingInput, EmbeddingRequest, Failure, FailureKind, Units, Usage};
+use pointsman_wire::form::{
+    EmbeddingInput, EmbeddingRequest, EmbeddingResponse, Failure, FailureKind, Units, Usage,
+};
 use pointsman_wire::format::{Format, Loss};
 use pointsman_wire::tokens;
 
@@ -107,8 +109,7 @@ impl Errand for Embedding {
     }
 
     fn calls(&self, target: &Target) -> Result<Vec<Outgoing>, Failure> {
-        let (shape, path) = way(target, self.shape, self.request.inputs.len())
-            .ok_or_else(|| errand::lacking(target, "embeddings"))?;
+        let (shape, path) = self.way(target)?;
         let outgoing = |body| Outgoing::json(path.clone(), body, format(shape));
         if let Some(body) = self.passes(target, shape)? {
             return Ok(vec![outgoing(body)]);
@@ -129,21 +130,20 @@ impl Errand for Embedding {
     }
 
     fn losses(&self, target: &Target) -> Vec<Loss> {
-        match way(target, self.shape, self.request.inputs.len()) {
-            Some((shape, _)) if shape != self.shape => embeddings::losses(self.shape, shape, &self.request),
+        match self.way(target) {
+            Ok((shape, _)) if shape != self.shape => embeddings::losses(self.shape, shape, &self.request),
             _ => Vec::new(),
         }
     }
 
+    fn spent(&self, target: &Target, answers: &[Whole]) -> Usage {
+        let decoded = self.decode(target, answers).unwrap_or_default();
+        embeddings::join(decoded).usage.unwrap_or_default()
+    }
+
     fn answer(&self, target: &Target, answers: Vec<Whole>) -> Result<Answer, Failure> {
-        let (shape, _) = way(target, self.shape, self.request.inputs.len())
-            .ok_or_else(|| errand::lacking(target, "embeddings"))?;
-        let mut decoded = Vec::with_capacity(answers.len());
-        for answer in &answers {
-            let read = embeddings::decode_response(shape, &answer.headers, &answer.body);
-            decoded.push(read.map_err(errand::nonsense)?);
-        }
-        let mut response = embeddings::join(decoded);
+        let (shape, _) = self.way(target)?;
+        let mut response = embeddings::join(self.decode(target, &answers)?);
         let wanted = self.request.inputs.len();
         if let Some((_, vectors)) = response.sets.iter().find(|(_, vectors)| vectors.len() != wanted) {
             let message = format!("the provider gave {} vectors for {wanted} inputs", vectors.len());
@@ -163,6 +163,19 @@ impl Errand for Embedding {
 }
 
 impl Embedding {
+    /// In which shape, and at which path, a target is asked.
+    fn way(&self, target: &Target) -> Result<(Shape, String), Failure> {
+        way(target, self.shape, self.request.inputs.len())
+            .ok_or_else(|| errand::lacking(target, "embeddings"))
+    }
+
+    fn decode(&self, target: &Target, answers: &[Whole]) -> Result<Vec<EmbeddingResponse>, Failure> {
+        let (shape, _) = self.way(target)?;
+        let decode = |answer: &Whole| embeddings::decode_response(shape, &answer.headers, &answer.body);
+        let decoded: Result<Vec<_>, _> = answers.iter().map(decode).collect();
+        decoded.map_err(errand::nonsense)
+    }
+
     /// The client's own bytes for the target, where they can be passed.
     fn passes(&self, target: &Target, shape: Shape) -> Result<Option<Bytes>, Failure> {
         let fits = shape == self.shape && self.request.inputs.len() <= most_inputs(target, shape);

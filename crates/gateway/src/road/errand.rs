@@ -70,6 +70,11 @@ pub trait Errand: Sync {
     /// When the provider's answers make no sense.
     fn answer(&self, target: &Target, answers: Vec<Whole>) -> Result<Answer, Failure>;
 
+    /// What answers used that the client does not get, because others to the same errand did not come.
+    fn spent(&self, _target: &Target, _answers: &[Whole]) -> Usage {
+        Usage::default()
+    }
+
     /// What its answer is made of if it comes as a stream of events.
     fn streamed(&self) -> Option<Medium> {
         None
@@ -154,7 +159,12 @@ pub async fn run<E: Errand>(
     match travel(worker, arrival, errand, &mut ticket).await {
         Ok(Sent::Whole(answer)) => whole(*answer, ticket),
         Ok(Sent::Stream(passed)) => Ok(streamed(passed, ticket)),
-        Err(failure) => Err(ticket.refuse(failure)),
+        Err((failure, spent)) if spent == Usage::default() => Err(ticket.refuse(failure)),
+        Err((failure, spent)) => {
+            let mut ending = ticket.refusal(&failure);
+            ending.usage = spent;
+            Err(ticket.withhold(failure, &ending))
+        }
     }
 }
 
@@ -193,15 +203,19 @@ enum Sent {
     Stream(Box<Passed>),
 }
 
+/// Shown and sent; where nothing comes of it, why, and what it used nevertheless.
 async fn travel<E: Errand>(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     errand: &mut E,
     ticket: &mut Ticket,
-) -> Result<Sent, Failure> {
+) -> Result<Sent, (Failure, Usage)> {
+    let free = |failure| (failure, Usage::default());
     let guards = arrival.snapshot.guards.for_stage(Stage::Input);
-    errand.inspect(&mut Inspector::new(guards, &mut ticket.facts.flags))?;
-    let model = arrival.snapshot.resolve(errand.model())?;
+    let mut inspector = Inspector::new(guards, &mut ticket.facts.flags);
+    errand.inspect(&mut inspector).map_err(free)?;
+    let model = arrival.snapshot.resolve(errand.model());
+    let model = model.map_err(|unknown| free(unknown.into()))?;
     let attempt = Try {
         worker,
         arrival,
@@ -213,10 +227,14 @@ async fn travel<E: Errand>(
         attempt: &attempt,
     };
     let mut causes = Vec::new();
-    round
-        .run(ticket, &mut causes)
-        .await
-        .map_err(|failed| send::exhausted(Some(failed), &causes))
+    let sent = round.run(ticket, &mut causes).await;
+    sent.map_err(|failed| {
+        let kept = attempt.kept.into_inner();
+        let spent = kept
+            .of_any(&model.targets)
+            .map(|target| errand.spent(target, &kept.answers()));
+        (send::exhausted(Some(failed), &causes), spent.unwrap_or_default())
+    })
 }
 
 /// One attempt at an errand.

@@ -260,6 +260,12 @@ impl Ticket {
 
     /// Settles a request that got no answer, and hands the failure on.
     pub fn refuse(self, failure: Failure) -> Refusal {
+        let ending = self.refusal(&failure);
+        self.withhold(failure, &ending)
+    }
+
+    /// How a request ends that got no answer.
+    pub fn refusal(&self, failure: &Failure) -> Ending {
         let outcome = match failure.kind {
             FailureKind::PermissionDenied => Outcome::Blocked,
             FailureKind::Provider
@@ -268,14 +274,13 @@ impl Ticket {
             | FailureKind::Unavailable => Outcome::ProviderFailed,
             _ => Outcome::Refused,
         };
-        let ending = Ending {
+        Ending {
             outcome,
-            status: failure::status(self.facts.dialect, &failure).as_u16(),
+            status: failure::status(self.facts.dialect, failure).as_u16(),
             usage: Usage::default(),
             estimated: false,
             error: Some(failure.clone()),
-        };
-        self.withhold(failure, &ending)
+        }
     }
 
     /// Settles a request whose answer the client does not get, and hands the failure on.

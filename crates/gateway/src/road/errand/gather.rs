@@ -60,6 +60,18 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// The target whose answers these are.
+    pub(super) fn of_any<'t>(&self, targets: &'t [Target]) -> Option<&'t Target> {
+        let (provider, model) = self.of.as_ref()?;
+        let is_it = |target: &&Target| target.provider.name == *provider && target.model == *model;
+        targets.iter().find(is_it)
+    }
+
+    /// Those that have come, in the order of the requests.
+    pub(super) fn answers(&self) -> Vec<Whole> {
+        self.answers.iter().flatten().cloned().collect()
+    }
+
     /// Makes room for the answers of a target, and forgets those of another.
     fn turn_to(&mut self, target: &Target, calls: usize) {
         let of = (target.provider.name.clone(), target.model.clone());
@@ -106,9 +118,7 @@ impl<E: Errand> Try<'_, E> {
             .buffer_unordered(LANES)
             .try_collect::<()>()
             .await?;
-        Ok(Gathered::Whole(
-            self.kept.lock().answers.iter().flatten().cloned().collect(),
-        ))
+        Ok(Gathered::Whole(self.kept.lock().answers()))
     }
 
     async fn send(
@@ -128,6 +138,7 @@ impl<E: Errand> Try<'_, E> {
         if let Some(kind) = call.content_type {
             request.headers_mut().insert(header::CONTENT_TYPE, kind);
         }
+        target.shape.headers(request.headers_mut());
         let size = (self.errand.estimate().input, target.patience().exchange);
         let response = send::dispatch(self.worker, &target.provider, &endpoint, request, size)
             .await

@@ -1,5 +1,6 @@
 //! Every embedding client before every provider of vectors.
 
+use pointsman_testbed::{Fault, Schedule};
 use serde_json::{Value, json};
 
 use super::Scene;
@@ -125,6 +126,23 @@ async fn many_inputs_are_split_kept_in_order_and_summed() {
             "{model}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_embedded_before_the_rest_failed_is_charged() {
+    let scene = Scene::set("").await;
+    scene
+        .sim
+        .set_faults(vec![(Schedule::EveryNth(12), Fault::Status(500))]);
+    let texts = vec!["some words"; 12];
+    let answer = scene
+        .ask("/v1/embeddings", &json!({ "model": "on-titan", "input": texts }))
+        .await;
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    let entry = scene.entry(&answer);
+    assert_eq!(entry.outcome.as_str(), "provider_failed");
+    // At most four were under way when one of them failed.
+    assert!(entry.usage.input >= 8 && entry.cost.nanodollars() > 0, "{entry:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

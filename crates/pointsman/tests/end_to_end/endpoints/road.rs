@@ -82,7 +82,7 @@ async fn a_budget_is_reserved_before_and_refused_in_the_clients_words() {
         let told = told(path, &answer);
         match path {
             "/v2/embed" | "/v2/rerank" => {
-                assert!(told.as_str().unwrap().contains("budget"), "{path}: {told}")
+                assert!(told.as_str().unwrap().contains("budget"), "{path}: {told}");
             }
             "/v1beta/models/on-openai:embedContent" => assert_eq!(told, "RESOURCE_EXHAUSTED"),
             _ => assert_eq!(told, "insufficient_quota", "{path}"),
