@@ -142,7 +142,10 @@ async fn what_was_embedded_before_the_rest_failed_is_charged() {
     let entry = scene.entry(&answer);
     assert_eq!(entry.outcome.as_str(), "provider_failed");
     // At most four were under way when one of them failed.
-    assert!(entry.usage.input >= 8 && entry.cost.nanodollars() > 0, "{entry:?}");
+    assert!(
+        entry.usage.input >= 8 && entry.cost.nanodollars() > 0,
+        "{entry:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
