@@ -104,6 +104,16 @@ def test_pictures(house, settled):
     edited = client.images.edit(model="gpt-image-1", image=[PICTURE], prompt="bluer")
     assert edited.usage.input_tokens_details.image_tokens == 85
     settled("gpt-image-1", "/v1/images/edits")
+    for events in (
+        client.images.generate(model="gpt-image-1", prompt="a red train", stream=True, partial_images=2),
+        client.images.edit(model="gpt-image-1", image=[PICTURE], prompt="bluer", stream=True, partial_images=2),
+    ):
+        *partial, last = events
+        assert [event.partial_image_index for event in partial] == [0, 1]
+        assert base64.b64decode(last.b64_json).startswith(b"\x89PNG") and last.usage.output_tokens == 1056
+    for surface in ("/v1/images/generations", "/v1/images/edits"):
+        (row,) = house.ledger(1, "gpt-image-1", True, [surface])
+        assert (json.loads(row["usage_json"])["output"], row["estimated"]) == (1056, 0)
     with pytest.raises(openai.BadRequestError, match="Invalid image file"):
         client.images.edit(model="gpt-image-1", image=("a.png", b"no picture", "image/png"), prompt="x")
 

@@ -9,6 +9,7 @@ use crate::multipart::Form;
 use crate::script::hash;
 use crate::shape::{Kind, Shape, check, opt, req};
 use crate::sim::Asked;
+use crate::stream::Event;
 use crate::tokens::{Usage, count};
 
 static REQUEST: Kind = Kind::Object(&Shape(&[
@@ -26,6 +27,8 @@ static REQUEST: Kind = Kind::Object(&Shape(&[
     opt("moderation", Kind::OneOf(&["auto", "low"])),
     opt("output_format", Kind::OneOf(&["png", "jpeg", "webp"])),
     opt("output_compression", Kind::Within(0.0, 100.0)),
+    opt("stream", Kind::Bool),
+    opt("partial_images", Kind::Within(0.0, 3.0)),
     opt("user", Kind::Text),
 ]));
 const FORM: &[&str] = &[
@@ -41,6 +44,8 @@ const FORM: &[&str] = &[
     "output_format",
     "output_compression",
     "input_fidelity",
+    "stream",
+    "partial_images",
     "user",
 ];
 
@@ -52,6 +57,8 @@ struct Order {
     quality: Option<String>,
     /// Tokens of pictures that were sent.
     images: u64,
+    /// What its events are called, and how many unfinished pictures come before the last, if it is streamed.
+    streamed: Option<(&'static str, u64)>,
 }
 
 /// Answers what is asked under `/images`.
@@ -68,6 +75,8 @@ pub(super) fn answer(asked: &Asked, kind: &str) -> Result<(Bill, Reply), Refusal
                 format: text("response_format"),
                 quality: text("quality"),
                 images: 0,
+                streamed: (body["stream"] == true)
+                    .then(|| ("image_generation", body["partial_images"].as_u64().unwrap_or(0))),
             })
         }
         "edits" | "variations" => {
@@ -97,6 +106,10 @@ pub(super) fn answer(asked: &Asked, kind: &str) -> Result<(Bill, Reply), Refusal
                 format: form.text("response_format"),
                 quality: form.text("quality"),
                 images: image.tokens(),
+                streamed: (form.text("stream").as_deref() == Some("true")).then(|| {
+                    let partial = form.text("partial_images").and_then(|n| n.parse().ok());
+                    ("image_edit", partial.unwrap_or(0))
+                }),
             })
         }
         _ => Err(Refusal::new(404, "Invalid URL")),
@@ -153,5 +166,34 @@ fn made(order: &Order) -> Result<(Bill, Reply), Refusal> {
             ..Usage::default()
         };
     }
+    if let (true, Some(streamed)) = (modern, order.streamed) {
+        return Ok((bill, Reply::Stream(events(&reply, order, streamed))));
+    }
     Ok((bill, Reply::Whole(reply)))
+}
+
+/// A picture that becomes clearer and clearer.
+fn events(reply: &Value, order: &Order, (name, partial): (&str, u64)) -> Vec<Event> {
+    let event = |kind: &str, mut data: Value| {
+        let kind = format!("{name}.{kind}");
+        data["type"] = json!(kind);
+        data["created_at"] = json!(1_700_000_000);
+        for shared in ["size", "quality", "output_format"] {
+            data[shared] = reply[shared].clone();
+        }
+        data["background"] = json!("opaque");
+        format!("event: {kind}\ndata: {data}\n\n")
+    };
+    let mut all: Vec<Event> = (0..partial)
+        .map(|at| {
+            let picture = encode(&png(hash(&format!("{}{at} so far", order.prompt))));
+            let data = json!({"b64_json": picture, "partial_image_index": at});
+            Event::new(event("partial_image", data), 0)
+        })
+        .collect();
+    let told = &reply["usage"];
+    let last = json!({"b64_json": reply["data"][0]["b64_json"], "usage": told});
+    let tokens = told["output_tokens"].as_u64().unwrap_or(0);
+    all.push(Event::new(event("completed", last), tokens).telling(told));
+    all
 }

@@ -16,6 +16,8 @@ pub(super) const MAX_PARTS: usize = 256;
 pub struct Form {
     body: Bytes,
     boundary: String,
+    /// Where the first boundary is: what stands before belongs to no part.
+    opening: usize,
     parts: Vec<Part>,
 }
 
@@ -45,6 +47,7 @@ impl Form {
         } else {
             next(0)? + delimiter.len()
         };
+        let opening = at - first.len();
         let mut parts = Vec::new();
         loop {
             match body.get(at..at + 2) {
@@ -69,6 +72,7 @@ impl Form {
         Ok(Self {
             body: body.clone(),
             boundary,
+            opening,
             parts,
         })
     }
@@ -115,7 +119,7 @@ impl Form {
                 "--{}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n",
                 self.boundary
             );
-            return [added.as_bytes(), &self.body].concat().into();
+            return [added.as_bytes(), &self.body[self.opening..]].concat().into();
         };
         let (before, after) = (&self.body[..part.data.start], &self.body[part.data.end..]);
         [before, value.as_bytes(), after].concat().into()
@@ -145,7 +149,9 @@ mod tests {
 
     #[test]
     fn a_field_that_is_not_there_is_added() {
-        let form = Form::read(KIND, &Bytes::from_static(BODY)).unwrap();
+        // What stands before the first boundary must not become part of it.
+        let body = [b"before\r\n", BODY].concat();
+        let form = Form::read(KIND, &body.into()).unwrap();
         let changed = form.with("language", "en");
         let again = Form::read("Multipart/Form-Data; charset=x; boundary=\"b\"", &changed).unwrap();
         assert_eq!(
