@@ -225,7 +225,10 @@ fn batches_have_a_place_and_what_their_shape_needs() {
             BatchInterface::Anthropic => "anthropic-messages",
         };
         assert!(provider.formats.contains_key(format), "{id}");
-        assert!(batch.interface == BatchInterface::Anthropic || has("files"), "{id}");
+        assert!(
+            batch.interface == BatchInterface::Anthropic || has("files"),
+            "{id}"
+        );
     }
     assert!(known >= 4, "{known}");
 }

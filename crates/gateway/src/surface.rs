@@ -15,6 +15,8 @@ pub enum Asks {
     Chat(Format, Delivery),
     /// Vectors (OpenAI's shape).
     Embeddings,
+    /// A conversation made shorter, in OpenAI's Responses.
+    Compact,
     /// How many tokens a request has, in the shape of the path's dialect.
     CountTokens,
     /// Something of a response or a conversation that is kept.
@@ -175,7 +177,7 @@ use Format::{
 
 /// Every path, once. A new surface adds its lines here. `{model}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 51] = [
+static PATHS: [Path; 52] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -188,6 +190,7 @@ static PATHS: [Path; 51] = [
     post("/v1/messages/count_tokens", Asks::CountTokens, Anthropic),
     // Responses and conversations; an item's id stands behind `/items/` in what is called the model.
     post("/v1/responses/input_tokens", Asks::CountTokens, Responses),
+    post("/v1/responses/compact", Asks::Compact, Responses),
     post(
         "/v1/responses/{model}/cancel",
         Asks::State(Kept::CancelResponse),

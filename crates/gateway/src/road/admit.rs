@@ -37,6 +37,60 @@ pub fn admit(
     Ok(ticket)
 }
 
+/// Admits a request for `model` of which is known what it may use.
+///
+/// # Errors
+/// As [`admit`].
+pub fn admit_at(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    (model, estimate): (&str, Estimate),
+) -> Result<Ticket, Failure> {
+    may_use(&caller, model)?;
+    let reservation = caller.admit(estimate, Instant::now()).map_err(denied)?;
+    let mut ticket = Ticket::new(worker, arrival, caller, reservation);
+    model.clone_into(&mut ticket.facts.model_requested);
+    Ok(ticket)
+}
+
+/// What a conversation may use at most, where `target` answers it as usual.
+pub fn estimate(snapshot: &Snapshot, asked: &Asked, target: &Target) -> Estimate {
+    estimate_of(
+        target,
+        asked.prompt_tokens,
+        completion_bound(snapshot, &asked.request),
+    )
+}
+
+/// What `prompt` and `completion` tokens at `target` are, as usual.
+pub fn estimate_of(target: &Target, prompt: u64, completion: u64) -> Estimate {
+    let usage = Usage {
+        input: prompt,
+        output: completion,
+        ..Usage::default()
+    };
+    Estimate {
+        tokens: usage.total(),
+        cost: dearest(std::slice::from_ref(target), &usage, ServiceTier::Standard),
+    }
+}
+
+/// Whether the key may use a model.
+///
+/// # Errors
+/// 403 when it may not.
+pub fn may_use(caller: &Principal, model: &str) -> Result<(), Failure> {
+    if caller.allows_model(model) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        FailureKind::PermissionDenied,
+        format!("this key may not use the model {model:?}; GET /v1/models lists those it may"),
+    )
+    .at("model"))
+}
+
 /// Checks the allow-list and reserves `prompt` plus `completion` tokens and what they may cost at most.
 pub fn reserve(
     worker: &Arc<Worker>,
@@ -47,13 +101,7 @@ pub fn reserve(
     completion: u64,
     tier: ServiceTier,
 ) -> Result<Ticket, Failure> {
-    if !caller.allows_model(model) {
-        return Err(Failure::new(
-            FailureKind::PermissionDenied,
-            format!("this key may not use the model {model:?}; GET /v1/models lists those it may"),
-        )
-        .at("model"));
-    }
+    may_use(&caller, model)?;
     let snapshot = &arrival.snapshot;
     let usage = Usage {
         input: prompt,

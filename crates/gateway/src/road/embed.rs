@@ -43,20 +43,97 @@ pub async fn travel(
     )
     .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
     match answer(worker, arrival, &mut request, &body, &mut ticket).await {
-        Ok(answer) => {
-            let mut reply = reply::json_bytes(StatusCode::OK, answer.body);
-            describe(reply.headers_mut(), &ticket, Some(ticket.cost(&answer.usage)));
-            let ending = Ending {
-                outcome: Outcome::Complete,
-                status: 200,
-                usage: answer.usage,
-                estimated: answer.estimated,
-                error: None,
-            };
-            ticket.settle(&ending)?;
-            Ok(reply)
-        }
+        Ok(answer) => hand_out(ticket, answer),
         Err(failure) => Err(ticket.refuse(failure)),
+    }
+}
+
+/// What is left to send to `target` of a line that goes with a batch, and its ticket.
+///
+/// # Errors
+/// As [`travel`], until the request is sent.
+pub fn prepared(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    (body, target): (&Bytes, &Target),
+) -> Result<(Bytes, Ticket), Refusal> {
+    let mut request = embeddings::decode_request(body).map_err(arrive::malformed)?;
+    let estimate = admit::estimate_of(target, count(&request.input), 0);
+    let mut ticket = admit::admit_at(worker, arrival, caller, (&request.model, estimate))
+        .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
+    let edited = match inspect(arrival, &mut request, &mut ticket) {
+        Ok(edited) => edited,
+        Err(failure) => return Err(ticket.refuse(failure)),
+    };
+    match body_for(&request, (!edited).then_some(body), target) {
+        Ok(body) => Ok((body, ticket)),
+        Err(failure) => Err(ticket.refuse(failure)),
+    }
+}
+
+/// Which model a line asks for, and about how many tokens it has.
+///
+/// # Errors
+/// When it is no request for vectors.
+pub fn asked(body: &Bytes) -> Result<(Text, u64), Failure> {
+    let request = embeddings::decode_request(body).map_err(arrive::malformed)?;
+    Ok((request.model, count(&request.input)))
+}
+
+/// Settles what came back for a line of about `prompt` tokens, and tells it.
+///
+/// # Errors
+/// When it makes no sense, or cannot be recorded.
+pub fn told(ticket: Ticket, prompt: u64, body: Bytes) -> Result<Reply, Refusal> {
+    match vectors(body, prompt) {
+        Ok(vectors) => hand_out(ticket, vectors),
+        Err(failure) => Err(ticket.refuse(failure)),
+    }
+}
+
+fn hand_out(ticket: Ticket, answer: Vectors) -> Result<Reply, Refusal> {
+    let mut reply = reply::json_bytes(StatusCode::OK, answer.body);
+    describe(reply.headers_mut(), &ticket, Some(ticket.cost(&answer.usage)));
+    ticket.settle(&Ending {
+        outcome: Outcome::Complete,
+        status: 200,
+        usage: answer.usage,
+        estimated: answer.estimated,
+        error: None,
+    })?;
+    Ok(reply)
+}
+
+/// A provider's answer, and what it used.
+fn vectors(body: Bytes, prompt: u64) -> Result<Vectors, Failure> {
+    let told = embeddings::response_usage(&body).map_err(|error| {
+        let message = format!("the provider's answer makes no sense: {}", error.message);
+        Failure::new(FailureKind::Provider, message)
+    })?;
+    let usage = told.unwrap_or(Usage {
+        input: prompt,
+        ..Usage::default()
+    });
+    Ok(Vectors {
+        body,
+        usage,
+        estimated: told.is_none(),
+    })
+}
+
+/// The request for `target`: the client's own body, where it still says what is asked.
+fn body_for(request: &EmbeddingRequest, body: Option<&Bytes>, target: &Target) -> Result<Bytes, Failure> {
+    match body {
+        Some(body) if request.model == target.model => Ok(body.clone()),
+        Some(body) => {
+            let mut edits = Edits::new();
+            edits.set_string("model", &target.model);
+            edits
+                .apply(body)
+                .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))
+        }
+        None => Ok(embeddings::encode_request(request, &target.model)),
     }
 }
 
@@ -142,15 +219,7 @@ impl Attempt for Embedding<'_> {
             ));
         };
         let unusable = |error: String| Failed::refused(Failure::new(FailureKind::InvalidRequest, error));
-        let body = match self.body {
-            Some(body) if self.request.model == target.model => body.clone(),
-            Some(body) => {
-                let mut edits = Edits::new();
-                edits.set_string("model", &target.model);
-                edits.apply(body).map_err(|error| unusable(error.to_string()))?
-            }
-            None => embeddings::encode_request(self.request, &target.model),
-        };
+        let body = body_for(self.request, self.body, target).map_err(Failed::refused)?;
         let uri = in_flight
             .endpoint()
             .uri(&path.fill(&target.model))
@@ -174,20 +243,9 @@ impl Attempt for Embedding<'_> {
             return Err(send::refused_by_provider(response, Format::OpenAiChat, &mut in_flight).await);
         }
         let body = send::collect(response, self.arrival.snapshot.bounds.response_limit).await?;
-        let told = embeddings::response_usage(&body).map_err(|error| {
-            let message = format!("the provider's answer makes no sense: {}", error.message);
-            Failed::broken(Failure::new(FailureKind::Provider, message), Fault::Protocol)
-        })?;
+        let vectors = vectors(body, prompt).map_err(|failure| Failed::broken(failure, Fault::Protocol))?;
         send::tell(&mut in_flight, None, ticket);
-        let usage = told.unwrap_or(Usage {
-            input: prompt,
-            ..Usage::default()
-        });
-        Ok(Vectors {
-            body,
-            usage,
-            estimated: told.is_none(),
-        })
+        Ok(vectors)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod authorized;
+mod handed;
 mod request;
 mod round;
 mod structured;
@@ -24,6 +25,8 @@ use super::{Arrival, Ticket};
 use crate::worker::Worker;
 
 pub use attempt::{Call, collect, exchange, kind_of, refused_by_provider, tell};
+pub use authorized::{Unsent, send as send_authorized};
+pub use handed::body as body_for_batch;
 pub use request::http;
 pub use round::{Attempt, Round};
 
