@@ -33,6 +33,8 @@ named! {
         OpenAi = "openai",
         /// Requests go in with the body, a stream of results comes out.
         Anthropic = "anthropic",
+        /// Files as OpenAI's, and jobs that read and write them.
+        Mistral = "mistral",
     }
 }
 

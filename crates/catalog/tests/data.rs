@@ -221,7 +221,7 @@ fn batches_have_a_place_and_what_their_shape_needs() {
         assert!((1..=100).contains(&batch.percent), "{id}");
         assert!(batch.max_lines > 0 && batch.max_bytes > 0, "{id}");
         let format = match batch.interface {
-            BatchInterface::OpenAi => "openai-chat",
+            BatchInterface::OpenAi | BatchInterface::Mistral => "openai-chat",
             BatchInterface::Anthropic => "anthropic-messages",
         };
         assert!(provider.formats.contains_key(format), "{id}");
@@ -230,5 +230,5 @@ fn batches_have_a_place_and_what_their_shape_needs() {
             "{id}"
         );
     }
-    assert!(known >= 4, "{known}");
+    assert!(known >= 5, "{known}");
 }

@@ -112,7 +112,11 @@ pub(super) async fn drive(
         results,
         ticks: 0,
     };
-    let run_by = match run_by {
+    // Read anew: another process may have come further until it let go of the results.
+    let run_by = match RunBy::of(&run.batch).map_err(StoreError::from)? {
+        Some(RunBy::Provider(handed)) if handed.batch.is_some() && about.is_none() => {
+            return Ok(Next::Again(ELSEWHERE));
+        }
         Some(run_by) => Some(run_by),
         None => run.decide().await?,
     };

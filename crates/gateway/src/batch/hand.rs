@@ -221,7 +221,7 @@ fn destination(name: &str, target: &Target, asked: AsksFor) -> Result<Destinatio
                 .map(|speech| Speaking::Chat(speech.clone()))
         }
         AsksFor::Embeddings => {
-            let can = batches.facts.interface == BatchInterface::OpenAi;
+            let can = batches.facts.interface != BatchInterface::Anthropic;
             (can && provider.speaks.embeddings.is_some()).then_some(Speaking::Embeddings)
         }
     };
@@ -247,6 +247,7 @@ pub fn own_batches(target: &Target) -> Option<&Batches> {
 fn fits(batches: &Batches, speech: &Speech) -> bool {
     let spoken = match batches.facts.interface {
         BatchInterface::OpenAi => url_of(speech.format).is_some(),
+        BatchInterface::Mistral => speech.format == Format::OpenAiChat,
         BatchInterface::Anthropic => speech.format == Format::AnthropicMessages,
     };
     spoken && speech.envelope == Envelope::None
@@ -255,7 +256,7 @@ fn fits(batches: &Batches, speech: &Speech) -> bool {
 /// The format of the provider's batches, where its conversations have another.
 fn usual<'a>(batches: &Batches, target: &'a Target) -> Option<&'a Speech> {
     let format = match batches.facts.interface {
-        BatchInterface::OpenAi => Format::OpenAiChat,
+        BatchInterface::OpenAi | BatchInterface::Mistral => Format::OpenAiChat,
         BatchInterface::Anthropic => Format::AnthropicMessages,
     };
     let speech = target.provider.speaks.in_format(format)?;

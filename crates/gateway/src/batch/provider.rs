@@ -4,6 +4,7 @@
 //! is not sure whether it was made looks for it first.
 
 mod anthropic;
+mod mistral;
 mod openai;
 
 use std::io;
@@ -30,7 +31,7 @@ const ABOUT: usize = 16 * 1024 * 1024;
 /// Most bytes of a file of results.
 const RESULTS: u64 = 16 * 1024 * 1024 * 1024;
 /// Pages of a list that are looked through.
-const PAGES: usize = 20;
+const PAGES: u64 = 20;
 /// How long the provider may take for a file on its way.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -95,7 +96,7 @@ impl<'a> Remote<'a> {
 
     /// Whether its lines go in a file of their own.
     pub(super) fn takes_files(&self) -> bool {
-        self.interface() == BatchInterface::OpenAi
+        self.interface() != BatchInterface::Anthropic
     }
 
     fn path(&self, rest: &str) -> String {
@@ -111,7 +112,7 @@ impl<'a> Remote<'a> {
     /// The name of line `number`, counted from 1, at the provider.
     pub(super) fn line_name(&self, number: u64, custom_id: &str) -> String {
         match self.interface() {
-            BatchInterface::OpenAi => custom_id.to_owned(),
+            BatchInterface::OpenAi | BatchInterface::Mistral => custom_id.to_owned(),
             // Its batches bear no name of ours but in their results: there it must be one that nobody else gives.
             BatchInterface::Anthropic => self.batch.request_id(number).as_str().to_owned(),
         }
@@ -122,6 +123,7 @@ impl<'a> Remote<'a> {
         match self.interface() {
             BatchInterface::OpenAi => openai::line(self.to, name, body),
             BatchInterface::Anthropic => anthropic::line(name, body),
+            BatchInterface::Mistral => mistral::line(name, body),
         }
     }
 
@@ -140,6 +142,7 @@ impl<'a> Remote<'a> {
         match self.interface() {
             BatchInterface::OpenAi => openai::create(self, handed).await,
             BatchInterface::Anthropic => anthropic::create(self, path).await,
+            BatchInterface::Mistral => mistral::create(self, handed).await,
         }
     }
 
@@ -148,6 +151,7 @@ impl<'a> Remote<'a> {
         match self.interface() {
             BatchInterface::OpenAi => openai::look_for(self, handed).await,
             BatchInterface::Anthropic => anthropic::look_for(self, handed, taken).await,
+            BatchInterface::Mistral => mistral::look_for(self, handed).await,
         }
     }
 
@@ -159,6 +163,7 @@ impl<'a> Remote<'a> {
         match self.interface() {
             BatchInterface::OpenAi => openai::about(self, &told),
             BatchInterface::Anthropic => anthropic::about(self, id, &told),
+            BatchInterface::Mistral => mistral::about(self, &told),
         }
     }
 
@@ -177,7 +182,7 @@ impl<'a> Remote<'a> {
     /// What a line of the results says, and of which line.
     pub(super) fn told(&self, line: &[u8]) -> Option<(String, Line)> {
         match self.interface() {
-            BatchInterface::OpenAi => openai::told(line),
+            BatchInterface::OpenAi | BatchInterface::Mistral => openai::told(line),
             BatchInterface::Anthropic => anthropic::told(line),
         }
     }
@@ -293,6 +298,31 @@ impl<'a> Remote<'a> {
     }
 }
 
+/// How the pages of a list are turned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turning {
+    /// By the last thing of the page before.
+    After,
+    /// By their numbers, so many things each.
+    Number(u64),
+}
+
+impl Turning {
+    /// What asks for the page behind page `number`, counted from 0; none when that was the last.
+    fn next(self, number: u64, list: &Value) -> Option<String> {
+        match self {
+            Self::After => {
+                let last = list["data"].as_array()?.last()?["id"].as_str()?;
+                (list["has_more"] == true).then(|| format!("&after={}", encoded(last)))
+            }
+            Self::Number(size) => {
+                let all = list["total"].as_u64()?;
+                ((number + 1) * size < all).then(|| format!("&page={}", number + 1))
+            }
+        }
+    }
+}
+
 /// Why results could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
@@ -348,6 +378,15 @@ fn encoded(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_are_turned_until_the_last() {
+        let list = |more: bool| serde_json::json!({"data": [{"id": "a/b"}], "has_more": more, "total": 201});
+        assert_eq!(Turning::After.next(0, &list(true)).unwrap(), "&after=a%2Fb");
+        assert_eq!(Turning::After.next(0, &list(false)), None);
+        assert_eq!(Turning::Number(100).next(1, &list(false)).unwrap(), "&page=2");
+        assert_eq!(Turning::Number(100).next(2, &list(false)), None);
+    }
 
     #[test]
     fn paths_keep_their_query_behind() {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::Method;
-use pointsman_catalog::Money;
+use pointsman_catalog::{Catalog, Money, ServiceTier};
 use pointsman_store::{Budget, BudgetWindow, LedgerEntry, NewKey, Outcome};
 use pointsman_testbed::{BatchOptions, SimOptions};
 use serde_json::{Value, json};
@@ -137,8 +137,13 @@ async fn openais_lines_go_into_a_batch_of_openais_at_half_the_price() {
         ("refused \"there\"", 400),
     ];
     assert_eq!(told, expected, "{errors:?}");
+    only_what_could_go_was_sent(&site).await;
+    answers_cost_half(&site).await;
+}
+
+async fn only_what_could_go_was_sent(site: &Site) {
     // One batch there, whose file had the lines that could go, under their own names and the target's name.
-    assert_eq!(at_provider(&site).await.len(), 1);
+    assert_eq!(at_provider(site).await.len(), 1);
     let served = site.sim.served();
     let files: Vec<_> = served
         .iter()
@@ -163,8 +168,11 @@ async fn openais_lines_go_into_a_batch_of_openais_at_half_the_price() {
             .all(|line| line["body"]["model"] == "gpt-5-mini" && line["url"] == "/v1/chat/completions")
     );
     assert!(!files[0].body.contains("pm-"), "the client's key went out");
+}
+
+async fn answers_cost_half(site: &Site) {
     // $0.125 and $1 for a million: half of 0.25 and 2.
-    let entries = entries(&site, 3).await;
+    let entries = entries(site, 3).await;
     let answered: Vec<_> = entries
         .iter()
         .filter(|entry| entry.outcome == Outcome::Complete)
@@ -626,5 +634,49 @@ async fn vectors_are_had_in_batches_too() {
         assert!(entry.usage.input > 0);
         // $0.01 for a million: half of 0.02.
         assert_eq!(entry.cost, cost(entry, 10, 0));
+    }
+}
+
+#[tokio::test]
+async fn mistrals_jobs_take_batches_of_either_api() {
+    let rest =
+        format!("  small: {{ targets: [ {{ provider: odd, model: mistral-small-latest }} ] }}\n{AUTO}");
+    let site = Site::open_with(SimOptions::default(), NewKey::default(), &rest, "mistral").await;
+    let to = site.create(&[line("one", "small"), line("two", "small")]).await;
+    let done = site.ended(&to).await;
+    assert_eq!(
+        done["metadata"]["pointsman_run_by"],
+        "odd",
+        "{}",
+        site.house.said()
+    );
+    assert_eq!(done["request_counts"]["completed"], 2, "{done}");
+    let output = site.lines(&done, "output_file_id").await;
+    assert_eq!(
+        output[1]["response"]["body"]["choices"][0]["message"]["content"],
+        "You said: two"
+    );
+    let batch = requests(&site, &[("three", "small")]).await;
+    let path = format!("/v1/messages/batches/{}", batch["id"].as_str().unwrap());
+    let done = site
+        .until(&path, |batch| batch["processing_status"] == "ended")
+        .await;
+    assert_eq!(done["metadata"]["pointsman_run_by"], "odd");
+    assert_eq!(done["request_counts"]["succeeded"], 1, "{done}");
+    let served = site.sim.served();
+    let jobs = served
+        .iter()
+        .filter(|one| one.method == "POST" && one.path == "/v1/batch/jobs");
+    assert_eq!(jobs.count(), 2);
+    let price = Catalog::embedded()
+        .model("mistral", "mistral-small-latest")
+        .unwrap()
+        .price
+        .clone()
+        .unwrap();
+    for entry in entries(&site, 3).await {
+        let whole = price.cost(&entry.usage, ServiceTier::Standard).nanodollars();
+        assert!(whole > 0);
+        assert_eq!(entry.cost.nanodollars(), (whole + 1) / 2, "half of {whole}");
     }
 }

@@ -205,3 +205,32 @@ async fn a_batch_that_was_never_made_is_made_once() {
     assert_eq!(done["request_counts"]["succeeded"], 1, "{}", site.house.said());
     assert_eq!(at_provider(&site).await.len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_gateways_on_one_folder_hand_a_batch_on_once() {
+    let site = site().await;
+    let other = House::open(site.folder.path());
+    let lines: Vec<_> = (0..LINES)
+        .map(|at| line(&format!("l{at}"), "o/gpt-5-mini"))
+        .collect();
+    let batch = site.create(&lines).await;
+    let to_anthropic = crate::batches_handed::requests(&site, &[("one", "a/claude-haiku-4-5")]).await;
+    let done = site.ended(&batch).await;
+    assert_eq!(
+        done["request_counts"],
+        json!({"total": LINES, "completed": LINES, "failed": 0})
+    );
+    let path = format!("/v1/messages/batches/{}", to_anthropic["id"].as_str().unwrap());
+    site.until(&path, |batch| batch["processing_status"] == "ended")
+        .await;
+    assert_eq!(at_provider(&site).await.len(), 2);
+    let entries = entries(&site, LINES + 1).await;
+    let id = batch["id"].as_str().unwrap();
+    let own: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.id.as_str().starts_with(id))
+        .cloned()
+        .collect();
+    once_each(&own, id, (125, 1_000));
+    drop(other);
+}

@@ -170,18 +170,20 @@ fn pages(replies: Vec<(&'static str, String)>) -> SocketAddr {
     address
 }
 
-#[test]
-fn all_pages_of_a_providers_list_are_read() {
+/// Lists the models of a provider of this kind that answers so.
+fn live(kind: &str, base: &str, replies: Vec<(&'static str, String)>) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("p.yaml");
-    let ask = |kind: &str, base: &str, replies: Vec<(&'static str, String)>| {
-        let address = pages(replies);
-        let text = format!(
-            "providers: {{ mine: {{ kind: {kind}, base_url: \"http://{address}{base}\", auth: {{ api_key: sk-live }} }} }}"
-        );
-        std::fs::write(&file, text).unwrap();
-        models(&["--live", "-c", file.to_str().unwrap()])
-    };
+    let address = pages(replies);
+    let text = format!(
+        "providers: {{ mine: {{ kind: {kind}, base_url: \"http://{address}{base}\", auth: {{ api_key: sk-live }} }} }}"
+    );
+    std::fs::write(&file, text).unwrap();
+    models(&["--live", "-c", file.to_str().unwrap()])
+}
+
+#[test]
+fn all_pages_of_a_providers_list_are_read() {
     let text = |body: &str| body.to_owned();
     for (kind, base, replies) in [
         (
@@ -224,20 +226,23 @@ fn all_pages_of_a_providers_list_are_read() {
             ],
         ),
     ] {
-        let told = said(&ask(kind, base, replies));
+        let told = said(&live(kind, base, replies));
         assert!(
             told.contains("mine/m1") && told.contains("mine/m2"),
             "{kind}: {told}"
         );
         assert!(told.contains("2 models"), "{told}");
     }
-    // A list that leads elsewhere, or round in a circle, is not followed.
+}
+
+#[test]
+fn a_list_that_leads_elsewhere_or_round_in_a_circle_is_not_followed() {
     for (next, error) in [
         (r#""https://elsewhere.example/v1/models""#, "is not below"),
         (r#""/v1/models""#, "leads to itself"),
     ] {
         let body = format!(r#"{{"data":[{{"id":"m1"}}],"nextLink":{next}}}"#);
-        let output = ask("openai", "/v1", vec![("/v1/models", body)]);
+        let output = live("openai", "/v1", vec![("/v1/models", body)]);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && told.contains(error), "{told}");
         assert!(!told.contains("sk-live"), "{told}");

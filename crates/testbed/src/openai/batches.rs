@@ -71,7 +71,8 @@ pub(super) fn answer(asked: &Asked, parts: &[&str]) -> Result<(Bill, Reply), Ref
     Ok((Bill::default(), Reply::Whole(reply)))
 }
 
-fn create(asked: &Asked, body: &Value) -> Result<Value, Refusal> {
+/// Begins a batch.
+pub(super) fn create(asked: &Asked, body: &Value) -> Result<Value, Refusal> {
     check(body, &REQUEST).map_err(|problem| said(&problem, false))?;
     let state = &asked.state;
     let file = body["input_file_id"].as_str().unwrap_or_default();

@@ -5,21 +5,22 @@ use std::path::Path;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
+use pointsman_catalog::BatchInterface;
 use pointsman_store::{BatchStatus, Counts};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{About, Found, Line, PAGES, Remote, Trouble, encoded, own_batches, passing};
+use super::{About, Found, Line, PAGES, Remote, Trouble, Turning, encoded, mistral, own_batches, passing};
 use crate::batch::hand::{self, Handed};
 use crate::road::handed::{Destination, Told};
 
 /// Where our batches have the name of the batch they are.
-const METADATA: &str = "pointsman_batch";
+pub(super) const METADATA: &str = "pointsman_batch";
 const BOUNDARY: &str = "pointsman-5d1f0c2e7a914b7c";
 
 /// The `url` of every line.
-fn url(to: &Destination) -> String {
+pub(super) fn url(to: &Destination) -> String {
     let prefix = own_batches(&to.target).map_or("", |batches| &batches.facts.url_prefix);
     format!("{prefix}{}", hand::url(&to.speaking))
 }
@@ -63,7 +64,8 @@ pub(super) async fn upload(remote: &Remote<'_>, path: &Path) -> Result<String, T
     id_of(&told)
 }
 
-fn id_of(told: &Value) -> Result<String, Trouble> {
+/// The id of what the provider has made.
+pub(super) fn id_of(told: &Value) -> Result<String, Trouble> {
     let id = told["id"].as_str().filter(|id| !id.is_empty());
     id.map(str::to_owned)
         .ok_or_else(|| Trouble::Passing("the provider's answer names no id".to_owned(), None))
@@ -73,30 +75,30 @@ fn id_of(told: &Value) -> Result<String, Trouble> {
 pub(super) async fn uploaded(remote: &Remote<'_>, bytes: u64) -> Result<Option<String>, Trouble> {
     let name = file_name(remote);
     let is_it = |file: &Value| file["filename"] == name.as_str() && file["bytes"].as_u64() == Some(bytes);
-    find(
-        remote,
-        |after| remote.files(&format!("?purpose=batch&limit=1000{after}")),
-        is_it,
-    )
-    .await
+    let (turning, size) = match remote.interface() {
+        BatchInterface::Mistral => (mistral::TURNING, "page_size=100"),
+        _ => (Turning::After, "limit=1000"),
+    };
+    let page = |next: &str| remote.files(&format!("?purpose=batch&{size}{next}"));
+    find(remote, turning, page, is_it).await
 }
 
 /// Looks through the pages of a list, the newest first, for the first thing that is it.
-async fn find(
+pub(super) async fn find(
     remote: &Remote<'_>,
+    turning: Turning,
     page: impl Fn(&str) -> String,
     is_it: impl Fn(&Value) -> bool,
 ) -> Result<Option<String>, Trouble> {
-    let mut after = String::new();
-    for _ in 0..PAGES {
-        let list = remote.json(Method::GET, &page(&after), None).await?;
+    let mut next = String::new();
+    for number in 0..PAGES {
+        let list = remote.json(Method::GET, &page(&next), None).await?;
         let data = list["data"].as_array().map(Vec::as_slice).unwrap_or_default();
         if let Some(found) = data.iter().find(|one| is_it(one)) {
             return id_of(found).map(Some);
         }
-        let last = data.last().and_then(|last| last["id"].as_str());
-        match last.filter(|_| list["has_more"] == true) {
-            Some(last) => after = format!("&after={}", encoded(last)),
+        match turning.next(number, &list) {
+            Some(behind) => next = behind,
             None => break,
         }
     }
@@ -121,7 +123,8 @@ pub(super) async fn look_for(remote: &Remote<'_>, handed: &Handed) -> Result<Fou
         let own = batch["metadata"][METADATA] == remote.batch.id.as_str();
         own || (handed.file.is_some() && batch["input_file_id"].as_str() == handed.file.as_deref())
     };
-    let found = find(remote, |after| remote.path(&format!("?limit=100{after}")), is_it).await?;
+    let page = |next: &str| remote.path(&format!("?limit=100{next}"));
+    let found = find(remote, Turning::After, page, is_it).await?;
     Ok(found.map_or(Found::None, Found::Batch))
 }
 
@@ -163,7 +166,7 @@ struct Entry<'a> {
     custom_id: Cow<'a, str>,
     #[serde(borrow)]
     response: Option<Response<'a>>,
-    error: Option<Error>,
+    error: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -171,12 +174,6 @@ struct Response<'a> {
     status_code: u16,
     #[serde(borrow)]
     body: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Error {
-    code: Option<String>,
-    message: Option<String>,
 }
 
 /// What a line of a file of results says.
@@ -196,8 +193,8 @@ pub(super) fn told(line: &[u8]) -> Option<(String, Line)> {
         };
         return Some((name, Line::Told(told)));
     }
-    let error = result.error.as_ref();
-    let unsent = match error.and_then(|error| error.code.as_deref()) {
+    let error = result.error.unwrap_or_default();
+    let unsent = match error["code"].as_str() {
         Some("batch_expired") => Some(BatchStatus::Expired),
         Some("batch_cancelled") => Some(BatchStatus::Cancelled),
         _ => None,
@@ -205,7 +202,7 @@ pub(super) fn told(line: &[u8]) -> Option<(String, Line)> {
     if let Some(status) = unsent {
         return Some((name, Line::Unsent(status)));
     }
-    let message = error.and_then(|error| error.message.as_deref());
+    let message = error["message"].as_str().or_else(|| error.as_str());
     let message = message.unwrap_or("the provider gave neither an answer nor a reason");
     Some((name, Line::Told(Told::Nothing(message.to_owned()))))
 }
@@ -244,6 +241,7 @@ mod tests {
                 json!({"custom_id": "a", "error": {"code": "x", "message": "m"}}),
                 "a nothing m",
             ),
+            (json!({"custom_id": "a", "error": "m"}), "a nothing m"),
         ] {
             assert_eq!(kind(&line), expected);
         }
