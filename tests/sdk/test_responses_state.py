@@ -111,6 +111,18 @@ def test_input_tokens(client):
     assert 0 < short.input_tokens < long.input_tokens
 
 
+def test_compact(client):
+    first = client.responses.create(model="on-openai", input="hello")
+    shorter = client.responses.compact(model="on-openai", previous_response_id=first.id, input="and now")
+    assert shorter.object == "response.compaction" and shorter.usage.input_tokens > 0
+    assert shorter.output[-1].type == "compaction"
+    turn = [item.model_dump(exclude_none=True) for item in shorter.output] + [{"role": "user", "content": "go on"}]
+    assert client.responses.create(model="on-openai", input=turn, store=False).output_text == "You said: go on"
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.compact(model="on-anthropic", input="hello")
+    assert refused.value.code == "unsupported_endpoint"
+
+
 def test_conversations(client):
     talk = client.conversations.create(metadata={"topic": "demo"}, items=[{"type": "message", "role": "user", "content": "an opening"}])
     assert client.conversations.retrieve(talk.id).metadata == {"topic": "demo"}

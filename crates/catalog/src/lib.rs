@@ -20,5 +20,5 @@ pub use model::{Date, Effort, Endpoint, Feature, Kind, Modalities, Modality, Mod
 pub use money::{Money, MoneyError};
 pub use named::{Named, Set};
 pub use price::{Context, Entry, Price, SearchSize, ServiceTier};
-pub use provider::{Provider, ProviderFacts, Quirk};
+pub use provider::{BatchFacts, BatchInterface, Provider, ProviderFacts, Quirk};
 pub use rate::{Rate, RateKind};

@@ -113,6 +113,27 @@ impl Price {
         &self.entries
     }
 
+    /// The price of a provider's batches, whatever tier an answer names: the model's own rates for batches, or, where
+    /// it has none at all, `percent` of the usual ones for tokens.
+    #[must_use]
+    pub fn in_batches(&self, percent: u8) -> Self {
+        let of = |tier| self.entries.iter().filter(move |entry| entry.tier == tier);
+        let cheaper = of(ServiceTier::Batch).next().is_none();
+        let has_own = |kind| of(ServiceTier::Batch).any(|own| own.kind == kind);
+        let usual = of(ServiceTier::Standard).filter(|entry| !has_own(entry.kind));
+        let usual = usual.map(|entry| match cheaper && !entry.kind.is_each() {
+            true => Entry {
+                rate: entry.rate.percent(percent),
+                ..*entry
+            },
+            false => *entry,
+        });
+        Self::new(usual.chain(of(ServiceTier::Batch).map(|entry| Entry {
+            tier: ServiceTier::Standard,
+            ..*entry
+        })))
+    }
+
     /// Whether everything is free.
     #[must_use]
     pub fn is_free(&self) -> bool {

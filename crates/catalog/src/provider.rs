@@ -26,6 +26,36 @@ named! {
     }
 }
 
+named! {
+    /// The shapes of a provider's own batches.
+    BatchInterface: "batch interface" {
+        /// A file of lines goes in, files of lines come out.
+        OpenAi = "openai",
+        /// Requests go in with the body, a stream of results comes out.
+        Anthropic = "anthropic",
+        /// Files as OpenAI's, and jobs that read and write them.
+        Mistral = "mistral",
+    }
+}
+
+/// What is known of a provider's own batches; where they are is among its endpoints: `batches`, `files`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchFacts {
+    /// Their shapes.
+    pub interface: BatchInterface,
+    /// What tokens cost in a batch where a model has no rates for it, in percent of the usual.
+    #[schemars(range(max = 100))]
+    pub percent: u8,
+    /// Most lines of one.
+    pub max_lines: u32,
+    /// Most bytes of one.
+    pub max_bytes: u64,
+    /// What stands before the path of a format in the `url` of a line.
+    #[serde(default)]
+    pub url_prefix: String,
+}
+
 /// A provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +80,8 @@ pub struct Provider {
     /// Paths of everything else: `embeddings`, `rerank`, `images`, `speech`, `count_tokens`, …
     #[serde(default)]
     pub endpoints: IndexMap<String, String>,
+    /// Its own batches, where it has them.
+    pub batch: Option<BatchFacts>,
     /// The header that carries the key; `Authorization: Bearer` when absent.
     pub auth_header: Option<String>,
     /// Headers that go with every request.
@@ -117,6 +149,8 @@ pub struct ProviderFacts {
     /// Paths of everything else: `embeddings`, `rerank`, `images`, `speech`, `count_tokens`, …
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub endpoints: Option<IndexMap<String, String>>,
+    /// Its own batches, where it has them.
+    pub batch: Option<BatchFacts>,
     /// The header that carries the key; `Authorization: Bearer` when absent.
     pub auth_header: Option<String>,
     /// Headers that go with every request.
@@ -140,6 +174,7 @@ impl ProviderFacts {
             credentials: None,
             formats: IndexMap::from([("openai-chat".to_owned(), "/chat/completions".to_owned())]),
             endpoints: IndexMap::new(),
+            batch: None,
             auth_header: None,
             headers: IndexMap::new(),
             quirks: Set::default(),
@@ -157,6 +192,9 @@ impl ProviderFacts {
         put(&mut provider.any_model, &self.any_model);
         if self.base_url.is_some() {
             provider.base_url.clone_from(&self.base_url);
+        }
+        if self.batch.is_some() {
+            provider.batch.clone_from(&self.batch);
         }
         if self.auth_header.is_some() {
             provider.auth_header.clone_from(&self.auth_header);

@@ -51,6 +51,16 @@ impl Rate {
         self.0
     }
 
+    /// So many percent of it, rounded up to a nano-dollar for a million.
+    #[must_use]
+    pub fn percent(self, percent: u8) -> Self {
+        let part = i128::from(self.0.nanodollars()) * i128::from(percent);
+        let rounded = (part + 99).div_euclid(100);
+        Self(Money::from_nanodollars(
+            i64::try_from(rounded).unwrap_or(i64::MAX),
+        ))
+    }
+
     /// Dollars for one unit, as exact decimal text.
     #[must_use]
     pub fn each_decimal(self) -> String {

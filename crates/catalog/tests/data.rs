@@ -11,7 +11,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use pointsman_catalog::{Catalog, Model, Provider, RateKind, ServiceTier};
+use pointsman_catalog::{BatchInterface, Catalog, Model, Provider, RateKind, ServiceTier};
 use pointsman_wire::format::Format;
 
 /// Paths that are no chat formats, but known shapes.
@@ -221,4 +221,27 @@ fn what_is_read_is_written_the_same() {
         let again = serde_json::from_str(&text).unwrap();
         assert_eq!(*price, again, "{}/{}: {text}", provider.id, model.id);
     }
+}
+
+#[test]
+fn batches_have_a_place_and_what_their_shape_needs() {
+    let mut known = 0;
+    for provider in Catalog::embedded().providers() {
+        let Some(batch) = &provider.batch else { continue };
+        known += 1;
+        let (id, has) = (&provider.id, |name| provider.endpoint(name).is_some());
+        assert!(has("batches"), "{id}");
+        assert!((1..=100).contains(&batch.percent), "{id}");
+        assert!(batch.max_lines > 0 && batch.max_bytes > 0, "{id}");
+        let format = match batch.interface {
+            BatchInterface::OpenAi | BatchInterface::Mistral => "openai-chat",
+            BatchInterface::Anthropic => "anthropic-messages",
+        };
+        assert!(provider.formats.contains_key(format), "{id}");
+        assert!(
+            batch.interface == BatchInterface::Anthropic || has("files"),
+            "{id}"
+        );
+    }
+    assert!(known >= 5, "{known}");
 }

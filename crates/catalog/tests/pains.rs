@@ -153,6 +153,38 @@ fn what_a_batch_says_is_charged_at_the_rate_of_batches() {
 }
 
 #[test]
+fn a_batch_costs_half_where_the_model_has_no_rates_for_it() {
+    let usage = Usage {
+        input: 300,
+        output: 7,
+        cache_read: 100,
+        searches: 2,
+        ..Usage::default()
+    };
+    for (rates, expected) in [
+        // 200 at 0.625, 100 at 0.0625, 7 at 5, and searches cost what they cost.
+        (
+            json!({"input": 1.25, "output": 10, "cache_read": 0.125, "per_search": 0.01}),
+            200 * 625 + 100 * 62 + 50 + 7 * 5_000 + 20_000_000,
+        ),
+        // The model's own rates, whatever half would be; what is dearer when long is so only where the batch says so.
+        (
+            json!({"input": 1, "output": 1, "above": {"200": {"input": 9}}, "batch": {"input": 0.3, "output": 0.7}}),
+            200 * 300 + 100 * 300 + 7 * 700,
+        ),
+        (
+            json!({"input": 1, "output": 1, "above": {"200": {"input": 9}}}),
+            300 * 4_500 + 7 * 500,
+        ),
+    ] {
+        let cost = price(rates.clone()).in_batches(50);
+        assert_eq!(cost.cost(&usage, STANDARD).nanodollars(), expected, "{rates}");
+        // A tier that the answer names changes nothing.
+        assert_eq!(cost.cost(&usage, ServiceTier::Priority).nanodollars(), expected);
+    }
+}
+
+#[test]
 fn a_million_small_answers_cost_a_million_times_as_much() {
     // Sums in floats drift.
     let usage = Usage {

@@ -14,7 +14,6 @@ use pointsman_upstream::{
 
 use crate::catalog;
 use crate::check::nearest;
-use crate::kept::BatchMode;
 use crate::node::{File, Node};
 use crate::problem::Problem;
 use crate::types::{Config, ModelConfig, ProviderConfig};
@@ -332,12 +331,6 @@ impl Checker<'_> {
         let config = self.config;
         if let Err(error) = blob::at(&config.stores.blobs, &Environment::process()) {
             self.wrong("stores.blobs", error.to_string());
-        }
-        if config.batches.mode == BatchMode::Provider {
-            self.wrong(
-                "batches.mode",
-                "provider is not supported in this version: lines are sent by the gateway itself, at the standard price; use own",
-            );
         }
         let bounds = [
             ("batches.window", config.batches.window, "1s", 1),

@@ -74,6 +74,7 @@ pub enum BatchMode {
     /// The gateway: line by line, with any model, at the standard price.
     #[default]
     Own,
-    /// The provider's own batch API. Not supported in this version.
-    Provider,
+    /// The provider, in its own batches and at their price, where all lines go to one target whose provider has
+    /// batches; else the gateway.
+    Auto,
 }

@@ -112,9 +112,7 @@ fn what_files_and_batches_cannot_do_is_named_and_no_key_is_told() {
         ),
         (
             "batches: { mode: provider }",
-            vec![
-                "p.yaml:1:12: batches.mode: provider is not supported in this version: lines are sent by the gateway itself, at the standard price; use own",
-            ],
+            vec!["p.yaml:1:18: batches.mode: expected one of own, auto"],
         ),
     ] {
         let found = problems(text);

@@ -2,11 +2,14 @@
 //!
 //! The queue is the database, so batches outlive the process. What is done of a batch stands in its
 //! [`Results`](pointsman_store::Results); a batch that is taken up again goes on with the lines that have none. Two
-//! processes never run the same batch: its results are locked.
+//! processes never run the same batch: its results are locked. A batch that a provider runs in one of its own is
+//! looked after in the same way: what is done of handing it over stands in the database, and it rests in between.
 
 mod drive;
+mod hand;
 mod lines;
 mod output;
+mod provider;
 mod turns;
 
 use std::borrow::Cow;
@@ -15,13 +18,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use pointsman_governance::SetAside;
 use pointsman_store::{Batch, BatchId, Tenant};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::kept::now;
 use crate::worker::{Worker, stopped};
 use turns::Turns;
+
+pub use hand::RunBy;
 
 /// Batches that are run at once: each has its lines' places in memory.
 const MAX_RUNNING: usize = 32;
@@ -42,8 +48,28 @@ const REST: Duration = Duration::from_secs(5);
 struct Runner {
     worker: Arc<Worker>,
     turns: Turns,
-    /// Batches that are running (none) or rest until a time.
-    busy: Mutex<HashMap<BatchId, (Tenant, Option<Instant>)>>,
+    busy: Mutex<HashMap<BatchId, Busy>>,
+    /// Batches that providers run.
+    waiting: Mutex<HashMap<BatchId, Waiting>>,
+    /// Room for a batch's lines in memory, on their way to a provider.
+    uploads: Semaphore,
+}
+
+/// A batch that is running, or rests.
+struct Busy {
+    tenant: Tenant,
+    /// Until when it rests; none while it runs.
+    until: Option<Instant>,
+    /// Whether it had been cancelled when it went to rest.
+    cancelling: bool,
+}
+
+/// What is held for a batch that a provider runs.
+struct Waiting {
+    /// What its lines may cost.
+    aside: SetAside,
+    /// How often was looked how far it is.
+    looks: u32,
 }
 
 /// Runs batches until the gateway stops; lines under way are then waited for.
@@ -52,6 +78,8 @@ pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
         turns: Turns::new(Arc::clone(&worker.shared)),
         worker,
         busy: Mutex::default(),
+        waiting: Mutex::default(),
+        uploads: Semaphore::new(1),
     });
     let mut running = JoinSet::new();
     let mut swept: Option<Instant> = None;
@@ -103,24 +131,44 @@ impl Runner {
     fn claim(&self, batch: &Batch) -> bool {
         let mut busy = self.busy.lock();
         let now = Instant::now();
-        busy.retain(|_, (_, until)| until.is_none_or(|until| until > now));
+        busy.retain(|_, other| other.until.is_none_or(|until| until > now));
+        if let Some(known) = busy.get(&batch.id) {
+            // One that was cancelled meanwhile rests no more.
+            let wakes = known.until.is_some() && batch.cancelling_at.is_some() && !known.cancelling;
+            if !wakes {
+                return false;
+            }
+        }
         let of_tenant = busy
             .values()
-            .filter(|(tenant, until)| until.is_none() && *tenant == batch.asked.tenant);
-        if busy.contains_key(&batch.id) || of_tenant.count() >= MAX_OF_TENANT {
+            .filter(|other| other.until.is_none() && other.tenant == batch.asked.tenant);
+        if of_tenant.count() >= MAX_OF_TENANT {
             return false;
         }
-        busy.insert(batch.id.clone(), (batch.asked.tenant.clone(), None));
+        let begun = Busy {
+            tenant: batch.asked.tenant.clone(),
+            until: None,
+            cancelling: batch.cancelling_at.is_some(),
+        };
+        busy.insert(batch.id.clone(), begun);
         true
     }
 
     async fn one(&self, batch: Batch, stop: watch::Receiver<bool>) {
         let id = batch.id.clone();
-        if let Err(error) = drive::drive(self, batch, stop).await {
-            tracing::error!(%error, batch = id.as_str(), "a batch is interrupted; it goes on in a moment");
-            if let Some((_, until)) = self.busy.lock().get_mut(&id) {
-                *until = Some(Instant::now() + REST);
+        let wait = match drive::drive(self, batch, stop).await {
+            Ok(drive::Next::Ended) => {
+                self.waiting.lock().remove(&id);
+                return;
             }
+            Ok(drive::Next::Again(wait)) => wait,
+            Err(error) => {
+                tracing::error!(%error, batch = id.as_str(), "a batch is interrupted; it goes on in a moment");
+                REST
+            }
+        };
+        if let Some(busy) = self.busy.lock().get_mut(&id) {
+            busy.until = Some(Instant::now() + wait);
         }
     }
 
@@ -145,7 +193,7 @@ struct Claim<'a>(&'a Arc<Runner>, BatchId);
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         let mut busy = self.0.busy.lock();
-        if busy.get(&self.1).is_some_and(|(_, until)| until.is_none()) {
+        if busy.get(&self.1).is_some_and(|known| known.until.is_none()) {
             busy.remove(&self.1);
         }
     }

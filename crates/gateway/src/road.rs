@@ -14,10 +14,12 @@ pub mod relay;
 pub mod send;
 pub mod settle;
 
+pub mod handed;
 pub mod line;
 
 mod arrive;
 mod batches;
+mod compact;
 mod converse;
 mod count;
 mod embed;
@@ -165,6 +167,7 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
         | Asks::Rerank(_)
         | Asks::Endpoint(_)
         | Asks::CountTokens
+        | Asks::Compact
         | Asks::State(_)
         | Asks::Models
         | Asks::Files(_)
@@ -216,6 +219,10 @@ async fn serve(
             Box::pin(count::travel(worker, arrival, caller, body)).await
         }
         Asks::CountTokens => Box::pin(count::travel(worker, arrival, caller, body)).await,
+        Asks::Compact => {
+            let body = state::expanded(worker, arrival, &caller, body).await?;
+            Box::pin(compact::travel(worker, arrival, caller, body)).await
+        }
         Asks::State(kept) => Box::pin(state::answer(worker, arrival, &caller, kept, body)).await,
         Asks::Explain => Ok(explain::travel(arrival, &caller, &body)?),
         Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),

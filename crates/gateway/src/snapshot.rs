@@ -28,7 +28,7 @@ use secrecy::SecretString;
 pub use compile::{Lasting, Problem, cache_bounds, compile};
 pub use model::{Fallback, Model, Target};
 pub use pattern::Pattern;
-pub use provider::{Patience, Provider};
+pub use provider::{Batches, Patience, Provider};
 pub use resolve::Unresolved;
 pub use shape::Shape;
 pub use speech::{Envelope, Speech, Template, are_kin};

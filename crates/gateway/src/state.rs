@@ -67,6 +67,8 @@ pub struct Keeper {
     retention: Arc<AtomicU64>,
     /// Conversations that a response is being made for.
     busy: Mutex<HashSet<String>>,
+    /// Conversations that could not be given back to other processes, because too much waited.
+    unreleased: Mutex<Vec<String>>,
     /// Responses that run in the background.
     pub runs: Runs,
     owner: Arc<Owner>,
@@ -99,6 +101,7 @@ impl Keeper {
             queued: Arc::default(),
             retention,
             busy: Mutex::default(),
+            unreleased: Mutex::default(),
             runs: Runs::default(),
             owner,
             thread: Mutex::new(Some(thread)),
@@ -186,23 +189,49 @@ impl Keeper {
         })
     }
 
-    /// Has a conversation for one response alone, until the lock is dropped.
+    /// Has a conversation for one response alone, until the lock is dropped: against this process and against others
+    /// that share its database.
     ///
     /// # Errors
-    /// 400 when another response is being made for it.
-    pub fn lock(self: &Arc<Self>, conversation: &str) -> Result<Lock, Failure> {
+    /// 400 when another response is being made for it, 503 when the database cannot be asked.
+    pub async fn lock(self: &Arc<Self>, tenant: &str, conversation: &str) -> Result<Lock, Failure> {
         if !self.busy.lock().insert(conversation.to_owned()) {
-            return Err(Failure::new(
-                FailureKind::InvalidRequest,
-                "Another process is currently operating on this conversation. Please retry in a few seconds.",
-            )
-            .at("conversation")
-            .coded("conversation_locked"));
+            return Err(locked());
         }
-        Ok(Lock {
+        // From here on it is given back whatever happens.
+        let lock = Lock {
             keeper: Arc::clone(self),
             conversation: conversation.to_owned(),
-        })
+        };
+        let owner = Arc::clone(&self.owner);
+        let (tenant, id) = (tenant.to_owned(), conversation.to_owned());
+        let seized = self
+            .ask(move |store| store.seize((&tenant, &id), owner.token(), |other| owner.is_alive(other)))
+            .await?;
+        match seized {
+            Ok(true) => Ok(lock),
+            Ok(false) => Err(locked()),
+            Err(error) => Err(unreadable(&error)),
+        }
+    }
+
+    /// Gives a conversation back to other processes, behind what was handed over for it.
+    fn release(self: &Arc<Self>, conversation: String) {
+        let (keeper, id) = (Arc::clone(self), conversation.clone());
+        let work: Work = Box::new(move |store| keeper.give_back(store, &id));
+        if self.jobs.try_send(Job::Work(work)).is_err() {
+            self.unreleased.lock().push(conversation);
+        }
+    }
+
+    fn give_back(&self, store: &mut StateStore, conversation: &str) {
+        // The next turn of this process has it already, and gives it back itself.
+        if self.busy.lock().contains(conversation) {
+            return;
+        }
+        if let Err(error) = store.release(conversation, self.owner.token()) {
+            tracing::warn!(%error, "a conversation is not given back; other processes find it locked");
+        }
     }
 
     /// Writes what was handed over, and ends. Blocks.
@@ -216,6 +245,16 @@ impl Keeper {
     }
 }
 
+/// A conversation that another response is being made for.
+fn locked() -> Failure {
+    Failure::new(
+        FailureKind::InvalidRequest,
+        "Another process is currently operating on this conversation. Please retry in a few seconds.",
+    )
+    .at("conversation")
+    .coded("conversation_locked")
+}
+
 /// A conversation, for one response alone.
 pub struct Lock {
     keeper: Arc<Keeper>,
@@ -225,6 +264,10 @@ pub struct Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         self.keeper.busy.lock().remove(&self.conversation);
+        let late = std::mem::take(&mut *self.keeper.unreleased.lock());
+        for conversation in late.into_iter().chain([std::mem::take(&mut self.conversation)]) {
+            self.keeper.release(conversation);
+        }
     }
 }
 

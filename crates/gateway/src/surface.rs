@@ -20,6 +20,8 @@ pub enum Asks {
     Rerank(rerank::Shape),
     /// Something else that is passed on as it is.
     Endpoint(Endpoint),
+    /// A conversation made shorter, in OpenAI's Responses.
+    Compact,
     /// How many tokens a request has, in the shape of the path's dialect.
     CountTokens,
     /// Something of a response or a conversation that is kept.
@@ -236,7 +238,7 @@ use Format::{
 
 /// Every path, once. A new surface adds its lines here. `{model}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 73] = [
+static PATHS: [Path; 74] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -286,6 +288,7 @@ static PATHS: [Path; 73] = [
     post("/v1/messages/count_tokens", Asks::CountTokens, Anthropic),
     // Responses and conversations; an item's id stands behind `/items/` in what is called the model.
     post("/v1/responses/input_tokens", Asks::CountTokens, Responses),
+    post("/v1/responses/compact", Asks::Compact, Responses),
     post(
         "/v1/responses/{model}/cancel",
         Asks::State(Kept::CancelResponse),

@@ -106,6 +106,13 @@ impl KeyRing {
         Ok((keys.find(hash)?, *hash))
     }
 
+    /// Whose key this id is or was: for what is owed, never for what is asked.
+    #[must_use]
+    pub fn whoever(&self, id: &KeyId) -> Option<Arc<Principal>> {
+        let keys = self.keys.load();
+        keys.by_hash.get(keys.hashes.get(id)?).map(Arc::clone)
+    }
+
     /// Changes the limits of keys that have none of their own.
     ///
     /// # Errors

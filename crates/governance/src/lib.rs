@@ -13,5 +13,5 @@ mod window;
 
 pub use config::{Anonymous, IdentityConfig, Limits, LimitsConfig};
 pub use identity::{IdentifyError, KeyRing};
-pub use limits::{Actual, Denial, DenialKind, Estimate, RateStatus, RateValue, Reservation};
+pub use limits::{Actual, Denial, DenialKind, Estimate, RateStatus, RateValue, Reservation, SetAside};
 pub use principal::Principal;

@@ -146,17 +146,19 @@ impl KeyState {
         Ok(Reservation {
             state: Arc::clone(self),
             estimate,
-            second,
+            begun: Some(second),
             open: true,
         })
     }
 
-    fn settle(&self, estimate: Estimate, second: u64, actual: Actual) {
+    fn settle(&self, estimate: Estimate, begun: Option<u64>, actual: Actual) {
         let now = self.second(Instant::now());
         let mut counters = self.counters.lock();
         counters.advance(now);
-        counters.tokens.correct(second, estimate.tokens, actual.tokens);
-        counters.in_flight = counters.in_flight.saturating_sub(1);
+        if let Some(second) = begun {
+            counters.tokens.correct(second, estimate.tokens, actual.tokens);
+            counters.in_flight = counters.in_flight.saturating_sub(1);
+        }
         if let Some(purse) = &mut counters.purse {
             purse.reserved = (purse.reserved - estimate.cost).max(Money::ZERO);
             purse.spent += actual.cost;
@@ -280,7 +282,8 @@ pub(crate) fn unix_ms() -> i64 {
 pub struct Reservation {
     state: Arc<KeyState>,
     estimate: Estimate,
-    second: u64,
+    /// The second whose tokens it counts among; none where it holds nothing but money.
+    begun: Option<u64>,
     open: bool,
 }
 
@@ -288,14 +291,82 @@ impl Reservation {
     /// Charges what was used; the rest comes back.
     pub fn settle(mut self, actual: Actual) {
         self.open = false;
-        self.state.settle(self.estimate, self.second, actual);
+        self.state.settle(self.estimate, self.begun, actual);
+    }
+}
+
+/// Money that stays set aside for what others answer later: it takes no place and no tokens of a minute. What is left
+/// of it when it is dropped comes back.
+#[derive(Debug)]
+pub struct SetAside {
+    state: Arc<KeyState>,
+    cost: Money,
+}
+
+impl SetAside {
+    pub(crate) fn new(state: &Arc<KeyState>, cost: Money) -> Self {
+        let mut aside = Self {
+            state: Arc::clone(state),
+            cost: Money::ZERO,
+        };
+        aside.reserve(cost);
+        aside
+    }
+
+    fn reserve(&mut self, cost: Money) {
+        self.cost += cost;
+        if let Some(purse) = &mut self.state.counters.lock().purse {
+            purse.reserved += cost;
+        }
+    }
+
+    /// How much it is.
+    #[must_use]
+    pub fn cost(&self) -> Money {
+        self.cost
+    }
+
+    /// Takes over the money of a request that was admitted; its place is free again, and the tokens it may use stay
+    /// counted in their minute.
+    pub fn add(&mut self, mut admitted: Reservation) {
+        let Estimate { tokens, cost } = admitted.estimate;
+        // First ours, then theirs: in between nobody finds room that is not there.
+        self.reserve(cost);
+        admitted.open = false;
+        let used = Actual {
+            tokens,
+            cost: Money::ZERO,
+        };
+        self.state.settle(admitted.estimate, admitted.begun, used);
+    }
+
+    /// A part of it, to be settled on its own.
+    pub fn part(&mut self, cost: Money) -> Reservation {
+        let cost = cost.min(self.cost);
+        self.cost = self.cost - cost;
+        Reservation {
+            state: Arc::clone(&self.state),
+            estimate: Estimate { tokens: 0, cost },
+            begun: None,
+            open: true,
+        }
+    }
+}
+
+impl Drop for SetAside {
+    fn drop(&mut self) {
+        let rest = Estimate {
+            tokens: 0,
+            cost: self.cost,
+        };
+        self.state.settle(rest, None, Actual::default());
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         if self.open {
-            self.state.settle(self.estimate, self.second, Actual::default());
+            self.state.settle(self.estimate, self.begun, Actual::default());
         }
     }
 }

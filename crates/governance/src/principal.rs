@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use pointsman_catalog::Money;
 use pointsman_store::{KeyId, KeyRecord, TeamId, UserId};
 
 use crate::config::Limits;
-use crate::limits::{Denial, Estimate, KeyState, RateStatus, Reservation};
+use crate::limits::{Denial, Estimate, KeyState, RateStatus, Reservation, SetAside};
 
 /// Whoever a credential belongs to, and what they may do.
 #[derive(Debug)]
@@ -84,6 +85,12 @@ impl Principal {
     /// When a limit or the budget has no room for it.
     pub fn admit(&self, estimate: Estimate, now: Instant) -> Result<Reservation, Denial> {
         self.state.admit(estimate, now)
+    }
+
+    /// Sets money aside whether or not there is room: for what is under way elsewhere already.
+    #[must_use]
+    pub fn set_aside(&self, cost: Money) -> SetAside {
+        SetAside::new(&self.state, cost)
     }
 
     /// Where it stands.

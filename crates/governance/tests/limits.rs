@@ -191,3 +191,55 @@ fn an_overrun_is_charged_in_full() {
     assert_eq!(denied.kind, DenialKind::Budget);
     assert!(denied.retry_after.is_some(), "a daily budget begins anew");
 }
+
+#[test]
+fn what_is_set_aside_takes_money_and_no_place_until_it_is_settled_or_dropped() {
+    let money = Money::from_nanodollars;
+    let grant = NewKey {
+        concurrency: Some(1),
+        tokens_per_minute: Some(1_000),
+        budget: Some(Budget {
+            amount: money(1_000),
+            window: BudgetWindow::Total,
+        }),
+        ..NewKey::default()
+    };
+    let (store, ring, principal, _) = principal(grant);
+    let mut aside = principal.set_aside(Money::ZERO);
+    for _ in 0..2 {
+        // One at once, and yet two are under way elsewhere.
+        aside.add(principal.admit(estimate(400), Instant::now()).unwrap());
+    }
+    assert_eq!(aside.cost(), money(800));
+    let spend = |cost| {
+        let estimate = Estimate {
+            tokens: 0,
+            cost: money(cost),
+        };
+        principal.admit(estimate, Instant::now()).map(drop)
+    };
+    assert_eq!(spend(201).unwrap_err().kind, DenialKind::Budget);
+    spend(200).unwrap();
+    // Their tokens stay counted in their minute.
+    let more = principal.admit(estimate(201), Instant::now()).unwrap_err();
+    assert_eq!(more.kind, DenialKind::TokensPerMinute);
+    aside.part(money(400)).settle(Actual {
+        tokens: 90,
+        cost: money(100),
+    });
+    assert_eq!((aside.cost(), spend(501).is_err()), (money(400), true));
+    spend(500).unwrap();
+    drop(aside);
+    spend(900).unwrap();
+    assert!(spend(901).is_err());
+    // What is under way elsewhere already is set aside whether or not there is room.
+    let again = principal.set_aside(money(2_000));
+    assert!(spend(1).is_err());
+    drop(again);
+    spend(900).unwrap();
+    let id = principal.key.clone().unwrap();
+    store.revoke_key(&id).unwrap();
+    ring.refresh().unwrap();
+    assert!(ring.claimed(id.as_str()).is_err());
+    assert_eq!(ring.whoever(&id).unwrap().key, Some(id));
+}

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pointsman_testbed::{AwsAccount, Chunking, Coding, Fault, Schedule, SimOptions, SimServer};
+use pointsman_testbed::{AwsAccount, BatchOptions, Chunking, Coding, Fault, Schedule, SimOptions, SimServer};
 
 use crate::console;
 
@@ -57,6 +57,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
                 access_key,
                 secret_key,
             }),
+        batches: BatchOptions::default(),
     };
     let server = match SimServer::start(arguments.address, options).await {
         Ok(server) => server,

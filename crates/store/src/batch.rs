@@ -11,7 +11,7 @@ use crate::page::{self, Listed, Page, Paged};
 use crate::sqlite::{Store, StoreError};
 
 const COLUMNS: &str = "id, tenant, owner, api, endpoint, input, output, errors, metadata, problems, keep, status, \
-    total, completed, failed, created_at, expires_at, in_progress_at, finalizing_at, cancelling_at, ended_at";
+    total, completed, failed, created_at, expires_at, in_progress_at, finalizing_at, cancelling_at, ended_at, handed";
 
 /// Whose shapes a batch has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -127,6 +127,8 @@ pub struct Batch {
     pub cancelling_at: Option<i64>,
     /// When its last status came.
     pub ended_at: Option<i64>,
+    /// Who runs it and how far they are, as whoever runs batches wrote it down; none while nobody has decided.
+    pub handed: Option<String>,
     /// What came of it.
     pub outcome: Ended,
 }
@@ -212,6 +214,7 @@ impl Store {
             finalizing_at: None,
             cancelling_at: None,
             ended_at: None,
+            handed: None,
             outcome: Ended::default(),
         })
     }
@@ -294,6 +297,18 @@ impl Store {
             "UPDATE batches SET total = ?2, in_progress_at = COALESCE(in_progress_at, ?3),
                     status = CASE status WHEN 'validating' THEN 'in_progress' ELSE status END WHERE id = ?1",
             params![id.as_str(), total as i64, now],
+        )?;
+        Ok(())
+    }
+
+    /// Notes who runs a batch and how far they are. When it returns, that survives the death of the process.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn hand_batch(&self, id: &BatchId, handed: &str) -> Result<(), StoreError> {
+        self.connection.lock().execute(
+            "UPDATE batches SET handed = ?2 WHERE id = ?1",
+            params![id.as_str(), handed],
         )?;
         Ok(())
     }
@@ -436,6 +451,7 @@ fn read_batch(row: &Row<'_>) -> Result<Batch, StoreError> {
         finalizing_at: row.get(18)?,
         cancelling_at: row.get(19)?,
         ended_at: row.get(20)?,
+        handed: text(21)?,
         outcome: Ended {
             output: text(6)?.map(Into::into),
             errors: text(7)?.map(Into::into),

@@ -44,7 +44,7 @@ pub enum StoreError {
 }
 
 /// Schema, step by step; a database remembers how many steps it has taken.
-const MIGRATIONS: [&str; 2] = ["
+const MIGRATIONS: [&str; 3] = ["
     CREATE TABLE keys (
         id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL, grant_json TEXT NOT NULL,
         created_at INTEGER NOT NULL, revoked_at INTEGER
@@ -75,6 +75,8 @@ const MIGRATIONS: [&str; 2] = ["
     ) STRICT;
     CREATE INDEX batches_by_tenant ON batches (tenant, number);
     CREATE INDEX batches_by_status ON batches (status, number);
+", "
+    ALTER TABLE batches ADD COLUMN handed TEXT;
 "];
 
 /// Keys, ledger, files and batches. All calls block: never on a worker's thread.

@@ -18,7 +18,7 @@ pub use conversations::{Conversation, MAX_CONVERSATION_ITEMS};
 pub use responses::{KeptEvent, KeptResponse, Unfinished};
 
 /// Schema, step by step; steps taken are remembered beside those of the keys, so that neither counts for the other.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = ["
     CREATE TABLE state_responses (
         id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created_at INTEGER NOT NULL, touched_at INTEGER NOT NULL,
         previous TEXT, conversation TEXT, turns INTEGER NOT NULL, status TEXT NOT NULL, owner TEXT, body TEXT NOT NULL
@@ -43,6 +43,8 @@ const MIGRATIONS: [&str; 1] = ["
         PRIMARY KEY (conversation, position), UNIQUE (conversation, id)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX state_turns_by_id ON state_turns (id);
+", "
+    ALTER TABLE state_conversations ADD COLUMN owner TEXT;
 "];
 
 /// An item of a response or a conversation, as it came.

@@ -33,4 +33,4 @@ mod tokens;
 
 pub use fault::{Fault, Schedule};
 pub use served::{Served, ServedDetails, ServedOutcome};
-pub use sim::{AwsAccount, Chunking, Coding, SimOptions, SimServer};
+pub use sim::{AwsAccount, BatchOptions, Chunking, Coding, SimOptions, SimServer};

@@ -7,6 +7,7 @@ mod embeddings;
 pub(crate) mod error;
 mod files;
 mod images;
+mod jobs;
 pub(crate) mod media;
 mod moderations;
 mod reply;
@@ -55,6 +56,9 @@ fn serve(asked: &Asked) -> Result<(Bill, Reply), Refusal> {
     };
     if let Some(parts) = under("/files") {
         return files::answer(asked, &parts);
+    }
+    if let Some(parts) = under("/batch/jobs") {
+        return jobs::answer(asked, &parts);
     }
     if let Some(parts) = under("/batches") {
         return batches::answer(asked, &parts);

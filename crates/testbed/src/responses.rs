@@ -1,6 +1,7 @@
 //! OpenAI responses as a provider: made, kept, told again, forgotten.
 
 mod check;
+mod compact;
 mod reply;
 mod shapes;
 mod stream;
@@ -51,6 +52,7 @@ pub(crate) fn answer(asked: Asked) -> Response<Body> {
     let answered = match (asked.method.clone(), parts.as_slice()) {
         (Method::POST, []) => read_body(&asked).and_then(|body| create(&asked.state, &body)),
         (Method::POST, ["input_tokens"]) => read_body(&asked).and_then(|body| count(&asked, &body)),
+        (Method::POST, ["compact"]) => read_body(&asked).and_then(|body| compact::answer(&asked, &body)),
         (Method::GET, [id]) => kept(&asked, id).map(|kept| plain(kept.body)),
         (Method::DELETE, [id]) => delete(&asked, id),
         (Method::POST, [id, "cancel"]) => cancel(&asked, id),

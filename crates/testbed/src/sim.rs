@@ -47,6 +47,32 @@ pub struct SimOptions {
     pub bench: bool,
     /// The only account whose signatures Bedrock accepts; without one, any signature that is well made.
     pub aws: Option<AwsAccount>,
+    /// How batches go.
+    pub batches: BatchOptions,
+}
+
+/// How batches go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchOptions {
+    /// Of each line.
+    pub pace: Duration,
+    /// How long it takes until whoever has uploaded a file or made a batch is told so.
+    pub told_after: Duration,
+    /// Lines after which the time of a batch is over.
+    pub expire_after: Option<usize>,
+    /// OpenAI's fail as a whole, because a line makes no sense to it.
+    pub fail: bool,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        Self {
+            pace: Duration::from_millis(5),
+            told_after: Duration::ZERO,
+            expire_after: None,
+            fail: false,
+        }
+    }
 }
 
 /// Credentials of a simulated cloud account. Nothing here is real.
@@ -320,7 +346,15 @@ async fn answer(
         Some(Fault::StallBeforeHead) => tokio::time::sleep(STALL).await,
         _ => {}
     }
-    Ok(routes::answer(asked))
+    let wait = asked.state.options.batches.told_after;
+    let makes =
+        asked.method == Method::POST && ["/files", "/batches"].iter().any(|end| asked.path.ends_with(end));
+    let answer = routes::answer(asked);
+    if makes && !wait.is_zero() {
+        // What was asked is done, whether or not anybody still waits for the answer.
+        tokio::time::sleep(wait).await;
+    }
+    Ok(answer)
 }
 
 /// The record of what was served, as JSON; forgotten on `DELETE`.

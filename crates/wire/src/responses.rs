@@ -3,6 +3,7 @@
 //! Every item is a message of the form of its own, so that their order and ids survive; writers of formats with turns
 //! join neighbours of one role.
 
+pub mod compaction;
 pub mod request;
 pub mod response;
 pub mod rules;

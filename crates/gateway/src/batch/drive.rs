@@ -1,17 +1,21 @@
 //! One batch, from the queue to its files. Interrupted anywhere, it can be taken up again.
 
+mod handed;
+
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_config::BatchMode;
 use pointsman_store::blob::{BlobError, Staged};
 use pointsman_store::{Batch, BatchApi, BatchStatus, Counts, Ended, FileId, Results, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::hand::{self, RunBy};
 use super::lines::{Lines, Problem, Rules, Unusable};
 use super::turns::Turn;
 use super::{Runner, output};
@@ -25,6 +29,8 @@ const TICK: Duration = Duration::from_millis(250);
 const SYNC_EVERY: u32 = 4;
 /// Answers after which one more line at once is tried, where limits had no room for more.
 const GROW_EVERY: u64 = 64;
+/// How soon is looked again after a batch that another process has.
+const ELSEWHERE: Duration = Duration::from_secs(1);
 /// Longest rest of a batch whose owner's limits have no room.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -41,25 +47,48 @@ pub(super) enum Interrupted {
     Lost,
 }
 
-/// Runs a batch as far as it goes: to its end, or until the gateway stops.
+/// What comes next for a batch.
+pub(super) enum Next {
+    /// Nothing, or the gateway stops.
+    Ended,
+    /// It is looked at again after this time.
+    Again(Duration),
+}
+
+/// Runs a batch as far as it goes: to its end, until a provider has gone on with it, or until the gateway stops.
 pub(super) async fn drive(
     runner: &Runner,
     batch: Batch,
     stop: watch::Receiver<bool>,
-) -> Result<(), Interrupted> {
+) -> Result<Next, Interrupted> {
+    let run_by = RunBy::of(&batch).map_err(StoreError::from)?;
+    // As long as the provider is at it, nothing here is opened.
+    let about = match &run_by {
+        Some(RunBy::Provider(handed)) => match handed::look(runner, &batch, handed).await? {
+            handed::Look::Again(wait) => return Ok(Next::Again(wait)),
+            handed::Look::Go(about) => about,
+        },
+        _ => None,
+    };
     let kept = &runner.worker.shared.kept;
     let folder = kept.folder.join("batches").join(batch.id.as_str());
     tokio::fs::create_dir_all(&folder).await?;
     let lines = match find_lines(&runner.worker, &batch, &folder.join("input.jsonl")).await? {
         Ok(lines) => lines,
-        Err(problems) => return fail(runner, &batch, folder, &problems).await,
+        Err(problems) => {
+            let problems = serde_json::to_string(&problems).map_err(StoreError::from)?;
+            fail(runner, &batch, folder, problems).await?;
+            return Ok(Next::Ended);
+        }
     };
     let (path, total) = (folder.join("results"), lines.count());
     let results = tokio::task::spawn_blocking(move || Results::open(&path, total))
         .await
         .map_err(io::Error::other)??;
     // Another process has it; it may end before us, then this one goes on.
-    let Some(results) = results else { return Ok(()) };
+    let Some(results) = results else {
+        return Ok(Next::Again(ELSEWHERE));
+    };
     let id = batch.id.clone();
     let (owner, api) = (batch.asked.tenant.clone(), batch.asked.api);
     let current = kept.ask(move |store| {
@@ -69,9 +98,9 @@ pub(super) async fn drive(
     let (current, charged) = current.await?;
     let Some(batch) = current.filter(|batch| !batch.status.is_ended()) else {
         clear(folder).await;
-        return Ok(());
+        return Ok(Next::Ended);
     };
-    let mut run = Run {
+    let run = Run {
         pending: (0..total).filter(|line| results.of(*line).is_none()).collect(),
         charged: charged.into_iter().collect(),
         cancelled: batch.cancelling_at.is_some(),
@@ -83,10 +112,18 @@ pub(super) async fn drive(
         results,
         ticks: 0,
     };
-    if run.send_lines(stop).await? {
-        run.end(folder).await?;
+    // Read anew: another process may have come further until it let go of the results.
+    let run_by = match RunBy::of(&run.batch).map_err(StoreError::from)? {
+        Some(RunBy::Provider(handed)) if handed.batch.is_some() && about.is_none() => {
+            return Ok(Next::Again(ELSEWHERE));
+        }
+        Some(run_by) => Some(run_by),
+        None => run.decide().await?,
+    };
+    match run_by {
+        Some(RunBy::Provider(handed)) => Box::pin(run.at_provider((handed, about), folder, stop)).await,
+        _ => run.here(folder, stop).await,
     }
-    Ok(())
 }
 
 /// The lines of a batch's file, which is copied here first; or what is wrong with them.
@@ -136,14 +173,9 @@ async fn copy(worker: &Worker, file: &FileId, path: &PathBuf) -> Result<(), Blob
 }
 
 /// Ends a batch none of whose lines was sent.
-async fn fail(
-    runner: &Runner,
-    batch: &Batch,
-    folder: PathBuf,
-    problems: &[Problem],
-) -> Result<(), Interrupted> {
+async fn fail(runner: &Runner, batch: &Batch, folder: PathBuf, problems: String) -> Result<(), Interrupted> {
     let ended = Ended {
-        problems: Some(serde_json::to_string(problems).map_err(StoreError::from)?),
+        problems: Some(problems),
         ..Ended::default()
     };
     let id = batch.id.clone();
@@ -207,6 +239,46 @@ struct Done {
 }
 
 impl Run<'_> {
+    /// Who runs a batch that nobody has begun; none where it is not to be handed on at all.
+    async fn decide(&self) -> Result<Option<RunBy>, Interrupted> {
+        let snapshot = self.runner.worker.shared.snapshot.load_full();
+        let begun = self.results.counts() != (0, 0) || !self.charged.is_empty();
+        if begun || snapshot.keeping.batches.mode == BatchMode::Own {
+            return Ok(None);
+        }
+        let run_by = match hand::choose(&snapshot, &self.batch, &self.lines).await? {
+            Ok(to) => RunBy::Provider(hand::Handed::begin(&to)),
+            Err(why) => RunBy::Gateway { why },
+        };
+        self.write_down(&run_by).await?;
+        Ok(Some(run_by))
+    }
+
+    /// Notes who runs it and how far they are; from then on that holds whatever happens.
+    async fn write_down(&self, run_by: &RunBy) -> Result<(), Interrupted> {
+        if let RunBy::Gateway { why } = run_by {
+            tracing::info!(batch = self.batch.id.as_str(), why, "a batch is run line by line");
+        }
+        let id = self.batch.id.clone();
+        let text = serde_json::to_string(run_by).map_err(StoreError::from)?;
+        let kept = &self.runner.worker.shared.kept;
+        kept.ask(move |store| store.hand_batch(&id, &text)).await?;
+        Ok(())
+    }
+
+    /// Sends the lines from here.
+    async fn here(mut self, folder: PathBuf, stop: watch::Receiver<bool>) -> Result<Next, Interrupted> {
+        if self.send_lines(stop).await? {
+            let status = match (self.cancelled, self.pending.is_empty()) {
+                (true, _) => BatchStatus::Cancelled,
+                (false, true) => BatchStatus::Completed,
+                (false, false) => BatchStatus::Expired,
+            };
+            self.end(folder, status).await?;
+        }
+        Ok(Next::Ended)
+    }
+
     /// Sends lines until none is left, the batch is cancelled or its time is over; lines under way are waited for.
     /// False when the gateway stops before that.
     async fn send_lines(&mut self, mut stop: watch::Receiver<bool>) -> Result<bool, Interrupted> {
@@ -251,17 +323,8 @@ impl Run<'_> {
         let Some(line) = self.pending.pop_front() else {
             return Ok(());
         };
-        let read = self.lines.read(line)?;
-        let number = line as u64 + 1;
-        let request = line::Line {
-            id: self.batch.request_id(number).as_str().to_owned(),
-            owner: self.batch.asked.owner.clone(),
-            endpoint: self.batch.asked.endpoint.clone(),
-            body: read.body,
-            charged: self.charged.contains(&number),
-        };
+        let (request, custom_id) = self.request(line)?;
         let worker = Arc::clone(&self.runner.worker);
-        let custom_id = read.custom_id;
         under_way.spawn(async move {
             let came = Box::pin(line::send(&worker, request)).await;
             drop(turn);
@@ -272,6 +335,20 @@ impl Run<'_> {
             }
         });
         Ok(())
+    }
+
+    /// A line as it goes down the road, and what its client calls it.
+    fn request(&self, line: usize) -> io::Result<(line::Line, String)> {
+        let read = self.lines.read(line)?;
+        let number = line as u64 + 1;
+        let request = line::Line {
+            id: self.batch.request_id(number).as_str().to_owned(),
+            owner: self.batch.asked.owner.clone(),
+            endpoint: self.batch.asked.endpoint.clone(),
+            body: read.body,
+            charged: self.charged.contains(&number),
+        };
+        Ok((request, read.custom_id))
     }
 
     /// Records what came of a line: from then on it is done. So many others are `under_way`.
@@ -320,12 +397,7 @@ impl Run<'_> {
     }
 
     /// Writes the files and ends the batch.
-    async fn end(self, folder: PathBuf) -> Result<(), Interrupted> {
-        let status = match (self.cancelled, self.pending.is_empty()) {
-            (true, _) => BatchStatus::Cancelled,
-            (false, true) => BatchStatus::Completed,
-            (false, false) => BatchStatus::Expired,
-        };
+    async fn end(self, folder: PathBuf, status: BatchStatus) -> Result<(), Interrupted> {
         let (worker, id, counts) = (&self.runner.worker, self.batch.id.clone(), self.counts());
         let kept = &worker.shared.kept;
         kept.ask(move |store| store.finalize_batch(&id, now())).await?;

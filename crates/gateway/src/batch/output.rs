@@ -229,6 +229,7 @@ mod tests {
             finalizing_at: None,
             cancelling_at: None,
             ended_at: None,
+            handed: None,
             outcome: Ended::default(),
         }
     }

@@ -23,6 +23,22 @@ pub fn admit(
     asked: &Asked,
 ) -> Result<Ticket, Failure> {
     let bound = completion_bound(&arrival.snapshot, &asked.request);
+    let mut ticket = admit_bounded(worker, arrival, caller, asked, bound)?;
+    ticket.facts.streamed = asked.request.stream.enabled;
+    Ok(ticket)
+}
+
+/// Admits a conversation whose answer has `bound` tokens at most.
+///
+/// # Errors
+/// As [`admit`].
+pub fn admit_bounded(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    asked: &Asked,
+    bound: u64,
+) -> Result<Ticket, Failure> {
     let tier = ServiceTier::said(asked.request.service_tier.as_deref());
     let wanted = Wanted {
         model: &asked.request.model,
@@ -32,15 +48,18 @@ pub fn admit(
             ..Usage::default()
         },
         tier,
-        price: &|target| target.price.clone(),
+        price: &usual,
     };
-    let mut ticket = reserve(worker, arrival, caller, &wanted)?;
-    ticket.facts.streamed = asked.request.stream.enabled;
-    Ok(ticket)
+    reserve(worker, arrival, caller, &wanted)
 }
 
 /// The price at a target of what is asked for.
 pub type PriceAt<'a> = &'a (dyn Fn(&Target) -> Option<Price> + Sync);
+
+/// The price that a target has for everything.
+fn usual(target: &Target) -> Option<Price> {
+    target.price.clone()
+}
 
 /// What is asked for, and what it may use at most.
 pub struct Wanted<'a> {
@@ -52,6 +71,65 @@ pub struct Wanted<'a> {
     pub tier: ServiceTier,
     /// The price at a target.
     pub price: PriceAt<'a>,
+}
+
+/// Admits a request for `model` of which is known what it may use.
+///
+/// # Errors
+/// As [`admit`].
+pub fn admit_at(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    (model, estimate): (&str, Estimate),
+) -> Result<Ticket, Failure> {
+    may_use(&caller, model)?;
+    let reservation = caller.admit(estimate, Instant::now()).map_err(denied)?;
+    let mut ticket = Ticket::new(worker, arrival, caller, reservation);
+    model.clone_into(&mut ticket.facts.model_requested);
+    Ok(ticket)
+}
+
+/// What a conversation may use at most, where `target` answers it as usual.
+pub fn estimate(snapshot: &Snapshot, asked: &Asked, target: &Target) -> Estimate {
+    estimate_of(
+        target,
+        asked.prompt_tokens,
+        completion_bound(snapshot, &asked.request),
+    )
+}
+
+/// What `prompt` and `completion` tokens at `target` are, as usual.
+pub fn estimate_of(target: &Target, prompt: u64, completion: u64) -> Estimate {
+    let usage = Usage {
+        input: prompt,
+        output: completion,
+        ..Usage::default()
+    };
+    Estimate {
+        tokens: usage.total(),
+        cost: dearest(
+            std::slice::from_ref(target),
+            &usage,
+            ServiceTier::Standard,
+            &usual,
+        ),
+    }
+}
+
+/// Whether the key may use a model.
+///
+/// # Errors
+/// 403 when it may not.
+pub fn may_use(caller: &Principal, model: &str) -> Result<(), Failure> {
+    if caller.allows_model(model) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        FailureKind::PermissionDenied,
+        format!("this key may not use the model {model:?}; GET /v1/models lists those it may"),
+    )
+    .at("model"))
 }
 
 /// Checks the allow-list and reserves what is wanted, and what it may cost at most.
@@ -67,13 +145,7 @@ pub fn reserve(
         tier,
         price,
     } = *wanted;
-    if !caller.allows_model(model) {
-        return Err(Failure::new(
-            FailureKind::PermissionDenied,
-            format!("this key may not use the model {model:?}; GET /v1/models lists those it may"),
-        )
-        .at("model"));
-    }
+    may_use(&caller, model)?;
     let snapshot = &arrival.snapshot;
     let cost = if snapshot.is_routed(model) {
         snapshot
@@ -110,12 +182,7 @@ pub fn again(
         output: completion_bound(snapshot, &asked.request),
         ..Usage::default()
     };
-    let cost = dearest(
-        std::slice::from_ref(target),
-        &usage,
-        ticket.facts.tier,
-        &|target| target.price.clone(),
-    );
+    let cost = dearest(std::slice::from_ref(target), &usage, ticket.facts.tier, &usual);
     let estimate = Estimate {
         tokens: usage.total(),
         cost,

@@ -11,9 +11,10 @@ use pointsman_governance::Principal;
 use pointsman_store::{Batch, BatchApi, BatchId, Page};
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Arrival;
+use crate::batch::RunBy;
 use crate::kept::{now, refused, tenant};
 use crate::reply::{self, Reply};
 use crate::surface::BatchCall;
@@ -63,6 +64,24 @@ pub async fn travel(
     }
 }
 
+/// Where a batch's metadata say who runs it, once that is decided and could have been somebody else.
+const RUN_BY: &str = "pointsman_run_by";
+
+/// The metadata of a batch as its owner wrote them, and who runs it.
+fn metadata(batch: &Batch) -> Value {
+    let written = batch.asked.metadata.as_deref();
+    let written = written.and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
+    let run_by = RunBy::of(batch).ok().flatten();
+    if written.is_none() && run_by.is_none() {
+        return Value::Null;
+    }
+    let mut metadata = written.unwrap_or_default();
+    if let Some(run_by) = run_by {
+        metadata.insert(RUN_BY.to_owned(), run_by.name().into());
+    }
+    Value::Object(metadata)
+}
+
 impl Asking<'_> {
     fn id(&self) -> BatchId {
         BatchId::from(self.arrival.surface.model.as_deref().unwrap_or_default())
@@ -106,6 +125,7 @@ impl Asking<'_> {
             .kept
             .ask(move |store| store.cancel_batch(&tenant, api, &id, now()));
         let batch = cancelled.await.map_err(refused)?.ok_or_else(|| self.missing())?;
+        self.worker.shared.kept.begun.notify_one();
         if batch.status.is_ended() && self.api == BatchApi::OpenAi {
             let message = format!("a batch that is {} cannot be cancelled", batch.status.as_str());
             return Err(Failure::new(FailureKind::InvalidRequest, message).coded("batch_ended"));

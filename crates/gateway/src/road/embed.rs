@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use pointsman_governance::Principal;
 use pointsman_wire::embeddings::{self, Batch, Shape};
 use pointsman_wire::form::{
-    EmbeddingInput, EmbeddingRequest, EmbeddingResponse, Failure, FailureKind, Units, Usage,
+    EmbeddingInput, EmbeddingRequest, EmbeddingResponse, Failure, FailureKind, Text, Units, Usage,
 };
 use pointsman_wire::format::{Format, Loss};
 use pointsman_wire::tokens;
 
 use super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
-use super::{Arrival, Refusal, arrive};
+use super::{Arrival, Refusal, Ticket, admit, arrive};
 use crate::reply::Reply;
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -21,6 +22,8 @@ use crate::worker::Worker;
 const MAX_INPUTS: usize = 2048;
 /// Tokens of an image, about.
 const IMAGE: u64 = 1_024;
+/// The shape of a batch's lines.
+const LINES: Shape = Shape::OpenAi;
 
 /// Read, then as every errand.
 pub async fn travel(
@@ -30,31 +33,56 @@ pub async fn travel(
     shape: Shape,
     body: Bytes,
 ) -> Result<Reply, Refusal> {
-    let mut request = embeddings::decode_request(shape, &body).map_err(arrive::malformed)?;
-    let named = request.model.clone();
-    if let Some(model) = &arrival.surface.model {
-        request.model = model.as_str().into();
-    }
-    if request.inputs.len() > MAX_INPUTS {
-        let message = format!("at most {MAX_INPUTS} inputs can be embedded at once; send fewer");
-        let field = match shape {
-            Shape::Cohere | Shape::CohereOld => "texts",
-            Shape::Gemini | Shape::GeminiBatch => "requests",
-            _ => "input",
-        };
-        return Err(Failure::new(FailureKind::InvalidRequest, message)
-            .at(field)
-            .into());
-    }
-    let mut embedding = Embedding {
-        prompt: request.inputs.iter().map(count).sum(),
-        images: request.inputs.iter().filter(|input| is_image(input)).count() as u64,
-        renamed: shape == Shape::GeminiBatch || !named.is_empty(),
-        shape,
-        request,
-        body: Some(body),
-    };
+    let mut embedding = Embedding::read(arrival, shape, body)?;
     errand::run(worker, arrival, caller, &mut embedding).await
+}
+
+/// What is left to send to `target` of a line that goes with a batch, and its ticket.
+///
+/// # Errors
+/// As [`travel`], until the request is sent.
+pub fn prepared(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    (body, target): (&Bytes, &Target),
+) -> Result<(Bytes, Ticket), Refusal> {
+    let mut embedding = Embedding::read(arrival, LINES, body.clone())?;
+    let estimate = admit::estimate_of(target, embedding.prompt, 0);
+    let mut ticket = admit::admit_at(worker, arrival, caller, (embedding.model(), estimate))
+        .map_err(|failure| Refusal::from(failure).asking(embedding.model()))?;
+    match embedding.line(arrival, target, &mut ticket) {
+        Ok(body) => Ok((body, ticket)),
+        Err(failure) => Err(ticket.refuse(failure)),
+    }
+}
+
+/// Which model a line asks for, and about how many tokens it has.
+///
+/// # Errors
+/// When it is no request for vectors.
+pub fn asked(body: &Bytes) -> Result<(Text, u64), Failure> {
+    let request = embeddings::decode_request(LINES, body).map_err(arrive::malformed)?;
+    let prompt = request.inputs.iter().map(count).sum();
+    Ok((request.model, prompt))
+}
+
+/// Settles what came back for a line of about `prompt` tokens, and tells it.
+///
+/// # Errors
+/// When it makes no sense, or cannot be recorded.
+pub fn told(ticket: Ticket, prompt: u64, body: Bytes) -> Result<Reply, Refusal> {
+    match embeddings::response_usage(LINES, &HeaderMap::new(), &body) {
+        Ok(usage) => {
+            let estimated = usage.is_none();
+            let usage = usage.unwrap_or(Usage {
+                input: prompt,
+                ..Usage::default()
+            });
+            errand::hand_out(Answer::json(body, usage, estimated), ticket)
+        }
+        Err(error) => Err(ticket.refuse(errand::nonsense(error))),
+    }
 }
 
 struct Embedding {
@@ -163,6 +191,41 @@ impl Errand for Embedding {
 }
 
 impl Embedding {
+    fn read(arrival: &Arrival, shape: Shape, body: Bytes) -> Result<Self, Failure> {
+        let mut request = embeddings::decode_request(shape, &body).map_err(arrive::malformed)?;
+        let named = request.model.clone();
+        if let Some(model) = &arrival.surface.model {
+            request.model = model.as_str().into();
+        }
+        if request.inputs.len() > MAX_INPUTS {
+            let message = format!("at most {MAX_INPUTS} inputs can be embedded at once; send fewer");
+            let field = match shape {
+                Shape::Cohere | Shape::CohereOld => "texts",
+                Shape::Gemini | Shape::GeminiBatch => "requests",
+                _ => "input",
+            };
+            return Err(Failure::new(FailureKind::InvalidRequest, message).at(field));
+        }
+        Ok(Self {
+            prompt: request.inputs.iter().map(count).sum(),
+            images: request.inputs.iter().filter(|input| is_image(input)).count() as u64,
+            renamed: shape == Shape::GeminiBatch || !named.is_empty(),
+            shape,
+            request,
+            body: Some(body),
+        })
+    }
+
+    /// The body of a line that goes to `target` with a batch.
+    fn line(&mut self, arrival: &Arrival, target: &Target, ticket: &mut Ticket) -> Result<Bytes, Failure> {
+        errand::inspect(arrival, self, ticket)?;
+        let mut calls = self.calls(target)?.into_iter();
+        match (calls.next(), calls.next()) {
+            (Some(only), None) if self.way(target)?.0 == LINES => Ok(only.body),
+            _ => Err(errand::lacking(target, "embeddings in batches")),
+        }
+    }
+
     /// In which shape, and at which path, a target is asked.
     fn way(&self, target: &Target) -> Result<(Shape, String), Failure> {
         way(target, self.shape, self.request.inputs.len())

@@ -157,7 +157,7 @@ pub async fn run<E: Errand>(
     };
     ticket.facts.streamed = errand.streamed().is_some();
     match travel(worker, arrival, errand, &mut ticket).await {
-        Ok(Sent::Whole(answer)) => whole(*answer, ticket),
+        Ok(Sent::Whole(answer)) => hand_out(*answer, ticket),
         Ok(Sent::Stream(passed)) => Ok(streamed(passed, ticket)),
         Err((failure, spent)) if spent == Usage::default() => Err(ticket.refuse(failure)),
         Err((failure, spent)) => {
@@ -169,7 +169,10 @@ pub async fn run<E: Errand>(
 }
 
 /// Settled, then handed on.
-fn whole(answer: Answer, ticket: Ticket) -> Result<Reply, Refusal> {
+///
+/// # Errors
+/// When it cannot be recorded.
+pub fn hand_out(answer: Answer, ticket: Ticket) -> Result<Reply, Refusal> {
     let mut reply = reply::json_bytes(StatusCode::OK, answer.body);
     if let Some(kind) = answer.content_type {
         reply.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -197,6 +200,15 @@ fn streamed(mut passed: Box<Passed>, mut ticket: Ticket) -> Reply {
     reply
 }
 
+/// Shows its texts to the guardrails.
+///
+/// # Errors
+/// When one of them blocks.
+pub fn inspect<E: Errand>(arrival: &Arrival, errand: &mut E, ticket: &mut Ticket) -> Result<(), Failure> {
+    let guards = arrival.snapshot.guards.for_stage(Stage::Input);
+    errand.inspect(&mut Inspector::new(guards, &mut ticket.facts.flags))
+}
+
 /// What came back.
 enum Sent {
     Whole(Box<Answer>),
@@ -211,9 +223,7 @@ async fn travel<E: Errand>(
     ticket: &mut Ticket,
 ) -> Result<Sent, (Failure, Usage)> {
     let free = |failure| (failure, Usage::default());
-    let guards = arrival.snapshot.guards.for_stage(Stage::Input);
-    let mut inspector = Inspector::new(guards, &mut ticket.facts.flags);
-    errand.inspect(&mut inspector).map_err(free)?;
+    inspect(arrival, errand, ticket).map_err(free)?;
     let model = arrival.snapshot.resolve(errand.model());
     let model = model.map_err(|unknown| free(unknown.into()))?;
     let attempt = Try {

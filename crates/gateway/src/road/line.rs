@@ -58,6 +58,28 @@ pub enum Came {
 
 /// Sends a line.
 pub async fn send(worker: &Arc<Worker>, line: Line) -> Came {
+    let (arrival, origin) = match arrive(worker, &line) {
+        Ok(arrived) => arrived,
+        Err(lost) => {
+            let (failure, origin) = *lost;
+            return answered(refuse::reply(worker, &origin, failure.into())).await;
+        }
+    };
+    let served = match allowed(worker, &arrival, &line) {
+        Ok(caller) => {
+            let served = serve(worker, &arrival, Arc::clone(&caller), line.body).await;
+            served.map_err(|refusal| refusal.of(&caller))
+        }
+        Err(failure) => Err(Refusal::from(failure)),
+    };
+    match served {
+        Ok(reply) => answered(reply).await,
+        Err(refusal) => refused(worker, &origin, refusal).await,
+    }
+}
+
+/// A line as a request, and as whom a failure of it is told.
+pub fn arrive(worker: &Worker, line: &Line) -> Result<(Arrival, Origin), Box<(Failure, Origin)>> {
     let started = Instant::now();
     let uri: Uri = line.endpoint.parse().unwrap_or_default();
     let headers = HeaderMap::new();
@@ -70,11 +92,11 @@ pub async fn send(worker: &Arc<Worker>, line: Line) -> Came {
     };
     let surface = match surface::find(&Method::POST, &uri, &headers) {
         Ok(surface) => surface,
-        Err((failure, _)) => return answered(refuse::reply(worker, &origin, failure.into())).await,
+        Err((failure, _)) => return Err(Box::new((failure, origin))),
     };
     (origin.dialect, origin.surface) = (surface.dialect, surface.path);
     let arrival = Arrival {
-        id: line.id,
+        id: line.id.clone(),
         started,
         method: Method::POST,
         uri,
@@ -88,22 +110,21 @@ pub async fn send(worker: &Arc<Worker>, line: Line) -> Came {
             Standing::Line
         },
     };
-    let served = match owner(worker, &arrival, line.owner.as_ref()).and_then(|caller| {
-        whole(&line.body)?;
-        Ok(caller)
-    }) {
-        Ok(caller) => {
-            let served = serve(worker, &arrival, Arc::clone(&caller), line.body).await;
-            served.map_err(|refusal| refusal.of(&caller))
-        }
-        Err(failure) => Err(Refusal::from(failure)),
-    };
-    match served {
-        Ok(reply) => answered(reply).await,
-        Err(refusal) => match later(&refusal) {
-            Some(wait) => Came::Later(wait),
-            None => answered(refuse::reply(worker, &origin, refusal)).await,
-        },
+    Ok((arrival, origin))
+}
+
+/// Who asks, if the line may be asked at all.
+pub fn allowed(worker: &Worker, arrival: &Arrival, line: &Line) -> Result<Arc<Principal>, Failure> {
+    let caller = owner(worker, arrival, line.owner.as_ref())?;
+    whole(&line.body)?;
+    Ok(caller)
+}
+
+/// What came of a line that was refused.
+pub async fn refused(worker: &Worker, origin: &Origin, refusal: Refusal) -> Came {
+    match later(&refusal) {
+        Some(wait) => Came::Later(wait),
+        None => answered(refuse::reply(worker, origin, refusal)).await,
     }
 }
 
@@ -157,7 +178,8 @@ fn later(refusal: &Refusal) -> Option<Duration> {
     refusal.failure.retry_after.filter(|_| denied)
 }
 
-async fn answered(reply: crate::reply::Reply) -> Came {
+/// A reply, as what came of its line.
+pub async fn answered(reply: crate::reply::Reply) -> Came {
     let status = reply.status();
     let body = match reply.into_body().collect().await {
         Ok(body) => body.to_bytes(),

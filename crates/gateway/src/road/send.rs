@@ -5,6 +5,7 @@
 
 mod attempt;
 mod authorized;
+mod handed;
 mod request;
 mod round;
 mod structured;
@@ -25,6 +26,7 @@ use crate::worker::Worker;
 
 pub use attempt::{Call, collect, exchange, kind_of, refused_by_provider, tell};
 pub use authorized::{Unsent, send as dispatch};
+pub use handed::body as body_for_batch;
 pub use request::http;
 pub use round::{Attempt, Round};
 

@@ -283,6 +283,12 @@ impl Ticket {
         }
     }
 
+    /// Ends a request that others answer later, under another ticket; gives what was reserved for it.
+    pub fn hand_on(mut self) -> Option<Reservation> {
+        self.settled = true;
+        self.leave()
+    }
+
     /// Settles a request whose answer the client does not get, and hands the failure on.
     pub fn withhold(mut self, failure: Failure, ending: &Ending) -> Refusal {
         let told = self.settle_once(ending).err().unwrap_or(failure);

@@ -18,8 +18,8 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use super::{
-    Bounds, CachePolicy, Fallback, Keeping, Model, Patience, Pattern, Provider, ResponsesPolicy, Shape,
-    Snapshot, Speech, Target, Template, place, provider::Speaks,
+    Batches, Bounds, CachePolicy, Fallback, Keeping, Model, Patience, Pattern, Provider, ResponsesPolicy,
+    Shape, Snapshot, Speech, Target, Template, place, provider::Speaks,
 };
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
@@ -431,6 +431,15 @@ fn speaks(facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> Speak
             .map(|(name, path)| (name.clone(), Template::new(&placed(path))))
             .collect(),
         count_tokens: facts.endpoint("count_tokens").map(str::to_owned),
+        batches: facts
+            .batch
+            .as_ref()
+            .zip(facts.endpoint("batches"))
+            .map(|(batch, path)| Batches {
+                facts: batch.clone(),
+                path: placed(path),
+                files: facts.endpoint("files").map(placed).unwrap_or_default(),
+            }),
         max_tokens_name: if facts.quirks.has(Quirk::MaxCompletionTokens) {
             MaxTokensName::MaxCompletionTokens
         } else {

@@ -59,7 +59,9 @@ pub fn azure<'p>(path: &'p str, api_version: Option<&str>) -> Cow<'p, str> {
     match api_version {
         None | Some("v1" | "latest") => Cow::Borrowed(path),
         Some("preview") => Cow::Owned([path, "?api-version=preview"].concat()),
-        Some(dated) if path == "/responses" => Cow::Owned([path, "?api-version=", dated].concat()),
+        Some(dated) if matches!(path, "/responses" | "/files" | "/batches") => {
+            Cow::Owned([path, "?api-version=", dated].concat())
+        }
         Some(dated) => Cow::Owned(["/deployments/{model}", path, "?api-version=", dated].concat()),
     }
 }
@@ -139,6 +141,7 @@ mod tests {
                 Some("2025-04-01-preview"),
                 "/responses?api-version=2025-04-01-preview",
             ),
+            ("/batches", Some("2024-10-21"), "/batches?api-version=2024-10-21"),
         ] {
             assert_eq!(azure(path, version), expected);
         }

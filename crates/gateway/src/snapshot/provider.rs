@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
+use pointsman_catalog::BatchFacts;
 use pointsman_upstream::balance::Policy;
 use pointsman_upstream::{
     Credential, Endpoint, HumanDuration, RetryBudget, RetryPolicy, Timeouts, TimeoutsConfig,
@@ -71,6 +72,8 @@ pub struct Speaks {
     pub endpoints: HashMap<String, Template>,
     /// Path for token counting (Anthropic's shape), where it has it.
     pub count_tokens: Option<String>,
+    /// Its own batches, where it has them.
+    pub batches: Option<Batches>,
     /// Under which name it takes the completion limit.
     pub max_tokens_name: MaxTokensName,
     /// Whether it knows the role `developer`.
@@ -79,6 +82,17 @@ pub struct Speaks {
     pub schemas: bool,
     /// Whether it takes any model name (a server of one's own), not only those of the catalog.
     pub any_model: bool,
+}
+
+/// A provider's own batches.
+#[derive(Debug, Clone)]
+pub struct Batches {
+    /// What is known of them.
+    pub facts: BatchFacts,
+    /// Their path.
+    pub path: String,
+    /// Path of the files of their lines; empty where there are none.
+    pub files: String,
 }
 
 impl Speaks {

@@ -1,5 +1,7 @@
 //! The keeper: order, bounds, the dead and the living, locks, retention, runs that are followed.
 
+use pointsman_store::Conversation;
+
 use super::*;
 
 fn response(id: &str, owner: Option<&str>) -> KeptResponse {
@@ -85,17 +87,54 @@ async fn what_a_dead_process_ran_has_failed_and_what_a_living_one_runs_has_not()
     keeper.close();
 }
 
-#[test]
-fn a_conversation_is_for_one_at_a_time() {
+#[tokio::test]
+async fn a_conversation_is_for_one_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let keeper = Keeper::open("sqlite::memory:", folder.path(), MONTH).unwrap();
-    let lock = keeper.lock("c").unwrap();
-    let refused = keeper.lock("c").err().unwrap();
+    let lock = keeper.lock("a", "c").await.unwrap();
+    let refused = keeper.lock("a", "c").await.err().unwrap();
     assert_eq!(refused.code.as_deref(), Some("conversation_locked"));
-    assert!(keeper.lock("d").is_ok());
+    assert!(keeper.lock("a", "d").await.is_ok());
     drop(lock);
-    assert!(keeper.lock("c").is_ok());
+    assert!(keeper.lock("a", "c").await.is_ok());
     keeper.close();
+}
+
+#[tokio::test]
+async fn a_conversation_is_for_one_process_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("p.db").display());
+    let one = Keeper::open(&url, folder.path(), MONTH).unwrap();
+    let other = Keeper::open(&url, folder.path(), MONTH).unwrap();
+    let talk = Conversation {
+        id: "c".to_owned(),
+        tenant: "a".to_owned(),
+        created_at: 1,
+        metadata: "{}".to_owned(),
+    };
+    one.ask(move |store| store.begin(&talk, &[]))
+        .await
+        .unwrap()
+        .unwrap();
+    let lock = one.lock("a", "c").await.unwrap();
+    let refused = other.lock("a", "c").await.err().unwrap();
+    assert_eq!(refused.code.as_deref(), Some("conversation_locked"));
+    drop(lock);
+    // It is given back behind what was handed over for it.
+    one.ask(|_| ()).await.unwrap();
+    drop(other.lock("a", "c").await.unwrap());
+    other.ask(|_| ()).await.unwrap();
+    // Who has died has it no more.
+    std::mem::forget(one.lock("a", "c").await.unwrap());
+    assert!(other.lock("a", "c").await.is_err());
+    other
+        .ask(|store| store.seize(("a", "c"), "1-1", |_| false))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(other.lock("a", "c").await.is_ok());
+    one.close();
+    other.close();
 }
 
 #[tokio::test]

@@ -1,11 +1,15 @@
-//! Asking providers which models they have. Bounded: one after the other, each with a time limit and a size limit.
+//! Asking providers which models they have. Bounded: one after the other, each with a time limit, and limits of the
+//! size and the number of its pages.
+
+mod page;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, USER_AGENT};
-use http::{HeaderName, HeaderValue, Method, Request};
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt, Limited};
 use pointsman_catalog::{Catalog, Provider};
 use pointsman_config::{Config, ProviderConfig};
@@ -16,13 +20,16 @@ use pointsman_upstream::{
 };
 use serde_json::{Value, json};
 
+use self::page::Page;
 use super::{List, show};
 use crate::{console, zero};
 
 /// How long a provider may take, all in all.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Most bytes of a list.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Most bytes of a page.
 const MOST: usize = 16 * 1024 * 1024;
+/// Most pages of a list.
+const PAGES: usize = 100;
 
 /// Lists what the providers say, with what the catalog knows of it.
 pub(super) async fn list(list: &List, config: &Config, catalog: &Catalog) -> ExitCode {
@@ -98,6 +105,7 @@ fn asked<'a>(
     found
 }
 
+/// All models of a provider, page by page.
 async fn ask(client: &Client, facts: &Provider, provider: &ProviderConfig) -> Result<Vec<String>, String> {
     let said = |error: &dyn std::fmt::Display| error.to_string();
     let first = provider.endpoints.first().cloned();
@@ -111,10 +119,41 @@ async fn ask(client: &Client, facts: &Provider, provider: &ProviderConfig) -> Re
         })
         .ok_or("it has no base_url")?;
     let endpoint = Endpoint::new(&place, &HealthConfig::default()).map_err(|error| said(&error))?;
-    let path = facts.endpoint("models").unwrap_or("/models");
+    let style = match &facts.auth_header {
+        None => AuthStyle::Bearer,
+        Some(header) => {
+            AuthStyle::Header(HeaderName::try_from(header.as_str()).map_err(|error| said(&error))?)
+        }
+    };
+    let auth = provider.auth.clone().with_region(provider.region.as_deref());
+    let credential = Credential::compile(&auth, &style).map_err(|error| said(&error))?;
+    let first = facts.endpoint("models").unwrap_or("/models");
+    let (mut all, mut path) = (Vec::new(), first.to_owned());
+    for _ in 0..PAGES {
+        let request = request(
+            facts,
+            provider,
+            endpoint.uri(&path).map_err(|error| said(&error))?,
+        )?;
+        let page = page(client, (&endpoint, &credential), request, &path).await?;
+        all.extend(page.ids);
+        let Some(next) = page.next else { return Ok(all) };
+        let next = next.path(endpoint.url(), first)?;
+        if next == path {
+            return Err(format!("{} leads to itself", place_of(endpoint.url(), &path)));
+        }
+        path = next;
+    }
+    Err(format!(
+        "{} has more than {PAGES} pages",
+        place_of(endpoint.url(), first)
+    ))
+}
+
+fn request(facts: &Provider, provider: &ProviderConfig, uri: Uri) -> Result<Request<Bytes>, String> {
     let mut request = Request::new(Bytes::new());
     *request.method_mut() = Method::GET;
-    *request.uri_mut() = endpoint.uri(path).map_err(|error| said(&error))?;
+    *request.uri_mut() = uri;
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(
@@ -135,55 +174,39 @@ async fn ask(client: &Client, facts: &Provider, provider: &ProviderConfig) -> Re
         };
         headers.insert(name, value);
     }
-    let style = match &facts.auth_header {
-        None => AuthStyle::Bearer,
-        Some(header) => {
-            AuthStyle::Header(HeaderName::try_from(header.as_str()).map_err(|error| said(&error))?)
-        }
-    };
-    let auth = provider.auth.clone().with_region(provider.region.as_deref());
-    let credential = Credential::compile(&auth, &style).map_err(|error| said(&error))?;
+    Ok(request)
+}
+
+async fn page(
+    client: &Client,
+    (endpoint, credential): (&Arc<Endpoint>, &Credential),
+    mut request: Request<Bytes>,
+    path: &str,
+) -> Result<Page, String> {
+    let said = |error: &dyn std::fmt::Display| error.to_string();
     credential
-        .authorize(client, &endpoint, &mut request, 0)
+        .authorize(client, endpoint, &mut request, 0)
         .await
         .map_err(|error| said(&error))?;
     let timeouts = Timeouts::from(&TimeoutsConfig::default());
     let response = client
-        .send(&endpoint, request, &timeouts)
+        .send(endpoint, request, &timeouts)
         .await
         .map_err(|error| said(&error))?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), MOST)
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, MOST)
         .collect()
         .await
         .map_err(|error| said(&error))?;
-    if !status.is_success() {
-        return Err(format!("{} answered {status}", place_of(endpoint.url(), path)));
+    let place = || place_of(endpoint.url(), path);
+    if !head.status.is_success() {
+        return Err(format!("{} answered {}", place(), head.status));
     }
-    ids(&body.to_bytes()).ok_or_else(|| format!("{} is not a list of models", place_of(endpoint.url(), path)))
+    Page::read(&head.headers, &body.to_bytes()).ok_or_else(|| format!("{} is not a list of models", place()))
 }
 
 fn place_of(base: &str, path: &str) -> String {
     format!("{}{path}", base.trim_end_matches('/'))
-}
-
-/// The ids in a list of models, in any of the shapes that providers give: `data`, `models`, or the list itself; each
-/// entry with an `id`, or a `name`.
-fn ids(body: &[u8]) -> Option<Vec<String>> {
-    let list: Value = serde_json::from_slice(body).ok()?;
-    let entries = ["data", "models"]
-        .iter()
-        .find_map(|name| list.get(name)?.as_array())
-        .or_else(|| list.as_array())?;
-    let id = |entry: &Value| {
-        let id = entry
-            .get("id")
-            .or_else(|| entry.get("name"))
-            .unwrap_or(entry)
-            .as_str()?;
-        Some(id.strip_prefix("models/").unwrap_or(id).to_owned())
-    };
-    Some(entries.iter().filter_map(id).collect())
 }
 
 fn tell(list: &List, catalog: &Catalog, all: &[(String, &Provider, String)]) {
@@ -219,30 +242,4 @@ fn tell(list: &List, catalog: &Catalog, all: &[(String, &Provider, String)]) {
         console::say(format!("{name}/{id}  {note}").trim_end());
     }
     console::say(format!("{} models", rows.len()));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ids;
-
-    #[test]
-    fn lists_of_every_shape_are_read() {
-        for (body, found) in [
-            (
-                r#"{"object":"list","data":[{"id":"a"},{"id":"b"}]}"#,
-                Some(vec!["a", "b"]),
-            ),
-            (
-                r#"{"models":[{"name":"models/gemini"},{"name":"command"}]}"#,
-                Some(vec!["gemini", "command"]),
-            ),
-            (r#"[{"id":"a"},{"other":1}]"#, Some(vec!["a"])),
-            (r#"{"models":["a"]}"#, Some(vec!["a"])),
-            (r#"{"error":"no"}"#, None),
-            ("<html>", None),
-        ] {
-            let found: Option<Vec<String>> = found.map(|all| all.into_iter().map(str::to_owned).collect());
-            assert_eq!(ids(body.as_bytes()), found, "{body}");
-        }
-    }
 }

@@ -13,19 +13,26 @@ use crate::harness::{Answer, House, ask, folder, key, ledger, post, store, uploa
 /// Nothing comes; after two seconds the gateway gives up.
 const STALLED: &str = "stalled";
 
-struct Site {
-    folder: tempfile::TempDir,
-    house: House,
-    key: String,
-    _sim: SimServer,
+/// A gateway before an OpenAI `o` and an Anthropic `a`.
+pub struct Site {
+    pub folder: tempfile::TempDir,
+    pub house: House,
+    pub key: String,
+    pub sim: SimServer,
 }
 
 impl Site {
-    async fn open(options: SimOptions, grant: NewKey, rest: &str) -> Self {
+    /// Its configuration goes on with more models, indented, and other blocks.
+    pub async fn open(options: SimOptions, grant: NewKey, rest: &str) -> Self {
+        Self::open_with(options, grant, rest, "openai").await
+    }
+
+    /// One that has another OpenAI `odd`, of this kind.
+    pub async fn open_with(options: SimOptions, grant: NewKey, rest: &str, kind: &str) -> Self {
         let sim = SimServer::local(options).await.unwrap();
         let at = sim.address();
         let folder = folder(&format!(
-            "providers:\n  o: {{ kind: openai, base_url: \"http://{at}/v1\", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }}, timeouts: {{ first_byte: 2s }} }}\n  a: {{ kind: anthropic, base_url: \"http://{at}\", auth: {{ api_key: sk-sim }} }}\nmodels: {{ stalled: {{ targets: [ {{ provider: o, model: m+fault=stall-before-head }} ] }} }}\n{rest}"
+            "providers:\n  o: {{ kind: openai, base_url: \"http://{at}/v1\", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }}, timeouts: {{ first_byte: 2s }} }}\n  a: {{ kind: anthropic, base_url: \"http://{at}\", auth: {{ api_key: sk-sim }} }}\n  odd: {{ kind: {kind}, base_url: \"http://{at}/v1\", auth: {{ api_key: sk-sim }} }}\nmodels:\n  stalled: {{ targets: [ {{ provider: o, model: m+fault=stall-before-head }} ] }}\n{rest}"
         ));
         let key = key(folder.path(), grant);
         let house = House::open(folder.path());
@@ -33,20 +40,20 @@ impl Site {
             folder,
             house,
             key,
-            _sim: sim,
+            sim,
         }
     }
 
-    fn at(&self) -> SocketAddr {
+    pub fn at(&self) -> SocketAddr {
         self.house.address
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Answer {
         ask(self.at(), Method::GET, path, &self.key).await.unwrap()
     }
 
     /// A batch of these lines.
-    async fn create(&self, lines: &[Value]) -> Value {
+    pub async fn create(&self, lines: &[Value]) -> Value {
         let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let file = upload(self.at(), &self.key, &[("purpose", "batch")], input.as_bytes())
             .await
@@ -58,7 +65,7 @@ impl Site {
         batch.json()
     }
 
-    async fn until(&self, path: &str, is: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(&self, path: &str, is: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + Duration::from_secs(30);
         loop {
             let batch = self.get(path).await.json();
@@ -70,7 +77,7 @@ impl Site {
         }
     }
 
-    async fn ended(&self, batch: &Value) -> Value {
+    pub async fn ended(&self, batch: &Value) -> Value {
         let path = format!("/v1/batches/{}", batch["id"].as_str().unwrap());
         self.until(&path, |batch| {
             ["completed", "failed", "expired", "cancelled"].contains(&batch["status"].as_str().unwrap())
@@ -79,7 +86,7 @@ impl Site {
     }
 
     /// The lines of one of its files.
-    async fn lines(&self, batch: &Value, file: &str) -> Vec<Value> {
+    pub async fn lines(&self, batch: &Value, file: &str) -> Vec<Value> {
         let Some(id) = batch[file].as_str() else {
             return Vec::new();
         };
@@ -88,14 +95,16 @@ impl Site {
     }
 }
 
-fn parsed(lines: &str) -> Vec<Value> {
+/// JSON, line by line.
+pub fn parsed(lines: &str) -> Vec<Value> {
     lines
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
 
-fn line(id: &str, model: &str) -> Value {
+/// A line of a batch.
+pub fn line(id: &str, model: &str) -> Value {
     let body = json!({"model": model, "messages": [{"role": "user", "content": id}]});
     json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body})
 }

@@ -10,6 +10,8 @@
 mod abuse;
 mod batches;
 mod batches_across_deaths;
+mod batches_handed;
+mod batches_handed_deaths;
 mod credentials;
 mod documents;
 mod drain;

@@ -141,3 +141,110 @@ fn a_provider_is_asked_itself() {
     let nobody = models(&["--live"]);
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("no provider to ask"));
 }
+
+/// A provider that answers these paths, one after the other, and nothing else.
+fn pages(replies: Vec<(&'static str, String)>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for (path, body) in replies {
+            let (stream, _) = listener.accept().unwrap();
+            let head: Vec<String> = BufReader::new(&stream)
+                .lines()
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            let status = if head[0] == format!("GET {path} HTTP/1.1") {
+                "200 OK"
+            } else {
+                "404 Not Found"
+            };
+            let length = body.len();
+            write!(
+                &stream,
+                "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            )
+            .unwrap();
+        }
+    });
+    address
+}
+
+/// Lists the models of a provider of this kind that answers so.
+fn live(kind: &str, base: &str, replies: Vec<(&'static str, String)>) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p.yaml");
+    let address = pages(replies);
+    let text = format!(
+        "providers: {{ mine: {{ kind: {kind}, base_url: \"http://{address}{base}\", auth: {{ api_key: sk-live }} }} }}"
+    );
+    std::fs::write(&file, text).unwrap();
+    models(&["--live", "-c", file.to_str().unwrap()])
+}
+
+#[test]
+fn all_pages_of_a_providers_list_are_read() {
+    let text = |body: &str| body.to_owned();
+    for (kind, base, replies) in [
+        (
+            "anthropic",
+            "",
+            vec![
+                (
+                    "/v1/models",
+                    text(r#"{"data":[{"type":"model","id":"m1"}],"has_more":true,"last_id":"m1"}"#),
+                ),
+                (
+                    "/v1/models?after_id=m1",
+                    text(r#"{"data":[{"type":"model","id":"m2"}],"has_more":false}"#),
+                ),
+            ],
+        ),
+        (
+            "gemini",
+            "/v1beta",
+            vec![
+                (
+                    "/v1beta/models",
+                    text(r#"{"models":[{"name":"models/m1"}],"nextPageToken":"a/b"}"#),
+                ),
+                (
+                    "/v1beta/models?pageToken=a%2Fb",
+                    text(r#"{"models":[{"name":"models/m2"}]}"#),
+                ),
+            ],
+        ),
+        (
+            "openai",
+            "/v1",
+            vec![
+                (
+                    "/v1/models",
+                    text(r#"{"data":[{"id":"m1"}],"nextLink":"/v1/models?skip=1"}"#),
+                ),
+                ("/v1/models?skip=1", text(r#"{"data":[{"id":"m2"}]}"#)),
+            ],
+        ),
+    ] {
+        let told = said(&live(kind, base, replies));
+        assert!(
+            told.contains("mine/m1") && told.contains("mine/m2"),
+            "{kind}: {told}"
+        );
+        assert!(told.contains("2 models"), "{told}");
+    }
+}
+
+#[test]
+fn a_list_that_leads_elsewhere_or_round_in_a_circle_is_not_followed() {
+    for (next, error) in [
+        (r#""https://elsewhere.example/v1/models""#, "is not below"),
+        (r#""/v1/models""#, "leads to itself"),
+    ] {
+        let body = format!(r#"{{"data":[{{"id":"m1"}}],"nextLink":{next}}}"#);
+        let output = live("openai", "/v1", vec![("/v1/models", body)]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && told.contains(error), "{told}");
+        assert!(!told.contains("sk-live"), "{told}");
+    }
+}

@@ -1,6 +1,8 @@
 //! Responses and conversations that are kept: gone on from behind any provider, by their own tenant only, across
 //! restarts and deaths.
 
+mod shared;
+
 use std::time::{Duration, Instant};
 
 use http::{Method, Request};

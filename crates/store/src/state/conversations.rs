@@ -98,6 +98,52 @@ impl StateStore {
         Ok(there)
     }
 
+    /// Has a conversation for the process `owner` alone, unless another one has it that `is_alive`; says whether it
+    /// does. One that is not there is anybody's.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn seize(
+        &mut self,
+        (tenant, id): (&str, &str),
+        owner: &str,
+        is_alive: impl Fn(&str) -> bool,
+    ) -> Result<bool, StoreError> {
+        // Read and written under one lock: two processes never both find it free.
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let held: Option<Option<String>> = transaction
+            .query_row(
+                "SELECT owner FROM state_conversations WHERE id = ?1 AND tenant = ?2",
+                [id, tenant],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let other = held.flatten().filter(|other| other != owner);
+        if other.is_some_and(|other| is_alive(&other)) {
+            return Ok(false);
+        }
+        transaction.execute(
+            "UPDATE state_conversations SET owner = ?3 WHERE id = ?1 AND tenant = ?2",
+            [id, tenant, owner],
+        )?;
+        transaction.commit()?;
+        Ok(true)
+    }
+
+    /// Gives a conversation back that the process `owner` has.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn release(&mut self, id: &str, owner: &str) -> Result<(), StoreError> {
+        self.connection.execute(
+            "UPDATE state_conversations SET owner = NULL WHERE id = ?1 AND owner = ?2",
+            [id, owner],
+        )?;
+        Ok(())
+    }
+
     /// All items of a conversation in order, and where the next one goes.
     ///
     /// # Errors

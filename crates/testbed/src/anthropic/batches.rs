@@ -1,7 +1,6 @@
 //! Batches of Anthropic: they really run, request by request, and say how far they are.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -12,9 +11,6 @@ use crate::openai::batches::as_asked;
 use crate::openai::schema::is_name;
 use crate::sim::{Asked, State};
 use crate::store::page;
-
-/// Of a request.
-const PACE: Duration = Duration::from_millis(5);
 
 /// A batch that is kept, and its results so far.
 #[derive(Clone, Default)]
@@ -58,7 +54,7 @@ pub(super) fn answer(asked: &Asked, parts: &[&str], version: &'static str) -> Re
             batches.change(id, |kept| {
                 if kept.about["processing_status"] == "in_progress" {
                     kept.about["processing_status"] = json!("canceling");
-                    kept.about["cancel_initiated_at"] = json!("2026-01-01T00:00:02Z");
+                    kept.about["cancel_initiated_at"] = json!(time(0));
                 }
             });
             Reply::Whole(one(id)?.about)
@@ -75,6 +71,14 @@ pub(super) fn answer(asked: &Asked, parts: &[&str], version: &'static str) -> Re
         _ => return Err(Refusal::new(404, "Not found")),
     };
     Ok((Bill::default(), reply))
+}
+
+/// So many hours from now.
+fn time(hours: i64) -> String {
+    let now = jiff::Timestamp::now();
+    now.checked_add(jiff::SignedDuration::from_hours(hours))
+        .unwrap_or(now)
+        .to_string()
 }
 
 fn create(asked: &Asked, version: &'static str) -> Result<Value, Refusal> {
@@ -107,7 +111,7 @@ fn create(asked: &Asked, version: &'static str) -> Result<Value, Refusal> {
     let id = format!("msgbatch_{:024x}", state.store.message_batches.number());
     let about = json!({"id": id, "type": "message_batch", "processing_status": "in_progress",
         "request_counts": {"processing": requests.len(), "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0},
-        "ended_at": null, "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z", "archived_at": null,
+        "ended_at": null, "created_at": time(0), "expires_at": time(24), "archived_at": null,
         "cancel_initiated_at": null, "results_url": null});
     let kept = KeptBatch {
         about: about.clone(),
@@ -123,12 +127,16 @@ fn create(asked: &Asked, version: &'static str) -> Result<Value, Refusal> {
 
 async fn run(state: Arc<State>, (id, url): (String, String), requests: Vec<Value>, version: &'static str) {
     let batches = &state.store.message_batches;
-    for request in requests {
-        tokio::time::sleep(PACE).await;
+    let options = state.options.batches;
+    for (at, request) in requests.iter().enumerate() {
+        let expired = options.expire_after.is_some_and(|most| at >= most);
+        tokio::time::sleep(options.pace).await;
         let going = batches
             .get(&id)
             .is_some_and(|kept| kept.about["processing_status"] == "in_progress");
-        let (kind, result) = if going {
+        let (kind, result) = if expired {
+            ("expired", json!({"type": "expired"}))
+        } else if going {
             once(&state, &request["params"], version)
         } else {
             ("canceled", json!({"type": "canceled"}))
@@ -143,7 +151,7 @@ async fn run(state: Arc<State>, (id, url): (String, String), requests: Vec<Value
     }
     batches.change(&id, |kept| {
         kept.about["processing_status"] = json!("ended");
-        kept.about["ended_at"] = json!("2026-01-01T00:00:03Z");
+        kept.about["ended_at"] = json!(time(0));
         kept.about["results_url"] = json!(url);
     });
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -15,8 +14,6 @@ use crate::shape::{Kind, Shape, check, opt, req};
 use crate::sim::{Asked, State};
 use crate::store::page;
 
-/// Of a line.
-const PACE: Duration = Duration::from_millis(5);
 const ENDPOINTS: &[&str] = &[
     "/v1/responses",
     "/v1/chat/completions",
@@ -74,7 +71,8 @@ pub(super) fn answer(asked: &Asked, parts: &[&str]) -> Result<(Bill, Reply), Ref
     Ok((Bill::default(), Reply::Whole(reply)))
 }
 
-fn create(asked: &Asked, body: &Value) -> Result<Value, Refusal> {
+/// Begins a batch.
+pub(super) fn create(asked: &Asked, body: &Value) -> Result<Value, Refusal> {
     check(body, &REQUEST).map_err(|problem| said(&problem, false))?;
     let state = &asked.state;
     let file = body["input_file_id"].as_str().unwrap_or_default();
@@ -103,11 +101,15 @@ fn create(asked: &Asked, body: &Value) -> Result<Value, Refusal> {
     Ok(batch)
 }
 
+/// What is wrong with a line, counted from 0.
+fn bad(code: &str, message: String, line: usize) -> Value {
+    json!({"object": "list", "data": [{"code": code, "message": message, "param": null, "line": line + 1}]})
+}
+
 /// The lines of a file, or what is wrong with the first bad one.
 fn lines(bytes: &[u8], endpoint: &str) -> Result<Vec<Value>, Value> {
     let text = String::from_utf8_lossy(bytes);
     let mut all: Vec<Value> = Vec::new();
-    let bad = |code: &str, message: String, line: usize| json!({"object": "list", "data": [{"code": code, "message": message, "param": null, "line": line + 1}]});
     for (at, line) in text.lines().filter(|line| !line.trim().is_empty()).enumerate() {
         let line: Value = serde_json::from_str(line).map_err(|_| {
             bad(
@@ -138,7 +140,15 @@ fn lines(bytes: &[u8], endpoint: &str) -> Result<Vec<Value>, Value> {
 
 async fn run(state: Arc<State>, id: String, endpoint: String, bytes: Vec<u8>) {
     let batches = &state.store.batches;
-    let lines = match lines(&bytes, &endpoint) {
+    let read = lines(&bytes, &endpoint).and_then(|lines| match state.options.batches.fail {
+        false => Ok(lines),
+        true => Err(bad(
+            "invalid_request",
+            "The model does not support batches.".to_owned(),
+            0,
+        )),
+    });
+    let lines = match read {
         Ok(lines) => lines,
         Err(errors) => {
             batches.change(&id, |batch| {
@@ -149,7 +159,7 @@ async fn run(state: Arc<State>, id: String, endpoint: String, bytes: Vec<u8>) {
             return;
         }
     };
-    tokio::time::sleep(PACE).await;
+    tokio::time::sleep(state.options.batches.pace).await;
     batches.change(&id, |batch| {
         if batch["status"] == "validating" {
             batch["status"] = json!("in_progress");
@@ -157,35 +167,75 @@ async fn run(state: Arc<State>, id: String, endpoint: String, bytes: Vec<u8>) {
         batch["in_progress_at"] = json!(1_700_000_001);
         batch["request_counts"]["total"] = json!(lines.len());
     });
-    let (mut good, mut bad): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    let results = work(&state, (&id, &endpoint), &lines).await;
+    batches.change(&id, |batch| {
+        if batch["status"] == "in_progress" {
+            batch["status"] = json!("finalizing");
+        }
+    });
+    tokio::time::sleep(state.options.batches.pace).await;
+    finish(&state, &id, &results);
+}
+
+/// What came of the lines of a batch.
+#[derive(Default)]
+struct Results {
+    good: Vec<String>,
+    bad: Vec<String>,
+    expired: bool,
+}
+
+/// Line by line, until the batch is cancelled or its time is over.
+async fn work(state: &Arc<State>, (id, endpoint): (&str, &str), lines: &[Value]) -> Results {
+    let (batches, options) = (&state.store.batches, state.options.batches);
+    let mut results = Results::default();
     for (at, line) in lines.iter().enumerate() {
+        let name = format!("batch_req_{at:012}");
+        results.expired |= options.expire_after.is_some_and(|most| at >= most);
+        if results.expired {
+            let error = json!({"code": "batch_expired", "message": "This request could not be executed before the completion window expired."});
+            let told = json!({"id": name, "custom_id": line["custom_id"], "response": null, "error": error});
+            results.bad.push(told.to_string());
+            continue;
+        }
         if batches
-            .get(&id)
+            .get(id)
             .is_none_or(|batch| batch["status"] == "cancelling")
         {
             break;
         }
-        let (status, answer) = once(&state, &endpoint, &line["body"]);
-        let told = json!({"id": format!("batch_req_{at:012}"), "custom_id": line["custom_id"],
+        let (status, answer) = once(state, endpoint, &line["body"]);
+        let told = json!({"id": name, "custom_id": line["custom_id"],
             "response": {"status_code": status, "request_id": format!("req_{at:012}"), "body": answer}, "error": null});
-        let side = if status == 200 { &mut good } else { &mut bad };
+        let side = if status == 200 {
+            &mut results.good
+        } else {
+            &mut results.bad
+        };
         side.push(told.to_string());
-        let counts = (good.len(), bad.len());
-        batches.change(&id, |batch| {
+        let counts = (results.good.len(), results.bad.len());
+        batches.change(id, |batch| {
             batch["request_counts"]["completed"] = json!(counts.0);
             batch["request_counts"]["failed"] = json!(counts.1);
         });
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep(options.pace).await;
     }
-    let file = |lines: Vec<String>, name: &str| {
+    results
+}
+
+/// Writes the files of a batch, and ends it.
+fn finish(state: &State, id: &str, results: &Results) {
+    let file = |lines: &[String], name: &str| {
         let name = format!("{id}_{name}.jsonl");
         let bytes = (lines.join("\n") + "\n").into_bytes();
-        (!lines.is_empty()).then(|| keep(&state, &name, "batch_output", bytes)["id"].clone())
+        (!lines.is_empty()).then(|| keep(state, &name, "batch_output", bytes)["id"].clone())
     };
-    let files = (file(good, "output"), file(bad, "error"));
-    batches.change(&id, |batch| {
+    let files = (file(&results.good, "output"), file(&results.bad, "error"));
+    state.store.batches.change(id, |batch| {
         let (status, time) = if batch["status"] == "cancelling" {
             ("cancelled", "cancelled_at")
+        } else if results.expired {
+            ("expired", "expired_at")
         } else {
             ("completed", "completed_at")
         };

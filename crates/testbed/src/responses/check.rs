@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::shapes;
+use super::{compact, shapes};
 use crate::exchange::Refusal;
 use crate::media::{self, Media};
 use crate::openai::error::said;
@@ -253,6 +253,11 @@ impl Reader<'_> {
                 self.question.tool_results.push(text);
             }
             "reasoning" => self.reasoning(item, id, place.is_none())?,
+            "compaction" if !compact::is_ours(item) => {
+                return Err(Refusal::bad("The encrypted content could not be verified.")
+                    .at("input")
+                    .coded("invalid_encrypted_content"));
+            }
             _ => {}
         }
         Ok(())

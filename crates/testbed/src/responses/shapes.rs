@@ -111,6 +111,16 @@ static REASONING: Shape = Shape(&[
     opt("status", STATUS),
 ]);
 static REFERENCE: Shape = Shape(&[req("id", Kind::Text)]);
+static COMPACTION: Shape = Shape(&[opt("id", Kind::Text), req("encrypted_content", Kind::Text)]);
+
+/// What is compacted.
+pub(super) static COMPACT: Kind = Kind::Object(&Shape(&[
+    req("model", Kind::Text),
+    opt("input", Kind::Any),
+    opt("instructions", Kind::Text),
+    opt("previous_response_id", Kind::Text),
+    opt("prompt_cache_key", Kind::Text),
+]));
 
 /// Input items by their type.
 pub(super) static ITEM: Kind = Kind::Tagged(
@@ -123,6 +133,7 @@ pub(super) static ITEM: Kind = Kind::Tagged(
         ("custom_tool_call_output", &CALL_OUTPUT),
         ("reasoning", &REASONING),
         ("item_reference", &REFERENCE),
+        ("compaction", &COMPACTION),
     ],
 );
 /// What a message says.

@@ -172,7 +172,7 @@ pub(super) fn shaped(batch: &Batch, arrival: &Arrival) -> Value {
         _ if batch.cancelling_at.is_some() => "canceling",
         _ => "in_progress",
     };
-    json!({
+    let mut told = json!({
         "id": batch.id.as_str(),
         "type": "message_batch",
         "processing_status": processing,
@@ -189,7 +189,13 @@ pub(super) fn shaped(batch: &Batch, arrival: &Arrival) -> Value {
         "archived_at": null,
         "cancel_initiated_at": time(batch.cancelling_at),
         "results_url": batch.outcome.output.as_ref().map(|_| results_url(batch, arrival)),
-    })
+    });
+    // Anthropic's batches have no metadata: there is a place for them only where there is something to say.
+    let metadata = super::metadata(batch);
+    if !metadata.is_null() {
+        told["metadata"] = metadata;
+    }
+    told
 }
 
 fn time(seconds: Option<i64>) -> Option<String> {

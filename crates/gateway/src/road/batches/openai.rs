@@ -137,6 +137,6 @@ pub(super) fn shaped(batch: &Batch) -> Value {
             "completed": batch.counts.completed,
             "failed": batch.counts.failed,
         },
-        "metadata": parsed(batch.asked.metadata.as_ref()),
+        "metadata": super::metadata(batch),
     })
 }

@@ -157,7 +157,7 @@ pub async fn add(desk: &Desk<'_>, body: &Bytes) -> Result<Reply, Failure> {
     look_up(desk, &desk.id).await?;
     let keeper = &desk.worker.shared.keeper;
     // Not into the middle of a turn.
-    let _lock = keeper.lock(&desk.id)?;
+    let _lock = keeper.lock(&desk.tenant, &desk.id).await?;
     let (tenant, id) = (desk.tenant.clone(), desk.id.clone());
     let added = keeper.ask(move |store| store.add(&tenant, &id, &items)).await?;
     let added = added.map_err(super::turn::gone)?;

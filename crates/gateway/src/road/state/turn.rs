@@ -84,7 +84,7 @@ impl Turn {
         }
         let input = items::read(said.field("input"), id.trim_start_matches("resp_"))?;
         let lock = match &said.conversation {
-            Some(conversation) if kept => Some(keeper.lock(conversation)?),
+            Some(conversation) if kept => Some(keeper.lock(&tenant(caller), conversation).await?),
             _ => None,
         };
         let mut turn = Self {

@@ -1,0 +1,322 @@
+//! A line that a provider answers in one of its own batches: the road, cut in two.
+//!
+//! Before the batch goes away each line is decoded, admitted, guarded and looked up like any request; what is left to
+//! send is written for the provider, and what it may cost stays set aside. When the provider's answers are there, each
+//! is judged, settled at the price of batches and told to the client like any answer. In between may lie a day, a
+//! `kill -9` and another configuration.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use pointsman_governance::{Limits, Principal, Reservation, SetAside};
+use pointsman_store::KeyId;
+use pointsman_wire::failure;
+use pointsman_wire::form::{Failure, FailureKind};
+use pointsman_wire::format::{self, Format};
+
+use super::arrive::Asked;
+use super::decide::Step;
+use super::line::{self, Came, Line};
+use super::send::{self, Answer};
+use super::{Arrival, Refusal, Ticket, admit, arrive, embed, guard, prompt, recall, refuse, relay};
+use crate::snapshot::{Model, Speech, Target, are_kin};
+use crate::surface::{Asks, Delivery};
+use crate::worker::Worker;
+
+/// Where all lines of a batch go.
+pub struct Destination {
+    /// The name by which clients ask for it.
+    pub name: String,
+    /// The target, at the price of its provider's batches.
+    pub target: Target,
+    /// How it is spoken to.
+    pub speaking: Speaking,
+}
+
+/// How a target is spoken to in a batch.
+pub enum Speaking {
+    /// About conversations.
+    Chat(Speech),
+    /// About vectors, as OpenAI does.
+    Embeddings,
+}
+
+impl Speaking {
+    /// The format that errors are told in.
+    fn format(&self) -> Format {
+        match self {
+            Self::Chat(speech) => speech.format,
+            Self::Embeddings => Format::OpenAiChat,
+        }
+    }
+}
+
+/// What became of a line before its batch goes away.
+pub enum Prepared {
+    /// It goes with the batch.
+    Goes {
+        /// Its body, for the provider.
+        body: Bytes,
+        /// What it may use.
+        reserved: Reservation,
+    },
+    /// It has its answer, or its error, already; or it comes again later.
+    Stays(Came),
+    /// The whole batch cannot go, and why.
+    Unfit(String),
+}
+
+/// What a provider told of a line.
+pub enum Told {
+    /// An answer in the provider's format.
+    Answer(Bytes),
+    /// An error in the provider's format.
+    Error(StatusCode, Bytes),
+    /// Nothing, though it should have.
+    Nothing(String),
+}
+
+/// Takes a line as far as it goes without its provider. `holding`: lines before it have money set aside.
+pub async fn prepare(worker: &Arc<Worker>, line: Line, to: &Destination, holding: bool) -> Prepared {
+    let (arrival, origin) = match line::arrive(worker, &line) {
+        Ok(arrived) => arrived,
+        Err(lost) => {
+            let (failure, origin) = *lost;
+            return Prepared::Stays(line::refused(worker, &origin, failure.into()).await);
+        }
+    };
+    let ready = match line::allowed(worker, &arrival, &line) {
+        Ok(caller) => ready(worker, &arrival, Arc::clone(&caller), (line.body, to))
+            .map_err(|refusal| refusal.of(&caller)),
+        Err(failure) => Err(failure.into()),
+    };
+    match ready {
+        Ok(Ready::Goes(body, reserved)) => Prepared::Goes { body, reserved },
+        Ok(Ready::Replied(reply)) => Prepared::Stays(line::answered(reply).await),
+        Ok(Ready::Unfit(why)) => Prepared::Unfit(why),
+        // Line by line it might have room once the others are paid for.
+        Err(refusal) if holding && is_spent(&refusal) => {
+            Prepared::Unfit("the budget of its key has no room for all lines at once".to_owned())
+        }
+        Err(refusal) => Prepared::Stays(line::refused(worker, &origin, refusal).await),
+    }
+}
+
+fn is_spent(refusal: &Refusal) -> bool {
+    refusal.failure.kind == FailureKind::QuotaExceeded && !refusal.is_settled()
+}
+
+enum Ready {
+    Goes(Bytes, Reservation),
+    Replied(crate::reply::Reply),
+    Unfit(String),
+}
+
+fn ready(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    (body, to): (Bytes, &Destination),
+) -> Result<Ready, Refusal> {
+    let Speaking::Chat(speech) = &to.speaking else {
+        let (name, _) = embed::asked(&body)?;
+        let model = model(arrival, &caller, &name)?;
+        if !only(&model.targets, &to.target) {
+            return Ok(Ready::Unfit(elsewhere(&name)));
+        }
+        let (body, ticket) = embed::prepared(worker, arrival, caller, (&body, &to.target))?;
+        return gone(body, ticket);
+    };
+    let mut asked = arrive::decode(arrival, conversation(arrival)?, body)?;
+    prompt::prepare(&arrival.snapshot.prompts, &mut asked)?;
+    let model = model(arrival, &caller, &asked.request.model)?;
+    if !only(&model.targets, &to.target) {
+        return Ok(Ready::Unfit(elsewhere(&asked.request.model)));
+    }
+    let estimate = admit::estimate(&arrival.snapshot, &asked, &to.target);
+    let mut ticket = admit::admit_at(worker, arrival, caller, (&asked.request.model, estimate))
+        .map_err(|failure| Refusal::from(failure).asking(&asked.request.model))?;
+    if let Err(failure) = guard::input(arrival, &mut asked, &mut ticket) {
+        return Err(ticket.refuse(failure));
+    }
+    match recall::look_up(worker, arrival, &mut asked, &mut ticket) {
+        Ok(Some(remembered)) => {
+            return relay::replay(&asked, ticket, &remembered).map(Ready::Replied);
+        }
+        Ok(None) => {}
+        Err(failure) => return Err(ticket.refuse(failure)),
+    }
+    let step = Step::plain(model);
+    let at = (worker, arrival);
+    match send::body_for_batch(at, (&asked, &step), (&to.target, speech), &mut ticket) {
+        Ok(Some(body)) => gone(body, ticket),
+        Ok(None) => {
+            drop(ticket);
+            Ok(Ready::Unfit(
+                "a line wants a structured answer that its provider cannot promise".to_owned(),
+            ))
+        }
+        Err(failure) => Err(ticket.refuse(failure)),
+    }
+}
+
+/// The model of this name. Who may not use it is not told whether it is there.
+fn model(arrival: &Arrival, caller: &Principal, name: &str) -> Result<Arc<Model>, Refusal> {
+    let asking = |failure: Failure| Refusal::from(failure).asking(name);
+    arrival.snapshot.resolve(name).map_err(|unknown| {
+        let barred = admit::may_use(caller, name).err();
+        asking(barred.unwrap_or_else(|| unknown.into()))
+    })
+}
+
+/// A line that goes.
+fn gone(body: Bytes, ticket: Ticket) -> Result<Ready, Refusal> {
+    match ticket.hand_on() {
+        Some(reserved) => Ok(Ready::Goes(body, reserved)),
+        None => Err(Failure::new(FailureKind::Internal, "nothing was reserved for this line").into()),
+    }
+}
+
+/// The conversation that a line's surface is for.
+fn conversation(arrival: &Arrival) -> Result<(Format, Delivery), Failure> {
+    match arrival.surface.asks {
+        Asks::Chat(format, delivery) => Ok((format, delivery)),
+        _ => Err(Failure::new(FailureKind::Internal, "the line is no conversation")),
+    }
+}
+
+/// Whether `target` is all there is.
+pub fn only(targets: &[Target], target: &Target) -> bool {
+    match targets {
+        [one] => one.provider.name == target.provider.name && one.model == target.model,
+        _ => false,
+    }
+}
+
+/// Why a batch that asks for `model` is not handed on.
+pub fn elsewhere(model: &str) -> String {
+    let name: String = model.chars().take(200).collect();
+    format!("{name:?} does not go where the other lines go")
+}
+
+/// Takes a line to its end: the answer is judged, charged and told, the error is told. What it costs comes out of
+/// what is set `aside`.
+pub async fn settle(
+    worker: &Arc<Worker>,
+    line: Line,
+    (to, told): (&Destination, Told),
+    aside: &mut SetAside,
+) -> (StatusCode, Bytes) {
+    let (arrival, origin) = match line::arrive(worker, &line) {
+        Ok(arrived) => arrived,
+        Err(lost) => {
+            let (failure, origin) = *lost;
+            return whole(refuse::reply(worker, &origin, failure.into())).await;
+        }
+    };
+    let caller = payer(worker, line.owner.as_ref());
+    let settled = settled(worker, (&arrival, line.body), caller, (to, told), aside);
+    whole(settled.unwrap_or_else(|refusal| refuse::reply(worker, &origin, refusal))).await
+}
+
+/// Who pays: the owner of the batch, also one whose key sends no more.
+pub fn payer(worker: &Worker, owner: Option<&KeyId>) -> Arc<Principal> {
+    let known = match owner {
+        Some(key) => worker.shared.keys.whoever(key),
+        None => worker.shared.snapshot.load().anonymous.clone(),
+    };
+    known.unwrap_or_else(|| Arc::new(Principal::anonymous(Limits::default())))
+}
+
+/// Whether the owner of a batch may send no more.
+pub fn is_barred(worker: &Worker, owner: Option<&KeyId>) -> bool {
+    owner.is_some_and(|key| worker.shared.keys.claimed(key.as_str()).is_err())
+}
+
+fn settled(
+    worker: &Arc<Worker>,
+    (arrival, body): (&Arrival, Bytes),
+    caller: Arc<Principal>,
+    (to, told): (&Destination, Told),
+    aside: &mut SetAside,
+) -> Result<crate::reply::Reply, Refusal> {
+    let told = match told {
+        Told::Answer(bytes) => Ok(bytes),
+        Told::Error(status, body) => {
+            let headers = HeaderMap::new();
+            let told = failure::decode_typed(to.speaking.format(), status, &headers, None, &body);
+            // Nobody waits who could come again.
+            Err(Failure {
+                retry_after: None,
+                ..told
+            })
+        }
+        Told::Nothing(why) => Err(Failure::new(FailureKind::Provider, why)),
+    };
+    let mut ticket = |model: &str, prompt, cost| {
+        let mut ticket = Ticket::new(worker, arrival, Arc::clone(&caller), aside.part(cost));
+        model.clone_into(&mut ticket.facts.model_requested);
+        ticket.asking(&to.target, to.target.model.clone(), prompt);
+        ticket
+    };
+    let Speaking::Chat(speech) = &to.speaking else {
+        let (model, prompt) = embed::asked(&body)?;
+        let ticket = ticket(&model, prompt, admit::estimate_of(&to.target, prompt, 0).cost);
+        return match told {
+            Ok(body) => embed::told(ticket, prompt, body),
+            Err(failure) => Err(ticket.refuse(failure)),
+        };
+    };
+    let asked = prepared_anew(arrival, arrive::decode(arrival, conversation(arrival)?, body)?);
+    let cost = admit::estimate(&arrival.snapshot, &asked, &to.target).cost;
+    let mut ticket = ticket(&asked.request.model, asked.prompt_tokens, cost);
+    match told.and_then(|bytes| answer(&asked, (arrival, speech, &to.target), bytes)) {
+        Ok(answer) => {
+            ticket.facts.first_content = Some(Instant::now());
+            relay::relay(arrival, &asked, ticket, answer)
+        }
+        Err(failure) => Err(ticket.refuse(failure)),
+    }
+}
+
+/// The request as it was prepared, as far as today's templates still say the same.
+fn prepared_anew(arrival: &Arrival, mut asked: Asked) -> Asked {
+    let prompt_tokens = asked.prompt_tokens;
+    if prompt::prepare(&arrival.snapshot.prompts, &mut asked).is_err() {
+        asked.prompt_tokens = prompt_tokens;
+    }
+    asked.request.stream.enabled = false;
+    asked
+}
+
+/// A provider's answer, read.
+fn answer(
+    asked: &Asked,
+    (arrival, speech, target): (&Arrival, &Speech, &Target),
+    bytes: Bytes,
+) -> Result<Answer, Failure> {
+    let mut response = format::decode_response(speech.format, &bytes).map_err(|error| {
+        let message = format!("the provider's answer makes no sense: {}", error.message);
+        Failure::new(FailureKind::Provider, message)
+    })?;
+    if response.id.is_empty() {
+        response.id = arrival.id.as_str().into();
+    }
+    if response.model.is_empty() {
+        response.model = target.model.as_str().into();
+    }
+    let native = are_kin(speech.format, asked.format).then_some(bytes);
+    Ok(Answer::Whole {
+        response: Box::new(response),
+        native,
+    })
+}
+
+async fn whole(reply: crate::reply::Reply) -> (StatusCode, Bytes) {
+    match line::answered(reply).await {
+        Came::Answer { status, body } => (status, body),
+        Came::Later(_) => (StatusCode::INTERNAL_SERVER_ERROR, Bytes::new()),
+    }
+}
