@@ -5,6 +5,8 @@
 
 mod attempt;
 mod authorized;
+mod betas;
+mod media;
 mod request;
 mod round;
 mod structured;
