@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use pointsman_wire::assemble::Assembler;
 use pointsman_wire::form::{FinishReason, MaxTokensName, StreamEvent, Usage};
 use pointsman_wire::format::{self, EncodeTarget, Format, StreamEncoderOptions, WatchOptions};
-use pointsman_wire::{rules, seal};
+use pointsman_wire::rules;
 use proptest::prelude::*;
 use serde_json::Value;
 use smallvec::SmallVec;

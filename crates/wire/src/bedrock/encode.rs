@@ -225,7 +225,7 @@ fn fit_sampling(sampling: &mut Sampling, pen: &mut Pen<'_>) {
         pen.losses.by(&rules::TEMPERATURE);
     }
     if pen.family == Family::Claude && sampling.temperature.is_some() && sampling.top_p.take().is_some() {
-        pen.losses.by(&rules::TOP_P);
+        pen.losses.by(&anthropic::rules::TOP_P);
     }
     let stops = sampling.stop.len();
     sampling.stop.retain(|stop| !stop.trim().is_empty());
@@ -238,7 +238,7 @@ fn write_output(
     body: &mut Object<'_>,
     request: &ChatRequest,
     effort: Option<&str>,
-    pen: &Pen<'_>,
+    pen: &mut Pen<'_>,
 ) -> Result<(), EncodeError> {
     let own = pen.own;
     let kept = request
@@ -290,7 +290,7 @@ fn write_format(config: &mut Object<'_>, format: &ResponseFormat, kept: &Extra, 
                         closed(schema)
                     };
                     if matches!(schema, Cow::Owned(_)) {
-                        pen.losses.by(&rules::CLOSED);
+                        pen.losses.by(&anthropic::rules::CLOSED);
                     }
                     definition.string("schema", schema.as_str());
                     definition.maybe_string("name", name.as_deref());

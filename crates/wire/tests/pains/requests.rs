@@ -212,11 +212,13 @@ fn structured_answers_do_not_depend_on_the_models_name() {
         CHAT,
         json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": true}}}),
     );
+    let mut closed = schema.clone();
+    closed["additionalProperties"] = json!(false);
     for model in ["claude-brand-new-9", "my-alias"] {
         let (body, _) = sent(CHAT, MESSAGES, model, &request);
         assert_eq!(
             body["output_config"]["format"],
-            json!({"type": "json_schema", "schema": schema}),
+            json!({"type": "json_schema", "schema": closed}),
             "{body}"
         );
     }

@@ -376,7 +376,8 @@ fn a_level_of_thinking_leaves_half_of_the_answer() {
 #[test]
 fn thinking_reaches_claude_behind_a_name_that_does_not_tell() {
     let arn = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/abc";
-    let body = json!({"model": "m", "max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 2000}, "messages": [{"role": "user", "content": "Go."},
+    let body = json!({"model": "m", "max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 2000},
+        "tools": [{"name": "f", "input_schema": {"type": "object"}}], "messages": [{"role": "user", "content": "Go."},
         {"role": "assistant", "content": claude()["content"]}, {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "ok"}]}]});
     let (body, losses) = sent(MESSAGES, CONVERSE, arn, &body);
     holds(
