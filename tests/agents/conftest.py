@@ -26,8 +26,7 @@ providers:
 models:
   on-responses: {{ targets: [ {{ provider: o, model: gpt-5-mini, format: openai-responses }} ] }}
   on-chat: {{ targets: [ {{ provider: o, model: reason-1, format: openai-chat }} ] }}
-  # Codex offers a search of the web and tools in namespaces, which only its own provider has.
-  on-messages: {{ targets: [ {{ provider: a, model: claude-haiku-4-5 }} ], request: {{ unsupported_params: drop }} }}
+  on-messages: {{ targets: [ {{ provider: a, model: claude-haiku-4-5 }} ] }}
 """
 
 

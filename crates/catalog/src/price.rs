@@ -90,6 +90,14 @@ pub struct Entry {
     pub rate: Rate,
 }
 
+impl Entry {
+    /// Whether it is for a tier, or for a size, where the other is for all.
+    fn is_closer_than(&self, other: &Self) -> bool {
+        let closeness = |entry: &Self| (entry.tier != ServiceTier::Standard, entry.above);
+        closeness(self) > closeness(other)
+    }
+}
+
 impl Price {
     /// A price of rates; of two for the same thing, the later one counts.
     #[must_use]
@@ -149,9 +157,19 @@ impl Price {
     }
 
     /// The rate that holds for a kind, at a tier, for a prompt: the tier's own for that size or the next smaller one,
-    /// else the standard one, else that of what the kind is a part of.
+    /// else the standard one, else that of what the kind is a part of. Thoughts are output: where a tier or a size names
+    /// a rate of output alone, they cost that, whatever they cost usually.
     #[must_use]
     pub fn rate(&self, kind: RateKind, tier: ServiceTier, prompt: u64) -> Option<Rate> {
+        let entry = self.entry(kind, tier, prompt)?;
+        let entry = match self.entry(RateKind::Output, tier, prompt) {
+            Some(output) if kind == RateKind::Reasoning && output.is_closer_than(entry) => output,
+            _ => entry,
+        };
+        Some(entry.rate)
+    }
+
+    fn entry(&self, kind: RateKind, tier: ServiceTier, prompt: u64) -> Option<&Entry> {
         let mut kind = Some(kind);
         while let Some(wanted) = kind {
             let own = self
@@ -165,11 +183,11 @@ impl Price {
         None
     }
 
-    fn own(&self, kind: RateKind, tier: ServiceTier, prompt: u64) -> Option<Rate> {
+    fn own(&self, kind: RateKind, tier: ServiceTier, prompt: u64) -> Option<&Entry> {
         let holds = |entry: &&Entry| {
             entry.kind == kind && entry.tier == tier && (entry.above == 0 || prompt > u64::from(entry.above))
         };
-        self.entries.iter().find(holds).map(|entry| entry.rate)
+        self.entries.iter().find(holds)
     }
 
     /// What `usage` costs: exact, rounded once, half up, to a billionth of a dollar.

@@ -90,6 +90,8 @@ pub struct Provider {
     /// Where it differs from its formats.
     #[serde(default)]
     pub quirks: Set<Quirk>,
+    /// Anthropic's features under test that it has (`anthropic-beta`), and what it calls them; any when absent.
+    pub betas: Option<IndexMap<String, String>>,
     /// It takes models the catalog does not list.
     #[serde(default)]
     pub any_model: bool,
@@ -158,6 +160,9 @@ pub struct ProviderFacts {
     pub headers: Option<IndexMap<String, String>>,
     /// Where it differs from its formats.
     pub quirks: Option<Set<Quirk>>,
+    /// Anthropic's features under test that it has (`anthropic-beta`), and what it calls them; any when absent.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub betas: Option<IndexMap<String, String>>,
     /// Whether it takes models the catalog does not list; true for providers the catalog does not have.
     pub any_model: Option<bool>,
 }
@@ -178,6 +183,7 @@ impl ProviderFacts {
             auth_header: None,
             headers: IndexMap::new(),
             quirks: Set::default(),
+            betas: None,
             any_model: true,
             local: false,
             reseller: false,
@@ -195,6 +201,9 @@ impl ProviderFacts {
         }
         if self.batch.is_some() {
             provider.batch.clone_from(&self.batch);
+        }
+        if self.betas.is_some() {
+            provider.betas.clone_from(&self.betas);
         }
         if self.auth_header.is_some() {
             provider.auth_header.clone_from(&self.auth_header);

@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 use pointsman_catalog::{Context, Price, SearchSize, ServiceTier};
-use pointsman_wire::form::Usage;
+use pointsman_wire::form::{ChatResponse, Usage};
 use pointsman_wire::format::{self, Format};
 use serde_json::{Value, json};
 
@@ -27,8 +27,19 @@ fn nano(rates: Value, usage: &Usage) -> i64 {
     price(rates).cost(usage, STANDARD).nanodollars()
 }
 
+/// What an answer used, and at which tier, as its provider tells it.
+fn served(format: Format, usage: &Value) -> (Usage, ServiceTier) {
+    let response = answer(format, usage);
+    let tier = ServiceTier::said(response.service_tier.as_deref());
+    (response.usage.unwrap(), tier)
+}
+
 /// What an answer used, as its provider tells it.
 fn used(format: Format, usage: &Value) -> Usage {
+    answer(format, usage).usage.unwrap()
+}
+
+fn answer(format: Format, usage: &Value) -> ChatResponse {
     let body = match format {
         Format::OpenAiChat => {
             json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "usage": usage,
@@ -51,8 +62,7 @@ fn used(format: Format, usage: &Value) -> Usage {
             "metrics": {"latencyMs": 1}})
         }
     };
-    let response = format::decode_response(format, &Bytes::from(body.to_string())).unwrap();
-    response.usage.unwrap()
+    format::decode_response(format, &Bytes::from(body.to_string())).unwrap()
 }
 
 #[test]
@@ -200,4 +210,45 @@ fn a_million_small_answers_cost_a_million_times_as_much() {
         ..Usage::default()
     };
     assert_eq!(sum, nano(json!({"input": 0.1, "output": 0.2}), &many));
+}
+
+#[test]
+fn the_tier_that_was_served_is_the_one_that_is_paid_for() {
+    let rates = price(json!({"input": 3, "output": 15, "priority": {"input": 6, "output": 30}}));
+    // Whoever may be served first says `auto`, and is told what became of it.
+    for (told, input, output) in [("priority", 6_000, 30_000), ("standard", 3_000, 15_000)] {
+        let usage = json!({"input_tokens": 10, "output_tokens": 10, "service_tier": told});
+        let (usage, tier) = served(Format::AnthropicMessages, &usage);
+        let context = Context { tier, ..STANDARD };
+        assert_eq!(
+            rates.cost(&usage, context).nanodollars(),
+            10 * input + 10 * output,
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn searches_are_charged_by_the_piece() {
+    let rates = json!({"input": 3, "output": 15, "per_search": 0.01});
+    let usage =
+        json!({"input_tokens": 100, "output_tokens": 10, "server_tool_use": {"web_search_requests": 2}});
+    assert_eq!(
+        nano(rates, &used(Format::AnthropicMessages, &usage)),
+        100 * 3_000 + 10 * 15_000 + 2 * 10_000_000
+    );
+}
+
+#[test]
+fn thoughts_of_a_batch_are_charged_at_the_rate_of_batches() {
+    let rates = price(
+        json!({"input": 0.3, "output": 2.5, "reasoning": 2.5, "batch": {"input": 0.15, "output": 1.25}}),
+    );
+    let usage = json!({"promptTokenCount": 100, "candidatesTokenCount": 20, "thoughtsTokenCount": 30, "totalTokenCount": 150});
+    let context = Context {
+        tier: ServiceTier::Batch,
+        ..STANDARD
+    };
+    let cost = rates.cost(&used(Format::GeminiGenerate, &usage), context);
+    assert_eq!(cost.nanodollars(), 100 * 150 + 50 * 1_250);
 }

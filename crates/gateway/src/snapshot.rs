@@ -23,6 +23,7 @@ use pointsman_config::{BatchesConfig, FilesConfig};
 use pointsman_governance::Principal;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
+use pointsman_upstream::FetchBounds;
 use secrecy::SecretString;
 
 pub use compile::{Lasting, Problem, cache_bounds, compile};
@@ -63,6 +64,8 @@ pub struct Snapshot {
     pub default_completion: u64,
     /// What clients may leave here.
     pub keeping: Keeping,
+    /// Which files are fetched for providers that take no URLs.
+    pub media: Option<MediaPolicy>,
 }
 
 /// What clients may leave here, and how it is worked off.
@@ -91,6 +94,15 @@ pub struct Bounds {
     pub request_timeout: Duration,
     /// Longest wait for open requests when the gateway stops.
     pub drain: Duration,
+}
+
+/// Which files, that requests name by URL, are fetched for providers that take no URLs.
+#[derive(Debug, Clone)]
+pub struct MediaPolicy {
+    /// How far a fetch may go.
+    pub bounds: FetchBounds,
+    /// Most files of a request.
+    pub max_files: usize,
 }
 
 /// What is kept of responses.

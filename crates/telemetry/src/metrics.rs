@@ -101,6 +101,7 @@ struct Series {
     cache_read: AtomicU64,
     reasoning: AtomicU64,
     cost: AtomicI64,
+    saved: AtomicI64,
     flags: AtomicU64,
     overhead: Histogram,
     duration: Histogram,
@@ -119,6 +120,7 @@ impl Default for Series {
             cache_read: AtomicU64::new(0),
             reasoning: AtomicU64::new(0),
             cost: AtomicI64::new(0),
+            saved: AtomicI64::new(0),
             flags: AtomicU64::new(0),
             overhead: Histogram::new(OVERHEAD_US),
             duration: Histogram::new(DURATION_US),
@@ -240,6 +242,9 @@ impl Series {
         add(&self.reasoning, record.reasoning_tokens);
         add(&self.flags, record.flags.len() as u64);
         self.cost.fetch_add(record.cost_nanodollars, Ordering::Relaxed);
+        if record.saved_nanodollars != 0 {
+            self.saved.fetch_add(record.saved_nanodollars, Ordering::Relaxed);
+        }
         self.overhead.observe(record.overhead().as_micros() as u64);
         self.duration.observe(record.started.elapsed().as_micros() as u64);
         if let Some(first) = record.first_content.filter(|_| record.streamed) {
@@ -254,6 +259,20 @@ impl Series {
 }
 
 type Value = fn(&Series) -> &AtomicU64;
+
+type Amount = fn(&Series) -> &AtomicI64;
+
+/// Money: name, help, nano-dollars.
+const AMOUNTS: [(&str, &str, Amount); 2] = [
+    ("pointsman_cost_usd_total", "What requests cost.", |series| {
+        &series.cost
+    }),
+    (
+        "pointsman_saved_usd_total",
+        "What requests would have cost whose answers were remembered.",
+        |series| &series.saved,
+    ),
+];
 
 /// Plain counters: name, help, value.
 const COUNTERS: [(&str, &str, Value); 7] = [
@@ -333,13 +352,12 @@ fn counters(out: &mut Exposition, all: &[(&Key, &Arc<Series>)]) {
             out.value(name, &labels(key), value(series).load(Ordering::Relaxed));
         }
     }
-    out.family("pointsman_cost_usd_total", "counter", "What requests cost.");
-    for (key, series) in all {
-        out.fraction(
-            "pointsman_cost_usd_total",
-            &labels(key),
-            series.cost.load(Ordering::Relaxed) as f64 / 1e9,
-        );
+    for (name, help, amount) in AMOUNTS {
+        out.family(name, "counter", help);
+        for (key, series) in all {
+            let nanodollars = amount(series).load(Ordering::Relaxed);
+            out.fraction(name, &labels(key), nanodollars as f64 / 1e9);
+        }
     }
 }
 
@@ -393,6 +411,7 @@ mod tests {
             reasoning_tokens: 0,
             usage_estimated: false,
             cost_nanodollars: 1_500_000_000,
+            saved_nanodollars: 250_000_000,
             started: Instant::now(),
             waited: Duration::ZERO,
             first_content: None,
@@ -418,6 +437,10 @@ mod tests {
         );
         assert!(
             text.contains(&format!("pointsman_cost_usd_total{labels} 3\n")),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("pointsman_saved_usd_total{labels} 0.5\n")),
             "{text}"
         );
         assert!(

@@ -56,6 +56,8 @@ pub struct RequestRecord<'a> {
     pub usage_estimated: bool,
     /// What it cost, in nano-dollars.
     pub cost_nanodollars: i64,
+    /// What it would have cost, had its answer not been remembered, in nano-dollars.
+    pub saved_nanodollars: i64,
     /// When its head was complete.
     pub started: Instant,
     /// Time spent waiting for providers.
@@ -118,6 +120,9 @@ pub struct OwnedRecord {
     pub usage_estimated: bool,
     /// What it cost, in nano-dollars.
     pub cost_nanodollars: i64,
+    /// What it would have cost, had its answer not been remembered, in nano-dollars.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub saved_nanodollars: i64,
     /// From the first stage to settlement.
     pub latency_us: u64,
     /// The gateway's own part of it, until the head of the answer.
@@ -161,6 +166,11 @@ impl RequestRecord<'_> {
     }
 }
 
+/// Most requests save nothing.
+fn is_zero(amount: &i64) -> bool {
+    *amount == 0
+}
+
 /// Whether it is a code and not a sentence: a provider may write anything there.
 fn is_code(text: &str) -> bool {
     text.len() <= 64
@@ -197,6 +207,7 @@ impl From<&RequestRecord<'_>> for OwnedRecord {
             reasoning_tokens: record.reasoning_tokens,
             usage_estimated: record.usage_estimated,
             cost_nanodollars: record.cost_nanodollars,
+            saved_nanodollars: record.saved_nanodollars,
             latency_us: latency.as_micros() as u64,
             overhead_us: record.overhead().as_micros() as u64,
             ttft_us: record

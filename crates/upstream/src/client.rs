@@ -4,11 +4,14 @@
 //! workers.
 
 mod connect;
+mod fetch;
 mod handshake;
 mod identity;
 mod lease;
 mod pool;
 mod tls;
+
+pub use fetch::{FetchBounds, FetchError, Fetched, is_public};
 
 pub(crate) use identity::ClientIdentity;
 pub(crate) use lease::Lease;

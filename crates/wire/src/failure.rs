@@ -86,12 +86,22 @@ pub fn render(format: Format, failure: &Failure, request_id: &str) -> Rendered {
     }
 }
 
-/// The failure as the event that ends a stream in `format`.
+/// The failure as the event that ends a stream in `format`, where nothing came before it.
 pub fn render_event(format: Format, failure: &Failure, request_id: &str, out: &mut BytesMut) {
+    render_event_at(format, failure, (request_id, 0), out);
+}
+
+/// The failure as the event that ends a stream in `format`; `number` is its own where the format numbers events.
+pub fn render_event_at(
+    format: Format,
+    failure: &Failure,
+    (request_id, number): (&str, u64),
+    out: &mut BytesMut,
+) {
     match format {
         Format::OpenAiChat | Format::OpenAiCompletions => {}
         Format::AnthropicMessages => out.extend_from_slice(b"event: error\n"),
-        Format::OpenAiResponses => return responses::failure::render_event(failure, out),
+        Format::OpenAiResponses => return responses::failure::render_event(failure, number, out),
         Format::GeminiGenerate => return gemini::failure::render_event(failure, request_id, out),
         Format::BedrockConverse | Format::BedrockInvoke => {
             return bedrock::failure::render_event(failure, request_id, out);

@@ -8,7 +8,7 @@ use crate::eventstream::EventStreamError;
 use crate::form::{ChatRequest, ChatResponse, Failure, MaxTokensName, StreamEvent, Text};
 use crate::rules::Rule;
 use crate::sse::SseError;
-use crate::{anthropic, bedrock, cohere, completions, gemini, openai, responses, seal};
+use crate::{anthropic, bedrock, cohere, completions, gemini, hosted, openai, responses, seal};
 
 pub use crate::watch::{Seen, StreamWatcher, WatchOptions, stream_watcher};
 
@@ -253,6 +253,9 @@ pub fn encode_request(
     {
         unthought = opened.to_mut().reasoning.take();
     }
+    let mut told = Vec::new();
+    let opened = responses::flattened(opened, format, &mut told);
+    let opened = hosted::adapted(opened, format, &mut told);
     let request = &*opened;
     let mut encoded = match format {
         Format::OpenAiChat => openai::request::encode(request, target),
@@ -264,6 +267,7 @@ pub fn encode_request(
         Format::BedrockInvoke => bedrock::invoke::encode_request(request, target),
         Format::CohereChat => cohere::request::encode(request, target),
     }?;
+    encoded.losses.append(&mut told);
     if unthought.is_some() {
         encoded.losses.push(Loss::by(&anthropic::rules::UNTHOUGHT));
     }
@@ -473,6 +477,15 @@ impl StreamEncoder {
             encoder.answers(responses::Echo::of(request));
         }
         self
+    }
+
+    /// The number of the event that would come next, in formats that number them.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        match &self.writer {
+            Writer::OpenAiResponses(encoder) => encoder.next_number(),
+            _ => 0,
+        }
     }
 
     /// Writes `event` to the end of `out`.

@@ -7,6 +7,7 @@ pub mod rules;
 pub mod stream;
 
 pub(crate) mod parts;
+mod thinking;
 
 mod encode;
 mod markers;

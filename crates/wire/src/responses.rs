@@ -15,6 +15,7 @@ mod encode;
 mod input;
 mod items;
 mod logprobs;
+mod namespaces;
 mod parts;
 mod tongue;
 mod usage;
@@ -23,6 +24,7 @@ pub(crate) mod failure;
 pub(crate) mod watch;
 
 pub use echo::Echo;
+pub use namespaces::{NAMESPACE, flattened};
 pub(crate) use parts::source_of_url;
 pub(crate) use tongue::{choice_to_chat, tool_to_chat};
-pub use usage::{read_usage, write_usage};
+pub use usage::{is_search, read_usage, searches_in, write_usage};

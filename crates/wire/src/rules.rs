@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::format::{EncodeError, Format, Loss};
-use crate::{anthropic, bedrock, cohere, gemini, openai, responses};
+use crate::{anthropic, bedrock, cohere, gemini, hosted, openai, responses, seal};
 
 /// What becomes of a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +110,16 @@ impl Losses {
         self.0
     }
 }
+
+/// The rules of every target, for requests that came in another format.
+pub static EVERYWHERE: [&Rule; 6] = [
+    &UNKNOWN,
+    &seal::FOREIGN,
+    &hosted::SEARCH,
+    &hosted::HINT,
+    &hosted::OFFLINE,
+    &responses::NAMESPACE,
+];
 
 /// The rules of a target's format.
 #[must_use]

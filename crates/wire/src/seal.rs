@@ -66,12 +66,12 @@ pub fn is_sealed(text: &str) -> bool {
     text.starts_with(MARK) || text.starts_with(MARK_URL_SAFE)
 }
 
-/// Whether a request holds a seal: then its body must not pass as it came even where client and provider speak one
-/// format, but go through the form, where what is another's is left out.
+/// Whether a request holds a seal, or an empty proof: then its body must not pass as it came even where client and
+/// provider speak one format, but go through the form, where what is another's is left out.
 #[must_use]
 pub fn is_in(request: &ChatRequest) -> bool {
     let mut parts = request.messages.iter().flat_map(|message| &message.parts);
-    parts.any(|part| proof_of(part).is_some_and(is_sealed))
+    parts.any(|part| proof_of(part).is_some_and(|proof| is_sealed(proof) || proof.is_empty()))
 }
 
 /// The proof that a part holds, as it stands there.

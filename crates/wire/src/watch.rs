@@ -62,6 +62,10 @@ pub struct StreamWatcher {
     /// The beginning of an event whose end has not come.
     partial: BytesMut,
     pub(crate) usage: Option<Usage>,
+    /// Searches that were done (responses): the end need not tell of them.
+    pub(crate) searches: u64,
+    /// The number that the next event would have (responses).
+    pub(crate) next_number: u64,
     /// The service tier that the provider told last.
     pub(crate) tier: Option<Text>,
     /// Bytes of content so far, from which tokens are estimated if the provider never tells.
@@ -81,6 +85,8 @@ pub fn stream_watcher(format: Format, options: WatchOptions) -> StreamWatcher {
         options,
         partial: BytesMut::new(),
         usage: None,
+        searches: 0,
+        next_number: 0,
         tier: None,
         content_bytes: 0,
         ended: false,
@@ -199,6 +205,12 @@ impl StreamWatcher {
     #[must_use]
     pub fn tier(&self) -> Option<&str> {
         self.tier.as_deref()
+    }
+
+    /// The number of the event that would come next, in formats that number them.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.next_number
     }
 
     /// About how many tokens of content have passed.

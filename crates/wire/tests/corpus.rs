@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use pointsman_wire::assemble::Assembler;
 use pointsman_wire::form::{FinishReason, MaxTokensName, StreamEvent, Usage};
 use pointsman_wire::format::{self, EncodeTarget, Format, StreamEncoderOptions, WatchOptions};
-use pointsman_wire::{rules, seal};
+use pointsman_wire::rules;
 use proptest::prelude::*;
 use serde_json::Value;
 use smallvec::SmallVec;
@@ -111,8 +111,7 @@ fn what_cannot_be_said_elsewhere_is_told_by_a_rule() {
                 Format::CohereChat,
             ] {
                 let known = |note: &str| {
-                    note == rules::UNKNOWN.note
-                        || note == seal::FOREIGN.note
+                    rules::EVERYWHERE.iter().any(|rule| rule.note == note)
                         || rules::of(to).iter().any(|rule| rule.note == note)
                         || pointsman_wire::responses::rules::REFERRING
                             .iter()

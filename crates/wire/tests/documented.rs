@@ -11,8 +11,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use pointsman_wire::format::Format;
+use pointsman_wire::responses;
 use pointsman_wire::rules::{self, Fate, Rule};
-use pointsman_wire::{responses, seal};
 
 const INTRODUCTION: &str = "# Formats
 
@@ -68,11 +68,7 @@ fn table<'r>(page: &mut String, title: &str, rules: impl IntoIterator<Item = &'r
 
 fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
-    table(
-        &mut page,
-        "Any provider of another format",
-        [&rules::UNKNOWN, &seal::FOREIGN],
-    );
+    table(&mut page, "Any provider of another format", rules::EVERYWHERE);
     let referring = responses::rules::REFERRING.iter();
     table(
         &mut page,

@@ -11,6 +11,7 @@ use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Text};
 use pointsman_wire::form_data::FormDataError;
 use pointsman_wire::format::{self, DecodeError, Format};
 use pointsman_wire::tokens;
+use tokio::sync::OnceCell;
 
 use super::identify::Claim;
 use super::relay::Framing;
@@ -38,6 +39,8 @@ pub struct Asked {
     pub cache_key: Option<CacheKey>,
     /// The id that the answer is told under, where the gateway keeps it.
     pub answer_id: Option<Text>,
+    /// What it says, with files in the place of their URLs: once they were fetched for a provider that takes none.
+    pub fetched: OnceCell<Box<ChatRequest>>,
     /// Headers the provider shall see in addition (from `header_mutation`); none removes.
     pub header_edits: Vec<(HeaderName, Option<http::HeaderValue>)>,
 }
@@ -56,6 +59,7 @@ impl Asked {
             controls: self.controls.clone(),
             cache_key: self.cache_key,
             answer_id: self.answer_id.clone(),
+            fetched: OnceCell::new(),
             header_edits: self.header_edits.clone(),
         }
     }
@@ -114,6 +118,7 @@ pub fn decode(
         request,
         prompt_tokens,
         edited: false,
+        fetched: OnceCell::new(),
         controls,
         cache_key: None,
         answer_id: None,

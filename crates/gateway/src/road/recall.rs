@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pointsman_cache::{CacheKey, KeyBuilder, Scope};
-use pointsman_wire::form::{ChatRequest, ChatResponse, Failure, FailureKind};
+use pointsman_catalog::Money;
+use pointsman_wire::form::{ChatRequest, ChatResponse, Failure, FailureKind, Usage};
 
 use super::arrive::Asked;
 use super::{Arrival, Ticket};
@@ -20,15 +21,18 @@ pub struct Remembered {
     pub provider: String,
     /// The provider's name of the model.
     pub model: String,
+    /// What it cost.
+    pub cost: Money,
     /// When.
     pub stored: Instant,
 }
 
 impl Remembered {
-    /// An answer just given by the target that `ticket` asked last.
-    pub fn new(response: ChatResponse, ticket: &Ticket) -> Self {
+    /// An answer just given by the target that `ticket` asked last, `usage` of it.
+    pub fn new(response: ChatResponse, ticket: &Ticket, usage: &Usage) -> Self {
         let asked = ticket.facts.asked.as_ref();
         Self {
+            cost: ticket.cost(usage),
             response,
             provider: asked.map(|asked| asked.provider.clone()).unwrap_or_default(),
             model: asked.map(|asked| asked.model.clone()).unwrap_or_default(),

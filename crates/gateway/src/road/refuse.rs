@@ -120,6 +120,7 @@ impl Refusal {
             reasoning_tokens: 0,
             usage_estimated: false,
             cost_nanodollars: 0,
+            saved_nanodollars: 0,
             started: origin.started,
             waited: Duration::ZERO,
             first_content: None,

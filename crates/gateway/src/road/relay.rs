@@ -319,7 +319,8 @@ impl Relay {
     /// Ends the stream with the format's error event.
     fn tell(&mut self, failure: &Failure) {
         let mut event = BytesMut::new();
-        failure::render_event(self.client.dialect, failure, &self.client.request_id, &mut event);
+        let place = (self.client.request_id.as_str(), self.pipe.next_number());
+        failure::render_event_at(self.client.dialect, failure, place, &mut event);
         self.ready.push_back(event.freeze());
     }
 }

@@ -5,7 +5,9 @@
 
 mod attempt;
 mod authorized;
+mod betas;
 mod handed;
+mod media;
 mod request;
 mod round;
 mod structured;

@@ -17,6 +17,7 @@ use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 use pointsman_wire::format::{Format, Loss};
 
+use super::recall::Remembered;
 use super::{Arrival, Refusal, Standing};
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -93,6 +94,8 @@ pub struct AskedOf {
     pub model: String,
     /// Its price.
     pub price: Option<Price>,
+    /// What the remembered answer cost when it was given.
+    pub saved: Money,
     /// Prompt tokens that are charged if the client leaves before the provider has said anything; none while no
     /// request is under way.
     pub at_stake: Option<u64>,
@@ -170,6 +173,7 @@ impl Ticket {
             kind: Some(target.provider.kind.clone()),
             model,
             price: target.price.clone(),
+            saved: Money::ZERO,
             at_stake: Some(prompt),
         });
     }
@@ -183,13 +187,15 @@ impl Ticket {
     }
 
     /// Notes who gave the remembered answer; it costs nothing now.
-    pub fn remembered_from(&mut self, provider: &str, model: &str) {
-        let (provider, model) = (provider.to_owned(), model.to_owned());
+    pub fn remembered_from(&mut self, remembered: &Remembered) {
+        let (provider, model) = (remembered.provider.clone(), remembered.model.clone());
+        self.facts.first_content = Some(Instant::now());
         self.facts.asked = Some(AskedOf {
             provider,
             kind: None,
             model,
             price: None,
+            saved: remembered.cost,
             at_stake: None,
         });
     }
@@ -411,6 +417,7 @@ impl Ticket {
             reasoning_tokens: used.reasoning,
             usage_estimated: ending.estimated || self.spent.estimated,
             cost_nanodollars: cost.nanodollars(),
+            saved_nanodollars: asked.map_or(0, |asked| asked.saved.nanodollars()),
             started: facts.started,
             waited: facts.waited,
             first_content: facts.first_content,

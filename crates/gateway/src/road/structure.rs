@@ -63,7 +63,8 @@ impl Wanted {
                 schema,
                 ..
             }) => {
-                let Some(means) = means(target, request.format, speech.format) else {
+                let Some(means) = means(target, (request.format, speech.format), !request.tools.is_empty())
+                else {
                     return Ok(None);
                 };
                 let checker = Checker::new(schema).map_err(uncheckable)?;
@@ -138,7 +139,7 @@ fn has_objects(target: &Target, format: Format) -> bool {
 }
 
 /// How an answer with a schema is had from a target that is spoken to in `to`; none where it has its own way.
-fn means(target: &Target, client: Format, to: Format) -> Option<Means> {
+fn means(target: &Target, (client, to): (Format, Format), tools: bool) -> Option<Means> {
     match target.shape.structured {
         Some(StructuredOutput::Native) => return None,
         Some(StructuredOutput::Tool) => return Some(Means::Tool),
@@ -146,6 +147,10 @@ fn means(target: &Target, client: Format, to: Format) -> Option<Means> {
         None => {}
     }
     if !target.provider.speaks.schemas {
+        return Some(Means::Words);
+    }
+    // Cohere gives answers by a schema or calls tools, not both.
+    if to == Format::CohereChat && tools && client != to {
         return Some(Means::Words);
     }
     // What passes through is the provider's to judge, and so is what nobody knows anything of.

@@ -12,14 +12,15 @@ use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
 use pointsman_upstream::{
-    AuthStyle, CredentialRegistry, EndpointRegistry, HumanDuration, RetryBudget, RetryPolicy, balance::Policy,
+    AuthStyle, CredentialRegistry, EndpointRegistry, FetchBounds, HumanDuration, RetryBudget, RetryPolicy,
+    balance::Policy,
 };
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use super::{
-    Batches, Bounds, CachePolicy, Fallback, Keeping, Model, Patience, Pattern, Provider, ResponsesPolicy,
-    Shape, Snapshot, Speech, Target, Template, place, provider::Speaks,
+    Batches, Bounds, CachePolicy, Fallback, Keeping, MediaPolicy, Model, Patience, Pattern, Provider,
+    ResponsesPolicy, Shape, Snapshot, Speech, Target, Template, place, provider::Speaks,
 };
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
@@ -153,6 +154,7 @@ impl Compiler<'_> {
                 .map(|secret| secret.expose().into()),
             anonymous: self.anonymous(),
             responses: responses(config),
+            media: media(config),
             default_completion: config.server.default_completion_tokens,
             keeping: Keeping {
                 files: config.files.clone(),
@@ -447,8 +449,26 @@ fn speaks(facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> Speak
         },
         developer_role: facts.quirks.has(Quirk::DeveloperRole),
         schemas: !facts.quirks.has(Quirk::JsonObjectOnly),
+        betas: facts.betas.as_ref().map(|betas| {
+            let named = betas.iter().map(|(asked, name)| (asked.clone(), name.clone()));
+            named.collect()
+        }),
         any_model: facts.any_model,
     }
+}
+
+/// Which files are fetched.
+fn media(config: &Config) -> Option<MediaPolicy> {
+    let media = &config.server.media;
+    media.fetch.then(|| MediaPolicy {
+        bounds: FetchBounds {
+            max_bytes: media.max_bytes,
+            timeout: media.timeout.get(),
+            plain_http: media.plain_http,
+            private_hosts: media.private_hosts.clone(),
+        },
+        max_files: media.max_files,
+    })
 }
 
 fn bounds(config: &Config) -> Bounds {

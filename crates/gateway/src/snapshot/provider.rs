@@ -80,6 +80,8 @@ pub struct Speaks {
     pub developer_role: bool,
     /// Whether it takes schemas for answers; else `json_object` at most.
     pub schemas: bool,
+    /// Anthropic's features under test that it has, and what it calls them; all, under their own names, when absent.
+    pub betas: Option<Vec<(String, String)>>,
     /// Whether it takes any model name (a server of one's own), not only those of the catalog.
     pub any_model: bool,
 }

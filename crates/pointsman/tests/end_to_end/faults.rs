@@ -142,6 +142,11 @@ async fn every_fault_ends_in_an_answer_or_an_error() {
                         "{context}: {}",
                         alone.text()
                     );
+                    let is_json = alone.header("content-type").starts_with("application/json");
+                    assert!(
+                        alone.status == 200 || is_json,
+                        "{context}: a refusal is no stream"
+                    );
                     let rescued = ask(2).await;
                     let heard = client.heard(&rescued, stream);
                     if strikes_early(fault) || !stream {
@@ -231,6 +236,11 @@ async fn replies_of_every_shape_are_understood() {
                         Ok(SAID),
                         "{coding:?} {chunking:?} {model} {}",
                         client.path
+                    );
+                    assert_eq!(
+                        answer.header("content-encoding"),
+                        "",
+                        "what was undone is not told"
                     );
                 }
             }

@@ -112,6 +112,7 @@ pub(super) fn attributes(record: &OwnedRecord, operation: &'static str) -> Vec<K
         KeyValue::new("pointsman.outcome", record.outcome),
         KeyValue::new("pointsman.attempts", i64::from(record.attempts)),
         KeyValue::new("pointsman.cost.nanodollars", record.cost_nanodollars),
+        KeyValue::new("pointsman.saved.nanodollars", record.saved_nanodollars),
         KeyValue::new("pointsman.overhead_us", count(record.overhead_us)),
     ];
     let optional = [

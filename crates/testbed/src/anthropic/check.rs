@@ -154,6 +154,15 @@ fn tools(body: &Value, question: &mut Question) -> Result<(), Refusal> {
             return Err(Refusal::bad("tools: Tool names must be unique."));
         }
         seen.push(name);
+        if tool["type"] == "web_search_20250305" {
+            // Its own: nobody searches here.
+            continue;
+        }
+        if tool["input_schema"].is_null() {
+            return Err(Refusal::bad(format!(
+                "tools.{at}.custom.input_schema: Field required"
+            )));
+        }
         schema::of_tool(&tool["input_schema"], tool["strict"] == true, at)?;
         question
             .tools

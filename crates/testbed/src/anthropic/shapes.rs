@@ -122,8 +122,12 @@ static LATER_MESSAGE: Kind = Kind::Object(&Shape(&[
 
 static CUSTOM: Shape = Shape(&[
     req("name", Kind::Text),
-    req("input_schema", Kind::Map),
-    opt("type", Kind::OneOf(&["custom"])),
+    opt("input_schema", Kind::Map),
+    opt("type", Kind::OneOf(&["custom", "web_search_20250305"])),
+    opt("max_uses", Kind::AtLeast(1)),
+    opt("allowed_domains", Kind::List(&Kind::Text)),
+    opt("blocked_domains", Kind::List(&Kind::Text)),
+    opt("user_location", Kind::Map),
     opt("description", Kind::Text),
     opt("cache_control", CACHED),
     opt("strict", Kind::Bool),

@@ -1,7 +1,7 @@
 //! From an origin to a transport: DNS, TCP, proxy, TLS.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -47,6 +47,36 @@ pub(super) async fn open(tls: &Tls, origin: &Origin, proxy: Option<&Proxy>) -> R
         None => reach(origin).await?,
         Some(proxy) => through(proxy, origin, origin.is_tls() || prior_knowledge).await?,
     };
+    secure(tls, origin, stream).await
+}
+
+/// As [`open`], but only to addresses that `may_connect`. A proxy resolves names itself: there, what we find of a name
+/// is checked, and the proxy's own rules must do the rest.
+pub(super) async fn open_checked(
+    tls: &Tls,
+    (origin, proxy): (&Origin, Option<&Proxy>),
+    may_connect: impl Fn(IpAddr) -> bool,
+) -> Result<Transport, SendError> {
+    let failed = |kind| SendError::new(kind, origin.host());
+    let resolved = resolve(origin.host(), origin.port()).await;
+    if let Ok(addresses) = &resolved
+        && !addresses.iter().all(|address| may_connect(address.ip()))
+    {
+        return Err(failed(SendErrorKind::Connect).detail("its address is not one of the public internet"));
+    }
+    let stream = match proxy {
+        Some(proxy) => through(proxy, origin, true).await?,
+        None => {
+            let addresses = resolved.map_err(|error| failed(SendErrorKind::Dns).because(error))?;
+            reach_any(origin, &addresses).await?
+        }
+    };
+    secure(tls, origin, stream).await
+}
+
+/// Encrypts a stream where the origin wants it.
+async fn secure(tls: &Tls, origin: &Origin, stream: TcpStream) -> Result<Transport, SendError> {
+    let prior_knowledge = origin.http() == HttpVersion::Http2;
     if !origin.is_tls() {
         return Ok(Transport {
             stream: Stream::Plain(stream),
@@ -93,9 +123,15 @@ async fn reach(origin: &Origin) -> Result<TcpStream, SendError> {
     let addresses = resolve(origin.host(), origin.port())
         .await
         .map_err(|error| failed(SendErrorKind::Dns).because(error))?;
-    connect_any(&addresses).await.map_err(|error| {
+    reach_any(origin, &addresses).await
+}
+
+async fn reach_any(origin: &Origin, addresses: &[SocketAddr]) -> Result<TcpStream, SendError> {
+    connect_any(addresses).await.map_err(|error| {
         let words = connect_problem(&error);
-        failed(SendErrorKind::Connect).detail(words).because(error)
+        SendError::new(SendErrorKind::Connect, origin.host())
+            .detail(words)
+            .because(error)
     })
 }
 

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bodies;
+mod fetching;
 mod http1;
 mod http2;
 mod identity;

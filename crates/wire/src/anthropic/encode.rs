@@ -11,6 +11,7 @@ use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
 use crate::openai::request::effort_name;
 use crate::rules::{Losses, Rule, UNKNOWN};
+use crate::schema::closed;
 
 /// Where Bedrock's envelope tells the version of the format, and which it is.
 const VERSION_FIELD: &str = "anthropic_version";
@@ -290,7 +291,11 @@ impl Writer<'_> {
             }
             _ => body.maybe_number("temperature", sampling.temperature.as_ref()),
         }
-        body.maybe_number("top_p", sampling.top_p.as_ref());
+        let both = !self.own && sampling.temperature.is_some() && sampling.top_p.is_some();
+        if both {
+            self.losses.by(&rules::TOP_P);
+        }
+        body.maybe_number("top_p", sampling.top_p.as_ref().filter(|_| !both));
         body.maybe_count("top_k", sampling.top_k);
         let blank = |stop: &str| !self.own && stop.trim().is_empty();
         let stops: Vec<&str> = sampling
@@ -341,7 +346,8 @@ impl Writer<'_> {
                                 "input_schema",
                                 parameters.as_ref().map_or(none, |schema| schema.as_str()),
                             );
-                            object.maybe_boolean("strict", *strict);
+                            // Models without strict tools refuse the field, whatever it says.
+                            object.maybe_boolean("strict", strict.filter(|strict| own || *strict));
                             crate::openai::request::write_cache_control(object, tool.cache_control.as_ref());
                             if own {
                                 object.extra(extra);
@@ -428,6 +434,14 @@ impl Writer<'_> {
             if let Some((schema, extra)) = schema {
                 config.object("format", |format| {
                     format.string("type", "json_schema");
+                    let schema = if self.own {
+                        Cow::Borrowed(schema)
+                    } else {
+                        closed(schema)
+                    };
+                    if matches!(schema, Cow::Owned(_)) {
+                        self.losses.by(&rules::CLOSED);
+                    }
                     format.raw("schema", schema.as_str());
                     if self.own {
                         format.extra(extra);
@@ -469,10 +483,13 @@ impl Writer<'_> {
 /// there is no room for thinking at all.
 #[must_use]
 pub fn thinking_budget(reasoning: &Reasoning, max: Option<u64>) -> Option<Option<u64>> {
-    let budget = reasoning
-        .budget_tokens
-        .or_else(|| reasoning.effort.and_then(budget_of))?;
     let most = max.map_or(u64::MAX, |max| max.saturating_sub(1));
+    let budget = match (reasoning.budget_tokens, reasoning.effort) {
+        (Some(budget), _) => budget,
+        // Who names a level alone has not measured it: the answer must have room beside it.
+        (None, Some(effort)) => budget_of(effort)?.min(max.map_or(u64::MAX, |max| max / 2)),
+        (None, None) => return None,
+    };
     Some((most >= MIN_BUDGET).then(|| budget.clamp(MIN_BUDGET, most)))
 }
 

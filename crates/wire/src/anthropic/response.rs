@@ -3,11 +3,11 @@
 use bytes::Bytes;
 
 use super::blocks;
-use super::usage::{read_usage, write_usage};
+use super::usage::{read_tier, read_usage, write_tier, write_usage};
 use crate::form::{ChatResponse, Choice, Extra, FinishReason, PartKind, Text, Usage};
 use crate::format::{DecodeError, Format};
 use crate::json::fields::parse;
-use crate::json::write::object;
+use crate::json::write::{List, object};
 
 /// Reads an answer.
 ///
@@ -25,8 +25,10 @@ pub fn decode(body: &Bytes) -> Result<ChatResponse, DecodeError> {
     }
     let (parts, _) = fields.need("content", |content| blocks::read_content(&content))?;
     let mut usage: Option<Usage> = None;
+    let mut service_tier = None;
     let usage_native = fields.take("usage", |value| {
         usage = Some(read_usage(&value, None)?);
+        service_tier = read_tier(&value)?;
         Ok(value.json())
     })?;
     let _ = fields.take("role", |_| Ok(()))?;
@@ -47,7 +49,7 @@ pub fn decode(body: &Bytes) -> Result<ChatResponse, DecodeError> {
         choices: vec![choice],
         usage,
         usage_native,
-        service_tier: None,
+        service_tier,
         extra: fields.rest(),
     })
 }
@@ -82,6 +84,17 @@ pub fn finish_name(reason: &FinishReason) -> &str {
     }
 }
 
+/// Writes reasoning of a provider that signs none. Clients demand the field.
+fn write_unsigned(list: &mut List<'_>, text: &str) {
+    if !text.is_empty() {
+        list.object(|block| {
+            block.string("type", "thinking");
+            block.string("thinking", text);
+            block.string("signature", "");
+        });
+    }
+}
+
 /// Writes an answer: the first choice, of which the format knows only one.
 #[must_use]
 pub fn encode(response: &ChatResponse) -> Bytes {
@@ -108,7 +121,12 @@ pub fn encode(response: &ChatResponse) -> Bytes {
                     PartKind::Opaque { format, .. } => *format != Format::AnthropicMessages,
                     _ => false,
                 };
-                if !foreign {
+                if let PartKind::Thinking(thinking) = &part.kind
+                    && thinking.signature.is_none()
+                    && !own
+                {
+                    write_unsigned(list, &thinking.text);
+                } else if !foreign {
                     let _ = blocks::write_block(list, part, "content", own);
                 }
             }
@@ -123,7 +141,10 @@ pub fn encode(response: &ChatResponse) -> Bytes {
         }
         match (&response.usage_native, &response.usage) {
             (Some(native), _) if own => body.raw("usage", native.as_str()),
-            (_, usage) => body.object("usage", |object| write_usage(object, &usage.unwrap_or_default())),
+            (_, usage) => body.object("usage", |object| {
+                write_usage(object, &usage.unwrap_or_default());
+                write_tier(object, response.service_tier.as_deref());
+            }),
         }
         if own {
             body.extra(&response.extra);

@@ -3,7 +3,7 @@
 use crate::rules::Rule;
 
 /// Every rule, in the order of the documentation.
-pub static ALL: [&Rule; 26] = [
+pub static ALL: [&Rule; 28] = [
     &INSTRUCTIONS_LATER,
     &NAMES,
     &ARGUMENTS,
@@ -15,6 +15,7 @@ pub static ALL: [&Rule; 26] = [
     &OPAQUE_CHOICE,
     &OPAQUE_FORMAT,
     &JSON_OBJECT,
+    &CLOSED,
     &CHOICES,
     &LOGPROBS,
     &LOGIT_BIAS,
@@ -22,6 +23,7 @@ pub static ALL: [&Rule; 26] = [
     &PRESENCE,
     &SEED,
     &TEMPERATURE,
+    &TOP_P,
     &BLANK_STOPS,
     &EFFORT,
     &NO_ROOM,
@@ -66,6 +68,17 @@ pub(super) static OPAQUE_CHOICE: Rule =
     Rule::refused("tool_choice", "has no counterpart in Anthropic's format");
 pub(super) static OPAQUE_FORMAT: Rule =
     Rule::refused("response_format", "has no counterpart in Anthropic's format");
+/// Also Bedrock's, for Claude.
+pub static TOP_P: Rule = Rule::left_out(
+    "top_p",
+    "newer models of Claude take a temperature or top_p, not both: the temperature is sent",
+);
+
+/// Also Bedrock's, for Claude.
+pub static CLOSED: Rule = Rule::nearest(
+    "response_format",
+    "Claude takes schemas of closed objects only: those that do not say whether they are open are closed",
+);
 pub(super) static JSON_OBJECT: Rule = Rule::refused(
     "response_format",
     "Anthropic has no json_object mode; give a json_schema",

@@ -6,11 +6,11 @@ use bytes::{Bytes, BytesMut};
 
 use super::blocks;
 use super::response::{finish_name, read_finish};
-use super::usage::{read_usage, write_usage};
+use super::usage::{read_tier, read_usage, write_tier, write_usage};
 use crate::form::{FinishReason, PartStart, StreamEvent, Text, ToolCallKind, Usage};
 use crate::format::{DecodeError, Format, StreamEncoderOptions, StreamError, stream_failure};
 use crate::in_turn::{InTurn, part_of};
-use crate::json::fields::{Fields, parse};
+use crate::json::fields::{Fields, Value, parse};
 use crate::json::write::{Object, object};
 use crate::sse::{SseDecoder, SseEvent};
 
@@ -97,10 +97,7 @@ impl Decoder {
                 model: message.take("model", |model| model.string())?.unwrap_or_default(),
                 created: None,
             });
-            if let Some(usage) = message.take("usage", |usage| read_usage(&usage, None))? {
-                self.usage = Some(usage);
-                out.push(StreamEvent::Usage(usage));
-            }
+            message.take("usage", |usage| self.used(&usage, out))?;
             Ok(())
         })
     }
@@ -114,7 +111,7 @@ impl Decoder {
         let mut first = Text::new();
         let start = fields.need("content_block", |value| {
             let mut block = value.fields()?;
-            let text = |value: crate::json::fields::Value<'_>| value.string();
+            let text = |value: Value<'_>| value.string();
             Ok(match block.need("type", text)?.as_ref() {
                 "text" => {
                     first = block.take("text", text)?.unwrap_or_default();
@@ -167,7 +164,7 @@ impl Decoder {
         }
         fields.need("delta", |delta| {
             let mut delta = delta.fields()?;
-            let text = |value: crate::json::fields::Value<'_>| value.string();
+            let text = |value: Value<'_>| value.string();
             let said = match delta.need("type", text)?.as_ref() {
                 "text_delta" => delta.need("text", text)?,
                 "thinking_delta" => delta.need("thinking", text)?,
@@ -217,10 +214,7 @@ impl Decoder {
             let stop = delta.take("stop_sequence", |stop| stop.string())?;
             Ok((reason, stop))
         })?;
-        if let Some(usage) = fields.take("usage", |usage| read_usage(&usage, self.usage))? {
-            self.usage = Some(usage);
-            out.push(StreamEvent::Usage(usage));
-        }
+        fields.take("usage", |usage| self.used(&usage, out))?;
         if let (Some(reason), stop_sequence) = finish {
             out.push(StreamEvent::Finish {
                 choice: 0,
@@ -228,6 +222,17 @@ impl Decoder {
                 stop_sequence,
             });
         }
+        Ok(())
+    }
+}
+
+impl Decoder {
+    /// What has been used so far, and at which tier.
+    fn used(&mut self, value: &Value<'_>, out: &mut Vec<StreamEvent>) -> Result<(), DecodeError> {
+        let usage = read_usage(value, self.usage)?;
+        self.usage = Some(usage);
+        out.push(StreamEvent::Usage(usage));
+        out.extend(read_tier(value)?.map(StreamEvent::Tier));
         Ok(())
     }
 }
@@ -255,6 +260,7 @@ fn opaque(event: &SseEvent) -> StreamEvent {
 pub struct Encoder {
     options: StreamEncoderOptions,
     usage: Option<Usage>,
+    tier: Option<Text>,
     finish: Option<(FinishReason, Option<Text>)>,
     /// The number of the block that is being written.
     open: Option<u32>,
@@ -279,6 +285,7 @@ impl Encoder {
         Self {
             options,
             usage: None,
+            tier: None,
             finish: None,
             open: None,
             blocks: 0,
@@ -313,6 +320,7 @@ impl Encoder {
                 self.finish = Some((reason.clone(), stop_sequence.clone()));
             }
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
+            StreamEvent::Tier(tier) => self.tier = Some(tier.clone()),
             StreamEvent::Ping => write_event(out, "ping", |_| {}),
             StreamEvent::Opaque {
                 format: Format::AnthropicMessages,
@@ -325,7 +333,7 @@ impl Encoder {
                 crate::failure::render_event(Format::AnthropicMessages, failure, "", out);
             }
             StreamEvent::End => self.end(out),
-            StreamEvent::Logprobs { .. } | StreamEvent::Tier(_) | StreamEvent::Opaque { .. } => {}
+            StreamEvent::Logprobs { .. } | StreamEvent::Opaque { .. } => {}
         }
     }
 
@@ -434,7 +442,10 @@ impl Encoder {
                     None => delta.raw("stop_sequence", "null"),
                 }
             });
-            event.object("usage", |object| write_usage(object, &usage));
+            event.object("usage", |object| {
+                write_usage(object, &usage);
+                write_tier(object, self.tier.as_deref());
+            });
         });
         write_event(out, "message_stop", |_| {});
     }

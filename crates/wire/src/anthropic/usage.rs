@@ -1,6 +1,6 @@
 //! Anthropic's `usage`: `input_tokens` leave out what was read from or written to the cache.
 
-use crate::form::Usage;
+use crate::form::{Text, Usage};
 use crate::format::DecodeError;
 use crate::json::fields::Value;
 use crate::json::write::Object;
@@ -40,6 +40,14 @@ pub fn read_usage(value: &Value<'_>, before: Option<Usage>) -> Result<Usage, Dec
             .unwrap_or(reasoning);
         Ok(())
     })?;
+    let mut searches = before.searches;
+    fields.take("server_tool_use", |tools| {
+        searches = tools
+            .fields()?
+            .take("web_search_requests", count)?
+            .unwrap_or(searches);
+        Ok(())
+    })?;
     let usage = Usage {
         input: uncached + cache_read + cache_write + cache_write_1h,
         output: fields.take("output_tokens", count)?.unwrap_or(before.output),
@@ -47,6 +55,7 @@ pub fn read_usage(value: &Value<'_>, before: Option<Usage>) -> Result<Usage, Dec
         cache_write,
         cache_write_1h,
         reasoning,
+        searches,
         ..before
     };
     let compacted = fields.take("iterations", |passes| passes.list(read_compaction))?;
@@ -55,6 +64,11 @@ pub fn read_usage(value: &Value<'_>, before: Option<Usage>) -> Result<Usage, Dec
         .into_iter()
         .flatten()
         .fold(usage, with))
+}
+
+/// The service tier that was given, which `usage` tells, too.
+pub fn read_tier(value: &Value<'_>) -> Result<Option<Text>, DecodeError> {
+    value.fields()?.take("service_tier", |tier| tier.string())
 }
 
 /// What one pass used if it compacted the conversation: only that is left out of the totals. What other models said
@@ -93,4 +107,20 @@ pub fn write_usage(object: &mut Object<'_>, usage: &Usage) {
         });
     }
     object.count("output_tokens", usage.output);
+    if usage.reasoning > 0 {
+        object.object("output_tokens_details", |details| {
+            details.count("thinking_tokens", usage.reasoning);
+        });
+    }
+    if usage.searches > 0 {
+        object.object("server_tool_use", |tools| {
+            tools.count("web_search_requests", usage.searches)
+        });
+    }
+}
+
+/// Writes the service tier, if it is one that Anthropic names.
+pub fn write_tier(object: &mut Object<'_>, tier: Option<&str>) {
+    let known = |tier: &&str| matches!(*tier, "standard" | "priority" | "batch");
+    object.maybe_string("service_tier", tier.filter(known));
 }

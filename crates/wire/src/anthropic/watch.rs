@@ -1,9 +1,9 @@
 //! What the events of a passing messages stream say.
 
-use super::usage::read_usage;
+use super::usage::{read_tier, read_usage};
 use crate::form::Text;
 use crate::format::{Format, stream_failure};
-use crate::json::fields::parse;
+use crate::json::fields::{Value, parse};
 use crate::watch::{Said, StreamWatcher, has};
 
 /// Looks at one event.
@@ -34,16 +34,14 @@ fn read(watcher: &mut StreamWatcher, data: &[u8]) {
     let Ok(value) = parse(&text) else { return };
     let Ok(mut fields) = value.fields() else { return };
     let before = watcher.usage;
-    let usage = match fields.take("usage", |usage| read_usage(&usage, before)) {
-        Ok(Some(usage)) => Some(usage),
-        _ => {
-            let inside = fields.take("message", |message| {
-                message
-                    .fields()?
-                    .take("usage", |usage| read_usage(&usage, before))
-            });
-            inside.ok().flatten().flatten()
-        }
+    let told = |usage: Value<'_>| Ok((read_usage(&usage, before)?, read_tier(&usage)?));
+    let beside = fields.take("usage", told);
+    let inside = || {
+        let inside = fields.take("message", |message| message.fields()?.take("usage", told));
+        inside.ok().flatten().flatten()
     };
-    watcher.usage = usage.or(before);
+    if let Some((usage, tier)) = beside.ok().flatten().or_else(inside) {
+        watcher.usage = Some(usage);
+        watcher.tier = tier.or(watcher.tier.take());
+    }
 }

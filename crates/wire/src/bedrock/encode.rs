@@ -12,6 +12,7 @@ use crate::form::{CacheControl, ChatRequest, Extra, Message, ResponseFormat, Rol
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
 use crate::rules::{Losses, Rule, UNKNOWN};
+use crate::schema::closed;
 
 /// The tiers that Bedrock knows.
 const TIERS: [&str; 4] = ["priority", "default", "flex", "reserved"];
@@ -22,7 +23,13 @@ const TIERS: [&str; 4] = ["priority", "default", "flex", "reserved"];
 /// When it holds something the format has no counterpart for; the field is named.
 pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encoded, EncodeError> {
     let mut losses = Losses::default();
-    let family = Family::of(target.model);
+    let family = match Family::of(target.model) {
+        // Who speaks Claude's own format to a name that does not tell means Claude.
+        Family::Other if target.model.starts_with("arn:") && anthropic::is_own(request.format) => {
+            Family::Claude
+        }
+        told => told,
+    };
     let foreign = request.format != Format::BedrockConverse && !anthropic::is_own(request.format);
     let fitted = if foreign && family == Family::Claude {
         thinking::fitted(request, request.sampling.max_tokens, &mut losses)
@@ -217,6 +224,9 @@ fn fit_sampling(sampling: &mut Sampling, pen: &mut Pen<'_>) {
         sampling.temperature = Some(1.into());
         pen.losses.by(&rules::TEMPERATURE);
     }
+    if pen.family == Family::Claude && sampling.temperature.is_some() && sampling.top_p.take().is_some() {
+        pen.losses.by(&anthropic::rules::TOP_P);
+    }
     let stops = sampling.stop.len();
     sampling.stop.retain(|stop| !stop.trim().is_empty());
     if sampling.stop.len() < stops {
@@ -228,7 +238,7 @@ fn write_output(
     body: &mut Object<'_>,
     request: &ChatRequest,
     effort: Option<&str>,
-    pen: &Pen<'_>,
+    pen: &mut Pen<'_>,
 ) -> Result<(), EncodeError> {
     let own = pen.own;
     let kept = request
@@ -250,7 +260,7 @@ fn write_output(
     let kept = kept.unwrap_or_default();
     body.object("outputConfig", |config| {
         if let Some(format) = format {
-            write_format(config, format, &kept::of(&kept, "textFormat"));
+            write_format(config, format, &kept::of(&kept, "textFormat"), pen);
         }
         if let Some(effort) = effort {
             config.raw("effort", effort);
@@ -260,7 +270,7 @@ fn write_output(
     Ok(())
 }
 
-fn write_format(config: &mut Object<'_>, format: &ResponseFormat, kept: &Extra) {
+fn write_format(config: &mut Object<'_>, format: &ResponseFormat, kept: &Extra, pen: &mut Pen<'_>) {
     match format {
         ResponseFormat::Opaque { json, .. } => config.raw("textFormat", json.as_str()),
         ResponseFormat::JsonSchema {
@@ -273,6 +283,15 @@ fn write_format(config: &mut Object<'_>, format: &ResponseFormat, kept: &Extra) 
             let inner = kept::of(kept, "structure");
             text.object("structure", |structure| {
                 structure.object("jsonSchema", |definition| {
+                    let open = pen.own || pen.family != Family::Claude;
+                    let schema = if open {
+                        Cow::Borrowed(schema)
+                    } else {
+                        closed(schema)
+                    };
+                    if matches!(schema, Cow::Owned(_)) {
+                        pen.losses.by(&anthropic::rules::CLOSED);
+                    }
                     definition.string("schema", schema.as_str());
                     definition.maybe_string("name", name.as_deref());
                     definition.maybe_string("description", description.as_deref());

@@ -133,7 +133,7 @@ impl Encoder {
             StreamEvent::Error(failure) => return failure::render_event(failure, "", out),
             StreamEvent::Usage(usage) => self.usage = *usage,
             // Bedrock's streams have no signs of life.
-            StreamEvent::Ping | StreamEvent::Tier(_) => return,
+            StreamEvent::Ping => return,
             _ => {}
         }
         let mut plain = BytesMut::new();

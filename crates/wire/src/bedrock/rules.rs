@@ -1,10 +1,10 @@
 //! What becomes of what Bedrock Converse cannot express.
 
-use crate::anthropic::rules::{FORCED, SAMPLED, UNTHOUGHT};
+use crate::anthropic::rules::{CLOSED, FORCED, SAMPLED, TOP_P, UNTHOUGHT};
 use crate::rules::Rule;
 
 /// Every rule, in the order of the documentation.
-pub static ALL: [&Rule; 47] = [
+pub static ALL: [&Rule; 49] = [
     &FIRST_TURN,
     &INSTRUCTIONS_LATER,
     &NAMES,
@@ -37,6 +37,7 @@ pub static ALL: [&Rule; 47] = [
     &PARALLEL,
     &SAMPLED_WITHOUT,
     &TEMPERATURE,
+    &TOP_P,
     &TOP_K,
     &BLANK_STOPS,
     &EFFORT,
@@ -51,6 +52,7 @@ pub static ALL: [&Rule; 47] = [
     &LOGPROBS,
     &LOGIT_BIAS,
     &JSON_OBJECT,
+    &CLOSED,
     &OPAQUE_FORMAT,
 ];
 
@@ -94,7 +96,7 @@ pub(super) static IMAGE_FORMAT: Rule = Rule::refused(
 );
 pub(super) static IMAGE_SOURCE: Rule = Rule::refused(
     "messages[].content[].image_url",
-    "Bedrock takes images as base64 or from S3 (s3://…), from no other URL; send the image itself",
+    "Bedrock takes images as base64 or from S3 (s3://…), from no other URL; the gateway fetches images unless server.media says otherwise",
 );
 pub(super) static DETAIL: Rule = Rule::left_out(
     "messages[].content[].image_url.detail",

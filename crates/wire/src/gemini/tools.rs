@@ -212,6 +212,10 @@ fn write_entry(list: &mut List<'_>, entry: &[Tool]) -> Result<(), EncodeError> {
 pub(super) fn write(body: &mut Object<'_>, tools: &[Tool], losses: &mut Losses) -> Result<(), EncodeError> {
     for (index, tool) in tools.iter().enumerate() {
         match &tool.kind {
+            ToolKind::Opaque {
+                format: Format::GeminiGenerate,
+                ..
+            } => {}
             ToolKind::Opaque { kind, .. } => {
                 return Err(rules::OPAQUE_TOOL.refuse_at(format!("tools[{index}].type {kind}")));
             }
@@ -224,15 +228,24 @@ pub(super) fn write(body: &mut Object<'_>, tools: &[Tool], losses: &mut Losses) 
             losses.by(&rules::CACHE_CONTROL);
         }
     }
+    let functions = || {
+        let kinds = tools.iter().map(|tool| &tool.kind);
+        kinds.filter(|kind| matches!(kind, ToolKind::Function { .. }))
+    };
     if !tools.is_empty() {
         body.list("tools", |list| {
-            list.object(|entry| {
-                entry.list("functionDeclarations", |list| {
-                    tools
-                        .iter()
-                        .for_each(|tool| write_function(list, &tool.kind, false));
+            if functions().next().is_some() {
+                list.object(|entry| {
+                    entry.list("functionDeclarations", |list| {
+                        functions().for_each(|kind| write_function(list, kind, false));
+                    });
                 });
-            });
+            }
+            for tool in tools {
+                if let ToolKind::Opaque { json, .. } = &tool.kind {
+                    list.raw(json.as_str());
+                }
+            }
         });
     }
     Ok(())

@@ -8,11 +8,13 @@ use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
 use crate::responses::{choice_to_chat, tool_to_chat};
 use crate::rules::{Losses, UNKNOWN};
+use crate::schema::can_bind;
 
 use super::markers;
 use super::parts;
 use super::request::effort_name;
 use super::rules;
+use super::thinking;
 
 /// Writes a request.
 ///
@@ -251,6 +253,8 @@ impl Writer<'_> {
     }
 
     fn tool(&self, list: &mut List<'_>, tool: &Tool, index: usize) -> Result<(), EncodeError> {
+        // Others bind to schemas that OpenAI would refuse to bind to.
+        let same = matches!(self.request.format, Format::OpenAiChat | Format::OpenAiResponses);
         match &tool.kind {
             ToolKind::Opaque {
                 format: Format::OpenAiChat,
@@ -277,7 +281,9 @@ impl Writer<'_> {
                     function.string("name", name);
                     function.maybe_string("description", description.as_deref());
                     function.maybe_json("parameters", parameters.as_ref());
-                    function.maybe_boolean("strict", *strict);
+                    let strict =
+                        strict.map(|strict| strict && (same || parameters.as_ref().is_none_or(can_bind)));
+                    function.maybe_boolean("strict", strict);
                     if self.own() {
                         function.extra(extra);
                     }
@@ -346,8 +352,9 @@ impl Writer<'_> {
                         inner.string("name", name.as_deref().unwrap_or("answer"));
                         inner.maybe_string("description", description.as_deref());
                         inner.raw("schema", schema.as_str());
-                        // What comes from a format whose schemas always bind must bind here, too.
-                        inner.maybe_boolean("strict", strict.or((!self.own()).then_some(true)));
+                        // What comes from a format whose schemas always bind must bind here, too, where it can.
+                        let binds = || (!self.own()).then(|| can_bind(schema));
+                        inner.maybe_boolean("strict", strict.or_else(binds));
                         if self.own() {
                             inner.extra(extra);
                         }
@@ -507,7 +514,7 @@ pub fn write_reasoning(object: &mut Object<'_>, parts: &[Part]) {
         object.string("reasoning_content", &plain);
     }
     if signed {
-        parts::write_thinking_blocks(object, parts.iter().map(|part| &part.kind));
+        thinking::write_blocks(object, parts);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::rules;
 use crate::form::{
     Audio, CacheControl, ContentShape, Document, Extra, Image, Part, PartKind, Source, Text, TextPart,
-    Thinking, ToolCall, ToolCallKind,
+    ToolCall, ToolCallKind,
 };
 use crate::format::{DecodeError, EncodeError, Format};
 use crate::json::Json;
@@ -230,59 +230,6 @@ pub fn write_tool_call(list: &mut List<'_>, part: &Part, call: &ToolCall, own: b
             && !(own && part.extra.get(EXTRA_CONTENT).is_some())
         {
             write_call_signature(object, signature);
-        }
-    });
-}
-
-/// Reads `thinking_blocks`: signed reasoning as Anthropic writes it, carried through OpenAI's format so that it can be
-/// replayed.
-pub fn read_thinking_block(value: &Value<'_>) -> Result<PartKind, DecodeError> {
-    let mut fields = value.fields()?;
-    let kind = fields.need("type", |kind| kind.string())?;
-    match kind.as_ref() {
-        "thinking" => Ok(PartKind::Thinking(Thinking {
-            text: fields.take("thinking", |text| text.string())?.unwrap_or_default(),
-            signature: fields.take("signature", |signature| signature.string())?,
-        })),
-        "redacted_thinking" => Ok(PartKind::RedactedThinking(
-            fields.need("data", |data| data.string())?,
-        )),
-        other => Err(value.error(format!("unknown thinking block {other:?}"))),
-    }
-}
-
-/// Blocks hold the same reasoning as `reasoning_content`, with its signature; but what a client collected of a stream
-/// has the text there alone. It is put back where it can only belong to one block: a signature without its text is not
-/// taken.
-pub fn whole_blocks(mut blocks: Vec<PartKind>, reasoning: Option<Text>) -> Vec<PartKind> {
-    let mut thoughts = blocks.iter_mut().filter_map(|block| match block {
-        PartKind::Thinking(thinking) => Some(thinking),
-        _ => None,
-    });
-    if let (Some(only), None, Some(reasoning)) = (thoughts.next(), thoughts.next(), reasoning)
-        && only.text.is_empty()
-    {
-        only.text = reasoning;
-    }
-    blocks
-}
-
-/// Writes `thinking_blocks`.
-pub fn write_thinking_blocks<'p>(object: &mut Object<'_>, parts: impl Iterator<Item = &'p PartKind>) {
-    object.list("thinking_blocks", |list| {
-        for part in parts {
-            match part {
-                PartKind::Thinking(thinking) => list.object(|block| {
-                    block.string("type", "thinking");
-                    block.string("thinking", &thinking.text);
-                    block.maybe_string("signature", thinking.signature.as_deref());
-                }),
-                PartKind::RedactedThinking(data) => list.object(|block| {
-                    block.string("type", "redacted_thinking");
-                    block.string("data", data);
-                }),
-                _ => {}
-            }
         }
     });
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::parts;
+use super::{parts, thinking};
 use crate::form::{
     Audio, ChatRequest, ContentShape, MaxTokensName, Message, Part, PartKind, Reasoning, ReasoningEffort,
     ResponseFormat, Role, Sampling, StreamRequest, Text, Thinking, Tool, ToolChoice, ToolKind, ToolResult,
@@ -152,18 +152,14 @@ fn read_message(value: &Value<'_>) -> Result<Message, DecodeError> {
 fn read_assistant(fields: &mut Fields<'_>, content: Vec<Part>) -> Result<Vec<Part>, DecodeError> {
     let mut all = Vec::new();
     let blocks = fields.take("thinking_blocks", |blocks| {
-        blocks.list(|block| parts::read_thinking_block(&block))
+        blocks.list(|block| thinking::read_block(&block))
     })?;
     let reasoning = fields.take("reasoning_content", |text| text.string())?;
-    match (blocks, reasoning) {
-        (Some(blocks), reasoning) => {
-            all.extend(parts::whole_blocks(blocks, reasoning).into_iter().map(Part::new));
-        }
-        (None, Some(text)) => all.push(Part::new(PartKind::Thinking(Thinking {
-            text,
+    if let (None, Some(text)) = (&blocks, &reasoning) {
+        all.push(Part::new(PartKind::Thinking(Thinking {
+            text: text.clone(),
             signature: None,
-        }))),
-        (None, None) => {}
+        })));
     }
     all.extend(content);
     if let Some(refusal) = fields.take("refusal", |text| text.string())? {
@@ -181,7 +177,10 @@ fn read_assistant(fields: &mut Fields<'_>, content: Vec<Part>) -> Result<Vec<Par
         calls.list(|call| parts::read_tool_call(&call))
     })?;
     all.extend(calls.unwrap_or_default());
-    Ok(all)
+    Ok(match blocks {
+        Some(blocks) => thinking::placed(thinking::whole(blocks, reasoning), all),
+        None => all,
+    })
 }
 
 fn read_tool(value: &Value<'_>) -> Result<Tool, DecodeError> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::encode::write_reasoning;
-use super::{parts, read_usage, write_usage};
+use super::{parts, read_usage, thinking, write_usage};
 use crate::form::{Audio, ChatResponse, Choice, FinishReason, Part, PartKind, Text, Thinking, Usage};
 use crate::format::{DecodeError, Format};
 use crate::json::fields::{Fields, Value, parse};
@@ -69,19 +69,18 @@ fn read_message(value: &Value<'_>) -> Result<(Vec<Part>, crate::form::Extra), De
     let _ = fields.take("role", |_| Ok(()))?;
     let mut all = Vec::new();
     let blocks = fields.take("thinking_blocks", |blocks| {
-        blocks.list(|block| parts::read_thinking_block(&block))
+        blocks.list(|block| thinking::read_block(&block))
     })?;
     let reasoning = fields.take("reasoning_content", |text| text.string())?;
     let other = fields.take("reasoning", |text| text.string())?;
-    match (blocks, reasoning.or(other)) {
-        (Some(blocks), _) => all.extend(blocks.into_iter().map(Part::new)),
-        (None, Some(text)) if !text.is_empty() => {
+    match reasoning.or(other).filter(|text| !text.is_empty()) {
+        Some(text) if blocks.is_none() => {
             all.push(Part::new(PartKind::Thinking(Thinking {
                 text,
                 signature: None,
             })));
         }
-        (None, _) => {}
+        _ => {}
     }
     if let Some((content, _)) = fields.take("content", |content| parts::read_content(&content))? {
         all.extend(content);
@@ -96,6 +95,10 @@ fn read_message(value: &Value<'_>) -> Result<(Vec<Part>, crate::form::Extra), De
         calls.list(|call| parts::read_tool_call(&call))
     })?;
     all.extend(calls.unwrap_or_default());
+    let all = match blocks {
+        Some(blocks) => thinking::placed(blocks, all),
+        None => all,
+    };
     Ok((all, fields.rest()))
 }
 

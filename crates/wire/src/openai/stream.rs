@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 
 use super::response::{finish_name, now, read_finish};
+use super::thinking::{self, After};
 use super::{parts, read_usage, write_usage};
 use crate::form::{FinishReason, PartKind, PartStart, StreamEvent, Text, Thinking, ToolCallKind, Usage};
 use crate::format::{Format, StreamEncoderOptions, StreamError, stream_failure};
@@ -155,7 +156,7 @@ impl Open {
     ) -> Result<(), crate::format::DecodeError> {
         let text = |value: Value<'_>| value.string();
         let blocks = fields.take("thinking_blocks", |blocks| {
-            blocks.list(|block| parts::read_thinking_block(&block))
+            blocks.list(|block| thinking::read_block(&block))
         })?;
         let reasoning = fields
             .take("reasoning_content", text)?
@@ -164,7 +165,7 @@ impl Open {
             self.flow(choice, Flow::Thinking, reasoning, out);
         }
         for block in blocks.unwrap_or_default() {
-            self.thinking_block(choice, block, out);
+            self.thinking_block(choice, block.kind, out);
         }
         if let Some(content) = fields.take("content", |content| parts::read_content(&content))? {
             for part in content.0 {
@@ -328,7 +329,8 @@ pub struct Encoder {
     options: StreamEncoderOptions,
     head: String,
     parts: BTreeMap<(u32, u32), Written>,
-    calls: BTreeMap<u32, u64>,
+    /// What was said of each choice.
+    said: BTreeMap<u32, After>,
     usage: Option<Usage>,
 }
 
@@ -354,7 +356,7 @@ impl Encoder {
             options,
             head: String::new(),
             parts: BTreeMap::new(),
-            calls: BTreeMap::new(),
+            said: BTreeMap::new(),
             usage: None,
         }
     }
@@ -424,19 +426,18 @@ impl Encoder {
             PartStart::Thinking => Written::Thinking(String::new()),
             PartStart::Refusal => Written::Refusal,
             PartStart::ToolCall { id, name, kind } => {
-                let next = self.calls.entry(choice).or_default();
-                let index = *next;
-                *next += 1;
+                let said = self.said.entry(choice).or_default();
+                let index = said.calls;
+                said.calls += 1;
                 self.write(choice, out, |delta| {
                     write_call_start(delta, index, id, name, *kind);
                 });
                 Written::Call { index, kind: *kind }
             }
             PartStart::RedactedThinking(data) => {
-                self.write(choice, out, |delta| {
-                    let block = PartKind::RedactedThinking(data.clone());
-                    parts::write_thinking_blocks(delta, std::iter::once(&block));
-                });
+                let block = PartKind::RedactedThinking(data.clone());
+                let after = self.after(choice);
+                self.write(choice, out, |delta| thinking::write_block(delta, &block, after));
                 Written::Silent
             }
             PartStart::Opaque { .. } => Written::Silent,
@@ -446,7 +447,10 @@ impl Encoder {
 
     fn delta(&mut self, choice: u32, part: u32, text: &str, out: &mut BytesMut) {
         let field = match self.parts.get_mut(&(choice, part)) {
-            Some(Written::Text) => "content",
+            Some(Written::Text) => {
+                self.said.entry(choice).or_default().text += text.len() as u64;
+                "content"
+            }
             Some(Written::Thinking(told)) => {
                 told.push_str(text);
                 "reasoning_content"
@@ -469,9 +473,8 @@ impl Encoder {
                     text: told.clone().into(),
                     signature: Some(Text::from(signature.to_owned())),
                 });
-                self.write(choice, out, |delta| {
-                    parts::write_thinking_blocks(delta, std::iter::once(&block));
-                });
+                let after = self.after(choice);
+                self.write(choice, out, |delta| thinking::write_block(delta, &block, after));
             }
             Some(Written::Call { index, kind }) => {
                 let (index, (kind, arguments)) = (*index, call_fields(*kind));
@@ -487,6 +490,10 @@ impl Encoder {
             }
             _ => {}
         }
+    }
+
+    fn after(&self, choice: u32) -> After {
+        self.said.get(&choice).copied().unwrap_or_default()
     }
 
     fn finish(&mut self, choice: u32, reason: &FinishReason, out: &mut BytesMut) {

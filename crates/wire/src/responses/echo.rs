@@ -1,6 +1,7 @@
 //! What an answer repeats of its request: the official SDKs demand most of it.
 
-use crate::form::{ChatRequest, MaxTokensName};
+use super::namespaces::Names;
+use crate::form::{ChatRequest, MaxTokensName, Text};
 use crate::format::{EncodeTarget, Format};
 use crate::json::write::Object;
 
@@ -25,9 +26,12 @@ const FIELDS: [(&str, &str); 17] = [
     ("truncation", r#""disabled""#),
 ];
 
-/// What an answer repeats.
+/// What an answer repeats, and by which names the client knows what the model calls.
 #[derive(Debug, Clone, Default)]
-pub struct Echo(Vec<(&'static str, String)>);
+pub struct Echo {
+    fields: Vec<(&'static str, String)>,
+    names: Names,
+}
 
 impl Echo {
     /// Of this request; of one in another format, only what every answer says.
@@ -63,13 +67,24 @@ impl Echo {
             }
             (!value.is_null()).then(|| (name, value.to_string()))
         };
-        Self(FIELDS.iter().filter_map(|(name, _)| named(name)).collect())
+        Self {
+            fields: FIELDS.iter().filter_map(|(name, _)| named(name)).collect(),
+            names: Names::of(request),
+        }
+    }
+
+    /// The namespace of a function that was called, and its name in it.
+    pub(super) fn called(&self, name: &Text) -> (Option<Text>, Text) {
+        match self.names.apart(name) {
+            Some((namespace, name)) => (Some(namespace.clone()), name.clone()),
+            None => (None, name.clone()),
+        }
     }
 
     /// Writes the fields.
     pub(super) fn write(&self, body: &mut Object<'_>) {
         for (name, unsaid) in FIELDS {
-            let told = self.0.iter().find(|(told, _)| *told == name);
+            let told = self.fields.iter().find(|(told, _)| *told == name);
             body.raw(name, told.map_or(unsaid, |(_, json)| json));
         }
     }

@@ -6,6 +6,7 @@ use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{List, Object, object};
 use crate::openai::request::{effort_name, effort_nearest};
 use crate::rules::{Losses, Rule, UNKNOWN};
+use crate::schema::can_bind;
 
 /// Fewer tokens than these the API refuses.
 const LEAST_TOKENS: u64 = 16;
@@ -163,7 +164,11 @@ impl Writer<'_> {
                 object.string("name", name);
                 object.maybe_string("description", description.as_deref());
                 object.maybe_json("parameters", parameters.as_ref());
-                // Left out it would mean true here, and false where the tool comes from.
+                // Left out it would mean true here, and false where the tool comes from. Others bind to schemas that
+                // OpenAI would refuse to bind to.
+                let same = own || same_tongue(self.request.format);
+                let strict =
+                    strict.map(|strict| strict && (same || parameters.as_ref().is_none_or(can_bind)));
                 object.maybe_boolean("strict", strict.or((!own).then_some(false)));
                 if own {
                     object.extra(extra);
@@ -296,8 +301,8 @@ fn write_format(text: &mut Object<'_>, format: &ResponseFormat, own: bool) {
             object.string("name", name.as_deref().unwrap_or("answer"));
             object.maybe_string("description", description.as_deref());
             object.raw("schema", schema.as_str());
-            // What comes from a format whose schemas always bind must bind here, too.
-            object.maybe_boolean("strict", strict.or((!own).then_some(true)));
+            // What comes from a format whose schemas always bind must bind here, too, where it can.
+            object.maybe_boolean("strict", strict.or_else(|| (!own).then(|| can_bind(schema))));
             if own {
                 object.extra(extra);
             }

@@ -13,12 +13,12 @@ pub(crate) fn render(failure: &Failure, request_id: &str) -> Vec<u8> {
         .to_vec()
 }
 
-/// The event that ends a stream with an error. Its place in the sequence is not known here: clients do not need it.
-pub(crate) fn render_event(failure: &Failure, out: &mut BytesMut) {
+/// The event that ends a stream with an error.
+pub(crate) fn render_event(failure: &Failure, number: u64, out: &mut BytesMut) {
     let body = object(|body| {
         body.string("type", "error");
         write(body, failure);
-        body.count("sequence_number", 0);
+        body.count("sequence_number", number);
     });
     out.extend_from_slice(b"event: error\ndata: ");
     out.extend_from_slice(&body);

@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::annotations::{cite, write_annotations};
 use super::logprobs::{entries_of, logprobs_of};
-use super::{Echo, items, parts, read_usage, write_usage};
+use super::namespaces::FIELD;
+use super::{Echo, items, parts, read_usage, searches_in, write_usage};
 use crate::form::{
     ChatResponse, Choice, Extra, FinishReason, Part, PartKind, Role, Text, ToolCallKind, Usage,
 };
@@ -44,10 +45,16 @@ pub(super) fn read(value: &Value<'_>) -> Result<ChatResponse, DecodeError> {
         )));
     }
     let mut all = Vec::new();
-    fields.need("output", |output| output.list(|item| read_item(&item, &mut all)))?;
+    let searches = fields.need("output", |output| {
+        output.list(|item| read_item(&item, &mut all))?;
+        Ok(searches_in(&output))
+    })?;
     let mut usage: Option<Usage> = None;
     let usage_native = fields.take_nullable("usage", |value| {
-        usage = Some(read_usage(&value)?);
+        usage = Some(Usage {
+            searches,
+            ..read_usage(&value)?
+        });
         Ok(value.json())
     })?;
     let calls = all
@@ -192,7 +199,7 @@ pub fn encode_for(response: &ChatResponse, echo: &Echo) -> Bytes {
         write_frame(body, &head, status, reason, echo);
         body.list("output", |list| {
             if let Some(choice) = choice {
-                write_foreign(list, choice, id, status);
+                write_foreign(list, choice, (id, status), echo);
             }
         });
         match &response.usage {
@@ -347,7 +354,7 @@ fn write_own_item(list: &mut List<'_>, part: &Part) {
 }
 
 /// Writes the output of an answer from another format: texts that follow one another are one message.
-fn write_foreign(list: &mut List<'_>, choice: &Choice, id: &str, status: &str) {
+fn write_foreign(list: &mut List<'_>, choice: &Choice, (id, status): (&str, &str), echo: &Echo) {
     let silent = |part: &Part| match &part.kind {
         PartKind::Text(text) => text.text.is_empty(),
         PartKind::Thinking(thinking) => thinking.text.is_empty() && thinking.signature.is_none(),
@@ -381,7 +388,7 @@ fn write_foreign(list: &mut List<'_>, choice: &Choice, id: &str, status: &str) {
                 });
             });
         } else {
-            write_item(list, first, id, number, status);
+            write_item(list, first, (id, number), status, echo);
         }
         number += 1;
         rest = after;
@@ -406,7 +413,7 @@ fn write_content(list: &mut List<'_>, part: &Part, logprobs: &[Json]) {
     });
 }
 
-fn write_item(list: &mut List<'_>, part: &Part, id: &str, number: u64, status: &str) {
+fn write_item(list: &mut List<'_>, part: &Part, (id, number): (&str, u64), status: &str, echo: &Echo) {
     match &part.kind {
         PartKind::ToolCall(call) => list.object(|item| {
             let custom = call.kind == ToolCallKind::Custom;
@@ -423,7 +430,9 @@ fn write_item(list: &mut List<'_>, part: &Part, id: &str, number: u64, status: &
                 item.string("status", status);
             }
             item.string("call_id", &call.id);
-            item.string("name", &call.name);
+            let (namespace, name) = echo.called(&call.name);
+            item.string("name", &name);
+            item.maybe_string(FIELD, namespace.as_deref());
             let empty = call.arguments.is_empty() && !custom;
             let field = if custom { "input" } else { "arguments" };
             item.string(field, if empty { "{}" } else { &call.arguments });

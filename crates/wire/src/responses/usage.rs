@@ -35,6 +35,35 @@ pub fn read_usage(value: &Value<'_>) -> Result<Usage, DecodeError> {
     Ok(usage)
 }
 
+/// Searches of the web that `output` tells of. Each is billed; a page that is opened, or searched for a word, is not.
+#[must_use]
+pub fn searches_in(output: &Value<'_>) -> u64 {
+    let mut searches = 0;
+    // What makes no sense here is told elsewhere.
+    let _ = output.list(|item| {
+        searches += u64::from(is_search(&item));
+        Ok(())
+    });
+    searches
+}
+
+/// Whether an item is a search of the web that was done.
+#[must_use]
+pub fn is_search(item: &Value<'_>) -> bool {
+    let done = || {
+        let mut item = item.fields()?;
+        if item.take("type", |kind| kind.string())?.as_deref() != Some("web_search_call") {
+            return Ok(false);
+        }
+        let action = item.take("action", |action| {
+            action.fields()?.take("type", |kind| kind.string())
+        })?;
+        Ok(action.flatten().is_none_or(|action| action == "search"))
+    };
+    let done: Result<bool, DecodeError> = done();
+    done.unwrap_or(false)
+}
+
 /// Writes `usage`.
 pub fn write_usage(object: &mut Object<'_>, usage: &Usage) {
     object.count("input_tokens", usage.input);

@@ -131,9 +131,7 @@ fn nothing_is_told_where_nothing_is_lost() {
     let cases = [
         (
             CLAUDE,
-            openai(
-                json!({"max_tokens": 5, "temperature": 0.5, "top_p": 0.9, "stop": "x", "service_tier": "auto"}),
-            ),
+            openai(json!({"max_tokens": 5, "temperature": 0.5, "stop": "x", "service_tier": "auto"})),
         ),
         (
             CLAUDE,

@@ -22,7 +22,6 @@ fn sampling_and_stops_reach_every_provider() {
             MESSAGES,
             vec![
                 ("/temperature", json!(0.5)),
-                ("/top_p", json!(0.9)),
                 ("/stop_sequences", json!(["x"])),
                 ("/max_tokens", json!(100)),
             ],
@@ -213,11 +212,13 @@ fn structured_answers_do_not_depend_on_the_models_name() {
         CHAT,
         json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": true}}}),
     );
+    let mut closed = schema.clone();
+    closed["additionalProperties"] = json!(false);
     for model in ["claude-brand-new-9", "my-alias"] {
         let (body, _) = sent(CHAT, MESSAGES, model, &request);
         assert_eq!(
             body["output_config"]["format"],
-            json!({"type": "json_schema", "schema": schema}),
+            json!({"type": "json_schema", "schema": closed}),
             "{body}"
         );
     }
@@ -308,4 +309,54 @@ fn background_work_is_refused_by_a_provider_without_it() {
         let (field, _) = refused(RESPONSES, to, &question(RESPONSES, json!({"background": true})));
         assert_eq!(field, "background");
     }
+}
+
+#[test]
+fn schemas_are_told_as_each_provider_takes_them() {
+    let open = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let mut shut = open.clone();
+    shut["additionalProperties"] = json!(false);
+    let asked =
+        json!({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": open}}});
+    let (body, losses) = sent(CHAT, MESSAGES, "claude", &question(CHAT, asked.clone()));
+    assert_eq!(body["output_config"]["format"]["schema"], shut);
+    assert!(losses.iter().any(|loss| loss.contains("closed")), "{losses:?}");
+    let claude = "anthropic.claude-sonnet-4-5-20250929-v1:0";
+    let (body, _) = sent(CHAT, CONVERSE, claude, &question(CHAT, asked));
+    let schema = &body["outputConfig"]["textFormat"]["structure"]["jsonSchema"]["schema"];
+    assert_eq!(
+        schema
+            .as_str()
+            .map(|text| serde_json::from_str::<Value>(text).unwrap()),
+        Some(shut)
+    );
+    // OpenAI cannot be bound to what leaves anything open: told not to be, it follows all the same as well as it can.
+    let gemini =
+        json!({"generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": open}});
+    let (body, _) = sent(GEMINI, CHAT, "gpt", &question(GEMINI, gemini.clone()));
+    assert_eq!(body["response_format"]["json_schema"]["strict"], json!(false));
+    let (body, _) = sent(GEMINI, RESPONSES, "gpt", &question(GEMINI, gemini));
+    assert_eq!(body["text"]["format"]["strict"], json!(false));
+    let tools = json!({"strict_tools": true, "tools": [{"type": "function", "function": {"name": "f", "parameters": open}}]});
+    let (body, _) = sent(COHERE, CHAT, "gpt", &question(COHERE, tools));
+    assert_eq!(body["tools"][0]["function"]["strict"], json!(false));
+    // A model without strict tools refuses the field even when it says no.
+    let loose = json!({"tools": [{"type": "function", "function": {"name": "f", "parameters": open, "strict": false}}]});
+    let (body, _) = sent(CHAT, MESSAGES, "claude", &question(CHAT, loose));
+    assert_eq!(body["tools"][0].get("strict"), None);
+}
+
+#[test]
+fn claude_is_not_told_a_temperature_and_top_p_at_once() {
+    let both = json!({"temperature": 0.5, "top_p": 0.9});
+    let (body, losses) = sent(CHAT, MESSAGES, "claude", &question(CHAT, both.clone()));
+    assert_eq!((&body["temperature"], body.get("top_p")), (&json!(0.5), None));
+    assert!(losses.iter().any(|loss| loss.starts_with("top_p")), "{losses:?}");
+    let claude = "anthropic.claude-sonnet-4-5-20250929-v1:0";
+    let (body, _) = sent(CHAT, CONVERSE, claude, &question(CHAT, both.clone()));
+    assert_eq!(body["inferenceConfig"], json!({"temperature": 0.5}));
+    let (body, _) = sent(CHAT, CONVERSE, "amazon.nova-pro-v1:0", &question(CHAT, both));
+    assert_eq!(body["inferenceConfig"], json!({"temperature": 0.5, "topP": 0.9}));
+    let (body, _) = sent(CHAT, MESSAGES, "claude", &question(CHAT, json!({"top_p": 0.9})));
+    assert_eq!(body["top_p"], json!(0.9));
 }

@@ -307,3 +307,40 @@ fn a_failure_of_the_gateway_ends_each_stream_in_its_own_words() {
         );
     }
 }
+
+#[test]
+fn an_error_goes_on_with_the_numbers_of_its_stream() {
+    let failure = Failure::new(FailureKind::Provider, "gone");
+    let number_of_error = |number: u64| {
+        let mut out = BytesMut::new();
+        pointsman_wire::failure::render_event_at(RESPONSES, &failure, ("req", number), &mut out);
+        data(&out)[0]["sequence_number"].clone()
+    };
+    // Passing: the provider's numbers go on, and an event that fails is not counted, because it is not passed on.
+    let events = [
+        json!({"type": "response.created", "sequence_number": 0, "response": {"id": "r", "model": "gpt"}}),
+        json!({"sequence_number": 7, "type": "response.output_text.delta", "item_id": "m", "output_index": 0, "content_index": 0, "delta": "Hi"}),
+        json!({"type": "error", "sequence_number": 8, "code": "server_error", "message": "gone", "param": null}),
+    ];
+    let mut watcher = format::stream_watcher(RESPONSES, WatchOptions::default());
+    let seen = watcher.push(bytes(RESPONSES, &events).into(), &mut SmallVec::new());
+    assert!(seen.failure.is_some());
+    assert_eq!(number_of_error(watcher.next_number()), 8);
+    // Translated: our own go on.
+    let options = StreamEncoderOptions {
+        model: "asked".into(),
+        include_usage: true,
+    };
+    let mut encoder = format::stream_encoder(RESPONSES, options);
+    let mut out = BytesMut::new();
+    for event in decoded(CHAT, &bytes(CHAT, &stream(CHAT, &["Hi", " you"], Value::Null)))
+        .unwrap()
+        .iter()
+        .take(4)
+    {
+        encoder.encode(event, &mut out);
+    }
+    let last = data(&out).last().unwrap()["sequence_number"].as_u64().unwrap();
+    assert!(last > 1);
+    assert_eq!(number_of_error(encoder.next_number()), last + 1);
+}

@@ -206,3 +206,193 @@ fn thinking_leaves_room_for_an_answer() {
         assert!(body["output_config"]["effort"].is_string(), "{body}");
     }
 }
+
+/// What Claude says when it thinks between its words and between its calls.
+fn interleaved() -> Value {
+    json!([
+        {"type": "thinking", "thinking": "A", "signature": "U0E="}, {"type": "text", "text": "Öne. "},
+        {"type": "thinking", "thinking": "B", "signature": "U0I="}, {"type": "redacted_thinking", "data": "UkVE"},
+        {"type": "text", "text": "Two."}, {"type": "tool_use", "id": "a", "name": "f", "input": {}},
+        {"type": "thinking", "thinking": "C", "signature": "U0M="}, {"type": "tool_use", "id": "b", "name": "f", "input": {}}])
+}
+
+/// The next request of a chat client after two calls.
+fn after_two_calls(message: &Value) -> Value {
+    let mut body = next(message);
+    let result = json!({"role": "tool", "tool_call_id": "b", "content": "ok"});
+    body["messages"].as_array_mut().unwrap().push(result);
+    body
+}
+
+#[test]
+fn thinking_between_words_and_calls_keeps_its_place_through_chat_clients() {
+    let mut answer = claude();
+    answer["content"] = interleaved();
+    let chat = answered(MESSAGES, CHAT, &answer);
+    let message = &chat["choices"][0]["message"];
+    assert_eq!(message["content"], "Öne. Two.");
+    let (body, _) = sent(CHAT, MESSAGES, "claude", &after_two_calls(message));
+    assert_eq!(body["messages"][1]["content"], interleaved());
+    // A client that has changed the words gets the thoughts to their calls all the same.
+    let mut shorter = message.clone();
+    shorter["content"] = json!("Ö");
+    let (body, _) = sent(CHAT, MESSAGES, "claude", &after_two_calls(&shorter));
+    let kinds: Vec<&str> = body["messages"][1]["content"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|block| block["type"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "thinking",
+        "text",
+        "thinking",
+        "redacted_thinking",
+        "tool_use",
+        "thinking",
+        "tool_use",
+    ];
+    assert_eq!(kinds, expected);
+}
+
+#[test]
+fn streamed_thinking_between_words_and_calls_keeps_its_place_through_chat_clients() {
+    let mut events = vec![stream()[0].clone()];
+    for (index, block) in interleaved().as_array().unwrap().iter().enumerate() {
+        let (start, deltas) = match block["type"].as_str().unwrap() {
+            "thinking" => (
+                json!({"type": "thinking", "thinking": "", "signature": ""}),
+                vec![
+                    json!({"type": "thinking_delta", "thinking": block["thinking"]}),
+                    json!({"type": "signature_delta", "signature": block["signature"]}),
+                ],
+            ),
+            "text" => (
+                json!({"type": "text", "text": ""}),
+                vec![json!({"type": "text_delta", "text": block["text"]})],
+            ),
+            _ => (block.clone(), vec![]),
+        };
+        events.push(json!({"type": "content_block_start", "index": index, "content_block": start}));
+        events.extend(
+            deltas
+                .into_iter()
+                .map(|delta| json!({"type": "content_block_delta", "index": index, "delta": delta})),
+        );
+        events.push(json!({"type": "content_block_stop", "index": index}));
+    }
+    events.extend(stream().into_iter().rev().take(2).rev());
+    let mut message = json!({"role": "assistant", "content": "", "thinking_blocks": [], "tool_calls": []});
+    for chunk in streamed(MESSAGES, CHAT, &events) {
+        let delta = &chunk["choices"][0]["delta"];
+        if let Some(text) = delta["content"].as_str() {
+            message["content"] = json!(message["content"].as_str().unwrap().to_owned() + text);
+        }
+        for list in ["thinking_blocks", "tool_calls"] {
+            let more = delta[list].as_array().cloned().unwrap_or_default();
+            message[list].as_array_mut().unwrap().extend(more);
+        }
+    }
+    let (body, _) = sent(CHAT, MESSAGES, "claude", &after_two_calls(&message));
+    assert_eq!(body["messages"][1]["content"], interleaved());
+}
+
+#[test]
+fn thinking_of_every_turn_stays_with_its_calls() {
+    let turn = |id: &str| {
+        json!({"role": "assistant", "content": null, "reasoning_content": id,
+            "thinking_blocks": [{"type": "thinking", "thinking": id, "signature": format!("{id}{id}==")}],
+            "tool_calls": [{"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}}]})
+    };
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "ok"});
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "Go."},
+        turn("aa"), result("aa"), turn("bb"), result("bb"), turn("cc"), result("cc")]});
+    for (to, model, signature) in [
+        (MESSAGES, "claude", "/signature"),
+        (
+            CONVERSE,
+            "anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "/reasoningContent/reasoningText/signature",
+        ),
+    ] {
+        let (body, _) = sent(CHAT, to, model, &body);
+        for (at, id) in [(1, "aa"), (3, "bb"), (5, "cc")] {
+            let block = &body["messages"][at]["content"][0];
+            assert_eq!(
+                block.pointer(signature),
+                Some(&json!(format!("{id}{id}=="))),
+                "{to:?}: {body}"
+            );
+        }
+    }
+}
+
+#[test]
+fn reasoning_that_nobody_signed_has_the_field_and_is_not_replayed_to_claude() {
+    let chat = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "gpt", "choices": [{"index": 0, "finish_reason": "stop",
+        "message": {"role": "assistant", "reasoning_content": "Hm.", "content": "One."}}]});
+    let answer = answered(CHAT, MESSAGES, &chat);
+    // Official clients and the Vercel SDK demand a signature of every block.
+    assert_eq!(
+        answer["content"][0],
+        json!({"type": "thinking", "thinking": "Hm.", "signature": ""})
+    );
+    let next = json!({"model": "m", "max_tokens": 9000, "messages": [{"role": "user", "content": "Go."},
+        {"role": "assistant", "content": answer["content"]}, {"role": "user", "content": "On."}]});
+    assert!(
+        pointsman_wire::seal::is_in(&read(MESSAGES, &next)),
+        "such a body does not pass as it came"
+    );
+    for to in [MESSAGES, CONVERSE] {
+        let (body, _) = sent(MESSAGES, to, "anthropic.claude-sonnet-4-5-20250929-v1:0", &next);
+        let said = body["messages"][1]["content"].as_array().unwrap();
+        assert_eq!(said.len(), 1, "{to:?}: {body}");
+        assert_eq!(said[0]["text"], "One.", "{to:?}");
+    }
+    let (body, _) = sent(MESSAGES, CHAT, "m", &next);
+    assert_eq!(body["messages"][1]["reasoning_content"], "Hm.");
+}
+
+#[test]
+fn a_level_of_thinking_leaves_half_of_the_answer() {
+    for (to, budget, most) in [
+        (MESSAGES, "/thinking/budget_tokens", 1024),
+        (
+            CONVERSE,
+            "/additionalModelRequestFields/thinking/budget_tokens",
+            1024,
+        ),
+        (COHERE, "/thinking/token_budget", 1000),
+    ] {
+        let body = question(
+            CHAT,
+            json!({"reasoning_effort": "low", "max_completion_tokens": 2000}),
+        );
+        let (body, _) = sent(CHAT, to, "anthropic.claude-sonnet-4-5-20250929-v1:0", &body);
+        assert_eq!(body.pointer(budget), Some(&json!(most)), "{to:?}: {body}");
+    }
+}
+
+#[test]
+fn thinking_reaches_claude_behind_a_name_that_does_not_tell() {
+    let arn = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/abc";
+    let body = json!({"model": "m", "max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 2000},
+        "tools": [{"name": "f", "input_schema": {"type": "object"}}], "messages": [{"role": "user", "content": "Go."},
+        {"role": "assistant", "content": claude()["content"]}, {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "ok"}]}]});
+    let (body, losses) = sent(MESSAGES, CONVERSE, arn, &body);
+    holds(
+        "by an ARN",
+        &body,
+        &[
+            (
+                "/additionalModelRequestFields/thinking",
+                json!({"type": "enabled", "budget_tokens": 2000}),
+            ),
+            (
+                "/messages/1/content/0/reasoningContent/reasoningText",
+                json!({"text": "Hm.", "signature": "SIG=="}),
+            ),
+        ],
+    );
+    assert!(losses.is_empty(), "{losses:?}");
+}

@@ -424,8 +424,13 @@ fn one_call_at_a_time_is_said_the_other_way_round() {
 
 #[test]
 fn a_tool_only_one_provider_runs_is_refused_by_name_and_never_dropped() {
-    let search = json!({"tools": [{"type": "web_search_20250305", "name": "web_search"}], "tool_choice": {"type": "tool", "name": "web_search"}});
+    let run = json!({"tools": [{"type": "code_execution_20250825", "name": "code_execution"}]});
     for to in [CHAT, GEMINI, CONVERSE, COHERE, RESPONSES] {
+        let (field, message) = refused(MESSAGES, to, &question(MESSAGES, run.clone()));
+        assert!(field.starts_with("tools[0]"), "{to:?}: {field}: {message}");
+    }
+    let search = json!({"tools": [{"type": "web_search_20250305", "name": "web_search"}], "tool_choice": {"type": "tool", "name": "web_search"}});
+    for to in [CHAT, CONVERSE, COHERE] {
         let (field, message) = refused(MESSAGES, to, &question(MESSAGES, search.clone()));
         assert!(field.starts_with("tools[0]"), "{to:?}: {field}: {message}");
     }
@@ -434,6 +439,137 @@ fn a_tool_only_one_provider_runs_is_refused_by_name_and_never_dropped() {
         (&body["tools"], &body["tool_choice"]),
         (&search["tools"], &search["tool_choice"])
     );
+}
+
+#[test]
+fn a_search_becomes_the_search_of_the_provider_that_is_asked() {
+    let place = json!({"type": "approximate", "city": "Bern", "country": "CH"});
+    let openai = json!({"tools": [{"type": "web_search", "filters": {"allowed_domains": ["a.ch"]}, "user_location": place, "search_context_size": "low"}],
+        "tool_choice": {"type": "web_search"}});
+    let (body, losses) = sent(RESPONSES, MESSAGES, "claude", &question(RESPONSES, openai));
+    let claude = json!({"type": "web_search_20250305", "name": "web_search", "allowed_domains": ["a.ch"], "user_location": place});
+    holds(
+        "to Claude",
+        &body,
+        &[
+            ("/tools/0", claude.clone()),
+            ("/tool_choice", json!({"type": "tool", "name": "web_search"})),
+        ],
+    );
+    assert!(losses.iter().any(|loss| loss.contains("hints")), "{losses:?}");
+    // And back; what it may not read cannot be told to OpenAI, nor where it may look to Google.
+    let asked = json!({"tools": [claude], "tool_choice": {"type": "tool", "name": "web_search"}});
+    let (body, _) = sent(MESSAGES, RESPONSES, "gpt-5", &question(MESSAGES, asked.clone()));
+    let back =
+        json!({"type": "web_search", "filters": {"allowed_domains": ["a.ch"]}, "user_location": place});
+    holds(
+        "to OpenAI",
+        &body,
+        &[
+            ("/tools/0", back),
+            ("/tool_choice", json!({"type": "web_search"})),
+        ],
+    );
+    refused(MESSAGES, GEMINI, &question(MESSAGES, asked));
+    let blocked = json!({"tools": [{"type": "web_search_20250305", "name": "web_search", "blocked_domains": ["b.ch"]}]});
+    refused(MESSAGES, RESPONSES, &question(MESSAGES, blocked));
+    let plain = json!({"tools": [{"type": "web_search"}]});
+    let (body, _) = sent(RESPONSES, GEMINI, "gemini-2.5-flash", &question(RESPONSES, plain));
+    assert_eq!(body["tools"], json!([{"googleSearch": {}}]));
+    let (body, _) = sent(
+        GEMINI,
+        MESSAGES,
+        "claude",
+        &question(GEMINI, json!({"tools": [{"googleSearch": {}}]})),
+    );
+    assert_eq!(body["tools"][0]["type"], "web_search_20250305");
+    // Gemini searches or calls functions, not both.
+    let both = json!({"tools": [{"type": "web_search"}, {"type": "function", "name": "f", "parameters": {"type": "object"}}]});
+    refused(RESPONSES, GEMINI, &question(RESPONSES, both));
+    // Who may not go online gets no search that does.
+    let offline = json!({"tools": [{"type": "web_search", "external_web_access": false}]});
+    for to in [MESSAGES, GEMINI, CHAT, CONVERSE] {
+        let (body, losses) = sent(RESPONSES, to, "m", &question(RESPONSES, offline.clone()));
+        assert!(
+            body["tools"].as_array().is_none_or(Vec::is_empty),
+            "{to:?}: {body}"
+        );
+        assert!(
+            losses.iter().any(|loss| loss.contains("external_web_access")),
+            "{to:?}: {losses:?}"
+        );
+    }
+}
+
+#[test]
+fn functions_in_namespaces_reach_every_provider_and_come_back_in_theirs() {
+    let function = |name: &str| json!({"type": "function", "name": name, "description": "d", "strict": false, "parameters": {"type": "object", "properties": {}}});
+    let long = "x".repeat(70);
+    let tools = json!([{"type": "namespace", "name": "mcp__files__", "description": "Files.", "tools": [function("read"), function(&long)]}, function("read")]);
+    let body = json!({"model": "m", "tools": tools, "input": [{"role": "user", "content": "Go."},
+        {"type": "function_call", "call_id": "a", "namespace": "mcp__files__", "name": "read", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "a", "output": "ok"}]});
+    for (to, tool, call) in [
+        (MESSAGES, "/tools/0/name", "/messages/1/content/0/name"),
+        (
+            CHAT,
+            "/tools/0/function/name",
+            "/messages/1/tool_calls/0/function/name",
+        ),
+        (
+            GEMINI,
+            "/tools/0/functionDeclarations/0/name",
+            "/contents/1/parts/0/functionCall/name",
+        ),
+        (
+            CONVERSE,
+            "/toolConfig/tools/0/toolSpec/name",
+            "/messages/1/content/0/toolUse/name",
+        ),
+        (
+            COHERE,
+            "/tools/0/function/name",
+            "/messages/1/tool_calls/0/function/name",
+        ),
+    ] {
+        let (sent, losses) = sent(RESPONSES, to, "m", &body);
+        let name = json!("mcp__files__read");
+        holds(&format!("{to:?}"), &sent, &[(tool, name.clone()), (call, name)]);
+        assert!(losses.iter().any(|loss| loss.contains("namespace")), "{losses:?}");
+    }
+    let (sent, _) = sent(RESPONSES, MESSAGES, "m", &body);
+    let cut = sent["tools"][1]["name"].as_str().unwrap();
+    assert_eq!(cut.len(), 64, "{cut}");
+    assert_eq!(sent["tools"][2]["name"], "read");
+    let answer = json!({"id": "m", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "tool_use", "stop_sequence": null,
+        "content": [{"type": "tool_use", "id": "b", "name": "mcp__files__read", "input": {}}, {"type": "tool_use", "id": "c", "name": cut, "input": {}},
+            {"type": "tool_use", "id": "d", "name": "read", "input": {}}],
+        "usage": {"input_tokens": 1, "output_tokens": 1}});
+    let request = read(RESPONSES, &body);
+    let response = format::decode_response(MESSAGES, &Bytes::from(answer.to_string())).unwrap();
+    let whole: Value =
+        serde_json::from_slice(&format::encode_answer(RESPONSES, &response, &request)).unwrap();
+    let options = StreamEncoderOptions {
+        model: "m".into(),
+        include_usage: true,
+    };
+    let mut encoder = format::stream_encoder(RESPONSES, options).answering(&request, MESSAGES);
+    let mut out = BytesMut::new();
+    for event in pointsman_wire::replay::events(&response) {
+        encoder.encode(&event, &mut out);
+    }
+    let streamed = data(&out).last().unwrap()["response"].clone();
+    for said in [whole, streamed] {
+        let named = |at: usize| {
+            (
+                said["output"][at]["namespace"].clone(),
+                said["output"][at]["name"].clone(),
+            )
+        };
+        assert_eq!(named(0), (json!("mcp__files__"), json!("read")));
+        assert_eq!(named(1), (json!("mcp__files__"), json!(long)));
+        assert_eq!(named(2), (Value::Null, json!("read")));
+    }
 }
 
 #[test]

@@ -295,3 +295,70 @@ fn no_translated_stream_has_zero_usage() {
         }
     }
 }
+
+#[test]
+fn the_tier_that_was_served_is_known_in_every_format_that_tells_it() {
+    for format in [CHAT, RESPONSES, MESSAGES, CONVERSE] {
+        let mut body = answer(format, told(format));
+        let mut events = match format {
+            RESPONSES => vec![json!({"type": "response.created", "response": {"id": "r", "model": "gpt"}})],
+            _ => stream(format, &["Hi"], told(format)),
+        };
+        match format {
+            MESSAGES => {
+                body["usage"]["service_tier"] = json!("priority");
+                events[0]["message"]["usage"]["service_tier"] = json!("priority");
+            }
+            CONVERSE => {
+                body["serviceTier"] = json!({"type": "priority"});
+                let last = events.last_mut().unwrap();
+                last["metadata"]["serviceTier"] = json!({"type": "priority"});
+            }
+            RESPONSES => {
+                body["service_tier"] = json!("priority");
+                events.push(json!({"type": "response.completed", "response": body}));
+            }
+            _ => {
+                body["service_tier"] = json!("priority");
+                events
+                    .iter_mut()
+                    .for_each(|chunk| chunk["service_tier"] = json!("priority"));
+            }
+        }
+        let response = format::decode_response(format, &Bytes::from(body.to_string())).unwrap();
+        assert_eq!(response.service_tier.as_deref(), Some("priority"), "{format:?}");
+        let bytes = bytes(format, &events);
+        let told = decoded(format, &bytes).unwrap();
+        let tier = StreamEvent::Tier("priority".into());
+        assert!(told.contains(&tier), "{format:?}: {told:?}");
+        let mut watcher = format::stream_watcher(format, WatchOptions::default());
+        watcher.push(bytes.into(), &mut SmallVec::new());
+        assert_eq!(watcher.tier(), Some("priority"), "{format:?}");
+    }
+}
+
+#[test]
+fn searches_that_the_provider_ran_are_counted() {
+    let mut told_by_claude = told(MESSAGES);
+    told_by_claude["server_tool_use"] = json!({"web_search_requests": 3, "web_fetch_requests": 1});
+    assert_eq!(used(MESSAGES, told_by_claude.clone()).searches, 3);
+    let events = stream(MESSAGES, &["Hi"], told_by_claude);
+    assert_eq!(metered(MESSAGES, &events).searches, 3);
+    assert_eq!(last_usage(MESSAGES, &events).searches, 3);
+    // OpenAI bills each search; to open a page that was found is no search.
+    let mut body = answer(RESPONSES, told(RESPONSES));
+    let call = |action: &str| json!({"type": "web_search_call", "id": "w", "status": "completed", "action": {"type": action}});
+    let output = body["output"].as_array_mut().unwrap();
+    output.extend(["search", "open_page", "search"].map(call));
+    let usage = format::decode_response(RESPONSES, &Bytes::from(body.to_string()))
+        .unwrap()
+        .usage
+        .unwrap();
+    assert_eq!(usage.searches, 2);
+    let events = [
+        json!({"type": "response.created", "response": {"id": "r", "model": "gpt"}}),
+        json!({"type": "response.completed", "response": body}),
+    ];
+    assert_eq!(metered(RESPONSES, &events).searches, 2);
+    assert_eq!(last_usage(RESPONSES, &events).searches, 2);
+}

@@ -173,6 +173,11 @@ impl Across {
         counted(self.usage, self.prompt, self.output, self.ended)
     }
 
+    /// The number of the event that would come next, in formats that number them.
+    pub fn next_number(&self) -> u64 {
+        self.encoder.next_number()
+    }
+
     /// The service tier that the provider told.
     pub fn tier(&self) -> Option<ServiceTier> {
         self.tier
@@ -190,6 +195,7 @@ impl Across {
             return;
         };
         response.usage = self.usage;
+        let (usage, _) = self.usage();
         let place = recall::Place {
             key: memory.key,
             no_store: memory.no_store,
@@ -199,7 +205,7 @@ impl Across {
             &memory.snapshot,
             ticket,
             &place,
-            Remembered::new(response, ticket),
+            Remembered::new(response, ticket, &usage),
         );
     }
 }

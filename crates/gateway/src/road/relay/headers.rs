@@ -11,6 +11,7 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-pointsman-provider");
 const DECISION: HeaderName = HeaderName::from_static("x-pointsman-decision");
 const CACHE: HeaderName = HeaderName::from_static("x-pointsman-cache");
 const COST: HeaderName = HeaderName::from_static("x-pointsman-cost-usd");
+const SAVED: HeaderName = HeaderName::from_static("x-pointsman-saved-usd");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-pointsman-overhead-us");
 const LOSSES: HeaderName = HeaderName::from_static("x-pointsman-losses");
 /// Most bytes of the names of fields that were lost.
@@ -34,6 +35,9 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
     headers.insert(OVERHEAD, HeaderValue::from(ticket.overhead().as_micros() as u64));
     if !facts.losses.is_empty() {
         losses(headers, &facts.losses);
+    }
+    if let Some(asked) = facts.asked.as_ref().filter(|asked| asked.saved != Money::ZERO) {
+        text(headers, SAVED, &asked.saved.usd_decimal());
     }
     if let Some(cost) = cost {
         text(headers, COST, &cost.usd_decimal());

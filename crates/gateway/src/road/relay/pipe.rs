@@ -118,6 +118,14 @@ impl Pipe {
         ticket.facts.tier = tier.unwrap_or(ticket.facts.tier);
     }
 
+    /// The number of the event that would come next, in formats that number them.
+    pub fn next_number(&self) -> u64 {
+        match self {
+            Self::Same { watcher, .. } => watcher.next_number(),
+            Self::Across(across) => across.next_number(),
+        }
+    }
+
     /// Remembers a complete answer, where that was asked for.
     pub fn remember(&mut self, ticket: &Ticket) {
         if let Self::Across(across) = self {

@@ -70,7 +70,7 @@ pub fn relay(
             &arrival.snapshot,
             &ticket,
             &place,
-            Remembered::new(given.response.clone(), &ticket),
+            Remembered::new(given.response.clone(), &ticket, &usage),
         );
     }
     if let Some(id) = &asked.answer_id {
@@ -98,7 +98,7 @@ pub fn relay(
 /// Gives a remembered answer again.
 pub fn replay(asked: &Asked, mut ticket: Ticket, remembered: &Arc<Remembered>) -> Result<Reply, Refusal> {
     let usage = remembered.response.usage.unwrap_or_default();
-    ticket.remembered_from(&remembered.provider, &remembered.model);
+    ticket.remembered_from(remembered);
     give(
         asked,
         ticket,

@@ -19,7 +19,7 @@ use super::super::relay::{Pipe, Relay};
 use super::super::{Arrival, Ticket};
 use super::authorized::{self, Unsent};
 use super::round::Attempt;
-use super::{Answer, Failed, request};
+use super::{Answer, Failed, betas, media, request};
 use crate::snapshot::{Speech, Target, are_kin};
 use crate::worker::Worker;
 
@@ -69,8 +69,15 @@ impl Exchange<'_> {
         mut in_flight: InFlight,
         ticket: &mut Ticket,
     ) -> Result<Answer, Failed> {
+        let fetched = media::brought(self.worker, self.arrival, self.asked, speech.format)
+            .await
+            .map_err(Failed::refused)?;
+        let said = request::Said {
+            asked: self.asked,
+            fetched,
+        };
         let outgoing =
-            request::body((self.arrival, self.asked), self.step, target, speech).map_err(Failed::refused)?;
+            request::body((self.arrival, &said), self.step, target, speech).map_err(Failed::refused)?;
         ticket.lost(&outgoing.losses);
         let call = self.call(target, speech, outgoing.body, &in_flight)?;
         let response = exchange(self.worker, target, &mut in_flight, ticket, call).await?;
@@ -119,7 +126,7 @@ impl Exchange<'_> {
         })?;
         let mut request = request::http(self.arrival, target, Some(speech.format), uri, body);
         if let Some(betas) = request::betas_in_body(self.asked, speech.format) {
-            request.headers_mut().append(request::ANTHROPIC_BETA, betas);
+            request.headers_mut().append(betas::HEADER, betas);
         }
         request::edit_headers(request.headers_mut(), &self.asked.header_edits);
         target.shape.headers(request.headers_mut());

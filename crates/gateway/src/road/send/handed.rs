@@ -33,7 +33,10 @@ pub fn body(
     if wanted.is_some() {
         return Ok(None);
     }
-    let outgoing = request::body((arrival, asked), step, target, speech)?;
+    // Who takes batches takes URLs.
+    let fetched = None;
+    let said = request::Said { asked, fetched };
+    let outgoing = request::body((arrival, &said), step, target, speech)?;
     ticket.lost(&outgoing.losses);
     Ok(Some(outgoing.body))
 }

@@ -13,6 +13,7 @@ use pointsman_wire::splice::Edits;
 use super::super::Arrival;
 use super::super::arrive::Asked;
 use super::super::decide::Step;
+use super::betas;
 use crate::parameters;
 use crate::snapshot::{Envelope, Speech, Target, are_kin};
 
@@ -23,7 +24,6 @@ const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version
 const BEDROCK_VERSION: &str = "bedrock-2023-05-31";
 /// What Vertex AI wants to be told of Anthropic's format.
 const VERTEX_VERSION: &str = "vertex-2023-10-16";
-pub const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 const OPENAI_BETA: HeaderName = HeaderName::from_static("openai-beta");
 
 /// A body for the provider.
@@ -36,25 +36,36 @@ pub struct Outgoing {
     pub losses: Vec<Loss>,
 }
 
+/// What is said to a provider.
+pub struct Said<'a> {
+    /// What the client asks.
+    pub asked: &'a Asked,
+    /// The same with files in the place of their URLs, where they had to be fetched.
+    pub fetched: Option<&'a ChatRequest>,
+}
+
 /// Writes the body for `target`, as `speech` has it.
 ///
 /// # Errors
 /// 400 when the request cannot be expressed in the provider's format; the field is named.
 pub fn body(
-    (arrival, asked): (&Arrival, &Asked),
+    (arrival, said): (&Arrival, &Said<'_>),
     step: &Step,
     target: &Target,
     speech: &Speech,
 ) -> Result<Outgoing, Failure> {
     let to = speech.format;
-    let stream = &asked.request.stream;
+    let asked = said.asked;
+    let said = said.fetched.unwrap_or(&asked.request);
+    let stream = &said.stream;
     let usage_forced = is_openai(to) && stream.enabled && !stream.include_usage;
     let reasons = step.reasoning.as_ref();
-    let shaped = target.shape.request(&asked.request);
+    let shaped = target.shape.request(said);
     let mut edits = Edits::new();
     let mut losses = Vec::new();
     // What another provider signed may not pass as it came.
-    let passes = !asked.edited && shaped.is_none() && !seal::is_in(&asked.request);
+    let as_it_came = !asked.edited && shaped.is_none() && std::ptr::eq(said, &asked.request);
+    let passes = as_it_came && !seal::is_in(said);
     let body = if are_kin(asked.format, to) && passes && (reasons.is_none() || is_openai(to)) {
         if asked.format != to {
             change_envelope(&mut edits, asked, to);
@@ -67,7 +78,7 @@ pub fn body(
         }
         asked.body.clone()
     } else {
-        let mut request = shaped.unwrap_or_else(|| asked.request.clone());
+        let mut request = shaped.unwrap_or_else(|| said.clone());
         request.stream.include_usage |= usage_forced;
         if asked.request.sampling.max_tokens.is_none() {
             // A limit that the client did not give has the name that the provider knows.
@@ -83,7 +94,8 @@ pub fn body(
     if let Some(switch) = reasons.filter(|_| is_openai(to)) {
         reason_by_field(&mut edits, &asked.request, switch);
     }
-    enclose(&mut edits, arrival, speech);
+    enclose(&mut edits, speech);
+    betas::enclose(&mut edits, arrival, (target, speech), &mut losses);
     let body = if edits.is_empty() {
         body
     } else {
@@ -169,28 +181,11 @@ fn change_envelope(edits: &mut Edits, asked: &Asked, to: Format) {
 }
 
 /// Puts around the body what a cloud wants: Google's path names the model, its body the version.
-fn enclose(edits: &mut Edits, arrival: &Arrival, speech: &Speech) {
-    match (speech.format, speech.envelope) {
-        (_, Envelope::VertexRaw) => {
-            edits.remove("model");
-            edits.set_string("anthropic_version", VERTEX_VERSION);
-        }
-        // A client of Bedrock has said it in the body already.
-        (Format::BedrockInvoke, _) if arrival.headers.contains_key(ANTHROPIC_BETA) => {
-            let betas: Vec<&str> = betas(arrival).collect();
-            edits.set("anthropic_beta", serde_json::json!(betas).to_string());
-        }
-        _ => {}
+fn enclose(edits: &mut Edits, speech: &Speech) {
+    if speech.envelope == Envelope::VertexRaw {
+        edits.remove("model");
+        edits.set_string("anthropic_version", VERTEX_VERSION);
     }
-}
-
-/// The betas that the client's header asks for.
-fn betas(arrival: &Arrival) -> impl Iterator<Item = &str> {
-    let said = arrival.headers.get_all(ANTHROPIC_BETA).into_iter();
-    said.filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|beta| !beta.is_empty())
 }
 
 /// The betas that a body of Bedrock's InvokeModel asks for, where the header is the place for them.
@@ -267,7 +262,7 @@ pub fn http(
     for (name, value) in &target.provider.headers {
         headers.insert(name, value.clone());
     }
-    forward(arrival, to, &mut headers);
+    forward(arrival, (target, to), &mut headers);
     if let Some(traceparent) = arrival.headers.get("traceparent") {
         headers.insert("traceparent", traceparent.clone());
     }
@@ -284,14 +279,12 @@ pub fn http(
 }
 
 /// Client headers that mean something to a provider of the same format, beyond the body.
-fn forward(arrival: &Arrival, to: Option<Format>, headers: &mut HeaderMap) {
+fn forward(arrival: &Arrival, (target, to): (&Target, Option<Format>), headers: &mut HeaderMap) {
     if to == Some(Format::AnthropicMessages) {
         if let Some(version) = arrival.headers.get(ANTHROPIC_VERSION) {
             headers.insert(ANTHROPIC_VERSION, version.clone());
         }
-        for beta in arrival.headers.get_all(ANTHROPIC_BETA) {
-            headers.append(ANTHROPIC_BETA, beta.clone());
-        }
+        betas::forward(arrival, target, headers);
     } else if to.is_none_or(|to| is_openai(to) || to == Format::OpenAiResponses) {
         for beta in arrival.headers.get_all(OPENAI_BETA) {
             headers.append(OPENAI_BETA, beta.clone());

@@ -160,9 +160,9 @@ impl Keeping {
             let data = self.event(&told);
             match data {
                 Ok(data) => out.push_str(&event(told.event.as_deref(), &data)),
-                Err(failure) => {
+                Err((failure, number)) => {
                     let mut bytes = BytesMut::new();
-                    failure::render_event(Format::OpenAiResponses, &failure, "", &mut bytes);
+                    failure::render_event_at(Format::OpenAiResponses, &failure, ("", number), &mut bytes);
                     out.push_str(std::str::from_utf8(&bytes).unwrap_or_default());
                 }
             }
@@ -173,8 +173,8 @@ impl Keeping {
         self.events = events;
     }
 
-    /// The data of an event as the client is told it.
-    fn event<'a>(&mut self, told: &'a SseEvent) -> Result<Cow<'a, str>, Failure> {
+    /// The data of an event as the client is told it; or why it cannot be, and the number it had.
+    fn event<'a>(&mut self, told: &'a SseEvent) -> Result<Cow<'a, str>, (Failure, u64)> {
         let data: &'a str = &told.data;
         let Some(turn) = self
             .turn
@@ -195,7 +195,9 @@ impl Keeping {
         }
         let shaped = turn.end(&self.worker, response.get());
         self.turn = None;
-        shaped.map(|shaped| Cow::Owned(with(data, Some(&shaped), None)))
+        shaped
+            .map(|shaped| Cow::Owned(with(data, Some(&shaped), None)))
+            .map_err(|failure| (failure, read.sequence_number.unwrap_or(0)))
     }
 }
 

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::form::{ChatResponse, Failure, FinishReason, PartStart, StreamEvent, Text, ToolCallKind};
+use crate::form::{ChatResponse, Failure, FinishReason, PartStart, StreamEvent, Text, ToolCallKind, Usage};
 use crate::format::{DecodeError, Format, StreamError, stream_failure};
 use crate::json::Json;
 use crate::json::fields::{Fields, Value, parse};
 use crate::responses::annotations::citation_of;
-use crate::responses::read_usage;
 use crate::responses::response::{self, read_created, read_finish};
+use crate::responses::{is_search, read_usage, searches_in};
 use crate::sse::{SseDecoder, SseEvent};
 
 /// Reads a stream.
@@ -22,6 +22,8 @@ pub struct Decoder {
     /// Something was said, which the whole response at the end repeats.
     told: bool,
     next: u32,
+    /// Searches that were done: the response at the end need not tell of them.
+    searches: u64,
     /// Parts that have begun and not ended.
     open: SmallVec<[Open; 4]>,
 }
@@ -311,7 +313,8 @@ impl Decoder {
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), DecodeError> {
         let at = place(fields)?;
-        let done = fields.need("item", |item| read_done(&item))?;
+        let (done, search) = fields.need("item", |item| Ok((read_done(&item)?, is_search(&item))))?;
+        self.searches += u64::from(search);
         if done.opaque {
             out.push(opaque(event));
         }
@@ -368,8 +371,10 @@ impl Decoder {
                 reason: reason.unwrap_or(FinishReason::Stop),
                 stop_sequence: None,
             });
+            let searches = response.take("output", |output| Ok(searches_in(&output)))?;
             if let Some(usage) = response.take("usage", |usage| read_usage(&usage))? {
-                out.push(StreamEvent::Usage(usage));
+                let searches = searches.unwrap_or(0).max(self.searches);
+                out.push(StreamEvent::Usage(Usage { searches, ..usage }));
             }
             let tier = response.take("service_tier", |tier| tier.string())?;
             out.extend(tier.map(StreamEvent::Tier));

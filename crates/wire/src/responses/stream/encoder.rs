@@ -103,6 +103,12 @@ impl Encoder {
         self.head.echo = echo;
     }
 
+    /// The number of the event that would come next.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.pen.sequence
+    }
+
     /// Writes `event` to the end of `out`.
     pub fn encode(&mut self, event: &StreamEvent, out: &mut BytesMut) {
         match event {
@@ -188,9 +194,11 @@ impl Encoder {
             PartStart::Thinking => self.silent.push(part),
             PartStart::ToolCall { id, name, kind } => {
                 let custom = *kind == ToolCallKind::Custom;
+                let (namespace, name) = self.head.echo.called(name);
                 let call = Call {
                     id: id.clone(),
-                    name: name.clone(),
+                    namespace,
+                    name,
                     custom,
                     arguments: String::new(),
                 };

@@ -3,6 +3,7 @@
 use crate::form::Text;
 use crate::json::Json;
 use crate::json::write::{Object, object};
+use crate::responses::namespaces::FIELD;
 use crate::responses::response::write_summary;
 
 /// An item.
@@ -40,6 +41,7 @@ pub(super) struct Content {
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) id: Text,
+    pub(super) namespace: Option<Text>,
     pub(super) name: Text,
     pub(super) custom: bool,
     pub(super) arguments: String,
@@ -141,6 +143,7 @@ impl Item {
                 }
                 item.string("call_id", &call.id);
                 item.string("name", &call.name);
+                item.maybe_string(FIELD, call.namespace.as_deref());
                 let field = if call.custom { "input" } else { "arguments" };
                 item.string(field, if done { call.said() } else { "" });
             }
