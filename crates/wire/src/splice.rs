@@ -68,7 +68,7 @@ impl Edits {
     /// Sets `key` to a string.
     pub fn set_string(&mut self, key: &str, value: &str) {
         let mut json = Vec::with_capacity(value.len() + 2);
-        crate::json::write::string_into(&mut json, value);
+        crate::json::quoted::string_into(&mut json, value);
         self.set(key, String::from_utf8(json).unwrap_or_default());
     }
 
@@ -150,7 +150,7 @@ impl<'a> TopLevel<'a> {
         while let (Some(key), Some(value)) = (nodes.next(), nodes.next()) {
             let (quoted, value) = (outline.range(key), outline.range(value));
             // A key that cannot be unescaped is none of ours.
-            let key = crate::json::fields::unquoted(&text[quoted.clone()]).unwrap_or_default();
+            let key = crate::json::quoted::unquoted(&text[quoted.clone()]).unwrap_or_default();
             fields.push(Field {
                 stays: !goes(&key),
                 key,
@@ -207,7 +207,7 @@ impl<'a> TopLevel<'a> {
         if added || self.fields.iter().any(|field| field.stays) {
             text.push(b',');
         }
-        crate::json::write::string_into(&mut text, key);
+        crate::json::quoted::string_into(&mut text, key);
         text.push(b':');
         text.extend_from_slice(json.as_bytes());
         Patch {

@@ -109,7 +109,7 @@ pub fn encode(response: &ChatResponse) -> Bytes {
                     _ => false,
                 };
                 if !foreign {
-                    let _ = blocks::write_block(list, part, "content", own);
+                    let _ = blocks::write_block(list, part, &"content", own);
                 }
             }
         });

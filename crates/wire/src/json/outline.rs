@@ -7,10 +7,10 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
+use super::quoted::plain;
+
 /// How deep objects and lists may lie in each other; the depth that `serde_json` allows.
 const MAX_DEPTH: usize = 127;
-/// Bytes looked at together inside a string.
-const STRIDE: usize = 16;
 
 /// A value of the text, or the key of an object's field.
 #[derive(Debug, Clone, Copy)]
@@ -79,21 +79,38 @@ impl Outline {
     }
 
     /// The nodes directly inside a list, or inside an object: key, value, key, value, …
-    pub fn children(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
-        let end = self.next(node);
-        let mut at = node + 1;
-        std::iter::from_fn(move || {
-            if at >= end {
-                return None;
-            }
-            let child = at;
-            at = self.next(child);
-            Some(child)
-        })
+    #[must_use]
+    pub fn children(&self, node: u32) -> Children<'_> {
+        Children {
+            outline: self,
+            at: node + 1,
+            end: self.next(node),
+        }
     }
 
     fn next(&self, node: u32) -> u32 {
         self.nodes.get(node as usize).map_or(node + 1, |node| node.next)
+    }
+}
+
+/// The nodes directly inside another.
+#[derive(Debug, Clone)]
+pub struct Children<'a> {
+    outline: &'a Outline,
+    at: u32,
+    end: u32,
+}
+
+impl Iterator for Children<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        if self.at >= self.end {
+            return None;
+        }
+        let child = self.at;
+        self.at = self.outline.next(child);
+        Some(child)
     }
 }
 
@@ -267,7 +284,7 @@ impl Scan<'_> {
     fn string(&mut self) -> Result<(), &'static str> {
         self.at += 1;
         loop {
-            self.plain();
+            self.at += plain(&self.bytes[self.at..]);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
@@ -278,28 +295,6 @@ impl Scan<'_> {
                 None => return Err("unexpected end of a string"),
             }
         }
-    }
-
-    /// Passes what stands for itself in a string.
-    fn plain(&mut self) {
-        let rest = &self.bytes[self.at..];
-        let mut passed = 0;
-        // Without a branch for each byte the compiler compares all of them at once.
-        for block in rest.as_chunks::<STRIDE>().0 {
-            if block
-                .iter()
-                .fold(false, |special, byte| special | is_special(*byte))
-            {
-                break;
-            }
-            passed += STRIDE;
-        }
-        let tail = &rest[passed..];
-        passed += tail
-            .iter()
-            .position(|byte| is_special(*byte))
-            .unwrap_or(tail.len());
-        self.at += passed;
     }
 
     fn escape(&mut self) -> Result<(), &'static str> {
@@ -351,10 +346,6 @@ impl Scan<'_> {
             Ok(())
         }
     }
-}
-
-const fn is_special(byte: u8) -> bool {
-    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }
 
 #[cfg(test)]

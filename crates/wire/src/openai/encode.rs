@@ -1,11 +1,13 @@
 //! Writing chat completion requests, also those that came in another format.
 
+use std::fmt::Display;
+
 use crate::form::{
     ChatRequest, ContentShape, MaxTokensName, Message, Part, PartKind, Reasoning, ReasoningEffort,
     ResponseFormat, Role, Sampling, Tool, ToolChoice, ToolKind, ToolResult, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
-use crate::json::write::{List, Object, object};
+use crate::json::write::{self, List, Object};
 use crate::responses::{choice_to_chat, tool_to_chat};
 use crate::rules::{Losses, UNKNOWN};
 
@@ -26,15 +28,11 @@ pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encode
         target,
         losses,
     };
-    let mut refused = None;
-    let body = object(|body| refused = writer.body(body).err());
-    match refused {
-        Some(error) => Err(error),
-        None => Ok(Encoded {
-            body: body.into(),
-            losses: writer.losses.into_vec(),
-        }),
-    }
+    let body = write::body(|body| writer.body(body))?;
+    Ok(Encoded {
+        body: body.into(),
+        losses: writer.losses.into_vec(),
+    })
 }
 
 /// Writes the parameters that chat completions and completions share.
@@ -139,11 +137,11 @@ impl Writer<'_> {
             // Results must follow the message with their calls: what a model said in pieces is one message. Fields that
             // only the client's format knows are left out, and told.
             let joins = |role| (role == Role::Assistant).then_some(Role::Assistant);
-            joined = turns::join(messages, joins, &mut self.losses);
+            joined = turns::join(messages.iter().cloned(), joins, &mut self.losses);
             messages = &joined;
         }
         for (index, message) in messages.iter().enumerate() {
-            let at = format!("messages[{index}]");
+            let at = format_args!("messages[{index}]");
             match message.role {
                 Role::User => self.user(list, message, &at)?,
                 Role::Tool => {
@@ -164,7 +162,7 @@ impl Writer<'_> {
     }
 
     /// A user's message; tool results in it become tool messages, which must follow the calls at once.
-    fn user(&mut self, list: &mut List<'_>, message: &Message, at: &str) -> Result<(), EncodeError> {
+    fn user(&mut self, list: &mut List<'_>, message: &Message, at: &dyn Display) -> Result<(), EncodeError> {
         let is_result = |part: &&Part| matches!(part.kind, PartKind::ToolResult(_));
         if !message.parts.iter().any(|part| is_result(&part)) {
             return write_message(list, "user", message, at);
@@ -196,7 +194,7 @@ impl Writer<'_> {
         list: &mut List<'_>,
         message: &Message,
         result: &ToolResult,
-        at: &str,
+        at: &dyn Display,
     ) -> Result<(), EncodeError> {
         if result.is_error == Some(true) {
             self.losses.by(&rules::IS_ERROR);
@@ -385,7 +383,7 @@ fn is_text(part: &Part) -> bool {
     matches!(part.kind, PartKind::Text(_))
 }
 
-fn write_result(object: &mut Object<'_>, result: &ToolResult, at: &str) -> Result<(), EncodeError> {
+fn write_result(object: &mut Object<'_>, result: &ToolResult, at: &dyn Display) -> Result<(), EncodeError> {
     let failed = result.is_error == Some(true);
     let texts: Vec<&Part> = result.content.iter().filter(|part| is_text(part)).collect();
     if !failed && result.shape == ContentShape::Parts && !texts.is_empty() {
@@ -411,7 +409,12 @@ fn write_result(object: &mut Object<'_>, result: &ToolResult, at: &str) -> Resul
     Ok(())
 }
 
-fn write_message(list: &mut List<'_>, role: &str, message: &Message, at: &str) -> Result<(), EncodeError> {
+fn write_message(
+    list: &mut List<'_>,
+    role: &str,
+    message: &Message,
+    at: &dyn Display,
+) -> Result<(), EncodeError> {
     let mut refused = None;
     list.object(|object| {
         object.string("role", role);
@@ -432,7 +435,7 @@ fn write_content(
     object: &mut Object<'_>,
     parts: &[&Part],
     shape: ContentShape,
-    at: &str,
+    at: &dyn Display,
 ) -> Result<(), EncodeError> {
     if let (
         ContentShape::Text,
@@ -453,14 +456,14 @@ fn write_content(
         for part in parts {
             refused = refused
                 .take()
-                .or(parts::write_part(list, part, &format!("{at}.content")).err());
+                .or(parts::write_part(list, part, &format_args!("{at}.content")).err());
         }
     });
     refused.map_or(Ok(()), Err)
 }
 
 /// Where `content` of an assistant's message ends and other fields begin.
-fn assistant(list: &mut List<'_>, message: &Message, at: &str) -> Result<(), EncodeError> {
+fn assistant(list: &mut List<'_>, message: &Message, at: &dyn Display) -> Result<(), EncodeError> {
     let mut refused = None;
     list.object(|object| {
         object.string("role", "assistant");

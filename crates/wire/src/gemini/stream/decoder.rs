@@ -13,7 +13,7 @@ use crate::form::{Extra, FinishReason, Part, PartKind, PartStart, StreamEvent, T
 use crate::format::{DecodeError, Format, StreamError, stream_failure};
 use crate::json::Json;
 use crate::json::fields::{Value, parse};
-use crate::json::write::{Object, object};
+use crate::json::write::Object;
 use crate::sse::SseDecoder;
 
 /// Names of events that tell the writer of this format how to end.
@@ -394,10 +394,10 @@ fn delta(choice: u32, part: u32, text: Text, out: &mut Vec<StreamEvent>) {
 }
 
 fn empty_text(beside: &Extra) -> Json {
-    json(object(|part| {
+    Json::object(|part| {
         part.string("text", "");
         part.extra(beside);
-    }))
+    })
 }
 
 fn in_candidate(choice: u32, part: &Json) -> StreamEvent {
@@ -418,12 +418,6 @@ fn opaque(event: Option<Text>, write: impl FnOnce(&mut Object<'_>)) -> StreamEve
     StreamEvent::Opaque {
         format: Format::GeminiGenerate,
         event,
-        json: json(object(write)),
+        json: Json::object(write),
     }
-}
-
-fn json(bytes: Vec<u8>) -> Json {
-    let text = String::from_utf8(bytes).ok();
-    text.and_then(|text| Json::parse(text).ok())
-        .unwrap_or_else(Json::null)
 }
