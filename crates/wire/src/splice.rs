@@ -106,7 +106,11 @@ impl Edits {
             object.patch(edit, &mut patches)?;
         }
         patches.sort_by_key(|patch| patch.range.start);
-        let mut out = Vec::with_capacity(body.len() + 128);
+        if patches.is_empty() {
+            return Ok(body.clone());
+        }
+        let added: usize = patches.iter().map(|patch| patch.text.len()).sum();
+        let mut out = Vec::with_capacity(body.len() + added);
         let mut copied = 0;
         for patch in &patches {
             out.extend_from_slice(&body[copied..patch.range.start]);
@@ -150,7 +154,7 @@ impl<'a> TopLevel<'a> {
         while let (Some(key), Some(value)) = (nodes.next(), nodes.next()) {
             let (quoted, value) = (outline.range(key), outline.range(value));
             // A key that cannot be unescaped is none of ours.
-            let key = crate::json::quoted::unquoted(&text[quoted.clone()]).unwrap_or_default();
+            let key = outline.string(text, key).unwrap_or_default();
             fields.push(Field {
                 stays: !goes(&key),
                 key,

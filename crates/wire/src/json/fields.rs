@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 
 use super::Json;
 use super::outline::Outline;
-use super::quoted::unquoted;
 use crate::form::{Extra, Text};
 use crate::format::DecodeError;
 
@@ -142,7 +141,8 @@ impl<'a> Value<'a> {
         if !self.is_string() {
             return Err(self.expected("a string"));
         }
-        unquoted(self.text()).map_err(|error| self.error(error.to_string()))
+        let said = self.outline.string(self.body, self.node);
+        said.map_err(|error| self.error(error.to_string()))
     }
 
     /// The value as a whole number that is not negative.
@@ -198,8 +198,8 @@ impl<'a> Value<'a> {
         let mut entries = SmallVec::new();
         let mut nodes = self.outline.children(self.node);
         while let (Some(key), Some(node)) = (nodes.next(), nodes.next()) {
-            let quoted = self.outline.text(self.body, key);
-            let key = unquoted(quoted).map_err(|error| self.error(error.to_string()))?;
+            let key = self.outline.string(self.body, key);
+            let key = key.map_err(|error| self.error(error.to_string()))?;
             entries.push((key, node));
         }
         drop(nodes);

@@ -2,37 +2,45 @@
 
 use std::borrow::Cow;
 
-/// Bytes looked at together in a long string.
-const STRIDE: usize = 16;
-/// Bytes looked at together at its beginning and around what is special in it: a word of the machine.
+/// Bytes looked at together: a word of the machine.
 const WORD: usize = size_of::<u64>();
+/// Strings that go on behind so many bytes are long: more is looked at together.
+const LONG: usize = 2 * WORD;
+/// Bytes looked at together in a long string.
+const BLOCK: usize = 16;
 
 /// How many bytes at the beginning of `bytes` stand for themselves: neither quotes nor backslashes nor control
 /// characters.
 pub(crate) fn plain(bytes: &[u8]) -> usize {
-    // Most strings are short.
-    let (words, _) = bytes.as_chunks::<WORD>();
-    for (index, word) in words.iter().take(2).enumerate() {
+    let mut at = 0;
+    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
         let special = special_in(*word);
         if special != 0 {
-            return index * WORD + first_of(special);
+            return at + first_of(special);
+        }
+        at += WORD;
+        if at == LONG {
+            at += plain_blocks(&bytes[at..]);
         }
     }
-    let mut passed = WORD * words.len().min(2);
-    // Without a branch for each byte the compiler compares all of them at once.
-    let block_is_plain =
-        |block: &[u8; STRIDE]| !block.iter().fold(false, |any, byte| any | is_special(*byte));
-    let blocks = bytes[passed..].as_chunks::<STRIDE>().0;
-    passed += STRIDE * blocks.iter().take_while(|block| block_is_plain(block)).count();
-    let (words, tail) = bytes[passed..].as_chunks::<WORD>();
-    for word in words {
-        let special = special_in(*word);
-        if special != 0 {
-            return passed + first_of(special);
+    let tail = &bytes[at..];
+    at + tail
+        .iter()
+        .position(|byte| is_special(*byte))
+        .unwrap_or(tail.len())
+}
+
+/// How many bytes at the beginning are plain blocks.
+fn plain_blocks(bytes: &[u8]) -> usize {
+    let mut passed = 0;
+    for block in bytes.as_chunks::<BLOCK>().0 {
+        // Without a branch for each byte the compiler compares all of them at once.
+        if block.iter().fold(false, |any, byte| any | is_special(*byte)) {
+            break;
         }
-        passed += WORD;
+        passed += BLOCK;
     }
-    passed + tail.iter().take_while(|byte| !is_special(**byte)).count()
+    passed
 }
 
 const fn is_special(byte: u8) -> bool {
@@ -58,7 +66,7 @@ const fn first_of(special: u64) -> usize {
 
 /// A string without its quotes and escapes. `quoted` must be a string of a text whose outline was found.
 pub(crate) fn unquoted(quoted: &str) -> Result<Cow<'_, str>, serde_json::Error> {
-    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    let inner = inner(quoted);
     let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else {
         return Ok(Cow::Borrowed(inner));
     };
@@ -67,6 +75,11 @@ pub(crate) fn unquoted(quoted: &str) -> Result<Cow<'_, str>, serde_json::Error> 
         // What is wrong with it is told there.
         None => serde_json::from_str(quoted).map(Cow::Owned),
     }
+}
+
+/// What stands between the quotes of a string.
+pub(crate) fn inner(quoted: &str) -> &str {
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default()
 }
 
 /// The text that `inner` stands for, whose first backslash is at `first`; none when an escape means nothing.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Buf, Bytes};
+use memchr::memchr2;
 
 use super::super::response::{ANSWER, CANDIDATE, finish_name, read_finish};
 use super::super::usage::read_usage;
@@ -102,11 +103,14 @@ impl Decoder {
 
     /// Where a line begins with an object instead of a field.
     fn bare_object(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (at, byte) in bytes.iter().enumerate() {
-            if !self.in_line && *byte == b'{' {
+        let mut at = 0;
+        while let Some(first) = bytes.get(at) {
+            if !self.in_line && *first == b'{' {
                 return Some(at);
             }
-            self.in_line = !matches!(byte, b'\n' | b'\r');
+            let end = memchr2(b'\n', b'\r', &bytes[at..]);
+            self.in_line = end.is_none();
+            at = end.map_or(bytes.len(), |end| at + end + 1);
         }
         None
     }
