@@ -1,5 +1,5 @@
-//! What it costs to translate: a request of about 9 KB with tools from each format to each other, an event of a stream, and
-//! a body of 1 MB that passes within its format.
+//! What it costs to translate: a request of 10 KB with tools from each format to each other, an event of a stream, and a
+//! body of 1 MB that passes within its format.
 //!
 //! `cargo bench -p pointsman-wire`. The time of `event` is for [`EVENTS`] of them.
 
@@ -31,6 +31,10 @@ const FORMATS: [Format; 6] = [
 
 /// How many events are read and written at a time.
 const EVENTS: usize = 100;
+/// A request has at least as many bytes in whatever format it is written, and hardly more.
+const BYTES: usize = 10_000;
+/// What the tools answer, again and again.
+const SENTENCE: &str = "The \"old\" bridge was built in 1743.\nIt stands on seven arches of sandstone. ";
 
 fn main() {
     divan::main();
@@ -50,8 +54,8 @@ fn target(to: Format) -> EncodeTarget<'static> {
     }
 }
 
-/// An agent's request of about 9 KB.
-fn request() -> ChatRequest {
+/// An agent's request: eight tools, of which it has called one six times. The results have so many sentences together.
+fn request(sentences: usize) -> ChatRequest {
     let tools: Vec<Value> = (0..8)
         .map(|number| {
             json!({"type": "function", "function": {"name": format!("tool_{number}"),
@@ -66,22 +70,33 @@ fn request() -> ChatRequest {
         json!({"role": "system", "content": "You keep an archive. Say what you know, and where you have it from."}),
         json!({"role": "user", "content": "What do we have on bridges?"}),
     ];
-    for turn in 0..6 {
+    for turn in 0..6_usize {
         let id = format!("call_{turn}");
         messages.push(json!({"role": "assistant", "content": "I look it up.", "tool_calls": [{"id": id, "type": "function",
             "function": {"name": "tool_1", "arguments": "{\"query\":\"bridges over the river\",\"limit\":10}"}}]}));
-        messages.push(json!({"role": "tool", "tool_call_id": id,
-            "content": "The \"old\" bridge was built in 1743.\nIt stands on seven arches of sandstone. ".repeat(7)}));
+        let content = SENTENCE.repeat((sentences + turn) / 6);
+        messages.push(json!({"role": "tool", "tool_call_id": id, "content": content}));
     }
     messages.push(json!({"role": "user", "content": "Thank you. Which is the oldest?"}));
     let body = json!({"model": "fast", "messages": messages, "tools": tools, "temperature": 0.2, "max_completion_tokens": 900});
     format::decode_request(Format::OpenAiChat, &Bytes::from(body.to_string())).unwrap()
 }
 
+/// The request in `format`, with so many sentences that it has [`BYTES`].
 fn body(format: Format) -> Bytes {
-    format::encode_request(format, &request(), &target(format))
-        .unwrap()
-        .body
+    let written = |sentences| {
+        let encoded = format::encode_request(format, &request(sentences), &target(format));
+        encoded.unwrap().body
+    };
+    let long_enough = |body: &Bytes| body.len() >= BYTES;
+    let body = (0..).map(written).find(long_enough).unwrap();
+    assert!(
+        body.len() < BYTES + BYTES / 20,
+        "{} has {}",
+        format.name(),
+        body.len()
+    );
+    body
 }
 
 fn pairs() -> Vec<String> {
@@ -157,7 +172,7 @@ fn event(bencher: Bencher<'_, '_>, pair: &str) {
         .counter(ItemsCount::new(EVENTS))
         .with_inputs(|| {
             let mut decoder = format::stream_decoder(from);
-            let mut encoder = encoder(to).answering(&request(), from);
+            let mut encoder = encoder(to).answering(&request(1), from);
             let (mut events, mut out) = (Vec::new(), BytesMut::with_capacity(64 * 1_024));
             decoder.push(&start, &mut events).unwrap();
             events

@@ -12,8 +12,6 @@ mod blocks;
 mod encode;
 mod usage;
 
-pub(crate) use blocks::is_wrapped;
-
 use crate::format::Format;
 
 /// Whether `format` is this one, with or without an envelope around it.

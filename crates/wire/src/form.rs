@@ -30,6 +30,8 @@ pub use stream::{PartStart, StreamEvent};
 pub use tool::{Tool, ToolCall, ToolCallKind, ToolChoice, ToolKind, ToolResult};
 pub use usage::{Units, Usage};
 
+use std::fmt;
+
 use crate::json::Json;
 
 /// Immutable, cheaply cloned UTF-8 text; decoded text is a slice of the body it came in, not a copy.
@@ -69,13 +71,24 @@ impl Extra {
     /// Notes how a thing was written (that an id was left out, for example), for the writer of the same format. A note
     /// is no field: it is never written and never told as lost.
     pub fn note(&mut self, what: &str) {
-        self.set(format!("{NOTE}{what}"), Json::null());
+        self.set(Self::noted(what), Json::null());
+    }
+
+    /// The name under which a note stands.
+    pub(crate) fn noted(what: impl fmt::Display) -> Text {
+        format!("{NOTE}{what}").into()
+    }
+
+    /// The notes: the names under which they stand, and what they say.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = (&Text, &str)> {
+        let notes = self.0.iter().map(|(key, _)| key);
+        notes.filter_map(|key| Some((key, key.strip_prefix(NOTE)?)))
     }
 
     /// Whether there is such a note.
     #[must_use]
     pub fn has_note(&self, what: &str) -> bool {
-        self.0.iter().any(|(key, _)| key.strip_prefix(NOTE) == Some(what))
+        self.notes().any(|(_, note)| note == what)
     }
 
     /// The fields, without the notes.

@@ -3,8 +3,10 @@
 pub mod fields;
 pub mod object;
 pub mod outline;
+pub(crate) mod quoted;
 pub mod write;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -57,6 +59,13 @@ impl Json {
     #[must_use]
     pub fn null() -> Self {
         Self(Text::from_static("null"))
+    }
+
+    /// What it says, if it is a string.
+    #[must_use]
+    pub fn string(&self) -> Option<Cow<'_, str>> {
+        let is_string = self.0.starts_with('"');
+        quoted::unquoted(&self.0).ok().filter(|_| is_string)
     }
 
     /// The text.

@@ -83,7 +83,7 @@ fn edit(json: &str, path: &[String], change: &Change) -> Result<String, PointerE
     }
     let written = fields.iter().map(|(key, value)| {
         let mut field = Vec::with_capacity(key.len() + value.len() + 3);
-        crate::json::write::string_into(&mut field, key);
+        crate::json::quoted::string_into(&mut field, key);
         field.push(b':');
         field.extend_from_slice(value.as_bytes());
         String::from_utf8(field).unwrap_or_default()

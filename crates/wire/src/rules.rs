@@ -2,6 +2,7 @@
 //! documentation is made. Nothing is left out in silence: every loss names its rule.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::format::{EncodeError, Format, Loss};
 use crate::{anthropic, bedrock, cohere, gemini, hosted, openai, responses, seal};
@@ -67,8 +68,8 @@ impl Rule {
 
     /// The refusal, at a place in the request such as `messages[2].content[0]`.
     #[must_use]
-    pub fn refuse_at(&'static self, place: impl Into<String>) -> EncodeError {
-        EncodeError::at(place, self.note)
+    pub fn refuse_at(&'static self, place: impl fmt::Display) -> EncodeError {
+        EncodeError::at(place.to_string(), self.note)
     }
 }
 

@@ -68,7 +68,7 @@ impl Edits {
     /// Sets `key` to a string.
     pub fn set_string(&mut self, key: &str, value: &str) {
         let mut json = Vec::with_capacity(value.len() + 2);
-        crate::json::write::string_into(&mut json, value);
+        crate::json::quoted::string_into(&mut json, value);
         self.set(key, String::from_utf8(json).unwrap_or_default());
     }
 
@@ -106,7 +106,11 @@ impl Edits {
             object.patch(edit, &mut patches)?;
         }
         patches.sort_by_key(|patch| patch.range.start);
-        let mut out = Vec::with_capacity(body.len() + 128);
+        if patches.is_empty() {
+            return Ok(body.clone());
+        }
+        let added: usize = patches.iter().map(|patch| patch.text.len()).sum();
+        let mut out = Vec::with_capacity(body.len() + added);
         let mut copied = 0;
         for patch in &patches {
             out.extend_from_slice(&body[copied..patch.range.start]);
@@ -150,7 +154,7 @@ impl<'a> TopLevel<'a> {
         while let (Some(key), Some(value)) = (nodes.next(), nodes.next()) {
             let (quoted, value) = (outline.range(key), outline.range(value));
             // A key that cannot be unescaped is none of ours.
-            let key = crate::json::fields::unquoted(&text[quoted.clone()]).unwrap_or_default();
+            let key = outline.string(text, key).unwrap_or_default();
             fields.push(Field {
                 stays: !goes(&key),
                 key,
@@ -207,7 +211,7 @@ impl<'a> TopLevel<'a> {
         if added || self.fields.iter().any(|field| field.stays) {
             text.push(b',');
         }
-        crate::json::write::string_into(&mut text, key);
+        crate::json::quoted::string_into(&mut text, key);
         text.push(b':');
         text.extend_from_slice(json.as_bytes());
         Patch {

@@ -1,5 +1,7 @@
 //! Content blocks: read into the form, written from it.
 
+use std::fmt::Display;
+
 use super::rules;
 use crate::form::{
     CacheControl, ContentShape, Document, Image, Part, PartKind, Source, Text, TextPart, Thinking, ToolCall,
@@ -8,7 +10,7 @@ use crate::form::{
 use crate::format::{DecodeError, EncodeError, Format};
 use crate::json::Json;
 use crate::json::fields::Value;
-use crate::json::object::{is_object, object_or};
+use crate::json::object::object_or;
 use crate::json::write::{List, Object};
 
 /// Reads `content`: a string or a list of blocks.
@@ -113,7 +115,7 @@ fn read_source(value: &Value<'_>) -> Result<Source, DecodeError> {
 }
 
 /// Writes a block; `own` when it came in this format.
-pub fn write_block(list: &mut List<'_>, part: &Part, at: &str, own: bool) -> Result<(), EncodeError> {
+pub fn write_block(list: &mut List<'_>, part: &Part, at: &dyn Display, own: bool) -> Result<(), EncodeError> {
     match &part.kind {
         PartKind::Opaque {
             format: Format::AnthropicMessages,
@@ -142,7 +144,12 @@ pub fn write_block(list: &mut List<'_>, part: &Part, at: &str, own: bool) -> Res
     refused.map_or(Ok(()), Err)
 }
 
-fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str, own: bool) -> Result<(), EncodeError> {
+fn write_kind(
+    object: &mut Object<'_>,
+    kind: &PartKind,
+    at: &dyn Display,
+    own: bool,
+) -> Result<(), EncodeError> {
     match kind {
         PartKind::Text(text) => {
             object.string("type", "text");
@@ -193,12 +200,6 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str, own: bool) -> 
     Ok(())
 }
 
-/// Whether the arguments are no object and have to be wrapped in one. Models do write such: they are kept as text, so
-/// that the conversation can go on.
-pub fn is_wrapped(call: &ToolCall) -> bool {
-    !call.arguments.trim().is_empty() && !is_object(&call.arguments)
-}
-
 /// Whether a citation can be told: without what Anthropic's own search adds to one of the web, the API refuses it when
 /// the client sends it back.
 pub fn can_be_told(citation: &Json) -> bool {
@@ -219,7 +220,7 @@ fn write_citations(object: &mut Object<'_>, citations: &Json) {
 fn write_result(
     object: &mut Object<'_>,
     result: &ToolResult,
-    at: &str,
+    at: &dyn Display,
     own: bool,
 ) -> Result<(), EncodeError> {
     object.string("type", "tool_result");
@@ -246,7 +247,12 @@ fn write_result(
     refused.map_or(Ok(()), Err)
 }
 
-fn write_source(object: &mut Object<'_>, source: &Source, at: &str, own: bool) -> Result<(), EncodeError> {
+fn write_source(
+    object: &mut Object<'_>,
+    source: &Source,
+    at: &dyn Display,
+    own: bool,
+) -> Result<(), EncodeError> {
     let mut refused = None;
     object.object("source", |object| match source {
         Source::Base64 { media_type, data } => {

@@ -1,6 +1,7 @@
 //! Writing messages requests, also those that came in another format.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use super::{blocks, rules, thinking};
 use crate::form::{
@@ -8,7 +9,7 @@ use crate::form::{
     Role, TextPart, ToolChoice, ToolKind, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
-use crate::json::write::{List, Object, object};
+use crate::json::write::{self, List, Object};
 use crate::openai::request::effort_name;
 use crate::rules::{Losses, Rule, UNKNOWN};
 use crate::schema::closed;
@@ -52,15 +53,11 @@ fn write(request: &ChatRequest, target: &EncodeTarget<'_>, enveloped: bool) -> R
         enveloped,
         losses,
     };
-    let mut refused = None;
-    let body = object(|body| refused = writer.body(body).err());
-    match refused {
-        Some(error) => Err(error),
-        None => Ok(Encoded {
-            body: body.into(),
-            losses: writer.losses.into_vec(),
-        }),
-    }
+    let body = write::body(|body| writer.body(body))?;
+    Ok(Encoded {
+        body: body.into(),
+        losses: writer.losses.into_vec(),
+    })
 }
 
 struct Writer<'a> {
@@ -157,7 +154,7 @@ impl Writer<'_> {
                 for part in all.iter().flat_map(|message| &message.parts) {
                     refused = refused
                         .take()
-                        .or(blocks::write_block(list, part, "system", self.own).err());
+                        .or(blocks::write_block(list, part, &"system", self.own).err());
                 }
             }),
         }
@@ -527,7 +524,7 @@ fn write_turn(
     list: &mut List<'_>,
     role: &str,
     message: &Message,
-    at: &str,
+    at: &dyn Display,
     own: bool,
 ) -> Result<(), EncodeError> {
     let mut refused = None;
@@ -548,7 +545,7 @@ fn write_turn(
             }
             (_, parts) => object.list("content", |list| {
                 for (index, part) in parts.iter().enumerate() {
-                    let at = format!("{at}.content[{index}]");
+                    let at = format_args!("{at}.content[{index}]");
                     refused = refused.take().or(blocks::write_block(list, part, &at, own).err());
                 }
             }),

@@ -127,7 +127,7 @@ pub fn encode(response: &ChatResponse) -> Bytes {
                 {
                     write_unsigned(list, &thinking.text);
                 } else if !foreign {
-                    let _ = blocks::write_block(list, part, "content", own);
+                    let _ = blocks::write_block(list, part, &"content", own);
                 }
             }
         });

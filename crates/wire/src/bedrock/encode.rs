@@ -10,7 +10,7 @@ use super::{kept, reasoning, rules, tools, turn};
 use crate::anthropic::{self, thinking};
 use crate::form::{CacheControl, ChatRequest, Extra, Message, ResponseFormat, Role, Sampling};
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
-use crate::json::write::{List, Object, object};
+use crate::json::write::{self, List, Object};
 use crate::rules::{Losses, Rule, UNKNOWN};
 use crate::schema::closed;
 
@@ -44,15 +44,11 @@ pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encode
         losses: &mut losses,
         names: DocumentNames::default(),
     };
-    let mut refused = None;
-    let body = object(|body| refused = write_body(body, request, &mut pen).err());
-    match refused {
-        Some(error) => Err(error),
-        None => Ok(Encoded {
-            body: body.into(),
-            losses: losses.into_vec(),
-        }),
-    }
+    let body = write::body(|body| write_body(body, request, &mut pen))?;
+    Ok(Encoded {
+        body: body.into(),
+        losses: losses.into_vec(),
+    })
 }
 
 fn write_body(body: &mut Object<'_>, request: &ChatRequest, pen: &mut Pen<'_>) -> Result<(), EncodeError> {
@@ -112,7 +108,7 @@ fn write_own_messages(
         && first.role == Role::System
     {
         body.list("system", |list| {
-            refused = write_content(list, &first.parts, Place::Instructions, "system", pen).err();
+            refused = write_content(list, &first.parts, Place::Instructions, &"system", pen).err();
         });
         messages = rest;
     }
@@ -127,7 +123,7 @@ fn write_turns(body: &mut Object<'_>, request: &ChatRequest, pen: &mut Pen<'_>) 
     let mut refused = None;
     if let Some(instructions) = instructions {
         body.list("system", |list| {
-            refused = write_content(list, &instructions.parts, Place::Instructions, "system", pen).err();
+            refused = write_content(list, &instructions.parts, Place::Instructions, &"system", pen).err();
         });
     }
     if request.cache_control.is_some() && pen.caches {
@@ -158,7 +154,7 @@ fn write_messages(
                 .parts
                 .last()
                 .is_some_and(|part| part.cache_control.is_none());
-        let at = format!("messages[{index}].content");
+        let at = format_args!("messages[{index}].content");
         let mut refused = None;
         list.object(|object| {
             object.string("role", role);

@@ -77,7 +77,7 @@ pub fn decode(body: &Bytes) -> Result<ChatRequest, DecodeError> {
 
 fn read_message(value: &Value<'_>) -> Result<Message, DecodeError> {
     let mut fields = value.fields()?;
-    let role = fields.need("role", |role| match role.string()?.as_ref() {
+    let role = fields.need("role", |role| match role.said()?.as_ref() {
         "user" => Ok(Role::User),
         "assistant" => Ok(Role::Assistant),
         // Instructions in the middle; `Developer` tells them from the top-level ones.

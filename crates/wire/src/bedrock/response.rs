@@ -176,7 +176,7 @@ fn write_message(message: &mut Object<'_>, choice: Option<&Choice>, own: bool) {
                     list,
                     std::slice::from_ref(part),
                     Place::Model,
-                    "content",
+                    &"content",
                     &mut pen,
                 );
             }

@@ -16,12 +16,12 @@ pub fn arrange(messages: &[Message], losses: &mut Losses) -> (Option<Message>, V
         .take_while(|message| is_instruction(message.role))
         .count();
     let (instructions, rest) = messages.split_at(leading);
-    let instructions = turns::join(&told(instructions, losses), |_| Some(Role::System), losses);
+    let instructions = turns::join(told(instructions, losses), |_| Some(Role::System), losses);
     if rest.iter().any(|message| is_instruction(message.role)) {
         losses.by(&rules::INSTRUCTIONS_LATER);
     }
     let mut turns = turns::join(
-        &told(rest, losses),
+        told(rest, losses),
         |role| match role {
             Role::Assistant => Some(Role::Assistant),
             _ => Some(Role::User),

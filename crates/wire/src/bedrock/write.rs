@@ -1,11 +1,13 @@
 //! Content blocks of Converse, written from the form.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+
 use super::blocks::AS_JSON;
 use super::media::{Medium, sound};
 use super::model::Family;
 use super::names::{DocumentNames, call_id, is_fit};
 use super::{citations, kept, rules};
-use crate::anthropic::is_wrapped;
 use crate::form::{
     Audio, CacheControl, ContentShape, Document, Extra, Part, PartKind, Source, Text, TextPart, ToolCall,
     ToolResult,
@@ -102,11 +104,11 @@ pub fn write_content(
     list: &mut List<'_>,
     parts: &[Part],
     place: Place,
-    at: &str,
+    at: &dyn Display,
     pen: &mut Pen<'_>,
 ) -> Result<(), EncodeError> {
     for (index, part) in parts.iter().enumerate() {
-        write_block(list, part, place, &format!("{at}[{index}]"), pen)?;
+        write_block(list, part, place, &format_args!("{at}[{index}]"), pen)?;
         if pen.own {
             pen.cache_point(list, part.cache_control.as_ref());
             continue;
@@ -131,7 +133,7 @@ fn write_block(
     list: &mut List<'_>,
     part: &Part,
     place: Place,
-    at: &str,
+    at: &dyn Display,
     pen: &mut Pen<'_>,
 ) -> Result<(), EncodeError> {
     match &part.kind {
@@ -190,7 +192,7 @@ fn write_kind(
     block: &mut Object<'_>,
     part: &Part,
     place: Place,
-    at: &str,
+    at: &dyn Display,
     pen: &mut Pen<'_>,
 ) -> Result<(), EncodeError> {
     let extra = &part.extra;
@@ -297,24 +299,26 @@ fn write_cited(block: &mut Object<'_>, text: &str, cited: impl FnOnce(&mut Objec
 fn write_call(
     block: &mut Object<'_>,
     call: &ToolCall,
-    at: &str,
+    at: &dyn Display,
     pen: &mut Pen<'_>,
 ) -> Result<&'static str, EncodeError> {
     let own = pen.own;
     if !own && !is_fit(&call.name) {
         return Err(rules::TOOL_NAME.refuse_at(format!("{at} of tool {:?}", call.name)));
     }
-    if !own && is_wrapped(call) {
+    let arguments = object_or(&call.arguments, "_raw");
+    if !own && matches!(arguments, Cow::Owned(_)) {
         pen.losses.by(&rules::ARGUMENTS);
     }
     let id = pen.call_id(&call.id);
     block.object("toolUse", |inner| {
         inner.string("toolUseId", &id);
         inner.string("name", &call.name);
-        match Json::parse(call.arguments.to_string()) {
-            Ok(json) if own => inner.raw("input", json.as_str()),
-            _ if own && call.arguments.is_empty() => {}
-            _ => inner.raw("input", &object_or(&call.arguments, "_raw")),
+        let kept = own.then(|| Json::parse(call.arguments.clone()));
+        match kept {
+            Some(Ok(json)) => inner.raw("input", json.as_str()),
+            Some(Err(_)) if call.arguments.is_empty() => {}
+            _ => inner.raw("input", &arguments),
         }
         if own {
             inner.extra(&call.extra);
@@ -327,7 +331,7 @@ fn write_result(
     block: &mut Object<'_>,
     result: &ToolResult,
     extra: &Extra,
-    at: &str,
+    at: &dyn Display,
     pen: &mut Pen<'_>,
 ) -> Result<&'static str, EncodeError> {
     let id = pen.call_id(&result.call_id);
@@ -355,7 +359,7 @@ fn write_audio(
     block: &mut Object<'_>,
     audio: &Audio,
     extra: &Extra,
-    at: &str,
+    at: &dyn Display,
     pen: &mut Pen<'_>,
 ) -> Result<&'static str, EncodeError> {
     let format = if pen.own {
@@ -385,7 +389,7 @@ fn write_media(
     source: &Source,
     document: Option<&Document>,
     extra: &Extra,
-    at: &str,
+    at: &dyn Display,
     pen: &mut Pen<'_>,
 ) -> Result<&'static str, EncodeError> {
     let (name, no_source, no_format) = match medium {

@@ -5,7 +5,7 @@ use crate::form::{
     ChatRequest, Message, Reasoning, ReasoningEffort, ResponseFormat, Role, Tool, ToolChoice, ToolKind, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
-use crate::json::write::{List, Object, object};
+use crate::json::write::{self, List, Object};
 use crate::rules::{Losses, Rule, UNKNOWN};
 
 /// Most stop sequences.
@@ -26,15 +26,11 @@ pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encode
         own: request.format == Format::CohereChat,
         losses: Losses::default(),
     };
-    let mut refused = None;
-    let body = object(|body| refused = writer.body(body).err());
-    match refused {
-        Some(error) => Err(error),
-        None => Ok(Encoded {
-            body: body.into(),
-            losses: writer.losses.into_vec(),
-        }),
-    }
+    let body = write::body(|body| writer.body(body))?;
+    Ok(Encoded {
+        body: body.into(),
+        losses: writer.losses.into_vec(),
+    })
 }
 
 struct Writer<'a> {
@@ -71,7 +67,8 @@ impl Writer<'_> {
 
     fn foreign_messages(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
         let joins = |role| (role == Role::Assistant).then_some(Role::Assistant);
-        let joined: Vec<Message> = turns::join(&self.request.messages, joins, &mut self.losses);
+        let joined: Vec<Message> =
+            turns::join(self.request.messages.iter().cloned(), joins, &mut self.losses);
         let mut cited = Vec::new();
         let mut refused = None;
         body.list("messages", |list| {

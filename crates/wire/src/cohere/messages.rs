@@ -1,5 +1,7 @@
 //! Messages, written: those of this format as they came, those of others as this one has them.
 
+use std::fmt::Display;
+
 use super::{documents, parts, rules};
 use crate::form::{ContentShape, Document, Message, Part, PartKind, Role, ToolCall, ToolResult};
 use crate::format::EncodeError;
@@ -13,7 +15,7 @@ pub(super) fn write_own(body: &mut Object<'_>, all: &[Message]) -> Result<(), En
     body.list("messages", |list| {
         let spoken = all.iter().filter(|message| !documents::holds_documents(message));
         for (index, message) in spoken.enumerate() {
-            let at = format!("messages[{index}]");
+            let at = format_args!("messages[{index}]");
             list.object(|object| {
                 refused = refused.take().or(write_message(object, message, &at).err());
             });
@@ -30,7 +32,7 @@ pub(super) fn write_own(body: &mut Object<'_>, all: &[Message]) -> Result<(), En
     Ok(())
 }
 
-fn write_message(object: &mut Object<'_>, message: &Message, at: &str) -> Result<(), EncodeError> {
+fn write_message(object: &mut Object<'_>, message: &Message, at: &dyn Display) -> Result<(), EncodeError> {
     object.string("role", role_name(message.role));
     if let [
         Part {
@@ -54,7 +56,7 @@ pub(super) fn write_said(
     object: &mut Object<'_>,
     all: &[Part],
     shape: ContentShape,
-    at: &str,
+    at: &dyn Display,
 ) -> Result<(), EncodeError> {
     let in_content = |part: &&Part| !parts::is_plan(part) && !matches!(part.kind, PartKind::ToolCall(_));
     let content: Vec<&Part> = all.iter().filter(in_content).collect();
@@ -72,7 +74,7 @@ fn write_content(
     object: &mut Object<'_>,
     content: &[&Part],
     shape: ContentShape,
-    at: &str,
+    at: &dyn Display,
 ) -> Result<(), EncodeError> {
     match (shape, content) {
         (ContentShape::Absent, []) => return Ok(()),
@@ -97,7 +99,7 @@ fn write_content(
     let mut refused = None;
     object.list("content", |list| {
         for (index, part) in content.iter().enumerate() {
-            let at = format!("{at}.content[{index}]");
+            let at = format_args!("{at}.content[{index}]");
             refused = refused.take().or(parts::write_part(list, part, &at, true).err());
         }
     });
@@ -157,10 +159,10 @@ pub(super) fn write_foreign(
         shown: Vec::new(),
     };
     for (index, message) in all.iter().enumerate() {
-        let at = format!("messages[{index}]");
+        let at = format_args!("messages[{index}]");
         writer.message(list, message, &at)?;
     }
-    writer.show(list, "messages")
+    writer.show(list, &"messages")
 }
 
 struct Foreign<'a> {
@@ -171,7 +173,12 @@ struct Foreign<'a> {
 }
 
 impl Foreign<'_> {
-    fn message(&mut self, list: &mut List<'_>, message: &Message, at: &str) -> Result<(), EncodeError> {
+    fn message(
+        &mut self,
+        list: &mut List<'_>,
+        message: &Message,
+        at: &dyn Display,
+    ) -> Result<(), EncodeError> {
         if message.name.is_some() {
             self.losses.by(&rules::NAMES);
         }
@@ -204,7 +211,7 @@ impl Foreign<'_> {
     }
 
     /// Shows what tools gave back beside text.
-    fn show(&mut self, list: &mut List<'_>, at: &str) -> Result<(), EncodeError> {
+    fn show(&mut self, list: &mut List<'_>, at: &dyn Display) -> Result<(), EncodeError> {
         let shown = std::mem::take(&mut self.shown);
         if shown.is_empty() {
             return Ok(());
@@ -212,7 +219,12 @@ impl Foreign<'_> {
         self.user(list, &shown, ContentShape::Parts, at)
     }
 
-    fn result(&mut self, list: &mut List<'_>, result: &ToolResult, at: &str) -> Result<(), EncodeError> {
+    fn result(
+        &mut self,
+        list: &mut List<'_>,
+        result: &ToolResult,
+        at: &dyn Display,
+    ) -> Result<(), EncodeError> {
         let mut texts: Vec<String> = Vec::new();
         if result.is_error == Some(true) {
             self.losses.by(&rules::IS_ERROR);
@@ -263,7 +275,7 @@ impl Foreign<'_> {
         list: &mut List<'_>,
         all: &[Part],
         shape: ContentShape,
-        at: &str,
+        at: &dyn Display,
     ) -> Result<(), EncodeError> {
         if let Some(part) = all.iter().find(|part| !matches!(part.kind, PartKind::Text(_))) {
             return Err(match &part.kind {
@@ -279,7 +291,7 @@ impl Foreign<'_> {
         list: &mut List<'_>,
         all: &[Part],
         shape: ContentShape,
-        at: &str,
+        at: &dyn Display,
     ) -> Result<(), EncodeError> {
         let mut content = Vec::with_capacity(all.len());
         for part in all {
@@ -301,7 +313,7 @@ impl Foreign<'_> {
         write_plain(list, "user", &content, shape, at)
     }
 
-    fn assistant(&mut self, list: &mut List<'_>, all: &[Part], at: &str) -> Result<(), EncodeError> {
+    fn assistant(&mut self, list: &mut List<'_>, all: &[Part], at: &dyn Display) -> Result<(), EncodeError> {
         let calls = all.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
         let mut plan: Vec<&str> = Vec::new();
         let mut content: Vec<&Part> = Vec::new();
@@ -376,7 +388,7 @@ fn write_plain(
     role: &str,
     content: &[Part],
     shape: ContentShape,
-    at: &str,
+    at: &dyn Display,
 ) -> Result<(), EncodeError> {
     let mut refused = None;
     list.object(|object| {
@@ -390,7 +402,7 @@ fn write_plain(
             ] if shape != ContentShape::Parts => object.string("content", &text.text),
             all => object.list("content", |list| {
                 for (index, part) in all.iter().enumerate() {
-                    let at = format!("{at}.content[{index}]");
+                    let at = format_args!("{at}.content[{index}]");
                     refused = refused.take().or(parts::write_part(list, part, &at, false).err());
                 }
             }),

@@ -1,5 +1,7 @@
 //! Content parts of messages: read into the form, written from it.
 
+use std::fmt::Display;
+
 use super::{documents, rules};
 use crate::form::{ContentShape, Image, Part, PartKind, Role, Source, Text, TextPart, Thinking};
 use crate::format::{DecodeError, EncodeError, Format};
@@ -76,7 +78,12 @@ pub(super) fn is_plan(part: &Part) -> bool {
 }
 
 /// Writes a part of `content`; `own` when it came in this format.
-pub(super) fn write_part(list: &mut List<'_>, part: &Part, at: &str, own: bool) -> Result<(), EncodeError> {
+pub(super) fn write_part(
+    list: &mut List<'_>,
+    part: &Part,
+    at: &dyn Display,
+    own: bool,
+) -> Result<(), EncodeError> {
     if let PartKind::Opaque { format, kind, json } = &part.kind {
         if *format != Format::CohereChat {
             return Err(rules::OPAQUE_PART.refuse_at(format!("{at} of type {kind}")));
@@ -97,7 +104,7 @@ pub(super) fn write_part(list: &mut List<'_>, part: &Part, at: &str, own: bool) 
     refused.map_or(Ok(()), Err)
 }
 
-fn write_kind(object: &mut Object<'_>, part: &Part, at: &str, own: bool) -> Result<(), EncodeError> {
+fn write_kind(object: &mut Object<'_>, part: &Part, at: &dyn Display, own: bool) -> Result<(), EncodeError> {
     match &part.kind {
         PartKind::Text(TextPart { text, .. }) => {
             if own && part.extra.get(documents::AS_IT_CAME).is_some() {

@@ -91,7 +91,7 @@ fn is_empty_list(fields: &Fields<'_>, name: &str) -> bool {
 
 fn read_message(value: &Value<'_>) -> Result<Message, DecodeError> {
     let mut fields = value.fields()?;
-    let role = fields.need("role", |role| match role.string()?.as_ref() {
+    let role = fields.need("role", |role| match role.said()?.as_ref() {
         "system" => Ok(Role::System),
         "user" => Ok(Role::User),
         "assistant" => Ok(Role::Assistant),
@@ -196,7 +196,7 @@ fn read_tool(value: &Value<'_>, strict: Option<bool>) -> Result<Tool, DecodeErro
 }
 
 fn read_tool_choice(value: &Value<'_>) -> Result<ToolChoice, DecodeError> {
-    match value.string()?.as_ref() {
+    match value.said()?.as_ref() {
         "REQUIRED" => Ok(ToolChoice::Required),
         "NONE" => Ok(ToolChoice::None),
         other => Err(value.error(format!(

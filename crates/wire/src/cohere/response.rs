@@ -211,7 +211,7 @@ fn write_own(message: &mut Object<'_>, choice: &Choice) {
         Some(_) => ContentShape::Absent,
     };
     // What came in this format can be written in it.
-    let _ = messages::write_said(message, &choice.parts, shape, "message");
+    let _ = messages::write_said(message, &choice.parts, shape, &"message");
     for (name, json) in &choice.message_extra.0 {
         if name != SHAPE {
             message.raw(name, json.as_str());
@@ -243,7 +243,7 @@ fn write_foreign(message: &mut Object<'_>, all: &[Part]) {
                     .filter_map(|json| citations::of_form(json, &text.text, index));
                 cited.extend(placed);
             }
-            let _ = parts::write_part(list, part, "content", false);
+            let _ = parts::write_part(list, part, &"content", false);
             index += 1;
         }
     });

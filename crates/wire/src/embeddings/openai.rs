@@ -90,7 +90,7 @@ pub(super) fn encode_request(batch: Batch<'_>) -> Result<Bytes, EncodeError> {
         let mut text = Vec::new();
         match input {
             EmbeddingInput::Tokens(tokens) => text.extend_from_slice(numbers(tokens).as_bytes()),
-            _ => crate::json::write::string_into(&mut text, super::text_of(input, model)?),
+            _ => crate::json::quoted::string_into(&mut text, super::text_of(input, model)?),
         }
         written.push(String::from_utf8(text).unwrap_or_default());
     }

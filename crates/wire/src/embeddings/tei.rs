@@ -6,7 +6,8 @@ use super::{Batch, only_floats, vector};
 use crate::form::{EmbeddingInput, EmbeddingResponse, Encoding, Truncate};
 use crate::format::{DecodeError, EncodeError};
 use crate::json::fields::Value;
-use crate::json::write::{object, string_into};
+use crate::json::quoted::string_into;
+use crate::json::write::object;
 
 pub(super) fn encode_request(batch: Batch<'_>) -> Result<Bytes, EncodeError> {
     let Batch {

@@ -1,8 +1,11 @@
 //! Tools: what the model may call, what it called, what came back.
 
+use std::borrow::Cow;
+
 use super::{CacheControl, ContentShape, Extra, Part, Text};
 use crate::format::Format;
 use crate::json::Json;
+use crate::json::object::{is_object, object_or};
 
 /// A tool the model may call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -95,25 +98,14 @@ impl ToolCall {
     /// Whether the arguments are a JSON object, or none at all.
     #[must_use]
     pub fn has_object(&self) -> bool {
-        let text = self.arguments.trim();
-        text.is_empty() || (text.starts_with('{') && Json::parse(text).is_ok())
+        self.arguments.trim().is_empty() || is_object(&self.arguments)
     }
 
     /// The arguments as a JSON object, for formats that demand one. Models do write arguments that are none: those are
     /// kept as text, so that the conversation can go on.
     #[must_use]
-    pub fn arguments_object(&self) -> String {
-        let text = self.arguments.trim();
-        if text.is_empty() {
-            return "{}".to_owned();
-        }
-        if self.has_object() {
-            return text.to_owned();
-        }
-        String::from_utf8(crate::json::write::object(|object| {
-            object.string("_raw", &self.arguments);
-        }))
-        .unwrap_or_default()
+    pub fn arguments_object(&self) -> Cow<'_, str> {
+        object_or(&self.arguments, "_raw")
     }
 }
 

@@ -22,11 +22,8 @@ const BOOKKEEPING: [&str; 11] = [
 /// piece may keep each piece, and formats refuse a piece that is white space alone.
 pub fn gather_texts(parts: Vec<Part>) -> Vec<Part> {
     let mut gathered: Vec<Part> = Vec::with_capacity(parts.len());
-    for part in parts {
-        match (
-            gathered.last_mut().and_then(plain_text),
-            plain_text(&mut part.clone()),
-        ) {
+    for mut part in parts {
+        match (gathered.last_mut().and_then(plain_text), plain_text(&mut part)) {
             (Some(before), Some(text)) => *before = format!("{before}{text}").into(),
             _ => gathered.push(part),
         }
@@ -48,16 +45,17 @@ fn plain_text(part: &mut Part) -> Option<&mut Text> {
 /// Joins neighbours that `role_of` gives the same role; those to which it gives none stay alone. What only their own
 /// format knows is left out, and told.
 pub fn join(
-    messages: &[Message],
+    messages: impl IntoIterator<Item = Message>,
     role_of: impl Fn(Role) -> Option<Role>,
     losses: &mut Losses,
 ) -> Vec<Message> {
-    let mut turns: Vec<Message> = Vec::with_capacity(messages.len());
+    let messages = messages.into_iter();
+    let mut turns: Vec<Message> = Vec::with_capacity(messages.size_hint().0);
     let mut open: Option<Role> = None;
     for message in messages {
         tell_unknown(&message.extra, losses);
         let role = role_of(message.role);
-        let parts = message.parts.iter().map(|part| plain(part, losses));
+        let parts = message.parts.into_iter().map(|part| plain(part, losses));
         match turns.last_mut() {
             Some(last) if role.is_some() && role == open => {
                 last.parts.extend(parts);
@@ -67,7 +65,7 @@ pub fn join(
                 role: role.unwrap_or(message.role),
                 parts: parts.collect(),
                 shape: message.shape,
-                name: message.name.clone(),
+                name: message.name,
                 extra: Extra::default(),
             }),
         }
@@ -77,26 +75,21 @@ pub fn join(
 }
 
 /// The part without what only its own format knows.
-fn plain(part: &Part, losses: &mut Losses) -> Part {
+fn plain(mut part: Part, losses: &mut Losses) -> Part {
     tell_unknown(&part.extra, losses);
-    let mut kind = part.kind.clone();
-    match &mut kind {
+    part.extra = Extra::default();
+    match &mut part.kind {
         PartKind::ToolCall(call) => {
             tell_unknown(&call.extra, losses);
             call.extra = Extra::default();
         }
         PartKind::ToolResult(result) => {
-            for inner in &mut result.content {
-                *inner = plain(inner, losses);
-            }
+            let inner = std::mem::take(&mut result.content);
+            result.content = inner.into_iter().map(|part| plain(part, losses)).collect();
         }
         _ => {}
     }
-    Part {
-        kind,
-        cache_control: part.cache_control.clone(),
-        extra: Extra::default(),
-    }
+    part
 }
 
 fn tell_unknown(extra: &Extra, losses: &mut Losses) {

@@ -5,7 +5,6 @@ use crate::form::{Extra, MaxTokensName, Reasoning, ResponseFormat, Sampling, Tex
 use crate::format::{DecodeError, Format};
 use crate::json::Json;
 use crate::json::fields::{Fields, Value};
-use crate::json::write::object;
 use crate::openai::request::effort_of;
 
 const KNOWN: [&str; 14] = [
@@ -143,16 +142,13 @@ fn read_format(fields: &mut Fields<'_>) -> Result<Option<ResponseFormat>, Decode
 }
 
 fn opaque(mime: Option<Text>, openapi: Option<Json>, schema: Option<Json>) -> ResponseFormat {
-    let whole = object(|format| {
+    let json = Json::object(|format| {
         format.maybe_string("responseMimeType", mime.as_deref());
         format.maybe_json("responseSchema", openapi.as_ref());
         format.maybe_json("responseJsonSchema", schema.as_ref());
     });
-    let json = String::from_utf8(whole)
-        .ok()
-        .and_then(|text| Json::parse(text).ok());
     ResponseFormat::Opaque {
         format: Format::GeminiGenerate,
-        json: json.unwrap_or_else(Json::null),
+        json,
     }
 }

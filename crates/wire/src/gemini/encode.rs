@@ -7,7 +7,7 @@ use super::{rules, tools};
 use crate::form::{ChatRequest, Message, Reasoning, ResponseFormat, Role, turns};
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::object::fields_of;
-use crate::json::write::{Object, object, object_into};
+use crate::json::write::{self, Object, object_into};
 use crate::rules::{Losses, UNKNOWN};
 
 /// Most stop sequences.
@@ -26,15 +26,11 @@ pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encode
         own: request.format == Format::GeminiGenerate,
         losses: Losses::default(),
     };
-    let mut refused = None;
-    let body = object(|body| refused = writer.body(body).err());
-    match refused {
-        Some(error) => Err(error),
-        None => Ok(Encoded {
-            body: body.into(),
-            losses: writer.losses.into_vec(),
-        }),
-    }
+    let body = write::body(|body| writer.body(body))?;
+    Ok(Encoded {
+        body: body.into(),
+        losses: writer.losses.into_vec(),
+    })
 }
 
 struct Writer<'a> {
@@ -113,9 +109,9 @@ impl Writer<'_> {
             if said.iter().any(|message| is_instruction(&message)) && leading > 0 {
                 self.losses.by(&rules::INSTRUCTIONS_LATER);
             }
-            joined = turns::join(said, role_of, &mut self.losses);
+            joined = turns::join(said.iter().cloned(), role_of, &mut self.losses);
             (
-                turns::join(system, |_| Some(Role::System), &mut self.losses),
+                turns::join(system.iter().cloned(), |_| Some(Role::System), &mut self.losses),
                 joined.as_slice(),
             )
         };
@@ -128,7 +124,7 @@ impl Writer<'_> {
         let mut refused = None;
         body.list("contents", |list| {
             for (index, message) in said.iter().enumerate() {
-                let at = format!("messages[{}]", index + leading);
+                let at = format_args!("messages[{}]", index + leading);
                 refused = refused.take().or(contents.turn(list, message, &at).err());
             }
         });

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::parts::NAME;
 use crate::form::{Message, Part, PartKind, Text};
 use crate::hash::fnv1a;
+use crate::json::Json;
 use crate::seal;
 
 /// Gives ids to calls without, and the results the ids of their calls. The same history gets the same ids again.
@@ -20,8 +21,7 @@ pub(super) fn tie(contents: &mut [Message]) {
                     open.push((call.id.clone(), call.name.clone()));
                 }
                 PartKind::ToolResult(result) => {
-                    let name = part.extra.get(NAME).and_then(|name| name.read::<String>().ok());
-                    let name = name.unwrap_or_default();
+                    let name = part.extra.get(NAME).and_then(Json::string).unwrap_or_default();
                     let belongs = |(id, called): &(Text, Text)| {
                         if result.call_id.is_empty() {
                             *called == *name
@@ -37,7 +37,7 @@ pub(super) fn tie(contents: &mut [Message]) {
                                 part.extra.remove(NAME);
                             }
                         }
-                        None if result.call_id.is_empty() => result.call_id = name.into(),
+                        None if result.call_id.is_empty() => result.call_id = name.into_owned().into(),
                         None => {}
                     }
                 }

@@ -8,7 +8,7 @@ use crate::format::{DecodeError, Format};
 use crate::json::Json;
 use crate::json::fields::Value;
 use crate::json::object::fields_of;
-use crate::json::write::{Object, object};
+use crate::json::write::Object;
 
 const KNOWN: [&str; 4] = ["mimeType", "data", "fileUri", "displayName"];
 
@@ -90,11 +90,7 @@ pub(super) fn read_file(value: &Value<'_>, extra: &mut Extra) -> Result<PartKind
 
 /// A part that holds nothing but `value` under `name`.
 fn wrapped(name: &str, value: &Value<'_>) -> Json {
-    let bytes = object(|part| part.raw(name, value.text()));
-    String::from_utf8(bytes)
-        .ok()
-        .and_then(|text| Json::parse(text).ok())
-        .unwrap_or_else(Json::null)
+    Json::object(|part| part.raw(name, value.text()))
 }
 
 fn by_type(mime: &str, source: Source, title: Option<Text>) -> PartKind {
@@ -118,18 +114,13 @@ fn has_title(kind: &PartKind) -> bool {
 
 /// Adds fields to the object that `extra` keeps under `name`.
 fn keep(extra: &mut Extra, name: &str, write: impl FnOnce(&mut Object<'_>)) {
-    let kept = object(|rest| {
+    let kept = Json::object(|rest| {
         kept_fields(extra.get(name))
             .iter()
             .for_each(|(name, json)| rest.raw(name, json.as_str()));
         write(rest);
     });
-    if let Some(json) = String::from_utf8(kept)
-        .ok()
-        .and_then(|text| Json::parse(text).ok())
-    {
-        extra.set(name.to_owned(), json);
-    }
+    extra.set(name.to_owned(), kept);
 }
 
 fn keep_rest(extra: &mut Extra, name: &str, title: Option<Text>, rest: &Extra) {

@@ -7,15 +7,16 @@ use crate::json::fields::{Fields, Value};
 /// The fields of an object; those of `known` that came in snake case are there under their camel-case names.
 pub(super) fn fields<'v>(value: &'v Value<'_>, known: &[&'static str]) -> Result<Fields<'v>, DecodeError> {
     let mut fields = value.fields()?;
-    fields.rename(|key| known.iter().copied().find(|name| is_snake_of(key, name)));
+    fields.rename(|key| {
+        let is_snake = key.as_bytes().contains(&b'_');
+        let mut names = known.iter().copied().filter(|_| is_snake);
+        names.find(|name| is_snake_of(key, name))
+    });
     Ok(fields)
 }
 
 /// Whether `key` is the camel-case `name` in snake case.
 fn is_snake_of(key: &str, name: &str) -> bool {
-    if !key.contains('_') {
-        return false;
-    }
     let mut key = key.bytes();
     let same = name.bytes().all(|letter| {
         if letter.is_ascii_uppercase() {

@@ -92,10 +92,7 @@ pub(super) fn read_part(value: &Value<'_>) -> Result<Part, DecodeError> {
     if fields.has("text") {
         return read_text(fields);
     }
-    if fields
-        .peek("thought")
-        .is_some_and(|thought| thought.as_str() == "true")
-    {
+    if fields.text("thought") == Some("true") {
         return Ok(opaque("thought", value));
     }
     let mut extra = Extra::default();
@@ -140,9 +137,7 @@ fn opaque(kind: &str, value: &Value<'_>) -> Part {
 /// Text, or a thought. The signature of text stays among its fields: the form has one for thoughts and calls.
 fn read_text(mut fields: Fields<'_>) -> Result<Part, DecodeError> {
     let text = fields.need("text", names::text)?;
-    let is_thought = fields
-        .peek("thought")
-        .is_some_and(|thought| thought.as_str() == "true");
+    let is_thought = fields.text("thought") == Some("true");
     let kind = if is_thought {
         let _ = fields.take("thought", |_| Ok(()))?;
         let signature = fields.take("thoughtSignature", names::text)?;
@@ -166,7 +161,7 @@ fn read_call(value: &Value<'_>, signature: Option<Text>, extra: &mut Extra) -> R
     if id.is_none() {
         extra.note("id");
     }
-    let args = fields.take("args", |args| Ok(Text::from(args.text())))?;
+    let args = fields.take("args", |args| Ok(args.kept_text()))?;
     if args.is_none() {
         extra.note("args");
     }
@@ -196,8 +191,8 @@ fn read_response(value: &Value<'_>, extra: &mut Extra) -> Result<PartKind, Decod
     if id.is_none() {
         extra.note("id");
     }
-    if let Some(name) = fields.take("name", names::text)? {
-        extra.set(NAME, json_of(&name));
+    if let Some(name) = fields.take("name", |name| name.said().map(|_| name.json()))? {
+        extra.set(Text::from_static(NAME), name);
     }
     let mut result = ToolResult {
         call_id: id.unwrap_or_default(),
@@ -209,7 +204,7 @@ fn read_response(value: &Value<'_>, extra: &mut Extra) -> Result<PartKind, Decod
         Some((text, key)) => {
             if let Some(key) = key {
                 result.is_error = (key == "error").then_some(true);
-                extra.set(KEY, json_of(key));
+                extra.set(Text::from_static(KEY), json_of(key));
             }
             result.content.push(Part::text(text));
         }
@@ -229,10 +224,7 @@ fn read_response(value: &Value<'_>, extra: &mut Extra) -> Result<PartKind, Decod
 fn read_answer(value: &Value<'_>) -> Result<(Text, Option<&'static str>), DecodeError> {
     let mut fields = value.fields()?;
     for key in TEXT_KEYS {
-        let alone = fields
-            .peek(key)
-            .is_some_and(|json| json.as_str().starts_with('"'));
-        if alone {
+        if fields.text(key).is_some_and(|text| text.starts_with('"')) {
             let text = fields.need(key, names::text)?;
             if fields.rest().is_empty() {
                 return Ok((text, Some(key)));
@@ -240,7 +232,7 @@ fn read_answer(value: &Value<'_>) -> Result<(Text, Option<&'static str>), Decode
             break;
         }
     }
-    Ok((Text::from(value.text()), None))
+    Ok((value.kept_text(), None))
 }
 
 pub(super) fn json_of(text: &str) -> Json {

@@ -254,7 +254,7 @@ fn write_content(content: &mut Object<'_>, choice: &Choice, own: bool) {
         content.list("parts", |list| {
             for part in &choice.parts {
                 // What only another format knows its own clients alone can read.
-                let _ = contents.part(list, part, "candidates[].content");
+                let _ = contents.part(list, part, &"candidates[].content");
             }
         });
     }

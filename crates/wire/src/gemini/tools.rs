@@ -6,7 +6,7 @@ use crate::format::{DecodeError, EncodeError, Format};
 use crate::json::Json;
 use crate::json::fields::{Fields, Value};
 use crate::json::object::fields_of;
-use crate::json::write::{List, Object, object};
+use crate::json::write::{List, Object};
 use crate::rules::Losses;
 
 const TOOL: [&str; 10] = [
@@ -34,8 +34,9 @@ pub(super) fn read(value: &Value<'_>) -> Result<Vec<Tool>, DecodeError> {
     names::list(value, |value| {
         let before = tools.len();
         read_entry(&value, &mut tools)?;
+        let note = Extra::noted(format_args!("{ENTRY}{entry}"));
         for tool in &mut tools[before..] {
-            tool.extra.note(&format!("{ENTRY}{entry}"));
+            tool.extra.set(note.clone(), Json::null());
         }
         entry += 1;
         Ok(())
@@ -56,11 +57,8 @@ fn read_entry(value: &Value<'_>, tools: &mut Vec<Tool>) -> Result<(), DecodeErro
         tools.push(opaque(Text::from_static("tool"), value.json()));
     }
     for (name, json) in rest.0 {
-        let whole = object(|tool| tool.raw(&name, json.as_str()));
-        let whole = String::from_utf8(whole)
-            .ok()
-            .and_then(|text| Json::parse(text).ok());
-        tools.push(opaque(name, whole.unwrap_or(json)));
+        let whole = Json::object(|tool| tool.raw(&name, json.as_str()));
+        tools.push(opaque(name, whole));
     }
     Ok(())
 }
@@ -162,15 +160,17 @@ pub(super) fn write_own(body: &mut Object<'_>, tools: &[Tool]) -> Result<(), Enc
 }
 
 fn same_entry(one: &Tool, next: &Tool) -> bool {
-    let entry = |tool: &Tool| {
-        let note = tool.extra.0.iter().find(|(name, _)| name.contains(ENTRY));
-        note.map(|(name, _)| name.clone())
-    };
     match (entry(one), entry(next)) {
         (Some(one), Some(next)) => one == next,
         // What was added on the way stands with its like.
         _ => is_function(one) && is_function(next),
     }
+}
+
+/// The note that says in which entry a tool came.
+fn entry(tool: &Tool) -> Option<&Text> {
+    let note = tool.extra.notes().find(|(_, what)| what.starts_with(ENTRY));
+    note.map(|(name, _)| name)
 }
 
 fn is_function(tool: &Tool) -> bool {

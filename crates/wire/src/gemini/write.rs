@@ -1,5 +1,8 @@
 //! Contents and their parts, written.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+
 use super::generation::{self, Generation};
 use super::history::Called;
 use super::parts::{KEY, NAME, REST};
@@ -9,6 +12,7 @@ use crate::form::{
     ToolCallKind, ToolResult,
 };
 use crate::format::{EncodeError, Format};
+use crate::json::Json;
 use crate::json::object::{is_object, object_or};
 use crate::json::write::{List, Object};
 use crate::rules::Losses;
@@ -54,7 +58,7 @@ impl<'l> Contents<'l> {
             if !(self.own && first.extra.has_note("parts")) {
                 content.list("parts", |list| {
                     for part in messages.iter().flat_map(|message| &message.parts) {
-                        refused = refused.take().or(self.part(list, part, "system").err());
+                        refused = refused.take().or(self.part(list, part, &"system").err());
                     }
                 });
             }
@@ -70,7 +74,7 @@ impl<'l> Contents<'l> {
         &mut self,
         list: &mut List<'_>,
         message: &Message,
-        at: &str,
+        at: &dyn Display,
     ) -> Result<(), EncodeError> {
         self.first_call = true;
         let parts = self.ordered(message);
@@ -87,7 +91,7 @@ impl<'l> Contents<'l> {
             if !(self.own && extra.has_note("parts")) {
                 content.list("parts", |list| {
                     for (index, part) in parts.iter().enumerate() {
-                        let at = format!("{at}.content[{index}]");
+                        let at = format_args!("{at}.content[{index}]");
                         refused = refused.take().or(self.part(list, part, &at).err());
                     }
                 });
@@ -133,7 +137,12 @@ impl<'l> Contents<'l> {
     }
 
     /// Writes a part.
-    pub(super) fn part(&mut self, list: &mut List<'_>, part: &Part, at: &str) -> Result<(), EncodeError> {
+    pub(super) fn part(
+        &mut self,
+        list: &mut List<'_>,
+        part: &Part,
+        at: &dyn Display,
+    ) -> Result<(), EncodeError> {
         match &part.kind {
             PartKind::Opaque {
                 format: Format::GeminiGenerate,
@@ -189,7 +198,8 @@ impl<'l> Contents<'l> {
             ToolCallKind::Function => "_raw",
             ToolCallKind::Custom => "input",
         };
-        if !call.arguments.trim().is_empty() && !is_object(&call.arguments) {
+        let arguments = object_or(&call.arguments, key);
+        if matches!(arguments, Cow::Owned(_)) {
             self.losses.by(match call.kind {
                 ToolCallKind::Function => &rules::ARGUMENTS,
                 ToolCallKind::Custom => &rules::CUSTOM,
@@ -197,7 +207,7 @@ impl<'l> Contents<'l> {
         }
         self.object(list, part, |object| {
             object.object("functionCall", |function| {
-                write_call(function, part, call, key, self.own);
+                write_call(function, part, call, &arguments, self.own);
             });
             object.maybe_string("thoughtSignature", signature.as_deref());
         });
@@ -208,17 +218,17 @@ impl<'l> Contents<'l> {
         list: &mut List<'_>,
         part: &Part,
         result: &ToolResult,
-        at: &str,
+        at: &dyn Display,
     ) -> Result<(), EncodeError> {
-        let own_name = part.extra.get(NAME).and_then(|name| name.read::<String>().ok());
-        let name = match (own_name.filter(|_| self.own), self.called.name(&result.call_id)) {
-            (Some(name), _) => Text::from(name),
-            (None, Some(name)) => name.clone(),
+        let own_name = part.extra.get(NAME).filter(|_| self.own).and_then(Json::string);
+        let name: Cow<'_, str> = match (own_name, self.called.name(&result.call_id)) {
+            (Some(name), _) => name,
+            (None, Some(name)) => Cow::Owned(name.to_string()),
             (None, None) => {
                 if !self.own {
                     self.losses.by(&rules::UNKNOWN_CALL);
                 }
-                result.call_id.clone()
+                Cow::Borrowed(&result.call_id)
             }
         };
         let failed = result.is_error == Some(true);
@@ -228,7 +238,6 @@ impl<'l> Contents<'l> {
         let is_text = |part: &&Part| matches!(part.kind, PartKind::Text(_) | PartKind::Refusal(_));
         let (texts, media): (Vec<&Part>, Vec<&Part>) = result.content.iter().partition(is_text);
         let inside = self.own || generation::is_third_or_later(self.generation);
-        let response = response_of(part, &texts, failed, self.own);
         let mut refused = None;
         list.object(|object| {
             object.object("functionResponse", |function| {
@@ -236,8 +245,8 @@ impl<'l> Contents<'l> {
                     function.string("id", &result.call_id);
                 }
                 function.string("name", &name);
-                if let Some(response) = &response {
-                    function.raw("response", response);
+                if !(self.own && texts.is_empty()) {
+                    write_response(function, part, &joined(&texts), failed, self.own);
                 }
                 if inside && !media.is_empty() {
                     function.list("parts", |list| refused = self.media(list, &media, at).err());
@@ -261,7 +270,7 @@ impl<'l> Contents<'l> {
     }
 
     /// Media in, or beside, the result of a function.
-    fn media(&mut self, list: &mut List<'_>, media: &[&Part], at: &str) -> Result<(), EncodeError> {
+    fn media(&mut self, list: &mut List<'_>, media: &[&Part], at: &dyn Display) -> Result<(), EncodeError> {
         for part in media {
             if matches!(
                 part.kind,
@@ -279,7 +288,7 @@ impl<'l> Contents<'l> {
         list: &mut List<'_>,
         part: &Part,
         image: &Image,
-        at: &str,
+        at: &dyn Display,
     ) -> Result<(), EncodeError> {
         if image.detail.as_deref().is_some_and(|detail| detail != "auto") {
             self.losses.by(&rules::DETAIL);
@@ -292,7 +301,7 @@ impl<'l> Contents<'l> {
         list: &mut List<'_>,
         part: &Part,
         audio: &Audio,
-        at: &str,
+        at: &dyn Display,
     ) -> Result<(), EncodeError> {
         if audio.id.is_some() && audio.data.is_empty() {
             return Err(rules::AUDIO_ID.refuse_at(at));
@@ -315,7 +324,7 @@ impl<'l> Contents<'l> {
         list: &mut List<'_>,
         part: &Part,
         document: &Document,
-        at: &str,
+        at: &dyn Display,
     ) -> Result<(), EncodeError> {
         if document.citations.is_some() {
             self.losses.by(&rules::DOCUMENT_CITATIONS);
@@ -358,7 +367,7 @@ impl<'l> Contents<'l> {
         part: &Part,
         source: &Source,
         fallback: &str,
-        at: &str,
+        at: &dyn Display,
     ) -> Result<(), EncodeError> {
         self.named_source(list, part, source, fallback, None, at)
     }
@@ -370,7 +379,7 @@ impl<'l> Contents<'l> {
         source: &Source,
         fallback: &str,
         title: Option<&str>,
-        at: &str,
+        at: &dyn Display,
     ) -> Result<(), EncodeError> {
         let own = self.own;
         let title = title.filter(|_| own);
@@ -424,7 +433,7 @@ fn write_rest_of_response(function: &mut Object<'_>, part: &Part) {
 }
 
 /// Writes the inside of `functionCall`.
-pub(super) fn write_call(function: &mut Object<'_>, part: &Part, call: &ToolCall, key: &str, own: bool) {
+fn write_call(function: &mut Object<'_>, part: &Part, call: &ToolCall, arguments: &str, own: bool) {
     let without = own && part.extra.has_note("id");
     if !without && !call.id.is_empty() {
         function.string("id", &call.id);
@@ -432,37 +441,35 @@ pub(super) fn write_call(function: &mut Object<'_>, part: &Part, call: &ToolCall
     function.string("name", &call.name);
     let none = own && part.extra.has_note("args") && call.arguments == "{}";
     if !none {
-        function.raw("args", &object_or(&call.arguments, key));
+        function.raw("args", arguments);
     }
     if own {
         function.extra(&call.extra);
     }
 }
 
-/// The response of a function: an object, whatever the result is.
-fn response_of(part: &Part, texts: &[&Part], failed: bool, own: bool) -> Option<String> {
-    if own && texts.is_empty() {
-        return None;
-    }
-    let mut text = String::new();
-    for part in texts {
-        if let PartKind::Text(TextPart { text: said, .. }) | PartKind::Refusal(said) = &part.kind {
-            text.push_str(said);
-        }
-    }
-    let kept = part.extra.get(KEY).filter(|_| own);
-    let key = match kept.and_then(|key| key.read::<String>().ok()) {
-        Some(key) => key,
-        None if failed && !own => "error".to_owned(),
-        None => {
-            if is_object(&text) {
-                return Some(text.trim().to_owned());
-            }
-            "result".to_owned()
-        }
+/// The texts of a result; one is not copied.
+fn joined<'p>(texts: &[&'p Part]) -> Cow<'p, str> {
+    let said = |part: &&'p Part| match &part.kind {
+        PartKind::Text(TextPart { text, .. }) | PartKind::Refusal(text) => text.as_ref(),
+        _ => "",
     };
-    let wrapped = crate::json::write::object(|object| object.string(&key, &text));
-    String::from_utf8(wrapped).ok()
+    match texts {
+        [only] => Cow::Borrowed(said(only)),
+        all => Cow::Owned(all.iter().map(said).collect()),
+    }
+}
+
+/// Writes the response of a function: an object, whatever the result is.
+fn write_response(function: &mut Object<'_>, part: &Part, text: &str, failed: bool, own: bool) {
+    let kept = part.extra.get(KEY).filter(|_| own).and_then(Json::string);
+    let key = match kept {
+        Some(key) => key,
+        None if failed && !own => "error".into(),
+        None if is_object(text) => return function.raw("response", text.trim()),
+        None => "result".into(),
+    };
+    function.object("response", |response| response.string(&key, text));
 }
 
 #[cfg(test)]

@@ -94,6 +94,12 @@ impl<'a> Value<'a> {
         json_at(self.body, &self.outline, self.node)
     }
 
+    /// The value's text, to be kept: a slice of the body.
+    #[must_use]
+    pub fn kept_text(&self) -> Text {
+        self.body.slice_ref(self.text())
+    }
+
     /// An error at this value.
     #[must_use]
     pub fn error(&self, message: impl Into<String>) -> DecodeError {
@@ -124,13 +130,19 @@ impl<'a> Value<'a> {
 
     /// The value as a string; a slice of the body unless it holds escapes.
     pub fn string(&self) -> Result<Text, DecodeError> {
+        Ok(match self.said()? {
+            Cow::Borrowed(text) => self.body.slice_ref(text),
+            Cow::Owned(text) => text.into(),
+        })
+    }
+
+    /// The same for a string that is looked at and not kept.
+    pub fn said(&self) -> Result<Cow<'a, str>, DecodeError> {
         if !self.is_string() {
             return Err(self.expected("a string"));
         }
-        match unquoted(self.text()).map_err(|error| self.error(error.to_string()))? {
-            Cow::Borrowed(text) => Ok(self.body.slice_ref(text)),
-            Cow::Owned(text) => Ok(text.into()),
-        }
+        let said = self.outline.string(self.body, self.node);
+        said.map_err(|error| self.error(error.to_string()))
     }
 
     /// The value as a whole number that is not negative.
@@ -165,8 +177,9 @@ impl<'a> Value<'a> {
         if !self.is_list() {
             return Err(self.expected("a list"));
         }
-        let mut items = Vec::new();
-        for (index, node) in self.outline.children(self.node).enumerate() {
+        let nodes = self.outline.children(self.node);
+        let mut items = Vec::with_capacity(nodes.clone().count());
+        for (index, node) in nodes.enumerate() {
             items.push(read(Value {
                 body: self.body,
                 outline: Rc::clone(&self.outline),
@@ -185,8 +198,8 @@ impl<'a> Value<'a> {
         let mut entries = SmallVec::new();
         let mut nodes = self.outline.children(self.node);
         while let (Some(key), Some(node)) = (nodes.next(), nodes.next()) {
-            let quoted = self.outline.text(self.body, key);
-            let key = unquoted(quoted).map_err(|error| self.error(error.to_string()))?;
+            let key = self.outline.string(self.body, key);
+            let key = key.map_err(|error| self.error(error.to_string()))?;
             entries.push((key, node));
         }
         drop(nodes);
@@ -203,17 +216,8 @@ impl<'a> Value<'a> {
 pub struct Fields<'a> {
     body: &'a Text,
     outline: Rc<Outline>,
-    entries: SmallVec<[(Cow<'a, str>, u32); 12]>,
+    entries: SmallVec<[(Cow<'a, str>, u32); 8]>,
     path: &'a Path<'a>,
-}
-
-/// A string without its quotes and escapes.
-pub(crate) fn unquoted(quoted: &str) -> Result<Cow<'_, str>, serde_json::Error> {
-    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
-        return Ok(Cow::Borrowed(inner));
-    }
-    serde_json::from_str(quoted).map(Cow::Owned)
 }
 
 fn json_at(body: &Text, outline: &Outline, node: u32) -> Json {
@@ -243,8 +247,10 @@ impl<'a> Fields<'a> {
         let Some(at) = self.entries.iter().rposition(|(key, _)| key == name) else {
             return Ok(None);
         };
-        let node = self.entries[at].1;
-        self.entries.retain(|(key, _)| key != name);
+        let (_, node) = self.entries.remove(at);
+        if self.entries[..at].iter().any(|(key, _)| key == name) {
+            self.entries.retain(|(key, _)| key != name);
+        }
         let value = Value {
             body: self.body,
             outline: Rc::clone(&self.outline),
@@ -287,6 +293,13 @@ impl<'a> Fields<'a> {
         self.entries
             .iter()
             .any(|(key, node)| key == name && self.outline.text(self.body, *node) != "null")
+    }
+
+    /// The text of a field, without taking it out.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&'a str> {
+        let field = self.entries.iter().rfind(|(key, _)| key == name);
+        field.map(|(_, node)| self.outline.text(self.body, *node))
     }
 
     /// A field as it came, without taking it out.

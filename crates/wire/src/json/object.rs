@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Json;
+use super::outline::Outline;
 use super::write::object;
 
 /// The fields of an object, by name; none when it is something else.
@@ -16,7 +17,7 @@ pub fn fields_of(object: &Json) -> BTreeMap<String, Json> {
 #[must_use]
 pub fn is_object(text: &str) -> bool {
     let text = text.trim();
-    text.starts_with('{') && Json::parse(text).is_ok()
+    text.starts_with('{') && Outline::of(text).is_ok()
 }
 
 /// The object that `text` is; an empty one for no text; else an object that holds the text under `key`.

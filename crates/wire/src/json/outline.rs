@@ -3,23 +3,27 @@
 //! A body is looked at once, however deep its objects lie in each other: readers walk the outline and copy nothing.
 //! What is taken here is what `serde_json` takes; a property test holds the two next to each other.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use smallvec::SmallVec;
 
+use super::quoted::{inner, plain, unquoted};
+
 /// How deep objects and lists may lie in each other; the depth that `serde_json` allows.
 const MAX_DEPTH: usize = 127;
-/// Bytes looked at together inside a string.
-const STRIDE: usize = 16;
 
 /// A value of the text, or the key of an object's field.
 #[derive(Debug, Clone, Copy)]
 struct Node {
     start: u32,
     end: u32,
-    /// The node behind this one and all that lies in it.
+    /// The node behind this one and all that lies in it; of a string with escapes also [`ESCAPED`].
     next: u32,
 }
+
+/// There are never so many nodes: each takes two bytes of the text or more.
+const ESCAPED: u32 = 1 << 31;
 
 /// The nodes of a text in the order in which they stand there; an object's keys and values take turns.
 #[derive(Debug)]
@@ -70,6 +74,18 @@ impl Outline {
             .unwrap_or_default()
     }
 
+    /// What a string says: a piece of the text, unless it holds escapes.
+    ///
+    /// # Errors
+    /// When an escape stands for half a letter.
+    pub fn string<'a>(&self, body: &'a str, node: u32) -> Result<Cow<'a, str>, serde_json::Error> {
+        let quoted = self.text(body, node);
+        match self.nodes.get(node as usize) {
+            Some(node) if node.next & ESCAPED == 0 => Ok(Cow::Borrowed(inner(quoted))),
+            _ => unquoted(quoted),
+        }
+    }
+
     /// Where a node's text is.
     #[must_use]
     pub fn range(&self, node: u32) -> std::ops::Range<usize> {
@@ -79,21 +95,40 @@ impl Outline {
     }
 
     /// The nodes directly inside a list, or inside an object: key, value, key, value, …
-    pub fn children(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
-        let end = self.next(node);
-        let mut at = node + 1;
-        std::iter::from_fn(move || {
-            if at >= end {
-                return None;
-            }
-            let child = at;
-            at = self.next(child);
-            Some(child)
-        })
+    #[must_use]
+    pub fn children(&self, node: u32) -> Children<'_> {
+        Children {
+            outline: self,
+            at: node + 1,
+            end: self.next(node),
+        }
     }
 
     fn next(&self, node: u32) -> u32 {
-        self.nodes.get(node as usize).map_or(node + 1, |node| node.next)
+        self.nodes
+            .get(node as usize)
+            .map_or(node + 1, |node| node.next & !ESCAPED)
+    }
+}
+
+/// The nodes directly inside another.
+#[derive(Debug, Clone)]
+pub struct Children<'a> {
+    outline: &'a Outline,
+    at: u32,
+    end: u32,
+}
+
+impl Iterator for Children<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        if self.at >= self.end {
+            return None;
+        }
+        let child = self.at;
+        self.at = self.outline.next(child);
+        Some(child)
     }
 }
 
@@ -195,9 +230,7 @@ impl Scan<'_> {
         if self.peek() != Some(b'"') {
             return Err("expected a key in quotes");
         }
-        let start = self.at;
         self.string()?;
-        self.leaf(start);
         self.space();
         if self.peek() != Some(b':') {
             return Err("expected `:`");
@@ -211,7 +244,10 @@ impl Scan<'_> {
     fn value(&mut self) -> Result<Option<u8>, &'static str> {
         let start = self.at;
         match self.peek() {
-            Some(b'"') => self.string()?,
+            Some(b'"') => {
+                self.string()?;
+                return Ok(None);
+            }
             Some(b'{') => return Ok(Some(self.begin(b'}'))),
             Some(b'[') => return Ok(Some(self.begin(b']'))),
             Some(b'-' | b'0'..=b'9') => self.number()?,
@@ -221,7 +257,7 @@ impl Scan<'_> {
             Some(_) => return Err("expected a value"),
             None => return Err("unexpected end"),
         }
-        self.leaf(start);
+        self.leaf(start, 0);
         Ok(None)
     }
 
@@ -236,11 +272,11 @@ impl Scan<'_> {
         close
     }
 
-    fn leaf(&mut self, start: usize) {
+    fn leaf(&mut self, start: usize, escaped: u32) {
         self.nodes.push(Node {
             start: start as u32,
             end: self.at as u32,
-            next: self.nodes.len() as u32 + 1,
+            next: (self.nodes.len() as u32 + 1) | escaped,
         });
     }
 
@@ -265,41 +301,24 @@ impl Scan<'_> {
 
     /// Reads from the opening to behind the closing quote.
     fn string(&mut self) -> Result<(), &'static str> {
+        let start = self.at;
         self.at += 1;
+        let mut escaped = 0;
         loop {
-            self.plain();
+            self.at += plain(&self.bytes[self.at..]);
             match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(());
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    self.escape()?;
+                    escaped = ESCAPED;
                 }
-                Some(b'\\') => self.escape()?,
                 Some(_) => return Err("a control character in a string"),
                 None => return Err("unexpected end of a string"),
             }
         }
-    }
-
-    /// Passes what stands for itself in a string.
-    fn plain(&mut self) {
-        let rest = &self.bytes[self.at..];
-        let mut passed = 0;
-        // Without a branch for each byte the compiler compares all of them at once.
-        for block in rest.as_chunks::<STRIDE>().0 {
-            if block
-                .iter()
-                .fold(false, |special, byte| special | is_special(*byte))
-            {
-                break;
-            }
-            passed += STRIDE;
-        }
-        let tail = &rest[passed..];
-        passed += tail
-            .iter()
-            .position(|byte| is_special(*byte))
-            .unwrap_or(tail.len());
-        self.at += passed;
+        self.at += 1;
+        self.leaf(start, escaped);
+        Ok(())
     }
 
     fn escape(&mut self) -> Result<(), &'static str> {
@@ -351,10 +370,6 @@ impl Scan<'_> {
             Ok(())
         }
     }
-}
-
-const fn is_special(byte: u8) -> bool {
-    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }
 
 #[cfg(test)]

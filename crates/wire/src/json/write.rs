@@ -1,5 +1,6 @@
 //! Writing JSON objects and lists straight into bytes.
 
+use super::quoted::string_into;
 use crate::form::Extra;
 use crate::json::Json;
 
@@ -23,17 +24,23 @@ pub fn object(write: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
     out
 }
 
+/// Writes the object that a whole body is, unless something in it is refused.
+///
+/// # Errors
+/// What `write` refuses.
+pub fn body<E>(write: impl FnOnce(&mut Object<'_>) -> Result<(), E>) -> Result<Vec<u8>, E> {
+    // Conversations are long: growing from little would copy what is written again and again.
+    let mut out = Vec::with_capacity(4_096);
+    let mut refused = None;
+    object_into(&mut out, |object| refused = write(object).err());
+    refused.map_or(Ok(out), Err)
+}
+
 /// Writes an object to the end of `out`.
 pub fn object_into(out: &mut Vec<u8>, write: impl FnOnce(&mut Object<'_>)) {
     out.push(b'{');
     write(&mut Object { out, first: true });
     out.push(b'}');
-}
-
-/// Writes a string with its quotes and escapes.
-pub fn string_into(out: &mut Vec<u8>, text: &str) {
-    // Writing a string to a vector cannot fail.
-    let _ = serde_json::to_writer(&mut *out, text);
 }
 
 impl Object<'_> {

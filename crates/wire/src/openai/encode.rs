@@ -1,11 +1,13 @@
 //! Writing chat completion requests, also those that came in another format.
 
+use std::fmt::Display;
+
 use crate::form::{
     ChatRequest, ContentShape, MaxTokensName, Message, Part, PartKind, Reasoning, ReasoningEffort,
     ResponseFormat, Role, Sampling, Tool, ToolChoice, ToolKind, ToolResult, turns,
 };
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
-use crate::json::write::{List, Object, object};
+use crate::json::write::{self, List, Object};
 use crate::responses::{choice_to_chat, tool_to_chat};
 use crate::rules::{Losses, UNKNOWN};
 use crate::schema::can_bind;
@@ -28,15 +30,11 @@ pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encode
         target,
         losses,
     };
-    let mut refused = None;
-    let body = object(|body| refused = writer.body(body).err());
-    match refused {
-        Some(error) => Err(error),
-        None => Ok(Encoded {
-            body: body.into(),
-            losses: writer.losses.into_vec(),
-        }),
-    }
+    let body = write::body(|body| writer.body(body))?;
+    Ok(Encoded {
+        body: body.into(),
+        losses: writer.losses.into_vec(),
+    })
 }
 
 /// Writes the parameters that chat completions and completions share.
@@ -141,11 +139,11 @@ impl Writer<'_> {
             // Results must follow the message with their calls: what a model said in pieces is one message. Fields that
             // only the client's format knows are left out, and told.
             let joins = |role| (role == Role::Assistant).then_some(Role::Assistant);
-            joined = turns::join(messages, joins, &mut self.losses);
+            joined = turns::join(messages.iter().cloned(), joins, &mut self.losses);
             messages = &joined;
         }
         for (index, message) in messages.iter().enumerate() {
-            let at = format!("messages[{index}]");
+            let at = format_args!("messages[{index}]");
             match message.role {
                 Role::User => self.user(list, message, &at)?,
                 Role::Tool => {
@@ -166,7 +164,7 @@ impl Writer<'_> {
     }
 
     /// A user's message; tool results in it become tool messages, which must follow the calls at once.
-    fn user(&mut self, list: &mut List<'_>, message: &Message, at: &str) -> Result<(), EncodeError> {
+    fn user(&mut self, list: &mut List<'_>, message: &Message, at: &dyn Display) -> Result<(), EncodeError> {
         let is_result = |part: &&Part| matches!(part.kind, PartKind::ToolResult(_));
         if !message.parts.iter().any(|part| is_result(&part)) {
             return write_message(list, "user", message, at);
@@ -198,7 +196,7 @@ impl Writer<'_> {
         list: &mut List<'_>,
         message: &Message,
         result: &ToolResult,
-        at: &str,
+        at: &dyn Display,
     ) -> Result<(), EncodeError> {
         if result.is_error == Some(true) {
             self.losses.by(&rules::IS_ERROR);
@@ -392,7 +390,7 @@ fn is_text(part: &Part) -> bool {
     matches!(part.kind, PartKind::Text(_))
 }
 
-fn write_result(object: &mut Object<'_>, result: &ToolResult, at: &str) -> Result<(), EncodeError> {
+fn write_result(object: &mut Object<'_>, result: &ToolResult, at: &dyn Display) -> Result<(), EncodeError> {
     let failed = result.is_error == Some(true);
     let texts: Vec<&Part> = result.content.iter().filter(|part| is_text(part)).collect();
     if !failed && result.shape == ContentShape::Parts && !texts.is_empty() {
@@ -418,7 +416,12 @@ fn write_result(object: &mut Object<'_>, result: &ToolResult, at: &str) -> Resul
     Ok(())
 }
 
-fn write_message(list: &mut List<'_>, role: &str, message: &Message, at: &str) -> Result<(), EncodeError> {
+fn write_message(
+    list: &mut List<'_>,
+    role: &str,
+    message: &Message,
+    at: &dyn Display,
+) -> Result<(), EncodeError> {
     let mut refused = None;
     list.object(|object| {
         object.string("role", role);
@@ -439,7 +442,7 @@ fn write_content(
     object: &mut Object<'_>,
     parts: &[&Part],
     shape: ContentShape,
-    at: &str,
+    at: &dyn Display,
 ) -> Result<(), EncodeError> {
     if let (
         ContentShape::Text,
@@ -460,14 +463,14 @@ fn write_content(
         for part in parts {
             refused = refused
                 .take()
-                .or(parts::write_part(list, part, &format!("{at}.content")).err());
+                .or(parts::write_part(list, part, &format_args!("{at}.content")).err());
         }
     });
     refused.map_or(Ok(()), Err)
 }
 
 /// Where `content` of an assistant's message ends and other fields begin.
-fn assistant(list: &mut List<'_>, message: &Message, at: &str) -> Result<(), EncodeError> {
+fn assistant(list: &mut List<'_>, message: &Message, at: &dyn Display) -> Result<(), EncodeError> {
     let mut refused = None;
     list.object(|object| {
         object.string("role", "assistant");

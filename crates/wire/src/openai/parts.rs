@@ -1,5 +1,7 @@
 //! Content parts of messages: read into the form, written from it.
 
+use std::fmt::Display;
+
 use super::rules;
 use crate::form::{
     Audio, CacheControl, ContentShape, Document, Extra, Image, Part, PartKind, Source, Text, TextPart,
@@ -139,8 +141,8 @@ pub fn read_tool_call(value: &Value<'_>) -> Result<Part, DecodeError> {
     let mut fields = value.fields()?;
     let id = fields.take("id", |id| id.string())?.unwrap_or_default();
     let custom = fields
-        .take("type", |kind| kind.string())?
-        .is_some_and(|kind| kind == "custom");
+        .take("type", |kind| Ok(kind.said()? == "custom"))?
+        .unwrap_or_default();
     let (field, arguments) = if custom {
         ("custom", "input")
     } else {
@@ -154,7 +156,7 @@ pub fn read_tool_call(value: &Value<'_>) -> Result<Part, DecodeError> {
             if arguments.is_string() {
                 arguments.string()
             } else {
-                Ok(Text::from(arguments.text()))
+                Ok(arguments.kept_text())
             }
         })?;
         Ok((name, arguments.unwrap_or_default(), function.rest()))
@@ -235,7 +237,7 @@ pub fn write_tool_call(list: &mut List<'_>, part: &Part, call: &ToolCall, own: b
 }
 
 /// Writes a content part.
-pub fn write_part(list: &mut List<'_>, part: &Part, at: &str) -> Result<(), EncodeError> {
+pub fn write_part(list: &mut List<'_>, part: &Part, at: &dyn Display) -> Result<(), EncodeError> {
     let mut refused = None;
     if let PartKind::Opaque {
         format: Format::OpenAiChat,
@@ -254,7 +256,7 @@ pub fn write_part(list: &mut List<'_>, part: &Part, at: &str) -> Result<(), Enco
     refused.map_or(Ok(()), Err)
 }
 
-fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str) -> Result<(), EncodeError> {
+fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &dyn Display) -> Result<(), EncodeError> {
     match kind {
         PartKind::Text(text) => {
             object.string("type", "text");
@@ -294,7 +296,7 @@ fn write_kind(object: &mut Object<'_>, kind: &PartKind, at: &str) -> Result<(), 
     Ok(())
 }
 
-fn image_url(source: &Source, at: &str) -> Result<String, EncodeError> {
+fn image_url(source: &Source, at: &dyn Display) -> Result<String, EncodeError> {
     match source {
         Source::Base64 { media_type, data } => Ok(format!("data:{media_type};base64,{data}")),
         Source::Url(url) => Ok(url.to_string()),
@@ -304,7 +306,7 @@ fn image_url(source: &Source, at: &str) -> Result<String, EncodeError> {
     }
 }
 
-fn write_document(object: &mut Object<'_>, document: &Document, at: &str) -> Result<(), EncodeError> {
+fn write_document(object: &mut Object<'_>, document: &Document, at: &dyn Display) -> Result<(), EncodeError> {
     match &document.source {
         // A plain text is a text part with its title above it.
         Source::PlainText { data, .. } => {

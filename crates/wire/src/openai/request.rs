@@ -106,7 +106,7 @@ pub fn read_stream(fields: &mut Fields<'_>) -> Result<StreamRequest, DecodeError
 
 fn read_message(value: &Value<'_>) -> Result<Message, DecodeError> {
     let mut fields = value.fields()?;
-    let role = fields.need("role", |role| match role.string()?.as_ref() {
+    let role = fields.need("role", |role| match role.said()?.as_ref() {
         "system" => Ok(Role::System),
         "developer" => Ok(Role::Developer),
         "user" => Ok(Role::User),
@@ -218,7 +218,7 @@ fn read_tool(value: &Value<'_>) -> Result<Tool, DecodeError> {
 
 fn read_tool_choice(value: &Value<'_>) -> Result<ToolChoice, DecodeError> {
     if value.is_string() {
-        return match value.string()?.as_ref() {
+        return match value.said()?.as_ref() {
             "auto" => Ok(ToolChoice::Auto),
             "none" => Ok(ToolChoice::None),
             "required" | "any" => Ok(ToolChoice::Required),

@@ -3,7 +3,7 @@
 use super::{rules, tongue};
 use crate::form::{ChatRequest, ResponseFormat, Tool, ToolChoice, ToolKind};
 use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
-use crate::json::write::{List, Object, object};
+use crate::json::write::{self, List, Object};
 use crate::openai::request::{effort_name, effort_nearest};
 use crate::rules::{Losses, Rule, UNKNOWN};
 use crate::schema::can_bind;
@@ -30,15 +30,11 @@ pub fn encode(request: &ChatRequest, target: &EncodeTarget<'_>) -> Result<Encode
         own: request.format == Format::OpenAiResponses,
         losses: Losses::default(),
     };
-    let mut refused = None;
-    let body = object(|body| refused = writer.body(body).err());
-    match refused {
-        Some(error) => Err(error),
-        None => Ok(Encoded {
-            body: body.into(),
-            losses: writer.losses.into_vec(),
-        }),
-    }
+    let body = write::body(|body| writer.body(body))?;
+    Ok(Encoded {
+        body: body.into(),
+        losses: writer.losses.into_vec(),
+    })
 }
 
 struct Writer<'a> {

@@ -1,6 +1,8 @@
 //! Input items, written: a message of the form as a message item, and as items of their own the calls, results and
 //! reasoning in it.
 
+use std::fmt::Display;
+
 use super::{items, parts, rules};
 use crate::form::{
     ChatRequest, ContentShape, Message, Part, PartKind, Role, Thinking, ToolCall, ToolCallKind, ToolResult,
@@ -60,13 +62,13 @@ pub(super) fn write(
             _ => {}
         }
     } else {
-        joined = turns::join(messages, |_| None, writer.losses);
+        joined = turns::join(messages.iter().cloned(), |_| None, writer.losses);
         messages = &joined;
     }
     let mut refused = None;
     body.list("input", |list| {
         for (index, message) in messages.iter().enumerate() {
-            let at = format!("messages[{index}]");
+            let at = format_args!("messages[{index}]");
             refused = writer.message(list, message, &at).err();
             if refused.is_some() {
                 return;
@@ -89,7 +91,12 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn message(&mut self, list: &mut List<'_>, message: &Message, at: &str) -> Result<(), EncodeError> {
+    fn message(
+        &mut self,
+        list: &mut List<'_>,
+        message: &Message,
+        at: &dyn Display,
+    ) -> Result<(), EncodeError> {
         if self.own {
             return match message.parts.as_slice() {
                 [part] if items::is_item(message) => self.item(list, part, at),
@@ -118,7 +125,7 @@ impl Writer<'_> {
         flush(list, message, &mut content, at)
     }
 
-    fn item(&mut self, list: &mut List<'_>, part: &Part, at: &str) -> Result<(), EncodeError> {
+    fn item(&mut self, list: &mut List<'_>, part: &Part, at: &dyn Display) -> Result<(), EncodeError> {
         match &part.kind {
             PartKind::ToolCall(call) => self.call(list, part, call),
             PartKind::ToolResult(result) => return self.result(list, part, result, at),
@@ -178,7 +185,7 @@ impl Writer<'_> {
         list: &mut List<'_>,
         part: &Part,
         result: &ToolResult,
-        at: &str,
+        at: &dyn Display,
     ) -> Result<(), EncodeError> {
         let failed = result.is_error == Some(true);
         if failed {
@@ -206,7 +213,7 @@ fn flush(
     list: &mut List<'_>,
     message: &Message,
     content: &mut Vec<Part>,
-    at: &str,
+    at: &dyn Display,
 ) -> Result<(), EncodeError> {
     let content = std::mem::take(content);
     let blank = |part: &Part| matches!(&part.kind, PartKind::Text(text) if text.text.is_empty());
@@ -220,7 +227,7 @@ fn write_message(
     list: &mut List<'_>,
     message: &Message,
     content: &[Part],
-    at: &str,
+    at: &dyn Display,
     own: bool,
 ) -> Result<(), EncodeError> {
     let role = match message.role {
@@ -247,7 +254,7 @@ fn write_message(
             ) => object.string("content", &text.text),
             _ => object.list("content", |list| {
                 for (index, part) in content.iter().enumerate() {
-                    let at = format!("{at}.content[{index}]");
+                    let at = format_args!("{at}.content[{index}]");
                     let written = parts::write_part(list, part, message.role, &at, own);
                     refused = refused.take().or(written.err());
                 }
@@ -265,7 +272,7 @@ fn write_output(
     object: &mut Object<'_>,
     result: &ToolResult,
     failed: bool,
-    at: &str,
+    at: &dyn Display,
     own: bool,
 ) -> Result<(), EncodeError> {
     let mut content = result.content.iter();
@@ -293,7 +300,7 @@ fn write_output(
             });
         }
         for (index, part) in result.content.iter().enumerate() {
-            let at = format!("{at}.output[{index}]");
+            let at = format_args!("{at}.output[{index}]");
             let written = parts::write_part(list, part, Role::Tool, &at, own);
             refused = refused.take().or(written.err());
         }

@@ -58,7 +58,7 @@ pub(super) fn opaque(kind: Text, value: &Value<'_>) -> Part {
 }
 
 fn read_message(mut fields: Fields<'_>, kind: Option<Text>) -> Result<Message, DecodeError> {
-    let role = fields.need("role", |role| match role.string()?.as_ref() {
+    let role = fields.need("role", |role| match role.said()?.as_ref() {
         "user" => Ok(Role::User),
         "assistant" => Ok(Role::Assistant),
         "system" => Ok(Role::System),

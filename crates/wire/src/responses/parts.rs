@@ -1,5 +1,7 @@
 //! Content parts of messages and of tool results.
 
+use std::fmt::Display;
+
 use super::rules;
 use crate::form::{Audio, ContentShape, Document, Image, Part, PartKind, Role, Source, Text, TextPart};
 use crate::format::{DecodeError, EncodeError, Format};
@@ -135,7 +137,7 @@ pub(super) fn write_part(
     list: &mut List<'_>,
     part: &Part,
     role: Role,
-    at: &str,
+    at: &dyn Display,
     own: bool,
 ) -> Result<(), EncodeError> {
     if let PartKind::Opaque { format, json, kind } = &part.kind {
@@ -163,7 +165,7 @@ fn write_kind(
     object: &mut Object<'_>,
     part: &Part,
     role: Role,
-    at: &str,
+    at: &dyn Display,
     own: bool,
 ) -> Result<(), EncodeError> {
     match &part.kind {
@@ -222,7 +224,7 @@ fn write_kind(
 fn write_document(
     object: &mut Object<'_>,
     document: &Document,
-    at: &str,
+    at: &dyn Display,
     own: bool,
 ) -> Result<(), EncodeError> {
     // A plain text is a text part with its title above it.

@@ -210,7 +210,7 @@ fn read_tool(value: &Value<'_>) -> Result<Tool, DecodeError> {
 
 fn read_tool_choice(value: &Value<'_>) -> Result<ToolChoice, DecodeError> {
     if value.is_string() {
-        return match value.string()?.as_ref() {
+        return match value.said()?.as_ref() {
             "auto" => Ok(ToolChoice::Auto),
             "none" => Ok(ToolChoice::None),
             "required" => Ok(ToolChoice::Required),

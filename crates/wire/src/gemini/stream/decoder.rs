@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Buf, Bytes};
+use memchr::memchr2;
 
 use super::super::response::{ANSWER, CANDIDATE, finish_name, read_finish};
 use super::super::usage::read_usage;
@@ -13,7 +14,7 @@ use crate::form::{Extra, FinishReason, Part, PartKind, PartStart, StreamEvent, T
 use crate::format::{DecodeError, Format, StreamError, stream_failure};
 use crate::json::Json;
 use crate::json::fields::{Value, parse};
-use crate::json::write::{Object, object};
+use crate::json::write::Object;
 use crate::sse::SseDecoder;
 
 /// Names of events that tell the writer of this format how to end.
@@ -102,11 +103,14 @@ impl Decoder {
 
     /// Where a line begins with an object instead of a field.
     fn bare_object(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (at, byte) in bytes.iter().enumerate() {
-            if !self.in_line && *byte == b'{' {
+        let mut at = 0;
+        while let Some(first) = bytes.get(at) {
+            if !self.in_line && *first == b'{' {
                 return Some(at);
             }
-            self.in_line = !matches!(byte, b'\n' | b'\r');
+            let end = memchr2(b'\n', b'\r', &bytes[at..]);
+            self.in_line = end.is_none();
+            at = end.map_or(bytes.len(), |end| at + end + 1);
         }
         None
     }
@@ -394,10 +398,10 @@ fn delta(choice: u32, part: u32, text: Text, out: &mut Vec<StreamEvent>) {
 }
 
 fn empty_text(beside: &Extra) -> Json {
-    json(object(|part| {
+    Json::object(|part| {
         part.string("text", "");
         part.extra(beside);
-    }))
+    })
 }
 
 fn in_candidate(choice: u32, part: &Json) -> StreamEvent {
@@ -418,12 +422,6 @@ fn opaque(event: Option<Text>, write: impl FnOnce(&mut Object<'_>)) -> StreamEve
     StreamEvent::Opaque {
         format: Format::GeminiGenerate,
         event,
-        json: json(object(write)),
+        json: Json::object(write),
     }
-}
-
-fn json(bytes: Vec<u8>) -> Json {
-    let text = String::from_utf8(bytes).ok();
-    text.and_then(|text| Json::parse(text).ok())
-        .unwrap_or_else(Json::null)
 }

@@ -12,7 +12,7 @@ use crate::form::{FinishReason, PartStart, StreamEvent, Text, ToolCallKind, Usag
 use crate::format::{Format, StreamEncoderOptions};
 use crate::json::Json;
 use crate::json::object::{fields_of, object_or};
-use crate::json::write::{Object, object};
+use crate::json::write::{List, Object, object};
 
 /// Writes a stream.
 ///
@@ -143,7 +143,7 @@ impl Encoder {
                 format: Format::GeminiGenerate,
                 json,
             } => {
-                self.content(choice, out, json.as_str());
+                self.content(choice, out, |list| list.raw(json.as_str()));
                 Writing::Silent
             }
             PartStart::RedactedThinking(_) | PartStart::Opaque { .. } => Writing::Silent,
@@ -231,14 +231,13 @@ impl Encoder {
     }
 
     fn part(&mut self, choice: u32, out: &mut BytesMut, write: impl FnOnce(&mut Object<'_>)) {
-        let part = object(write);
-        self.content(choice, out, &String::from_utf8_lossy(&part));
+        self.content(choice, out, |list| list.object(write));
     }
 
-    fn content(&mut self, choice: u32, out: &mut BytesMut, part: &str) {
+    fn content(&mut self, choice: u32, out: &mut BytesMut, write: impl FnOnce(&mut List<'_>)) {
         self.candidate(choice, out, |candidate| {
             candidate.object("content", |content| {
-                content.list("parts", |list| list.raw(part));
+                content.list("parts", write);
                 content.string("role", "model");
             });
         });
