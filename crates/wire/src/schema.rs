@@ -4,7 +4,16 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use crate::form::{ChatRequest, ResponseFormat, Tool, ToolKind};
+use crate::format::Format;
 use crate::json::Json;
+use crate::rules::Rule;
+
+/// What OpenAI cannot be bound to.
+pub static UNBOUND: Rule = Rule::nearest(
+    "strict",
+    "OpenAI binds to schemas whose objects are closed and demand all that they name; to others the model is not bound",
+);
 
 /// Where a schema holds schemas by name, and where in a row.
 const NAMED: [&str; 3] = ["properties", "$defs", "definitions"];
@@ -27,6 +36,30 @@ pub fn closed(schema: &Json) -> Cow<'_, Json> {
 #[must_use]
 pub fn can_bind(schema: &Json) -> bool {
     schema.read::<Value>().is_ok_and(|value| binds(&value))
+}
+
+/// Whether a request of another maker's format binds the model to a schema that OpenAI cannot be bound to.
+#[must_use]
+pub fn loses_bond(request: &ChatRequest) -> bool {
+    let same = matches!(
+        request.format,
+        Format::OpenAiChat | Format::OpenAiCompletions | Format::OpenAiResponses
+    );
+    let tool = |tool: &Tool| match &tool.kind {
+        ToolKind::Function {
+            strict: Some(true),
+            parameters: Some(schema),
+            ..
+        } => !can_bind(schema),
+        _ => false,
+    };
+    let answer = || match &request.response_format {
+        Some(ResponseFormat::JsonSchema {
+            strict: None, schema, ..
+        }) => !can_bind(schema),
+        _ => false,
+    };
+    !same && (request.tools.iter().any(tool) || answer())
 }
 
 fn is_object(schema: &Map<String, Value>) -> bool {

@@ -23,7 +23,13 @@ pub fn decode(body: &Bytes) -> Result<ChatResponse, DecodeError> {
             "the provider told an error in a successful answer",
         ));
     }
-    let (parts, _) = fields.need("content", |content| blocks::read_content(&content))?;
+    let (mut parts, _) = fields.need("content", |content| blocks::read_content(&content))?;
+    // The field is there, and nobody signed.
+    for part in &mut parts {
+        if let PartKind::Thinking(thinking) = &mut part.kind {
+            thinking.signature.take_if(|signature| signature.is_empty());
+        }
+    }
     let mut usage: Option<Usage> = None;
     let mut service_tier = None;
     let usage_native = fields.take("usage", |value| {
@@ -123,7 +129,6 @@ pub fn encode(response: &ChatResponse) -> Bytes {
                 };
                 if let PartKind::Thinking(thinking) = &part.kind
                     && thinking.signature.is_none()
-                    && !own
                 {
                     write_unsigned(list, &thinking.text);
                 } else if !foreign {

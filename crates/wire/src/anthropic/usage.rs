@@ -114,7 +114,7 @@ pub fn write_usage(object: &mut Object<'_>, usage: &Usage) {
     }
     if usage.searches > 0 {
         object.object("server_tool_use", |tools| {
-            tools.count("web_search_requests", usage.searches)
+            tools.count("web_search_requests", usage.searches);
         });
     }
 }

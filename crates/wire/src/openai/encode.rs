@@ -10,7 +10,7 @@ use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{self, List, Object};
 use crate::responses::{choice_to_chat, tool_to_chat};
 use crate::rules::{Losses, UNKNOWN};
-use crate::schema::can_bind;
+use crate::schema::{UNBOUND, can_bind, loses_bond};
 
 use super::markers;
 use super::parts;
@@ -216,6 +216,9 @@ impl Writer<'_> {
 
     fn tools(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
         let request = self.request;
+        if loses_bond(request) {
+            self.losses.by(&UNBOUND);
+        }
         let mut refused = None;
         if !request.tools.is_empty() {
             body.list("tools", |list| {

@@ -1,9 +1,10 @@
 //! What becomes of what OpenAI's chat completions cannot express.
 
 use crate::rules::Rule;
+use crate::schema::UNBOUND;
 
 /// Every rule, in the order of the documentation.
-pub static ALL: [&Rule; 14] = [
+pub static ALL: [&Rule; 15] = [
     &IS_ERROR,
     &VIDEO,
     &OPAQUE_PART,
@@ -18,6 +19,7 @@ pub static ALL: [&Rule; 14] = [
     &BUDGET,
     &CACHE_CONTROL,
     &SERVICE_TIER,
+    &UNBOUND,
 ];
 
 pub(super) static IS_ERROR: Rule = Rule::nearest(

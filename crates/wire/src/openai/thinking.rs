@@ -139,7 +139,7 @@ pub fn write_blocks(object: &mut Object<'_>, parts: &[Part]) {
 /// Writes the `thinking_blocks` of a streamed message, as far as they go: one block.
 pub fn write_block(delta: &mut Object<'_>, kind: &PartKind, after: After) {
     delta.list("thinking_blocks", |list| {
-        list.object(|block| write(block, kind, after))
+        list.object(|block| write(block, kind, after));
     });
 }
 

@@ -6,7 +6,7 @@ use crate::format::{EncodeError, EncodeTarget, Encoded, Format};
 use crate::json::write::{self, List, Object};
 use crate::openai::request::{effort_name, effort_nearest};
 use crate::rules::{Losses, Rule, UNKNOWN};
-use crate::schema::can_bind;
+use crate::schema::{UNBOUND, can_bind, loses_bond};
 
 /// Fewer tokens than these the API refuses.
 const LEAST_TOKENS: u64 = 16;
@@ -100,6 +100,9 @@ impl Writer<'_> {
 
     fn tools(&mut self, body: &mut Object<'_>) -> Result<(), EncodeError> {
         let request = self.request;
+        if loses_bond(request) {
+            self.losses.by(&UNBOUND);
+        }
         let mut refused = None;
         if !request.tools.is_empty() {
             body.list("tools", |list| {

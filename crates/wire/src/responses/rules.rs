@@ -1,9 +1,10 @@
 //! What becomes of what OpenAI's responses cannot express.
 
 use crate::rules::Rule;
+use crate::schema::UNBOUND;
 
 /// Every rule, in the order of the documentation.
-pub static ALL: [&Rule; 23] = [
+pub static ALL: [&Rule; 24] = [
     &NAMES,
     &UNSIGNED,
     &VIDEO,
@@ -27,6 +28,7 @@ pub static ALL: [&Rule; 23] = [
     &BUDGET,
     &CACHE_CONTROL,
     &SERVICE_TIER,
+    &UNBOUND,
 ];
 
 /// What a request of this format refers to, and no other format can: refused whatever the target's format is.

@@ -1,6 +1,7 @@
 //! Pains with tools: order, indexes, choices, schemas, results.
 
 use super::*;
+use pointsman_wire::form::ChatResponse;
 
 /// Two calls as OpenAI streams them, with their arguments interleaved.
 fn two_calls_of_chat() -> Vec<Value> {
@@ -501,6 +502,22 @@ fn a_search_becomes_the_search_of_the_provider_that_is_asked() {
     }
 }
 
+/// An answer of Claude's as a client of responses gets it, whole and as the end of a stream.
+fn whole_and_streamed(response: &ChatResponse, request: &ChatRequest) -> [Value; 2] {
+    let whole: Value = serde_json::from_slice(&format::encode_answer(RESPONSES, response, request)).unwrap();
+    let options = StreamEncoderOptions {
+        model: "m".into(),
+        include_usage: true,
+    };
+    let mut encoder = format::stream_encoder(RESPONSES, options).answering(request, MESSAGES);
+    let mut out = BytesMut::new();
+    for event in pointsman_wire::replay::events(response) {
+        encoder.encode(&event, &mut out);
+    }
+    let streamed = data(&out).last().unwrap()["response"].clone();
+    [whole, streamed]
+}
+
 #[test]
 fn functions_in_namespaces_reach_every_provider_and_come_back_in_theirs() {
     let function = |name: &str| json!({"type": "function", "name": name, "description": "d", "strict": false, "parameters": {"type": "object", "properties": {}}});
@@ -547,19 +564,7 @@ fn functions_in_namespaces_reach_every_provider_and_come_back_in_theirs() {
         "usage": {"input_tokens": 1, "output_tokens": 1}});
     let request = read(RESPONSES, &body);
     let response = format::decode_response(MESSAGES, &Bytes::from(answer.to_string())).unwrap();
-    let whole: Value =
-        serde_json::from_slice(&format::encode_answer(RESPONSES, &response, &request)).unwrap();
-    let options = StreamEncoderOptions {
-        model: "m".into(),
-        include_usage: true,
-    };
-    let mut encoder = format::stream_encoder(RESPONSES, options).answering(&request, MESSAGES);
-    let mut out = BytesMut::new();
-    for event in pointsman_wire::replay::events(&response) {
-        encoder.encode(&event, &mut out);
-    }
-    let streamed = data(&out).last().unwrap()["response"].clone();
-    for said in [whole, streamed] {
+    for said in whole_and_streamed(&response, &request) {
         let named = |at: usize| {
             (
                 said["output"][at]["namespace"].clone(),
