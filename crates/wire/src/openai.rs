@@ -10,6 +10,6 @@ pub(crate) mod parts;
 
 mod encode;
 mod markers;
-mod usage;
+pub(crate) mod usage;
 
 pub use usage::{read_usage, write_usage};
