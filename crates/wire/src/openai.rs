@@ -11,6 +11,6 @@ mod thinking;
 
 mod encode;
 mod markers;
-mod usage;
+pub(crate) mod usage;
 
 pub use usage::{read_usage, write_usage};

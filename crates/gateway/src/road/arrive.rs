@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderName, header};
 use hyper::body::Incoming;
 use pointsman_cache::{CacheKey, Controls};
 use pointsman_governance::Principal;
@@ -18,6 +18,9 @@ use super::relay::Framing;
 use super::{Arrival, Refusal};
 use crate::incoming::{self, BodyBounds};
 use crate::surface::{self, Delivery};
+
+/// What the client wants of the cache, in our own words.
+const CACHE_CONTROL: HeaderName = HeaderName::from_static("x-pointsman-cache-control");
 
 /// A decoded request: its bytes, its meaning, and whether the two still agree.
 pub struct Asked {
@@ -103,12 +106,14 @@ pub fn decode(
         Delivery::Whole => request.stream.enabled = false,
         Delivery::Streamed => request.stream.enabled = true,
     }
-    let headers = arrival
-        .headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    // Of both headers, ours counts.
+    let wishes = [header::CACHE_CONTROL, CACHE_CONTROL];
+    let headers = wishes.iter().flat_map(|name| {
+        let values = arrival.headers.get_all(name).into_iter();
+        values.filter_map(|value| Some((name.as_str(), value.to_str().ok()?)))
+    });
     let controls = Controls::parse(headers).map_err(|error| {
-        Failure::new(FailureKind::InvalidRequest, error.to_string()).at("x-pointsman-cache-control")
+        Failure::new(FailureKind::InvalidRequest, error.to_string()).at(CACHE_CONTROL.as_str())
     })?;
     let prompt_tokens = tokens::estimate_request(&request);
     Ok(Asked {

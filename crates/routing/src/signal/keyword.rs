@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use aho_corasick::AhoCorasick;
 use regex::RegexSet;
 
 use super::Reading;
@@ -22,7 +23,11 @@ pub(crate) struct Keyword {
 }
 
 enum Method {
-    Regex(RegexSet),
+    Regex {
+        set: RegexSet,
+        /// The keywords, where all of them are plain: most prompts hold none, and that is quickly seen.
+        plain: Option<AhoCorasick>,
+    },
     Bm25 {
         terms: Vec<Vec<String>>,
         threshold: f64,
@@ -63,7 +68,10 @@ impl Keyword {
                     .iter()
                     .map(|keyword| word_pattern(keyword, exact))
                     .collect();
-                Method::Regex(RegexSet::new(patterns).map_err(|error| error.to_string())?)
+                Method::Regex {
+                    set: RegexSet::new(patterns).map_err(|error| error.to_string())?,
+                    plain: plain(&config.keywords, exact),
+                }
             }
             KeywordMethod::Bm25 => Method::Bm25 {
                 terms: terms(),
@@ -93,7 +101,11 @@ impl Keyword {
 
     pub(crate) fn read(&self, text: &str) -> Reading {
         let hits = match &self.method {
-            Method::Regex(set) => set.matches(text).iter().count(),
+            // Other letters have ASCII ones among their small or capital forms.
+            Method::Regex {
+                plain: Some(plain), ..
+            } if text.is_ascii() && !plain.is_match(text) => 0,
+            Method::Regex { set, .. } => set.matches(text).iter().count(),
             Method::Bm25 { terms, threshold } => {
                 let text = words(text, self.exact);
                 terms
@@ -139,6 +151,18 @@ impl Keyword {
             value: hits as f64,
         }
     }
+}
+
+/// Finds any of the keywords, if none of them could mean a pattern.
+fn plain(keywords: &[String], exact: bool) -> Option<AhoCorasick> {
+    let stands_for_itself =
+        |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b' ' | b'_' | b'-');
+    let all_plain = keywords
+        .iter()
+        .all(|keyword| keyword.bytes().all(stands_for_itself));
+    let mut builder = AhoCorasick::builder();
+    builder.ascii_case_insensitive(!exact);
+    builder.build(keywords).ok().filter(|_| all_plain)
 }
 
 /// BM25 of a term in a text, from 0 to 1: the least of its words'.
@@ -193,6 +217,8 @@ mod tests {
                 true,
             ),
             (r#"{"keywords":["algebra"]}"#, "algebraic", false),
+            (r#"{"keywords":["algebra"]}"#, "nothing of the sort", false),
+            (r#"{"keywords":["kelvin"]}"#, "0 \u{212a}elvin", true),
             (
                 r#"{"keywords":["algebra"],"case_sensitive":true}"#,
                 "Algebra",

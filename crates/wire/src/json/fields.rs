@@ -147,7 +147,7 @@ impl<'a> Value<'a> {
 
     /// The value as a whole number that is not negative.
     pub fn count(&self) -> Result<u64, DecodeError> {
-        serde_json::from_str(self.text()).map_err(|_| self.expected("a whole number"))
+        self.text().parse().map_err(|_| self.expected("a whole number"))
     }
 
     /// The value as a whole number.
@@ -202,7 +202,6 @@ impl<'a> Value<'a> {
             let key = key.map_err(|error| self.error(error.to_string()))?;
             entries.push((key, node));
         }
-        drop(nodes);
         Ok(Fields {
             body: self.body,
             outline: Rc::clone(&self.outline),

@@ -18,12 +18,7 @@ pub fn read_usage(value: &Value<'_>) -> Result<Usage, DecodeError> {
         ..Usage::default()
     };
     fields.take("prompt_tokens_details", |details| {
-        let mut details = details.fields()?;
-        usage.cache_read = details.take("cached_tokens", count)?.unwrap_or(0);
-        usage.cache_write = details.take("cache_write_tokens", count)?.unwrap_or(0);
-        usage.audio_input = details.take("audio_tokens", count)?.unwrap_or(0);
-        usage.image_input = details.take("image_tokens", count)?.unwrap_or(0);
-        Ok(())
+        read_input_details(&details, &mut usage)
     })?;
     fields.take("completion_tokens_details", |details| {
         let mut details = details.fields()?;
@@ -38,6 +33,20 @@ pub fn read_usage(value: &Value<'_>) -> Result<Usage, DecodeError> {
         usage.cache_read = fields.take("prompt_cache_hit_tokens", count)?.unwrap_or(0);
     }
     Ok(usage)
+}
+
+/// Reads of what the prompt's tokens were, which chat completions and responses tell alike.
+///
+/// # Errors
+/// When a count is not a whole number.
+pub fn read_input_details(details: &Value<'_>, usage: &mut Usage) -> Result<(), DecodeError> {
+    let mut details = details.fields()?;
+    let mut count = |name: &str| Ok(details.take(name, |value| value.count())?.unwrap_or(0));
+    usage.cache_read = count("cached_tokens")?;
+    usage.cache_write = count("cache_write_tokens")?;
+    usage.audio_input = count("audio_tokens")?;
+    usage.image_input = count("image_tokens")?;
+    Ok(())
 }
 
 /// Writes `usage`.

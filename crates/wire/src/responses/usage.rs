@@ -4,6 +4,7 @@ use crate::form::Usage;
 use crate::format::DecodeError;
 use crate::json::fields::Value;
 use crate::json::write::Object;
+use crate::openai::usage::read_input_details;
 
 /// Reads `usage`.
 ///
@@ -18,12 +19,7 @@ pub fn read_usage(value: &Value<'_>) -> Result<Usage, DecodeError> {
         ..Usage::default()
     };
     fields.take("input_tokens_details", |details| {
-        let mut details = details.fields()?;
-        usage.cache_read = details.take("cached_tokens", count)?.unwrap_or(0);
-        usage.cache_write = details.take("cache_write_tokens", count)?.unwrap_or(0);
-        usage.audio_input = details.take("audio_tokens", count)?.unwrap_or(0);
-        usage.image_input = details.take("image_tokens", count)?.unwrap_or(0);
-        Ok(())
+        read_input_details(&details, &mut usage)
     })?;
     fields.take("output_tokens_details", |details| {
         let mut details = details.fields()?;
