@@ -17,6 +17,7 @@ mod mask;
 mod node;
 mod problem;
 mod prompts;
+mod realtime;
 mod responses;
 mod shape;
 mod types;
@@ -30,6 +31,7 @@ pub use mask::Mask;
 pub use node::{Node, Place, Value};
 pub use problem::Problem;
 pub use prompts::{DecoratorConfig, DecoratorMessage, DecoratorRole, PromptsConfig};
+pub use realtime::RealtimeConfig;
 pub use responses::{ResponsesConfig, StateKeeper};
 pub use shape::{BodyEdits, HeaderEdits, ParameterEdits, RequestConfig, StructuredOutput, Unsupported};
 pub use types::{

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use crate::catalog::CatalogConfig;
 use crate::kept::{BatchesConfig, FilesConfig};
 use crate::prompts::PromptsConfig;
+use crate::realtime::RealtimeConfig;
 use crate::responses::ResponsesConfig;
 use crate::shape::RequestConfig;
 
@@ -191,6 +192,8 @@ pub struct ServerConfig {
     pub drain: HumanDuration,
     /// Tokens set aside for an answer whose length the client does not bound.
     pub default_completion_tokens: u64,
+    /// Bounds of realtime sessions.
+    pub realtime: RealtimeConfig,
 }
 
 impl Default for ServerConfig {
@@ -204,6 +207,7 @@ impl Default for ServerConfig {
             request_timeout: HumanDuration::from_secs(120),
             drain: HumanDuration::from_secs(30),
             default_completion_tokens: 1_024,
+            realtime: RealtimeConfig::default(),
         }
     }
 }

@@ -25,6 +25,7 @@ mod explain;
 mod files;
 mod list;
 mod prompt;
+mod realtime;
 mod refuse;
 mod state;
 mod structure;
@@ -92,7 +93,7 @@ pub enum Standing {
 /// Answers a request, whatever it is. Cannot fail: failures are told in the client's format.
 pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
     let started = Instant::now();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let mut origin = Origin {
         id: worker.next_id(),
         started,
@@ -110,6 +111,7 @@ pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: Socke
         }
     };
     (origin.dialect, origin.surface) = (surface.dialect, surface.path);
+    let opening = realtime::prepare(&surface, &mut parts);
     let arrival = Arrival {
         started,
         method: parts.method,
@@ -121,7 +123,7 @@ pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: Socke
         id: origin.id.clone(),
         standing: Standing::Awaited,
     };
-    let mut reply = match travel(&worker, &arrival, body).await {
+    let mut reply = match travel(&worker, &arrival, (body, opening)).await {
         Ok(reply) => reply,
         Err(refusal) => refuse::reply(&worker, &origin, refusal),
     };
@@ -149,7 +151,11 @@ fn named(mut reply: Reply, dialect: Format, id: &str) -> Reply {
 }
 
 /// From the surface to the reply.
-async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Result<Reply, Refusal> {
+async fn travel(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    (body, opening): (Incoming, Option<realtime::Opening>),
+) -> Result<Reply, Refusal> {
     match arrival.surface.asks {
         Asks::Live => return Ok(list::alive()),
         Asks::Ready => return Ok(list::ready(worker)?),
@@ -160,6 +166,8 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
         | Asks::Models
         | Asks::Files(_)
         | Asks::Batches(_)
+        | Asks::Realtime
+        | Asks::RealtimeAside
         | Asks::Explain => {}
     }
     let claim = match identify::identify(worker, arrival) {
@@ -172,6 +180,11 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
     if arrival.surface.asks == Asks::Models {
         let caller = claim.prove(arrival, &[])?;
         return list::models(arrival, &caller).map_err(|failure| Refusal::from(failure).of(&caller));
+    }
+    if arrival.surface.asks == Asks::Realtime {
+        let caller = claim.prove(arrival, &[])?;
+        let opened = Box::pin(realtime::travel(worker, arrival, &caller, opening)).await;
+        return opened.map_err(|refusal| refusal.of(&caller));
     }
     if arrival.surface.asks == Asks::Files(FileCall::Upload) {
         // Never in memory as a whole, so nothing that must be could prove a signature.
@@ -209,7 +222,8 @@ async fn serve(
         Asks::Explain => Ok(explain::travel(arrival, &caller, &body)?),
         Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),
         Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
-        Asks::Models | Asks::Live | Asks::Ready => {
+        Asks::RealtimeAside => Err(realtime::aside().into()),
+        Asks::Models | Asks::Realtime | Asks::Live | Asks::Ready => {
             Err(Failure::new(FailureKind::Internal, "it was answered before").into())
         }
     }

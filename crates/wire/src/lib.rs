@@ -27,6 +27,7 @@ mod in_turn;
 pub mod json;
 pub mod openai;
 pub mod pointer;
+pub mod realtime;
 pub mod replay;
 pub mod responses;
 pub mod rules;

@@ -23,7 +23,8 @@ use super::relay::Relay;
 use super::{Arrival, Ticket};
 use crate::worker::Worker;
 
-pub use attempt::{Call, collect, exchange, kind_of, refused_by_provider, tell};
+pub use attempt::{Call, collect, exchange, kind_of, refusal, refused_by_provider, tell, unsent};
+pub use authorized::{Way, send_by};
 pub use request::http;
 pub use round::{Attempt, Round};
 

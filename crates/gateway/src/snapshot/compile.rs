@@ -429,6 +429,9 @@ fn speaks(facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> Speak
             .endpoint("embeddings")
             .map(|path| Template::new(&placed(path))),
         count_tokens: facts.endpoint("count_tokens").map(str::to_owned),
+        realtime: facts
+            .endpoint("realtime")
+            .map(|path| Template::new(&place::realtime(path, &facts.id, config.api_version.as_deref()))),
         max_tokens_name: if facts.quirks.has(Quirk::MaxCompletionTokens) {
             MaxTokensName::MaxCompletionTokens
         } else {
@@ -449,5 +452,6 @@ fn bounds(config: &Config) -> Bounds {
         header_timeout: server.header_timeout.get(),
         request_timeout: server.request_timeout.get(),
         drain: server.drain.get(),
+        realtime: server.realtime,
     }
 }

@@ -70,6 +70,8 @@ pub struct Speaks {
     pub embeddings: Option<Template>,
     /// Path for token counting (Anthropic's shape), where it has it.
     pub count_tokens: Option<String>,
+    /// Path of its realtime sessions (OpenAI's protocol), the model in its query, where it has them.
+    pub realtime: Option<Template>,
     /// Under which name it takes the completion limit.
     pub max_tokens_name: MaxTokensName,
     /// Whether it knows the role `developer`.
