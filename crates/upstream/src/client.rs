@@ -156,7 +156,13 @@ impl Client {
         set_relative(endpoint, &mut request)?;
         let proxy = self.options.proxies.for_origin(endpoint.origin());
         // Boxed: rare, and long beside what a request holds.
-        Box::pin(upgrade::ask(&self.options.tls, endpoint, (request, proxy), timeouts)).await
+        Box::pin(upgrade::ask(
+            &self.options.tls,
+            endpoint,
+            (request, proxy),
+            timeouts,
+        ))
+        .await
     }
 
     /// A new connection, or one that another request made in the meantime.

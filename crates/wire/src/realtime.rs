@@ -76,18 +76,12 @@ fn inner(event: &Bytes, name: &str) -> Option<Bytes> {
 }
 
 /// What stands at `path`, as far as it can be read.
-fn at<T>(
-    value: &Value<'_>,
-    path: &[&str],
-    read: &mut dyn FnMut(&Value<'_>) -> Option<T>,
-) -> Option<T> {
+fn at<T>(value: &Value<'_>, path: &[&str], read: &mut dyn FnMut(&Value<'_>) -> Option<T>) -> Option<T> {
     let Some((first, rest)) = path.split_first() else {
         return read(value);
     };
     let mut fields = value.fields().ok()?;
-    fields
-        .take(first, |inner| Ok(at(&inner, rest, read)))
-        .ok()??
+    fields.take(first, |inner| Ok(at(&inner, rest, read))).ok()??
 }
 
 /// The bytes of a value in base64.

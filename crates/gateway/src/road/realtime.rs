@@ -70,7 +70,9 @@ pub async fn travel(
     caller: &Arc<Principal>,
     opening: Option<Opening>,
 ) -> Result<Reply, Refusal> {
-    let version = opening.as_ref().map_or(Version::HTTP_2, |opening| opening.version);
+    let version = opening
+        .as_ref()
+        .map_or(Version::HTTP_2, |opening| opening.version);
     let asked = handshake::read(arrival, version)?;
     let Some(opening) = opening else {
         return Err(Failure::new(FailureKind::Internal, "the connection cannot be taken over").into());
@@ -125,7 +127,9 @@ fn query(arrival: &Arrival) -> Result<(String, bool), Failure> {
     let model = model.or_else(|| query_value(query, "deployment").filter(|model| !model.is_empty()));
     let Some(model) = model else {
         let message = "say which model the session is with: /v1/realtime?model=NAME";
-        return Err(Failure::new(FailureKind::InvalidRequest, message).at("model").coded("missing_model"));
+        return Err(Failure::new(FailureKind::InvalidRequest, message)
+            .at("model")
+            .coded("missing_model"));
     };
     let only_transcribes = match query_value(query, "intent").as_deref() {
         None | Some("conversation") => false,
@@ -142,7 +146,8 @@ fn query(arrival: &Arrival) -> Result<(String, bool), Failure> {
 fn models(arrival: &Arrival, name: &str) -> Result<Vec<Model>, Failure> {
     let snapshot = &arrival.snapshot;
     if snapshot.is_routed(name) {
-        let message = format!("{name:?} is chosen by what is asked, which a session says only later; name a model");
+        let message =
+            format!("{name:?} is chosen by what is asked, which a session says only later; name a model");
         return Err(Failure::new(FailureKind::InvalidRequest, message).at("model"));
     }
     if !snapshot.guards.for_stage(Stage::Output).is_empty() {
@@ -151,7 +156,11 @@ fn models(arrival: &Arrival, name: &str) -> Result<Vec<Model>, Failure> {
         return Err(Failure::new(FailureKind::PermissionDenied, message).coded("guardrail_blocked"));
     }
     let model = snapshot.resolve(name)?;
-    let others = model.fallback.any.iter().filter_map(|name| snapshot.resolve(name).ok());
+    let others = model
+        .fallback
+        .any
+        .iter()
+        .filter_map(|name| snapshot.resolve(name).ok());
     let mut without = Vec::new();
     let mut able = Vec::new();
     for model in std::iter::once(Arc::clone(&model)).chain(others).take(MAX_MODELS) {
@@ -175,7 +184,9 @@ fn models(arrival: &Arrival, name: &str) -> Result<Vec<Model>, Failure> {
         without.dedup();
         let names: Vec<&str> = without.iter().map(String::as_str).collect();
         let message = dial::without_realtime(&names);
-        return Err(Failure::new(FailureKind::InvalidRequest, message).at("model").coded("no_realtime"));
+        return Err(Failure::new(FailureKind::InvalidRequest, message)
+            .at("model")
+            .coded("no_realtime"));
     }
     Ok(able)
 }

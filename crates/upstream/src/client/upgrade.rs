@@ -10,10 +10,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Duration, Instant, timeout_at};
 
+use super::Outgoing;
 use super::connect::{self, Stream};
 use super::lease::unserved;
 use super::tls::Tls;
-use super::Outgoing;
 use crate::endpoint::Endpoint;
 use crate::error::{Phase, SendError, SendErrorKind};
 use crate::proxy::Proxy;

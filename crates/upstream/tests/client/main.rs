@@ -11,3 +11,4 @@ mod size;
 mod through_proxy;
 mod time;
 mod tls;
+mod upgrade;

@@ -117,7 +117,9 @@ impl Said {
 
     fn response(&mut self, response: &Value<'_>) {
         for name in ["instructions", "tools", "prompt"] {
-            let said = at(response, &[name], &mut |value| Some(tokens::estimate(value.text())));
+            let said = at(response, &[name], &mut |value| {
+                Some(tokens::estimate(value.text()))
+            });
             self.tokens += said.unwrap_or(0);
         }
         let items = at(response, &["input"], &mut |input| {

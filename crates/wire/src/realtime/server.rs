@@ -131,7 +131,10 @@ fn id(response: &Value<'_>) -> Result<Text, DecodeError> {
 fn done(response: Value<'_>) -> Result<ServerEvent, DecodeError> {
     let nowhere = at(&response, &[], &mut |response| {
         // `null` is what is told of an answer outside the conversation; beta versions tell nothing.
-        let conversation = response.fields().ok()?.take_nullable("conversation_id", |_| Ok(()));
+        let conversation = response
+            .fields()
+            .ok()?
+            .take_nullable("conversation_id", |_| Ok(()));
         Some(conversation.ok()? == Some(None))
     });
     Ok(ServerEvent::ResponseDone {

@@ -109,9 +109,11 @@ impl Output {
 }
 
 fn format(event: &Value<'_>, string: &impl Fn(&[&str]) -> Option<Text>) -> Option<u64> {
-    let rate = at(event, &["session", "audio", "input", "format", "rate"], &mut |rate| {
-        rate.count().ok()
-    });
+    let rate = at(
+        event,
+        &["session", "audio", "input", "format", "rate"],
+        &mut |rate| rate.count().ok(),
+    );
     let name = string(&["session", "audio", "input", "format", "type"])
         .or_else(|| string(&["session", "input_audio_format"]))?;
     match &*name {

@@ -22,9 +22,18 @@ fn server(event: Value) -> ServerEvent {
 #[test]
 fn a_clients_events_say_what_they_ask_for() {
     let asks = |event: Value| client(event).asks;
-    assert_eq!(asks(json!({"type": "input_audio_buffer.commit"})), ClientAsks::Listen);
-    assert_eq!(asks(json!({"type": "input_audio_buffer.clear"})), ClientAsks::Other);
-    assert_eq!(asks(json!({"type": "response.cancel", "response_id": "r"})), ClientAsks::Other);
+    assert_eq!(
+        asks(json!({"type": "input_audio_buffer.commit"})),
+        ClientAsks::Listen
+    );
+    assert_eq!(
+        asks(json!({"type": "input_audio_buffer.clear"})),
+        ClientAsks::Other
+    );
+    assert_eq!(
+        asks(json!({"type": "response.cancel", "response_id": "r"})),
+        ClientAsks::Other
+    );
     assert_eq!(asks(json!({"type": "made.up", "x": [1]})), ClientAsks::Other);
     let asked = Output {
         ceiling: Some(Ceiling::Tokens(9)),
@@ -48,7 +57,9 @@ fn a_clients_events_say_what_they_ask_for() {
 
 #[test]
 fn what_is_said_is_measured_by_its_kind() {
-    let said = |content: Value| client(json!({"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}})).said;
+    let said = |content: Value| {
+        client(json!({"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}})).said
+    };
     let words = said(json!([{"type": "input_text", "text": "one two three four"}]));
     assert!((4..60).contains(&words.tokens) && words.audio == 0, "{words:?}");
     let sound = said(json!([{"type": "input_audio", "audio": "A".repeat(4_000)}]));
@@ -63,7 +74,9 @@ fn a_session_is_told_in_the_words_of_both_versions() {
     let present = json!({"type": "session.created", "session": {"type": "realtime", "model": "gpt-realtime", "output_modalities": ["audio"], "max_output_tokens": "inf", "audio": {"input": {"format": {"type": "audio/pcm", "rate": 24000}, "transcription": {"model": "whisper-1"}}}}});
     let beta = json!({"type": "session.created", "session": {"model": "gpt-realtime", "modalities": ["text", "audio"], "max_response_output_tokens": "inf", "input_audio_format": "pcm16", "input_audio_transcription": {"model": "whisper-1"}}});
     for event in [present, beta] {
-        let ServerEvent::Session(session) = server(event) else { panic!() };
+        let ServerEvent::Session(session) = server(event) else {
+            panic!()
+        };
         assert_eq!(session.model.as_deref(), Some("gpt-realtime"));
         assert_eq!(session.transcriber.unwrap().0, "whisper-1");
         assert_eq!(session.output.ceiling, Some(Ceiling::Model));
@@ -71,14 +84,19 @@ fn a_session_is_told_in_the_words_of_both_versions() {
         assert_eq!(session.bytes_per_second, Some(48_000));
     }
     let telephone = json!({"type": "session.updated", "session": {"audio": {"input": {"format": {"type": "audio/pcmu"}}}}});
-    let ServerEvent::Session(telephone) = server(telephone) else { panic!() };
+    let ServerEvent::Session(telephone) = server(telephone) else {
+        panic!()
+    };
     assert_eq!(telephone.bytes_per_second, Some(8_000));
     let mut session = Session {
         model: Some("m".into()),
         ..Session::default()
     };
     session.update(*telephone);
-    assert_eq!((session.model.as_deref(), session.bytes_per_second), (Some("m"), Some(8_000)));
+    assert_eq!(
+        (session.model.as_deref(), session.bytes_per_second),
+        (Some("m"), Some(8_000))
+    );
 }
 
 #[test]
@@ -117,11 +135,25 @@ fn an_answer_without_usage_or_outside_the_conversation_says_so() {
     let done = |response: Value| server(json!({"type": "response.done", "response": response}));
     for (response, told, inside) in [
         (json!({"id": "r"}), false, true),
-        (json!({"id": "r", "usage": null, "conversation_id": null}), false, false),
-        (json!({"id": "r", "usage": {"input_tokens": -1, "output_tokens": 1}}), false, true),
-        (json!({"id": "r", "usage": {"input_tokens": 1, "output_tokens": 1}}), true, true),
+        (
+            json!({"id": "r", "usage": null, "conversation_id": null}),
+            false,
+            false,
+        ),
+        (
+            json!({"id": "r", "usage": {"input_tokens": -1, "output_tokens": 1}}),
+            false,
+            true,
+        ),
+        (
+            json!({"id": "r", "usage": {"input_tokens": 1, "output_tokens": 1}}),
+            true,
+            true,
+        ),
     ] {
-        let ServerEvent::ResponseDone { usage, kept, .. } = done(response.clone()) else { panic!() };
+        let ServerEvent::ResponseDone { usage, kept, .. } = done(response.clone()) else {
+            panic!()
+        };
         assert_eq!((usage.is_some(), kept), (told, inside), "{response}");
     }
     let nameless = json!({"type": "response.done", "response": {}});
@@ -132,7 +164,9 @@ fn an_answer_without_usage_or_outside_the_conversation_says_so() {
 fn transcriptions_are_billed_by_tokens_or_by_time() {
     let usage = |usage: Value| {
         let event = json!({"type": "conversation.item.input_audio_transcription.completed", "item_id": "i", "content_index": 0, "transcript": "t", "usage": usage});
-        let ServerEvent::Transcribed { item, usage } = server(event) else { panic!() };
+        let ServerEvent::Transcribed { item, usage } = server(event) else {
+            panic!()
+        };
         assert_eq!(item, ("i".into(), 0));
         usage
     };
@@ -147,20 +181,29 @@ fn transcriptions_are_billed_by_tokens_or_by_time() {
 fn pieces_of_answers_are_told_by_kind() {
     let spoken = |kind: &str, delta: &str| {
         let event = json!({"type": kind, "response_id": "r", "delta": delta});
-        let ServerEvent::Delta { spoken, .. } = server(event) else { panic!("{kind}") };
+        let ServerEvent::Delta { spoken, .. } = server(event) else {
+            panic!("{kind}")
+        };
         spoken
     };
     for kind in ["response.output_audio.delta", "response.audio.delta"] {
         assert_eq!(spoken(kind, "AAAAAAAA"), Spoken { tokens: 0, audio: 6 });
     }
-    for kind in ["response.output_text.delta", "response.text.delta", "response.output_audio_transcript.delta", "response.function_call_arguments.delta"] {
+    for kind in [
+        "response.output_text.delta",
+        "response.text.delta",
+        "response.output_audio_transcript.delta",
+        "response.function_call_arguments.delta",
+    ] {
         assert!(spoken(kind, "words").tokens > 0, "{kind}");
     }
 }
 
 #[test]
 fn a_name_deep_in_an_event_is_put_without_touching_the_rest() {
-    let event = Bytes::from_static(b"{ \"type\":\"session.created\" , \"session\": {\"a\": 1.0, \"model\" :\"theirs\", \"z\":[ ]} }");
+    let event = Bytes::from_static(
+        b"{ \"type\":\"session.created\" , \"session\": {\"a\": 1.0, \"model\" :\"theirs\", \"z\":[ ]} }",
+    );
     let put = put(&event, SESSION_MODEL, "ours").unwrap();
     assert_eq!(
         &put[..],
@@ -195,19 +238,27 @@ fn guardrails_see_every_text_that_a_model_reads() {
     };
     let user = |text: &str| (TextStage::User, text.to_owned());
     assert_eq!(
-        seen(json!({"type": "conversation.item.create", "item": {"id": "i", "type": "message", "content": [{"type": "input_text", "text": "a"}, {"type": "input_audio", "transcript": "b", "audio": "AAAA"}]}})),
+        seen(
+            json!({"type": "conversation.item.create", "item": {"id": "i", "type": "message", "content": [{"type": "input_text", "text": "a"}, {"type": "input_audio", "transcript": "b", "audio": "AAAA"}]}})
+        ),
         [user("a"), user("b")]
     );
     assert_eq!(
-        seen(json!({"type": "conversation.item.create", "item": {"type": "function_call_output", "call_id": "c", "output": "o"}})),
+        seen(
+            json!({"type": "conversation.item.create", "item": {"type": "function_call_output", "call_id": "c", "output": "o"}})
+        ),
         [(TextStage::ToolResult, "o".to_owned())]
     );
     assert_eq!(
-        seen(json!({"type": "session.update", "session": {"instructions": "i", "voice": "v", "prompt": {"id": "p", "variables": {"x": "y"}}}})),
+        seen(
+            json!({"type": "session.update", "session": {"instructions": "i", "voice": "v", "prompt": {"id": "p", "variables": {"x": "y"}}}})
+        ),
         [user("i"), user("y")]
     );
     assert_eq!(
-        seen(json!({"type": "response.create", "response": {"instructions": "i", "input": [{"type": "function_call_output", "output": "o"}, {"type": "message", "content": [{"type": "input_text", "text": "t"}]}]}})),
+        seen(
+            json!({"type": "response.create", "response": {"instructions": "i", "input": [{"type": "function_call_output", "output": "o"}, {"type": "message", "content": [{"type": "input_text", "text": "t"}]}]}})
+        ),
         [user("i"), (TextStage::ToolResult, "o".to_owned()), user("t")]
     );
     let mut deep = json!({"text": "x"});
@@ -219,7 +270,14 @@ fn guardrails_see_every_text_that_a_model_reads() {
 
 #[test]
 fn what_is_no_event_is_refused() {
-    for text in ["", "x", "[]", "{}", r#"{"type":1}"#, r#"{"type":"session.update""#] {
+    for text in [
+        "",
+        "x",
+        "[]",
+        "{}",
+        r#"{"type":1}"#,
+        r#"{"type":"session.update""#,
+    ] {
         assert!(ClientEvent::read(&text.into()).is_err(), "{text}");
         assert!(ServerEvent::read(&text.into()).is_err(), "{text}");
     }

@@ -16,7 +16,11 @@ pub fn rewrite_texts(
     see: &mut dyn FnMut(TextStage, &str) -> Option<String>,
 ) -> Option<bool> {
     let is_tool = event["item"]["type"] == "function_call_output";
-    let stage = if is_tool { TextStage::ToolResult } else { TextStage::User };
+    let stage = if is_tool {
+        TextStage::ToolResult
+    } else {
+        TextStage::User
+    };
     walk(event, (stage, false), 0, see)
 }
 
@@ -33,7 +37,9 @@ fn walk(
     match value {
         Value::Object(fields) => {
             // An item among the inputs of a response says of itself what it is.
-            let is_tool = fields.get("type").is_some_and(|kind| kind == "function_call_output");
+            let is_tool = fields
+                .get("type")
+                .is_some_and(|kind| kind == "function_call_output");
             let stage = if is_tool { TextStage::ToolResult } else { stage };
             for (name, inner) in fields.iter_mut() {
                 let read = READ.contains(&name.as_str());

@@ -93,7 +93,10 @@ impl Context {
     pub fn answered(&mut self, usage: &Usage) {
         let audio = usage.audio_input.saturating_add(usage.audio_output);
         self.held = Size {
-            text: usage.total().saturating_sub(audio).saturating_add(self.since.text),
+            text: usage
+                .total()
+                .saturating_sub(audio)
+                .saturating_add(self.since.text),
             audio: audio.saturating_add(self.since.audio),
         };
     }
@@ -150,7 +153,11 @@ impl Context {
         };
         let held = self.bounded();
         let audio = held.audio.saturating_add(more.div_ceil(HEARD_MS_PER_TOKEN));
-        let by_time = if self.is_paid_by_time() { self.unpaid_ms.saturating_add(more) } else { 0 };
+        let by_time = if self.is_paid_by_time() {
+            self.unpaid_ms.saturating_add(more)
+        } else {
+            0
+        };
         let usage = Usage {
             input: held.text.saturating_add(audio),
             output: longest,

@@ -9,9 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use pointsman_upstream::{
-    Client, Endpoint, Failure as Fault, InFlight, SendError, Timeouts, Upgrade,
-};
+use pointsman_upstream::{Client, Endpoint, Failure as Fault, InFlight, SendError, Timeouts, Upgrade};
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -47,15 +45,23 @@ pub struct Dialed {
 impl Attempt for Dial<'_> {
     type Answer = Dialed;
 
-    async fn run(&self, target: &Target, mut in_flight: InFlight, ticket: &mut Ticket) -> Result<Dialed, Failed> {
-        let unusable = |message: String| {
-            Failed::refused(Failure::new(FailureKind::InvalidRequest, message).at("model"))
-        };
+    async fn run(
+        &self,
+        target: &Target,
+        mut in_flight: InFlight,
+        ticket: &mut Ticket,
+    ) -> Result<Dialed, Failed> {
+        let unusable =
+            |message: String| Failed::refused(Failure::new(FailureKind::InvalidRequest, message).at("model"));
         let Some(path) = &target.provider.speaks.realtime else {
             return Err(unusable(without_realtime(&[&target.provider.name])));
         };
         let path = path.fill(&target.model);
-        let path = if self.only_transcribes { without_model(&path) } else { path.into_owned() };
+        let path = if self.only_transcribes {
+            without_model(&path)
+        } else {
+            path.into_owned()
+        };
         let endpoint = Arc::clone(in_flight.endpoint());
         let uri = endpoint.uri(&path).map_err(|error| unusable(error.to_string()))?;
         let key = new_key();
@@ -139,7 +145,11 @@ impl Way for Switch {
 
 /// What is said of providers that have no realtime sessions.
 pub fn without_realtime(providers: &[&str]) -> String {
-    let (word, have) = if providers.len() == 1 { ("provider", "has") } else { ("providers", "have") };
+    let (word, have) = if providers.len() == 1 {
+        ("provider", "has")
+    } else {
+        ("providers", "have")
+    };
     format!(
         "the {word} {} {have} no realtime sessions; ask for a model of one that has them",
         providers.join(", ")

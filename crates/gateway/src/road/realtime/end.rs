@@ -58,7 +58,9 @@ impl End {
             Error::Capacity(CapacityError::MessageTooLong { .. }) => (
                 Failure::new(
                     FailureKind::TooLarge,
-                    format!("the message is larger than {limit} bytes; send smaller ones, or raise server.realtime.message_limit"),
+                    format!(
+                        "the message is larger than {limit} bytes; send smaller ones, or raise server.realtime.message_limit"
+                    ),
                 ),
                 CloseCode::Size,
             ),
@@ -75,7 +77,10 @@ impl End {
 
     /// Nobody has said anything for too long.
     pub fn idle(limit: Duration) -> Self {
-        let message = format!("nothing was said for {} seconds; open another session", limit.as_secs());
+        let message = format!(
+            "nothing was said for {} seconds; open another session",
+            limit.as_secs()
+        );
         let failure = Failure::new(FailureKind::ClientTimeout, message).coded("idle_timeout");
         Self::here(Outcome::Complete, failure, CloseCode::Away)
     }
@@ -123,7 +128,9 @@ impl End {
             Error::Io(_) | Error::ConnectionClosed | Error::AlreadyClosed => {
                 Self::provider_broke("the connection to the provider broke")
             }
-            Error::Protocol(_) => Self::provider_broke("the provider broke off, or left the WebSocket protocol"),
+            Error::Protocol(_) => {
+                Self::provider_broke("the provider broke off, or left the WebSocket protocol")
+            }
             _ => Self::broken(Failure::new(
                 FailureKind::Provider,
                 "the provider does not keep to the WebSocket protocol",
@@ -138,7 +145,11 @@ impl End {
             return Self::provider_broke("the provider ended the session in the middle of an answer");
         }
         Self {
-            outcome: if clean { Outcome::Complete } else { Outcome::ProviderFailed },
+            outcome: if clean {
+                Outcome::Complete
+            } else {
+                Outcome::ProviderFailed
+            },
             failure: None,
             client: Some(passed_on(frame)),
             provider: None,
@@ -147,7 +158,10 @@ impl End {
 
     /// Ended by the gateway.
     fn here(outcome: Outcome, failure: Failure, code: CloseCode) -> Self {
-        let reason = failure.code.clone().unwrap_or_else(|| failure.kind.name().to_owned());
+        let reason = failure
+            .code
+            .clone()
+            .unwrap_or_else(|| failure.kind.name().to_owned());
         Self {
             outcome,
             failure: Some(failure),

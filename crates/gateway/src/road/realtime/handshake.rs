@@ -63,7 +63,9 @@ pub fn read(arrival: &Arrival, version: Version) -> Result<Asked, Failure> {
         return Err(wrong("the method is GET"));
     }
     if !says(headers, &header::UPGRADE, "websocket") || !says(headers, &header::CONNECTION, "upgrade") {
-        return Err(wrong("`Connection: Upgrade` and `Upgrade: websocket` are missing"));
+        return Err(wrong(
+            "`Connection: Upgrade` and `Upgrade: websocket` are missing",
+        ));
     }
     if !says(headers, &header::SEC_WEBSOCKET_VERSION, "13") {
         return Err(wrong("`Sec-WebSocket-Version` is not 13"));

@@ -120,7 +120,11 @@ impl Judge {
             if blocked.is_some() {
                 return None;
             }
-            let stage = if stage == TextStage::ToolResult { Stage::ToolResult } else { Stage::Input };
+            let stage = if stage == TextStage::ToolResult {
+                Stage::ToolResult
+            } else {
+                Stage::Input
+            };
             let verdict = guards.for_stage(stage).inspect(text);
             let room = MAX_FLAGS.saturating_sub(flags.len());
             flags.extend(verdict.flags.into_iter().map(|flag| flag.guard).take(room));

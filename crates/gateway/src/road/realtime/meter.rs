@@ -211,7 +211,9 @@ impl Meter {
             // The provider has begun by itself, without having heard anything new.
             None => {
                 let need = self.context.estimate(output, 0);
-                self.caller.admit_part(need, Instant::now()).map_err(admit::denied)?
+                self.caller
+                    .admit_part(need, Instant::now())
+                    .map_err(admit::denied)?
             }
         };
         let ticket = self.ticket(&id, held, &self.target);

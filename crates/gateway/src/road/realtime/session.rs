@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 use pointsman_upstream::InFlight;
 use pointsman_wire::form::{Failure, FailureKind, Text};
 use pointsman_wire::realtime::{self, ServerEvent};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
@@ -149,8 +150,7 @@ impl Session {
 impl Shared {
     /// From the client to the provider.
     async fn listen(&self, from: &mut Source, to: &mut Sink, judge: &mut Judge) -> End {
-        let mut ping = interval(PING);
-        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ping = pings();
         loop {
             let message = tokio::select! {
                 message = from.next() => message,
@@ -163,9 +163,13 @@ impl Shared {
             };
             self.heard.lock().client = Instant::now();
             let verdict = match message {
-                None | Some(Err(Error::ConnectionClosed | Error::AlreadyClosed | Error::Io(_))) => {
-                    return End::client_left();
-                }
+                None
+                | Some(Err(
+                    Error::ConnectionClosed
+                    | Error::AlreadyClosed
+                    | Error::Io(_)
+                    | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
+                )) => return End::client_left(),
                 Some(Err(error)) => return End::client_wrong(&error, self.bounds.realtime.message_limit),
                 Some(Ok(Message::Close(frame))) => return End::client_closed(frame),
                 Some(Ok(Message::Text(text))) => match Text::try_from(Bytes::from(text)) {
@@ -213,8 +217,7 @@ impl Shared {
         to: &mut Sink,
         answers: &mut tokio::sync::mpsc::Receiver<String>,
     ) -> End {
-        let mut ping = interval(PING);
-        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ping = pings();
         loop {
             let message = tokio::select! {
                 message = from.next() => message,
@@ -259,10 +262,13 @@ impl Shared {
         let event = ServerEvent::read(&text)
             .map_err(|error| internal(format!("the provider's event makes no sense: {}", error.message)))?;
         let named = matches!(&event, ServerEvent::Session(session) if session.model.is_some());
-        self.meter.lock().told(event).map_err(|failure| match failure.kind {
-            FailureKind::QuotaExceeded | FailureKind::RateLimited => End::denied(failure),
-            _ => End::broken(failure),
-        })?;
+        self.meter
+            .lock()
+            .told(event)
+            .map_err(|failure| match failure.kind {
+                FailureKind::QuotaExceeded | FailureKind::RateLimited => End::denied(failure),
+                _ => End::broken(failure),
+            })?;
         if !named {
             return Ok(as_message(text));
         }
@@ -303,6 +309,13 @@ impl Shared {
     fn event_id(&self) -> String {
         format!("event_{}", self.worker.next_id().trim_start_matches("req_"))
     }
+}
+
+/// When a side is asked whether it is still there.
+fn pings() -> Interval {
+    let mut pings = interval_at(tokio::time::Instant::now() + PING, PING);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pings
 }
 
 /// A text as a message, without being copied.

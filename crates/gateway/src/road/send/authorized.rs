@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use pointsman_upstream::{
-    Client, CredentialError, CredentialErrorKind, Endpoint, Failure as Fault, SendError, Timeouts, UpstreamBody,
+    Client, CredentialError, CredentialErrorKind, Endpoint, Failure as Fault, SendError, Timeouts,
+    UpstreamBody,
 };
 use pointsman_wire::form::{Failure, FailureKind};
 
