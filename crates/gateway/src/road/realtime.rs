@@ -224,6 +224,7 @@ fn open(
         worker,
         ticket,
         judge: Judge::new(&parties),
+        caller: Arc::clone(&parties.caller),
         model: parties.model.clone(),
         bounds: parties.arrival.snapshot.bounds,
         meter: Meter::new(parties, first),

@@ -12,7 +12,7 @@ use pointsman_testbed::{Fault, Schedule, ServedOutcome, SimOptions, SimServer};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{House, ask, folder, get, key, ledger};
+use crate::harness::{House, ask, folder, get, key, ledger, store};
 use crate::socket::{Client, refused};
 
 fn provider(sim: &SimServer) -> String {
@@ -238,8 +238,9 @@ async fn a_provider_that_refuses_is_passed_over_until_one_agrees() {
     for (fault, status) in [
         (Fault::Status(401), 502),
         (Fault::Status(500), 502),
-        (Fault::RateLimited(1), 429),
         (Fault::Status(400), 400),
+        // Last, because the endpoint rests after it.
+        (Fault::RateLimited(1), 429),
     ] {
         first.set_faults(vec![(Schedule::Always, fault)]);
         let answer = refused(house.address, "/v1/realtime?model=only", &key).await;
@@ -618,4 +619,22 @@ async fn a_place_is_held_for_the_session_and_given_back() {
         .filter(|served| served.outcome == ServedOutcome::Open)
         .collect();
     assert!(open.is_empty(), "{open:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_revoked_ends_its_sessions() {
+    let sim = sim().await;
+    let folder = folder(&config(&sim, ""));
+    let key = key(folder.path(), NewKey::default());
+    let house = House::open(folder.path());
+    let mut client = Client::open(house.address, "voice", &key).await;
+    client.until("session.created").await;
+    let store = store(folder.path());
+    let id = store.keys().unwrap()[0].id.clone();
+    store.revoke_key(&id).unwrap();
+    let (error, code) = client.end().await;
+    assert_eq!(
+        (code, error.unwrap()["code"].clone()),
+        (Some(1008), json!("invalid_api_key"))
+    );
 }

@@ -12,6 +12,7 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use pointsman_governance::Principal;
 use pointsman_upstream::InFlight;
 use pointsman_wire::form::{Failure, FailureKind, Text};
 use pointsman_wire::realtime::{self, ServerEvent};
@@ -53,6 +54,8 @@ pub struct Session {
     pub meter: Meter,
     /// What may be said.
     pub judge: Judge,
+    /// Who the client is.
+    pub caller: Arc<Principal>,
     /// The model as the client calls it.
     pub model: String,
     /// The provider's end.
@@ -66,6 +69,7 @@ pub struct Session {
 /// What both pumps see.
 struct Shared {
     worker: Arc<Worker>,
+    caller: Arc<Principal>,
     meter: Mutex<Meter>,
     model: String,
     bounds: Bounds,
@@ -102,6 +106,7 @@ impl Session {
         let (answers, mut told) = tokio::sync::mpsc::channel(MAX_ANSWERS);
         let shared = Shared {
             worker: self.worker,
+            caller: self.caller,
             meter: Mutex::new(self.meter),
             model: self.model,
             bounds: self.bounds,
@@ -296,6 +301,11 @@ impl Shared {
             if self.begun.elapsed() > times.session_limit.get() {
                 return End::expired(times.session_limit.get());
             }
+            if let Some(key) = &self.caller.key
+                && self.worker.shared.keys.claimed(key.as_str()).is_err()
+            {
+                return End::denied(disowned());
+            }
             if self.worker.is_stopping() {
                 let since = *stopped.get_or_insert_with(Instant::now);
                 let left = self.bounds.drain.saturating_sub(BEFORE_DRAIN_ENDS);
@@ -309,6 +319,11 @@ impl Shared {
     fn event_id(&self) -> String {
         format!("event_{}", self.worker.next_id().trim_start_matches("req_"))
     }
+}
+
+fn disowned() -> Failure {
+    let message = "this key was revoked or has expired; create one with `pointsman key create`";
+    Failure::new(FailureKind::Authentication, message).coded("invalid_api_key")
 }
 
 /// When a side is asked whether it is still there.
