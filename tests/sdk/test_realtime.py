@@ -114,6 +114,20 @@ def test_a_wrong_key_and_an_unknown_model_are_refused_before_the_session(gateway
         assert found.value.response.status_code == status
 
 
-def test_ephemeral_keys_are_refused_with_the_reason(client):
+def test_a_client_secret_opens_the_session_it_was_made_for(gateway, client):
+    session = {"type": "realtime", "model": "voice", "instructions": "be brief", "output_modalities": ["text"]}
+    made = client.realtime.client_secrets.create(session=session, expires_after={"anchor": "created_at", "seconds": 60})
+    assert made.value.startswith("ek_") and made.session.model == "voice"
+    browser = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=made.value, max_retries=0)
+    with browser.realtime.connect(model="voice") as connection:
+        assert until(connection, "session.updated").session.instructions == "be brief"
+        connection.conversation.item.create(item=said("repeat 4 words"))
+        connection.response.create()
+        assert until(connection, "response.done").response.status == "completed"
+    with pytest.raises(openai.AuthenticationError):
+        browser.models.list()
+
+
+def test_calls_over_webrtc_are_refused_with_the_reason(client):
     with pytest.raises(openai.NotFoundError, match="could not be metered"):
-        client.realtime.client_secrets.create(session={"type": "realtime", "model": "voice"})
+        client.realtime.calls.create(sdp="v=0")

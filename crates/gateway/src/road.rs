@@ -47,6 +47,7 @@ use crate::snapshot::Snapshot;
 use crate::surface::{self, Asks, FileCall, Surface};
 use crate::worker::Worker;
 
+pub use realtime::Secrets;
 pub use refuse::{Origin, Refusal};
 pub use settle::Ticket;
 
@@ -166,9 +167,10 @@ async fn travel(
         | Asks::Models
         | Asks::Files(_)
         | Asks::Batches(_)
-        | Asks::Realtime
+        | Asks::RealtimeSecret
         | Asks::RealtimeAside
         | Asks::Explain => {}
+        Asks::Realtime => return Box::pin(realtime::enter(worker, arrival, opening)).await,
     }
     let claim = match identify::identify(worker, arrival) {
         Ok(claim) => claim,
@@ -180,11 +182,6 @@ async fn travel(
     if arrival.surface.asks == Asks::Models {
         let caller = claim.prove(arrival, &[])?;
         return list::models(arrival, &caller).map_err(|failure| Refusal::from(failure).of(&caller));
-    }
-    if arrival.surface.asks == Asks::Realtime {
-        let caller = claim.prove(arrival, &[])?;
-        let opened = Box::pin(realtime::travel(worker, arrival, &caller, opening)).await;
-        return opened.map_err(|refusal| refusal.of(&caller));
     }
     if arrival.surface.asks == Asks::Files(FileCall::Upload) {
         // Never in memory as a whole, so nothing that must be could prove a signature.
@@ -222,6 +219,7 @@ async fn serve(
         Asks::Explain => Ok(explain::travel(arrival, &caller, &body)?),
         Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),
         Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
+        Asks::RealtimeSecret => Ok(realtime::mint(worker, arrival, &caller, &body)?),
         Asks::RealtimeAside => Err(realtime::aside().into()),
         Asks::Models | Asks::Realtime | Asks::Live | Asks::Ready => {
             Err(Failure::new(FailureKind::Internal, "it was answered before").into())

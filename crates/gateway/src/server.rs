@@ -25,6 +25,7 @@ use crate::road::recall::Remembered;
 use crate::snapshot::{self, Lasting, Problem, Snapshot};
 use crate::state::Keeper;
 use crate::tls::{self, TlsError};
+use crate::road::Secrets;
 use crate::worker;
 
 /// What all workers share.
@@ -43,6 +44,8 @@ pub struct Shared {
     pub keeper: Arc<Keeper>,
     /// Files and batches.
     pub kept: Kept,
+    /// Short-lived keys for realtime sessions.
+    pub secrets: Secrets,
     /// Requests of clients in flight, worker by worker.
     pub awaited: Vec<Arc<AtomicUsize>>,
 }
@@ -158,6 +161,7 @@ impl Gateway {
             keys,
             telemetry: options.telemetry,
             lasting,
+            secrets: Secrets::default(),
         });
         let client = ClientOptions::compile(&config.upstream)?;
         let (stop, stopped) = watch::channel(false);

@@ -29,6 +29,8 @@ pub enum Asks {
     Explain,
     /// A realtime session, over a WebSocket.
     Realtime,
+    /// A short-lived key for realtime sessions.
+    RealtimeSecret,
     /// A way into realtime sessions that would lead around the gateway.
     RealtimeAside,
     /// Whether the process is alive.
@@ -274,7 +276,7 @@ static PATHS: [Path; 56] = [
         Anthropic,
     ),
     get("/v1/realtime", Asks::Realtime, OpenAi),
-    post("/v1/realtime/client_secrets", Asks::RealtimeAside, OpenAi),
+    post("/v1/realtime/client_secrets", Asks::RealtimeSecret, OpenAi),
     post("/v1/realtime/sessions", Asks::RealtimeAside, OpenAi),
     post("/v1/realtime/transcription_sessions", Asks::RealtimeAside, OpenAi),
     post("/v1/realtime/calls", Asks::RealtimeAside, OpenAi),

@@ -10,6 +10,7 @@ mod end;
 mod handshake;
 mod judge;
 mod meter;
+mod secret;
 mod session;
 
 use std::sync::Arc;
@@ -20,18 +21,21 @@ use hyper::upgrade::OnUpgrade;
 use pointsman_catalog::ServiceTier;
 use pointsman_governance::Principal;
 use pointsman_guard::Stage;
-use pointsman_wire::form::{Failure, FailureKind};
+use pointsman_wire::form::{Failure, FailureKind, Text};
 
 use super::relay::describe;
 use super::send::{self, Round};
-use super::{Arrival, Refusal, Ticket, admit};
+use super::{Arrival, Refusal, Ticket, admit, identify};
 use crate::reply::Reply;
 use crate::snapshot::{Model, Target};
 use crate::surface::{Asks, Surface, query_value};
 use crate::worker::Worker;
 use dial::{Dial, Dialed};
 use judge::Judge;
+
+pub use secret::{Secrets, mint};
 use meter::{Meter, Parties};
+use secret::Minted;
 use session::Session;
 
 /// Models asked for one session at most, fallbacks included.
@@ -57,18 +61,38 @@ pub fn prepare(surface: &Surface, parts: &mut Parts) -> Option<Opening> {
 
 /// What is said of ways into a session that would lead around the gateway.
 pub fn aside() -> Failure {
-    let message = "the gateway makes no keys for a provider's sessions and no calls over WebRTC or SIP: what they use \
-                   could not be metered. Open a WebSocket at /v1/realtime with your own key; a browser may send it as \
-                   the subprotocol openai-insecure-api-key.KEY";
+    let message = "the gateway makes no keys of a provider and no calls over WebRTC or SIP: what they use could not be \
+                   metered. Open a WebSocket at /v1/realtime, with your key or one of /v1/realtime/client_secrets; a \
+                   browser sends it as the subprotocol openai-insecure-api-key.KEY";
     Failure::new(FailureKind::NotFound, message).coded("not_supported")
 }
 
+/// Identified, with a key of any sort; then the road.
+pub async fn enter(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    opening: Option<Opening>,
+) -> Result<Reply, Refusal> {
+    let (caller, minted) = match secret::redeem(worker, arrival) {
+        Some(redeemed) => {
+            let (caller, minted) = redeemed?;
+            (caller, Some(minted))
+        }
+        None => {
+            let claim = identify::identify(worker, arrival)?;
+            (claim.prove(arrival, &[])?, None)
+        }
+    };
+    let opened = travel(worker, arrival, &caller, (opening, minted)).await;
+    opened.map_err(|refusal| refusal.of(&caller))
+}
+
 /// Admitted, dialed, opened; the session goes on beside the reply.
-pub async fn travel(
+async fn travel(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: &Arc<Principal>,
-    opening: Option<Opening>,
+    (opening, minted): (Option<Opening>, Option<Minted>),
 ) -> Result<Reply, Refusal> {
     let version = opening
         .as_ref()
@@ -77,7 +101,7 @@ pub async fn travel(
     let Some(opening) = opening else {
         return Err(Failure::new(FailureKind::Internal, "the connection cannot be taken over").into());
     };
-    let (model, only_transcribes) = query(arrival)?;
+    let (model, only_transcribes) = query(arrival, minted.as_ref())?;
     let steps = models(arrival, &model).map_err(|failure| Refusal::from(failure).asking(&model))?;
     let mut ticket = admit::reserve(
         worker,
@@ -113,18 +137,26 @@ pub async fn travel(
         model,
         target: dialed.target.clone(),
     };
-    open(opening, parties, (ticket, first), dialed);
+    let settings = minted.map(|minted| minted.settings);
+    open((opening, settings), parties, (ticket, first), dialed);
     Ok(reply)
 }
 
 /// The model that is asked for, and whether it shall only write down what it hears.
-fn query(arrival: &Arrival) -> Result<(String, bool), Failure> {
+fn query(arrival: &Arrival, minted: Option<&Minted>) -> Result<(String, bool), Failure> {
     let query = arrival.uri.query().unwrap_or_default();
     if query_value(query, "call_id").is_some() {
         return Err(aside());
     }
     let model = query_value(query, "model").filter(|model| !model.is_empty());
     let model = model.or_else(|| query_value(query, "deployment").filter(|model| !model.is_empty()));
+    if let Some(minted) = minted {
+        if model.is_some_and(|model| model != minted.model) {
+            let message = format!("this client secret is for {:?}", minted.model);
+            return Err(Failure::new(FailureKind::PermissionDenied, message).at("model"));
+        }
+        return Ok((minted.model.clone(), minted.only_transcribes));
+    }
     let Some(model) = model else {
         let message = "say which model the session is with: /v1/realtime?model=NAME";
         return Err(Failure::new(FailureKind::InvalidRequest, message)
@@ -213,7 +245,7 @@ async fn dial_any(steps: &[Model], dial: &Dial<'_>, ticket: &mut Ticket) -> Resu
 
 /// Lets the session run once the client's connection is its own; the worker waits for it as for a connection.
 fn open(
-    opening: Opening,
+    (opening, settings): (Opening, Option<Text>),
     parties: Parties,
     (ticket, first): (Ticket, pointsman_governance::Reservation),
     dialed: Dialed,
@@ -228,6 +260,7 @@ fn open(
         model: parties.model.clone(),
         bounds: parties.arrival.snapshot.bounds,
         meter: Meter::new(parties, first),
+        settings,
         provider: dialed.io,
         in_flight: dialed.in_flight,
     };

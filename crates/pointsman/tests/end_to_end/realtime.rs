@@ -11,8 +11,10 @@ use pointsman_store::{NewKey, Outcome};
 use pointsman_testbed::{Fault, Schedule, ServedOutcome, SimOptions, SimServer};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use crate::harness::{House, ask, folder, get, key, ledger, store};
+use crate::harness::{House, ask, folder, get, key, ledger, post, store};
 use crate::socket::{Client, refused};
 
 fn provider(sim: &SimServer) -> String {
@@ -186,7 +188,7 @@ async fn what_cannot_be_is_refused_before_the_session_in_openais_format() {
         (plain.status.as_u16(), plain.json()["error"]["code"].clone()),
         (400, json!("websocket_required"))
     );
-    for path in ["client_secrets", "sessions", "transcription_sessions", "calls"] {
+    for path in ["sessions", "transcription_sessions", "calls"] {
         let answer = ask(address, Method::POST, &format!("/v1/realtime/{path}"), &open_key)
             .await
             .unwrap();
@@ -637,4 +639,101 @@ async fn a_key_that_is_revoked_ends_its_sessions() {
         (code, error.unwrap()["code"].clone()),
         (Some(1008), json!("invalid_api_key"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_in_many_frames_and_many_pieces_is_one_message() {
+    let sim = sim().await;
+    let folder = folder(&config(&sim, ""));
+    let key = key(folder.path(), NewKey::default());
+    let house = House::open(folder.path());
+    let mut client = Client::open(house.address, "voice", &key).await;
+    client.until("session.created").await;
+    let event = json!({"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Grüezi mitenand, 😀"}]}}).to_string();
+    for size in [1, 7, 64, event.len()] {
+        let pieces: Vec<&[u8]> = event.as_bytes().chunks(size).collect();
+        let last = pieces.len() - 1;
+        for (at, piece) in pieces.into_iter().enumerate() {
+            // A text may be cut in the middle of a letter, and pings may come between its frames.
+            let kind = if at == 0 { Data::Text } else { Data::Continue };
+            let frame = Frame::message(piece.to_vec(), OpCode::Data(kind), at == last);
+            client.socket.send(Message::Frame(frame)).await.unwrap();
+            if at == 2 {
+                client.socket.send(Message::Ping(Bytes::new())).await.unwrap();
+            }
+        }
+        let added = client.until("conversation.item.added").await;
+        assert_eq!(added["item"]["content"][0]["text"], "Grüezi mitenand, 😀");
+    }
+    client.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_secret_opens_the_session_it_was_made_for_and_no_other() {
+    let sim = sim().await;
+    let text = config(&sim, "").replace(
+        "models: { ",
+        "models: { other: { targets: [ { provider: o, model: gpt-realtime-2 } ] }, ",
+    );
+    let folder = folder(&text);
+    let key = key(
+        folder.path(),
+        NewKey {
+            models: vec!["voice".to_owned()],
+            ..NewKey::default()
+        },
+    );
+    let house = House::open(folder.path());
+    let address = house.address;
+    let path = "/v1/realtime/client_secrets";
+    for (body, status) in [
+        (json!({}), 400),
+        (json!({"session": {"type": "realtime"}}), 400),
+        (json!({"session": {"type": "song", "model": "voice"}}), 400),
+        (json!({"session": {"type": "realtime", "model": "other"}}), 403),
+        (json!({"session": {"type": "realtime", "model": "voice"}, "expires_after": {"seconds": 5}}), 400),
+    ] {
+        let answer = post(address, path, &key, &body).await.unwrap();
+        assert_eq!(answer.status, status, "{body}: {}", answer.text());
+    }
+    let session = json!({"type": "realtime", "model": "voice", "instructions": "be brief", "output_modalities": ["text"]});
+    let answer = post(address, path, &key, &json!({"session": session, "expires_after": {"anchor": "created_at", "seconds": 60}})).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let told = answer.json();
+    let secret = told["value"].as_str().unwrap().to_owned();
+    assert!(secret.starts_with("ek_") && told["session"]["model"] == "voice", "{told}");
+    // As a browser does it, and more than once.
+    for model in ["?model=voice", ""] {
+        let offered = format!("realtime, openai-insecure-api-key.{secret}");
+        let path = format!("/v1/realtime{model}");
+        let mut client = Client::try_open(address, &path, &[("sec-websocket-protocol", offered)])
+            .await
+            .unwrap();
+        let updated = client.until("session.updated").await;
+        assert_eq!(
+            (&updated["session"]["instructions"], &updated["session"]["model"]),
+            (&json!("be brief"), &json!("voice"))
+        );
+        client.ask("repeat 3 words").await;
+        let done = client.until("response.done").await;
+        assert_eq!(done["response"]["output_modalities"], json!(["text"]));
+        client.close().await;
+    }
+    assert_eq!(refused(address, "/v1/realtime?model=other", &secret).await.status, 403);
+    assert_eq!(refused(address, "/v1/realtime?model=voice", "ek_made_up").await.status, 401);
+    // It opens nothing else.
+    let chat = json!({"model": "voice", "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(post(address, "/v1/chat/completions", &secret, &chat).await.unwrap().status, 401);
+    assert_eq!(post(address, path, &secret, &json!({"session": session})).await.unwrap().status, 401);
+    // And nothing any more once the key that made it is revoked.
+    let store = store(folder.path());
+    let id = store.keys().unwrap()[0].id.clone();
+    let charged = ledger(folder.path());
+    assert!(charged.iter().all(|entry| entry.key.as_ref() == Some(&id)), "{charged:?}");
+    store.revoke_key(&id).unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(refused(address, "/v1/realtime?model=voice", &secret).await.status, 401);
+    for served in sim.served() {
+        assert!(!format!("{served:?}").contains(&secret), "the secret went to the provider");
+    }
 }

@@ -219,3 +219,145 @@ fn estimate(price: Option<&Price>, usage: &Usage) -> Estimate {
         cost: price.map_or(Money::ZERO, |price| price.cost(usage, ServiceTier::Standard)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pointsman_catalog::{Entry, Rate};
+
+    use super::*;
+
+    /// So many nano-dollars for a token of each kind.
+    fn price(rates: &[(RateKind, i64)]) -> Price {
+        Price::new(rates.iter().map(|(kind, nanodollars)| Entry {
+            kind: *kind,
+            tier: ServiceTier::Standard,
+            above: 0,
+            rate: Rate::parse(&format!("0.{:03}", nanodollars)).unwrap(),
+        }))
+    }
+
+    fn context() -> Context {
+        Context {
+            price: Some(price(&[
+                (RateKind::Input, 1),
+                (RateKind::Output, 2),
+                (RateKind::AudioInput, 10),
+                (RateKind::AudioOutput, 20),
+                (RateKind::CacheRead, 1),
+            ])),
+            max_output: Some(100),
+            window: Some(1_000),
+            default_output: 50,
+            held: Size::default(),
+            since: Size::default(),
+            session: Session::default(),
+            transcriber: None,
+            unwritten_ms: 0,
+            unpaid_ms: 0,
+        }
+    }
+
+    fn said(tokens: u64, audio_ms: u64) -> Said {
+        Said {
+            tokens,
+            audio: audio_ms * BYTES_PER_SECOND / 1_000,
+        }
+    }
+
+    fn text(tokens: u64) -> Output {
+        Output {
+            ceiling: Some(Ceiling::Tokens(tokens)),
+            audio: Some(false),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_sound_of_the_longest_sort_unless_something_else_is_said() {
+        let mut context = context();
+        let whole = context.estimate(Output::default(), 0);
+        assert_eq!((whole.tokens, whole.cost.nanodollars()), (100, 100 * 20));
+        let short = context.estimate(text(10), 0);
+        assert_eq!((short.tokens, short.cost.nanodollars()), (10, 10 * 2));
+        context.is(
+            Session {
+                output: text(7),
+                ..Session::default()
+            },
+            |_| None,
+        );
+        assert_eq!(context.estimate(Output::default(), 0).tokens, 7);
+        context.max_output = None;
+        let unbounded = Output {
+            ceiling: Some(Ceiling::Model),
+            audio: None,
+        };
+        assert_eq!(context.estimate(unbounded, 0).tokens, 50);
+    }
+
+    #[test]
+    fn what_was_said_is_read_by_every_answer_after_it() {
+        let mut context = context();
+        context.hears(said(30, 1_000));
+        let estimate = context.estimate(text(0), 0);
+        assert_eq!((estimate.tokens, estimate.cost.nanodollars()), (40, 30 + 10 * 10));
+        let ahead = context.estimate(text(0), 500);
+        assert_eq!(ahead.tokens, 45);
+        // What is said while an answer is under way is read by the next.
+        context.answers();
+        context.hears(said(5, 0));
+        context.answered(&Usage {
+            input: 38,
+            output: 20,
+            audio_input: 9,
+            audio_output: 15,
+            ..Usage::default()
+        });
+        let estimate = context.estimate(text(0), 0);
+        assert_eq!(
+            (estimate.tokens, estimate.cost.nanodollars()),
+            (63, (34 + 5) + 24 * 10)
+        );
+    }
+
+    #[test]
+    fn no_more_is_read_than_the_window_holds() {
+        let mut context = context();
+        context.hears(said(5_000, 20_000));
+        assert_eq!(context.prompt(), 1_000);
+        let estimate = context.estimate(text(0), 0);
+        assert_eq!(estimate.cost.nanodollars(), 800 + 200 * 10);
+    }
+
+    #[test]
+    fn sound_is_written_down_at_the_price_of_who_does_it() {
+        let mut context = context();
+        let session = Session {
+            transcriber: Some(("w".into(), &["session", "model"])),
+            only_transcribes: Some(true),
+            ..Session::default()
+        };
+        context.is(session, |name| {
+            assert_eq!(name, "w");
+            Some(price(&[(RateKind::AudioInput, 3), (RateKind::Output, 5)]))
+        });
+        context.hears(said(0, 2_000));
+        let estimate = context.estimate(Output::default(), 0);
+        assert_eq!(
+            (estimate.tokens, estimate.cost.nanodollars()),
+            (40, 20 * 3 + 20 * 5)
+        );
+        context.written();
+        assert_eq!(context.estimate(Output::default(), 0), Estimate::default());
+    }
+
+    #[test]
+    fn sound_that_is_paid_by_its_time_is_paid_once() {
+        let mut context = context();
+        context.hears(said(0, 700));
+        assert_eq!(context.take_unpaid(), 0, "this model is paid by tokens");
+        context.price = Some(price(&[(RateKind::PerSecondInput, 1)]));
+        context.hears(said(0, 700));
+        assert_eq!(context.take_unpaid(), 700);
+        assert_eq!(context.take_unpaid(), 0);
+    }
+}

@@ -102,6 +102,14 @@ impl End {
         Self::here(Outcome::Complete, failure, CloseCode::Away)
     }
 
+    /// What the provider told cannot be handed on.
+    pub fn told(failure: Failure) -> Self {
+        match failure.kind {
+            FailureKind::QuotaExceeded | FailureKind::RateLimited => Self::denied(failure),
+            _ => Self::broken(failure),
+        }
+    }
+
     /// The session cannot go on.
     pub fn broken(failure: Failure) -> Self {
         Self::here(Outcome::ProviderFailed, failure, CloseCode::Error)

@@ -58,6 +58,8 @@ pub struct Session {
     pub caller: Arc<Principal>,
     /// The model as the client calls it.
     pub model: String,
+    /// The event that sets it, where its key was made for one.
+    pub settings: Option<Text>,
     /// The provider's end.
     pub provider: TokioIo<Upgraded>,
     /// The place at its endpoint.
@@ -122,7 +124,12 @@ impl Session {
         let (mut to_client, mut from_client) = client.split();
         let (mut to_provider, mut from_provider) = provider.split();
         let end = tokio::select! {
-            end = shared.listen(&mut from_client, &mut to_provider, &mut judge) => end,
+            end = async {
+                match shared.set(self.settings, &mut to_provider, &mut judge).await {
+                    None => shared.listen(&mut from_client, &mut to_provider, &mut judge).await,
+                    Some(end) => end,
+                }
+            } => end,
             end = shared.speak(&mut from_provider, &mut to_client, &mut told) => end,
             end = shared.watch() => end,
         };
@@ -153,6 +160,20 @@ impl Session {
 }
 
 impl Shared {
+    /// Sets the session as it was asked for when its key was made.
+    async fn set(&self, settings: Option<Text>, to: &mut Sink, judge: &mut Judge) -> Option<End> {
+        let settings = settings?;
+        let verdict = judge.event(settings, &mut self.meter.lock());
+        match verdict {
+            Verdict::Pass(text) => to
+                .send(Message::Text(as_message(text)))
+                .await
+                .err()
+                .map(|_| End::provider_broke("the connection to the provider broke")),
+            Verdict::Answer(failure, _) | Verdict::End(failure) => Some(End::denied(failure)),
+        }
+    }
+
     /// From the client to the provider.
     async fn listen(&self, from: &mut Source, to: &mut Sink, judge: &mut Judge) -> End {
         let mut ping = pings();
@@ -248,7 +269,7 @@ impl Shared {
                 }
                 Some(Ok(Message::Text(text))) => match self.told(text) {
                     Ok(text) => Message::Text(text),
-                    Err(end) => return end,
+                    Err(failure) => return End::told(failure),
                 },
                 Some(Ok(Message::Binary(bytes))) => Message::Binary(bytes),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
@@ -261,19 +282,13 @@ impl Shared {
     }
 
     /// Settles what an event tells of, and says how it goes on.
-    fn told(&self, text: Utf8Bytes) -> Result<Utf8Bytes, End> {
-        let internal = |error: String| End::broken(Failure::new(FailureKind::Provider, error));
+    fn told(&self, text: Utf8Bytes) -> Result<Utf8Bytes, Failure> {
+        let internal = |error: String| Failure::new(FailureKind::Provider, error);
         let text = Text::try_from(Bytes::from(text)).map_err(|error| internal(error.to_string()))?;
         let event = ServerEvent::read(&text)
             .map_err(|error| internal(format!("the provider's event makes no sense: {}", error.message)))?;
         let named = matches!(&event, ServerEvent::Session(session) if session.model.is_some());
-        self.meter
-            .lock()
-            .told(event)
-            .map_err(|failure| match failure.kind {
-                FailureKind::QuotaExceeded | FailureKind::RateLimited => End::denied(failure),
-                _ => End::broken(failure),
-            })?;
+        self.meter.lock().told(event)?;
         if !named {
             return Ok(as_message(text));
         }
