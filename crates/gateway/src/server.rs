@@ -21,11 +21,11 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::kept::{Kept, MAX_UPLOADS};
 use crate::listener;
+use crate::road::Secrets;
 use crate::road::recall::Remembered;
 use crate::snapshot::{self, Lasting, Problem, Snapshot};
 use crate::state::Keeper;
 use crate::tls::{self, TlsError};
-use crate::road::Secrets;
 use crate::worker;
 
 /// What all workers share.

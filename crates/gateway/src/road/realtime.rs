@@ -19,7 +19,7 @@ use http::Version;
 use http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use pointsman_catalog::ServiceTier;
-use pointsman_governance::Principal;
+use pointsman_governance::{Principal, Reservation};
 use pointsman_guard::Stage;
 use pointsman_wire::form::{Failure, FailureKind, Text};
 
@@ -32,11 +32,11 @@ use crate::surface::{Asks, Surface, query_value};
 use crate::worker::Worker;
 use dial::{Dial, Dialed};
 use judge::Judge;
-
-pub use secret::{Secrets, mint};
 use meter::{Meter, Parties};
 use secret::Minted;
 use session::Session;
+
+pub use secret::{Secrets, mint};
 
 /// Models asked for one session at most, fallbacks included.
 const MAX_MODELS: usize = 8;
@@ -247,7 +247,7 @@ async fn dial_any(steps: &[Model], dial: &Dial<'_>, ticket: &mut Ticket) -> Resu
 fn open(
     (opening, settings): (Opening, Option<Text>),
     parties: Parties,
-    (ticket, first): (Ticket, pointsman_governance::Reservation),
+    (ticket, first): (Ticket, Reservation),
     dialed: Dialed,
 ) {
     let worker = Arc::clone(&parties.worker);

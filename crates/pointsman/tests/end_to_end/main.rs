@@ -23,6 +23,7 @@ mod listener;
 mod matrix;
 mod models;
 mod realtime;
+mod realtime_ends;
 mod realtime_money;
 mod refusals;
 mod reload;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pointsman_governance::Principal;
 use pointsman_guard::Stage;
 use pointsman_wire::form::{Failure, FailureKind, Text};
 use pointsman_wire::realtime::{self, ClientAsks, ClientEvent, Said, Session};
@@ -12,7 +13,6 @@ use serde_json::Value;
 use super::super::{Arrival, guard};
 use super::meter::{Meter, Parties};
 use crate::snapshot::Target;
-use pointsman_governance::Principal;
 
 /// Guardrails that are told of one session, at most.
 const MAX_FLAGS: usize = 64;
@@ -73,7 +73,19 @@ impl Judge {
             }
             ClientAsks::Response(output) => meter.asks(output, event.said),
             ClientAsks::Listen => meter.listens(event.said),
-            ClientAsks::Session(_) | ClientAsks::Item | ClientAsks::Other => {
+            ClientAsks::Session(_) => {
+                // Under the provider's names.
+                if let Ok(ClientEvent {
+                    asks: ClientAsks::Session(session),
+                    ..
+                }) = ClientEvent::read(&text)
+                {
+                    meter.expects(*session);
+                }
+                meter.hears(event.said);
+                Ok(())
+            }
+            ClientAsks::Item | ClientAsks::Other => {
                 meter.hears(event.said);
                 Ok(())
             }

@@ -193,6 +193,20 @@ impl Meter {
         Ok(())
     }
 
+    /// The client wants the session to become so: what makes it dearer counts at once, what makes it cheaper once the
+    /// provider has agreed.
+    pub fn expects(&mut self, said: Session) {
+        let before = self.context.session().bytes_per_second;
+        let slower = said
+            .bytes_per_second
+            .filter(|said| before.is_none_or(|before| *said < before));
+        self.is(Session {
+            transcriber: said.transcriber,
+            bytes_per_second: slower,
+            ..Session::default()
+        });
+    }
+
     fn is(&mut self, session: Session) {
         let (target, catalog) = (&self.target, &self.arrival.snapshot.catalog);
         let price = |name: &str| -> Option<Price> { target.provider.facts(catalog, name)?.price.clone() };

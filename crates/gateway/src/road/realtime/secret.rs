@@ -106,7 +106,12 @@ pub fn redeem(worker: &Worker, arrival: &Arrival) -> Option<Result<(Arc<Principa
         return Some(Err(gone()));
     };
     let owner = match &minted.owner {
-        Some(key) => worker.shared.keys.claimed(key.as_str()).ok().map(|(owner, _)| owner),
+        Some(key) => worker
+            .shared
+            .keys
+            .claimed(key.as_str())
+            .ok()
+            .map(|(owner, _)| owner),
         None => arrival.snapshot.anonymous.clone(),
     };
     Some(owner.map(|owner| (owner, minted)).ok_or_else(gone))
@@ -116,14 +121,13 @@ pub fn redeem(worker: &Worker, arrival: &Arrival) -> Option<Result<(Arc<Principa
 ///
 /// # Errors
 /// 400 when it cannot be understood, 403 and 404 when there could be no such session, 429 when too many are out.
-pub fn mint(
-    worker: &Worker,
-    arrival: &Arrival,
-    caller: &Principal,
-    body: &Bytes,
-) -> Result<Reply, Failure> {
-    let asked: Asked = serde_json::from_slice(body)
-        .map_err(|error| Failure::new(FailureKind::InvalidRequest, format!("the body makes no sense: {error}")))?;
+pub fn mint(worker: &Worker, arrival: &Arrival, caller: &Principal, body: &Bytes) -> Result<Reply, Failure> {
+    let asked: Asked = serde_json::from_slice(body).map_err(|error| {
+        Failure::new(
+            FailureKind::InvalidRequest,
+            format!("the body makes no sense: {error}"),
+        )
+    })?;
     let seconds = life(asked.expires_after.as_ref())?;
     let mut session = asked.session;
     let (model, only_transcribes) = model(&session)?;
@@ -148,7 +152,11 @@ pub fn mint(
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     session.insert("id".to_owned(), json!(arrival.id.replacen("req_", "sess_", 1)));
-    let object = if only_transcribes { "realtime.transcription_session" } else { "realtime.session" };
+    let object = if only_transcribes {
+        "realtime.transcription_session"
+    } else {
+        "realtime.session"
+    };
     session.insert("object".to_owned(), json!(object));
     let told = json!({"value": secret, "expires_at": now.as_secs() + seconds, "session": session});
     Ok(reply::json(StatusCode::OK, &told))
@@ -160,7 +168,10 @@ fn life(asked: Option<&ExpiresAfter>) -> Result<u64, Failure> {
         Failure::new(FailureKind::InvalidRequest, message).at(format!("expires_after.{at}"))
     };
     if let Some(anchor) = asked.anchor.as_ref().filter(|anchor| *anchor != "created_at") {
-        return Err(wrong("anchor", format!("the anchor is created_at, not {anchor:?}")));
+        return Err(wrong(
+            "anchor",
+            format!("the anchor is created_at, not {anchor:?}"),
+        ));
     }
     let seconds = asked.seconds.unwrap_or(USUAL_LIFE);
     if LIFE.contains(&seconds) {
