@@ -130,6 +130,7 @@ async fn a_browser_brings_its_key_as_a_subprotocol() {
     client.close().await;
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_is_refused_before_the_session_in_openais_format() {
     let sim = sim().await;
@@ -439,6 +440,7 @@ async fn a_message_in_many_frames_and_many_pieces_is_one_message() {
     client.close().await;
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_secret_opens_the_session_it_was_made_for_and_no_other() {
     let sim = sim().await;

@@ -61,6 +61,7 @@ fn sound(ms: usize, byte: u8) -> Value {
     json!({"type": "input_audio_buffer.append", "audio": STANDARD.encode(vec![byte; ms * 48])})
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ledger_is_the_providers_bill_to_the_token_and_the_nano_dollar() {
     let sim = SimServer::local(SimOptions::default()).await.unwrap();
