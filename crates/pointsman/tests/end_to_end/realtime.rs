@@ -134,7 +134,7 @@ async fn a_browser_brings_its_key_as_a_subprotocol() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_is_refused_before_the_session_in_openais_format() {
     let sim = sim().await;
-    let rest = format!("  only-words: {{ targets: [ {{ provider: c, model: claude-haiku-4-5 }} ] }}\n");
+    let rest = "only-words: { targets: [ { provider: c, model: claude-haiku-4-5 } ] }";
     let text = config(&sim, "").replace(
         "providers: {",
         &format!(
@@ -142,7 +142,7 @@ async fn what_cannot_be_is_refused_before_the_session_in_openais_format() {
             sim.address()
         ),
     );
-    let text = text.replace("models: { ", &format!("models: {{ {}, ", rest.trim()));
+    let text = text.replace("models: { ", &format!("models: {{ {}, ", rest));
     let folder = folder(&text);
     let open_key = key(folder.path(), NewKey::default());
     let narrow = key(

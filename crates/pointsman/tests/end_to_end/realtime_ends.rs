@@ -199,9 +199,9 @@ async fn a_place_is_held_for_the_session_and_given_back() {
         );
         // Left in good order, and without a word.
         if round == 0 {
-            client.close().await
+            client.close().await;
         } else {
-            drop(client)
+            drop(client);
         }
         let metrics = async || {
             get(house.admin, "/metrics")
