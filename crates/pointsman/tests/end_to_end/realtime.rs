@@ -142,7 +142,7 @@ async fn what_cannot_be_is_refused_before_the_session_in_openais_format() {
             sim.address()
         ),
     );
-    let text = text.replace("models: { ", &format!("models: {{ {}, ", rest));
+    let text = text.replace("models: { ", &format!("models: {{ {rest}, "));
     let folder = folder(&text);
     let open_key = key(folder.path(), NewKey::default());
     let narrow = key(
