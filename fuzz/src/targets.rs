@@ -7,6 +7,7 @@ use pointsman_wire::eventstream::{EventStreamDecoder, EventStreamError, HeaderVa
 use pointsman_wire::format::{self, EncodeTarget, Format, StreamEncoderOptions, WatchOptions};
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::form_data::{Form, FormData, Piece};
+use pointsman_wire::realtime::{self, ClientEvent, ServerEvent};
 use pointsman_wire::splice::Edits;
 use pointsman_wire::sse::SseDecoder;
 use pointsman_wire::{coding, failure, tokens};
@@ -55,6 +56,15 @@ const COMPLETIONS: &[&str] = &[
     r#"{"id":"i","choices":[{"index":0,"text":"a","finish_reason":"length"}],"usage":{"prompt_tokens":1}}"#,
 ];
 
+const REALTIME: &[&str] = &[
+    r#"{"type":"session.update","event_id":"e","session":{"type":"realtime","model":"m","output_modalities":["text"],"max_output_tokens":"inf","audio":{"input":{"format":{"type":"audio/pcm","rate":24000},"transcription":{"model":"w"}}}}}"#,
+    r#"{"type":"conversation.item.create","item":{"type":"message","role":"user","content":[{"type":"input_text","text":"t"},{"type":"input_audio","audio":"AAAA"},{"type":"input_image","image_url":"u"}]}}"#,
+    r#"{"type":"response.create","response":{"instructions":"i","max_output_tokens":9,"input":[{"type":"function_call_output","call_id":"c","output":"o"}]}}"#,
+    r#"{"type":"input_audio_buffer.append","audio":"AAAA"}"#,
+    r#"{"type":"response.done","response":{"id":"r","status":"completed","conversation_id":null,"usage":{"total_tokens":3,"input_tokens":1,"output_tokens":2,"input_token_details":{"text_tokens":1,"cached_tokens":1,"cached_tokens_details":{"audio_tokens":1}},"output_token_details":{"audio_tokens":1}}}}"#,
+    r#"{"type":"response.output_audio.delta","response_id":"r","delta":"AAAA"}"#,
+    r#"{"type":"conversation.item.input_audio_transcription.completed","item_id":"i","content_index":0,"usage":{"type":"duration","seconds":1.5}}"#,
+];
 const FORMS: &[&str] = &[
     "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\\\".jsonl\"\r\n\r\n{}\r\n-\r\n--b--\r\n",
 ];
@@ -128,6 +138,7 @@ pub const ALL: &[Target] = &[
     Target { name: "responses_stream", seeds: RESPONSES_STREAM, run: |input| stream(Format::OpenAiResponses, input) },
     Target { name: "completions", seeds: COMPLETIONS, run: completions },
     Target { name: "count_tokens", seeds: ANTHROPIC_REQUEST, run: count },
+    Target { name: "realtime", seeds: REALTIME, run: realtime_events },
     Target { name: "failures", seeds: FAILURES, run: failures },
     Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: endpoints::embed },
     Target { name: "rankings", seeds: endpoints::RANKINGS, run: endpoints::rank },
@@ -315,6 +326,22 @@ fn completions(input: &[u8]) {
 fn count(input: &[u8]) {
     if let Ok(request) = pointsman_wire::anthropic::count::decode_request(&Bytes::copy_from_slice(input)) {
         let _ = tokens::estimate_request(&request);
+    }
+}
+
+fn realtime_events(input: &[u8]) {
+    let Ok(text) = pointsman_wire::form::Text::try_from(Bytes::copy_from_slice(input)) else { return };
+    let _ = ServerEvent::read(&text);
+    if ClientEvent::read(&text).is_err() {
+        return;
+    }
+    // What can be read can be changed, and what was changed can be read.
+    let body = text.clone().into_bytes();
+    let put = realtime::put(&body, realtime::SESSION_MODEL, "n").expect("an event is an object");
+    let again = realtime::put(&put, realtime::SESSION_MODEL, "n").expect("and stays one");
+    assert_eq!(put, again, "a name put twice is put once");
+    if let Ok(mut event) = serde_json::from_slice(&body) {
+        let _ = realtime::rewrite_texts(&mut event, &mut |_, text| Some(text.to_owned()));
     }
 }
 

@@ -29,6 +29,8 @@ models:
   on-anthropic: {{ targets: [ {{ provider: anthropic, model: claude-haiku-4-5 }} ] }}
   reasoning-on-openai: {{ targets: [ {{ provider: openai, model: reason-1 }} ] }}
   embedding: {{ targets: [ {{ provider: openai, model: text-embedding-3-small }} ] }}
+  voice: {{ targets: [ {{ provider: openai, model: gpt-realtime }} ] }}
+  dying-voice: {{ targets: [ {{ provider: faulty-openai, model: "gpt-realtime+fault=cut-abort" }} ] }}
 {faults}
 """
 

@@ -18,6 +18,7 @@ mod media;
 mod node;
 mod problem;
 mod prompts;
+mod realtime;
 mod responses;
 mod shape;
 mod types;
@@ -32,6 +33,7 @@ pub use media::MediaConfig;
 pub use node::{Node, Place, Value};
 pub use problem::Problem;
 pub use prompts::{DecoratorConfig, DecoratorMessage, DecoratorRole, PromptsConfig};
+pub use realtime::RealtimeConfig;
 pub use responses::{ResponsesConfig, StateKeeper};
 pub use shape::{BodyEdits, HeaderEdits, ParameterEdits, RequestConfig, StructuredOutput, Unsupported};
 pub use types::{

@@ -21,6 +21,7 @@ use crate::catalog::CatalogConfig;
 use crate::kept::{BatchesConfig, FilesConfig};
 use crate::media::MediaConfig;
 use crate::prompts::PromptsConfig;
+use crate::realtime::RealtimeConfig;
 use crate::responses::ResponsesConfig;
 use crate::shape::RequestConfig;
 
@@ -194,6 +195,8 @@ pub struct ServerConfig {
     pub default_completion_tokens: u64,
     /// Files that requests name by URL.
     pub media: MediaConfig,
+    /// Bounds of realtime sessions.
+    pub realtime: RealtimeConfig,
 }
 
 impl Default for ServerConfig {
@@ -208,6 +211,7 @@ impl Default for ServerConfig {
             drain: HumanDuration::from_secs(30),
             default_completion_tokens: 1_024,
             media: MediaConfig::default(),
+            realtime: RealtimeConfig::default(),
         }
     }
 }

@@ -31,6 +31,7 @@ mod list;
 mod picture;
 mod prompt;
 mod rates;
+mod realtime;
 mod refuse;
 mod rerank;
 mod sound;
@@ -55,6 +56,7 @@ use crate::snapshot::Snapshot;
 use crate::surface::{self, Asks, FileCall, Surface};
 use crate::worker::Worker;
 
+pub use realtime::Secrets;
 pub use refuse::{Origin, Refusal};
 pub use settle::Ticket;
 
@@ -101,7 +103,7 @@ pub enum Standing {
 /// Answers a request, whatever it is. Cannot fail: failures are told in the client's format.
 pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
     let started = Instant::now();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let mut origin = Origin {
         id: worker.next_id(),
         started,
@@ -119,6 +121,7 @@ pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: Socke
         }
     };
     (origin.dialect, origin.surface) = (surface.dialect, surface.path);
+    let opening = realtime::prepare(&surface, &mut parts);
     let arrival = Arrival {
         started,
         method: parts.method,
@@ -130,7 +133,7 @@ pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: Socke
         id: origin.id.clone(),
         standing: Standing::Awaited,
     };
-    let mut reply = match travel(&worker, &arrival, body).await {
+    let mut reply = match travel(&worker, &arrival, (body, opening)).await {
         Ok(reply) => reply,
         Err(refusal) => refuse::reply(&worker, &origin, refusal),
     };
@@ -158,7 +161,11 @@ fn named(mut reply: Reply, dialect: Format, id: &str) -> Reply {
 }
 
 /// From the surface to the reply.
-async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Result<Reply, Refusal> {
+async fn travel(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    (body, opening): (Incoming, Option<realtime::Opening>),
+) -> Result<Reply, Refusal> {
     match arrival.surface.asks {
         Asks::Live => return Ok(list::alive()),
         Asks::Ready => return Ok(list::ready(worker)?),
@@ -172,7 +179,10 @@ async fn travel(worker: &Arc<Worker>, arrival: &Arrival, body: Incoming) -> Resu
         | Asks::Models
         | Asks::Files(_)
         | Asks::Batches(_)
+        | Asks::RealtimeSecret
+        | Asks::RealtimeAside
         | Asks::Explain => {}
+        Asks::Realtime => return Box::pin(realtime::enter(worker, arrival, opening)).await,
     }
     let claim = match identify::identify(worker, arrival) {
         Ok(claim) => claim,
@@ -227,7 +237,9 @@ async fn serve(
         Asks::Explain => Ok(explain::travel(arrival, &caller, &body)?),
         Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),
         Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
-        Asks::Models | Asks::Live | Asks::Ready => {
+        Asks::RealtimeSecret => Ok(realtime::mint(worker, arrival, &caller, &body)?),
+        Asks::RealtimeAside => Err(realtime::aside().into()),
+        Asks::Models | Asks::Realtime | Asks::Live | Asks::Ready => {
             Err(Failure::new(FailureKind::Internal, "it was answered before").into())
         }
     }

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::kept::{Kept, MAX_UPLOADS};
 use crate::listener;
+use crate::road::Secrets;
 use crate::road::recall::Remembered;
 use crate::snapshot::{self, Lasting, Problem, Snapshot};
 use crate::state::Keeper;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub keeper: Arc<Keeper>,
     /// Files and batches.
     pub kept: Kept,
+    /// Short-lived keys for realtime sessions.
+    pub secrets: Secrets,
     /// Requests of clients in flight, worker by worker.
     pub awaited: Vec<Arc<AtomicUsize>>,
 }
@@ -158,6 +161,7 @@ impl Gateway {
             keys,
             telemetry: options.telemetry,
             lasting,
+            secrets: Secrets::default(),
         });
         let client = ClientOptions::compile(&config.upstream)?;
         let (stop, stopped) = watch::channel(false);

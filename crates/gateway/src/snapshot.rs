@@ -19,7 +19,7 @@ use std::time::Duration;
 use pointsman_cache::Scope;
 use pointsman_catalog::Catalog;
 use pointsman_config::PromptsConfig;
-use pointsman_config::{BatchesConfig, FilesConfig};
+use pointsman_config::{BatchesConfig, FilesConfig, RealtimeConfig};
 use pointsman_governance::Principal;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
@@ -94,6 +94,8 @@ pub struct Bounds {
     pub request_timeout: Duration,
     /// Longest wait for open requests when the gateway stops.
     pub drain: Duration,
+    /// Of realtime sessions.
+    pub realtime: RealtimeConfig,
 }
 
 /// Which files, that requests name by URL, are fetched for providers that take no URLs.

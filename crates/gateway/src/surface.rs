@@ -34,6 +34,12 @@ pub enum Asks {
     Batches(BatchCall),
     /// How a prompt would be routed.
     Explain,
+    /// A realtime session, over a WebSocket.
+    Realtime,
+    /// A short-lived key for realtime sessions.
+    RealtimeSecret,
+    /// A way into realtime sessions that would lead around the gateway.
+    RealtimeAside,
     /// Whether the process is alive.
     Live,
     /// Whether it can serve.
@@ -238,7 +244,7 @@ use Format::{
 
 /// Every path, once. A new surface adds its lines here. `{model}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 74] = [
+static PATHS: [Path; 79] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -370,6 +376,11 @@ static PATHS: [Path; 74] = [
         Asks::Batches(BatchCall::Delete),
         Anthropic,
     ),
+    get("/v1/realtime", Asks::Realtime, OpenAi),
+    post("/v1/realtime/client_secrets", Asks::RealtimeSecret, OpenAi),
+    post("/v1/realtime/sessions", Asks::RealtimeAside, OpenAi),
+    post("/v1/realtime/transcription_sessions", Asks::RealtimeAside, OpenAi),
+    post("/v1/realtime/calls", Asks::RealtimeAside, OpenAi),
     // Gemini: the newer SDKs use /v1 as well as /v1beta.
     whole("/v1beta/models/{model}:generateContent", Gemini),
     whole("/v1/models/{model}:generateContent", Gemini),

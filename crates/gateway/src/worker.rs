@@ -248,7 +248,7 @@ impl Connection {
         let stream = TokioIo::new(stream);
         let ended = match protocol {
             Protocol::Http1 => {
-                let mut connection = pin!(http1(&bounds).serve_connection(stream, service));
+                let mut connection = pin!(http1(&bounds).serve_connection(stream, service).with_upgrades());
                 tokio::select! {
                     ended = connection.as_mut() => ended,
                     () = stopped(&mut self.stop) => {

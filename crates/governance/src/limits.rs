@@ -132,13 +132,22 @@ impl KeyState {
     }
 
     pub(crate) fn admit(self: &Arc<Self>, estimate: Estimate, now: Instant) -> Result<Reservation, Denial> {
+        self.reserve(estimate, Standing::Apart, now)
+    }
+
+    pub(crate) fn reserve(
+        self: &Arc<Self>,
+        estimate: Estimate,
+        standing: Standing,
+        now: Instant,
+    ) -> Result<Reservation, Denial> {
         let second = self.second(now);
         let mut counters = self.counters.lock();
         counters.advance(second);
-        counters.check(estimate)?;
+        counters.check(estimate, standing == Standing::Apart)?;
         let second = counters.tokens.add(estimate.tokens);
         counters.requests.add(1);
-        counters.in_flight += 1;
+        counters.in_flight += u64::from(standing == Standing::Apart);
         if let Some(purse) = &mut counters.purse {
             purse.reserved += estimate.cost;
         }
@@ -146,17 +155,50 @@ impl KeyState {
         Ok(Reservation {
             state: Arc::clone(self),
             estimate,
-            begun: Some(second),
+            second,
+            standing,
             open: true,
         })
     }
 
-    fn settle(&self, estimate: Estimate, begun: Option<u64>, actual: Actual) {
+    /// Of nothing, for what was used already.
+    pub(crate) fn owe(self: &Arc<Self>, now: Instant) -> Reservation {
+        let mut counters = self.counters.lock();
+        counters.advance(self.second(now));
+        Reservation {
+            state: Arc::clone(self),
+            estimate: Estimate::default(),
+            second: counters.tokens.add(0),
+            standing: Standing::Within,
+            open: true,
+        }
+    }
+
+    /// Turns a reservation into another one, all or nothing.
+    fn change(&self, from: &Reservation, to: Estimate, now: Instant) -> Result<u64, Denial> {
+        let second = self.second(now);
+        let mut counters = self.counters.lock();
+        counters.advance(second);
+        counters.check_amounts(Estimate {
+            tokens: to.tokens.saturating_sub(from.estimate.tokens),
+            cost: (to.cost - from.estimate.cost).max(Money::ZERO),
+        })?;
+        counters.tokens.correct(from.second, from.estimate.tokens, 0);
+        if let Some(purse) = &mut counters.purse {
+            purse.reserved = (purse.reserved + to.cost - from.estimate.cost).max(Money::ZERO);
+        }
+        Ok(counters.tokens.add(to.tokens))
+    }
+
+    fn settle(&self, reservation: &Reservation, actual: Actual) {
         let now = self.second(Instant::now());
+        let (estimate, second) = (reservation.estimate, reservation.second);
         let mut counters = self.counters.lock();
         counters.advance(now);
-        if let Some(second) = begun {
+        if reservation.standing != Standing::Elsewhere {
             counters.tokens.correct(second, estimate.tokens, actual.tokens);
+        }
+        if reservation.standing == Standing::Apart {
             counters.in_flight = counters.in_flight.saturating_sub(1);
         }
         if let Some(purse) = &mut counters.purse {
@@ -197,8 +239,8 @@ impl Counters {
         }
     }
 
-    fn check(&self, estimate: Estimate) -> Result<(), Denial> {
-        if let Some(limit) = self.limits.concurrency
+    fn check(&self, estimate: Estimate, takes_place: bool) -> Result<(), Denial> {
+        if let Some(limit) = self.limits.concurrency.filter(|_| takes_place)
             && self.in_flight >= limit
         {
             let message = format!("{limit} requests of this key are under way, which is its limit");
@@ -214,6 +256,10 @@ impl Counters {
                 self.requests.wait(1, limit),
             );
         }
+        self.check_amounts(estimate)
+    }
+
+    fn check_amounts(&self, estimate: Estimate) -> Result<(), Denial> {
         if let Some(limit) = self.limits.tokens_per_minute {
             self.check_tokens(estimate.tokens, limit)?;
         }
@@ -282,16 +328,43 @@ pub(crate) fn unix_ms() -> i64 {
 pub struct Reservation {
     state: Arc<KeyState>,
     estimate: Estimate,
-    /// The second whose tokens it counts among; none where it holds nothing but money.
-    begun: Option<u64>,
+    second: u64,
+    standing: Standing,
     open: bool,
 }
 
+/// How a reservation stands to what its caller has under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// A request with a place of its own.
+    Apart,
+    /// A part of a request that has its place already.
+    Within,
+    /// Money for what others answer later: no place, and no tokens of a minute.
+    Elsewhere,
+}
+
 impl Reservation {
+    /// What is set aside.
+    #[must_use]
+    pub fn estimate(&self) -> Estimate {
+        self.estimate
+    }
+
+    /// Sets `estimate` aside instead. Its tokens count as of now.
+    ///
+    /// # Errors
+    /// When a limit or the budget has no room for what is added: then nothing has changed.
+    pub fn change(&mut self, estimate: Estimate, now: Instant) -> Result<(), Denial> {
+        self.second = self.state.change(self, estimate, now)?;
+        self.estimate = estimate;
+        Ok(())
+    }
+
     /// Charges what was used; the rest comes back.
     pub fn settle(mut self, actual: Actual) {
         self.open = false;
-        self.state.settle(self.estimate, self.begun, actual);
+        self.state.settle(&self, actual);
     }
 }
 
@@ -337,7 +410,7 @@ impl SetAside {
             tokens,
             cost: Money::ZERO,
         };
-        self.state.settle(admitted.estimate, admitted.begun, used);
+        self.state.settle(&admitted, used);
     }
 
     /// A part of it, to be settled on its own.
@@ -347,7 +420,8 @@ impl SetAside {
         Reservation {
             state: Arc::clone(&self.state),
             estimate: Estimate { tokens: 0, cost },
-            begun: None,
+            second: 0,
+            standing: Standing::Elsewhere,
             open: true,
         }
     }
@@ -355,18 +429,15 @@ impl SetAside {
 
 impl Drop for SetAside {
     fn drop(&mut self) {
-        let rest = Estimate {
-            tokens: 0,
-            cost: self.cost,
-        };
-        self.state.settle(rest, None, Actual::default());
+        // A part that nobody settles comes back.
+        drop(self.part(self.cost));
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         if self.open {
-            self.state.settle(self.estimate, self.begun, Actual::default());
+            self.state.settle(self, Actual::default());
         }
     }
 }

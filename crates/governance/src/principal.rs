@@ -7,7 +7,7 @@ use pointsman_catalog::Money;
 use pointsman_store::{KeyId, KeyRecord, TeamId, UserId};
 
 use crate::config::Limits;
-use crate::limits::{Denial, Estimate, KeyState, RateStatus, Reservation, SetAside};
+use crate::limits::{Denial, Estimate, KeyState, RateStatus, Reservation, SetAside, Standing};
 
 /// Whoever a credential belongs to, and what they may do.
 #[derive(Debug)]
@@ -91,6 +91,22 @@ impl Principal {
     #[must_use]
     pub fn set_aside(&self, cost: Money) -> SetAside {
         SetAside::new(&self.state, cost)
+    }
+
+    /// Reserves the estimate for a part of a request that was admitted and has its place: as [`admit`](Self::admit),
+    /// without taking another.
+    ///
+    /// # Errors
+    /// When a limit or the budget has no room for it.
+    pub fn admit_part(&self, estimate: Estimate, now: Instant) -> Result<Reservation, Denial> {
+        self.state.reserve(estimate, Standing::Within, now)
+    }
+
+    /// A reservation of nothing, to charge what was used before anybody could ask. No limit denies it; the ones that
+    /// come after it see what it was charged.
+    #[must_use]
+    pub fn owe(&self, now: Instant) -> Reservation {
+        self.state.owe(now)
     }
 
     /// Where it stands.

@@ -243,3 +243,132 @@ fn what_is_set_aside_takes_money_and_no_place_until_it_is_settled_or_dropped() {
     assert!(ring.claimed(id.as_str()).is_err());
     assert_eq!(ring.whoever(&id).unwrap().key, Some(id));
 }
+
+fn nano(dollars: i64) -> Money {
+    Money::from_nanodollars(dollars)
+}
+
+#[test]
+fn a_part_takes_no_place_and_all_else() {
+    let grant = NewKey {
+        concurrency: Some(1),
+        requests_per_minute: Some(3),
+        budget: Some(Budget {
+            amount: nano(100),
+            window: BudgetWindow::Total,
+        }),
+        ..NewKey::default()
+    };
+    let (_, _, principal, _) = principal(grant);
+    let now = Instant::now();
+    let whole = principal.admit(estimate(0), now).unwrap();
+    let denied = principal.admit(estimate(0), now).unwrap_err();
+    assert_eq!(denied.kind, DenialKind::Concurrency);
+    let part = principal.admit_part(estimate(60), now).unwrap();
+    let denied = principal.admit_part(estimate(60), now).unwrap_err();
+    assert_eq!(denied.kind, DenialKind::Budget);
+    // What a part gives back is no place.
+    part.settle(Actual {
+        tokens: 10,
+        cost: nano(10),
+    });
+    let denied = principal.admit(estimate(0), now).unwrap_err();
+    assert_eq!(denied.kind, DenialKind::Concurrency);
+    let part = principal.admit_part(estimate(90), now).unwrap();
+    let denied = principal.admit_part(estimate(0), now).unwrap_err();
+    assert_eq!(denied.kind, DenialKind::RequestsPerMinute);
+    drop((whole, part));
+}
+
+#[test]
+fn a_reservation_is_changed_all_or_nothing() {
+    let grant = NewKey {
+        tokens_per_minute: Some(100),
+        budget: Some(Budget {
+            amount: nano(1_000),
+            window: BudgetWindow::Total,
+        }),
+        ..NewKey::default()
+    };
+    let (_, _, principal, _) = principal(grant);
+    let now = Instant::now();
+    let mut held = principal.admit_part(estimate(40), now).unwrap();
+    held.change(estimate(90), now).unwrap();
+    assert_eq!(held.estimate(), estimate(90));
+    assert!(principal.admit_part(estimate(20), now).is_err());
+    let denied = held.change(estimate(101), now).unwrap_err();
+    assert_eq!(denied.kind, DenialKind::TokensPerMinute);
+    assert_eq!(held.estimate(), estimate(90), "nothing has changed");
+    // Smaller again: what it gives back can be used.
+    held.change(estimate(10), now).unwrap();
+    let other = principal.admit_part(estimate(90), now).unwrap();
+    assert!(principal.admit_part(estimate(1), now).is_err());
+    drop((held, other));
+    principal.admit_part(estimate(100), now).unwrap();
+}
+
+#[test]
+fn what_is_owed_is_charged_past_every_limit() {
+    let grant = NewKey {
+        tokens_per_minute: Some(10),
+        requests_per_minute: Some(1),
+        budget: Some(Budget {
+            amount: nano(10),
+            window: BudgetWindow::Total,
+        }),
+        ..NewKey::default()
+    };
+    let (_, _, principal, _) = principal(grant);
+    let now = Instant::now();
+    let spent = Actual {
+        tokens: 50,
+        cost: nano(50),
+    };
+    principal.owe(now).settle(spent);
+    let denied = principal.admit(estimate(0), now).unwrap_err();
+    assert!(
+        matches!(denied.kind, DenialKind::TokensPerMinute | DenialKind::Budget),
+        "{denied:?}"
+    );
+}
+
+#[test]
+fn threads_that_change_their_reservations_never_pass_the_budget() {
+    let amount = 10_000;
+    let grant = NewKey {
+        budget: Some(Budget {
+            amount: nano(amount),
+            window: BudgetWindow::Total,
+        }),
+        ..NewKey::default()
+    };
+    let (_, _, principal, _) = principal(grant);
+    let spent = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..32_u64 {
+            let (principal, spent) = (&principal, &spent);
+            scope.spawn(move || {
+                for turn in 0..200_u64 {
+                    let size = (thread * 7 + turn * 13) % 97;
+                    let now = Instant::now();
+                    let Ok(mut held) = principal.admit_part(estimate(size), now) else {
+                        continue;
+                    };
+                    let used = if held.change(estimate(size * 2), now).is_ok() {
+                        size * 2
+                    } else {
+                        size
+                    };
+                    held.settle(Actual {
+                        tokens: used,
+                        cost: nano(used as i64),
+                    });
+                    spent.fetch_add(used, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    let spent = spent.into_inner();
+    assert!(spent <= amount as u64, "{spent}");
+    assert!(spent > amount as u64 - 200, "only {spent} could be used");
+}

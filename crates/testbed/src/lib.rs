@@ -19,6 +19,7 @@ mod gemini;
 mod media;
 mod multipart;
 mod openai;
+mod realtime;
 mod responses;
 mod routes;
 mod sample;

@@ -14,6 +14,7 @@ use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use parking_lot::Mutex;
@@ -24,7 +25,7 @@ use tokio::task::JoinHandle;
 use crate::fault::{Fault, Schedule};
 use crate::served::{Served, ServedOutcome};
 use crate::stream::{Body, STALL};
-use crate::{bench, exchange, routes, store};
+use crate::{bench, exchange, realtime, routes, store};
 
 /// Requests that are remembered.
 const MAX_SERVED: usize = 100_000;
@@ -306,7 +307,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
             let service = service_fn(move |request| answer(Arc::clone(&state), Arc::clone(&reset), request));
             // A broken connection is what some faults are.
             let _ = auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(io), service)
+                .serve_connection_with_upgrades(TokioIo::new(io), service)
                 .await;
         });
     }
@@ -317,8 +318,9 @@ async fn answer(
     reset: Arc<AtomicBool>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, io::Error> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
+    let upgrade = parts.extensions.remove::<OnUpgrade>();
     if path == "/_sim/served" {
         return Ok(record(&state, &parts.method));
     }
@@ -327,7 +329,9 @@ async fn answer(
         .await
         .map_err(io::Error::other)?
         .to_bytes();
-    let fault = fault(&parts.headers, &path, &body).or_else(|| state.strike());
+    let fault = fault(&parts.headers, &path, &body)
+        .or_else(|| realtime::fault(parts.uri.query()))
+        .or_else(|| state.strike());
     let asked = Asked {
         method: parts.method,
         query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -345,6 +349,9 @@ async fn answer(
         }
         Some(Fault::StallBeforeHead) => tokio::time::sleep(STALL).await,
         _ => {}
+    }
+    if realtime::is_asked(&asked.path) {
+        return Ok(realtime::answer(asked, upgrade));
     }
     let wait = asked.state.options.batches.told_after;
     let makes =

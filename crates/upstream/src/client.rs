@@ -10,11 +10,13 @@ mod identity;
 mod lease;
 mod pool;
 mod tls;
+mod upgrade;
 
 pub use fetch::{FetchBounds, FetchError, Fetched, is_public};
 
 pub(crate) use identity::ClientIdentity;
 pub(crate) use lease::Lease;
+pub use upgrade::Upgrade;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -137,6 +139,33 @@ impl Client {
         exchange(endpoint, (lease, false), request, (timeouts, started))
             .await
             .map_err(|unserved| unserved.error)
+    }
+
+    /// Sends a request that asks for another protocol (RFC 9110 section 7.8), over an HTTP/1.1 connection of its own.
+    /// What asks for it (`Upgrade`, `Connection`) stands in the request's headers.
+    ///
+    /// # Errors
+    ///
+    /// When there is no response head, or what was agreed on does not come about. A refusal is an answer.
+    pub async fn upgrade(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        request: Request<Bytes>,
+        timeouts: &Timeouts,
+    ) -> Result<Upgrade, SendError> {
+        let mut request = outgoing(endpoint, request)?;
+        *request.version_mut() = Version::HTTP_11;
+        request.headers_mut().insert(HOST, endpoint.host_header().clone());
+        set_relative(endpoint, &mut request)?;
+        let proxy = self.options.proxies.for_origin(endpoint.origin());
+        // Boxed: rare, and long beside what a request holds.
+        Box::pin(upgrade::ask(
+            &self.options.tls,
+            endpoint,
+            (request, proxy),
+            timeouts,
+        ))
+        .await
     }
 
     /// A new connection, or one that another request made in the meantime.

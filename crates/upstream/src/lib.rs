@@ -27,7 +27,7 @@ mod window;
 
 pub use balance::{Candidate, Policy, TriedSet, pick};
 pub use body::{BodyError, UpstreamBody};
-pub use client::{Client, ClientOptions, FetchBounds, FetchError, Fetched};
+pub use client::{Client, ClientOptions, FetchBounds, FetchError, Fetched, Upgrade};
 pub use config::{
     AuthConfig, BalanceConfig, ConfigError, EndpointConfig, HealthConfig, HumanDuration, RetryConfig,
     TimeoutsConfig, UpstreamConfig,

@@ -114,7 +114,7 @@ pub fn render_event_at(
     out.extend_from_slice(b"\n\n");
 }
 
-fn openai(error: &mut Object<'_>, failure: &Failure) {
+pub(crate) fn openai(error: &mut Object<'_>, failure: &Failure) {
     let (kind, code) = match failure.kind {
         FailureKind::InvalidRequest | FailureKind::UnsupportedMediaType | FailureKind::Unprocessable => {
             ("invalid_request_error", None)

@@ -29,6 +29,7 @@ pub mod json;
 pub mod metered;
 pub mod openai;
 pub mod pointer;
+pub mod realtime;
 pub mod replay;
 pub mod rerank;
 pub mod responses;

@@ -207,7 +207,7 @@ fn completion_bound(snapshot: &Snapshot, request: &ChatRequest) -> u64 {
 }
 
 /// A denial, as a failure.
-fn denied(denial: Denial) -> Failure {
+pub fn denied(denial: Denial) -> Failure {
     let (kind, code) = match denial.kind {
         DenialKind::Budget => (FailureKind::QuotaExceeded, "insufficient_quota"),
         _ => (FailureKind::RateLimited, "rate_limit_exceeded"),

@@ -165,7 +165,8 @@ fn in_query(arrival: &Arrival) -> Option<Cow<'_, str>> {
     query_value(arrival.uri.query()?, "key").filter(|key| !key.is_empty())
 }
 
-fn presented(headers: &HeaderMap) -> Option<&str> {
+/// The key that somebody comes with.
+pub fn presented(headers: &HeaderMap) -> Option<&str> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let value = value.to_str().ok()?;
         let (scheme, token) = value.split_once(' ')?;

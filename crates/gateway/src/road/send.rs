@@ -26,8 +26,8 @@ use super::relay::Relay;
 use super::{Arrival, Ticket};
 use crate::worker::Worker;
 
-pub use attempt::{Call, collect, exchange, kind_of, refused_by_provider, tell};
-pub use authorized::{Unsent, send as dispatch};
+pub use attempt::{Call, collect, exchange, kind_of, refusal, refused_by_provider, tell, unsent};
+pub use authorized::{Unsent, Way, send as dispatch, send_by};
 pub use handed::body as body_for_batch;
 pub use request::http;
 pub use round::{Attempt, Round};

@@ -442,6 +442,9 @@ fn speaks(facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> Speak
                 path: placed(path),
                 files: facts.endpoint("files").map(placed).unwrap_or_default(),
             }),
+        realtime: facts
+            .endpoint("realtime")
+            .map(|path| Template::new(&place::realtime(path, &facts.id, config.api_version.as_deref()))),
         max_tokens_name: if facts.quirks.has(Quirk::MaxCompletionTokens) {
             MaxTokensName::MaxCompletionTokens
         } else {
@@ -480,5 +483,6 @@ fn bounds(config: &Config) -> Bounds {
         header_timeout: server.header_timeout.get(),
         request_timeout: server.request_timeout.get(),
         drain: server.drain.get(),
+        realtime: server.realtime,
     }
 }

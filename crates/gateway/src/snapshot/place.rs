@@ -66,6 +66,15 @@ pub fn azure<'p>(path: &'p str, api_version: Option<&str>) -> Cow<'p, str> {
     }
 }
 
+/// A path of realtime sessions with the model in its query: Azure OpenAI's dated versions call it the deployment.
+pub fn realtime(path: &str, kind: &str, api_version: Option<&str>) -> String {
+    match api_version.filter(|_| kind == "azure-openai") {
+        Some(dated) if is_dated(dated) => format!("{path}?api-version={dated}&deployment={{model}}"),
+        Some("preview") => format!("{path}?api-version=preview&model={{model}}"),
+        _ => format!("{path}?model={{model}}"),
+    }
+}
+
 /// Whether a version of Azure OpenAI is one with deployments in its paths.
 fn is_dated(api_version: &str) -> bool {
     api_version.starts_with(|letter: char| letter.is_ascii_digit())
@@ -144,6 +153,28 @@ mod tests {
             ("/batches", Some("2024-10-21"), "/batches?api-version=2024-10-21"),
         ] {
             assert_eq!(azure(path, version), expected);
+        }
+    }
+
+    #[test]
+    fn realtime_sessions_have_the_model_in_the_query() {
+        for (kind, version, expected) in [
+            ("openai", None, "/realtime?model={model}"),
+            ("xai", Some("2024-10-21"), "/realtime?model={model}"),
+            ("azure-openai", None, "/realtime?model={model}"),
+            ("azure-openai", Some("v1"), "/realtime?model={model}"),
+            (
+                "azure-openai",
+                Some("preview"),
+                "/realtime?api-version=preview&model={model}",
+            ),
+            (
+                "azure-openai",
+                Some("2024-10-01-preview"),
+                "/realtime?api-version=2024-10-01-preview&deployment={model}",
+            ),
+        ] {
+            assert_eq!(realtime("/realtime", kind, version), expected);
         }
     }
 

@@ -74,6 +74,8 @@ pub struct Speaks {
     pub count_tokens: Option<String>,
     /// Its own batches, where it has them.
     pub batches: Option<Batches>,
+    /// Path of its realtime sessions (OpenAI's protocol), the model in its query, where it has them.
+    pub realtime: Option<Template>,
     /// Under which name it takes the completion limit.
     pub max_tokens_name: MaxTokensName,
     /// Whether it knows the role `developer`.

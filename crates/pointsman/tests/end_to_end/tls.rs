@@ -6,15 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::{Request, Version};
 use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use pointsman_store::NewKey;
+use pointsman_testbed::{SimOptions, SimServer};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::harness::{Answer, House, folder, read};
 
@@ -234,4 +238,45 @@ async fn a_renewed_certificate_is_taken_over_and_a_broken_one_is_not() {
     house.signal("HUP");
     until_seen(house.address, &authority, &fourth).await;
     assert_eq!(over_http1(open).await.unwrap().status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_goes_over_tls_and_not_over_http2() {
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let authority = Authority::new("ca");
+    let folder = folder(&format!(
+        "providers: {{ o: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }} }}\n",
+        sim.address()
+    ));
+    let key = crate::harness::key(folder.path(), NewKey::default());
+    authority.sign("localhost").write(folder.path());
+    secure(folder.path(), false);
+    let house = House::open(folder.path());
+    let stream = dial(house.address, &authority, None, &[b"http/1.1"])
+        .await
+        .unwrap();
+    let mut request = "ws://localhost/v1/realtime?model=o/gpt-realtime"
+        .into_client_request()
+        .unwrap();
+    let bearer = format!("Bearer {key}").parse().unwrap();
+    request.headers_mut().insert("authorization", bearer);
+    let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+    let first = socket.next().await.unwrap().unwrap().into_text().unwrap();
+    assert!(first.contains("\"session.created\""), "{first}");
+    drop(socket);
+    let stream = dial(house.address, &authority, None, &[b"h2"]).await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("https://localhost/v1/realtime?model=o/gpt-realtime")
+        .header("authorization", format!("Bearer {key}"))
+        .body(Full::<Bytes>::default());
+    let answer = read(sender.send_request(request.unwrap()).await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()["error"]["code"].as_str()),
+        (400, Some("websocket_required"))
+    );
 }

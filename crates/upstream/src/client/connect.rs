@@ -42,10 +42,28 @@ type Addresses = SmallVec<[SocketAddr; MAX_ADDRESSES]>;
 
 /// Connects to an origin, through a proxy where there is one. The limit on time is the caller's.
 pub(super) async fn open(tls: &Tls, origin: &Origin, proxy: Option<&Proxy>) -> Result<Transport, SendError> {
+    let tunnel = origin.is_tls() || origin.http() == HttpVersion::Http2;
+    open_by(tls, origin, (proxy, tunnel)).await
+}
+
+/// As [`open`], with a tunnel through the proxy also where it could forward requests: for what is no request for long.
+pub(super) async fn open_tunnelled(
+    tls: &Tls,
+    origin: &Origin,
+    proxy: Option<&Proxy>,
+) -> Result<Transport, SendError> {
+    open_by(tls, origin, (proxy, true)).await
+}
+
+async fn open_by(
+    tls: &Tls,
+    origin: &Origin,
+    (proxy, tunnel): (Option<&Proxy>, bool),
+) -> Result<Transport, SendError> {
     let prior_knowledge = origin.http() == HttpVersion::Http2;
     let stream = match proxy {
         None => reach(origin).await?,
-        Some(proxy) => through(proxy, origin, origin.is_tls() || prior_knowledge).await?,
+        Some(proxy) => through(proxy, origin, tunnel).await?,
     };
     secure(tls, origin, stream).await
 }

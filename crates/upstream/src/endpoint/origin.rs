@@ -42,6 +42,14 @@ impl Origin {
         self.http
     }
 
+    /// The same, spoken to in HTTP/1.1 only.
+    pub(crate) fn over_http1(&self) -> Self {
+        Self {
+            http: HttpVersion::Http1,
+            ..self.clone()
+        }
+    }
+
     /// The certificate that proves to the server who we are.
     #[must_use]
     pub fn client_certificate(&self) -> Option<&ClientCertificateConfig> {

@@ -12,3 +12,4 @@ mod size;
 mod through_proxy;
 mod time;
 mod tls;
+mod upgrade;

@@ -247,14 +247,19 @@ pub async fn exchange(
     let begun = Instant::now();
     let sent = authorized::send(worker, &target.provider, &endpoint, call.request, size).await;
     ticket.waited(begun.elapsed());
-    sent.map_err(|error| match error {
+    sent.map_err(|error| unsent(error, in_flight, ticket))
+}
+
+/// Why no response head came, as what it means.
+pub fn unsent(error: Unsent, in_flight: &mut InFlight, ticket: &Ticket) -> Failed {
+    match error {
         Unsent::Credential(failed) => failed,
         Unsent::Network(error) => {
             let fault = error.failure();
             tell(in_flight, Some(&fault), ticket);
             Failed::broken(Failure::new(kind_of(&fault), error.to_string()), fault)
         }
-    })
+    }
 }
 
 /// Tells the endpoint's health how it went; what does not speak against it is not told.
@@ -318,12 +323,20 @@ pub async fn refused_by_provider(
     from: Format,
     in_flight: &mut InFlight,
 ) -> Failed {
-    let status = response.status();
-    let retry_after = parse_retry_after(response.headers(), SystemTime::now());
     // AWS tells the type of an error in a header.
-    let headers = response.headers().clone();
+    let (status, headers) = (response.status(), response.headers().clone());
     let body = collect(response, ERROR_BODY_LIMIT).await.unwrap_or_default();
-    let mut failure = failure::decode_typed(from, status, &headers, retry_after, &body);
+    refusal((status, &headers, &body), from, in_flight)
+}
+
+/// The same, of a response whose body was read.
+pub fn refusal(
+    (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
+    from: Format,
+    in_flight: &mut InFlight,
+) -> Failed {
+    let retry_after = parse_retry_after(headers, SystemTime::now());
+    let mut failure = failure::decode_typed(from, status, headers, retry_after, body);
     let class = failure::classify(&failure);
     let fault = match class {
         Some(FailureClass::ContextWindow) => None,

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use pointsman_upstream::{
-    CredentialError, CredentialErrorKind, Endpoint, Failure as Fault, SendError, Timeouts, UpstreamBody,
+    Client, CredentialError, CredentialErrorKind, Endpoint, Failure as Fault, SendError, Timeouts,
+    UpstreamBody,
 };
 use pointsman_wire::form::{Failure, FailureKind};
 
@@ -30,9 +31,59 @@ pub async fn send(
     worker: &Worker,
     provider: &Provider,
     endpoint: &Arc<Endpoint>,
+    request: Request<Bytes>,
+    size: (u64, Timeouts),
+) -> Result<Response<UpstreamBody>, Unsent> {
+    send_by(&Exchange, worker, (provider, endpoint), request, size).await
+}
+
+/// How a request is sent once it has its credential.
+pub trait Way: Sync {
+    /// What comes of it.
+    type Answer: Send;
+
+    /// Sends it.
+    fn send(
+        &self,
+        client: &Client,
+        endpoint: &Arc<Endpoint>,
+        request: Request<Bytes>,
+        timeouts: &Timeouts,
+    ) -> impl Future<Output = Result<Self::Answer, SendError>> + Send;
+
+    /// Status and headers of the answer.
+    fn head(answer: &Self::Answer) -> (StatusCode, &HeaderMap);
+}
+
+/// A request and its response.
+struct Exchange;
+
+impl Way for Exchange {
+    type Answer = Response<UpstreamBody>;
+
+    async fn send(
+        &self,
+        client: &Client,
+        endpoint: &Arc<Endpoint>,
+        request: Request<Bytes>,
+        timeouts: &Timeouts,
+    ) -> Result<Response<UpstreamBody>, SendError> {
+        client.send(endpoint, request, timeouts).await
+    }
+
+    fn head(answer: &Response<UpstreamBody>) -> (StatusCode, &HeaderMap) {
+        (answer.status(), answer.headers())
+    }
+}
+
+/// As [`send`], by any way.
+pub async fn send_by<W: Way>(
+    way: &W,
+    worker: &Worker,
+    (provider, endpoint): (&Provider, &Arc<Endpoint>),
     mut request: Request<Bytes>,
     (prompt, timeouts): (u64, Timeouts),
-) -> Result<Response<UpstreamBody>, Unsent> {
+) -> Result<W::Answer, Unsent> {
     let credential = &provider.credential;
     let mut renewals = credential.count().min(MAX_RENEWALS);
     loop {
@@ -41,12 +92,12 @@ pub async fn send(
             .await
             .map_err(|error| Unsent::Credential(unauthorized(&provider.name, &error)))?;
         let spare = (renewals > 0 && credential.is_renewable()).then(|| copy(&request));
-        let response = worker
-            .client
-            .send(endpoint, request, &timeouts)
+        let response = way
+            .send(&worker.client, endpoint, request, &timeouts)
             .await
             .map_err(Unsent::Network)?;
-        let again = credential.answered(with, response.status(), response.headers());
+        let (status, headers) = W::head(&response);
+        let again = credential.answered(with, status, headers);
         match spare {
             Some(spare) if again => {
                 renewals -= 1;
