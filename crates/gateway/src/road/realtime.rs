@@ -18,8 +18,7 @@ use std::sync::Arc;
 use http::Version;
 use http::request::Parts;
 use hyper::upgrade::OnUpgrade;
-use pointsman_catalog::ServiceTier;
-use pointsman_governance::{Principal, Reservation};
+use pointsman_governance::{Estimate, Principal, Reservation};
 use pointsman_guard::Stage;
 use pointsman_wire::form::{Failure, FailureKind, Text};
 
@@ -103,16 +102,10 @@ async fn travel(
     };
     let (model, only_transcribes) = query(arrival, minted.as_ref())?;
     let steps = models(arrival, &model).map_err(|failure| Refusal::from(failure).asking(&model))?;
-    let mut ticket = admit::reserve(
-        worker,
-        arrival,
-        Arc::clone(caller),
-        &model,
-        0,
-        0,
-        ServiceTier::Standard,
-    )
-    .map_err(|failure| Refusal::from(failure).asking(&model))?;
+    // The session itself uses nothing: each of its answers is reserved when it begins.
+    let nothing = Estimate::default();
+    let mut ticket = admit::admit_at(worker, arrival, Arc::clone(caller), (&model, nothing))
+        .map_err(|failure| Refusal::from(failure).asking(&model))?;
     ticket.facts.streamed = true;
     let targets: Vec<&Target> = steps.iter().flat_map(|step| &step.targets).collect();
     let first = match meter::first(arrival, caller, &targets) {

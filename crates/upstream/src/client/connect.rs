@@ -60,7 +60,6 @@ async fn open_by(
     origin: &Origin,
     (proxy, tunnel): (Option<&Proxy>, bool),
 ) -> Result<Transport, SendError> {
-    let prior_knowledge = origin.http() == HttpVersion::Http2;
     let stream = match proxy {
         None => reach(origin).await?,
         Some(proxy) => through(proxy, origin, tunnel).await?,
