@@ -35,6 +35,24 @@ fn stream(house: &House, key: &str, words: usize) -> tokio::task::JoinHandle<Opt
     tokio::spawn(async move { post(address, PATH, &key, &body).await })
 }
 
+/// A stream whose first content has come.
+async fn begun(house: &House, key: &str, words: usize) -> tokio::task::JoinHandle<Option<Answer>> {
+    let mut sender = load::connect(house.address).await.unwrap();
+    let body = json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": format!("repeat {words} words")}]});
+    let request = http::Request::post(PATH)
+        .header("host", "x")
+        .header("authorization", format!("Bearer {key}"))
+        .header("content-type", "application/json")
+        .body(body.to_string().into());
+    let head = sender.send_request(request.unwrap()).await.unwrap();
+    assert_eq!(head.status(), 200);
+    tokio::spawn(async move {
+        let answer = read(head).await;
+        drop(sender);
+        answer
+    })
+}
+
 /// Waits until so many requests are on the road.
 async fn on_the_road(house: &House, count: usize) {
     let line = format!("pointsman_requests_in_flight {count}\n");
@@ -116,9 +134,10 @@ async fn after_the_drain_time_streams_are_cut_and_charged() {
     let folder = folder(&config(&sim, "500ms"));
     let key = key(folder.path(), NewKey::default());
     let mut house = House::open(folder.path());
-    let streams: Vec<_> = (0..3).map(|_| stream(&house, &key, 5_000)).collect();
-    on_the_road(&house, 3).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        streams.push(begun(&house, &key, 5_000).await);
+    }
     let stopped = Instant::now();
     house.signal("TERM");
     assert!(house.ended(Duration::from_secs(5)).success());
