@@ -115,3 +115,12 @@ impl Tokenizer {
         }
     }
 }
+
+/// The last place at or before `at` where a character begins.
+pub(crate) fn boundary(text: &str, at: usize) -> usize {
+    let mut place = at.min(text.len());
+    while !text.is_char_boundary(place) {
+        place -= 1;
+    }
+    place
+}

@@ -1,5 +1,11 @@
 //! A damaged, cut-off or mislabelled folder gives an error that names what is wrong, and never a model.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
 use std::path::{Path, PathBuf};
 
 use pointsman_semantics::load::{Options, load};

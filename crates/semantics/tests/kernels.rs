@@ -1,5 +1,11 @@
 //! Each instruction set against plain loops: bytes exactly, floats within a rounding.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
 use pointsman_semantics::kernels::{
     self, Codes, FLOAT_PANEL, Int8Weights, Machine, Norm, Output, Strided, float_panel, int8_product,
 };
@@ -176,20 +182,20 @@ fn activations_are_within_their_errors() {
     for machine in Machine::available() {
         let mut found = inputs.clone();
         kernels::gelu(machine, &mut found);
-        check(&inputs, &found, 2e-6, |x| {
+        check(&inputs, &found, 5e-5, |x| {
             0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2))
         });
         let mut found = inputs.clone();
         kernels::gelu_tanh(machine, &mut found);
-        check(&inputs, &found, 2e-6, |x| {
+        check(&inputs, &found, 1e-5, |x| {
             0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
         });
         let mut found = inputs.clone();
         kernels::silu(machine, &mut found);
-        check(&inputs, &found, 2e-6, |x| x / (1.0 + (-x).exp()));
+        check(&inputs, &found, 1e-5, |x| x / (1.0 + (-x).exp()));
         let mut found = inputs.clone();
         kernels::tanh(machine, &mut found);
-        check(&inputs, &found, 2e-6, f64::tanh);
+        check(&inputs, &found, 1e-5, f64::tanh);
     }
 }
 

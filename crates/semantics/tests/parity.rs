@@ -1,5 +1,11 @@
 //! Published architectures against what the `transformers` library computes: `parity/make.py` wrote models and results.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
 use std::path::{Path, PathBuf};
 
 use pointsman_semantics::encoder::{Asked, Scratch, States};

@@ -1,5 +1,11 @@
 //! Tokenizers against the library that defines them, over any text; linear time; nothing in a text becomes special.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 

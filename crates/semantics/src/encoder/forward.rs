@@ -117,6 +117,49 @@ impl Encoder {
     ///
     /// A sequence longer than [`Encoder::longest`] is cut there; split it into windows before.
     pub fn encode(&self, sequences: &[&[u32]], asked: Asked, scratch: &mut Scratch, states: &mut States) {
+        self.start(sequences, asked.machine, scratch, states);
+        for block in 0..self.blocks.len().min(asked.blocks) {
+            self.block(block, asked.machine, scratch, states);
+        }
+        if let Some(norm) = &self.last_norm {
+            norm.apply(asked.machine, &mut states.values);
+        }
+    }
+
+    /// As [`Encoder::encode`], and hands the rows behind each of `exits` to `each`: an exit is a number of blocks. `exits` go
+    /// up; the pass ends with the last.
+    pub fn encode_exits(
+        &self,
+        sequences: &[&[u32]],
+        (exits, machine): (&[usize], Machine),
+        scratch: &mut Scratch,
+        states: &mut States,
+        mut each: impl FnMut(usize, &States),
+    ) {
+        self.start(sequences, machine, scratch, states);
+        let mut done = 0;
+        for (index, exit) in exits.iter().enumerate() {
+            while done < (*exit).min(self.blocks.len()) {
+                self.block(done, machine, scratch, states);
+                done += 1;
+            }
+            match &self.last_norm {
+                Some(norm) => {
+                    let mut seen = states.clone();
+                    norm.apply(machine, &mut seen.values);
+                    each(index, &seen);
+                }
+                None => each(index, states),
+            }
+        }
+    }
+
+    fn block(&self, index: usize, machine: Machine, scratch: &mut Scratch, states: &mut States) {
+        self.attention(index, machine, scratch, states);
+        self.blocks[index].inner(machine, scratch, &mut states.values, self.width);
+    }
+
+    fn start(&self, sequences: &[&[u32]], machine: Machine, scratch: &mut Scratch, states: &mut States) {
         states.width = self.width;
         states.starts.clear();
         states.starts.push(0);
@@ -127,14 +170,7 @@ impl Encoder {
         }
         states.values.clear();
         states.values.resize(total * self.width, 0.0);
-        self.embed(sequences, asked.machine, scratch, states);
-        for block in 0..self.blocks.len().min(asked.blocks) {
-            self.attention(block, asked.machine, scratch, states);
-            self.blocks[block].inner(asked.machine, scratch, &mut states.values, self.width);
-        }
-        if let Some(norm) = &self.last_norm {
-            norm.apply(asked.machine, &mut states.values);
-        }
+        self.embed(sequences, machine, scratch, states);
     }
 
     fn embed(&self, sequences: &[&[u32]], machine: Machine, scratch: &mut Scratch, states: &mut States) {

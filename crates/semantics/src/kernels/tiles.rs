@@ -29,7 +29,7 @@ pub struct Codes {
 impl Codes {
     /// Quantises rows of `width` columns.
     pub fn fill(&mut self, machine: Machine, values: &[f32], width: usize) {
-        self.rows = if width == 0 { 0 } else { values.len() / width };
+        self.rows = values.len().checked_div(width).unwrap_or(0);
         self.depth = width.next_multiple_of(DEPTH);
         let needed = self.rows.next_multiple_of(ROWS) * self.depth;
         if self.bytes.len() < needed {
@@ -74,11 +74,17 @@ pub struct Int8Weights {
 impl Int8Weights {
     /// From codes `[outputs][inputs]` with a scale for each output; `bias` is empty or one for each output.
     ///
-    /// Gives none if lengths do not fit together.
+    /// Gives none if lengths do not fit together, or there are more than 65,536 inputs.
     #[must_use]
     pub fn new(codes: &[i8], scales: &[f32], bias: &[f32], inputs: usize) -> Option<Self> {
         let outputs = scales.len();
-        if inputs == 0 || codes.len() != inputs * outputs || !(bias.is_empty() || bias.len() == outputs) {
+        // Sums of more inputs might not fit into 32 bits.
+        if inputs == 0
+            || inputs > 1 << 16
+            || outputs == 0
+            || codes.len() != inputs * outputs
+            || !(bias.is_empty() || bias.len() == outputs)
+        {
             return None;
         }
         let depth = inputs.next_multiple_of(DEPTH);
@@ -187,55 +193,81 @@ impl Int8Weights {
     }
 }
 
-/// Scales sums of one row and one panel back and puts them where they belong.
-#[inline(always)]
-pub(super) fn finish<const FUSED: bool>(
-    sums: &[i32; INT8_PANEL],
-    codes: &Codes,
-    weights: &Int8Weights,
-    (row, panel): (usize, usize),
-    output: &mut Output<'_>,
-) {
-    let first = panel * INT8_PANEL;
-    let scale = codes.scales[row];
-    let zero = codes.zeros[row];
-    let (Some(channel_sums), Some(scales), Some(bias)) = (
-        weights.sums[first..].first_chunk::<INT8_PANEL>(),
-        weights.scales[first..].first_chunk::<INT8_PANEL>(),
-        weights.bias[first..].first_chunk::<INT8_PANEL>(),
-    ) else {
-        return;
-    };
-    let mut values = [0.0_f32; INT8_PANEL];
-    for index in 0..INT8_PANEL {
-        #[allow(
-            clippy::cast_precision_loss,
-            reason = "sums of products of bytes; a rounding in the 24th bit"
-        )]
-        let exact = sums[index].wrapping_sub(zero.wrapping_mul(channel_sums[index])) as f32;
-        let factor = scale * scales[index];
-        values[index] = if FUSED {
-            exact.mul_add(factor, bias[index])
-        } else {
-            exact * factor + bias[index]
-        };
-    }
-    let start = row * output.stride + first;
-    let width = INT8_PANEL.min(weights.outputs - first);
-    let target = &mut output.values[start..start + width];
-    if let (Ok(whole), false) = (<&mut [f32; INT8_PANEL]>::try_from(&mut *target), output.add) {
-        *whole = values;
-    } else if output.add {
-        for (old, new) in target.iter_mut().zip(values) {
-            *old += new;
+/// What a panel's sums are scaled back with.
+#[derive(Clone, Copy)]
+pub(super) struct Finish<'a> {
+    sums: &'a [i32; INT8_PANEL],
+    scales: &'a [f32; INT8_PANEL],
+    bias: &'a [f32; INT8_PANEL],
+    /// The first channel, and how many there are.
+    first: usize,
+    width: usize,
+}
+
+impl Int8Weights {
+    pub(super) fn finish(&self, panel: usize) -> Finish<'_> {
+        let place = panel.min(self.panels() - 1);
+        let first = place * INT8_PANEL;
+        Finish {
+            sums: &self.sums.as_chunks().0[place],
+            scales: &self.scales.as_chunks().0[place],
+            bias: &self.bias.as_chunks().0[place],
+            first,
+            width: INT8_PANEL.min(self.outputs - first),
         }
-    } else {
-        target.copy_from_slice(&values[..width]);
+    }
+}
+
+impl Finish<'_> {
+    /// Scales sums of one row back and puts them where they belong.
+    #[inline(always)]
+    pub(super) fn put<const FUSED: bool>(
+        &self,
+        sums: &[i32; INT8_PANEL],
+        codes: &Codes,
+        row: usize,
+        output: &mut Output<'_>,
+    ) {
+        let scale = codes.scales[row];
+        let zero = codes.zeros[row];
+        let mut values = [0.0_f32; INT8_PANEL];
+        for index in 0..INT8_PANEL {
+            #[allow(
+                clippy::cast_precision_loss,
+                reason = "sums of products of bytes; a rounding in the 24th bit"
+            )]
+            let exact = sums[index].wrapping_sub(zero.wrapping_mul(self.sums[index])) as f32;
+            let factor = scale * self.scales[index];
+            values[index] = if FUSED {
+                exact.mul_add(factor, self.bias[index])
+            } else {
+                exact * factor + self.bias[index]
+            };
+        }
+        let rest = &mut output.values[row * output.stride + self.first..];
+        match (
+            rest.first_chunk_mut::<INT8_PANEL>(),
+            self.width == INT8_PANEL,
+            output.add,
+        ) {
+            (Some(target), true, false) => *target = values,
+            (Some(target), true, true) => {
+                for index in 0..INT8_PANEL {
+                    target[index] += values[index];
+                }
+            }
+            (_, _, add) => {
+                for (old, new) in rest.iter_mut().zip(values).take(self.width) {
+                    *old = if add { *old + new } else { new };
+                }
+            }
+        }
     }
 }
 
 fn portable_product(codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
     for panel in 0..weights.panels() {
+        let finish = weights.finish(panel);
         let (groups, _) = weights.panel(panel).as_chunks::<{ INT8_PANEL * 4 }>();
         for row in 0..codes.rows {
             let (inputs, _) = codes.bytes[row * codes.depth..][..codes.depth].as_chunks::<4>();
@@ -248,7 +280,7 @@ fn portable_product(codes: &Codes, weights: &Int8Weights, output: &mut Output<'_
                     }
                 }
             }
-            finish::<false>(&sums, codes, weights, (row, panel), output);
+            finish.put::<false>(&sums, codes, row, output);
         }
     }
 }
@@ -293,7 +325,7 @@ pub fn float_panel(
     match machine.0 {
         #[cfg(target_arch = "x86_64")]
         Level::Amx | Level::Avx512Vnni => {
-            x86::avx512::float_panel(machine, (rows, depth, width), left, right, output)
+            x86::avx512::float_panel(machine, (rows, depth, width), left, right, output);
         }
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => x86::avx2::float_panel(machine, (rows, depth, width), left, right, output),

@@ -1,7 +1,7 @@
 //! BERT and those built like it: MiniLM, RoBERTa, XLM-RoBERTa, DistilBERT.
 
 use super::Source;
-use crate::encoder::{Attention, Block, Embeddings, Encoder, Heads, Mlp, Norms, Span};
+use crate::encoder::{Attention, Block, Embeddings, Encoder, Mlp, Norms, Span};
 use crate::error::LoadError;
 use crate::linear::{Precision, Table};
 
@@ -12,7 +12,6 @@ pub fn read(source: &Source<'_>) -> Result<Encoder, LoadError> {
         .tensors
         .prefix(&["", "bert.", "roberta."], "embeddings.word_embeddings.weight")?;
     let width = config.size("hidden_size")?;
-    let epsilon = config.float_or("layer_norm_eps", 1e-12)?;
     let kind = config.word_or("position_embedding_type", "absolute")?;
     if kind != "absolute" {
         return Err(config.refuse(
@@ -23,133 +22,125 @@ pub fn read(source: &Source<'_>) -> Result<Encoder, LoadError> {
     // RoBERTa counts from behind its padding token.
     let first_position = match config.word_or("model_type", "")? {
         "bert" => 0,
-        _ => {
-            config
-                .value
-                .get("pad_token_id")
-                .and_then(serde_json::Value::as_u64)
-                .unwrap_or(1) as usize
-                + 1
-        }
+        _ => config.size_or("pad_token_id", 1)? + 1,
     };
-    let positions = config.size("max_position_embeddings")?;
     let types = config.size("type_vocab_size")?;
-    let mut table = source.tensors.take(
-        &format!("{prefix}embeddings.position_embeddings.weight"),
-        &[positions, width],
-    )?;
     let kinds = source.tensors.take(
         &format!("{prefix}embeddings.token_type_embeddings.weight"),
         &[types, width],
     )?;
-    for row in table.chunks_exact_mut(width) {
-        row.iter_mut()
-            .zip(&kinds)
-            .for_each(|(value, kind)| *value += kind);
-    }
-    let words = source.table(
-        &format!("{prefix}embeddings.word_embeddings.weight"),
-        config.size("vocab_size")?,
-        width,
-    )?;
-    let names = Names {
-        attention: [
-            "attention.self.query",
-            "attention.self.key",
-            "attention.self.value",
-        ],
-        output: "attention.output.dense",
-        attention_norm: "attention.output.LayerNorm",
-        up: "intermediate.dense",
-        down: "output.dense",
-        norm: "output.LayerNorm",
-    };
-    let blocks = (0..config.size("num_hidden_layers")?)
-        .map(|index| {
-            let shape = (width, config.size("intermediate_size")?, epsilon);
-            block(
-                source,
-                &format!("{prefix}encoder.layer.{index}."),
-                &names,
-                shape,
-                "hidden_act",
-            )
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(Encoder {
-        embeddings: Embeddings {
-            words,
-            positions: Some(Table::new(table, width, Precision::Float)),
-            first_position,
-            constant: None,
-            scale: 1.0,
-            project: None,
-            norm: Some(source.layer_norm(&format!("{prefix}embeddings.LayerNorm"), width, epsilon, true)?),
+    let family = Family {
+        prefix,
+        layers: "encoder.layer",
+        names: Names {
+            attention: [
+                "attention.self.query",
+                "attention.self.key",
+                "attention.self.value",
+            ],
+            output: "attention.output.dense",
+            attention_norm: "attention.output.LayerNorm",
+            up: "intermediate.dense",
+            down: "output.dense",
+            norm: "output.LayerNorm",
         },
-        blocks,
-        last_norm: None,
-        heads: source.equal_heads("num_attention_heads", width)?,
-        rotaries: Vec::new(),
+        keys: [
+            "num_hidden_layers",
+            "num_attention_heads",
+            "intermediate_size",
+            "hidden_act",
+        ],
         width,
-        longest: longest(source, positions, first_position)?,
-    })
+        first_position,
+        epsilon: config.float_or("layer_norm_eps", 1e-12)?,
+    };
+    family.read(source, Some(&kinds))
 }
 
 /// The encoder of a folder whose settings say `distilbert`.
 pub fn read_distilled(source: &Source<'_>) -> Result<Encoder, LoadError> {
-    let config = source.config;
-    let prefix = source
-        .tensors
-        .prefix(&["", "distilbert."], "embeddings.word_embeddings.weight")?;
-    let width = config.size("dim")?;
-    let positions = config.size("max_position_embeddings")?;
-    let epsilon = 1e-12;
-    let names = Names {
-        attention: ["attention.q_lin", "attention.k_lin", "attention.v_lin"],
-        output: "attention.out_lin",
-        attention_norm: "sa_layer_norm",
-        up: "ffn.lin1",
-        down: "ffn.lin2",
-        norm: "output_layer_norm",
-    };
-    let blocks = (0..config.size("n_layers")?)
-        .map(|index| {
-            let shape = (width, config.size("hidden_dim")?, epsilon);
-            block(
-                source,
-                &format!("{prefix}transformer.layer.{index}."),
-                &names,
-                shape,
-                "activation",
-            )
-        })
-        .collect::<Result<_, _>>()?;
-    let table = source.tensors.take(
-        &format!("{prefix}embeddings.position_embeddings.weight"),
-        &[positions, width],
-    )?;
-    let heads: Heads = source.equal_heads("n_heads", width)?;
-    Ok(Encoder {
-        embeddings: Embeddings {
-            words: source.table(
-                &format!("{prefix}embeddings.word_embeddings.weight"),
-                config.size("vocab_size")?,
-                width,
-            )?,
-            positions: Some(Table::new(table, width, Precision::Float)),
-            first_position: 0,
-            constant: None,
-            scale: 1.0,
-            project: None,
-            norm: Some(source.layer_norm(&format!("{prefix}embeddings.LayerNorm"), width, epsilon, true)?),
+    let family = Family {
+        prefix: source
+            .tensors
+            .prefix(&["", "distilbert."], "embeddings.word_embeddings.weight")?,
+        layers: "transformer.layer",
+        names: Names {
+            attention: ["attention.q_lin", "attention.k_lin", "attention.v_lin"],
+            output: "attention.out_lin",
+            attention_norm: "sa_layer_norm",
+            up: "ffn.lin1",
+            down: "ffn.lin2",
+            norm: "output_layer_norm",
         },
-        blocks,
-        last_norm: None,
-        heads,
-        rotaries: Vec::new(),
-        width,
-        longest: longest(source, positions, 0)?,
-    })
+        keys: ["n_layers", "n_heads", "hidden_dim", "activation"],
+        width: source.config.size("dim")?,
+        first_position: 0,
+        epsilon: 1e-12,
+    };
+    family.read(source, None)
+}
+
+/// What members of the family call their parts.
+struct Family {
+    prefix: &'static str,
+    layers: &'static str,
+    names: Names,
+    /// Settings: how many blocks, how many heads, the inner width, the activation.
+    keys: [&'static str; 4],
+    width: usize,
+    first_position: usize,
+    epsilon: f32,
+}
+
+impl Family {
+    /// The encoder; `kinds` are the rows of token types, of which the first is added to every position.
+    fn read(&self, source: &Source<'_>, kinds: Option<&[f32]>) -> Result<Encoder, LoadError> {
+        let config = source.config;
+        let (prefix, width, epsilon) = (self.prefix, self.width, self.epsilon);
+        let [blocks, heads, inner, activation] = self.keys;
+        let positions = config.size("max_position_embeddings")?;
+        let name = format!("{prefix}embeddings.position_embeddings.weight");
+        let mut table = source.tensors.take(&name, &[positions, width])?;
+        for row in table.chunks_exact_mut(width) {
+            let kind = kinds.unwrap_or_default();
+            row.iter_mut().zip(kind).for_each(|(value, kind)| *value += kind);
+        }
+        let words = format!("{prefix}embeddings.word_embeddings.weight");
+        let shape = (width, config.size(inner)?, epsilon);
+        let blocks = (0..config.size(blocks)?)
+            .map(|index| {
+                block(
+                    source,
+                    &format!("{prefix}{}.{index}.", self.layers),
+                    &self.names,
+                    shape,
+                    activation,
+                )
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Encoder {
+            embeddings: Embeddings {
+                words: source.table(&words, config.size("vocab_size")?, width)?,
+                positions: Some(Table::new(table, width, Precision::Float)),
+                first_position: self.first_position,
+                constant: None,
+                scale: 1.0,
+                project: None,
+                norm: Some(source.layer_norm(
+                    &format!("{prefix}embeddings.LayerNorm"),
+                    width,
+                    epsilon,
+                    true,
+                )?),
+            },
+            blocks,
+            last_norm: None,
+            heads: source.equal_heads(heads, width)?,
+            rotaries: Vec::new(),
+            width,
+            longest: longest(source, positions, self.first_position)?,
+        })
+    }
 }
 
 /// Positions that are left once the first are set aside.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Source;
 use super::bert::{Names, block};
 use super::parts::inverse_root;
-use crate::encoder::{Embeddings, Encoder, Relative};
+use crate::encoder::{Block, Embeddings, Encoder, Relative};
 use crate::error::LoadError;
 use crate::kernels::{Codes, Machine};
 use crate::linear::{Linear, Precision, Table};
@@ -44,29 +44,7 @@ pub fn read(source: &Source<'_>) -> Result<Encoder, LoadError> {
     }
     let (table, constant) = positions_and_types(source, prefix, positions, narrow)?;
     let distances = distances(source, prefix, width, positions, epsilon)?;
-    let names = Names {
-        attention: [
-            "attention.self.query_proj",
-            "attention.self.key_proj",
-            "attention.self.value_proj",
-        ],
-        output: "attention.output.dense",
-        attention_norm: "attention.output.LayerNorm",
-        up: "intermediate.dense",
-        down: "output.dense",
-        norm: "output.LayerNorm",
-    };
-    let mut blocks = Vec::new();
-    for index in 0..config.size("num_hidden_layers")? {
-        let name = format!("{prefix}encoder.layer.{index}.");
-        let shape = (width, config.size("intermediate_size")?, epsilon);
-        let mut block = block(source, &name, &names, shape, "hidden_act")?;
-        block.attention.relative = distances
-            .as_ref()
-            .map(|known| relative(source, &name, known, width))
-            .transpose()?;
-        blocks.push(block);
-    }
+    let blocks = blocks(source, prefix, (width, epsilon), distances.as_ref())?;
     let mut heads = source.equal_heads("num_attention_heads", width)?;
     let parts = distances.as_ref().map_or(0, |known| {
         usize::from(known.content_to_position) + usize::from(known.position_to_content)
@@ -98,6 +76,37 @@ pub fn read(source: &Source<'_>) -> Result<Encoder, LoadError> {
         width,
         longest: positions.min(source.longest),
     })
+}
+
+fn blocks(
+    source: &Source<'_>,
+    prefix: &str,
+    (width, epsilon): (usize, f32),
+    distances: Option<&Distances>,
+) -> Result<Vec<Block>, LoadError> {
+    let names = Names {
+        attention: [
+            "attention.self.query_proj",
+            "attention.self.key_proj",
+            "attention.self.value_proj",
+        ],
+        output: "attention.output.dense",
+        attention_norm: "attention.output.LayerNorm",
+        up: "intermediate.dense",
+        down: "output.dense",
+        norm: "output.LayerNorm",
+    };
+    let mut blocks = Vec::new();
+    for index in 0..source.config.size("num_hidden_layers")? {
+        let name = format!("{prefix}encoder.layer.{index}.");
+        let shape = (width, source.config.size("intermediate_size")?, epsilon);
+        let mut block = block(source, &name, &names, shape, "hidden_act")?;
+        block.attention.relative = distances
+            .map(|known| relative(source, &name, known, width))
+            .transpose()?;
+        blocks.push(block);
+    }
+    Ok(blocks)
 }
 
 /// Rows of positions where the model has them, and the row of token type 0.

@@ -110,72 +110,50 @@ pub fn read_gemma(source: &Source<'_>) -> Result<Encoder, LoadError> {
     )?;
     let global = global_layers(config, sizes.count, |index| (index + 1).is_multiple_of(every))?;
     let prefix = source.tensors.prefix(&["", "model."], "embed_tokens.weight")?;
+    let turn = |kind: &str, older| rotary(config, kind, older, sizes.heads.width, sizes.longest);
     let rotaries = vec![
-        rotary(
-            config,
-            "full_attention",
-            ("rope_theta", 1_000_000.0),
-            sizes.heads.width,
-            sizes.longest,
-        )?,
-        rotary(
-            config,
-            "sliding_attention",
-            ("rope_local_base_freq", 10_000.0),
-            sizes.heads.width,
-            sizes.longest,
-        )?,
+        turn("full_attention", ("rope_theta", 1_000_000.0))?,
+        turn("sliding_attention", ("rope_local_base_freq", 10_000.0))?,
     ];
     let mut blocks = Vec::new();
     for (index, global) in global.into_iter().enumerate() {
         let name = format!("{prefix}layers.{index}.");
-        let span = match (both_ways, global) {
-            (true, true) => Span::default(),
-            (true, false) => Span {
-                before: Some(window / 2),
-                after: Some(window / 2),
-            },
-            (false, true) => Span {
-                before: None,
-                after: Some(0),
-            },
-            (false, false) => Span {
-                before: Some(window - 1),
-                after: Some(0),
-            },
-        };
-        let norms = Norms {
-            before_attention: Some(norm(source, &format!("{name}input_layernorm"), &sizes, 1.0)?),
-            after_attention: Some(norm(
-                source,
-                &format!("{name}post_attention_layernorm"),
-                &sizes,
-                1.0,
-            )?),
-            before_mlp: Some(norm(
-                source,
-                &format!("{name}pre_feedforward_layernorm"),
-                &sizes,
-                1.0,
-            )?),
-            after_mlp: Some(norm(
-                source,
-                &format!("{name}post_feedforward_layernorm"),
-                &sizes,
-                1.0,
-            )?),
-            ..Norms::default()
-        };
-        blocks.push(block(
-            source,
-            &name,
-            &sizes,
-            norms,
-            (usize::from(!global), span, 1.0),
-        )?);
+        let norms = gemma_norms(source, &name, &sizes)?;
+        let turned = (usize::from(!global), gemma_span(both_ways, global, window), 1.0);
+        blocks.push(block(source, &name, &sizes, norms, turned)?);
     }
     let scale = (sizes.width as f32).sqrt();
     finish(source, prefix, &sizes, blocks, rotaries, (scale, 1.0))
+}
+
+/// Keys that a query looks at.
+fn gemma_span(both_ways: bool, global: bool, window: usize) -> Span {
+    match (both_ways, global) {
+        (true, true) => Span::default(),
+        (true, false) => Span {
+            before: Some(window / 2),
+            after: Some(window / 2),
+        },
+        (false, true) => Span {
+            before: None,
+            after: Some(0),
+        },
+        (false, false) => Span {
+            before: Some(window - 1),
+            after: Some(0),
+        },
+    }
+}
+
+fn gemma_norms(source: &Source<'_>, name: &str, sizes: &Sizes) -> Result<Norms, LoadError> {
+    let named = |part: &str| norm(source, &format!("{name}{part}"), sizes, 1.0).map(Some);
+    Ok(Norms {
+        before_attention: named("input_layernorm")?,
+        after_attention: named("post_attention_layernorm")?,
+        before_mlp: named("pre_feedforward_layernorm")?,
+        after_mlp: named("post_feedforward_layernorm")?,
+        ..Norms::default()
+    })
 }
 
 fn norm(source: &Source<'_>, name: &str, sizes: &Sizes, offset: f32) -> Result<Normaliser, LoadError> {

@@ -179,44 +179,23 @@ fn sequence(source: &Source<'_>, architecture: &str, width: usize) -> Result<Pur
     let labels = config.labels()?;
     let count = labels.len();
     let mut pooling = Pooling::First;
+    let two = |dense: &str, activation: Activation, last: &str| -> Result<Vec<Layer>, LoadError> {
+        Ok(vec![
+            layer(source, dense, (width, width), true, Some(activation))?,
+            layer(source, last, (width, count), true, None)?,
+        ])
+    };
     let layers = match architecture {
-        "bert" => vec![
-            layer(
-                source,
-                "bert.pooler.dense",
-                (width, width),
-                true,
-                Some(Activation::Tanh),
-            )?,
-            layer(source, "classifier", (width, count), true, None)?,
-        ],
-        "roberta" | "xlm-roberta" | "camembert" => vec![
-            layer(
-                source,
-                "classifier.dense",
-                (width, width),
-                true,
-                Some(Activation::Tanh),
-            )?,
-            layer(source, "classifier.out_proj", (width, count), true, None)?,
-        ],
-        "distilbert" => vec![
-            layer(
-                source,
-                "pre_classifier",
-                (width, width),
-                true,
-                Some(Activation::Relu),
-            )?,
-            layer(source, "classifier", (width, count), true, None)?,
-        ],
-        "deberta-v2" => {
-            let activation = config.activation("pooler_hidden_act", "gelu")?;
-            vec![
-                layer(source, "pooler.dense", (width, width), true, Some(activation))?,
-                layer(source, "classifier", (width, count), true, None)?,
-            ]
+        "bert" => two("bert.pooler.dense", Activation::Tanh, "classifier")?,
+        "roberta" | "xlm-roberta" | "camembert" => {
+            two("classifier.dense", Activation::Tanh, "classifier.out_proj")?
         }
+        "distilbert" => two("pre_classifier", Activation::Relu, "classifier")?,
+        "deberta-v2" => two(
+            "pooler.dense",
+            config.activation("pooler_hidden_act", "gelu")?,
+            "classifier",
+        )?,
         "modernbert" => {
             pooling = match config.word_or("classifier_pooling", "cls")? {
                 "cls" => Pooling::First,

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Frame, Pieces, Token};
+use super::{Frame, Pieces, Token, boundary};
 use crate::error::LoadError;
 
 /// A tokenizer described by a `tokenizer.json`.
@@ -93,7 +93,7 @@ fn stretch_end(text: &str) -> usize {
     if text.len() <= STRETCH {
         return text.len();
     }
-    let end = text.floor_char_boundary(STRETCH);
+    let end = boundary(text, STRETCH);
     match text[..end].rfind(char::is_whitespace) {
         Some(space) if space > 0 => space,
         _ => end,

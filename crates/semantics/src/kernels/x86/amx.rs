@@ -5,7 +5,7 @@ use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use std::sync::OnceLock;
 
-use super::super::tiles::{Codes, INT8_PANEL, Int8Weights, Output, finish};
+use super::super::tiles::{Codes, INT8_PANEL, Int8Weights, Output};
 use super::super::{Level, Machine};
 
 /// Whether the processor has the tiles and the operating system lets this process use them. Asked once: the answer holds for
@@ -79,14 +79,15 @@ fn blocks(codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
     let tall = codes.rows().div_ceil(INT8_PANEL);
     for panel in (0..weights.panels()).step_by(2) {
         let wide = (weights.panels() - panel).min(2);
+        let finish = [weights.finish(panel), weights.finish(panel + wide - 1)];
         for band in (0..tall).step_by(2) {
             let high = (tall - band).min(2);
             multiply((band, high), (panel, wide), codes, weights, &mut sums);
             let first = band * INT8_PANEL;
             let last = (first + high * INT8_PANEL).min(codes.rows());
-            for (row, line) in (first..last).zip(&sums) {
-                for (offset, half) in line.as_chunks::<INT8_PANEL>().0.iter().take(wide).enumerate() {
-                    finish::<true>(half, codes, weights, (row, panel + offset), output);
+            for (offset, finish) in finish.iter().enumerate().take(wide) {
+                for (row, line) in (first..last).zip(&sums) {
+                    finish.put::<true>(&line.as_chunks().0[offset], codes, row, output);
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::arch::x86_64::{
     _mm256_maskstore_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_storeu_si256,
 };
 
-use super::super::tiles::{Codes, INT8_PANEL, Int8Weights, Output, Strided, finish};
+use super::super::tiles::{Codes, INT8_PANEL, Int8Weights, Output, Strided};
 use super::super::{Level, Machine};
 
 /// `codes · weights` as [`super::super::int8_product`] wants it.
@@ -39,6 +39,7 @@ fn tile<const ROWS: usize>(
     output: &mut Output<'_>,
 ) {
     let depth = codes.depth();
+    let finish = weights.finish(panel);
     let inputs = &codes.padded_bytes()[row * depth..(row + ROWS) * depth];
     let channels = weights.panel_bytes(panel, 1);
     assert!(
@@ -79,7 +80,7 @@ fn tile<const ROWS: usize>(
         for (whole, pair) in plain.iter_mut().zip(halves.as_chunks::<2>().0) {
             *whole = pair[0].wrapping_add(pair[1]);
         }
-        finish::<true>(&plain, codes, weights, (row + index, panel), output);
+        finish.put::<true>(&plain, codes, row + index, output);
     }
 }
 

@@ -6,7 +6,7 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_storeu_si512,
 };
 
-use super::super::tiles::{Codes, INT8_PANEL, Int8Weights, Output, Strided, finish};
+use super::super::tiles::{Codes, INT8_PANEL, Int8Weights, Output, Strided};
 use super::super::{Level, Machine};
 
 /// `codes · weights` as [`super::super::int8_product`] wants it.
@@ -87,12 +87,13 @@ fn tile<const ROWS: usize, const PANELS: usize>(
             }
         }
     }
-    for (index, sum) in sums.iter().enumerate() {
-        for (offset, sum) in sum.iter().enumerate() {
+    for offset in 0..PANELS {
+        let finish = weights.finish(panel + offset);
+        for (index, sum) in sums.iter().enumerate() {
             let mut plain = [0_i32; INT8_PANEL];
             // SAFETY: the array has the 64 bytes of a register.
-            unsafe { _mm512_storeu_si512(plain.as_mut_ptr().cast(), *sum) };
-            finish::<true>(&plain, codes, weights, (row + index, panel + offset), output);
+            unsafe { _mm512_storeu_si512(plain.as_mut_ptr().cast(), sum[offset]) };
+            finish.put::<true>(&plain, codes, row + index, output);
         }
     }
 }
