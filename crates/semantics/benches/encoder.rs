@@ -142,6 +142,7 @@ fn read(encoder: &Encoder, machine: Machine, tokens: usize, cut: Cut) -> (Durati
     let frame = Frame {
         before: vec![101],
         after: vec![102],
+        between: Vec::new(),
     };
     let text: Vec<Token> = (0..tokens as u32)
         .map(|index| Token {

@@ -10,7 +10,7 @@ pub use calibrate::{Calibration, OperatingPoint};
 pub use cascade::{Sure, joined};
 pub use head::{Across, Head, HeadError, Reads, Tally};
 pub use ngrams::{NgramHead, NgramModel, NgramRoom};
-pub use spans::{Span, SpanTally, Tagger};
+pub use spans::{Span, SpanClasses, SpanTally, Tagger};
 
 /// What one head says of one text.
 #[derive(Debug, Clone, PartialEq)]

@@ -239,7 +239,7 @@ impl Engine {
                 tallies: vec![Tally::default(); question.heads.len()],
                 spans: if question.spans {
                     let each = self.taggers.iter();
-                    each.map(|named| SpanTally::new(pieces.tokens.len(), named.tagger.classes()))
+                    each.map(|named| SpanTally::new(pieces.tokens.len(), named.tagger.classes.count()))
                         .collect()
                 } else {
                     Vec::new()
@@ -347,6 +347,7 @@ impl Engine {
         for (tagger, (named, tally)) in self.taggers.iter().zip(&gathered.spans).enumerate() {
             let spans = named
                 .tagger
+                .classes
                 .spans(text, &pieces.tokens, tally.logits(), named.threshold);
             reading
                 .spans

@@ -3,6 +3,7 @@
 //! Everything is checked while it is read: a folder that is damaged, cut off or not what it says gives an error that names
 //! the file and the key or tensor, and never a model.
 
+mod ask;
 mod bert;
 mod config;
 mod deberta;
@@ -14,6 +15,7 @@ mod tensors;
 
 use std::path::{Path, PathBuf};
 
+pub use ask::{AskError, AskRoom};
 pub use heads::{Layer, Pooling, Purpose, Task, normalise};
 
 use crate::encoder::Encoder;

@@ -40,10 +40,23 @@ pub struct Frame {
     pub before: Vec<u32>,
     /// Behind, such as `[SEP]`.
     pub after: Vec<u32>,
+    /// Between the two texts of a pair.
+    pub between: Vec<u32>,
 }
 
 impl Frame {
-    /// How many tokens it adds.
+    /// Two texts as a pair.
+    #[must_use]
+    pub fn around_pair(&self, first: &[Token], second: &[Token]) -> Vec<u32> {
+        let mut ids = self.before.clone();
+        ids.extend(first.iter().map(|token| token.id));
+        ids.extend_from_slice(&self.between);
+        ids.extend(second.iter().map(|token| token.id));
+        ids.extend_from_slice(&self.after);
+        ids
+    }
+
+    /// How many tokens it adds to one text.
     #[must_use]
     pub fn len(&self) -> usize {
         self.before.len() + self.after.len()

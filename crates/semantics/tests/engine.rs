@@ -8,6 +8,7 @@
 
 use pointsman_semantics::container::Writer;
 use pointsman_semantics::engine::{Engine, EngineRoom, Question, Stage};
+use pointsman_semantics::service::{Service, Settings};
 use serde_json::{Value, json};
 
 const WIDTH: usize = 32;
@@ -265,4 +266,36 @@ fn long_and_odd_texts_are_read_whole() {
     }
     let long = "! ".repeat(140_000);
     assert!(engine.read(&[(&long, &question)], &mut room)[0].cut);
+}
+
+#[test]
+fn many_at_once_get_what_each_would_get_alone() {
+    let engine = engine();
+    let question = engine.everything();
+    let texts: Vec<String> = (0..64)
+        .map(|number| format!("{} abc def {number}", "pq ".repeat(number % 7)))
+        .collect();
+    let mut room = EngineRoom::default();
+    let alone: Vec<_> = texts
+        .iter()
+        .flat_map(|text| engine.read(&[(text, &question)], &mut room))
+        .collect();
+    let settings = Settings {
+        threads: 2,
+        ..Settings::default()
+    };
+    let service = Service::start(engine, settings).unwrap();
+    std::thread::scope(|scope| {
+        for (text, alone) in texts.iter().zip(&alone) {
+            let (service, question) = (&service, question.clone());
+            scope.spawn(move || {
+                let patience = std::time::Duration::from_secs(30);
+                let reading = service
+                    .read_blocking(text.as_str().into(), question, patience)
+                    .unwrap();
+                assert_eq!(*reading, *alone, "{text}");
+            });
+        }
+    });
+    assert_eq!(service.counts().read, 64);
 }

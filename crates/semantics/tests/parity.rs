@@ -8,10 +8,11 @@
 
 use std::path::{Path, PathBuf};
 
+use pointsman_semantics::classify::Across;
 use pointsman_semantics::encoder::{Asked, Scratch, States};
 use pointsman_semantics::kernels::{Codes, Machine};
 use pointsman_semantics::linear::Precision;
-use pointsman_semantics::load::{Model, Options, Task, load};
+use pointsman_semantics::load::{AskError, AskRoom, Model, Options, Task, load};
 use serde::Deserialize;
 
 /// No number may be further from that of the library.
@@ -234,4 +235,56 @@ fn an_early_exit_is_the_encoder_without_its_last_blocks() {
         .encoder
         .encode(&[&[2, 9, 3]], Asked::default(), &mut scratch, &mut short);
     assert_eq!(early, short);
+}
+
+/// Texts, not numbers: short ones are one window, long ones are read whole, and what a model is not for is refused.
+#[test]
+fn models_are_asked_with_texts() {
+    let mut room = AskRoom::default();
+    let long = "a quick brown fox ".repeat(40);
+    let texts = ["abc", "", long.as_str()];
+    let embedder = loaded("embedding-gemma", Precision::Float, Vec::new());
+    let vectors = embedder.embed(&texts, (None, None), &mut room).unwrap();
+    let short = embedder.embed(&texts, (Some(8), None), &mut room).unwrap();
+    for (vector, short) in vectors.iter().zip(&short) {
+        let length = |values: &[f32]| values.iter().map(|x| x * x).sum::<f32>().sqrt();
+        assert!((length(vector) - 1.0).abs() < 1e-4 && (length(short) - 1.0).abs() < 1e-4);
+        let share = length(&vector[..8]);
+        assert!(furthest(short, &vector[..8].iter().map(|x| x / share).collect::<Vec<_>>()) < 1e-4);
+    }
+    let early = embedder.embed(&texts, (None, Some(1)), &mut room).unwrap();
+    assert!(furthest(&early[0], &vectors[0]) > 1e-3);
+    let error = embedder.embed(&texts, (Some(33), None), &mut room).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "33 dimensions were asked for, and the model has 32"
+    );
+    let error = embedder.classify(&texts, Across::Any, &mut room).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the model is for vectors, and a class was asked of it"
+    );
+
+    let classifier = loaded("modernbert", Precision::Int8, Vec::new());
+    for across in [Across::Any, Across::Weighted] {
+        for probabilities in classifier.classify(&texts, across, &mut room).unwrap() {
+            assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+        }
+    }
+    let pair = [("abc d", "e f"), (long.as_str(), long.as_str())];
+    let entailed = loaded("deberta-v3", Precision::Float, Vec::new());
+    for probabilities in entailed.classify_pairs(&pair, &mut room).unwrap() {
+        assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+    }
+    let turned = entailed.classify_pairs(&[("e f", "abc d")], &mut room).unwrap();
+    let straight = entailed.classify_pairs(&pair[..1], &mut room).unwrap();
+    assert!(furthest(&turned[0], &straight[0]) > 1e-4);
+    let marked = loaded("bert", Precision::Float, Vec::new());
+    let error = marked.classify_pairs(&pair, &mut room).unwrap_err();
+    assert!(
+        error.to_string().contains("marks the second one's tokens"),
+        "{error}"
+    );
+    let tagger = loaded("bert-tokens", Precision::Float, Vec::new());
+    assert_eq!(tagger.spans("abc", 0.5, &mut room).unwrap_err(), AskError::Labels);
 }

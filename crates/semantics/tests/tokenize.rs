@@ -182,6 +182,7 @@ fn a_published_tokenizer_is_read_with_its_frame() {
     let tokenizer = Tokenizer::from_json("tokenizer.json", &byte_pairs()).unwrap();
     assert!(tokenizer.frame().before.is_empty());
     assert_eq!(tokenizer.frame().after, [0]);
+    assert!(tokenizer.frame().between.is_empty());
     let text = "the aa <|end|>";
     let pieces = tokenizer.pieces(text, 99);
     assert!(pieces.tokens.iter().all(|token| token.id != 0));

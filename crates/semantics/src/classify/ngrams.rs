@@ -1,13 +1,16 @@
 //! The first stage: linear heads on hashed words, pairs of words and runs of letters. Microseconds, no encoder.
 //!
-//! Features, as whoever trains must make them too. Text is lower-cased character by character, digits become `0`. A word is a
-//! run of alphanumeric characters; any other character that is no space is a word by itself. Each word is a feature, each two
-//! words that follow each other, and each run of so many characters within `␣word␣` (spaces for the edges) for words of two
-//! characters or more. A feature is the 64-bit FNV-1a hash of a byte for its kind (0 a word, 1 a pair, then the number of
-//! characters) and its UTF-8 (the words of a pair with a space between); its place is the hash's upper bits. What is there
-//! counts once, by `1 / √n` where n places are there.
+//! Features, as whoever trains must make them too:
 //!
-//! A long text is read in stretches, each by itself, and put together as the head wants it.
+//! - A text longer than 2,048 bytes is read in stretches, each by itself: a stretch ends behind the last space (U+0020) of its
+//!   first 2,048 bytes, or with the last whole character in them where there is no space.
+//! - Characters are lower-cased one by one (full mapping, no context); ASCII digits become `0`.
+//! - A word is a run of alphanumeric characters (Unicode's Alphabetic, or a category N); it ends early in front of a character
+//!   once it has 64 bytes. Any other character that is no white space is a word by itself.
+//! - Features are each word (kind 0), each two words that follow each other (kind 1, a space between them), and, of words of
+//!   two characters or more, each run of n characters of the word with a space at either edge (kind n).
+//! - A feature's row is the upper bits of the 64-bit FNV-1a hash of a byte for its kind and its UTF-8.
+//! - A row that is there counts once, by `1 / √n` where n rows are there.
 
 use std::ops::Range;
 

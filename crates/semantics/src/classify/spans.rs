@@ -8,7 +8,7 @@ use crate::tokenize::Token;
 /// A stretch of a text that is of a kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Span {
-    /// Which kind, as a place among the tagger's kinds.
+    /// Which kind, as a place among the kinds.
     pub kind: usize,
     /// First byte.
     pub start: usize,
@@ -18,13 +18,37 @@ pub struct Span {
     pub probability: f32,
 }
 
-/// A head on each token: classes are `O`, and for each kind a beginning and an inside.
+/// A head on each token.
 #[derive(Debug, Clone)]
 pub struct Tagger {
     /// Behind how many blocks it reads.
     pub exit: usize,
     /// From a row to logits.
     pub layer: Linear,
+    /// From logits to spans.
+    pub classes: SpanClasses,
+}
+
+impl Tagger {
+    /// From classes as [`SpanClasses::new`] takes them. None if they are of another form, or the layer has not as many.
+    #[must_use]
+    pub fn new(exit: usize, layer: Linear, names: &[String], calibration: Calibration) -> Option<Self> {
+        let classes = SpanClasses::new(names, calibration)?;
+        (layer.outputs() == names.len()).then_some(Self { exit, layer, classes })
+    }
+
+    /// Logits of each row.
+    #[must_use]
+    pub fn logits(&self, machine: Machine, rows: &[f32], codes: &mut Codes) -> Vec<f32> {
+        let mut output = vec![0.0; rows.len() / self.layer.inputs().max(1) * self.layer.outputs()];
+        self.layer.apply(machine, rows, &mut output, false, codes);
+        output
+    }
+}
+
+/// Classes of tokens: `O`, and for each kind a beginning and an inside.
+#[derive(Debug, Clone)]
+pub struct SpanClasses {
     /// Kinds, such as `EMAIL_ADDRESS`.
     pub kinds: Vec<String>,
     /// For each class: none for outside, or its kind and whether it begins one.
@@ -32,12 +56,12 @@ pub struct Tagger {
     calibration: Calibration,
 }
 
-impl Tagger {
+impl SpanClasses {
     /// From classes named `O`, `B-KIND` and `I-KIND`.
     ///
-    /// None if a class has another form, there is no `O`, or the layer or calibration does not fit.
+    /// None if a class has another form, there is no `O`, or the calibration does not fit.
     #[must_use]
-    pub fn new(exit: usize, layer: Linear, names: &[String], calibration: Calibration) -> Option<Self> {
+    pub fn new(names: &[String], calibration: Calibration) -> Option<Self> {
         let mut kinds: Vec<String> = Vec::new();
         let mut classes = Vec::new();
         for name in names {
@@ -55,27 +79,17 @@ impl Tagger {
             });
             classes.push(Some((place, position == "B")));
         }
-        let fits = layer.outputs() == names.len() && calibration.problem(names.len()).is_none();
+        let fits = calibration.problem(names.len()).is_none();
         (fits && classes.contains(&None)).then_some(Self {
-            exit,
-            layer,
             kinds,
             classes,
             calibration,
         })
     }
 
-    /// Logits of each row.
-    #[must_use]
-    pub fn logits(&self, machine: Machine, rows: &[f32], codes: &mut Codes) -> Vec<f32> {
-        let mut output = vec![0.0; rows.len() / self.layer.inputs().max(1) * self.layer.outputs()];
-        self.layer.apply(machine, rows, &mut output, false, codes);
-        output
-    }
-
     /// How many classes there are.
     #[must_use]
-    pub fn classes(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.classes.len()
     }
 
@@ -239,11 +253,11 @@ mod tests {
             });
             logits.extend((0..NAMES.len()).map(|index| if index == *class { 9.0 } else { 0.0 }));
         }
-        let tagger = tagger();
-        let spans = tagger.spans(text, &tokens, &logits, 0.5);
+        let classes = tagger().classes;
+        let spans = classes.spans(text, &tokens, &logits, 0.5);
         let found: Vec<(&str, &str)> = spans
             .iter()
-            .map(|span| (tagger.kinds[span.kind].as_str(), &text[span.start..span.end]))
+            .map(|span| (classes.kinds[span.kind].as_str(), &text[span.start..span.end]))
             .collect();
         assert_eq!(found, expected, "{text}");
         assert!(spans.iter().all(|span| span.probability > 0.9));

@@ -223,7 +223,7 @@ fn softmax_body<const FUSED: bool>(row: &mut [f32], scale: f32) {
         *lane += *value;
     }
     let share = 1.0 / total(lanes);
-    map::<FUSED>(row, |x| x * share);
+    row.iter_mut().for_each(|value| *value *= share);
 }
 
 #[inline(always)]

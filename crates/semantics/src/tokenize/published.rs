@@ -104,13 +104,22 @@ fn stretch_end(text: &str) -> usize {
 fn frame_of(inner: &tokenizers::Tokenizer) -> Result<Frame, String> {
     let encode = |special| inner.encode("a", special).map_err(|error| error.to_string());
     let (plain, framed) = (encode(false)?, encode(true)?);
+    let pair = inner
+        .encode(("a", "a"), true)
+        .map_err(|error| error.to_string())?;
     let (plain, framed) = (plain.get_ids(), framed.get_ids());
     let start = framed
         .windows(plain.len().max(1))
         .position(|window| window == plain)
         .ok_or_else(|| "the post-processor changes the pieces of a text".to_owned())?;
+    let (before, after) = (&framed[..start], &framed[start + plain.len()..]);
+    // What a pair has more than its two texts and their frame; a tokenizer that never puts pairs together may have none.
+    let edges = before.len() + plain.len();
+    let inside = pair.get_ids().get(edges..);
+    let between = inside.and_then(|rest| rest.get(..rest.len().checked_sub(plain.len() + after.len())?));
     Ok(Frame {
-        before: framed[..start].to_vec(),
-        after: framed[start + plain.len()..].to_vec(),
+        before: before.to_vec(),
+        after: after.to_vec(),
+        between: between.unwrap_or_default().to_vec(),
     })
 }

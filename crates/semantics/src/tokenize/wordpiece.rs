@@ -181,6 +181,7 @@ impl WordPiece {
             frame: Frame {
                 before: vec![number(start)?],
                 after: vec![number(end)?],
+                between: vec![number(end)?],
             },
             options,
         })

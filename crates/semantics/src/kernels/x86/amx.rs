@@ -2,7 +2,7 @@
 //! instructions yet, so they are written out.
 
 use std::arch::asm;
-use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+use std::arch::x86_64::{__cpuid, __cpuid_count, _MM_HINT_T1, _mm_prefetch, _xgetbv};
 use std::sync::OnceLock;
 
 use super::super::tiles::{Codes, INT8_PANEL, Int8Weights, Output};
@@ -82,6 +82,7 @@ fn blocks(codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
         let finish = [weights.finish(panel), weights.finish(panel + wide - 1)];
         for band in (0..tall).step_by(2) {
             let high = (tall - band).min(2);
+            fetch_ahead(weights, (panel + wide, wide), (band / 2, tall.div_ceil(2)));
             multiply((band, high), (panel, wide), codes, weights, &mut sums);
             let first = band * INT8_PANEL;
             let last = (first + high * INT8_PANEL).min(codes.rows());
@@ -91,6 +92,21 @@ fn blocks(codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
                 }
             }
         }
+    }
+}
+
+/// Asks for a share of the next panels while this band is worked on: weights come from far, and tiles wait for them.
+fn fetch_ahead(weights: &Int8Weights, (panel, count): (usize, usize), (share, shares): (usize, usize)) {
+    const LINE: usize = 64;
+    let count = count.min(weights.panels().saturating_sub(panel));
+    if count == 0 {
+        return;
+    }
+    let next = weights.panel_bytes(panel, count);
+    let size = (next.len() / LINE).div_ceil(shares) * LINE;
+    for line in next.chunks(size).nth(share).unwrap_or_default().chunks(LINE) {
+        // SAFETY: fetching ahead reads nothing that a program could see; the line is within the weights.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr()) };
     }
 }
 
