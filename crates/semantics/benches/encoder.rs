@@ -229,7 +229,7 @@ fn main() {
             &format!("{layers} layers, 510 tokens in one window"),
             read(&encoder, machine, 510, whole),
         );
-        for group in [256, 1_024, 2_048] {
+        for group in [128, 512, 1_024] {
             let cut = Cut {
                 group,
                 ..Cut::default()

@@ -285,7 +285,7 @@ impl Engine {
         let frame = self.tokenizer.frame();
         let edges = (frame.before.len(), frame.after.len());
         // Heads that read the same rows share them.
-        let mut read: [Option<Vec<f32>>; 3] = [None, None, None];
+        let mut read: [Option<Vec<f32>>; 4] = [None, None, None, None];
         for (place, tally) in question.heads.iter().zip(&mut gathered.tallies) {
             let Some((head, _)) = self.heads.get(*place).filter(|(head, _)| head.exit == exit) else {
                 continue;

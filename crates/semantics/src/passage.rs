@@ -24,7 +24,7 @@ impl Default for Cut {
         Self {
             size: 128,
             overlap: 16,
-            group: 512,
+            group: 256,
         }
     }
 }

@@ -15,6 +15,8 @@ pub enum Reads {
     First,
     /// The mean of all but the frame.
     Mean,
+    /// The mean of all, frame included, as sentence-transformers have it.
+    MeanOfAll,
     /// Both, beside each other.
     FirstAndMean,
 }
@@ -158,7 +160,7 @@ impl Reads {
             return first;
         }
         // A window without content has only its frame to be read.
-        let range = if before + after < count {
+        let range = if before + after < count && self != Self::MeanOfAll {
             before..count - after
         } else {
             0..count
@@ -169,7 +171,7 @@ impl Reads {
         }
         let share = 1.0 / range.len().max(1) as f32;
         mean.iter_mut().for_each(|value| *value *= share);
-        if self == Self::Mean {
+        if self == Self::Mean || self == Self::MeanOfAll {
             return mean;
         }
         let mut both = first;
@@ -248,6 +250,7 @@ mod tests {
         assert_eq!(Reads::First.read(&rows, 2, (1, 1)), [9.0, 9.0]);
         assert_eq!(Reads::Mean.read(&rows, 2, (1, 1)), [2.0, 3.0]);
         assert_eq!(Reads::FirstAndMean.read(&rows, 2, (1, 1)), [9.0, 9.0, 2.0, 3.0]);
+        assert_eq!(Reads::MeanOfAll.read(&rows, 2, (1, 1)), [5.25, 5.75]);
         assert_eq!(Reads::Mean.read(&rows[..4], 2, (1, 1)), [5.0, 5.5]);
         assert_eq!(Reads::Mean.read(&[], 2, (1, 1)), [0.0, 0.0]);
     }

@@ -273,11 +273,10 @@ fn portable_product(codes: &Codes, weights: &Int8Weights, output: &mut Output<'_
             let (inputs, _) = codes.bytes[row * codes.depth..][..codes.depth].as_chunks::<4>();
             let mut sums = [0_i32; INT8_PANEL];
             for (group, input) in groups.iter().zip(inputs) {
-                // A byte times a byte fits into 16 bits: -128·255 to 127·255.
-                let input = input.map(i16::from);
-                for (index, sum) in sums.iter_mut().enumerate() {
-                    for (offset, code) in input.iter().enumerate() {
-                        *sum += i32::from(i16::from(group[index * 4 + offset]) * code);
+                let (channels, _) = group.as_chunks::<4>();
+                for (sum, channel) in sums.iter_mut().zip(channels) {
+                    for (weight, code) in channel.iter().zip(input) {
+                        *sum += i32::from(*weight) * i32::from(*code);
                     }
                 }
             }

@@ -99,7 +99,8 @@ fn blocks(codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
 fn fetch_ahead(weights: &Int8Weights, (panel, count): (usize, usize), (share, shares): (usize, usize)) {
     const LINE: usize = 64;
     let count = count.min(weights.panels().saturating_sub(panel));
-    if count == 0 {
+    // With one band there is no work to fetch behind.
+    if count == 0 || shares < 2 {
         return;
     }
     let next = weights.panel_bytes(panel, count);
