@@ -9,6 +9,7 @@ mod config;
 mod deberta;
 mod decoder;
 mod heads;
+mod hub;
 mod modern;
 mod parts;
 mod tensors;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 pub use ask::{AskError, AskRoom};
 pub use heads::{Layer, Pooling, Purpose, Task, normalise};
+pub use hub::cached;
 
 use crate::encoder::Encoder;
 use crate::error::LoadError;
@@ -87,6 +89,7 @@ pub fn load(folder: &Path, options: &Options) -> Result<Model, LoadError> {
         longest: options.longest.clamp(1, LONGEST),
     };
     let architecture = config.word_or("model_type", "")?.to_owned();
+    check_class(&config, &architecture)?;
     let encoder = match architecture.as_str() {
         "bert" | "roberta" | "xlm-roberta" | "camembert" => bert::read(&source)?,
         "distilbert" => bert::read_distilled(&source)?,
@@ -116,6 +119,32 @@ pub fn load(folder: &Path, options: &Options) -> Result<Model, LoadError> {
         purpose,
         architecture,
     })
+}
+
+/// Fails if the class that wrote the weights is one of another architecture.
+fn check_class(config: &Config, architecture: &str) -> Result<(), LoadError> {
+    let family = match architecture {
+        "bert" => "Bert",
+        "roberta" => "Roberta",
+        "xlm-roberta" => "XLMRoberta",
+        "camembert" => "Camembert",
+        "distilbert" => "DistilBert",
+        "modernbert" => "ModernBert",
+        "deberta-v2" => "DebertaV2",
+        "qwen3" => "Qwen3",
+        "gemma3_text" => "Gemma3",
+        _ => return Ok(()),
+    };
+    match config
+        .words("architectures")?
+        .and_then(|names| names.first().copied())
+    {
+        Some(class) if !class.starts_with(family) => Err(config.refuse(
+            "architectures",
+            format!("says `{class}`, but `model_type` is `{architecture}`"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// `tokenizer.json`, or a BERT vocabulary.

@@ -186,6 +186,47 @@ fn more_layers_than_the_weights_have_are_refused() {
 }
 
 #[test]
+fn fewer_layers_than_the_weights_have_are_refused() {
+    for (name, key) in [
+        ("bert", "num_hidden_layers"),
+        ("distilbert", "n_layers"),
+        ("qwen3", "num_hidden_layers"),
+    ] {
+        let copy = Copy::of(name);
+        copy.set(key, json!(1));
+        assert!(
+            copy.error().contains("of which the configuration knows nothing"),
+            "{name}: {}",
+            copy.error()
+        );
+    }
+}
+
+#[test]
+fn a_model_labelled_as_another_is_refused() {
+    for (name, wrong) in [
+        ("bert", "roberta"),
+        ("roberta", "bert"),
+        ("deberta-v3", "bert"),
+        ("qwen3", "gemma3_text"),
+    ] {
+        let copy = Copy::of(name);
+        copy.set("model_type", json!(wrong));
+        assert!(
+            copy.error().contains("`architectures` says"),
+            "{name}: {}",
+            copy.error()
+        );
+        copy.set("architectures", json!(null));
+        // Without the class's name, its tensors' names tell.
+        assert!(
+            load(copy.0.path(), &Options::default()).is_err(),
+            "{name} as {wrong}"
+        );
+    }
+}
+
+#[test]
 fn a_tokenizer_of_another_model_is_refused() {
     let copy = Copy::of("bert");
     let mut tokenizer: Value = serde_json::from_slice(&copy.read("tokenizer.json")).unwrap();

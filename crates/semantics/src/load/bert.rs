@@ -8,9 +8,13 @@ use crate::linear::{Precision, Table};
 /// The encoder of a folder whose settings say `bert`, `roberta` or `xlm-roberta`.
 pub fn read(source: &Source<'_>) -> Result<Encoder, LoadError> {
     let config = source.config;
+    let own = match config.word_or("model_type", "")? {
+        "bert" => "bert.",
+        _ => "roberta.",
+    };
     let prefix = source
         .tensors
-        .prefix(&["", "bert.", "roberta."], "embeddings.word_embeddings.weight")?;
+        .prefix(&["", own], "embeddings.word_embeddings.weight")?;
     let width = config.size("hidden_size")?;
     let kind = config.word_or("position_embedding_type", "absolute")?;
     if kind != "absolute" {
@@ -22,7 +26,7 @@ pub fn read(source: &Source<'_>) -> Result<Encoder, LoadError> {
     // RoBERTa counts from behind its padding token.
     let first_position = match config.word_or("model_type", "")? {
         "bert" => 0,
-        _ => config.size_or("pad_token_id", 1)? + 1,
+        _ => config.count_or("pad_token_id", 1)? + 1,
     };
     let types = config.size("type_vocab_size")?;
     let kinds = source.tensors.take(

@@ -84,6 +84,14 @@ impl Config {
         }
     }
 
+    /// A whole number that may be zero, or `default`.
+    pub fn count_or(&self, key: &str, default: usize) -> Result<usize, LoadError> {
+        match self.get(key) {
+            Some(value) if value.as_u64() == Some(0) => Ok(0),
+            _ => self.size_or(key, default),
+        }
+    }
+
     /// A number, or `default`.
     #[allow(clippy::cast_possible_truncation, reason = "settings have few digits")]
     pub fn float_or(&self, key: &str, default: f32) -> Result<f32, LoadError> {

@@ -30,13 +30,7 @@ pub fn read(source: &Source<'_>) -> Result<Encoder, LoadError> {
     let narrow = config.size_or("embedding_size", width)?;
     let epsilon = config.float_or("layer_norm_eps", 1e-7)?;
     let positions = config.size("max_position_embeddings")?;
-    if config
-        .value
-        .get("conv_kernel_size")
-        .and_then(Value::as_u64)
-        .unwrap_or(0)
-        > 0
-    {
+    if config.count_or("conv_kernel_size", 0)? > 0 {
         return Err(config.refuse(
             "conv_kernel_size",
             "is set; models with a convolution can't be loaded",
@@ -125,15 +119,10 @@ fn positions_and_types(
         )?;
         table = Some(Table::new(rows, width, Precision::Float));
     }
-    let types = config
-        .value
-        .get("type_vocab_size")
-        .and_then(Value::as_u64)
-        .unwrap_or(0);
+    let types = config.count_or("type_vocab_size", 0)?;
     let mut constant = None;
     if types > 0 {
         let name = format!("{prefix}embeddings.token_type_embeddings.weight");
-        let types = config.size("type_vocab_size")?;
         let mut rows = source.tensors.take(&name, &[types, width])?;
         rows.truncate(width);
         constant = Some(rows);

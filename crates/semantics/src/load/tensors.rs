@@ -207,17 +207,39 @@ impl<'a> Tensors<'a> {
         Ok(values)
     }
 
-    /// Fails if an adapter changes a matrix that the architecture never read.
+    /// Fails if an adapter changes a matrix that the architecture never read, or a layer has more than was read: then
+    /// weights and configuration are not of the same model.
     pub fn finish(&self) -> Result<(), LoadError> {
         let used = self.used.borrow();
-        match self.changes.keys().find(|name| !used.contains(*name)) {
+        if let Some(name) = self.changes.keys().find(|name| !used.contains(*name)) {
+            let problem = format!("changes `{name}`, which this architecture does not use");
+            return Err(LoadError::malformed("adapter_model.safetensors", problem));
+        }
+        let left_out = self
+            .tensors
+            .keys()
+            .find(|name| is_of_a_layer(name) && !used.contains(*name));
+        match left_out {
             None => Ok(()),
             Some(name) => Err(LoadError::malformed(
-                "adapter_model.safetensors",
-                format!("changes `{name}`, which this architecture does not use"),
+                "model.safetensors",
+                format!(
+                    "has `{name}`, of which the configuration knows nothing: they do not belong together"
+                ),
             )),
         }
     }
+}
+
+/// Whether a tensor belongs to a numbered layer and is none of the constants that some releases store beside the weights.
+fn is_of_a_layer(name: &str) -> bool {
+    let mut parts = name
+        .split('.')
+        .skip_while(|part| !matches!(*part, "layer" | "layers"));
+    let number = parts.nth(1);
+    let constant = ["inv_freq", "position_ids", "masked_bias"];
+    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+        && !constant.iter().any(|constant| name.ends_with(constant))
 }
 
 fn plain_name(name: &str) -> String {
