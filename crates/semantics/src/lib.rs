@@ -1,4 +1,16 @@
-//! Understanding text on this machine's CPU: tokens and language.
+//! Understanding text on this machine's CPU: tokens, language, encoders and what stands on them.
 
+pub mod classify;
+pub mod container;
+pub mod encoder;
+pub mod engine;
+pub mod error;
+pub mod kernels;
 pub mod language;
+pub mod linear;
+pub mod load;
+pub mod passage;
+pub mod service;
+pub mod tokenize;
 pub mod tokens;
+pub mod vectors;

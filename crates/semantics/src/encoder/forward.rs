@@ -1,0 +1,348 @@
+//! The way of a batch through an encoder.
+
+use super::attention::{Room, Sequence, attend};
+use super::{Activation, Block, Encoder, Mlp, Normaliser};
+use crate::kernels::{self, Codes, Machine};
+
+/// Rows that go through the inner layer together: what lies between its two halves stays in the cache.
+const BAND: usize = 64;
+
+/// What is asked of an encoder.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// How many blocks to go through; all where it has fewer.
+    pub blocks: usize,
+    /// With which instructions.
+    pub machine: Machine,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self {
+            blocks: usize::MAX,
+            machine: Machine::detect(),
+        }
+    }
+}
+
+/// Room that a forward pass needs, kept from one to the next. Grows with the tokens of the largest batch.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    mixed: Vec<f32>,
+    gathered: Vec<f32>,
+    normed: Vec<f32>,
+    said: Vec<f32>,
+    inner: Vec<f32>,
+    codes: Codes,
+    room: Room,
+}
+
+/// The rows that come out, sequence behind sequence.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct States {
+    values: Vec<f32>,
+    starts: Vec<usize>,
+    width: usize,
+}
+
+impl States {
+    /// How many sequences there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Columns of a row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The rows of one sequence, one behind the other; empty if there is no such sequence.
+    #[must_use]
+    pub fn rows(&self, sequence: usize) -> &[f32] {
+        match (self.starts.get(sequence), self.starts.get(sequence + 1)) {
+            (Some(start), Some(end)) => &self.values[start * self.width..end * self.width],
+            _ => &[],
+        }
+    }
+}
+
+fn room(buffer: &mut Vec<f32>, needed: usize) -> &mut [f32] {
+    if buffer.len() < needed {
+        buffer.resize(needed, 0.0);
+    }
+    &mut buffer[..needed]
+}
+
+impl Normaliser {
+    /// Applies it to whole rows.
+    pub fn apply(&self, machine: Machine, rows: &mut [f32]) {
+        match self {
+            Self::Layer(norm) => {
+                for row in rows.chunks_exact_mut(norm.weight.len().max(1)) {
+                    kernels::layer_norm(machine, row, norm);
+                }
+            }
+            Self::Rms(norm) => {
+                for row in rows.chunks_exact_mut(norm.weight.len().max(1)) {
+                    kernels::rms_norm(machine, row, norm);
+                }
+            }
+        }
+    }
+}
+
+impl Activation {
+    /// Applies it to every value.
+    pub fn apply(self, machine: Machine, values: &mut [f32]) {
+        match self {
+            Self::Gelu => kernels::gelu(machine, values),
+            Self::GeluTanh => kernels::gelu_tanh(machine, values),
+            Self::Silu => kernels::silu(machine, values),
+            Self::Relu => kernels::relu(machine, values),
+            Self::Tanh => kernels::tanh(machine, values),
+        }
+    }
+}
+
+impl Encoder {
+    /// Sends `sequences` (with their frames) through and puts the rows that come out into `states`.
+    ///
+    /// A sequence longer than [`Encoder::longest`] is cut there; split it into windows before.
+    pub fn encode(&self, sequences: &[&[u32]], asked: Asked, scratch: &mut Scratch, states: &mut States) {
+        self.start(sequences, asked.machine, scratch, states);
+        for block in 0..self.blocks.len().min(asked.blocks) {
+            self.block(block, asked.machine, scratch, states);
+        }
+        if let Some(norm) = &self.last_norm {
+            norm.apply(asked.machine, &mut states.values);
+        }
+    }
+
+    /// As [`Encoder::encode`], and hands the rows behind each of `exits` to `each`: an exit is a number of blocks. `exits` go
+    /// up; the pass ends with the last.
+    pub fn encode_exits(
+        &self,
+        sequences: &[&[u32]],
+        (exits, machine): (&[usize], Machine),
+        scratch: &mut Scratch,
+        states: &mut States,
+        mut each: impl FnMut(usize, &States),
+    ) {
+        self.start(sequences, machine, scratch, states);
+        let mut done = 0;
+        for (index, exit) in exits.iter().enumerate() {
+            while done < (*exit).min(self.blocks.len()) {
+                self.block(done, machine, scratch, states);
+                done += 1;
+            }
+            match &self.last_norm {
+                Some(norm) => {
+                    let mut seen = states.clone();
+                    norm.apply(machine, &mut seen.values);
+                    each(index, &seen);
+                }
+                None => each(index, states),
+            }
+        }
+    }
+
+    fn block(&self, index: usize, machine: Machine, scratch: &mut Scratch, states: &mut States) {
+        self.attention(index, machine, scratch, states);
+        self.blocks[index].inner(machine, scratch, &mut states.values, self.width);
+    }
+
+    fn start(&self, sequences: &[&[u32]], machine: Machine, scratch: &mut Scratch, states: &mut States) {
+        states.width = self.width;
+        states.starts.clear();
+        states.starts.push(0);
+        let mut total = 0;
+        for sequence in sequences {
+            total += sequence.len().min(self.longest);
+            states.starts.push(total);
+        }
+        states.values.clear();
+        states.values.resize(total * self.width, 0.0);
+        self.embed(sequences, machine, scratch, states);
+    }
+
+    fn embed(&self, sequences: &[&[u32]], machine: Machine, scratch: &mut Scratch, states: &mut States) {
+        let embeddings = &self.embeddings;
+        let width = embeddings.words.width();
+        let total = states.values.len() / self.width.max(1);
+        let rows = match embeddings.project {
+            Some(_) => room(&mut scratch.inner, total * width),
+            None => states.values.as_mut_slice(),
+        };
+        let position_row = room(&mut scratch.said, width);
+        let mut lines = rows.chunks_exact_mut(width.max(1));
+        for sequence in sequences {
+            let tokens = &sequence[..sequence.len().min(self.longest)];
+            for (position, (token, line)) in tokens.iter().zip(&mut lines).enumerate() {
+                embeddings.words.read(*token as usize, line);
+                if embeddings.scale != 1.0 {
+                    line.iter_mut().for_each(|value| *value *= embeddings.scale);
+                }
+                if let Some(positions) = &embeddings.positions {
+                    positions.read(position + embeddings.first_position, position_row);
+                    kernels::add(machine, line, position_row);
+                }
+                if let Some(constant) = &embeddings.constant {
+                    kernels::add(machine, line, constant);
+                }
+            }
+        }
+        if let Some(project) = &embeddings.project {
+            let rows = &scratch.inner[..total * width];
+            project.apply(machine, rows, &mut states.values, false, &mut scratch.codes);
+        }
+        if let Some(norm) = &embeddings.norm {
+            norm.apply(machine, &mut states.values);
+        }
+    }
+
+    fn attention(&self, index: usize, machine: Machine, scratch: &mut Scratch, states: &mut States) {
+        let block = &self.blocks[index];
+        let attention = &block.attention;
+        let rows = states.values.len() / self.width.max(1);
+        let (wide, narrow) = (attention.inputs.outputs(), self.heads.queries * self.heads.width);
+        let mixed = room(&mut scratch.mixed, rows * wide);
+        let read = normed(
+            block.norms.before_attention.as_ref(),
+            machine,
+            &states.values,
+            &mut scratch.normed,
+        );
+        attention
+            .inputs
+            .apply(machine, read, mixed, false, &mut scratch.codes);
+        self.turn(index, machine, mixed, &states.starts);
+        let gathered = room(&mut scratch.gathered, rows * narrow);
+        for pair in states.starts.windows(2) {
+            let sequence = Sequence {
+                rows: &mixed[pair[0] * wide..pair[1] * wide],
+                length: pair[1] - pair[0],
+            };
+            let output = &mut gathered[pair[0] * narrow..pair[1] * narrow];
+            attend(machine, self, index, sequence, output, &mut scratch.room);
+        }
+        match &block.norms.after_attention {
+            None => attention
+                .output
+                .apply(machine, gathered, &mut states.values, true, &mut scratch.codes),
+            Some(norm) => {
+                let said = room(&mut scratch.said, states.values.len());
+                attention
+                    .output
+                    .apply(machine, gathered, said, false, &mut scratch.codes);
+                norm.apply(machine, said);
+                kernels::add(machine, &mut states.values, said);
+            }
+        }
+        if let Some(norm) = &block.norms.attention_sum {
+            norm.apply(machine, &mut states.values);
+        }
+    }
+
+    /// Norms of heads and rotary positions, on queries and keys where they stand.
+    fn turn(&self, index: usize, machine: Machine, mixed: &mut [f32], starts: &[usize]) {
+        let attention = &self.blocks[index].attention;
+        if attention.query_norm.is_none() && attention.key_norm.is_none() && attention.rotary.is_none() {
+            return;
+        }
+        let rotary = attention.rotary.and_then(|rotary| self.rotaries.get(rotary));
+        let wide = attention.inputs.outputs();
+        for pair in starts.windows(2) {
+            let rows = mixed[pair[0] * wide..pair[1] * wide].chunks_exact_mut(wide);
+            for (position, row) in rows.enumerate() {
+                let turned = (self.heads.queries + self.heads.keys) * self.heads.width;
+                for (head, columns) in row[..turned].chunks_exact_mut(self.heads.width).enumerate() {
+                    let norm = if head < self.heads.queries {
+                        &attention.query_norm
+                    } else {
+                        &attention.key_norm
+                    };
+                    if let Some(norm) = norm {
+                        kernels::rms_norm(machine, columns, norm);
+                    }
+                    if let Some(rotary) = rotary {
+                        let (cosines, sines) = rotary.at(position);
+                        kernels::rotate(machine, columns, cosines, sines);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `values` themselves, or normed in `buffer`.
+fn normed<'a>(
+    norm: Option<&Normaliser>,
+    machine: Machine,
+    values: &'a [f32],
+    buffer: &'a mut Vec<f32>,
+) -> &'a [f32] {
+    let Some(norm) = norm else { return values };
+    let copy = room(buffer, values.len());
+    copy.copy_from_slice(values);
+    norm.apply(machine, copy);
+    copy
+}
+
+impl Block {
+    fn inner(&self, machine: Machine, scratch: &mut Scratch, values: &mut [f32], width: usize) {
+        for band in values.chunks_mut(BAND * width.max(1)) {
+            let rows = band.len() / width.max(1);
+            let read = normed(self.norms.before_mlp.as_ref(), machine, band, &mut scratch.normed);
+            let inner = room(&mut scratch.inner, rows * self.mlp.up.outputs());
+            self.mlp.up.apply(machine, read, inner, false, &mut scratch.codes);
+            let inner = self.mlp.activate(machine, inner);
+            match &self.norms.after_mlp {
+                None => self
+                    .mlp
+                    .down
+                    .apply(machine, inner, band, true, &mut scratch.codes),
+                Some(norm) => {
+                    let said = room(&mut scratch.said, rows * width);
+                    self.mlp
+                        .down
+                        .apply(machine, inner, said, false, &mut scratch.codes);
+                    norm.apply(machine, said);
+                    kernels::add(machine, band, said);
+                }
+            }
+            if let Some(norm) = &self.norms.mlp_sum {
+                norm.apply(machine, band);
+            }
+        }
+    }
+}
+
+impl Mlp {
+    /// Activates rows in place; gated ones become half as wide and move together.
+    fn activate<'a>(&self, machine: Machine, inner: &'a mut [f32]) -> &'a [f32] {
+        if !self.gated {
+            self.activation.apply(machine, inner);
+            return inner;
+        }
+        let wide = self.up.outputs();
+        let half = wide / 2;
+        let rows = inner.len() / wide.max(1);
+        for row in 0..rows {
+            let (gate, value) = inner[row * wide..(row + 1) * wide].split_at_mut(half);
+            self.activation.apply(machine, gate);
+            for (gate, value) in gate.iter_mut().zip(value) {
+                *gate *= *value;
+            }
+            inner.copy_within(row * wide..row * wide + half, row * half);
+        }
+        &inner[..rows * half]
+    }
+}

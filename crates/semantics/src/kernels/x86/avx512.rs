@@ -1,0 +1,196 @@
+//! AVX-512 with VNNI: six rows by four panels of bytes, eight rows by one panel of floats.
+
+use std::arch::x86_64::{
+    __m512, __m512i, _mm512_add_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_si512,
+    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_storeu_si512,
+};
+
+use super::super::tiles::{Codes, INT8_PANEL, Int8Weights, Output, Strided};
+use super::super::{Level, Machine};
+
+/// `codes · weights` as [`super::super::int8_product`] wants it.
+pub fn product(machine: Machine, codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
+    assert!(machine.0 >= Level::Avx512Vnni, "detected");
+    // SAFETY: a machine of this level is made only where detection found these features.
+    unsafe { all_panels(codes, weights, output) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn all_panels(codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
+    let panels = weights.panels();
+    let mut panel = 0;
+    while panel + 4 <= panels {
+        rows::<4>(codes, weights, panel, output);
+        panel += 4;
+    }
+    if panel + 2 <= panels {
+        rows::<2>(codes, weights, panel, output);
+        panel += 2;
+    }
+    if panel < panels {
+        rows::<1>(codes, weights, panel, output);
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn rows<const PANELS: usize>(codes: &Codes, weights: &Int8Weights, panel: usize, output: &mut Output<'_>) {
+    let mut row = 0;
+    while row + 6 <= codes.rows() {
+        tile::<6, PANELS>(codes, weights, (row, panel), output);
+        row += 6;
+    }
+    match codes.rows() - row {
+        5 => tile::<5, PANELS>(codes, weights, (row, panel), output),
+        4 => tile::<4, PANELS>(codes, weights, (row, panel), output),
+        3 => tile::<3, PANELS>(codes, weights, (row, panel), output),
+        2 => tile::<2, PANELS>(codes, weights, (row, panel), output),
+        1 => tile::<1, PANELS>(codes, weights, (row, panel), output),
+        _ => {}
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn tile<const ROWS: usize, const PANELS: usize>(
+    codes: &Codes,
+    weights: &Int8Weights,
+    (row, panel): (usize, usize),
+    output: &mut Output<'_>,
+) {
+    let depth = codes.depth();
+    let inputs = &codes.padded_bytes()[row * depth..(row + ROWS) * depth];
+    let channels = weights.panel_bytes(panel, PANELS);
+    assert!(
+        channels.len() == PANELS * INT8_PANEL * depth && depth.is_multiple_of(4),
+        "whole panels"
+    );
+    let mut sums = [[_mm512_setzero_si512(); PANELS]; ROWS];
+    for step in 0..depth / 4 {
+        let mut columns = [_mm512_setzero_si512(); PANELS];
+        for (index, column) in columns.iter_mut().enumerate() {
+            // SAFETY: panel `index` has 16·depth bytes from index·16·depth on; this step's 64 begin at step·64, and
+            // step < depth / 4.
+            *column = unsafe { load(channels.as_ptr().add(index * INT8_PANEL * depth + step * 64)) };
+        }
+        for (index, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: `inputs` has ROWS·depth bytes and step·4 + 4 <= depth.
+            let input = unsafe {
+                inputs
+                    .as_ptr()
+                    .add(index * depth + step * 4)
+                    .cast::<i32>()
+                    .read_unaligned()
+            };
+            let input = _mm512_set1_epi32(input);
+            for (sum, column) in sum.iter_mut().zip(columns) {
+                *sum = _mm512_dpbusd_epi32(*sum, input, column);
+            }
+        }
+    }
+    for offset in 0..PANELS {
+        let finish = weights.finish(panel + offset);
+        for (index, sum) in sums.iter().enumerate() {
+            let mut plain = [0_i32; INT8_PANEL];
+            // SAFETY: the array has the 64 bytes of a register.
+            unsafe { _mm512_storeu_si512(plain.as_mut_ptr().cast(), sum[offset]) };
+            finish.put::<true>(&plain, codes, row + index, output);
+        }
+    }
+}
+
+/// Sixty-four bytes.
+///
+/// # Safety
+///
+/// All of them can be read.
+#[target_feature(enable = "avx512f")]
+unsafe fn load(from: *const i8) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe { _mm512_loadu_si512(from.cast()) }
+}
+
+/// A panel of floats as [`super::super::float_panel`] wants it; the bounds were checked there.
+pub fn float_panel(
+    machine: Machine,
+    (rows, depth, width): (usize, usize, usize),
+    left: Strided<'_>,
+    right: Strided<'_>,
+    output: &mut Output<'_>,
+) {
+    assert!(machine.0 >= Level::Avx512Vnni, "detected");
+    let mut row = 0;
+    while row < rows {
+        let count = (rows - row).min(8);
+        let from = &left.values[row * left.stride..];
+        let to = &mut output.values[row * output.stride..];
+        let sides = (from.as_ptr(), left.stride, right.values.as_ptr(), right.stride);
+        let target = (to.as_mut_ptr(), output.stride, output.add);
+        // SAFETY: the features were detected, and `tiles::float_panel` has asserted that `rows` rows of `left` and
+        // `output` and `depth` rows of `right` lie within their slices.
+        unsafe {
+            match count {
+                8 => float_tile::<8>(depth, width, sides, target),
+                7 => float_tile::<7>(depth, width, sides, target),
+                6 => float_tile::<6>(depth, width, sides, target),
+                5 => float_tile::<5>(depth, width, sides, target),
+                4 => float_tile::<4>(depth, width, sides, target),
+                3 => float_tile::<3>(depth, width, sides, target),
+                2 => float_tile::<2>(depth, width, sides, target),
+                _ => float_tile::<1>(depth, width, sides, target),
+            }
+        }
+        row += count;
+    }
+}
+
+/// ROWS rows by up to 32 columns.
+///
+/// # Safety
+///
+/// `sides` and `target` hold ROWS rows of `depth` and `width` columns, and `depth` rows of `width`, at their strides.
+#[target_feature(enable = "avx512f")]
+unsafe fn float_tile<const ROWS: usize>(
+    depth: usize,
+    width: usize,
+    (left, left_stride, right, right_stride): (*const f32, usize, *const f32, usize),
+    (output, stride, add): (*mut f32, usize, bool),
+) {
+    let low_mask = mask(width.min(16));
+    let high_mask = mask(width.saturating_sub(16));
+    let mut sums: [[__m512; 2]; ROWS] = [[_mm512_setzero_ps(); 2]; ROWS];
+    for step in 0..depth {
+        // SAFETY: row `step` of the right side is within it, and the masks keep to its columns.
+        let (low, high) = unsafe {
+            let line = right.add(step * right_stride);
+            (
+                _mm512_maskz_loadu_ps(low_mask, line),
+                _mm512_maskz_loadu_ps(high_mask, line.wrapping_add(16)),
+            )
+        };
+        for (row, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: `step` is a column of the left side.
+            let factor = _mm512_set1_ps(unsafe { *left.add(row * left_stride + step) });
+            sum[0] = _mm512_fmadd_ps(factor, low, sum[0]);
+            sum[1] = _mm512_fmadd_ps(factor, high, sum[1]);
+        }
+    }
+    for (row, sum) in sums.iter().enumerate() {
+        for (half, columns) in [low_mask, high_mask].into_iter().enumerate() {
+            let to = output.wrapping_add(row * stride + half * 16);
+            // SAFETY: the masks keep to the columns of the output.
+            unsafe {
+                let value = if add {
+                    _mm512_add_ps(sum[half], _mm512_maskz_loadu_ps(columns, to))
+                } else {
+                    sum[half]
+                };
+                _mm512_mask_storeu_ps(to, columns, value);
+            }
+        }
+    }
+}
+
+/// The first `count` of sixteen lanes.
+fn mask(count: usize) -> u16 {
+    if count >= 16 { u16::MAX } else { (1 << count) - 1 }
+}

@@ -1,0 +1,125 @@
+//! Tokenizers as their authors published them: BPE, Unigram and others, from a `tokenizer.json`.
+
+use std::str::FromStr;
+
+use super::{Frame, Pieces, Token, boundary};
+use crate::error::LoadError;
+
+/// A tokenizer described by a `tokenizer.json`.
+#[derive(Debug)]
+pub struct Published {
+    inner: tokenizers::Tokenizer,
+    frame: Frame,
+    size: usize,
+}
+
+/// A longer text goes through in stretches, so that no step sees more than this many bytes at once.
+const STRETCH: usize = 64 << 10;
+
+impl Published {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    ///
+    /// If it isn't one.
+    pub fn from_json(file: &str, bytes: &[u8]) -> Result<Self, LoadError> {
+        let bad = |problem: String| LoadError::malformed(file, problem);
+        let text = std::str::from_utf8(bytes).map_err(|error| bad(error.to_string()))?;
+        let mut inner = tokenizers::Tokenizer::from_str(text).map_err(|error| bad(error.to_string()))?;
+        inner.with_padding(None);
+        inner
+            .with_truncation(None)
+            .map_err(|error| bad(error.to_string()))?;
+        let frame = frame_of(&inner).map_err(bad)?;
+        let highest = inner.get_vocab(true).values().copied().max();
+        inner.set_encode_special_tokens(true);
+        Ok(Self {
+            size: highest.map_or(0, |id| id as usize + 1),
+            inner,
+            frame,
+        })
+    }
+
+    /// The first `limit` pieces of `text`.
+    #[must_use]
+    pub fn pieces(&self, text: &str, limit: usize) -> Pieces {
+        let mut tokens = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() && tokens.len() <= limit {
+            let (stretch, after) = rest.split_at(stretch_end(rest));
+            let base = text.len() - rest.len();
+            let Ok(encoding) = self.inner.encode(stretch, false) else {
+                // Only a vocabulary without its own unknown token fails here: what it can't say is left out.
+                rest = after;
+                continue;
+            };
+            tokens.extend(
+                encoding
+                    .get_ids()
+                    .iter()
+                    .zip(encoding.get_offsets())
+                    .map(|(id, (start, end))| Token {
+                        id: *id,
+                        start: offset(base + start),
+                        end: offset(base + end),
+                    }),
+            );
+            rest = after;
+        }
+        let cut = tokens.len() > limit || !rest.is_empty();
+        tokens.truncate(limit);
+        Pieces { tokens, cut }
+    }
+
+    /// What stands around every sequence.
+    #[must_use]
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// One more than the highest number of a piece.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+}
+
+fn offset(byte: usize) -> u32 {
+    u32::try_from(byte).unwrap_or(u32::MAX)
+}
+
+/// Where the first stretch ends: in front of the last space in it, or at its end where there is none.
+fn stretch_end(text: &str) -> usize {
+    if text.len() <= STRETCH {
+        return text.len();
+    }
+    let end = boundary(text, STRETCH);
+    match text[..end].rfind(char::is_whitespace) {
+        Some(space) if space > 0 => space,
+        _ => end,
+    }
+}
+
+/// What the tokenizer puts around a text, seen by what it puts around one.
+fn frame_of(inner: &tokenizers::Tokenizer) -> Result<Frame, String> {
+    let encode = |special| inner.encode("a", special).map_err(|error| error.to_string());
+    let (plain, framed) = (encode(false)?, encode(true)?);
+    let pair = inner
+        .encode(("a", "a"), true)
+        .map_err(|error| error.to_string())?;
+    let (plain, framed) = (plain.get_ids(), framed.get_ids());
+    let start = framed
+        .windows(plain.len().max(1))
+        .position(|window| window == plain)
+        .ok_or_else(|| "the post-processor changes the pieces of a text".to_owned())?;
+    let (before, after) = (&framed[..start], &framed[start + plain.len()..]);
+    // What a pair has more than its two texts and their frame; a tokenizer that never puts pairs together may have none.
+    let edges = before.len() + plain.len();
+    let inside = pair.get_ids().get(edges..);
+    let between = inside.and_then(|rest| rest.get(..rest.len().checked_sub(plain.len() + after.len())?));
+    Ok(Frame {
+        before: before.to_vec(),
+        after: after.to_vec(),
+        between: between.unwrap_or_default().to_vec(),
+    })
+}

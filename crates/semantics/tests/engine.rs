@@ -1,0 +1,301 @@
+//! The engine as a whole, on a small file of random weights: stages, windows, spans, embeddings; damage is noticed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+use pointsman_semantics::container::Writer;
+use pointsman_semantics::engine::{Engine, EngineRoom, Question, Stage};
+use pointsman_semantics::service::{Service, Settings};
+use serde_json::{Value, json};
+
+const WIDTH: usize = 32;
+const INNER: usize = 48;
+const LABELS: [&str; 3] = ["O", "B-NAME", "I-NAME"];
+
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn codes(&mut self, count: usize) -> Vec<i8> {
+        (0..count).map(|_| (self.next() >> 33) as i8).collect()
+    }
+
+    fn floats(&mut self, count: usize, scale: f32) -> Vec<f32> {
+        (0..count)
+            .map(|_| ((self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0) * scale)
+            .collect()
+    }
+}
+
+fn linear(writer: &mut Writer, numbers: &mut Numbers, name: &str, inputs: usize, outputs: usize) {
+    writer.signed(name, &[outputs, inputs], &numbers.codes(inputs * outputs));
+    writer.floats(&format!("{name}.scale"), &[outputs], &vec![0.004; outputs]);
+    writer.floats(&format!("{name}.bias"), &[outputs], &numbers.floats(outputs, 0.1));
+}
+
+fn norm(writer: &mut Writer, name: &str) {
+    writer.floats(&format!("{name}.weight"), &[WIDTH], &[1.0; WIDTH]);
+    writer.floats(&format!("{name}.bias"), &[WIDTH], &[0.0; WIDTH]);
+}
+
+fn settings() -> Value {
+    json!({
+        "encoder": {"vocabulary": 40, "width": WIDTH, "heads": 4, "inner": INNER, "blocks": 3, "positions": 32,
+            "epsilon": 1e-12, "lowercase": true, "strip_accents": true},
+        "window": 16, "overlap": 4,
+        "heads": [
+            {"name": "guard", "labels": ["benign", "attack"], "exit": 2, "reads": "first_and_mean", "across": "any",
+                "layers": [["guard.0", 8], ["guard.1", 2]], "calibration": {"temperature": 1.5},
+                "points": [{"name": "fpr_1pct", "label": "attack", "threshold": 0.9}],
+                "first": "guard", "sure": {"outside": {"class": 1, "low": 0.2, "high": 0.8}}, "share": 0.5},
+            {"name": "topic", "labels": ["a", "b", "c"], "exit": 3, "reads": "mean", "across": "weighted",
+                "layers": [["topic.0", 3]], "calibration": {"platt": [[1.0, 0.0], [2.0, 0.1], [1.0, -1.0]]}},
+        ],
+        "taggers": [{"name": "pii", "labels": LABELS, "exit": 2, "layer": "pii.0", "calibration": {"temperature": 1.0},
+            "threshold": 0.5}],
+        "embedding": {"exit": 3, "reads": "mean"},
+        "ngrams": {"bits": 10, "runs": [3], "columns": 2, "heads": [{"name": "guard", "labels": ["benign", "attack"],
+            "first_column": 0, "across": "any", "calibration": {"temperature": 1.0}}]},
+    })
+}
+
+fn file(settings: Value) -> Vec<u8> {
+    let mut writer = Writer::default();
+    let mut numbers = Numbers(99);
+    let mut words: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "."]
+        .map(str::to_owned)
+        .to_vec();
+    words.extend(('a'..='q').flat_map(|letter| [letter.to_string(), format!("##{letter}")]));
+    writer.text("vocabulary", &words.join("\n"));
+    writer.signed("words", &[40, WIDTH], &numbers.codes(40 * WIDTH));
+    writer.floats("words.scale", &[40], &[0.01; 40]);
+    writer.floats("positions", &[32, WIDTH], &numbers.floats(32 * WIDTH, 0.3));
+    norm(&mut writer, "words.norm");
+    for block in 0..3 {
+        for (name, inputs, outputs) in [
+            ("mix", WIDTH, 3 * WIDTH),
+            ("out", WIDTH, WIDTH),
+            ("up", WIDTH, INNER),
+            ("down", INNER, WIDTH),
+        ] {
+            linear(
+                &mut writer,
+                &mut numbers,
+                &format!("block.{block}.{name}"),
+                inputs,
+                outputs,
+            );
+        }
+        norm(&mut writer, &format!("block.{block}.norm1"));
+        norm(&mut writer, &format!("block.{block}.norm2"));
+    }
+    linear(&mut writer, &mut numbers, "guard.0", 2 * WIDTH, 8);
+    linear(&mut writer, &mut numbers, "guard.1", 8, 2);
+    linear(&mut writer, &mut numbers, "topic.0", WIDTH, 3);
+    linear(&mut writer, &mut numbers, "pii.0", WIDTH, 3);
+    writer.signed("ngrams", &[1_024, 2], &numbers.codes(2_048));
+    writer.floats("ngrams.scale", &[2], &[0.02; 2]);
+    writer.floats("ngrams.bias", &[2], &[0.1, -0.1]);
+    writer.finish(settings).unwrap()
+}
+
+fn engine() -> Engine {
+    Engine::from_file("model.pm", &file(settings())).unwrap()
+}
+
+const TEXTS: [&str; 5] = [
+    "abc def.",
+    "",
+    "a b c d e f g h i j k l m n o p q a b c d e f g h i j k l m n o p q",
+    "égal … ÀB\u{0}c 中",
+    "hijack pied beef. cab: dab?",
+];
+
+#[test]
+fn a_text_is_read_alike_alone_and_in_company() {
+    let engine = engine();
+    let question = Question {
+        thorough: true,
+        ..engine.everything()
+    };
+    let all: Vec<(&str, &Question)> = TEXTS.iter().map(|text| (*text, &question)).collect();
+    let together = engine.read(&all, &mut EngineRoom::default());
+    let mut room = EngineRoom::default();
+    for (text, reading) in TEXTS.iter().zip(&together) {
+        assert_eq!(
+            engine.read(&[(text, &question)], &mut room)[0],
+            *reading,
+            "{text}"
+        );
+        assert_eq!(reading.answers.len(), 2);
+        assert_eq!(reading.answers[1].1.probabilities.len(), 3);
+        let guard = &reading.answers[0].1.probabilities;
+        assert!((guard.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        let vector = reading.embedding.as_ref().unwrap();
+        assert!(
+            (vector.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-4,
+            "{text}"
+        );
+        for found in &reading.spans {
+            assert!(!text[found.span.start..found.span.end].is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_the_first_stage_is_sure_of_needs_no_encoder() {
+    let engine = engine();
+    let question = Question {
+        heads: vec![engine.head("guard").unwrap()],
+        spans: false,
+        embedding: false,
+        thorough: false,
+    };
+    let mut stages = [0, 0];
+    let mut room = EngineRoom::default();
+    for first in 'a'..='q' {
+        for second in 'a'..='q' {
+            let text = format!("{first}{second}ab");
+            let reading = &engine.read(&[(&text, &question)], &mut room)[0];
+            let (_, answer, stage) = &reading.answers[0];
+            stages[*stage as usize] += 1;
+            let sure = answer.probabilities[1] <= 0.2 || answer.probabilities[1] >= 0.8;
+            match stage {
+                Stage::First => assert!(sure && reading.tokens == 0),
+                Stage::Encoder => assert!(reading.tokens > 0),
+            }
+        }
+    }
+    assert!(stages[0] > 20 && stages[1] > 20, "{stages:?}");
+}
+
+#[test]
+fn only_what_is_asked_is_answered() {
+    let engine = engine();
+    let question = Question {
+        heads: vec![1],
+        spans: false,
+        embedding: false,
+        thorough: false,
+    };
+    let reading = &engine.read(&[(TEXTS[2], &question)], &mut EngineRoom::default())[0];
+    assert!(reading.spans.is_empty() && reading.embedding.is_none());
+    assert_eq!(reading.answers.len(), 1);
+    assert_eq!(reading.answers[0].2, Stage::Encoder);
+    assert_eq!(reading.tokens, 34);
+    assert_eq!(engine.heads()[0].0.threshold("fpr_1pct", "attack"), Some(0.9));
+}
+
+#[test]
+fn settings_that_do_not_fit_are_refused() {
+    for (path, value, told) in [
+        ("/encoder/width", json!(30), "sides that do not fit together"),
+        ("/encoder/blocks", json!(4), "tensor `block.3."),
+        (
+            "/encoder/vocabulary",
+            json!(38),
+            "39 words in the vocabulary, but 38 rows",
+        ),
+        ("/heads/0/exit", json!(4), "reads behind block 4 of 3"),
+        (
+            "/heads/0/labels",
+            json!(["benign", "bad"]),
+            "labels are not those of the first stage",
+        ),
+        (
+            "/heads/0/first",
+            json!("other"),
+            "the first stage has no head `other`",
+        ),
+        ("/heads/0/points/0/label", json!("x"), "which it lacks"),
+        (
+            "/heads/1/layers",
+            json!([["topic.0", 4]]),
+            "tensor `topic.0` has shape [3, 32]",
+        ),
+        (
+            "/heads/1/calibration",
+            json!({"platt": []}),
+            "0 slopes for 3 labels",
+        ),
+        ("/taggers/0/exit", json!(0), "reads behind no block"),
+        ("/taggers/0/labels", json!(["O", "B-X", "NAME"]), "labels must be"),
+        ("/embedding/exit", json!(9), "`embedding.exit` is no block"),
+        ("/ngrams/bits", json!(60), "`ngrams.bits`"),
+        (
+            "/ngrams/heads/0/first_column",
+            json!(1),
+            "columns 1..3 for 2 labels",
+        ),
+        ("/window", json!(33), "`window` or `overlap`"),
+        ("/window", json!("wide"), "settings: "),
+    ] {
+        let mut changed = settings();
+        *changed.pointer_mut(path).unwrap() = value;
+        let error = Engine::from_file("model.pm", &file(changed))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(told), "{path}: {error}");
+    }
+}
+
+#[test]
+fn long_and_odd_texts_are_read_whole() {
+    let engine = engine();
+    let question = engine.everything();
+    let mut room = EngineRoom::default();
+    for unit in ["abc ", "a", "\u{300}", "中", "!", "\u{0}", " "] {
+        let text = unit.repeat(20_000);
+        let reading = &engine.read(&[(&text, &question)], &mut room)[0];
+        assert!(!reading.cut);
+        for (_, answer, _) in &reading.answers {
+            assert!(
+                answer.probabilities.iter().all(|value| value.is_finite()),
+                "{unit:?}"
+            );
+        }
+    }
+    let long = "! ".repeat(140_000);
+    assert!(engine.read(&[(&long, &question)], &mut room)[0].cut);
+}
+
+#[test]
+fn many_at_once_get_what_each_would_get_alone() {
+    let engine = engine();
+    let question = engine.everything();
+    let texts: Vec<String> = (0..64)
+        .map(|number| format!("{} abc def {number}", "pq ".repeat(number % 7)))
+        .collect();
+    let mut room = EngineRoom::default();
+    let alone: Vec<_> = texts
+        .iter()
+        .flat_map(|text| engine.read(&[(text, &question)], &mut room))
+        .collect();
+    let settings = Settings {
+        threads: 2,
+        ..Settings::default()
+    };
+    let service = Service::start(engine, settings).unwrap();
+    std::thread::scope(|scope| {
+        for (text, alone) in texts.iter().zip(&alone) {
+            let (service, question) = (&service, question.clone());
+            scope.spawn(move || {
+                let patience = std::time::Duration::from_secs(30);
+                let reading = service
+                    .read_blocking(text.as_str().into(), question, patience)
+                    .unwrap();
+                assert_eq!(*reading, *alone, "{text}");
+            });
+        }
+    });
+    assert_eq!(service.counts().read, 64);
+}
