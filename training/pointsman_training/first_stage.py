@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
 from .labels import SIGMOID, TEXT_HEADS
@@ -64,51 +63,67 @@ def targets(rows: list[Row], head: str) -> tuple[np.ndarray, np.ndarray, np.ndar
     return np.array(known, np.int64), said.astype(np.float32), weight.astype(np.float32)
 
 
-def fit(
-    features: csr_matrix, said: np.ndarray, weight: np.ndarray, independent: bool, decay: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Logistic regression by L-BFGS on the features that occur."""
-    used = np.unique(features.indices)
-    dense = features[:, used].tocsr()
-    turned = dense.T.tocsr()
-    labels, total = said.shape[1], weight.sum()
+@dataclass
+class Lesson:
+    """What every row says to every column, and how much a row counts there."""
 
-    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        both = flat.reshape(len(used) + 1, labels).astype(np.float32)
-        raw = dense @ both[:-1] + both[-1]
-        if independent:
-            chance = 1 / (1 + np.exp(-raw))
-            cost = np.logaddexp(0, raw) - said * raw
+    said: np.ndarray
+    counts: np.ndarray
+
+
+def lesson(rows: list[Row]) -> Lesson:
+    """Targets of all heads side by side; columns of unknown heads count nothing."""
+    said = np.zeros((len(rows), COLUMNS), np.float32)
+    counts = np.zeros((len(rows), COLUMNS), np.float32)
+    for head, (first, last) in places().items():
+        known, one, weight = targets(rows, head)
+        if len(known):
+            said[known, first:last] = one
+            counts[known, first:last] = weight[:, None]
+    return Lesson(said, counts)
+
+
+def chances(raw: np.ndarray) -> np.ndarray:
+    """Softmax within each head, sigmoid where labels are independent."""
+    out = np.zeros_like(raw)
+    for head, (first, last) in places().items():
+        z = raw[:, first:last]
+        if head in SIGMOID:
+            out[:, first:last] = 1 / (1 + np.exp(-z))
         else:
-            raw = raw - raw.max(1, keepdims=True)
-            log = raw - np.log(np.exp(raw).sum(1, keepdims=True))
-            chance, cost = np.exp(log), -said * log
-        wrong = (chance - said) * (weight / total)[:, None]
-        slope = np.vstack([turned @ wrong + decay * both[:-1], wrong.sum(0)])
-        value = float((cost.sum(1) * weight).sum() / total)
-        value += 0.5 * decay * float((both[:-1] ** 2).sum())
-        return value, slope.ravel().astype(np.float64)
-
-    start = np.zeros((len(used) + 1) * labels)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 30})
-    both = found.x.reshape(len(used) + 1, labels).astype(np.float32)
-    weights = np.zeros((1 << BITS, labels), np.float32)
-    weights[used] = both[:-1]
-    return weights, both[-1]
+            grown = np.exp(z - z.max(1, keepdims=True))
+            out[:, first:last] = grown / grown.sum(1, keepdims=True)
+    return out
 
 
-DECAY = {"domain": 2e-6, "jailbreak": 4e-6, "difficulty": 2e-5, "hazards": 2e-5}
+RATE, DECAY, EPOCHS, BATCH = 0.15, 3e-5, 8, 256
 
 
-def train(rows: list[Row], features: csr_matrix, heads: Iterable[str] = tuple(HEADS)) -> Table:
-    """All heads, one after another."""
-    where = places()
-    table = Table(np.zeros((1 << BITS, COLUMNS), np.float32), np.zeros(COLUMNS, np.float32), where)
-    for head in heads:
-        known, said, weight = targets(rows, head)
-        first, last = where[head]
-        weights, bias = fit(features[known], said, weight, head in SIGMOID, DECAY.get(head, 1e-5))
-        table.weight[:, first:last], table.bias[first:last] = weights, bias
+def train(rows: list[Row], features: csr_matrix, seed: int = 5, epochs: int = EPOCHS) -> Table:
+    """All heads at once by Adagrad, one pass over the features an epoch."""
+    taught, draw = lesson(rows), np.random.default_rng(seed)
+    table = Table(
+        np.zeros((1 << BITS, COLUMNS), np.float32), np.zeros(COLUMNS, np.float32), places()
+    )
+    seen = np.full((1 << BITS, COLUMNS), 1e-4, np.float32)
+    seen_bias = np.full(COLUMNS, 1e-4, np.float32)
+    for number in range(epochs):
+        rate = RATE * (1 - number / epochs)
+        order = draw.permutation(len(rows))
+        for start in range(0, len(rows), BATCH):
+            some = order[start : start + BATCH]
+            part = features[some]
+            used, where = np.unique(part.indices, return_inverse=True)
+            part = csr_matrix((part.data, where, part.indptr), shape=(len(some), len(used)))
+            here = table.weight[used]
+            wrong = (chances(part @ here + table.bias) - taught.said[some]) * taught.counts[some]
+            slope = part.T @ wrong / BATCH * 32 + DECAY * here
+            seen[used] += slope**2
+            table.weight[used] = here - rate * slope / np.sqrt(seen[used])
+            slope = wrong.mean(0) * 32
+            seen_bias += slope**2
+            table.bias -= rate * slope / np.sqrt(seen_bias)
+        print("first stage, epoch", number, flush=True)
     return table
 
 

@@ -131,10 +131,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    with (given.work / "prepared.pickle").open("rb") as file:
+    with (given.work / "rows.pickle").open("rb") as file:
         ready = pickle.load(file)
+    with (given.work / "table.pickle").open("rb") as file:
+        table = pickle.load(file)
     out = given.work / "student.pt"
-    train(ready["train"], ready["table"], ready["teacher"], given.minutes, given.rate, out)
+    train(ready["train"], table, ready["teacher"], given.minutes, given.rate, out)
 
 
 if __name__ == "__main__":
