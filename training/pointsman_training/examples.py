@@ -63,6 +63,11 @@ def choose(
     return draw.choice(parts[:4])
 
 
+def share(row: Row) -> float:
+    """How often a row is seen: exam questions are many, and there twice where they have options."""
+    return 0.5 if row.kind.startswith("exam") else 1.0
+
+
 def epoch(
     rows: list[Row],
     suspicion: Callable[[str], float],
@@ -72,7 +77,7 @@ def epoch(
 ) -> Iterator[list[Example]]:
     """Batches of about equal length in random order."""
     draw = random.Random(seed)
-    order = list(range(len(rows)))
+    order = [i for i, row in enumerate(rows) if draw.random() < share(row)]
     draw.shuffle(order)
     for start in range(0, len(order), 8192):
         some = [rows[i] for i in order[start : start + 8192]]
@@ -94,7 +99,9 @@ def epoch(
         yield from batches(examples, draw)
 
 
-def batches(examples: list[Example], draw: random.Random, budget: int = 4096) -> list[list[Example]]:
+def batches(
+    examples: list[Example], draw: random.Random, budget: int = 4096
+) -> list[list[Example]]:
     """Groups by length, each about `budget` tokens with padding."""
     examples.sort(key=lambda one: (len(one.ids), draw.random()))
     found: list[list[Example]] = [[]]

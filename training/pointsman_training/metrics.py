@@ -9,7 +9,7 @@ Measure = Callable[[np.ndarray], float]
 
 def auc(score: np.ndarray, positive: np.ndarray) -> float:
     """Chance that a positive scores above a negative; ties count half."""
-    values, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     ones, zeros = positive.sum(), (~positive).sum()
     if not ones or not zeros:

@@ -31,7 +31,7 @@ def embeddings(texts: Iterable[str], longest: int = CONTENT) -> tuple[dict[str, 
         for group in batches(examples, random.Random(0), 8192):
             batch = collate(group)
             states = base(batch.ids, None, batch.real).float()
-            found = functional.normalize(mean(states, batch.real), dim=1).numpy()
+            found = functional.normalize(mean(states, batch.real).float(), dim=1).numpy()
             for one, vector in zip(group, found, strict=True):
                 places[one.row.text] = len(places)
                 vectors[places[one.row.text]] = vector

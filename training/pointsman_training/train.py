@@ -4,6 +4,8 @@ import argparse
 import math
 import pickle
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -52,23 +54,21 @@ def loss_of(student: Student, batch: Batch, vectors: torch.Tensor) -> dict[str, 
 
 
 def groups(student: Student, rate: float) -> list[dict]:
-    """Slow for the word table, usual for the trunk, fast for what is new."""
-    words, trunk, new = [], [], []
+    """The usual rate for the trunk, a faster one for what is new; the word table stays."""
+    trunk, new = [], []
     for name, value in student.named_parameters():
-        if name.startswith("trunk.words"):
-            words.append(value)
-        elif name.startswith("trunk.") and "cases" not in name:
+        if name.startswith("trunk.") and "cases" not in name:
             trunk.append(value)
-        else:
+        elif value.requires_grad:
             new.append(value)
+    trunk = [value for value in trunk if value.requires_grad]
     return [
-        {"params": words, "lr": rate, "top": rate, "weight_decay": 0.0},
         {"params": trunk, "lr": rate, "top": rate, "weight_decay": 0.01},
         {"params": new, "lr": 4 * rate, "top": 4 * rate, "weight_decay": 0.01},
     ]
 
 
-def suspicion(table: Table):
+def suspicion(table: Table) -> Callable[[str], float]:
     """Which part of a long text looks most like an attack to the first stage."""
 
     def score(text: str) -> float:
@@ -78,52 +78,94 @@ def suspicion(table: Table):
     return score
 
 
+@dataclass
+class Plan:
+    """What a run is given."""
+
+    minutes: float
+    rate: float
+    out: Path
+    seed: int = 1
+
+
+class Run:
+    """A training run that can stop at any time and go on later with the same steps."""
+
+    def __init__(self, plan: Plan) -> None:
+        torch.manual_seed(plan.seed)
+        self.plan = plan
+        self.student = Student(from_base([0, 1, 2], 128)).train()
+        self.student.trunk.words.weight.requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            groups(self.student, plan.rate), betas=(0.9, 0.98), fused=True
+        )
+        self.step = self.epoch = self.batch = 0
+        self.before = 0.0
+        self.began = time.process_time()
+        self.mean: dict[str, float] = {}
+        if plan.out.exists():
+            self.load()
+
+    def spent(self) -> float:
+        """Share of the budget that is used, over all sittings."""
+        return (self.before + time.process_time() - self.began) / 60 / self.plan.minutes
+
+    def load(self) -> None:
+        """Goes on from the last save."""
+        kept = torch.load(self.plan.out, weights_only=False)
+        self.student.load_state_dict(kept["student"])
+        self.optimizer.load_state_dict(kept["optimizer"])
+        self.step, self.epoch, self.batch, self.before = kept["place"]
+
+    def save(self) -> None:
+        """Keeps all that a later sitting needs; a reader never sees half a file."""
+        place = (self.step, self.epoch, self.batch, self.spent() * 60 * self.plan.minutes)
+        kept = {"student": self.student.state_dict(), "optimizer": self.optimizer.state_dict()}
+        fresh = self.plan.out.with_suffix(".new")
+        torch.save({**kept, "place": place}, fresh)
+        fresh.replace(self.plan.out)
+
+    def learn(self, batch: Batch, vectors: torch.Tensor) -> None:
+        """One step; the rate rises over the first steps and falls with the time spent."""
+        scale = min(1.0, (self.step + 1) / 100)
+        scale *= 0.5 * (1 + math.cos(math.pi * min(self.spent(), 1)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["top"] * (0.02 + 0.98 * scale)
+        with torch.autocast("cpu", torch.bfloat16):
+            losses = loss_of(self.student, batch, vectors)
+        self.optimizer.zero_grad(set_to_none=True)
+        sum(losses.values()).backward()
+        torch.nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
+        self.optimizer.step()
+        for head, value in losses.items():
+            now = float(value.detach())
+            self.mean[head] = 0.98 * self.mean.get(head, now) + 0.02 * now
+
+
 def train(
-    rows: list[Row],
-    table: Table,
-    teacher: tuple[dict[str, int], np.ndarray],
-    minutes: float,
-    rate: float,
-    out: Path,
-    seed: int = 1,
+    run: Run, rows: list[Row], table: Table, teacher: tuple[dict[str, int], np.ndarray]
 ) -> Student:
-    """Trains until `minutes` of CPU time are spent; the rate falls with the time spent."""
-    torch.manual_seed(seed)
-    student = Student(from_base([0, 1, 2], 128)).train()
-    optimizer = torch.optim.AdamW(groups(student, rate), betas=(0.9, 0.98), fused=True)
+    """Trains until the budget of CPU time is spent."""
     places, vectors = teacher[0], torch.from_numpy(teacher[1])
-    began, step, number, seen = time.process_time(), 0, 0, 0
-    mean: dict[str, float] = {}
     while True:
-        for examples in epoch(rows, suspicion(table), places, seed * 1000 + number):
-            spent = (time.process_time() - began) / 60 / minutes
-            if spent >= 1:
-                torch.save(student.state_dict(), out)
-                return student.eval()
-            scale = min(1.0, (step + 1) / 150) * 0.5 * (1 + math.cos(math.pi * min(spent, 1)))
-            for group in optimizer.param_groups:
-                group["lr"] = group["top"] * (0.02 + 0.98 * scale)
-            batch = collate(examples)
-            with torch.autocast("cpu", torch.bfloat16):
-                losses = loss_of(student, batch, vectors)
-            total = sum(losses.values())
-            optimizer.zero_grad(set_to_none=True)
-            total.backward()
-            torch.nn.utils.clip_grad_norm_(student.parameters(), 5.0)
-            optimizer.step()
-            step, seen = step + 1, seen + len(examples)
-            for head, value in losses.items():
-                mean[head] = 0.98 * mean.get(head, float(value.detach())) + 0.02 * float(value.detach())
-            if step % 50 == 0:
-                shown = " ".join(f"{head} {value:.3f}" for head, value in sorted(mean.items()))
-                print(f"{spent:.3f} epoch {number} step {step} rows {seen} {shown}", flush=True)
-            if step % 200 == 0:
-                torch.save(student.state_dict(), out)
-        number += 1
+        seed = run.plan.seed * 1000 + run.epoch
+        for number, examples in enumerate(epoch(rows, suspicion(table), places, seed)):
+            if number < run.batch:
+                continue
+            run.learn(collate(examples), vectors)
+            run.step, run.batch = run.step + 1, number + 1
+            if run.step % 25 == 0:
+                shown = " ".join(f"{head} {value:.3f}" for head, value in sorted(run.mean.items()))
+                print(f"{run.spent():.3f} epoch {run.epoch} step {run.step} {shown}", flush=True)
+            if run.step % 100 == 0 or run.spent() >= 1:
+                run.save()
+            if run.spent() >= 1:
+                return run.student.eval()
+        run.epoch, run.batch = run.epoch + 1, 0
 
 
 def main() -> None:
-    """Reads what `prepare` left and trains."""
+    """Reads what `prepare` left and trains; goes on where an earlier sitting stopped."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("work", type=Path, help="folder of prepared rows, table and vectors")
     parser.add_argument("--minutes", type=float, default=40.0)
@@ -135,8 +177,8 @@ def main() -> None:
         ready = pickle.load(file)
     with (given.work / "table.pickle").open("rb") as file:
         table = pickle.load(file)
-    out = given.work / "student.pt"
-    train(ready["train"], table, ready["teacher"], given.minutes, given.rate, out)
+    run = Run(Plan(given.minutes, given.rate, given.work / "student.pt"))
+    train(run, ready["train"], table, ready["teacher"])
 
 
 if __name__ == "__main__":

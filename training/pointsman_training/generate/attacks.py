@@ -47,12 +47,14 @@ class Maker:
 
     def address(self) -> str:
         """A link of an attacker."""
-        host = self.draw.choice(["evil", "files-cdn", "login-check", "free-gift", "attacker", "x9k"])
+        host = self.draw.choice(
+            ["evil", "files-cdn", "login-check", "free-gift", "attacker", "x9k"]
+        )
         return f"http://{host}.{self.draw.choice(['example', 'test', 'invalid'])}/{self.draw.randrange(999)}"
 
     def slots(self, phrase: str) -> dict[str, Callable[[], str]]:
         """What templates may ask for; `phrase` is what the text is about."""
-        who = lambda: self.draw.choice(self.names)  # noqa: E731
+        who = lambda: self.draw.choice(self.names)
         name = who()
         return {
             "v": lambda: phrase,
@@ -67,7 +69,9 @@ class Maker:
             "bad1": lambda: self.question(self.bad()),
             "bad2": lambda: self.question(self.bad()),
             "url": self.address,
-            "mail": lambda: f"{who().lower().replace(' ', '.')}@{self.draw.choice(['mail', 'corp', 'drop'])}.example",
+            "mail": lambda: (
+                f"{who().lower().replace(' ', '.')}@{self.draw.choice(['mail', 'corp', 'drop'])}.example"
+            ),
             "number": lambda: str(self.draw.randrange(10**7, 10**8)),
             "address": lambda: f"{self.draw.randrange(1, 99)} Harbour Road",
             "b64": lambda: base64.b64encode(self.question(self.good()).encode()).decode(),
@@ -126,7 +130,14 @@ def hidden(make: Maker, count: int) -> Iterator[Row]:
 def planted(make: Maker, count: int) -> Iterator[Row]:
     """Documents and tool results with a planted line, and without one."""
     carriers, plants = table("carriers.tsv", 2), lines("plants.tsv")
-    asks = ["", "", "Summarise this.\n", "Translate to German:\n", "What does it say?\n", "Use the tool result below.\n"]
+    asks = [
+        "",
+        "",
+        "Summarise this.\n",
+        "Translate to German:\n",
+        "What does it say?\n",
+        "Use the tool result below.\n",
+    ]
     for number in range(count):
         kind, carrier = carriers[number % len(carriers)]
         clean = number % 3 == 2
@@ -162,7 +173,9 @@ def foreign(make: Maker, count: int) -> Iterator[Row]:
         asked = [request for code, _, request in make.foreign if code == lang]
         slots = make.slots("help")
         slots["q"] = lambda some=asked: make.draw.choice(some)
-        slots["g"] = lambda code=lang: expand(make.foreign_goals[code], make.draw, make.slots("help"))
+        slots["g"] = lambda code=lang: expand(
+            make.foreign_goals[code], make.draw, make.slots("help")
+        )
         yield row(expand(template, make.draw, slots), kind, f"made-{lang}", lang)
         lang, template = harmless[number % len(harmless)]
         yield row(expand(template, make.draw, make.slots("help")), "benign", "made-benign-ml", lang)
@@ -198,7 +211,13 @@ def requests(make: Maker, count: int) -> Iterator[Row]:
         made.targets["hazards"] = [0.0] * len(HAZARDS)
         yield made
     for lang, hazard, text in make.foreign * 4:
-        made = Row(make.draw.choice(["", "¿", ""]) + text, "pointsman-made", "made-request-ml", text, lang=lang)
+        made = Row(
+            make.draw.choice(["", "¿", ""]) + text,
+            "pointsman-made",
+            "made-request-ml",
+            text,
+            lang=lang,
+        )
         made.targets["harmful"] = one_hot("harmful", "harmful")
         made.targets["hazards"] = [1.0 if h == hazard else 0.0 for h in HAZARDS]
         yield made

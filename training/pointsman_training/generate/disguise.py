@@ -52,7 +52,9 @@ WAYS: dict[str, Way] = {
     "hex": lambda t, d: t.encode().hex(d.choice([" ", "-"])),
     "binary": lambda t, d: " ".join(f"{b:08b}" for b in t.encode()[:60]),
     "ascii": lambda t, d: " ".join(str(b) for b in t.encode()),
-    "morse": lambda t, d: " / ".join(" ".join(MORSE.get(c, c) for c in w) for w in t.lower().split()),
+    "morse": lambda t, d: " / ".join(
+        " ".join(MORSE.get(c, c) for c in w) for w in t.lower().split()
+    ),
     "leet": lambda t, d: t.translate(LEET),
     "alike": lambda t, d: t.translate(ALIKE),
     "braille": lambda t, d: t.lower().translate(BRAILLE),
@@ -68,7 +70,9 @@ WAYS: dict[str, Way] = {
     "spaced": lambda t, d: " ".join(t),
     "zero width": lambda t, d: "\u200b".join(t),
     "mixed case": lambda t, d: "".join(c.upper() if d.random() < 0.5 else c.lower() for c in t),
-    "nato": lambda t, d: " ".join(NATO[ord(c) - 97] if "a" <= c <= "z" else c for c in t.lower()[:50]),
+    "nato": lambda t, d: " ".join(
+        NATO[ord(c) - 97] if "a" <= c <= "z" else c for c in t.lower()[:50]
+    ),
     "first letters": lambda t, d: "\n".join(f"{c.upper()}..." for c in t if c.isalpha()),
     "html": lambda t, d: "".join(f"&#{ord(c)};" for c in t),
     "tags": lambda t, d: "".join(f"<b>{w}</b>" for w in t.split()),
@@ -117,7 +121,9 @@ def split_up(text: str, draw: random.Random) -> str:
         body = "\n".join(f"[{i}] {p}" for i, p in mixed)
         joined = "the pieces sorted by number"
     elif how == 4:
-        body = "| n | text |\n| - | - |\n" + "\n".join(f"| {i} | {p} |" for i, p in enumerate(parts, 1))
+        body = "| n | text |\n| - | - |\n" + "\n".join(
+            f"| {i} | {p} |" for i, p in enumerate(parts, 1)
+        )
         joined = "the second column read from top to bottom"
     elif how == 5:
         body = "Remember these: " + "; ".join(f"'{p}'" for p in parts) + "."
@@ -147,5 +153,9 @@ def masked(text: str, draw: random.Random) -> str:
     )  # fmt: skip
     text = " ".join(words)
     return draw.choice(
-        [f"{hidden}. {text}", f"{text} ({hidden}; don't spell it out)", f"First {hidden}. Then answer: {text}"]
+        [
+            f"{hidden}. {text}",
+            f"{text} ({hidden}; don't spell it out)",
+            f"First {hidden}. Then answer: {text}",
+        ]
     )

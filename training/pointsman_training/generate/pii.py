@@ -12,7 +12,9 @@ from .grammar import expand, lines, table
 TYPED = re.compile(r"\{([A-Z_]+)\}")
 ALNUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-MONTHS = "January February March April May June July August September October November December".split()
+MONTHS = (
+    "January February March April May June July August September October November December".split()
+)
 
 
 def luhn(digits: str) -> str:
@@ -35,7 +37,9 @@ class People:
 
     def digits(self, count: int) -> str:
         """Digits, the first one not zero."""
-        return str(self.draw.randrange(1, 10)) + "".join(str(self.draw.randrange(10)) for _ in range(count - 1))
+        return str(self.draw.randrange(1, 10)) + "".join(
+            str(self.draw.randrange(10)) for _ in range(count - 1)
+        )
 
     def of(self, letters: str, count: int) -> str:
         """Random signs."""
@@ -51,13 +55,18 @@ class People:
             return self.value("name", lang)
         first, last = self.value("first", lang), self.value("last", lang)
         return self.draw.choice(
-            [f"{first} {last}"] * 5 + [first, f"{first[0]}. {last}", f"{last}, {first}", f"{first} {first[0]}. {last}"]
+            [f"{first} {last}"] * 5
+            + [first, f"{first[0]}. {last}", f"{last}, {first}", f"{first} {first[0]}. {last}"]
         )
 
     def mail(self, lang: str) -> str:
         """A mail address."""
         user = self.draw.choice([self.value("first", "en"), self.value("last", "en")]).lower()
-        user = re.sub("[^a-z]", "", user) + self.draw.choice(["", ".", "_", "+"]) + self.draw.choice(["k", "info", "77", "home", "jr"])
+        user = (
+            re.sub("[^a-z]", "", user)
+            + self.draw.choice(["", ".", "_", "+"])
+            + self.draw.choice(["k", "info", "77", "home", "jr"])
+        )
         return f"{user}@{self.draw.choice(['example.com', 'mail.test', 'acme.io', 'web.example.org', 'uni-sud.edu', 'firma.de'])}"
 
     def phone(self, lang: str) -> str:
@@ -71,7 +80,11 @@ class People:
 
     def date(self, lang: str) -> str:
         """A date or time."""
-        day, month, year = self.draw.randrange(1, 29), self.draw.randrange(12), self.draw.randrange(1940, 2031)
+        day, month, year = (
+            self.draw.randrange(1, 29),
+            self.draw.randrange(12),
+            self.draw.randrange(1940, 2031),
+        )
         name = MONTHS[month]
         return self.draw.choice(
             [f"{year}-{month + 1:02}-{day:02}", f"{day:02}/{month + 1:02}/{year}", f"{name} {day}, {year}", f"{day} {name} {year}",
@@ -88,16 +101,38 @@ class People:
 
     def iban(self, lang: str) -> str:
         """An account number with its check digits."""
-        land, length = self.draw.choice([("DE", 18), ("ES", 20), ("NL", 14), ("IT", 23), ("FR", 23), ("PT", 21), ("CH", 17), ("GB", 18)])
-        body = self.of(UPPER[:26], 4) + self.digits(length - 4) if land in ("NL", "GB") else self.digits(length)
+        land, length = self.draw.choice(
+            [
+                ("DE", 18),
+                ("ES", 20),
+                ("NL", 14),
+                ("IT", 23),
+                ("FR", 23),
+                ("PT", 21),
+                ("CH", 17),
+                ("GB", 18),
+            ]
+        )
+        body = (
+            self.of(UPPER[:26], 4) + self.digits(length - 4)
+            if land in ("NL", "GB")
+            else self.digits(length)
+        )
         as_digits = "".join(str(int(c, 36)) for c in body + land + "00")
         whole = f"{land}{98 - int(as_digits) % 97:02}{body}"
-        return " ".join(whole[i : i + 4] for i in range(0, len(whole), 4)) if self.draw.random() < 0.5 else whole
+        return (
+            " ".join(whole[i : i + 4] for i in range(0, len(whole), 4))
+            if self.draw.random() < 0.5
+            else whole
+        )
 
     def credential(self, lang: str) -> str:
         """Keys, tokens and passwords."""
         of = self.of
-        jwt = ".".join(base64.urlsafe_b64encode(self.of(ALNUM, n).encode()).decode().rstrip("=") for n in (20, 40, 24))
+        jwt = ".".join(
+            base64.urlsafe_b64encode(self.of(ALNUM, n).encode()).decode().rstrip("=")
+            for n in (20, 40, 24)
+        )
         return self.draw.choice(
             [f"sk-{of(ALNUM, 40)}", f"sk-proj-{of(ALNUM, 48)}", f"ghp_{of(ALNUM, 36)}", f"AKIA{of(UPPER, 16)}", f"xoxb-{self.digits(11)}-{of(ALNUM, 24)}",
              f"AIza{of(ALNUM, 35)}", f"hf_{of(ALNUM, 34)}", f"glpat-{of(ALNUM, 20)}", f"sk_live_{of(ALNUM, 24)}", "ey" + jwt, of("0123456789abcdef", 32),
@@ -116,13 +151,25 @@ class People:
             "pt": [f"{d(3)}.{d(3)}.{d(3)}-{d(2)}", d(9)],
             "zh": [f"{d(6)}19{d(2)}0{d(1)}1{d(5)}", f"{d(17)}X"],
         }  # fmt: skip
-        return self.draw.choice(shapes.get(lang, [d(11), d(9), f"{of(UPPER[:26], 2)} {d(2)} {d(2)} {d(2)} {of('ABCD', 1)}", f"{d(4)} {d(4)} {d(4)}"]))
+        return self.draw.choice(
+            shapes.get(
+                lang,
+                [
+                    d(11),
+                    d(9),
+                    f"{of(UPPER[:26], 2)} {d(2)} {d(2)} {d(2)} {of('ABCD', 1)}",
+                    f"{d(4)} {d(4)} {d(4)}",
+                ],
+            )
+        )
 
     def street(self, lang: str) -> str:
         """A street with its number in the order of the language."""
         name, number = self.value("street", lang), self.draw.randrange(1, 400)
         if lang in ("en", "fr"):
-            return f"{number} {name}" + self.draw.choice(["", "", f", Apt {self.draw.randrange(1, 40)}"] if lang == "en" else [""])
+            return f"{number} {name}" + self.draw.choice(
+                ["", "", f", Apt {self.draw.randrange(1, 40)}"] if lang == "en" else [""]
+            )
         return f"{name} {number}" + self.draw.choice(["", "a"] if lang in ("de", "nl") else [""])
 
     def makers(self) -> dict[str, Callable[[str], str]]:
@@ -157,14 +204,20 @@ def filled(template: str, lang: str, people: People) -> tuple[str, list[tuple[in
     for match in TYPED.finditer(text):
         out += text[at : match.start()]
         value = makers[match[1]](lang)
-        value = value.lower() if lower and match[1] in ("PERSON", "GPE", "ORGANIZATION", "NRP") else value
+        value = (
+            value.lower()
+            if lower and match[1] in ("PERSON", "GPE", "ORGANIZATION", "NRP")
+            else value
+        )
         spans.append((len(out), len(out) + len(value), match[1]))
         out += value
         at = match.end()
     return out + text[at:], spans
 
 
-NAMED = re.compile(r"[a-z\[|] ?(?:Lyon|Peru|Monday|Tokyo|Spanish|Italian|Eiffel|Earth)|morrow|today|station|six\\b|year")
+NAMED = re.compile(
+    r"[a-z\[|] ?(?:Lyon|Peru|Monday|Tokyo|Spanish|Italian|Eiffel|Earth)|morrow|today|station|six\\b|year"
+)
 
 
 def harmless(line: str) -> bool:
@@ -177,9 +230,15 @@ def negatives(people: People, count: int) -> Iterator[Row]:
     d, of = people.digits, people.of
     hexes = "0123456789abcdef"
     slots = {f"n{n}": (lambda n=n: d(n)) for n in range(1, 6)}
-    slots |= {"hex6": lambda: of(hexes, 6), "hex40": lambda: of(hexes, 40), "up3": lambda: of(UPPER[:26], 3)}
+    slots |= {
+        "hex6": lambda: of(hexes, 6),
+        "hex40": lambda: of(hexes, 40),
+        "up3": lambda: of(UPPER[:26], 3),
+    }
     slots["uuid"] = lambda: str(uuid.UUID(int=people.draw.getrandbits(128), version=4))
-    templates = lines("pii_negatives.txt") + [line for line in lines("everyday.txt") if harmless(line)]
+    templates = lines("pii_negatives.txt") + [
+        line for line in lines("everyday.txt") if harmless(line)
+    ]
     for number in range(count):
         text = expand(templates[number % len(templates)], people.draw, slots)
         row = Row(text, "pointsman-made", "made-negative", text)
@@ -197,9 +256,16 @@ def pii_rows(seed: int = 12, count: int = 5000) -> list[Row]:
         lang, template = templates[number % len(templates)]
         text, spans = filled(template, lang, people)
         if people.draw.random() < 0.2:
-            before = expand(people.draw.choice(fillers), people.draw) + people.draw.choice([" ", "\n"])
+            before = expand(people.draw.choice(fillers), people.draw) + people.draw.choice(
+                [" ", "\n"]
+            )
             spans = [(a + len(before), b + len(before), kind) for a, b, kind in spans]
-            text = before + text + people.draw.choice([" ", "\n"]) + expand(people.draw.choice(fillers), people.draw)
+            text = (
+                before
+                + text
+                + people.draw.choice([" ", "\n"])
+                + expand(people.draw.choice(fillers), people.draw)
+            )
         row = Row(text, "pointsman-made", "made-pii", f"made-pii/{template}", lang=lang)
         row.spans = spans
         found.setdefault(text, row)

@@ -28,7 +28,9 @@ def domain(draw: random.Random, each: int) -> Iterator[Row]:
         for template in lines(name):
             text = expand(template, draw)
             row = Row(text, "pointsman-made", "made-everyday", text, kind="conversational")
-            if not any(word in text for word in ("regex", "hello world", "15%", "2+2", "sky", "magnets")):
+            if not any(
+                word in text for word in ("regex", "hello world", "15%", "2+2", "sky", "magnets")
+            ):
                 row.targets["domain"] = one_hot("domain", "other")
                 yield row
 
