@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from .labels import NEGATIVE, SIGMOID, TEXT_HEADS
+from .labels import ALL_HEADS, NEGATIVE, SIGMOID
 from .metrics import threshold_at
 
 
@@ -59,7 +59,7 @@ def fit(evidence: Evidence, encoder: bool, ngrams: bool) -> dict[str, Any]:
 
 def score(chance: np.ndarray, head: str) -> np.ndarray:
     """1 − P(negative)."""
-    return 1 - chance[:, TEXT_HEADS[head].index(NEGATIVE[head])]
+    return 1 - chance[:, ALL_HEADS[head].index(NEGATIVE[head])]
 
 
 def points(evidence: Evidence, chance: np.ndarray) -> dict[str, float]:

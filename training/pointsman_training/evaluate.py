@@ -20,8 +20,10 @@ from .metrics import auc, calibration_error, recall_at
 from .model import Student
 from .predict import Answers, answers
 from .robustness import flips, length_matched
-from .rows import Row, read_all
+from .rows import Row, pair_rows, read_all
+from .similarity import faithful, similarity
 from .spans import counts, decode, f_beta
+from .teacher import embeddings
 
 EXAM = ("exam", "word-problem", "code", "reasoning")
 
@@ -259,6 +261,10 @@ def main() -> None:
     torch.set_num_threads(1)
     header, student, table = load(given.model)
     found, by_family = measure(header, student, table, read_all(given.data, "dev"))
+    two = list(pair_rows(given.data, "dev"))
+    found += similarity(student, header, two)
+    teacher = embeddings([text for row in two for text in (row.text, row.pair)])
+    found.append(faithful(student, two, teacher))
     lines = [
         "| head | measure | stage | rows | value | 95 % |",
         "| --- | --- | --- | --- | --- | --- |",

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from .augment import change
-from .labels import PII_TAGS, TEXT_HEADS
+from .labels import ALL_HEADS, PII_TAGS
 from .rows import Row
 from .tokens import END, START, Pieces, pieces, windows
 
 TAG = {name: at for at, name in enumerate(PII_TAGS)}
 IGNORE = -100
+HALF = 62
+"""Pieces of each of two questions."""
 
 
 @dataclass
@@ -63,6 +65,13 @@ def choose(
     return draw.choice(parts[:4])
 
 
+def both(row: Row, a: Pieces, b: Pieces) -> Example:
+    """Two questions with an end token between them, each cut where it is long."""
+    ids = np.concatenate([a.ids[:HALF], [END], b.ids[:HALF]]).astype(np.int32)
+    cases = np.concatenate([a.cases[:HALF], [0], b.cases[:HALF]]).astype(np.uint8)
+    return Example(row, ids, cases, None, -1)
+
+
 def share(row: Row) -> float:
     """How often a row is seen: exam questions are many, and there twice where they have options."""
     return 0.5 if row.kind.startswith("exam") else 1.0
@@ -83,13 +92,16 @@ def epoch(
         some = [rows[i] for i in order[start : start + 8192]]
         texts = [
             change(row.text, draw)
-            if not row.spans and len(row.text) > 3 and draw.random() < changed
+            if not row.spans and not row.pair and len(row.text) > 3 and draw.random() < changed
             else row.text
             for row in some
         ]
         examples = []
+        seconds = iter(pieces([row.pair for row in some if row.pair]))
         for row, text, found in zip(some, texts, pieces(texts), strict=True):
-            if len(found.ids):
+            if row.pair:
+                examples.append(both(row, found, next(seconds)))
+            elif len(found.ids):
                 same = Row(text, row.source, row.family, row.group, row.targets, row.spans)
                 same.weight = row.weight
                 part = choose(same, found, suspicion, draw)
@@ -141,7 +153,7 @@ def collate(examples: list[Example]) -> Batch:
         if one.tags is not None:
             tags[at, 1:last] = one.tags
     targets = {}
-    for head in TEXT_HEADS:
+    for head in ALL_HEADS:
         known = [at for at, one in enumerate(examples) if head in one.row.targets]
         if known:
             said = torch.tensor([examples[at].row.targets[head] for at in known])

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from . import container, first_stage
-from .calibrate import Evidence, calibrated
-from .labels import MAX_WINDOW, NEGATIVE, PII_TAGS, SIGMOID, TEXT_HEADS
+from .calibrate import Evidence, bound, calibrated, chances, fit, mixed
+from .labels import MAX_WINDOW, NEGATIVE, PAIR, PII_TAGS, SIGMOID, TEXT_HEADS
+from .metrics import threshold_at
 from .model import CASES, HEADS, HIDDEN, INTERMEDIATE, NAMES, Encoder, Student, from_base
 from .ngrams import BITS, CHARACTERS
-from .predict import Answers, answers
+from .predict import Answers, answers, pairs
 from .quantize import quantized, rows_to_int8
 from .rows import Row
 from .spans import counts, decode, f_beta
@@ -125,7 +126,37 @@ def pii_threshold(rows: list[Row], said: Answers) -> float:
     return chosen
 
 
-def heads_header(rows: list[Row], said: Answers, table: first_stage.Table) -> list[dict[str, Any]]:
+def pii_cascade(rows: list[Row], table: first_stage.Table) -> dict[str, Any] | None:
+    """Below which chance of the first stage a text has no personal data, all but one in 500 times."""
+    known, truth, _ = first_stage.targets(rows, "has_pii")
+    raw = table.logits(first_stage.matrix(rows[i].text for i in known), "has_pii")
+    value = 1 / (1 + np.exp(raw[:, 0] - raw[:, 1]))
+    none = bound(1 - value, truth[:, 0] > 0.5, 0.998)
+    return None if none is None else {"ngrams": "has_pii", "below": 1 - none}
+
+
+def pair_header(student: Student, rows: list[Row]) -> dict[str, Any]:
+    """The head for two questions: calibration, and thresholds by the near misses that pass."""
+    mine = [row for row in rows if row.pair]
+    said = pairs(student, mine)
+    truth = np.array([row.targets["pair"] for row in mine])
+    proof = Evidence("pair", said, np.zeros_like(said), truth, np.ones(len(mine)))
+    part = fit(proof, True, False)
+    value = chances(mixed(part, said, said), "pair")[:, 1]
+    limits = {
+        f"pass_{name}": threshold_at(value, truth[:, 1] > 0.5, rate)
+        for name, rate in (("0.5pct", 0.005), ("1pct", 0.01), ("2pct", 0.02))
+    }
+    return {
+        "name": "pair", "kind": "pair", "labels": PAIR, "negative": "different",
+        "tensors": "heads.pair", "activation": "softmax", "calibration": {"encoder": part},
+        "cascade": None, "operating_points": limits,
+    }  # fmt: skip
+
+
+def heads_header(
+    student: Student, rows: list[Row], said: Answers, table: first_stage.Table
+) -> list[dict[str, Any]]:
     """Labels, calibration and thresholds of every head."""
     found = []
     for head, labels in TEXT_HEADS.items():
@@ -137,10 +168,11 @@ def heads_header(rows: list[Row], said: Answers, table: first_stage.Table) -> li
         if head in NEGATIVE:
             one["negative"] = NEGATIVE[head]
         found.append(one | calibrated(evidence(rows, said, table, head)))
+    found.append(pair_header(student, rows))
     found.append(
         {
             "name": "pii", "kind": "tokens", "labels": PII_TAGS, "tensors": "heads.pii",
-            "calibration": {"encoder": {"alpha": 1.0}}, "cascade": None,
+            "calibration": {"encoder": {"alpha": 1.0}}, "cascade": pii_cascade(rows, table),
             "operating_points": {"span": pii_threshold(rows, said)},
         }
     )  # fmt: skip
@@ -169,7 +201,7 @@ def understand(
         **encoder_header(len(student.trunk.layers), 128, cases),
         "windows": {"content": CONTENT, "stride": STRIDE},
         "embedding": {"dimensions": HIDDEN, "tensors": "embedding"},
-        "heads": heads_header(rows, said, small),
+        "heads": heads_header(student, rows, said, small),
         "ngrams": {
             "bits": BITS, "columns": first_stage.COLUMNS, "characters": list(CHARACTERS),
             "table": "ngrams.table", "column_scale": "ngrams.scale", "bias": "ngrams.bias",

@@ -33,7 +33,12 @@ TEXT_HEADS: dict[str, list[str]] = {
     "feedback": FEEDBACK,
     "modality": MODALITY,
 }
+PAIR = ["different", "same"]
+"""The head that reads two questions at once, for answers from a cache."""
+ALL_HEADS = {**TEXT_HEADS, "pair": PAIR}
+
 NEGATIVE = {
+    "pair": "different",
     "jailbreak": "benign",
     "harmful": "benign",
     "fact_check": "no_fact_check_needed",

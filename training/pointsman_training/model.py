@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .labels import PII_TAGS, TEXT_HEADS
+from .labels import ALL_HEADS, PII_TAGS
 from .tokens import base_folder
 
 HIDDEN, HEADS, INTERMEDIATE, LAYERS = 384, 12, 1536, 3
@@ -118,7 +118,7 @@ class Student(nn.Module):
     def __init__(self, trunk: Encoder) -> None:
         super().__init__()
         self.trunk = trunk
-        self.heads = nn.ModuleDict({n: TextHead(len(ls)) for n, ls in TEXT_HEADS.items()})
+        self.heads = nn.ModuleDict({n: TextHead(len(ls)) for n, ls in ALL_HEADS.items()})
         self.pii = nn.Linear(HIDDEN, len(PII_TAGS))
         self.exit = nn.Linear(HIDDEN, HIDDEN)
         nn.init.eye_(self.exit.weight)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from .examples import Example, batches, collate
+from .examples import Example, batches, both, collate
 from .labels import MAX_WINDOW, NEGATIVE, PII_TAGS, TEXT_HEADS
 from .model import Student
 from .rows import Row
@@ -107,4 +107,19 @@ def gather(
         out.vectors[one] = mixed / max(np.linalg.norm(mixed), 1e-9)
         if want_tags:
             out.tags.append(join_tags(tags[part], spans[part], len(found[one].ids)))
+    return out
+
+
+def pairs(student: Student, rows: list[Row]) -> np.ndarray:
+    """Logits of the pair head for rows of two questions."""
+    firsts, seconds = pieces([row.text for row in rows]), pieces([row.pair for row in rows])
+    examples = [both(*three) for three in zip(rows, firsts, seconds, strict=True)]
+    for at, one in enumerate(examples):
+        one.vector = at
+    out = np.zeros((len(rows), 2), np.float32)
+    with torch.no_grad():
+        for group in batches(examples, random.Random(0), 8192):
+            batch = collate(group)
+            x = student.hidden(batch.ids, batch.cases, batch.real)
+            out[batch.vectors.numpy()] = student.heads["pair"](x, batch.real).numpy()
     return out

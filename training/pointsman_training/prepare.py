@@ -9,28 +9,28 @@ import numpy as np
 import torch
 
 from . import first_stage
+from .generate import pairs
 from .generate.attacks import attack_rows
 from .generate.pii import pii_rows
 from .generate.prompts import prompt_rows
-from .rows import Row, merge, read_all
+from .rows import Row, merge, pair_rows, read, read_all
 from .split import divide
 from .teacher import embeddings
 
-TAUGHT = 40_000
+TAUGHT = 50_000
 """How many texts the teacher embeds."""
 
 
 def gather(data: Path) -> tuple[list[Row], list[Row]]:
     """Training and validation rows of all sources, those of our own making included."""
     rows = read_all(data, "train") + attack_rows() + pii_rows() + prompt_rows()
+    rows += [*pair_rows(data, "train"), *pairs.pair_rows()]
     train, held = divide(rows)
     return merge(train), merge(held)
 
 
 def taught(data: Path, rows: list[Row]) -> list[str]:
     """Texts for the teacher: both sides of the pairs first, then short ones of all kinds."""
-    from .rows import read
-
     wanted: dict[str, None] = {}
     for pair in read(data / "pairs" / "train.jsonl.gz"):
         wanted[pair["a"]] = wanted[pair["b"]] = None
@@ -55,11 +55,12 @@ def main() -> None:
     print("rows", len(train), "validation", len(held), flush=True)
     texts = taught(given.data, train)
     teacher = embeddings(texts)
-    known = {row.text for row in train}
+    known = {row.text for row in train if not row.pair}
     extra = [Row(text, "pairs", "pairs", text) for text in texts if text not in known]
     print("teacher", len(texts), "seconds", time.process_time(), flush=True)
     with (given.work / "rows.pickle").open("wb") as file:
         pickle.dump({"train": train + extra, "validation": held, "teacher": teacher}, file)
+    train = [row for row in train if not row.pair]
     features = first_stage.matrix(row.text for row in train)
     print("features", features.nnz, "seconds", time.process_time(), flush=True)
     table = first_stage.train(train, features)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .hazards import hazards_of
-from .labels import TEXT_HEADS
+from .labels import ALL_HEADS
 
 
 @dataclass
@@ -23,11 +23,13 @@ class Row:
     weight: float = 1.0
     kind: str = ""
     lang: str = "en"
+    pair: str = ""
+    """The second question, where a row is about two."""
 
 
 def one_hot(head: str, label: str) -> list[float]:
     """The target vector of one label."""
-    return [1.0 if name == label else 0.0 for name in TEXT_HEADS[head]]
+    return [1.0 if name == label else 0.0 for name in ALL_HEADS[head]]
 
 
 def read(path: Path) -> Iterator[dict]:
@@ -143,6 +145,20 @@ def small_task_rows(data: Path, split: str) -> Iterator[Row]:
             yield row
 
 
+def pair_row(a: str, b: str, same: bool, source: str, kind: str, lang: str = "en") -> Row:
+    """Two questions and whether one answer serves both."""
+    row = Row(a, source, kind, a, kind=kind, lang=lang, pair=b)
+    row.targets["pair"] = one_hot("pair", "same" if same else "different")
+    return row
+
+
+def pair_rows(data: Path, split: str) -> Iterator[Row]:
+    """Questions that mean the same, and near misses."""
+    for item in read(data / "pairs" / f"{split}.jsonl.gz"):
+        same = item["label"] == 1
+        yield pair_row(item["a"], item["b"], same, item["source"], item["kind"], item["lang"])
+
+
 def read_all(data: Path, split: str) -> list[Row]:
     """Every row of a split; rows of one text keep apart, they are joined by `merge`."""
     readers = (domain_rows, jailbreak_rows, harmful_rows, pii_rows, routing_rows, small_task_rows)
@@ -151,9 +167,9 @@ def read_all(data: Path, split: str) -> list[Row]:
 
 def merge(rows: list[Row]) -> list[Row]:
     """Joins rows of the same text, so that one pass of the encoder teaches all heads."""
-    seen: dict[str, Row] = {}
+    seen: dict[tuple[str, str], Row] = {}
     for row in rows:
-        first = seen.setdefault(row.text, row)
+        first = seen.setdefault((row.text, row.pair), row)
         if first is not row:
             first.targets = {**row.targets, **first.targets}
             first.spans = first.spans if first.spans is not None else row.spans

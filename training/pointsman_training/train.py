@@ -20,7 +20,7 @@ from .rows import Row
 
 WEIGHTS = {
     "domain": 1.0, "jailbreak": 1.5, "harmful": 1.0, "hazards": 0.5, "difficulty": 0.6,
-    "fact_check": 0.5, "feedback": 0.5, "modality": 0.4,
+    "fact_check": 0.5, "pair": 1.0, "feedback": 0.5, "modality": 0.4,
 }  # fmt: skip
 ROWS, TOKENS = 64.0, 512.0
 """Losses are sums over a usual batch's rows or tokens, so that a row counts the same everywhere."""

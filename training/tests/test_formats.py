@@ -1,5 +1,6 @@
 """The parts that another implementation repeats, against slow and plain versions of them."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def slow_buckets(text: str) -> list[int]:
         return (value * p % WORD) >> (64 - ngrams.BITS)
 
     found = [place(whole(one), 1) for one, _ in tokens]
-    for (one, _), (two, _) in zip(tokens, tokens[1:], strict=False):
+    for (one, _), (two, _) in itertools.pairwise(tokens):
         found.append(place((whole(one) * q + whole(two)) % WORD, 2))
     for letters, is_run in tokens:
         padded = [32, *letters, 32]
