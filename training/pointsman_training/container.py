@@ -1,55 +1,55 @@
-"""Writes and reads the model container of FORMAT.md."""
+"""Writes and reads the file of weights that `crates/semantics/src/container.rs` defines."""
 
-import hashlib
 import json
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-MAGIC, LAYOUT, ALIGN = b"PTSMODEL", 1, 64
+MAGIC, VERSION, ALIGN, PREFIX = b"PMWEIGHT", 1, 64, 20
 TYPES = {"int8": "i8", "uint8": "u8", "float32": "f32"}
 BACK = {"i8": np.int8, "u8": np.uint8, "f32": np.float32}
 
 
-def padded(data: bytes, filler: bytes = b"\0") -> bytes:
-    """Filled up to a multiple of 64."""
-    return data + filler * (-len(data) % ALIGN)
+def padded(data: bytes) -> bytes:
+    """Zeros up to a multiple of 64."""
+    return data + b"\0" * (-len(data) % ALIGN)
 
 
-def write(path: Path, header: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
-    """Writes a container; the answer is its hash."""
+def write(path: Path, settings: dict[str, Any], parts: dict[str, np.ndarray]) -> None:
+    """Writes settings and parts."""
     blobs, places, at = [], {}, 0
-    for name, value in sorted(tensors.items()):
+    for name, value in sorted(parts.items()):
         value = np.ascontiguousarray(value)
         if value.dtype == np.float32 and not np.isfinite(value).all():
             raise ValueError(f"{name} has a number that is not finite")
         blob = value.tobytes()
-        kind = TYPES[str(value.dtype)]
-        place = {"dtype": kind, "shape": list(value.shape), "offset": at, "length": len(blob)}
-        places[name] = place
+        place = {"type": TYPES[str(value.dtype)], "shape": list(value.shape)}
+        places[name] = {**place, "offset": at, "crc32": zlib.crc32(blob)}
         blobs.append(padded(blob))
         at += len(blobs[-1])
-    text = json.dumps({**header, "tensors": places}, ensure_ascii=False, separators=(",", ":"))
-    head, data = padded(text.encode(), b" "), b"".join(blobs)
-    digest = hashlib.sha256(head + data)
-    start = MAGIC + struct.pack("<IIQQ", LAYOUT, len(head), len(data), 0) + digest.digest()
-    path.write_bytes(start + head + data)
-    return digest.hexdigest()
+    said = {"settings": settings, "parts": places}
+    head = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+    start = MAGIC + struct.pack("<III", VERSION, len(head), zlib.crc32(head)) + head
+    path.write_bytes(padded(start) + b"".join(blobs))
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Header and tensors of a container."""
+    """Settings and parts; each checksum is looked at."""
     whole = path.read_bytes()
-    layout, length, size, _ = struct.unpack("<IIQQ", whole[8:32])
-    if whole[:8] != MAGIC or layout != LAYOUT or len(whole) != 64 + length + size:
-        raise ValueError(f"{path} is no container of layout {LAYOUT}")
-    if hashlib.sha256(whole[64:]).digest() != whole[32:64]:
-        raise ValueError(f"{path} is damaged: its hash differs")
-    header, tensors = json.loads(whole[64 : 64 + length]), {}
-    for name, place in header["tensors"].items():
-        start = 64 + length + place["offset"]
-        flat = np.frombuffer(whole[start : start + place["length"]], BACK[place["dtype"]])
-        tensors[name] = flat.reshape(place["shape"])
-    return header, tensors
+    version, length, check = struct.unpack("<III", whole[8:PREFIX])
+    head = whole[PREFIX : PREFIX + length]
+    if whole[:8] != MAGIC or version != VERSION or zlib.crc32(head) != check:
+        raise ValueError(f"{path} is damaged, or no file of weights of version {VERSION}")
+    start = PREFIX + length + (-(PREFIX + length) % ALIGN)
+    said, parts = json.loads(head), {}
+    for name, place in said["parts"].items():
+        kind = np.dtype(BACK[place["type"]])
+        size = int(np.prod(place["shape"])) * kind.itemsize
+        blob = whole[start + place["offset"] :][:size]
+        if zlib.crc32(blob) != place["crc32"]:
+            raise ValueError(f"{path} is damaged: the checksum of {name} differs")
+        parts[name] = np.frombuffer(blob, kind).reshape(place["shape"])
+    return said["settings"], parts

@@ -1,7 +1,9 @@
-"""Measures a container on the development files: every head, every stage, with intervals."""
+"""Measures a file of weights on the development files: every head, every stage, with intervals."""
 
 import argparse
 import json
+import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,11 @@ import numpy as np
 import torch
 
 from . import first_stage
-from .calibrate import Evidence, chances, mixed, score
+from .calibrate import Evidence, apply, stands
 from .export import evidence
-from .figures import Figure, figure
+from .figures import Figure, figure, plain
 from .first_stage import Table
-from .labels import NEGATIVE, TEXT_HEADS
+from .labels import ASKED, HARMFUL, TEXT_HEADS, UNKNOWN
 from .load import load
 from .metrics import auc, calibration_error, recall_at
 from .model import Student
@@ -28,173 +30,156 @@ from .teacher import embeddings
 EXAM = ("exam", "word-problem", "code", "reasoning")
 
 
-def grouping(rows: list[Row], head: str) -> list[str] | int:
-    """Attacks are drawn by family, the rest by row."""
-    if head in ("jailbreak", "harmful"):
-        keys = [r.family if r.targets[head][0] < 0.5 else r.text[:80] for r in rows]
-        return keys
-    return len(rows)
+@dataclass
+class Judged:
+    """A head's rows, the truth, and each stage's probabilities."""
+
+    rows: list[Row]
+    proof: Evidence
+    said: dict[str, np.ndarray]
+    alone: np.ndarray
+    limits: dict[str, float]
 
 
-def stages(header: dict[str, Any], proof: Evidence) -> dict[str, np.ndarray]:
+def find(many: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The settings of this name."""
+    return next(one for one in many if one["name"] == name)
+
+
+def judge(settings: dict[str, Any], rows: list[Row], proof: Evidence) -> Judged:
     """Probabilities of the first stage, the encoder, both, and the cascade of them."""
-    head = proof.head
-    about = next(one for one in header["heads"] if one["name"] == head)
-    parts = about["calibration"]
-    found = {
-        "n-grams": chances(mixed(parts["ngrams"], None, proof.ngrams), head),
-        "encoder": chances(mixed(parts["encoder"], proof.encoder, proof.ngrams), head),
-        "joined": chances(mixed(parts["joined"], proof.encoder, proof.ngrams), head),
+    mine = find(settings["heads"], proof.head)
+    theirs = find(settings["ngrams"]["heads"], proof.head)
+    first = apply(theirs["calibration"], proof.ngrams)
+    joined = apply(mine["calibration"], proof.encoder + mine["share"] * proof.ngrams)
+    alone = stands(mine["sure"], first)
+    said = {
+        "n-grams": first,
+        "encoder": apply(mine["calibration"], proof.encoder),
+        "joined": joined,
+        "cascade": np.where(alone[:, None], first, joined),
     }
-    rule = about["cascade"]
-    if rule:
-        first = found["n-grams"]
-        value = score(first, head) if head in NEGATIVE else first.max(1)
-        above, below = rule.get("above"), rule.get("below")
-        alone = value >= (2.0 if above is None else above)
-        if head in NEGATIVE and below is not None:
-            alone |= value <= below
-        found["cascade"] = np.where(alone[:, None], first, found["joined"])
-        found["alone"] = alone
+    known, _, _ = first_stage.targets(rows, proof.head)
+    limits = {one["name"]: one["threshold"] for one in reversed(mine["points"])}
+    return Judged([rows[i] for i in known], proof, said, alone, limits)
+
+
+def asked(one: Judged) -> list[Figure]:
+    """AUC, recall and false alarms of a head of one question."""
+    head, at = one.proof.head, ASKED[one.proof.head]
+    found, positive = [], one.proof.said[:, at] > 0.5
+    groups = [r.family if p else r.text[:80] for r, p in zip(one.rows, positive, strict=True)]
+
+    def area(value: np.ndarray, i: np.ndarray) -> float:
+        return auc(value[i], positive[i])
+
+    def recall(value: np.ndarray, i: np.ndarray) -> float:
+        return recall_at(value[i], positive[i], 0.01)
+
+    for stage, chance in one.said.items():
+        value = chance[:, at]
+        found.append(figure(head, "AUC", stage, partial(area, value), groups))
+        name = "recall at 1 % false positives"
+        found.append(figure(head, name, stage, partial(recall, value), groups))
+        if stage != "encoder":
+            error = calibration_error(value, positive)
+            found.append(plain(head, "calibration error", stage, len(value), error))
+    hit = one.said["joined"][:, at] >= one.limits["fpr_1pct"]
+    for name, here in (("false alarms", ~positive), ("recall", positive)):
+
+        def share(i: np.ndarray, here: np.ndarray = here) -> float:
+            return float(hit[i][here[i]].mean())
+
+        found.append(figure(head, f"{name} at fpr_1pct", "joined", share, groups))
     return found
 
 
-def binary(
-    rows: list[Row], proof: Evidence, said: dict[str, np.ndarray], limits: dict[str, float]
-) -> list[Figure]:
-    """AUC, recall and false alarms of a head with a negative label."""
-    found, positive = [], proof.said[:, 0] < 0.5
-    groups = grouping(rows, proof.head)
-    for stage in ("n-grams", "encoder", "joined", "cascade"):
-        if stage not in said:
-            continue
-        value = score(said[stage], proof.head)
-        found.append(
-            figure(proof.head, "AUC", stage, lambda i, v=value: auc(v[i], positive[i]), groups)
-        )
-        how = lambda i, v=value: recall_at(v[i], positive[i], 0.01)
-        found.append(figure(proof.head, "recall at 1 % false positives", stage, how, groups))
-        error = calibration_error(value, positive)
-        found.append(Figure(proof.head, "calibration error", stage, len(rows), error, error, error))
-    value = score(said["joined"], proof.head)
-    hit = value >= limits["fpr_1pct"]
-    found.append(
-        figure(
-            proof.head,
-            "false alarms at fpr_1pct",
-            "joined",
-            lambda i: hit[i][~positive[i]].mean(),
-            groups,
-        )
-    )
-    found.append(
-        figure(
-            proof.head, "recall at fpr_1pct", "joined", lambda i: hit[i][positive[i]].mean(), groups
-        )
-    )
-    return found
-
-
-def families(rows: list[Row], value: np.ndarray, positive: np.ndarray, limit: float) -> list[str]:
-    """AUC of each attack family against all harmless rows, false alarms of each harmless source."""
-    out = []
-    for name in sorted({r.family.split("/")[0] for r, p in zip(rows, positive, strict=True) if p}):
-        here = np.array([r.family.split("/")[0] == name for r in rows]) & positive
+def families(one: Judged) -> list[str]:
+    """AUC of each attack family against all harmless rows; alarms of each harmless kind."""
+    value, positive = one.said["joined"][:, 0], one.proof.said[:, 0] > 0.5
+    limit, out = one.limits["fpr_1pct"], []
+    names = np.array([row.family.split("/")[0] for row in one.rows])
+    for name in sorted(set(names[positive])):
+        here = (names == name) & positive
         if here.sum() >= 8:
             some = here | ~positive
-            line = f"{auc(value[some], here[some]):.3f} | {(value[here] >= limit).mean():.2f}"
-            out.append(f"| {name} | {here.sum()} | {line} |")
-    out.append("| *harmless, share of alarms* | | | |")
-    for name in sorted(
-        {f"{r.source} {r.family}" for r, p in zip(rows, positive, strict=True) if not p}
-    ):
-        here = np.array([f"{r.source} {r.family}" == name for r in rows]) & ~positive
+            caught = (value[here] >= limit).mean()
+            out.append(
+                f"| {name} | {here.sum()} | {auc(value[some], here[some]):.3f} | {caught:.2f} |"
+            )
+    out += ["", "| harmless | rows | alarms |", "| --- | --- | --- |"]
+    kinds = np.array([f"{row.source}, {row.family}" for row in one.rows])
+    for name in sorted(set(kinds[~positive])):
+        here = (kinds == name) & ~positive
         if here.sum() >= 8:
-            out.append(f"| {name} | {here.sum()} | | {(value[here] >= limit).mean():.3f} |")
+            out.append(f"| {name} | {here.sum()} | {(value[here] >= limit).mean():.3f} |")
     return out
 
 
-def manifold(rows: list[Row], proof: Evidence, said: dict[str, np.ndarray]) -> list[Figure]:
+def manifold(one: Judged) -> list[Figure]:
     """Accuracy of a head of many labels; the subject by kind of text."""
-    truth, found = proof.said.argmax(1), []
-    parts = {"all": np.ones(len(rows), bool)}
-    if proof.head == "domain":
-        exam = np.array([row.kind.startswith(EXAM) for row in rows])
+    head, truth, found = one.proof.head, one.proof.said.argmax(1), []
+    parts = {"all": np.ones(len(one.rows), bool)}
+    if head == "domain":
+        exam = np.array([row.kind.startswith(EXAM) for row in one.rows])
         parts = {"exam-like": exam, "conversational": ~exam}
     for name, here in parts.items():
-        for stage in ("n-grams", "encoder", "joined", "cascade"):
-            if stage in said:
-                right = (said[stage].argmax(1) == truth)[here]
-                found.append(
-                    figure(
-                        proof.head,
-                        f"accuracy, {name}",
-                        stage,
-                        lambda i, r=right: r[i].mean(),
-                        int(here.sum()),
-                    )
-                )
-    for stage in ("encoder", "joined"):
-        error = calibration_error(said[stage].max(1), said[stage].argmax(1) == truth)
-        found.append(Figure(proof.head, "calibration error", stage, len(rows), error, error, error))
-    return found
-
-
-def difficulty(proof: Evidence, said: dict[str, np.ndarray]) -> list[Figure]:
-    """Whether a small model fails what a large one can do, against what a small one can do."""
-    easy, hard = proof.said[:, 0] > 0.5, proof.said[:, 1] > 0.5
-    known, found = easy | hard, []
-    for stage in ("n-grams", "encoder", "joined"):
-        value = said[stage][known, 1] - said[stage][known, 0]
-        truth = hard[known]
-        found.append(
-            figure(
-                "difficulty", "AUC", stage, lambda i, v=value, t=truth: auc(v[i], t[i]), len(value)
+        for stage, chance in one.said.items():
+            right = (chance.argmax(1) == truth)[here].astype(float)
+            count = int(here.sum())
+            found.append(
+                figure(head, f"accuracy, {name}", stage, lambda i, r=right: r[i].mean(), count)
             )
-        )
+    error = calibration_error(one.said["joined"].max(1), one.said["joined"].argmax(1) == truth)
+    return [*found, plain(head, "calibration error", "joined", len(truth), error)]
+
+
+def difficulty(one: Judged) -> list[Figure]:
+    """Whether a small model fails what a large one can do, against what a small one can do."""
+    easy, hard = one.proof.said[:, 0] > 0.5, one.proof.said[:, 1] > 0.5
+    known, found = easy | hard, []
+    truth = hard[known]
+    for stage, chance in one.said.items():
+        value = (chance[:, 1] / (chance[:, 0] + chance[:, 1]))[known]
+        how = lambda i, v=value: auc(v[i], truth[i])
+        found.append(figure("difficulty", "AUC", stage, how, len(value)))
     return found
 
 
-def hazards(proof: Evidence, said: dict[str, np.ndarray]) -> list[Figure]:
+def hazards(one: Judged) -> list[Figure]:
     """Mean AUC over the hazards that have rows enough."""
-    columns = [c for c in range(proof.said.shape[1]) if proof.said[:, c].sum() >= 20]
-    truth = proof.said[:, columns] > 0.5
+    truth = one.proof.said
+    columns = [c for c in range(1, len(HARMFUL)) if (truth[:, c] == 1).sum() >= 20]
 
-    def macro(value: np.ndarray, at: np.ndarray) -> float:
-        each = [auc(value[at, c], truth[at, n]) for n, c in enumerate(columns)]
+    def macro(chance: np.ndarray, i: np.ndarray) -> float:
+        each = []
+        for c in columns:
+            known = truth[i, c] != UNKNOWN
+            each.append(auc(chance[i, c][known], truth[i, c][known] > 0.5))
         return float(np.nanmean(each))
 
-    name = f"macro AUC of {len(columns)}"
-    return [
-        figure("hazards", name, stage, partial(macro, said[stage]), len(proof.said))
-        for stage in ("n-grams", "encoder", "joined")
-    ]
+    name = f"hazards, mean AUC of {len(columns)}"
+    stages = ("n-grams", "encoder", "joined")
+    return [figure("harmful", name, s, partial(macro, one.said[s]), len(truth)) for s in stages]
 
 
 def pii(rows: list[Row], said: Answers, threshold: float) -> list[Figure]:
     """Span F2 and false alarms; templates are drawn whole."""
     known = [i for i, row in enumerate(rows) if row.spans is not None]
-    kept = [[s for s, v in decode(said.tags[i], said.pieces[i]) if v >= threshold] for i in known]
+    kept = [decode(rows[i].text, said.tags[i], said.pieces[i], threshold) for i in known]
     true = [rows[i].spans or [] for i in known]
     numbers, clean = counts(kept, true), np.array([not one for one in true])
-    groups = [rows[i].group for i in known]
-    alarm = np.array([bool(one) for one in kept])
+    groups, alarm = [rows[i].group for i in known], np.array([bool(one) for one in kept])
     found = [
         figure("pii", "span F2", "encoder", lambda i: f_beta(numbers[i]), groups),
         figure(
-            "pii",
-            "texts without PII with an alarm",
-            "encoder",
-            lambda i: alarm[i][clean[i]].mean(),
-            groups,
+            "pii", "texts without PII with an alarm", "encoder",
+            lambda i: float(alarm[i][clean[i]].mean()), groups,
         ),
-    ]
-    types = sorted({kind for one in true for _, _, kind in one})
-    for kind in types:
-        part = counts(
-            [[s for s in one if s[2] == kind] for one in kept],
-            [[s for s in one if s[2] == kind] for one in true],
-        )
+    ]  # fmt: skip
+    for kind in sorted({span[2] for one in true for span in one}):
+        only = [[[s for s in one if s[2] == kind] for one in side] for side in (kept, true)]
+        part = counts(*only)
         found.append(
             figure("pii", f"F2 {kind}", "encoder", lambda i, p=part: f_beta(p[i]), len(part))
         )
@@ -202,54 +187,35 @@ def pii(rows: list[Row], said: Answers, threshold: float) -> list[Figure]:
 
 
 def measure(
-    header: dict[str, Any], student: Student, table: Table, rows: list[Row]
+    settings: dict[str, Any], student: Student, table: Table, rows: list[Row]
 ) -> tuple[list[Figure], list[str]]:
-    """All figures, and the table of attack families."""
-    said, found, table_of_families = answers(student, [row.text for row in rows]), [], []
+    """All figures of texts, and the table of attack families."""
+    began = time.process_time()
+    texts = [row.text for row in rows]
+    said, first, found, by_family = answers(student, texts), table.read(texts), [], []
+    print("answered, seconds", time.process_time() - began, flush=True)
     for head in TEXT_HEADS:
-        proof = evidence(rows, said, table, head)
-        known, _, _ = first_stage.targets(rows, head)
-        mine, about = (
-            [rows[i] for i in known],
-            next(o for o in header["heads"] if o["name"] == head),
-        )
-        parts = stages(header, proof)
-        if head in NEGATIVE:
-            found += binary(mine, proof, parts, about["operating_points"])
-        elif head == "hazards":
-            found += hazards(proof, parts)
+        one = judge(settings, rows, evidence(rows, said, first, head))
+        if head in ASKED:
+            found += asked(one)
         elif head == "difficulty":
-            found += difficulty(proof, parts)
+            found += difficulty(one)
         else:
-            found += manifold(mine, proof, parts)
-        if "alone" in parts:
-            share = float(parts["alone"].mean())
-            found.append(
-                Figure(
-                    head,
-                    "share that the first stage answers",
-                    "cascade",
-                    len(mine),
-                    share,
-                    share,
-                    share,
-                )
-            )
+            found += manifold(one)
+        share = float(one.alone.mean())
+        found.append(
+            plain(head, "share that the first stage answers", "cascade", len(one.rows), share)
+        )
+        if head == "harmful":
+            found += hazards(one)
         if head == "jailbreak":
-            value, positive = score(parts["joined"], head), proof.said[:, 0] < 0.5
-            limit = about["operating_points"]["fpr_1pct"]
-            table_of_families = families(mine, value, positive, limit)
-            found.append(length_matched(mine, value, positive))
-            found.append(
-                flips(
-                    header,
-                    student,
-                    table,
-                    [r for r, v, p in zip(mine, value, positive, strict=True) if p and v >= limit],
-                )
-            )
-    threshold = next(o for o in header["heads"] if o["name"] == "pii")["operating_points"]["span"]
-    return found + pii(rows, said, threshold), table_of_families
+            by_family = families(one)
+            value, positive = one.said["joined"][:, 0], one.proof.said[:, 0] > 0.5
+            found.append(length_matched(one.rows, value, positive))
+            hit = positive & (value >= one.limits["fpr_1pct"])
+            caught = [row for row, yes in zip(one.rows, hit, strict=True) if yes]
+            found.append(flips(find(settings["heads"], head), student, table, caught))
+    return found + pii(rows, said, settings["taggers"][0]["threshold"]), by_family
 
 
 def main() -> None:
@@ -259,28 +225,19 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    header, student, table = load(given.model)
-    found, by_family = measure(header, student, table, read_all(given.data, "dev"))
+    settings, student, table = load(given.model)
+    found, by_family = measure(settings, student, table, read_all(given.data, "dev"))
     two = list(pair_rows(given.data, "dev"))
-    found += similarity(student, header, two)
+    found += similarity(student, settings, two)
     teacher = embeddings([text for row in two for text in (row.text, row.pair)])
     found.append(faithful(student, two, teacher))
-    lines = [
-        "| head | measure | stage | rows | value | 95 % |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [one.line() for one in found]
-    lines += [
-        "",
-        "| attack family, unseen | rows | AUC | recall at fpr_1pct |",
-        "| --- | --- | --- | --- |",
-        *by_family,
-    ]
+    lines = ["| head | measure | stage | rows | value | 95 % |"]
+    lines += ["| --- | --- | --- | --- | --- | --- |", *(one.line() for one in found), ""]
+    lines += ["| attack family, unseen | rows | AUC | recall |", "| --- | --- | --- | --- |"]
     report = given.model.with_suffix(".dev.md")
-    report.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    given.model.with_suffix(".dev.json").write_text(
-        json.dumps([vars(one) for one in found], indent=1)
-    )
+    report.write_text("\n".join([*lines, *by_family]) + "\n", encoding="utf-8")
+    numbers = json.dumps([vars(one) for one in found], indent=1)
+    given.model.with_suffix(".dev.json").write_text(numbers, encoding="utf-8")
     print(report.read_text(encoding="utf-8"))
 
 

@@ -25,14 +25,13 @@ class Example:
 
     row: Row
     ids: np.ndarray
-    cases: np.ndarray
     tags: np.ndarray | None
     vector: int
     """Index of the teacher's embedding, or −1."""
 
 
 def tags_of(row: Row, found: Pieces) -> np.ndarray | None:
-    """BIO tags of the first piece of each word; other pieces are not asked."""
+    """BIO tags of all pieces."""
     if row.spans is None:
         return None
     tags = np.zeros(len(found.ids), np.int64)
@@ -41,14 +40,14 @@ def tags_of(row: Row, found: Pieces) -> np.ndarray | None:
         tags[here] = TAG[f"I-{kind}"]
         if len(here):
             tags[here[0]] = TAG[f"B-{kind}"]
-    return np.where(found.first, tags, IGNORE)
+    return tags
 
 
 def cut(row: Row, found: Pieces, part: tuple[int, int], vector: int) -> Example:
     """The example of one window."""
     at = slice(*part)
     tags = tags_of(row, found)
-    return Example(row, found.ids[at], found.cases[at], None if tags is None else tags[at], vector)
+    return Example(row, found.ids[at], None if tags is None else tags[at], vector)
 
 
 def choose(
@@ -58,7 +57,7 @@ def choose(
     parts = windows(len(found.ids))
     if len(parts) == 1:
         return parts[0]
-    attack = row.targets.get("jailbreak", [1.0])[0] == 0.0
+    attack = row.targets.get("jailbreak", [0.0])[0] == 1.0
     if attack or ("jailbreak" in row.targets and draw.random() < 0.5):
         spans = [(found.start[a], found.end[b - 1]) for a, b in parts[:40]]
         return parts[int(np.argmax([suspicion(row.text[a:b]) for a, b in spans]))]
@@ -68,8 +67,7 @@ def choose(
 def both(row: Row, a: Pieces, b: Pieces) -> Example:
     """Two questions with an end token between them, each cut where it is long."""
     ids = np.concatenate([a.ids[:HALF], [END], b.ids[:HALF]]).astype(np.int32)
-    cases = np.concatenate([a.cases[:HALF], [0], b.cases[:HALF]]).astype(np.uint8)
-    return Example(row, ids, cases, None, -1)
+    return Example(row, ids, None, -1)
 
 
 def share(row: Row) -> float:
@@ -130,7 +128,6 @@ class Batch:
     """Tensors of a batch."""
 
     ids: Tensor
-    cases: Tensor
     real: Tensor
     tags: Tensor
     targets: dict[str, tuple[Tensor, Tensor]]
@@ -142,13 +139,11 @@ def collate(examples: list[Example]) -> Batch:
     """Pads and joins."""
     length = max(len(one.ids) for one in examples) + 2
     ids = np.zeros((len(examples), length), np.int64)
-    cases = np.zeros_like(ids)
     real = np.zeros(ids.shape, bool)
     tags = np.full(ids.shape, IGNORE)
     for at, one in enumerate(examples):
         last = len(one.ids) + 1
         ids[at, 0], ids[at, last], ids[at, 1:last] = START, END, one.ids
-        cases[at, 1:last] = one.cases
         real[at, : last + 1] = True
         if one.tags is not None:
             tags[at, 1:last] = one.tags
@@ -160,7 +155,6 @@ def collate(examples: list[Example]) -> Batch:
             targets[head] = (torch.tensor(known), said)
     return Batch(
         torch.from_numpy(ids),
-        torch.from_numpy(cases),
         torch.from_numpy(real),
         torch.from_numpy(tags),
         targets,

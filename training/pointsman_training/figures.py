@@ -30,3 +30,8 @@ def figure(
     """Measures with bounds; `groups` is a number of rows or a name for each."""
     rows = groups if isinstance(groups, int) else len(groups)
     return Figure(head, measure, stage, rows, *interval(how, groups))
+
+
+def plain(head: str, measure: str, stage: str, rows: int, value: float) -> Figure:
+    """A number without bounds."""
+    return Figure(head, measure, stage, rows, value, value, value)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from .labels import SIGMOID, TEXT_HEADS
-from .ngrams import BITS, buckets
+from .labels import LABELS, SIGMOID, TEXT_HEADS, UNKNOWN
+from .ngrams import BITS, buckets, stretches
 from .rows import Row
 
-HEADS = {**TEXT_HEADS, "has_pii": ["no", "yes"]}
+HEADS = {**TEXT_HEADS, "has_pii": LABELS["has_pii"]}
 COLUMNS = 48
-WINDOW = 6000
-"""Training reads this many characters of a text; the gateway reads all."""
+LONGEST = 6000
+"""Training reads this many characters of a text as one stretch; the gateway reads all, in stretches."""
 
 
 @dataclass
@@ -22,12 +22,26 @@ class Table:
 
     weight: np.ndarray
     bias: np.ndarray
-    places: dict[str, tuple[int, int]]
 
-    def logits(self, features: csr_matrix, head: str) -> np.ndarray:
-        """Raw answers of one head."""
-        first, last = self.places[head]
-        return features @ self.weight[:, first:last] + self.bias[first:last]
+    def logits(self, features: csr_matrix) -> np.ndarray:
+        """Raw answers in all columns."""
+        return features @ self.weight + self.bias
+
+    def read(self, texts: list[str]) -> np.ndarray:
+        """Raw answers for whole texts: the highest of the stretches, or their mean."""
+        parts = [stretches(text) for text in texts]
+        raw = self.logits(matrix(one for part in parts for one in part))
+        size = np.array([max(len(one.encode()), 1) for part in parts for one in part])
+        out, at = np.zeros((len(texts), COLUMNS), np.float32), 0
+        any_window = np.zeros(COLUMNS, bool)
+        for head, (first, last) in places().items():
+            any_window[first:last] = head in SIGMOID
+        for number, part in enumerate(parts):
+            here = slice(at, at + len(part))
+            mean = (raw[here] * size[here, None]).sum(0) / size[here].sum()
+            out[number] = np.where(any_window, raw[here].max(0), mean)
+            at += len(part)
+        return out
 
 
 def places() -> dict[str, tuple[int, int]]:
@@ -40,15 +54,15 @@ def places() -> dict[str, tuple[int, int]]:
 
 
 def matrix(texts: Iterable[str]) -> csr_matrix:
-    """Counts over the square root of the number of features, a row a text."""
+    """A row a stretch: one over the square root of the number of its features."""
     index, value, start = [], [], [0]
     for text in texts:
-        kept, counts = np.unique(buckets(text[:WINDOW]), return_counts=True)
+        kept = buckets(text[:LONGEST])
         index.append(kept.astype(np.int32))
-        value.append((counts / max(np.sqrt(counts.sum()), 1.0)).astype(np.float32))
+        value.append(np.full(len(kept), 1 / max(np.sqrt(len(kept)), 1.0), np.float32))
         start.append(start[-1] + len(kept))
-    joined = np.concatenate(index), np.concatenate(value)
-    return csr_matrix((joined[1], joined[0], start), shape=(len(start) - 1, 1 << BITS))
+    data = np.concatenate(value), np.concatenate(index), start
+    return csr_matrix(data, shape=(len(start) - 1, 1 << BITS))
 
 
 def targets(rows: list[Row], head: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -79,12 +93,12 @@ def lesson(rows: list[Row]) -> Lesson:
         known, one, weight = targets(rows, head)
         if len(known):
             said[known, first:last] = one
-            counts[known, first:last] = weight[:, None]
+            counts[known, first:last] = weight[:, None] * (one != UNKNOWN)
     return Lesson(said, counts)
 
 
 def chances(raw: np.ndarray) -> np.ndarray:
-    """Softmax within each head, sigmoid where labels are independent."""
+    """Softmax within each head, sigmoid where labels hold each by itself."""
     out = np.zeros_like(raw)
     for head, (first, last) in places().items():
         z = raw[:, first:last]
@@ -96,15 +110,13 @@ def chances(raw: np.ndarray) -> np.ndarray:
     return out
 
 
-RATE, DECAY, EPOCHS, BATCH = 0.15, 3e-5, 8, 256
+RATE, DECAY, EPOCHS, BATCH = 0.15, 3e-5, 4, 256
 
 
 def train(rows: list[Row], features: csr_matrix, seed: int = 5, epochs: int = EPOCHS) -> Table:
     """All heads at once by Adagrad, one pass over the features an epoch."""
     taught, draw = lesson(rows), np.random.default_rng(seed)
-    table = Table(
-        np.zeros((1 << BITS, COLUMNS), np.float32), np.zeros(COLUMNS, np.float32), places()
-    )
+    table = Table(np.zeros((1 << BITS, COLUMNS), np.float32), np.zeros(COLUMNS, np.float32))
     seen = np.full((1 << BITS, COLUMNS), 1e-4, np.float32)
     seen_bias = np.full(COLUMNS, 1e-4, np.float32)
     for number in range(epochs):

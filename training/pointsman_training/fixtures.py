@@ -1,10 +1,10 @@
-"""Writes what another implementation must agree on: buckets, word pieces, case classes, windows."""
+"""Writes what another implementation must agree on: buckets, word pieces, windows."""
 
 import argparse
 import json
 from pathlib import Path
 
-from .ngrams import buckets
+from .ngrams import buckets, stretches
 from .tokens import pieces, windows
 
 TEXTS = [
@@ -38,12 +38,10 @@ def main() -> None:
         found.append(
             {
                 "text": text,
-                "buckets": sorted(int(b) for b in buckets(text)),
+                "buckets": [buckets(one).tolist() for one in stretches(text)],
                 "ids": one.ids.tolist(),
-                "cases": one.cases.tolist(),
                 "starts": one.start.tolist(),
                 "ends": one.end.tolist(),
-                "first": one.first.tolist(),
                 "windows": windows(len(one.ids)),
             }
         )

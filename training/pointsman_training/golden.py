@@ -7,19 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import container
-from .calibrate import chances, mixed
-from .examples import Example, collate
-from .first_stage import matrix
+from .calibrate import apply
+from .first_stage import places
 from .fixtures import TEXTS
-from .labels import TEXT_HEADS
-from .load import encoder, load
-from .model import mean
-from .predict import answers, pairs
-from .rows import Row, pair_row
-from .tokens import pieces
-
-PAIRS = [("Turn on the lights", "Turn off the lights"), ("What is DNA?", "Explain DNA.")]
+from .load import load
+from .predict import answers
 
 
 def rounded(value: np.ndarray) -> list:
@@ -28,40 +20,24 @@ def rounded(value: np.ndarray) -> list:
 
 
 def of_understand(path: Path) -> list[dict]:
-    """Logits of both stages, joined probabilities, best tags and embeddings."""
-    header, student, table = load(path)
-    said, found = answers(student, TEXTS), []
-    first = matrix(TEXTS)
-    parts = {one["name"]: one["calibration"] for one in header["heads"]}
+    """Logits of both stages, joined probabilities, tags and the first numbers of embeddings."""
+    settings, student, table = load(path)
+    said, first, found = answers(student, TEXTS), table.read(TEXTS), []
+    about = {one["name"]: one for one in settings["heads"]}
     for at, text in enumerate(TEXTS):
         heads = {}
-        for head in TEXT_HEADS:
-            raw = table.logits(first[at], head)[0]
-            own = said.logits[head][at]
-            joined = chances(mixed(parts[head]["joined"], own[None], raw[None]), head)[0]
-            heads[head] = {"encoder": rounded(own), "ngrams": rounded(raw)}
-            heads[head]["joined"] = rounded(joined)
+        for head, (start, end) in places().items():
+            raw = first[at, start:end]
+            heads[head] = {"ngrams": rounded(raw)}
+            if head in about:
+                own = said.logits[head][at]
+                joined = own + about[head]["share"] * raw
+                heads[head]["encoder"] = rounded(own)
+                chance = apply(about[head]["calibration"], joined[None])[0]
+                heads[head]["joined"] = rounded(chance)
         tags = said.tags[at].argmax(1).tolist()
         vector = rounded(said.vectors[at][:16])
         found.append({"text": text, "heads": heads, "tags": tags, "embedding": vector})
-    logits = pairs(student, [pair_row(a, b, True, "", "") for a, b in PAIRS])
-    for (a, b), one in zip(PAIRS, logits, strict=True):
-        found.append({"a": a, "b": b, "pair": rounded(one)})
-    return found
-
-
-def of_embed(path: Path) -> list[dict]:
-    """The first numbers of each embedding."""
-    header, tensors = container.read(path)
-    model, found = encoder(header, tensors), []
-    for text, one in zip(TEXTS, pieces(TEXTS), strict=True):
-        if not len(one.ids):
-            continue
-        cut = slice(0, header["encoder"]["positions"] - 2)
-        batch = collate([Example(Row(text, "", "", ""), one.ids[cut], one.cases[cut], None, -1)])
-        with torch.no_grad():
-            vector = mean(model(batch.ids, None, batch.real), batch.real)[0].numpy()
-        found.append({"text": text, "embedding": rounded(vector[:16] / np.linalg.norm(vector))})
     return found
 
 
@@ -71,9 +47,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    kind = container.read(given.model)[0]["kind"]
-    found = of_embed(given.model) if kind == "embed" else of_understand(given.model)
-    text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(of_understand(given.model), ensure_ascii=False, separators=(",", ":"))
     given.model.with_suffix(".golden.json").write_text(text + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Builds the student and the first stage back from a container, to measure what ships."""
+"""Builds the student and the first stage back from a file of weights, to measure what ships."""
 
 from pathlib import Path
 from typing import Any
@@ -7,58 +7,57 @@ import numpy as np
 import torch
 
 from . import container
+from .export import BLOCK, NORMS
 from .first_stage import Table
-from .model import NAMES, Encoder, Student
+from .model import Encoder, Student
 from .quantize import quantized
 
+Parts = dict[str, np.ndarray]
 
-def wide(tensors: dict[str, np.ndarray], name: str) -> torch.Tensor:
-    """A matrix as f32."""
-    value = tensors[name]
+
+def wide(parts: Parts, name: str) -> torch.Tensor:
+    """A part as f32."""
+    value = parts[name]
     if value.dtype == np.int8:
-        value = value.astype(np.float32) * tensors[f"{name}.scale"][:, None]
+        value = value.astype(np.float32) * parts[f"{name}.scale"][:, None]
     return torch.from_numpy(value.copy())
 
 
-def encoder(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> Encoder:
-    """The encoder of a container; its int8 values come back unchanged when it is quantized again."""
-    shape = header["encoder"]
-    made = Encoder(shape["layers"], shape["positions"])
+def linear(parts: Parts, state: dict[str, torch.Tensor], mine: str, name: str) -> None:
+    """A linear layer's weights and bias."""
+    state[f"{mine}.weight"] = wide(parts, name)
+    state[f"{mine}.bias"] = wide(parts, f"{name}.bias")
+
+
+def encoder(settings: dict[str, Any], parts: Parts) -> Encoder:
+    """The encoder, still in f32; its values come back unchanged when it is quantized again."""
+    shape = settings["encoder"]
+    made = Encoder(shape["blocks"], shape["positions"])
     state = {
-        "words.weight": wide(tensors, "embeddings.word_embeddings.weight"),
-        "positions.weight": wide(tensors, "embeddings.position_embeddings.weight"),
-        "cases.weight": made.cases.weight.data,
-        "norm.weight": wide(tensors, "embeddings.LayerNorm.weight"),
-        "norm.bias": wide(tensors, "embeddings.LayerNorm.bias"),
+        "words.weight": wide(parts, "words"),
+        "positions.weight": wide(parts, "positions"),
+        "norm.weight": wide(parts, "words.norm.weight"),
+        "norm.bias": wide(parts, "words.norm.bias"),
     }
-    if shape["case_classes"]:
-        state["cases.weight"] = wide(tensors, "embeddings.case_embeddings.weight")
-    for at in range(shape["layers"]):
-        start = f"encoder.layer.{at}"
-        for part in ("weight", "bias"):
-            three = [
-                wide(tensors, f"{start}.attention.self.{n}.{part}")
-                for n in ("query", "key", "value")
-            ]
-            state[f"layers.{at}.qkv.{part}"] = torch.cat(three)
-            for mine, name in NAMES.items():
-                state[f"layers.{at}.{mine}.{part}"] = wide(tensors, f"{start}.{name}.{part}")
+    for at in range(shape["blocks"]):
+        for mine, name in BLOCK.items():
+            linear(parts, state, f"layers.{at}.{mine}", f"block.{at}.{name}")
+        for mine, name in NORMS.items():
+            for part in ("weight", "bias"):
+                state[f"layers.{at}.{mine}.{part}"] = wide(parts, f"block.{at}.{name}.{part}")
     made.load_state_dict(state)
-    return quantized(made.eval())
+    return made
 
 
 def load(path: Path) -> tuple[dict[str, Any], Student, Table]:
-    """Header, student and first stage."""
-    header, tensors = container.read(path)
-    student = Student(encoder(header, tensors))
-    state = {}
-    for name, head in student.heads.items():
-        for part in head.state_dict():
-            state[f"heads.{name}.{part}"] = wide(tensors, f"heads.{name}.{part}")
-    for part in ("weight", "bias"):
-        state[f"pii.{part}"] = wide(tensors, f"heads.pii.out.{part}")
-        state[f"exit.{part}"] = wide(tensors, f"embedding.dense.{part}")
+    """Settings, student and first stage, as int8 computes them."""
+    settings, parts = container.read(path)
+    student = Student(encoder(settings, parts))
+    state: dict[str, torch.Tensor] = {}
+    for one in settings["heads"]:
+        for layer, _ in one["layers"]:
+            linear(parts, state, layer, layer)
+    linear(parts, state, "pii", "heads.pii.out")
     student.load_state_dict(state, strict=False)
-    places = {one["name"]: (one["from"], one["to"]) for one in header["ngrams"]["heads"]}
-    weight = tensors["ngrams.table"].astype(np.float32) * tensors["ngrams.scale"]
-    return header, student.eval(), Table(weight, tensors["ngrams.bias"], places)
+    weight = parts["ngrams"].astype(np.float32) * parts["ngrams.scale"]
+    return settings, quantized(student).eval(), Table(weight, parts["ngrams.bias"])

@@ -11,7 +11,7 @@ from .labels import ALL_HEADS, PII_TAGS
 from .tokens import base_folder
 
 HIDDEN, HEADS, INTERMEDIATE, LAYERS = 384, 12, 1536, 3
-CASES, MIDDLE, POSITIONS = 6, 192, 128
+MIDDLE, POSITIONS = 192, 128
 
 
 class Layer(nn.Module):
@@ -46,17 +46,12 @@ class Encoder(nn.Module):
         super().__init__()
         self.words = nn.Embedding(30522, HIDDEN)
         self.positions = nn.Embedding(positions, HIDDEN)
-        self.cases = nn.Embedding(CASES, HIDDEN)
         self.norm = nn.LayerNorm(HIDDEN, eps=1e-12)
         self.layers = nn.ModuleList(Layer() for _ in range(layers))
-        nn.init.zeros_(self.cases.weight)
 
-    def forward(self, ids: Tensor, cases: Tensor | None, real: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, real: Tensor) -> Tensor:
         """Hidden states of the last layer; `real` is true where a token is."""
-        x = self.words(ids) + self.positions.weight[: ids.shape[1]]
-        if cases is not None:
-            x = x + self.cases(cases)
-        x = self.norm(x)
+        x = self.norm(self.words(ids) + self.positions.weight[: ids.shape[1]])
         mask = torch.where(real, 0.0, -10000.0)[:, None, None, :]
         for layer in self.layers:
             x = layer(x, mask)
@@ -71,7 +66,6 @@ def from_base(layers: list[int], positions: int) -> Encoder:
     state = {
         "words.weight": base["embeddings.word_embeddings.weight"],
         "positions.weight": table + base["embeddings.token_type_embeddings.weight"][0],
-        "cases.weight": made.cases.weight.data,
         "norm.weight": base["embeddings.LayerNorm.weight"],
         "norm.bias": base["embeddings.LayerNorm.bias"],
     }
@@ -96,44 +90,48 @@ NAMES = {
 
 
 class TextHead(nn.Module):
-    """Looks at the tokens that matter to it, then decides."""
+    """Reads the first row and the mean of the content rows, then decides."""
 
     def __init__(self, labels: int) -> None:
         super().__init__()
-        self.query = nn.Parameter(torch.zeros(HIDDEN))
-        self.dense = nn.Linear(HIDDEN, MIDDLE)
+        self.dense = nn.Linear(2 * HIDDEN, MIDDLE)
         self.out = nn.Linear(MIDDLE, labels)
         self.drop = nn.Dropout(0.1)
 
-    def forward(self, x: Tensor, real: Tensor) -> Tensor:
+    def forward(self, read: Tensor) -> Tensor:
         """Logits of each text."""
-        weight = torch.softmax((x @ self.query).masked_fill(~real, -1e4), 1)
-        pooled = torch.einsum("bt,bth->bh", weight, x)
-        return self.out(self.drop(functional.gelu(self.dense(pooled))))
+        return self.out(self.drop(functional.gelu(self.dense(read))))
 
 
 class Student(nn.Module):
-    """Trunk, text heads, PII tags, embedding exit."""
+    """Trunk, text heads, PII tags; the embedding is the mean of the content rows."""
 
     def __init__(self, trunk: Encoder) -> None:
         super().__init__()
         self.trunk = trunk
         self.heads = nn.ModuleDict({n: TextHead(len(ls)) for n, ls in ALL_HEADS.items()})
         self.pii = nn.Linear(HIDDEN, len(PII_TAGS))
-        self.exit = nn.Linear(HIDDEN, HIDDEN)
-        nn.init.eye_(self.exit.weight)
-        nn.init.zeros_(self.exit.bias)
 
-    def hidden(self, ids: Tensor, cases: Tensor, real: Tensor) -> Tensor:
+    def hidden(self, ids: Tensor, real: Tensor) -> Tensor:
         """The trunk's last states as f32."""
-        return self.trunk(ids, cases, real).float()
-
-    def embed(self, x: Tensor, real: Tensor) -> Tensor:
-        """Embedding before the norm."""
-        return self.exit(mean(x, real))
+        return self.trunk(ids, real).float()
 
 
-def mean(x: Tensor, real: Tensor) -> Tensor:
-    """Mean over the real tokens."""
-    weight = real.float()
-    return torch.einsum("bt,bth->bh", weight / weight.sum(1, keepdim=True), x)
+def content(real: Tensor) -> Tensor:
+    """The tokens without start and end; all of them where there is nothing between."""
+    inner = real.clone()
+    inner[:, 0] = False
+    inner.scatter_(1, real.sum(1, keepdim=True) - 1, False)
+    return torch.where(inner.any(1, keepdim=True), inner, real)
+
+
+def mean(x: Tensor, chosen: Tensor) -> Tensor:
+    """Mean over the chosen tokens."""
+    weight = chosen.float()
+    weight = weight / weight.sum(1, keepdim=True)
+    return (x * weight[:, :, None]).sum(1)
+
+
+def first_and_mean(x: Tensor, real: Tensor) -> Tensor:
+    """What a head reads of a window."""
+    return torch.cat([x[:, 0], mean(x, content(real))], 1)

@@ -52,21 +52,21 @@ def main() -> None:
     torch.set_num_threads(1)
     given.work.mkdir(parents=True, exist_ok=True)
     train, held = gather(given.data)
+    single = [row for row in train if not row.pair]
     print("rows", len(train), "validation", len(held), flush=True)
-    texts = taught(given.data, train)
-    teacher = embeddings(texts)
-    known = {row.text for row in train if not row.pair}
-    extra = [Row(text, "pairs", "pairs", text) for text in texts if text not in known]
-    print("teacher", len(texts), "seconds", time.process_time(), flush=True)
-    with (given.work / "rows.pickle").open("wb") as file:
-        pickle.dump({"train": train + extra, "validation": held, "teacher": teacher}, file)
-    train = [row for row in train if not row.pair]
-    features = first_stage.matrix(row.text for row in train)
+    features = first_stage.matrix(row.text for row in single)
     print("features", features.nnz, "seconds", time.process_time(), flush=True)
-    table = first_stage.train(train, features)
+    table = first_stage.train(single, features)
     with (given.work / "table.pickle").open("wb") as file:
         pickle.dump(table, file)
-    print("seconds", time.process_time(), flush=True)
+    print("first stage, seconds", time.process_time(), flush=True)
+    texts = taught(given.data, single)
+    teacher = embeddings(texts)
+    known = {row.text for row in single}
+    extra = [Row(text, "pairs", "pairs", text) for text in texts if text not in known]
+    with (given.work / "rows.pickle").open("wb") as file:
+        pickle.dump({"train": train + extra, "validation": held, "teacher": teacher}, file)
+    print("teacher", len(texts), "seconds", time.process_time(), flush=True)
 
 
 if __name__ == "__main__":

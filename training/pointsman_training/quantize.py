@@ -28,11 +28,13 @@ class Int8Linear(nn.Module):
         return (whole @ self.weight.T) * (step * self.scale) + self.bias
 
 
-def quantized(encoder: nn.Module) -> nn.Module:
-    """The same encoder with the word table and all layers in int8, in place."""
-    values, scale = rows_to_int8(encoder.words.weight.detach().numpy())
-    encoder.words.weight.data = torch.from_numpy(values * scale[:, None])
-    for layer in encoder.layers:
-        for name in ("qkv", "joined", "wide", "narrow"):
-            setattr(layer, name, Int8Linear(getattr(layer, name)))
-    return encoder
+def quantized(model: nn.Module) -> nn.Module:
+    """The same model with word table and linear layers in int8, in place."""
+    for module in list(model.modules()):
+        if isinstance(module, nn.Embedding) and module.num_embeddings > 1000:
+            values, scale = rows_to_int8(module.weight.detach().numpy())
+            module.weight.data = torch.from_numpy(values * scale[:, None])
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Linear):
+                setattr(module, name, Int8Linear(child))
+    return model

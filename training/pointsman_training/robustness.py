@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from .augment import typos
-from .calibrate import chances, mixed, score
+from .calibrate import apply
 from .figures import Figure
-from .first_stage import Table, matrix
+from .first_stage import Table, places
 from .metrics import auc
 from .model import Student
 from .predict import answers
@@ -25,41 +25,27 @@ AFTER = [
 ]  # fmt: skip
 
 
-def judge(header: dict[str, Any], student: Student, table: Table, texts: list[str]) -> np.ndarray:
-    """Scores of the joined answer."""
-    about = next(one for one in header["heads"] if one["name"] == "jailbreak")
+def judge(head: dict[str, Any], student: Student, table: Table, texts: list[str]) -> np.ndarray:
+    """Chances of an attack, both stages joined."""
     encoder = answers(student, texts, want_tags=False).logits["jailbreak"]
-    ngrams = table.logits(matrix(texts), "jailbreak")
-    return score(
-        chances(mixed(about["calibration"]["joined"], encoder, ngrams), "jailbreak"), "jailbreak"
-    )
+    first, last = places()["jailbreak"]
+    logits = encoder + head["share"] * table.read(texts)[:, first:last]
+    return apply(head["calibration"], logits)[:, 0]
 
 
-def flips(header: dict[str, Any], student: Student, table: Table, found: list[Row]) -> Figure:
-    """Share of detections that a harmless change undoes, the worst of three changes each."""
+def flips(head: dict[str, Any], student: Student, table: Table, found: list[Row]) -> Figure:
+    """Share of detections that a harmless change undoes; three changes each."""
     draw = random.Random(17)
     some = draw.sample(found, min(400, len(found)))
     changed = []
     for row in some:
-        changed += [
-            draw.choice(BEFORE) + row.text,
-            row.text + draw.choice(AFTER),
-            typos(row.text, draw),
-        ]
-    about = next(one for one in header["heads"] if one["name"] == "jailbreak")
-    limit = about["operating_points"]["fpr_1pct"]
-    lost = judge(header, student, table, changed).reshape(-1, 3) < limit
-    share = float(lost.mean())
+        before, after = draw.choice(BEFORE) + row.text, row.text + draw.choice(AFTER)
+        changed += [before, after, typos(row.text, draw)]
+    limit = next(one["threshold"] for one in head["points"] if one["name"] == "fpr_1pct")
+    lost = judge(head, student, table, changed).reshape(-1, 3) < limit
     low, high = float(lost.mean(0).min()), float(lost.mean(0).max())
-    return Figure(
-        "jailbreak",
-        "detections flipped (bounds: best and worst change)",
-        "joined",
-        len(changed),
-        share,
-        low,
-        high,
-    )
+    name = "detections flipped (bounds: best and worst change)"
+    return Figure("jailbreak", name, "joined", len(changed), float(lost.mean()), low, high)
 
 
 def length_matched(rows: list[Row], value: np.ndarray, positive: np.ndarray) -> Figure:

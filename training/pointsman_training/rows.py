@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .hazards import hazards_of
-from .labels import ALL_HEADS
+from .labels import ALL_HEADS, UNKNOWN
 
 
 @dataclass
@@ -30,6 +30,18 @@ class Row:
 def one_hot(head: str, label: str) -> list[float]:
     """The target vector of one label."""
     return [1.0 if name == label else 0.0 for name in ALL_HEADS[head]]
+
+
+def guard(label: str) -> list[float]:
+    """Targets of the guard: an attack, and of which kind."""
+    return [float(label != "benign"), float(label == "injection"), float(label == "jailbreak")]
+
+
+def harm(harmful: bool, hazards: list[float]) -> list[float]:
+    """Targets of the harm head; harm of which no hazard is known says nothing of hazards."""
+    if harmful and not any(hazards):
+        hazards = [UNKNOWN] * len(hazards)
+    return [float(harmful), *hazards]
 
 
 def read(path: Path) -> Iterator[dict]:
@@ -60,7 +72,7 @@ def domain_rows(data: Path, split: str) -> Iterator[Row]:
         row = Row(item["text"], item["source"], item["kind"], question, kind=item["kind"])
         row.targets["domain"] = one_hot("domain", item["label"])
         if split == "train" and not item["source"].startswith(("arena", "nq")):
-            row.targets["jailbreak"] = one_hot("jailbreak", "benign")
+            row.targets["jailbreak"] = guard("benign")
         yield row
 
 
@@ -70,7 +82,7 @@ def jailbreak_rows(data: Path, split: str) -> Iterator[Row]:
         family = item["family"]
         group = family if item["label"] != "benign" else item["text"]
         row = Row(item["text"], item["source"], family, group, lang=item["lang"])
-        row.targets["jailbreak"] = one_hot("jailbreak", item["label"])
+        row.targets["jailbreak"] = guard(item["label"])
         if family.startswith(CONTEXT_BOUND):
             row.weight = 0.3
         yield row
@@ -82,8 +94,8 @@ def harmful_rows(data: Path, split: str) -> Iterator[Row]:
         harmful = item["label"] == "harmful"
         group = f"{item['source']}/{item['family']}" if harmful else item["text"]
         row = Row(item["text"], item["source"], item["family"], group, lang=item["lang"])
-        row.targets["harmful"] = one_hot("harmful", item["label"])
-        row.targets["hazards"] = hazards_of(item["text"], item["family"], harmful)
+        hazards = hazards_of(item["text"], item["family"], harmful)
+        row.targets["harmful"] = harm(harmful, hazards)
         yield row
 
 
@@ -148,7 +160,7 @@ def small_task_rows(data: Path, split: str) -> Iterator[Row]:
 def pair_row(a: str, b: str, same: bool, source: str, kind: str, lang: str = "en") -> Row:
     """Two questions and whether one answer serves both."""
     row = Row(a, source, kind, a, kind=kind, lang=lang, pair=b)
-    row.targets["pair"] = one_hot("pair", "same" if same else "different")
+    row.targets["pair"] = [float(same)]
     return row
 
 

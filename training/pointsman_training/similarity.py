@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .calibrate import chances, mixed
+from .calibrate import apply
 from .figures import Figure, figure
 from .metrics import auc
 from .model import Student
@@ -16,14 +16,15 @@ def passing(value: np.ndarray, same: np.ndarray, rate: float) -> float:
     return float((value[~same] >= threshold).mean())
 
 
-def similarity(student: Student, header: dict, rows: list[Row]) -> list[Figure]:
+def similarity(student: Student, settings: dict, rows: list[Row]) -> list[Figure]:
     """AUC and near misses passing at 60 % of true pairs kept; the same for each kind."""
     firsts = answers(student, [row.text for row in rows], want_tags=False).vectors
     seconds = answers(student, [row.pair for row in rows], want_tags=False).vectors
-    about = next(one for one in header["heads"] if one["name"] == "pair")
-    logits = mixed(about["calibration"]["encoder"], pairs(student, rows), np.zeros(2))
-    same = np.array([row.targets["pair"][1] > 0.5 for row in rows])
-    values = {"cosine": (firsts * seconds).sum(1), "pair head": chances(logits, "pair")[:, 1]}
+    same = np.array([row.targets["pair"][0] > 0.5 for row in rows])
+    values = {"cosine": (firsts * seconds).sum(1)}
+    for one in settings["heads"]:
+        if one["name"] == "pair":
+            values["pair head"] = apply(one["calibration"], pairs(student, rows))[:, 0]
     found, count = [], len(rows)
     for stage, value in values.items():
         found.append(figure("pair", "AUC", stage, lambda i, v=value: auc(v[i], same[i]), count))

@@ -1,37 +1,58 @@
-"""From tags to spans, and how good the spans are."""
+"""From tags to spans, as `crates/semantics/src/classify/spans.rs` makes them, and how good they are."""
 
 import numpy as np
 
-from .labels import PII_TAGS
+from .labels import PII_TAGS, PII_TYPES
 from .tokens import Pieces
 
 Span = tuple[int, int, str]
+BEGINS = np.array([PII_TAGS.index(f"B-{kind}") for kind in PII_TYPES])
 
 
-def decode(logits: np.ndarray, found: Pieces, alpha: float = 1.0) -> list[tuple[Span, float]]:
-    """Spans with their scores, as FORMAT.md tells."""
+def within_word(text: str, place: int) -> bool:
+    """Whether the text goes on with the same word at `place`."""
+    return 0 < place < len(text) and text[place - 1].isalnum() and text[place].isalnum()
+
+
+def word_start(text: str, place: int, least: int) -> int:
+    """The beginning of the word at `place`, not before `least`."""
+    while place > least and within_word(text, place):
+        place -= 1
+    return place
+
+
+def likeliest(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each piece: its kind, how likely, and whether it begins one."""
+    grown = np.exp(logits - logits.max(1, keepdims=True))
+    chance = grown / grown.sum(1, keepdims=True)
+    begins, inside = chance[:, BEGINS], chance[:, BEGINS + 1]
+    kind = (begins + inside).argmax(1)
+    at = np.arange(len(kind))
+    return kind, (begins + inside)[at, kind], begins[at, kind] > inside[at, kind]
+
+
+def decode(text: str, logits: np.ndarray, found: Pieces, threshold: float) -> list[Span]:
+    """Spans whose pieces are of a kind with at least `threshold`."""
+    spans: list[list] = []
     if not len(logits):
         return []
-    scaled = logits * alpha
-    chance = np.exp(scaled - scaled.max(1, keepdims=True))
-    chance /= chance.sum(1, keepdims=True)
-    first = np.nonzero(found.first)[0]
-    last = np.concatenate([first[1:], [len(found.ids)]]) - 1
-    spans: list[list] = []
-    open_kind = ""
-    for at, end in zip(first, last, strict=True):
-        tag = PII_TAGS[int(chance[at].argmax())]
-        kind = tag[2:]
-        if kind:
-            begin = PII_TAGS.index(f"B-{kind}")
-            score = float(chance[at, begin] + chance[at, begin + 1])
-            if tag[0] == "B" or kind != open_kind:
-                spans.append([int(found.start[at]), int(found.end[end]), kind, [score]])
+    opened = False
+    for kind, chance, begins, start, end in zip(
+        *likeliest(logits), found.start, found.end, strict=True
+    ):
+        joins = bool(spans) and spans[-1][1] == start and within_word(text, int(start))
+        if chance < threshold:
+            if opened and joins:
+                spans[-1][1] = int(end)
             else:
-                spans[-1][1] = int(found.end[end])
-                spans[-1][3].append(score)
-        open_kind = kind
-    return [((a, b, kind), float(np.mean(scores))) for a, b, kind, scores in spans]
+                opened = False
+        elif spans and opened and spans[-1][2] == kind and (not begins or joins):
+            spans[-1][1] = max(spans[-1][1], int(end))
+        else:
+            least = spans[-1][1] if spans else 0
+            spans.append([word_start(text, int(start), least), int(end), kind])
+            opened = True
+    return [(a, b, PII_TYPES[kind]) for a, b, kind in spans]
 
 
 def counts(said: list[list[Span]], true: list[list[Span]]) -> np.ndarray:

@@ -16,8 +16,8 @@ def share_of(row: Row) -> float:
     """How much of a row's kind goes to validation."""
     if row.source in SHARES:
         return SHARES[row.source]
-    attack = row.targets.get("jailbreak", [1.0])[0] == 0.0
-    harmful = row.targets.get("harmful", [1.0])[0] == 0.0
+    attack = row.targets.get("jailbreak", [0.0])[0] == 1.0
+    harmful = row.targets.get("harmful", [0.0])[0] == 1.0
     return 0.12 if attack or harmful else 0.06
 
 

@@ -24,13 +24,13 @@ def embeddings(texts: Iterable[str], longest: int = CONTENT) -> tuple[dict[str, 
     for text, found in zip(wanted, pieces(wanted), strict=True):
         if 0 < len(found.ids) <= longest:
             row = Row(text, "", "", "")
-            examples.append(Example(row, found.ids, found.cases, None, -1))
+            examples.append(Example(row, found.ids, None, -1))
     places: dict[str, int] = {}
     vectors = np.zeros((len(examples), 384), np.float16)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         for group in batches(examples, random.Random(0), 8192):
             batch = collate(group)
-            states = base(batch.ids, None, batch.real).float()
+            states = base(batch.ids, batch.real).float()
             found = functional.normalize(mean(states, batch.real).float(), dim=1).numpy()
             for one, vector in zip(group, found, strict=True):
                 places[one.row.text] = len(places)

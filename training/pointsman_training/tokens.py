@@ -1,4 +1,4 @@
-"""Word pieces with the way they were written, and the windows of a text."""
+"""Word pieces and the windows of a text."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 CONTENT = 126
-STRIDE = 110
+OVERLAP = 16
 START, END = 101, 102
 LONGEST = 60_000
 """Characters of a text that training looks at."""
@@ -29,55 +29,29 @@ def tokenizer() -> Tokenizer:
     return loaded
 
 
-def case_class(piece: str) -> int:
-    """How a piece was written, see FORMAT.md."""
-    upper = [c.isupper() for c in piece if c.isupper() or c.islower()]
-    if not upper:
-        return 0
-    if len(upper) == 1:
-        return 4 if upper[0] else 1
-    if not any(upper):
-        return 1
-    if all(upper):
-        return 3
-    return 2 if upper[0] and not any(upper[1:]) else 5
-
-
 @dataclass
 class Pieces:
     """A tokenized text, without special tokens."""
 
     ids: np.ndarray
-    cases: np.ndarray
     start: np.ndarray
     end: np.ndarray
-    first: np.ndarray
-    """Whether a piece begins a word."""
 
 
 def pieces(texts: list[str]) -> list[Pieces]:
     """Tokenizes many texts."""
     found = []
-    texts = [text[:LONGEST] for text in texts]
-    for text, one in zip(
-        texts, tokenizer().encode_batch(texts, add_special_tokens=False), strict=True
-    ):
-        cases = np.fromiter((case_class(text[a:b]) for a, b in one.offsets), np.uint8)
+    cut = [text[:LONGEST] for text in texts]
+    for one in tokenizer().encode_batch(cut, add_special_tokens=False):
         spans = np.array(one.offsets, np.int32).reshape(-1, 2)
-        words = np.array(one.word_ids, np.int64)
-        first = np.concatenate([[True], words[1:] != words[:-1]]) if len(words) else words == 0
-        ids = np.array(one.ids, np.int32)
-        found.append(Pieces(ids, cases, spans[:, 0], spans[:, 1], first))
+        found.append(Pieces(np.array(one.ids, np.int32), spans[:, 0], spans[:, 1]))
     return found
 
 
 def windows(length: int) -> list[tuple[int, int]]:
-    """Where the windows of a text of `length` pieces begin and end."""
-    if length <= CONTENT:
-        return [(0, length)]
+    """Windows that cover a text; the last one ends with it and is as long as the others."""
     found, at = [], 0
-    while True:
-        found.append((at, min(at + CONTENT, length)))
-        if at + CONTENT >= length:
-            return found
-        at += STRIDE
+    while at + CONTENT < length:
+        found.append((at, at + CONTENT))
+        at += CONTENT - OVERLAP
+    return [*found, (max(0, length - CONTENT), length)]

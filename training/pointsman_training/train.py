@@ -13,43 +13,49 @@ import torch
 from torch.nn import functional
 
 from .examples import Batch, collate, epoch
-from .first_stage import Table, matrix
-from .labels import SIGMOID
-from .model import Student, from_base
+from .first_stage import Table, matrix, places
+from .labels import SIGMOID, UNKNOWN
+from .model import HIDDEN, Student, first_and_mean, from_base
 from .rows import Row
 
 WEIGHTS = {
-    "domain": 1.0, "jailbreak": 1.5, "harmful": 1.0, "hazards": 0.5, "difficulty": 0.6,
+    "domain": 1.0, "jailbreak": 1.5, "harmful": 1.0, "difficulty": 0.6,
     "fact_check": 0.5, "pair": 1.0, "feedback": 0.5, "modality": 0.4,
 }  # fmt: skip
-ROWS, TOKENS = 64.0, 512.0
-"""Losses are sums over a usual batch's rows or tokens, so that a row counts the same everywhere."""
+ROWS, TOKENS, LATER = 64.0, 512.0, 0.3
+"""Losses are sums over a usual batch's rows or tokens, so that a row counts the same everywhere; of labels
+that hold each by itself the first is the question, the others tell of what kind."""
+
+
+def head_loss(logits: torch.Tensor, said: torch.Tensor, head: str) -> torch.Tensor:
+    """The loss of each row; labels that a row does not know count nothing."""
+    if head not in SIGMOID:
+        return -(said * functional.log_softmax(logits, 1)).sum(1)
+    known = said != UNKNOWN
+    each = functional.binary_cross_entropy_with_logits(logits, said.clamp_min(0), reduction="none")
+    each = each * known
+    return each[:, 0] + LATER * each[:, 1:].sum(1)
 
 
 def loss_of(student: Student, batch: Batch, vectors: torch.Tensor) -> dict[str, torch.Tensor]:
     """The loss of each head."""
-    x = student.hidden(batch.ids, batch.cases, batch.real)
-    losses = {}
+    x = student.hidden(batch.ids, batch.real)
+    read, losses = first_and_mean(x, batch.real), {}
     for head, (known, said) in batch.targets.items():
-        logits = student.heads[head](x[known], batch.real[known])
-        if head in SIGMOID:
-            each = functional.binary_cross_entropy_with_logits(logits, said, reduction="none")
-            each = each.mean(1) * 4
-        else:
-            each = -(said * functional.log_softmax(logits, 1)).sum(1)
+        each = head_loss(student.heads[head](read[known]).float(), said, head)
         losses[head] = WEIGHTS[head] * (each * batch.weight[known]).sum() / ROWS
     asked = batch.tags >= 0
     if asked.any():
-        logits = student.pii(x[asked])
+        logits = student.pii(x[asked]).float()
         losses["pii"] = functional.cross_entropy(logits, batch.tags[asked], reduction="sum")
         losses["pii"] = 2 * losses["pii"] / TOKENS
     known = torch.nonzero(batch.vectors >= 0)[:, 0]
     if len(known):
-        mine = functional.normalize(student.embed(x[known], batch.real[known]), dim=1)
+        mine = functional.normalize(read[known, HIDDEN:], dim=1)
         theirs = vectors[batch.vectors[known]].float()
         far = (1 - (mine * theirs).sum(1)).sum() / ROWS
-        apart = functional.mse_loss(mine @ mine.T, theirs @ theirs.T, reduction="sum")
-        losses["embedding"] = 2 * far + 4 * apart / (ROWS * len(known))
+        alike = mine.float() @ mine.float().T - theirs @ theirs.T
+        losses["embedding"] = 2 * far + 4 * (alike**2).sum() / (ROWS * len(known))
     return losses
 
 
@@ -57,7 +63,7 @@ def groups(student: Student, rate: float) -> list[dict]:
     """The usual rate for the trunk, a faster one for what is new; the word table stays."""
     trunk, new = [], []
     for name, value in student.named_parameters():
-        if name.startswith("trunk.") and "cases" not in name:
+        if name.startswith("trunk."):
             trunk.append(value)
         elif value.requires_grad:
             new.append(value)
@@ -70,10 +76,10 @@ def groups(student: Student, rate: float) -> list[dict]:
 
 def suspicion(table: Table) -> Callable[[str], float]:
     """Which part of a long text looks most like an attack to the first stage."""
+    at = places()["jailbreak"][0]
 
     def score(text: str) -> float:
-        raw = table.logits(matrix([text]), "jailbreak")[0]
-        return float(np.logaddexp(raw[1], raw[2]) - raw[0])
+        return float(table.logits(matrix([text]))[0, at])
 
     return score
 

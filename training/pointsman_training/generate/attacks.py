@@ -5,8 +5,8 @@ import codecs
 import random
 from collections.abc import Callable, Iterator
 
-from ..hazards import HAZARDS
-from ..rows import Row, one_hot
+from ..labels import HAZARDS
+from ..rows import Row, guard, harm
 from .disguise import ORDERS, WAYS, masked, split_up
 from .grammar import expand, lines, table
 
@@ -86,7 +86,7 @@ class Maker:
 def row(text: str, label: str, family: str, lang: str = "en") -> Row:
     """A row for the jailbreak head."""
     made = Row(text, "pointsman-made", family, family if label != "benign" else text, lang=lang)
-    made.targets["jailbreak"] = one_hot("jailbreak", label)
+    made.targets["jailbreak"] = guard(label)
     return made
 
 
@@ -183,15 +183,12 @@ def foreign(make: Maker, count: int) -> Iterator[Row]:
 
 def harmless(make: Maker, count: int) -> Iterator[Row]:
     """Look-alikes and everyday prompts: no attack, no harm."""
-    from ..hazards import hazards_of
-
     for name, family in (("benign.txt", "made-lookalike"), ("everyday.txt", "made-everyday")):
         templates = lines(name)
         for number in range(count // 2):
             template = templates[number % len(templates)]
             made = row(expand(template, make.draw, make.slots(make.good())), "benign", family)
-            made.targets["harmful"] = one_hot("harmful", "benign")
-            made.targets["hazards"] = hazards_of("", "", False)
+            made.targets["harmful"] = harm(False, [0.0] * len(HAZARDS))
             yield made
 
 
@@ -201,14 +198,12 @@ def requests(make: Maker, count: int) -> Iterator[Row]:
         hazards, template = make.harmful[number % len(make.harmful)]
         text = make.question(expand(template, make.draw))
         made = Row(text, "pointsman-made", "made-request", template)
-        made.targets["harmful"] = one_hot("harmful", "harmful")
-        made.targets["hazards"] = [1.0 if h in hazards.split() else 0.0 for h in HAZARDS]
+        made.targets["harmful"] = harm(True, [float(h in hazards.split()) for h in HAZARDS])
         yield made
         text = make.question(make.good())
         made = Row(text, "pointsman-made", "made-request", text)
-        made.targets["harmful"] = one_hot("harmful", "benign")
-        made.targets["jailbreak"] = one_hot("jailbreak", "benign")
-        made.targets["hazards"] = [0.0] * len(HAZARDS)
+        made.targets["harmful"] = harm(False, [0.0] * len(HAZARDS))
+        made.targets["jailbreak"] = guard("benign")
         yield made
     for lang, hazard, text in make.foreign * 4:
         made = Row(
@@ -218,8 +213,7 @@ def requests(make: Maker, count: int) -> Iterator[Row]:
             text,
             lang=lang,
         )
-        made.targets["harmful"] = one_hot("harmful", "harmful")
-        made.targets["hazards"] = [1.0 if h == hazard else 0.0 for h in HAZARDS]
+        made.targets["harmful"] = harm(True, [float(h == hazard) for h in HAZARDS])
         yield made
 
 

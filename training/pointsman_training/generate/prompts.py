@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from ..rows import Row, one_hot
+from ..rows import Row, guard, one_hot
 from .grammar import expand, lines, table
 
 
@@ -17,12 +17,12 @@ def domain(draw: random.Random, each: int) -> Iterator[Row]:
                 text = text[0].upper() + text[1:] if draw.random() < 0.6 else text
                 row = Row(text, "pointsman-made", "made-topics", topic, kind="conversational")
                 row.targets["domain"] = one_hot("domain", label)
-                row.targets["jailbreak"] = one_hot("jailbreak", "benign")
+                row.targets["jailbreak"] = guard("benign")
                 yield row
     for label, text in table("domain_real.tsv", 2):
         row = Row(text, "pointsman-made", "made-prompts", text, kind="conversational")
         row.targets["domain"] = one_hot("domain", label)
-        row.targets["jailbreak"] = one_hot("jailbreak", "benign")
+        row.targets["jailbreak"] = guard("benign")
         yield row
     for name in ("everyday.txt",):
         for template in lines(name):
