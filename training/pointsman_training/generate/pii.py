@@ -216,7 +216,7 @@ def filled(template: str, lang: str, people: People) -> tuple[str, list[tuple[in
 
 
 NAMED = re.compile(
-    r"lyon|peru|norway|prague|tokyo|london|new york|kenya|iceland|eiffel|earth|spain|greece|easter|"
+    r"monday|tuesday|thursday|friday|semaine|settimana|lyon|peru|norway|prague|tokyo|london|new york|kenya|iceland|eiffel|earth|spain|greece|easter|"
     r"italian|korean|spanish|german|french|\bday|week|month|year|noon|morning|morgen|night|hour|"
     r"minute|second|quarter|today|morrow|yesterday|april|18\d\d|semana|lunes|diez|sexta|"
     r"nachmittag|holiday|\bsix\b|\bnine\b|spring|autumn|winter|weather|station|airport",
