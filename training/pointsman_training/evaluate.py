@@ -146,7 +146,9 @@ def difficulty(one: Judged) -> list[Figure]:
     return found
 
 
-def hazards(one: Judged) -> list[Figure]:
+def hazards(
+    one: Judged, stages: tuple[str, ...] = ("n-grams", "encoder", "joined")
+) -> list[Figure]:
     """Mean AUC over the hazards that have rows enough."""
     truth = one.proof.said
     columns = [c for c in range(1, len(HARMFUL)) if (truth[:, c] == 1).sum() >= 20]
@@ -159,7 +161,6 @@ def hazards(one: Judged) -> list[Figure]:
         return float(np.nanmean(each))
 
     name = f"hazards, mean AUC of {len(columns)}"
-    stages = ("n-grams", "encoder", "joined")
     return [figure("harmful", name, s, partial(macro, one.said[s]), len(truth)) for s in stages]
 
 
