@@ -34,7 +34,7 @@ def slow_buckets(text: str) -> list[int]:
     return sorted(found)
 
 
-PLAIN = ["", " ", "a", "Hello, World!", "İs it 42?", "Résumé naïve straße", "def f(x): return x_1"]
+PLAIN = ["", " ", "a", "Hello, World!", "Is it 42?", "Résumé naïve straße", "def f(x): return x_1"]
 
 
 @pytest.mark.parametrize("text", PLAIN)
