@@ -35,7 +35,8 @@ def logistic(raw: np.ndarray) -> np.ndarray:
 
 
 def apply(calibration: Calibration, logits: np.ndarray) -> np.ndarray:
-    """Probabilities as the gateway computes them."""
+    """Probabilities as the gateway computes them; in f64, so that fitting sees small steps."""
+    logits = logits.astype(np.float64)
     if "temperature" in calibration:
         return softmax(logits / calibration["temperature"])
     slope, shift = np.array(calibration["platt"], np.float64).T
