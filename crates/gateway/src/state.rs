@@ -29,6 +29,14 @@ const QUEUE: usize = 1024;
 const QUEUED_BYTES: usize = 256 * 1024 * 1024;
 /// How long a question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// After how long a conversation that another process has is asked for again: a turn is told a moment before its
+/// conversation is given back.
+const GIVEN_BACK: [Duration; 4] = [
+    Duration::from_millis(10),
+    Duration::from_millis(40),
+    Duration::from_millis(150),
+    Duration::from_millis(400),
+];
 /// Statuses of a response that a process runs.
 const RUNNING: [&str; 2] = ["queued", "in_progress"];
 
@@ -203,15 +211,21 @@ impl Keeper {
             keeper: Arc::clone(self),
             conversation: conversation.to_owned(),
         };
-        let owner = Arc::clone(&self.owner);
-        let (tenant, id) = (tenant.to_owned(), conversation.to_owned());
-        let seized = self
-            .ask(move |store| store.seize((&tenant, &id), owner.token(), |other| owner.is_alive(other)))
-            .await?;
-        match seized {
-            Ok(true) => Ok(lock),
-            Ok(false) => Err(locked()),
-            Err(error) => Err(unreadable(&error)),
+        let mut pauses = GIVEN_BACK.into_iter();
+        loop {
+            let owner = Arc::clone(&self.owner);
+            let (tenant, id) = (tenant.to_owned(), conversation.to_owned());
+            let seized = self
+                .ask(move |store| store.seize((&tenant, &id), owner.token(), |other| owner.is_alive(other)))
+                .await?;
+            match seized {
+                Ok(true) => return Ok(lock),
+                Ok(false) => match pauses.next() {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return Err(locked()),
+                },
+                Err(error) => return Err(unreadable(&error)),
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 
 use super::{Scene, id, ids, text};
-use crate::harness::{House, send};
+use crate::harness::{House, post, send};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_gateways_on_one_database_do_not_mix_the_turns_of_a_conversation() {
@@ -19,12 +19,13 @@ async fn two_gateways_on_one_database_do_not_mix_the_turns_of_a_conversation() {
         .header("authorization", format!("Bearer {}", scene.key))
         .body(body.to_string())
         .unwrap();
-    // Streams take their time.
+    // Streams take their time, twenty milliseconds a word.
     let mut streamed = body.clone();
     streamed["stream"] = true.into();
+    streamed["input"] = "repeat 150 words".into();
     let slow = scene.ask_as(&scene.key, Method::POST, "/v1/responses", &streamed);
     let late = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
         send(address, request.clone()).await.unwrap()
     };
     let (won, lost) = tokio::join!(slow, late);
@@ -37,9 +38,10 @@ async fn two_gateways_on_one_database_do_not_mix_the_turns_of_a_conversation() {
     assert_eq!(lost.json()["error"]["code"], "conversation_locked");
     // It is free again for either, also when the one that had it has died.
     assert_eq!(send(address, request.clone()).await.unwrap().status, 200);
+    streamed["input"] = "repeat 5000 words".into();
     let dying = scene.ask_as(&scene.key, Method::POST, "/v1/responses", &streamed);
     assert!(
-        tokio::time::timeout(Duration::from_millis(200), dying)
+        tokio::time::timeout(Duration::from_millis(400), dying)
             .await
             .is_err()
     );
@@ -48,6 +50,20 @@ async fn two_gateways_on_one_database_do_not_mix_the_turns_of_a_conversation() {
     scene.house = other;
     let items = scene.get(&format!("/v1/conversations/{}/items", id(&talk))).await;
     assert_eq!(ids(&items).len(), 6, "{items}");
+}
+
+/// A turn is told before its conversation is free for others: the next one must not be refused for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn turns_in_a_row_are_taken_by_either_of_two_gateways() {
+    let scene = Scene::usual().await;
+    let talk = scene.post("/v1/conversations", &json!({})).await;
+    let other = House::open(scene.folder.path());
+    let body = json!({"model": "chat", "conversation": talk["id"], "input": "hello"});
+    for turn in 0..20 {
+        let address = [scene.house.address, other.address][turn % 2];
+        let answer = post(address, "/v1/responses", &scene.key, &body).await.unwrap();
+        assert_eq!(answer.status, 200, "turn {turn}: {}", answer.text());
+    }
 }
 
 #[tokio::test]
