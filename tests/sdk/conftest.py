@@ -2,11 +2,10 @@
 
 import pathlib
 import subprocess
-import time
 import urllib.request
 
 import pytest
-from servers import BINARY, wait_for
+from servers import BINARY, make_key, wait_for
 
 CONFIG = """
 listeners: {{ api: {{ address: "127.0.0.1:0" }}, admin: {{ address: "127.0.0.1:0" }} }}
@@ -45,13 +44,6 @@ class Gateway:
 
     def make_key(self, *options):
         return make_key(self.folder, *options)
-
-
-def make_key(folder, *options):
-    command = [BINARY, "key", "create", "--database", f"sqlite://{folder}/p.db", *options]
-    key = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    time.sleep(1)  # a running gateway notices new keys within half a second
-    return key
 
 
 @pytest.fixture(scope="session")

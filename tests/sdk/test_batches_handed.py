@@ -7,8 +7,7 @@ import subprocess
 import anthropic
 import openai
 import pytest
-from conftest import make_key
-from servers import BINARY, wait_for
+from servers import BINARY, make_key, wait_for
 from test_batches import create, until
 
 CONFIG = """
