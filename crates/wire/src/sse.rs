@@ -147,7 +147,11 @@ pub(crate) fn event_end(bytes: &[u8]) -> Option<usize> {
 pub(crate) fn event_fields(event: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut name: &[u8] = b"";
     let mut data = None;
-    for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
+    let mut rest = event;
+    while !rest.is_empty() {
+        let end = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        let line = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
         if let Some(value) = line.strip_prefix(b"data:") {
             data = data.or(Some(value.strip_prefix(b" ").unwrap_or(value)));
         } else if let Some(value) = line.strip_prefix(b"event:") {

@@ -4,8 +4,10 @@
 //! that a stream that breaks in the middle of one can still be ended with an error that clients understand. Every
 //! event is checked to be JSON, few are read: which, is found by searching for the names of the fields that matter.
 
+use std::sync::LazyLock;
+
 use bytes::{Bytes, BytesMut};
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 use serde::de::IgnoredAny;
 use smallvec::SmallVec;
 
@@ -266,7 +268,8 @@ impl StreamWatcher {
 
     fn openai(&mut self, data: &[u8]) -> Said {
         let mut said = Said::default();
-        if has(data, b"\"error\"")
+        let names = &*NAMES;
+        if names.error.find(data).is_some()
             && let Some(failure) = self.error(data)
         {
             said.failure = Some(failure);
@@ -276,13 +279,8 @@ impl StreamWatcher {
             said.content = true;
             self.content_bytes += bytes;
         }
-        if has(data, b"\"finish_reason\"")
-            && !has(data, b"\"finish_reason\":null")
-            && !has(data, b"\"finish_reason\": null")
-        {
-            self.finished = true;
-        }
-        if has(data, b"\"usage\"") && has(data, b"_tokens\"") {
+        self.finished |= is_finished(data);
+        if names.usage.find(data).is_some() && has(data, b"_tokens\"") {
             said.drop = self.read_usage(data) && self.options.strip_usage;
         }
         said
@@ -332,18 +330,51 @@ pub(crate) fn has(data: &[u8], what: &[u8]) -> bool {
     memmem::find(data, what).is_some()
 }
 
-/// About how many bytes of content an OpenAI chunk carries; none when it carries none.
-fn content_after(data: &[u8]) -> Option<u64> {
-    for field in [
+/// What is looked for in every chunk of OpenAI's: made ready once, because that costs more than looking.
+struct Names {
+    error: Finder<'static>,
+    content: [Finder<'static>; 6],
+    finish_reason: Finder<'static>,
+    usage: Finder<'static>,
+}
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| Names {
+    error: Finder::new(b"\"error\""),
+    content: [
         &b"\"content\":"[..],
         b"\"text\":",
         b"\"reasoning_content\":",
         b"\"reasoning\":",
         b"\"refusal\":",
         b"\"arguments\":",
-    ] {
-        for at in memmem::find_iter(data, field) {
-            let value = data[at + field.len()..].trim_ascii_start();
+    ]
+    .map(Finder::new),
+    finish_reason: Finder::new(b"\"finish_reason\""),
+    usage: Finder::new(b"\"usage\""),
+});
+
+/// Whether an OpenAI chunk tells why its choices have ended.
+fn is_finished(data: &[u8]) -> bool {
+    let name = &NAMES.finish_reason;
+    let mut told = false;
+    for at in name.find_iter(data) {
+        let rest = data[at + name.needle().len()..].trim_ascii_start();
+        let Some(value) = rest.strip_prefix(b":") else {
+            continue;
+        };
+        if value.trim_ascii_start().starts_with(b"null") {
+            return false;
+        }
+        told = true;
+    }
+    told
+}
+
+/// About how many bytes of content an OpenAI chunk carries; none when it carries none.
+fn content_after(data: &[u8]) -> Option<u64> {
+    for field in &NAMES.content {
+        for at in field.find_iter(data) {
+            let value = data[at + field.needle().len()..].trim_ascii_start();
             if let Some(text) = value.strip_prefix(b"\"")
                 && text.first() != Some(&b'"')
             {
