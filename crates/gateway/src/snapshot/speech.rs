@@ -279,4 +279,26 @@ mod tests {
         assert!(openai.is_for("openai.gpt-oss-120b-1:0") && !openai.is_for("amazon.nova-lite-v1:0"));
         assert!(Speech::beside("openai").is_none());
     }
+
+    /// Others' models tell what they used in pieces where they speak Google's format there, and once, at the end, in
+    /// OpenAI's: they are never asked in Google's, whoever the client is.
+    #[test]
+    fn others_models_on_vertex_are_asked_where_usage_is_told_once() {
+        let google = Speech::new("gcp-vertex", Format::GeminiGenerate, "/g/{model}:generateContent");
+        let openai = Speech::new(
+            "gcp-vertex",
+            Format::OpenAiChat,
+            "/endpoints/openapi/chat/completions",
+        );
+        let claude = Speech::beside("gcp-vertex").unwrap();
+        for model in [
+            "meta/llama-3.1-405b-instruct-maas",
+            "mistralai/mistral-medium-3",
+            "deepseek-ai/deepseek-v3.2-maas",
+            "qwen/qwen3-next-80b-a3b-instruct-maas",
+        ] {
+            assert!(openai.is_for(model), "{model}");
+            assert!(!google.is_for(model) && !claude.is_for(model), "{model}");
+        }
+    }
 }
