@@ -58,8 +58,8 @@ pub enum BodyError {
     Protocol,
 }
 
-/// After how many frames of a body that never pauses the clock is looked at.
-const LOOKED_AT: u64 = 32;
+/// Frames of a body that never pauses between two looks at the clock.
+const FRAMES_BY_CLOCK: u64 = 32;
 
 /// The two limits on time with one timer. The timer is not moved with each frame: it is looked at when it fires, and
 /// set again for what is left.
@@ -113,7 +113,7 @@ impl Clock {
     fn frame(&mut self) -> Result<(), BodyError> {
         self.waiting_since = None;
         self.frames += 1;
-        if self.frames.is_multiple_of(LOOKED_AT) && Instant::now() >= self.deadline {
+        if self.frames.is_multiple_of(FRAMES_BY_CLOCK) && Instant::now() >= self.deadline {
             return Err(BodyError::TotalTimeout { after: self.total });
         }
         Ok(())
