@@ -103,6 +103,21 @@ pub struct Reading {
     pub cut: bool,
 }
 
+impl Reading {
+    /// Bytes it takes in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let answers = self.answers.iter().map(|(_, answer, _)| {
+            size_of::<(usize, Answer, Stage)>()
+                + size_of::<f32>() * (answer.logits.capacity() + answer.probabilities.capacity())
+        });
+        size_of::<Self>()
+            + answers.sum::<usize>()
+            + size_of::<Found>() * self.spans.capacity()
+            + size_of::<f32>() * self.embedding.as_ref().map_or(0, Vec::capacity)
+    }
+}
+
 /// The most tokens of one text that the encoder reads: half a megabyte of English. What is beyond is told by
 /// [`Reading::cut`].
 pub const LONGEST_TEXT: usize = 131_072;
@@ -372,5 +387,9 @@ impl Reader for Engine {
 
     fn read(&self, texts: &[(&str, &Question)], room: &mut EngineRoom) -> Vec<Reading> {
         Self::read(self, texts, room)
+    }
+
+    fn bytes(&self, reading: &Reading) -> usize {
+        reading.bytes()
     }
 }
