@@ -86,6 +86,7 @@ fn encoder(layers: usize) -> Encoder {
             )),
             first_position: 0,
             constant: None,
+            second: None,
             scale: 1.0,
             project: None,
             norm: Some(norm()),
@@ -143,6 +144,7 @@ fn read(encoder: &Encoder, machine: Machine, tokens: usize, cut: Cut) -> (Durati
         before: vec![101],
         after: vec![102],
         between: Vec::new(),
+        marks_second: false,
     };
     let text: Vec<Token> = (0..tokens as u32)
         .map(|index| Token {

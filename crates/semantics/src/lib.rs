@@ -14,3 +14,5 @@ pub mod service;
 pub mod tokenize;
 pub mod tokens;
 pub mod vectors;
+
+mod work;

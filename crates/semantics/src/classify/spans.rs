@@ -4,6 +4,7 @@ use super::calibrate::Calibration;
 use crate::kernels::{Codes, Machine};
 use crate::linear::Linear;
 use crate::tokenize::Token;
+use crate::work;
 
 /// A stretch of a text that is of a kind.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +101,7 @@ impl SpanClasses {
         let mut sizes: Vec<f32> = Vec::new();
         let mut open = false;
         for (token, logits) in tokens.iter().zip(logits.chunks_exact(self.classes.len().max(1))) {
+            work::note(logits.len());
             let (kind, probability, begins) = self.likeliest(logits);
             let joins = spans
                 .last()
@@ -176,6 +178,7 @@ fn within_word(text: &str, place: usize) -> bool {
 fn word_start(text: &str, place: usize, from: usize) -> usize {
     let mut start = place;
     while start > from && within_word(text, start) {
+        work::note(1);
         let Some(last) = text[..start].chars().next_back() else {
             break;
         };

@@ -117,7 +117,19 @@ impl Encoder {
     ///
     /// A sequence longer than [`Encoder::longest`] is cut there; split it into windows before.
     pub fn encode(&self, sequences: &[&[u32]], asked: Asked, scratch: &mut Scratch, states: &mut States) {
-        self.start(sequences, asked.machine, scratch, states);
+        self.encode_pairs(sequences, &[], asked, scratch, states);
+    }
+
+    /// As [`Encoder::encode`]; what of each sequence stands at `seconds` or behind it belongs to the second text of a pair.
+    pub fn encode_pairs(
+        &self,
+        sequences: &[&[u32]],
+        seconds: &[usize],
+        asked: Asked,
+        scratch: &mut Scratch,
+        states: &mut States,
+    ) {
+        self.start((sequences, seconds), asked.machine, scratch, states);
         for block in 0..self.blocks.len().min(asked.blocks) {
             self.block(block, asked.machine, scratch, states);
         }
@@ -136,7 +148,7 @@ impl Encoder {
         states: &mut States,
         mut each: impl FnMut(usize, &States),
     ) {
-        self.start(sequences, machine, scratch, states);
+        self.start((sequences, &[]), machine, scratch, states);
         let mut done = 0;
         for (index, exit) in exits.iter().enumerate() {
             while done < (*exit).min(self.blocks.len()) {
@@ -159,7 +171,13 @@ impl Encoder {
         self.blocks[index].inner(machine, scratch, &mut states.values, self.width);
     }
 
-    fn start(&self, sequences: &[&[u32]], machine: Machine, scratch: &mut Scratch, states: &mut States) {
+    fn start(
+        &self,
+        (sequences, seconds): (&[&[u32]], &[usize]),
+        machine: Machine,
+        scratch: &mut Scratch,
+        states: &mut States,
+    ) {
         states.width = self.width;
         states.starts.clear();
         states.starts.push(0);
@@ -170,10 +188,16 @@ impl Encoder {
         }
         states.values.clear();
         states.values.resize(total * self.width, 0.0);
-        self.embed(sequences, machine, scratch, states);
+        self.embed((sequences, seconds), machine, scratch, states);
     }
 
-    fn embed(&self, sequences: &[&[u32]], machine: Machine, scratch: &mut Scratch, states: &mut States) {
+    fn embed(
+        &self,
+        (sequences, seconds): (&[&[u32]], &[usize]),
+        machine: Machine,
+        scratch: &mut Scratch,
+        states: &mut States,
+    ) {
         let embeddings = &self.embeddings;
         let width = embeddings.words.width();
         let total = states.values.len() / self.width.max(1);
@@ -183,7 +207,8 @@ impl Encoder {
         };
         let position_row = room(&mut scratch.said, width);
         let mut lines = rows.chunks_exact_mut(width.max(1));
-        for sequence in sequences {
+        for (index, sequence) in sequences.iter().enumerate() {
+            let second = seconds.get(index).copied().unwrap_or(usize::MAX);
             let tokens = &sequence[..sequence.len().min(self.longest)];
             for (position, (token, line)) in tokens.iter().zip(&mut lines).enumerate() {
                 embeddings.words.read(*token as usize, line);
@@ -196,6 +221,9 @@ impl Encoder {
                 }
                 if let Some(constant) = &embeddings.constant {
                     kernels::add(machine, line, constant);
+                }
+                if let Some(more) = embeddings.second.as_ref().filter(|_| position >= second) {
+                    kernels::add(machine, line, more);
                 }
             }
         }

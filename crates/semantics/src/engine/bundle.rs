@@ -145,6 +145,12 @@ impl Engine {
                 "settings: `encoder` has sides that do not fit together",
             ));
         }
+        if !(sides.epsilon > 0.0 && sides.epsilon < 1.0) {
+            return Err(LoadError::malformed(
+                file,
+                "settings: `encoder.epsilon` is not between 0 and 1",
+            ));
+        }
         let tokenizer = tokenizer(&container, sides)?;
         let encoder = encoder(&container, sides)?;
         let ngrams = settings
@@ -251,6 +257,7 @@ fn encoder(container: &Container<'_>, sides: &EncoderSettings) -> Result<Encoder
             )),
             first_position: 0,
             constant: None,
+            second: None,
             scale: 1.0,
             project: None,
             norm: Some(norm(container, "words.norm", sides)?),
@@ -321,6 +328,9 @@ fn head(
             Some(place)
         }
     };
+    if !settings.share.is_finite() {
+        return Err(bad("`share` is no number".to_owned()));
+    }
     if matches!(settings.sure, Sure::Outside { class, .. } if class >= settings.labels.len()) {
         return Err(bad("`sure` names a class that it lacks".to_owned()));
     }
@@ -364,6 +374,9 @@ fn tagger(
     };
     if settings.exit == 0 || settings.exit > encoder.blocks.len() {
         return Err(bad("reads behind no block"));
+    }
+    if !(0.0..=1.0).contains(&settings.threshold) {
+        return Err(bad("`threshold` is no probability"));
     }
     let layer = linear(container, &settings.layer, encoder.width, settings.labels.len())?;
     let tagger = Tagger::new(
