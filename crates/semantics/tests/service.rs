@@ -326,7 +326,7 @@ impl Reins {
 fn a_deadline_is_met_while_the_text_is_read() {
     let reins = held(Settings::default());
     let start = Instant::now();
-    let soon = Duration::from_millis(30);
+    let soon = Duration::from_millis(300);
     assert_eq!(
         reins.service.read_blocking("slow".into(), (), soon),
         Err(Refused::Late)
@@ -366,19 +366,21 @@ fn what_nobody_waits_for_any_more_is_not_read() {
         .enable_time()
         .build()
         .unwrap();
-    runtime.block_on(async {
-        // Each is put into the queue, and given up at once.
-        for text in ["first", "gone", "gone too"] {
+    thread::scope(|scope| {
+        let first = scope.spawn(|| reins.service.read_blocking("first".into(), (), PATIENT));
+        reins.wait_until_begun(1);
+        // Each is put into the queue, and given up while the first is read.
+        for text in ["gone", "gone too"] {
             let asked = reins.service.read(text.into(), (), PATIENT);
-            let _ = tokio::time::timeout(Duration::from_millis(1), asked).await;
-            if text == "first" {
-                reins.wait_until_begun(1);
-            }
+            let given_up =
+                runtime.block_on(async { tokio::time::timeout(Duration::from_millis(1), asked).await });
+            assert!(given_up.is_err());
         }
+        for _ in 0..8 {
+            reins.go.send(()).unwrap();
+        }
+        assert_eq!(*first.join().unwrap().unwrap(), 5);
     });
-    for _ in 0..8 {
-        reins.go.send(()).unwrap();
-    }
     assert_eq!(
         *reins.service.read_blocking("here".into(), (), PATIENT).unwrap(),
         4

@@ -254,7 +254,10 @@ impl WordPiece {
     pub fn pieces(&self, text: &str, limit: usize) -> Pieces {
         let mut walk = Walk {
             tokenizer: self,
-            tokens: Vec::with_capacity((text.len() / 4 + 4).min(limit)),
+            // The last word may go beyond the limit before that is seen.
+            tokens: Vec::with_capacity(
+                (text.len() / 4 + 4).min(limit.saturating_add(self.options.longest_word)),
+            ),
             word: Vec::new(),
             sources: Vec::new(),
             characters: 0,
