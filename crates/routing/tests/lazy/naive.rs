@@ -401,7 +401,10 @@ impl Case {
         let by_confidence = self.config.get("strategy").is_some();
         let mut decisions = BTreeMap::new();
         let mut best: Option<((i64, i64), f64, String)> = None;
-        for decision in self.config["decisions"].as_array().unwrap() {
+        // Of equals the one of higher priority wins, and of those the one that was written first.
+        let mut ordered: Vec<&Value> = self.config["decisions"].as_array().unwrap().iter().collect();
+        ordered.sort_by_key(|decision| std::cmp::Reverse(decision["priority"].as_i64()));
+        for decision in ordered {
             let name = decision["name"].as_str().unwrap().to_owned();
             let (holds, confidence) = self.rule(&decision["rules"]);
             decisions.insert(name.clone(), (holds, confidence));
