@@ -131,26 +131,7 @@ impl Engine {
         let container = Container::read(file, bytes)?;
         let settings: Settings = container.settings()?;
         let sides = &settings.encoder;
-        let all = [
-            sides.vocabulary,
-            sides.width,
-            sides.heads,
-            sides.inner,
-            sides.blocks,
-            sides.positions,
-        ];
-        if !all.iter().all(|side| (1..=LARGEST).contains(side)) || !sides.width.is_multiple_of(sides.heads) {
-            return Err(LoadError::malformed(
-                file,
-                "settings: `encoder` has sides that do not fit together",
-            ));
-        }
-        if !(sides.epsilon > 0.0 && sides.epsilon < 1.0) {
-            return Err(LoadError::malformed(
-                file,
-                "settings: `encoder.epsilon` is not between 0 and 1",
-            ));
-        }
+        sides.check(file)?;
         let tokenizer = tokenizer(&container, sides)?;
         let encoder = encoder(&container, sides)?;
         let ngrams = settings
@@ -200,6 +181,29 @@ impl Engine {
                 ..Cut::default()
             },
         })
+    }
+}
+
+impl EncoderSettings {
+    /// Fails if sides are beyond what a model has, or do not fit together.
+    fn check(&self, file: &str) -> Result<(), LoadError> {
+        let all = [
+            self.vocabulary,
+            self.width,
+            self.heads,
+            self.inner,
+            self.blocks,
+            self.positions,
+        ];
+        if !all.iter().all(|side| (1..=LARGEST).contains(side)) || !self.width.is_multiple_of(self.heads) {
+            let problem = "settings: `encoder` has sides that do not fit together";
+            return Err(LoadError::malformed(file, problem));
+        }
+        if !(self.epsilon > 0.0 && self.epsilon < 1.0) {
+            let problem = "settings: `encoder.epsilon` is not between 0 and 1";
+            return Err(LoadError::malformed(file, problem));
+        }
+        Ok(())
     }
 }
 

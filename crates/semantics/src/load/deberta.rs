@@ -104,13 +104,16 @@ fn blocks(
     Ok(blocks)
 }
 
+/// The row of token type 0, and what that of type 1 has more.
+type Kinds = [Option<Vec<f32>>; 2];
+
 /// Rows of positions where the model has them, the row of token type 0, and what that of type 1 has more.
 fn positions_and_types(
     source: &Source<'_>,
     prefix: &str,
     positions: usize,
     width: usize,
-) -> Result<(Option<Table>, [Option<Vec<f32>>; 2]), LoadError> {
+) -> Result<(Option<Table>, Kinds), LoadError> {
     let config = source.config;
     let mut table = None;
     if config.flag_or("position_biased_input", true)? {

@@ -127,31 +127,8 @@ impl<'a> Tensors<'a> {
         let file = "adapter_model.safetensors";
         let found =
             SafeTensors::deserialize(bytes).map_err(|error| LoadError::malformed(file, error.to_string()))?;
-        let kind = config.word_or("peft_type", "LORA")?;
-        if kind != "LORA" || config.flag_or("use_dora", false)? {
-            return Err(config.refuse(
-                "peft_type",
-                format!("is `{kind}`; plain LORA adapters can be merged"),
-            ));
-        }
-        for key in ["rank_pattern", "alpha_pattern"] {
-            let pattern = config.value.get(key).and_then(Value::as_object);
-            if pattern.is_some_and(|pattern| !pattern.is_empty()) {
-                return Err(config.refuse(
-                    key,
-                    "is set; only adapters of one rank and one alpha can be merged",
-                ));
-            }
-        }
+        let (rank, scale) = rank_and_scale(config)?;
         let transposed = config.flag_or("fan_in_fan_out", false)?;
-        let rank = config.size("r")?;
-        let alpha = config.float_or("lora_alpha", 8.0)?;
-        #[allow(clippy::cast_precision_loss, reason = "ranks are small")]
-        let scale = if config.flag_or("use_rslora", false)? {
-            alpha / (rank as f32).sqrt()
-        } else {
-            alpha / rank as f32
-        };
         let mut all: BTreeMap<String, TensorView<'a>> = found.tensors().into_iter().collect();
         let downs: Vec<String> = all
             .keys()
@@ -275,6 +252,35 @@ fn is_of_a_layer(name: &str) -> bool {
     let constant = ["inv_freq", "position_ids", "masked_bias"];
     number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
         && !constant.iter().any(|constant| name.ends_with(constant))
+}
+
+/// The rank of an adapter's changes, and what they are multiplied with.
+fn rank_and_scale(config: &Config) -> Result<(usize, f32), LoadError> {
+    let kind = config.word_or("peft_type", "LORA")?;
+    if kind != "LORA" || config.flag_or("use_dora", false)? {
+        return Err(config.refuse(
+            "peft_type",
+            format!("is `{kind}`; plain LORA adapters can be merged"),
+        ));
+    }
+    for key in ["rank_pattern", "alpha_pattern"] {
+        let pattern = config.value.get(key).and_then(Value::as_object);
+        if pattern.is_some_and(|pattern| !pattern.is_empty()) {
+            return Err(config.refuse(
+                key,
+                "is set; only adapters of one rank and one alpha can be merged",
+            ));
+        }
+    }
+    let rank = config.size("r")?;
+    let alpha = config.float_or("lora_alpha", 8.0)?;
+    #[allow(clippy::cast_precision_loss, reason = "ranks are small")]
+    let scale = if config.flag_or("use_rslora", false)? {
+        alpha / (rank as f32).sqrt()
+    } else {
+        alpha / rank as f32
+    };
+    Ok((rank, scale))
 }
 
 fn plain_name(name: &str) -> String {
