@@ -94,7 +94,7 @@ fn table(engine: &mut Engine, texts: &[String], question: &Question, (quick, sur
     for machine in machines {
         engine.use_machine(machine);
         let mut room = EngineRoom::default();
-        let slow = matches!(machine.name(), "portable");
+        let slow = machine == Machine::portable();
         let measures = texts.iter().zip(GOALS).map(|(text, (pieces, asked, first))| {
             if slow && pieces > 512 {
                 return (f64::NAN, f64::NAN, f64::INFINITY);
@@ -112,7 +112,7 @@ fn table(engine: &mut Engine, texts: &[String], question: &Question, (quick, sur
 }
 
 /// Texts for each second, one at a time and all at once.
-fn rates(service: &Service<Engine>, texts: &[Arc<str>], question: &Question) -> (f64, f64) {
+fn rates(service: &Arc<Service<Engine>>, texts: &[Arc<str>], question: &Question) -> (f64, f64) {
     let patience = Duration::from_secs(60);
     let count = texts.len() as f64;
     let start = Instant::now();
@@ -124,19 +124,12 @@ fn rates(service: &Service<Engine>, texts: &[Arc<str>], question: &Question) -> 
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let start = Instant::now();
     runtime.block_on(async {
-        let mut waiting: Vec<_> = texts
-            .iter()
-            .map(|text| Box::pin(service.read(Arc::clone(text), question.clone(), patience)))
-            .collect();
-        // All of them are in the queue before the first answer is waited for.
-        for future in &mut waiting {
-            let nothing = std::task::Waker::noop();
-            let _ = future
-                .as_mut()
-                .poll(&mut std::task::Context::from_waker(nothing));
-        }
-        for future in waiting {
-            black_box(future.await.unwrap());
+        let each = texts.iter().map(|text| {
+            let (service, text, question) = (Arc::clone(service), Arc::clone(text), question.clone());
+            tokio::spawn(async move { service.read(text, question, patience).await.unwrap() })
+        });
+        for task in each.collect::<Vec<_>>() {
+            black_box(task.await.unwrap());
         }
     });
     (alone, count / start.elapsed().as_secs_f64())
@@ -148,7 +141,7 @@ fn at_once(engine: Engine, words: &[String], question: &Question) {
         kept: 0,
         ..Settings::default()
     };
-    let service = Service::start(engine, settings).unwrap();
+    let service = Arc::new(Service::start(engine, settings).unwrap());
     println!("\n{AT_ONCE} requests at once, two threads\n");
     println!("| pieces of each | one at a time, texts/s | at once, texts/s | ratio: median (least to most) of 9 |");
     println!("| --- | --- | --- | --- |");

@@ -13,6 +13,7 @@
 )]
 
 mod rows;
+mod sums;
 mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -21,6 +22,7 @@ pub use rows::{
     Norm, add, dot, dot_int8, gelu, gelu_tanh, layer_norm, quantise, quantise_symmetric, relu, rms_norm,
     rotate, silu, softmax, tanh,
 };
+pub use sums::{Panels, Rows, room_for_sums, sums};
 pub use tiles::{
     Codes, DEPTH, FLOAT_PANEL, INT8_PANEL, Int8Weights, Output, Strided, float_panel, int8_product,
 };
