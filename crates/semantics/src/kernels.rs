@@ -12,12 +12,16 @@
     reason = "instruction sets chosen at run time; every block says why it is sound"
 )]
 
+mod attend;
 mod rows;
 mod sums;
 mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use attend::{
+    HeadRows, KeyMeasures, Scores, WIDEST_HEAD, gather, pack_keys, pack_queries, pack_values, weigh,
+};
 pub use rows::{
     Norm, add, dot, dot_int8, gelu, gelu_tanh, layer_norm, quantise, quantise_symmetric, relu, rms_norm,
     rotate, silu, softmax, tanh,

@@ -1,6 +1,7 @@
 //! The way of a batch through an encoder.
 
 use super::attention::{Room, Sequence, attend};
+use super::bytes;
 use super::{Activation, Block, Encoder, Mlp, Normaliser};
 use crate::kernels::{self, Codes, Machine};
 
@@ -35,6 +36,7 @@ pub struct Scratch {
     inner: Vec<f32>,
     codes: Codes,
     room: Room,
+    bytes: bytes::Room,
 }
 
 /// The rows that come out, sequence behind sequence.
@@ -225,13 +227,18 @@ impl Encoder {
             .apply(machine, read, mixed, false, &mut scratch.codes);
         self.turn(index, machine, mixed, &states.starts);
         let gathered = room(&mut scratch.gathered, rows * narrow);
+        let in_bytes = bytes::suits(self, index);
         for pair in states.starts.windows(2) {
             let sequence = Sequence {
                 rows: &mixed[pair[0] * wide..pair[1] * wide],
                 length: pair[1] - pair[0],
             };
             let output = &mut gathered[pair[0] * narrow..pair[1] * narrow];
-            attend(machine, self, index, sequence, output, &mut scratch.room);
+            if in_bytes {
+                bytes::attend(machine, self, sequence, output, &mut scratch.bytes);
+            } else {
+                attend(machine, self, index, sequence, output, &mut scratch.room);
+            }
         }
         match &block.norms.after_attention {
             None => attention
