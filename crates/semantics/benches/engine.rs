@@ -143,7 +143,9 @@ fn at_once(engine: Engine, words: &[String], question: &Question) {
     };
     let service = Arc::new(Service::start(engine, settings).unwrap());
     println!("\n{AT_ONCE} requests at once, two threads\n");
-    println!("| pieces of each | one at a time, texts/s | at once, texts/s | ratio: median (least to most) of 9 |");
+    println!(
+        "| pieces of each | one at a time, texts/s | at once, texts/s | ratio: median (least to most) of 9 |"
+    );
     println!("| --- | --- | --- | --- |");
     for (name, sizes) in [
         ("16", &[16_usize][..]),

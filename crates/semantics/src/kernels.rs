@@ -19,9 +19,7 @@ mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use attend::{
-    HeadRows, KeyMeasures, Scores, WIDEST_HEAD, gather, pack_keys, pack_queries, pack_values, weigh,
-};
+pub use attend::{HeadRows, KeyMeasures, Scores, gather, pack_keys, pack_queries, pack_values, weigh};
 pub use rows::{
     Norm, add, dot, dot_int8, gelu, gelu_tanh, layer_norm, quantise, quantise_symmetric, relu, rms_norm,
     rotate, silu, softmax, tanh,

@@ -77,7 +77,11 @@ pub fn random() -> Vec<u8> {
     let (mut writer, mut numbers) = (Writer::default(), Numbers(42));
     let words = vocabulary();
     writer.text("vocabulary", &words.join("\n"));
-    writer.signed("words", &[words.len(), WIDTH], &numbers.codes(words.len() * WIDTH));
+    writer.signed(
+        "words",
+        &[words.len(), WIDTH],
+        &numbers.codes(words.len() * WIDTH),
+    );
     writer.floats("words.scale", &[words.len()], &vec![0.001; words.len()]);
     writer.floats(
         "positions",

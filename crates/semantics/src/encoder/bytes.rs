@@ -4,14 +4,14 @@
 use super::attention::Sequence;
 use super::{Encoder, Span};
 use crate::kernels::{
-    self, DEPTH, HeadRows, INT8_PANEL, KeyMeasures, Machine, Panels, Rows, Scores, WIDEST_HEAD, room_for_sums,
+    self, DEPTH, HeadRows, INT8_PANEL, KeyMeasures, Machine, Panels, Rows, Scores, room_for_sums,
 };
 use crate::linear::Linear;
 
 /// Queries that are worked on together, so that memory grows with the sequence and not with its square.
 const BAND: usize = 128;
 
-/// Room for one head, kept from one to the next.
+/// Room for the heads of one sequence, kept from one to the next.
 #[derive(Debug, Default)]
 pub struct Room {
     queries: Vec<u8>,
@@ -34,7 +34,7 @@ pub fn suits(encoder: &Encoder, block: usize) -> bool {
         && attention.relative.is_none()
         && attention.span == Span::default()
         && width.is_multiple_of(INT8_PANEL)
-        && (1..=WIDEST_HEAD).contains(&width)
+        && width > 0
 }
 
 /// Puts what each query gathers into `output`, rows of all query heads. Only for blocks that [`suits`] tells.
@@ -46,37 +46,40 @@ pub fn attend(
     room: &mut Room,
 ) {
     let heads = encoder.heads;
-    let group = heads.queries / heads.keys.max(1);
-    let stride = (heads.queries + 2 * heads.keys) * heads.width;
-    let columns = |head: usize| HeadRows {
-        values: sequence.rows.get(head * heads.width..).unwrap_or_default(),
-        stride,
-        count: sequence.length,
-        width: heads.width,
-    };
     if sequence.length == 0 {
         return;
     }
-    for key_head in 0..heads.keys {
-        room.take(
-            machine,
-            columns(heads.queries + key_head),
-            columns(heads.queries + heads.keys + key_head),
-        );
-        for head in key_head * group..(key_head + 1) * group {
-            for first in (0..sequence.length).step_by(BAND) {
-                let all = columns(head);
-                let band = HeadRows {
-                    values: &all.values[first * stride..],
-                    count: BAND.min(sequence.length - first),
-                    ..all
-                };
-                let wide = heads.queries * heads.width;
-                let to = &mut output[first * wide + head * heads.width..];
-                room.attend(machine, (band, heads.scale), sequence.length, to, wide);
-            }
+    let columns = |first: usize, count: usize| HeadRows {
+        values: sequence.rows.get(first * heads.width..).unwrap_or_default(),
+        stride: (heads.queries + 2 * heads.keys) * heads.width,
+        count: sequence.length,
+        heads: count,
+        width: heads.width,
+    };
+    let keys = columns(heads.queries, heads.keys);
+    room.take_keys(machine, keys, columns(heads.queries + heads.keys, heads.keys));
+    room.take_queries(machine, columns(0, heads.queries), heads.scale);
+    let group = heads.queries / heads.keys.max(1);
+    let wide = heads.queries * heads.width;
+    for head in 0..heads.queries {
+        for first in (0..sequence.length).step_by(BAND) {
+            let band = Band {
+                heads: (head, head / group.max(1)),
+                first,
+                count: BAND.min(sequence.length - first),
+            };
+            let to = &mut output[first * wide + head * heads.width..];
+            room.attend(machine, &band, keys, to, wide);
         }
     }
+}
+
+/// Some queries of one head.
+struct Band {
+    /// The head of queries, and that of keys.
+    heads: (usize, usize),
+    first: usize,
+    count: usize,
 }
 
 fn at_least<T: Clone + Default>(buffer: &mut Vec<T>, needed: usize) -> &mut [T] {
@@ -87,73 +90,78 @@ fn at_least<T: Clone + Default>(buffer: &mut Vec<T>, needed: usize) -> &mut [T] 
 }
 
 impl Room {
-    /// Takes a head's keys and values in.
-    fn take(&mut self, machine: Machine, keys: HeadRows<'_>, values: HeadRows<'_>) {
+    fn take_keys(&mut self, machine: Machine, keys: HeadRows<'_>, values: HeadRows<'_>) {
         let depth = keys.width.next_multiple_of(DEPTH);
-        let panels = at_least(
-            &mut self.keys,
-            keys.count.next_multiple_of(INT8_PANEL) * depth,
-        );
+        let padded = keys.count.next_multiple_of(INT8_PANEL);
+        let panels = at_least(&mut self.keys, keys.heads * padded * depth);
         kernels::pack_keys(machine, keys, depth, panels, &mut self.key_measures);
         let depth = values.count.next_multiple_of(DEPTH);
-        let panels = at_least(&mut self.values, values.width * depth);
-        let scales = at_least(&mut self.value_scales, values.width);
-        kernels::pack_values(machine, values, depth, panels, scales);
+        let wide = values.heads * values.width;
+        let panels = at_least(&mut self.values, wide * depth);
+        let scales = at_least(&mut self.value_scales, wide);
+        kernels::pack_values(machine, values, depth, panels, scales, &mut self.line);
     }
 
-    /// Sends some queries of one head to `length` keys that were taken in.
+    fn take_queries(&mut self, machine: Machine, queries: HeadRows<'_>, scale: f32) {
+        let depth = queries.width.next_multiple_of(DEPTH);
+        let padded = queries.count.next_multiple_of(INT8_PANEL);
+        let codes = at_least(&mut self.queries, queries.heads * padded * depth);
+        let scales = at_least(&mut self.query_scales, queries.heads * queries.count);
+        let factor = scale * std::f32::consts::LOG2_E;
+        kernels::pack_queries(machine, queries, factor, depth, codes, scales);
+    }
+
+    /// Sends some queries to all keys; `keys` tells how many and how wide they are.
     fn attend(
         &mut self,
         machine: Machine,
-        (queries, scale): (HeadRows<'_>, f32),
-        length: usize,
+        band: &Band,
+        keys: HeadRows<'_>,
         output: &mut [f32],
         stride: usize,
     ) {
-        let (count, width) = (queries.count, queries.width);
-        let padded = count.next_multiple_of(INT8_PANEL);
+        let (length, width) = (keys.count, keys.width);
+        let (head, key_head) = band.heads;
+        let padded = length.next_multiple_of(INT8_PANEL);
         let depth = width.next_multiple_of(DEPTH);
-        let codes = at_least(&mut self.queries, padded * depth);
-        let scales = at_least(&mut self.query_scales, count);
-        let factor = scale * std::f32::consts::LOG2_E;
-        kernels::pack_queries(machine, queries, factor, depth, codes, scales);
         let rows = Rows {
-            bytes: codes,
-            count,
+            bytes: &self.queries[(head * padded + band.first) * depth..(head + 1) * padded * depth],
+            count: band.count,
             depth,
             used: width,
         };
         let panels = Panels {
-            bytes: &self.keys,
-            count: length.div_ceil(INT8_PANEL),
+            bytes: &self.keys[key_head * padded * depth..][..padded * depth],
+            count: padded / INT8_PANEL,
             depth,
         };
-        let sums = at_least(
-            &mut self.sums,
-            room_for_sums(count, panels.count.max(width / INT8_PANEL)),
-        );
+        let most = panels.count.max(width / INT8_PANEL);
+        let sums = at_least(&mut self.sums, room_for_sums(band.count, most));
         kernels::sums(machine, rows, panels, sums);
-        let depth = length.next_multiple_of(DEPTH);
-        let codes = at_least(&mut self.weights, padded * depth);
-        let shares = at_least(&mut self.shares, count);
         let scores = Scores {
             sums,
-            scales,
+            scales: &self.query_scales[head * length + band.first..][..band.count],
             keys: &self.key_measures,
+            head: key_head,
         };
+        let depth = length.next_multiple_of(DEPTH);
+        let tall = band.count.next_multiple_of(INT8_PANEL);
+        let codes = at_least(&mut self.weights, tall * depth);
+        let shares = at_least(&mut self.shares, band.count);
         kernels::weigh(machine, scores, &mut self.line, depth, codes, shares);
         let rows = Rows {
             bytes: codes,
-            count,
+            count: band.count,
             depth,
             used: length.next_multiple_of(4),
         };
         let panels = Panels {
-            bytes: &self.values,
+            bytes: &self.values[key_head * width * depth..][..width * depth],
             count: width / INT8_PANEL,
             depth,
         };
         kernels::sums(machine, rows, panels, sums);
-        kernels::gather(machine, sums, &self.value_scales[..width], shares, output, stride);
+        let scales = &self.value_scales[key_head * width..][..width];
+        kernels::gather(machine, sums, scales, shares, output, stride);
     }
 }

@@ -6,16 +6,13 @@
 use super::by_machine;
 use super::rows::{LANES, Lanes, exp2, integer, reduce};
 
-/// The most columns of a head that are read in bytes.
-pub const WIDEST_HEAD: usize = 256;
-
 /// What a query's bytes mean: the middle of an unsigned byte.
 const MIDDLE: i32 = 128;
 
 /// The code of the largest weight of a query.
 const FULL_WEIGHT: f32 = 255.0;
 
-/// One head's columns, in rows that stand apart.
+/// The columns of some heads, in rows that stand apart.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadRows<'a> {
     /// From the first column of the first row on.
@@ -24,31 +21,36 @@ pub struct HeadRows<'a> {
     pub stride: usize,
     /// How many rows.
     pub count: usize,
-    /// Columns of the head: a multiple of sixteen, at most [`WIDEST_HEAD`].
+    /// How many heads stand beside each other.
+    pub heads: usize,
+    /// Columns of a head, a multiple of sixteen.
     pub width: usize,
 }
 
 impl HeadRows<'_> {
     #[inline(always)]
     fn row(&self, index: usize) -> &[f32] {
-        &self.values[index * self.stride..][..self.width]
+        &self.values[index * self.stride..][..self.heads * self.width]
     }
 }
 
-/// What a key's sums are scaled with, up to whole panels of keys.
+/// What the sums of some heads' keys are scaled with, up to whole panels of keys.
 #[derive(Debug, Default)]
 pub struct KeyMeasures {
+    /// Of each head, one for each key.
     scales: Vec<f32>,
     /// What the middle of queries adds to a sum.
     offsets: Vec<i32>,
-    /// 0 for a key, and for what only fills a panel so little that its weight is none.
+    /// 0 for a key, and for what only fills a panel so little that its weight is none; the same for all heads.
     masks: Vec<f32>,
+    /// One key's bytes.
+    line: Vec<i8>,
 }
 
 /// So little that its weight is none, and far from what a float can't hold.
 const NOTHING: f32 = -1e30;
 
-/// The sums of some queries with all keys.
+/// The sums of some queries of one head with all keys.
 #[derive(Debug, Clone, Copy)]
 pub struct Scores<'a> {
     /// Rows of as many sums as whole panels of keys have.
@@ -57,6 +59,8 @@ pub struct Scores<'a> {
     pub scales: &'a [f32],
     /// Of the keys.
     pub keys: &'a KeyMeasures,
+    /// Which of the heads whose keys these are.
+    pub head: usize,
 }
 
 /// From a row's largest size to the scale of its bytes and what makes bytes of it; zeros where there is none.
@@ -95,13 +99,18 @@ fn pack_queries_body<const FUSED: bool>(
     codes: &mut [u8],
     scales: &mut [f32],
 ) {
-    let lines = codes.chunks_exact_mut(depth).zip(scales).take(rows.count);
-    for (index, (line, kept)) in lines.enumerate() {
-        let row = rows.row(index);
-        let (scale, inverse) = scale_of(largest_size(row));
-        *kept = scale * factor;
-        for (code, value) in line[..rows.width].iter_mut().zip(row) {
-            *code = (integer(*value * inverse) + MIDDLE) as u8;
+    let padded = rows.count.next_multiple_of(LANES);
+    for index in 0..rows.count {
+        for (head, row) in rows.row(index).chunks_exact(rows.width).enumerate() {
+            let (scale, inverse) = scale_of(largest_size(row));
+            scales[head * rows.count + index] = scale * factor;
+            let line = &mut codes[(head * padded + index) * depth..][..rows.width];
+            let chunks = row.as_chunks::<LANES>().0.iter();
+            for (codes, values) in line.as_chunks_mut::<LANES>().0.iter_mut().zip(chunks) {
+                for (code, value) in codes.iter_mut().zip(values) {
+                    *code = (integer(*value * inverse) + MIDDLE) as u8;
+                }
+            }
         }
     }
 }
@@ -116,34 +125,36 @@ fn pack_keys_body<const FUSED: bool>(
 ) {
     let padded = rows.count.next_multiple_of(LANES);
     measures.scales.clear();
-    measures.scales.resize(padded, 0.0);
+    measures.scales.resize(rows.heads * padded, 0.0);
     measures.offsets.clear();
-    measures.offsets.resize(padded, 0);
+    measures.offsets.resize(rows.heads * padded, 0);
     measures.masks.clear();
     measures.masks.resize(rows.count, 0.0);
     measures.masks.resize(padded, NOTHING);
-    let mut line = [0_i8; WIDEST_HEAD];
-    let line = &mut line[..rows.width];
-    for (place, panel) in panels.chunks_exact_mut(LANES * depth).enumerate() {
-        let (groups, _) = panel.as_chunks_mut::<{ LANES * 4 }>();
-        groups[rows.width / 4..]
-            .iter_mut()
-            .for_each(|group| group.fill(0));
-        for lane in 0..LANES.min(rows.count.saturating_sub(place * LANES)) {
-            let key = place * LANES + lane;
-            let row = rows.row(key);
+    measures.line.clear();
+    measures.line.resize(rows.width, 0);
+    panels.fill(0);
+    for key in 0..rows.count {
+        let (place, lane) = (key / LANES * LANES, key % LANES * 4);
+        for (head, row) in rows.row(key).chunks_exact(rows.width).enumerate() {
             let (scale, inverse) = scale_of(largest_size(row));
-            let mut sum = 0;
-            for (code, value) in line.iter_mut().zip(row) {
-                let whole = integer(*value * inverse);
-                sum += whole;
-                *code = whole as i8;
+            let panel = &mut panels[(head * padded + place) * depth..][..LANES * depth];
+            let mut sums = [0; LANES];
+            let chunks = row.as_chunks::<LANES>().0.iter();
+            for (codes, values) in measures.line.as_chunks_mut::<LANES>().0.iter_mut().zip(chunks) {
+                for index in 0..LANES {
+                    let whole = integer(values[index] * inverse);
+                    sums[index] += whole;
+                    codes[index] = whole as i8;
+                }
             }
-            for (group, four) in groups.iter_mut().zip(line.as_chunks::<4>().0) {
-                group[lane * 4..lane * 4 + 4].copy_from_slice(four);
+            let groups = panel.as_chunks_mut::<{ LANES * 4 }>().0.iter_mut();
+            for (group, four) in groups.zip(measures.line.as_chunks::<4>().0) {
+                group[lane..lane + 4].copy_from_slice(four);
             }
-            measures.scales[key] = scale;
-            measures.offsets[key] = MIDDLE * sum;
+            let sum: i32 = sums.iter().sum();
+            measures.scales[head * padded + key] = scale;
+            measures.offsets[head * padded + key] = MIDDLE * sum;
         }
     }
 }
@@ -154,34 +165,36 @@ fn pack_values_body<const FUSED: bool>(
     depth: usize,
     panels: &mut [i8],
     scales: &mut [f32],
+    inverses: &mut Vec<f32>,
 ) {
-    let none = [0.0; LANES];
-    let at = |key: usize, first: usize| -> &[f32; LANES] {
-        let row = rows.values[key * rows.stride + first..].first_chunk();
-        row.unwrap_or(&none)
-    };
-    let panels = panels.chunks_exact_mut(LANES * depth);
-    for ((place, panel), kept) in panels.enumerate().zip(scales.as_chunks_mut::<LANES>().0) {
-        let first = place * LANES;
-        let mut highest: Lanes = [0.0; LANES];
-        for key in 0..rows.count {
-            for (most, value) in highest.iter_mut().zip(at(key, first)) {
+    let wide = rows.heads * rows.width;
+    inverses.clear();
+    inverses.resize(wide, 0.0);
+    let highest = inverses.as_chunks_mut::<LANES>().0;
+    for key in 0..rows.count {
+        for (most, values) in highest.iter_mut().zip(rows.row(key).as_chunks::<LANES>().0) {
+            for (most, value) in most.iter_mut().zip(values) {
                 let size = value.abs();
                 *most = if size > *most { size } else { *most };
             }
         }
-        let mut inverse: Lanes = [0.0; LANES];
-        for ((kept, inverse), highest) in kept.iter_mut().zip(&mut inverse).zip(highest) {
-            (*kept, *inverse) = scale_of(highest);
-        }
-        for (group, four) in panel.as_chunks_mut::<{ LANES * 4 }>().0.iter_mut().enumerate() {
+    }
+    for (scale, inverse) in scales.iter_mut().zip(inverses.iter_mut()) {
+        (*scale, *inverse) = scale_of(*inverse);
+    }
+    let inverses = inverses.as_chunks::<LANES>().0;
+    for group in 0..depth / 4 {
+        let keys = 4.min(rows.count.saturating_sub(group * 4));
+        for (place, inverse) in inverses.iter().enumerate() {
             let mut words = [0_u32; LANES];
-            for part in 0..4.min(rows.count.saturating_sub(group * 4)) {
-                let values = at(group * 4 + part, first);
-                for ((word, value), inverse) in words.iter_mut().zip(values).zip(inverse) {
-                    *word |= (integer(*value * inverse).cast_unsigned() & 255) << (8 * part);
+            for part in 0..keys {
+                let values = rows.row(group * 4 + part).as_chunks::<LANES>().0[place];
+                for index in 0..LANES {
+                    let code = integer(values[index] * inverse[index]).cast_unsigned() & 255;
+                    words[index] |= code << (8 * part);
                 }
             }
+            let four = &mut panels[place * LANES * depth + group * LANES * 4..][..LANES * 4];
             for (bytes, word) in four.as_chunks_mut::<4>().0.iter_mut().zip(words) {
                 *bytes = word.to_le_bytes().map(u8::cast_signed);
             }
@@ -203,32 +216,45 @@ fn weigh_body<const FUSED: bool>(
     codes: &mut [u8],
     shares: &mut [f32],
 ) {
-    let keys = scores.keys;
-    let wide = keys.scales.len();
+    let wide = scores.keys.masks.len().max(1);
+    line.clear();
     line.resize(wide, 0.0);
-    let (scales, offsets, masks) = (
-        keys.scales.as_chunks::<LANES>().0,
-        keys.offsets.as_chunks::<LANES>().0,
-        keys.masks.as_chunks::<LANES>().0,
-    );
-    let rows = scores.sums.chunks_exact(wide.max(1)).zip(scores.scales);
+    let line = line.as_chunks_mut::<LANES>().0;
+    let scales = scores.keys.scales[scores.head * wide..][..wide]
+        .as_chunks::<LANES>()
+        .0;
+    let offsets = scores.keys.offsets[scores.head * wide..][..wide]
+        .as_chunks::<LANES>()
+        .0;
+    let masks = scores.keys.masks.as_chunks::<LANES>().0;
+    let rows = scores.sums.chunks_exact(wide).zip(scores.scales);
     let lines = codes.chunks_exact_mut(depth.max(1)).zip(shares);
     for ((sums, factor), (codes, share)) in rows.zip(lines) {
+        let factor = *factor;
         let mut highest = [f32::NEG_INFINITY; LANES];
-        let each = line.as_chunks_mut::<LANES>().0.iter_mut();
-        let parts = sums.as_chunks::<LANES>().0.iter().zip(scales).zip(offsets).zip(masks);
-        for (to, (((sums, scales), offsets), masks)) in each.zip(parts) {
+        let parts = sums
+            .as_chunks::<LANES>()
+            .0
+            .iter()
+            .zip(scales)
+            .zip(offsets)
+            .zip(masks);
+        for (to, (((sums, scales), offsets), masks)) in line.iter_mut().zip(parts) {
+            let mut values: Lanes = [0.0; LANES];
             for index in 0..LANES {
                 let exact = sums[index].wrapping_sub(offsets[index]) as f32;
-                let score = exact * (factor * scales[index]) + masks[index];
-                to[index] = score;
-                highest[index] = if score > highest[index] { score } else { highest[index] };
+                values[index] = exact * (factor * scales[index]) + masks[index];
             }
+            for index in 0..LANES {
+                let (most, value) = (highest[index], values[index]);
+                highest[index] = if value > most { value } else { most };
+            }
+            *to = values;
         }
         let most = reduce(highest, |a, b| if a > b { a } else { b });
         let mut totals = [0_i32; LANES];
-        let each = line.as_chunks::<LANES>().0.iter();
-        for (codes, scores) in codes.as_chunks_mut::<LANES>().0.iter_mut().zip(each) {
+        let targets = codes.as_chunks_mut::<LANES>().0;
+        for (codes, scores) in targets.iter_mut().zip(line.iter()) {
             for index in 0..LANES {
                 let code = integer(FULL_WEIGHT * exp2::<FUSED>(scores[index] - most));
                 totals[index] += code;
@@ -251,24 +277,31 @@ fn gather_body<const FUSED: bool>(
     output: &mut [f32],
     stride: usize,
 ) {
-    let width = scales.len().max(1);
-    let rows = sums.chunks_exact(width).zip(shares);
+    let rows = sums.chunks_exact(scales.len().max(1)).zip(shares);
+    let scales = scales.as_chunks::<LANES>().0;
     for ((sums, share), to) in rows.zip(output.chunks_mut(stride.max(1))) {
-        for ((to, sum), scale) in to.iter_mut().zip(sums).zip(scales) {
-            *to = *sum as f32 * (scale * share);
+        let share = *share;
+        let parts = sums.as_chunks::<LANES>().0.iter().zip(scales);
+        for (to, (sums, scales)) in to.as_chunks_mut::<LANES>().0.iter_mut().zip(parts) {
+            let mut values: Lanes = [0.0; LANES];
+            for index in 0..LANES {
+                values[index] = sums[index] as f32 * (scales[index] * share);
+            }
+            *to = values;
         }
     }
 }
 
 by_machine! {
-    /// Queries into rows of unsigned bytes, `depth` apart; scales are multiplied with `factor`. What stands between the rows
-    /// stays as it is.
+    /// Queries into rows of unsigned bytes, head behind head, `depth` apart; scales, likewise, are multiplied with `factor`.
+    /// What stands behind a row stays as it is.
     pub fn pack_queries(
         rows: HeadRows<'_>, factor: f32, depth: usize, codes: &mut [u8], scales: &mut [f32],
     ) = pack_queries_body;
 }
 by_machine! {
-    /// Keys into panels of sixteen channels of `depth` signed bytes, zeros behind each, and what their sums are scaled with.
+    /// Keys into panels of sixteen channels of `depth` signed bytes, head behind head, zeros behind each channel, and what
+    /// their sums are scaled with.
     pub fn pack_keys(
         rows: HeadRows<'_>, depth: usize, panels: &mut [i8], measures: &mut KeyMeasures,
     ) = pack_keys_body;
@@ -276,7 +309,7 @@ by_machine! {
 by_machine! {
     /// Values into panels of sixteen columns of `depth` signed bytes, zeros behind each, with a scale for each column.
     pub fn pack_values(
-        rows: HeadRows<'_>, depth: usize, panels: &mut [i8], scales: &mut [f32],
+        rows: HeadRows<'_>, depth: usize, panels: &mut [i8], scales: &mut [f32], inverses: &mut Vec<f32>,
     ) = pack_values_body;
 }
 by_machine! {

@@ -26,13 +26,14 @@ fn total(lanes: Lanes) -> f32 {
 /// One of sixteen lanes, picked pair by pair.
 #[inline(always)]
 pub(super) fn reduce(lanes: Lanes, pick: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut left = lanes;
-    for width in [8, 4, 2, 1] {
-        for index in 0..width {
-            left[index] = pick(left[index], left[index + width]);
-        }
+    let (mut eight, mut four) = ([0.0; 8], [0.0; 4]);
+    for index in 0..8 {
+        eight[index] = pick(lanes[index], lanes[index + 8]);
     }
-    left[0]
+    for index in 0..4 {
+        four[index] = pick(eight[index], eight[index + 4]);
+    }
+    pick(pick(four[0], four[2]), pick(four[1], four[3]))
 }
 
 /// Rounds to the nearest integer, ties to even, where |x| < 2^22.
@@ -302,8 +303,14 @@ fn quantise_body<const FUSED: bool>(row: &[f32], codes: &mut [u8]) -> (f32, i32)
     }
     let inverse = 1.0 / scale;
     let zero = nearest(-low * inverse);
-    for (code, value) in codes.iter_mut().zip(row) {
-        // Rounded twice on every machine, so that codes are the same on all.
+    // Rounded twice on every machine, so that codes are the same on all.
+    let (targets, rest_codes) = codes[..row.len()].as_chunks_mut::<LANES>();
+    for (codes, chunk) in targets.iter_mut().zip(chunks) {
+        for (code, value) in codes.iter_mut().zip(chunk) {
+            *code = integer(*value * inverse + zero).clamp(0, 255) as u8;
+        }
+    }
+    for (code, value) in rest_codes.iter_mut().zip(rest) {
         *code = integer(*value * inverse + zero).clamp(0, 255) as u8;
     }
     codes[row.len()..].fill(0);

@@ -82,7 +82,12 @@ pub fn sums(machine: Machine, rows: Rows<'_>, panels: Panels<'_>, output: &mut [
 }
 
 /// One row with one panel.
-pub(super) fn portable_row(rows: Rows<'_>, row: usize, panels: Panels<'_>, panel: usize) -> [i32; INT8_PANEL] {
+pub(super) fn portable_row(
+    rows: Rows<'_>,
+    row: usize,
+    panels: Panels<'_>,
+    panel: usize,
+) -> [i32; INT8_PANEL] {
     let (groups, _) = panels.of(panel, 1).as_chunks::<{ INT8_PANEL * 4 }>();
     let (inputs, _) = rows.bytes[row * rows.depth..][..rows.used].as_chunks::<4>();
     let mut sums = [0_i32; INT8_PANEL];

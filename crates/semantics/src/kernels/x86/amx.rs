@@ -2,15 +2,13 @@
 //! instructions yet, so they are written out.
 
 use std::arch::asm;
-use std::arch::x86_64::{__cpuid, __cpuid_count, __m512i, _mm512_loadu_si512, _xgetbv};
-use std::ops::Range;
-use std::slice::Chunks;
+use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use std::sync::OnceLock;
 
 use super::super::sums::{Panels, Rows};
-use super::super::tiles::{Codes, Finish, INT8_PANEL, Int8Weights, Output};
+use super::super::tiles::{Codes, INT8_PANEL, Int8Weights, Output};
 use super::super::{Level, Machine};
-use super::avx512::put_rows;
+use super::avx512::finish;
 
 /// Whether the processor has the tiles and the operating system lets this process use them. Asked once: the answer holds for
 /// every thread.
@@ -112,37 +110,10 @@ fn layer(codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
             let first = band * INT8_PANEL;
             let last = (first + high * INT8_PANEL).min(rows.count);
             for offset in 0..wide {
-                let lines = sums[offset * INT8_PANEL..].chunks(SIDE);
+                let lines = (&sums[offset * INT8_PANEL..], SIDE);
                 finish(weights.finish(panel + offset), codes, first..last, lines, output);
             }
         }
-    }
-}
-
-/// Scales a panel's sums of some rows back, eight rows at a time.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn finish(
-    panel: Finish<'_>,
-    codes: &Codes,
-    rows: Range<usize>,
-    mut lines: Chunks<'_, i32>,
-    output: &mut Output<'_>,
-) {
-    let mut next = || {
-        let line = lines.next().and_then(<[i32]>::first_chunk::<INT8_PANEL>);
-        let line = line.unwrap_or(&[0; INT8_PANEL]);
-        // SAFETY: an array of sixteen.
-        unsafe { _mm512_loadu_si512(line.as_ptr().cast()) }
-    };
-    let mut row = rows.start;
-    while row + 8 <= rows.end {
-        let sums: [__m512i; 8] = std::array::from_fn(|_| next());
-        put_rows(panel, codes, row, sums, output);
-        row += 8;
-    }
-    while row < rows.end {
-        put_rows(panel, codes, row, [next()], output);
-        row += 1;
     }
 }
 

@@ -1,11 +1,12 @@
 //! AVX-512 with VNNI: six rows by four panels of bytes, eight rows by one panel of floats.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_loadu_si512, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_mullo_epi32,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_si512,
-    _mm512_sub_epi32,
+    __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps,
+    _mm512_mullo_epi32, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_storeu_si512, _mm512_sub_epi32,
 };
+use std::ops::Range;
 
 use super::super::sums::{Panels, Rows};
 use super::super::tiles::{Codes, Finish, INT8_PANEL, Int8Weights, Output, Strided};
@@ -59,10 +60,57 @@ impl Target for Plain<'_> {
     }
 }
 
+/// What one panel's sums are scaled back with, in registers.
+#[derive(Clone, Copy)]
+struct Back {
+    sums: __m512i,
+    scales: __m512,
+    bias: __m512,
+    lanes: u16,
+}
+
+impl Back {
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn new(finish: Finish<'_>) -> Self {
+        // SAFETY: each is an array of sixteen.
+        unsafe {
+            Self {
+                sums: _mm512_loadu_si512(finish.sums.as_ptr().cast()),
+                scales: _mm512_loadu_ps(finish.scales.as_ptr()),
+                bias: _mm512_loadu_ps(finish.bias.as_ptr()),
+                lanes: mask(finish.width),
+            }
+        }
+    }
+
+    /// Scales the sums of one row back and puts them to `to`.
+    ///
+    /// # Safety
+    ///
+    /// As many places as there are lanes can be written there.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn put<const ADD: bool>(self, sums: __m512i, scale: f32, zero: i32, to: *mut f32) {
+        let exact = _mm512_sub_epi32(sums, _mm512_mullo_epi32(_mm512_set1_epi32(zero), self.sums));
+        let factor = _mm512_mul_ps(_mm512_set1_ps(scale), self.scales);
+        let value = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), factor, self.bias);
+        // SAFETY: the mask keeps to the lanes that the caller speaks of.
+        unsafe {
+            let value = if ADD {
+                _mm512_add_ps(_mm512_maskz_loadu_ps(self.lanes, to), value)
+            } else {
+                value
+            };
+            _mm512_mask_storeu_ps(to, self.lanes, value);
+        }
+    }
+}
+
 /// Scales sums of rows from `row` on with one panel back, and puts them where they belong.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-pub fn put_rows<const ROWS: usize>(
+#[target_feature(enable = "avx512f")]
+fn put_rows<const ROWS: usize>(
     finish: Finish<'_>,
     codes: &Codes,
     row: usize,
@@ -71,31 +119,64 @@ pub fn put_rows<const ROWS: usize>(
 ) {
     let (scales, zeros) = codes.measures();
     let (scales, zeros) = (&scales[row..row + ROWS], &zeros[row..row + ROWS]);
-    let lanes = mask(finish.width);
     let (stride, add) = (output.stride, output.add);
     let to = &mut output.values[row * stride + finish.first..][..(ROWS - 1) * stride + finish.width];
     let to = to.as_mut_ptr();
-    // SAFETY: each is an array of sixteen.
-    let (own, factors, bias) = unsafe {
-        (
-            _mm512_loadu_si512(finish.sums.as_ptr().cast()),
-            _mm512_loadu_ps(finish.scales.as_ptr()),
-            _mm512_loadu_ps(finish.bias.as_ptr()),
-        )
-    };
+    let back = Back::new(finish);
     for (index, sum) in sums.into_iter().enumerate() {
-        let exact = _mm512_sub_epi32(sum, _mm512_mullo_epi32(_mm512_set1_epi32(zeros[index]), own));
-        let factor = _mm512_mul_ps(_mm512_set1_ps(scales[index]), factors);
-        let value = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), factor, bias);
-        let to = to.wrapping_add(index * stride);
-        // SAFETY: `index` is below ROWS, and the mask keeps to the `width` columns that were cut out of each row.
+        // SAFETY: of each row, the panel's columns were cut out.
         unsafe {
-            let value = if add {
-                _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, to), value)
+            let to = to.add(index * stride);
+            if add {
+                back.put::<true>(sum, scales[index], zeros[index], to);
             } else {
-                value
-            };
-            _mm512_mask_storeu_ps(to, lanes, value);
+                back.put::<false>(sum, scales[index], zeros[index], to);
+            }
+        }
+    }
+}
+
+/// Scales one panel's sums of some rows back, from lines that stand apart, and puts them where they belong.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub fn finish(
+    panel: Finish<'_>,
+    codes: &Codes,
+    rows: Range<usize>,
+    sums: (&[i32], usize),
+    output: &mut Output<'_>,
+) {
+    if output.add {
+        finish_all::<true>(panel, codes, rows, sums, output);
+    } else {
+        finish_all::<false>(panel, codes, rows, sums, output);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn finish_all<const ADD: bool>(
+    panel: Finish<'_>,
+    codes: &Codes,
+    rows: Range<usize>,
+    (sums, line): (&[i32], usize),
+    output: &mut Output<'_>,
+) {
+    let (scales, zeros) = codes.measures();
+    let (scales, zeros) = (&scales[rows.clone()], &zeros[rows.clone()]);
+    let Some(below) = rows.len().checked_sub(1) else {
+        return;
+    };
+    let sums = &sums[..below * line + INT8_PANEL];
+    let stride = output.stride;
+    let to = &mut output.values[rows.start * stride + panel.first..][..below * stride + panel.width];
+    let (from, to) = (sums.as_ptr(), to.as_mut_ptr());
+    let back = Back::new(panel);
+    for (index, (scale, zero)) in scales.iter().zip(zeros).enumerate() {
+        // SAFETY: `index` is at most `below`: of its line, sixteen sums, and of its row, the panel's columns were cut out.
+        unsafe {
+            let sums = _mm512_loadu_si512(from.add(index * line).cast());
+            back.put::<ADD>(sums, *scale, *zero, to.add(index * stride));
         }
     }
 }
