@@ -137,7 +137,7 @@ fn attention_in_bytes_is_near_that_in_floats() {
                 let far = distance(exact.rows(0), found.rows(0));
                 assert!(far < 0.05, "{name}: {far} from floats");
                 let apart = distance(portable.rows(0), found.rows(0));
-                assert!(apart < 0.01, "{name}: {apart} from the portable machine");
+                assert!(apart < 0.02, "{name}: {apart} from the portable machine");
             }
         }
     }

@@ -108,7 +108,7 @@ fn pack_queries_body<const FUSED: bool>(
             let chunks = row.as_chunks::<LANES>().0.iter();
             for (codes, values) in line.as_chunks_mut::<LANES>().0.iter_mut().zip(chunks) {
                 for (code, value) in codes.iter_mut().zip(values) {
-                    *code = (integer(*value * inverse) + MIDDLE) as u8;
+                    *code = integer(*value * inverse).wrapping_add(MIDDLE) as u8;
                 }
             }
         }
@@ -139,12 +139,12 @@ fn pack_keys_body<const FUSED: bool>(
         for (head, row) in rows.row(key).chunks_exact(rows.width).enumerate() {
             let (scale, inverse) = scale_of(largest_size(row));
             let panel = &mut panels[(head * padded + place) * depth..][..LANES * depth];
-            let mut sums = [0; LANES];
+            let mut sums = [0_i32; LANES];
             let chunks = row.as_chunks::<LANES>().0.iter();
             for (codes, values) in measures.line.as_chunks_mut::<LANES>().0.iter_mut().zip(chunks) {
                 for index in 0..LANES {
                     let whole = integer(values[index] * inverse);
-                    sums[index] += whole;
+                    sums[index] = whole.wrapping_add(sums[index]);
                     codes[index] = whole as i8;
                 }
             }
@@ -152,9 +152,9 @@ fn pack_keys_body<const FUSED: bool>(
             for (group, four) in groups.zip(measures.line.as_chunks::<4>().0) {
                 group[lane..lane + 4].copy_from_slice(four);
             }
-            let sum: i32 = sums.iter().sum();
+            let sum = sums.iter().fold(0_i32, |sum, lane| sum.wrapping_add(*lane));
             measures.scales[head * padded + key] = scale;
-            measures.offsets[head * padded + key] = MIDDLE * sum;
+            measures.offsets[head * padded + key] = sum.wrapping_mul(MIDDLE);
         }
     }
 }
@@ -257,11 +257,12 @@ fn weigh_body<const FUSED: bool>(
         for (codes, scores) in targets.iter_mut().zip(line.iter()) {
             for index in 0..LANES {
                 let code = integer(FULL_WEIGHT * exp2::<FUSED>(scores[index] - most));
-                totals[index] += code;
+                totals[index] = code.wrapping_add(totals[index]);
                 codes[index] = code as u8;
             }
         }
-        *share = 1.0 / (totals.iter().sum::<i32>().max(1)) as f32;
+        let total = totals.iter().fold(0_i32, |sum, lane| sum.wrapping_add(*lane));
+        *share = 1.0 / total.max(1) as f32;
     }
 }
 
