@@ -4,6 +4,7 @@
 //! same whatever it is packed with.
 
 mod attention;
+mod bytes;
 mod forward;
 mod rotary;
 
