@@ -3,6 +3,7 @@
 import argparse
 import pickle
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,8 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 
 TOGETHER = (
-    ("payload splitting", "persuasion", "planted"),
-    ("token smuggling", "few-shot", "role-play"),
-    ("hypothetical", "direct override"),
+    ("payload splitting", "hypothetical", "few-shot", "persuasion"),
+    ("token smuggling", "role-play", "planted", "direct override"),
 )
 """Kinds that one training does without: harder than to miss one kind alone, and fewer trainings."""
 TESTED, HARMLESS, OTHERS = 400, 2000, 9000
@@ -66,7 +66,12 @@ def lesson_without(kinds: tuple[str, ...], rows: list[Row]) -> list[Row]:
     known = [row for row in rows if "jailbreak" in row.targets and not row.pair]
     kept = [row for row in known if not any(of_kind(row, kind) for kind in kinds)]
     guard = [row for row in kept if "domain" not in row.targets]
-    return guard + some([row for row in kept if "domain" in row.targets], OTHERS)
+    guard += some([row for row in kept if "domain" in row.targets], OTHERS)
+    only = ("jailbreak", "harmful")
+    return [
+        replace(row, targets={h: row.targets[h] for h in only if h in row.targets}, spans=None)
+        for row in guard
+    ]
 
 
 def judged(head: str, value: np.ndarray, truth: np.ndarray, stage: str) -> list[Figure]:
@@ -89,7 +94,9 @@ def without(
     said = {"n-grams": table.read(texts)[:, places()["jailbreak"][0]]}
     if minutes:
         out = work / f"without-{kinds[0].replace(' ', '-')}.pt"
-        student = quantized(train(Run(Plan(minutes, 2e-4, out)), rows, table, ready["teacher"]))
+        student = quantized(
+            train(Run(Plan(minutes, 3e-4, out)), rows, table, ({}, ready["teacher"][1]))
+        )
         own = answers(student, texts, want_tags=False).logits["jailbreak"][:, 0]
         said |= {"encoder": own, "sum": own + 0.5 * said["n-grams"]}
     found, at = [], len(harmless)
