@@ -70,10 +70,10 @@ def both(row: Row, a: Pieces, b: Pieces) -> Example:
     return Example(row, ids, None, -1)
 
 
-def share(row: Row, marked: float) -> float:
+def share(row: Row) -> float:
     """How often a row is seen in a pass: many rows of one make count less, rare kinds more."""
     if row.spans:
-        return marked
+        return 1.4
     if row.kind.startswith("exam"):
         return 0.85
     if not row.targets and row.spans is None:
@@ -90,14 +90,11 @@ def epoch(
     suspicion: Callable[[str], float],
     vectors: dict[str, int],
     seed: int,
-    marked: float = 1.4,
     changed: float = 0.15,
 ) -> Iterator[list[Example]]:
     """Batches of about equal length in random order."""
     draw = random.Random(seed)
-    order = [
-        i for i, row in enumerate(rows) for _ in range(int(share(row, marked) + draw.random()))
-    ]
+    order = [i for i, row in enumerate(rows) for _ in range(int(share(row) + draw.random()))]
     draw.shuffle(order)
     for start in range(0, len(order), 8192):
         some = [rows[i] for i in order[start : start + 8192]]

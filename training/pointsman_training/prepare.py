@@ -2,7 +2,6 @@
 
 import argparse
 import pickle
-import shutil
 import time
 from pathlib import Path
 
@@ -49,7 +48,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--table", type=Path, help="table.pickle of a first stage that serves")
     parser.add_argument("--vectors", type=Path, help="rows.pickle whose teacher's vectors serve")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -57,15 +55,12 @@ def main() -> None:
     train, held = gather(given.data)
     single = [row for row in train if not row.pair]
     print("rows", len(train), "validation", len(held), flush=True)
-    if given.table:
-        shutil.copy(given.table, given.work / "table.pickle")
-    else:
-        features = first_stage.matrix(row.text for row in single)
-        print("features", features.nnz, "seconds", time.process_time(), flush=True)
-        table = first_stage.train(single, features)
-        with (given.work / "table.pickle").open("wb") as file:
-            pickle.dump(table, file)
-        print("first stage, seconds", time.process_time(), flush=True)
+    features = first_stage.matrix(row.text for row in single)
+    print("features", features.nnz, "seconds", time.process_time(), flush=True)
+    table = first_stage.train(single, features)
+    with (given.work / "table.pickle").open("wb") as file:
+        pickle.dump(table, file)
+    print("first stage, seconds", time.process_time(), flush=True)
     if given.vectors:
         with given.vectors.open("rb") as file:
             teacher = pickle.load(file)["teacher"]

@@ -94,8 +94,6 @@ class Plan:
     seed: int = 1
     start: Path | None = None
     """A finished or stopped run whose weights this one begins with."""
-    marked: float = 1.4
-    """How often a pass has a text with personal data."""
 
 
 class Run:
@@ -162,9 +160,7 @@ def train(
     places, vectors = teacher[0], torch.from_numpy(teacher[1])
     while True:
         seed = run.plan.seed * 1000 + run.epoch
-        for number, examples in enumerate(
-            epoch(rows, suspicion(table), places, seed, run.plan.marked)
-        ):
+        for number, examples in enumerate(epoch(rows, suspicion(table), places, seed)):
             if number < run.batch:
                 continue
             run.learn(collate(examples), vectors)
@@ -187,7 +183,6 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-4)
     parser.add_argument("--start", type=Path, help="student.pt of a run to begin with")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--marked", type=float, default=1.4, help="passes over personal data")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -196,7 +191,7 @@ def main() -> None:
     with (given.work / "table.pickle").open("rb") as file:
         table = pickle.load(file)
     out = given.work / "student.pt"
-    run = Run(Plan(given.minutes, given.rate, out, given.seed, given.start, given.marked))
+    run = Run(Plan(given.minutes, given.rate, out, given.seed, given.start))
     train(run, ready["train"], table, ready["teacher"])
 
 

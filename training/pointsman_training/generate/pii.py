@@ -195,14 +195,6 @@ class People:
                 [
                     d(11),
                     d(9),
-                    f"{d(3)}-{d(3)}-{d(3)}",
-                    f"{d(3)} {d(3)} {d(4)}",
-                    f"{of(UPPER[:26], 2)}{d(6)}{of('ABCD', 1)}",
-                    f"{of(UPPER[:26], 5)}{d(4)}{of(UPPER[:26], 1)}",
-                    f"{d(2)}-{d(7)}",
-                    f"{d(6)}-{d(4)}",
-                    f"{d(6)}-{d(7)}",
-                    f"{of(UPPER[:26], 1)}{d(7)}{of(UPPER[:26], 1)}",
                     f"{of(UPPER[:26], 2)} {d(2)} {d(2)} {d(2)} {of('ABCD', 1)}",
                     f"{d(4)} {d(4)} {d(4)}",
                 ],
@@ -220,30 +212,6 @@ class People:
             )
         return f"{name} {number}" + self.draw.choice(["", "a"] if lang in ("de", "nl") else [""])
 
-    def job(self) -> str:
-        """A profession in one to three words."""
-        pick = self.draw.choice
-        kind = pick(
-            "engineer;teacher;nurse;manager;officer;technician;driver;designer;clerk;consultant;analyst;therapist;surveyor;editor;scientist;assistant;operator;adviser;planner;inspector;director;architect;chef;pilot;plumber;broker".split(
-                ";"
-            )
-        )
-        field = pick(
-            "civil;software;primary school;sales;marketing;chemical;insurance;accounts;research;human resources;mental health;data;fashion;building;customs;media;aid;IT;food;water;site;warehouse;legal".split(
-                ";"
-            )
-        )
-        name = pick(
-            [
-                kind,
-                f"{field} {kind}",
-                f"{field} {kind}",
-                f"{kind}, {field}",
-                f"senior {field} {kind}",
-            ]
-        )
-        return name[0].upper() + name[1:] if pick([0, 1]) else name
-
     def firm(self, lang: str) -> str:
         """A known organisation's kind of name, or a coined one."""
         if self.draw.random() < 0.5:
@@ -260,16 +228,16 @@ class People:
             "AGE": lambda lang: str(self.draw.randrange(1, 99)),
             "GPE": lambda lang: self.coined() if self.draw.random() < 0.2 else self.value("city", lang),
             "ORGANIZATION": self.firm,
-            "TITLE": lambda lang: self.value("title", lang) if lang != "en" or pick([0, 1]) else self.job(),
+            "TITLE": lambda lang: self.value("title", lang),
             "NRP": lambda lang: self.value("nrp", lang),
-            "ZIP_CODE": lambda lang: pick([d(5), d(5), f"{d(5)}-{d(4)}", f"{of('BCLMNSW', 1)}{of('AEGKLNRW', 1)}{d(1)} {d(1)}{of('ABDEH', 2)}", f"{of('KLMST', 1)}{d(1)}{of('ABCEH', 1)} {d(1)}{of('ABCEH', 1)}{d(1)}", d(4), f"{d(5)}-{d(3)}", f"{d(4)} {of(UPPER[:26], 2)}", "0" + d(4)]) if lang == "en" else d(5),
+            "ZIP_CODE": lambda lang: pick([d(5), d(5), f"{d(5)}-{d(4)}", f"{of('BCLMNSW', 1)}{of('AEGKLNRW', 1)}{d(1)} {d(1)}{of('ABDEH', 2)}"]) if lang == "en" else d(5),
             "US_SSN": lambda lang: pick([f"{d(3)}-{d(2)}-{d(4)}", f"{d(3)} {d(2)} {d(4)}", d(9)]),
             "US_DRIVER_LICENSE": lambda lang: pick([of(UPPER[:26], 1) + d(7), d(8), of(UPPER[:26], 1) + d(12), f"{of(UPPER[:26], 1)}{d(3)}-{d(4)}-{d(4)}"]),
             "BANK_ACCOUNT": lambda lang: pick([d(9), d(10), d(12), f"{d(4)}-{d(6)}", f"{d(2)}-{d(2)}-{d(2)} {d(8)}"]),
             "CRYPTO_WALLET": lambda lang: pick(["0x" + of("0123456789abcdef", 40), "bc1q" + of("023456789acdefghjklmnpqrstuvwxyz", 38), "1" + of(ALNUM, 33), "T" + of(ALNUM, 33)]),
             "DOMAIN_NAME": lambda lang: pick(["https://", "http://", "www.", ""]) + pick(["example", "my-shop", "northwind", "kiosk24"]) + pick([".com", ".org", ".io", ".co.uk"]) + pick(["", "", "/login?id=7", "/docs/a.html"]),
             "IP_ADDRESS": lambda lang: pick([".".join(str(self.draw.randrange(1, 255)) for _ in range(4)), ":".join(of("0123456789abcdef", 4) for _ in range(8)), f"2001:db8::{of('0123456789abcdef', 3)}"]),
-            "MEDICAL_LICENSE": lambda lang: pick([of("ABFM", 1) + of(UPPER[:26], 1) + d(7), f"MD{d(6)}", d(10), d(7), f"{of(UPPER[:26], 2)}-{d(6)}", f"{of('ABCFGMPR', 1)}{of(UPPER[:26], 1)}{d(7)}"]),
+            "MEDICAL_LICENSE": lambda lang: pick([of("ABFM", 1) + of(UPPER[:26], 1) + d(7), f"MD{d(6)}", d(10)]),
             "PASSPORT": lambda lang: pick([d(9), of(UPPER[:26], 1) + d(8), of(UPPER[:26], 2) + d(7), "C" + of(UPPER, 8)]),
         }  # fmt: skip
 
@@ -300,43 +268,6 @@ def joined(text: str, spans: list[tuple[int, int, str]]) -> list[tuple[int, int,
         else:
             found.append((start, end, kind))
     return found
-
-
-ORDERS = (
-    "{cue}: {value}", "{cue} {value}", "my {cue} is {value}", "{cue} = {value}", "{cue} #{value}",
-    "the {cue} on file is {value}", "{value} is the {cue}", "{cue} no. {value}", "- {cue}: {value}",
-    "{cue}\n{value}", "{cue} ({value})", "is {value} the right {cue}?", "{cue}\t{value}",
-    "change the {cue} to {value}", "your {cue}, {value}, was rejected", '"{cue}": "{value}"',
-)  # fmt: skip
-PLAIN = ("{cue}: {value}", "{cue} {value}", "{cue}：{value}", "{cue} = {value}", "- {cue}: {value}")
-
-
-def cued(people: People, count: int) -> Iterator[Row]:
-    """Forms, cards and remarks: one to five values, each with a word that says what it is."""
-    draw, makers = people.draw, people.makers()
-    cues = [(kind, lang, words.split(";")) for kind, lang, words in table("pii_cues.tsv", 3)]
-    by_lang = {lang: [one for one in cues if one[1] == lang] for lang in {one[1] for one in cues}}
-    for number in range(count):
-        lang = draw.choice(["en"] * 6 + sorted(by_lang))
-        between = draw.choice(["\n", ", ", "; ", " and ", "\n", " | "])
-        orders = ORDERS if lang == "en" else PLAIN
-        alike = draw.choice(orders)
-        out, spans, lower = "", [], draw.random() < 0.3
-        for _ in range(draw.choice([1, 1, 2, 3, 4, 5])):
-            kind, _, words = draw.choice(by_lang[lang])
-            cue, value = draw.choice(words), makers[kind](lang)
-            order = alike if draw.random() < 0.7 else draw.choice(orders)
-            before, after = order.split("{value}")
-            before, after = (part.replace("{cue}", cue) for part in (before, after))
-            if lower:
-                before, after = before.lower(), after.lower()
-                value = value.lower() if kind in NAMES else value
-            out += (between if out else "") + before
-            spans.append((len(out), len(out) + len(value), kind))
-            out += value + after
-        row = Row(out, "pointsman-made", "made-cued", f"made-cued/{number}", lang=lang)
-        row.spans = spans
-        yield row
 
 
 NAMED = re.compile(
@@ -397,7 +328,6 @@ def pii_rows(seed: int = 12, count: int = 9000) -> list[Row]:
         row = Row(text, "pointsman-made", "made-pii", f"made-pii/{template}", lang=lang)
         row.spans = spans
         found.setdefault(text, row)
-    for rows in (negatives(people, count // 3), cued(people, count * 2 // 3)):
-        for row in rows:
-            found.setdefault(row.text, row)
+    for row in negatives(people, count // 3):
+        found.setdefault(row.text, row)
     return list(found.values())
