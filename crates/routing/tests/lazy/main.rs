@@ -91,7 +91,7 @@ proptest! {
 
         let mut lazy = router.deciding(facts(&case.text), Want::Confidence);
         let asked = answer_all(&mut lazy, &case, &mut chance);
-        prop_assert_eq!(decided(lazy.outcome(0.0)), naive.winner.clone());
+        prop_assert_eq!(&decided(lazy.outcome(0.0)), &naive.winner);
 
         // What it says of rules is true; of what it left open it says nothing.
         let told = lazy.explain(0.0);
@@ -115,7 +115,7 @@ proptest! {
         let mut all = router.deciding(facts(&case.text), Want::Everything);
         let everything = answer_all(&mut all, &case, &mut chance);
         prop_assert_eq!(everything.len(), case.asked.len());
-        prop_assert_eq!(decided(all.outcome(0.0)), naive.winner.clone());
+        prop_assert_eq!(&decided(all.outcome(0.0)), &naive.winner);
         let told = all.explain(0.0);
         prop_assert!(told.not_needed.is_empty());
         for trace in &told.eval_trace {
@@ -132,7 +132,7 @@ proptest! {
         }
         let mut resumed = router.resume(facts(&case.text), Want::Confidence, first.pause());
         answer_all(&mut resumed, &case, &mut chance);
-        prop_assert_eq!(decided(resumed.outcome(0.0)), naive.winner.clone());
+        prop_assert_eq!(&decided(resumed.outcome(0.0)), &naive.winner);
 
         // Nobody answers: as if nothing that is asked matched.
         let silent = case.silenced();
