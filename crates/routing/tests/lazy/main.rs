@@ -90,7 +90,7 @@ proptest! {
         let mut chance = seed;
 
         let mut lazy = router.deciding(facts(&case.text), Want::Confidence);
-        let asked = answer_all(&mut lazy, &case, &mut chance);
+        answer_all(&mut lazy, &case, &mut chance);
         prop_assert_eq!(&decided(lazy.outcome(0.0)), &naive.winner);
 
         // What it says of rules is true; of what it left open it says nothing.
@@ -104,12 +104,11 @@ proptest! {
         }
         prop_assert_eq!(told.metrics.len() + told.not_needed.len(), case.signals.len());
 
-        // Only the decision: it never asks more.
+        // Only the decision.
         let mut short = router.deciding(facts(&case.text), Want::Decision);
-        let fewer = answer_all(&mut short, &case, &mut chance);
+        answer_all(&mut short, &case, &mut chance);
         let name = |winner: Option<(String, f64)>| winner.map(|(name, _)| name);
         prop_assert_eq!(name(decided(short.outcome(0.0))), name(naive.winner.clone()));
-        prop_assert!(fewer.len() <= case.asked.len() && asked.len() <= case.asked.len());
 
         // Everything: every rule of every decision is as the naive evaluation has it.
         let mut all = router.deciding(facts(&case.text), Want::Everything);
