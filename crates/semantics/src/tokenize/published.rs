@@ -68,8 +68,9 @@ impl Published {
                     .zip(encoding.get_offsets())
                     .map(|(id, (start, end))| Token {
                         id: *id,
-                        start: offset(base + start),
-                        end: offset(base + end),
+                        // A piece may be a part of a character: it stands for all of it.
+                        start: offset(boundary(text, base + start)),
+                        end: offset(boundary_behind(text, base + end)),
                     }),
             );
             rest = after;
@@ -90,6 +91,15 @@ impl Published {
     pub fn size(&self) -> usize {
         self.size
     }
+}
+
+/// The first place at or behind `at` where a character begins.
+fn boundary_behind(text: &str, at: usize) -> usize {
+    let mut place = at.min(text.len());
+    while !text.is_char_boundary(place) {
+        place += 1;
+    }
+    place
 }
 
 fn offset(byte: usize) -> u32 {
