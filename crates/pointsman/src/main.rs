@@ -38,7 +38,7 @@ enum Command {
     Demo(demo::Arguments),
     /// Checks a configuration and tells everything that is wrong with it.
     Check(check::Arguments),
-    /// Explains how a prompt is routed.
+    /// Tells what is understood of a prompt, and how it is routed.
     Route(route::Arguments),
     /// Manages virtual keys.
     Key(key::Arguments),
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => runtime.block_on(serve::run(arguments)),
         Command::Demo(arguments) => runtime.block_on(demo::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
-        Command::Route(arguments) => route::run(&arguments),
+        Command::Route(arguments) => runtime.block_on(route::run(&arguments)),
         Command::Key(arguments) => key::run(arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Models(arguments) => runtime.block_on(models::run(arguments)),
