@@ -84,6 +84,9 @@ pub struct UnderstandingModelConfig {
     pub head: Option<String>,
     /// The label that says yes, where the head says yes or no: `jailbreak`, `fact_check`.
     pub positive: Option<String>,
+    /// What its classes are called, in order, where its provider names only the likeliest (vLLM).
+    #[serde(default)]
+    pub labels: Vec<String>,
     /// The least probability that counts.
     #[schemars(range(min = 0.0, max = 1.0))]
     #[serde(default = "half")]
@@ -188,6 +191,10 @@ impl UnderstandingModelConfig {
         match (self.role, self.head.as_deref()) {
             (Role::Embedding, Some(_)) => {
                 problems.push(("head", "an embedding model answers for no head".to_owned()));
+            }
+            (Role::Tokens, _) if self.provider.is_some() => {
+                let wanted = "providers have no common way to tell spans; load the model on this machine";
+                problems.push(("provider", wanted.to_owned()));
             }
             (Role::Tokens, Some(head)) if head != "pii" => {
                 problems.push(("head", "a model of tokens answers for `pii`".to_owned()));

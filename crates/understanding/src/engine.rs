@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, try_join};
+use futures_util::future::{BoxFuture, try_join, try_join_all};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use pointsman_semantics::engine::{Engine, Question, Reading};
 use pointsman_semantics::error::LoadError;
@@ -23,6 +23,8 @@ use crate::published::{AT_ONCE, Published};
 
 /// The tagger of personal data.
 const PII: &str = "pii";
+/// The head that reads two texts: it says nothing of one.
+const PAIR: &str = "pair";
 /// The file of weights in a folder.
 const FILE: &str = "understand.weights";
 
@@ -208,7 +210,16 @@ impl Understanding {
     /// # Errors
     ///
     /// If a head is not there, a model can't be loaded, too many wait, or the time is over.
-    pub async fn read(
+    pub fn read<'a>(
+        &'a self,
+        text: &'a Arc<str>,
+        ask: &'a Ask,
+        remotes: &'a dyn Remotes,
+    ) -> BoxFuture<'a, Result<Understood, Failed>> {
+        Box::pin(self.read_all(text, ask, remotes))
+    }
+
+    async fn read_all(
         &self,
         text: &Arc<str>,
         ask: &Ask,
@@ -218,16 +229,13 @@ impl Understanding {
         let names = self.names(ask).await?;
         let (instead, own): (Vec<&String>, Vec<&String>) =
             names.iter().partition(|name| self.instead(name).is_some());
-        let others = async {
-            let each = instead.iter().map(|name| self.class_of(name, text, remotes));
-            join_all(each)
-                .await
-                .into_iter()
-                .collect::<Result<Vec<HeadAnswer>, Failed>>()
-        };
+        let mut others = Vec::with_capacity(instead.len());
+        for name in instead {
+            others.push(self.class_of(name, text, remotes));
+        }
         let pii = self.instead(PII).filter(|_| ask.entities);
         let main = self.main_reading(text, &own, ask, pii.is_some());
-        let ((mut read, others), spans) = try_join(try_join(main, others), async {
+        let ((mut read, others), spans) = try_join(try_join(main, try_join_all(others)), async {
             match pii {
                 Some((name, further)) => {
                     let asked = self.asked(name, further, remotes)?;
@@ -261,6 +269,7 @@ impl Understanding {
                 let (engine, _) = self.warm().await?;
                 let mut names: Vec<String> =
                     engine.heads().iter().map(|(head, _)| head.name.clone()).collect();
+                names.retain(|name| name != PAIR);
                 let further = self.models.values();
                 let further = further.filter(|further| further.config.role == Role::Texts);
                 for head in further.filter_map(|further| further.config.head.as_ref()) {
@@ -273,20 +282,23 @@ impl Understanding {
         }
     }
 
-    async fn class_of(
-        &self,
-        head: &str,
-        text: &Arc<str>,
-        remotes: &dyn Remotes,
-    ) -> Result<HeadAnswer, Failed> {
-        let Some((name, further)) = self.instead(head) else {
-            return Err(Failed::unknown("head", head, std::iter::empty()));
-        };
-        let asked = self.asked(name, further, remotes)?;
-        let classes = asked.model().classes(Arc::clone(text)).await?;
-        let config = &further.config;
-        let point = config.positive.as_deref().map(|label| (label, config.threshold));
-        Ok(HeadAnswer::of_model(head, classes, point))
+    fn class_of<'a>(
+        &'a self,
+        head: &'a str,
+        text: &'a Arc<str>,
+        remotes: &'a dyn Remotes,
+    ) -> BoxFuture<'a, Result<HeadAnswer, Failed>> {
+        Box::pin(async move {
+            let Some((name, further)) = self.instead(head) else {
+                return Err(Failed::unknown("head", head, std::iter::empty()));
+            };
+            let asked = self.asked(name, further, remotes)?;
+            let classes = asked.model().classes(Arc::clone(text)).await?;
+            let config = &further.config;
+            let point = config.positive.as_deref();
+            let point = point.map(|label| (label, config.threshold));
+            Ok(HeadAnswer::of_model(head, classes, point))
+        })
     }
 
     /// What the main model says of the heads that nobody else answers for.
@@ -326,7 +338,17 @@ impl Understanding {
     /// # Errors
     ///
     /// If there is no such embedding model, or as [`Understanding::read`].
-    pub async fn embed(
+    pub fn embed<'a>(
+        &'a self,
+        name: &'a str,
+        texts: Vec<Arc<str>>,
+        dimensions: Option<usize>,
+        remotes: &'a dyn Remotes,
+    ) -> BoxFuture<'a, Result<Vectors, Failed>> {
+        Box::pin(self.embed_by(name, texts, dimensions, remotes))
+    }
+
+    async fn embed_by(
         &self,
         name: &str,
         texts: Vec<Arc<str>>,
@@ -350,7 +372,10 @@ impl Understanding {
     /// By the main model.
     async fn embed_here(&self, texts: Vec<Arc<str>>, dimensions: Option<usize>) -> Result<Vectors, Failed> {
         let ask = Ask::embedding();
-        let each = texts.iter().map(|text| self.main_reading(text, &[], &ask, false));
+        let mut each: Vec<BoxFuture<'_, Result<Understood, Failed>>> = Vec::with_capacity(texts.len());
+        for text in &texts {
+            each.push(Box::pin(self.main_reading(text, &[], &ask, false)));
+        }
         let all: Vec<Understood> = stream::iter(each).buffered(AT_ONCE).try_collect().await?;
         let tokens = all.iter().map(|read| read.tokens as u64).sum();
         let vectors = all.into_iter().map(|read| {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use pointsman_semantics::classify::{Across, Span};
+use pointsman_semantics::error::LoadError;
 use pointsman_semantics::linear::Precision;
 use pointsman_semantics::load::{self, AskError, AskRoom, Options, Task};
 use pointsman_semantics::service::{Reader, Settings};
@@ -168,7 +169,8 @@ pub fn load(name: &str, config: &UnderstandingModelConfig) -> Result<Loaded, Fai
         })?,
         _ => return Err(bad("it is not on this machine".to_owned())),
     };
-    let loaded = load_folder(&folder, config).map_err(|error| Failed::load(name, &error))?;
+    let loaded = load_folder(&folder, config.weights, config.window, &config.adapters)
+        .map_err(|error| Failed::load(name, &error))?;
     if loaded.role() != config.role {
         return Err(bad(format!(
             "the configuration says `role: {}`, but it is a model of `{}`",
@@ -189,17 +191,24 @@ pub fn load(name: &str, config: &UnderstandingModelConfig) -> Result<Loaded, Fai
     Ok(loaded)
 }
 
-fn load_folder(
+/// Loads the model in a folder, whatever it is for.
+///
+/// # Errors
+///
+/// If it is damaged, or can't be loaded.
+pub fn load_folder(
     folder: &Path,
-    config: &UnderstandingModelConfig,
-) -> Result<Loaded, pointsman_semantics::error::LoadError> {
+    weights: WeightsKept,
+    window: usize,
+    adapters: &[PathBuf],
+) -> Result<Loaded, LoadError> {
     let options = Options {
-        precision: match config.weights {
+        precision: match weights {
             WeightsKept::Bytes => Precision::Int8,
             WeightsKept::Floats => Precision::Float,
         },
-        longest: config.window,
-        adapters: config.adapters.clone(),
+        longest: window,
+        adapters: adapters.to_vec(),
     };
     load::load(folder, &options).map(|model| Loaded { model })
 }

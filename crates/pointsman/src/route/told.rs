@@ -57,6 +57,10 @@ fn head(timed: &TimedHead) {
     let answer = &timed.answer;
     let mut labels: Vec<&(String, f32)> = answer.probabilities.iter().collect();
     labels.sort_by(|left, right| right.1.total_cmp(&left.1));
+    // Of a head that says yes or no of several things, first whether it says yes at all.
+    if let Some(yes) = answer.point("fpr_1pct").filter(|_| answer.independent) {
+        labels.sort_by_key(|(label, _)| *label != yes.label);
+    }
     let shown = labels.iter().take(LABELS);
     let mut line = shown
         .map(|(label, probability)| format!("{label} {probability:.3}"))
