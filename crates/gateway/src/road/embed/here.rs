@@ -55,7 +55,7 @@ async fn read(here: &Here<'_>, model: &str, embedding: &Embedding) -> Result<(by
         .dimensions
         .map(|wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
     let read = here.embed(model, texts, dimensions).await?;
-    let written = read.vectors.iter().map(|vector| Json::of(vector));
+    let written = read.vectors.iter().map(Json::of);
     let written = written
         .collect::<Result<Vec<Json>, _>>()
         .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?;

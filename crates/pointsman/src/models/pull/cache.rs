@@ -291,7 +291,7 @@ mod tests {
     fn hashes_are_git_s_and_sha256() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
-        std::fs::write(&path, "hello\n").unwrap();
+        fs::write(&path, "hello\n").unwrap();
         for digits in [
             "ce013625030ba8dba906f756967f9e9ca394464a",
             "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
