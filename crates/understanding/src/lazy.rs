@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pointsman_semantics::service::{Counts, Reader, Service, Settings};
+use pointsman_semantics::service::{Counts, Reader, Refused, Service, Settings};
 use tokio::sync::OnceCell;
 
 use crate::failed::Failed;
@@ -113,9 +113,13 @@ impl<R: Reader> Running<R> {
         question: R::Question,
         patience: Duration,
     ) -> Result<Arc<R::Reading>, Failed> {
-        match &self.service {
-            Some(service) => Ok(service.read(text, question, patience).await?),
-            None => Err(pointsman_semantics::service::Refused::Stopped.into()),
+        let Some(service) = &self.service else {
+            return Err(Refused::Stopped.into());
+        };
+        // One text may take longer to read than anybody waits for it.
+        match tokio::time::timeout(patience, service.read(text, question, patience)).await {
+            Ok(read) => Ok(read?),
+            Err(_) => Err(Refused::Late.into()),
         }
     }
 
