@@ -268,6 +268,12 @@ impl<R: Reader> Service<R> {
         }
     }
 
+    /// Texts that wait now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.as_ref().map_or(0, Sender::len)
+    }
+
     fn ask(&self, text: Arc<str>, question: R::Question, patience: Duration) -> Result<Asked<R>, Refused> {
         let shared = &self.shared;
         if text.len() > shared.settings.longest {
