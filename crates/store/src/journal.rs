@@ -26,11 +26,11 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// Bytes of one step: some three hundred entries, a millisecond. A larger one costs less for each entry.
 const STEP: u64 = 128 * 1024;
 /// After each step the thread rests so many times as long as the step took, while requests are served.
-const REST: u32 = 6;
-/// With more bytes than this waiting, it rests no more.
-const PRESSING: u64 = 64 * 1024 * 1024;
+const REST: u32 = 3;
+/// With more bytes than this waiting, a second's worth under full load, it rests no more.
+const PRESSING: u64 = 8 * 1024 * 1024;
 /// Carried over so many times, the segments are synced to the disk.
-const SYNC_EVERY: u32 = 20;
+const SYNC_EVERY: u32 = 5;
 
 /// What is wrong with the journal.
 #[derive(Debug, thiserror::Error)]
