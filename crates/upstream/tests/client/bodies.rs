@@ -166,7 +166,10 @@ async fn pieces_that_came_together_are_taken_without_waiting() {
         read_request(&mut stream).await;
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let pieces = "2\r\nhi\r\n".repeat(20);
-        stream.write_all(format!("{head}{pieces}").as_bytes()).await.unwrap();
+        stream
+            .write_all(format!("{head}{pieces}").as_bytes())
+            .await
+            .unwrap();
         crate::server::until_closed(&mut stream).await;
     })
     .await;
