@@ -143,84 +143,82 @@ fn loading_takes_the_file_its_weights_and_one_matrix_besides() {
     assert!(taken <= BESIDES + 3 * 12 * LONGEST_TEXT, "{taken}");
 }
 
+/// Keys of settings that tell a size, by model.
+const SIZES: [(&str, &[&str]); 6] = [
+    (
+        "bert",
+        &[
+            "hidden_size",
+            "intermediate_size",
+            "vocab_size",
+            "max_position_embeddings",
+            "type_vocab_size",
+        ],
+    ),
+    ("bert-tokens", &["num_hidden_layers", "num_attention_heads"]),
+    (
+        "modernbert",
+        &[
+            "hidden_size",
+            "intermediate_size",
+            "vocab_size",
+            "num_hidden_layers",
+            "max_position_embeddings",
+        ],
+    ),
+    (
+        "deberta-v3",
+        &[
+            "hidden_size",
+            "vocab_size",
+            "max_position_embeddings",
+            "position_buckets",
+            "embedding_size",
+        ],
+    ),
+    (
+        "qwen3",
+        &[
+            "head_dim",
+            "hidden_size",
+            "num_attention_heads",
+            "num_key_value_heads",
+            "num_hidden_layers",
+        ],
+    ),
+    (
+        "embedding-gemma",
+        &["head_dim", "hidden_size", "sliding_window", "num_hidden_layers"],
+    ),
+];
+
+/// A copy of a folder whose settings say 2^24 for a key.
+fn lying(name: &str, key: &str) -> tempfile::TempDir {
+    let target = tempfile::tempdir().unwrap();
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        std::fs::copy(folder(name).join(file), target.path().join(file)).unwrap();
+    }
+    let path = target.path().join("config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    config[key] = json!(1 << 24);
+    if key == "num_labels" {
+        config["id2label"] = Value::Null;
+    }
+    std::fs::write(&path, config.to_string()).unwrap();
+    target
+}
+
 /// Settings that speak of far more than the weights hold are refused before anything of that size is made.
 #[test]
 fn settings_that_lie_about_sizes_take_no_memory() {
-    let huge = json!(1 << 24);
-    for (name, keys) in [
-        (
-            "bert",
-            &[
-                "hidden_size",
-                "intermediate_size",
-                "vocab_size",
-                "max_position_embeddings",
-                "type_vocab_size",
-                "num_hidden_layers",
-                "num_attention_heads",
-            ][..],
-        ),
-        ("bert-tokens", &["num_hidden_layers"]),
-        (
-            "modernbert",
-            &[
-                "hidden_size",
-                "intermediate_size",
-                "vocab_size",
-                "num_hidden_layers",
-                "max_position_embeddings",
-            ],
-        ),
-        (
-            "deberta-v3",
-            &[
-                "hidden_size",
-                "vocab_size",
-                "max_position_embeddings",
-                "position_buckets",
-                "embedding_size",
-                "num_hidden_layers",
-            ],
-        ),
-        (
-            "qwen3",
-            &[
-                "head_dim",
-                "hidden_size",
-                "intermediate_size",
-                "num_attention_heads",
-                "num_key_value_heads",
-                "vocab_size",
-                "num_hidden_layers",
-            ],
-        ),
-        (
-            "embedding-gemma",
-            &["head_dim", "hidden_size", "sliding_window", "num_hidden_layers"],
-        ),
-    ] {
+    for (name, keys) in SIZES {
         for key in keys {
-            let target = tempfile::tempdir().unwrap();
-            for file in ["config.json", "tokenizer.json", "model.safetensors"] {
-                std::fs::copy(folder(name).join(file), target.path().join(file)).unwrap();
-            }
-            let path = target.path().join("config.json");
-            let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-            config[*key] = huge.clone();
-            std::fs::write(&path, config.to_string()).unwrap();
+            let target = lying(name, key);
             let taken = peak(|| drop(load(target.path(), &Options::default())));
             assert!(taken <= 64 << 20, "{name}, {key}: {taken}");
         }
     }
-    let target = tempfile::tempdir().unwrap();
-    for file in ["tokenizer.json", "model.safetensors"] {
-        std::fs::copy(folder("bert").join(file), target.path().join(file)).unwrap();
-    }
-    let mut config: Value =
-        serde_json::from_slice(&std::fs::read(folder("bert").join("config.json")).unwrap()).unwrap();
-    config["id2label"] = Value::Null;
-    config["num_labels"] = huge;
-    std::fs::write(target.path().join("config.json"), config.to_string()).unwrap();
+    let target = lying("bert", "num_labels");
     let mut told = String::new();
     let taken = peak(|| told = load(target.path(), &Options::default()).unwrap_err().to_string());
     assert!(
