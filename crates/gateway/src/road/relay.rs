@@ -384,7 +384,7 @@ pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, answer: Answe
                 native,
             },
         ),
-        Answer::Passing { bytes, skim } => whole::pass(ticket, bytes, skim),
+        Answer::Passing { bytes, skim } => whole::pass(ticket, bytes, &skim),
         Answer::Stream(mut relay) => {
             ticket.nothing_at_stake();
             let mut reply = Reply::new(ReplyBody::Whole(None));

@@ -51,7 +51,7 @@ pub enum Answer {
         /// As it came.
         bytes: Bytes,
         /// What it used.
-        skim: Skim,
+        skim: Box<Skim>,
     },
     /// Its beginning, up to the first content.
     Stream(Box<Relay>),

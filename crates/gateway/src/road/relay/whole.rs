@@ -96,7 +96,7 @@ pub fn relay(
 }
 
 /// Settles and hands on an answer of which nobody looks at more than what it used.
-pub fn pass(mut ticket: Ticket, bytes: Bytes, skim: Skim) -> Result<Reply, Refusal> {
+pub fn pass(mut ticket: Ticket, bytes: Bytes, skim: &Skim) -> Result<Reply, Refusal> {
     if let Some(tier) = &skim.service_tier {
         ticket.facts.tier = ServiceTier::said(Some(tier));
     }

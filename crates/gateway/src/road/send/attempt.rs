@@ -156,7 +156,10 @@ impl Exchange<'_> {
             && ticket.used(&skim.usage) == skim.usage
         {
             ticket.facts.first_content = Some(Instant::now());
-            return Ok(Answer::Passing { bytes, skim });
+            return Ok(Answer::Passing {
+                bytes,
+                skim: Box::new(skim),
+            });
         }
         let mut response = format::decode_response(from, &bytes).map_err(|error| {
             // A provider may answer 200 and tell an error in the body.
