@@ -72,10 +72,15 @@ fn labels(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("label-{number}")).collect()
 }
 
-/// A file of the shape that ships, with random weights.
-pub fn random() -> Vec<u8> {
-    let (mut writer, mut numbers) = (Writer::default(), Numbers(42));
-    let words = vocabulary();
+/// Outside, and beginning and inside of 23 kinds.
+fn tags() -> Vec<String> {
+    std::iter::once("O".to_owned())
+        .chain((0..23).flat_map(|kind| [format!("B-KIND{kind}"), format!("I-KIND{kind}")]))
+        .collect()
+}
+
+/// The first layers of an encoder, and its blocks.
+fn encoder(writer: &mut Writer, numbers: &mut Numbers, words: &[String]) {
     writer.text("vocabulary", &words.join("\n"));
     writer.signed(
         "words",
@@ -88,7 +93,7 @@ pub fn random() -> Vec<u8> {
         &[POSITIONS, WIDTH],
         &numbers.floats(POSITIONS * WIDTH, 0.1),
     );
-    norm(&mut writer, "words.norm");
+    norm(writer, "words.norm");
     for block in 0..BLOCKS {
         for (part, sides) in [
             ("mix", (WIDTH, 3 * WIDTH)),
@@ -96,14 +101,19 @@ pub fn random() -> Vec<u8> {
             ("up", (WIDTH, INNER)),
             ("down", (INNER, WIDTH)),
         ] {
-            linear(&mut writer, &mut numbers, &format!("block.{block}.{part}"), sides);
+            linear(writer, numbers, &format!("block.{block}.{part}"), sides);
         }
-        norm(&mut writer, &format!("block.{block}.norm1"));
-        norm(&mut writer, &format!("block.{block}.norm2"));
+        norm(writer, &format!("block.{block}.norm1"));
+        norm(writer, &format!("block.{block}.norm2"));
     }
-    let tags: Vec<String> = std::iter::once("O".to_owned())
-        .chain((0..23).flat_map(|kind| [format!("B-KIND{kind}"), format!("I-KIND{kind}")]))
-        .collect();
+}
+
+/// A file of the shape that ships, with random weights.
+pub fn random() -> Vec<u8> {
+    let (mut writer, mut numbers) = (Writer::default(), Numbers(42));
+    let words = vocabulary();
+    encoder(&mut writer, &mut numbers, &words);
+    let tags = tags();
     linear(&mut writer, &mut numbers, "pii", (WIDTH, tags.len()));
     let (mut heads, mut first, mut column) = (Vec::new(), Vec::new(), 0);
     for (name, count) in HEADS {

@@ -105,11 +105,8 @@ fn pack_queries_body<const FUSED: bool>(
             let (scale, inverse) = scale_of(largest_size(row));
             scales[head * rows.count + index] = scale * factor;
             let line = &mut codes[(head * padded + index) * depth..][..rows.width];
-            let chunks = row.as_chunks::<LANES>().0.iter();
-            for (codes, values) in line.as_chunks_mut::<LANES>().0.iter_mut().zip(chunks) {
-                for (code, value) in codes.iter_mut().zip(values) {
-                    *code = integer(*value * inverse).wrapping_add(MIDDLE) as u8;
-                }
+            for (code, value) in line.iter_mut().zip(row) {
+                *code = integer(*value * inverse).wrapping_add(MIDDLE) as u8;
             }
         }
     }
@@ -139,20 +136,16 @@ fn pack_keys_body<const FUSED: bool>(
         for (head, row) in rows.row(key).chunks_exact(rows.width).enumerate() {
             let (scale, inverse) = scale_of(largest_size(row));
             let panel = &mut panels[(head * padded + place) * depth..][..LANES * depth];
-            let mut sums = [0_i32; LANES];
-            let chunks = row.as_chunks::<LANES>().0.iter();
-            for (codes, values) in measures.line.as_chunks_mut::<LANES>().0.iter_mut().zip(chunks) {
-                for index in 0..LANES {
-                    let whole = integer(values[index] * inverse);
-                    sums[index] = whole.wrapping_add(sums[index]);
-                    codes[index] = whole as i8;
-                }
+            let mut sum = 0_i32;
+            for (code, value) in measures.line.iter_mut().zip(row) {
+                let whole = integer(*value * inverse);
+                sum = sum.wrapping_add(whole);
+                *code = whole as i8;
             }
             let groups = panel.as_chunks_mut::<{ LANES * 4 }>().0.iter_mut();
             for (group, four) in groups.zip(measures.line.as_chunks::<4>().0) {
                 group[lane..lane + 4].copy_from_slice(four);
             }
-            let sum = sums.iter().fold(0_i32, |sum, lane| sum.wrapping_add(*lane));
             measures.scales[head * padded + key] = scale;
             measures.offsets[head * padded + key] = sum.wrapping_mul(MIDDLE);
         }
