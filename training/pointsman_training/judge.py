@@ -1,12 +1,11 @@
 """Fits the judge of the same question: a small network over what `similar` finds, in numpy.
 
     cargo run --release --example similar -- features DATA/pairs/train.jsonl.gz > FEATURES
-    python -m pointsman_training.judge DATA FEATURES VECTORS OUT
+    python -m pointsman_training.judge DATA FEATURES OUT [--weights understand.weights]
 
 FEATURES are lines as `crates/semantics/examples/similar.rs` writes them, one for each training row, so that what is fitted sees
-what the engine will see. VECTORS is a file of weights with an embedding (`understand.weights`, `embed.weights`); where it has
-the head for two questions, a second line joins the judge's score with that head's, fitted on the rows that the student never
-saw. Scores that choose thresholds are those of networks that never saw the row's group: rows that share a text, and all
+what the engine will see. Where weights with the head for two questions are given, a line joins the judge's score with that head's, fitted on
+the rows that the student never saw. Scores that choose thresholds are those of networks that never saw the row's group: rows that share a text, and all
 wordings of one template, are one group. The development file is not opened.
 """
 
@@ -22,6 +21,7 @@ from . import container
 from .rows import pair_rows
 from .split import divide
 
+COMPARE = Path(__file__).parents[2] / "crates/semantics/src/similar/compare.rs"
 FOLDS = 5
 HIDDEN = 24
 STEPS = 1500
@@ -194,26 +194,22 @@ def read(data: Path, features: Path) -> tuple[Rows, list]:
     ), pairs  # fmt: skip
 
 
-def embed(pairs: list, weights: Path) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Cosines; and what the head for two questions says, where there is one."""
+def together(pairs: list, weights: Path) -> np.ndarray:
+    """What the head for two questions says of each pair, as the logarithm of its odds."""
     import torch
 
     from .calibrate import apply
     from .load import load
-    from .predict import answers
-    from .predict import pairs as together
+    from .predict import pairs as read_pairs
 
     torch.set_num_threads(1)
     settings, student, _ = load(weights)
-    texts = sorted({text for row in pairs for text in (row.text, row.pair)})
-    place = {text: at for at, text in enumerate(texts)}
-    vectors = answers(student, texts, want_tags=False).vectors
-    cosine = np.array([vectors[place[row.text]] @ vectors[place[row.pair]] for row in pairs])
-    for one in settings["heads"]:
-        if one["name"] == "pair":
-            chance = np.clip(apply(one["calibration"], together(student, pairs))[:, 0], 1e-6, 1 - 1e-6)
-            return cosine, np.log(chance / (1 - chance)), weights.name
-    return cosine, None, weights.name
+    heads = [one for one in settings["heads"] if one["name"] == "pair"]
+    if not heads:
+        raise SystemExit(f"{weights} has no head for two questions; export it with --pair")
+    chance = apply(heads[0]["calibration"], read_pairs(student, pairs))[:, 0]
+    chance = np.clip(chance, 1e-6, 1 - 1e-6)
+    return np.log(chance / (1 - chance))
 
 
 def held_out(rows: Rows) -> np.ndarray:
@@ -250,16 +246,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("features", type=Path)
-    parser.add_argument("vectors", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--names", type=Path, required=True, help="crates/semantics/src/similar/compare.rs")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--names", type=Path, default=COMPARE, help="where features are named")
     given = parser.parse_args()
     rows, pairs = read(given.data, given.features)
     text = given.names.read_text()
     text = text[text.index("pub const FEATURES") :]
     rows.names = text[: text.index("];")].split('"')[1::2]
-    cosine, pair, about = embed(pairs, given.vectors)
-    rows.seen[:, rows.names.index("cosine")] = cosine
     score = held_out(rows)
     use = ~rows.conflict
     slope, shift = platt(score[use], rows.same[use])
@@ -268,11 +262,11 @@ def main() -> None:
     report(score, rows, said)
     net = fit(rows.seen[use], rows.same[use], rows.weight[use], 99)
     settings: dict[str, Any] = {
-        "features": rows.names, "hidden": HIDDEN, "width": 0, "vectors": about,
+        "features": rows.names, "hidden": HIDDEN,
         "bias": net.bias * slope + shift, "points": said,
     }  # fmt: skip
-    if pair is not None:
-        settings |= joined(score, pair, rows, pairs)
+    if given.weights:
+        settings |= joined(score, together(pairs, given.weights), rows, pairs)
     parts = {
         "mean": net.mean, "scale": net.scale, "hidden": net.hidden,
         "hidden.bias": net.hidden_bias, "out": net.out * slope,

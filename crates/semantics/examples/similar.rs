@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use pointsman_semantics::engine::{Engine, EngineRoom, Question};
+use pointsman_semantics::engine::{Engine, EngineRoom};
 use pointsman_semantics::similar::{Conflict, Point, Prompt, Verifier};
 use serde::Deserialize;
 
@@ -37,36 +37,18 @@ fn rows(path: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
 fn features(verifier: &Verifier, files: &[PathBuf]) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for row in files.iter().map(|file| rows(file)).collect::<Result<Vec<_>, _>>()?.iter().flatten() {
-        let found = verifier.compare(&verifier.read(&row.a), &verifier.read(&row.b), None);
+        let found = verifier.compare(&verifier.read(&row.a), &verifier.read(&row.b));
         let line = serde_json::json!({"conflict": found.conflict.map(Conflict::name), "features": found.features.to_vec()});
         writeln!(out, "{line}")?;
     }
     Ok(())
 }
 
-/// Vectors of all texts and, where the file has the head, what the encoder says of each pair.
-struct Understood {
-    firsts: Vec<Vec<f32>>,
-    seconds: Vec<Vec<f32>>,
-    pairs: Option<Vec<f32>>,
-}
-
-fn understand(path: &Path, rows: &[Row]) -> Result<Understood, Box<dyn Error>> {
+/// What the encoder says of each pair, where the file has a head for that.
+fn together(path: &Path, rows: &[Row]) -> Result<Option<Vec<f32>>, Box<dyn Error>> {
     let engine = Engine::from_file(&path.display().to_string(), &std::fs::read(path)?)?;
-    let mut room = EngineRoom::default();
-    let question = Question { heads: Vec::new(), spans: false, embedding: true, thorough: true };
-    let mut read = |texts: Vec<&str>| {
-        let mut found = Vec::new();
-        for some in texts.chunks(16) {
-            let asked: Vec<(&str, &Question)> = some.iter().map(|text| (*text, &question)).collect();
-            found.extend(engine.read(&asked, &mut room).into_iter().map(|reading| reading.embedding.unwrap_or_default()));
-        }
-        found
-    };
-    let firsts = read(rows.iter().map(|row| row.a.as_str()).collect());
-    let seconds = read(rows.iter().map(|row| row.b.as_str()).collect());
     let pairs: Vec<(&str, &str)> = rows.iter().map(|row| (row.a.as_str(), row.b.as_str())).collect();
-    Ok(Understood { firsts, seconds, pairs: engine.read_pairs(&pairs, &mut room) })
+    Ok(engine.read_pairs(&pairs, &mut EngineRoom::default()))
 }
 
 #[derive(Default)]
@@ -79,16 +61,17 @@ struct Tally {
 fn table(verifier: &Verifier, files: &[PathBuf], weights: Option<&Path>) -> Result<(), Box<dyn Error>> {
     for file in files {
         let rows = rows(file)?;
-        let understood = weights.map(|path| understand(path, &rows)).transpose()?;
+        let encoder = weights.map(|path| together(path, &rows)).transpose()?.flatten();
         let mut tallies: BTreeMap<(u8, String), Tally> = BTreeMap::new();
+        let start = Instant::now();
         let read: Vec<(Prompt, Prompt)> =
             rows.iter().map(|row| (verifier.read(&row.a), verifier.read(&row.b))).collect();
+        let reading = start.elapsed() / u32::try_from(2 * rows.len().max(1))?;
         let start = Instant::now();
         for (place, (row, (a, b))) in rows.iter().zip(&read).enumerate() {
-            let vectors = understood.as_ref().map(|all| (all.firsts[place].as_slice(), all.seconds[place].as_slice()));
-            let pair = understood.as_ref().and_then(|all| all.pairs.as_ref()).map(|pairs| pairs[place]);
-            let precise = verifier.verify((a, b), vectors, pair, Point::Precise).is_same();
-            let balanced = verifier.verify((a, b), vectors, pair, Point::Balanced).is_same();
+            let pair = encoder.as_ref().map(|scores| scores[place]);
+            let precise = verifier.verify(a, b, pair, Point::Precise).is_same();
+            let balanced = verifier.verify(a, b, pair, Point::Balanced).is_same();
             let kind = row.kind.split(':').next().unwrap_or_default().to_owned();
             let all = "all".to_owned();
             let tongue = if row.lang == "en" { "(English)" } else { "(others)" };
@@ -100,7 +83,7 @@ fn table(verifier: &Verifier, files: &[PathBuf], weights: Option<&Path>) -> Resu
             }
         }
         let each = start.elapsed() / u32::try_from(2 * rows.len().max(1))?;
-        println!("{}, {} rows, {each:?} a comparison\n", file.display(), rows.len());
+        println!("{}, {} rows; {reading:?} to read a prompt, {each:?} to compare two\n", file.display(), rows.len());
         println!("| same? | kind | rows | precise | balanced |\n| --- | --- | --- | --- | --- |");
         for ((label, kind), tally) in tallies.iter().rev() {
             let share = |count: usize| format!("{:.1} %", 100.0 * count as f64 / tally.rows as f64);

@@ -1,9 +1,9 @@
 //! Is a new prompt the same question as an old one? Nearness of vectors finds who could be; this says who is.
 //!
-//! Stages: the cosine, from whoever has the vectors; lists and rules over the words of both texts, which find what surely makes
+//! Stages: lists and rules over the words of both texts find what surely makes
 //! another question (numbers, negation, opposites, days, places, people, order, code, quotes, language); and a small trained
 //! judge for what the rules let through, whose score is a probability. Where the encoder has read both texts together, its
-//! answer is joined to the judge's.
+//! answer is joined to the judge's. Vectors are not asked again: next to the words, their cosine told nothing more.
 //!
 //! Time is linear in the texts, and bounded: prompts of more than [`LONGEST`] words are another question unless they are equal
 //! byte for byte, which is not asked here.
@@ -62,9 +62,6 @@ impl Verdict {
     }
 }
 
-/// Vectors of two prompts, each of length 1, by one model.
-pub type Vectors<'a> = Option<(&'a [f32], &'a [f32])>;
-
 /// Lists and judge, ready to compare.
 #[derive(Debug)]
 pub struct Verifier {
@@ -106,14 +103,10 @@ impl Verifier {
         Prompt::read(&self.lexicon, text)
     }
 
-    /// What rules and lists find, with the cosine put in.
+    /// What rules and lists find.
     #[must_use]
-    pub fn compare(&self, a: &Prompt, b: &Prompt, vectors: Vectors<'_>) -> Compared {
-        let mut found = compare::compare(&self.lexicon, a, b);
-        if let (Some((a, b)), Some(cosine)) = (vectors, found.features.first_mut()) {
-            *cosine = a.iter().zip(b).map(|(x, y)| x * y).sum();
-        }
-        found
+    pub fn compare(&self, a: &Prompt, b: &Prompt) -> Compared {
+        compare::compare(&self.lexicon, a, b)
     }
 
     /// Whether they are the same question.
@@ -121,12 +114,12 @@ impl Verifier {
     /// `encoder` is the logarithm of the odds that the encoder gives when it reads both together
     /// ([`crate::engine::Engine::read_pairs`]); what has a conflict need not be asked about.
     #[must_use]
-    pub fn verify(&self, (a, b): (&Prompt, &Prompt), vectors: Vectors<'_>, encoder: Option<f32>, point: Point) -> Verdict {
-        let found = self.compare(a, b, vectors);
+    pub fn verify(&self, a: &Prompt, b: &Prompt, encoder: Option<f32>, point: Point) -> Verdict {
+        let found = self.compare(a, b);
         if let Some(conflict) = found.conflict {
             return Verdict::Conflict(conflict);
         }
-        let own = self.judge.score(&found.features, vectors);
+        let own = self.judge.score(&found.features);
         let joined = encoder.and_then(|encoder| self.judge.joined(own, encoder));
         let chance = probability(joined.unwrap_or(own));
         // A judge without this point takes nothing for the same.

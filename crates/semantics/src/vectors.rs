@@ -214,6 +214,13 @@ impl VectorIndex {
         };
         self.shelves.write().entry(tenant).or_insert(shelf);
         ledger.count(tenant, before, now);
+        // A shelf that has got its graph is counted with more.
+        while ledger.bytes > self.limits.bytes && ledger.count > 1 {
+            match self.evict(&mut ledger) {
+                Some(gone) => evicted.push(gone),
+                None => break,
+            }
+        }
         Ok(evicted)
     }
 

@@ -6,9 +6,6 @@ use crate::encoder::{Scratch, States};
 /// The name of the head that reads pairs.
 pub const PAIR: &str = "pair";
 
-/// Tokens of each of the two texts; what is beyond is cut off, as in training.
-const HALF: usize = 62;
-
 /// Pairs that go through the encoder together.
 const GROUP: usize = 8;
 
@@ -16,11 +13,13 @@ impl Engine {
     /// For each pair, the logarithm of the odds that both are the same question, calibrated. None if the file of weights has
     /// no head of that kind.
     ///
-    /// Both stand in one window, `[CLS] first [SEP] second [SEP]`, each cut at 62 tokens.
+    /// Both stand in one window, `[CLS] first [SEP] second [SEP]`, each cut at half of it, as in training.
     #[must_use]
     pub fn read_pairs(&self, pairs: &[(&str, &str)], room: &mut EngineRoom) -> Option<Vec<f32>> {
         let (head, _) = self.heads.get(self.head(PAIR)?)?;
         let frame = self.tokenizer.frame();
+        let window = self.cut.size.min(self.encoder.longest);
+        let half = window.saturating_sub(frame.len() + frame.between.len()) / 2;
         let edges = (frame.before.len(), frame.after.len());
         let (mut scratch, mut states) = (Scratch::default(), States::default());
         let mut scores = vec![0.0; pairs.len()];
@@ -28,7 +27,7 @@ impl Engine {
             let sequences: Vec<Vec<u32>> = some
                 .iter()
                 .map(|(first, second)| {
-                    let (first, second) = (self.tokenizer.pieces(first, HALF), self.tokenizer.pieces(second, HALF));
+                    let (first, second) = (self.tokenizer.pieces(first, half), self.tokenizer.pieces(second, half));
                     frame.around_pair(&first.tokens, &second.tokens)
                 })
                 .collect();

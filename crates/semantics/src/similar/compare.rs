@@ -44,8 +44,8 @@ impl Conflict {
 }
 
 /// What the judge looks at, by name; the file of its weights must name the same.
-pub const FEATURES: [&str; 33] = [
-    "cosine", "left_least", "left_most", "left_sum", "left_share", "unknown_least", "unknown_most", "names",
+pub const FEATURES: [&str; 32] = [
+    "left_least", "left_most", "left_sum", "left_share", "unknown_least", "unknown_most", "names",
     "small_least", "small_most", "typos", "stems", "synonyms", "related", "exact", "inversions", "denial_moved",
     "double_negation", "near", "near_missing", "apart_missing", "quoted", "withdrawn", "length", "longer", "nothing_left",
     "one_side", "near_same", "english", "first_same", "numbers_turned", "from_missing", "near_moved",
@@ -56,7 +56,7 @@ pub const FEATURES: [&str; 33] = [
 pub struct Compared {
     /// Why they are surely different.
     pub conflict: Option<Conflict>,
-    /// In the order of [`FEATURES`]; the cosine is 0 until it is put in.
+    /// In the order of [`FEATURES`].
     pub features: [f32; FEATURES.len()],
 }
 
@@ -223,7 +223,6 @@ fn features(
     let shorter = a.words.len().min(b.words.len()) as f32 + 1.0;
     let longer = a.words.len().max(b.words.len()) as f32 + 1.0;
     [
-        0.0,
         least(|rest| rest.content.len()),
         most(|rest| rest.content.len()),
         leftover.ln_1p(),

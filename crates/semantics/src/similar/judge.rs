@@ -21,10 +21,6 @@ struct Joined {
 struct Settings {
     features: Vec<String>,
     hidden: usize,
-    /// Columns of the vectors that it knows, or 0 if it was trained without.
-    width: usize,
-    /// What was trained on.
-    vectors: String,
     bias: f32,
     points: Vec<OperatingPoint>,
     joined: Option<Joined>,
@@ -32,7 +28,7 @@ struct Settings {
     joined_points: Vec<OperatingPoint>,
 }
 
-/// A small network over what a comparison found, and over the vectors of both prompts.
+/// A small network over what a comparison found.
 #[derive(Debug, Clone)]
 pub struct Judge {
     mean: Vec<f32>,
@@ -41,9 +37,6 @@ pub struct Judge {
     hidden_bias: Vec<f32>,
     out: Vec<f32>,
     bias: f32,
-    /// Weights of the products of columns, then of their distances.
-    vectors: Vec<f32>,
-    about: String,
     points: Vec<OperatingPoint>,
     joined: Option<(Joined, Vec<OperatingPoint>)>,
 }
@@ -62,34 +55,21 @@ impl Judge {
             return Err(LoadError::malformed(file, problem));
         }
         let (hidden, count) = (settings.hidden, FEATURES.len());
-        let vectors = match settings.width {
-            0 => Vec::new(),
-            width => container.floats("vectors", &[2, width])?,
-        };
-        let judge = Self {
+        Ok(Self {
             mean: container.floats("mean", &[count])?,
             scale: container.floats("scale", &[count])?,
             hidden: container.floats("hidden", &[hidden, count])?,
             hidden_bias: container.floats("hidden.bias", &[hidden])?,
             out: container.floats("out", &[hidden])?,
             bias: settings.bias,
-            vectors,
-            about: settings.vectors,
             points: settings.points,
             joined: settings.joined.map(|joined| (joined, settings.joined_points)),
-        };
-        Ok(judge)
-    }
-
-    /// Which vectors it was fitted with.
-    #[must_use]
-    pub fn vectors(&self) -> &str {
-        &self.about
+        })
     }
 
     /// The score: the logarithm of the odds that both are the same question.
     #[must_use]
-    pub fn score(&self, features: &[f32; FEATURES.len()], vectors: Option<(&[f32], &[f32])>) -> f32 {
+    pub fn score(&self, features: &[f32; FEATURES.len()]) -> f32 {
         let mut seen = [0.0_f32; FEATURES.len()];
         let scaled = self.mean.iter().zip(&self.scale).zip(features);
         for (place, ((mean, scale), value)) in seen.iter_mut().zip(scaled) {
@@ -99,15 +79,6 @@ impl Judge {
         for ((row, bias), out) in self.hidden.chunks_exact(FEATURES.len()).zip(&self.hidden_bias).zip(&self.out) {
             let sum: f32 = row.iter().zip(&seen).map(|(weight, value)| weight * value).sum();
             score += out * (sum + bias).max(0.0);
-        }
-        if let Some((a, b)) = vectors
-            && self.vectors.len() == 2 * a.len()
-            && a.len() == b.len()
-        {
-            let (products, distances) = self.vectors.split_at(a.len());
-            for (((x, y), product), distance) in a.iter().zip(b).zip(products).zip(distances) {
-                score += product * x * y + distance * (x - y).abs();
-            }
         }
         score
     }

@@ -12,7 +12,9 @@ const BY: u16 = 1 << 2;
 const REACH: usize = 4;
 
 fn content(word: &Word) -> bool {
-    (!word.small() && word.roles == 0) || word.classes.0 < word.classes.1 && word.relation == 0 && word.roles == role::SMALL
+    // A small word that is a name, too, such as "go" or "may", is taken for the name.
+    let named = word.classes.0 < word.classes.1 && word.relation == 0 && word.roles == role::SMALL;
+    (!word.small() && word.roles == 0) || named
 }
 
 /// Each word that stands in a relation, with the relation's bit.

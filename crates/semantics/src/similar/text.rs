@@ -291,9 +291,8 @@ impl Cutter<'_> {
         };
         match kind {
             Script::Letter if &self.folded[start..] == "cannot" => {
-                let words = self.folded.len() - start;
                 self.push(start, look);
-                if let Some(word) = self.words.last_mut().filter(|_| words == 6) {
+                if let Some(word) = self.words.last_mut() {
                     word.end -= 3;
                     let (start, end) = (word.end, word.end + 3);
                     self.words.push(Raw { start, end, look: Look::default() });

@@ -81,7 +81,8 @@ impl VectorIndex {
     pub fn load(path: &Path, width: usize, limits: Limits) -> Result<Self, LoadError> {
         let bad = |problem: &str| LoadError::malformed(path.display().to_string(), format!("{problem}; {REMEDY}"));
         let file = File::open(path).map_err(|error| failed(path, error))?;
-        let mut left = file.metadata().map_err(|error| failed(path, error))?.len();
+        let whole = file.metadata().map_err(|error| failed(path, error))?.len();
+        let mut left = whole;
         let mut file = BufReader::new(file);
         let mut take = |bytes: &mut [u8]| -> Result<(), LoadError> {
             left = left.checked_sub(bytes.len() as u64).ok_or_else(|| bad("is cut off"))?;
@@ -107,7 +108,7 @@ impl VectorIndex {
             if length == 0 && check == 0 {
                 return Ok(index);
             }
-            let size = usize::try_from(length).ok().filter(|_| length <= std::fs::metadata(path).map_or(0, |m| m.len()));
+            let size = usize::try_from(length).ok().filter(|_| length <= whole);
             let mut body = vec![0; size.ok_or_else(|| bad("is cut off"))?];
             take(&mut body)?;
             if crc32fast::hash(&body) != check {

@@ -310,7 +310,9 @@ impl Graph {
         for (other, layer, links) in plan.others {
             self.link(other, layer, links);
         }
-        if self.entry.is_none_or(|entry| self.layers(entry) < layers) {
+        // Where only dead places were met, the way begins anew.
+        let lost = self.lowest[place].is_empty() && self.entry.is_some_and(|entry| self.is_dead(entry as usize));
+        if lost || self.entry.is_none_or(|entry| self.layers(entry) < layers) {
             self.entry = Some(plan.place);
         }
     }

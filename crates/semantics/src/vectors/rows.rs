@@ -61,6 +61,13 @@ impl Rows {
         &self.blocks[place / BLOCK][place % BLOCK * self.width..][..self.width]
     }
 
+    pub(super) fn row(&self, place: usize) -> Coded {
+        Coded {
+            codes: self.codes(place).to_vec(),
+            scale: self.scales[place],
+        }
+    }
+
     pub(super) fn push(&mut self, row: &Coded) {
         if self.scales.len().is_multiple_of(BLOCK) {
             self.blocks.push(Vec::new());
@@ -80,10 +87,7 @@ impl Rows {
     pub(super) fn swap_remove(&mut self, place: usize) {
         let last = self.len() - 1;
         if place != last {
-            let moved = Coded {
-                codes: self.codes(last).to_vec(),
-                scale: self.scales[last],
-            };
+            let moved = self.row(last);
             self.set(place, &moved);
         }
         self.scales.pop();

@@ -61,10 +61,11 @@ impl Shelf {
     /// Bytes that one vector is counted with: with a graph also its links, and a quarter for what is deleted and not yet
     /// free.
     pub(super) fn each(&self) -> usize {
-        let plain = self.width + 4 + 8 + 32 + 24;
+        // Scale, number, place and order, as far as their tables may be empty.
+        let plain = self.width + 145;
         match self.graph {
             None => plain,
-            Some(_) => (plain + LOWEST * 4 + 25 + 16) * 5 / 4,
+            Some(_) => (plain + LOWEST * 4 + 60) * 5 / 4,
         }
     }
 
@@ -199,32 +200,27 @@ impl Shelf {
     /// A little of the work that the graph needs: linking what is not linked yet, or sweeping. `exact` is how many vectors are
     /// compared one by one.
     pub(super) fn tend(&mut self, exact: usize) {
-        match &mut self.graph {
-            None if self.len() > exact => {
-                self.graph = Some(Graph::default());
+        let count = self.len();
+        if self.graph.is_none() && count > exact {
+            self.graph = Some(Graph::default());
+        }
+        if self.graph.is_some() && count < exact / 2 {
+            self.flatten();
+        }
+        let Some(graph) = &mut self.graph else { return };
+        if graph.len() == self.rows.len() {
+            self.free.extend(graph.sweep(&self.rows));
+            return;
+        }
+        for row in (graph.len()..self.rows.len()).take(LINKED) {
+            let vector = self.rows.row(row);
+            let id = self.ids[row];
+            let plan = graph.plan(&self.rows, u32::try_from(row).unwrap_or(u32::MAX), &vector, id);
+            graph.apply(plan);
+            // What was deleted before it was linked is on the way until a sweep, like all that is deleted.
+            if self.places.get(&id).is_none_or(|place| place.row as usize != row) {
+                graph.kill(row);
             }
-            None => {}
-            Some(_) if self.len() < exact / 2 => self.flatten(),
-            Some(graph) if graph.len() < self.rows.len() => {
-                for _ in 0..LINKED {
-                    let row = graph.len();
-                    if row >= self.rows.len() {
-                        break;
-                    }
-                    let vector = Coded {
-                        codes: self.rows.codes(row).to_vec(),
-                        scale: self.rows.scale(row),
-                    };
-                    #[allow(clippy::cast_possible_truncation, reason = "rows are below 2^32")]
-                    let plan = graph.plan(&self.rows, row as u32, &vector, self.ids[row]);
-                    graph.apply(plan);
-                    let here = self.places.get(&self.ids[row]).is_some_and(|place| place.row as usize == row);
-                    if !here {
-                        graph.kill(row);
-                    }
-                }
-            }
-            Some(graph) => self.free.extend(graph.sweep(&self.rows)),
         }
     }
 
@@ -235,19 +231,12 @@ impl Shelf {
         order.retain(|(id, stamp)| self.places.get(id).is_some_and(|place| place.stamp == *stamp));
         for (id, _) in order {
             if let Some(place) = self.places.get(&id) {
-                let vector = self.vector(place.row as usize);
+                let vector = self.rows.row(place.row as usize);
                 let planned = flat.plan(id, &vector);
                 flat.put(id, &vector, planned);
             }
         }
         *self = flat;
-    }
-
-    fn vector(&self, row: usize) -> Coded {
-        Coded {
-            codes: self.rows.codes(row).to_vec(),
-            scale: self.rows.scale(row),
-        }
     }
 
     /// Everything for a file: numbers and vectors in the order in which they came, and the links between them.
@@ -258,15 +247,16 @@ impl Shelf {
         let links = graph.and_then(|graph| {
             let numbers: HashMap<u32, u32, foldhash::fast::RandomState> =
                 rows.iter().map(|(_, row)| *row).zip(0..).collect();
-            let renamed = |links: &[u32]| links.iter().filter_map(|other| numbers.get(other).copied()).collect();
-            let all = rows.iter().map(|(_, row)| graph.links(*row).map(renamed).collect()).collect();
+            let renamed =
+                |links: &[u32]| -> Vec<u32> { links.iter().filter_map(|other| numbers.get(other).copied()).collect() };
+            let all = rows.iter().map(|(_, row)| graph.links(*row).map(renamed).collect::<Vec<_>>()).collect();
             // One that was deleted is no way in; then one of the highest is.
             let entry = graph.entry().and_then(|entry| numbers.get(&entry).copied());
             let highest = || (0..).zip(&rows).max_by_key(|(_, (_, row))| graph.links(*row).count());
             Some((all, entry.or_else(|| highest().map(|(number, _)| number))?))
         });
         Saved {
-            vectors: rows.into_iter().map(|(id, row)| (id, self.vector(row as usize))).collect(),
+            vectors: rows.into_iter().map(|(id, row)| (id, self.rows.row(row as usize))).collect(),
             links,
         }
     }
