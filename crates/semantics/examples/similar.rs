@@ -36,7 +36,13 @@ fn rows(path: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
 
 fn features(verifier: &Verifier, files: &[PathBuf]) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    for row in files.iter().map(|file| rows(file)).collect::<Result<Vec<_>, _>>()?.iter().flatten() {
+    for row in files
+        .iter()
+        .map(|file| rows(file))
+        .collect::<Result<Vec<_>, _>>()?
+        .iter()
+        .flatten()
+    {
         let found = verifier.compare(&verifier.read(&row.a), &verifier.read(&row.b));
         let line = serde_json::json!({"conflict": found.conflict.map(Conflict::name), "features": found.features.to_vec()});
         writeln!(out, "{line}")?;
@@ -64,8 +70,10 @@ fn table(verifier: &Verifier, files: &[PathBuf], weights: Option<&Path>) -> Resu
         let encoder = weights.map(|path| together(path, &rows)).transpose()?.flatten();
         let mut tallies: BTreeMap<(u8, String), Tally> = BTreeMap::new();
         let start = Instant::now();
-        let read: Vec<(Prompt, Prompt)> =
-            rows.iter().map(|row| (verifier.read(&row.a), verifier.read(&row.b))).collect();
+        let read: Vec<(Prompt, Prompt)> = rows
+            .iter()
+            .map(|row| (verifier.read(&row.a), verifier.read(&row.b)))
+            .collect();
         let reading = start.elapsed() / u32::try_from(2 * rows.len().max(1))?;
         let start = Instant::now();
         for (place, (row, (a, b))) in rows.iter().zip(&read).enumerate() {
@@ -83,12 +91,21 @@ fn table(verifier: &Verifier, files: &[PathBuf], weights: Option<&Path>) -> Resu
             }
         }
         let each = start.elapsed() / u32::try_from(2 * rows.len().max(1))?;
-        println!("{}, {} rows; {reading:?} to read a prompt, {each:?} to compare two\n", file.display(), rows.len());
+        println!(
+            "{}, {} rows; {reading:?} to read a prompt, {each:?} to compare two\n",
+            file.display(),
+            rows.len()
+        );
         println!("| same? | kind | rows | precise | balanced |\n| --- | --- | --- | --- | --- |");
         for ((label, kind), tally) in tallies.iter().rev() {
             let share = |count: usize| format!("{:.1} %", 100.0 * count as f64 / tally.rows as f64);
             let same = if *label == 1 { "yes" } else { "no" };
-            println!("| {same} | {kind} | {} | {} | {} |", tally.rows, share(tally.precise), share(tally.balanced));
+            println!(
+                "| {same} | {kind} | {} | {} | {} |",
+                tally.rows,
+                share(tally.precise),
+                share(tally.balanced)
+            );
         }
         println!();
     }

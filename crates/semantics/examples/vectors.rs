@@ -27,9 +27,15 @@ fn made(count: usize) -> Vec<Vec<f32>> {
         .map(|number| {
             let mut vector = centres[number % centres.len()].clone();
             for (axis, much) in axes.iter().zip(draw(FREE)) {
-                vector.iter_mut().zip(axis).for_each(|(value, along)| *value += 0.6 * much * along);
+                vector
+                    .iter_mut()
+                    .zip(axis)
+                    .for_each(|(value, along)| *value += 0.6 * much * along);
             }
-            vector.iter_mut().zip(draw(WIDTH)).for_each(|(value, noise)| *value += 0.3 * noise);
+            vector
+                .iter_mut()
+                .zip(draw(WIDTH))
+                .for_each(|(value, noise)| *value += 0.3 * noise);
             vector
         })
         .collect()
@@ -37,7 +43,11 @@ fn made(count: usize) -> Vec<Vec<f32>> {
 
 fn read(file: &str, count: usize) -> Result<Vec<Vec<f32>>, Box<dyn Error>> {
     let bytes = std::fs::read(file)?;
-    let values = bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four));
+    let values = bytes
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|four| f32::from_le_bytes(*four));
     let values: Vec<f32> = values.take(count * WIDTH).collect();
     Ok(values.chunks_exact(WIDTH).map(<[f32]>::to_vec).collect())
 }
@@ -45,7 +55,12 @@ fn read(file: &str, count: usize) -> Result<Vec<Vec<f32>>, Box<dyn Error>> {
 fn told(name: &str, mut times: Vec<Duration>) {
     times.sort_unstable();
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    println!("{name}: median {:?}, p99 {:?}, most {:?}", at(0.5), at(0.99), at(1.0));
+    println!(
+        "{name}: median {:?}, p99 {:?}, most {:?}",
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -57,7 +72,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let queries = vectors.split_off(vectors.len() - 500);
     for exact in [usize::MAX / 4, 20_000] {
-        let limits = Limits { vectors: usize::MAX, bytes: usize::MAX / 4, exact };
+        let limits = Limits {
+            vectors: usize::MAX,
+            bytes: usize::MAX / 4,
+            exact,
+        };
         let index = VectorIndex::new(WIDTH, limits);
         let start = Instant::now();
         let mut puts = Vec::with_capacity(vectors.len());
@@ -66,8 +85,17 @@ fn main() -> Result<(), Box<dyn Error>> {
             index.put(1, id, vector)?;
             puts.push(one.elapsed());
         }
-        println!("\n{} vectors, graph above {exact}, linked: {}", vectors.len(), index.linked(1));
-        println!("filled in {:?}, {} MiB, {} bytes each", start.elapsed(), index.bytes() >> 20, index.bytes() / vectors.len());
+        println!(
+            "\n{} vectors, graph above {exact}, linked: {}",
+            vectors.len(),
+            index.linked(1)
+        );
+        println!(
+            "filled in {:?}, {} MiB, {} bytes each",
+            start.elapsed(),
+            index.bytes() >> 20,
+            index.bytes() / vectors.len()
+        );
         told("put", puts.split_off(puts.len() / 2));
         let (mut found, mut times) = (0, Vec::new());
         for query in &queries {
@@ -75,7 +103,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             let near = index.nearest(1, query, 10, -1.0)?;
             times.push(one.elapsed());
             let right = index.nearest_exact(1, query, 10, -1.0)?;
-            found += right.iter().filter(|one| near.iter().any(|other| other.id == one.id)).count();
+            found += right
+                .iter()
+                .filter(|one| near.iter().any(|other| other.id == one.id))
+                .count();
         }
         told("lookup of ten", times);
         println!("recall at ten: {:.4}", found as f64 / (10 * queries.len()) as f64);

@@ -28,7 +28,7 @@ use lexicon::Lexicon;
 pub enum Point {
     /// At most about one in two hundred near misses passes.
     Precise,
-    /// At most about one in seventy near misses passes.
+    /// At most about one in a hundred near misses passes.
     Balanced,
 }
 
@@ -76,7 +76,10 @@ impl Verifier {
     ///
     /// If what ships is damaged.
     pub fn shipped() -> Result<Self, LoadError> {
-        Self::with(Judge::read("judge.weights", include_bytes!("similar/data/judge.weights"))?)
+        Self::with(Judge::read(
+            "judge.weights",
+            include_bytes!("similar/data/judge.weights"),
+        )?)
     }
 
     /// With another judge.
@@ -123,7 +126,14 @@ impl Verifier {
         let joined = encoder.and_then(|encoder| self.judge.joined(own, encoder));
         let chance = probability(joined.unwrap_or(own));
         // A judge without this point takes nothing for the same.
-        let least = self.judge.threshold(point.name(), joined.is_some()).unwrap_or(f32::INFINITY);
-        if chance >= least { Verdict::Same(chance) } else { Verdict::Unsure(chance) }
+        let least = self
+            .judge
+            .threshold(point.name(), joined.is_some())
+            .unwrap_or(f32::INFINITY);
+        if chance >= least {
+            Verdict::Same(chance)
+        } else {
+            Verdict::Unsure(chance)
+        }
     }
 }

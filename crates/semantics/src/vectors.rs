@@ -187,18 +187,22 @@ impl VectorIndex {
     pub fn put(&self, tenant: u64, id: u64, vector: &[f32]) -> Result<Vec<Evicted>, VectorError> {
         let vector = self.coded(vector)?;
         let mut ledger = self.ledger.lock();
-        let shelf = self.shelf(tenant).unwrap_or_else(|| {
-            Arc::new(RwLock::new(Shelf::new(self.width, self.machine)))
-        });
+        let shelf = self
+            .shelf(tenant)
+            .unwrap_or_else(|| Arc::new(RwLock::new(Shelf::new(self.width, self.machine))));
         let (new, each) = {
             let shelf = shelf.read();
-            (usize::from(!shelf.has(id)), shelf.each() + if shelf.len() == 0 { SHELF } else { 0 })
+            (
+                usize::from(!shelf.has(id)),
+                shelf.each() + if shelf.len() == 0 { SHELF } else { 0 },
+            )
         };
         if self.limits.vectors == 0 || each > self.limits.bytes {
             return Err(VectorError::NoRoom);
         }
         let mut evicted = Vec::new();
-        while new > 0 && (ledger.count + new > self.limits.vectors || ledger.bytes + each > self.limits.bytes) {
+        while new > 0 && (ledger.count + new > self.limits.vectors || ledger.bytes + each > self.limits.bytes)
+        {
             match self.evict(&mut ledger) {
                 Some(gone) => evicted.push(gone),
                 None => break,
@@ -272,9 +276,17 @@ impl VectorIndex {
     /// # Errors
     ///
     /// If `vector` has another width or no direction.
-    pub fn nearest(&self, tenant: u64, vector: &[f32], most: usize, least: f32) -> Result<Vec<Near>, VectorError> {
+    pub fn nearest(
+        &self,
+        tenant: u64,
+        vector: &[f32],
+        most: usize,
+        least: f32,
+    ) -> Result<Vec<Near>, VectorError> {
         let vector = self.coded(vector)?;
-        Ok(self.shelf(tenant).map_or_else(Vec::new, |shelf| shelf.read().nearest(&vector, most, least)))
+        Ok(self
+            .shelf(tenant)
+            .map_or_else(Vec::new, |shelf| shelf.read().nearest(&vector, most, least)))
     }
 
     /// The same, compared one by one however many there are: what a graph is measured against.
@@ -291,6 +303,9 @@ impl VectorIndex {
     ) -> Result<Vec<Near>, VectorError> {
         let vector = self.coded(vector)?;
         let found = |shelf: Arc<RwLock<Shelf>>| shelf.read().exact(&vector, most, least);
-        Ok(self.shelf(tenant).filter(|_| most > 0).map_or_else(Vec::new, found))
+        Ok(self
+            .shelf(tenant)
+            .filter(|_| most > 0)
+            .map_or_else(Vec::new, found))
     }
 }

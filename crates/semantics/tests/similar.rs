@@ -41,16 +41,52 @@ fn what_surely_differs_is_named() {
         ("Divide 84 by 7", "Divide 84 by twelve", Conflict::Number),
         ("turn on dark mode", "don't turn on dark mode", Conflict::Negation),
         ("turn on dark mode", "turn off dark mode", Conflict::Opposite),
-        ("the weather on Monday", "the weather on Sunday", Conflict::Opposite),
-        ("flights from Rome to Oslo", "flights from Oslo to Rome", Conflict::Order),
-        ("How much is 100 euros in won?", "100 won in euros?", Conflict::Order),
-        ("Did Brutus kill Caesar?", "Did Caesar kill Brutus?", Conflict::Order),
-        ("Did Rome attack Carthage?", "Was Rome attacked by Carthage?", Conflict::Order),
+        (
+            "the weather on Monday",
+            "the weather on Sunday",
+            Conflict::Opposite,
+        ),
+        (
+            "flights from Rome to Oslo",
+            "flights from Oslo to Rome",
+            Conflict::Order,
+        ),
+        (
+            "How much is 100 euros in won?",
+            "100 won in euros?",
+            Conflict::Order,
+        ),
+        (
+            "Did Brutus kill Caesar?",
+            "Did Caesar kill Brutus?",
+            Conflict::Order,
+        ),
+        (
+            "Did Rome attack Carthage?",
+            "Was Rome attacked by Carthage?",
+            Conflict::Order,
+        ),
         ("explain fooBar in our code", "explain the code", Conflict::Code),
-        ("what does \"go\" mean?", "what does \"set\" mean?", Conflict::Quote),
-        ("What is the capital of the country?", "¿Cuál es la capital del país?", Conflict::Language),
-        ("Wo ist der Zug von Köln nach Bremen?", "Wo ist der Zug von Bremen nach Köln?", Conflict::Order),
-        ("서울에서 부산까지 얼마나 걸려?", "부산에서 서울까지 얼마나 걸려?", Conflict::Order),
+        (
+            "what does \"go\" mean?",
+            "what does \"set\" mean?",
+            Conflict::Quote,
+        ),
+        (
+            "What is the capital of the country?",
+            "¿Cuál es la capital del país?",
+            Conflict::Language,
+        ),
+        (
+            "Wo ist der Zug von Köln nach Bremen?",
+            "Wo ist der Zug von Bremen nach Köln?",
+            Conflict::Order,
+        ),
+        (
+            "서울에서 부산까지 얼마나 걸려?",
+            "부산에서 서울까지 얼마나 걸려?",
+            Conflict::Order,
+        ),
         ("東京から京都まで", "京都から東京まで", Conflict::Order),
     ] {
         assert_eq!(conflict(a, b), Some(wanted), "{a} | {b}");
@@ -61,10 +97,19 @@ fn what_surely_differs_is_named() {
 #[test]
 fn what_only_looks_different_is_the_same() {
     for (a, b) in [
-        ("How do I reset my password?", "hi, can you tell me how do I reset my password please"),
+        (
+            "How do I reset my password?",
+            "hi, can you tell me how do I reset my password please",
+        ),
         ("How do I reset my password?", "How do I reset my pasword?"),
-        ("Recommend three books about Rome", "recommend 3 books about Rome!"),
-        ("What's the difference between TCP and UDP?", "What is the difference between UDP and TCP?"),
+        (
+            "Recommend three books about Rome",
+            "recommend 3 books about Rome!",
+        ),
+        (
+            "What's the difference between TCP and UDP?",
+            "What is the difference between UDP and TCP?",
+        ),
         ("I'd like to cancel my order", "I would like to cancel my order"),
     ] {
         assert!(verify(a, b).is_same(), "{a} | {b}: {:?}", verify(a, b));
@@ -76,8 +121,10 @@ fn what_only_looks_different_is_the_same() {
 /// another list may move a row.
 #[test]
 fn own_pairs_by_kind() {
-    let rows: Vec<Row> =
-        include_str!("similar/pairs.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows: Vec<Row> = include_str!("similar/pairs.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert!(rows.len() >= 300);
     let mut kinds: BTreeMap<(u8, &str), (usize, usize)> = BTreeMap::new();
     let mut totals = [(0, 0); 2];
@@ -96,7 +143,11 @@ fn own_pairs_by_kind() {
     println!("{kinds:?} {totals:?}");
     let share = |(part, all): (usize, usize)| part as f64 / all as f64;
     assert!(share(totals[0]) <= 0.02, "near misses that pass: {:?}", totals[0]);
-    assert!(share(totals[1]) >= 0.5, "true pairs that are kept: {:?}", totals[1]);
+    assert!(
+        share(totals[1]) >= 0.5,
+        "true pairs that are kept: {:?}",
+        totals[1]
+    );
 }
 
 #[test]
@@ -107,7 +158,21 @@ fn time_is_linear_and_what_is_too_long_is_refused() {
         let found = VERIFIER.compare(&prompt, &prompt);
         (start.elapsed(), found.conflict, prompt.bytes())
     };
-    for unit in ["word ", "a", "'", "not ", "\u{301}", "5,", "\"", "日本", "가나 ", "-> ", "`x_y` ", "😀", "no, I mean "] {
+    for unit in [
+        "word ",
+        "a",
+        "'",
+        "not ",
+        "\u{301}",
+        "5,",
+        "\"",
+        "日本",
+        "가나 ",
+        "-> ",
+        "`x_y` ",
+        "😀",
+        "no, I mean ",
+    ] {
         let (_, _, bytes) = time(&unit.repeat((4 << 20) / unit.len()));
         assert!(bytes < 4 << 20, "{unit:?} {bytes}");
     }

@@ -31,7 +31,9 @@ fn vector(seed: u64) -> Vec<f32> {
 fn clustered(seed: u64) -> Vec<f32> {
     let mut centre = (seed % 40).wrapping_mul(0xD134_2543_DE82_EF95) | 1;
     let mut own = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    (0..WIDTH).map(|_| random(&mut centre) + 0.4 * random(&mut own)).collect()
+    (0..WIDTH)
+        .map(|_| random(&mut centre) + 0.4 * random(&mut own))
+        .collect()
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
@@ -54,7 +56,10 @@ fn recall(index: &VectorIndex, tenant: u64, queries: impl Iterator<Item = u64>) 
         let wanted = clustered(query);
         let exact = index.nearest_exact(tenant, &wanted, 10, -1.0).unwrap();
         let near = index.nearest(tenant, &wanted, 10, -1.0).unwrap();
-        found += exact.iter().filter(|one| near.iter().any(|other| other.id == one.id)).count();
+        found += exact
+            .iter()
+            .filter(|one| near.iter().any(|other| other.id == one.id))
+            .count();
         all += exact.len();
     }
     found as f64 / f64::from(u32::try_from(all).unwrap())
@@ -92,22 +97,43 @@ fn the_nearest_are_found_within_their_tenant() {
 #[test]
 fn bad_vectors_are_told() {
     let index = VectorIndex::new(WIDTH, limits(1_000));
-    let width = VectorError::Width { expected: WIDTH, found: 1 };
+    let width = VectorError::Width {
+        expected: WIDTH,
+        found: 1,
+    };
     assert_eq!(index.put(1, 1, &[1.0]), Err(width));
     assert_eq!(index.put(1, 1, &[0.0; WIDTH]), Err(VectorError::Direction));
     let mut odd = vector(1);
     odd[3] = f32::NAN;
     assert_eq!(index.put(1, 1, &odd), Err(VectorError::Direction));
     assert!(index.is_empty());
-    let none = VectorIndex::new(WIDTH, Limits { vectors: 0, ..limits(10) });
+    let none = VectorIndex::new(
+        WIDTH,
+        Limits {
+            vectors: 0,
+            ..limits(10)
+        },
+    );
     assert_eq!(none.put(1, 1, &vector(1)), Err(VectorError::NoRoom));
-    let tight = VectorIndex::new(WIDTH, Limits { bytes: 100, ..limits(10) });
+    let tight = VectorIndex::new(
+        WIDTH,
+        Limits {
+            bytes: 100,
+            ..limits(10)
+        },
+    );
     assert_eq!(tight.put(1, 1, &vector(1)), Err(VectorError::NoRoom));
 }
 
 #[test]
 fn the_oldest_of_the_largest_tenant_goes() {
-    let index = VectorIndex::new(WIDTH, Limits { vectors: 5, ..limits(100) });
+    let index = VectorIndex::new(
+        WIDTH,
+        Limits {
+            vectors: 5,
+            ..limits(100)
+        },
+    );
     for id in 0..3 {
         assert_eq!(index.put(1, id, &vector(id)).unwrap(), []);
     }
@@ -115,15 +141,28 @@ fn the_oldest_of_the_largest_tenant_goes() {
     index.put(2, 1, &vector(21)).unwrap();
     // Put anew, the first is the youngest.
     assert_eq!(index.put(1, 0, &vector(30)).unwrap(), []);
-    assert_eq!(index.put(2, 2, &vector(22)).unwrap(), [Evicted { tenant: 1, id: 1 }]);
-    assert_eq!(index.put(2, 3, &vector(23)).unwrap(), [Evicted { tenant: 2, id: 0 }]);
+    assert_eq!(
+        index.put(2, 2, &vector(22)).unwrap(),
+        [Evicted { tenant: 1, id: 1 }]
+    );
+    assert_eq!(
+        index.put(2, 3, &vector(23)).unwrap(),
+        [Evicted { tenant: 2, id: 0 }]
+    );
     assert_eq!(index.len(), 5);
 }
 
 #[test]
 fn a_flood_stays_within_its_bytes_and_spares_the_small() {
     let bytes = 1 << 20;
-    let index = VectorIndex::new(WIDTH, Limits { vectors: usize::MAX, bytes, exact: 500 });
+    let index = VectorIndex::new(
+        WIDTH,
+        Limits {
+            vectors: usize::MAX,
+            bytes,
+            exact: 500,
+        },
+    );
     for id in 0..20 {
         index.put(7, id, &clustered(90_000 + id)).unwrap();
     }
@@ -138,7 +177,10 @@ fn a_flood_stays_within_its_bytes_and_spares_the_small() {
     assert!(gone > 1_000 && index.len() + gone == 12_020, "{gone}");
     assert!(index.linked(1));
     for id in 0..20 {
-        assert_eq!(index.nearest(7, &clustered(90_000 + id), 1, 0.99).unwrap()[0].id, id);
+        assert_eq!(
+            index.nearest(7, &clustered(90_000 + id), 1, 0.99).unwrap()[0].id,
+            id
+        );
     }
     // Those that came last are all there, and found.
     let young = (11_500..12_000).filter(|id| {
@@ -291,7 +333,10 @@ fn a_damaged_or_overfull_file_is_refused_with_what_to_do() {
         std::fs::write(&path, bytes).unwrap();
         VectorIndex::load(&path, width, limits).unwrap_err().to_string()
     };
-    let few = Limits { vectors: 149, ..limits(20) };
+    let few = Limits {
+        vectors: 149,
+        ..limits(20)
+    };
     assert!(refused(&bytes, few, WIDTH).contains("more vectors than the limits"));
     assert!(refused(&bytes, limits(20), 25).contains("24 columns, where 25 are wanted"));
     for end in (0..bytes.len()).step_by(37) {
@@ -300,7 +345,10 @@ fn a_damaged_or_overfull_file_is_refused_with_what_to_do() {
     for place in (16..bytes.len()).step_by(29) {
         let mut damaged = bytes.clone();
         damaged[place] ^= 0x10;
-        assert!(refused(&damaged, limits(20), WIDTH).contains("remove it"), "{place}");
+        assert!(
+            refused(&damaged, limits(20), WIDTH).contains("remove it"),
+            "{place}"
+        );
     }
     let missing = VectorIndex::load(&folder.path().join("none"), WIDTH, limits(20));
     assert!(missing.unwrap_err().to_string().contains("none"));

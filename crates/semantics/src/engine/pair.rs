@@ -27,21 +27,30 @@ impl Engine {
             let sequences: Vec<Vec<u32>> = some
                 .iter()
                 .map(|(first, second)| {
-                    let (first, second) = (self.tokenizer.pieces(first, half), self.tokenizer.pieces(second, half));
+                    let (first, second) = (
+                        self.tokenizer.pieces(first, half),
+                        self.tokenizer.pieces(second, half),
+                    );
                     frame.around_pair(&first.tokens, &second.tokens)
                 })
                 .collect();
             let sequences: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
             let wanted = ([head.exit], self.machine);
-            self.encoder.encode_exits(&sequences, (&wanted.0, wanted.1), &mut scratch, &mut states, |_, states| {
-                for place in 0..some.len() {
-                    let rows = head.reads.read(states.rows(place), self.encoder.width, edges);
-                    let logits = head.logits(self.machine, &rows, &mut room.codes);
-                    let chance = head.calibration.apply(&logits).first().copied().unwrap_or(0.0);
-                    let chance = chance.clamp(1e-6, 1.0 - 1e-6);
-                    scores[group * GROUP + place] = (chance / (1.0 - chance)).ln();
-                }
-            });
+            self.encoder.encode_exits(
+                &sequences,
+                (&wanted.0, wanted.1),
+                &mut scratch,
+                &mut states,
+                |_, states| {
+                    for place in 0..some.len() {
+                        let rows = head.reads.read(states.rows(place), self.encoder.width, edges);
+                        let logits = head.logits(self.machine, &rows, &mut room.codes);
+                        let chance = head.calibration.apply(&logits).first().copied().unwrap_or(0.0);
+                        let chance = chance.clamp(1e-6, 1.0 - 1e-6);
+                        scores[group * GROUP + place] = (chance / (1.0 - chance)).ln();
+                    }
+                },
+            );
         }
         Some(scores)
     }

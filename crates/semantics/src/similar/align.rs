@@ -85,7 +85,8 @@ impl Alignment {
         }
         found.pairs(a, b, |word, other| {
             if word.number.is_some() || other.number.is_some() {
-                let same = matches!((word.number, other.number), (Some(one), Some(two)) if (one - two).abs() < 1e-9);
+                let same =
+                    matches!((word.number, other.number), (Some(one), Some(two)) if (one - two).abs() < 1e-9);
                 return same.then_some(How::Same);
             }
             match stand(lexicon, (a, word), (b, other)) {
@@ -98,8 +99,12 @@ impl Alignment {
         found.pairs(a, b, |word, other| {
             // A slip makes an unknown word of a small one, too.
             let small = |one: &Word, two: &Word| one.small() && (two.known || one.end - one.start < 5);
-            let plain = !small(word, other) && !small(other, word) && word.number.is_none() && other.number.is_none();
-            if !plain || word.denies() != other.denies() || stand(lexicon, (a, word), (b, other)) == Stand::Apart {
+            let plain =
+                !small(word, other) && !small(other, word) && word.number.is_none() && other.number.is_none();
+            if !plain
+                || word.denies() != other.denies()
+                || stand(lexicon, (a, word), (b, other)) == Stand::Apart
+            {
                 return None;
             }
             slip((a.text(word), word), (b.text(other), other))
@@ -113,10 +118,20 @@ impl Alignment {
         let least = a.words.len().min(b.words.len());
         let same = |(one, two): &(&Word, &Word)| a.text(one) == b.text(two);
         let front = a.words.iter().zip(&b.words).take_while(same).count();
-        let back = a.words.iter().rev().zip(b.words.iter().rev()).take(least - front).take_while(same).count();
+        let back = a
+            .words
+            .iter()
+            .rev()
+            .zip(b.words.iter().rev())
+            .take(least - front)
+            .take_while(same)
+            .count();
         let (end, theirs_end) = (a.words.len() - back, b.words.len() - back);
-        let ends = (0..front).map(|place| (place, place)).chain((end..a.words.len()).zip(theirs_end..));
-        self.matches.extend(ends.map(|(a, b)| Match { a, b, how: How::Same }));
+        let ends = (0..front)
+            .map(|place| (place, place))
+            .chain((end..a.words.len()).zip(theirs_end..));
+        self.matches
+            .extend(ends.map(|(a, b)| Match { a, b, how: How::Same }));
         let middle = b.words.iter().enumerate().take(theirs_end).skip(front);
         let mut theirs: Vec<(&str, usize)> = middle.map(|(place, word)| (b.text(word), place)).collect();
         theirs.sort_unstable();
@@ -124,7 +139,10 @@ impl Alignment {
         for (place, word) in a.words.iter().enumerate().take(end).skip(front) {
             let text = a.text(word);
             let start = theirs.partition_point(|(other, _)| *other < text);
-            let same = theirs[start..].iter().take_while(|(other, _)| *other == text).count();
+            let same = theirs[start..]
+                .iter()
+                .take_while(|(other, _)| *other == text)
+                .count();
             // Equal words are taken in order; what was taken stands in front.
             let next = taken[start..start + same].partition_point(|taken| *taken);
             if next < same {
@@ -138,7 +156,12 @@ impl Alignment {
                 self.left.push(place);
             }
         }
-        self.right = theirs.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|((_, place), _)| *place).collect();
+        self.right = theirs
+            .iter()
+            .zip(&taken)
+            .filter(|(_, taken)| !**taken)
+            .map(|((_, place), _)| *place)
+            .collect();
         self.right.sort_unstable();
     }
 
@@ -146,12 +169,18 @@ impl Alignment {
         let (left, mut right) = (std::mem::take(&mut self.left), std::mem::take(&mut self.right));
         for place in left {
             let word = &a.words[place];
-            let hit = right.iter().position(|other| test(word, &b.words[*other]).is_some());
+            let hit = right
+                .iter()
+                .position(|other| test(word, &b.words[*other]).is_some());
             let how = hit.and_then(|index| test(word, &b.words[right[index]]));
             match (hit, how) {
                 (Some(index), Some(how)) => {
                     let other = right.remove(index);
-                    self.matches.push(Match { a: place, b: other, how });
+                    self.matches.push(Match {
+                        a: place,
+                        b: other,
+                        how,
+                    });
                 }
                 _ => self.left.push(place),
             }
@@ -163,7 +192,12 @@ impl Alignment {
 /// Whether one of two words is the other with a slip, or of the same root.
 fn slip((text, word): (&str, &Word), (theirs, other): (&str, &Word)) -> Option<How> {
     let code = word.look.code || other.look.code;
-    if code || text.bytes().chain(theirs.bytes()).any(|byte| byte.is_ascii_digit()) {
+    if code
+        || text
+            .bytes()
+            .chain(theirs.bytes())
+            .any(|byte| byte.is_ascii_digit())
+    {
         return None;
     }
     let (one, two): (Vec<char>, Vec<char>) = (text.chars().collect(), theirs.chars().collect());
@@ -171,7 +205,8 @@ fn slip((text, word): (&str, &Word), (theirs, other): (&str, &Word)) -> Option<H
     let wide = one.iter().chain(&two).all(|letter| *letter >= '\u{2e80}');
     if wide {
         let shared = one.iter().zip(&two).take_while(|(a, b)| a == b).count();
-        return (shared >= 2 || (shared == 1 && short <= 2 && long <= 3 && text < "\u{ac00}")).then_some(How::Related);
+        return (shared >= 2 || (shared == 1 && short <= 2 && long <= 3 && text < "\u{ac00}"))
+            .then_some(How::Related);
     }
     let slips = if long >= 8 { 2 } else { 1 };
     // Two words that both are known are two words.
@@ -226,7 +261,10 @@ mod tests {
         let (a, b) = (Prompt::read(&lexicon, a), Prompt::read(&lexicon, b));
         let found = Alignment::of(&lexicon, &a, &b);
         let text = |prompt: &Prompt, places: &[usize]| {
-            places.iter().map(|place| prompt.text(&prompt.words[*place]).to_owned()).collect()
+            places
+                .iter()
+                .map(|place| prompt.text(&prompt.words[*place]).to_owned())
+                .collect()
         };
         (text(&a, &found.left), text(&b, &found.right))
     }
@@ -236,18 +274,33 @@ mod tests {
         for (a, b) in [
             ("Which merchants accept my card", "Which merchats accept my card"),
             ("How do I convert a file", "how do I converting files"),
-            ("What is the price of twenty pancakes", "what is the cost of 20 pancakkes"),
+            (
+                "What is the price of twenty pancakes",
+                "what is the cost of 20 pancakkes",
+            ),
             ("Wie viele Hunde sind im Haus", "wie viele Hund sind im Haus"),
         ] {
             let (left, right) = align(a, b);
-            assert!(right.iter().chain(&left).all(|word| word == "a"), "{a}: {left:?} {right:?}");
+            assert!(
+                right.iter().chain(&left).all(|word| word == "a"),
+                "{a}: {left:?} {right:?}"
+            );
         }
     }
 
     #[test]
     fn other_words_are_left() {
-        assert_eq!(align("capital of Iran", "capital of Iraq"), (vec!["iran".into()], vec!["iraq".into()]));
-        assert_eq!(align("turn lights on", "turn lights off"), (vec!["on".into()], vec!["off".into()]));
-        assert_eq!(align("my 5 cats", "my 6 cats"), (vec!["5".into()], vec!["6".into()]));
+        assert_eq!(
+            align("capital of Iran", "capital of Iraq"),
+            (vec!["iran".into()], vec!["iraq".into()])
+        );
+        assert_eq!(
+            align("turn lights on", "turn lights off"),
+            (vec!["on".into()], vec!["off".into()])
+        );
+        assert_eq!(
+            align("my 5 cats", "my 6 cats"),
+            (vec!["5".into()], vec!["6".into()])
+        );
     }
 }

@@ -45,10 +45,38 @@ impl Conflict {
 
 /// What the judge looks at, by name; the file of its weights must name the same.
 pub const FEATURES: [&str; 32] = [
-    "left_least", "left_most", "left_sum", "left_share", "unknown_least", "unknown_most", "names",
-    "small_least", "small_most", "typos", "stems", "synonyms", "related", "exact", "inversions", "denial_moved",
-    "double_negation", "near", "near_missing", "apart_missing", "quoted", "withdrawn", "length", "longer", "nothing_left",
-    "one_side", "near_same", "english", "first_same", "numbers_turned", "from_missing", "near_moved",
+    "left_least",
+    "left_most",
+    "left_sum",
+    "left_share",
+    "unknown_least",
+    "unknown_most",
+    "names",
+    "small_least",
+    "small_most",
+    "typos",
+    "stems",
+    "synonyms",
+    "related",
+    "exact",
+    "inversions",
+    "denial_moved",
+    "double_negation",
+    "near",
+    "near_missing",
+    "apart_missing",
+    "quoted",
+    "withdrawn",
+    "length",
+    "longer",
+    "nothing_left",
+    "one_side",
+    "near_same",
+    "english",
+    "first_same",
+    "numbers_turned",
+    "from_missing",
+    "near_moved",
 ];
 
 /// What a comparison found.
@@ -78,7 +106,10 @@ struct Rest {
 
 fn rest(lexicon: &Lexicon, prompt: &Prompt, left: &[usize], withdraws: bool) -> Rest {
     let mut rest = Rest::default();
-    let correction = prompt.words.iter().rposition(|word| word.roles & role::LATER != 0);
+    let correction = prompt
+        .words
+        .iter()
+        .rposition(|word| word.roles & role::LATER != 0);
     for place in left {
         let word = &prompt.words[*place];
         // What was said before "no, I mean" is taken back.
@@ -123,13 +154,29 @@ fn quotes(prompt: &Prompt) -> bool {
 
 /// How often it denies.
 fn denials(prompt: &Prompt, withdraws: bool) -> usize {
-    let correction = prompt.words.iter().rposition(|word| word.roles & role::LATER != 0);
-    let from = if withdraws { correction.map_or(0, |at| at + 1) } else { 0 };
-    prompt.words.iter().skip(from).filter(|word| word.denies() && word.roles & role::LATER == 0).count()
+    let correction = prompt
+        .words
+        .iter()
+        .rposition(|word| word.roles & role::LATER != 0);
+    let from = if withdraws {
+        correction.map_or(0, |at| at + 1)
+    } else {
+        0
+    };
+    prompt
+        .words
+        .iter()
+        .skip(from)
+        .filter(|word| word.denies() && word.roles & role::LATER == 0)
+        .count()
 }
 
 /// Whether something left here excludes something left there.
-fn excluded(lexicon: &Lexicon, (a, left): (&Prompt, &[usize]), (b, right): (&Prompt, &[usize])) -> (bool, usize) {
+fn excluded(
+    lexicon: &Lexicon,
+    (a, left): (&Prompt, &[usize]),
+    (b, right): (&Prompt, &[usize]),
+) -> (bool, usize) {
     let (mut apart, mut near) = (false, 0);
     for word in left.iter().map(|place| &a.words[*place]) {
         for other in right.iter().map(|place| &b.words[*place]) {
@@ -145,8 +192,15 @@ fn excluded(lexicon: &Lexicon, (a, left): (&Prompt, &[usize]), (b, right): (&Pro
 
 /// What was said before a correction is no part of what is left.
 fn standing(prompt: &Prompt, left: &[usize], withdraws: bool) -> Vec<usize> {
-    let correction = prompt.words.iter().rposition(|word| word.roles & role::LATER != 0);
-    let from = if withdraws { correction.map_or(0, |at| at + 1) } else { 0 };
+    let correction = prompt
+        .words
+        .iter()
+        .rposition(|word| word.roles & role::LATER != 0);
+    let from = if withdraws {
+        correction.map_or(0, |at| at + 1)
+    } else {
+        0
+    };
     left.iter().copied().filter(|place| *place >= from).collect()
 }
 
@@ -168,7 +222,10 @@ pub(crate) fn compare(lexicon: &Lexicon, a: &Prompt, b: &Prompt) -> Compared {
     }
     // Only one of two corrects itself: two that do are compared as they stand.
     let (first, second) = (corrects(a) && !corrects(b), corrects(b) && !corrects(a));
-    let (left, right) = (rest(lexicon, a, &found.left, first), rest(lexicon, b, &found.right, second));
+    let (left, right) = (
+        rest(lexicon, a, &found.left, first),
+        rest(lexicon, b, &found.right, second),
+    );
     let order = relation::order(lexicon, a, b, &found);
     let (ours, theirs) = (standing(a, &found.left, first), standing(b, &found.right, second));
     let (apart, near) = excluded(lexicon, (a, &ours), (b, &theirs));
@@ -188,7 +245,12 @@ pub(crate) fn compare(lexicon: &Lexicon, a: &Prompt, b: &Prompt) -> Compared {
     } else {
         None
     };
-    let features = features((lexicon, a, b), &found, (&left, &right), (order, near, denied.abs_diff(theirs)));
+    let features = features(
+        (lexicon, a, b),
+        &found,
+        (&left, &right),
+        (order, near, denied.abs_diff(theirs)),
+    );
     Compared { conflict, features }
 }
 
@@ -201,7 +263,10 @@ fn features(
 ) -> [f32; FEATURES.len()] {
     let content = |prompt: &Prompt| prompt.words.iter().filter(|word| !word.small()).count();
     let counted = |how: How| {
-        let same = found.matches.iter().filter(|one| one.how == how && !a.words[one.a].small());
+        let same = found
+            .matches
+            .iter()
+            .filter(|one| one.how == how && !a.words[one.a].small());
         same.count() as f32
     };
     let least = |get: fn(&Rest) -> usize| get(left).min(get(right)) as f32;
@@ -211,12 +276,22 @@ fn features(
     let all = (ours + theirs).max(1) as f32;
     let leftover = sum(|rest| rest.content.len());
     let asks = |prompt: &Prompt, word: &Word| {
-        prompt.classes(word).iter().any(|(class, _)| lexicon.kind(*class) == Kind::Near)
+        prompt
+            .classes(word)
+            .iter()
+            .any(|(class, _)| lexicon.kind(*class) == Kind::Near)
     };
-    let near_same = found.matches.iter().any(|one| asks(a, &a.words[one.a]) && asks(b, &b.words[one.b]));
+    let near_same = found
+        .matches
+        .iter()
+        .any(|one| asks(a, &a.words[one.a]) && asks(b, &b.words[one.b]));
     // Where the question word stands, as a share of the text.
-    let moved = found.matches.iter().filter(|one| asks(a, &a.words[one.a]) && asks(b, &b.words[one.b]));
-    let moved = moved.map(|one| (one.a as f32 / a.words.len() as f32 - one.b as f32 / b.words.len() as f32).abs());
+    let moved = found
+        .matches
+        .iter()
+        .filter(|one| asks(a, &a.words[one.a]) && asks(b, &b.words[one.b]));
+    let moved =
+        moved.map(|one| (one.a as f32 / a.words.len() as f32 - one.b as f32 / b.words.len() as f32).abs());
     let moved = moved.fold(0.0, f32::max);
     let first_same = found.matches.first().is_some_and(|one| one.a == 0 && one.b == 0);
     let flag = |yes: bool| f32::from(u8::from(yes));

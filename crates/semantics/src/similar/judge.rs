@@ -76,7 +76,12 @@ impl Judge {
             *place = (value - mean) * scale;
         }
         let mut score = self.bias;
-        for ((row, bias), out) in self.hidden.chunks_exact(FEATURES.len()).zip(&self.hidden_bias).zip(&self.out) {
+        for ((row, bias), out) in self
+            .hidden
+            .chunks_exact(FEATURES.len())
+            .zip(&self.hidden_bias)
+            .zip(&self.out)
+        {
             let sum: f32 = row.iter().zip(&seen).map(|(weight, value)| weight * value).sum();
             score += out * (sum + bias).max(0.0);
         }
@@ -98,7 +103,10 @@ impl Judge {
             true => &self.joined.as_ref()?.1,
             false => &self.points,
         };
-        points.iter().find(|point| point.name == name).map(|point| point.threshold)
+        points
+            .iter()
+            .find(|point| point.name == name)
+            .map(|point| point.threshold)
     }
 }
 

@@ -20,7 +20,9 @@ pub(crate) enum Kind {
 }
 
 /// Names of relations, in the order of their bits.
-pub(crate) const RELATIONS: [&str; 8] = ["from", "to", "by", "than", "before", "after", "between", "against"];
+pub(crate) const RELATIONS: [&str; 8] = [
+    "from", "to", "by", "than", "before", "after", "between", "against",
+];
 
 /// What a phrase is, one bit each.
 pub(crate) mod role {
@@ -82,7 +84,10 @@ impl Lexicon {
             for (number, line) in lines.lines().enumerate() {
                 if !line.is_empty() && !line.starts_with('#') {
                     lexicon.line(line).ok_or_else(|| {
-                        LoadError::malformed(file, format!("line {}: `KIND LANGUAGE: …` is wanted", number + 1))
+                        LoadError::malformed(
+                            file,
+                            format!("line {}: `KIND LANGUAGE: …` is wanted", number + 1),
+                        )
                     })?;
                 }
             }
@@ -203,7 +208,8 @@ mod tests {
         for (language, name) in LANGUAGES.iter().enumerate() {
             for wanted in [role::DROP, role::SMALL, role::NOT] {
                 let found = lexicon.phrases.values().flatten();
-                let found = found.filter(|entry| entry.languages == 1 << language && entry.roles & wanted != 0);
+                let found =
+                    found.filter(|entry| entry.languages == 1 << language && entry.roles & wanted != 0);
                 assert!(found.count() > 0, "{name} {wanted}");
             }
         }

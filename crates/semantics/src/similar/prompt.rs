@@ -127,7 +127,10 @@ impl Prompt {
                 };
                 let start = self.classes.len();
                 let mut any = false;
-                for entry in entries.iter().filter(|entry| entry.languages & self.languages != 0) {
+                for entry in entries
+                    .iter()
+                    .filter(|entry| entry.languages & self.languages != 0)
+                {
                     any = true;
                     word.roles |= entry.roles;
                     word.number = word.number.or(entry.number);
@@ -151,11 +154,54 @@ impl Prompt {
             } else {
                 word.stem = word.end - word.start;
             }
+            if taken == 0 {
+                self.inflected(lexicon, &mut word);
+            }
             place += taken.max(1);
             // A small word that is also a filler stays where a list of relations or classes needs it.
             if !drop || word.roles & role::DROP == 0 {
                 self.words.push(word);
             }
+        }
+    }
+
+    /// What the lists say of a word without its ending.
+    fn inflected(&mut self, lexicon: &Lexicon, word: &mut Word) {
+        let text = &self.folded[word.start..word.end];
+        let stem = &self.folded[word.start..word.start + word.stem];
+        let mut entries = lexicon.word(if word.look.kana { text } else { stem });
+        if entries.is_empty() && self.languages & TURKISH != 0 {
+            let roots = TURKISH_ENDINGS
+                .iter()
+                .filter_map(|ending| text.strip_suffix(ending));
+            let found = roots.filter(|root| root.len() >= 3).map(|root| {
+                let plain = lexicon.word(root);
+                match root.strip_suffix('g') {
+                    // `mutfağın` is of `mutfak`.
+                    Some(short) if plain.is_empty() => lexicon.word(&format!("{short}k")),
+                    _ => plain,
+                }
+            });
+            entries = found
+                .into_iter()
+                .find(|found| !found.is_empty())
+                .unwrap_or_default();
+        }
+        let start = self.classes.len();
+        for entry in entries
+            .iter()
+            .filter(|entry| entry.languages & self.languages != 0)
+        {
+            self.classes.extend_from_slice(&entry.classes);
+            word.number = word.number.or(entry.number);
+            word.known = true;
+            if word.look.kana {
+                word.roles |= entry.roles;
+            }
+        }
+        #[allow(clippy::cast_possible_truncation, reason = "a prompt has few thousand words")]
+        {
+            word.classes = (start as u32, self.classes.len() as u32);
         }
     }
 
@@ -194,7 +240,10 @@ impl Prompt {
                 word.roles |= role::NOT;
             }
         } else if word.look.kana {
-            if ["ない", "ません", "なく", "ずに", "なかった"].iter().any(|ending| text.contains(ending)) {
+            if ["ない", "ません", "なく", "ずに", "なかった"]
+                .iter()
+                .any(|ending| text.contains(ending))
+            {
                 word.roles |= role::NOT;
             }
             if let Some(rest) = ["を", "が", "は", "に", "で", "の", "と", "も", "へ"]
@@ -210,7 +259,9 @@ impl Prompt {
                 word.roles |= role::SMALL;
             }
         } else if self.languages & TURKISH != 0 && self.votes > 0 {
-            for ending in ["mayın", "mayin", "meyin", "miyor", "mıyor", "muyor", "maz", "mez", "madan", "meden"] {
+            for ending in [
+                "mayın", "mayin", "meyin", "miyor", "mıyor", "muyor", "maz", "mez", "madan", "meden",
+            ] {
                 if text.len() > ending.len() + 2 && text.contains(ending) {
                     word.roles |= role::NOT;
                 }
@@ -241,6 +292,14 @@ impl Prompt {
 }
 
 const TURKISH: u16 = 1 << 6;
+
+/// Endings of Turkish nouns, folded, the longer ones first.
+const TURKISH_ENDINGS: &[&str] = &[
+    "larini", "lerini", "lardan", "lerden", "larin", "lerin", "lari", "leri", "lar", "ler", "sinin", "sini",
+    "sina", "sine", "sinda", "sinde", "dan", "den", "tan", "ten", "nin", "nun", "yla", "yle", "da", "de",
+    "ta", "te", "in", "un", "im", "um", "yi", "yu", "ya", "ye", "si", "su", "la", "le", "ne", "na", "me",
+    "ma", "i", "u", "a", "e",
+];
 const FROM: u16 = 1;
 const TO: u16 = 2;
 
@@ -322,7 +381,15 @@ fn stem(text: &str) -> usize {
         return text.len();
     }
     let mut end = text.len();
-    for (ending, least) in [("ing", 6), ("ies", 5), ("ied", 5), ("es", 5), ("ed", 5), ("s", 4), ("ly", 6)] {
+    for (ending, least) in [
+        ("ing", 6),
+        ("ies", 5),
+        ("ied", 5),
+        ("es", 5),
+        ("ed", 5),
+        ("s", 4),
+        ("ly", 6),
+    ] {
         if text.len() >= least && text.ends_with(ending) && !text.ends_with("ss") {
             end -= ending.len();
             break;
@@ -361,7 +428,11 @@ fn languages(lexicon: &Lexicon, folded: &str, raws: &[Raw]) -> (u16, u32) {
     }
     let most = votes.iter().copied().max().unwrap_or(0);
     if most == 0 {
-        let all = if folded.is_ascii() { 1 } else { (1 << LANGUAGES.len()) - 1 };
+        let all = if folded.is_ascii() {
+            1
+        } else {
+            (1 << LANGUAGES.len()) - 1
+        };
         return (all, 0);
     }
     // Short texts share words with neighbours: those that come near stay.
@@ -379,13 +450,23 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         let prompt = read(text);
-        prompt.words.iter().map(|word| prompt.text(word).to_owned()).collect()
+        prompt
+            .words
+            .iter()
+            .map(|word| prompt.text(word).to_owned())
+            .collect()
     }
 
     #[test]
     fn what_is_around_a_question_goes() {
-        assert_eq!(words("Hi, can you tell me who wrote Hamlet, please?"), ["who", "wrote", "hamlet"]);
-        assert_eq!(words("My question is: who wrote Hamlet"), ["who", "wrote", "hamlet"]);
+        assert_eq!(
+            words("Hi, can you tell me who wrote Hamlet, please?"),
+            ["who", "wrote", "hamlet"]
+        );
+        assert_eq!(
+            words("My question is: who wrote Hamlet"),
+            ["who", "wrote", "hamlet"]
+        );
         assert_eq!(words("thanks"), ["thanks"]);
     }
 

@@ -1,7 +1,7 @@
 //! Who does what to whom, from where to where: what small words and the order of words say.
 
 use super::align::{Alignment, Stand, stand};
-use super::lexicon::{Lexicon, role};
+use super::lexicon::Lexicon;
 use super::prompt::{Prompt, Word};
 
 const FROM: u16 = 1;
@@ -12,9 +12,7 @@ const BY: u16 = 1 << 2;
 const REACH: usize = 4;
 
 fn content(word: &Word) -> bool {
-    // A small word that is a name, too, such as "go" or "may", is taken for the name.
-    let named = word.classes.0 < word.classes.1 && word.relation == 0 && word.roles == role::SMALL;
-    (!word.small() && word.roles == 0) || named
+    !word.small() && word.roles == 0
 }
 
 /// Each word that stands in a relation, with the relation's bit.
@@ -37,11 +35,17 @@ fn governed(lexicon: &Lexicon, prompt: &Prompt) -> Vec<(u16, usize)> {
             found.push((behind, place - 1));
             continue;
         }
+        // `100 - 4` takes 4 from 100.
+        if text == "minus" && place > 0 {
+            found.push((FROM, place - 1));
+        }
         if word.relation == 0 {
             continue;
         }
         let rest = words.iter().enumerate().skip(place + 1).take(REACH);
-        let mut next = rest.take_while(|(_, next)| next.relation == 0).filter(|(_, next)| content(next));
+        let mut next = rest
+            .take_while(|(_, next)| next.relation == 0)
+            .filter(|(_, next)| content(next));
         if let Some((next, _)) = next.next() {
             for bit in (0..16).map(|bit| 1 << bit).filter(|bit| word.relation & bit != 0) {
                 found.push((bit, next));
@@ -86,7 +90,11 @@ pub(crate) fn order(lexicon: &Lexicon, a: &Prompt, b: &Prompt, found: &Alignment
         || bound(lexicon, (a, b), &to_b)
         || described(lexicon, (a, b), &to_b)
         || turned((a, b), found, (&mine, &theirs));
-    let numbers = found.matches.iter().filter(|one| a.words[one.a].number.is_some()).map(|one| one.b);
+    let numbers = found
+        .matches
+        .iter()
+        .filter(|one| a.words[one.a].number.is_some())
+        .map(|one| one.b);
     let from = |governed: &[(u16, usize)]| governed.iter().any(|(bit, _)| *bit == FROM);
     Order {
         numbers_turned: !numbers.is_sorted(),
@@ -105,9 +113,16 @@ fn crossed(
     to_a: &[Option<usize>],
 ) -> bool {
     (0..16).map(|bit| 1_u16 << bit).any(|bit| {
-        let ours: Vec<Option<usize>> =
-            mine.iter().filter(|(own, _)| own & bit != 0).map(|(_, place)| to_b[*place]).collect();
-        let other: Vec<usize> = theirs.iter().filter(|(own, _)| own & bit != 0).map(|(_, place)| *place).collect();
+        let ours: Vec<Option<usize>> = mine
+            .iter()
+            .filter(|(own, _)| own & bit != 0)
+            .map(|(_, place)| to_b[*place])
+            .collect();
+        let other: Vec<usize> = theirs
+            .iter()
+            .filter(|(own, _)| own & bit != 0)
+            .map(|(_, place)| *place)
+            .collect();
         let shared = ours.iter().flatten().any(|place| other.contains(place));
         !shared && ours.iter().any(Option::is_some) && other.iter().any(|place| to_a[*place].is_some())
     })
@@ -117,16 +132,24 @@ fn crossed(
 fn bound(lexicon: &Lexicon, (a, b): (&Prompt, &Prompt), to_b: &[Option<usize>]) -> bool {
     let counted = |prompt: &Prompt, place: usize| {
         let rest = prompt.words.iter().enumerate().skip(place + 1).take(2);
-        rest.filter(|(_, word)| content(word) && word.number.is_none()).map(|(next, _)| next).next()
+        rest.filter(|(_, word)| content(word) && word.number.is_none())
+            .map(|(next, _)| next)
+            .next()
     };
-    a.words.iter().enumerate().filter(|(_, word)| word.number.is_some()).any(|(place, _)| {
-        let (Some(ours), Some(Some(theirs))) = (counted(a, place), to_b[place].map(|place| counted(b, place))) else {
-            return false;
-        };
-        to_b[ours] != Some(theirs)
-            && to_b[ours].is_some()
-            && stand(lexicon, (a, &a.words[ours]), (b, &b.words[theirs])) == Stand::Apart
-    })
+    a.words
+        .iter()
+        .enumerate()
+        .filter(|(_, word)| word.number.is_some())
+        .any(|(place, _)| {
+            let (Some(ours), Some(Some(theirs))) =
+                (counted(a, place), to_b[place].map(|place| counted(b, place)))
+            else {
+                return false;
+            };
+            to_b[ours] != Some(theirs)
+                && to_b[ours].is_some()
+                && stand(lexicon, (a, &a.words[ours]), (b, &b.words[theirs])) == Stand::Apart
+        })
 }
 
 /// `the Portuguese letter` and `the Swedish letter`, where both tongues are in both.
@@ -162,36 +185,66 @@ fn turned(
     if rest || pairs.len() < 3 {
         return false;
     }
-    let agent = |governed: &[(u16, usize)]| governed.iter().find(|(bit, _)| *bit == BY).map(|(_, place)| *place);
+    let agent = |governed: &[(u16, usize)]| {
+        governed
+            .iter()
+            .find(|(bit, _)| *bit == BY)
+            .map(|(_, place)| *place)
+    };
     let passive = |prompt: &Prompt, agent: Option<usize>| {
         agent.is_some()
-            && prompt.words.iter().any(|word| matches!(prompt.text(word), "is" | "are" | "was" | "were" | "been" | "being" | "be"))
+            && prompt.words.iter().any(|word| {
+                matches!(
+                    prompt.text(word),
+                    "is" | "are" | "was" | "were" | "been" | "being" | "be"
+                )
+            })
     };
     let (ours, other) = (agent(mine), agent(theirs));
     let voices = passive(a, ours) != passive(b, other);
     let mut ordered: Vec<usize> = pairs.iter().map(|(_, place)| *place).collect();
     ordered.sort_unstable();
-    let moved: Vec<usize> = (0..pairs.len()).filter(|place| pairs[*place].1 != ordered[*place]).collect();
+    let moved: Vec<usize> = (0..pairs.len())
+        .filter(|place| pairs[*place].1 != ordered[*place])
+        .collect();
     match moved.as_slice() {
-        [] => voices && pairs.iter().any(|(own, place)| Some(*own) == ours || Some(*place) == other),
-        [first, last] => last - first > 1 && !voices && in_place((a, b), found, (pairs[*first], pairs[*last])),
+        [] => {
+            voices
+                && pairs
+                    .iter()
+                    .any(|(own, place)| Some(*own) == ours || Some(*place) == other)
+        }
+        [first, last] => {
+            last - first > 1 && !voices && in_place((a, b), found, (pairs[*first], pairs[*last]))
+        }
         _ => false,
     }
 }
 
 /// Whether all words stand at the same places but for two, which stand at each other's.
-fn in_place((a, b): (&Prompt, &Prompt), found: &Alignment, (one, two): ((usize, usize), (usize, usize))) -> bool {
+fn in_place(
+    (a, b): (&Prompt, &Prompt),
+    found: &Alignment,
+    (one, two): ((usize, usize), (usize, usize)),
+) -> bool {
     a.words.len() == b.words.len()
         && one.0 == two.1
         && two.0 == one.1
-        && found.matches.iter().all(|pair| pair.a == pair.b || pair.a == one.0 || pair.a == two.0)
+        && found
+            .matches
+            .iter()
+            .all(|pair| pair.a == pair.b || pair.a == one.0 || pair.a == two.0)
 }
 
 /// Share of matched words that come in another order; the longest run in order counts as right.
 #[allow(clippy::cast_precision_loss, reason = "prompts have few words")]
 fn inversions(a: &Prompt, found: &Alignment) -> f32 {
-    let places: Vec<usize> =
-        found.matches.iter().filter(|one| !a.words[one.a].small()).map(|one| one.b).collect();
+    let places: Vec<usize> = found
+        .matches
+        .iter()
+        .filter(|one| !a.words[one.a].small())
+        .map(|one| one.b)
+        .collect();
     if places.len() < 2 {
         return 0.0;
     }
@@ -217,12 +270,15 @@ fn denied(a: &Prompt, b: &Prompt, to_b: &[Option<usize>], to_a: &[Option<usize>]
         let denying = prompt.words.iter().enumerate().filter(|(_, word)| word.denies());
         denying
             .filter_map(|(place, _)| {
-                (place + 1..(place + 1 + REACH).min(prompt.words.len())).find(|next| content(&prompt.words[*next]))
+                (place + 1..(place + 1 + REACH).min(prompt.words.len()))
+                    .find(|next| content(&prompt.words[*next]))
             })
             .collect()
     };
     let (ours, theirs) = (after(a), after(b));
-    let shared = ours.iter().any(|place| to_b[*place].is_some_and(|other| theirs.contains(&other)));
+    let shared = ours
+        .iter()
+        .any(|place| to_b[*place].is_some_and(|other| theirs.contains(&other)));
     !shared
         && ours.iter().any(|place| to_b[*place].is_some())
         && theirs.iter().any(|place| to_a[*place].is_some())

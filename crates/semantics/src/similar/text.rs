@@ -47,7 +47,10 @@ fn script(character: char) -> Script {
         'a'..='z' | 'A'..='Z' | '_' => Script::Letter,
         '\u{3041}'..='\u{309f}' => Script::Hiragana,
         '\u{30a0}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' | '\u{ff66}'..='\u{ff9f}' => Script::Katakana,
-        '\u{2e80}'..='\u{2fdf}' | '\u{3005}'..='\u{3007}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}'
+        '\u{2e80}'..='\u{2fdf}'
+        | '\u{3005}'..='\u{3007}'
+        | '\u{3400}'..='\u{9fff}'
+        | '\u{f900}'..='\u{faff}'
         | '\u{20000}'..='\u{3ffff}' => Script::Han,
         '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7ff}' => Script::Hangul,
         _ if character.is_alphabetic() || is_accent(character) => Script::Letter,
@@ -105,7 +108,8 @@ fn fold(character: char, folded: &mut String) {
 
 /// Marks that say something by themselves.
 const TELLING: &[char] = &[
-    '%', '$', '€', '£', '¥', '₩', '₺', '₹', '+', '*', '/', '=', '<', '>', '^', '÷', '×', '°', '-', '→', '|', '&',
+    '%', '$', '€', '£', '¥', '₩', '₺', '₹', '+', '*', '/', '=', '<', '>', '^', '÷', '×', '°', '-', '→', '|',
+    '&',
 ];
 
 /// Reads a text, and hands each word on.
@@ -295,7 +299,11 @@ impl Cutter<'_> {
                 if let Some(word) = self.words.last_mut() {
                     word.end -= 3;
                     let (start, end) = (word.end, word.end + 3);
-                    self.words.push(Raw { start, end, look: Look::default() });
+                    self.words.push(Raw {
+                        start,
+                        end,
+                        look: Look::default(),
+                    });
                 }
             }
             Script::Letter => self.apostrophe(start, look),
@@ -308,7 +316,12 @@ impl Cutter<'_> {
         if !matches!(&self.folded[start..], "c" | "f") {
             return;
         }
-        while self.characters.peek().is_some_and(|next| matches!(next, '+' | '#')) && self.folded.len() - start < 3 {
+        while self
+            .characters
+            .peek()
+            .is_some_and(|next| matches!(next, '+' | '#'))
+            && self.folded.len() - start < 3
+        {
             self.folded.extend(self.characters.next());
         }
     }
@@ -368,20 +381,37 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         let (folded, words, _) = cut(text, 1_000);
-        words.iter().map(|word| folded[word.start..word.end].to_owned()).collect()
+        words
+            .iter()
+            .map(|word| folded[word.start..word.end].to_owned())
+            .collect()
     }
 
     #[test]
     fn words_are_folded_and_cut_where_scripts_change() {
         for (text, wanted) in [
-            ("What's the Weather in Zürich?", vec!["what", "the", "weather", "in", "zurich"]),
-            ("I can't, won't, don't", vec!["i", "can", "not", "will", "not", "do", "not"]),
+            (
+                "What's the Weather in Zürich?",
+                vec!["what", "the", "weather", "in", "zurich"],
+            ),
+            (
+                "I can't, won't, don't",
+                vec!["i", "can", "not", "will", "not", "do", "not"],
+            ),
             ("Ankara'dan İzmir'e", vec!["ankara", "dan", "izmir", "e"]),
             ("l’eau", vec!["l", "eau"]),
-            ("5km at 1,000.50€ or 21st", vec!["5", "km", "at", "1,000.50", "€", "or", "21st"]),
+            (
+                "5km at 1,000.50€ or 21st",
+                vec!["5", "km", "at", "1,000.50", "€", "or", "21st"],
+            ),
             ("台所の電気をつけて", vec!["台所", "の", "電気", "をつけて"]),
             ("サーバーを再起動", vec!["サーバー", "を", "再起動"]),
-            ("is -5 less than 3-5, C++ or base64", vec!["is", "minus", "5", "less", "than", "3", "5", "c++", "or", "base64"]),
+            (
+                "is -5 less than 3-5, C++ or base64",
+                vec![
+                    "is", "minus", "5", "less", "than", "3", "5", "c++", "or", "base64",
+                ],
+            ),
             ("string -> int", vec!["string", "->", "int"]),
             ("ｆｕｌｌ　１２", vec!["full", "12"]),
         ] {
@@ -392,7 +422,13 @@ mod tests {
     #[test]
     fn looks_are_seen() {
         let (folded, words, more) = cut("Does Rome like \"blue sky\" and snake_case or camelCase?", 1_000);
-        let named = |name: &str| words.iter().find(|word| &folded[word.start..word.end] == name).unwrap().look;
+        let named = |name: &str| {
+            words
+                .iter()
+                .find(|word| &folded[word.start..word.end] == name)
+                .unwrap()
+                .look
+        };
         assert!(named("rome").capital && !named("does").capital && !more);
         assert!(named("blue").quoted && named("sky").quoted && !named("and").quoted);
         assert!(named("snake_case").code && named("camelcase").code && !named("or").code);

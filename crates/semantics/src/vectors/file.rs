@@ -49,7 +49,9 @@ impl VectorIndex {
         // The new name must be on the disk, too.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = File::open(folder.unwrap_or_else(|| Path::new(".")));
-        folder.and_then(|folder| folder.sync_all()).map_err(|error| failed(path, error))
+        folder
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| failed(path, error))
     }
 
     fn write(&self, path: &Path) -> std::io::Result<()> {
@@ -57,8 +59,12 @@ impl VectorIndex {
         out.write_all(MAGIC)?;
         out.write_all(&VERSION.to_le_bytes())?;
         out.write_all(&u32::try_from(self.width).unwrap_or(u32::MAX).to_le_bytes())?;
-        let mut tenants: Vec<(u64, Arc<RwLock<Shelf>>)> =
-            self.shelves.read().iter().map(|(tenant, shelf)| (*tenant, Arc::clone(shelf))).collect();
+        let mut tenants: Vec<(u64, Arc<RwLock<Shelf>>)> = self
+            .shelves
+            .read()
+            .iter()
+            .map(|(tenant, shelf)| (*tenant, Arc::clone(shelf)))
+            .collect();
         tenants.sort_unstable_by_key(|(tenant, _)| *tenant);
         for (tenant, shelf) in tenants {
             let saved = shelf.read().saved();
@@ -79,23 +85,31 @@ impl VectorIndex {
     /// If the file can't be read, is damaged or cut off, has vectors of another width, or more than the limits allow. Nothing
     /// of it is taken then.
     pub fn load(path: &Path, width: usize, limits: Limits) -> Result<Self, LoadError> {
-        let bad = |problem: &str| LoadError::malformed(path.display().to_string(), format!("{problem}; {REMEDY}"));
+        let bad =
+            |problem: &str| LoadError::malformed(path.display().to_string(), format!("{problem}; {REMEDY}"));
         let file = File::open(path).map_err(|error| failed(path, error))?;
         let whole = file.metadata().map_err(|error| failed(path, error))?.len();
         let mut left = whole;
         let mut file = BufReader::new(file);
         let mut take = |bytes: &mut [u8]| -> Result<(), LoadError> {
-            left = left.checked_sub(bytes.len() as u64).ok_or_else(|| bad("is cut off"))?;
+            left = left
+                .checked_sub(bytes.len() as u64)
+                .ok_or_else(|| bad("is cut off"))?;
             file.read_exact(bytes).map_err(|error| failed(path, error))
         };
         let mut head = [0; 16];
         take(&mut head)?;
-        let number = |place: usize| u32::from_le_bytes([head[place], head[place + 1], head[place + 2], head[place + 3]]);
+        let number = |place: usize| {
+            u32::from_le_bytes([head[place], head[place + 1], head[place + 2], head[place + 3]])
+        };
         if !head.starts_with(MAGIC) || number(8) != VERSION {
             return Err(bad("is no index of vectors of version 1"));
         }
         if number(12) as usize != width {
-            return Err(bad(&format!("has vectors of {} columns, where {width} are wanted", number(12))));
+            return Err(bad(&format!(
+                "has vectors of {} columns, where {width} are wanted",
+                number(12)
+            )));
         }
         let index = Self::new(width, limits);
         loop {
@@ -114,9 +128,14 @@ impl VectorIndex {
             if crc32fast::hash(&body) != check {
                 return Err(bad("is damaged: a checksum differs"));
             }
-            let (tenant, saved) = decoded(&body, width).ok_or_else(|| bad("is damaged: a tenant's part is of no known form"))?;
+            let (tenant, saved) = decoded(&body, width)
+                .ok_or_else(|| bad("is damaged: a tenant's part is of no known form"))?;
             let shelf = Shelf::restored(width, index.machine, saved);
-            let shelf = shelf.ok_or_else(|| bad(&format!("is damaged: tenant {tenant} has a number twice, or links that lead astray")))?;
+            let shelf = shelf.ok_or_else(|| {
+                bad(&format!(
+                    "is damaged: tenant {tenant} has a number twice, or links that lead astray"
+                ))
+            })?;
             let now = counted(&shelf);
             let mut ledger = index.ledger.lock();
             ledger.count(tenant, (0, 0), now);
@@ -124,7 +143,12 @@ impl VectorIndex {
                 return Err(bad("has more vectors than the limits allow"));
             }
             drop(ledger);
-            if index.shelves.write().insert(tenant, Arc::new(RwLock::new(shelf))).is_some() {
+            if index
+                .shelves
+                .write()
+                .insert(tenant, Arc::new(RwLock::new(shelf)))
+                .is_some()
+            {
                 return Err(bad(&format!("has tenant {tenant} twice")));
             }
         }
@@ -208,7 +232,9 @@ fn links(reader: &mut Reader<'_>, count: usize) -> Option<(Vec<Vec<Vec<u32>>>, u
     let entry = u32::from_le_bytes(reader.array()?);
     let mut all = Vec::with_capacity(count);
     for _ in 0..count {
-        let layers = reader.byte().filter(|layers| (1..=HIGHEST + 1).contains(layers))?;
+        let layers = reader
+            .byte()
+            .filter(|layers| (1..=HIGHEST + 1).contains(layers))?;
         let mut own = Vec::with_capacity(usize::from(layers));
         for _ in 0..layers {
             let links = usize::from(reader.byte()?);

@@ -30,7 +30,9 @@ impl Eq for Hit {}
 
 impl Ord for Hit {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.cosine.total_cmp(&other.cosine).then(other.place.cmp(&self.place))
+        self.cosine
+            .total_cmp(&other.cosine)
+            .then(other.place.cmp(&self.place))
     }
 }
 
@@ -117,7 +119,10 @@ impl Graph {
 
     pub(super) fn bytes(&self) -> usize {
         let above = self.upper.values().map(Vec::len).sum::<usize>();
-        self.lowest.capacity() * (size_of::<Vec<u32>>() + 1) + self.lowest.len() * LOWEST * 4 + above * (UPPER * 4 + 24) + self.upper.capacity() * 32
+        self.lowest.capacity() * (size_of::<Vec<u32>>() + 1)
+            + self.lowest.len() * LOWEST * 4
+            + above * (UPPER * 4 + 24)
+            + self.upper.capacity() * 32
     }
 
     fn layers(&self, place: u32) -> usize {
@@ -128,7 +133,10 @@ impl Graph {
         if layer == 0 {
             return self.lowest.get(place as usize).map_or(&[], Vec::as_slice);
         }
-        self.upper.get(&place).and_then(|all| all.get(layer - 1)).map_or(&[], Vec::as_slice)
+        self.upper
+            .get(&place)
+            .and_then(|all| all.get(layer - 1))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// The nearest that are alive, the nearest first: at most `breadth`.
@@ -222,7 +230,9 @@ impl Graph {
             if taken.len() >= most {
                 break;
             }
-            let apart = taken.iter().all(|other| between(rows, new, hit.place, *other) < hit.cosine);
+            let apart = taken
+                .iter()
+                .all(|other| between(rows, new, hit.place, *other) < hit.cosine);
             if apart {
                 taken.push(hit.place);
             } else {
@@ -261,7 +271,8 @@ impl Graph {
             let most = if layer == 0 { LOWEST } else { UPPER };
             let own = Self::choose(rows, Some(&new), &found, most / 2);
             for other in &own {
-                plan.others.push((*other, layer, self.with(rows, &new, (*other, layer), most)));
+                plan.others
+                    .push((*other, layer, self.with(rows, &new, (*other, layer), most)));
             }
             plan.own[layer] = own;
             if !found.is_empty() {
@@ -311,7 +322,8 @@ impl Graph {
             self.link(other, layer, links);
         }
         // Where only dead places were met, the way begins anew.
-        let lost = self.lowest[place].is_empty() && self.entry.is_some_and(|entry| self.is_dead(entry as usize));
+        let lost =
+            self.lowest[place].is_empty() && self.entry.is_some_and(|entry| self.is_dead(entry as usize));
         if lost || self.entry.is_none_or(|entry| self.layers(entry) < layers) {
             self.entry = Some(plan.place);
         }
@@ -339,15 +351,19 @@ impl Graph {
             Some(sweep) => sweep,
             None if self.deaths > 16 && self.deaths > self.lowest.len() / 16 => {
                 let all = (0..).zip(&self.states);
-                let dying = all.filter(|(_, state)| **state == State::Dead).map(|(place, _)| place);
+                let dying = all
+                    .filter(|(_, state)| **state == State::Dead)
+                    .map(|(place, _)| place);
                 (dying.collect(), 0)
             }
             None => return Vec::new(),
         };
         let end = (from + SWEPT).min(self.lowest.len());
-        for place in from..end {
-            if self.states[place] == State::Alive {
-                self.mend(rows, place);
+        for (number, place) in (0_u32..).zip(0..end).skip(from) {
+            // What has died since the round began is on the way, too, and must lead nowhere that will be free.
+            let stays = self.states[place] != State::Free && dying.binary_search(&number).is_err();
+            if stays {
+                self.mend(rows, place, &dying);
             }
         }
         if end < self.lowest.len() {
@@ -368,18 +384,28 @@ impl Graph {
 
     /// Chooses the place where searches start: one that is alive, on the highest layer.
     fn enter(&mut self) {
-        let above = self.upper.iter().filter(|(place, _)| !self.is_dead(**place as usize));
-        let highest = above.max_by_key(|(place, layers)| (layers.len(), **place)).map(|(place, _)| *place);
-        let any = || (0..).zip(&self.states).find(|(_, state)| **state == State::Alive).map(|(place, _)| place);
+        let above = self
+            .upper
+            .iter()
+            .filter(|(place, _)| !self.is_dead(**place as usize));
+        let highest = above
+            .max_by_key(|(place, layers)| (layers.len(), **place))
+            .map(|(place, _)| *place);
+        let any = || {
+            (0..)
+                .zip(&self.states)
+                .find(|(_, state)| **state == State::Alive)
+                .map(|(place, _)| place)
+        };
         self.entry = highest.or_else(any);
     }
 
-    fn mend(&mut self, rows: &Rows, place: usize) {
+    fn mend(&mut self, rows: &Rows, place: usize, dying: &[u32]) {
         #[allow(clippy::cast_possible_truncation, reason = "places are below 2^32")]
         let own = place as u32;
         for layer in 0..=self.layers(own) {
             let links = self.neighbours(own, layer);
-            if !links.iter().any(|other| self.is_dead(*other as usize)) {
+            if !links.iter().any(|other| dying.binary_search(other).is_ok()) {
                 continue;
             }
             let mut all: Vec<u32> = Vec::new();
@@ -390,7 +416,9 @@ impl Graph {
                     all.push(*other);
                 }
             }
-            all.retain(|other| *other != own && !self.is_dead(*other as usize));
+            all.retain(|other| {
+                *other != own && !self.is_dead(*other as usize) && self.layers(*other) >= layer
+            });
             all.sort_unstable();
             all.dedup();
             let mut hits: Vec<Hit> = all

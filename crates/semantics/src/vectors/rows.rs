@@ -108,9 +108,15 @@ impl Rows {
     /// Hands the cosine of every row on, in order.
     #[allow(clippy::cast_precision_loss, reason = "a cosine needs seven digits")]
     pub(super) fn scan(&self, vector: &Coded, mut each: impl FnMut(usize, f32)) {
-        let rows = self.blocks.iter().flat_map(|block| block.chunks_exact(self.width));
+        let rows = self
+            .blocks
+            .iter()
+            .flat_map(|block| block.chunks_exact(self.width));
         for (place, (row, own)) in rows.zip(&self.scales).enumerate() {
-            each(place, kernels::dot_int8(self.machine, &vector.codes, row) as f32 * vector.scale * own);
+            each(
+                place,
+                kernels::dot_int8(self.machine, &vector.codes, row) as f32 * vector.scale * own,
+            );
         }
     }
 

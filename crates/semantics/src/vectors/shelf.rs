@@ -77,12 +77,17 @@ impl Shelf {
 
     /// Whether the graph holds all that is there.
     pub(super) fn linked(&self) -> bool {
-        self.graph.as_ref().is_some_and(|graph| graph.len() == self.rows.len())
+        self.graph
+            .as_ref()
+            .is_some_and(|graph| graph.len() == self.rows.len())
     }
 
     fn alive(&self, row: usize) -> bool {
         self.graph.as_ref().is_none_or(|graph| !graph.is_dead(row))
-            && self.places.get(&self.ids[row]).is_some_and(|place| place.row as usize == row)
+            && self
+                .places
+                .get(&self.ids[row])
+                .is_some_and(|place| place.row as usize == row)
     }
 
     /// The nearest, the nearest first.
@@ -110,12 +115,22 @@ impl Shelf {
         let mut best: Vec<Near> = Vec::with_capacity(most.min(self.len()) + 1);
         self.rows.scan(vector, |row, cosine| {
             let full = best.len() >= most;
-            let worst = if full { best.last().map_or(least, |last| last.cosine) } else { least };
+            let worst = if full {
+                best.last().map_or(least, |last| last.cosine)
+            } else {
+                least
+            };
             if cosine < worst || (full && cosine <= worst) || !self.alive(row) {
                 return;
             }
             let place = best.partition_point(|near| near.cosine >= cosine);
-            best.insert(place, Near { id: self.ids[row], cosine });
+            best.insert(
+                place,
+                Near {
+                    id: self.ids[row],
+                    cosine,
+                },
+            );
             best.truncate(most);
         });
         best
@@ -125,7 +140,11 @@ impl Shelf {
     pub(super) fn plan(&self, id: u64, vector: &Coded) -> (u32, Option<Plan>) {
         let next = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         let row = self.free.last().copied().unwrap_or(next);
-        let plan = self.graph.as_ref().filter(|_| self.linked()).map(|graph| graph.plan(&self.rows, row, vector, id));
+        let plan = self
+            .graph
+            .as_ref()
+            .filter(|_| self.linked())
+            .map(|graph| graph.plan(&self.rows, row, vector, id));
         (row, plan)
     }
 
@@ -193,7 +212,8 @@ impl Shelf {
     fn forget(&mut self) {
         if self.order.len() > 2 * self.places.len() + 64 {
             let places = &self.places;
-            self.order.retain(|(id, stamp)| places.get(id).is_some_and(|place| place.stamp == *stamp));
+            self.order
+                .retain(|(id, stamp)| places.get(id).is_some_and(|place| place.stamp == *stamp));
         }
     }
 
@@ -241,22 +261,39 @@ impl Shelf {
 
     /// Everything for a file: numbers and vectors in the order in which they came, and the links between them.
     pub(super) fn saved(&self) -> Saved {
-        let order = self.order.iter().filter(|(id, stamp)| self.places.get(id).is_some_and(|place| place.stamp == *stamp));
+        let order = self
+            .order
+            .iter()
+            .filter(|(id, stamp)| self.places.get(id).is_some_and(|place| place.stamp == *stamp));
         let rows: Vec<(u64, u32)> = order.map(|(id, _)| (*id, self.places[id].row)).collect();
         let graph = self.graph.as_ref().filter(|_| self.linked());
         let links = graph.and_then(|graph| {
             let numbers: HashMap<u32, u32, foldhash::fast::RandomState> =
                 rows.iter().map(|(_, row)| *row).zip(0..).collect();
-            let renamed =
-                |links: &[u32]| -> Vec<u32> { links.iter().filter_map(|other| numbers.get(other).copied()).collect() };
-            let all = rows.iter().map(|(_, row)| graph.links(*row).map(renamed).collect::<Vec<_>>()).collect();
+            let renamed = |links: &[u32]| -> Vec<u32> {
+                links
+                    .iter()
+                    .filter_map(|other| numbers.get(other).copied())
+                    .collect()
+            };
+            let all = rows
+                .iter()
+                .map(|(_, row)| graph.links(*row).map(renamed).collect::<Vec<_>>())
+                .collect();
             // One that was deleted is no way in; then one of the highest is.
             let entry = graph.entry().and_then(|entry| numbers.get(&entry).copied());
-            let highest = || (0..).zip(&rows).max_by_key(|(_, (_, row))| graph.links(*row).count());
+            let highest = || {
+                (0..)
+                    .zip(&rows)
+                    .max_by_key(|(_, (_, row))| graph.links(*row).count())
+            };
             Some((all, entry.or_else(|| highest().map(|(number, _)| number))?))
         });
         Saved {
-            vectors: rows.into_iter().map(|(id, row)| (id, self.rows.row(row as usize))).collect(),
+            vectors: rows
+                .into_iter()
+                .map(|(id, row)| (id, self.rows.row(row as usize)))
+                .collect(),
             links,
         }
     }
