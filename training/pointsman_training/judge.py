@@ -224,18 +224,20 @@ def held_out(rows: Rows) -> np.ndarray:
     return score
 
 
-def joined(score: np.ndarray, pair: np.ndarray, rows: Rows, pairs: list) -> dict[str, Any]:
+def joined(score: np.ndarray, weights: Path, rows: Rows, pairs: list) -> dict[str, Any]:
     """The line that joins both scores, on rows that the student never saw."""
     _, kept = divide(pairs)
     texts = {(row.text, row.pair) for row in kept}
     here = np.array([(row.text, row.pair) in texts for row in pairs])
-    use = here & ~rows.conflict
-    line = platt(np.column_stack([score, pair])[use], rows.same[use])
-    both = score * line[0] + pair * line[1] + line[2]
     mine = Rows(rows.names, rows.seen[here], rows.same[here], rows.kinds[here],
                 rows.conflict[here], rows.group[here], rows.weight[here])  # fmt: skip
-    said = points(both[here], mine)
-    report(both[here], mine, said)
+    score = score[here]
+    pair = together([row for row, yes in zip(pairs, here, strict=True) if yes], weights)
+    use = ~mine.conflict
+    line = platt(np.column_stack([score, pair])[use], mine.same[use])
+    both = score * line[0] + pair * line[1] + line[2]
+    said = points(both, mine)
+    report(both, mine, said)
     return {
         "joined": {"own": line[0], "encoder": line[1], "bias": line[2]},
         "joined_points": said,
@@ -267,7 +269,7 @@ def main() -> None:
         "bias": net.bias * slope + shift, "points": said,
     }  # fmt: skip
     if given.weights:
-        settings |= joined(score, together(pairs, given.weights), rows, pairs)
+        settings |= joined(score, given.weights, rows, pairs)
     parts = {
         "mean": net.mean, "scale": net.scale, "hidden": net.hidden,
         "hidden.bias": net.hidden_bias, "out": net.out * slope,
