@@ -108,7 +108,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             index.nearest(1, query, 10, -1.0)?;
         }
         if let (Some(before), Some(after)) = (before, on_core()) {
-            println!("lookup of ten, on a core: {:?} on average", (after - before) / u32::try_from(queries.len())?);
+            println!(
+                "lookup of ten, on a core: {:?} on average",
+                (after - before) / u32::try_from(queries.len())?
+            );
         }
         let (mut found, mut times) = (0, Vec::new());
         for query in &queries {

@@ -259,12 +259,14 @@ impl Prompt {
                 word.roles |= role::SMALL;
             }
         } else if self.languages & TURKISH != 0 && self.votes > 0 {
-            for ending in [
-                "mayın", "mayin", "meyin", "miyor", "mıyor", "muyor", "maz", "mez", "madan", "meden",
-            ] {
+            for ending in ["mayin", "meyin", "miyor", "muyor", "maz", "mez", "madan", "meden"] {
                 if text.len() > ending.len() + 2 && text.contains(ending) {
                     word.roles |= role::NOT;
                 }
+            }
+            // `alkolsüz`: without alcohol.
+            if text.len() > 6 && ["siz", "suz"].iter().any(|ending| text.ends_with(ending)) {
+                word.roles |= role::NOT;
             }
         } else if word.number.is_none() {
             word.stem = stem(text);

@@ -215,7 +215,10 @@ fn turned(
                     .any(|(own, place)| Some(*own) == ours || Some(*place) == other)
         }
         [first, last] => {
-            last - first > 1 && !voices && in_place((a, b), found, (pairs[*first], pairs[*last]))
+            // Side by side they say another thing ("sales tax"), joined by a word they don't ("salt and pepper").
+            let beside = pairs[*last].0 - pairs[*first].0 == 1;
+            let around = last - first > 1 && !voices;
+            (beside || around) && in_place((a, b), found, (pairs[*first], pairs[*last]))
         }
         _ => false,
     }
