@@ -275,24 +275,10 @@ fn features(
     let (ours, theirs) = (content(a), content(b));
     let all = (ours + theirs).max(1) as f32;
     let leftover = sum(|rest| rest.content.len());
-    let asks = |prompt: &Prompt, word: &Word| {
-        prompt
-            .classes(word)
-            .iter()
-            .any(|(class, _)| lexicon.kind(*class) == Kind::Near)
-    };
     let near_same = found
         .matches
         .iter()
-        .any(|one| asks(a, &a.words[one.a]) && asks(b, &b.words[one.b]));
-    // Where the question word stands, as a share of the text.
-    let moved = found
-        .matches
-        .iter()
-        .filter(|one| asks(a, &a.words[one.a]) && asks(b, &b.words[one.b]));
-    let moved =
-        moved.map(|one| (one.a as f32 / a.words.len() as f32 - one.b as f32 / b.words.len() as f32).abs());
-    let moved = moved.fold(0.0, f32::max);
+        .any(|one| asks(lexicon, a, &a.words[one.a]) && asks(lexicon, b, &b.words[one.b]));
     let first_same = found.matches.first().is_some_and(|one| one.a == 0 && one.b == 0);
     let flag = |yes: bool| f32::from(u8::from(yes));
     let shorter = a.words.len().min(b.words.len()) as f32 + 1.0;
@@ -329,6 +315,27 @@ fn features(
         flag(first_same),
         flag(order.numbers_turned),
         flag(order.from_missing),
-        moved,
+        moved(lexicon, a, b, found),
     ]
+}
+
+/// Whether a word asks: who, what, when.
+fn asks(lexicon: &Lexicon, prompt: &Prompt, word: &Word) -> bool {
+    prompt
+        .classes(word)
+        .iter()
+        .any(|(class, _)| lexicon.kind(*class) == Kind::Near)
+}
+
+/// How far the question word has moved, as a share of the text.
+#[allow(clippy::cast_precision_loss, reason = "prompts have few words")]
+fn moved(lexicon: &Lexicon, a: &Prompt, b: &Prompt, found: &Alignment) -> f32 {
+    let asking = found
+        .matches
+        .iter()
+        .filter(|one| asks(lexicon, a, &a.words[one.a]) && asks(lexicon, b, &b.words[one.b]));
+    let share = |place: usize, prompt: &Prompt| place as f32 / prompt.words.len() as f32;
+    asking
+        .map(|one| (share(one.a, a) - share(one.b, b)).abs())
+        .fold(0.0, f32::max)
 }

@@ -398,10 +398,9 @@ fn stem(text: &str) -> usize {
         }
     }
     let stem = &bytes[..end];
-    if end > 3 && matches!(stem[end - 1], b'e' | b'y' | b'i') {
-        end -= 1;
-    } else if end > 3 && end < text.len() && stem[end - 1] == stem[end - 2] && stem[end - 1] != b's' {
-        end -= 1;
+    let doubled = || end < text.len() && stem[end - 1] == stem[end - 2] && stem[end - 1] != b's';
+    if end > 3 && (matches!(stem[end - 1], b'e' | b'y' | b'i') || doubled()) {
+        return end - 1;
     }
     end
 }

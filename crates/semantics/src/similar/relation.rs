@@ -15,6 +15,9 @@ fn content(word: &Word) -> bool {
     !word.small() && word.roles == 0
 }
 
+/// Bits of relations, each with the word that stands in it.
+type Governed = [(u16, usize)];
+
 /// Each word that stands in a relation, with the relation's bit.
 fn governed(lexicon: &Lexicon, prompt: &Prompt) -> Vec<(u16, usize)> {
     let words = &prompt.words;
@@ -106,12 +109,7 @@ pub(crate) fn order(lexicon: &Lexicon, a: &Prompt, b: &Prompt, found: &Alignment
 }
 
 /// A relation that governs one matched word here and another matched word there.
-fn crossed(
-    mine: &[(u16, usize)],
-    theirs: &[(u16, usize)],
-    to_b: &[Option<usize>],
-    to_a: &[Option<usize>],
-) -> bool {
+fn crossed(mine: &Governed, theirs: &Governed, to_b: &[Option<usize>], to_a: &[Option<usize>]) -> bool {
     (0..16).map(|bit| 1_u16 << bit).any(|bit| {
         let ours: Vec<Option<usize>> = mine
             .iter()
@@ -169,11 +167,7 @@ fn described(lexicon: &Lexicon, (a, b): (&Prompt, &Prompt), to_b: &[Option<usize
 }
 
 /// `dog bites man` and `man bites dog`; `Rome attacks Carthage` and `Rome is attacked by Carthage`.
-fn turned(
-    (a, b): (&Prompt, &Prompt),
-    found: &Alignment,
-    (mine, theirs): (&[(u16, usize)], &[(u16, usize)]),
-) -> bool {
+fn turned((a, b): (&Prompt, &Prompt), found: &Alignment, (mine, theirs): (&Governed, &Governed)) -> bool {
     let rest = found.left.iter().any(|place| content(&a.words[*place]))
         || found.right.iter().any(|place| content(&b.words[*place]));
     let pairs: Vec<(usize, usize)> = found

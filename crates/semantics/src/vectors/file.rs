@@ -99,18 +99,7 @@ impl VectorIndex {
         };
         let mut head = [0; 16];
         take(&mut head)?;
-        let number = |place: usize| {
-            u32::from_le_bytes([head[place], head[place + 1], head[place + 2], head[place + 3]])
-        };
-        if !head.starts_with(MAGIC) || number(8) != VERSION {
-            return Err(bad("is no index of vectors of version 1"));
-        }
-        if number(12) as usize != width {
-            return Err(bad(&format!(
-                "has vectors of {} columns, where {width} are wanted",
-                number(12)
-            )));
-        }
+        known(&head, width).map_err(|problem| bad(&problem))?;
         let index = Self::new(width, limits);
         loop {
             let mut lead = [0; 12];
@@ -153,6 +142,22 @@ impl VectorIndex {
             }
         }
     }
+}
+
+/// Whether a file begins as one of this version and width does.
+fn known(head: &[u8; 16], width: usize) -> Result<(), String> {
+    let number =
+        |place: usize| u32::from_le_bytes([head[place], head[place + 1], head[place + 2], head[place + 3]]);
+    if !head.starts_with(MAGIC) || number(8) != VERSION {
+        return Err("is no index of vectors of version 1".to_owned());
+    }
+    if number(12) as usize != width {
+        return Err(format!(
+            "has vectors of {} columns, where {width} are wanted",
+            number(12)
+        ));
+    }
+    Ok(())
 }
 
 fn encoded(tenant: u64, saved: &Saved) -> Vec<u8> {
