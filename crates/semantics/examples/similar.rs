@@ -3,6 +3,8 @@
 //! `similar features FILE…` writes one JSON line a pair: conflict and features. `similar table FILE… [--weights WEIGHTS]` prints
 //! which kinds of pairs are taken for the same. A file has one JSON object a line: `a`, `b`, `label` (1 or 0), `kind`, `lang`.
 
+#![allow(clippy::print_stdout, reason = "a measurement is printed")]
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;

@@ -2,6 +2,8 @@
 //!
 //! `vectors COUNT [FILE]`: vectors of 384 columns, made in clusters, or from a file of little-endian f32.
 
+#![allow(clippy::print_stdout, reason = "a measurement is printed")]
+
 use std::error::Error;
 use std::time::{Duration, Instant};
 
