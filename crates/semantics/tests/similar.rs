@@ -19,7 +19,7 @@ static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| Verifier::shipped().unwra
 
 fn verify(a: &str, b: &str) -> Verdict {
     let (a, b) = (VERIFIER.read(a), VERIFIER.read(b));
-    VERIFIER.verify(&a, &b, None, Point::Balanced)
+    VERIFIER.verify(&a, &b, None, Point::Precise)
 }
 
 fn conflict(a: &str, b: &str) -> Option<Conflict> {
