@@ -2,6 +2,7 @@
 //! of, and the encoder is asked for the rest.
 
 mod bundle;
+mod pair;
 
 use crate::classify::{
     Answer, Head, NgramModel, NgramRoom, Reads, Span, SpanTally, Sure, Tagger, Tally, joined,
@@ -171,7 +172,10 @@ impl Engine {
     #[must_use]
     pub fn everything(&self) -> Question {
         Question {
-            heads: (0..self.heads.len()).collect(),
+            // The head for pairs says nothing of one text.
+            heads: (0..self.heads.len())
+                .filter(|place| self.heads[*place].0.name != pair::PAIR)
+                .collect(),
             spans: !self.taggers.is_empty(),
             embedding: self.embedding.is_some(),
             thorough: false,

@@ -212,3 +212,41 @@ fn many_at_once_get_what_each_would_get_alone() {
     });
     assert_eq!(service.counts().read, 64);
 }
+
+#[test]
+fn pairs_are_read_together_each_cut_at_half_a_window() {
+    let mut with = settings();
+    let head = json!({"name": "pair", "labels": ["same", "other"], "exit": 3, "reads": "first_and_mean", "across": "any",
+        "layers": [["guard.0", 8], ["guard.1", 2]], "calibration": {"temperature": 1.0}});
+    with["heads"].as_array_mut().unwrap().push(head);
+    let engine = Engine::from_file("model.pm", &file(with)).unwrap();
+    let mut room = EngineRoom::default();
+    let long = "a b c d e f g h i j k l m n o p q".to_owned();
+    let longer = format!("{long} a a a a");
+    let pairs: Vec<(&str, &str)> = TEXTS
+        .iter()
+        .flat_map(|a| TEXTS.iter().map(move |b| (*a, *b)))
+        .collect();
+    let together = engine.read_pairs(&pairs, &mut room).unwrap();
+    assert!(together.len() == 25 && together.iter().all(|score| score.is_finite()));
+    for (pair, score) in pairs.iter().zip(&together) {
+        assert_eq!(
+            engine.read_pairs(&[*pair], &mut room).unwrap(),
+            [*score],
+            "{pair:?}"
+        );
+    }
+    let read = |a: &str, b: &str, room: &mut EngineRoom| engine.read_pairs(&[(a, b)], room).unwrap()[0];
+    assert_ne!(
+        read("abc", "def", &mut room).to_bits(),
+        read("def", "abc", &mut room).to_bits()
+    );
+    assert_eq!(
+        read(&long, "b", &mut room).to_bits(),
+        read(&longer, "b", &mut room).to_bits()
+    );
+    assert!(engine.read_pairs(&[], &mut room).unwrap().is_empty());
+    // The head says nothing of one text, and without it there is nothing to say of two.
+    assert_eq!(engine.everything().heads, [0, 1]);
+    assert!(self::engine().read_pairs(&pairs, &mut room).is_none());
+}
