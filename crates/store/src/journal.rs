@@ -23,8 +23,8 @@ const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 const MAX_BACKLOG: u64 = 1024 * 1024 * 1024;
 /// How often lines are carried over.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// Bytes of one step: some forty entries. A larger one costs less for each entry, but keeps a core from requests for longer:
-/// with a millisecond the slowest of a hundred waited twice as long.
+/// Bytes of one step: some forty entries, an eighth of a millisecond. A larger one costs less for each entry, but keeps a
+/// core from requests for longer, which the slowest of a hundred feel.
 const STEP: u64 = 16 * 1024;
 /// After each step the thread rests so many times as long as the step took, while requests are served.
 const REST: u32 = 3;
