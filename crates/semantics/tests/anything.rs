@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
-#[path = "common/small.rs"]
+#[path = "engine/small.rs"]
 mod small;
 
 use std::path::Path;

@@ -12,7 +12,7 @@ use pointsman_semantics::tokenize::{Token, Tokenizer, WordPiece, WordPieceOption
 use pointsman_semantics::vectors::{Limits, VectorIndex};
 use serde_json::Value;
 
-#[path = "../../../crates/semantics/tests/common/small.rs"]
+#[path = "../../../crates/semantics/tests/engine/small.rs"]
 mod small;
 
 /// Texts of any kind.
