@@ -8,6 +8,8 @@
 //! What the language knows and this version does not is refused by name when the router is compiled.
 
 pub mod config;
+pub mod learning;
+pub mod selection;
 
 mod compile;
 mod decision;
@@ -18,7 +20,6 @@ mod plugin;
 mod projection;
 mod reasoning;
 mod router;
-mod selection;
 mod signal;
 
 pub use compile::CompileError;
