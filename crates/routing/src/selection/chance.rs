@@ -103,7 +103,7 @@ mod tests {
                 9_817_491_932_198_370_423
             ]
         );
-        assert_ne!(Chance::named(1, "a").next(), Chance::named(1, "b").next());
+        assert_ne!(Chance::named(1, "a").draw(), Chance::named(1, "b").draw());
     }
 
     #[test]
