@@ -73,6 +73,33 @@ pub struct RoutingConfig {
     pub model_refs: Vec<ModelRef>,
 }
 
+impl RoutingConfig {
+    /// Every model that may be chosen, with where it is named.
+    #[must_use]
+    pub fn candidates(&self) -> Vec<(String, &str)> {
+        let mut all: Vec<(String, &str)> = Vec::new();
+        if let Some(model) = &self.default_model {
+            all.push(("default_model".to_owned(), model));
+        }
+        named("", &self.model_refs, &mut all);
+        for (index, decision) in self.decisions.iter().enumerate() {
+            named(&format!("decisions[{index}]."), &decision.model_refs, &mut all);
+        }
+        for (number, recipe) in self.recipes.iter().enumerate() {
+            for (index, decision) in recipe.routing.decisions.iter().enumerate() {
+                let path = format!("recipes[{number}].routing.decisions[{index}].");
+                named(&path, &decision.model_refs, &mut all);
+            }
+        }
+        all
+    }
+}
+
+fn named<'a>(path: &str, references: &'a [ModelRef], all: &mut Vec<(String, &'a str)>) {
+    let named = references.iter().enumerate();
+    all.extend(named.map(|(at, one)| (format!("{path}modelRefs[{at}].model"), one.model.as_str())));
+}
+
 /// How the winner among matching decisions is found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
