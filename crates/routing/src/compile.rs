@@ -4,15 +4,20 @@ use std::collections::HashSet;
 
 use crate::config::{DecisionConfig, ModelRef, Predicate, RoutingConfig, RuleNode};
 use crate::decision::{Decision, Rule};
+use crate::declared::declared;
 use crate::plugin::Plugins;
 use crate::projection::{Input, Output, Score, ValueSource};
 use crate::reasoning::switch;
 use crate::router::Router;
 use crate::selection::{Candidate, Selected};
-use crate::signal::{self, Signal, UNSUPPORTED};
+use crate::signal::{self, Signal};
+use crate::support::{self, ALGORITHMS, SIGNALS};
 
 /// Deepest nesting of rules.
 const MAX_DEPTH: usize = 32;
+
+/// How steeply a range grows surer, where nothing is said.
+const SLOPE: f64 = 12.0;
 
 /// Something wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,14 +31,11 @@ pub struct CompileError {
 }
 
 impl Router {
-    /// Compiles a configuration.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn compile(config: &RoutingConfig) -> Result<Self, Vec<CompileError>> {
+    /// Compiles what stands beside the recipes.
+    pub(crate) fn compile_one(config: &RoutingConfig) -> Result<Self, Vec<CompileError>> {
         let mut compiler = Compiler {
             config,
-            errors: Vec::new(),
+            errors: support::refused(config),
             signals: Vec::new(),
             scores: Vec::new(),
             outputs: Vec::new(),
@@ -63,6 +65,7 @@ impl Router {
             scores: compiler.scores,
             outputs: compiler.outputs,
             decisions,
+            recipes: Vec::new(),
         })
     }
 }
@@ -146,34 +149,21 @@ impl Compiler<'_> {
         {
             return Some(index);
         }
-        if UNSUPPORTED.iter().any(|(unsupported, _)| *unsupported == kind) {
-            self.wrong(
-                format!("{path}.type"),
-                format!("signals of type {kind:?} are not supported in this version"),
-            );
+        let kinds = SIGNALS.iter().map(|known| known.name);
+        if !SIGNALS.iter().any(|known| known.name == kind) {
+            let kinds = kinds.chain(["projection"]);
+            self.unknown(format!("{path}.type"), "signal type", kind, kinds);
             return None;
         }
-        let kinds = [
-            "keyword",
-            "context",
-            "structure",
-            "conversation",
-            "metadata",
-            "event",
-            "authz",
-            "language",
-            "projection",
-        ];
-        if !kinds.contains(&kind) {
-            self.unknown(format!("{path}.type"), "signal type", kind, kinds.into_iter());
-            return None;
-        }
-        let known: Vec<String> = self
-            .signals
-            .iter()
+        let known = declared(&self.config.signals).into_iter();
+        let known: Vec<String> = known
             .filter(|signal| signal.kind == kind)
-            .map(|signal| signal.name.clone())
+            .map(|signal| signal.name)
             .collect();
+        // Declared, and not carried out: that is told once for all. Domains need no declaration.
+        if known.iter().any(|known| known == name) || (kind == "domain" && known.is_empty()) {
+            return None;
+        }
         self.unknown(
             format!("{path}.name"),
             &format!("{kind} signal"),
@@ -185,12 +175,6 @@ impl Compiler<'_> {
 
     fn projections(&mut self) {
         let config = &self.config.projections;
-        if !config.partitions.is_empty() {
-            self.wrong(
-                "projections.partitions",
-                "partitions join learned signals, which are not supported in this version",
-            );
-        }
         for (index, score) in config.scores.iter().enumerate() {
             let path = format!("projections.scores[{index}]");
             if score
@@ -203,6 +187,9 @@ impl Compiler<'_> {
             let mut inputs = Vec::new();
             for (number, input) in score.inputs.iter().enumerate() {
                 let path = format!("{path}.inputs[{number}]");
+                if ["kb_metric", "projection"].contains(&input.kind.as_str()) {
+                    continue;
+                }
                 let Some(signal) = self.find_signal(&path, &input.kind, &input.name) else {
                     continue;
                 };
@@ -238,13 +225,27 @@ impl Compiler<'_> {
         let config = self.config;
         for (index, mapping) in config.projections.mappings.iter().enumerate() {
             let path = format!("projections.mappings[{index}]");
-            if mapping
-                .method
-                .as_deref()
-                .is_some_and(|method| method != "threshold_bands")
+            let every = mapping.method.as_deref() == Some("multi_emit");
+            if !every
+                && mapping
+                    .method
+                    .as_deref()
+                    .is_some_and(|method| method != "threshold_bands")
             {
-                self.wrong(format!("{path}.method"), "unknown method; use threshold_bands");
+                self.wrong(
+                    format!("{path}.method"),
+                    "unknown method; use threshold_bands or multi_emit",
+                );
             }
+            let calibration = mapping.calibration.as_ref();
+            let calibrated = calibration.and_then(|calibration| calibration.method.as_deref());
+            if calibrated.is_some_and(|method| method != "sigmoid_distance") {
+                self.wrong(
+                    format!("{path}.calibration.method"),
+                    "unknown method; use sigmoid_distance",
+                );
+            }
+            let slope = calibration.and_then(|calibration| calibration.slope);
             let Some(score) = self.scores.iter().position(|score| score.name == mapping.source) else {
                 let known: Vec<String> = self.scores.iter().map(|score| score.name.clone()).collect();
                 self.unknown(
@@ -263,8 +264,11 @@ impl Compiler<'_> {
                     score,
                     range,
                     before: before.clone(),
+                    slope: slope.filter(|slope| *slope > 0.0).unwrap_or(SLOPE),
                 });
-                before.push(range);
+                if !every {
+                    before.push(range);
+                }
             }
         }
     }
@@ -332,16 +336,10 @@ impl Compiler<'_> {
             }
         }
         if let Some(algorithm) = &config.algorithm {
-            let kind = algorithm
-                .get("type")
-                .and_then(serde_json::Value::as_str)
-                .or(algorithm.as_str());
-            if kind != Some("static") {
-                let message = format!(
-                    "the algorithm {} is not supported in this version; use static",
-                    kind.unwrap_or("given")
-                );
-                self.wrong(format!("{path}.algorithm"), message);
+            let kind = support::algorithm_kind(algorithm).unwrap_or_default();
+            let mut known = ALGORITHMS.iter().map(|(name, _)| *name);
+            if !known.clone().any(|known| known == kind) {
+                self.unknown(format!("{path}.algorithm.type"), "algorithm", kind, &mut known);
             }
         }
         if config.model_refs.is_empty() && plugins.fast_response.is_none() {

@@ -93,7 +93,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// How surely a rule holds: that of its signal; of `AND` the mean, of `OR` the most, of `NOT` 1.
+    /// How surely a rule holds: that of its signal or range; of `AND` the mean, of `OR` the most, of `NOT` 1.
     pub(crate) fn confidence(&self, rule: &Rule) -> f64 {
         if !self.holds(rule) {
             return 0.0;
@@ -101,7 +101,11 @@ impl<'a> Evaluation<'a> {
         match rule {
             Rule::Always => 0.0,
             Rule::Signal(index) => self.reading(*index).confidence,
-            Rule::Projection(_) | Rule::Not(_) => 1.0,
+            Rule::Projection(index) => {
+                let output = &self.router.outputs[*index];
+                output.sureness(self.score(output.score))
+            }
+            Rule::Not(_) => 1.0,
             Rule::All(rules) => {
                 rules.iter().map(|rule| self.confidence(rule)).sum::<f64>() / (rules.len().max(1)) as f64
             }

@@ -19,6 +19,8 @@ pub struct Router {
     pub(crate) outputs: Vec<Output>,
     /// In the order in which they are tried.
     pub(crate) decisions: Vec<Decision>,
+    /// Routing of other names of models; none of these has recipes in turn.
+    pub(crate) recipes: Vec<Self>,
 }
 
 /// What was decided for a request.
@@ -51,28 +53,40 @@ static NO_PLUGINS: Plugins = Plugins {
 };
 
 impl Router {
-    /// Names of models that enter here.
-    #[must_use]
-    pub fn names(&self) -> &[String] {
-        &self.names
+    /// Names of models that enter here, or one of the recipes.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.all().flat_map(|router| &router.names)
     }
 
-    /// Whether the model name enters here.
+    /// Whether the model name enters here, or one of the recipes.
     #[must_use]
     pub fn enters(&self, model: &str) -> bool {
-        self.names.iter().any(|name| name == model)
+        self.entered(model).is_some()
     }
 
-    /// All models that a decision may choose.
+    /// The router that the model name enters: this one, or that of a recipe.
+    #[must_use]
+    pub fn entered(&self, model: &str) -> Option<&Self> {
+        self.all()
+            .find(|router| router.names.iter().any(|name| name == model))
+    }
+
+    /// All models that a decision may choose, those of recipes, too.
     pub fn models(&self) -> impl Iterator<Item = &str> {
-        let chosen = self
-            .decisions
-            .iter()
-            .flat_map(|decision| &decision.candidates)
-            .map(|candidate| &candidate.selected);
-        chosen
-            .chain(&self.default)
-            .map(|selected| selected.model.as_str())
+        self.all().flat_map(|router| {
+            let chosen = router
+                .decisions
+                .iter()
+                .flat_map(|decision| &decision.candidates)
+                .map(|candidate| &candidate.selected);
+            chosen
+                .chain(&router.default)
+                .map(|selected| selected.model.as_str())
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.recipes)
     }
 
     /// Decides. `roll`, from 0 to 1, draws among a decision's models.

@@ -66,7 +66,7 @@ pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Resu
     let Some(router) = snapshot
         .router
         .as_ref()
-        .filter(|router| router.enters(&asked.request.model))
+        .and_then(|router| router.entered(&asked.request.model))
     else {
         let model = snapshot.resolve(&asked.request.model)?;
         return Ok(Decided::Send(with_fallbacks(arrival, Step::plain(model))));

@@ -40,6 +40,7 @@ pub fn travel(arrival: &Arrival, caller: &Principal, body: &Bytes) -> Result<Rep
         (None, Some(messages)) => conversation(question.model.as_deref(), messages.get())?,
         _ => return Err(malformed("give either `text` or `messages`".to_owned())),
     };
+    let router = router.entered(&request.model).unwrap_or(router);
     let mut metadata = Vec::new();
     let known = decide::Known {
         caller,
