@@ -9,7 +9,7 @@ use crate::plugin::Plugins;
 use crate::projection::{Input, Output, Score, ValueSource};
 use crate::reasoning::switch;
 use crate::router::Router;
-use crate::selection::{Candidate, Selected};
+use crate::selection::{self, Candidate, Card, Selected, Selection};
 use crate::signal::{self, Signal};
 use crate::support::{self, ALGORITHMS, SIGNALS};
 
@@ -335,13 +335,6 @@ impl Compiler<'_> {
                 self.wrong(format!("{path}.plugins[{index}]"), message);
             }
         }
-        if let Some(algorithm) = &config.algorithm {
-            let kind = support::algorithm_kind(algorithm).unwrap_or_default();
-            let mut known = ALGORITHMS.iter().map(|(name, _)| *name);
-            if !known.clone().any(|known| known == kind) {
-                self.unknown(format!("{path}.algorithm.type"), "algorithm", kind, &mut known);
-            }
-        }
         if config.model_refs.is_empty() && plugins.fast_response.is_none() {
             self.wrong(path, "a decision needs modelRefs, or the plugin fast_response");
         }
@@ -354,13 +347,45 @@ impl Compiler<'_> {
         {
             self.wrong(format!("{path}.modelRefs"), "all weights are zero");
         }
+        let selection = self.selection(path, config, &candidates);
         Decision {
             name: config.name.clone(),
             priority: config.priority,
             tier: config.tier,
             rule,
             candidates,
+            selection,
             plugins,
+        }
+    }
+
+    /// How one of the candidates is picked; none where they share by weight.
+    fn selection(
+        &mut self,
+        path: &str,
+        config: &DecisionConfig,
+        candidates: &[Candidate],
+    ) -> Option<Selection> {
+        let algorithm = config.algorithm.as_ref()?;
+        let kind = support::algorithm_kind(algorithm).unwrap_or_default();
+        match ALGORITHMS.iter().find(|(known, _)| *known == kind) {
+            None => {
+                let mut known = ALGORITHMS.iter().map(|(name, _)| *name);
+                self.unknown(format!("{path}.algorithm.type"), "algorithm", kind, &mut known);
+                None
+            }
+            // What is not carried out is told once for all.
+            Some((_, false)) => None,
+            Some((_, true)) => match selection::compile(algorithm, candidates) {
+                Ok(selection) => Some(selection),
+                Err(wrong) => {
+                    for (place, message) in wrong {
+                        let dot = if place.is_empty() { "" } else { "." };
+                        self.wrong(format!("{path}.algorithm{dot}{place}"), message);
+                    }
+                    None
+                }
+            },
         }
     }
 
@@ -394,7 +419,16 @@ impl Compiler<'_> {
             reasoning: switch(reference, card),
             use_reasoning: reference.use_reasoning,
         };
-        Some(Candidate { selected, weight })
+        let card = card.map_or_else(Card::default, |card| Card {
+            quality: card.quality_score.map(|quality| quality.clamp(0.0, 1.0)),
+            window: card.context_window_size,
+            described: card.description.is_some(),
+        });
+        Some(Candidate {
+            selected,
+            weight,
+            card,
+        })
     }
 
     fn rule(&mut self, path: &str, node: &RuleNode, depth: usize) -> Rule {

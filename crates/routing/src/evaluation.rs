@@ -12,7 +12,7 @@ use crate::signal::Reading;
 /// What is known of a request so far.
 pub(crate) struct Evaluation<'a> {
     pub(crate) router: &'a Router,
-    facts: &'a Facts<'a>,
+    pub(crate) facts: &'a Facts<'a>,
     readings: Vec<Cell<Option<Reading>>>,
     scores: Vec<Cell<Option<f64>>>,
     /// Time each signal took, in microseconds; kept only when explaining.

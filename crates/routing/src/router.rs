@@ -6,7 +6,7 @@ use crate::evaluation::Evaluation;
 use crate::facts::Facts;
 use crate::plugin::Plugins;
 use crate::projection::{Output, Score};
-use crate::selection::{Selected, draw};
+use crate::selection::{self, Ranking, Selected, draw};
 use crate::signal::Signal;
 
 /// A compiled routing configuration.
@@ -43,6 +43,8 @@ pub struct Decided<'a> {
     pub fallbacks: Vec<&'a Selected>,
     /// What else is to be done.
     pub plugins: &'a Plugins,
+    /// Why these models in this order, where an algorithm says so.
+    pub ranking: Option<Ranking>,
 }
 
 static NO_PLUGINS: Plugins = Plugins {
@@ -100,18 +102,14 @@ impl Router {
         match self.winner(evaluation) {
             Some(index) => {
                 let decision = &self.decisions[index];
-                let drawn = draw(&decision.candidates, roll);
-                let others = decision
-                    .candidates
-                    .iter()
-                    .enumerate()
-                    .filter(|(index, _)| Some(*index) != drawn);
+                let (mut order, ranking) = decision.order(evaluation.facts, roll);
                 Outcome::Matched(Decided {
                     decision: &decision.name,
                     confidence: evaluation.confidence(&decision.rule),
-                    selected: drawn.map(|index| &decision.candidates[index].selected),
-                    fallbacks: others.map(|(_, candidate)| &candidate.selected).collect(),
+                    selected: order.next(),
+                    fallbacks: order.collect(),
                     plugins: &decision.plugins,
+                    ranking,
                 })
             }
             None => match &self.default {
@@ -121,6 +119,7 @@ impl Router {
                     selected: Some(selected),
                     fallbacks: Vec::new(),
                     plugins: &NO_PLUGINS,
+                    ranking: None,
                 }),
                 None => Outcome::NoMatch,
             },
@@ -160,5 +159,21 @@ impl Router {
             Strategy::Priority => (decision.tier, decision.priority),
             Strategy::Confidence => (decision.tier, 0),
         }
+    }
+}
+
+impl Decision {
+    /// Its models, the choice first, and why in that order.
+    fn order(&self, facts: &Facts<'_>, roll: f64) -> (std::vec::IntoIter<&Selected>, Option<Ranking>) {
+        let chosen = |index: usize| &self.candidates[index].selected;
+        if let Some(selection) = &self.selection {
+            let ranking = selection::rank(selection, (&self.name, &self.candidates), facts, roll);
+            let order: Vec<&Selected> = ranking.ranked.iter().map(|ranked| chosen(ranked.index)).collect();
+            return (order.into_iter(), Some(ranking));
+        }
+        let drawn = draw(&self.candidates, roll);
+        let others = (0..self.candidates.len()).filter(|index| Some(*index) != drawn);
+        let order: Vec<&Selected> = drawn.into_iter().chain(others).map(chosen).collect();
+        (order.into_iter(), None)
     }
 }

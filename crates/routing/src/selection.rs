@@ -23,6 +23,7 @@ mod session;
 mod target;
 mod thompson;
 mod weighted;
+mod wired;
 
 pub use build::{Surroundings, Wrong};
 pub use candidate::{CandidateFacts, Latency, Percentiles, Previous, Price, SelectionRequest};
@@ -38,6 +39,8 @@ pub use fitted::{
 pub use prompt::Prompt;
 pub use ranking::{Parts, Ranked, Ranking, Score, Scores, Unfit};
 pub use selector::{Selection, Selector, WhenNone};
+pub use wired::KnownModels;
+pub(crate) use wired::{compile, rank};
 
 use serde::Serialize;
 
@@ -63,6 +66,16 @@ pub struct Selected {
 pub(crate) struct Candidate {
     pub(crate) selected: Selected,
     pub(crate) weight: f64,
+    pub(crate) card: Card,
+}
+
+/// What a model's card says that selection goes by.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Card {
+    pub(crate) quality: Option<f64>,
+    /// Tokens of prompt and answer together.
+    pub(crate) window: Option<u64>,
+    pub(crate) described: bool,
 }
 
 /// Draws by weight; `roll` lies in 0..1.

@@ -58,18 +58,21 @@ pub(crate) const SIGNALS: [SignalKind; 23] = [
 ];
 
 /// All ways to pick one of a decision's models, or to ask several.
-pub(crate) const ALGORITHMS: [(&str, bool); 16] = [
+pub(crate) const ALGORITHMS: [(&str, bool); 19] = [
     ("static", true),
-    ("router_dc", false),
-    ("latency_aware", false),
-    ("multi_factor", false),
-    ("hybrid", false),
-    ("automix", false),
-    ("prompt", false),
-    ("knn", false),
-    ("kmeans", false),
-    ("svm", false),
-    ("mlp", false),
+    ("weighted", true),
+    ("elo", true),
+    ("thompson", true),
+    ("router_dc", true),
+    ("latency_aware", true),
+    ("multi_factor", true),
+    ("hybrid", true),
+    ("automix", true),
+    ("prompt", true),
+    ("knn", true),
+    ("kmeans", true),
+    ("svm", true),
+    ("mlp", true),
     ("confidence", false),
     ("ratings", false),
     ("remom", false),
@@ -300,8 +303,8 @@ mod tests {
         let config: RoutingConfig = serde_json::from_value(serde_json::json!({
             "signals": {"domains": [{"name": "law"}, {"name": "math"}]},
             "decisions": [
-                {"name": "a", "algorithm": {"type": "knn"}, "rules": {"type": "domain", "name": "law"}},
-                {"name": "b", "algorithm": "knn", "rules": {"type": "domain", "name": "math"},
+                {"name": "a", "algorithm": {"type": "fusion"}, "rules": {"type": "domain", "name": "law"}},
+                {"name": "b", "algorithm": "fusion", "rules": {"type": "domain", "name": "math"},
                  "plugins": [{"type": "rag"}, {"type": "memory", "configuration": {"enabled": false}}]},
                 {"name": "c", "adaptations": {"mode": "bypass"}, "emits": [{"kind": "retention"}],
                  "rules": {"operator": "NOT", "conditions": [{"type": "pii", "name": "x"}]}}
@@ -319,7 +322,7 @@ mod tests {
             .collect();
         let expected = [
             ("signals.domains", "signals of type \"domain\" are"),
-            ("decisions[0].algorithm", "the algorithm knn is"),
+            ("decisions[0].algorithm", "the algorithm fusion is"),
             ("decisions[1].plugins[0]", "the plugin \"rag\" is"),
             ("decisions[2].emits", "emits are"),
             (

@@ -46,8 +46,9 @@ pub fn travel(arrival: &Arrival, caller: &Principal, body: &Bytes) -> Result<Rep
         caller,
         prompt_tokens: tokens::estimate_request(&request),
     };
+    let prices = decide::Prices(&arrival.snapshot);
     let explanation = decide::with_facts(&request, &known, &mut metadata, |facts| {
-        router.explain(facts, rand::random())
+        router.explain(&decide::weighed(facts, &prices, &request), rand::random())
     });
     Ok(reply::json(StatusCode::OK, &explanation))
 }

@@ -1,5 +1,7 @@
 //! Fitted models in files: settings and weights in the container that holds all models' weights.
 
+use std::sync::Arc;
+
 use pointsman_semantics::container::{Container, Writer};
 use pointsman_semantics::error::LoadError;
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,9 @@ const VERSION: u32 = 1;
 /// The widest vectors, the largest tables of what was learned.
 const MAX_WIDTH: usize = 1 << 16;
 const MAX_SIDE: usize = 1 << 20;
+
+/// The longest file.
+const MAX_BYTES: u64 = 256 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,6 +104,25 @@ impl Fitted {
         let settings =
             serde_json::to_value(settings).map_err(|error| malformed("settings", error.to_string()))?;
         writer.finish(settings)
+    }
+
+    /// Loads one from a file, when a configuration is compiled.
+    ///
+    /// # Errors
+    /// If there is none, it is longer than 256 MiB, or [`Fitted::read`] says so.
+    pub fn load(path: &str) -> Result<Arc<Self>, String> {
+        let length = std::fs::metadata(path)
+            .map_err(|error| format!("{path}: {error}"))?
+            .len();
+        if length > MAX_BYTES {
+            return Err(format!(
+                "{path} has {length} bytes; at most {MAX_BYTES} are loaded"
+            ));
+        }
+        let bytes = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+        Self::read(path, &bytes)
+            .map(Arc::new)
+            .map_err(|error| error.to_string())
     }
 
     /// Reads a file; its name is for errors.
