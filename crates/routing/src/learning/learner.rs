@@ -117,6 +117,8 @@ struct Sums {
     arms: Arms,
     duels: Duels,
     arm_count: usize,
+    /// The latest moment that an outcome told.
+    newest: u64,
     duel_count: usize,
 }
 
@@ -174,6 +176,7 @@ impl Learner {
         }
         for domain in domains {
             for sums in [&mut self.own, &mut self.total] {
+                sums.newest = sums.newest.max(outcome.at);
                 sums.arm_mut(outcome.scope, domain, outcome.model)
                     .record(outcome, half_life);
             }
@@ -222,16 +225,29 @@ impl Learner {
         names.iter().all(fine).then_some(()).ok_or(LearnerError::Name)
     }
 
-    /// What a model did in a scope, in a domain or (`None`) in all together.
+    /// What a model did in a scope, in a domain or (`None`) in all together, faded to the latest outcome of any: one that
+    /// is no longer asked is known less and less, so that it gets tried again.
     #[must_use]
-    pub fn arm(&self, scope: &str, domain: Option<&str>, model: &str) -> Option<&Arm> {
-        self.total.arm(scope, domain.unwrap_or(""), model)
+    pub fn arm(&self, scope: &str, domain: Option<&str>, model: &str) -> Option<Arm> {
+        let mut now = self.nothing();
+        now.add(
+            self.total.arm(scope, domain.unwrap_or(""), model)?,
+            self.config.half_life_seconds,
+        );
+        Some(now)
+    }
+
+    fn nothing(&self) -> Arm {
+        Arm {
+            as_of: self.total.newest,
+            ..Arm::default()
+        }
     }
 
     /// What all models did in a scope together.
     #[must_use]
     pub fn together(&self, scope: &str) -> Arm {
-        let mut sum = Arm::default();
+        let mut sum = self.nothing();
         let models = self.total.arms.get(scope).and_then(|domains| domains.get(""));
         for arm in models.into_iter().flat_map(BTreeMap::values) {
             sum.add(arm, self.config.half_life_seconds);
@@ -387,6 +403,7 @@ impl Sums {
 
     fn add(&mut self, contribution: &Contribution, half_life: Option<f64>) {
         for entry in &contribution.arms {
+            self.newest = self.newest.max(entry.arm.as_of);
             self.arm_mut(&entry.scope, &entry.domain, &entry.model)
                 .add(&entry.arm, half_life);
         }

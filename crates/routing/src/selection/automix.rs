@@ -3,6 +3,7 @@
 use super::candidate::{CandidateFacts, SelectionRequest};
 use super::ranking::{Score, Scores};
 use super::selector::Selector;
+use crate::learning::Arm;
 
 /// What beginning with a candidate is worth: its own answer where it passes, else what the next dearer ones make of it,
 /// less what all of that costs. The calls themselves are a loop's; this picks the first.
@@ -25,7 +26,7 @@ impl Automix {
         let arm = request
             .learned
             .and_then(|learned| learned.arm(request.scope, request.domain(), candidate.model));
-        let known = match (declared, arm.and_then(Arm::mean).zip(arm)) {
+        let known = match (declared, arm.as_ref().and_then(Arm::mean).zip(arm)) {
             (Some(declared), Some((mean, arm))) => {
                 let held = 4.0;
                 (held * declared + arm.rewarded * mean) / (held + arm.rewarded)
@@ -51,8 +52,6 @@ impl Automix {
         own + doubted * self.discount * self.worth(rest, steps - 1) - spent
     }
 }
-
-use crate::learning::Arm;
 
 impl Selector for Automix {
     fn name(&self) -> &'static str {

@@ -78,11 +78,14 @@ impl Thompson {
         let Some(learned) = request.learned else {
             return start;
         };
-        let all = start.with(learned.arm(request.scope, None, candidate.model), PRIOR_STRENGTH);
+        let all = start.with(
+            learned.arm(request.scope, None, candidate.model).as_ref(),
+            PRIOR_STRENGTH,
+        );
         match request.domain().filter(|_| self.by_domain) {
             // Over all domains is where a domain starts from, but it does not count for more than a few outcomes.
             Some(domain) => all.with(
-                learned.arm(request.scope, Some(domain), candidate.model),
+                learned.arm(request.scope, Some(domain), candidate.model).as_ref(),
                 PRIOR_STRENGTH,
             ),
             None => all,

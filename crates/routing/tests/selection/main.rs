@@ -9,6 +9,7 @@
 
 mod algorithms;
 mod around;
+mod decisions;
 mod fitted;
 mod laws;
 mod learning;

@@ -144,6 +144,21 @@ fn what_changes_is_noticed_where_the_past_fades() {
 }
 
 #[test]
+fn one_that_became_better_while_nobody_asked_it_is_found() {
+    let drift = |at: u64, model: &str| match (at < 1_500, model) {
+        (_, "a") => 0.6,
+        (true, "b") => 0.1,
+        (false, "b") => 0.95,
+        _ => 0.3,
+    };
+    let config = json!({"type": "thompson", "thompson": {"max_exploration": 1.0}});
+    let learner = LearnerConfig { half_life_seconds: Some(200.0), ..LearnerConfig::default() };
+    let curve = mean(&[1_500, 3_000], |seed| play(config.clone(), learner.clone(), 3_000, seed, drift));
+    // Never finding it would lose 525.
+    assert!(curve[1] - curve[0] < 160.0, "{curve:?}");
+}
+
+#[test]
 fn domains_are_learned_apart() {
     let selection = build(json!({"type": "thompson", "thompson": {"max_exploration": 1.0}}));
     let mut learner = Learner::new(LearnerConfig::default());

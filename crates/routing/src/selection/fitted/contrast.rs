@@ -124,14 +124,17 @@ impl Contrast {
         let mut back = vec![0.0; self.space];
         for (model, off) in off.iter().enumerate().filter(|(_, off)| **off != 0.0) {
             step(&mut self.bias[model], &mut slowness.bias[model], *off);
-            for column in 0..self.space {
-                let at = model * self.space + column;
-                back[column] += off * self.places[at];
-                step(
-                    &mut self.places[at],
-                    &mut slowness.places[at],
-                    off * place[column],
-                );
+            let places = self.places.chunks_exact_mut(self.space).nth(model);
+            let slow = slowness.places.chunks_exact_mut(self.space).nth(model);
+            for (((weight, slow), back), place) in places
+                .into_iter()
+                .flatten()
+                .zip(slow.into_iter().flatten())
+                .zip(&mut back)
+                .zip(&place)
+            {
+                *back += off * *weight;
+                step(weight, slow, off * place);
             }
         }
         for (column, value) in &features.entries {
