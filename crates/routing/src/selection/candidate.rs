@@ -24,7 +24,7 @@ impl Percentiles {
     #[must_use]
     pub fn at(&self, percentile: u8) -> Option<f64> {
         let above = self.0.iter().position(|(known, _)| *known >= percentile);
-        match above {
+        let value = match above {
             None => self.0.last().map(|(_, value)| *value),
             Some(0) => self.0.first().map(|(_, value)| *value),
             Some(index) => {
@@ -32,7 +32,8 @@ impl Percentiles {
                 let share = f64::from(percentile - low) / f64::from(high - low).max(1.0);
                 Some(from + (to - from) * share)
             }
-        }
+        };
+        value.filter(|value| value.is_finite())
     }
 }
 
@@ -158,11 +159,12 @@ impl CandidateFacts<'_> {
                 known += probability;
             }
         }
-        match self.quality {
+        let prior = match self.quality {
             Some(overall) => Some(sum + overall * (1.0 - known).max(0.0)),
             None if known > 0.0 => Some(sum / known),
             None => None,
-        }
+        };
+        prior.filter(|prior| prior.is_finite())
     }
 }
 

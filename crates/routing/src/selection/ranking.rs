@@ -20,10 +20,12 @@ pub(crate) const NO_PARTS: Parts = Parts {
 };
 
 impl Parts {
-    /// With one more; what is beyond six is left out.
+    /// With one more; what is beyond six, or no number, is left out.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: f64) -> Self {
-        if let Some(free) = self.parts.get_mut(self.count) {
+        if value.is_finite()
+            && let Some(free) = self.parts.get_mut(self.count)
+        {
             *free = (name, value);
             self.count += 1;
         }

@@ -171,7 +171,7 @@ fn ranked(
         index,
         model: candidate.model.to_owned(),
         score: score.value.filter(|value| value.is_finite()),
-        quality: score.quality,
+        quality: score.quality.filter(|quality| quality.is_finite()),
         cost: candidate.cost(request),
         parts: score.parts,
     }

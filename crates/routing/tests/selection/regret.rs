@@ -152,8 +152,13 @@ fn one_that_became_better_while_nobody_asked_it_is_found() {
         _ => 0.3,
     };
     let config = json!({"type": "thompson", "thompson": {"max_exploration": 1.0}});
-    let learner = LearnerConfig { half_life_seconds: Some(200.0), ..LearnerConfig::default() };
-    let curve = mean(&[1_500, 3_000], |seed| play(config.clone(), learner.clone(), 3_000, seed, drift));
+    let learner = LearnerConfig {
+        half_life_seconds: Some(200.0),
+        ..LearnerConfig::default()
+    };
+    let curve = mean(&[1_500, 3_000], |seed| {
+        play(config.clone(), learner.clone(), 3_000, seed, drift)
+    });
     // Never finding it would lose 525.
     assert!(curve[1] - curve[0] < 160.0, "{curve:?}");
 }
