@@ -270,7 +270,7 @@ impl Builder<'_> {
         let slo = config.slo;
         let mut limit = |name: &str, value: f64| {
             let path = format!("multi_factor.slo.{name}");
-            let value = self.number(Some(value), 0.0, Range(&path, 0.0, f64::MAX));
+            let value = self.number(Some(value), 0.0, Range(&path, 0.0, f64::INFINITY));
             (value > 0.0).then_some(value)
         };
         MultiFactor {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How one of a decision's models is picked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct AlgorithmConfig {
     /// `static`, `weighted`, `router_dc`, `latency_aware`, `multi_factor`, `hybrid`, `automix`, `elo`, `thompson`, `knn`,
     /// `kmeans`, `svm`, `mlp` or `prompt`.
@@ -62,7 +62,7 @@ pub struct AlgorithmSettings {
     /// Of `prompt`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<PromptConfig>,
-    /// What is there beyond.
+    /// What is there beyond; refused by name.
     #[serde(flatten)]
     #[schemars(skip)]
     pub others: indexmap::IndexMap<String, serde_json::Value>,

@@ -360,7 +360,8 @@ fn a_helper_is_asked_a_bounded_question_that_cannot_speak_for_itself() {
         instructions: "Hard ones to a.".into(),
         timeout_seconds: 5,
     };
-    let told = prompt.instruct(&[("a", Some(&"strong\n".repeat(500))), ("b", None)]);
+    let long = "strong\n".repeat(500);
+    let told = prompt.instruct(&[("a", Some(long.as_str())), ("b", None)]);
     assert!(told.contains("Hard ones to a.") && told.contains("\n- b\n") && told.len() < 2_000);
     let long = format!("begin {} end", "é".repeat(100_000));
     let question = prompt.question(&long);
