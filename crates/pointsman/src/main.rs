@@ -11,6 +11,7 @@ mod models;
 mod route;
 mod serve;
 mod sim;
+mod train;
 mod watch;
 mod zero;
 
@@ -40,6 +41,8 @@ enum Command {
     Check(check::Arguments),
     /// Explains how a prompt is routed.
     Route(route::Arguments),
+    /// Fits a model of which model answers what well, to recorded outcomes.
+    Train(train::Arguments),
     /// Manages virtual keys.
     Key(key::Arguments),
     /// Carries another gateway's configuration over, and tells what could not be.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => runtime.block_on(demo::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
         Command::Route(arguments) => route::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
         Command::Key(arguments) => key::run(arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Models(arguments) => runtime.block_on(models::run(arguments)),

@@ -15,6 +15,9 @@ pub(crate) struct Arguments {
     /// The configuration.
     #[arg(short, long, default_value = "pointsman.yaml")]
     config: PathBuf,
+    /// The model's name that is asked for, where recipes have names of their own; `auto` when not given.
+    #[arg(short, long)]
+    model: Option<String>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -36,6 +39,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let router = match Router::compile(&routing) {
         Ok(router) => router,
         Err(errors) => return console::fail(&format!("routing: {errors:?}")),
+    };
+    let router = match arguments.model.as_deref().map(|model| router.entered(model)) {
+        None => &router,
+        Some(Some(entered)) => entered,
+        Some(None) => return console::fail("no routing is entered by this model's name"),
     };
     let messages = [MessageFacts {
         role: "user",

@@ -40,13 +40,15 @@ pub fn travel(arrival: &Arrival, caller: &Principal, body: &Bytes) -> Result<Rep
         (None, Some(messages)) => conversation(question.model.as_deref(), messages.get())?,
         _ => return Err(malformed("give either `text` or `messages`".to_owned())),
     };
+    let router = router.entered(&request.model).unwrap_or(router);
     let mut metadata = Vec::new();
     let known = decide::Known {
         caller,
         prompt_tokens: tokens::estimate_request(&request),
     };
+    let prices = decide::Prices(&arrival.snapshot);
     let explanation = decide::with_facts(&request, &known, &mut metadata, |facts| {
-        router.explain(facts, rand::random())
+        router.explain(&decide::weighed(facts, &prices, &request), rand::random())
     });
     Ok(reply::json(StatusCode::OK, &explanation))
 }
