@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// The configuration; ./pointsman.yaml where there is one, and none is needed.
     #[arg(short, long)]
     config: Option<PathBuf>,
+    /// The model's name that is asked for, where recipes have names of their own; `auto` when not given.
+    #[arg(short, long)]
+    model: Option<String>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -43,7 +46,7 @@ pub(crate) async fn run(arguments: &Arguments) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let routed = match explained(&config, &arguments.prompt) {
+    let routed = match explained(&config, &arguments.prompt, arguments.model.as_deref()) {
         Ok(routed) => routed,
         Err(message) => return console::fail(&message),
     };
@@ -86,13 +89,18 @@ pub(crate) fn configuration(named: Option<&Path>) -> Result<Config, ExitCode> {
     }
 }
 
-/// How the prompt is routed, if routing is configured.
-pub(crate) fn explained(config: &Config, prompt: &str) -> Result<Option<Explanation>, String> {
+/// How the prompt is routed, if routing is configured: by the recipe that is entered by this model's name, if it is given.
+fn explained(config: &Config, prompt: &str, model: Option<&str>) -> Result<Option<Explanation>, String> {
     let Some(routing) = &config.routing else {
         return Ok(None);
     };
     let router = Router::compile(routing).map_err(|errors| format!("routing: {errors:?}"))?;
-    Ok(Some(explain(&router, prompt)))
+    let router = match model.map(|model| router.entered(model)) {
+        None => &router,
+        Some(Some(entered)) => entered,
+        Some(None) => return Err("no routing is entered by this model's name".to_owned()),
+    };
+    Ok(Some(explain(router, prompt)))
 }
 
 /// How a router routes a prompt.

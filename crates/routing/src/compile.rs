@@ -2,17 +2,22 @@
 
 use std::collections::HashSet;
 
-use crate::config::{DecisionConfig, ModelRef, Predicate, RoutingConfig, RuleNode};
+use crate::config::{DecisionConfig, ModelRef, PartitionConfig, Predicate, RoutingConfig, RuleNode};
 use crate::decision::{Decision, Joined, Rule};
+use crate::declared::declared;
 use crate::plugin::Plugins;
 use crate::projection::{Input, Output, Partition, Score, ValueSource};
 use crate::reasoning::switch;
 use crate::router::Router;
-use crate::selection::{Candidate, Selected};
-use crate::signal::{self, AskedSignal, Signal, UNSUPPORTED};
+use crate::selection::{self, Candidate, Card, Selected, Selection};
+use crate::signal::{self, AskedSignal, Signal};
+use crate::support::{self, ALGORITHMS, SIGNALS};
 
 /// Deepest nesting of rules.
 const MAX_DEPTH: usize = 32;
+
+/// How steeply a range grows surer, where nothing is said.
+const SLOPE: f64 = 12.0;
 
 /// Something wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,23 +31,15 @@ pub struct CompileError {
 }
 
 impl Router {
-    /// Compiles a configuration.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn compile(config: &RoutingConfig) -> Result<Self, Vec<CompileError>> {
-        Self::compile_with(config, &[])
-    }
-
-    /// Compiles a configuration to which somebody answers these signals.
-    ///
-    /// # Errors
-    /// As [`Router::compile`].
-    pub fn compile_with(config: &RoutingConfig, asked: &[AskedSignal]) -> Result<Self, Vec<CompileError>> {
+    /// Compiles what stands beside the recipes.
+    pub(crate) fn compile_one(
+        config: &RoutingConfig,
+        asked: &[AskedSignal],
+    ) -> Result<Self, Vec<CompileError>> {
         let mut compiler = Compiler {
             config,
             asked,
-            errors: Vec::new(),
+            errors: support::refused(config, asked),
             signals: Vec::new(),
             partitions: Vec::new(),
             scores: Vec::new(),
@@ -74,21 +71,9 @@ impl Router {
             scores: compiler.scores,
             outputs: compiler.outputs,
             decisions,
+            recipes: Vec::new(),
         })
     }
-}
-
-/// Signals of which one wins.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PartitionConfig {
-    #[serde(rename = "name")]
-    _name: String,
-    #[serde(default)]
-    semantics: String,
-    temperature: Option<f64>,
-    members: Vec<String>,
-    default: Option<String>,
 }
 
 struct Compiler<'a> {
@@ -173,34 +158,21 @@ impl Compiler<'_> {
         {
             return Some(index);
         }
-        if UNSUPPORTED.iter().any(|(unsupported, _)| *unsupported == kind) {
-            self.wrong(
-                format!("{path}.type"),
-                format!("signals of type {kind:?} are not supported in this version"),
-            );
+        let kinds = SIGNALS.iter().map(|known| known.name);
+        if !SIGNALS.iter().any(|known| known.name == kind) {
+            let kinds = kinds.chain(["projection"]);
+            self.unknown(format!("{path}.type"), "signal type", kind, kinds);
             return None;
         }
-        let kinds = [
-            "keyword",
-            "context",
-            "structure",
-            "conversation",
-            "metadata",
-            "event",
-            "authz",
-            "language",
-            "projection",
-        ];
-        if !kinds.contains(&kind) {
-            self.unknown(format!("{path}.type"), "signal type", kind, kinds.into_iter());
-            return None;
-        }
-        let known: Vec<String> = self
-            .signals
-            .iter()
+        let known = declared(&self.config.signals).into_iter();
+        let known: Vec<String> = known
             .filter(|signal| signal.kind == kind)
-            .map(|signal| signal.name.clone())
+            .map(|signal| signal.name)
             .collect();
+        // Declared, and not carried out: that is told once for all. Domains need no declaration.
+        if known.iter().any(|known| known == name) || (kind == "domain" && known.is_empty()) {
+            return None;
+        }
         self.unknown(
             format!("{path}.name"),
             &format!("{kind} signal"),
@@ -227,6 +199,9 @@ impl Compiler<'_> {
             let mut inputs = Vec::new();
             for (number, input) in score.inputs.iter().enumerate() {
                 let path = format!("{path}.inputs[{number}]");
+                if ["kb_metric", "projection"].contains(&input.kind.as_str()) {
+                    continue;
+                }
                 let Some(signal) = self.find_signal(&path, &input.kind, &input.name) else {
                     continue;
                 };
@@ -259,11 +234,11 @@ impl Compiler<'_> {
     }
 
     /// A partition: its members are `domain` signals or `embedding` signals, by their names.
-    fn partition(&mut self, path: &str, value: &serde_json::Value) {
-        let config: PartitionConfig = match serde_json::from_value(value.clone()) {
-            Ok(config) => config,
-            Err(error) => return self.wrong(path, error.to_string()),
-        };
+    fn partition(&mut self, path: &str, config: &PartitionConfig) {
+        // Its members are signals that nobody answers: that is told once for all.
+        if self.asked.is_empty() {
+            return;
+        }
         let temperature = match (config.semantics.as_str(), config.temperature) {
             ("" | "exclusive", _) => None,
             ("softmax_exclusive", Some(temperature)) if temperature > 0.0 => Some(temperature),
@@ -322,13 +297,27 @@ impl Compiler<'_> {
         let config = self.config;
         for (index, mapping) in config.projections.mappings.iter().enumerate() {
             let path = format!("projections.mappings[{index}]");
-            if mapping
-                .method
-                .as_deref()
-                .is_some_and(|method| method != "threshold_bands")
+            let every = mapping.method.as_deref() == Some("multi_emit");
+            if !every
+                && mapping
+                    .method
+                    .as_deref()
+                    .is_some_and(|method| method != "threshold_bands")
             {
-                self.wrong(format!("{path}.method"), "unknown method; use threshold_bands");
+                self.wrong(
+                    format!("{path}.method"),
+                    "unknown method; use threshold_bands or multi_emit",
+                );
             }
+            let calibration = mapping.calibration.as_ref();
+            let calibrated = calibration.and_then(|calibration| calibration.method.as_deref());
+            if calibrated.is_some_and(|method| method != "sigmoid_distance") {
+                self.wrong(
+                    format!("{path}.calibration.method"),
+                    "unknown method; use sigmoid_distance",
+                );
+            }
+            let slope = calibration.and_then(|calibration| calibration.slope);
             let Some(score) = self.scores.iter().position(|score| score.name == mapping.source) else {
                 let known: Vec<String> = self.scores.iter().map(|score| score.name.clone()).collect();
                 self.unknown(
@@ -347,8 +336,11 @@ impl Compiler<'_> {
                     score,
                     range,
                     before: before.clone(),
+                    slope: slope.filter(|slope| *slope > 0.0).unwrap_or(SLOPE),
                 });
-                before.push(range);
+                if !every {
+                    before.push(range);
+                }
             }
         }
     }
@@ -415,19 +407,6 @@ impl Compiler<'_> {
                 self.wrong(format!("{path}.plugins[{index}]"), message);
             }
         }
-        if let Some(algorithm) = &config.algorithm {
-            let kind = algorithm
-                .get("type")
-                .and_then(serde_json::Value::as_str)
-                .or(algorithm.as_str());
-            if kind != Some("static") {
-                let message = format!(
-                    "the algorithm {} is not supported in this version; use static",
-                    kind.unwrap_or("given")
-                );
-                self.wrong(format!("{path}.algorithm"), message);
-            }
-        }
         if config.model_refs.is_empty() && plugins.fast_response.is_none() {
             self.wrong(path, "a decision needs modelRefs, or the plugin fast_response");
         }
@@ -440,13 +419,45 @@ impl Compiler<'_> {
         {
             self.wrong(format!("{path}.modelRefs"), "all weights are zero");
         }
+        let selection = self.selection(path, config, &candidates);
         Decision {
             name: config.name.clone(),
             priority: config.priority,
             tier: config.tier,
             rule,
             candidates,
+            selection,
             plugins,
+        }
+    }
+
+    /// How one of the candidates is picked; none where they share by weight.
+    fn selection(
+        &mut self,
+        path: &str,
+        config: &DecisionConfig,
+        candidates: &[Candidate],
+    ) -> Option<Selection> {
+        let algorithm = config.algorithm.as_ref()?;
+        let kind = support::algorithm_kind(algorithm).unwrap_or_default();
+        match ALGORITHMS.iter().find(|(known, _)| *known == kind) {
+            None => {
+                let mut known = ALGORITHMS.iter().map(|(name, _)| *name);
+                self.unknown(format!("{path}.algorithm.type"), "algorithm", kind, &mut known);
+                None
+            }
+            // What is not carried out is told once for all.
+            Some((_, false)) => None,
+            Some((_, true)) => match selection::compile(algorithm, candidates) {
+                Ok(selection) => Some(selection),
+                Err(wrong) => {
+                    for (place, message) in wrong {
+                        let dot = if place.is_empty() { "" } else { "." };
+                        self.wrong(format!("{path}.algorithm{dot}{place}"), message);
+                    }
+                    None
+                }
+            },
         }
     }
 
@@ -480,7 +491,16 @@ impl Compiler<'_> {
             reasoning: switch(reference, card),
             use_reasoning: reference.use_reasoning,
         };
-        Some(Candidate { selected, weight })
+        let card = card.map_or_else(Card::default, |card| Card {
+            quality: card.quality_score.map(|quality| quality.clamp(0.0, 1.0)),
+            window: card.context_window_size,
+            described: card.description.is_some(),
+        });
+        Some(Candidate {
+            selected,
+            weight,
+            card,
+        })
     }
 
     fn rule(&mut self, path: &str, node: &RuleNode, depth: usize) -> Rule {

@@ -88,25 +88,6 @@ pub(crate) struct SignalError {
     pub(crate) message: String,
 }
 
-/// Types of signals that the language has and this version does not, with their collections.
-pub(crate) const UNSUPPORTED: [(&str, &str); 15] = [
-    ("embedding", "embeddings"),
-    ("domain", "domains"),
-    ("fact_check", "fact_check"),
-    ("user_feedback", "user_feedbacks"),
-    ("reask", "reasks"),
-    ("preference", "preferences"),
-    ("complexity", "complexity"),
-    ("modality", "modality"),
-    ("jailbreak", "jailbreak"),
-    ("safety", "safety"),
-    ("hallucination", "hallucination"),
-    ("pii", "pii"),
-    ("kb", "kb"),
-    ("classifier", "classifiers"),
-    ("input_modality", "input_modality"),
-];
-
 impl Signal {
     /// A signal that is answered from outside.
     pub(crate) fn asked(signal: &AskedSignal) -> Self {
@@ -148,7 +129,7 @@ impl Signal {
             Judge::Structure(structure) => structure.read(facts.user_text),
             Judge::Conversation(conversation) => conversation.read(facts),
             Judge::Metadata(metadata) => metadata.read(facts.metadata),
-            Judge::Event(event) => event.read(facts.metadata),
+            Judge::Event(event) => event.read(facts.user_text),
             Judge::Authz(authz) => authz.read(&facts.caller),
             Judge::Language(language) => language.read(facts.user_text),
         })
@@ -159,15 +140,6 @@ impl Signal {
 #[expect(clippy::too_many_lines, reason = "one line for each kind of signal")]
 pub(crate) fn compile(config: &SignalsConfig, errors: &mut Vec<SignalError>) -> Vec<Signal> {
     let mut all = Vec::new();
-    for (kind, collection) in UNSUPPORTED {
-        if unsupported(config, collection) {
-            let message = format!("signals of type {kind:?} are not supported in this version");
-            errors.push(SignalError {
-                path: format!("signals.{collection}"),
-                message,
-            });
-        }
-    }
     let mut add = |kind, collection: &str, index: usize, name: &str, judge: Result<Judge, String>| match judge
     {
         Ok(judge) => all.push(Signal {
@@ -254,25 +226,4 @@ pub(crate) fn compile(config: &SignalsConfig, errors: &mut Vec<SignalError>) -> 
         );
     }
     all
-}
-
-fn unsupported(config: &SignalsConfig, collection: &str) -> bool {
-    let there = match collection {
-        "embeddings" => &config.embeddings,
-        "domains" => &config.domains,
-        "fact_check" => &config.fact_check,
-        "user_feedbacks" => &config.user_feedbacks,
-        "reasks" => &config.reasks,
-        "preferences" => &config.preferences,
-        "complexity" => &config.complexity,
-        "modality" => &config.modality,
-        "jailbreak" => &config.jailbreak,
-        "safety" => &config.safety,
-        "hallucination" => &config.hallucination,
-        "pii" => &config.pii,
-        "kb" => &config.kb,
-        "classifiers" => &config.classifiers,
-        _ => &config.input_modality,
-    };
-    !there.is_empty()
 }

@@ -1,5 +1,7 @@
 //! Stage *decide*: which models may answer, in which order, and with what changes to the request.
 
+mod prices;
+
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
@@ -16,6 +18,8 @@ use pointsman_wire::{text, tokens};
 use super::arrive::Asked;
 use super::{Arrival, Ticket};
 use crate::snapshot::{Model, Target};
+
+pub use prices::Prices;
 
 /// What was decided.
 pub enum Decided {
@@ -66,7 +70,7 @@ pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Resu
     let Some(router) = snapshot
         .router
         .as_ref()
-        .filter(|router| router.enters(&asked.request.model))
+        .and_then(|router| router.entered(&asked.request.model))
     else {
         let model = snapshot.resolve(&asked.request.model)?;
         return Ok(Decided::Send(with_fallbacks(arrival, Step::plain(model))));
@@ -76,8 +80,9 @@ pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Resu
         caller: ticket.caller(),
         prompt_tokens: asked.prompt_tokens,
     };
+    let prices = Prices(snapshot);
     let outcome = with_facts(&asked.request, &known, &mut metadata, |facts| {
-        router.decide(facts, rand::random())
+        router.decide(&weighed(facts, &prices, &asked.request), rand::random())
     });
     let decided = match outcome {
         Outcome::Matched(decided) => decided,
@@ -98,16 +103,38 @@ pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Resu
         asked.prompt_tokens = tokens::estimate_request(&asked.request);
     }
     let Some(selected) = decided.selected else {
-        return Err(Failure::new(
-            FailureKind::Internal,
-            "a decision without model and without answer",
-        ));
+        return Err(unfit(&decided));
     };
     let mut plan = with_fallbacks(arrival, step(arrival, selected)?);
     for other in decided.fallbacks {
         plan.steps.push(step(arrival, other)?);
     }
     Ok(Decided::Send(plan))
+}
+
+/// Facts with what selection weighs: prices, and how long an answer may become.
+pub fn weighed<'a>(facts: &Facts<'a>, prices: &'a Prices<'a>, request: &ChatRequest) -> Facts<'a> {
+    Facts {
+        completion_tokens: request.sampling.max_tokens.unwrap_or(prices.0.default_completion),
+        models: Some(prices),
+        ..*facts
+    }
+}
+
+/// No model of the decision can answer.
+fn unfit(decided: &pointsman_routing::Decided<'_>) -> Failure {
+    let unfit = decided.ranking.iter().flat_map(|ranking| &ranking.unfit);
+    let reasons: Vec<String> = unfit
+        .map(|unfit| format!("{}: {}", unfit.model, unfit.reason))
+        .collect();
+    let message = format!(
+        "no model of the decision {:?} can answer this request ({})",
+        decided.decision,
+        reasons.join("; ")
+    );
+    Failure::new(FailureKind::InvalidRequest, message)
+        .at("model")
+        .coded("no_candidate")
 }
 
 fn step(arrival: &Arrival, selected: &Selected) -> Result<Step, Failure> {
@@ -182,6 +209,7 @@ pub fn with_facts<T>(
         tools_defined: request.tools.len(),
         metadata,
         caller: caller_facts(known.caller),
+        ..Facts::default()
     };
     judge(&facts)
 }

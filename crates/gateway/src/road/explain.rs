@@ -75,11 +75,13 @@ async fn explained(here: &Here<'_>, request: &ChatRequest) -> Result<Bytes, Fail
                 caller: here.caller(),
                 prompt_tokens: tokens::estimate_request(request),
             };
+            let router = router.entered(&request.model).unwrap_or(router);
+            let prices = decide::Prices(&here.arrival().snapshot);
             Routed::By(Box::new(decide::with_facts(
                 request,
                 &known,
                 &mut Vec::new(),
-                |facts| router.explain(facts, rand::random()),
+                |facts| router.explain(&decide::weighed(facts, &prices, request), rand::random()),
             )))
         }
     };

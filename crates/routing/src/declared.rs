@@ -1,0 +1,79 @@
+//! The signals that a configuration declares, whatever their type.
+
+use crate::config::SignalsConfig;
+
+/// A name that rules may refer to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Declared {
+    /// The type under which rules name it.
+    pub(crate) kind: &'static str,
+    /// Its name; with its level, for `complexity`.
+    pub(crate) name: String,
+    /// Where it stands, such as `signals.keywords[2]`.
+    pub(crate) path: String,
+}
+
+/// Levels of `complexity`.
+pub(crate) const LEVELS: [&str; 3] = ["easy", "medium", "hard"];
+
+/// All names, in the order of their collections.
+pub(crate) fn declared(signals: &SignalsConfig) -> Vec<Declared> {
+    let mut all = Vec::new();
+    let mut add = |kind: &'static str, collection: &str, names: Vec<&str>| {
+        for (index, name) in names.into_iter().enumerate() {
+            all.push(Declared {
+                kind,
+                name: name.to_owned(),
+                path: format!("signals.{collection}[{index}]"),
+            });
+        }
+    };
+    macro_rules! collections {
+        ($($kind:literal $collection:literal $field:ident)*) => {
+            $(add($kind, $collection, signals.$field.iter().map(|signal| signal.name.as_str()).collect());)*
+        };
+    }
+    collections! {
+        "keyword" "keywords" keywords
+        "context" "context" context
+        "structure" "structure" structure
+        "conversation" "conversation" conversation
+        "metadata" "metadata" metadata
+        "event" "events" events
+        "language" "language" language
+        "embedding" "embeddings" embeddings
+        "domain" "domains" domains
+        "fact_check" "fact_check" fact_check
+        "user_feedback" "user_feedbacks" user_feedbacks
+        "reask" "reasks" reasks
+        "preference" "preferences" preferences
+        "modality" "modality" modality
+        "jailbreak" "jailbreak" jailbreak
+        "safety" "safety" safety
+        "hallucination" "hallucination" hallucination
+        "pii" "pii" pii
+        "kb" "kb" kb
+        "classifier" "classifiers" classifiers
+        "input_modality" "input_modality" input_modality
+    }
+    let roles = signals.role_bindings.iter();
+    let named = |binding: &'_ crate::config::AuthzConfig| binding.name.is_empty();
+    let role = roles.map(|binding| {
+        if named(binding) {
+            binding.role.as_str()
+        } else {
+            binding.name.as_str()
+        }
+    });
+    add("authz", "role_bindings", role.collect());
+    for (index, signal) in signals.complexity.iter().enumerate() {
+        for level in LEVELS {
+            all.push(Declared {
+                kind: "complexity",
+                name: format!("{}:{level}", signal.name),
+                path: format!("signals.complexity[{index}]"),
+            });
+        }
+    }
+    all
+}
