@@ -153,13 +153,7 @@ impl<'a> Checker<'a> {
         false
     }
 
-    fn fields(
-        &mut self,
-        node: &Node,
-        entries: &[(String, Place, Node)],
-        schema: &'a Schema,
-        path: &str,
-    ) {
+    fn fields(&mut self, node: &Node, entries: &[(String, Place, Node)], schema: &'a Schema, path: &str) {
         let known = schema.get("properties").and_then(Schema::as_object);
         let others = schema.get("additionalProperties");
         let join = |key: &str| {
@@ -233,7 +227,8 @@ impl<'a> Checker<'a> {
             Err((tag, known)) => {
                 let message = format!("expected one of {}", known.join(", "));
                 let mut problem = self.file.problem(tag, format!("{path}.type"), message);
-                problem.suggestion = text_of(node.field("type")).and_then(|text| nearest(text, known.into_iter()));
+                problem.suggestion =
+                    text_of(node.field("type")).and_then(|text| nearest(text, known.into_iter()));
                 self.problems.push(problem);
                 return;
             }

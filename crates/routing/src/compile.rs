@@ -7,7 +7,7 @@ use crate::decision::{Decision, Joined, Rule};
 use crate::declared::declared;
 use crate::plugin::Plugins;
 use crate::projection::{Input, Output, Partition, Score, ValueSource};
-use crate::reasoning::switch;
+use crate::reasoning::{switch, wanted};
 use crate::router::Router;
 use crate::selection::{self, Candidate, Card, Selected, Selection};
 use crate::signal::{self, AskedSignal, Signal};
@@ -485,11 +485,19 @@ impl Compiler<'_> {
             self.wrong(format!("{path}.weight"), "a weight is not negative");
             return None;
         }
+        let modes = ["enabled", "disabled", "adaptive"];
+        if let Some(mode) = reference.reasoning_mode.as_deref()
+            && !modes.contains(&mode)
+        {
+            let path = format!("{path}.reasoning_mode");
+            self.unknown(path, "reasoning_mode", mode, modes.into_iter());
+            return None;
+        }
         let selected = Selected {
             model: reference.model.clone(),
             lora_name: reference.lora_name.clone(),
             reasoning: switch(reference, card),
-            use_reasoning: reference.use_reasoning,
+            use_reasoning: wanted(reference),
         };
         let card = card.map_or_else(Card::default, |card| Card {
             quality: card.quality_score.map(|quality| quality.clamp(0.0, 1.0)),
@@ -509,6 +517,7 @@ impl Compiler<'_> {
             return Rule::Always;
         }
         if let Some(kind) = &node.kind {
+            self.classified(path, kind, node);
             return self.leaf(path, kind, node.name.as_deref().unwrap_or_default());
         }
         let children = node.conditions.iter().enumerate();
@@ -562,6 +571,25 @@ impl Compiler<'_> {
                 joined.rules.iter().map(|rule| self.cost(rule)).max().unwrap_or(0)
             }
             Rule::Not(rule) => self.cost(rule),
+        }
+    }
+
+    /// What only rules about classifiers say.
+    fn classified(&mut self, path: &str, kind: &str, node: &RuleNode) {
+        let said = [
+            ("label", node.label.is_some()),
+            ("predicate", node.predicate.is_some()),
+            ("on_error", node.on_error.is_some()),
+        ];
+        for (field, _) in said.into_iter().filter(|(_, said)| *said && kind != "classifier") {
+            let message = format!("is for signals of type \"classifier\", not {kind:?}");
+            self.wrong(format!("{path}.{field}"), message);
+        }
+        if node.on_unknown.is_some() {
+            self.wrong(
+                format!("{path}.on_unknown"),
+                "is not supported in this version: a signal that cannot be told does not match",
+            );
         }
     }
 
