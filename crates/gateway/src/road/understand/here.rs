@@ -173,6 +173,10 @@ pub fn failure(failed: Failed) -> Failure {
         }
         Failed::Refused(Refused::Long(_)) => Failure::new(FailureKind::TooLarge, message),
         Failed::Refused(Refused::Stopped) => Failure::new(FailureKind::Unavailable, message),
+        Failed::Refused(Refused::Failed) => {
+            tracing::error!(error = message, "a text could not be read");
+            Failure::new(FailureKind::Internal, message)
+        }
         Failed::Load { .. } => {
             tracing::error!(error = message, "prompts are not understood");
             Failure::new(FailureKind::Unavailable, message).coded("model_not_loaded")
