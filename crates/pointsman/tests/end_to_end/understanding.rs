@@ -3,6 +3,8 @@
 mod commands;
 mod hub;
 
+use std::time::{Duration, Instant};
+
 use pointsman_catalog::Money;
 use pointsman_store::NewKey;
 use pointsman_testbed::{SimOptions, SimServer};
@@ -395,17 +397,19 @@ async fn too_many_are_told_to_come_back() {
         }
     }
     assert!(busy > 0, "24 long texts at once, and none had to come back");
-    // Afterwards all is well.
-    good(
-        &post(
-            house.address,
-            "/api/v1/classify/intent",
-            &key,
-            &json!({"text": PROOF}),
-        )
-        .await
-        .unwrap(),
-    );
+    // Afterwards all is well, for those who come back.
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        let intent = json!({"text": PROOF});
+        let answer = post(house.address, "/api/v1/classify/intent", &key, &intent)
+            .await
+            .unwrap();
+        if answer.status == 200 {
+            break;
+        }
+        assert!(Instant::now() < until, "{}", answer.text());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -435,10 +439,10 @@ async fn a_reload_keeps_what_was_loaded() {
     assert_eq!(times(), before, "{}", house.said());
     // Other settings are another engine.
     write(folder.path(), "understanding: { threads: 1, queue: 3 }\n");
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(20);
     while house.said().matches("the new configuration is in force").count() < 2 {
-        assert!(std::time::Instant::now() < until, "{}", house.said());
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(Instant::now() < until, "{}", house.said());
+        std::thread::sleep(Duration::from_millis(50));
     }
     good(
         &post(house.address, "/api/v1/classify/intent", &key, &intent)
