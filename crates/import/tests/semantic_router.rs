@@ -229,7 +229,6 @@ fn each_recipe_decides_for_its_own_names() {
         ),
         ("house/incident", says("Do this:\n 1. wash\n 2. dry"), "working"),
         ("house/incident", looping, "working"),
-        // Both are as sure as can be: the first.
         (
             "house/incident",
             says("critical payment_failed TXN_DECLINE now:\n1. call"),
