@@ -128,6 +128,14 @@ fn router(name: &str) -> Router {
     Router::compile(&routing).unwrap()
 }
 
+/// A request of which only the text is known.
+fn says(user_text: &str) -> Facts<'_> {
+    Facts {
+        user_text,
+        ..Facts::default()
+    }
+}
+
 /// The decision and the model of a request.
 fn decided(router: &Router, model: &str, facts: &Facts<'_>) -> (String, Option<String>) {
     match router.entered(model).expect(model).decide(facts, 0.0) {
@@ -143,27 +151,23 @@ fn decided(router: &Router, model: &str, facts: &Facts<'_>) -> (String, Option<S
 fn keywords_length_and_roles_decide_as_described() {
     let router = router("keywords.yaml");
     assert!(router.enters("vllm-sr/auto") && router.enters("auto") && !router.enters("MoM"));
-    let text = |user_text: &'static str| Facts {
-        user_text,
-        ..Facts::default()
-    };
     let groups = ["employees".to_owned()];
-    let mut staff = text("needed urgently");
+    let mut staff = says("needed urgently");
     staff.caller.groups = &groups;
-    let mut long_law = text("read this contract");
+    let mut long_law = says("read this contract");
     long_law.estimated_tokens = 20_000;
-    let mut too_long = text("read it");
+    let mut too_long = says("read it");
     too_long.estimated_tokens = 1_000_001;
     for (facts, expected) in [
-        (text("Is this CONTRACT valid?"), ("law", Some("small"))),
-        (text("what does § 5 say?"), ("law", Some("small"))),
-        (text("contractual matters"), ("rest", Some("small"))),
+        (says("Is this CONTRACT valid?"), ("law", Some("small"))),
+        (says("what does § 5 say?"), ("law", Some("small"))),
+        (says("contractual matters"), ("rest", Some("small"))),
         (long_law, ("long", Some("large"))),
         (too_long, ("rest", Some("small"))),
-        (text("2026 total"), ("long", Some("large"))),
-        (text("2026 Total"), ("rest", Some("small"))),
+        (says("2026 total"), ("long", Some("large"))),
+        (says("2026 Total"), ("rest", Some("small"))),
         (staff, ("staff_in_a_hurry", None)),
-        (text("needed urgently"), ("rest", Some("small"))),
+        (says("needed urgently"), ("rest", Some("small"))),
     ] {
         let (decision, model) = decided(&router, "auto", &facts);
         assert_eq!(
@@ -193,10 +197,6 @@ fn each_recipe_decides_for_its_own_names() {
     let metadata = [("plan".to_owned(), "silver".to_owned())];
     let paying = Facts {
         metadata: &metadata,
-        ..Facts::default()
-    };
-    let says = |user_text: &'static str| Facts {
-        user_text,
         ..Facts::default()
     };
     let result = [
