@@ -440,7 +440,10 @@ fn an_unknown_plugin_is_told_where_its_type_stands() {
         "p.yaml:5:20: routing.decisions[0].plugins[0].type: expected one of fast_response, ",
         "; did you mean \"system_prompt\"?",
     );
-    assert!(found[0].starts_with(start) && found[0].ends_with(end), "{found:?}");
+    assert!(
+        found[0].starts_with(start) && found[0].ends_with(end),
+        "{found:?}"
+    );
 }
 
 #[test]

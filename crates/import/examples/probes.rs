@@ -28,7 +28,11 @@ fn main() -> ExitCode {
             failed |= !tried(&folder);
         }
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// Tries a recipe; whether all of its probes are decided as they should be, or none can be.
@@ -46,7 +50,9 @@ fn tried(folder: &Path) -> bool {
     for decision in probes["decisions"].as_array().into_iter().flatten() {
         let expected = decision["expected_decision"].as_str().unwrap_or_default();
         for probe in decision["variants"].as_array().into_iter().flatten() {
-            let Some(query) = probe["query"].as_str() else { continue };
+            let Some(query) = probe["query"].as_str() else {
+                continue;
+            };
             let times = probe["repeat"].as_u64().unwrap_or(1);
             let text = vec![query; usize::try_from(times).unwrap_or(1)].join(" ");
             let facts = Facts {
@@ -74,7 +80,8 @@ fn tried(folder: &Path) -> bool {
 fn router(file: &Path) -> Option<Router> {
     let imported = semantic_router(file).ok()?;
     let documents = read_documents(&imported.yaml, "result").ok()?;
-    let mut routing: RoutingConfig = serde_json::from_value(to_json(documents.first()?)["routing"].take()).ok()?;
+    let mut routing: RoutingConfig =
+        serde_json::from_value(to_json(documents.first()?)["routing"].take()).ok()?;
     for decision in &mut routing.decisions {
         decision.algorithm = None;
         decision.plugins.clear();
@@ -94,6 +101,9 @@ fn to_json(node: &Node) -> Json {
         Value::Number(number, _) => number.clone().into(),
         Value::Text { text, .. } => text.clone().into(),
         Value::List(items) => items.iter().map(to_json).collect(),
-        Value::Map(entries) => entries.iter().map(|(key, _, node)| (key.clone(), to_json(node))).collect(),
+        Value::Map(entries) => entries
+            .iter()
+            .map(|(key, _, node)| (key.clone(), to_json(node)))
+            .collect(),
     }
 }

@@ -23,16 +23,31 @@ fn main() -> ExitCode {
     collect(&folder, &mut files);
     files.sort();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    println!("| File | Routing taken over | Loads | What is not carried out yet, or wrong |\n| --- | --- | --- | --- |");
+    println!(
+        "| File | Routing taken over | Loads | What is not carried out yet, or wrong |\n| --- | --- | --- | --- |"
+    );
     for file in &files {
-        let Ok(imported) = semantic_router(file) else { continue };
+        let Ok(imported) = semantic_router(file) else {
+            continue;
+        };
         let name = file.strip_prefix(&folder).unwrap_or(file).display();
         let lost = lost(&imported);
         let (whole, loads, parts) = judged(&imported, &lost);
-        println!("| `{name}` | {whole} | {loads} | {} |", parts.join("; ").replace('|', "\\|"));
+        println!(
+            "| `{name}` | {whole} | {loads} | {} |",
+            parts.join("; ").replace('|', "\\|")
+        );
         *counts.entry("files").or_default() += 1;
-        *counts.entry(if whole == "whole" { "taken over whole" } else { "taken over in part" }).or_default() += 1;
-        *counts.entry(if loads == "yes" { "load" } else { "do not load" }).or_default() += 1;
+        *counts
+            .entry(if whole == "whole" {
+                "taken over whole"
+            } else {
+                "taken over in part"
+            })
+            .or_default() += 1;
+        *counts
+            .entry(if loads == "yes" { "load" } else { "do not load" })
+            .or_default() += 1;
     }
     println!();
     for (what, count) in counts {
@@ -53,28 +68,46 @@ fn lost(imported: &Imported) -> Vec<String> {
 }
 
 fn judged(imported: &Imported, lost: &[String]) -> (&'static str, &'static str, Vec<String>) {
-    let (refused, wrong): (Vec<_>, Vec<_>) =
-        imported.problems.iter().partition(|problem| problem.message.contains(UNSUPPORTED));
+    let (refused, wrong): (Vec<_>, Vec<_>) = imported
+        .problems
+        .iter()
+        .partition(|problem| problem.message.contains(UNSUPPORTED));
     let mut parts: Vec<String> = refused
         .iter()
         .map(|problem| {
             let part = problem.message.split(UNSUPPORTED).next().unwrap_or_default();
-            part.trim().trim_end_matches(" are").trim_end_matches(" is").to_owned()
+            part.trim()
+                .trim_end_matches(" are")
+                .trim_end_matches(" is")
+                .to_owned()
         })
         .collect();
     parts.sort();
     parts.dedup();
-    parts.extend(wrong.iter().map(|problem| format!("**{}: {}**", problem.path, problem.message)));
+    parts.extend(
+        wrong
+            .iter()
+            .map(|problem| format!("**{}: {}**", problem.path, problem.message)),
+    );
     parts.extend(lost.iter().map(|lost| format!("**{lost}**")));
-    let whole = if lost.is_empty() && wrong.is_empty() { "whole" } else { "in part" };
+    let whole = if lost.is_empty() && wrong.is_empty() {
+        "whole"
+    } else {
+        "in part"
+    };
     let loads = if imported.problems.is_empty() { "yes" } else { "no" };
     (whole, loads, parts)
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
     for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         if path.is_dir() && !name.starts_with('.') {
             collect(&path, files);
         } else if name.ends_with(".yaml") || name.ends_with(".yml") {

@@ -17,7 +17,9 @@ use pointsman_routing::{Facts, MessageFacts, Outcome, Router, conflicts};
 const FOLDER: &str = "tests/data/semantic_router";
 
 fn sources() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(FOLDER)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> = entries
         .filter(|path| {
             let name = path.to_string_lossy();
@@ -33,7 +35,10 @@ fn import(path: &Path) -> Imported {
 }
 
 fn problems(imported: &Imported) -> String {
-    let lines = imported.problems.iter().map(|problem| format!("{}: {}\n", problem.path, problem.message));
+    let lines = imported
+        .problems
+        .iter()
+        .map(|problem| format!("{}: {}\n", problem.path, problem.message));
     lines.collect()
 }
 
@@ -80,7 +85,11 @@ fn no_secret_is_copied_and_nothing_of_the_routing_is_lost() {
         });
         let lost: Vec<&str> = lost.map(|line| line.key.as_str()).collect();
         let misspelt = file.ends_with("configmap.yaml");
-        let expected: &[&str] = if misspelt { &["routing.decisions[0].misspelt"] } else { &[] };
+        let expected: &[&str] = if misspelt {
+            &["routing.decisions[0].misspelt"]
+        } else {
+            &[]
+        };
         assert_eq!(lost, expected, "{}", file.display());
     }
 }
@@ -96,7 +105,10 @@ fn a_file_without_such_a_configuration_is_told() {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         let problems = semantic_router(&path).unwrap_err();
-        assert!(problems[0].message.contains("there is no configuration"), "{name}: {problems:?}");
+        assert!(
+            problems[0].message.contains("there is no configuration"),
+            "{name}: {problems:?}"
+        );
     }
 }
 
@@ -104,12 +116,24 @@ fn a_file_without_such_a_configuration_is_told() {
 fn router(name: &str) -> Router {
     let imported = import(&Path::new(FOLDER).join(name));
     assert!(imported.problems.is_empty(), "{:?}", imported.problems);
-    let values: Vec<(&str, &str)> =
-        imported.report.variables.iter().map(|name| (name.as_str(), "something")).collect();
+    let values: Vec<(&str, &str)> = imported
+        .report
+        .variables
+        .iter()
+        .map(|name| (name.as_str(), "something"))
+        .collect();
     let loaded = pointsman_config::parse(&imported.yaml, "out", &Environment::of(&values));
     let routing = loaded.unwrap().config.routing.unwrap();
     assert!(conflicts(&routing).is_empty(), "{:?}", conflicts(&routing));
     Router::compile(&routing).unwrap()
+}
+
+/// A request of which only the text is known.
+fn says(user_text: &str) -> Facts<'_> {
+    Facts {
+        user_text,
+        ..Facts::default()
+    }
 }
 
 /// The decision and the model of a request.
@@ -127,30 +151,31 @@ fn decided(router: &Router, model: &str, facts: &Facts<'_>) -> (String, Option<S
 fn keywords_length_and_roles_decide_as_described() {
     let router = router("keywords.yaml");
     assert!(router.enters("vllm-sr/auto") && router.enters("auto") && !router.enters("MoM"));
-    let text = |user_text: &'static str| Facts {
-        user_text,
-        ..Facts::default()
-    };
     let groups = ["employees".to_owned()];
-    let mut staff = text("needed urgently");
+    let mut staff = says("needed urgently");
     staff.caller.groups = &groups;
-    let mut long_law = text("read this contract");
+    let mut long_law = says("read this contract");
     long_law.estimated_tokens = 20_000;
-    let mut too_long = text("read it");
+    let mut too_long = says("read it");
     too_long.estimated_tokens = 1_000_001;
     for (facts, expected) in [
-        (text("Is this CONTRACT valid?"), ("law", Some("small"))),
-        (text("what does § 5 say?"), ("law", Some("small"))),
-        (text("contractual matters"), ("rest", Some("small"))),
+        (says("Is this CONTRACT valid?"), ("law", Some("small"))),
+        (says("what does § 5 say?"), ("law", Some("small"))),
+        (says("contractual matters"), ("rest", Some("small"))),
         (long_law, ("long", Some("large"))),
         (too_long, ("rest", Some("small"))),
-        (text("2026 total"), ("long", Some("large"))),
-        (text("2026 Total"), ("rest", Some("small"))),
+        (says("2026 total"), ("long", Some("large"))),
+        (says("2026 Total"), ("rest", Some("small"))),
         (staff, ("staff_in_a_hurry", None)),
-        (text("needed urgently"), ("rest", Some("small"))),
+        (says("needed urgently"), ("rest", Some("small"))),
     ] {
         let (decision, model) = decided(&router, "auto", &facts);
-        assert_eq!((decision.as_str(), model.as_deref()), expected, "{:?}", facts.user_text);
+        assert_eq!(
+            (decision.as_str(), model.as_deref()),
+            expected,
+            "{:?}",
+            facts.user_text
+        );
     }
 }
 
@@ -158,20 +183,37 @@ fn keywords_length_and_roles_decide_as_described() {
 fn each_recipe_decides_for_its_own_names() {
     let router = router("recipes.yaml");
     let names: Vec<&String> = router.names().collect();
-    assert_eq!(names, ["vllm-sr/auto", "auto", "MoM", "house/fast", "house/quick", "house/incident"]);
+    assert_eq!(
+        names,
+        [
+            "vllm-sr/auto",
+            "auto",
+            "MoM",
+            "house/fast",
+            "house/quick",
+            "house/incident"
+        ]
+    );
     let metadata = [("plan".to_owned(), "silver".to_owned())];
     let paying = Facts {
         metadata: &metadata,
         ..Facts::default()
     };
-    let says = |user_text: &'static str| Facts {
-        user_text,
-        ..Facts::default()
-    };
     let result = [
-        MessageFacts { role: "user", ..MessageFacts::default() },
-        MessageFacts { role: "assistant", tool_calls: 1, ..MessageFacts::default() },
-        MessageFacts { role: "tool", is_tool_result: true, ..MessageFacts::default() },
+        MessageFacts {
+            role: "user",
+            ..MessageFacts::default()
+        },
+        MessageFacts {
+            role: "assistant",
+            tool_calls: 1,
+            ..MessageFacts::default()
+        },
+        MessageFacts {
+            role: "tool",
+            is_tool_result: true,
+            ..MessageFacts::default()
+        },
     ];
     let looping = Facts {
         messages: &result,
@@ -180,14 +222,26 @@ fn each_recipe_decides_for_its_own_names() {
     for (model, facts, decision) in [
         ("house/fast", paying, "paid"),
         ("house/quick", Facts::default(), "unpaid"),
-        ("house/incident", says("payment_failed, critical: look now"), "alarm"),
+        (
+            "house/incident",
+            says("payment_failed, critical: look now"),
+            "alarm",
+        ),
         ("house/incident", says("Do this:\n 1. wash\n 2. dry"), "working"),
         ("house/incident", looping, "working"),
-        // Both are as sure as can be: the first.
-        ("house/incident", says("critical payment_failed TXN_DECLINE now:\n1. call"), "alarm"),
+        (
+            "house/incident",
+            says("critical payment_failed TXN_DECLINE now:\n1. call"),
+            "alarm",
+        ),
         ("house/incident", says("hello"), "default"),
         ("auto", says("payment_failed"), "default"),
     ] {
-        assert_eq!(decided(&router, model, &facts).0, decision, "{model} {:?}", facts.user_text);
+        assert_eq!(
+            decided(&router, model, &facts).0,
+            decision,
+            "{model} {:?}",
+            facts.user_text
+        );
     }
 }

@@ -414,9 +414,7 @@ impl Compiler<'_> {
         let candidates: Vec<Candidate> = references
             .filter_map(|(index, reference)| self.candidate(&format!("{path}.modelRefs[{index}]"), reference))
             .collect();
-        if !config.model_refs.is_empty()
-            && candidates.iter().map(|candidate| candidate.weight).sum::<f64>() <= 0.0
-        {
+        if !candidates.is_empty() && candidates.iter().map(|candidate| candidate.weight).sum::<f64>() <= 0.0 {
             self.wrong(format!("{path}.modelRefs"), "all weights are zero");
         }
         let selection = self.selection(path, config, &candidates);
@@ -467,8 +465,9 @@ impl Compiler<'_> {
             .model_cards
             .iter()
             .find(|card| card.name == reference.model);
-        if let Some(lora) = &reference.lora_name {
-            let known = card.map(|card| card.loras.as_slice()).unwrap_or_default();
+        // Of a model without a card nothing is known, its adapters neither.
+        if let (Some(lora), Some(card)) = (&reference.lora_name, card) {
+            let known = card.loras.as_slice();
             if !known.iter().any(|known| known.name == *lora) {
                 let names = known.iter().map(|known| known.name.as_str());
                 self.unknown(

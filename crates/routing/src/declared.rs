@@ -56,16 +56,11 @@ pub(crate) fn declared(signals: &SignalsConfig) -> Vec<Declared> {
         "classifier" "classifiers" classifiers
         "input_modality" "input_modality" input_modality
     }
-    let roles = signals.role_bindings.iter();
-    let named = |binding: &'_ crate::config::AuthzConfig| binding.name.is_empty();
-    let role = roles.map(|binding| {
-        if named(binding) {
-            binding.role.as_str()
-        } else {
-            binding.name.as_str()
-        }
-    });
-    add("authz", "role_bindings", role.collect());
+    let roles = signals
+        .role_bindings
+        .iter()
+        .map(crate::config::AuthzConfig::signal);
+    add("authz", "role_bindings", roles.collect());
     for (index, signal) in signals.complexity.iter().enumerate() {
         for level in LEVELS {
             all.push(Declared {

@@ -12,7 +12,7 @@ mod words;
 
 mod need;
 
-use crate::config::SignalsConfig;
+use crate::config::{AuthzConfig, SignalsConfig};
 use crate::facts::Facts;
 
 pub use need::{About, AskedSignal, Need};
@@ -202,18 +202,13 @@ pub(crate) fn compile(config: &SignalsConfig, errors: &mut Vec<SignalError>) -> 
             event::Event::compile(config).map(Judge::Event),
         );
     }
-    for (index, config) in config.role_bindings.iter().enumerate() {
-        let name = if config.name.is_empty() {
-            &config.role
-        } else {
-            &config.name
-        };
+    for (index, name, config) in roles(&config.role_bindings) {
         add(
             "authz",
             "role_bindings",
             index,
-            name,
-            authz::Authz::compile(config).map(Judge::Authz),
+            &name,
+            authz::Authz::compile(&config).map(Judge::Authz),
         );
     }
     for (index, config) in config.language.iter().enumerate() {
@@ -226,4 +221,17 @@ pub(crate) fn compile(config: &SignalsConfig, errors: &mut Vec<SignalError>) -> 
         );
     }
     all
+}
+
+/// Bindings by their roles, which rules refer to: who is bound to a role in several is bound once.
+fn roles(bindings: &[AuthzConfig]) -> Vec<(usize, String, AuthzConfig)> {
+    let mut roles: Vec<(usize, String, AuthzConfig)> = Vec::new();
+    for (index, binding) in bindings.iter().enumerate() {
+        let name = binding.signal();
+        match roles.iter_mut().find(|(_, known, _)| known == name) {
+            Some((.., role)) => role.subjects.extend(binding.subjects.iter().cloned()),
+            None => roles.push((index, name.to_owned(), binding.clone())),
+        }
+    }
+    roles
 }

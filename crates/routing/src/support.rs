@@ -254,7 +254,7 @@ pub(crate) fn refused(config: &RoutingConfig, asked: &[AskedSignal]) -> Vec<Comp
             }
         }
         if let Some(rules) = &decision.rules {
-            leaves(rules, &format!("{path}.rules"), &mut found);
+            leaves(rules, &format!("{path}.rules"), &answered, &mut found);
         }
     }
     found.errors()
@@ -266,15 +266,21 @@ pub(crate) fn algorithm_kind(algorithm: &serde_json::Value) -> Option<&str> {
     named.or(algorithm.as_str())
 }
 
-/// Types of signals that rules name without their being declared.
-fn leaves(node: &crate::config::RuleNode, path: &str, found: &mut Found) {
+/// Types of signals that rules name without their being declared, and that nobody answers.
+fn leaves(
+    node: &crate::config::RuleNode,
+    path: &str,
+    answered: &impl Fn(&str, &str) -> bool,
+    found: &mut Found,
+) {
     if let Some(kind) = &node.kind
         && SIGNALS.iter().any(|known| known.name == kind && !known.supported)
+        && !answered(node.name.as_deref().unwrap_or_default(), kind)
     {
         found.tell(format!("{path}.type"), format!("signals of type {kind:?} are"));
     }
     for (index, child) in node.conditions.iter().enumerate() {
-        leaves(child, &format!("{path}.conditions[{index}]"), found);
+        leaves(child, &format!("{path}.conditions[{index}]"), answered, found);
     }
 }
 

@@ -136,6 +136,35 @@ fn weights_share_the_traffic_and_the_others_stand_by() {
     assert_eq!(drawn(0.76), ("n".to_owned(), "m".to_owned()));
 }
 
+static METADATA: std::sync::LazyLock<Vec<(String, String)>> = std::sync::LazyLock::new(|| {
+    [("plan", "gold")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .to_vec()
+});
+static TOOL: [MessageFacts<'static>; 3] = [
+    MessageFacts {
+        role: "user",
+        text: "",
+        has_image: false,
+        tool_calls: 0,
+        is_tool_result: false,
+    },
+    MessageFacts {
+        role: "user",
+        text: "",
+        has_image: false,
+        tool_calls: 0,
+        is_tool_result: false,
+    },
+    MessageFacts {
+        role: "tool",
+        text: "",
+        has_image: false,
+        tool_calls: 0,
+        is_tool_result: true,
+    },
+];
+
 #[test]
 fn the_other_signals_see_their_facts() {
     let signals = json!({
@@ -152,34 +181,6 @@ fn the_other_signals_see_their_facts() {
         change(&mut facts);
         facts
     };
-    static METADATA: std::sync::LazyLock<Vec<(String, String)>> = std::sync::LazyLock::new(|| {
-        [("plan", "gold")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .to_vec()
-    });
-    static TOOL: [MessageFacts<'static>; 3] = [
-        MessageFacts {
-            role: "user",
-            text: "",
-            has_image: false,
-            tool_calls: 0,
-            is_tool_result: false,
-        },
-        MessageFacts {
-            role: "user",
-            text: "",
-            has_image: false,
-            tool_calls: 0,
-            is_tool_result: false,
-        },
-        MessageFacts {
-            role: "tool",
-            text: "",
-            has_image: false,
-            tool_calls: 0,
-            is_tool_result: true,
-        },
-    ];
     for (kind, name, facts) in [
         ("context", "long", facts(|facts| facts.estimated_tokens = 32_000)),
         ("conversation", "loop", facts(|facts| facts.messages = &TOOL)),

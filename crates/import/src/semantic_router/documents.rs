@@ -8,13 +8,14 @@ use pointsman_config::{Node, Place, Problem, Value, read_documents};
 use crate::source::{self, Item};
 
 /// Keys that only such a configuration, or a fragment of one, has.
-const OWN: [&str; 6] = [
-    "routing",
-    "recipes",
-    "providers",
-    "global",
-    "entrypoints",
-    "decisions",
+const OWN: [&str; 3] = ["routing", "recipes", "entrypoints"];
+/// Keys of blocks that others may have, too, with what is in them here.
+const SHARED: [(&str, &[&str]); 2] = [
+    ("providers", &["models", "defaults"]),
+    (
+        "global",
+        &["router", "services", "stores", "integrations", "model_catalog"],
+    ),
 ];
 /// Keys of fragments that go into a decision.
 const PARTS: [&str; 3] = ["algorithm", "plugin", "plugins"];
@@ -41,13 +42,13 @@ pub(super) fn find(path: &Path, main: &Rc<str>) -> Result<Vec<Item>, Vec<Problem
                 roots.push(Item::new(resources(pool.take(), route), main, "", ""));
             }
             "" => {
-                if let Some(inner) = field(&document, "config").filter(|inner| is_own(inner, &OWN)) {
+                if let Some(inner) = field(&document, "config").filter(|inner| is_whole(inner)) {
                     document = inner.clone();
                 }
-                if is_own(&document, &PARTS) && !is_own(&document, &OWN) {
+                if is_own(&document, &PARTS) && !is_whole(&document) {
                     document = wrapped(document, &stem);
                 }
-                if is_own(&document, &OWN) {
+                if is_whole(&document) {
                     roots.push(Item::new(document, main, "", ""));
                 }
             }
@@ -87,6 +88,13 @@ fn text<'a>(node: &'a Node, name: &str) -> Option<&'a str> {
 
 fn is_own(node: &Node, keys: &[&str]) -> bool {
     keys.iter().any(|key| field(node, key).is_some())
+}
+
+/// Whether it is a configuration, or a fragment that stands by itself.
+fn is_whole(node: &Node) -> bool {
+    let shared =
+        |(block, keys): &(&str, &[&str])| field(node, block).is_some_and(|block| is_own(block, keys));
+    is_own(node, &OWN) || SHARED.iter().any(shared)
 }
 
 /// The file `config.yaml` in a ConfigMap, with the lines that it has in the outer file.

@@ -10,6 +10,12 @@ const LOOPS: &str = "loops call models inside the process";
 /// Why, and what instead.
 pub(super) const HINTS: Hints = Hints {
     known: &[
+        ("global.model_catalog", OWN, ""),
+        (
+            "providers.models[].external_model_ids",
+            "no backend goes by this name",
+            "",
+        ),
         (
             "evaluation",
             "benchmarks of models are not part of a configuration",
@@ -179,7 +185,11 @@ pub(super) const HINTS: Hints = Hints {
             "a backend says how it lets us in",
             "set auth of the provider",
         ),
-        ("listeners[].timeout", "there is no provider whose time it could bound", ""),
+        (
+            "listeners[].timeout",
+            "there is no provider whose time it could bound",
+            "",
+        ),
         ("routing.global", "this is no part of a routing", ""),
     ],
     unknown: ("nothing is known of it", ""),

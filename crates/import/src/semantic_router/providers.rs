@@ -40,7 +40,9 @@ pub(super) fn families(import: &mut Import, root: &Item) -> BTreeMap<String, Map
         }
     }
     let named = |family: &str| {
-        let mut named = models(root).iter().filter_map(|model| model.get("reasoning_family"));
+        let mut named = models(root)
+            .iter()
+            .filter_map(|model| model.get("reasoning_family"));
         named.any(|name| name.peek() == Some(family))
     };
     for (name, family) in known.map(Item::entries).unwrap_or_default() {
@@ -267,10 +269,8 @@ fn served(import: &mut Import, model: &Item, servers: &[&Item], name: &str) -> O
     })
 }
 
-/// A provider elsewhere.
-fn remote(import: &mut Import, model: &Item, reference: &Item, name: &str) -> Option<Backend> {
-    let url = reference.get("base_url")?;
-    let text = url.peek().unwrap_or_default().trim_end_matches('/').to_owned();
+/// Its id in the catalog, and whether it is where the catalog says.
+fn catalogued(import: &Import, model: &Item, reference: &Item, url: &str) -> (String, bool) {
     let wish = reference
         .get("provider")
         .and_then(Item::text)
@@ -289,15 +289,23 @@ fn remote(import: &mut Import, model: &Item, reference: &Item, name: &str) -> Op
         .map_or(named.as_str(), |(_, kind)| *kind);
     let catalog = import.draft.catalog;
     let facts = catalog.provider(named).filter(|facts| facts.is_spoken());
-    let at_home = facts.is_some_and(|facts| facts.base_url.as_deref() == Some(text.as_str()));
+    let at_home = facts.is_some_and(|facts| facts.base_url.as_deref() == Some(url));
     let kind = match facts.map(|facts| facts.id.as_str()) {
         _ if anthropic => "anthropic",
         Some("openai") if !at_home => "openai-compatible",
         Some(id) => id,
         None => "openai-compatible",
     };
+    (kind.to_owned(), at_home)
+}
+
+/// A provider elsewhere.
+fn remote(import: &mut Import, model: &Item, reference: &Item, name: &str) -> Option<Backend> {
+    let url = reference.get("base_url")?;
+    let text = url.peek().unwrap_or_default().trim_end_matches('/').to_owned();
+    let (kind, at_home) = catalogued(import, model, reference, &text);
     let mut block = Map::default();
-    block.set("kind", Yaml::text(kind));
+    block.set("kind", Yaml::text(&kind));
     if at_home {
         url.accept();
     } else if is_secret_url(&text) && !text.starts_with('$') {
@@ -329,7 +337,7 @@ fn remote(import: &mut Import, model: &Item, reference: &Item, name: &str) -> Op
     let title = reference
         .get("name")
         .and_then(Item::text)
-        .unwrap_or(kind)
+        .unwrap_or(&kind)
         .to_owned();
     Some(Backend {
         wish: title,

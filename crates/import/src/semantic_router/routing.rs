@@ -223,7 +223,9 @@ fn thresholds(root: &Item, block: &mut Map) {
                 if let Yaml::Map(map) = recipe
                     && map.get("routing").is_some()
                 {
-                    map.update("routing", |routing| set_threshold(routing, collection, &threshold));
+                    map.update("routing", |routing| {
+                        set_threshold(routing, collection, &threshold);
+                    });
                 }
             })
         });

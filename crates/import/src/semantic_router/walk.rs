@@ -92,10 +92,9 @@ impl<'a> Walk<'a> {
         map
     }
 
-    /// Whether a text is a secret in clear text.
+    /// Whether a value is a secret in clear text: a text, and no variable.
     fn is_secret(&self, item: &Item) -> bool {
-        item.peek()
-            .is_some_and(|text| !text.is_empty() && !text.starts_with('$'))
+        matches!(&item.content, Content::Scalar(text, true) if !text.is_empty() && !text.starts_with('$'))
     }
 
     fn scalar(&mut self, item: &Item, text: &str, quoted: bool, schema: Option<&Schema>) -> Yaml {

@@ -289,14 +289,26 @@ pub struct EventConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthzConfig {
-    /// By which decisions refer to it; the role when empty.
+    /// Its own name; by which decisions refer to it where it has no role.
     pub name: String,
     /// What it is for.
     pub description: Option<String>,
     /// Who has the role.
     pub subjects: Vec<Subject>,
-    /// The role.
+    /// The role, by which decisions refer to it.
     pub role: String,
+}
+
+impl AuthzConfig {
+    /// By which decisions refer to it.
+    #[must_use]
+    pub fn signal(&self) -> &str {
+        if self.role.is_empty() {
+            &self.name
+        } else {
+            &self.role
+        }
+    }
 }
 
 /// Somebody.

@@ -224,7 +224,7 @@ mod tests {
             quality_by_domain: &by_domain,
             ..CandidateFacts::default()
         };
-        assert_eq!(candidate.prior(&request), Some(0.8));
+        assert!((candidate.prior(&request).unwrap() - 0.8).abs() < 1e-12);
         candidate.quality = Some(0.4);
         assert!((candidate.prior(&request).unwrap() - 0.7).abs() < 1e-12);
         assert_eq!(request.domain(), Some("math"));
