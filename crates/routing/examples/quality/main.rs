@@ -34,6 +34,7 @@ pub const PRICES: [f64; 31] = [
 
 /// What one algorithm did on questions it was not fitted to.
 pub struct Result {
+    /// Which one.
     pub algorithm: Algorithm,
     /// At each price.
     pub curve: Curve,
@@ -43,6 +44,7 @@ pub struct Result {
     pub chosen: Point,
     /// How far its accuracy is from the large model's, and between which bounds, 19 times in 20.
     pub difference: (f64, f64, f64),
+    /// How large its file is.
     pub bytes: usize,
 }
 

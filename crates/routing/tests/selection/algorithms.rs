@@ -242,10 +242,11 @@ fn elo_ranks_by_who_is_preferred_in_the_domain_and_by_nobody_before_there_is_eno
             learner.compare(&comparison).unwrap();
         }
     };
-    compare("a", "b", "law", 40);
-    compare("b", "a", "law", 10);
+    compare("a", "b", "law", 30);
+    compare("b", "a", "law", 20);
     compare("b", "c", "law", 30);
     compare("c", "a", "math", 12);
+    // By these two alone it would stand before all others.
     compare("d", "a", "law", 2);
     let candidates = ["d", "c", "b", "a"].map(|model| candidate(model, 1, 0.5));
     let ask = |domain: &str| {

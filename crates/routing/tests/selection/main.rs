@@ -41,6 +41,7 @@ pub fn try_build(
     )
 }
 
+/// A selection without models of its own or a fitted file, which must be right.
 pub fn build(config: Value) -> Selection {
     try_build(config, &[], None).unwrap_or_else(|wrong| panic!("{wrong:?}"))
 }
@@ -61,6 +62,7 @@ pub fn candidate(model: &str, dollars: u64, quality: f64) -> CandidateFacts<'_> 
     }
 }
 
+/// A request of ordinary size in the scope `d`.
 pub fn request<'a>() -> SelectionRequest<'a> {
     SelectionRequest {
         scope: "d",
@@ -70,6 +72,7 @@ pub fn request<'a>() -> SelectionRequest<'a> {
     }
 }
 
+/// The models, best first.
 pub fn order(ranking: &Ranking) -> Vec<&str> {
     ranking
         .ranked
@@ -78,6 +81,7 @@ pub fn order(ranking: &Ranking) -> Vec<&str> {
         .collect()
 }
 
+/// The best model.
 pub fn first(ranking: &Ranking) -> &str {
     ranking.first().map_or("", |ranked| &ranked.model)
 }
