@@ -32,6 +32,7 @@ fn config(text: &str) -> Config {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table: one row for each mistake")]
 fn each_mistake_is_named_with_its_place() {
     for (text, expected) in [
         (
@@ -449,7 +450,7 @@ fn an_unknown_plugin_is_told_where_its_type_stands() {
 #[test]
 fn what_cannot_be_meant_is_warned_of_where_it_stands() {
     let text = "routing:\n  signals:\n    context: [ { name: short, max_tokens: 10 }, { name: long, min_tokens: 11 } ]\n    keywords:\n      - { name: unused, keywords: [a] }\n  decisions:\n    - name: d\n      rules: { operator: AND, conditions: [ { type: context, name: short }, { type: context, name: long } ] }\n      modelRefs: [ { model: m } ]\n";
-    let loaded = pointsman_config::parse(text, "p.yaml", &Environment::of(&[])).unwrap();
+    let loaded = parse(text, "p.yaml", &Environment::of(&[])).unwrap();
     let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,

@@ -86,10 +86,10 @@ fn axes(page: &mut String, scale: &Scale) {
     for step in 0..=5 {
         let cost = f64::from(step) / 5.0;
         let (across, up) = scale.place((cost, scale.low));
-        write!(
+        writeln!(
             page,
             "<line x1=\"{across:.1}\" y1=\"40\" x2=\"{across:.1}\" y2=\"{up:.1}\" stroke=\"#e4e4e4\"/>\
-             <text x=\"{across:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{:.0} %</text>\n",
+             <text x=\"{across:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{:.0} %</text>",
             up + 18.0,
             cost * 100.0
         )
@@ -99,10 +99,10 @@ fn axes(page: &mut String, scale: &Scale) {
     for step in (first..).take_while(|step| f64::from(*step) / 20.0 <= scale.high) {
         let accuracy = f64::from(step) / 20.0;
         let ((from, up), (to, _)) = (scale.place((0.0, accuracy)), scale.place((1.0, accuracy)));
-        write!(
+        writeln!(
             page,
             "<line x1=\"{from:.1}\" y1=\"{up:.1}\" x2=\"{to:.1}\" y2=\"{up:.1}\" stroke=\"#e4e4e4\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{:.0} %</text>\n",
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{:.0} %</text>",
             from - 6.0,
             up + 4.0,
             accuracy * 100.0
@@ -125,10 +125,10 @@ fn legend(page: &mut String, results: &[Result]) {
         .chain(named);
     for (at, (name, colour, dashes)) in all.enumerate() {
         let up = 60.0 + 20.0 * at as f64;
-        write!(
+        writeln!(
             page,
             "<line x1=\"{:.0}\" y1=\"{up:.0}\" x2=\"{:.0}\" y2=\"{up:.0}\" stroke=\"{colour}\" stroke-width=\"2\" \
-             stroke-dasharray=\"{dashes}\"/><text x=\"{:.0}\" y=\"{:.0}\">{name}</text>\n",
+             stroke-dasharray=\"{dashes}\"/><text x=\"{:.0}\" y=\"{:.0}\">{name}</text>",
             WIDTH - 165.0,
             WIDTH - 135.0,
             WIDTH - 128.0,
