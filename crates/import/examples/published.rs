@@ -14,6 +14,9 @@ use pointsman_import::{Fate, Imported, semantic_router};
 
 const UNSUPPORTED: &str = "not supported in this version";
 
+/// What else is no fault of the file: a file of weights is to be fitted anew, and what this version cannot feed.
+const MISSING: [&str; 2] = [": pointsman train", " in this version"];
+
 fn main() -> ExitCode {
     let Some(folder) = std::env::args_os().nth(1).map(PathBuf::from) else {
         eprintln!("give a folder");
@@ -71,11 +74,14 @@ fn judged(imported: &Imported, lost: &[String]) -> (&'static str, &'static str, 
     let (refused, wrong): (Vec<_>, Vec<_>) = imported
         .problems
         .iter()
-        .partition(|problem| problem.message.contains(UNSUPPORTED));
+        .partition(|problem| MISSING.iter().any(|missing| problem.message.contains(missing)));
     let mut parts: Vec<String> = refused
         .iter()
         .map(|problem| {
             let part = problem.message.split(UNSUPPORTED).next().unwrap_or_default();
+            let part = MISSING
+                .iter()
+                .fold(part, |part, end| part.split(end).next().unwrap_or_default());
             part.trim()
                 .trim_end_matches(" are")
                 .trim_end_matches(" is")
