@@ -123,8 +123,8 @@ fn gains(dev: &Side, results: &[Result], single: &[Point; 3]) -> String {
 
 fn targets(streamed: &[Streamed]) -> String {
     let mut page = "\nTargets, met question by question over the stream of `dev` (`svm` with `target`), each outcome told before the \
-                    next question. Questions come in the order of the file, subject after subject, which is harder to steer by \
-                    than mixed traffic:\n\n| target | accuracy | cost, of the large model's | for a thousand | seconds an answer | small / \
+                    next question. Questions come in the order of the file, subject after subject, not \
+                    mixed as traffic is:\n\n| target | accuracy | cost, of the large model's | for a thousand | seconds an answer | small / \
                     middle / large, % |\n| --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
     for streamed in streamed {
