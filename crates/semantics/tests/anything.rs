@@ -2,21 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
-#[path = "common/small.rs"]
+#[path = "engine/small.rs"]
 mod small;
 
+use std::path::Path;
 use std::sync::LazyLock;
 
 use pointsman_semantics::engine::{Engine, EngineRoom, Question};
 use pointsman_semantics::load::{AskRoom, Model, Options, load};
-use pointsman_semantics::vectors::VectorIndex;
+use pointsman_semantics::vectors::{Limits, VectorIndex};
 use proptest::prelude::*;
 
 static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| small::file(small::settings()));
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::from_file("model.pm", &FILE).unwrap());
 static PUBLISHED: LazyLock<Vec<Model>> = LazyLock::new(|| {
     let folder = |name: &str| {
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/parity")
             .join(name)
     };
@@ -109,6 +110,7 @@ proptest! {
         if let Ok(engine) = Engine::from_file("model.pm", &bytes) {
             let _ = engine.read(&[("abc def", &engine.everything())], &mut EngineRoom::default());
         }
-        prop_assert!(VectorIndex::load("vectors", &bytes, 100).is_err());
+        let vectors = (Path::new("vectors"), &bytes[..], bytes.len() as u64);
+        prop_assert!(VectorIndex::read_from(vectors, 4, Limits::default()).is_err());
     }
 }

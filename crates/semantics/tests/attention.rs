@@ -77,6 +77,7 @@ fn encoder(heads: (usize, usize, usize), precision: Precision) -> Encoder {
                 WIDTH,
                 Precision::Float,
             )),
+            second: None,
             first_position: 0,
             constant: None,
             scale: 1.0,

@@ -10,7 +10,7 @@ use pointsman_semantics::engine::{Engine, EngineRoom, Question, Stage};
 use pointsman_semantics::service::{Service, Settings};
 use serde_json::json;
 
-#[path = "common/small.rs"]
+#[path = "engine/small.rs"]
 mod small;
 
 use small::{file, settings};

@@ -6,7 +6,7 @@
     reason = "a test says what it expects by failing"
 )]
 
-#[path = "common/small.rs"]
+#[path = "engine/small.rs"]
 mod small;
 
 use std::path::{Path, PathBuf};

@@ -79,7 +79,7 @@ impl Understandings {
         }
     }
 
-    /// A text was not read, for one of [`REFUSALS`].
+    /// A text was not read, for one of `REFUSALS`.
     pub fn refused(&self, why: &str) {
         if let Some(place) = REFUSALS.iter().position(|known| *known == why) {
             self.refused[place].fetch_add(1, Ordering::Relaxed);

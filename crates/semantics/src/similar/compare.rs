@@ -152,17 +152,16 @@ fn quotes(prompt: &Prompt) -> bool {
     prompt.words.iter().any(|word| word.look.quoted)
 }
 
+/// Where what stands begins: behind the last correction, if that takes back what was said before it.
+fn standing_from(prompt: &Prompt, withdraws: bool) -> usize {
+    let corrects = |word: &Word| word.roles & role::LATER != 0;
+    let correction = prompt.words.iter().rposition(corrects).filter(|_| withdraws);
+    correction.map_or(0, |at| at + 1)
+}
+
 /// How often it denies.
 fn denials(prompt: &Prompt, withdraws: bool) -> usize {
-    let correction = prompt
-        .words
-        .iter()
-        .rposition(|word| word.roles & role::LATER != 0);
-    let from = if withdraws {
-        correction.map_or(0, |at| at + 1)
-    } else {
-        0
-    };
+    let from = standing_from(prompt, withdraws);
     prompt
         .words
         .iter()
@@ -192,15 +191,7 @@ fn excluded(
 
 /// What was said before a correction is no part of what is left.
 fn standing(prompt: &Prompt, left: &[usize], withdraws: bool) -> Vec<usize> {
-    let correction = prompt
-        .words
-        .iter()
-        .rposition(|word| word.roles & role::LATER != 0);
-    let from = if withdraws {
-        correction.map_or(0, |at| at + 1)
-    } else {
-        0
-    };
+    let from = standing_from(prompt, withdraws);
     left.iter().copied().filter(|place| *place >= from).collect()
 }
 

@@ -56,6 +56,17 @@ impl VectorIndex {
 
     fn write(&self, path: &Path) -> std::io::Result<()> {
         let mut out = BufWriter::new(File::create(path)?);
+        self.write_to(&mut out)?;
+        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        file.sync_all()
+    }
+
+    /// Writes everything as a file has it.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is written to.
+    pub fn write_to(&self, out: &mut impl Write) -> std::io::Result<()> {
         out.write_all(MAGIC)?;
         out.write_all(&VERSION.to_le_bytes())?;
         out.write_all(&u32::try_from(self.width).unwrap_or(u32::MAX).to_le_bytes())?;
@@ -73,9 +84,7 @@ impl VectorIndex {
             out.write_all(&crc32fast::hash(&body).to_le_bytes())?;
             out.write_all(&body)?;
         }
-        out.write_all(&[0; 12])?;
-        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-        file.sync_all()
+        out.write_all(&[0; 12])
     }
 
     /// Reads an index of vectors of `width` columns.
@@ -85,12 +94,24 @@ impl VectorIndex {
     /// If the file can't be read, is damaged or cut off, has vectors of another width, or more than the limits allow. Nothing
     /// of it is taken then.
     pub fn load(path: &Path, width: usize, limits: Limits) -> Result<Self, LoadError> {
-        let bad =
-            |problem: &str| LoadError::malformed(path.display().to_string(), format!("{problem}; {REMEDY}"));
         let file = File::open(path).map_err(|error| failed(path, error))?;
         let whole = file.metadata().map_err(|error| failed(path, error))?.len();
+        Self::read_from((path, BufReader::new(file), whole), width, limits)
+    }
+
+    /// Reads an index from what a file has: its name, what is in it, and how many bytes that is.
+    ///
+    /// # Errors
+    ///
+    /// As [`VectorIndex::load`].
+    pub fn read_from(
+        (path, mut file, whole): (&Path, impl Read, u64),
+        width: usize,
+        limits: Limits,
+    ) -> Result<Self, LoadError> {
+        let bad =
+            |problem: &str| LoadError::malformed(path.display().to_string(), format!("{problem}; {REMEDY}"));
         let mut left = whole;
-        let mut file = BufReader::new(file);
         let mut take = |bytes: &mut [u8]| -> Result<(), LoadError> {
             left = left
                 .checked_sub(bytes.len() as u64)
