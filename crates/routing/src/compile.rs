@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::config::{DecisionConfig, ModelRef, PartitionConfig, Predicate, RoutingConfig, RuleNode};
 use crate::decision::{Decision, Joined, Rule};
-use crate::declared::declared;
+use crate::declared::{declared, undeclared_domains};
 use crate::plugin::Plugins;
 use crate::projection::{Input, Output, Partition, Score, ValueSource};
 use crate::reasoning::{switch, wanted};
@@ -76,9 +76,9 @@ impl Router {
     }
 }
 
-struct Compiler<'a> {
-    config: &'a RoutingConfig,
-    asked: &'a [AskedSignal],
+struct Compiler<'c> {
+    config: &'c RoutingConfig,
+    asked: &'c [AskedSignal],
     errors: Vec<CompileError>,
     signals: Vec<Signal>,
     partitions: Vec<Partition>,
@@ -86,7 +86,7 @@ struct Compiler<'a> {
     outputs: Vec<Output>,
 }
 
-impl Compiler<'_> {
+impl<'c> Compiler<'c> {
     fn wrong(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.errors.push(CompileError {
             path: path.into(),
@@ -123,8 +123,9 @@ impl Compiler<'_> {
 
     fn signals(&mut self) {
         let mut errors = Vec::new();
-        self.signals = signal::compile(&self.config.signals, &mut errors);
-        self.signals.extend(self.asked.iter().map(Signal::asked));
+        let mut signals = self.config.signals.clone();
+        signals.domains.extend(undeclared_domains(self.config));
+        self.signals = signal::compile(&signals, self.asked, &mut errors);
         for error in errors {
             self.wrong(error.path, error.message);
         }
@@ -169,15 +170,20 @@ impl Compiler<'_> {
             .filter(|signal| signal.kind == kind)
             .map(|signal| signal.name)
             .collect();
-        // Declared, and not carried out: that is told once for all. Domains need no declaration.
-        if known.iter().any(|known| known == name) || (kind == "domain" && known.is_empty()) {
+        // Declared, and not carried out: that is told once for all.
+        if known.iter().any(|known| known == name) {
             return None;
         }
+        // Domains need no declaration.
+        let domains: &[&str] = match kind == "domain" && known.is_empty() {
+            true => signal::domain_names(),
+            false => &[],
+        };
         self.unknown(
             format!("{path}.name"),
             &format!("{kind} signal"),
             name,
-            known.iter().map(String::as_str),
+            known.iter().map(String::as_str).chain(domains.iter().copied()),
         );
         None
     }
@@ -200,6 +206,14 @@ impl Compiler<'_> {
             for (number, input) in score.inputs.iter().enumerate() {
                 let path = format!("{path}.inputs[{number}]");
                 if ["kb_metric", "projection"].contains(&input.kind.as_str()) {
+                    continue;
+                }
+                if self.composer(&input.kind, &input.name).is_some() {
+                    self.wrong(
+                        &path,
+                        "scores of signals with a composer are not supported in this version; put the composer's rule \
+                         into the decision",
+                    );
                     continue;
                 }
                 let Some(signal) = self.find_signal(&path, &input.kind, &input.name) else {
@@ -235,10 +249,6 @@ impl Compiler<'_> {
 
     /// A partition: its members are `domain` signals or `embedding` signals, by their names.
     fn partition(&mut self, path: &str, config: &PartitionConfig) {
-        // Its members are signals that nobody answers: that is told once for all.
-        if self.asked.is_empty() {
-            return;
-        }
         let temperature = match (config.semantics.as_str(), config.temperature) {
             ("" | "exclusive", _) => None,
             ("softmax_exclusive", Some(temperature)) if temperature > 0.0 => Some(temperature),
@@ -517,7 +527,7 @@ impl Compiler<'_> {
         }
         if let Some(kind) = &node.kind {
             self.classified(path, kind, node);
-            return self.leaf(path, kind, node.name.as_deref().unwrap_or_default());
+            return self.leaf(path, kind, node.name.as_deref().unwrap_or_default(), depth);
         }
         let children = node.conditions.iter().enumerate();
         let rules: Vec<Rule> = children
@@ -573,6 +583,16 @@ impl Compiler<'_> {
         }
     }
 
+    /// The rule without which a signal of complexity does not hold, and where it stands.
+    fn composer(&self, kind: &str, name: &str) -> Option<(String, &'c RuleNode)> {
+        let config = self.config;
+        let named = name.rsplit_once(':').map_or(name, |(name, _)| name);
+        let mut all = config.signals.complexity.iter().enumerate();
+        let (index, signal) = all.find(|(_, signal)| kind == "complexity" && signal.name == named)?;
+        let composer = signal.composer.as_ref()?;
+        Some((format!("signals.complexity[{index}].composer"), composer))
+    }
+
     /// What only rules about classifiers say.
     fn classified(&mut self, path: &str, kind: &str, node: &RuleNode) {
         let said = [
@@ -592,11 +612,18 @@ impl Compiler<'_> {
         }
     }
 
-    fn leaf(&mut self, path: &str, kind: &str, name: &str) -> Rule {
+    fn leaf(&mut self, path: &str, kind: &str, name: &str, depth: usize) -> Rule {
         if kind != "projection" {
-            return self
+            let signal = self
                 .find_signal(path, kind, name)
                 .map_or(Rule::Always, Rule::Signal);
+            return match self.composer(kind, name) {
+                None => signal,
+                Some((place, composer)) => {
+                    let composer = self.rule(&place, composer, depth + 1);
+                    Rule::All(self.joined_rules(vec![signal, composer]))
+                }
+            };
         }
         if let Some(index) = self.outputs.iter().position(|output| output.name == name) {
             return Rule::Projection(index);
@@ -612,11 +639,8 @@ impl Compiler<'_> {
     }
 }
 
+/// Where signals of a type are declared.
 fn collection(kind: &str) -> &str {
-    match kind {
-        "keyword" => "keywords",
-        "event" => "events",
-        "authz" => "role_bindings",
-        other => other,
-    }
+    let known = SIGNALS.iter().find(|known| known.name == kind);
+    known.map_or(kind, |known| known.collection)
 }

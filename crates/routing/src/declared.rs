@@ -1,6 +1,6 @@
 //! The signals that a configuration declares, whatever their type.
 
-use crate::config::SignalsConfig;
+use crate::config::{DomainConfig, RoutingConfig, RuleNode, SignalsConfig};
 
 /// A name that rules may refer to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,4 +71,41 @@ pub(crate) fn declared(signals: &SignalsConfig) -> Vec<Declared> {
         }
     }
     all
+}
+
+/// Domains that rules or scores name where none is declared: they need no declaration.
+pub(crate) fn undeclared_domains(config: &RoutingConfig) -> Vec<DomainConfig> {
+    let mut names: Vec<&str> = Vec::new();
+    if config.signals.domains.is_empty() {
+        let rules = config
+            .decisions
+            .iter()
+            .filter_map(|decision| decision.rules.as_ref());
+        rules
+            .chain(&config.rules)
+            .for_each(|rule| mentioned(rule, &mut names));
+        let inputs = config.projections.scores.iter().flat_map(|score| &score.inputs);
+        names.extend(
+            inputs
+                .filter(|input| input.kind == "domain")
+                .map(|input| input.name.as_str()),
+        );
+    }
+    // Of others it is told that they are not there.
+    names.retain(|name| crate::signal::domain_names().contains(name));
+    names.sort_unstable();
+    names.dedup();
+    let domain = |name: &str| DomainConfig {
+        name: name.to_owned(),
+        ..DomainConfig::default()
+    };
+    names.into_iter().map(domain).collect()
+}
+
+/// Domains that a rule names.
+fn mentioned<'r>(rule: &'r RuleNode, names: &mut Vec<&'r str>) {
+    if rule.kind.as_deref() == Some("domain") {
+        names.extend(rule.name.as_deref());
+    }
+    rule.conditions.iter().for_each(|child| mentioned(child, names));
 }

@@ -32,6 +32,10 @@ pub struct MessageFacts<'a> {
     pub text: &'a str,
     /// Whether it holds an image.
     pub has_image: bool,
+    /// Whether it holds sound.
+    pub has_audio: bool,
+    /// Whether it holds a film.
+    pub has_video: bool,
     /// How many tools the assistant calls in it.
     pub tool_calls: usize,
     /// Whether it brings results of tools.

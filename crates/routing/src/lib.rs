@@ -40,4 +40,4 @@ pub use plugin::{FastResponse, Plugins, RequestParams, SystemPrompt};
 pub use reasoning::Reasoning;
 pub use router::{Decided, Outcome, Router};
 pub use selection::Selected;
-pub use signal::{About, AskedSignal, Need, Reading};
+pub use signal::{About, Answers, AskedSignal, Asks, Need, Reading};

@@ -88,7 +88,7 @@ impl Router {
         })
     }
 
-    fn all(&self) -> impl Iterator<Item = &Self> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Self> {
         std::iter::once(self).chain(&self.recipes)
     }
 

@@ -10,11 +10,15 @@ mod metadata;
 mod structure;
 mod words;
 
+mod input;
+mod learned;
 mod need;
 
 use crate::config::{AuthzConfig, SignalsConfig};
 use crate::facts::Facts;
 
+pub use learned::{Answers, Asks};
+pub(crate) use learned::{domain_names, texts};
 pub use need::{About, AskedSignal, Need};
 
 /// What a signal says.
@@ -78,6 +82,9 @@ enum Judge {
     Event(event::Event),
     Authz(authz::Authz),
     Language(language::Language),
+    Input(input::Input),
+    /// A model.
+    Learned(learned::Learned),
     /// Whoever is asked.
     Answered,
 }
@@ -112,18 +119,20 @@ impl Signal {
             | Judge::Conversation(_)
             | Judge::Metadata(_)
             | Judge::Event(_)
+            | Judge::Input(_)
             | Judge::Authz(_) => 0,
             Judge::Keyword(keyword) if keyword.is_quick() => 1,
             Judge::Structure(_) => 1,
             Judge::Keyword(_) | Judge::Language(_) => 2,
-            Judge::Answered => 3 + self.need.cost(),
+            Judge::Learned(_) | Judge::Answered => 3 + self.need.cost(),
         }
     }
 
     /// Looks at the facts; none if it has to be asked.
     pub(crate) fn read(&self, facts: &Facts<'_>) -> Option<Reading> {
         Some(match &self.judge {
-            Judge::Answered => return None,
+            Judge::Learned(_) | Judge::Answered => return None,
+            Judge::Input(input) => input.read(facts),
             Judge::Keyword(keyword) => keyword.read(facts.user_text),
             Judge::Context(context) => context.read(facts.estimated_tokens),
             Judge::Structure(structure) => structure.read(facts.user_text),
@@ -136,91 +145,90 @@ impl Signal {
     }
 }
 
-/// Compiles all signals.
-#[expect(clippy::too_many_lines, reason = "one line for each kind of signal")]
-pub(crate) fn compile(config: &SignalsConfig, errors: &mut Vec<SignalError>) -> Vec<Signal> {
+impl Signal {
+    /// Adds what it wants to know of whoever reads texts.
+    pub(crate) fn ask(&self, asks: &mut Asks) {
+        if let Judge::Learned(learned) = &self.judge {
+            learned.ask(asks);
+        }
+    }
+
+    /// Examples whose vectors it wants.
+    pub(crate) fn examples(&self) -> Vec<&str> {
+        match &self.judge {
+            Judge::Learned(learned) => learned.examples(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What the answers say; none where what it needs is not among them.
+    pub(crate) fn judge(&self, facts: &Facts<'_>, answers: &dyn Answers) -> Option<Reading> {
+        match &self.judge {
+            Judge::Learned(learned) => learned.judge(facts, answers),
+            _ => None,
+        }
+    }
+}
+
+/// Compiles all signals; of those that a model answers, also those that somebody else is said to answer are left out.
+pub(crate) fn compile(
+    config: &SignalsConfig,
+    asked: &[AskedSignal],
+    errors: &mut Vec<SignalError>,
+) -> Vec<Signal> {
     let mut all = Vec::new();
-    let mut add = |kind, collection: &str, index: usize, name: &str, judge: Result<Judge, String>| match judge
-    {
+    compile_read(config, &mut |kind, collection, index, name, judge| match judge {
         Ok(judge) => all.push(Signal {
             kind,
             name: name.to_owned(),
             judge,
             need: Need::Text,
         }),
-        Err(message) => errors.push(SignalError {
-            path: format!("signals.{collection}[{index}]"),
-            message,
-        }),
-    };
-    for (index, config) in config.keywords.iter().enumerate() {
-        add(
-            "keyword",
-            "keywords",
-            index,
-            &config.name,
-            keyword::Keyword::compile(config).map(Judge::Keyword),
-        );
+        Err(message) => errors.push(learned::wrong(collection, index, message)),
+    });
+    learned::compile(config, &mut |kind, collection, index, name, learned| {
+        let elsewhere = |signal: &AskedSignal| signal.kind == kind && signal.name == name;
+        match learned {
+            _ if asked.iter().any(elsewhere) => {}
+            Ok(learned) => all.push(Signal {
+                kind,
+                name: name.to_owned(),
+                need: learned.need().clone(),
+                judge: Judge::Learned(learned),
+            }),
+            Err(message) => errors.push(learned::wrong(collection, index, message)),
+        }
+    });
+    all.extend(asked.iter().map(Signal::asked));
+    all
+}
+
+/// Adds a signal, or what is wrong with it: its type, its collection, its number, its name.
+type Add<'a> = dyn FnMut(&'static str, &'static str, usize, &str, Result<Judge, String>) + 'a;
+
+/// Signals that only need the request.
+fn compile_read(config: &SignalsConfig, add: &mut Add<'_>) {
+    macro_rules! collections {
+        ($($kind:literal $collection:literal $field:ident $compile:expr => $judge:ident;)*) => {
+            $(for (index, config) in config.$field.iter().enumerate() {
+                add($kind, $collection, index, &config.name, $compile(config).map(Judge::$judge));
+            })*
+        };
     }
-    for (index, config) in config.context.iter().enumerate() {
-        add(
-            "context",
-            "context",
-            index,
-            &config.name,
-            Ok(Judge::Context(context::Context::new(config))),
-        );
-    }
-    for (index, config) in config.structure.iter().enumerate() {
-        add(
-            "structure",
-            "structure",
-            index,
-            &config.name,
-            structure::Structure::compile(config).map(Judge::Structure),
-        );
-    }
-    for (index, config) in config.conversation.iter().enumerate() {
-        let judge = conversation::Conversation::compile(config).map(Judge::Conversation);
-        add("conversation", "conversation", index, &config.name, judge);
-    }
-    for (index, config) in config.metadata.iter().enumerate() {
-        add(
-            "metadata",
-            "metadata",
-            index,
-            &config.name,
-            Ok(Judge::Metadata(metadata::Metadata::new(config))),
-        );
-    }
-    for (index, config) in config.events.iter().enumerate() {
-        add(
-            "event",
-            "events",
-            index,
-            &config.name,
-            event::Event::compile(config).map(Judge::Event),
-        );
+    collections! {
+        "keyword" "keywords" keywords keyword::Keyword::compile => Keyword;
+        "context" "context" context |config| Ok(context::Context::new(config)) => Context;
+        "structure" "structure" structure structure::Structure::compile => Structure;
+        "conversation" "conversation" conversation conversation::Conversation::compile => Conversation;
+        "metadata" "metadata" metadata |config| Ok(metadata::Metadata::new(config)) => Metadata;
+        "event" "events" events event::Event::compile => Event;
+        "language" "language" language |config| Ok(language::Language::new(config)) => Language;
+        "input_modality" "input_modality" input_modality input::Input::compile => Input;
     }
     for (index, name, config) in roles(&config.role_bindings) {
-        add(
-            "authz",
-            "role_bindings",
-            index,
-            &name,
-            authz::Authz::compile(&config).map(Judge::Authz),
-        );
+        let judge = authz::Authz::compile(&config).map(Judge::Authz);
+        add("authz", "role_bindings", index, &name, judge);
     }
-    for (index, config) in config.language.iter().enumerate() {
-        add(
-            "language",
-            "language",
-            index,
-            &config.name,
-            Ok(Judge::Language(language::Language::new(config))),
-        );
-    }
-    all
 }
 
 /// Bindings by their roles, which rules refer to: who is bound to a role in several is bound once.

@@ -41,21 +41,21 @@ pub(crate) const SIGNALS: [SignalKind; 23] = [
     signal("event", "events", true),
     signal("authz", "role_bindings", true),
     signal("language", "language", true),
-    signal("embedding", "embeddings", false),
-    signal("domain", "domains", false),
-    signal("fact_check", "fact_check", false),
-    signal("user_feedback", "user_feedbacks", false),
-    signal("reask", "reasks", false),
-    signal("preference", "preferences", false),
-    signal("complexity", "complexity", false),
-    signal("modality", "modality", false),
-    signal("jailbreak", "jailbreak", false),
-    signal("safety", "safety", false),
+    signal("embedding", "embeddings", true),
+    signal("domain", "domains", true),
+    signal("fact_check", "fact_check", true),
+    signal("user_feedback", "user_feedbacks", true),
+    signal("reask", "reasks", true),
+    signal("preference", "preferences", true),
+    signal("complexity", "complexity", true),
+    signal("modality", "modality", true),
+    signal("jailbreak", "jailbreak", true),
+    signal("safety", "safety", true),
     signal("hallucination", "hallucination", false),
-    signal("pii", "pii", false),
+    signal("pii", "pii", true),
     signal("kb", "kb", false),
     signal("classifier", "classifiers", false),
-    signal("input_modality", "input_modality", false),
+    signal("input_modality", "input_modality", true),
 ];
 
 /// All ways to pick one of a decision's models, or to ask several.
@@ -141,10 +141,7 @@ pub(crate) fn plugin_kind(name: &str) -> Option<&'static PluginKind> {
 type Part<T> = (&'static str, fn(&T) -> Option<&'static str>);
 
 /// Parts of a recipe.
-const RECIPE_PARTS: [Part<RoutingConfig>; 7] = [
-    ("projections.partitions are", |config| {
-        (!config.projections.partitions.is_empty()).then_some("projections.partitions")
-    }),
+const RECIPE_PARTS: [Part<RoutingConfig>; 6] = [
     ("scores of knowledge bases (kb_metric) are", |config| {
         uses_input(config, "kb_metric").then_some("projections.scores")
     }),
@@ -207,7 +204,7 @@ fn uses_input(config: &RoutingConfig, kind: &str) -> bool {
 }
 
 /// Everything that a recipe asks for and this version does not carry out: one error for each.
-/// Signals that somebody answers are carried out, and with them partitions.
+/// Signals that somebody is said to answer are carried out.
 pub(crate) fn refused(config: &RoutingConfig, asked: &[AskedSignal]) -> Vec<CompileError> {
     let mut found = Found::default();
     let declared = declared(&config.signals);
@@ -224,9 +221,7 @@ pub(crate) fn refused(config: &RoutingConfig, asked: &[AskedSignal]) -> Vec<Comp
         }
     }
     for (what, used) in RECIPE_PARTS {
-        if let Some(path) = used(config)
-            && (path != "projections.partitions" || asked.is_empty())
-        {
+        if let Some(path) = used(config) {
             found.tell(path.to_owned(), what.to_owned());
         }
     }
@@ -317,13 +312,13 @@ mod tests {
     #[test]
     fn every_part_is_refused_once() {
         let config: RoutingConfig = serde_json::from_value(serde_json::json!({
-            "signals": {"domains": [{"name": "law"}, {"name": "math"}]},
+            "signals": {"kb": [{"name": "law"}, {"name": "math"}]},
             "decisions": [
-                {"name": "a", "algorithm": {"type": "fusion"}, "rules": {"type": "domain", "name": "law"}},
-                {"name": "b", "algorithm": "fusion", "rules": {"type": "domain", "name": "math"},
+                {"name": "a", "algorithm": {"type": "fusion"}, "rules": {"type": "kb", "name": "law"}},
+                {"name": "b", "algorithm": "fusion", "rules": {"type": "kb", "name": "math"},
                  "plugins": [{"type": "rag"}, {"type": "memory", "configuration": {"enabled": false}}]},
                 {"name": "c", "adaptations": {"mode": "bypass"}, "emits": [{"kind": "retention"}],
-                 "rules": {"operator": "NOT", "conditions": [{"type": "pii", "name": "x"}]}}
+                 "rules": {"operator": "NOT", "conditions": [{"type": "hallucination", "name": "x"}]}}
             ]
         }))
         .unwrap();
@@ -337,13 +332,13 @@ mod tests {
             })
             .collect();
         let expected = [
-            ("signals.domains", "signals of type \"domain\" are"),
+            ("signals.kb", "signals of type \"kb\" are"),
             ("decisions[0].algorithm", "the algorithm fusion is"),
             ("decisions[1].plugins[0]", "the plugin \"rag\" is"),
             ("decisions[2].emits", "emits are"),
             (
                 "decisions[2].rules.conditions[0].type",
-                "signals of type \"pii\" are",
+                "signals of type \"hallucination\" are",
             ),
         ];
         assert_eq!(

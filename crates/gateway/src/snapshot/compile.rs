@@ -19,6 +19,8 @@ use pointsman_upstream::{
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
+use crate::signals::Examples;
+
 use super::{
     Batches, Bounds, CachePolicy, Fallback, Keeping, MediaPolicy, Model, Patience, Pattern, Provider,
     ResponsesPolicy, Shape, Snapshot, Speech, Target, Template, place, provider::Speaks,
@@ -147,6 +149,7 @@ impl Compiler<'_> {
             providers,
             models,
             patterns,
+            examples: router.as_ref().map(Examples::of).unwrap_or_default(),
             router,
             understanding: self.understanding(),
             guards,
