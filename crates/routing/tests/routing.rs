@@ -141,27 +141,22 @@ static METADATA: std::sync::LazyLock<Vec<(String, String)>> = std::sync::LazyLoc
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .to_vec()
 });
+const SAID: MessageFacts<'static> = MessageFacts {
+    role: "user",
+    text: "",
+    has_image: false,
+    has_audio: false,
+    has_video: false,
+    tool_calls: 0,
+    is_tool_result: false,
+};
 static TOOL: [MessageFacts<'static>; 3] = [
-    MessageFacts {
-        role: "user",
-        text: "",
-        has_image: false,
-        tool_calls: 0,
-        is_tool_result: false,
-    },
-    MessageFacts {
-        role: "user",
-        text: "",
-        has_image: false,
-        tool_calls: 0,
-        is_tool_result: false,
-    },
+    SAID,
+    SAID,
     MessageFacts {
         role: "tool",
-        text: "",
-        has_image: false,
-        tool_calls: 0,
         is_tool_result: true,
+        ..SAID
     },
 ];
 
@@ -252,7 +247,7 @@ fn plugins_are_compiled() {
 fn everything_wrong_is_named_at_once() {
     let found = errors(json!({
         "modelCards": [{"name": "m", "loras": [{"name": "math-adapter"}]}, {"name": "m"}],
-        "signals": {"keywords": [{"name": "math_terms", "keywords": ["a"]}], "domains": [{"name": "x"}]},
+        "signals": {"keywords": [{"name": "math_terms", "keywords": ["a"]}], "domains": [{"name": "x"}], "kb": [{"name": "k"}]},
         "decisions": [
             {"name": "d", "rules": {"type": "keyword", "name": "math_term"}, "modelRefs": [{"model": "m", "lora_name": "math-adaptor"}]},
             {"name": "d", "rules": {"type": "domain", "name": "x"}, "modelRefs": [{"model": "m"}]},
@@ -269,7 +264,8 @@ fn everything_wrong_is_named_at_once() {
         );
     };
     has("modelCards[1].name", "another model card", None);
-    has("signals.domains", "not supported in this version", None);
+    has("signals.domains[0]", "there is no domain \"x\"", None);
+    has("signals.kb", "not supported in this version", None);
     has(
         "decisions[0].rules.name",
         "no keyword signal \"math_term\"",
