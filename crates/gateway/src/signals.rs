@@ -1,10 +1,11 @@
 //! Signals that models answer: what the router asks is asked, step by step, until it is settled.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pointsman_routing::{Answers, Asks, Call, Facts, Readings, Router, Step, Want};
+use pointsman_routing::{Answers, Asks, Call, Deciding, Facts, Meaning, Readings, Router, Step, Want};
 use pointsman_understanding::{Ask, Failed, Remotes, SHIPPED, Understanding, Understood, Wanted};
 use tokio::sync::OnceCell;
 
@@ -63,6 +64,18 @@ struct Answered<'a> {
     /// For each head the most that any text reaches.
     labels: HashMap<&'static str, Vec<(String, f32)>>,
     examples: Option<&'a Vectors>,
+}
+
+impl fmt::Debug for Answered<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Answered")
+    }
+}
+
+impl Meaning for Answered<'_> {
+    fn vector(&self, text: &str) -> Option<&[f32]> {
+        Answers::vector(self, text)
+    }
 }
 
 impl Answers for Answered<'_> {
@@ -140,8 +153,34 @@ impl Answered<'_> {
     }
 }
 
+/// Decides, asking whom it needs; `finish` tells what came of it.
+pub async fn decide<'r, T>(
+    (router, want): (&'r Router, Want),
+    models: &Models<'_>,
+    facts: &impl Shows,
+    finish: impl FnOnce(&Deciding<'r, '_>) -> T,
+) -> T {
+    let readings = settle((router, want), models, facts).await;
+    let (asks, readings) = facts.show(|facts| {
+        let settled = router.resume(facts, want, readings);
+        (settled.meaning(), settled.pause())
+    });
+    // Most selections go by nothing that has to be read.
+    let read = match asks.vectors {
+        true => Some(models.answer(&asks).await),
+        false => None,
+    };
+    facts.show(|facts| {
+        let facts = Facts {
+            meaning: read.as_ref().map(|read| -> &dyn Meaning { read }),
+            ..facts
+        };
+        finish(&router.resume(facts, want, readings))
+    })
+}
+
 /// Asks until it is settled, and says what is then known. Who cannot be asked counts as having said nothing.
-pub async fn settle((router, want): (&Router, Want), models: &Models<'_>, facts: &impl Shows) -> Readings {
+async fn settle((router, want): (&Router, Want), models: &Models<'_>, facts: &impl Shows) -> Readings {
     let mut known: Option<Readings> = None;
     let mut answers: Vec<(Call, Answered<'_>, Duration)> = Vec::new();
     loop {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use pointsman_config::{Config, Environment};
-use pointsman_gateway::signals::{Examples, Models, Shows, settle};
+use pointsman_gateway::signals::{self, Examples, Models, Shows};
 use pointsman_routing::{Explanation, Facts, MessageFacts, Router, Want};
 use pointsman_understanding::{Nobody, Understanding};
 use serde::Serialize;
@@ -145,7 +145,9 @@ impl Shows for Prompt<'_> {
 
 /// How a router routes a prompt, with everything that it weighs.
 pub(crate) async fn explain(router: &Router, models: &Models<'_>, prompt: &str) -> Explanation {
-    let (prompt, want) = (Prompt(prompt), Want::Everything);
-    let readings = settle((router, want), models, &prompt).await;
-    prompt.show(|facts| router.resume(facts, want, readings).explain(0.0))
+    let everything = (router, Want::Everything);
+    signals::decide(everything, models, &Prompt(prompt), |deciding| {
+        deciding.explain(0.0)
+    })
+    .await
 }

@@ -511,7 +511,10 @@ impl<'c> Compiler<'c> {
         let card = card.map_or_else(Card::default, |card| Card {
             quality: card.quality_score.map(|quality| quality.clamp(0.0, 1.0)),
             window: card.context_window_size,
-            described: card.description.is_some(),
+            description: card
+                .description
+                .clone()
+                .filter(|description| !description.trim().is_empty()),
         });
         Some(Candidate {
             selected,

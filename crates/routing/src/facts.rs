@@ -21,6 +21,14 @@ pub struct Facts<'a> {
     pub caller: CallerFacts<'a>,
     /// What is known of models beyond the routing configuration.
     pub models: Option<&'a dyn KnownModels>,
+    /// What texts mean, where a selection [goes by it](crate::Deciding::meaning).
+    pub meaning: Option<&'a dyn Meaning>,
+}
+
+/// What texts mean.
+pub trait Meaning: std::fmt::Debug {
+    /// The vector, of length 1, of what the user said or of a model's description; none where nobody has read it.
+    fn vector(&self, text: &str) -> Option<&[f32]>;
 }
 
 /// A message of the conversation.

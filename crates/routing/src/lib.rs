@@ -35,7 +35,7 @@ pub use config::RoutingConfig;
 pub use conflict::{Conflict, ConflictKind, conflicts};
 pub use evaluation::{Call, Deciding, Readings, Step, Want};
 pub use explain::Explanation;
-pub use facts::{CallerFacts, Facts, MessageFacts};
+pub use facts::{CallerFacts, Facts, Meaning, MessageFacts};
 pub use plugin::{FastResponse, Plugins, RequestParams, SystemPrompt};
 pub use reasoning::Reasoning;
 pub use router::{Decided, Outcome, Router};

@@ -156,6 +156,20 @@ impl Router {
 }
 
 impl Decision {
+    /// Whether the choice among its models goes by what the prompt means.
+    pub(crate) fn reads_meaning(&self) -> bool {
+        let selection = self.selection.as_ref();
+        selection.is_some_and(|selection| selection.algorithm.reads_meaning())
+    }
+
+    /// Descriptions of its models, where the choice goes by them.
+    pub(crate) fn descriptions(&self) -> impl Iterator<Item = &str> {
+        let selection = self.selection.as_ref();
+        let read = selection.is_some_and(|selection| selection.algorithm.reads_descriptions());
+        let described = self.candidates.iter().filter(move |_| read);
+        described.filter_map(|candidate| candidate.card.description.as_deref())
+    }
+
     /// Its models, the choice first, and why in that order.
     fn order(&self, facts: &Facts<'_>, roll: f64) -> (std::vec::IntoIter<&Selected>, Option<Ranking>) {
         let chosen = |index: usize| &self.candidates[index].selected;

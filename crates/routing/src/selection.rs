@@ -70,12 +70,13 @@ pub(crate) struct Candidate {
 }
 
 /// What a model's card says that selection goes by.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Card {
     pub(crate) quality: Option<f64>,
     /// Tokens of prompt and answer together.
     pub(crate) window: Option<u64>,
-    pub(crate) described: bool,
+    /// What it is for.
+    pub(crate) description: Option<String>,
 }
 
 /// Draws by weight; `roll` lies in 0..1.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 use pointsman_routing::{Answers, Asks, Explanation, Facts, MessageFacts, Router, RoutingConfig, Step, Want};
@@ -30,6 +31,18 @@ impl Told {
         let angle = degrees.to_radians();
         self.vectors.insert(text, [angle.cos(), angle.sin()]);
         self
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Told")
+    }
+}
+
+impl Meaning for Told {
+    fn vector(&self, text: &str) -> Option<&[f32]> {
+        Answers::vector(self, text)
     }
 }
 
@@ -429,6 +442,51 @@ fn who_cannot_answer_is_told_and_does_not_match() {
     let (_, explained) = judged(&router, &[said("user", "the prompt")], &Told::default());
     assert_eq!(explained.failed, ["domain:law", "embedding:e"]);
     assert_eq!(explained.routing_decision.as_deref(), Some("default"));
+}
+
+#[test]
+fn a_choice_by_descriptions_says_what_must_be_read() {
+    let config: RoutingConfig = serde_json::from_value(json!({
+        "modelCards": [{"name": "coder", "description": "writes code"}, {"name": "poet", "description": "writes verse"}],
+        "decisions": [
+            {"name": "by_meaning", "priority": 1, "rules": {"type": "domain", "name": "other"}, "algorithm": {"type": "router_dc"},
+             "modelRefs": [{"model": "coder"}, {"model": "poet"}]},
+            {"name": "by_weight", "modelRefs": [{"model": "coder"}, {"model": "poet"}]},
+        ]
+    }))
+    .unwrap();
+    let router = Router::compile(&config).unwrap();
+    assert_eq!(router.examples(), ["writes code", "writes verse"]);
+    let told = Told::default()
+        .vector("writes code", 0.0)
+        .vector("writes verse", 90.0)
+        .vector("a sonnet", 70.0);
+    let facts = Facts {
+        user_text: "a sonnet",
+        meaning: Some(&told),
+        ..Facts::default()
+    };
+    for (other, decision, texts, chosen) in [
+        (0.9, "by_meaning", vec!["a sonnet"], Some("poet")),
+        (0.1, "by_weight", Vec::new(), None),
+    ] {
+        let answers = Told::default().head("domain", &[("other", other), ("math", 1.0 - other)]);
+        let mut deciding = router.deciding(facts, Want::Decision);
+        while let Step::Ask(calls) = deciding.step() {
+            calls
+                .iter()
+                .for_each(|call| deciding.answered(call, &answers, Duration::ZERO));
+        }
+        let asked = deciding.meaning();
+        assert_eq!(asked.texts.iter().map(|text| &**text).collect::<Vec<_>>(), texts);
+        let Some(Outcome::Matched(decided)) = deciding.outcome(0.5) else {
+            unreachable!("{decision}")
+        };
+        assert_eq!(decided.decision, decision);
+        if let Some(chosen) = chosen {
+            assert_eq!(decided.selected.unwrap().model, chosen);
+        }
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 use super::arrive::Asked;
 use super::understand::Remote;
 use super::{Arrival, Ticket};
-use crate::signals::{Models, Shows, settle};
+use crate::signals::{self, Models, Shows};
 use crate::snapshot::{Model, Target};
 use crate::worker::Worker;
 
@@ -159,17 +159,24 @@ impl Judged<'_> {
 
     /// What a router decides, asking whom it needs.
     pub async fn outcome<'r>(&self, router: &'r Router, remotes: &dyn Remotes) -> Outcome<'r> {
-        let want = Want::Decision;
-        let readings = settle((router, want), &self.models(remotes), self).await;
-        let outcome = self.show(|facts| router.resume(facts, want, readings).outcome(rand::random()));
-        outcome.unwrap_or(Outcome::NoMatch)
+        let outcome = signals::decide(
+            (router, Want::Decision),
+            &self.models(remotes),
+            self,
+            |deciding| deciding.outcome(rand::random()),
+        );
+        outcome.await.unwrap_or(Outcome::NoMatch)
     }
 
     /// Everything that a router weighs, asking for all of it.
     pub async fn explained(&self, router: &Router, remotes: &dyn Remotes) -> Explanation {
-        let want = Want::Everything;
-        let readings = settle((router, want), &self.models(remotes), self).await;
-        self.show(|facts| router.resume(facts, want, readings).explain(rand::random()))
+        signals::decide(
+            (router, Want::Everything),
+            &self.models(remotes),
+            self,
+            |deciding| deciding.explain(rand::random()),
+        )
+        .await
     }
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{Evaluation, Readings, Settled};
+use crate::decision::Decision;
 use crate::explain::Explanation;
 use crate::facts::Facts;
 use crate::router::{Outcome, Router};
@@ -64,11 +65,13 @@ impl Router {
         }
     }
 
-    /// Examples whose vectors signals want, those of recipes, too, each once.
+    /// Examples whose vectors signals want, and descriptions of models that selections go by; of recipes, too, each once.
     #[must_use]
     pub fn examples(&self) -> Vec<&str> {
         let signals = self.all().flat_map(|router| &router.signals);
+        let decisions = self.all().flat_map(|router| &router.decisions);
         let mut all: Vec<&str> = signals.flat_map(Signal::examples).collect();
+        all.extend(decisions.flat_map(Decision::descriptions));
         all.sort_unstable();
         all.dedup();
         all
@@ -200,6 +203,24 @@ impl<'r> Deciding<'r, '_> {
     #[must_use]
     pub fn pause(self) -> Readings {
         self.evaluation.readings
+    }
+
+    /// What the selection of the decision that won goes by: texts whose vectors are to be known as
+    /// [facts](Facts::meaning) before the outcome is asked for. Nothing, for most.
+    #[must_use]
+    pub fn meaning(&self) -> Asks {
+        let router = self.evaluation.router;
+        let Settled::Winner(winner) = self.evaluation.settle(Want::Decision) else {
+            return Asks::default();
+        };
+        match router.decisions[winner].reads_meaning() {
+            true => Asks {
+                texts: vec![self.evaluation.facts.user_text.into()],
+                vectors: true,
+                ..Asks::default()
+            },
+            false => Asks::default(),
+        }
     }
 
     /// What was decided; none as long as it is not settled. `roll`, from 0 to 1, draws among a decision's models.

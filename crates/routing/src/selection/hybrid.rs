@@ -30,6 +30,14 @@ impl Selector for Hybrid {
         "hybrid"
     }
 
+    fn reads_meaning(&self) -> bool {
+        self.router_dc.reads_meaning()
+    }
+
+    fn reads_descriptions(&self) -> bool {
+        self.router_dc.reads_descriptions()
+    }
+
     fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {
         let members: [&dyn Selector; 3] = [&self.elo, &self.router_dc, &self.automix];
         let said: Vec<Option<Vec<Option<f64>>>> = members

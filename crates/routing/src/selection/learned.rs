@@ -20,6 +20,10 @@ impl Selector for Learned {
         self.fitted.algorithm().name()
     }
 
+    fn reads_meaning(&self) -> bool {
+        self.fitted.encoder().is_some()
+    }
+
     fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {
         let chances = match self.fitted.predict(request.text, request.embedding) {
             Ok(chances) => chances,

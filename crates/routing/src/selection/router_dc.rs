@@ -64,6 +64,16 @@ impl Selector for RouterDc {
         "router_dc"
     }
 
+    fn reads_meaning(&self) -> bool {
+        self.fitted
+            .as_ref()
+            .is_none_or(|fitted| fitted.encoder().is_some())
+    }
+
+    fn reads_descriptions(&self) -> bool {
+        self.fitted.is_none()
+    }
+
     fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {
         let similarities = match self.similarities(request, candidates) {
             Ok(similarities) => similarities,

@@ -31,6 +31,16 @@ pub trait Selector: Debug + Send + Sync {
         true
     }
 
+    /// Whether it goes by what the prompt means.
+    fn reads_meaning(&self) -> bool {
+        false
+    }
+
+    /// Whether it goes by what the descriptions of models mean.
+    fn reads_descriptions(&self) -> bool {
+        false
+    }
+
     /// Scores candidates, all of which fit; one for each, in their order.
     fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores;
 }

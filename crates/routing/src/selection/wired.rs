@@ -36,7 +36,12 @@ pub(crate) fn compile(value: &serde_json::Value, candidates: &[Candidate]) -> Re
     }
     let names: Vec<(&str, bool)> = candidates
         .iter()
-        .map(|candidate| (candidate.selected.model.as_str(), candidate.card.described))
+        .map(|candidate| {
+            (
+                candidate.selected.model.as_str(),
+                candidate.card.description.is_some(),
+            )
+        })
         .collect();
     let surroundings = Surroundings {
         candidates: &names,
@@ -62,22 +67,8 @@ fn unfed(config: &AlgorithmConfig) -> Option<Wrong> {
         ),
         "elo" => wrong("type", "comparisons are not recorded; elo is not supported"),
         "thompson" => wrong("type", "outcomes are not recorded; thompson is not supported"),
-        "hybrid" => wrong(
-            "type",
-            "comparisons are not recorded and nothing embeds prompts; hybrid is not supported",
-        ),
+        "hybrid" => wrong("type", "comparisons are not recorded; hybrid is not supported"),
         "prompt" => wrong("type", "no helper is asked; prompt is not supported"),
-        "router_dc"
-            if settings
-                .router_dc
-                .as_ref()
-                .is_none_or(|dc| dc.pretrained_path.is_none()) =>
-        {
-            wrong(
-                "type",
-                "nothing embeds prompts; router_dc is supported with a pretrained_path alone",
-            )
-        }
         "multi_factor" => {
             let config = settings.multi_factor.clone().unwrap_or_default();
             let weighs = config
@@ -109,6 +100,7 @@ pub(crate) fn rank(
     let request = SelectionRequest {
         scope: decision,
         text: facts.user_text,
+        embedding: facts.meaning.and_then(|meaning| meaning.vector(facts.user_text)),
         prompt_tokens: facts.estimated_tokens,
         completion_tokens: facts.completion_tokens,
         seed: roll.to_bits(),
@@ -117,17 +109,27 @@ pub(crate) fn rank(
     let known: Vec<CandidateFacts<'_>> = candidates
         .iter()
         .map(|candidate| {
-            let Card { quality, window, .. } = candidate.card;
+            let Card {
+                quality,
+                window,
+                description,
+            } = &candidate.card;
             let model = candidate.selected.model.as_str();
             CandidateFacts {
                 model,
                 weight: candidate.weight,
                 price: facts.models.and_then(|models| models.price(model)),
-                context_window: window,
-                quality,
+                context_window: *window,
+                quality: *quality,
+                description: described(facts, description.as_deref()),
                 ..CandidateFacts::default()
             }
         })
         .collect();
     selection.rank(&request, &known)
+}
+
+/// What a model's description means, where somebody has read it.
+fn described<'f>(facts: &Facts<'f>, description: Option<&str>) -> Option<&'f [f32]> {
+    facts.meaning?.vector(description?)
 }

@@ -157,7 +157,6 @@ fn what_nothing_feeds_is_refused_where_it_stands() {
         (json!({"type": "thompson"}), "type", "not supported"),
         (json!({"type": "hybrid"}), "type", "not supported"),
         (json!({"type": "prompt"}), "type", "not supported"),
-        (json!({"type": "router_dc"}), "type", "pretrained_path"),
         (
             json!({"type": "multi_factor"}),
             "multi_factor",
