@@ -27,7 +27,7 @@ ROWS, TOKENS, LATER = 64.0, 512.0, 0.3
 that hold each by itself the first is the question, the others tell of what kind."""
 
 
-PII, FAR, ALIKE, MATES = 6.0, 3.0, 8.0, 5.0
+PII, FAR, ALIKE, MATES = 6.0, 3.0, 8.0, 20.0
 """Weights of spans, and of the embedding: each vector, all cosines of a batch, the cosine of two questions of a pair."""
 
 
