@@ -2,11 +2,11 @@
 
 use crate::config::Strategy;
 use crate::decision::Decision;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, Settled, Want};
 use crate::facts::Facts;
 use crate::plugin::Plugins;
-use crate::projection::{Output, Score};
-use crate::selection::{Selected, draw};
+use crate::projection::{Output, Partition, Score};
+use crate::selection::{self, Ranking, Selected, draw};
 use crate::signal::Signal;
 
 /// A compiled routing configuration.
@@ -15,10 +15,13 @@ pub struct Router {
     pub(crate) strategy: Strategy,
     pub(crate) default: Option<Selected>,
     pub(crate) signals: Vec<Signal>,
+    pub(crate) partitions: Vec<Partition>,
     pub(crate) scores: Vec<Score>,
     pub(crate) outputs: Vec<Output>,
     /// In the order in which they are tried.
     pub(crate) decisions: Vec<Decision>,
+    /// Routing of other names of models; none of these has recipes in turn.
+    pub(crate) recipes: Vec<Self>,
 }
 
 /// What was decided for a request.
@@ -41,6 +44,8 @@ pub struct Decided<'a> {
     pub fallbacks: Vec<&'a Selected>,
     /// What else is to be done.
     pub plugins: &'a Plugins,
+    /// Why these models in this order, where an algorithm says so.
+    pub ranking: Option<Ranking>,
 }
 
 static NO_PLUGINS: Plugins = Plugins {
@@ -51,93 +56,94 @@ static NO_PLUGINS: Plugins = Plugins {
 };
 
 impl Router {
-    /// Names of models that enter here.
-    #[must_use]
-    pub fn names(&self) -> &[String] {
-        &self.names
+    /// Names of models that enter here, or one of the recipes.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.all().flat_map(|router| &router.names)
     }
 
-    /// Whether the model name enters here.
+    /// Whether the model name enters here, or one of the recipes.
     #[must_use]
     pub fn enters(&self, model: &str) -> bool {
-        self.names.iter().any(|name| name == model)
+        self.entered(model).is_some()
     }
 
-    /// All models that a decision may choose.
+    /// The router that the model name enters: this one, or that of a recipe.
+    #[must_use]
+    pub fn entered(&self, model: &str) -> Option<&Self> {
+        self.all()
+            .find(|router| router.names.iter().any(|name| name == model))
+    }
+
+    /// All models that a decision may choose, those of recipes, too.
     pub fn models(&self) -> impl Iterator<Item = &str> {
-        let chosen = self
-            .decisions
-            .iter()
-            .flat_map(|decision| &decision.candidates)
-            .map(|candidate| &candidate.selected);
-        chosen
-            .chain(&self.default)
-            .map(|selected| selected.model.as_str())
+        self.all().flat_map(|router| {
+            let chosen = router
+                .decisions
+                .iter()
+                .flat_map(|decision| &decision.candidates)
+                .map(|candidate| &candidate.selected);
+            chosen
+                .chain(&router.default)
+                .map(|selected| selected.model.as_str())
+        })
     }
 
-    /// Decides. `roll`, from 0 to 1, draws among a decision's models.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.recipes)
+    }
+
+    /// Decides at once. Signals that would have to be asked do not match; to have them answered, see [`Router::deciding`].
+    /// `roll`, from 0 to 1, draws among a decision's models.
     #[must_use]
     pub fn decide<'a>(&'a self, facts: &Facts<'_>, roll: f64) -> Outcome<'a> {
-        let evaluation = Evaluation::new(self, facts, false);
-        self.outcome(&evaluation, roll)
+        let mut deciding = self.deciding(*facts, Want::Confidence);
+        deciding.fail_all();
+        deciding.outcome(roll).unwrap_or(Outcome::NoMatch)
     }
 
-    pub(crate) fn outcome<'a>(&'a self, evaluation: &Evaluation<'_>, roll: f64) -> Outcome<'a> {
-        match self.winner(evaluation) {
-            Some(index) => {
+    /// What was decided; none as long as it is not settled.
+    pub(crate) fn outcome<'a>(&'a self, evaluation: &Evaluation<'_, '_>, roll: f64) -> Option<Outcome<'a>> {
+        Some(match evaluation.settle(Want::Decision) {
+            Settled::Open(..) => return None,
+            Settled::Winner(index) => {
                 let decision = &self.decisions[index];
-                let drawn = draw(&decision.candidates, roll);
-                let others = decision
-                    .candidates
-                    .iter()
-                    .enumerate()
-                    .filter(|(index, _)| Some(*index) != drawn);
+                let (mut order, ranking) = decision.order(&evaluation.facts, roll);
                 Outcome::Matched(Decided {
                     decision: &decision.name,
-                    confidence: evaluation.confidence(&decision.rule),
-                    selected: drawn.map(|index| &decision.candidates[index].selected),
-                    fallbacks: others.map(|(_, candidate)| &candidate.selected).collect(),
+                    confidence: evaluation.sureness(&decision.rule).low,
+                    selected: order.next(),
+                    fallbacks: order.collect(),
                     plugins: &decision.plugins,
+                    ranking,
                 })
             }
-            None => match &self.default {
+            Settled::Nobody => match &self.default {
                 Some(selected) => Outcome::Matched(Decided {
                     decision: "default",
                     confidence: 0.0,
                     selected: Some(selected),
                     fallbacks: Vec::new(),
                     plugins: &NO_PLUGINS,
+                    ranking: None,
                 }),
                 None => Outcome::NoMatch,
             },
-        }
+        })
     }
 
-    /// The decision that wins. Decisions stand in the order of their rank; those of one rank compete by confidence,
-    /// and a lower rank is looked at only when no decision of a higher one holds.
-    fn winner(&self, evaluation: &Evaluation<'_>) -> Option<usize> {
-        let mut from = 0;
-        while from < self.decisions.len() {
-            let rank = self.rank(from);
-            let to = (from..self.decisions.len())
-                .find(|at| self.rank(*at) != rank)
-                .unwrap_or(self.decisions.len());
-            let holding = (from..to).filter(|at| evaluation.holds(&self.decisions[*at].rule));
-            if to - from == 1 {
-                if let Some(only) = { holding }.next() {
-                    return Some(only);
-                }
-            } else {
-                let sure = |at: &usize| evaluation.confidence(&self.decisions[*at].rule);
-                // The first of equals wins: `max_by` would take the last.
-                let best = holding.reduce(|best, next| if sure(&next) > sure(&best) { next } else { best });
-                if best.is_some() {
-                    return best;
-                }
-            }
-            from = to;
-        }
-        None
+    /// The partition that a signal belongs to.
+    pub(crate) fn partition_of(&self, signal: usize) -> Option<&Partition> {
+        self.partitions
+            .iter()
+            .find(|partition| partition.members.contains(&signal))
+    }
+
+    /// Where the rank of a decision ends: the first decision of the next.
+    pub(crate) fn rank_end(&self, from: usize) -> usize {
+        let rank = self.rank(from);
+        (from..self.decisions.len())
+            .find(|at| self.rank(*at) != rank)
+            .unwrap_or(self.decisions.len())
     }
 
     fn rank(&self, index: usize) -> (u32, i64) {
@@ -146,5 +152,21 @@ impl Router {
             Strategy::Priority => (decision.tier, decision.priority),
             Strategy::Confidence => (decision.tier, 0),
         }
+    }
+}
+
+impl Decision {
+    /// Its models, the choice first, and why in that order.
+    fn order(&self, facts: &Facts<'_>, roll: f64) -> (std::vec::IntoIter<&Selected>, Option<Ranking>) {
+        let chosen = |index: usize| &self.candidates[index].selected;
+        if let Some(selection) = &self.selection {
+            let ranking = selection::rank(selection, (&self.name, &self.candidates), facts, roll);
+            let order: Vec<&Selected> = ranking.ranked.iter().map(|ranked| chosen(ranked.index)).collect();
+            return (order.into_iter(), Some(ranking));
+        }
+        let drawn = draw(&self.candidates, roll);
+        let others = (0..self.candidates.len()).filter(|index| Some(*index) != drawn);
+        let order: Vec<&Selected> = drawn.into_iter().chain(others).map(chosen).collect();
+        (order.into_iter(), None)
     }
 }

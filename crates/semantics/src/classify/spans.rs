@@ -4,6 +4,7 @@ use super::calibrate::Calibration;
 use crate::kernels::{Codes, Machine};
 use crate::linear::Linear;
 use crate::tokenize::Token;
+use crate::work;
 
 /// A stretch of a text that is of a kind.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,10 +124,15 @@ impl SpanClasses {
                     last.probability += (probability - last.probability) * run.tokens / *size;
                 }
                 _ => {
-                    let from = spans.last().map_or(0, |last| last.end);
+                    let behind = spans.last().map_or(0, |last| last.end);
+                    let start = word_start(text, run.start, behind).max(behind);
+                    // Several pieces may stand for one character: it is in the first one's span.
+                    if run.end <= start {
+                        continue;
+                    }
                     spans.push(Span {
                         kind,
-                        start: word_start(text, run.start, from),
+                        start,
                         end: run.end,
                         probability,
                     });
@@ -155,6 +161,7 @@ impl SpanClasses {
 
     /// For each kind, how likely a token begins one, and how likely it is further inside.
     fn kinds_of(&self, logits: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        work::note(logits.len());
         let probabilities = self.calibration.apply(logits);
         let mut begins = vec![0.0_f32; self.kinds.len()];
         let mut inside = vec![0.0_f32; self.kinds.len()];
@@ -271,6 +278,7 @@ fn within_word(text: &str, place: usize) -> bool {
 fn word_start(text: &str, place: usize, from: usize) -> usize {
     let mut start = place;
     while start > from && within_word(text, start) {
+        work::note(1);
         let Some(last) = text[..start].chars().next_back() else {
             break;
         };
@@ -432,6 +440,33 @@ mod tests {
             &[("김", 1), ("민준", 2), ("은", 0)],
             &[("NAME", "김민준")],
         );
+    }
+
+    #[test]
+    fn pieces_of_one_character_make_no_spans_that_overlap() {
+        let classes = tagger().classes;
+        let place = |start: u32, end: u32| Token { id: 0, start, end };
+        let tokens = [
+            place(0, 3),
+            place(0, 3),
+            place(0, 3),
+            place(3, 4),
+            place(4, 4),
+            place(4, 6),
+            place(4, 6),
+        ];
+        for pick in 0..5_usize.pow(4) {
+            let class = |index: usize| pick / 5_usize.pow(index as u32 % 4) % 5;
+            let logits: Vec<f32> = (0..tokens.len())
+                .flat_map(|index| (0..5).map(move |other| if other == class(index) { 9.0 } else { 0.0 }))
+                .collect();
+            let mut behind = 0;
+            for span in classes.spans("中aé", &tokens, &logits, 0.5) {
+                assert!(span.start >= behind && span.start < span.end, "{pick}: {span:?}");
+                assert!("中aé".get(span.start..span.end).is_some(), "{pick}: {span:?}");
+                behind = span.end;
+            }
+        }
     }
 
     #[test]
