@@ -10,6 +10,8 @@ from .labels import ASKED, LABELS, SIGMOID, UNKNOWN
 from .metrics import threshold_at
 
 Calibration = dict[str, Any]
+LONG, ENOUGH = 300, 100
+"""Texts of more characters than the first are long; so many harmless ones say where a threshold must be."""
 ALIKE = {"feedback"}
 """Heads whose validation rows are too much like their training rows to say when the first stage suffices."""
 
@@ -23,6 +25,8 @@ class Evidence:
     ngrams: np.ndarray
     said: np.ndarray
     weight: np.ndarray
+    sizes: np.ndarray | None = None
+    """Characters of each text."""
 
 
 def softmax(raw: np.ndarray) -> np.ndarray:
@@ -80,13 +84,24 @@ def fit(evidence: Evidence, encoder: bool) -> tuple[float, Calibration]:
     return float(found[0]) if encoder else 0.0, shaped(found[1:], evidence.head)
 
 
+def everywhere(evidence: Evidence, value: np.ndarray, positive: np.ndarray, rate: float) -> float:
+    """The threshold that so few harmless rows reach: of all, and of the long ones by themselves."""
+    limit = threshold_at(value, positive, rate)
+    if evidence.sizes is None:
+        return limit
+    long = evidence.sizes > LONG
+    if (long & ~positive).sum() < ENOUGH:
+        return limit
+    return max(limit, threshold_at(value[long], positive[long], rate))
+
+
 def points(evidence: Evidence, chance: np.ndarray) -> list[dict[str, Any]]:
     """Thresholds by the share of harmless rows that reach them; one half for every label."""
     labels, found = LABELS[evidence.head], []
     if evidence.head in ASKED:
         at = ASKED[evidence.head]
         for name, rate in (("fpr_0.1pct", 0.001), ("fpr_1pct", 0.01), ("fpr_3pct", 0.03)):
-            limit = threshold_at(chance[:, at], evidence.said[:, at] > 0.5, rate)
+            limit = everywhere(evidence, chance[:, at], evidence.said[:, at] > 0.5, rate)
             found.append({"name": name, "label": labels[at], "threshold": limit})
     return found + [{"name": "balanced", "label": one, "threshold": 0.5} for one in labels]
 

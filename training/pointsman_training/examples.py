@@ -11,7 +11,7 @@ from torch import Tensor
 from .augment import change
 from .labels import ALL_HEADS, PII_TAGS
 from .rows import Row
-from .tokens import END, START, Pieces, pieces, windows
+from .tokens import CONTENT, END, START, Pieces, pieces, windows
 
 TAG = {name: at for at, name in enumerate(PII_TAGS)}
 IGNORE = -100
@@ -28,6 +28,10 @@ class Example:
     tags: np.ndarray | None
     vector: int
     """Index of the teacher's embedding, or −1."""
+    mate: int = -1
+    """The same number for the two questions of a pair, each by itself; −1 elsewhere."""
+    place: tuple[float, float] | None = None
+    """Where it stands among examples in order of length; mates stand side by side."""
 
 
 def tags_of(row: Row, found: Pieces) -> np.ndarray | None:
@@ -70,18 +74,38 @@ def both(row: Row, a: Pieces, b: Pieces) -> Example:
     return Example(row, ids, None, -1)
 
 
+EXAM = ("exam", "word-problem", "code", "reasoning")
+LONG_HARMLESS = (
+    "arena",
+    "dolly-documents",
+    "awesome",
+    "pointsman-persona",
+    "pointsman-composed",
+    "cyberseceval",
+    "self-instruct",
+)
+
+
 def share(row: Row) -> float:
-    """How often a row is seen in a pass: many rows of one make count less, rare kinds more."""
+    """How often a row is seen in a pass: what is far from its floor more often, many rows of one make less."""
+    if row.pair:
+        return 1.5
     if row.spans:
-        return 1.4
-    if row.kind.startswith("exam"):
-        return 0.85
+        return 1.8 if row.family not in ("made-pii", "made-cued") else 1.2
     if not row.targets and row.spans is None:
-        return 0.4
+        return 0.0
+    if "domain" in row.targets and row.kind.startswith(EXAM):
+        return 1.7
+    if row.spans is not None:
+        return 2.0
     if set(row.targets) == {"difficulty"}:
-        return 0.35
+        return 0.3
+    if row.source.startswith(LONG_HARMLESS) and "jailbreak" in row.targets:
+        return 2.0
+    if row.family.startswith(("made-brief", "made-few_shot")):
+        return 1.0
     if row.family.startswith("made-") and set(row.targets) == {"jailbreak"}:
-        return 0.7
+        return 0.6
     return 1.0
 
 
@@ -104,11 +128,13 @@ def epoch(
             else row.text
             for row in some
         ]
-        examples = []
+        examples: list[Example] = []
         seconds = iter(pieces([row.pair for row in some if row.pair]))
         for row, text, found in zip(some, texts, pieces(texts), strict=True):
             if row.pair:
-                examples.append(both(row, found, next(seconds)))
+                second = next(seconds)
+                examples.append(both(row, found, second))
+                examples += mates(row, (found, second), vectors, (len(examples), draw.random()))
             elif len(found.ids):
                 same = Row(text, row.source, row.family, row.group, row.targets, row.spans)
                 same.weight = row.weight
@@ -119,14 +145,30 @@ def epoch(
         yield from batches(examples, draw)
 
 
+def mates(
+    row: Row, found: tuple[Pieces, Pieces], vectors: dict[str, int], drawn: tuple[int, float]
+) -> list[Example]:
+    """Both questions of a pair by themselves, whose distance the student's exit should learn."""
+    known = [vectors.get(text, -1) for text in (row.text, row.pair)]
+    size = max(len(one.ids) for one in found)
+    if min(known) < 0 or not all(0 < len(one.ids) <= CONTENT for one in found):
+        return []
+    bare = Row("", row.source, row.family, row.group)
+    return [
+        Example(bare, one.ids, None, vector, drawn[0], (size, drawn[1]))
+        for one, vector in zip(found, known, strict=True)
+    ]
+
+
 def batches(
     examples: list[Example], draw: random.Random, budget: int = 4096
 ) -> list[list[Example]]:
     """Groups by length, each about `budget` tokens with padding."""
-    examples.sort(key=lambda one: (len(one.ids), draw.random()))
+    examples.sort(key=lambda one: one.place or (len(one.ids), draw.random()))
     found: list[list[Example]] = [[]]
     for one in examples:
-        if (len(found[-1]) + 1) * (len(one.ids) + 2) > budget and found[-1]:
+        size = int(one.place[0]) if one.place else len(one.ids)
+        if (len(found[-1]) + 1) * (size + 2) > budget and found[-1]:
             found.append([])
         found[-1].append(one)
     draw.shuffle(found)
@@ -143,6 +185,19 @@ class Batch:
     targets: dict[str, tuple[Tensor, Tensor]]
     weight: Tensor
     vectors: Tensor
+    mates: Tensor
+    """Rows of the batch that are mates, two and two."""
+
+
+def mated(examples: list[Example]) -> list[tuple[int, int]]:
+    """Where both of two mates are."""
+    seen: dict[int, int] = {}
+    found = []
+    for at, one in enumerate(examples):
+        if one.mate >= 0 and one.mate in seen:
+            found.append((seen[one.mate], at))
+        seen[one.mate] = at
+    return found
 
 
 def collate(examples: list[Example]) -> Batch:
@@ -170,4 +225,5 @@ def collate(examples: list[Example]) -> Batch:
         targets,
         torch.tensor([one.row.weight for one in examples]),
         torch.tensor([one.vector for one in examples]),
+        torch.tensor(mated(examples), dtype=torch.long).reshape(-1, 2),
     )

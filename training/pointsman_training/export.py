@@ -75,7 +75,8 @@ def evidence(rows: list[Row], said: Answers, first: np.ndarray, head: str) -> Ev
     """What both stages say of the rows that know a head; `first` has all columns of all rows."""
     known, truth, weight = first_stage.targets(rows, head)
     start, end = first_stage.places()[head]
-    return Evidence(head, said.logits[head][known], first[known, start:end], truth, weight)
+    sizes = np.array([len(rows[i].text) for i in known])
+    return Evidence(head, said.logits[head][known], first[known, start:end], truth, weight, sizes)
 
 
 def alarms(rows: list[Row], said: Answers, threshold: float) -> tuple[float, float]:

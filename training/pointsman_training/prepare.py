@@ -11,36 +11,62 @@ import torch
 from . import first_stage
 from .generate import pairs
 from .generate.attacks import attack_rows
+from .generate.briefs import brief_rows
+from .generate.cued import cued_rows
+from .generate.few_shot import few_shot_rows
+from .generate.near_misses import near_miss_rows
 from .generate.pii import pii_rows
 from .generate.prompts import prompt_rows
-from .rows import Row, merge, pair_rows, read, read_all
+from .rows import Row, merge, pair_rows, read_all
 from .split import divide
 from .teacher import embeddings
 
-TAUGHT = 50_000
+TAUGHT = 75_000
 """How many texts the teacher embeds."""
 
 
 def gather(data: Path) -> tuple[list[Row], list[Row]]:
     """Training and validation rows of all sources, those of our own making included."""
-    rows = read_all(data, "train") + attack_rows() + pii_rows() + prompt_rows()
-    rows += [*pair_rows(data, "train"), *pairs.pair_rows()]
+    public = read_all(data, "train")
+    rows = public + attack_rows() + pii_rows() + prompt_rows()
+    rows += cued_rows() + few_shot_rows() + brief_rows(public)
+    rows += [*pair_rows(data, "train"), *pairs.pair_rows(), *near_miss_rows(public)]
     train, held = divide(rows)
     return merge(train), merge(held)
 
 
-def taught(data: Path, rows: list[Row]) -> list[str]:
+def taught(rows: list[Row]) -> list[str]:
     """Texts for the teacher: both sides of the pairs first, then short ones of all kinds."""
     wanted: dict[str, None] = {}
-    for pair in read(data / "pairs" / "train.jsonl.gz"):
-        wanted[pair["a"]] = wanted[pair["b"]] = None
+    for row in rows:
+        if row.pair:
+            wanted[row.text] = wanted[row.pair] = None
+    single = [row.text for row in rows if not row.pair and len(row.text) < 400]
     draw = np.random.default_rng(3)
-    for at in draw.permutation(len(rows)):
+    for at in draw.permutation(len(single)):
         if len(wanted) >= TAUGHT:
             break
-        if len(rows[at].text) < 400:
-            wanted[rows[at].text] = None
+        wanted[single[at]] = None
     return list(wanted)
+
+
+def lessons(texts: list[str], kept: Path | None) -> tuple[dict[str, int], np.ndarray]:
+    """The teacher's vectors; those that an earlier `prepare` has need not be asked for again."""
+    if kept is None:
+        return embeddings(texts)
+    with kept.open("rb") as file:
+        places, vectors = pickle.load(file)["teacher"]
+    new, more = embeddings(text for text in texts if text not in places)
+    joined = places | {text: len(places) + at for text, at in new.items()}
+    return joined, np.concatenate([vectors, more])
+
+
+def keep(path: Path, what: object) -> None:
+    """Writes a file that is whole or not there."""
+    fresh = path.with_suffix(".new")
+    with fresh.open("wb") as file:
+        pickle.dump(what, file)
+    fresh.replace(path)
 
 
 def main() -> None:
@@ -58,21 +84,12 @@ def main() -> None:
     features = first_stage.matrix(row.text for row in single)
     print("features", features.nnz, "seconds", time.process_time(), flush=True)
     table = first_stage.train(single, features)
-    with (given.work / "table.pickle").open("wb") as file:
-        pickle.dump(table, file)
+    keep(given.work / "table.pickle", table)
     print("first stage, seconds", time.process_time(), flush=True)
-    if given.vectors:
-        with given.vectors.open("rb") as file:
-            teacher = pickle.load(file)["teacher"]
-        texts = list(teacher[0])
-    else:
-        texts = taught(given.data, single)
-        teacher = embeddings(texts)
-    known = {row.text for row in single}
-    extra = [Row(text, "pairs", "pairs", text) for text in texts if text not in known]
-    with (given.work / "rows.pickle").open("wb") as file:
-        pickle.dump({"train": train + extra, "validation": held, "teacher": teacher}, file)
-    print("teacher", len(texts), "seconds", time.process_time(), flush=True)
+    teacher = lessons(taught(train), given.vectors)
+    kept = {"train": train, "validation": held, "teacher": teacher}
+    keep(given.work / "rows.pickle", kept)
+    print("teacher", len(teacher[0]), "seconds", time.process_time(), flush=True)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def domain_rows(data: Path, split: str) -> Iterator[Row]:
         question = question_of(item["text"])
         row = Row(item["text"], item["source"], item["kind"], question, kind=item["kind"])
         row.targets["domain"] = one_hot("domain", item["label"])
-        if split == "train" and not item["source"].startswith(("arena", "nq")):
+        if split == "train" and not item["source"].startswith("nq"):
             row.targets["jailbreak"] = guard("benign")
         yield row
 

@@ -6,6 +6,9 @@ from .rows import Row
 
 SHARES = {"arena-hard-v0.1": 0.4, "pointsman-prompts": 0.3, "awesome-chatgpt-prompts": 0.2}
 
+PLAIN_SHARE = 0.06
+"""Of what is neither an attack nor harmful."""
+
 
 def draw(key: str) -> float:
     """A number in 0..1 that depends on the key alone."""
@@ -18,7 +21,7 @@ def share_of(row: Row) -> float:
         return SHARES[row.source]
     attack = row.targets.get("jailbreak", [0.0])[0] == 1.0
     harmful = row.targets.get("harmful", [0.0])[0] == 1.0
-    return 0.12 if attack or harmful else 0.06
+    return 0.12 if attack or harmful else PLAIN_SHARE
 
 
 def divide(rows: list[Row]) -> tuple[list[Row], list[Row]]:

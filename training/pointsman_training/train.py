@@ -27,6 +27,10 @@ ROWS, TOKENS, LATER = 64.0, 512.0, 0.3
 that hold each by itself the first is the question, the others tell of what kind."""
 
 
+PII, FAR, ALIKE, MATES = 6.0, 3.0, 8.0, 20.0
+"""Weights of spans, and of the embedding: each vector, all cosines of a batch, the cosine of two questions of a pair."""
+
+
 def head_loss(logits: torch.Tensor, said: torch.Tensor, head: str) -> torch.Tensor:
     """The loss of each row; labels that a row does not know count nothing."""
     if head not in SIGMOID:
@@ -48,15 +52,25 @@ def loss_of(student: Student, batch: Batch, vectors: torch.Tensor) -> dict[str, 
     if asked.any():
         logits = student.pii(x[asked]).float()
         losses["pii"] = functional.cross_entropy(logits, batch.tags[asked], reduction="sum")
-        losses["pii"] = 4 * losses["pii"] / TOKENS
+        losses["pii"] = PII * losses["pii"] / TOKENS
     known = torch.nonzero(batch.vectors >= 0)[:, 0]
     if len(known):
         mine = functional.normalize(read[known, HIDDEN:], dim=1)
         theirs = vectors[batch.vectors[known]].float()
         far = (1 - (mine * theirs).sum(1)).sum() / ROWS
         alike = mine.float() @ mine.float().T - theirs @ theirs.T
-        losses["embedding"] = 2 * far + 4 * (alike**2).sum() / (ROWS * len(known))
+        losses["embedding"] = FAR * far + ALIKE * (alike**2).sum() / (ROWS * len(known))
+        losses["mates"] = MATES * mates_loss(read[:, HIDDEN:], batch, vectors) / ROWS
     return losses
+
+
+def mates_loss(read: torch.Tensor, batch: Batch, vectors: torch.Tensor) -> torch.Tensor:
+    """How far the two questions of a pair stand from each other, against the teacher."""
+    mine = functional.normalize(read.float(), dim=1)
+    theirs = vectors[batch.vectors].float()
+    one, two = batch.mates.T
+    apart = (mine[one] * mine[two]).sum(1) - (theirs[one] * theirs[two]).sum(1)
+    return functional.smooth_l1_loss(apart, torch.zeros_like(apart), beta=0.05, reduction="sum")
 
 
 def groups(student: Student, rate: float) -> list[dict]:
@@ -168,7 +182,7 @@ def train(
             if run.step % 25 == 0:
                 shown = " ".join(f"{head} {value:.3f}" for head, value in sorted(run.mean.items()))
                 print(f"{run.spent():.3f} epoch {run.epoch} step {run.step} {shown}", flush=True)
-            if run.step % 100 == 0 or run.spent() >= 1:
+            if run.step % 50 == 0 or run.spent() >= 1:
                 run.save()
             if run.spent() >= 1:
                 return run.student.eval()
