@@ -1,7 +1,8 @@
 //! Measures the semantic cache with the model that ships.
 //!
 //! `lookups N`: times of a look-up among N entries of one partition, the vector included. `pairs FILE…`: of pairs of
-//! questions (`{"a", "b", "label"}` a line), how many get each other's answer.
+//! questions (`{"a", "b", "label"}` a line), how many get each other's answer. `stream N`: bytes, as counted and as the
+//! process has them, while N entries stream into both caches of 64 MiB.
 
 #![allow(
     clippy::print_stdout,
@@ -12,7 +13,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pointsman_cache::{CacheKey, KeyBuilder, Lookup, SemanticCache, bound};
+use pointsman_cache::{Bounds, CacheKey, ExactCache, KeyBuilder, Lookup, SemanticCache, bound};
 use pointsman_semantics::engine::{Engine, EngineRoom, Question};
 use pointsman_semantics::similar::Point;
 use serde::Deserialize;
@@ -35,7 +36,8 @@ fn main() {
                 .unwrap_or(100_000),
         ),
         Some("pairs") => arguments.for_each(|file| pairs(&engine, &file)),
-        _ => println!("lookups N | pairs FILE…"),
+        Some("stream") => stream(arguments.next().and_then(|many| many.parse().ok()).unwrap_or(1_000_000)),
+        _ => println!("lookups N | pairs FILE… | stream N"),
     }
 }
 
@@ -136,6 +138,48 @@ fn lookups(engine: &Engine, many: usize) {
     percentiles("vector", reading);
     percentiles("words, nearest, verified", finding);
     percentiles("all", all);
+}
+
+/// Bytes of the process in memory.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = pages.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    pages.unwrap_or(0) * 4_096
+}
+
+fn stream(many: usize) {
+    const ROOM: usize = 64 << 20;
+    let semantic = SemanticCache::<String>::new(ROOM);
+    semantic.prepare().unwrap();
+    let exact = ExactCache::<String>::new(&Bounds {
+        max_bytes: ROOM,
+        max_entry_bytes: 1 << 20,
+    });
+    let (before, began, now) = (resident(), Instant::now(), Instant::now());
+    let mut most = (0, 0, 0);
+    for number in 0..many {
+        let (text, bytes) = (question(number), 200 + number % 2_000);
+        let answer = Arc::new("a".repeat(bytes));
+        let vector = (0..384).map(|_| rand::random::<f32>() - 0.5).collect();
+        let partition = (key(&(number / 40).to_string()), key(&(number % 7).to_string()));
+        let asked = semantic.question(partition, &text, vector).unwrap();
+        semantic.put(asked, Arc::clone(&answer), bytes, HOUR, now);
+        exact.put(key(&text), answer, bytes, HOUR, now);
+        if number % 1_000 == 0 {
+            let counted = (exact.stats().bytes, semantic.stats().bytes, resident().saturating_sub(before));
+            most = (most.0.max(counted.0), most.1.max(counted.1), most.2.max(counted.2));
+        }
+    }
+    let (exact, semantic) = (exact.stats(), semantic.stats());
+    println!(
+        "{many} entries in {:?}; at most exact {} MiB, semantic {} MiB counted, {} MiB more in the process; left {} and {}",
+        began.elapsed(),
+        most.0 >> 20,
+        most.1 >> 20,
+        most.2 >> 20,
+        exact.entries,
+        semantic.entries
+    );
 }
 
 #[derive(Deserialize)]

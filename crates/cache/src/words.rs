@@ -135,7 +135,17 @@ pub fn bound(text: &str, of_many: bool) -> Option<Bound> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_read(text in "\\PC{0,80}") {
+            let alone = bound(&text, false);
+            prop_assert!(alone.is_none() || bound(&text, true).is_some(), "a wider scope binds no less");
+        }
+    }
 
     #[test]
     fn what_is_bound_to_its_moment_is_known_in_the_main_languages() {

@@ -118,7 +118,7 @@ async fn what_changes_the_answer_has_an_answer_of_its_own() {
         with("max_completion_tokens", json!(9_999)),
         with("n", json!(2)),
         with("stop", json!(["never said"])),
-        with("response_format", json!({"type": "json_object"})),
+        with("response_format", json!({"type": "text"})),
         with("reasoning_effort", json!("low")),
         with("logit_bias", json!({"7": 1})),
         with("metadata", json!({"a": "b"})),

@@ -11,7 +11,7 @@ use super::super::{Arrival, Ticket};
 use crate::snapshot::CachePolicy;
 
 /// Headers by which a client asks its provider for more than the body says.
-const MEANING: [&str; 3] = ["anthropic-beta", "anthropic-version", "openai-beta"];
+const MEANING: [&str; 2] = ["anthropic-beta", "openai-beta"];
 
 /// The keys of a request.
 pub struct Keys {

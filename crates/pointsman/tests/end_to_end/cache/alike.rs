@@ -105,7 +105,7 @@ async fn only_the_question_may_differ_and_only_for_the_same_caller() {
         &|body| body["messages"] = json!([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hi"}, {"role": "user", "content": alike}]),
         &|body| body["temperature"] = json!(0.3),
         &|body| body["max_completion_tokens"] = json!(77),
-        &|body| body["response_format"] = json!({"type": "json_object"}),
+        &|body| body["response_format"] = json!({"type": "text"}),
         &|body| body["user"] = json!("somebody else"),
         &|body| body["seed"] = json!(4),
     ];
