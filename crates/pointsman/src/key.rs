@@ -54,9 +54,15 @@ struct Create {
     /// A name for people.
     #[arg(long, default_value = "")]
     name: String,
+    /// The organization it belongs to.
+    #[arg(long)]
+    organization: Option<String>,
     /// The team it belongs to.
     #[arg(long)]
     team: Option<String>,
+    /// The project it belongs to.
+    #[arg(long)]
+    project: Option<String>,
     /// The user it belongs to.
     #[arg(long)]
     user: Option<String>,
@@ -206,7 +212,9 @@ fn grant(create: Create) -> Result<NewKey, String> {
         .map(|amount| Money::parse(&amount).map(|amount| Budget { amount, window }));
     Ok(NewKey {
         name: create.name,
+        organization: create.organization.map(Into::into),
         team: create.team.map(Into::into),
+        project: create.project.map(Into::into),
         user: create.user.map(Into::into),
         models: create.models,
         requests_per_minute: create.rpm,
