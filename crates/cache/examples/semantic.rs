@@ -36,7 +36,12 @@ fn main() {
                 .unwrap_or(100_000),
         ),
         Some("pairs") => arguments.for_each(|file| pairs(&engine, &file)),
-        Some("stream") => stream(arguments.next().and_then(|many| many.parse().ok()).unwrap_or(1_000_000)),
+        Some("stream") => stream(
+            arguments
+                .next()
+                .and_then(|many| many.parse().ok())
+                .unwrap_or(1_000_000),
+        ),
         _ => println!("lookups N | pairs FILE… | stream N"),
     }
 }
@@ -166,8 +171,16 @@ fn stream(many: usize) {
         semantic.put(asked, Arc::clone(&answer), bytes, HOUR, now);
         exact.put(key(&text), answer, bytes, HOUR, now);
         if number % 1_000 == 0 {
-            let counted = (exact.stats().bytes, semantic.stats().bytes, resident().saturating_sub(before));
-            most = (most.0.max(counted.0), most.1.max(counted.1), most.2.max(counted.2));
+            let counted = (
+                exact.stats().bytes,
+                semantic.stats().bytes,
+                resident().saturating_sub(before),
+            );
+            most = (
+                most.0.max(counted.0),
+                most.1.max(counted.1),
+                most.2.max(counted.2),
+            );
         }
     }
     let (exact, semantic) = (exact.stats(), semantic.stats());

@@ -104,7 +104,7 @@ pub enum Scope {
     Key,
     /// Keys of the same team.
     Team,
-    /// Keys of the same organization. Until organizations exist: of the same team.
+    /// Keys of the same organization; of the same team where a key has no organization.
     Organization,
     /// Everybody.
     Shared,

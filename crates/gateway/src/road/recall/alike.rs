@@ -44,7 +44,7 @@ pub async fn find(
         return Looked::default();
     };
     let counters = worker.shared.telemetry.metrics().caches();
-    let question = match eligible(&asked.request, policy, semantic) {
+    let question = match eligible(&asked.request, semantic, keys.of_many) {
         Ok(text) => understood((worker, arrival), semantic, text, keys).await,
         Err(reason) => Err(reason),
     };
@@ -82,8 +82,8 @@ pub async fn find(
 /// The words of a question that may have the answer of another; else why not.
 fn eligible<'r>(
     request: &'r ChatRequest,
-    policy: &CachePolicy,
     semantic: &SemanticPolicy,
+    of_many: bool,
 ) -> Result<&'r str, &'static str> {
     let searches = SEARCHES.iter().any(|field| request.extra.get(field).is_some());
     if !request.tools.is_empty() || searches {
@@ -118,7 +118,7 @@ fn eligible<'r>(
     if text.len() > semantic.longest {
         return Err("long");
     }
-    match bound(text, policy.scope.is_of_many()) {
+    match bound(text, of_many) {
         None => Ok(text),
         Some(Bound::Time) => Err("time"),
         Some(Bound::Personal) => Err("personal"),

@@ -21,6 +21,8 @@ pub struct Keys {
     pub partition: CacheKey,
     /// Of those who may see its answer.
     pub owner: CacheKey,
+    /// Several people may see it. Callers without a key are one caller, and may be many people.
+    pub of_many: bool,
 }
 
 /// The keys of a request.
@@ -50,21 +52,28 @@ pub fn of(policy: &CachePolicy, arrival: &Arrival, asked: &Asked, ticket: &Ticke
         exact: key.finish(),
         partition: rest.finish(),
         owner,
+        of_many: policy.scope.is_of_many() || ticket.caller().key.is_none(),
     }
 }
 
-/// Who may see the answer. What a caller does not have narrows the scope to the key.
+/// Who may see the answer. What a caller does not have narrows the scope.
 fn scope(policy: &CachePolicy, caller: &Principal, request: &ChatRequest, key: &mut KeyBuilder) {
+    let organization = || Some(("organization", caller.organization.as_ref()?.as_str()));
     let team = || Some(("team", caller.team.as_ref()?.as_str()));
     let user = || Some(("user", caller.user.as_ref()?.as_str()));
     let own = || ("key", caller.key.as_ref().map_or("anonymous", |id| id.as_str()));
     let (kind, name) = match policy.scope {
         Scope::Shared => ("shared", ""),
-        Scope::Organization | Scope::Team => team().unwrap_or_else(own),
+        Scope::Organization => organization().or_else(team).unwrap_or_else(own),
+        Scope::Team => team().unwrap_or_else(own),
         Scope::User => user().unwrap_or_else(own),
         Scope::Key => own(),
     };
     key.field(kind, name.as_bytes());
+    // Two organizations may have a team or a user of the same name.
+    if let Some((kind, name)) = organization().filter(|_| matches!(kind, "team" | "user")) {
+        key.field(kind, name.as_bytes());
+    }
     if let Some(user) = request.user.as_ref().filter(|_| matches!(kind, "key" | "user")) {
         key.field("end user", user.as_bytes());
     }

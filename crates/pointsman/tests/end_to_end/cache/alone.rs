@@ -18,6 +18,13 @@ fn of(user: Option<&str>, team: Option<&str>) -> NewKey {
     }
 }
 
+fn within(organization: &str, grant: NewKey) -> NewKey {
+    NewKey {
+        organization: Some(organization.into()),
+        ..grant
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_scope_gives_answers_to_its_own_and_to_nobody_else() {
     // Who asks first, who asks next, and in which scopes the second may see the first's answer.
@@ -43,6 +50,17 @@ async fn each_scope_gives_answers_to_its_own_and_to_nobody_else() {
             "shared",
         ),
         (of(None, None), of(None, None), "shared"),
+        (
+            within("acme", of(Some("ann"), Some("red"))),
+            within("acme", of(Some("bob"), Some("blue"))),
+            "organization shared",
+        ),
+        (
+            within("acme", of(Some("ann"), Some("red"))),
+            within("other", of(Some("ann"), Some("red"))),
+            "shared",
+        ),
+        (within("acme", of(None, None)), of(None, Some("acme")), "shared"),
         (of(Some("x"), None), of(None, Some("x")), "shared"),
     ];
     for scope in ["key", "user", "team", "organization", "shared"] {
