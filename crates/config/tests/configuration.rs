@@ -77,7 +77,7 @@ fn each_mistake_is_named_with_its_place() {
         (
             "cache: { exact: { ttl: 0s }, semantic: { operating_point: precize } }",
             vec![
-                r#"p.yaml:1:42: cache.semantic.operating_point: expected one of precise, balanced; did you mean "precise"?"#,
+                r#"p.yaml:1:59: cache.semantic.operating_point: expected one of precise, balanced; did you mean "precise"?"#,
             ],
         ),
         (
