@@ -220,3 +220,114 @@ fn many_read_while_one_writes() {
     });
     assert!(cache.stats().bytes <= 256 << 10);
 }
+
+/// The same question in other words.
+const SAME: [(&str, &str); 16] = [
+    ("Who wrote Hamlet?", "Can you tell me who wrote Hamlet?"),
+    (
+        "What is the boiling point of water?",
+        "what's the boiling point of water",
+    ),
+    ("How do I bake bread?", "How can I bake bread?"),
+    ("Explain how vaccines work", "Please explain how vaccines work."),
+    (
+        "How many planets are there?",
+        "How many planets are there, please?",
+    ),
+    (
+        "What does DNS stand for?",
+        "Could you tell me what DNS stands for?",
+    ),
+    (
+        "Wer hat Faust geschrieben?",
+        "Kannst du mir sagen, wer Faust geschrieben hat?",
+    ),
+    (
+        "¿Quién pintó el Guernica?",
+        "¿Me puedes decir quién pintó el Guernica?",
+    ),
+    (
+        "Quelle est la capitale du Pérou ?",
+        "quelle est la capitale du perou",
+    ),
+    ("What is the capital of Peru?", "Tell me the capital of Peru"),
+    (
+        "How do I reverse a list in Python?",
+        "how to reverse a list in Python?",
+    ),
+    ("Why is the sky blue?", "Why is the sky blue?!"),
+    (
+        "Give me a recipe for pancakes",
+        "Can you give me a recipe for pancakes?",
+    ),
+    ("What are the symptoms of flu?", "what are symptoms of the flu"),
+    ("Define entropy", "Please define entropy."),
+    (
+        "What's the difference between TCP and UDP?",
+        "What is the difference between TCP and UDP",
+    ),
+];
+
+/// Another question that looks alike.
+const OTHER: [(&str, &str); 18] = [
+    ("Is aspirin safe for dogs?", "Is aspirin safe for cats?"),
+    ("Convert 5 miles to kilometers", "Convert 5 kilometers to miles"),
+    ("What is 12% of 80?", "What is 12% of 90?"),
+    (
+        "How do I enable two-factor login?",
+        "How do I disable two-factor login?",
+    ),
+    ("Which foods are high in iron?", "Which foods are low in iron?"),
+    ("What happened in May 1968?", "What happened in May 1986?"),
+    (
+        "When did Germany invade Poland?",
+        "When did Poland invade Germany?",
+    ),
+    ("Name a book by Jane Austen", "Name a book by Charlotte Brontë"),
+    (
+        "Translate \"good morning\" into French",
+        "Translate \"good night\" into French",
+    ),
+    (
+        "Is it legal to fly a drone at night?",
+        "Is it illegal to fly a drone at night?",
+    ),
+    ("Why do cats purr?", "Why don't cats purr?"),
+    ("How do I add a column in SQL?", "How do I drop a column in SQL?"),
+    ("What is the capital of Iran?", "What is the capital of Iraq?"),
+    ("Wie hoch ist die Zugspitze?", "Wie hoch ist der Großglockner?"),
+    ("¿Cuánto mide el Teide?", "¿Cuánto mide el Everest?"),
+    (
+        "How do I sort a list ascending?",
+        "How do I sort a list descending?",
+    ),
+    (
+        "Can I take ibuprofen before surgery?",
+        "Can I take ibuprofen after surgery?",
+    ),
+    (
+        "What is the maximum dose of paracetamol?",
+        "What is the minimum dose of paracetamol?",
+    ),
+];
+
+#[test]
+fn paraphrases_are_answered_and_near_misses_are_not_however_near() {
+    let cache = cache(1 << 20);
+    let asked = Asked(&cache, Instant::now());
+    let answered = |pairs: &[(&'static str, &'static str)]| -> Vec<&str> {
+        let found = |(first, second): &(&str, &str)| {
+            // A partition for each, and one vector for both.
+            asked.put((first, "o"), first, 1);
+            asked.find(first, second, 1).is_some()
+        };
+        pairs
+            .iter()
+            .filter(|pair| found(pair))
+            .map(|(_, second)| *second)
+            .collect()
+    };
+    assert_eq!(answered(&OTHER), Vec::<&str>::new());
+    let same = answered(&SAME);
+    assert!(same.len() * 100 >= SAME.len() * 55, "{same:?}");
+}
