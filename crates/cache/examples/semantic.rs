@@ -1,6 +1,6 @@
 //! Measures the semantic cache with the model that ships.
 //!
-//! `lookups N`: times of a look-up among N entries of one partition, the vector included. `pairs FILE…`: of pairs of
+//! `lookups N P`: times of a look-up among N entries in P partitions, the vector included. `pairs FILE…`: of pairs of
 //! questions (`{"a", "b", "label"}` a line), how many get each other's answer. `stream N`: bytes, as counted and as the
 //! process has them, while N entries stream into both caches of 64 MiB.
 
@@ -27,22 +27,13 @@ fn main() {
         pointsman_models::UNDERSTAND.bytes,
     )
     .unwrap();
-    match arguments.next().as_deref() {
-        Some("lookups") => lookups(
-            &engine,
-            arguments
-                .next()
-                .and_then(|many| many.parse().ok())
-                .unwrap_or(100_000),
-        ),
+    let kind = arguments.next();
+    let mut number = |or: usize| arguments.next().and_then(|many| many.parse().ok()).unwrap_or(or);
+    match kind.as_deref() {
+        Some("lookups") => lookups(&engine, number(100_000), number(10)),
+        Some("stream") => stream(number(1_000_000)),
         Some("pairs") => arguments.for_each(|file| pairs(&engine, &file)),
-        Some("stream") => stream(
-            arguments
-                .next()
-                .and_then(|many| many.parse().ok())
-                .unwrap_or(1_000_000),
-        ),
-        _ => println!("lookups N | pairs FILE… | stream N"),
+        _ => println!("lookups N P | pairs FILE… | stream N"),
     }
 }
 
@@ -93,7 +84,11 @@ fn question(number: usize) -> String {
     )
 }
 
-fn lookups(engine: &Engine, many: usize) {
+fn lookups(engine: &Engine, many: usize, partitions: usize) {
+    let names: Vec<CacheKey> = (0..partitions.max(1))
+        .map(|part| key(&part.to_string()))
+        .collect();
+    let of = |number: usize| (names[number / 100 % names.len()], key("o"));
     let cache = SemanticCache::<u64>::new(8 << 30);
     cache.prepare().unwrap();
     let mut room = EngineRoom::default();
@@ -107,9 +102,7 @@ fn lookups(engine: &Engine, many: usize) {
         } else {
             (0..width).map(|_| rand::random::<f32>() - 0.5).collect()
         };
-        let asked = cache
-            .question((key("p"), key("o")), &question(number), vector)
-            .unwrap();
+        let asked = cache.question(of(number), &question(number), vector).unwrap();
         let began = Instant::now();
         cache.put(asked, Arc::new(number as u64), 1_000, HOUR, now);
         puts.push(began.elapsed());
@@ -126,7 +119,7 @@ fn lookups(engine: &Engine, many: usize) {
         vectors.push(vector(engine, &text, &mut room));
         let read = began.elapsed();
         let asked = cache
-            .question((key("p"), key("o")), &text, vectors.pop().unwrap())
+            .question(of(number * 50 % many), &text, vectors.pop().unwrap())
             .unwrap();
         let found = cache.find(&asked, lookup, now);
         hits += usize::from(found.is_some());

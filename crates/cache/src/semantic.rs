@@ -268,6 +268,18 @@ impl<V> SemanticCache<V> {
         vectors
     }
 
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.lock().len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// How it does.
     #[must_use]
     pub fn stats(&self) -> Stats {

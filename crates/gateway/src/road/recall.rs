@@ -319,16 +319,15 @@ pub fn keep(ticket: &Ticket, place: &Place, response: &ChatResponse, usage: &Usa
     let is_text = keep::is_text(&response);
     let remembered = Arc::new(Remembered::new(response, ticket, usage));
     let now = remembered.stored;
-    let answers = &ticket.worker().shared.cache;
-    answers
+    let shared = &ticket.worker().shared;
+    shared
+        .cache
         .exact
         .put(place.key, Arc::clone(&remembered), bytes, place.ttl, now);
     if let Some((question, ttl)) = place.question.as_ref().filter(|_| is_text)
         && let Some(question) = question.lock().take()
     {
-        answers
-            .semantic
-            .put(question, Arc::clone(&remembered), bytes, *ttl, now);
+        answers::remember(shared, question, &remembered, (bytes, *ttl));
     }
     if let Some(flight) = &place.flight {
         flight.land(Recalled {

@@ -1,10 +1,10 @@
 //! Remembered answers of all kinds: what outlasts a configuration.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use pointsman_cache::{Bounds, ExactCache, Flights, SemanticCache};
+use pointsman_cache::{Bounds, ExactCache, Flights, Question, SemanticCache};
 use pointsman_understanding::Understanding;
 
 use super::{Recalled, Remembered};
@@ -12,6 +12,10 @@ use crate::server::Shared;
 
 /// How long a model that could not be loaded is left alone.
 const REST: Duration = Duration::from_secs(30);
+/// From so many entries on, finding the place of another may take milliseconds: not on a thread that serves requests.
+const LARGE: usize = 16_384;
+/// Answers that wait for their place, at most; more are not remembered by their question.
+const WAITING: usize = 32;
 
 /// Remembered answers.
 pub struct Answers {
@@ -23,6 +27,8 @@ pub struct Answers {
     pub semantic: SemanticCache<Remembered>,
     /// Somebody loads what questions are understood with.
     loading: AtomicBool,
+    /// Answers that wait for their place.
+    waiting: AtomicUsize,
 }
 
 impl Answers {
@@ -33,6 +39,7 @@ impl Answers {
             flights: Arc::default(),
             semantic: SemanticCache::new(semantic),
             loading: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -47,6 +54,29 @@ impl Answers {
         let of = |stats: pointsman_cache::Stats| [stats.entries as u64, stats.bytes as u64, stats.evictions];
         [of(self.exact.stats()), of(self.semantic.stats())]
     }
+}
+
+/// Remembers an answer of `bytes` by its question. Must be called within a runtime.
+pub fn remember(
+    shared: &Arc<Shared>,
+    question: Question,
+    answer: &Arc<Remembered>,
+    (bytes, ttl): (usize, Duration),
+) {
+    let (answer, now) = (Arc::clone(answer), Instant::now());
+    if shared.cache.semantic.len() < LARGE {
+        shared.cache.semantic.put(question, answer, bytes, ttl, now);
+        return;
+    }
+    if shared.cache.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING {
+        shared.cache.waiting.fetch_sub(1, Ordering::Relaxed);
+        return;
+    }
+    let shared = Arc::clone(shared);
+    drop(tokio::task::spawn_blocking(move || {
+        shared.cache.semantic.put(question, answer, bytes, ttl, now);
+        shared.cache.waiting.fetch_sub(1, Ordering::Relaxed);
+    }));
 }
 
 /// Loads what questions are understood with, if the configuration has them understood: the first need not wait for it.

@@ -99,8 +99,7 @@ async fn only_the_question_may_differ_and_only_for_the_same_caller() {
     let alike = "Please tell me who wrote Hamlet";
     let edits: [&dyn Fn(&mut Value); 7] = [
         &|body| {
-            body["messages"] =
-                json!([{"role": "system", "content": "Answer in verse."}, {"role": "user", "content": alike}])
+            body["messages"] = json!([{"role": "system", "content": "Answer in verse."}, {"role": "user", "content": alike}]);
         },
         &|body| body["messages"] = json!([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hi"}, {"role": "user", "content": alike}]),
         &|body| body["temperature"] = json!(0.3),

@@ -144,7 +144,7 @@ async fn a_key_that_is_revoked_and_made_again_begins_anew() {
     let (town, keys) = town_of(
         "{ exact: { ttl: 1h }, scope: key }",
         SimOptions::default(),
-        &[grant.clone()],
+        std::slice::from_ref(&grant),
     )
     .await;
     let old = &keys[0];
