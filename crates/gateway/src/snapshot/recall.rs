@@ -32,7 +32,9 @@ pub(super) fn policy(config: &Config) -> Option<CachePolicy> {
     let semantic = config.cache.semantic.as_ref();
     let routes_by_caller = |config: &Config| {
         let routing = config.routing.as_ref();
-        routing.is_some_and(|routing| !routing.signals.role_bindings.is_empty())
+        // Recipes have signals of their own.
+        routing
+            .is_some_and(|routing| !routing.signals.role_bindings.is_empty() || !routing.recipes.is_empty())
     };
     Some(CachePolicy {
         scope: config.cache.scope,
