@@ -1,5 +1,7 @@
 //! The `cache` block of the configuration.
 
+use pointsman_semantics::similar::Point;
+use pointsman_upstream::HumanDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,28 +13,82 @@ pub struct CacheConfig {
     pub exact: Option<ExactConfig>,
     /// Who may see whose answers.
     pub scope: Scope,
-    /// Answers to requests that mean the same. Not supported in this version.
-    pub semantic: Option<serde_json::Value>,
+    /// Answers to requests that ask the same in other words; looked for where `exact` has none.
+    pub semantic: Option<SemanticConfig>,
 }
 
-/// Bounds of the exact cache.
+/// The exact cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExactConfig {
     /// How long an answer is remembered, such as `1h`, `30m` or `45s`.
-    pub ttl: String,
+    pub ttl: HumanDuration,
     /// Most bytes of all answers together.
     pub max_bytes: usize,
     /// Most bytes of one answer.
     pub max_entry_bytes: usize,
+    /// How long a request waits for the answer to one that is the same and came before it; `0s`: each is sent.
+    pub wait: HumanDuration,
 }
 
 impl Default for ExactConfig {
     fn default() -> Self {
         Self {
-            ttl: "1h".to_owned(),
+            ttl: HumanDuration::from_secs(3_600),
             max_bytes: 256 * 1024 * 1024,
             max_entry_bytes: 4 * 1024 * 1024,
+            wait: HumanDuration::from_secs(30),
+        }
+    }
+}
+
+/// The semantic cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SemanticConfig {
+    /// How long an answer is remembered.
+    pub ttl: HumanDuration,
+    /// How sure it must be that both ask the same.
+    pub operating_point: OperatingPoint,
+    /// Only count what would have been answered.
+    pub shadow: bool,
+    /// Most bytes of all questions and answers together.
+    pub max_bytes: usize,
+    /// Most bytes of a question; longer ones are not looked up.
+    pub longest: usize,
+    /// How long a request waits for the vector of its question.
+    pub deadline: HumanDuration,
+}
+
+impl Default for SemanticConfig {
+    fn default() -> Self {
+        Self {
+            ttl: HumanDuration::from_secs(3_600),
+            operating_point: OperatingPoint::default(),
+            shadow: false,
+            max_bytes: 128 * 1024 * 1024,
+            longest: 2_000,
+            deadline: HumanDuration::from_millis(100),
+        }
+    }
+}
+
+/// How sure it must be that two questions are the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OperatingPoint {
+    /// About one near miss in two hundred passes.
+    #[default]
+    Precise,
+    /// About one near miss in a hundred passes; more is answered.
+    Balanced,
+}
+
+impl From<OperatingPoint> for Point {
+    fn from(point: OperatingPoint) -> Self {
+        match point {
+            OperatingPoint::Precise => Self::Precise,
+            OperatingPoint::Balanced => Self::Balanced,
         }
     }
 }
@@ -41,15 +97,60 @@ impl Default for ExactConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Keys of the same user.
+    /// Keys of the same user. End users that requests name are kept apart.
     User,
-    /// The key alone.
+    /// The key alone. End users that requests name are kept apart.
     #[default]
     Key,
     /// Keys of the same team.
     Team,
-    /// Keys of the same organization. Until organizations exist: of the same team.
+    /// Keys of the same organization; of the same team where a key has no organization.
     Organization,
     /// Everybody.
     Shared,
+}
+
+impl Scope {
+    /// Whether several people may see the same answer.
+    #[must_use]
+    pub fn is_of_many(self) -> bool {
+        matches!(self, Self::Team | Self::Organization | Self::Shared)
+    }
+}
+
+impl CacheConfig {
+    /// What does not fit together, each with its place in the block.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, &'static str)> {
+        let mut problems = Vec::new();
+        let none = |duration: HumanDuration| duration.get().is_zero();
+        if self.exact.as_ref().is_some_and(|exact| none(exact.ttl)) {
+            problems.push((
+                "exact.ttl",
+                "remembers nothing; leave `exact` out to switch it off",
+            ));
+        }
+        let Some(semantic) = &self.semantic else {
+            return problems;
+        };
+        if self.exact.is_none() {
+            problems.push((
+                "semantic",
+                "is looked at only where `exact` has no answer: add `exact: { ttl: 1h }` beside it",
+            ));
+        }
+        if none(semantic.ttl) {
+            problems.push((
+                "semantic.ttl",
+                "remembers nothing; leave `semantic` out to switch it off",
+            ));
+        }
+        if none(semantic.deadline) {
+            problems.push((
+                "semantic.deadline",
+                "leaves no time to understand a question; write it like 100ms",
+            ));
+        }
+        problems
+    }
 }

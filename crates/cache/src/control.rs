@@ -1,4 +1,6 @@
-//! What a client wants of the cache: `x-pointsman-cache-control`, and `cache-control` as RFC 9111 has it.
+//! What a client wants of the cache: `x-pointsman-cache-control`.
+//!
+//! Only our own header: `cache-control` means the caches of HTTP, and clients send it unasked.
 
 use std::time::Duration;
 
@@ -25,28 +27,24 @@ pub struct Controls {
 pub struct ControlError(pub String);
 
 impl Controls {
-    /// Reads the wishes from headers. Ours is strict; the standard one may hold directives for others.
+    /// Reads the wishes from the header's values.
     ///
     /// # Errors
-    /// When our own header holds something unknown.
-    pub fn parse<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, ControlError> {
+    /// When one of them is unknown.
+    pub fn parse<'a>(values: impl Iterator<Item = &'a str>) -> Result<Self, ControlError> {
         let mut controls = Self::default();
-        for (name, value) in headers {
-            let strict = name.eq_ignore_ascii_case("x-pointsman-cache-control");
-            if !strict && !name.eq_ignore_ascii_case("cache-control") {
-                continue;
-            }
-            for directive in value
-                .split(',')
-                .map(str::trim)
-                .filter(|directive| !directive.is_empty())
-            {
-                if !controls.read(directive) && strict {
-                    return Err(ControlError(directive.chars().take(60).collect()));
-                }
+        for directive in values.flat_map(|value| value.split(',')).map(str::trim) {
+            if !directive.is_empty() && !controls.read(directive) {
+                return Err(ControlError(directive.chars().take(60).collect()));
             }
         }
         Ok(controls)
+    }
+
+    /// Whether an answer of this age may be given.
+    #[must_use]
+    pub fn allow(&self, age: Duration) -> bool {
+        self.max_age.is_none_or(|most| age <= most)
     }
 
     fn read(&mut self, directive: &str) -> bool {
@@ -79,20 +77,18 @@ mod tests {
 
     #[test]
     fn wishes_are_understood() {
-        let read = |name, value| Controls::parse(std::iter::once((name, value)));
-        let controls = read("X-Pointsman-Cache-Control", " No-Store, max-age = 60 ,ttl=\"5\"").unwrap();
+        let read = |value| Controls::parse(std::iter::once(value));
+        let controls = read(" No-Store, max-age = 60 ,ttl=\"5\"").unwrap();
         assert!(controls.no_store && !controls.no_cache);
         assert_eq!(
             (controls.max_age, controls.ttl),
             (Some(Duration::from_secs(60)), Some(Duration::from_secs(5)))
         );
-        assert!(
-            read("cache-control", "no-cache, must-understand, max-stale=3")
-                .unwrap()
-                .no_cache
-        );
-        assert!(read("x-pointsman-cache-control", "max-age=soon").is_err());
-        assert!(read("x-pointsman-cache-control", "nostore").is_err());
-        assert_eq!(read("accept", "no-cache").unwrap(), Controls::default());
+        assert!(controls.allow(Duration::from_secs(60)) && !controls.allow(Duration::from_secs(61)));
+        for nonsense in ["max-age=soon", "nostore", "no-cache=1", "ttl", "max-age=-1"] {
+            assert!(read(nonsense).is_err(), "{nonsense}");
+        }
+        let both = Controls::parse(["no-cache", "", "only-if-cached,"].into_iter()).unwrap();
+        assert!(both.no_cache && both.only_if_cached);
     }
 }

@@ -101,6 +101,11 @@ impl<V> ExactCache<V> {
         found
     }
 
+    /// The same, not counted: for whoever has asked a moment ago.
+    pub fn get_again(&self, key: &CacheKey, now: Instant) -> Option<Arc<V>> {
+        self.shard(key).lock().get(key, now)
+    }
+
     /// Remembers a value of `cost` bytes for `ttl`.
     pub fn put(&self, key: CacheKey, value: Arc<V>, cost: usize, ttl: Duration, now: Instant) {
         let cost = cost.saturating_add(ENTRY_OVERHEAD);

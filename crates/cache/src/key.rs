@@ -6,6 +6,22 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CacheKey(pub(crate) [u8; 32]);
 
+impl CacheKey {
+    /// A short form, to sort by. Two keys may have the same.
+    #[must_use]
+    pub fn short(&self) -> u64 {
+        let mut short = [0; 8];
+        short.copy_from_slice(&self.0[..8]);
+        u64::from_le_bytes(short)
+    }
+
+    /// Its bytes, to be a field of another.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Builds a key from fields. Fields carry their name and length, so that no two different sequences of fields have
 /// the same bytes.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +31,7 @@ impl KeyBuilder {
     /// An empty key.
     #[must_use]
     pub fn new() -> Self {
-        Self(Sha256::new_with_prefix(b"pointsman exact cache v1"))
+        Self(Sha256::new_with_prefix(b"pointsman cache v2"))
     }
 
     /// Adds a field.

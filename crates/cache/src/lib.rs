@@ -1,4 +1,5 @@
-//! Answers worth giving again: the exact cache.
+//! Answers worth giving again: to the same request ([`ExactCache`]), to several of them at once ([`Flights`]), and to one
+//! that asks the same in other words ([`SemanticCache`]).
 //!
 //! Keys hold everything that changes an answer and the scope of those who may see it; values are bounded by bytes and
 //! time. This crate knows neither formats nor requests: the caller says what makes two of them the same.
@@ -6,9 +7,15 @@
 mod config;
 mod control;
 mod exact;
+mod flight;
 mod key;
+mod semantic;
+mod words;
 
-pub use config::{CacheConfig, ExactConfig, Scope};
+pub use config::{CacheConfig, ExactConfig, OperatingPoint, Scope, SemanticConfig};
 pub use control::{ControlError, Controls};
 pub use exact::{Bounds, ExactCache, Stats};
+pub use flight::{Flight, Flights, Joined, Waited, Waiting};
 pub use key::{CacheKey, KeyBuilder};
+pub use semantic::{Found, Lookup, Question, SemanticCache};
+pub use words::{Bound, bound};

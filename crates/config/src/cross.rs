@@ -104,7 +104,6 @@ impl Checker<'_> {
             ("mcp", config.mcp.is_some()),
             ("a2a", config.a2a.is_some()),
             ("listeners.extproc", config.listeners.extproc.is_some()),
-            ("cache.semantic", config.cache.semantic.is_some()),
             ("telemetry.capture_content", config.telemetry.capture_content),
         ];
         for (path, _) in blocks.into_iter().filter(|(_, there)| *there) {
@@ -375,13 +374,8 @@ impl Checker<'_> {
     }
 
     fn cache(&mut self) {
-        if let Some(exact) = &self.config.cache.exact
-            && exact.ttl.parse::<pointsman_upstream::HumanDuration>().is_err()
-        {
-            self.wrong(
-                "cache.exact.ttl",
-                "is not a duration; write it like 45s, 30m or 1h",
-            );
+        for (path, problem) in self.config.cache.problems() {
+            self.wrong(&format!("cache.{path}"), problem);
         }
     }
 }

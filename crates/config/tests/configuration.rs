@@ -68,6 +68,20 @@ fn each_mistake_is_named_with_its_place() {
             vec![r#"p.yaml:1:24: identity.anonymous: expected one of deny, allow; did you mean "allow"?"#],
         ),
         (
+            "cache: { semantic: { ttl: 0s, deadline: 0s } }",
+            vec![
+                "p.yaml:1:10: cache.semantic: is looked at only where `exact` has no answer: add `exact: { ttl: 1h }` beside it",
+                "p.yaml:1:22: cache.semantic.ttl: remembers nothing; leave `semantic` out to switch it off",
+                "p.yaml:1:31: cache.semantic.deadline: leaves no time to understand a question; write it like 100ms",
+            ],
+        ),
+        (
+            "cache: { exact: { ttl: 0s }, semantic: { operating_point: precize } }",
+            vec![
+                r#"p.yaml:1:59: cache.semantic.operating_point: expected one of precise, balanced; did you mean "precise"?"#,
+            ],
+        ),
+        (
             "mcp: {}",
             vec!["p.yaml:1:1: mcp: is not supported in this version"],
         ),
@@ -257,7 +271,7 @@ routing:
       modelRefs: [ { model: qwen3-8b, use_reasoning: true, lora_name: math-adapter } ]
 guardrails:
   - { name: words, type: regex, on: [output], action: block, deny: ["(?i)project falcon"] }
-cache:   { exact: { ttl: 1h }, scope: user }
+cache:   { exact: { ttl: 1h }, semantic: { ttl: 1h, operating_point: precise }, scope: user }
 limits:  { default: { requests_per_minute: 600, tokens_per_minute: 200000, concurrency: 64 } }
 identity: { anonymous: deny }
 telemetry: { otlp: http://127.0.0.1:4317, access_log: json, capture_content: false }

@@ -9,7 +9,6 @@ use std::thread::JoinHandle;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
-use pointsman_cache::ExactCache;
 use pointsman_config::Config;
 use pointsman_governance::KeyRing;
 use pointsman_store::blob::{self, BlobUrlError};
@@ -22,7 +21,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::kept::{Kept, MAX_UPLOADS};
 use crate::listener;
 use crate::road::Secrets;
-use crate::road::recall::Remembered;
+use crate::road::recall::{self, Answers};
 use crate::snapshot::{self, Lasting, Problem, Snapshot};
 use crate::state::Keeper;
 use crate::tls::{self, TlsError};
@@ -37,7 +36,7 @@ pub struct Shared {
     /// Metrics, traces, log.
     pub telemetry: Arc<Telemetry>,
     /// Remembered answers.
-    pub cache: ExactCache<Remembered>,
+    pub cache: Answers,
     /// State that outlives a configuration.
     pub lasting: Lasting,
     /// Responses and conversations.
@@ -156,13 +155,14 @@ impl Gateway {
             kept: kept(config, &options)?,
             keeper: keeper(config, &options)?,
             awaited: (0..config.server.workers()).map(|_| Arc::default()).collect(),
-            cache: ExactCache::new(&snapshot::cache_bounds(config)),
+            cache: Answers::new(snapshot::cache_bounds(config)),
             snapshot: ArcSwap::from_pointee(snapshot),
             keys,
             telemetry: options.telemetry,
             lasting,
             secrets: Secrets::default(),
         });
+        recall::warm(&shared);
         let client = ClientOptions::compile(&config.upstream)?;
         let (stop, stopped) = watch::channel(false);
         let mut handles = Vec::new();
@@ -216,10 +216,11 @@ impl Gateway {
         let snapshot = snapshot::compile(config, &self.shared.lasting).map_err(StartError::Config)?;
         let tls = config.listeners.api.tls.as_ref().map(tls::server).transpose()?;
         self.shared.keys.set_defaults(config.limits.default)?;
-        self.shared.cache.reconfigure(&snapshot::cache_bounds(config));
+        self.shared.cache.reconfigure(snapshot::cache_bounds(config));
         self.tls.store(tls);
         self.shared.keeper.keep_for(config.responses.retention.get());
         self.shared.snapshot.store(Arc::new(snapshot));
+        recall::warm(&self.shared);
         Ok(())
     }
 
@@ -245,6 +246,7 @@ impl Gateway {
             let said = [waiting as u64, counts.read, counts.batches, counts.kept];
             telemetry.metrics().understandings().queue(said);
         }
+        telemetry.metrics().caches().sizes(self.shared.cache.sizes());
         telemetry.render()
     }
 

@@ -8,6 +8,7 @@ mod model;
 mod pattern;
 mod place;
 mod provider;
+mod recall;
 mod resolve;
 mod shape;
 mod speech;
@@ -16,23 +17,26 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_cache::Scope;
+use http::HeaderName;
+use pointsman_cache::{CacheKey, Scope};
 use pointsman_catalog::Catalog;
 use pointsman_config::PromptsConfig;
 use pointsman_config::{BatchesConfig, FilesConfig, RealtimeConfig};
 use pointsman_governance::Principal;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
+use pointsman_semantics::similar::Point;
 use pointsman_understanding::Understanding;
 use pointsman_upstream::FetchBounds;
 use secrecy::SecretString;
 
 use crate::signals::Examples;
 
-pub use compile::{Lasting, Problem, cache_bounds, compile};
+pub use compile::{Lasting, Problem, compile};
 pub use model::{Fallback, Model, Target};
 pub use pattern::Pattern;
 pub use provider::{Batches, Patience, Provider};
+pub use recall::bounds as cache_bounds;
 pub use resolve::Unresolved;
 pub use shape::Shape;
 pub use speech::{Envelope, Speech, Template, are_kin};
@@ -128,10 +132,35 @@ pub struct ResponsesPolicy {
 }
 
 /// For whom and how long answers are remembered.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct CachePolicy {
     /// Who may see whose answers.
     pub scope: Scope,
     /// How long.
     pub ttl: Duration,
+    /// How long a request waits for another that is the same.
+    pub wait: Duration,
+    /// Of all in the configuration that changes answers.
+    pub revision: CacheKey,
+    /// Decisions look at who asks.
+    pub routes_by_caller: bool,
+    /// Headers in which callers bring credentials of their own for providers.
+    pub credentials: Vec<HeaderName>,
+    /// Whether and how questions that ask the same are answered alike.
+    pub semantic: Option<SemanticPolicy>,
+}
+
+/// How questions that ask the same are answered alike.
+#[derive(Debug, Clone, Copy)]
+pub struct SemanticPolicy {
+    /// How long answers are remembered.
+    pub ttl: Duration,
+    /// How sure it must be that both ask the same.
+    pub point: Point,
+    /// Only count.
+    pub shadow: bool,
+    /// Most bytes of a question.
+    pub longest: usize,
+    /// How long a request waits until its question is understood.
+    pub deadline: Duration,
 }

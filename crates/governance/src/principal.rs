@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pointsman_catalog::Money;
-use pointsman_store::{KeyId, KeyRecord, TeamId, UserId};
+use pointsman_store::{KeyId, KeyRecord, OrganizationId, ProjectId, TeamId, UserId};
 
 use crate::config::Limits;
 use crate::limits::{Denial, Estimate, KeyState, RateStatus, Reservation, SetAside, Standing};
@@ -16,8 +16,12 @@ pub struct Principal {
     pub key: Option<KeyId>,
     /// A name for people.
     pub name: String,
+    /// The key's organization.
+    pub organization: Option<OrganizationId>,
     /// The key's team.
     pub team: Option<TeamId>,
+    /// The key's project.
+    pub project: Option<ProjectId>,
     /// The key's user.
     pub user: Option<UserId>,
     /// Roles.
@@ -37,7 +41,9 @@ impl Principal {
         Self {
             key: None,
             name: "anonymous".to_owned(),
+            organization: None,
             team: None,
+            project: None,
             user: None,
             roles: Vec::new(),
             groups: Vec::new(),
@@ -57,7 +63,9 @@ impl Principal {
             } else {
                 grant.name.clone()
             },
+            organization: grant.organization.clone(),
             team: grant.team.clone(),
+            project: grant.project.clone(),
             user: grant.user.clone(),
             roles: grant.roles.clone(),
             groups: grant.groups.clone(),

@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Action {
     /// Makes a key and shows it, once.
-    Create(Create),
+    Create(Box<Create>),
     /// Shows the AWS access key that belongs to a key, for Bedrock's SDKs. Needs `identity.signing_secret` in the
     /// configuration, or POINTSMAN_SIGNING_SECRET.
     Aws {
@@ -54,9 +54,15 @@ struct Create {
     /// A name for people.
     #[arg(long, default_value = "")]
     name: String,
+    /// The organization it belongs to.
+    #[arg(long)]
+    organization: Option<String>,
     /// The team it belongs to.
     #[arg(long)]
     team: Option<String>,
+    /// The project it belongs to.
+    #[arg(long)]
+    project: Option<String>,
     /// The user it belongs to.
     #[arg(long)]
     user: Option<String>,
@@ -133,7 +139,7 @@ fn act(store: &Store, signing: Option<&SecretString>, action: Action) -> Result<
                 return Ok(console::fail(NO_SIGNING));
             }
             let aws = create.aws;
-            let grant = match grant(create) {
+            let grant = match grant(*create) {
                 Ok(grant) => grant,
                 Err(message) => return Ok(console::fail(&message)),
             };
@@ -206,7 +212,9 @@ fn grant(create: Create) -> Result<NewKey, String> {
         .map(|amount| Money::parse(&amount).map(|amount| Budget { amount, window }));
     Ok(NewKey {
         name: create.name,
+        organization: create.organization.map(Into::into),
         team: create.team.map(Into::into),
+        project: create.project.map(Into::into),
         user: create.user.map(Into::into),
         models: create.models,
         requests_per_minute: create.rpm,

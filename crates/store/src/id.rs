@@ -36,6 +36,14 @@ id! {
     KeyId
 }
 id! {
+    /// An organization.
+    OrganizationId
+}
+id! {
+    /// A project.
+    ProjectId
+}
+id! {
     /// A team.
     TeamId
 }

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::id::{KeyId, TeamId, UserId};
+use crate::id::{KeyId, OrganizationId, ProjectId, TeamId, UserId};
 
 /// Letters of a key: digits, capitals, small letters.
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -21,8 +21,12 @@ const LENGTH: usize = 43;
 pub struct NewKey {
     /// A name for people.
     pub name: String,
+    /// The organization it belongs to.
+    pub organization: Option<OrganizationId>,
     /// The team it belongs to.
     pub team: Option<TeamId>,
+    /// The project it belongs to.
+    pub project: Option<ProjectId>,
     /// The user it belongs to.
     pub user: Option<UserId>,
     /// Models it may use, `*` standing for any run of letters; empty means all.

@@ -21,7 +21,7 @@ mod state;
 
 pub use batch::{Batch, BatchApi, BatchStatus, Counts, Ended, NewBatch};
 pub use file::{FileRecord, NewFile};
-pub use id::{BatchId, FileId, KeyId, RequestId, TeamId, Tenant, UserId};
+pub use id::{BatchId, FileId, KeyId, OrganizationId, ProjectId, RequestId, TeamId, Tenant, UserId};
 pub use journal::{Journal, JournalError, JournalWriter};
 pub use key::{Budget, BudgetWindow, KeyRecord, NewKey, aws_secret, hash_key};
 pub use ledger::{LedgerEntry, Outcome};

@@ -7,6 +7,7 @@
 //! This crate must not know formats, prompts or secrets: a record has no field that could carry one.
 
 mod access_log;
+mod cache;
 mod config;
 mod exposition;
 mod histogram;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use access_log::AccessLog;
+pub use cache::Caches;
 pub use config::{AccessLogFormat, TelemetryConfig};
 pub use metrics::Metrics;
 pub use otlp::OtlpError;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use papaya::{Equivalent, HashMap};
 
+use crate::cache::Caches;
 use crate::exposition::Exposition;
 use crate::histogram::Histogram;
 use crate::record::RequestRecord;
@@ -38,6 +39,7 @@ pub struct Metrics {
     lost_log_lines: AtomicU64,
     lost_spans: AtomicU64,
     understandings: Understandings,
+    caches: Caches,
 }
 
 /// The labels of a series.
@@ -168,6 +170,12 @@ impl Metrics {
         self.in_flight.fetch_add(change, Ordering::Relaxed);
     }
 
+    /// How answers are given again.
+    #[must_use]
+    pub fn caches(&self) -> &Caches {
+        &self.caches
+    }
+
     /// How prompts are understood.
     #[must_use]
     pub fn understandings(&self) -> &Understandings {
@@ -207,6 +215,7 @@ impl Metrics {
         counters(&mut out, &all);
         histograms(&mut out, &all);
         self.understandings.render(&mut out);
+        self.caches.render(&mut out);
         out.family(
             "pointsman_requests_in_flight",
             "gauge",

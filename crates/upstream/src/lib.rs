@@ -29,8 +29,8 @@ pub use balance::{Candidate, Policy, TriedSet, pick};
 pub use body::{BodyError, UpstreamBody};
 pub use client::{Client, ClientOptions, FetchBounds, FetchError, Fetched, Upgrade};
 pub use config::{
-    AuthConfig, BalanceConfig, ConfigError, EndpointConfig, HealthConfig, HumanDuration, RetryConfig,
-    TimeoutsConfig, UpstreamConfig,
+    AuthConfig, BalanceConfig, ConfigError, EndpointConfig, HealthConfig, HumanDuration, Passthrough,
+    RetryConfig, TimeoutsConfig, UpstreamConfig,
 };
 pub use credential::{
     AuthStyle, Authorized, Credential, CredentialError, CredentialErrorKind, CredentialRegistry, Environment,

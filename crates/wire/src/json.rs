@@ -32,6 +32,11 @@ impl Json {
         Ok(Self(text.slice_ref(outline.text(&text, Outline::ROOT))))
     }
 
+    /// The same in memory of its own.
+    pub(crate) fn copied(&self) -> Self {
+        Self(self.as_str().to_owned().into())
+    }
+
     /// A value that an outline has found.
     fn found(text: Text) -> Self {
         Self(text)

@@ -26,6 +26,7 @@ pub mod hash;
 pub mod hosted;
 mod in_turn;
 pub mod json;
+pub mod keep;
 pub mod metered;
 pub mod openai;
 pub mod pointer;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, header};
+use http::HeaderName;
 use hyper::body::Incoming;
-use pointsman_cache::{CacheKey, Controls};
+use pointsman_cache::Controls;
 use pointsman_governance::Principal;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Text};
 use pointsman_wire::form_data::FormDataError;
@@ -14,6 +14,7 @@ use pointsman_wire::tokens;
 use tokio::sync::OnceCell;
 
 use super::identify::Claim;
+use super::recall::Place;
 use super::relay::Framing;
 use super::{Arrival, Refusal};
 use crate::incoming::{self, BodyBounds};
@@ -39,7 +40,7 @@ pub struct Asked {
     /// What the client wants of the cache.
     pub controls: Controls,
     /// Where its answer is remembered, if it may be.
-    pub cache_key: Option<CacheKey>,
+    pub place: Option<Arc<Place>>,
     /// The id that the answer is told under, where the gateway keeps it.
     pub answer_id: Option<Text>,
     /// What it says, with files in the place of their URLs: once they were fetched for a provider that takes none.
@@ -60,7 +61,7 @@ impl Asked {
             request,
             edited: true,
             controls: self.controls.clone(),
-            cache_key: self.cache_key,
+            place: self.place.clone(),
             answer_id: self.answer_id.clone(),
             fetched: OnceCell::new(),
             header_edits: self.header_edits.clone(),
@@ -106,13 +107,9 @@ pub fn decode(
         Delivery::Whole => request.stream.enabled = false,
         Delivery::Streamed => request.stream.enabled = true,
     }
-    // Of both headers, ours counts.
-    let wishes = [header::CACHE_CONTROL, CACHE_CONTROL];
-    let headers = wishes.iter().flat_map(|name| {
-        let values = arrival.headers.get_all(name).into_iter();
-        values.filter_map(|value| Some((name.as_str(), value.to_str().ok()?)))
-    });
-    let controls = Controls::parse(headers).map_err(|error| {
+    let wishes = arrival.headers.get_all(CACHE_CONTROL).into_iter();
+    let wishes = wishes.map(|value| value.to_str().unwrap_or("what is no text"));
+    let controls = Controls::parse(wishes).map_err(|error| {
         Failure::new(FailureKind::InvalidRequest, error.to_string()).at(CACHE_CONTROL.as_str())
     })?;
     let prompt_tokens = tokens::estimate_request(&request);
@@ -125,7 +122,7 @@ pub fn decode(
         edited: false,
         fetched: OnceCell::new(),
         controls,
-        cache_key: None,
+        place: None,
         answer_id: None,
         header_edits: Vec::new(),
     })

@@ -48,7 +48,7 @@ pub async fn carry(
     mut ticket: Ticket,
 ) -> Result<Reply, Refusal> {
     match prepare_and_send(worker, arrival, &mut asked, &mut ticket).await {
-        Ok(Way::Recalled(answer)) => relay::replay(&asked, ticket, &answer),
+        Ok(Way::Recalled(found)) => relay::replay(&asked, ticket, &found),
         Ok(Way::Spoken(answer)) => relay::speak(&asked, ticket, &answer),
         Ok(Way::Sent(answer)) => relay::relay(arrival, &asked, ticket, answer),
         Err(failure) => Err(ticket.refuse(failure)),
@@ -58,7 +58,7 @@ pub async fn carry(
 /// Where the answer comes from.
 enum Way {
     /// The cache.
-    Recalled(Arc<recall::Remembered>),
+    Recalled(recall::Recalled),
     /// The configuration itself (`fast_response`).
     Spoken(Box<pointsman_wire::form::ChatResponse>),
     /// A provider.
@@ -72,7 +72,7 @@ async fn prepare_and_send(
     ticket: &mut Ticket,
 ) -> Result<Way, Failure> {
     guard::input(arrival, asked, ticket)?;
-    if let Some(remembered) = recall::look_up(worker, arrival, asked, ticket)? {
+    if let Some(remembered) = recall::look_up(worker, arrival, asked, ticket).await? {
         return Ok(Way::Recalled(remembered));
     }
     let plan = match decide::decide(worker, arrival, asked, ticket).await? {

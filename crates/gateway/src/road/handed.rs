@@ -89,6 +89,7 @@ pub async fn prepare(worker: &Arc<Worker>, line: Line, to: &Destination, holding
     };
     let ready = match line::allowed(worker, &arrival, &line) {
         Ok(caller) => ready(worker, &arrival, Arc::clone(&caller), (line.body, to))
+            .await
             .map_err(|refusal| refusal.of(&caller)),
         Err(failure) => Err(failure.into()),
     };
@@ -114,7 +115,7 @@ enum Ready {
     Unfit(String),
 }
 
-fn ready(
+async fn ready(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
@@ -141,9 +142,9 @@ fn ready(
     if let Err(failure) = guard::input(arrival, &mut asked, &mut ticket) {
         return Err(ticket.refuse(failure));
     }
-    match recall::look_up(worker, arrival, &mut asked, &mut ticket) {
-        Ok(Some(remembered)) => {
-            return relay::replay(&asked, ticket, &remembered).map(Ready::Replied);
+    match recall::find(worker, arrival, &mut asked, &mut ticket).await {
+        Ok(Some(found)) => {
+            return relay::replay(&asked, ticket, &found).map(Ready::Replied);
         }
         Ok(None) => {}
         Err(failure) => return Err(ticket.refuse(failure)),

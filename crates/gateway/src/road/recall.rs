@@ -1,21 +1,35 @@
 //! Stage *recall*: has this been answered before, for somebody who may share the answer?
+//!
+//! First the same request to the letter; then, while the same is under way, its answer is waited for; last a question
+//! that asks the same in other words ([`alike`]). Where the cache is off, this stage does nothing.
 
-use std::hash::Hash;
+mod alike;
+mod answers;
+mod key;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pointsman_cache::{CacheKey, KeyBuilder, Scope};
+use parking_lot::Mutex;
+use pointsman_cache::{CacheKey, Flight, Joined, Question, Waited};
 use pointsman_catalog::Money;
-use pointsman_wire::form::{ChatRequest, ChatResponse, Failure, FailureKind, Usage};
+use pointsman_wire::form::{ChatResponse, Failure, FailureKind, Usage};
+use pointsman_wire::keep;
 
 use super::arrive::Asked;
 use super::{Arrival, Ticket};
-use crate::snapshot::Snapshot;
+use crate::snapshot::CachePolicy;
 use crate::worker::Worker;
+use key::Keys;
+
+pub use answers::{Answers, warm};
+
+/// How many leaders that are gone a request waits for, one after another.
+const LEADERS: usize = 3;
 
 /// An answer worth giving again.
 pub struct Remembered {
-    /// The answer, in no particular format.
+    /// The answer, in no particular format, in memory of its own.
     pub response: ChatResponse,
     /// Provider and model that gave it.
     pub provider: String,
@@ -41,125 +55,284 @@ impl Remembered {
     }
 }
 
-/// Looks the request up.
+/// A remembered answer, as it is given.
+#[derive(Clone)]
+pub struct Recalled {
+    /// The answer.
+    pub answer: Arc<Remembered>,
+    /// How near its question is, where that is another.
+    pub similarity: Option<f32>,
+}
+
+/// Where and how long an answer is remembered, and who waits for it.
+pub struct Place {
+    key: CacheKey,
+    /// How long in the exact cache.
+    ttl: Duration,
+    /// The question, and how long its answer is remembered by it.
+    question: Option<(Mutex<Option<Question>>, Duration)>,
+    /// Those who ask the same meanwhile.
+    flight: Option<Flight<Recalled>>,
+}
+
+/// Looks the request up; where the same is under way, waits for its answer.
 ///
 /// # Errors
 /// 504 (OpenAI has no better) when the client wants only a cached answer and there is none.
-pub fn look_up(
-    worker: &Worker,
+pub async fn look_up(
+    worker: &Arc<Worker>,
     arrival: &Arrival,
     asked: &mut Asked,
     ticket: &mut Ticket,
-) -> Result<Option<Arc<Remembered>>, Failure> {
-    // Computed once: later stages may edit the request, and the answer belongs to what was asked.
-    asked.cache_key = key_of(arrival, asked, ticket);
-    let Some(key) = &asked.cache_key else {
+) -> Result<Option<Recalled>, Failure> {
+    let Some(policy) = &arrival.snapshot.cache else {
         return Ok(None);
     };
-    ticket.facts.cache = "miss";
-    if asked.controls.no_cache {
-        ticket.facts.cache = "bypass";
+    let mut desk = Desk {
+        worker,
+        policy,
+        // Computed once: later stages may edit the request, and the answer belongs to what was asked.
+        keys: key::of(policy, arrival, asked, ticket),
+    };
+    match desk.first(asked, ticket) {
+        First::Bypassed => return Ok(None),
+        First::Found(found) => return Ok(Some(found)),
+        First::Missed => {}
+    }
+    let began = Instant::now();
+    let flight = match desk.join(asked).await {
+        Flown::Answer(found) => {
+            ticket.waited(began.elapsed());
+            return Ok(Some(desk.given(found, ticket)));
+        }
+        Flown::Leads(flight) => Some(flight),
+        Flown::Alone => None,
+    };
+    ticket.waited(began.elapsed());
+    desk.alike((worker, arrival), asked, ticket, flight).await
+}
+
+/// Looks up a line of a batch that its provider will answer: nobody waits for it, and it waits for nobody.
+///
+/// # Errors
+/// As [`look_up`].
+pub async fn find(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    asked: &mut Asked,
+    ticket: &mut Ticket,
+) -> Result<Option<Recalled>, Failure> {
+    let Some(policy) = &arrival.snapshot.cache else {
         return Ok(None);
+    };
+    let mut desk = Desk {
+        worker,
+        policy,
+        keys: key::of(policy, arrival, asked, ticket),
+    };
+    match desk.first(asked, ticket) {
+        First::Bypassed => Ok(None),
+        First::Found(found) => Ok(Some(found)),
+        First::Missed => desk.alike((worker, arrival), asked, ticket, None).await,
     }
-    let found = worker.shared.cache.get(key, Instant::now());
-    let fresh = found.filter(|found| {
-        asked
-            .controls
-            .max_age
-            .is_none_or(|age| found.stored.elapsed() <= age)
-    });
-    if fresh.is_some() {
-        ticket.facts.cache = "exact";
-    } else if asked.controls.only_if_cached {
-        return Err(Failure::new(
-            FailureKind::ProviderTimeout,
-            "only a cached answer was asked for, and there is none",
-        ));
-    }
-    Ok(fresh)
 }
 
-/// Where and how long an answer is remembered.
-pub struct Place {
-    /// Under which key.
-    pub key: CacheKey,
-    /// The client does not want it remembered.
-    pub no_store: bool,
-    /// The client's own limit of its life.
-    pub ttl: Option<Duration>,
+/// A request at the cache.
+struct Desk<'a> {
+    worker: &'a Arc<Worker>,
+    policy: &'a CachePolicy,
+    keys: Keys,
 }
 
-/// Remembers an answer, if it may be.
-pub fn keep(snapshot: &Snapshot, ticket: &Ticket, place: &Place, remembered: Remembered) {
-    let Some(policy) = snapshot.cache else { return };
-    if place.no_store {
+/// What the first look says.
+enum First {
+    /// The client does not want to know.
+    Bypassed,
+    Found(Recalled),
+    Missed,
+}
+
+/// What became of joining those who ask the same.
+enum Flown {
+    Answer(Recalled),
+    Leads(Flight<Recalled>),
+    Alone,
+}
+
+impl Desk<'_> {
+    /// Looks for the same request.
+    fn first(&mut self, asked: &mut Asked, ticket: &mut Ticket) -> First {
+        ticket.facts.cache = "miss";
+        let caches = self.worker.shared.telemetry.metrics().caches();
+        if asked.controls.no_store {
+            caches.bypassed("no_store");
+        }
+        if asked.controls.no_cache {
+            ticket.facts.cache = "bypass";
+            caches.bypassed("no_cache");
+            asked.place = self.place(asked, None, None);
+            return First::Bypassed;
+        }
+        let found = self
+            .worker
+            .shared
+            .cache
+            .exact
+            .get(&self.keys.exact, Instant::now());
+        match found.filter(|found| asked.controls.allow(found.stored.elapsed())) {
+            Some(answer) => First::Found(self.given(
+                Recalled {
+                    answer,
+                    similarity: None,
+                },
+                ticket,
+            )),
+            None => First::Missed,
+        }
+    }
+
+    /// Joins those who ask the same: leads them, or waits for the one who does.
+    async fn join(&self, asked: &Asked) -> Flown {
+        let controls = &asked.controls;
+        // Whose answer nobody may see leads nobody; who sets an age wants an answer that is theirs.
+        let aside = controls.no_store || controls.only_if_cached || controls.max_age.is_some();
+        if aside || self.policy.wait.is_zero() {
+            return Flown::Alone;
+        }
+        let caches = self.worker.shared.telemetry.metrics().caches();
+        let until = Instant::now() + self.policy.wait;
+        for _ in 0..LEADERS {
+            let waiting = match self.worker.shared.cache.flights.join(self.keys.exact) {
+                Joined::Leads(flight) => return self.lead(flight),
+                Joined::Follows(waiting) => waiting,
+            };
+            match waiting
+                .wait(until.saturating_duration_since(Instant::now()))
+                .await
+            {
+                Waited::Answer(found) => {
+                    caches.waited("shared");
+                    return Flown::Answer(found);
+                }
+                Waited::Lost => {}
+                Waited::Unfit => break,
+                Waited::Late => {
+                    caches.waited("late");
+                    return Flown::Alone;
+                }
+            }
+        }
+        caches.waited("alone");
+        Flown::Alone
+    }
+
+    /// The leader before may have landed between the look and the joining.
+    fn lead(&self, flight: Flight<Recalled>) -> Flown {
+        let exact = &self.worker.shared.cache.exact;
+        match exact.get_again(&self.keys.exact, Instant::now()) {
+            Some(answer) => {
+                let found = Recalled {
+                    answer,
+                    similarity: None,
+                };
+                flight.land(found.clone());
+                Flown::Answer(found)
+            }
+            None => Flown::Leads(flight),
+        }
+    }
+
+    /// Looks for a question that asks the same. What is not found will be remembered.
+    async fn alike(
+        &mut self,
+        at: (&Arc<Worker>, &Arrival),
+        asked: &mut Asked,
+        ticket: &mut Ticket,
+        flight: Option<Flight<Recalled>>,
+    ) -> Result<Option<Recalled>, Failure> {
+        let looked = alike::find(at, self.policy, asked, &self.keys).await;
+        if let Some(found) = looked.found {
+            if let Some(flight) = flight {
+                flight.land(found.clone());
+            }
+            return Ok(Some(self.given(found, ticket)));
+        }
+        self.worker.shared.telemetry.metrics().caches().found("miss");
+        if asked.controls.only_if_cached {
+            return Err(Failure::new(
+                FailureKind::ProviderTimeout,
+                "only a cached answer was asked for, and there is none",
+            ));
+        }
+        asked.place = self.place(asked, looked.question, flight);
+        Ok(None)
+    }
+
+    /// Notes that an answer is given again.
+    fn given(&self, found: Recalled, ticket: &mut Ticket) -> Recalled {
+        ticket.facts.cache = if found.similarity.is_some() {
+            "semantic"
+        } else {
+            "exact"
+        };
+        self.worker
+            .shared
+            .telemetry
+            .metrics()
+            .caches()
+            .found(ticket.facts.cache);
+        found
+    }
+
+    /// Where the answer is remembered; nowhere, if the client does not want it.
+    fn place(
+        &self,
+        asked: &Asked,
+        question: Option<Question>,
+        flight: Option<Flight<Recalled>>,
+    ) -> Option<Arc<Place>> {
+        let most = asked.controls.ttl.unwrap_or(Duration::MAX);
+        let semantic = self.policy.semantic.as_ref();
+        (!asked.controls.no_store).then(|| {
+            Arc::new(Place {
+                key: self.keys.exact,
+                ttl: self.policy.ttl.min(most),
+                question: question
+                    .zip(semantic)
+                    .map(|(question, semantic)| (Mutex::new(Some(question)), semantic.ttl.min(most))),
+                flight,
+            })
+        })
+    }
+}
+
+/// Remembers an answer just given by the target that `ticket` asked last, `usage` of it, and gives it to those who wait;
+/// unless it was cut, held back or declined.
+pub fn keep(ticket: &Ticket, place: &Place, response: &ChatResponse, usage: &Usage) {
+    if !keep::is_whole(response) {
+        if let Some(flight) = &place.flight {
+            flight.part();
+        }
         return;
     }
-    let ttl = place.ttl.unwrap_or(policy.ttl).min(policy.ttl);
-    let cost = size_of_answer(&remembered.response);
-    ticket
-        .worker()
-        .shared
+    let (response, bytes) = keep::copied(response);
+    let is_text = keep::is_text(&response);
+    let remembered = Arc::new(Remembered::new(response, ticket, usage));
+    let now = remembered.stored;
+    let shared = &ticket.worker().shared;
+    shared
         .cache
-        .put(place.key, Arc::new(remembered), cost, ttl, Instant::now());
-}
-
-/// The key under which an answer is remembered; none when the request is not to be remembered.
-fn key_of(arrival: &Arrival, asked: &Asked, ticket: &Ticket) -> Option<CacheKey> {
-    let policy = arrival.snapshot.cache?;
-    let mut key = KeyBuilder::new();
-    let caller = ticket.caller();
-    match policy.scope {
-        Scope::Shared => key.field("shared", b""),
-        Scope::Organization | Scope::Team if caller.team.is_some() => key.field(
-            "team",
-            caller.team.as_ref().map_or("", |team| team.as_str()).as_bytes(),
-        ),
-        Scope::User if caller.user.is_some() => key.field(
-            "user",
-            caller.user.as_ref().map_or("", |user| user.as_str()).as_bytes(),
-        ),
-        // A key without team or user is a scope of its own.
-        _ => key.field(
-            "key",
-            caller
-                .key
-                .as_ref()
-                .map_or("anonymous", |id| id.as_str())
-                .as_bytes(),
-        ),
-    };
-    meaning(&asked.request, &mut key);
-    Some(key.finish())
-}
-
-/// Everything that changes the answer, and nothing that does not (streaming, the user's name).
-fn meaning(request: &ChatRequest, key: &mut KeyBuilder) {
-    struct Fields<'a>(&'a mut KeyBuilder);
-    impl std::hash::Hasher for Fields<'_> {
-        fn finish(&self) -> u64 {
-            0
-        }
-        fn write(&mut self, bytes: &[u8]) {
-            self.0.raw(bytes);
-        }
+        .exact
+        .put(place.key, Arc::clone(&remembered), bytes, place.ttl, now);
+    if let Some((question, ttl)) = place.question.as_ref().filter(|_| is_text)
+        && let Some(question) = question.lock().take()
+    {
+        answers::remember(shared, question, &remembered, (bytes, *ttl));
     }
-    let mut fields = Fields(key);
-    request.model.hash(&mut fields);
-    request.messages.hash(&mut fields);
-    request.tools.hash(&mut fields);
-    request.tool_choice.hash(&mut fields);
-    request.parallel_tool_calls.hash(&mut fields);
-    request.sampling.hash(&mut fields);
-    request.reasoning.hash(&mut fields);
-    request.response_format.hash(&mut fields);
-    request.service_tier.hash(&mut fields);
-    request.extra.hash(&mut fields);
-}
-
-/// About how many bytes an answer takes.
-fn size_of_answer(response: &ChatResponse) -> usize {
-    let mut bytes = 512;
-    pointsman_wire::text::response_texts(response, |_, text| bytes += text.len() + 64);
-    bytes
+    if let Some(flight) = &place.flight {
+        flight.land(Recalled {
+            answer: remembered,
+            similarity: None,
+        });
+    }
 }

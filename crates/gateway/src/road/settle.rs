@@ -17,7 +17,7 @@ use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 use pointsman_wire::format::{Format, Loss};
 
-use super::recall::Remembered;
+use super::recall::Recalled;
 use super::{Arrival, Refusal, Standing};
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -66,7 +66,7 @@ pub struct Facts {
     pub streamed: bool,
     /// The routing decision that was taken.
     pub decision: Option<String>,
-    /// `miss`, `exact` or `bypass`.
+    /// `miss`, `exact`, `semantic` or `bypass`.
     pub cache: &'static str,
     /// Who was asked last.
     pub asked: Option<AskedOf>,
@@ -98,6 +98,8 @@ pub struct AskedOf {
     pub price: Option<Price>,
     /// What the remembered answer cost when it was given.
     pub saved: Money,
+    /// Of a remembered answer: when it was given, and how near its question is where that is another.
+    pub recalled: Option<(Instant, Option<f32>)>,
     /// Prompt tokens that are charged if the client leaves before the provider has said anything; none while no
     /// request is under way.
     pub at_stake: Option<u64>,
@@ -181,6 +183,7 @@ impl Ticket {
             model,
             price: target.price.clone(),
             saved: Money::ZERO,
+            recalled: None,
             at_stake: Some(prompt),
         });
     }
@@ -194,7 +197,8 @@ impl Ticket {
     }
 
     /// Notes who gave the remembered answer; it costs nothing now.
-    pub fn remembered_from(&mut self, remembered: &Remembered) {
+    pub fn remembered_from(&mut self, found: &Recalled) {
+        let remembered = &found.answer;
         let (provider, model) = (remembered.provider.clone(), remembered.model.clone());
         self.facts.first_content = Some(Instant::now());
         self.facts.asked = Some(AskedOf {
@@ -203,6 +207,7 @@ impl Ticket {
             model,
             price: None,
             saved: remembered.cost,
+            recalled: Some((remembered.stored, found.similarity)),
             at_stake: None,
         });
     }
@@ -215,6 +220,7 @@ impl Ticket {
             model: model.to_owned(),
             price: None,
             saved: Money::ZERO,
+            recalled: None,
             at_stake: None,
         });
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
-use pointsman_cache::Bounds as CacheBounds;
 use pointsman_catalog::{Catalog, Quirk};
 use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, StateKeeper, TargetConfig};
 use pointsman_governance::{Anonymous, Principal};
@@ -13,8 +12,7 @@ use pointsman_guard::Guards;
 use pointsman_routing::{Router, RoutingConfig};
 use pointsman_understanding::{Origin, Role, Understanding};
 use pointsman_upstream::{
-    AuthStyle, CredentialRegistry, EndpointRegistry, FetchBounds, HumanDuration, RetryBudget, RetryPolicy,
-    balance::Policy,
+    AuthStyle, CredentialRegistry, EndpointRegistry, FetchBounds, RetryBudget, RetryPolicy, balance::Policy,
 };
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
@@ -22,8 +20,8 @@ use pointsman_wire::format::Format;
 use crate::signals::Examples;
 
 use super::{
-    Batches, Bounds, CachePolicy, Fallback, Keeping, MediaPolicy, Model, Patience, Pattern, Provider,
-    ResponsesPolicy, Shape, Snapshot, Speech, Target, Template, place, provider::Speaks,
+    Batches, Bounds, Fallback, Keeping, MediaPolicy, Model, Patience, Pattern, Provider, ResponsesPolicy,
+    Shape, Snapshot, Speech, Target, Template, place, provider::Speaks, recall,
 };
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
@@ -63,20 +61,6 @@ pub fn compile(config: &Config, lasting: &Lasting) -> Result<Snapshot, Vec<Probl
         Ok(snapshot)
     } else {
         Err(compiler.problems)
-    }
-}
-
-/// Bounds of the cache.
-pub fn cache_bounds(config: &Config) -> CacheBounds {
-    match &config.cache.exact {
-        None => CacheBounds {
-            max_bytes: 0,
-            max_entry_bytes: 0,
-        },
-        Some(exact) => CacheBounds {
-            max_bytes: exact.max_bytes,
-            max_entry_bytes: exact.max_entry_bytes,
-        },
     }
 }
 
@@ -154,7 +138,7 @@ impl Compiler<'_> {
             understanding: self.understanding(),
             guards,
             prompts: config.prompts.clone(),
-            cache: self.cache(),
+            cache: recall::policy(config),
             signing: config
                 .identity
                 .signing_secret
@@ -425,20 +409,6 @@ impl Compiler<'_> {
             self.wrong(format!("{path}.format"), message);
         }
         known
-    }
-
-    fn cache(&mut self) -> Option<CachePolicy> {
-        let exact = self.config.cache.exact.as_ref()?;
-        match exact.ttl.parse::<HumanDuration>() {
-            Ok(ttl) => Some(CachePolicy {
-                scope: self.config.cache.scope,
-                ttl: ttl.get(),
-            }),
-            Err(error) => {
-                self.wrong("cache.exact.ttl", error);
-                None
-            }
-        }
     }
 
     /// Callers without a key keep their counters over a reload, too.

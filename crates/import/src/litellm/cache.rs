@@ -22,8 +22,8 @@ pub(super) fn carry(import: &mut Import, library: &Item) {
     if let Some(kind) = kind.filter(|_| name.contains("semantic")) {
         import.draft.report.lost(
             kind,
-            "this version remembers answers to the same request only, not to similar ones",
-            "set cache.exact for those",
+            "whether two questions are the same is judged otherwise here than by a threshold of similarity",
+            "set cache.exact and cache.semantic",
         );
         return;
     }

@@ -13,6 +13,7 @@ mod batches_across_deaths;
 mod batches_handed;
 mod batches_handed_deaths;
 mod betas;
+mod cache;
 mod credentials;
 mod documents;
 mod drain;

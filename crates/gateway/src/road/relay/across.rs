@@ -2,10 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use pointsman_cache::CacheKey;
 use pointsman_catalog::ServiceTier;
 use pointsman_guard::{Stage, StreamGuard};
 use pointsman_wire::assemble::Assembler;
@@ -14,7 +12,7 @@ use pointsman_wire::format::{self, Format, StreamDecoder, StreamEncoder, StreamE
 use pointsman_wire::tokens;
 
 use super::super::arrive::Asked;
-use super::super::recall::{self, Remembered};
+use super::super::recall::{self, Place};
 use super::super::{Arrival, Ticket};
 use super::pipe::{Seen, counted, cut};
 use crate::snapshot::Snapshot;
@@ -45,10 +43,7 @@ struct Names {
 /// The answer as it grows, to be remembered when it is whole.
 struct Memory {
     assembler: Assembler,
-    key: CacheKey,
-    snapshot: Arc<Snapshot>,
-    no_store: bool,
-    ttl: Option<Duration>,
+    place: Arc<Place>,
 }
 
 /// One guardrail chain for each part of each answer.
@@ -67,12 +62,9 @@ impl Across {
             model: asked.request.model.clone(),
             include_usage: asked.request.stream.include_usage,
         };
-        let memory = asked.cache_key.map(|key| Memory {
+        let memory = asked.place.as_ref().map(|place| Memory {
             assembler: Assembler::new(from),
-            key,
-            snapshot: Arc::clone(snapshot),
-            no_store: asked.controls.no_store,
-            ttl: asked.controls.ttl,
+            place: Arc::clone(place),
         });
         Self {
             decoder: format::stream_decoder(from),
@@ -196,17 +188,7 @@ impl Across {
         };
         response.usage = self.usage;
         let (usage, _) = self.usage();
-        let place = recall::Place {
-            key: memory.key,
-            no_store: memory.no_store,
-            ttl: memory.ttl,
-        };
-        recall::keep(
-            &memory.snapshot,
-            ticket,
-            &place,
-            Remembered::new(response, ticket, &usage),
-        );
+        recall::keep(ticket, &memory.place, &response, &usage);
     }
 }
 

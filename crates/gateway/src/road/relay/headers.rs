@@ -1,6 +1,6 @@
 //! What the response headers say of the road: model, provider, decision, cost, attempts.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pointsman_catalog::Money;
 use pointsman_governance::{Principal, RateValue};
 
@@ -10,6 +10,7 @@ const MODEL: HeaderName = HeaderName::from_static("x-pointsman-model");
 const PROVIDER: HeaderName = HeaderName::from_static("x-pointsman-provider");
 const DECISION: HeaderName = HeaderName::from_static("x-pointsman-decision");
 const CACHE: HeaderName = HeaderName::from_static("x-pointsman-cache");
+const SIMILARITY: HeaderName = HeaderName::from_static("x-pointsman-cache-similarity");
 const COST: HeaderName = HeaderName::from_static("x-pointsman-cost-usd");
 const SAVED: HeaderName = HeaderName::from_static("x-pointsman-saved-usd");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-pointsman-overhead-us");
@@ -38,6 +39,12 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
     }
     if let Some(asked) = facts.asked.as_ref().filter(|asked| asked.saved != Money::ZERO) {
         text(headers, SAVED, &asked.saved.usd_decimal());
+    }
+    if let Some((stored, similarity)) = facts.asked.as_ref().and_then(|asked| asked.recalled) {
+        headers.insert(header::AGE, HeaderValue::from(stored.elapsed().as_secs()));
+        if let Some(similarity) = similarity {
+            text(headers, SIMILARITY, &format!("{similarity:.3}"));
+        }
     }
     if let Some(cost) = cost {
         text(headers, COST, &cost.usd_decimal());

@@ -42,7 +42,7 @@ impl Pipe {
     pub fn new(arrival: &Arrival, asked: &Asked, (from, model): (Format, &str), usage_forced: bool) -> Self {
         let prompt = asked.prompt_tokens;
         let guarded = !arrival.snapshot.guards.for_stage(Stage::Output).is_empty();
-        if from == asked.format && !guarded && asked.cache_key.is_none() {
+        if from == asked.format && !guarded && asked.place.is_none() {
             let watcher = format::stream_watcher(
                 from,
                 WatchOptions {

@@ -1,7 +1,5 @@
 //! Whole answers: from a provider, from the cache, or from the configuration itself.
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use pointsman_catalog::ServiceTier;
@@ -12,7 +10,7 @@ use pointsman_wire::format::{self, Skim, StreamEncoderOptions};
 use pointsman_wire::{replay, text, tokens};
 
 use super::super::arrive::Asked;
-use super::super::recall::{self, Place, Remembered};
+use super::super::recall::{self, Recalled};
 use super::super::settle::Ending;
 use super::super::{Arrival, Refusal, Ticket, guard};
 use super::headers;
@@ -60,18 +58,8 @@ pub fn relay(
         given.response.usage = Some(ticket.used(&usage));
         given.response.usage_native = None;
     }
-    if let Some(key) = asked.cache_key {
-        let place = Place {
-            key,
-            no_store: asked.controls.no_store,
-            ttl: asked.controls.ttl,
-        };
-        recall::keep(
-            &arrival.snapshot,
-            &ticket,
-            &place,
-            Remembered::new(given.response.clone(), &ticket, &usage),
-        );
+    if let Some(place) = &asked.place {
+        recall::keep(&ticket, place, &given.response, &usage);
     }
     if let Some(id) = &asked.answer_id {
         given.response.id = id.clone();
@@ -113,13 +101,13 @@ pub fn pass(mut ticket: Ticket, bytes: Bytes, skim: &Skim) -> Result<Reply, Refu
 }
 
 /// Gives a remembered answer again.
-pub fn replay(asked: &Asked, mut ticket: Ticket, remembered: &Arc<Remembered>) -> Result<Reply, Refusal> {
-    let usage = remembered.response.usage.unwrap_or_default();
-    ticket.remembered_from(remembered);
+pub fn replay(asked: &Asked, mut ticket: Ticket, found: &Recalled) -> Result<Reply, Refusal> {
+    let usage = found.answer.response.usage.unwrap_or_default();
+    ticket.remembered_from(found);
     give(
         asked,
         ticket,
-        &remembered.response,
+        &found.answer.response,
         Ending {
             outcome: Outcome::Cached,
             status: 200,

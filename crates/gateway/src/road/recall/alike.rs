@@ -1,0 +1,155 @@
+//! Has somebody who may share the answer asked the same in other words?
+//!
+//! Looked at only where the same request has no answer. The question is the last message; everything else must be equal.
+//! What is bound to its moment, to chance, to tools or to media is not looked up, and whatever keeps a question from
+//! being understood in time is a miss.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use pointsman_cache::{Bound, Lookup, Question, bound};
+use pointsman_semantics::service::Refused;
+use pointsman_understanding::{Ask, Failed, Nobody};
+use pointsman_wire::form::{ChatRequest, PartKind, Role};
+
+use super::super::Arrival;
+use super::super::arrive::Asked;
+use super::key::{self, Keys};
+use super::{Recalled, answers};
+use crate::snapshot::{CachePolicy, SemanticPolicy};
+use crate::worker::Worker;
+
+/// From here on answers are meant to differ.
+const CALM: f64 = 1.0;
+/// By these fields of a request its provider looks things up.
+const SEARCHES: [&str; 2] = ["web_search_options", "search_parameters"];
+
+/// What came of looking.
+#[derive(Default)]
+pub struct Looked {
+    /// The answer.
+    pub found: Option<Recalled>,
+    /// The question, to remember its answer by.
+    pub question: Option<Question>,
+}
+
+/// Looks for an answer to a question that asks the same.
+pub async fn find(
+    (worker, arrival): (&Arc<Worker>, &Arrival),
+    policy: &CachePolicy,
+    asked: &Asked,
+    keys: &Keys,
+) -> Looked {
+    let Some(semantic) = &policy.semantic else {
+        return Looked::default();
+    };
+    let counters = worker.shared.telemetry.metrics().caches();
+    let question = match eligible(&asked.request, semantic, keys.of_many) {
+        Ok(text) => understood((worker, arrival), semantic, text, keys).await,
+        Err(reason) => Err(reason),
+    };
+    let question = match question {
+        Ok(question) => question,
+        Err(reason) => {
+            counters.bypassed(reason);
+            return Looked::default();
+        }
+    };
+    let lookup = Lookup {
+        point: semantic.point,
+        max_age: asked.controls.max_age,
+    };
+    let found = worker
+        .shared
+        .cache
+        .semantic
+        .find(&question, lookup, Instant::now());
+    let found = found.filter(|_| {
+        if semantic.shadow {
+            counters.found("shadow");
+        }
+        !semantic.shadow
+    });
+    Looked {
+        found: found.map(|found| Recalled {
+            answer: found.value,
+            similarity: Some(found.similarity),
+        }),
+        question: Some(question),
+    }
+}
+
+/// The words of a question that may have the answer of another; else why not.
+fn eligible<'r>(
+    request: &'r ChatRequest,
+    semantic: &SemanticPolicy,
+    of_many: bool,
+) -> Result<&'r str, &'static str> {
+    let searches = SEARCHES.iter().any(|field| request.extra.get(field).is_some());
+    if !request.tools.is_empty() || searches {
+        return Err("tools");
+    }
+    let parts = || request.messages.iter().flat_map(|message| &message.parts);
+    let is_tool = |kind: &PartKind| {
+        matches!(
+            kind,
+            PartKind::ToolCall(_) | PartKind::ToolResult(_) | PartKind::Opaque { .. }
+        )
+    };
+    let by_tool = request.messages.iter().any(|message| message.role == Role::Tool);
+    if by_tool || parts().any(|part| is_tool(&part.kind)) {
+        return Err("tools");
+    }
+    let is_medium = |kind: &PartKind| {
+        matches!(
+            kind,
+            PartKind::Image(_) | PartKind::Document(_) | PartKind::Audio(_) | PartKind::Video(_)
+        )
+    };
+    if parts().any(|part| is_medium(&part.kind)) {
+        return Err("media");
+    }
+    let sampling = &request.sampling;
+    let heat = sampling.temperature.as_ref().and_then(serde_json::Number::as_f64);
+    if heat.is_some_and(|heat| heat > CALM) || sampling.n.is_some_and(|n| n > 1) {
+        return Err("chance");
+    }
+    let text = key::question(request).ok_or("no_question")?;
+    if text.len() > semantic.longest {
+        return Err("long");
+    }
+    match bound(text, of_many) {
+        None => Ok(text),
+        Some(Bound::Time) => Err("time"),
+        Some(Bound::Personal) => Err("personal"),
+        Some(Bound::Chance) => Err("chance"),
+    }
+}
+
+/// The question, understood in time; else why not.
+async fn understood(
+    (worker, arrival): (&Arc<Worker>, &Arrival),
+    semantic: &SemanticPolicy,
+    text: &str,
+    keys: &Keys,
+) -> Result<Question, &'static str> {
+    let understanding = &arrival.snapshot.understanding;
+    if !answers::understands(&worker.shared, understanding) {
+        return Err("loading");
+    }
+    let counters = worker.shared.telemetry.metrics().understandings();
+    let (shared, ask) = (Arc::from(text), Ask::embedding());
+    let read = understanding.read(&shared, &ask, &Nobody);
+    let read = match tokio::time::timeout(semantic.deadline, read).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(Failed::Refused(Refused::Full))) => return Err("full"),
+        Ok(Err(Failed::Refused(Refused::Late))) | Err(_) => return Err("late"),
+        Ok(Err(_)) => return Err("failed"),
+    };
+    counters.took(read.took);
+    counters.answered("embedding", "encoder");
+    let vector = read.embedding.unwrap_or_default();
+    let place = (keys.partition, keys.owner);
+    let question = worker.shared.cache.semantic.question(place, text, vector);
+    question.ok_or("loading")
+}
