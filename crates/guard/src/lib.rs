@@ -5,6 +5,7 @@
 
 mod config;
 mod hold;
+pub mod recognise;
 mod regex;
 mod stage;
 
