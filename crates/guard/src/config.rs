@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum GuardrailConfig {
     /// Regular expressions.
     Regex(RegexConfig),
-    /// Personal data. Not supported in this version.
-    Pii(UnsupportedConfig),
+    /// Personal data and credentials.
+    Pii(PiiConfig),
     /// Jailbreaks and prompt injections. Not supported in this version.
     Jailbreak(UnsupportedConfig),
     /// A Microsoft Presidio server. Not supported in this version.
@@ -33,6 +33,24 @@ pub struct RegexConfig {
     pub replacement: Option<String>,
     /// Most bytes of a stream that are held back while a match could still form; past that the stream is blocked.
     pub max_hold_bytes: Option<usize>,
+}
+
+/// Personal data and credentials that are recognised by their shape, their check digits and the words around them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PiiConfig {
+    /// Its name, told when it acts.
+    pub name: String,
+    /// Which texts it sees: `input`, `tool_result`. Answers are not supported in this version.
+    pub on: Vec<Stage>,
+    /// What it does.
+    pub action: Action,
+    /// What it looks for (`EMAIL_ADDRESS`, `CREDIT_CARD`, `NATIONAL_ID`, `IT_FISCAL_CODE`, …); everything when empty.
+    pub entities: Vec<String>,
+    /// How sure a find must be, in percent; 50 when absent.
+    pub certainty: Option<u8>,
+    /// With `redact`: what was replaced is put back into the answer.
+    pub restore: bool,
 }
 
 /// A guardrail of a later version, kept as written.

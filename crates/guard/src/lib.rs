@@ -5,9 +5,12 @@
 
 mod config;
 mod hold;
+mod pii;
+mod placeholder;
 pub mod recognise;
 mod regex;
 mod stage;
 
-pub use config::{Action, GuardrailConfig, RegexConfig, Stage};
+pub use config::{Action, GuardrailConfig, PiiConfig, RegexConfig, Stage};
+pub use placeholder::{Placeholders, Restorer};
 pub use stage::{Block, CompileError, Flag, Guards, StageGuards, Step, StreamGuard, Verdict};

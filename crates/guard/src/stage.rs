@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::config::{Action, GuardrailConfig, Stage};
+use crate::config::{Action, GuardrailConfig, PiiConfig, RegexConfig, Stage};
+use crate::pii::PiiGuard;
+use crate::placeholder::Placeholders;
 use crate::regex::{Flowing, RegexGuard};
 
 /// All guardrails, by stage.
@@ -11,12 +13,21 @@ pub struct Guards {
     input: StageGuards,
     tool_result: StageGuards,
     output: StageGuards,
+    /// One of them wants placeholders back.
+    restores: bool,
 }
 
 /// The guardrails of one stage, in the order of the configuration.
 #[derive(Debug, Default)]
 pub struct StageGuards {
-    guards: Vec<Arc<RegexGuard>>,
+    guards: Vec<Guard>,
+}
+
+/// A guardrail of any kind.
+#[derive(Debug, Clone)]
+enum Guard {
+    Regex(Arc<RegexGuard>),
+    Pii(Arc<PiiGuard>),
 }
 
 /// What is wrong with a guardrail.
@@ -77,37 +88,64 @@ impl Guards {
         let mut guards = Self::default();
         let mut errors = Vec::new();
         for (index, config) in configs.iter().enumerate() {
-            match config {
-                GuardrailConfig::Regex(config) => match RegexGuard::compile(config) {
-                    Ok(_) if config.on.is_empty() => {
-                        let message = "say which texts it sees: [input], [output], [tool_result]".to_owned();
-                        errors.push(CompileError {
-                            index,
-                            field: "on",
-                            message,
-                        });
-                    }
-                    Ok(guard) => {
-                        let guard = Arc::new(guard);
-                        for stage in &config.on {
-                            guards.stage_mut(*stage).guards.push(Arc::clone(&guard));
-                        }
-                    }
-                    Err((field, message)) => errors.push(CompileError {
-                        index,
-                        field,
-                        message,
-                    }),
-                },
-                GuardrailConfig::Pii(_) => errors.push(unsupported(index, "pii")),
-                GuardrailConfig::Jailbreak(_) => errors.push(unsupported(index, "jailbreak")),
-                GuardrailConfig::Presidio(_) => errors.push(unsupported(index, "presidio")),
+            let added = match config {
+                GuardrailConfig::Regex(config) => guards.add_regex(config),
+                GuardrailConfig::Pii(config) => guards.add_pii(config),
+                GuardrailConfig::Jailbreak(_) => Err(unsupported("jailbreak")),
+                GuardrailConfig::Presidio(_) => Err(unsupported("presidio")),
+            };
+            if let Err((field, message)) = added {
+                errors.push(CompileError {
+                    index,
+                    field,
+                    message,
+                });
             }
         }
         if errors.is_empty() {
             Ok(guards)
         } else {
             Err(errors)
+        }
+    }
+
+    fn add_regex(&mut self, config: &RegexConfig) -> Result<(), Wrong> {
+        let guard = Guard::Regex(Arc::new(RegexGuard::compile(config)?));
+        self.add(&guard, &config.on)
+    }
+
+    fn add_pii(&mut self, config: &PiiConfig) -> Result<(), Wrong> {
+        if config.on.contains(&Stage::Output) {
+            let message = "guardrails of type \"pii\" do not see answers in this version; use on: [input, tool_result], or type: regex for answers";
+            return Err(("on", message.to_owned()));
+        }
+        if config.restore && config.action != Action::Redact {
+            let message = "there is nothing to put back: restore goes with action: redact";
+            return Err(("restore", message.to_owned()));
+        }
+        let guard = Guard::Pii(Arc::new(PiiGuard::compile(config)?));
+        self.restores |= config.restore;
+        self.add(&guard, &config.on)
+    }
+
+    fn add(&mut self, guard: &Guard, on: &[Stage]) -> Result<(), Wrong> {
+        if on.is_empty() {
+            let message = "say which texts it sees: [input], [output], [tool_result]";
+            return Err(("on", message.to_owned()));
+        }
+        for stage in on {
+            self.stage_mut(*stage).guards.push(guard.clone());
+        }
+        Ok(())
+    }
+
+    /// A book for the placeholders of one request.
+    #[must_use]
+    pub fn placeholders(&self) -> Placeholders {
+        if self.restores {
+            Placeholders::new()
+        } else {
+            Placeholders::default()
         }
     }
 
@@ -130,13 +168,13 @@ impl Guards {
     }
 }
 
-fn unsupported(index: usize, kind: &str) -> CompileError {
-    let message = format!("guardrails of type {kind:?} are not supported in this version; use type: regex");
-    CompileError {
-        index,
-        field: "type",
-        message,
-    }
+/// What is wrong: the field, and why.
+type Wrong = (&'static str, String);
+
+fn unsupported(kind: &str) -> Wrong {
+    let message =
+        format!("guardrails of type {kind:?} are not supported in this version; use type: regex or pii");
+    ("type", message)
 }
 
 impl StageGuards {
@@ -146,23 +184,37 @@ impl StageGuards {
         self.guards.is_empty()
     }
 
-    /// Judges a whole text.
+    /// Judges a whole text. What is replaced by placeholders is noted in the book.
     #[must_use]
-    pub fn inspect(&self, text: &str) -> Verdict {
+    pub fn inspect(&self, text: &str, placeholders: &Placeholders) -> Verdict {
         let mut verdict = Verdict::default();
         for guard in &self.guards {
-            let found = guard.inspect(verdict.rewritten.as_deref().unwrap_or(text));
-            if !found.matched {
+            let seen = verdict.rewritten.as_deref().unwrap_or(text);
+            let (reason, rewritten) = match guard {
+                Guard::Regex(guard) => {
+                    let found = guard.inspect(seen);
+                    (found.matched.then(|| PATTERN.to_owned()), found.rewritten)
+                }
+                Guard::Pii(guard) => {
+                    let found = guard.inspect(seen, placeholders);
+                    (found.reason(), found.rewritten)
+                }
+            };
+            let Some(reason) = reason else {
                 continue;
-            }
-            match guard.action {
+            };
+            let (name, action) = guard.named();
+            match action {
                 Action::Block => {
-                    verdict.blocked = Some(matched(guard));
+                    verdict.blocked = Some(Block {
+                        guard: name.to_owned(),
+                        reason,
+                    });
                     return verdict;
                 }
-                Action::Redact => verdict.rewritten = found.rewritten.or(verdict.rewritten),
+                Action::Redact => verdict.rewritten = rewritten.or(verdict.rewritten),
                 Action::Flag => verdict.flags.push(Flag {
-                    guard: guard.name.clone(),
+                    guard: name.to_owned(),
                 }),
             }
         }
@@ -173,20 +225,29 @@ impl StageGuards {
     #[must_use]
     pub fn stream(&self) -> StreamGuard {
         StreamGuard {
-            chain: self
-                .guards
-                .iter()
-                .map(|guard| Flowing::new(Arc::clone(guard)))
-                .collect(),
+            chain: self.guards.iter().filter_map(Guard::flowing).collect(),
             over: false,
         }
     }
 }
 
-fn matched(guard: &RegexGuard) -> Block {
-    Block {
-        guard: guard.name.clone(),
-        reason: "a denied pattern occurs".to_owned(),
+/// Why a denied pattern is a reason.
+const PATTERN: &str = "a denied pattern occurs";
+
+impl Guard {
+    fn named(&self) -> (&str, Action) {
+        match self {
+            Self::Regex(guard) => (&guard.name, guard.action),
+            Self::Pii(guard) => (&guard.name, guard.action),
+        }
+    }
+
+    /// Its way with a text in pieces; those that have none are refused for answers.
+    fn flowing(&self) -> Option<Flowing> {
+        match self {
+            Self::Regex(guard) => Some(Flowing::new(Arc::clone(guard))),
+            Self::Pii(_) => None,
+        }
     }
 }
 
@@ -227,7 +288,10 @@ impl StreamGuard {
             step.release = out;
             let guard = flowing.guard();
             let blocked = match (guard.action, pushed) {
-                (Action::Block, Ok(())) if flowing.matched => Some(matched(guard)),
+                (Action::Block, Ok(())) if flowing.matched => Some(Block {
+                    guard: guard.name.clone(),
+                    reason: PATTERN.to_owned(),
+                }),
                 (Action::Block | Action::Redact, Err(_)) => Some(Block {
                     guard: guard.name.clone(),
                     reason: "more text had to be held back than max_hold_bytes allows".to_owned(),

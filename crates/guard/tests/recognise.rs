@@ -1,5 +1,11 @@
 //! Recognisers over written examples and over whatever text there may be.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says what it expects by failing"
+)]
+
 use std::fmt::Write as _;
 
 use pointsman_guard::recognise::{RecogniserError, Recognisers, read, shipped};

@@ -7,7 +7,7 @@
     reason = "a test says what it expects by failing"
 )]
 
-use pointsman_guard::{Action, GuardrailConfig, Guards, RegexConfig, Stage};
+use pointsman_guard::{Action, GuardrailConfig, Guards, Placeholders, RegexConfig, Stage};
 use proptest::prelude::*;
 
 fn guards(rules: &[(&str, Action)]) -> Guards {
@@ -122,7 +122,7 @@ proptest! {
     ) {
         let guards = guards(&rules);
         let whole: String = pieces.concat();
-        let verdict = guards.for_stage(Stage::Output).inspect(&whole);
+        let verdict = guards.for_stage(Stage::Output).inspect(&whole, &Placeholders::default());
         let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
         let (out, blocked, flags) = streamed(&guards, &pieces);
         prop_assert_eq!(blocked, verdict.blocked.is_some(), "blocked: {:?} {:?}", rules, pieces);

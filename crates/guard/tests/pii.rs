@@ -1,0 +1,137 @@
+//! The guardrail of personal data: what it finds, what it puts in its place, and how that comes back.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says what it expects by failing"
+)]
+
+use pointsman_guard::{Action, GuardrailConfig, Guards, PiiConfig, Placeholders, Restorer, Stage};
+use proptest::prelude::*;
+
+fn config(action: Action, entities: &[&str]) -> PiiConfig {
+    PiiConfig {
+        name: "pii".to_owned(),
+        on: vec![Stage::Input],
+        action,
+        entities: entities.iter().map(|entity| (*entity).to_owned()).collect(),
+        restore: action == Action::Redact,
+        ..PiiConfig::default()
+    }
+}
+
+fn guards(config: PiiConfig) -> Guards {
+    Guards::compile(&[GuardrailConfig::Pii(config)]).unwrap()
+}
+
+const LETTER: &str =
+    "Jane (jane@example.com, card 4111 1111 1111 1111) wrote; answer jane@example.com or tom@example.com.";
+
+#[test]
+fn a_value_has_one_placeholder_and_comes_back() {
+    let guards = guards(config(Action::Redact, &["EMAIL_ADDRESS", "CREDIT_CARD"]));
+    let book = guards.placeholders();
+    let verdict = guards.for_stage(Stage::Input).inspect(LETTER, &book);
+    let redacted = verdict.rewritten.unwrap();
+    assert_eq!(
+        redacted,
+        "Jane ([EMAIL_ADDRESS_1], card [CREDIT_CARD_1]) wrote; answer [EMAIL_ADDRESS_1] or [EMAIL_ADDRESS_2]."
+    );
+    assert_eq!(Restorer::whole(&book, &redacted, false), LETTER);
+    // The next text of the same conversation goes on counting.
+    let next = guards
+        .for_stage(Stage::Input)
+        .inspect("sue@example.com, tom@example.com", &book);
+    assert_eq!(next.rewritten.unwrap(), "[EMAIL_ADDRESS_3], [EMAIL_ADDRESS_2]");
+    // Another request knows nothing of it.
+    let other = guards.placeholders();
+    assert_eq!(Restorer::whole(&other, &redacted, false), redacted);
+}
+
+#[test]
+fn only_what_is_asked_for_is_looked_for() {
+    let guards = guards(config(Action::Redact, &["CREDIT_CARD"]));
+    let verdict = guards
+        .for_stage(Stage::Input)
+        .inspect(LETTER, &Placeholders::default());
+    let redacted = verdict.rewritten.unwrap();
+    assert!(
+        redacted.contains("jane@example.com") && redacted.contains("[CREDIT_CARD]"),
+        "{redacted}"
+    );
+}
+
+#[test]
+fn a_block_says_what_occurs_and_a_flag_lets_pass() {
+    let block = guards(config(Action::Block, &[]))
+        .for_stage(Stage::Input)
+        .inspect(LETTER, &Placeholders::default());
+    let reason = block.blocked.unwrap().reason;
+    assert!(
+        reason.contains("CREDIT_CARD, EMAIL_ADDRESS") && !reason.contains("jane"),
+        "{reason}"
+    );
+    let flag = guards(config(Action::Flag, &[]))
+        .for_stage(Stage::Input)
+        .inspect(LETTER, &Placeholders::default());
+    assert!(flag.blocked.is_none() && flag.rewritten.is_none() && flag.flags.len() == 1);
+}
+
+#[test]
+fn what_it_cannot_do_is_refused() {
+    let wrong = |config: PiiConfig| {
+        let errors = Guards::compile(&[GuardrailConfig::Pii(config)]).unwrap_err();
+        format!("{}: {}", errors[0].field, errors[0].message)
+    };
+    let mut answers = config(Action::Redact, &[]);
+    answers.on.push(Stage::Output);
+    assert!(wrong(answers).starts_with("on: "));
+    assert!(wrong(config(Action::Block, &["EMIAL"])).contains("EMAIL_ADDRESS"));
+    let mut restoring = config(Action::Block, &[]);
+    restoring.restore = true;
+    assert!(wrong(restoring).starts_with("restore: "));
+    let mut nowhere = config(Action::Block, &[]);
+    nowhere.on.clear();
+    assert!(wrong(nowhere).starts_with("on: "));
+}
+
+#[test]
+fn a_value_in_json_stays_a_string() {
+    let guards = guards(config(Action::Redact, &["CREDENTIAL"]));
+    let book = guards.placeholders();
+    let verdict = guards
+        .for_stage(Stage::Input)
+        .inspect(r#"password: a"b\c9!"#, &book);
+    assert!(verdict.rewritten.is_some());
+    let back = Restorer::whole(&book, r#"{"p":"[CREDENTIAL_1]"}"#, true);
+    let value: serde_json::Value = serde_json::from_str(&back).unwrap();
+    assert!(value["p"].as_str().unwrap().starts_with('a'), "{back}");
+}
+
+proptest! {
+    #[test]
+    fn what_comes_back_does_not_depend_on_the_pieces(
+        words in prop::collection::vec(prop_oneof![
+            Just("jane@example.com".to_owned()), Just("4111 1111 1111 1111".to_owned()), Just("[EMAIL_ADDRESS_9]".to_owned()),
+            Just("[[x] [A".to_owned()), Just("é名".to_owned()), "[a-z\\[\\]_]{0,6}"], 0..12),
+        cuts in prop::collection::vec(0usize..200, 0..12)) {
+        let text = words.join(" ");
+        let guards = guards(config(Action::Redact, &["EMAIL_ADDRESS", "CREDIT_CARD"]));
+        let book = guards.placeholders();
+        let verdict = guards.for_stage(Stage::Input).inspect(&text, &book);
+        let redacted = verdict.rewritten.unwrap_or_else(|| text.clone());
+        prop_assert!(!redacted.contains("jane@") && !redacted.contains("4111"));
+        let mut cuts: Vec<usize> = cuts.into_iter().filter(|at| *at < redacted.len() && redacted.is_char_boundary(*at)).collect();
+        cuts.sort_unstable();
+        let mut restorer = Restorer::new(&book, false);
+        let mut out = String::new();
+        let mut from = 0;
+        for cut in cuts {
+            out.push_str(&restorer.push(&redacted[from..cut]));
+            from = cut;
+        }
+        out.push_str(&restorer.push(&redacted[from..]));
+        out.push_str(&restorer.finish());
+        prop_assert_eq!(out, text);
+    }
+}
