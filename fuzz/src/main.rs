@@ -1,4 +1,4 @@
-//! Mutates seeds and feeds them to every decoder that meets the network, each for the given number of seconds:
+//! Mutates seeds and feeds them to every decoder that meets the network and whatever reads texts and models, each for the given number of seconds:
 //! `pointsman-fuzz SECONDS [TARGET]`. With `FUZZ_SEED` in the environment the inputs are the same every time.
 //!
 //! Beside not panicking, a target checks what must hold: a stream cut anywhere decodes the same; what was decoded can

@@ -1,6 +1,7 @@
 //! What is fuzzed.
 
 mod endpoints;
+mod understanding;
 
 use bytes::{Bytes, BytesMut};
 use pointsman_wire::eventstream::{EventStreamDecoder, EventStreamError, HeaderValue, Message, write_message};
@@ -143,6 +144,18 @@ pub const ALL: &[Target] = &[
     Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: endpoints::embed },
     Target { name: "rankings", seeds: endpoints::RANKINGS, run: endpoints::rank },
     Target { name: "metered", seeds: endpoints::METERED, run: endpoints::meter },
+    Target { name: "wordpiece", seeds: understanding::TEXTS, run: understanding::wordpiece },
+    Target { name: "published", seeds: understanding::TEXTS, run: understanding::published },
+    Target { name: "tokenizer_json", seeds: understanding::TOKENIZERS, run: understanding::tokenizer_json },
+    Target { name: "container", seeds: understanding::EDITS, run: understanding::container },
+    Target { name: "engine_settings", seeds: understanding::SETTINGS, run: understanding::engine_settings },
+    Target { name: "engine_reading", seeds: understanding::TEXTS, run: understanding::engine_reading },
+    Target { name: "ngrams", seeds: understanding::TEXTS, run: understanding::ngrams },
+    Target { name: "spans", seeds: understanding::TEXTS, run: understanding::spans },
+    Target { name: "vectors", seeds: understanding::EDITS, run: understanding::vectors },
+    Target { name: "config_json", seeds: understanding::CONFIGS, run: understanding::config_json },
+    Target { name: "safetensors", seeds: understanding::EDITS, run: understanding::safetensors },
+    Target { name: "adapter", seeds: understanding::ADAPTERS, run: understanding::adapter },
 ];
 
 const TARGET: EncodeTarget<'static> = EncodeTarget {

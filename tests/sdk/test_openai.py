@@ -205,3 +205,20 @@ def test_errors_of_the_gateway(gateway, client):
     with pytest.raises(openai.RateLimitError) as spent:
         poor.chat.completions.create(model="on-openai", messages=SAY)
     assert spent.value.body["code"] == "insufficient_quota"
+
+
+def test_vectors_of_the_model_that_ships(client):
+    texts = ["How do I reset my password?", "I forgot my password, what now?", "Bananas are yellow."]
+    answer = client.embeddings.create(model="pointsman-understand", input=texts)
+    assert [item.index for item in answer.data] == [0, 1, 2]
+    vectors = [item.embedding for item in answer.data]
+    assert all(abs(sum(value * value for value in vector) - 1) < 1e-3 for vector in vectors)
+    assert answer.usage.prompt_tokens == answer.usage.total_tokens > 0
+    # The SDK asks for base64 unless told otherwise: both ways give the same numbers.
+    plain = client.embeddings.create(model="pointsman-understand", input=texts, encoding_format="float")
+    assert max(abs(a - b) for a, b in zip(vectors[0], plain.data[0].embedding)) < 1e-6
+    short = client.embeddings.create(model="pointsman-understand", input=texts[0], dimensions=128)
+    assert len(short.data[0].embedding) == 128
+    assert "pointsman-understand" in [model.id for model in client.models.list()]
+    with pytest.raises(openai.BadRequestError):
+        client.embeddings.create(model="pointsman-understand", input=texts, dimensions=100_000)

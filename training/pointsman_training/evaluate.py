@@ -3,6 +3,7 @@
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -116,6 +117,65 @@ def families(one: Judged) -> list[str]:
     return out
 
 
+QUIET: dict[str, Callable[[Row], bool]] = {
+    "security questions": lambda row: (
+        row.source == "cyberseceval-mitre_frr" or "security" in row.family
+    ),
+    "role-play": lambda row: "role-play" in row.family,
+    "short prompts": lambda row: len(row.text) <= 48,
+    "long instructions": lambda row: row.source.startswith("arena") and len(row.text) > 200,
+}
+
+
+def chances(settings: dict[str, Any], said: Answers, first: np.ndarray, head: str) -> np.ndarray:
+    """Joined probabilities of all rows, whether they know the head or not."""
+    mine = find(settings["heads"], head)
+    start, end = first_stage.places()[head]
+    return apply(mine["calibration"], said.logits[head] + mine["share"] * first[:, start:end])
+
+
+def quiet(
+    settings: dict[str, Any], rows: list[Row], said: Answers, first: np.ndarray
+) -> list[Figure]:
+    """Alarms of the guard at `fpr_1pct` on harmless rows of all tasks, by kind."""
+    points = find(settings["heads"], "jailbreak")["points"]
+    limit = find(points, "fpr_1pct")["threshold"]
+    hit = chances(settings, said, first, "jailbreak")[:, 0] >= limit
+    guilty = [max(row.targets.get(h, [0.0])[0] for h in ("jailbreak", "harmful")) for row in rows]
+    found = []
+    for name, belongs in QUIET.items():
+        here = [i for i, row in enumerate(rows) if guilty[i] < 0.5 and belongs(row)]
+        alarm = hit[here].astype(float)
+        how = lambda i, a=alarm: a[i].mean()
+        found.append(figure("jailbreak", f"false alarms, {name}", "joined", how, len(here)))
+    return found
+
+
+def by_language(
+    settings: dict[str, Any], rows: list[Row], said: Answers, first: np.ndarray
+) -> list[str]:
+    """What the guard catches and PII spans in each language."""
+    points = find(settings["heads"], "jailbreak")["points"]
+    limit = find(points, "fpr_1pct")["threshold"]
+    hit = chances(settings, said, first, "jailbreak")[:, 0] >= limit
+    threshold = settings["taggers"][0]["threshold"]
+    lines = ["", "| language | attacks | caught | harmless | alarms | PII texts | span F2 |"]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+    for lang in sorted({row.lang for row in rows}):
+        mine = [i for i, row in enumerate(rows) if row.lang == lang]
+        know = [i for i in mine if "jailbreak" in rows[i].targets]
+        bad = [i for i in know if rows[i].targets["jailbreak"][0] > 0.5]
+        good = [i for i in know if rows[i].targets["jailbreak"][0] < 0.5]
+        marked = [i for i in mine if rows[i].spans is not None]
+        kept = [decode(rows[i].text, said.tags[i], said.pieces[i], threshold) for i in marked]
+        f2 = f"{f_beta(counts(kept, [rows[i].spans or [] for i in marked])):.3f}" if marked else "–"
+        shares = [f"{hit[some].mean():.2f}" if some else "–" for some in (bad, good)]
+        lines.append(
+            f"| {lang} | {len(bad)} | {shares[0]} | {len(good)} | {shares[1]} | {len(marked)} | {f2} |"
+        )
+    return lines
+
+
 def manifold(one: Judged) -> list[Figure]:
     """Accuracy of a head of many labels; the subject by kind of text."""
     head, truth, found = one.proof.head, one.proof.said.argmax(1), []
@@ -216,6 +276,8 @@ def measure(
             hit = positive & (value >= one.limits["fpr_1pct"])
             caught = [row for row, yes in zip(one.rows, hit, strict=True) if yes]
             found.append(flips(find(settings["heads"], head), student, table, caught))
+    found += quiet(settings, rows, said, first)
+    by_family += by_language(settings, rows, said, first)
     return found + pii(rows, said, settings["taggers"][0]["threshold"]), by_family
 
 

@@ -71,8 +71,18 @@ def both(row: Row, a: Pieces, b: Pieces) -> Example:
 
 
 def share(row: Row) -> float:
-    """How often a row is seen: exam questions are many, and there twice where they have options."""
-    return 0.5 if row.kind.startswith("exam") else 1.0
+    """How often a row is seen in a pass: many rows of one make count less, rare kinds more."""
+    if row.spans:
+        return 1.4
+    if row.kind.startswith("exam"):
+        return 0.85
+    if not row.targets and row.spans is None:
+        return 0.4
+    if set(row.targets) == {"difficulty"}:
+        return 0.35
+    if row.family.startswith("made-") and set(row.targets) == {"jailbreak"}:
+        return 0.7
+    return 1.0
 
 
 def epoch(
@@ -84,7 +94,7 @@ def epoch(
 ) -> Iterator[list[Example]]:
     """Batches of about equal length in random order."""
     draw = random.Random(seed)
-    order = [i for i, row in enumerate(rows) if draw.random() < share(row)]
+    order = [i for i, row in enumerate(rows) for _ in range(int(share(row) + draw.random()))]
     draw.shuffle(order)
     for start in range(0, len(order), 8192):
         some = [rows[i] for i in order[start : start + 8192]]

@@ -25,7 +25,6 @@ class Layer(nn.Module):
         self.wide = nn.Linear(HIDDEN, INTERMEDIATE)
         self.narrow = nn.Linear(INTERMEDIATE, HIDDEN)
         self.norm_out = nn.LayerNorm(HIDDEN, eps=1e-12)
-        self.drop = nn.Dropout(0.1)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """One step of the trunk."""
@@ -35,8 +34,8 @@ class Layer(nn.Module):
         scores = query @ key.transpose(-1, -2) / math.sqrt(HIDDEN // HEADS) + mask.to(query.dtype)
         seen = torch.softmax(scores, -1).to(value.dtype) @ value
         seen = seen.transpose(1, 2).reshape(rows, length, HIDDEN)
-        x = self.norm(x + self.drop(self.joined(seen)))
-        return self.norm_out(x + self.drop(self.narrow(functional.gelu(self.wide(x)))))
+        x = self.norm(x + self.joined(seen))
+        return self.norm_out(x + self.narrow(functional.gelu(self.wide(x))))
 
 
 class Encoder(nn.Module):

@@ -73,7 +73,7 @@ def answers(student: Student, texts: list[str], want_tags: bool = True) -> Answe
     tags: list = [None] * count
     vectors = np.zeros((count, HIDDEN), np.float32)
     with torch.no_grad():
-        for group in batches(list(all_windows.examples), random.Random(0), 8192):
+        for group in batches(list(all_windows.examples), random.Random(0), 2048):
             batch = collate(group)
             x, at = student.hidden(batch.ids, batch.real), batch.vectors.numpy()
             read = first_and_mean(x, batch.real)
@@ -117,7 +117,7 @@ def pairs(student: Student, rows: list[Row]) -> np.ndarray:
         one.vector = at
     out = np.zeros((len(rows), 1), np.float32)
     with torch.no_grad():
-        for group in batches(examples, random.Random(0), 8192):
+        for group in batches(examples, random.Random(0), 2048):
             batch = collate(group)
             x = student.hidden(batch.ids, batch.real)
             read = first_and_mean(x, batch.real)

@@ -48,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
+    parser.add_argument("--vectors", type=Path, help="rows.pickle whose teacher's vectors serve")
     given = parser.parse_args()
     torch.set_num_threads(1)
     given.work.mkdir(parents=True, exist_ok=True)
@@ -60,8 +61,13 @@ def main() -> None:
     with (given.work / "table.pickle").open("wb") as file:
         pickle.dump(table, file)
     print("first stage, seconds", time.process_time(), flush=True)
-    texts = taught(given.data, single)
-    teacher = embeddings(texts)
+    if given.vectors:
+        with given.vectors.open("rb") as file:
+            teacher = pickle.load(file)["teacher"]
+        texts = list(teacher[0])
+    else:
+        texts = taught(given.data, single)
+        teacher = embeddings(texts)
     known = {row.text for row in single}
     extra = [Row(text, "pairs", "pairs", text) for text in texts if text not in known]
     with (given.work / "rows.pickle").open("wb") as file:

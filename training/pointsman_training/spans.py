@@ -9,9 +9,19 @@ Span = tuple[int, int, str]
 BEGINS = np.array([PII_TAGS.index(f"B-{kind}") for kind in PII_TYPES])
 
 
+PARTING = "()[]{}<>\"',;=|（）：、。「」"
+"""Signs that part what stands before them from what stands behind."""
+OUTSIDE, LATIN, UNPARTED = 0.3, "\u0250", "\u0e00"
+"""Below the first a sign parts as well; letters before the second come in words of several pieces; scripts from the
+third on do without blanks, or hang endings on names."""
+
+
 def within_word(text: str, place: int) -> bool:
     """Whether the text goes on with the same word at `place`."""
-    return 0 < place < len(text) and text[place - 1].isalnum() and text[place].isalnum()
+    if not 0 < place < len(text):
+        return False
+    before, behind = text[place - 1], text[place]
+    return max(before, behind) < UNPARTED and before.isalnum() and behind.isalnum()
 
 
 def word_start(text: str, place: int, least: int) -> int:
@@ -21,14 +31,33 @@ def word_start(text: str, place: int, least: int) -> int:
     return place
 
 
-def likeliest(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each piece: its kind, how likely, and whether it begins one."""
+def says_something(part: str) -> bool:
+    """Whether there is a letter or a digit."""
+    return any(one.isalnum() for one in part)
+
+
+def runs(text: str, found: Pieces, likely: np.ndarray) -> list[list[int]]:
+    """Pieces that are judged as one: they stand close together, and no sign parts them."""
+    out: list[list[int]] = []
+    closed = True
+    for at, (start, end) in enumerate(zip(found.start, found.end, strict=True)):
+        part = text[start:end]
+        parts = not says_something(part) and (likely[at].max() < OUTSIDE or part in PARTING)
+        close = at > 0 and found.end[at - 1] == start and max(text[start - 1], text[start]) < LATIN
+        if close and not parts and not closed:
+            out[-1].append(at)
+        else:
+            out.append([at])
+        closed = parts
+    return out
+
+
+def likeliest(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each piece: how likely each kind is, and whether it would begin one."""
     grown = np.exp(logits - logits.max(1, keepdims=True))
     chance = grown / grown.sum(1, keepdims=True)
     begins, inside = chance[:, BEGINS], chance[:, BEGINS + 1]
-    kind = (begins + inside).argmax(1)
-    at = np.arange(len(kind))
-    return kind, (begins + inside)[at, kind], begins[at, kind] > inside[at, kind]
+    return begins + inside, begins > inside
 
 
 def decode(text: str, logits: np.ndarray, found: Pieces, threshold: float) -> list[Span]:
@@ -36,22 +65,24 @@ def decode(text: str, logits: np.ndarray, found: Pieces, threshold: float) -> li
     spans: list[list] = []
     if not len(logits):
         return []
-    opened = False
-    for kind, chance, begins, start, end in zip(
-        *likeliest(logits), found.start, found.end, strict=True
-    ):
-        joins = bool(spans) and spans[-1][1] == start and within_word(text, int(start))
-        if chance < threshold:
+    opened, (likely, begin) = False, likeliest(logits)
+    for run in runs(text, found, likely):
+        start, end = int(found.start[run[0]]), int(found.end[run[-1]])
+        mean = likely[run].mean(0)
+        kind = int(mean.argmax())
+        joins = bool(spans) and spans[-1][1] == start and within_word(text, start)
+        if mean[kind] < threshold:
             if opened and joins:
-                spans[-1][1] = int(end)
+                spans[-1][1] = end
             else:
                 opened = False
-        elif spans and opened and spans[-1][2] == kind and (not begins or joins):
-            spans[-1][1] = max(spans[-1][1], int(end))
+        elif spans and opened and spans[-1][2] == kind and (not begin[run[0], kind] or joins):
+            spans[-1][1] = max(spans[-1][1], end)
         else:
             least = spans[-1][1] if spans else 0
-            spans.append([word_start(text, int(start), least), int(end), kind])
+            spans.append([word_start(text, start, least), end, kind])
             opened = True
+    spans = [one for one in spans if says_something(text[one[0] : one[1]])]
     return [(a, b, PII_TYPES[kind]) for a, b, kind in spans]
 
 

@@ -28,7 +28,7 @@ def embeddings(texts: Iterable[str], longest: int = CONTENT) -> tuple[dict[str, 
     places: dict[str, int] = {}
     vectors = np.zeros((len(examples), 384), np.float16)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        for group in batches(examples, random.Random(0), 8192):
+        for group in batches(examples, random.Random(0), 2048):
             batch = collate(group)
             states = base(batch.ids, batch.real).float()
             found = functional.normalize(mean(states, batch.real).float(), dim=1).numpy()

@@ -48,7 +48,7 @@ def loss_of(student: Student, batch: Batch, vectors: torch.Tensor) -> dict[str, 
     if asked.any():
         logits = student.pii(x[asked]).float()
         losses["pii"] = functional.cross_entropy(logits, batch.tags[asked], reduction="sum")
-        losses["pii"] = 2 * losses["pii"] / TOKENS
+        losses["pii"] = 4 * losses["pii"] / TOKENS
     known = torch.nonzero(batch.vectors >= 0)[:, 0]
     if len(known):
         mine = functional.normalize(read[known, HIDDEN:], dim=1)
@@ -92,6 +92,8 @@ class Plan:
     rate: float
     out: Path
     seed: int = 1
+    start: Path | None = None
+    """A finished or stopped run whose weights this one begins with."""
 
 
 class Run:
@@ -111,6 +113,9 @@ class Run:
         self.mean: dict[str, float] = {}
         if plan.out.exists():
             self.load()
+        elif plan.start:
+            kept = torch.load(plan.start, weights_only=False)
+            self.student.load_state_dict(kept["student"])
 
     def spent(self) -> float:
         """Share of the budget that is used, over all sittings."""
@@ -176,6 +181,8 @@ def main() -> None:
     parser.add_argument("work", type=Path, help="folder of prepared rows, table and vectors")
     parser.add_argument("--minutes", type=float, default=40.0)
     parser.add_argument("--rate", type=float, default=2e-4)
+    parser.add_argument("--start", type=Path, help="student.pt of a run to begin with")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -183,7 +190,8 @@ def main() -> None:
         ready = pickle.load(file)
     with (given.work / "table.pickle").open("rb") as file:
         table = pickle.load(file)
-    run = Run(Plan(given.minutes, given.rate, given.work / "student.pt"))
+    out = given.work / "student.pt"
+    run = Run(Plan(given.minutes, given.rate, out, given.seed, given.start))
     train(run, ready["train"], table, ready["teacher"])
 
 

@@ -73,7 +73,7 @@ fn answer(gateway: &Gateway, method: &Method, path: &str) -> Response<Full<Bytes
         "/metrics" => reply(
             StatusCode::OK,
             "text/plain; version=0.0.4; charset=utf-8",
-            gateway.telemetry().render(),
+            gateway.metrics(),
         ),
         "/health/ready" if gateway.is_stopping() => reply(
             StatusCode::SERVICE_UNAVAILABLE,

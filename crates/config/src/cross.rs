@@ -8,6 +8,7 @@ use pointsman_catalog::Catalog;
 use pointsman_guard::{GuardrailConfig, Guards};
 use pointsman_routing::Router;
 use pointsman_store::blob;
+use pointsman_understanding::Origin;
 use pointsman_upstream::{
     AuthStyle, Credential, Endpoint, EndpointConfig, Environment, RetryPolicy, balance::Policy,
 };
@@ -36,6 +37,7 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
         checker.model(name, model);
     }
     checker.routing();
+    checker.understanding();
     checker.guardrails();
     checker.cache();
     checker.kept();
@@ -112,6 +114,25 @@ impl Checker<'_> {
                     path,
                     format!("{scheme:?} is not supported in this version; use {prefix}…"),
                 );
+            }
+        }
+    }
+
+    fn understanding(&mut self) {
+        let config = self.config;
+        for (at, message) in config.understanding.problems() {
+            self.wrong(&format!("understanding.{at}"), message);
+        }
+        for (name, model) in &config.understanding.models {
+            let path = format!("understanding.models.{name}");
+            if config.models.contains_key(name) {
+                self.wrong(&path, "is the name of one of `models`, too");
+            }
+            if let Some(Origin::Provider { provider, .. }) = model.origin()
+                && !config.providers.contains_key(provider)
+            {
+                let known = config.providers.keys().map(String::as_str);
+                self.unknown(&format!("{path}.provider"), "provider", provider, known);
             }
         }
     }

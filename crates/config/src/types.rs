@@ -10,6 +10,7 @@ use pointsman_governance::{IdentityConfig, LimitsConfig};
 use pointsman_guard::GuardrailConfig;
 use pointsman_routing::RoutingConfig;
 use pointsman_telemetry::TelemetryConfig;
+use pointsman_understanding::UnderstandingConfig;
 use pointsman_upstream::{
     AuthConfig, BalanceConfig, EndpointConfig, HealthConfig, HumanDuration, RetryConfig, TimeoutsConfig,
     UpstreamConfig,
@@ -46,6 +47,8 @@ pub struct Config {
     pub catalog: CatalogConfig,
     /// From a prompt to a model.
     pub routing: Option<RoutingConfig>,
+    /// How prompts are understood.
+    pub understanding: UnderstandingConfig,
     /// What may go in and out, in this order.
     pub guardrails: Vec<GuardrailConfig>,
     /// Whether answers are remembered.

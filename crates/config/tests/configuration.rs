@@ -380,3 +380,35 @@ fn a_catalog_may_stand_in_files_of_its_own() {
         "{found:?}"
     );
 }
+
+#[test]
+fn the_understanding_block_is_checked_with_its_places() {
+    assert_eq!(
+        problems("understanding:\n  modle: shipped\n"),
+        [r#"p.yaml:2:3: understanding.modle: unknown key; did you mean "model"?"#]
+    );
+    for (text, expected) in [
+        (
+            "understanding:\n  models:\n    a: { role: texts }\n",
+            "p.yaml:3:5: understanding.models.a: say where it is",
+        ),
+        (
+            "providers: { openai: {} }\nunderstanding:\n  models:\n    a: { role: embedding, provider: opena, model: m }\n",
+            r#"there is no provider "opena"; did you mean "openai"?"#,
+        ),
+        (
+            "understanding: { model: /nowhere/at/all }\n",
+            "understanding.model: \"/nowhere/at/all\" is neither `shipped` nor a file or folder that is there",
+        ),
+        (
+            "understanding: { queue: 0 }\n",
+            "understanding.queue: must be at least 1",
+        ),
+    ] {
+        let found = problems(text);
+        assert!(
+            found.iter().any(|problem| problem.contains(expected)),
+            "{text}: {found:?}"
+        );
+    }
+}

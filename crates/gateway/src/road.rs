@@ -38,6 +38,7 @@ mod sound;
 mod state;
 mod structure;
 mod tokens;
+mod understand;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -181,6 +182,7 @@ async fn travel(
         | Asks::Batches(_)
         | Asks::RealtimeSecret
         | Asks::RealtimeAside
+        | Asks::Understand(_)
         | Asks::Explain => {}
         Asks::Realtime => return Box::pin(realtime::enter(worker, arrival, opening)).await,
     }
@@ -234,7 +236,8 @@ async fn serve(
             Box::pin(compact::travel(worker, arrival, caller, body)).await
         }
         Asks::State(kept) => Box::pin(state::answer(worker, arrival, &caller, kept, body)).await,
-        Asks::Explain => Ok(explain::travel(arrival, &caller, &body)?),
+        Asks::Explain => Box::pin(explain::travel(worker, arrival, caller, body)).await,
+        Asks::Understand(what) => Box::pin(understand::travel(worker, arrival, caller, (what, body))).await,
         Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),
         Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
         Asks::RealtimeSecret => Ok(realtime::mint(worker, arrival, &caller, &body)?),

@@ -237,6 +237,17 @@ impl Gateway {
         &self.shared.telemetry
     }
 
+    /// The metrics in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let telemetry = &self.shared.telemetry;
+        if let Some((counts, waiting)) = self.shared.snapshot.load().understanding.counts() {
+            let said = [waiting as u64, counts.read, counts.batches, counts.kept];
+            telemetry.metrics().understandings().queue(said);
+        }
+        telemetry.render()
+    }
+
     /// Keys and ledger.
     #[must_use]
     pub fn store(&self) -> &Arc<Store> {

@@ -23,6 +23,7 @@ use pointsman_config::{BatchesConfig, FilesConfig, RealtimeConfig};
 use pointsman_governance::Principal;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
+use pointsman_understanding::Understanding;
 use pointsman_upstream::FetchBounds;
 use secrecy::SecretString;
 
@@ -48,6 +49,8 @@ pub struct Snapshot {
     pub patterns: Vec<Pattern>,
     /// The semantic router.
     pub router: Option<Router>,
+    /// Who understands prompts; loads what it needs when it is first asked, and outlasts a reload that leaves it as it is.
+    pub understanding: Arc<Understanding>,
     /// Guardrails.
     pub guards: Guards,
     /// What is put around conversations.

@@ -34,6 +34,8 @@ pub enum Asks {
     Batches(BatchCall),
     /// How a prompt would be routed.
     Explain,
+    /// What is understood of prompts.
+    Understand(Understand),
     /// A realtime session, over a WebSocket.
     Realtime,
     /// A short-lived key for realtime sessions.
@@ -115,6 +117,31 @@ pub enum Kept {
     AddItems,
     /// Its items.
     Items,
+}
+
+/// What is asked about prompts, in the shapes of the semantic router's own API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Understand {
+    /// What it is about.
+    Intent,
+    /// Personal data in it.
+    Pii,
+    /// Whether it is an attack.
+    Security,
+    /// Whether its answer needs to be checked.
+    FactCheck,
+    /// What a user thinks of the answer before.
+    UserFeedback,
+    /// Several of these.
+    Combined,
+    /// One of these, for several prompts.
+    Batch,
+    /// Vectors.
+    Embeddings,
+    /// How alike two texts are.
+    Similarity,
+    /// Which of several texts are most like one.
+    Similarities,
 }
 
 /// What is asked of files.
@@ -231,6 +258,11 @@ const fn embeds(pattern: &'static str, shape: embeddings::Shape, dialect: Format
     post(pattern, Asks::Embeddings(shape), dialect)
 }
 
+/// What is asked about prompts.
+const fn understands(pattern: &'static str, what: Understand) -> Path {
+    post(pattern, Asks::Understand(what), OpenAi)
+}
+
 /// What is passed on.
 const fn passes(pattern: &'static str, endpoint: Endpoint) -> Path {
     post(pattern, Asks::Endpoint(endpoint), OpenAi)
@@ -244,7 +276,7 @@ use Format::{
 
 /// Every path, once. A new surface adds its lines here. `{model}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 79] = [
+static PATHS: [Path; 89] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -401,6 +433,16 @@ static PATHS: [Path; 79] = [
     get("/v1/models", Asks::Models, OpenAi),
     get("/v1/models/{model}", Asks::Models, OpenAi),
     post("/api/v1/eval", Asks::Explain, OpenAi),
+    understands("/api/v1/classify/intent", Understand::Intent),
+    understands("/api/v1/classify/pii", Understand::Pii),
+    understands("/api/v1/classify/security", Understand::Security),
+    understands("/api/v1/classify/fact-check", Understand::FactCheck),
+    understands("/api/v1/classify/user-feedback", Understand::UserFeedback),
+    understands("/api/v1/classify/combined", Understand::Combined),
+    understands("/api/v1/classify/batch", Understand::Batch),
+    understands("/api/v1/embeddings", Understand::Embeddings),
+    understands("/api/v1/similarity", Understand::Similarity),
+    understands("/api/v1/similarity/batch", Understand::Similarities),
     get("/health", Asks::Live, OpenAi),
     get("/health/live", Asks::Live, OpenAi),
     get("/health/ready", Asks::Ready, OpenAi),

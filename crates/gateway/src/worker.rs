@@ -32,6 +32,8 @@ use crate::snapshot::Bounds;
 /// Connections accepted but not yet taken by their worker.
 const HAND_OVER_QUEUE: usize = 4096;
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a worker wakes, whatever there is to do.
+const TICK: Duration = Duration::from_secs(1);
 /// How often a quiet HTTP/2 connection is asked whether it is still there, and how long it may take to say so.
 const HTTP2_PING: Duration = Duration::from_secs(20);
 /// Requests at once on one HTTP/2 connection.
@@ -157,6 +159,13 @@ pub fn start_for_batches(
 }
 
 async fn run(worker: Arc<Worker>, mut receiver: mpsc::Receiver<Accepted>, mut stop: watch::Receiver<bool>) {
+    // A timer that is due before all others makes the runtime wake itself through the kernel. Those of requests come by
+    // the thousand and are due in many seconds: there is always one that is due before them.
+    tokio::spawn(async {
+        loop {
+            tokio::time::sleep(TICK).await;
+        }
+    });
     loop {
         let accepted = tokio::select! {
             accepted = receiver.recv() => accepted,

@@ -1,8 +1,8 @@
 //! `pointsman bench`: what the gateway adds, next to a direct call and nginx as a plain proxy, in interleaved rounds.
 //!
 //! The provider, nginx and the gateway are processes of their own; the gateway has keys, limits, budget, ledger,
-//! metrics and a keyword routing decision on. CPU is read from the kernel's accounting of each process; it is the
-//! figure to trust on a machine that does other things, too.
+//! metrics and a keyword routing decision on. CPU is read from the kernel's accounting of each process, once it is at
+//! rest; it is the figure to trust on a machine that does other things, too.
 
 mod fleet;
 mod memory;
@@ -39,6 +39,9 @@ pub(crate) struct Arguments {
     #[arg(long)]
     markdown: bool,
 }
+
+/// Who has done nothing for so long has nothing left to do: longer than the journal waits.
+const REST: Duration = Duration::from_millis(250);
 
 /// What is measured of one route under one load.
 #[derive(Debug, Clone, Copy, Default)]
@@ -153,9 +156,10 @@ async fn measure(arguments: &Arguments) -> Result<Value, String> {
 }
 
 async fn once(fleet: &Fleet, route: Route, wanted: Load, requests: usize) -> Result<Sample, String> {
-    let before: Duration = fleet.pids(route).iter().map(|pid| process::cpu_time(*pid)).sum();
+    let pids = fleet.pids(route);
+    let before = cpu_time(&pids);
     let report = load::run(plan(fleet, route, wanted, requests)).await;
-    let after: Duration = fleet.pids(route).iter().map(|pid| process::cpu_time(*pid)).sum();
+    let after = at_rest(&pids).await;
     if report.bad * 100 > requests {
         return Err(format!(
             "{}: {} of {requests} requests failed",
@@ -171,6 +175,24 @@ async fn once(fleet: &Fleet, route: Route, wanted: Load, requests: usize) -> Res
         first_us: micros(quantile(&report.first_piece, 0.5)),
         bad: report.bad,
     })
+}
+
+fn cpu_time(pids: &[u32]) -> Duration {
+    pids.iter().map(|pid| process::cpu_time(*pid)).sum()
+}
+
+/// CPU time once everything is done that the requests have left to be done, such as writing the ledger.
+async fn at_rest(pids: &[u32]) -> Duration {
+    let mut before = cpu_time(pids);
+    for _ in 0..40 {
+        tokio::time::sleep(REST).await;
+        let after = cpu_time(pids);
+        if after.saturating_sub(before) < Duration::from_millis(1) {
+            return after;
+        }
+        before = after;
+    }
+    before
 }
 
 pub(crate) fn plan(fleet: &Fleet, route: Route, wanted: Load, requests: usize) -> LoadPlan {

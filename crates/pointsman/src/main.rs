@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod console;
 mod demo;
+mod eval;
 mod import;
 mod key;
 mod models;
@@ -38,13 +39,15 @@ enum Command {
     Demo(demo::Arguments),
     /// Checks a configuration and tells everything that is wrong with it.
     Check(check::Arguments),
-    /// Explains how a prompt is routed.
+    /// Tells what is understood of a prompt, and how it is routed.
     Route(route::Arguments),
+    /// Measures the understanding of prompts on labelled ones.
+    Eval(eval::Arguments),
     /// Manages virtual keys.
     Key(key::Arguments),
     /// Carries another gateway's configuration over, and tells what could not be.
     Import(import::Arguments),
-    /// Lists models: what they cost and can.
+    /// Lists models, verifies those that are here, fetches those of the hub.
     Models(models::Arguments),
     /// Runs simulated providers on their own.
     Sim(sim::Arguments),
@@ -65,7 +68,8 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => runtime.block_on(serve::run(arguments)),
         Command::Demo(arguments) => runtime.block_on(demo::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
-        Command::Route(arguments) => route::run(&arguments),
+        Command::Route(arguments) => runtime.block_on(route::run(&arguments)),
+        Command::Eval(arguments) => runtime.block_on(eval::run(&arguments)),
         Command::Key(arguments) => key::run(arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Models(arguments) => runtime.block_on(models::run(arguments)),

@@ -1,6 +1,8 @@
 //! `pointsman models`: what the catalog, and the providers themselves, know of models.
 
 mod live;
+mod own;
+mod pull;
 mod show;
 
 use std::path::PathBuf;
@@ -22,6 +24,10 @@ pub(crate) struct Arguments {
 enum Command {
     /// Lists models with what they cost and can.
     List(List),
+    /// Checks the weights that ship, or those of a folder or name, from end to end.
+    Verify(own::Verify),
+    /// Fetches a model from the Hugging Face hub into the hub's own cache. HF_ENDPOINT, HF_TOKEN and HF_HOME are heeded.
+    Pull(pull::Pull),
 }
 
 #[derive(Args)]
@@ -79,7 +85,11 @@ fn named<T: Copy>(
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
-    let Command::List(list) = arguments.command;
+    let list = match arguments.command {
+        Command::List(list) => list,
+        Command::Verify(verify) => return own::verify(&verify),
+        Command::Pull(pull) => return pull::run(&pull).await,
+    };
     let config = match &list.config {
         None => Config::default(),
         Some(path) => match pointsman_config::load(path, &Environment::process()) {
@@ -93,7 +103,9 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         },
     };
     let catalog = config.catalog.build();
-    let known = |name: &&String| catalog.provider(name).is_none() && !config.providers.contains_key(*name);
+    let known = |name: &&String| {
+        catalog.provider(name).is_none() && !config.providers.contains_key(*name) && *name != own::HERE
+    };
     if let Some(unknown) = list.provider.iter().find(known) {
         return console::fail(&format!(
             "there is no provider {unknown:?}; `pointsman models list` shows them"
@@ -114,9 +126,10 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     if list.counts {
         show::counts(&list, &catalog, &rows);
     } else if list.json {
-        show::json(&rows);
+        show::json(&rows, &own::all(&list, &config));
     } else {
         show::table(&rows);
+        own::tell(&own::all(&list, &config));
     }
     ExitCode::SUCCESS
 }

@@ -1,113 +1,112 @@
-//! `pointsman route`.
+//! `pointsman route`: what is understood of a prompt, and where it goes.
 
-use std::path::PathBuf;
+mod survey;
+mod told;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use pointsman_config::Environment;
+use pointsman_config::{Config, Environment};
 use pointsman_routing::{Explanation, Facts, MessageFacts, Router};
+use serde::Serialize;
 
 use crate::console;
+use survey::Survey;
+
+/// The configuration that is looked at where none is named.
+const USUAL: &str = "pointsman.yaml";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The prompt.
     prompt: String,
-    /// The configuration.
-    #[arg(short, long, default_value = "pointsman.yaml")]
-    config: PathBuf,
+    /// The configuration; ./pointsman.yaml where there is one, and none is needed.
+    #[arg(short, long)]
+    config: Option<PathBuf>,
     /// As JSON.
     #[arg(long)]
     json: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let config = match pointsman_config::load(&arguments.config, &Environment::process()) {
-        Ok(loaded) => loaded.config,
-        Err(problems) => {
-            problems
-                .iter()
-                .for_each(|problem| console::complain(problem.to_string()));
-            return ExitCode::FAILURE;
-        }
+/// All that is known.
+#[derive(Serialize)]
+struct Told<'a> {
+    /// How it is routed; nothing without a `routing` block.
+    #[serde(flatten)]
+    routed: Option<&'a Explanation>,
+    /// What is understood of it.
+    understanding: &'a Survey,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> ExitCode {
+    let config = match configuration(arguments.config.as_deref()) {
+        Ok(config) => config,
+        Err(code) => return code,
     };
-    let Some(routing) = config.routing else {
-        return console::fail("the configuration has no routing block");
+    let routed = match explained(&config, &arguments.prompt) {
+        Ok(routed) => routed,
+        Err(message) => return console::fail(&message),
     };
-    let router = match Router::compile(&routing) {
-        Ok(router) => router,
-        Err(errors) => return console::fail(&format!("routing: {errors:?}")),
+    let survey = match Survey::of(&config.understanding, &arguments.prompt).await {
+        Ok(survey) => survey,
+        Err(error) => return console::fail(&error.to_string()),
     };
-    let messages = [MessageFacts {
-        role: "user",
-        text: &arguments.prompt,
-        ..MessageFacts::default()
-    }];
-    let estimated_tokens = pointsman_wire::tokens::estimate(&arguments.prompt);
-    let facts = Facts {
-        user_text: &arguments.prompt,
-        messages: &messages,
-        estimated_tokens,
-        ..Facts::default()
-    };
-    let explanation = router.explain(&facts, 0.0);
     if arguments.json {
-        console::say(serde_json::to_string_pretty(&explanation).unwrap_or_default());
+        let told = Told {
+            routed: routed.as_ref(),
+            understanding: &survey,
+        };
+        console::say(serde_json::to_string_pretty(&told).unwrap_or_default());
     } else {
-        tell(&explanation);
+        told::survey(&arguments.prompt, &survey);
+        match &routed {
+            Some(explanation) => told::routing(explanation),
+            None => console::say("routing    none is configured"),
+        }
     }
     ExitCode::SUCCESS
 }
 
-fn tell(explanation: &Explanation) {
-    console::say("signals");
-    for (name, confidence) in &explanation.signal_confidences {
-        let metrics = &explanation.metrics[name];
-        let value = explanation.signal_values.get(name).copied().unwrap_or(0.0);
-        let mark = if *confidence > 0.0 { "✓" } else { "·" };
-        console::say(format!(
-            "  {mark} {name:<40} confidence {confidence:.3}  value {value:.3}  {:.1} µs",
-            metrics.execution_time_us
-        ));
-    }
-    for (name, score) in &explanation.projection_scores {
-        console::say(format!("  = {name:<40} {score:.3}"));
-    }
-    for name in &explanation.projections {
-        console::say(format!("  ✓ projection:{name}"));
-    }
-    console::say("decisions");
-    for trace in &explanation.eval_trace {
-        let mark = if trace.matched { "✓" } else { "·" };
-        console::say(format!(
-            "  {mark} {:<40} priority {}  tier {}  confidence {:.3}",
-            trace.decision, trace.priority, trace.tier, trace.confidence
-        ));
-    }
-    console::say(format!(
-        "decision   {}",
-        explanation.routing_decision.as_deref().unwrap_or("none")
-    ));
-    match &explanation.selected_model {
-        Some(selected) => {
-            let lora = selected
-                .lora_name
-                .as_ref()
-                .map(|lora| format!(", adapter {lora}"))
-                .unwrap_or_default();
-            let reasoning = match selected.use_reasoning {
-                Some(true) => ", reasoning on",
-                Some(false) => ", reasoning off",
-                None => "",
-            };
-            console::say(format!(
-                "model      {}{lora}{reasoning} ({})",
-                selected.model, explanation.selection_method
-            ));
+/// The configuration that is named, or the usual one where it is there, or none.
+pub(crate) fn configuration(named: Option<&Path>) -> Result<Config, ExitCode> {
+    let usual = Path::new(USUAL);
+    let path = match named {
+        Some(path) => path,
+        None if usual.exists() => usual,
+        None => return Ok(Config::default()),
+    };
+    match pointsman_config::load(path, &Environment::process()) {
+        Ok(loaded) => Ok(loaded.config),
+        Err(problems) => {
+            problems
+                .iter()
+                .for_each(|problem| console::complain(problem.to_string()));
+            Err(ExitCode::FAILURE)
         }
-        None => console::say("model      none"),
     }
-    console::say(format!(
-        "candidates {}",
-        explanation.recommended_models.join(", ")
-    ));
+}
+
+/// How the prompt is routed, if routing is configured.
+pub(crate) fn explained(config: &Config, prompt: &str) -> Result<Option<Explanation>, String> {
+    let Some(routing) = &config.routing else {
+        return Ok(None);
+    };
+    let router = Router::compile(routing).map_err(|errors| format!("routing: {errors:?}"))?;
+    Ok(Some(explain(&router, prompt)))
+}
+
+/// How a router routes a prompt.
+pub(crate) fn explain(router: &Router, prompt: &str) -> Explanation {
+    let messages = [MessageFacts {
+        role: "user",
+        text: prompt,
+        ..MessageFacts::default()
+    }];
+    let facts = Facts {
+        user_text: prompt,
+        messages: &messages,
+        estimated_tokens: pointsman_wire::tokens::estimate(prompt),
+        ..Facts::default()
+    };
+    router.explain(&facts, 0.0)
 }

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use crate::config::{DecisionConfig, ModelRef, Predicate, RoutingConfig, RuleNode};
-use crate::decision::{Decision, Rule};
+use crate::decision::{Decision, Joined, Rule};
 use crate::plugin::Plugins;
-use crate::projection::{Input, Output, Score, ValueSource};
+use crate::projection::{Input, Output, Partition, Score, ValueSource};
 use crate::reasoning::switch;
 use crate::router::Router;
 use crate::selection::{Candidate, Selected};
-use crate::signal::{self, Signal, UNSUPPORTED};
+use crate::signal::{self, AskedSignal, Signal, UNSUPPORTED};
 
 /// Deepest nesting of rules.
 const MAX_DEPTH: usize = 32;
@@ -31,10 +31,20 @@ impl Router {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn compile(config: &RoutingConfig) -> Result<Self, Vec<CompileError>> {
+        Self::compile_with(config, &[])
+    }
+
+    /// Compiles a configuration to which somebody answers these signals.
+    ///
+    /// # Errors
+    /// As [`Router::compile`].
+    pub fn compile_with(config: &RoutingConfig, asked: &[AskedSignal]) -> Result<Self, Vec<CompileError>> {
         let mut compiler = Compiler {
             config,
+            asked,
             errors: Vec::new(),
             signals: Vec::new(),
+            partitions: Vec::new(),
             scores: Vec::new(),
             outputs: Vec::new(),
         };
@@ -60,6 +70,7 @@ impl Router {
             strategy: config.strategy,
             default,
             signals: compiler.signals,
+            partitions: compiler.partitions,
             scores: compiler.scores,
             outputs: compiler.outputs,
             decisions,
@@ -67,10 +78,25 @@ impl Router {
     }
 }
 
+/// Signals of which one wins.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PartitionConfig {
+    #[serde(rename = "name")]
+    _name: String,
+    #[serde(default)]
+    semantics: String,
+    temperature: Option<f64>,
+    members: Vec<String>,
+    default: Option<String>,
+}
+
 struct Compiler<'a> {
     config: &'a RoutingConfig,
+    asked: &'a [AskedSignal],
     errors: Vec<CompileError>,
     signals: Vec<Signal>,
+    partitions: Vec<Partition>,
     scores: Vec<Score>,
     outputs: Vec<Output>,
 }
@@ -113,6 +139,7 @@ impl Compiler<'_> {
     fn signals(&mut self) {
         let mut errors = Vec::new();
         self.signals = signal::compile(&self.config.signals, &mut errors);
+        self.signals.extend(self.asked.iter().map(Signal::asked));
         for error in errors {
             self.wrong(error.path, error.message);
         }
@@ -185,11 +212,8 @@ impl Compiler<'_> {
 
     fn projections(&mut self) {
         let config = &self.config.projections;
-        if !config.partitions.is_empty() {
-            self.wrong(
-                "projections.partitions",
-                "partitions join learned signals, which are not supported in this version",
-            );
+        for (index, partition) in config.partitions.iter().enumerate() {
+            self.partition(&format!("projections.partitions[{index}]"), partition);
         }
         for (index, score) in config.scores.iter().enumerate() {
             let path = format!("projections.scores[{index}]");
@@ -232,6 +256,66 @@ impl Compiler<'_> {
             });
         }
         self.mappings();
+    }
+
+    /// A partition: its members are `domain` signals or `embedding` signals, by their names.
+    fn partition(&mut self, path: &str, value: &serde_json::Value) {
+        let config: PartitionConfig = match serde_json::from_value(value.clone()) {
+            Ok(config) => config,
+            Err(error) => return self.wrong(path, error.to_string()),
+        };
+        let temperature = match (config.semantics.as_str(), config.temperature) {
+            ("" | "exclusive", _) => None,
+            ("softmax_exclusive", Some(temperature)) if temperature > 0.0 => Some(temperature),
+            ("softmax_exclusive", _) => {
+                return self.wrong(
+                    format!("{path}.temperature"),
+                    "softmax_exclusive needs one above 0",
+                );
+            }
+            (other, _) => {
+                let message = format!("unknown semantics {other:?}; use exclusive or softmax_exclusive");
+                return self.wrong(format!("{path}.semantics"), message);
+            }
+        };
+        let of_kind = |kind: &str, name: &String| {
+            let mut signals = self.signals.iter();
+            signals.position(|signal| signal.kind == kind && signal.name == *name)
+        };
+        let members = ["domain", "embedding"].iter().find_map(|kind| {
+            let members = config.members.iter().map(|name| of_kind(kind, name));
+            members.collect::<Option<Vec<usize>>>()
+        });
+        let Some(members) = members.filter(|members| !members.is_empty()) else {
+            let message =
+                "names of domain signals, or names of embedding signals, are wanted; all must be declared";
+            return self.wrong(format!("{path}.members"), message);
+        };
+        if members
+            .iter()
+            .any(|member| self.partitions.iter().any(|other| other.members.contains(member)))
+        {
+            return self.wrong(
+                format!("{path}.members"),
+                "a signal belongs to one partition at most",
+            );
+        }
+        let mut default = None;
+        if let Some(name) = &config.default {
+            default = config
+                .members
+                .iter()
+                .position(|member| member == name)
+                .map(|place| members[place]);
+            if default.is_none() {
+                return self.wrong(format!("{path}.default"), "is none of the members");
+            }
+        }
+        self.partitions.push(Partition {
+            members,
+            default,
+            temperature,
+        });
     }
 
     fn mappings(&mut self) {
@@ -414,8 +498,8 @@ impl Compiler<'_> {
         match node.operator.as_deref().map(str::to_ascii_uppercase).as_deref() {
             None if rules.is_empty() => Rule::Always,
             _ if rules.is_empty() => Rule::Always,
-            Some("AND") | None => Rule::All(rules),
-            Some("OR") => Rule::Any(rules),
+            Some("AND") | None => Rule::All(self.joined_rules(rules)),
+            Some("OR") => Rule::Any(self.joined_rules(rules)),
             Some("NOT") => {
                 if rules.len() != 1 {
                     self.wrong(path, "NOT takes exactly one condition");
@@ -432,6 +516,32 @@ impl Compiler<'_> {
                 );
                 Rule::Always
             }
+        }
+    }
+
+    fn joined_rules(&self, rules: Vec<Rule>) -> Joined {
+        let costs: Vec<u8> = rules.iter().map(|rule| self.cost(rule)).collect();
+        Joined::new(rules, &costs)
+    }
+
+    /// What it costs to know a rule: that of the dearest signal in it.
+    fn cost(&self, rule: &Rule) -> u8 {
+        let signal = |index: usize| self.signals.get(index).map_or(0, Signal::cost);
+        match rule {
+            Rule::Always => 0,
+            Rule::Signal(index) => signal(*index),
+            Rule::Projection(index) => {
+                let score = self
+                    .outputs
+                    .get(*index)
+                    .and_then(|output| self.scores.get(output.score));
+                let inputs = score.map(|score| score.inputs.as_slice()).unwrap_or_default();
+                inputs.iter().map(|input| signal(input.signal)).max().unwrap_or(0)
+            }
+            Rule::All(joined) | Rule::Any(joined) => {
+                joined.rules.iter().map(|rule| self.cost(rule)).max().unwrap_or(0)
+            }
+            Rule::Not(rule) => self.cost(rule),
         }
     }
 

@@ -22,9 +22,31 @@ pub(crate) enum Rule {
     /// Holds when the score lies in the range.
     Projection(usize),
     /// Holds when all hold.
-    All(Vec<Rule>),
+    All(Joined),
     /// Holds when one holds.
-    Any(Vec<Rule>),
+    Any(Joined),
     /// Holds when the other does not.
     Not(Box<Rule>),
+}
+
+/// Rules that are joined.
+pub(crate) struct Joined {
+    /// As they were written: confidences are summed up in this order.
+    pub(crate) rules: Vec<Rule>,
+    /// Their places, the cheapest to know first.
+    by_cost: Vec<usize>,
+}
+
+impl Joined {
+    /// Joins rules; `costs` has one for each.
+    pub(crate) fn new(rules: Vec<Rule>, costs: &[u8]) -> Self {
+        let mut by_cost: Vec<usize> = (0..rules.len()).collect();
+        by_cost.sort_by_key(|place| costs.get(*place));
+        Self { rules, by_cost }
+    }
+
+    /// The cheapest to know first.
+    pub(crate) fn cheap_first(&self) -> impl Iterator<Item = &Rule> {
+        self.by_cost.iter().filter_map(|place| self.rules.get(*place))
+    }
 }

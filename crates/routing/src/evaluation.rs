@@ -1,111 +1,146 @@
-//! One request on its way through signals, projections and rules; each signal is read at most once.
+//! What is known of one request on its way through signals, projections and rules. Each signal is read at most once.
+//!
+//! A signal that only needs the request is read when it is looked at; of others it is known or not. What follows from
+//! what is known is worked out in three values: a rule holds, does not, or is open.
+
+mod settle;
+mod steps;
+mod truth;
 
 use std::cell::Cell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::decision::Rule;
+pub(crate) use settle::Settled;
+pub use steps::{Call, Deciding, Step, Want};
+pub(crate) use truth::Truth;
+
 use crate::facts::Facts;
-use crate::projection::ValueSource;
 use crate::router::Router;
 use crate::signal::Reading;
 
-/// What is known of a request so far.
-pub(crate) struct Evaluation<'a> {
-    pub(crate) router: &'a Router,
-    facts: &'a Facts<'a>,
-    readings: Vec<Cell<Option<Reading>>>,
-    scores: Vec<Cell<Option<f64>>>,
-    /// Time each signal took, in microseconds; kept only when explaining.
-    times: Option<Vec<Cell<f64>>>,
+/// What is known so far, to be kept while answers are waited for.
+#[derive(Debug, Clone)]
+pub struct Readings {
+    known: Vec<Cell<Option<Reading>>>,
+    /// Microseconds that each took, where that was measured.
+    took: Vec<Cell<f64>>,
+    /// Signals that nobody could answer: they count as not matching.
+    failed: Vec<usize>,
 }
 
-impl<'a> Evaluation<'a> {
-    pub(crate) fn new(router: &'a Router, facts: &'a Facts<'a>, timed: bool) -> Self {
+impl Readings {
+    fn none(signals: usize) -> Self {
+        Self {
+            known: vec![Cell::new(None); signals],
+            took: vec![Cell::new(0.0); signals],
+            failed: Vec::new(),
+        }
+    }
+}
+
+/// A request that is being judged.
+pub(crate) struct Evaluation<'r, 'f> {
+    pub(crate) router: &'r Router,
+    facts: Facts<'f>,
+    readings: Readings,
+    /// Bounds of scores that are known exactly.
+    scores: Vec<Cell<Option<f64>>>,
+    /// Whether a signal that only needs the request is read when it is looked at.
+    reads: Cell<bool>,
+    timed: bool,
+}
+
+impl<'r, 'f> Evaluation<'r, 'f> {
+    pub(crate) fn new(router: &'r Router, facts: Facts<'f>, timed: bool) -> Self {
+        let readings = Readings::none(router.signals.len());
+        Self::resumed(router, facts, timed, readings)
+    }
+
+    /// Goes on with what is known; readings of another router are none of this one.
+    fn resumed(router: &'r Router, facts: Facts<'f>, timed: bool, readings: Readings) -> Self {
+        let readings = match readings.known.len() == router.signals.len() {
+            true => readings,
+            false => Readings::none(router.signals.len()),
+        };
         Self {
             router,
             facts,
-            readings: vec![Cell::new(None); router.signals.len()],
+            readings,
             scores: vec![Cell::new(None); router.scores.len()],
-            times: timed.then(|| vec![Cell::new(0.0); router.signals.len()]),
+            reads: Cell::new(true),
+            timed,
         }
     }
 
-    /// What signal number `index` says.
-    pub(crate) fn reading(&self, index: usize) -> Reading {
-        if let Some(reading) = self.readings[index].get() {
-            return reading;
+    /// What signal number `index` says by itself, whatever its partition makes of it; none where that is not known.
+    pub(crate) fn own(&self, index: usize) -> Option<Reading> {
+        let known = self.readings.known.get(index)?;
+        if known.get().is_some() || !self.reads.get() {
+            return known.get();
         }
-        let started = self.times.as_ref().map(|_| Instant::now());
-        let reading = self.router.signals[index].read(self.facts);
-        self.readings[index].set(Some(reading));
-        if let (Some(times), Some(started)) = (&self.times, started) {
-            times[index].set(started.elapsed().as_nanos() as f64 / 1_000.0);
+        let started = self.timed.then(Instant::now);
+        let reading = self.router.signals[index].read(&self.facts)?.within_bounds();
+        known.set(Some(reading));
+        if let Some(started) = started {
+            self.readings.took[index].set(micros(started.elapsed()));
         }
-        reading
+        Some(reading)
+    }
+
+    /// What signal number `index` says, as rules and scores see it; none where that is not known.
+    pub(crate) fn reading(&self, index: usize) -> Option<Reading> {
+        match self.router.partition_of(index) {
+            None => self.own(index),
+            Some(partition) => partition.reading(index, |member| self.own(member)),
+        }
+    }
+
+    /// Takes an answer. The first stands; who can be read without asking is not to be answered.
+    fn answer(&mut self, index: usize, reading: Reading, took: Duration) -> bool {
+        let asked = self
+            .router
+            .signals
+            .get(index)
+            .is_some_and(|signal| signal.need().is_asked());
+        let fresh = asked && self.readings.known[index].get().is_none();
+        if fresh {
+            self.readings.known[index].set(Some(reading.within_bounds()));
+            self.readings.took[index].set(micros(took));
+        }
+        fresh
+    }
+
+    /// Nobody can answer.
+    fn fail(&mut self, index: usize) {
+        if self.answer(index, Reading::default(), Duration::ZERO) {
+            self.readings.failed.push(index);
+        }
+    }
+
+    /// What is judged.
+    pub(crate) fn text(&self) -> &'f str {
+        self.facts.user_text
+    }
+
+    /// Signals that nobody could answer.
+    pub(crate) fn failed(&self) -> &[usize] {
+        &self.readings.failed
     }
 
     /// How long signal number `index` took, in microseconds.
     pub(crate) fn time(&self, index: usize) -> f64 {
-        self.times.as_ref().map_or(0.0, |times| times[index].get())
+        self.readings.took.get(index).map_or(0.0, Cell::get)
     }
 
-    /// Score number `index`.
-    pub(crate) fn score(&self, index: usize) -> f64 {
-        if let Some(score) = self.scores[index].get() {
-            return score;
-        }
-        let value = |input: &crate::projection::Input| {
-            let reading = self.reading(input.signal);
-            let value = match input.source {
-                ValueSource::Binary { matched, missed } => {
-                    if reading.matched {
-                        matched
-                    } else {
-                        missed
-                    }
-                }
-                ValueSource::Confidence => reading.confidence,
-                ValueSource::Raw => reading.value,
-            };
-            input.weight * value
-        };
-        let score = self.router.scores[index].inputs.iter().map(value).sum();
-        self.scores[index].set(Some(score));
-        score
+    /// Does something without reading any signal on the way.
+    pub(crate) fn quietly<T>(&self, what: impl FnOnce() -> T) -> T {
+        let before = self.reads.replace(false);
+        let result = what();
+        self.reads.set(before);
+        result
     }
+}
 
-    /// Whether output number `index` of the mappings is the one that holds.
-    pub(crate) fn output(&self, index: usize) -> bool {
-        let output = &self.router.outputs[index];
-        let score = self.score(output.score);
-        output.range.holds(score) && !output.before.iter().any(|range| range.holds(score))
-    }
-
-    /// Whether a rule holds; looks no further than it must.
-    pub(crate) fn holds(&self, rule: &Rule) -> bool {
-        match rule {
-            Rule::Always => true,
-            Rule::Signal(index) => self.reading(*index).matched,
-            Rule::Projection(index) => self.output(*index),
-            Rule::All(rules) => rules.iter().all(|rule| self.holds(rule)),
-            Rule::Any(rules) => rules.iter().any(|rule| self.holds(rule)),
-            Rule::Not(rule) => !self.holds(rule),
-        }
-    }
-
-    /// How surely a rule holds: that of its signal; of `AND` the mean, of `OR` the most, of `NOT` 1.
-    pub(crate) fn confidence(&self, rule: &Rule) -> f64 {
-        if !self.holds(rule) {
-            return 0.0;
-        }
-        match rule {
-            Rule::Always => 0.0,
-            Rule::Signal(index) => self.reading(*index).confidence,
-            Rule::Projection(_) | Rule::Not(_) => 1.0,
-            Rule::All(rules) => {
-                rules.iter().map(|rule| self.confidence(rule)).sum::<f64>() / (rules.len().max(1)) as f64
-            }
-            Rule::Any(rules) => rules.iter().map(|rule| self.confidence(rule)).fold(0.0, f64::max),
-        }
-    }
+fn micros(time: Duration) -> f64 {
+    time.as_nanos() as f64 / 1_000.0
 }

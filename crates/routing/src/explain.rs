@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::decision::Rule;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, Truth, Want};
 use crate::facts::Facts;
-use crate::router::{Outcome, Router};
+use crate::router::{Decided, Outcome, Router};
 use crate::selection::Selected;
+use crate::signal::Signal;
 
 /// A decision with all its reasons. Signals are named `type:name`.
 #[derive(Debug, Clone, Serialize)]
@@ -33,6 +34,12 @@ pub struct Explanation {
     pub signal_confidences: BTreeMap<String, f64>,
     /// The numbers behind them.
     pub signal_values: BTreeMap<String, f64>,
+    /// Signals that were not computed, as nothing depends on them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_needed: Vec<String>,
+    /// Signals that nobody could answer: they count as not matching.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
     /// Microseconds each took.
     pub metrics: BTreeMap<String, SignalMetrics>,
     /// Scores.
@@ -61,6 +68,9 @@ pub struct DecisionTrace {
     pub tier: u32,
     /// Whether its rules hold.
     pub matched: bool,
+    /// Whether that was left open, as nothing depends on it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub not_needed: bool,
     /// How surely.
     pub confidence: f64,
     /// The rules.
@@ -74,6 +84,9 @@ pub struct RuleTrace {
     pub rule: String,
     /// Whether it holds.
     pub matched: bool,
+    /// Whether that was left open, as nothing depends on it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub not_needed: bool,
     /// How surely.
     pub confidence: f64,
     /// What it joins.
@@ -91,38 +104,57 @@ pub struct SignalMetrics {
 }
 
 impl Router {
-    /// Decides as [`Router::decide`] does, computes every signal, and tells all.
+    /// Decides as [`Router::decide`] does, computes every signal that needs nobody else, and tells all.
     #[must_use]
     pub fn explain(&self, facts: &Facts<'_>, roll: f64) -> Explanation {
-        let evaluation = Evaluation::new(self, facts, true);
-        let mut explanation = self.read_all(&evaluation, facts);
-        if let Outcome::Matched(decided) = self.outcome(&evaluation, roll) {
-            let all = decided
-                .selected
-                .into_iter()
-                .chain(decided.fallbacks.iter().copied());
-            explanation.recommended_models = all.map(|selected| selected.model.clone()).collect();
-            explanation.selection_method = match (decided.decision, explanation.recommended_models.len()) {
-                ("default", _) => "default",
-                (_, 0) => "none",
-                (_, 1) => "static",
-                _ => "weighted",
-            };
-            explanation.selected_model = decided.selected.cloned();
-            explanation.routing_decision = Some(decided.decision.to_owned());
-            explanation.decision_result = Some(DecisionResult {
-                decision_name: decided.decision.to_owned(),
-                confidence: decided.confidence,
-            });
-        }
-        explanation
+        let mut deciding = self.deciding(*facts, Want::Everything);
+        deciding.fail_all();
+        deciding.explain(roll)
+    }
+}
+
+impl Explanation {
+    /// What is known, without reading more.
+    pub(crate) fn of(evaluation: &Evaluation<'_, '_>, roll: f64) -> Self {
+        evaluation.quietly(|| {
+            let mut explanation = Self::read(evaluation);
+            if let Some(Outcome::Matched(decided)) = evaluation.router.outcome(evaluation, roll) {
+                explanation.tell(&decided);
+            }
+            explanation
+        })
     }
 
-    fn read_all(&self, evaluation: &Evaluation<'_>, facts: &Facts<'_>) -> Explanation {
-        let mut explanation = Explanation {
-            original_text: facts.user_text.to_owned(),
+    fn tell(&mut self, decided: &Decided<'_>) {
+        let all = decided
+            .selected
+            .into_iter()
+            .chain(decided.fallbacks.iter().copied());
+        self.recommended_models = all.map(|selected| selected.model.clone()).collect();
+        self.selection_method = match (decided.decision, self.recommended_models.len()) {
+            ("default", _) => "default",
+            (_, 0) => "none",
+            (_, 1) => "static",
+            _ => "weighted",
+        };
+        self.selected_model = decided.selected.cloned();
+        self.routing_decision = Some(decided.decision.to_owned());
+        self.decision_result = Some(DecisionResult {
+            decision_name: decided.decision.to_owned(),
+            confidence: decided.confidence,
+        });
+    }
+
+    fn read(evaluation: &Evaluation<'_, '_>) -> Self {
+        let router = evaluation.router;
+        let failed = evaluation
+            .failed()
+            .iter()
+            .filter_map(|index| router.signals.get(*index));
+        let mut explanation = Self {
+            original_text: evaluation.text().to_owned(),
             decision_result: None,
-            eval_trace: self
+            eval_trace: router
                 .decisions
                 .iter()
                 .map(|decision| trace_decision(evaluation, decision))
@@ -134,76 +166,100 @@ impl Router {
             matched_signals: BTreeMap::new(),
             signal_confidences: BTreeMap::new(),
             signal_values: BTreeMap::new(),
+            not_needed: Vec::new(),
+            failed: failed.map(full_name).collect(),
             metrics: BTreeMap::new(),
             projection_scores: BTreeMap::new(),
             projections: Vec::new(),
         };
-        for (index, signal) in self.signals.iter().enumerate() {
-            let reading = evaluation.reading(index);
-            let name = format!("{}:{}", signal.kind, signal.name);
-            if reading.matched {
+        for (index, signal) in router.signals.iter().enumerate() {
+            explanation.read_signal(evaluation, index, signal);
+        }
+        for (index, score) in router.scores.iter().enumerate() {
+            let bounds = evaluation.score(index);
+            if bounds.is_exact() {
                 explanation
-                    .matched_signals
-                    .entry(signal.kind)
-                    .or_default()
-                    .push(signal.name.clone());
+                    .projection_scores
+                    .insert(score.name.clone(), bounds.low);
             }
-            let metrics = SignalMetrics {
-                execution_time_us: evaluation.time(index),
-                confidence: reading.confidence,
-            };
-            explanation.metrics.insert(name.clone(), metrics);
-            explanation
-                .signal_confidences
-                .insert(name.clone(), reading.confidence);
-            explanation.signal_values.insert(name, reading.value);
         }
-        for (index, score) in self.scores.iter().enumerate() {
-            explanation
-                .projection_scores
-                .insert(score.name.clone(), evaluation.score(index));
-        }
-        let holding = self
-            .outputs
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| evaluation.output(*index));
-        explanation.projections = holding.map(|(_, output)| output.name.clone()).collect();
+        let holding = router.outputs.iter();
+        let holding = holding.filter(|output| evaluation.within(output) == Truth::Yes);
+        explanation.projections = holding.map(|output| output.name.clone()).collect();
         explanation
+    }
+
+    fn read_signal(&mut self, evaluation: &Evaluation<'_, '_>, index: usize, signal: &Signal) {
+        let name = full_name(signal);
+        // A member of a partition may be known by itself, and yet not what becomes of it.
+        let Some(reading) = evaluation.reading(index).or_else(|| evaluation.own(index)) else {
+            self.not_needed.push(name);
+            return;
+        };
+        if reading.matched {
+            self.matched_signals
+                .entry(signal.kind)
+                .or_default()
+                .push(signal.name.clone());
+        }
+        let metrics = SignalMetrics {
+            execution_time_us: evaluation.time(index),
+            confidence: reading.confidence,
+        };
+        self.metrics.insert(name.clone(), metrics);
+        self.signal_confidences.insert(name.clone(), reading.confidence);
+        self.signal_values.insert(name, reading.value);
     }
 }
 
-fn trace_decision(evaluation: &Evaluation<'_>, decision: &crate::decision::Decision) -> DecisionTrace {
+fn full_name(signal: &Signal) -> String {
+    format!("{}:{}", signal.kind, signal.name)
+}
+
+fn trace_decision(evaluation: &Evaluation<'_, '_>, decision: &crate::decision::Decision) -> DecisionTrace {
+    let truth = evaluation.truth(&decision.rule);
     DecisionTrace {
         decision: decision.name.clone(),
         priority: decision.priority,
         tier: decision.tier,
-        matched: evaluation.holds(&decision.rule),
-        confidence: evaluation.confidence(&decision.rule),
+        matched: truth == Truth::Yes,
+        not_needed: truth == Truth::Open,
+        confidence: confidence(evaluation, &decision.rule, truth),
         rules: trace_rule(evaluation, &decision.rule),
     }
 }
 
-fn trace_rule(evaluation: &Evaluation<'_>, rule: &Rule) -> RuleTrace {
+/// How surely a rule holds, by what is known.
+fn confidence(evaluation: &Evaluation<'_, '_>, rule: &Rule, truth: Truth) -> f64 {
+    match truth {
+        Truth::Yes => evaluation.sureness(rule).low,
+        Truth::No | Truth::Open => 0.0,
+    }
+}
+
+fn trace_rule(evaluation: &Evaluation<'_, '_>, rule: &Rule) -> RuleTrace {
     let router = evaluation.router;
     let (name, conditions): (String, &[Rule]) = match rule {
         Rule::Always => ("ALWAYS".to_owned(), &[]),
-        Rule::Signal(index) => (
-            format!("{}:{}", router.signals[*index].kind, router.signals[*index].name),
-            &[],
-        ),
+        Rule::Signal(index) => (full_name(&router.signals[*index]), &[]),
         Rule::Projection(index) => (format!("projection:{}", router.outputs[*index].name), &[]),
-        Rule::All(rules) => ("AND".to_owned(), rules),
-        Rule::Any(rules) => ("OR".to_owned(), rules),
+        Rule::All(joined) => ("AND".to_owned(), &joined.rules),
+        Rule::Any(joined) => ("OR".to_owned(), &joined.rules),
         Rule::Not(rule) => ("NOT".to_owned(), std::slice::from_ref(rule)),
     };
+    let truth = evaluation.truth(rule);
     RuleTrace {
         rule: name,
-        matched: evaluation.holds(rule),
-        confidence: evaluation.confidence(rule),
+        matched: truth == Truth::Yes,
+        not_needed: truth == Truth::Open,
+        confidence: confidence(evaluation, rule, truth),
         conditions: conditions
             .iter()
             .map(|rule| trace_rule(evaluation, rule))
             .collect(),
     }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

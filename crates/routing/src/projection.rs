@@ -1,6 +1,71 @@
 //! Projections, compiled: scores over signals, and named ranges of scores.
 
 use crate::config::Predicate;
+use crate::signal::Reading;
+
+/// Signals of which one wins; of the others rules see that they do not match.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    /// Numbers of the signals.
+    pub(crate) members: Vec<usize>,
+    /// The one that wins when none matches, with its own confidence.
+    pub(crate) default: Option<usize>,
+    /// Where the winner's confidence is its share among those that match: how little a lead counts.
+    pub(crate) temperature: Option<f64>,
+}
+
+impl Partition {
+    /// What the member `index` says once the others were heard; none where that depends on what is not known.
+    pub(crate) fn reading(&self, index: usize, own: impl Fn(usize) -> Option<Reading>) -> Option<Reading> {
+        let mine = own(index)?;
+        let lost = Reading {
+            matched: false,
+            confidence: 0.0,
+            value: mine.value,
+        };
+        if !mine.matched && self.default != Some(index) {
+            return Some(lost);
+        }
+        let mut open = false;
+        let (mut any, mut sum) = (false, 0.0);
+        let mut before = true;
+        for member in &self.members {
+            if *member == index {
+                before = false;
+            }
+            let Some(reading) = own(*member) else {
+                open = true;
+                continue;
+            };
+            if !reading.matched {
+                continue;
+            }
+            any = true;
+            // The surest wins; of equals, the first.
+            let ahead =
+                reading.confidence > mine.confidence || (before && reading.confidence == mine.confidence);
+            if !mine.matched || ahead {
+                return Some(lost);
+            }
+            if let Some(temperature) = self.temperature {
+                sum += ((reading.confidence - mine.confidence) / temperature).exp();
+            }
+        }
+        if open {
+            return None;
+        }
+        let confidence = if any && self.temperature.is_some() {
+            1.0 / sum
+        } else {
+            mine.confidence
+        };
+        Some(Reading {
+            matched: true,
+            confidence: confidence.clamp(0.0, 1.0),
+            value: mine.value,
+        })
+    }
+}
 
 /// A weighted sum.
 pub(crate) struct Score {

@@ -2,10 +2,10 @@
 
 use crate::config::Strategy;
 use crate::decision::Decision;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, Settled, Want};
 use crate::facts::Facts;
 use crate::plugin::Plugins;
-use crate::projection::{Output, Score};
+use crate::projection::{Output, Partition, Score};
 use crate::selection::{Selected, draw};
 use crate::signal::Signal;
 
@@ -15,6 +15,7 @@ pub struct Router {
     pub(crate) strategy: Strategy,
     pub(crate) default: Option<Selected>,
     pub(crate) signals: Vec<Signal>,
+    pub(crate) partitions: Vec<Partition>,
     pub(crate) scores: Vec<Score>,
     pub(crate) outputs: Vec<Output>,
     /// In the order in which they are tried.
@@ -75,16 +76,20 @@ impl Router {
             .map(|selected| selected.model.as_str())
     }
 
-    /// Decides. `roll`, from 0 to 1, draws among a decision's models.
+    /// Decides at once. Signals that would have to be asked do not match; to have them answered, see [`Router::deciding`].
+    /// `roll`, from 0 to 1, draws among a decision's models.
     #[must_use]
     pub fn decide<'a>(&'a self, facts: &Facts<'_>, roll: f64) -> Outcome<'a> {
-        let evaluation = Evaluation::new(self, facts, false);
-        self.outcome(&evaluation, roll)
+        let mut deciding = self.deciding(*facts, Want::Confidence);
+        deciding.fail_all();
+        deciding.outcome(roll).unwrap_or(Outcome::NoMatch)
     }
 
-    pub(crate) fn outcome<'a>(&'a self, evaluation: &Evaluation<'_>, roll: f64) -> Outcome<'a> {
-        match self.winner(evaluation) {
-            Some(index) => {
+    /// What was decided; none as long as it is not settled.
+    pub(crate) fn outcome<'a>(&'a self, evaluation: &Evaluation<'_, '_>, roll: f64) -> Option<Outcome<'a>> {
+        Some(match evaluation.settle(Want::Decision) {
+            Settled::Open(..) => return None,
+            Settled::Winner(index) => {
                 let decision = &self.decisions[index];
                 let drawn = draw(&decision.candidates, roll);
                 let others = decision
@@ -94,13 +99,13 @@ impl Router {
                     .filter(|(index, _)| Some(*index) != drawn);
                 Outcome::Matched(Decided {
                     decision: &decision.name,
-                    confidence: evaluation.confidence(&decision.rule),
+                    confidence: evaluation.sureness(&decision.rule).low,
                     selected: drawn.map(|index| &decision.candidates[index].selected),
                     fallbacks: others.map(|(_, candidate)| &candidate.selected).collect(),
                     plugins: &decision.plugins,
                 })
             }
-            None => match &self.default {
+            Settled::Nobody => match &self.default {
                 Some(selected) => Outcome::Matched(Decided {
                     decision: "default",
                     confidence: 0.0,
@@ -110,34 +115,22 @@ impl Router {
                 }),
                 None => Outcome::NoMatch,
             },
-        }
+        })
     }
 
-    /// The decision that wins. Decisions stand in the order of their rank; those of one rank compete by confidence,
-    /// and a lower rank is looked at only when no decision of a higher one holds.
-    fn winner(&self, evaluation: &Evaluation<'_>) -> Option<usize> {
-        let mut from = 0;
-        while from < self.decisions.len() {
-            let rank = self.rank(from);
-            let to = (from..self.decisions.len())
-                .find(|at| self.rank(*at) != rank)
-                .unwrap_or(self.decisions.len());
-            let holding = (from..to).filter(|at| evaluation.holds(&self.decisions[*at].rule));
-            if to - from == 1 {
-                if let Some(only) = { holding }.next() {
-                    return Some(only);
-                }
-            } else {
-                let sure = |at: &usize| evaluation.confidence(&self.decisions[*at].rule);
-                // The first of equals wins: `max_by` would take the last.
-                let best = holding.reduce(|best, next| if sure(&next) > sure(&best) { next } else { best });
-                if best.is_some() {
-                    return best;
-                }
-            }
-            from = to;
-        }
-        None
+    /// The partition that a signal belongs to.
+    pub(crate) fn partition_of(&self, signal: usize) -> Option<&Partition> {
+        self.partitions
+            .iter()
+            .find(|partition| partition.members.contains(&signal))
+    }
+
+    /// Where the rank of a decision ends: the first decision of the next.
+    pub(crate) fn rank_end(&self, from: usize) -> usize {
+        let rank = self.rank(from);
+        (from..self.decisions.len())
+            .find(|at| self.rank(*at) != rank)
+            .unwrap_or(self.decisions.len())
     }
 
     fn rank(&self, index: usize) -> (u32, i64) {

@@ -10,18 +10,22 @@ mod metadata;
 mod structure;
 mod words;
 
+mod need;
+
 use crate::config::SignalsConfig;
 use crate::facts::Facts;
 
+pub use need::{About, AskedSignal, Need};
+
 /// What a signal says.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Reading {
+pub struct Reading {
     /// Whether it matches.
-    pub(crate) matched: bool,
+    pub matched: bool,
     /// How surely, 0 to 1; 1 for signals that only know yes and no.
-    pub(crate) confidence: f64,
+    pub confidence: f64,
     /// The number behind it: a count, a length, a score.
-    pub(crate) value: f64,
+    pub value: f64,
 }
 
 impl Reading {
@@ -32,6 +36,16 @@ impl Reading {
             matched,
             confidence: sure,
             value: sure,
+        }
+    }
+
+    /// As bounds of decisions rely on it: a confidence within 0 to 1, a value that is a number.
+    pub(crate) fn within_bounds(self) -> Self {
+        let number = |value: f64| if value.is_finite() { value } else { 0.0 };
+        Self {
+            matched: self.matched,
+            confidence: number(self.confidence).clamp(0.0, 1.0),
+            value: number(self.value),
         }
     }
 
@@ -52,6 +66,7 @@ pub(crate) struct Signal {
     /// Its name.
     pub(crate) name: String,
     judge: Judge,
+    need: Need,
 }
 
 enum Judge {
@@ -63,6 +78,8 @@ enum Judge {
     Event(event::Event),
     Authz(authz::Authz),
     Language(language::Language),
+    /// Whoever is asked.
+    Answered,
 }
 
 /// What is wrong with a signal: its collection, its number, the field, the message.
@@ -91,9 +108,41 @@ pub(crate) const UNSUPPORTED: [(&str, &str); 15] = [
 ];
 
 impl Signal {
-    /// Looks at the facts.
-    pub(crate) fn read(&self, facts: &Facts<'_>) -> Reading {
+    /// A signal that is answered from outside.
+    pub(crate) fn asked(signal: &AskedSignal) -> Self {
+        Self {
+            kind: signal.kind,
+            name: signal.name.clone(),
+            judge: Judge::Answered,
+            need: signal.need.clone(),
+        }
+    }
+
+    /// What has to be asked to know it.
+    pub(crate) fn need(&self) -> &Need {
+        &self.need
+    }
+
+    /// What it costs to know it, next to others: a look at numbers, at the text, at each word of it, and then what has to
+    /// be asked.
+    pub(crate) fn cost(&self) -> u8 {
         match &self.judge {
+            Judge::Context(_)
+            | Judge::Conversation(_)
+            | Judge::Metadata(_)
+            | Judge::Event(_)
+            | Judge::Authz(_) => 0,
+            Judge::Keyword(keyword) if keyword.is_quick() => 1,
+            Judge::Structure(_) => 1,
+            Judge::Keyword(_) | Judge::Language(_) => 2,
+            Judge::Answered => 3 + self.need.cost(),
+        }
+    }
+
+    /// Looks at the facts; none if it has to be asked.
+    pub(crate) fn read(&self, facts: &Facts<'_>) -> Option<Reading> {
+        Some(match &self.judge {
+            Judge::Answered => return None,
             Judge::Keyword(keyword) => keyword.read(facts.user_text),
             Judge::Context(context) => context.read(facts.estimated_tokens),
             Judge::Structure(structure) => structure.read(facts.user_text),
@@ -102,7 +151,7 @@ impl Signal {
             Judge::Event(event) => event.read(facts.metadata),
             Judge::Authz(authz) => authz.read(&facts.caller),
             Judge::Language(language) => language.read(facts.user_text),
-        }
+        })
     }
 }
 
@@ -125,6 +174,7 @@ pub(crate) fn compile(config: &SignalsConfig, errors: &mut Vec<SignalError>) -> 
             kind,
             name: name.to_owned(),
             judge,
+            need: Need::Text,
         }),
         Err(message) => errors.push(SignalError {
             path: format!("signals.{collection}[{index}]"),

@@ -11,9 +11,13 @@
     reason = "a benchmark says what it expects by failing, and prints"
 )]
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+#[path = "support/clock.rs"]
+mod clock;
 
+use std::hint::black_box;
+use std::time::Duration;
+
+use clock::{measured, ms};
 use pointsman_semantics::encoder::{
     Activation, Attention, Block, Embeddings, Encoder, Heads, Mlp, Normaliser, Norms, Span,
 };
@@ -21,6 +25,9 @@ use pointsman_semantics::kernels::{Machine, Norm};
 use pointsman_semantics::linear::{Linear, Precision, Table};
 use pointsman_semantics::passage::{self, Cut, Room, Wanted};
 use pointsman_semantics::tokenize::{Frame, Token, WordPiece, WordPieceOptions};
+
+/// How long one line of the table may take.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 const WIDTH: usize = 384;
 const INNER: usize = 1_536;
@@ -86,6 +93,7 @@ fn encoder(layers: usize) -> Encoder {
             )),
             first_position: 0,
             constant: None,
+            second: None,
             scale: 1.0,
             project: None,
             norm: Some(norm()),
@@ -104,37 +112,11 @@ fn encoder(layers: usize) -> Encoder {
     }
 }
 
-/// The time that this thread has run.
-#[allow(unsafe_code, reason = "the standard library does not tell this time")]
-fn spent() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the call writes one `timespec`, which is there.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-/// Median and least time of a run.
-fn measured(mut run: impl FnMut()) -> (Duration, Duration) {
-    run();
-    let mut times = Vec::new();
-    let start = Instant::now();
-    while times.len() < 5 || (times.len() < 300 && start.elapsed() < Duration::from_secs(2)) {
-        let before = spent();
-        run();
-        times.push(spent() - before);
-    }
-    times.sort();
-    (times[times.len() / 2], times[0])
-}
-
 fn tell(name: &str, (median, least): (Duration, Duration)) {
     println!(
         "{name:<44} median {:>9.3} ms   least {:>9.3} ms",
-        median.as_secs_f64() * 1e3,
-        least.as_secs_f64() * 1e3
+        ms(median),
+        ms(least)
     );
 }
 
@@ -143,6 +125,7 @@ fn read(encoder: &Encoder, machine: Machine, tokens: usize, cut: Cut) -> (Durati
         before: vec![101],
         after: vec![102],
         between: Vec::new(),
+        marks_second: false,
     };
     let text: Vec<Token> = (0..tokens as u32)
         .map(|index| Token {
@@ -157,7 +140,7 @@ fn read(encoder: &Encoder, machine: Machine, tokens: usize, cut: Cut) -> (Durati
         machine,
     };
     let mut room = Room::default();
-    measured(|| {
+    measured(PATIENCE, || {
         passage::encode(
             encoder,
             &frame,
@@ -183,7 +166,7 @@ fn tokenizer() {
         WordPiece::from_vocabulary("vocab.txt", &words.join("\n"), WordPieceOptions::default()).unwrap();
     let text = "The quick brown fox jumps over the lazy dog, naïvely. ".repeat(680);
     let count = tokenizer.pieces(&text, usize::MAX).tokens.len();
-    let times = measured(|| {
+    let times = measured(PATIENCE, || {
         black_box(tokenizer.pieces(black_box(&text), usize::MAX));
     });
     tell(

@@ -104,13 +104,21 @@ impl<'a> Container<'a> {
         let header: Header = serde_json::from_slice(text).map_err(|error| bad(format!("header: {error}")))?;
         let start = (PREFIX + length).next_multiple_of(ALIGN);
         let data = bytes.get(start..).unwrap_or_default();
-        for (name, part) in &header.parts {
+        let mut behind = 0;
+        let mut parts: Vec<_> = header.parts.iter().collect();
+        parts.sort_by_key(|(_, part)| part.offset);
+        for (name, part) in parts {
             let end = part.size().and_then(|size| part.offset.checked_add(size));
             let body = end.and_then(|end| data.get(part.offset..end));
             let body = body.ok_or_else(|| bad(format!("part `{name}` is cut off")))?;
             if !part.offset.is_multiple_of(ALIGN) || crc32fast::hash(body) != part.crc32 {
                 return Err(bad(format!("part `{name}` is damaged: its checksum differs")));
             }
+            // Otherwise a small file could name the same bytes again and again, and never come to an end.
+            if part.offset < behind && !body.is_empty() {
+                return Err(bad(format!("part `{name}` lies within another")));
+            }
+            behind = behind.max(part.offset + body.len());
         }
         Ok(Self {
             file: file.to_owned(),
@@ -307,6 +315,27 @@ mod tests {
         );
         assert!(container.floats("codes", &[2, 3]).is_err());
         assert!(container.floats("more", &[1]).is_err());
+    }
+
+    #[test]
+    fn parts_that_share_bytes_are_refused() {
+        let mut writer = Writer::default();
+        writer.signed("codes", &[128], &[7; 128]);
+        let mut twin = writer.parts["codes"].clone();
+        writer.parts.insert("twin".to_owned(), twin.clone());
+        let bytes = writer.finish(json!({})).unwrap();
+        let error = Container::read("model.pm", &bytes).unwrap_err().to_string();
+        assert!(error.contains("lies within another"), "{error}");
+        // An empty part takes no bytes from anyone.
+        let mut writer = Writer::default();
+        writer.signed("codes", &[128], &[7; 128]);
+        twin = Part {
+            shape: vec![0],
+            crc32: 0,
+            ..twin
+        };
+        writer.parts.insert("none".to_owned(), twin);
+        assert!(Container::read("model.pm", &writer.finish(json!({})).unwrap()).is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! same whatever it is packed with.
 
 mod attention;
+mod bytes;
 mod forward;
 mod rotary;
 
@@ -131,6 +132,8 @@ pub struct Embeddings {
     pub first_position: usize,
     /// Added to every row where there are no positions to add it to.
     pub constant: Option<Vec<f32>>,
+    /// Added to the rows of a second text: token type 1 less token type 0.
+    pub second: Option<Vec<f32>>,
     /// What words are multiplied with.
     pub scale: f32,
     /// To the width of the hidden state.

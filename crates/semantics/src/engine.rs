@@ -2,6 +2,7 @@
 //! of, and the encoder is asked for the rest.
 
 mod bundle;
+mod pair;
 
 use crate::classify::{
     Answer, Head, NgramModel, NgramRoom, Reads, Span, SpanTally, Sure, Tagger, Tally, joined,
@@ -103,6 +104,21 @@ pub struct Reading {
     pub cut: bool,
 }
 
+impl Reading {
+    /// Bytes it takes in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let answers = self.answers.iter().map(|(_, answer, _)| {
+            size_of::<(usize, Answer, Stage)>()
+                + size_of::<f32>() * (answer.logits.capacity() + answer.probabilities.capacity())
+        });
+        size_of::<Self>()
+            + answers.sum::<usize>()
+            + size_of::<Found>() * self.spans.capacity()
+            + size_of::<f32>() * self.embedding.as_ref().map_or(0, Vec::capacity)
+    }
+}
+
 /// The most tokens of one text that the encoder reads: half a megabyte of English. What is beyond is told by
 /// [`Reading::cut`].
 pub const LONGEST_TEXT: usize = 131_072;
@@ -156,7 +172,10 @@ impl Engine {
     #[must_use]
     pub fn everything(&self) -> Question {
         Question {
-            heads: (0..self.heads.len()).collect(),
+            // The head for pairs says nothing of one text.
+            heads: (0..self.heads.len())
+                .filter(|place| self.heads[*place].0.name != pair::PAIR)
+                .collect(),
             spans: !self.taggers.is_empty(),
             embedding: self.embedding.is_some(),
             thorough: false,
@@ -372,5 +391,9 @@ impl Reader for Engine {
 
     fn read(&self, texts: &[(&str, &Question)], room: &mut EngineRoom) -> Vec<Reading> {
         Self::read(self, texts, room)
+    }
+
+    fn bytes(&self, reading: &Reading) -> usize {
+        reading.bytes()
     }
 }

@@ -12,15 +12,19 @@
     reason = "instruction sets chosen at run time; every block says why it is sound"
 )]
 
+mod attend;
 mod rows;
+mod sums;
 mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use attend::{HeadRows, KeyMeasures, Scores, gather, pack_keys, pack_queries, pack_values, weigh};
 pub use rows::{
     Norm, add, dot, dot_int8, gelu, gelu_tanh, layer_norm, quantise, quantise_symmetric, relu, rms_norm,
     rotate, silu, softmax, tanh,
 };
+pub use sums::{Panels, Rows, room_for_sums, sums};
 pub use tiles::{
     Codes, DEPTH, FLOAT_PANEL, INT8_PANEL, Int8Weights, Output, Strided, float_panel, int8_product,
 };

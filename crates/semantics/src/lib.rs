@@ -11,6 +11,9 @@ pub mod linear;
 pub mod load;
 pub mod passage;
 pub mod service;
+pub mod similar;
 pub mod tokenize;
 pub mod tokens;
 pub mod vectors;
+
+mod work;

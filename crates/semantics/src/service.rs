@@ -2,9 +2,11 @@
 //! read together, and what was read kept for those who ask again.
 
 mod kept;
+mod wait;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,11 @@ pub trait Reader: Send + Sync + 'static {
 
     /// Reads texts together, and gives one reading for each.
     fn read(&self, texts: &[(&str, &Self::Question)], room: &mut Self::Room) -> Vec<Self::Reading>;
+
+    /// Bytes of memory that a reading takes, about. What is kept is bounded by them.
+    fn bytes(&self, _reading: &Self::Reading) -> usize {
+        size_of::<Self::Reading>()
+    }
 }
 
 /// How a service is run.
@@ -33,12 +40,16 @@ pub struct Settings {
     pub threads: usize,
     /// Texts that may wait.
     pub queue: usize,
+    /// Bytes of all texts that wait or are being read; one text is always taken.
+    pub queue_bytes: usize,
     /// Texts that are read together.
     pub batch: usize,
     /// Bytes of text that are read together; one longer text is read alone.
     pub batch_bytes: usize,
     /// Readings that are kept.
     pub kept: usize,
+    /// Bytes of all readings that are kept.
+    pub kept_bytes: usize,
     /// Bytes of the longest text that is accepted.
     pub longest: usize,
 }
@@ -48,9 +59,11 @@ impl Default for Settings {
         Self {
             threads: 1,
             queue: 256,
+            queue_bytes: 64 << 20,
             batch: 16,
             batch_bytes: 16 << 10,
             kept: 4_096,
+            kept_bytes: 32 << 20,
             longest: 4 << 20,
         }
     }
@@ -68,6 +81,9 @@ pub enum Refused {
     /// The text is too long.
     #[error("the text is longer than {0} bytes")]
     Long(usize),
+    /// Whatever reads gave up on this text. Others are read on.
+    #[error("the text could not be read")]
+    Failed,
     /// The service was stopped.
     #[error("the service was stopped")]
     Stopped,
@@ -86,6 +102,8 @@ pub struct Counts {
     pub full: u64,
     /// Texts whose deadline passed before they were read.
     pub late: u64,
+    /// Texts that could not be read.
+    pub failed: u64,
 }
 
 #[derive(Debug, Default)]
@@ -95,6 +113,30 @@ struct Counters {
     kept: AtomicU64,
     full: AtomicU64,
     late: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// A share of the bytes that may wait, given back when the text is done with.
+struct Share {
+    held: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Share {
+    fn take(held: &Arc<AtomicUsize>, bytes: usize, most: usize) -> Option<Self> {
+        let before = held.fetch_add(bytes, Ordering::Relaxed);
+        let share = Self {
+            held: Arc::clone(held),
+            bytes,
+        };
+        (before == 0 || before.saturating_add(bytes) <= most).then_some(share)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 struct Job<R: Reader> {
@@ -102,17 +144,27 @@ struct Job<R: Reader> {
     question: R::Question,
     deadline: Instant,
     key: [u8; 16],
-    answer: oneshot::Sender<Result<Arc<R::Reading>, Refused>>,
+    answer: oneshot::Sender<Answer<R>>,
+    _share: Share,
 }
+
+type Answer<R> = Result<Arc<<R as Reader>::Reading>, Refused>;
 
 struct Shared<R: Reader> {
     reader: R,
     settings: Settings,
     kept: Kept<Arc<R::Reading>>,
+    held: Arc<AtomicUsize>,
     counters: Counters,
 }
 
+/// The longest that anyone waits.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(3_600);
+
 /// A service: threads that read what comes through a queue. Dropped, it lets the threads finish what they are at.
+///
+/// A text on which the reader panics is refused, and takes no other text with it: what was read along with it is read
+/// again by itself.
 pub struct Service<R: Reader> {
     shared: Arc<Shared<R>>,
     queue: Option<Sender<Job<R>>>,
@@ -139,14 +191,20 @@ impl<R: Reader> Service<R> {
         let shared = Arc::new(Shared {
             reader,
             settings,
-            kept: Kept::new(settings.kept),
+            kept: Kept::new(settings.kept, settings.kept_bytes),
+            held: Arc::default(),
             counters: Counters::default(),
         });
         let threads = (0..settings.threads.max(1))
             .map(|number| {
                 let (shared, receiver) = (Arc::clone(&shared), receiver.clone());
                 let builder = std::thread::Builder::new().name(format!("semantics-{number}"));
-                builder.spawn(move || shared.work(&receiver))
+                // What panics beside a reader's work ends only what was in hand: the thread begins anew.
+                builder.spawn(
+                    move || {
+                        while catch_unwind(AssertUnwindSafe(|| shared.work(&receiver))).is_err() {}
+                    },
+                )
             })
             .collect::<std::io::Result<_>>()?;
         Ok(Self {
@@ -156,22 +214,25 @@ impl<R: Reader> Service<R> {
         })
     }
 
-    /// Asks for a reading. Never waits for room: where none is left, it says so at once.
+    /// Asks for a reading. Never waits for room: where none is left, it says so at once. Dropped before it is there, it
+    /// takes the text out of the queue.
     ///
     /// # Errors
     ///
-    /// If the text is too long, the queue is full, the deadline passes, or the service was stopped.
+    /// If the text is too long, the queue is full, the deadline passes (even while the text is read), the reader gave up,
+    /// or the service was stopped.
     pub async fn read(
         &self,
         text: Arc<str>,
         question: R::Question,
         patience: Duration,
     ) -> Result<Arc<R::Reading>, Refused> {
-        let answer = match self.ask(text, question, patience)? {
-            Asked::Kept(reading) => return Ok(reading),
-            Asked::Waits(answer) => answer,
-        };
-        answer.await.unwrap_or(Err(Refused::Stopped))
+        match self.ask(text, question, patience)? {
+            Asked::Kept(reading) => Ok(reading),
+            Asked::Waits(answer, deadline) => tokio::time::timeout_at(deadline.into(), answer)
+                .await
+                .map_or(Err(Refused::Late), answered::<R>),
+        }
     }
 
     /// As [`Service::read`], for threads that may block.
@@ -187,7 +248,9 @@ impl<R: Reader> Service<R> {
     ) -> Result<Arc<R::Reading>, Refused> {
         match self.ask(text, question, patience)? {
             Asked::Kept(reading) => Ok(reading),
-            Asked::Waits(answer) => answer.blocking_recv().unwrap_or(Err(Refused::Stopped)),
+            Asked::Waits(answer, deadline) => {
+                wait::until(deadline, answer).map_or(Err(Refused::Late), answered::<R>)
+            }
         }
     }
 
@@ -201,7 +264,14 @@ impl<R: Reader> Service<R> {
             kept: counters.kept.load(Ordering::Relaxed),
             full: counters.full.load(Ordering::Relaxed),
             late: counters.late.load(Ordering::Relaxed),
+            failed: counters.failed.load(Ordering::Relaxed),
         }
+    }
+
+    /// Texts that wait now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.as_ref().map_or(0, Sender::len)
     }
 
     fn ask(&self, text: Arc<str>, question: R::Question, patience: Duration) -> Result<Asked<R>, Refused> {
@@ -214,23 +284,27 @@ impl<R: Reader> Service<R> {
             shared.counters.kept.fetch_add(1, Ordering::Relaxed);
             return Ok(Asked::Kept(reading));
         }
+        let full = || {
+            shared.counters.full.fetch_add(1, Ordering::Relaxed);
+            Refused::Full
+        };
+        let share = Share::take(&shared.held, text.len(), shared.settings.queue_bytes).ok_or_else(full)?;
         let (answer, waits) = oneshot::channel();
+        let deadline = Instant::now() + patience.min(LONGEST_PATIENCE);
         let job = Job {
             text,
             question,
-            deadline: Instant::now() + patience,
+            deadline,
             key,
             answer,
+            _share: share,
         };
         let Some(queue) = &self.queue else {
             return Err(Refused::Stopped);
         };
         match queue.try_send(job) {
-            Ok(()) => Ok(Asked::Waits(waits)),
-            Err(TrySendError::Full(_)) => {
-                shared.counters.full.fetch_add(1, Ordering::Relaxed);
-                Err(Refused::Full)
-            }
+            Ok(()) => Ok(Asked::Waits(waits, deadline)),
+            Err(TrySendError::Full(_)) => Err(full()),
             Err(TrySendError::Disconnected(_)) => Err(Refused::Stopped),
         }
     }
@@ -238,7 +312,12 @@ impl<R: Reader> Service<R> {
 
 enum Asked<R: Reader> {
     Kept(Arc<R::Reading>),
-    Waits(oneshot::Receiver<Result<Arc<R::Reading>, Refused>>),
+    Waits(oneshot::Receiver<Answer<R>>, Instant),
+}
+
+/// A job that ends without an answer was in hand when something panicked.
+fn answered<R: Reader>(answer: Result<Answer<R>, oneshot::error::RecvError>) -> Answer<R> {
+    answer.unwrap_or(Err(Refused::Failed))
 }
 
 impl<R: Reader> Drop for Service<R> {
@@ -268,39 +347,70 @@ impl<R: Reader> Shared<R> {
     }
 
     fn read(&self, batch: Vec<Job<R>>, room: &mut R::Room) {
-        let now = Instant::now();
-        let (timely, late): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.deadline > now);
-        self.counters.late.fetch_add(late.len() as u64, Ordering::Relaxed);
-        for job in late {
-            // Who went away needs no answer, here and below.
-            let _ = job.answer.send(Err(Refused::Late));
-        }
-        // Nobody waits for these any more, and some may have been read while they waited.
-        let mut fresh: Vec<Job<R>> = Vec::new();
-        for job in timely {
-            if job.answer.is_closed() {
-                continue;
-            }
-            match self.kept.get(&job.key) {
-                Some(reading) => {
-                    self.counters.kept.fetch_add(1, Ordering::Relaxed);
-                    let _ = job.answer.send(Ok(reading));
-                }
-                None => fresh.push(job),
-            }
-        }
+        let fresh: Vec<Job<R>> = batch.into_iter().filter_map(|job| self.wanted(job)).collect();
         if fresh.is_empty() {
             return;
         }
-        let texts: Vec<(&str, &R::Question)> = fresh.iter().map(|job| (&*job.text, &job.question)).collect();
-        let readings = self.reader.read(&texts, room);
+        if let Some(readings) = self.attempt(&fresh, room) {
+            return self.answer(fresh, readings);
+        }
+        // One of them is what the reader fell over: each by itself, the others get their readings.
+        let alone = fresh.len() > 1;
+        for job in fresh {
+            let Some(job) = self.wanted(job) else { continue };
+            match alone
+                .then(|| self.attempt(std::slice::from_ref(&job), room))
+                .flatten()
+            {
+                Some(readings) => self.answer(vec![job], readings),
+                None => {
+                    self.counters.failed.fetch_add(1, Ordering::Relaxed);
+                    let _ = job.answer.send(Err(Refused::Failed));
+                }
+            }
+        }
+    }
+
+    /// The job, if it still is to be read: in time, asked for, and not read while it waited.
+    fn wanted(&self, job: Job<R>) -> Option<Job<R>> {
+        if job.deadline <= Instant::now() {
+            self.counters.late.fetch_add(1, Ordering::Relaxed);
+            // Who went away needs no answer, here and below.
+            let _ = job.answer.send(Err(Refused::Late));
+            return None;
+        }
+        if job.answer.is_closed() {
+            return None;
+        }
+        let Some(reading) = self.kept.get(&job.key) else {
+            return Some(job);
+        };
+        self.counters.kept.fetch_add(1, Ordering::Relaxed);
+        let _ = job.answer.send(Ok(reading));
+        None
+    }
+
+    /// The readings of these texts; none if the reader panicked, or left one out. Then what is in the room can't be
+    /// trusted any more.
+    fn attempt(&self, jobs: &[Job<R>], room: &mut R::Room) -> Option<Vec<R::Reading>> {
+        let texts: Vec<(&str, &R::Question)> = jobs.iter().map(|job| (&*job.text, &job.question)).collect();
+        let readings = catch_unwind(AssertUnwindSafe(|| self.reader.read(&texts, room))).ok();
+        let readings = readings.filter(|readings| readings.len() == jobs.len());
+        if readings.is_none() {
+            *room = R::Room::default();
+        }
+        readings
+    }
+
+    fn answer(&self, jobs: Vec<Job<R>>, readings: Vec<R::Reading>) {
         self.counters
             .read
             .fetch_add(readings.len() as u64, Ordering::Relaxed);
         self.counters.batches.fetch_add(1, Ordering::Relaxed);
-        for (job, reading) in fresh.into_iter().zip(readings) {
+        for (job, reading) in jobs.into_iter().zip(readings) {
+            let bytes = self.reader.bytes(&reading);
             let reading = Arc::new(reading);
-            self.kept.put(job.key, Arc::clone(&reading));
+            self.kept.put(job.key, Arc::clone(&reading), bytes);
             let _ = job.answer.send(Ok(reading));
         }
     }

@@ -42,6 +42,8 @@ pub struct Frame {
     pub after: Vec<u32>,
     /// Between the two texts of a pair.
     pub between: Vec<u32>,
+    /// The second text of a pair and what stands behind it are of token type 1.
+    pub marks_second: bool,
 }
 
 impl Frame {

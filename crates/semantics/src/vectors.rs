@@ -1,13 +1,23 @@
-//! Vectors by nearness: every one of a tenant's is compared, in bytes, which a hundred thousand bear. Bounded, with deletes
-//! and a file.
+//! Vectors by nearness, a shelf for each tenant: compared one by one while a shelf holds few, through a graph when it holds
+//! many. In bytes, bounded in number and memory, kept in a file; many read while one writes.
+//!
+//! A tenant's search never touches another's vectors, so small tenants among large ones are found as well as if they were
+//! alone. When there is no room, the oldest vector of the tenant that holds the most bytes goes: who floods the index pushes
+//! out what is its own.
 
-use std::collections::HashMap;
+mod file;
+mod graph;
+mod rows;
+mod shelf;
 
-use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
-use crate::container::{Container, Writer};
-use crate::error::LoadError;
-use crate::kernels::{self, Machine};
+use parking_lot::{Mutex, RwLock};
+
+use crate::kernels::Machine;
+use rows::Coded;
+use shelf::Shelf;
 
 /// Why a vector is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,9 +33,9 @@ pub enum VectorError {
     /// It has no direction: all zeros, or not finite.
     #[error("a vector without direction")]
     Direction,
-    /// As many vectors are there as may be.
-    #[error("{0} vectors are there, which is as many as may be")]
-    Full(usize),
+    /// Not even one vector may be kept.
+    #[error("the index has no room for a single vector: give it more vectors or bytes")]
+    NoRoom,
 }
 
 /// One that is near.
@@ -37,144 +47,228 @@ pub struct Near {
     pub cosine: f32,
 }
 
-/// One tenant's vectors, one behind the other.
-#[derive(Debug, Default)]
-struct Shelf {
-    ids: Vec<u64>,
-    codes: Vec<i8>,
-    /// What a row's codes are multiplied with to have length 1.
-    scales: Vec<f32>,
-    places: HashMap<u64, usize, foldhash::fast::RandomState>,
+/// A vector that went to make room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evicted {
+    /// Whose it was.
+    pub tenant: u64,
+    /// Its number.
+    pub id: u64,
 }
+
+/// Bounds of an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Vectors of all tenants.
+    pub vectors: usize,
+    /// Bytes of all tenants: vectors, numbers, links, and what is deleted and not yet free.
+    pub bytes: usize,
+    /// Vectors of one tenant that are compared one by one; with more, a graph is made, a little at each write.
+    pub exact: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            vectors: 1_000_000,
+            bytes: 1 << 30,
+            exact: 20_000,
+        }
+    }
+}
+
+/// Bytes of an empty shelf with its places in maps.
+const SHELF: usize = 512;
+
+/// What only the one who writes looks at.
+#[derive(Debug, Default)]
+struct Ledger {
+    /// Bytes that each tenant is counted with, the most last.
+    sizes: BTreeSet<(usize, u64)>,
+    count: usize,
+    bytes: usize,
+}
+
+impl Ledger {
+    fn count(&mut self, tenant: u64, (vectors, bytes): (usize, usize), now: (usize, usize)) {
+        self.sizes.remove(&(bytes, tenant));
+        if now.0 > 0 {
+            self.sizes.insert((now.1, tenant));
+        }
+        self.count = self.count + now.0 - vectors;
+        self.bytes = self.bytes + now.1 - bytes;
+    }
+}
+
+type Shelves = HashMap<u64, Arc<RwLock<Shelf>>, foldhash::fast::RandomState>;
 
 /// An index of vectors of one width, by tenant.
 #[derive(Debug)]
 pub struct VectorIndex {
     width: usize,
-    most: usize,
-    count: usize,
-    shelves: HashMap<u64, Shelf>,
+    limits: Limits,
     machine: Machine,
+    shelves: RwLock<Shelves>,
+    /// Held by whoever writes, so that plans stay true until they are carried out.
+    ledger: Mutex<Ledger>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Saved {
-    width: usize,
-    /// Tenant, and how many vectors it has, in the order in which they stand.
-    tenants: Vec<(u64, usize)>,
+/// Vectors and bytes that a shelf is counted with.
+fn counted(shelf: &Shelf) -> (usize, usize) {
+    match shelf.len() {
+        0 => (0, 0),
+        vectors => (vectors, SHELF + vectors * shelf.each()),
+    }
 }
 
 impl VectorIndex {
-    /// For at most `most` vectors of `width` columns.
+    /// For vectors of `width` columns.
     #[must_use]
-    pub fn new(width: usize, most: usize) -> Self {
+    pub fn new(width: usize, limits: Limits) -> Self {
         Self {
-            width,
-            most,
-            count: 0,
-            shelves: HashMap::new(),
+            width: width.max(1),
+            limits,
             machine: Machine::detect(),
+            shelves: RwLock::default(),
+            ledger: Mutex::default(),
         }
     }
 
     /// How many vectors there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.count
+        self.ledger.lock().count
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.len() == 0
     }
 
-    /// Bytes of all vectors in memory, at most.
+    /// Bytes that the vectors are counted with; never more than the limit.
+    #[must_use]
+    pub fn counted_bytes(&self) -> usize {
+        self.ledger.lock().bytes
+    }
+
+    /// Bytes in memory. Looks at every tenant.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        // Codes, id, scale, and the id's place.
-        self.count * (self.width + 8 + 4 + 32)
+        let shelves = self.shelves.read();
+        shelves.values().map(|shelf| SHELF + shelf.read().bytes()).sum()
     }
 
-    fn coded(&self, vector: &[f32]) -> Result<(Vec<i8>, f32), VectorError> {
+    /// Whether the tenant's vectors are found through a graph.
+    #[must_use]
+    pub fn linked(&self, tenant: u64) -> bool {
+        self.shelf(tenant).is_some_and(|shelf| shelf.read().linked())
+    }
+
+    fn shelf(&self, tenant: u64) -> Option<Arc<RwLock<Shelf>>> {
+        self.shelves.read().get(&tenant).cloned()
+    }
+
+    fn coded(&self, vector: &[f32]) -> Result<Coded, VectorError> {
         if vector.len() != self.width {
             return Err(VectorError::Width {
                 expected: self.width,
                 found: vector.len(),
             });
         }
-        let mut codes = vec![0; self.width];
-        let scale = kernels::quantise_symmetric(self.machine, vector, &mut codes);
-        let squares = kernels::dot_int8(self.machine, &codes, &codes);
-        if scale == 0.0 || squares <= 0 || !vector.iter().all(|value| value.is_finite()) {
-            return Err(VectorError::Direction);
-        }
-        #[allow(clippy::cast_precision_loss, reason = "a length needs seven digits")]
-        let length = (squares as f32).sqrt();
-        Ok((codes, 1.0 / length))
+        Coded::of(self.machine, vector).ok_or(VectorError::Direction)
     }
 
-    /// Puts a vector in, in place of an earlier one of the same tenant and number.
+    /// Puts a vector in, in place of an earlier one of the same tenant and number. Gives those that went to make room.
     ///
     /// # Errors
     ///
-    /// If it has another width, no direction, or there is no room.
-    pub fn put(&mut self, tenant: u64, id: u64, vector: &[f32]) -> Result<(), VectorError> {
-        let (codes, scale) = self.coded(vector)?;
-        let known = self
-            .shelves
-            .get(&tenant)
-            .and_then(|shelf| shelf.places.get(&id))
-            .copied();
-        if known.is_none() && self.count >= self.most {
-            return Err(VectorError::Full(self.most));
+    /// If it has another width or no direction, or not even one vector may be kept.
+    pub fn put(&self, tenant: u64, id: u64, vector: &[f32]) -> Result<Vec<Evicted>, VectorError> {
+        let vector = self.coded(vector)?;
+        let mut ledger = self.ledger.lock();
+        let shelf = self
+            .shelf(tenant)
+            .unwrap_or_else(|| Arc::new(RwLock::new(Shelf::new(self.width, self.machine))));
+        let (new, each) = {
+            let shelf = shelf.read();
+            (
+                usize::from(!shelf.has(id)),
+                shelf.each() + if shelf.len() == 0 { SHELF } else { 0 },
+            )
+        };
+        if self.limits.vectors == 0 || each > self.limits.bytes {
+            return Err(VectorError::NoRoom);
         }
-        let shelf = self.shelves.entry(tenant).or_default();
-        if let Some(place) = known {
-            shelf.codes[place * self.width..][..self.width].copy_from_slice(&codes);
-            shelf.scales[place] = scale;
-            return Ok(());
+        let mut evicted = Vec::new();
+        while new > 0 && (ledger.count + new > self.limits.vectors || ledger.bytes + each > self.limits.bytes)
+        {
+            match self.evict(&mut ledger) {
+                Some(gone) => evicted.push(gone),
+                None => break,
+            }
         }
-        shelf.places.insert(id, shelf.ids.len());
-        shelf.ids.push(id);
-        shelf.codes.extend_from_slice(&codes);
-        shelf.scales.push(scale);
-        self.count += 1;
-        Ok(())
+        let planned = shelf.read().plan(id, &vector);
+        let before = counted(&shelf.read());
+        let now = {
+            let mut shelf = shelf.write();
+            shelf.put(id, &vector, planned);
+            shelf.tend(self.limits.exact);
+            counted(&shelf)
+        };
+        self.shelves.write().entry(tenant).or_insert(shelf);
+        ledger.count(tenant, before, now);
+        // A shelf that has got its graph is counted with more.
+        while ledger.bytes > self.limits.bytes && ledger.count > 1 {
+            match self.evict(&mut ledger) {
+                Some(gone) => evicted.push(gone),
+                None => break,
+            }
+        }
+        Ok(evicted)
+    }
+
+    /// Takes out the oldest vector of the tenant that holds the most bytes.
+    fn evict(&self, ledger: &mut Ledger) -> Option<Evicted> {
+        let (_, tenant) = *ledger.sizes.last()?;
+        let shelf = self.shelf(tenant)?;
+        let id = shelf.write().oldest()?;
+        self.take(ledger, tenant, id);
+        Some(Evicted { tenant, id })
+    }
+
+    fn take(&self, ledger: &mut Ledger, tenant: u64, id: u64) -> bool {
+        let Some(shelf) = self.shelf(tenant) else {
+            return false;
+        };
+        let before = counted(&shelf.read());
+        let (taken, now) = {
+            let mut shelf = shelf.write();
+            let taken = shelf.delete(id);
+            shelf.tend(self.limits.exact);
+            (taken, counted(&shelf))
+        };
+        if now.0 == 0 {
+            self.shelves.write().remove(&tenant);
+        }
+        ledger.count(tenant, before, now);
+        taken
     }
 
     /// Takes a vector out. Whether there was one.
-    pub fn delete(&mut self, tenant: u64, id: u64) -> bool {
-        let Some(shelf) = self.shelves.get_mut(&tenant) else {
-            return false;
-        };
-        let Some(place) = shelf.places.remove(&id) else {
-            return false;
-        };
-        // The last one moves to where it was.
-        let last = shelf.ids.len() - 1;
-        shelf.ids.swap_remove(place);
-        shelf.scales.swap_remove(place);
-        shelf
-            .codes
-            .copy_within(last * self.width..(last + 1) * self.width, place * self.width);
-        shelf.codes.truncate(last * self.width);
-        if let Some(moved) = shelf.ids.get(place) {
-            shelf.places.insert(*moved, place);
-        }
-        if shelf.ids.is_empty() {
-            self.shelves.remove(&tenant);
-        }
-        self.count -= 1;
-        true
+    pub fn delete(&self, tenant: u64, id: u64) -> bool {
+        self.take(&mut self.ledger.lock(), tenant, id)
     }
 
     /// Takes all of a tenant's vectors out. How many there were.
-    pub fn delete_tenant(&mut self, tenant: u64) -> usize {
-        let count = self.shelves.remove(&tenant).map_or(0, |shelf| shelf.ids.len());
-        self.count -= count;
-        count
+    pub fn delete_tenant(&self, tenant: u64) -> usize {
+        let mut ledger = self.ledger.lock();
+        let Some(shelf) = self.shelves.write().remove(&tenant) else {
+            return 0;
+        };
+        let before = counted(&shelf.read());
+        ledger.count(tenant, before, (0, 0));
+        before.0
     }
 
     /// The tenant's nearest vectors, the nearest first: at most `most`, none below `least`.
@@ -182,7 +276,6 @@ impl VectorIndex {
     /// # Errors
     ///
     /// If `vector` has another width or no direction.
-    #[allow(clippy::cast_precision_loss, reason = "a cosine needs seven digits")]
     pub fn nearest(
         &self,
         tenant: u64,
@@ -190,113 +283,29 @@ impl VectorIndex {
         most: usize,
         least: f32,
     ) -> Result<Vec<Near>, VectorError> {
-        let (codes, scale) = self.coded(vector)?;
-        let Some(shelf) = self.shelves.get(&tenant) else {
-            return Ok(Vec::new());
-        };
-        let mut best: Vec<Near> = Vec::with_capacity(most.min(shelf.ids.len()) + 1);
-        let rows = shelf
-            .codes
-            .chunks_exact(self.width.max(1))
-            .zip(&shelf.scales)
-            .zip(&shelf.ids);
-        for ((row, own), id) in rows {
-            let cosine = kernels::dot_int8(self.machine, &codes, row) as f32 * scale * own;
-            let worst = if best.len() < most {
-                least
-            } else {
-                best.last().map_or(least, |last| last.cosine)
-            };
-            if most == 0 || cosine < worst || (best.len() >= most && cosine <= worst) {
-                continue;
-            }
-            let place = best.partition_point(|near| near.cosine >= cosine);
-            best.insert(place, Near { id: *id, cosine });
-            best.truncate(most);
-        }
-        Ok(best)
+        let vector = self.coded(vector)?;
+        Ok(self
+            .shelf(tenant)
+            .map_or_else(Vec::new, |shelf| shelf.read().nearest(&vector, most, least)))
     }
 
-    /// The whole index as a file's bytes.
+    /// The same, compared one by one however many there are: what a graph is measured against.
     ///
     /// # Errors
     ///
-    /// If it is too large for one.
-    pub fn save(&self) -> Result<Vec<u8>, LoadError> {
-        let mut tenants: Vec<(&u64, &Shelf)> = self.shelves.iter().collect();
-        tenants.sort_by_key(|(tenant, _)| **tenant);
-        let mut writer = Writer::default();
-        let mut saved = Saved {
-            width: self.width,
-            tenants: Vec::new(),
-        };
-        let (mut ids, mut codes, mut scales) = (Vec::new(), Vec::new(), Vec::new());
-        for (tenant, shelf) in tenants {
-            saved.tenants.push((*tenant, shelf.ids.len()));
-            ids.extend(
-                shelf
-                    .ids
-                    .iter()
-                    .flat_map(|id| id.to_le_bytes())
-                    .map(u8::cast_signed),
-            );
-            codes.extend_from_slice(&shelf.codes);
-            scales.extend_from_slice(&shelf.scales);
-        }
-        writer.signed("ids", &[self.count, 8], &ids);
-        writer.signed("codes", &[self.count, self.width], &codes);
-        writer.floats("scales", &[self.count], &scales);
-        let settings = serde_json::to_value(saved)
-            .map_err(|error| LoadError::malformed("vectors", error.to_string()))?;
-        writer.finish(settings)
-    }
-
-    /// An index from a file's bytes, for at most `most` vectors.
-    ///
-    /// # Errors
-    ///
-    /// If the file is damaged, or has more.
-    pub fn load(file: &str, bytes: &[u8], most: usize) -> Result<Self, LoadError> {
-        let container = Container::read(file, bytes)?;
-        let saved: Saved = container.settings()?;
-        let count = saved
-            .tenants
-            .iter()
-            .fold(0_usize, |sum, (_, count)| sum.saturating_add(*count));
-        if count > most || saved.width == 0 {
-            return Err(LoadError::malformed(
-                file,
-                format!("{count} vectors, where {most} may be"),
-            ));
-        }
-        let ids = container.signed("ids", &[count, 8])?;
-        let codes = container.signed("codes", &[count, saved.width])?;
-        let scales = container.floats("scales", &[count])?;
-        let mut index = Self::new(saved.width, most);
-        let mut start = 0;
-        for (tenant, size) in saved.tenants {
-            let end = start + size;
-            let own: Vec<u64> = ids[start * 8..end * 8]
-                .as_chunks::<8>()
-                .0
-                .iter()
-                .map(|eight| u64::from_le_bytes(eight.map(i8::cast_unsigned)))
-                .collect();
-            let shelf = Shelf {
-                places: own.iter().copied().zip(0..).collect(),
-                ids: own,
-                codes: codes[start * saved.width..end * saved.width].to_vec(),
-                scales: scales[start..end].to_vec(),
-            };
-            if shelf.places.len() != size || index.shelves.insert(tenant, shelf).is_some() {
-                return Err(LoadError::malformed(
-                    file,
-                    format!("tenant {tenant} has a number or is there twice"),
-                ));
-            }
-            start = end;
-        }
-        index.count = count;
-        Ok(index)
+    /// If `vector` has another width or no direction.
+    pub fn nearest_exact(
+        &self,
+        tenant: u64,
+        vector: &[f32],
+        most: usize,
+        least: f32,
+    ) -> Result<Vec<Near>, VectorError> {
+        let vector = self.coded(vector)?;
+        let found = |shelf: Arc<RwLock<Shelf>>| shelf.read().exact(&vector, most, least);
+        Ok(self
+            .shelf(tenant)
+            .filter(|_| most > 0)
+            .map_or_else(Vec::new, found))
     }
 }

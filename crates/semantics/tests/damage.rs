@@ -275,3 +275,120 @@ fn shards_must_lie_in_the_folder() {
     );
     load(copy.0.path(), &Options::default()).unwrap();
 }
+
+/// A copy of the adapter, to be spoilt.
+fn adapter() -> tempfile::TempDir {
+    let target = tempfile::tempdir().unwrap();
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        std::fs::copy(
+            original("bert").join("adapter").join(file),
+            target.path().join(file),
+        )
+        .unwrap();
+    }
+    target
+}
+
+fn with_adapter(adapter: &Path) -> String {
+    let options = Options {
+        adapters: vec![adapter.to_owned()],
+        ..Options::default()
+    };
+    load(&original("bert"), &options).unwrap_err().to_string()
+}
+
+#[test]
+fn an_adapter_that_says_what_it_is_not_is_refused() {
+    for (key, value, told) in [
+        (
+            "r",
+            json!(3),
+            "has shape [2, 32], but the configuration asks for [3, 32]",
+        ),
+        ("r", json!(0), "`r` is 0"),
+        ("rank_pattern", json!({"query": 4}), "`rank_pattern` is set"),
+        ("alpha_pattern", json!({"query": 4}), "`alpha_pattern` is set"),
+        ("peft_type", json!("IA3"), "`peft_type` is `IA3`"),
+        ("use_dora", json!(true), "`peft_type`"),
+        ("fan_in_fan_out", json!(true), "`fan_in_fan_out` is true"),
+        ("lora_alpha", json!("six"), "`lora_alpha` is"),
+    ] {
+        let target = adapter();
+        let path = target.path().join("adapter_config.json");
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        config[key] = value;
+        std::fs::write(&path, config.to_string()).unwrap();
+        let error = with_adapter(target.path());
+        assert!(error.contains(told), "{key}: {error}");
+    }
+}
+
+#[test]
+fn an_adapter_that_brings_what_nobody_uses_or_is_cut_off_is_refused() {
+    let target = adapter();
+    let path = target.path().join("adapter_model.safetensors");
+    let whole = std::fs::read(&path).unwrap();
+    let (mut header, data) = opened(&whole);
+    let entry = header
+        .as_object_mut()
+        .unwrap()
+        .remove("base_model.model.classifier.bias")
+        .unwrap();
+    header["base_model.model.score.bias"] = entry;
+    std::fs::write(&path, closed(&header, &data)).unwrap();
+    let error = with_adapter(target.path());
+    assert!(
+        error.contains("brings `score.bias`, which this architecture does not use"),
+        "{error}"
+    );
+    for end in (0..whole.len()).step_by(411) {
+        std::fs::write(&path, &whole[..end]).unwrap();
+        let error = with_adapter(target.path());
+        assert!(error.starts_with("adapter_model.safetensors: "), "{error}");
+    }
+}
+
+#[test]
+fn a_tensor_that_is_in_two_shards_is_refused() {
+    let copy = Copy::of("bert");
+    let (mut header, data) = opened(&copy.read("model.safetensors"));
+    let name = "classifier.bias";
+    header = json!({name: header[name].take()});
+    let range = header[name]["data_offsets"].clone();
+    let (start, end) = (
+        range[0].as_u64().unwrap() as usize,
+        range[1].as_u64().unwrap() as usize,
+    );
+    header[name]["data_offsets"] = json!([0, end - start]);
+    copy.write("second.safetensors", &closed(&header, &data[start..end]));
+    let map = json!({"weight_map": {"a": "model.safetensors", name: "second.safetensors"}});
+    copy.write("model.safetensors.index.json", &serde_json::to_vec(&map).unwrap());
+    assert!(
+        copy.error()
+            .contains("has `classifier.bias`, as another file has"),
+        "{}",
+        copy.error()
+    );
+    // And one that the index names and nobody has.
+    copy.write(
+        "model.safetensors.index.json",
+        &serde_json::to_vec(&json!({"weight_map": {"a": "third.safetensors"}})).unwrap(),
+    );
+    assert!(copy.error().contains("third.safetensors"), "{}", copy.error());
+}
+
+#[test]
+fn any_cut_of_the_other_files_is_an_error_that_names_the_file() {
+    for (name, file) in [
+        ("bert", "config.json"),
+        ("bert", "tokenizer.json"),
+        ("modernbert", "config.json"),
+    ] {
+        let copy = Copy::of(name);
+        let whole = copy.read(file);
+        for end in (0..whole.len() - 1).step_by(37) {
+            copy.write(file, &whole[..end]);
+            assert!(copy.error().starts_with(&format!("{file}: ")), "{}", copy.error());
+        }
+    }
+}

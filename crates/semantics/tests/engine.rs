@@ -6,107 +6,14 @@
     reason = "a test says what it expects by failing"
 )]
 
-use pointsman_semantics::container::Writer;
 use pointsman_semantics::engine::{Engine, EngineRoom, Question, Stage};
 use pointsman_semantics::service::{Service, Settings};
-use serde_json::{Value, json};
+use serde_json::json;
 
-const WIDTH: usize = 32;
-const INNER: usize = 48;
-const LABELS: [&str; 3] = ["O", "B-NAME", "I-NAME"];
+#[path = "engine/small.rs"]
+mod small;
 
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn codes(&mut self, count: usize) -> Vec<i8> {
-        (0..count).map(|_| (self.next() >> 33) as i8).collect()
-    }
-
-    fn floats(&mut self, count: usize, scale: f32) -> Vec<f32> {
-        (0..count)
-            .map(|_| ((self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0) * scale)
-            .collect()
-    }
-}
-
-fn linear(writer: &mut Writer, numbers: &mut Numbers, name: &str, inputs: usize, outputs: usize) {
-    writer.signed(name, &[outputs, inputs], &numbers.codes(inputs * outputs));
-    writer.floats(&format!("{name}.scale"), &[outputs], &vec![0.004; outputs]);
-    writer.floats(&format!("{name}.bias"), &[outputs], &numbers.floats(outputs, 0.1));
-}
-
-fn norm(writer: &mut Writer, name: &str) {
-    writer.floats(&format!("{name}.weight"), &[WIDTH], &[1.0; WIDTH]);
-    writer.floats(&format!("{name}.bias"), &[WIDTH], &[0.0; WIDTH]);
-}
-
-fn settings() -> Value {
-    json!({
-        "encoder": {"vocabulary": 40, "width": WIDTH, "heads": 4, "inner": INNER, "blocks": 3, "positions": 32,
-            "epsilon": 1e-12, "lowercase": true, "strip_accents": true},
-        "window": 16, "overlap": 4,
-        "heads": [
-            {"name": "guard", "labels": ["benign", "attack"], "exit": 2, "reads": "first_and_mean", "across": "any",
-                "layers": [["guard.0", 8], ["guard.1", 2]], "calibration": {"temperature": 1.5},
-                "points": [{"name": "fpr_1pct", "label": "attack", "threshold": 0.9}],
-                "first": "guard", "sure": {"outside": {"class": 1, "low": 0.2, "high": 0.8}}, "share": 0.5},
-            {"name": "topic", "labels": ["a", "b", "c"], "exit": 3, "reads": "mean", "across": "weighted",
-                "layers": [["topic.0", 3]], "calibration": {"platt": [[1.0, 0.0], [2.0, 0.1], [1.0, -1.0]]}},
-        ],
-        "taggers": [{"name": "pii", "labels": LABELS, "exit": 2, "layer": "pii.0", "calibration": {"temperature": 1.0},
-            "threshold": 0.5}],
-        "embedding": {"exit": 3, "reads": "mean"},
-        "ngrams": {"bits": 10, "runs": [3], "columns": 2, "heads": [{"name": "guard", "labels": ["benign", "attack"],
-            "first_column": 0, "across": "any", "calibration": {"temperature": 1.0}}]},
-    })
-}
-
-fn file(settings: Value) -> Vec<u8> {
-    let mut writer = Writer::default();
-    let mut numbers = Numbers(99);
-    let mut words: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "."]
-        .map(str::to_owned)
-        .to_vec();
-    words.extend(('a'..='q').flat_map(|letter| [letter.to_string(), format!("##{letter}")]));
-    writer.text("vocabulary", &words.join("\n"));
-    writer.signed("words", &[40, WIDTH], &numbers.codes(40 * WIDTH));
-    writer.floats("words.scale", &[40], &[0.01; 40]);
-    writer.floats("positions", &[32, WIDTH], &numbers.floats(32 * WIDTH, 0.3));
-    norm(&mut writer, "words.norm");
-    for block in 0..3 {
-        for (name, inputs, outputs) in [
-            ("mix", WIDTH, 3 * WIDTH),
-            ("out", WIDTH, WIDTH),
-            ("up", WIDTH, INNER),
-            ("down", INNER, WIDTH),
-        ] {
-            linear(
-                &mut writer,
-                &mut numbers,
-                &format!("block.{block}.{name}"),
-                inputs,
-                outputs,
-            );
-        }
-        norm(&mut writer, &format!("block.{block}.norm1"));
-        norm(&mut writer, &format!("block.{block}.norm2"));
-    }
-    linear(&mut writer, &mut numbers, "guard.0", 2 * WIDTH, 8);
-    linear(&mut writer, &mut numbers, "guard.1", 8, 2);
-    linear(&mut writer, &mut numbers, "topic.0", WIDTH, 3);
-    linear(&mut writer, &mut numbers, "pii.0", WIDTH, 3);
-    writer.signed("ngrams", &[1_024, 2], &numbers.codes(2_048));
-    writer.floats("ngrams.scale", &[2], &[0.02; 2]);
-    writer.floats("ngrams.bias", &[2], &[0.1, -0.1]);
-    writer.finish(settings).unwrap()
-}
+use small::{file, settings};
 
 fn engine() -> Engine {
     Engine::from_file("model.pm", &file(settings())).unwrap()
@@ -236,6 +143,12 @@ fn settings_that_do_not_fit_are_refused() {
             json!(1),
             "columns 1..3 for 2 labels",
         ),
+        ("/encoder/epsilon", json!(-1.0), "`encoder.epsilon` is not"),
+        (
+            "/taggers/0/threshold",
+            json!(1.5),
+            "`threshold` is no probability",
+        ),
         ("/window", json!(33), "`window` or `overlap`"),
         ("/window", json!("wide"), "settings: "),
     ] {
@@ -298,4 +211,42 @@ fn many_at_once_get_what_each_would_get_alone() {
         }
     });
     assert_eq!(service.counts().read, 64);
+}
+
+#[test]
+fn pairs_are_read_together_each_cut_at_half_a_window() {
+    let mut with = settings();
+    let head = json!({"name": "pair", "labels": ["same", "other"], "exit": 3, "reads": "first_and_mean", "across": "any",
+        "layers": [["guard.0", 8], ["guard.1", 2]], "calibration": {"temperature": 1.0}});
+    with["heads"].as_array_mut().unwrap().push(head);
+    let engine = Engine::from_file("model.pm", &file(with)).unwrap();
+    let mut room = EngineRoom::default();
+    let long = "a b c d e f g h i j k l m n o p q".to_owned();
+    let longer = format!("{long} a a a a");
+    let pairs: Vec<(&str, &str)> = TEXTS
+        .iter()
+        .flat_map(|a| TEXTS.iter().map(move |b| (*a, *b)))
+        .collect();
+    let together = engine.read_pairs(&pairs, &mut room).unwrap();
+    assert!(together.len() == 25 && together.iter().all(|score| score.is_finite()));
+    for (pair, score) in pairs.iter().zip(&together) {
+        assert_eq!(
+            engine.read_pairs(&[*pair], &mut room).unwrap(),
+            [*score],
+            "{pair:?}"
+        );
+    }
+    let read = |a: &str, b: &str, room: &mut EngineRoom| engine.read_pairs(&[(a, b)], room).unwrap()[0];
+    assert_ne!(
+        read("abc", "def", &mut room).to_bits(),
+        read("def", "abc", &mut room).to_bits()
+    );
+    assert_eq!(
+        read(&long, "b", &mut room).to_bits(),
+        read(&longer, "b", &mut room).to_bits()
+    );
+    assert!(engine.read_pairs(&[], &mut room).unwrap().is_empty());
+    // The head says nothing of one text, and without it there is nothing to say of two.
+    assert_eq!(engine.everything().heads, [0, 1]);
+    assert!(self::engine().read_pairs(&pairs, &mut room).is_none());
 }

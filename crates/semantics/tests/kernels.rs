@@ -7,7 +7,8 @@
 )]
 
 use pointsman_semantics::kernels::{
-    self, Codes, FLOAT_PANEL, Int8Weights, Machine, Norm, Output, Strided, float_panel, int8_product,
+    self, Codes, FLOAT_PANEL, HeadRows, Int8Weights, KeyMeasures, Machine, Norm, Output, Panels, Rows,
+    Scores, Strided, float_panel, int8_product, room_for_sums,
 };
 
 /// Numbers that look random and are the same every time.
@@ -279,5 +280,117 @@ fn inner_products_agree() {
     for machine in Machine::available() {
         assert!((f64::from(kernels::dot(machine, &left, &right)) - exact).abs() < 1e-4);
         assert_eq!(kernels::dot_int8(machine, &a, &b), whole);
+    }
+}
+
+/// Queries, keys and values beside each other, as an encoder's first layer leaves them.
+fn attended(machine: Machine, rows: &[f32], (count, heads, width): (usize, usize, usize)) -> Vec<f32> {
+    let wide = heads * width;
+    let side = |first: usize| HeadRows {
+        values: &rows[first * wide..],
+        stride: 3 * wide,
+        count,
+        heads,
+        width,
+    };
+    let (tall, deep) = (count.next_multiple_of(16), width.next_multiple_of(64));
+    let (mut queries, mut scales) = (vec![77; heads * tall * deep], vec![0.0; heads * count]);
+    kernels::pack_queries(machine, side(0), 0.25, deep, &mut queries, &mut scales);
+    let (mut keys, mut measures) = (vec![77; heads * tall * deep], KeyMeasures::default());
+    kernels::pack_keys(machine, side(1), deep, &mut keys, &mut measures);
+    let long = count.next_multiple_of(64);
+    let (mut values, mut value_scales) = (vec![77; wide * long], vec![0.0; wide]);
+    let room = &mut Vec::new();
+    kernels::pack_values(machine, side(2), long, &mut values, &mut value_scales, room);
+    let mut output = vec![0.0; count * wide];
+    for head in 0..heads {
+        let mut sums = vec![9; room_for_sums(count, (tall / 16).max(width / 16))];
+        let left = Rows {
+            bytes: &queries[head * tall * deep..][..tall * deep],
+            count,
+            depth: deep,
+            used: width,
+        };
+        let right = Panels {
+            bytes: &keys[head * tall * deep..][..tall * deep],
+            count: tall / 16,
+            depth: deep,
+        };
+        kernels::sums(machine, left, right, &mut sums);
+        let scores = Scores {
+            sums: &sums,
+            scales: &scales[head * count..][..count],
+            keys: &measures,
+            head,
+        };
+        let (mut weights, mut shares) = (vec![77; tall * long], vec![0.0; count]);
+        kernels::weigh(machine, scores, &mut Vec::new(), long, &mut weights, &mut shares);
+        let left = Rows {
+            bytes: &weights,
+            count,
+            depth: long,
+            used: count.next_multiple_of(4),
+        };
+        let right = Panels {
+            bytes: &values[head * width * long..][..width * long],
+            count: width / 16,
+            depth: long,
+        };
+        kernels::sums(machine, left, right, &mut sums);
+        let scales = &value_scales[head * width..][..width];
+        let to = &mut output[head * width..];
+        kernels::gather(machine, &sums, scales, &shares, to, wide);
+    }
+    output
+}
+
+#[test]
+fn attention_in_bytes_is_near_that_in_doubles() {
+    let mut numbers = Numbers(17);
+    for (count, heads, width) in [(1, 1, 16), (5, 2, 32), (16, 1, 64), (33, 2, 80), (130, 3, 32)] {
+        let wide = heads * width;
+        let rows: Vec<f32> = numbers
+            .floats(count * 3 * wide)
+            .iter()
+            .map(|value| 2.0 * value)
+            .collect();
+        let mut exact = vec![0.0; count * wide];
+        for head in 0..heads {
+            let at = |row: usize, side: usize| &rows[row * 3 * wide + side * wide + head * width..][..width];
+            for query in 0..count {
+                let weights: Vec<f64> = (0..count)
+                    .map(|key| {
+                        let products = at(query, 0).iter().zip(at(key, 1));
+                        let score: f64 = products.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                        (score * 0.25 * std::f64::consts::LN_2).exp()
+                    })
+                    .collect();
+                let total: f64 = weights.iter().sum();
+                for column in 0..width {
+                    let sum: f64 = (0..count)
+                        .map(|key| weights[key] * f64::from(at(key, 2)[column]))
+                        .sum();
+                    exact[query * wide + head * width + column] = sum / total;
+                }
+            }
+        }
+        let portable = attended(Machine::portable(), &rows, (count, heads, width));
+        for machine in Machine::available() {
+            let found = attended(machine, &rows, (count, heads, width));
+            let size = (exact.iter().map(|x| x * x).sum::<f64>() / exact.len() as f64).sqrt();
+            let error = found
+                .iter()
+                .zip(&exact)
+                .map(|(a, b)| (f64::from(*a) - b).powi(2))
+                .sum::<f64>();
+            let error = (error / exact.len() as f64).sqrt();
+            assert!(
+                error < 0.02 * size + 1e-3,
+                "{}, {count} × {heads} × {width}: off by {error}, size {size}",
+                machine.name()
+            );
+            // Only a weight's rounding may differ: by one of 255.
+            compare(&portable, &found, 0.02, machine);
+        }
     }
 }

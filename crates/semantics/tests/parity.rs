@@ -111,6 +111,7 @@ parity! {
     modernbert_is_that_of_transformers: "modernbert",
     mmbert_for_tokens_is_that_of_transformers: "mmbert-tokens",
     deberta_v3_is_that_of_transformers: "deberta-v3",
+    deberta_v2_for_pairs_is_that_of_transformers: "deberta-v2-pairs",
     deberta_v2_for_tokens_is_that_of_transformers: "deberta-v2-tokens",
     qwen3_is_that_of_transformers: "qwen3",
     embedding_gemma_is_that_of_transformers: "embedding-gemma",
@@ -121,6 +122,79 @@ fn an_adapter_merged_at_load_is_that_of_transformers() {
     let adapter = folder("bert").join("adapter");
     let model = loaded("bert", Precision::Float, vec![adapter.clone()]);
     check(&model, &expected(&adapter), "bert with an adapter");
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    texts: (String, String),
+    probabilities: Vec<f32>,
+}
+
+/// Pairs of texts: the frame between them and the types of their tokens are those of the library.
+#[test]
+fn pairs_are_those_of_transformers() {
+    for name in ["bert", "deberta-v3", "deberta-v2-pairs"] {
+        let model = loaded(name, Precision::Float, Vec::new());
+        let text = std::fs::read_to_string(folder(name).join("pairs.json")).unwrap();
+        let expected: Vec<Pair> = serde_json::from_str(&text).unwrap();
+        let pairs: Vec<(&str, &str)> = expected
+            .iter()
+            .map(|pair| (pair.texts.0.as_str(), pair.texts.1.as_str()))
+            .collect();
+        let found = model.classify_pairs(&pairs, &mut AskRoom::default()).unwrap();
+        for (pair, found) in expected.iter().zip(&found) {
+            let distance = furthest(&pair.probabilities, found);
+            assert!(distance < TOLERANCE, "{name}, {:?}: {distance}", pair.texts);
+        }
+        // The types of tokens are no small matter: without them, or with those of the other text, it is another answer.
+        let mut plain = loaded(name, Precision::Float, Vec::new());
+        if plain.encoder.embeddings.second.take().is_some() {
+            let without = plain.classify_pairs(&pairs, &mut AskRoom::default()).unwrap();
+            assert!(
+                found.iter().zip(&without).any(|(a, b)| furthest(a, b) > 0.01),
+                "{name}"
+            );
+        }
+    }
+}
+
+/// A tokenizer whose pairs have no second type, as XLM-RoBERTa's, leaves the model's second type alone.
+#[test]
+fn types_of_tokens_are_those_of_the_tokenizer() {
+    let target = tempfile::tempdir().unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(folder("bert").join(file), target.path().join(file)).unwrap();
+    }
+    let text = std::fs::read_to_string(folder("bert").join("tokenizer.json")).unwrap();
+    let mut described: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let part = |kind: &str, id: &str, number: u32| serde_json::json!({kind: {"id": id, "type_id": number}});
+    let pairs = [("abc", "de f")];
+    let mut found = Vec::new();
+    for number in [0, 1] {
+        let special = |name: &str, id: u32| serde_json::json!({"id": name, "ids": [id], "tokens": [name]});
+        described["post_processor"] = serde_json::json!({"type": "TemplateProcessing",
+            "single": [part("SpecialToken", "[CLS]", 0), part("Sequence", "A", 0), part("SpecialToken", "[SEP]", 0)],
+            "pair": [part("SpecialToken", "[CLS]", 0), part("Sequence", "A", 0), part("SpecialToken", "[SEP]", 0),
+                part("Sequence", "B", number), part("SpecialToken", "[SEP]", number)],
+            "special_tokens": {"[CLS]": special("[CLS]", 2), "[SEP]": special("[SEP]", 3)}});
+        // By our own hand, and by the library: a normaliser of another name is none of ours.
+        for library in [false, true] {
+            let mut described = described.clone();
+            if library {
+                described["normalizer"] = serde_json::json!({"type": "Lowercase"});
+            }
+            std::fs::write(target.path().join("tokenizer.json"), described.to_string()).unwrap();
+            let options = Options {
+                precision: Precision::Float,
+                ..Options::default()
+            };
+            let model = load(target.path(), &options).unwrap();
+            assert_eq!(model.tokenizer.frame().marks_second, number == 1);
+            found.push(model.classify_pairs(&pairs, &mut AskRoom::default()).unwrap());
+        }
+    }
+    assert_eq!((&found[0], &found[2]), (&found[1], &found[3]));
+    assert!(furthest(&found[0][0], &found[2][0]) > 1e-3);
 }
 
 #[test]
@@ -279,12 +353,6 @@ fn models_are_asked_with_texts() {
     let turned = entailed.classify_pairs(&[("e f", "abc d")], &mut room).unwrap();
     let straight = entailed.classify_pairs(&pair[..1], &mut room).unwrap();
     assert!(furthest(&turned[0], &straight[0]) > 1e-4);
-    let marked = loaded("bert", Precision::Float, Vec::new());
-    let error = marked.classify_pairs(&pair, &mut room).unwrap_err();
-    assert!(
-        error.to_string().contains("marks the second one's tokens"),
-        "{error}"
-    );
     let tagger = loaded("bert-tokens", Precision::Float, Vec::new());
     assert_eq!(tagger.spans("abc", 0.5, &mut room).unwrap_err(), AskError::Labels);
 }

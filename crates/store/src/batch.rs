@@ -163,6 +163,10 @@ impl Batch {
     }
 }
 
+/// Lines of a batch in the ledger. What is said first is the condition of their index, and makes it the one that is used.
+pub(crate) const CHARGED_LINES: &str =
+    "SELECT id FROM ledger WHERE (id < 'req_' OR id >= 'req`') AND id >= ?1 AND id < ?2";
+
 impl Store {
     /// Puts a batch into the queue.
     ///
@@ -401,7 +405,7 @@ impl Store {
     pub fn charged_lines(&self, id: &BatchId) -> Result<Vec<u64>, StoreError> {
         let connection = self.connection.lock();
         // All ids that begin with `<batch>-`: a point comes right after a hyphen.
-        let mut query = connection.prepare_cached("SELECT id FROM ledger WHERE id >= ?1 AND id < ?2")?;
+        let mut query = connection.prepare_cached(CHARGED_LINES)?;
         let start = format!("{}-", id.as_str());
         let rows = query.query_map([start.clone(), format!("{}.", id.as_str())], |row| {
             row.get::<_, String>(0)

@@ -13,6 +13,7 @@ mod key;
 mod ledger;
 mod page;
 mod results;
+mod row;
 mod segment;
 mod sqlite;
 mod state;

@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use crate::id::KeyId;
 use crate::key::{self, KeyRecord, NewKey};
 use crate::ledger::LedgerEntry;
+use crate::row::{self, Misfit};
 
 /// What is wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +45,7 @@ pub enum StoreError {
 }
 
 /// Schema, step by step; a database remembers how many steps it has taken.
-const MIGRATIONS: [&str; 3] = ["
+const MIGRATIONS: [&str; 4] = ["
     CREATE TABLE keys (
         id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL, grant_json TEXT NOT NULL,
         created_at INTEGER NOT NULL, revoked_at INTEGER
@@ -77,6 +78,22 @@ const MIGRATIONS: [&str; 3] = ["
     CREATE INDEX batches_by_status ON batches (status, number);
 ", "
     ALTER TABLE batches ADD COLUMN handed TEXT;
+", "
+    -- In the order of time: rows come in that order, so they are put in at the end. An id that a request got is never
+    -- given again, and an entry that comes twice has the same time, too. Lines of batches are looked up by their ids.
+    CREATE TABLE ledger_in_order (
+        id TEXT NOT NULL, at INTEGER NOT NULL, key TEXT, team TEXT, user TEXT,
+        surface TEXT NOT NULL, model_requested TEXT NOT NULL, provider TEXT, model TEXT, decision TEXT,
+        outcome TEXT NOT NULL, usage_json TEXT NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,
+        estimated INTEGER NOT NULL, cost INTEGER NOT NULL, attempts INTEGER NOT NULL, streamed INTEGER NOT NULL,
+        status INTEGER NOT NULL, latency_us INTEGER NOT NULL, ttft_us INTEGER, cache TEXT NOT NULL,
+        PRIMARY KEY (at, id)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO ledger_in_order SELECT * FROM ledger ORDER BY at, id;
+    DROP TABLE ledger;
+    ALTER TABLE ledger_in_order RENAME TO ledger;
+    CREATE INDEX ledger_by_key ON ledger (key, at);
+    CREATE UNIQUE INDEX ledger_of_batches ON ledger (id) WHERE id < 'req_' OR id >= 'req`';
 "];
 
 /// Keys, ledger, files and batches. All calls block: never on a worker's thread.
@@ -238,45 +255,32 @@ impl Store {
     /// # Errors
     /// When the database refuses: then none of them is written.
     pub fn insert_ledger(&self, entries: &[LedgerEntry]) -> Result<(), StoreError> {
-        if entries.is_empty() {
-            return Ok(());
+        let lines = entries.iter().map(serde_json::to_string);
+        let lines = lines.collect::<Result<Vec<_>, _>>()?;
+        self.insert_lines(lines.iter().map(String::as_str)).map(drop)
+    }
+
+    /// Writes entries as the journal has them, as [`insert_ledger`](Self::insert_ledger); says how many are none.
+    pub(crate) fn insert_lines<'a>(&self, lines: impl Iterator<Item = &'a str>) -> Result<usize, StoreError> {
+        let mut lines = lines.peekable();
+        if lines.peek().is_none() {
+            return Ok(0);
         }
         let mut connection = self.connection.lock();
         let transaction = connection.transaction()?;
+        let mut damaged = 0;
         {
-            let mut insert = transaction.prepare_cached(
-                "INSERT OR IGNORE INTO ledger VALUES
-                 (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
-            )?;
-            for entry in entries {
-                insert.execute(params![
-                    entry.id.as_str(),
-                    entry.at,
-                    entry.key.as_ref().map(KeyId::as_str),
-                    entry.team.as_ref().map(|team| team.as_str()),
-                    entry.user.as_ref().map(|user| user.as_str()),
-                    entry.surface,
-                    entry.model_requested,
-                    entry.provider,
-                    entry.model,
-                    entry.decision,
-                    entry.outcome.as_str(),
-                    serde_json::to_string(&entry.usage)?,
-                    entry.usage.input as i64,
-                    entry.usage.output as i64,
-                    entry.usage_estimated,
-                    entry.cost.nanodollars(),
-                    entry.attempts,
-                    entry.streamed,
-                    entry.status,
-                    entry.latency_us as i64,
-                    entry.ttft_us.map(|ttft| ttft as i64),
-                    entry.cache,
-                ])?;
+            let mut insert = transaction.prepare_cached(row::INSERT)?;
+            for line in lines {
+                match row::insert(line, &mut insert) {
+                    Ok(()) => {}
+                    Err(Misfit::Line) => damaged += 1,
+                    Err(Misfit::Database(error)) => return Err(error.into()),
+                }
             }
         }
         transaction.commit()?;
-        Ok(())
+        Ok(damaged)
     }
 
     /// What a key has spent since a time, Unix milliseconds.
@@ -420,3 +424,6 @@ fn now() -> i64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |time| time.as_millis() as i64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ mod histogram;
 mod metrics;
 mod otlp;
 mod record;
+mod understanding;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use config::{AccessLogFormat, TelemetryConfig};
 pub use metrics::Metrics;
 pub use otlp::OtlpError;
 pub use record::{OwnedRecord, RequestRecord};
+pub use understanding::Understandings;
 
 /// Longest wait for standard output to take the rest of the access log.
 const FLUSH_LOG: Duration = Duration::from_secs(2);

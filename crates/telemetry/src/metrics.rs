@@ -11,6 +11,7 @@ use papaya::{Equivalent, HashMap};
 use crate::exposition::Exposition;
 use crate::histogram::Histogram;
 use crate::record::RequestRecord;
+use crate::understanding::Understandings;
 
 /// Series at most; what comes after is counted under `other`, so that no client can make the process grow.
 const MAX_SERIES: usize = 2_000;
@@ -36,6 +37,7 @@ pub struct Metrics {
     in_flight: AtomicI64,
     lost_log_lines: AtomicU64,
     lost_spans: AtomicU64,
+    understandings: Understandings,
 }
 
 /// The labels of a series.
@@ -166,6 +168,12 @@ impl Metrics {
         self.in_flight.fetch_add(change, Ordering::Relaxed);
     }
 
+    /// How prompts are understood.
+    #[must_use]
+    pub fn understandings(&self) -> &Understandings {
+        &self.understandings
+    }
+
     pub(crate) fn lost_log_line(&self) {
         self.lost_log_lines.fetch_add(1, Ordering::Relaxed);
     }
@@ -198,6 +206,7 @@ impl Metrics {
         let mut out = Exposition::default();
         counters(&mut out, &all);
         histograms(&mut out, &all);
+        self.understandings.render(&mut out);
         out.family(
             "pointsman_requests_in_flight",
             "gauge",

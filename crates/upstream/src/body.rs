@@ -196,7 +196,11 @@ impl Body for UpstreamBody {
             State::Complete => return Poll::Ready(None),
             State::Failed(error) => return Poll::Ready(Some(Err(error))),
         }
-        match Pin::new(&mut this.incoming).poll_frame(cx) {
+        let polled = match &mut this.lease {
+            Some(lease) => lease.poll_frame(&mut this.incoming, cx),
+            None => Pin::new(&mut this.incoming).poll_frame(cx),
+        };
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Err(error) = this.clock.frame() {
                     return this.fail(error);

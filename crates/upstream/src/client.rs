@@ -4,6 +4,7 @@
 //! workers.
 
 mod connect;
+mod exclusive;
 mod fetch;
 mod handshake;
 mod identity;

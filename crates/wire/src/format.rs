@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::{Bytes, BytesMut};
 
 use crate::eventstream::EventStreamError;
-use crate::form::{ChatRequest, ChatResponse, Failure, MaxTokensName, StreamEvent, Text};
+use crate::form::{ChatRequest, ChatResponse, Failure, MaxTokensName, StreamEvent, Text, Usage};
 use crate::rules::Rule;
 use crate::sse::SseError;
 use crate::{anthropic, bedrock, cohere, completions, gemini, hosted, openai, responses, seal};
@@ -291,6 +291,25 @@ pub fn decode_response(format: Format, body: &Bytes) -> Result<ChatResponse, Dec
         Format::BedrockConverse => bedrock::response::decode(body),
         Format::BedrockInvoke => bedrock::invoke::decode_response(body),
         Format::CohereChat => cohere::response::decode(body),
+    }
+}
+
+/// What is known of an answer that passes as it came and whose texts nobody looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skim {
+    /// What it used.
+    pub usage: Usage,
+    /// The service tier that the provider gave.
+    pub service_tier: Option<Text>,
+}
+
+/// Reads of a whole answer only what it used; none for one that must be read in full, be it for its format or for
+/// what is odd about it.
+#[must_use]
+pub fn skim_response(format: Format, body: &Bytes) -> Option<Skim> {
+    match format {
+        Format::OpenAiChat => openai::response::skim(body),
+        _ => None,
     }
 }
 

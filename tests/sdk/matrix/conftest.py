@@ -81,7 +81,7 @@ class House:
 
     def ledger(self, count, provider, stream, surfaces):
         """The rows of a cell: they are carried to the ledger a moment after the answer."""
-        query = f"SELECT * FROM ledger WHERE model_requested = ? AND streamed = ? AND surface IN ({', '.join('?' * len(surfaces))}) ORDER BY at, rowid"
+        query = f"SELECT * FROM ledger WHERE model_requested = ? AND streamed = ? AND surface IN ({', '.join('?' * len(surfaces))}) ORDER BY at, id"
         until = time.monotonic() + 10
         while True:
             with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as connection:

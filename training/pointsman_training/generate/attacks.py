@@ -222,8 +222,8 @@ def attack_rows(seed: int = 11) -> list[Row]:
     make = Maker(seed)
     found: dict[str, Row] = {}
     for rows in (
-        framed(make, 5000), hidden(make, 4500), planted(make, 4500), direct(make, 1500),
-        foreign(make, 1500), harmless(make, 4000), requests(make, 1200),
+        framed(make, 7000), hidden(make, 4500), planted(make, 4500), direct(make, 1800),
+        foreign(make, 1500), harmless(make, 6400), requests(make, 1200),
     ):  # fmt: skip
         for one in rows:
             found.setdefault(one.text, one)

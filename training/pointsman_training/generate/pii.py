@@ -9,6 +9,16 @@ from collections.abc import Callable, Iterator
 from ..rows import Row
 from .grammar import expand, lines, table
 
+NAMES = ("PERSON", "GPE", "ORGANIZATION", "NRP", "TITLE", "STREET_ADDRESS")
+STREETS = {
+    "en": ["{} Street", "{} Road", "{} Ave", "{} Lane", "{} Close", "{} Blvd", "{} Dr", "{} Court"],
+    "fr": ["rue {}", "avenue de {}", "boulevard {}"], "es": ["Calle {}", "Avenida de {}", "Plaza {}"],
+    "de": ["{}straße", "{}weg", "Am {}"], "it": ["Via {}", "Piazza {}", "Viale {}"],
+    "pt": ["Rua {}", "Avenida {}", "Travessa {}"], "nl": ["{}straat", "{}laan"],
+    "tr": ["{} Sokak No:", "{} Caddesi No:"],
+}  # fmt: skip
+FIRMS = ["{} Ltd", "{} GmbH", "{} Inc", "{} & Sons", "{} Group", "{} S.A.", "{} Bank", "{} University",
+         "{} Hospital", "{}-{}", "{} and {}", "{}, {} and {}", "{} Labs", "{} LLC", "{} PLC"]  # fmt: skip
 TYPED = re.compile(r"\{([A-Z_]+)\}")
 ALNUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -53,11 +63,39 @@ class People:
         """A name: whole, first alone, with an initial, last first."""
         if ("name", lang) in self.values:
             return self.value("name", lang)
+        if self.draw.random() < 0.3:
+            lang = self.draw.choice([code for kind, code in self.values if kind == "first"])
         first, last = self.value("first", lang), self.value("last", lang)
+        if self.draw.random() < 0.3:
+            last = self.coined()
+        if self.draw.random() < 0.15:
+            first = self.coined()
         return self.draw.choice(
             [f"{first} {last}"] * 5
             + [first, f"{first[0]}. {last}", f"{last}, {first}", f"{first} {first[0]}. {last}"]
         )
+
+    def coined(self) -> str:
+        """A name that nobody need have."""
+        parts = "ba ke li mo ru san tor vel nik dra hof jen wil mar pet lin gor ash bel cor dun ev far".split()
+        ends = [
+            "",
+            "n",
+            "s",
+            "son",
+            "ski",
+            "ez",
+            "ova",
+            "er",
+            "ini",
+            "ton",
+            "berg",
+            "eau",
+            "u",
+            "man",
+        ]
+        middle = "".join(self.draw.choice(parts) for _ in range(self.draw.randrange(1, 4)))
+        return middle.capitalize() + self.draw.choice(ends)
 
     def mail(self, lang: str) -> str:
         """A mail address."""
@@ -166,11 +204,19 @@ class People:
     def street(self, lang: str) -> str:
         """A street with its number in the order of the language."""
         name, number = self.value("street", lang), self.draw.randrange(1, 400)
+        if self.draw.random() < 0.5:
+            name = self.draw.choice(STREETS.get(lang, STREETS["en"])).format(self.coined())
         if lang in ("en", "fr"):
             return f"{number} {name}" + self.draw.choice(
                 ["", "", f", Apt {self.draw.randrange(1, 40)}"] if lang == "en" else [""]
             )
         return f"{name} {number}" + self.draw.choice(["", "a"] if lang in ("de", "nl") else [""])
+
+    def firm(self, lang: str) -> str:
+        """A known organisation's kind of name, or a coined one."""
+        if self.draw.random() < 0.5:
+            return self.value("org", lang)
+        return self.draw.choice(FIRMS).format(*(self.coined() for _ in range(3)))
 
     def makers(self) -> dict[str, Callable[[str], str]]:
         """How each type is made, given a language."""
@@ -180,8 +226,8 @@ class People:
             "CREDIT_CARD": self.card, "IBAN_CODE": self.iban, "CREDENTIAL": self.credential, "NATIONAL_ID": self.national,
             "STREET_ADDRESS": self.street,
             "AGE": lambda lang: str(self.draw.randrange(1, 99)),
-            "GPE": lambda lang: self.value("city", lang),
-            "ORGANIZATION": lambda lang: self.value("org", lang),
+            "GPE": lambda lang: self.coined() if self.draw.random() < 0.2 else self.value("city", lang),
+            "ORGANIZATION": self.firm,
             "TITLE": lambda lang: self.value("title", lang),
             "NRP": lambda lang: self.value("nrp", lang),
             "ZIP_CODE": lambda lang: pick([d(5), d(5), f"{d(5)}-{d(4)}", f"{of('BCLMNSW', 1)}{of('AEGKLNRW', 1)}{d(1)} {d(1)}{of('ABDEH', 2)}"]) if lang == "en" else d(5),
@@ -200,19 +246,28 @@ def filled(template: str, lang: str, people: People) -> tuple[str, list[tuple[in
     """A sentence and where its data is."""
     makers, out, spans, at = people.makers(), "", [], 0
     text = expand(template, people.draw)
-    lower = people.draw.random() < 0.12
+    lower = people.draw.random() < 0.25
     for match in TYPED.finditer(text):
-        out += text[at : match.start()]
+        out += text[at : match.start()].lower() if lower else text[at : match.start()]
         value = makers[match[1]](lang)
-        value = (
-            value.lower()
-            if lower and match[1] in ("PERSON", "GPE", "ORGANIZATION", "NRP")
-            else value
-        )
+        value = value.lower() if lower and match[1] in NAMES else value
         spans.append((len(out), len(out) + len(value), match[1]))
         out += value
         at = match.end()
-    return out + text[at:], spans
+    return out + text[at:], joined(out, spans)
+
+
+def joined(text: str, spans: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Town and code that follow a street belong to the address, as the published rows have it."""
+    found: list[tuple[int, int, str]] = []
+    for start, end, kind in spans:
+        last = found[-1] if found else (0, 0, "")
+        follows = last[2] == "STREET_ADDRESS" and kind in ("GPE", "ZIP_CODE")
+        if follows and re.fullmatch(r",?[ \n]", text[last[1] : start]):
+            found[-1] = (last[0], end, "STREET_ADDRESS")
+        else:
+            found.append((start, end, kind))
+    return found
 
 
 NAMED = re.compile(
@@ -250,7 +305,7 @@ def negatives(people: People, count: int) -> Iterator[Row]:
         yield row
 
 
-def pii_rows(seed: int = 12, count: int = 5000) -> list[Row]:
+def pii_rows(seed: int = 12, count: int = 9000) -> list[Row]:
     """Sentences of all templates, some joined to longer texts, and harmless ones."""
     people = People(seed)
     templates = table("pii_templates.tsv", 2)

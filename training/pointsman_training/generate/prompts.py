@@ -51,7 +51,7 @@ def prompt_rows(seed: int = 13) -> list[Row]:
     draw = random.Random(seed)
     found: dict[str, Row] = {}
     for rows in (
-        domain(draw, 5), small(draw, "modality", "modality.tsv", 900),
+        domain(draw, 5), small(draw, "modality", "modality.tsv", 1800),
         small(draw, "feedback", "feedback.tsv", 900), small(draw, "fact_check", "factcheck.tsv", 900),
     ):  # fmt: skip
         for row in rows:

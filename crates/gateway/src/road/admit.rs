@@ -84,6 +84,19 @@ pub fn admit_at(
     (model, estimate): (&str, Estimate),
 ) -> Result<Ticket, Failure> {
     may_use(&caller, model)?;
+    admit_any(worker, arrival, caller, (model, estimate))
+}
+
+/// Admits what no list of models is about.
+///
+/// # Errors
+/// 429 past a limit or budget.
+pub fn admit_any(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    (model, estimate): (&str, Estimate),
+) -> Result<Ticket, Failure> {
     let reservation = caller.admit(estimate, Instant::now()).map_err(denied)?;
     let mut ticket = Ticket::new(worker, arrival, caller, reservation);
     model.clone_into(&mut ticket.facts.model_requested);

@@ -1,5 +1,7 @@
 //! Embeddings: in the client's shape and the target's, split where the target takes fewer inputs at a time.
 
+mod here;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +9,8 @@ use http::HeaderMap;
 use pointsman_governance::Principal;
 use pointsman_wire::embeddings::{self, Batch, Shape};
 use pointsman_wire::form::{
-    EmbeddingInput, EmbeddingRequest, EmbeddingResponse, Failure, FailureKind, Text, Units, Usage,
+    EmbeddingInput, EmbeddingRequest, EmbeddingResponse, Encoding, Extra, Failure, FailureKind, Text, Units,
+    Usage,
 };
 use pointsman_wire::format::{Format, Loss};
 use pointsman_wire::tokens;
@@ -34,7 +37,47 @@ pub async fn travel(
     body: Bytes,
 ) -> Result<Reply, Refusal> {
     let mut embedding = Embedding::read(arrival, shape, body)?;
+    if is_here(arrival, embedding.model()) {
+        return here::travel(worker, arrival, caller, embedding).await;
+    }
     errand::run(worker, arrival, caller, &mut embedding).await
+}
+
+/// Whether the model of this name is on this machine.
+fn is_here(arrival: &Arrival, model: &str) -> bool {
+    let snapshot = &arrival.snapshot;
+    !snapshot.models.contains_key(model)
+        && snapshot
+            .understanding
+            .embedding_models()
+            .any(|name| name == model)
+}
+
+/// A request for vectors of texts, in OpenAI's shape.
+pub fn of_texts(model: &str, texts: &[Arc<str>], dimensions: Option<usize>) -> impl Errand {
+    let inputs = texts
+        .iter()
+        .map(|text| EmbeddingInput::Text(text.to_string().into()));
+    let request = EmbeddingRequest {
+        model: model.to_owned().into(),
+        inputs: inputs.collect(),
+        single: false,
+        purpose: None,
+        title: None,
+        dimensions: dimensions.map(|dimensions| dimensions as u64),
+        encodings: vec![Encoding::Float],
+        truncate: None,
+        user: None,
+        extra: Extra::default(),
+    };
+    Embedding {
+        prompt: request.inputs.iter().map(count).sum(),
+        images: 0,
+        renamed: true,
+        shape: Shape::OpenAi,
+        request,
+        body: None,
+    }
 }
 
 /// What is left to send to `target` of a line that goes with a batch, and its ticket.

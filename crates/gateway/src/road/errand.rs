@@ -200,6 +200,23 @@ fn streamed(mut passed: Box<Passed>, mut ticket: Ticket) -> Reply {
     reply
 }
 
+/// Sent on behalf of a request that was admitted as something else, whole; where nothing comes of it, why, and what it used
+/// nevertheless.
+pub async fn within<E: Errand>(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    errand: &mut E,
+    ticket: &mut Ticket,
+) -> Result<Answer, (Failure, Usage)> {
+    match travel(worker, arrival, errand, ticket).await? {
+        Sent::Whole(answer) => Ok(*answer),
+        Sent::Stream(_) => {
+            let failure = Failure::new(FailureKind::Provider, "the provider answered with a stream");
+            Err((failure, Usage::default()))
+        }
+    }
+}
+
 /// Shows its texts to the guardrails.
 ///
 /// # Errors

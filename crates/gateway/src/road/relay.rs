@@ -57,6 +57,10 @@ pub struct Relay {
     client: Client,
 }
 
+/// Pieces that are gathered before they are handed on, at most, when they come faster than they can be.
+const TOGETHER: usize = 32;
+/// Bytes of what is handed on together, at most.
+const PIECE: usize = 16 * 1024;
 /// How long the rest of a stream may take after its terminator.
 const REST: Duration = Duration::from_millis(500);
 
@@ -202,15 +206,20 @@ impl Relay {
     pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             match std::mem::replace(&mut self.flow, Flow::Open) {
-                Flow::Open => {
-                    if let Some(bytes) = self.next_ready() {
-                        return Poll::Ready(Some(bytes));
-                    }
-                    if let Err((failure, fault)) = ready!(self.poll_step(context)) {
+                // What has come together goes out together: each piece for itself would be a write of its own.
+                Flow::Open if self.ready.len() >= TOGETHER => return Poll::Ready(self.next_ready()),
+                Flow::Open => match self.poll_step(context) {
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err((failure, fault))) => {
                         self.blame(fault);
                         self.flow = Flow::Broken(failure);
                     }
-                }
+                    Poll::Pending => {
+                        return self
+                            .next_ready()
+                            .map_or(Poll::Pending, |bytes| Poll::Ready(Some(bytes)));
+                    }
+                },
                 Flow::Ended => {
                     self.flow = Flow::Ended;
                     self.settle_end();
@@ -236,7 +245,23 @@ impl Relay {
         }
     }
 
+    /// What may go to the client, in one piece as far as that is not large.
     fn next_ready(&mut self) -> Option<Bytes> {
+        let first = self.next_framed()?;
+        let fits = |at: usize, next: &Bytes| at + next.len() <= PIECE;
+        if self.ready.front().is_none_or(|next| !fits(first.len(), next)) {
+            return Some(first);
+        }
+        let rest: usize = self.ready.iter().map(Bytes::len).sum();
+        let mut piece = BytesMut::with_capacity((first.len() + rest).min(PIECE));
+        piece.extend_from_slice(&first);
+        while self.ready.front().is_some_and(|next| fits(piece.len(), next)) {
+            piece.extend_from_slice(&self.next_framed().unwrap_or_default());
+        }
+        Some(piece.freeze())
+    }
+
+    fn next_framed(&mut self) -> Option<Bytes> {
         while let Some(bytes) = self.ready.pop_front() {
             let framed = self.framer.frame(bytes);
             if !framed.is_empty() {
@@ -359,6 +384,7 @@ pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, answer: Answe
                 native,
             },
         ),
+        Answer::Passing { bytes, skim } => whole::pass(ticket, bytes, &skim),
         Answer::Stream(mut relay) => {
             ticket.nothing_at_stake();
             let mut reply = Reply::new(ReplyBody::Whole(None));

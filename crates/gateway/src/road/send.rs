@@ -16,9 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use pointsman_guard::Stage;
 use pointsman_upstream::Failure as Fault;
 use pointsman_wire::failure::{self, FailureClass};
 use pointsman_wire::form::{ChatResponse, Failure, FailureKind};
+use pointsman_wire::format::Skim;
 
 use super::arrive::Asked;
 use super::decide::{Plan, Step};
@@ -43,6 +45,13 @@ pub enum Answer {
         response: Box<ChatResponse>,
         /// As it came, where it came in the client's format.
         native: Option<Bytes>,
+    },
+    /// All of it in the client's format, of which nobody need know more than what it used.
+    Passing {
+        /// As it came.
+        bytes: Bytes,
+        /// What it used.
+        skim: Box<Skim>,
     },
     /// Its beginning, up to the first content.
     Stream(Box<Relay>),
@@ -99,6 +108,7 @@ pub async fn send(
             arrival,
             asked,
             step: &steps[at],
+            is_read: is_read(arrival, asked),
         };
         let round = Round {
             model: &steps[at].model,
@@ -118,6 +128,12 @@ pub async fn send(
         }
     }
     Err(exhausted(last, &causes))
+}
+
+/// Whether anybody looks at what a whole answer says.
+fn is_read(arrival: &Arrival, asked: &Asked) -> bool {
+    let guarded = !arrival.snapshot.guards.for_stage(Stage::Output).is_empty();
+    guarded || asked.cache_key.is_some() || asked.answer_id.is_some()
 }
 
 /// Puts the models that take over after this class of failure behind the one that failed; says how many.

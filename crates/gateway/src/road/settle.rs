@@ -22,6 +22,8 @@ use super::{Arrival, Refusal, Standing};
 use crate::snapshot::Target;
 use crate::worker::Worker;
 
+/// What the ledger calls this machine, where it answers itself.
+const HERE: &str = "pointsman";
 /// Failed attempts that are told of one request.
 const MAX_CAUSES: usize = 16;
 /// Losses that are told of a request, at most.
@@ -196,6 +198,18 @@ impl Ticket {
             model,
             price: None,
             saved: remembered.cost,
+            at_stake: None,
+        });
+    }
+
+    /// Notes that a model on this machine answers, which costs nothing.
+    pub fn answered_here(&mut self, model: &str) {
+        self.facts.asked = Some(AskedOf {
+            provider: HERE.to_owned(),
+            kind: None,
+            model: model.to_owned(),
+            price: None,
+            saved: Money::ZERO,
             at_stake: None,
         });
     }

@@ -11,6 +11,7 @@ use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, State
 use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
+use pointsman_understanding::{Origin, Role, Understanding};
 use pointsman_upstream::{
     AuthStyle, CredentialRegistry, EndpointRegistry, FetchBounds, HumanDuration, RetryBudget, RetryPolicy,
     balance::Policy,
@@ -40,6 +41,7 @@ pub struct Lasting {
     credentials: CredentialRegistry,
     budgets: Mutex<HashMap<String, Arc<RetryBudget>>>,
     anonymous: Mutex<Option<Arc<Principal>>>,
+    understanding: Mutex<Option<Arc<Understanding>>>,
 }
 
 /// Compiles a configuration.
@@ -55,6 +57,7 @@ pub fn compile(config: &Config, lasting: &Lasting) -> Result<Snapshot, Vec<Probl
     };
     let snapshot = compiler.snapshot();
     if compiler.problems.is_empty() {
+        *lasting.understanding.lock() = Some(Arc::clone(&snapshot.understanding));
         Ok(snapshot)
     } else {
         Err(compiler.problems)
@@ -118,6 +121,7 @@ impl Compiler<'_> {
                 None => drop(models.insert(name.clone(), model)),
             }
         }
+        self.embedding_models(&providers, &mut models);
         patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.length()));
         let router = config
             .routing
@@ -144,6 +148,7 @@ impl Compiler<'_> {
             models,
             patterns,
             router,
+            understanding: self.understanding(),
             guards,
             prompts: config.prompts.clone(),
             cache: self.cache(),
@@ -164,6 +169,44 @@ impl Compiler<'_> {
         };
         self.routed(&snapshot);
         snapshot
+    }
+
+    /// Whoever understands prompts, with what was loaded before.
+    fn understanding(&self) -> Arc<Understanding> {
+        let config = &self.config.understanding;
+        let before = self.lasting.understanding.lock().clone();
+        match before {
+            Some(before) if before.config() == config => before,
+            before => Arc::new(Understanding::following(config, before.as_deref())),
+        }
+    }
+
+    /// Embedding models at providers are models like all others, under the names of the `understanding` block.
+    fn embedding_models(
+        &mut self,
+        providers: &HashMap<String, Arc<Provider>>,
+        models: &mut HashMap<String, Arc<Model>>,
+    ) {
+        let config = self.config;
+        for (name, said) in &config.understanding.models {
+            if let (Role::Embedding, Some(Origin::Provider { provider, model })) = (said.role, said.origin())
+            {
+                let target = TargetConfig {
+                    provider: provider.to_owned(),
+                    model: model.to_owned(),
+                    format: None,
+                    timeouts: None,
+                    request: None,
+                    weight: 1,
+                    priority: 0,
+                };
+                let alone = ModelConfig {
+                    targets: vec![target],
+                    ..ModelConfig::default()
+                };
+                models.insert(name.clone(), Arc::new(self.model(name, &alone, providers)));
+            }
+        }
     }
 
     /// Every model that a decision may choose must lead somewhere.

@@ -4,6 +4,7 @@ use pointsman_catalog::{Catalog, Model, Provider, RateKind};
 use serde_json::{Map, Value, json};
 
 use super::List;
+use super::own::Own;
 use crate::console;
 
 /// The rates that have a column of their own.
@@ -100,11 +101,9 @@ fn tokens(count: u64) -> String {
 }
 
 /// One JSON list.
-pub(super) fn json(rows: &[(&Provider, &Model)]) {
-    let all: Vec<Value> = rows
-        .iter()
-        .map(|(provider, model)| facts(&provider.id, model))
-        .collect();
+pub(super) fn json(rows: &[(&Provider, &Model)], own: &[Own]) {
+    let listed = rows.iter().map(|(provider, model)| facts(&provider.id, model));
+    let all: Vec<Value> = listed.chain(own.iter().map(|own| json!(own))).collect();
     console::say(serde_json::to_string_pretty(&all).unwrap_or_default());
 }
 

@@ -77,7 +77,11 @@ fn commands(text: &str) -> Vec<Vec<String>> {
         if words[at] == "pointsman" {
             return Some(words[at + 1..].to_vec());
         }
+        // Others than `run` give what comes behind the dashes to a benchmark or a test.
         let own = words.iter().position(|word| word == "--")?;
+        if words[at + 1] != "run" {
+            return None;
+        }
         Some(words[own + 1..].to_vec())
     });
     ours.filter(|words| !words.is_empty()).collect()

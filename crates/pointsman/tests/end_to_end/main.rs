@@ -43,3 +43,4 @@ mod structured;
 mod surfaces;
 mod tls;
 mod told;
+mod understanding;

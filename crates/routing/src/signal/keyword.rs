@@ -99,6 +99,11 @@ impl Keyword {
         })
     }
 
+    /// Whether one look at the text is enough.
+    pub(crate) fn is_quick(&self) -> bool {
+        matches!(self.method, Method::Regex { .. })
+    }
+
     pub(crate) fn read(&self, text: &str) -> Reading {
         let hits = match &self.method {
             // Other letters have ASCII ones among their small or capital forms.

@@ -18,6 +18,7 @@ use super::Answer;
 use super::calibrate::{Calibration, OperatingPoint};
 use super::head::{Across, HeadError, Tally};
 use crate::tokenize::boundary;
+use crate::work;
 
 /// Bytes of a stretch, about.
 const STRETCH: usize = 2_048;
@@ -248,6 +249,7 @@ impl NgramModel {
     fn logits(&self, room: &mut NgramRoom) -> Vec<f32> {
         room.sums.clear();
         room.sums.resize(self.columns, 0);
+        work::note(room.rows.len() * self.columns);
         for row in &room.rows {
             let codes = &self.codes[*row as usize * self.columns..][..self.columns];
             for (sum, code) in room.sums.iter_mut().zip(codes) {
@@ -284,6 +286,7 @@ fn hash_start(kind: u8) -> u64 {
 }
 
 fn hash(start: u64, bytes: &[u8]) -> u64 {
+    work::note(bytes.len());
     bytes
         .iter()
         .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
@@ -294,6 +297,7 @@ fn stretch_end(text: &str) -> usize {
     if text.len() <= STRETCH {
         return text.len();
     }
+    work::note(STRETCH);
     let end = boundary(text, STRETCH);
     match text[..end].rfind(' ') {
         Some(space) => space + 1,
@@ -303,8 +307,6 @@ fn stretch_end(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     /// Weights that are 1 in column 1 where one of `features` is, 0 elsewhere.
@@ -370,18 +372,15 @@ mod tests {
     }
 
     #[test]
-    fn any_text_takes_linear_time() {
+    fn any_text_has_an_answer() {
         let model = model(&[(0, "a")], Across::Any);
         let mut room = NgramRoom::default();
         for unit in ["a", "é", " ", "!", "a b ", "中", "\u{0}", "0"] {
-            let text = unit.repeat((4 << 20) / unit.len());
-            let start = Instant::now();
+            let text = unit.repeat(100_000);
             let answer = &model.read(&text, &mut room)[0];
-            assert!(answer.probabilities.iter().all(|value| value.is_finite()));
             assert!(
-                start.elapsed() < Duration::from_secs(4),
-                "{unit:?}: {:?}",
-                start.elapsed()
+                answer.probabilities.iter().all(|value| value.is_finite()),
+                "{unit:?}"
             );
         }
         assert_eq!(model.read("", &mut room)[0].logits, [0.5, 0.0]);

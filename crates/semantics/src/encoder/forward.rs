@@ -1,11 +1,15 @@
 //! The way of a batch through an encoder.
 
 use super::attention::{Room, Sequence, attend};
+use super::bytes;
 use super::{Activation, Block, Encoder, Mlp, Normaliser};
 use crate::kernels::{self, Codes, Machine};
 
-/// Rows that go through the inner layer together: what lies between its two halves stays in the cache.
+/// Rows that go through a block's later layers together: what lies between them stays in the cache.
 const BAND: usize = 64;
+
+/// Rows, about, whose queries, keys and values are worked out before attention reads them: they stay in the cache, too.
+const RUN: usize = 128;
 
 /// What is asked of an encoder.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +39,7 @@ pub struct Scratch {
     inner: Vec<f32>,
     codes: Codes,
     room: Room,
+    bytes: bytes::Room,
 }
 
 /// The rows that come out, sequence behind sequence.
@@ -117,7 +122,19 @@ impl Encoder {
     ///
     /// A sequence longer than [`Encoder::longest`] is cut there; split it into windows before.
     pub fn encode(&self, sequences: &[&[u32]], asked: Asked, scratch: &mut Scratch, states: &mut States) {
-        self.start(sequences, asked.machine, scratch, states);
+        self.encode_pairs(sequences, &[], asked, scratch, states);
+    }
+
+    /// As [`Encoder::encode`]; what of each sequence stands at `seconds` or behind it belongs to the second text of a pair.
+    pub fn encode_pairs(
+        &self,
+        sequences: &[&[u32]],
+        seconds: &[usize],
+        asked: Asked,
+        scratch: &mut Scratch,
+        states: &mut States,
+    ) {
+        self.start((sequences, seconds), asked.machine, scratch, states);
         for block in 0..self.blocks.len().min(asked.blocks) {
             self.block(block, asked.machine, scratch, states);
         }
@@ -136,7 +153,7 @@ impl Encoder {
         states: &mut States,
         mut each: impl FnMut(usize, &States),
     ) {
-        self.start(sequences, machine, scratch, states);
+        self.start((sequences, &[]), machine, scratch, states);
         let mut done = 0;
         for (index, exit) in exits.iter().enumerate() {
             while done < (*exit).min(self.blocks.len()) {
@@ -155,11 +172,26 @@ impl Encoder {
     }
 
     fn block(&self, index: usize, machine: Machine, scratch: &mut Scratch, states: &mut States) {
+        let block = &self.blocks[index];
         self.attention(index, machine, scratch, states);
-        self.blocks[index].inner(machine, scratch, &mut states.values, self.width);
+        let narrow = self.heads.queries * self.heads.width;
+        let gathered = std::mem::take(&mut scratch.gathered);
+        let bands = states.values.chunks_mut(BAND * self.width.max(1));
+        for (band, gathered) in bands.zip(gathered.chunks(BAND * narrow.max(1))) {
+            let gathered = &gathered[..band.len() / self.width.max(1) * narrow];
+            block.take_attention(machine, scratch, gathered, band);
+            block.inner(machine, scratch, band, self.width);
+        }
+        scratch.gathered = gathered;
     }
 
-    fn start(&self, sequences: &[&[u32]], machine: Machine, scratch: &mut Scratch, states: &mut States) {
+    fn start(
+        &self,
+        (sequences, seconds): (&[&[u32]], &[usize]),
+        machine: Machine,
+        scratch: &mut Scratch,
+        states: &mut States,
+    ) {
         states.width = self.width;
         states.starts.clear();
         states.starts.push(0);
@@ -170,10 +202,16 @@ impl Encoder {
         }
         states.values.clear();
         states.values.resize(total * self.width, 0.0);
-        self.embed(sequences, machine, scratch, states);
+        self.embed((sequences, seconds), machine, scratch, states);
     }
 
-    fn embed(&self, sequences: &[&[u32]], machine: Machine, scratch: &mut Scratch, states: &mut States) {
+    fn embed(
+        &self,
+        (sequences, seconds): (&[&[u32]], &[usize]),
+        machine: Machine,
+        scratch: &mut Scratch,
+        states: &mut States,
+    ) {
         let embeddings = &self.embeddings;
         let width = embeddings.words.width();
         let total = states.values.len() / self.width.max(1);
@@ -183,7 +221,8 @@ impl Encoder {
         };
         let position_row = room(&mut scratch.said, width);
         let mut lines = rows.chunks_exact_mut(width.max(1));
-        for sequence in sequences {
+        for (index, sequence) in sequences.iter().enumerate() {
+            let second = seconds.get(index).copied().unwrap_or(usize::MAX);
             let tokens = &sequence[..sequence.len().min(self.longest)];
             for (position, (token, line)) in tokens.iter().zip(&mut lines).enumerate() {
                 embeddings.words.read(*token as usize, line);
@@ -197,6 +236,9 @@ impl Encoder {
                 if let Some(constant) = &embeddings.constant {
                     kernels::add(machine, line, constant);
                 }
+                if let Some(more) = embeddings.second.as_ref().filter(|_| position >= second) {
+                    kernels::add(machine, line, more);
+                }
             }
         }
         if let Some(project) = &embeddings.project {
@@ -208,46 +250,44 @@ impl Encoder {
         }
     }
 
-    fn attention(&self, index: usize, machine: Machine, scratch: &mut Scratch, states: &mut States) {
+    /// What each query of each sequence gathers, into `scratch.gathered`.
+    fn attention(&self, index: usize, machine: Machine, scratch: &mut Scratch, states: &States) {
         let block = &self.blocks[index];
         let attention = &block.attention;
         let rows = states.values.len() / self.width.max(1);
         let (wide, narrow) = (attention.inputs.outputs(), self.heads.queries * self.heads.width);
-        let mixed = room(&mut scratch.mixed, rows * wide);
-        let read = normed(
-            block.norms.before_attention.as_ref(),
-            machine,
-            &states.values,
-            &mut scratch.normed,
-        );
-        attention
-            .inputs
-            .apply(machine, read, mixed, false, &mut scratch.codes);
-        self.turn(index, machine, mixed, &states.starts);
+        let in_bytes = bytes::suits(self, index);
         let gathered = room(&mut scratch.gathered, rows * narrow);
-        for pair in states.starts.windows(2) {
-            let sequence = Sequence {
-                rows: &mixed[pair[0] * wide..pair[1] * wide],
-                length: pair[1] - pair[0],
-            };
-            let output = &mut gathered[pair[0] * narrow..pair[1] * narrow];
-            attend(machine, self, index, sequence, output, &mut scratch.room);
-        }
-        match &block.norms.after_attention {
-            None => attention
-                .output
-                .apply(machine, gathered, &mut states.values, true, &mut scratch.codes),
-            Some(norm) => {
-                let said = room(&mut scratch.said, states.values.len());
-                attention
-                    .output
-                    .apply(machine, gathered, said, false, &mut scratch.codes);
-                norm.apply(machine, said);
-                kernels::add(machine, &mut states.values, said);
+        let mut starts = states.starts.as_slice();
+        while starts.len() > 1 {
+            // As many sequences as fit, and one at least.
+            let fit = starts.partition_point(|start| start - starts[0] <= RUN).max(2);
+            let run = &starts[..fit];
+            let (first, last) = (run[0], run[fit - 1]);
+            let mixed = room(&mut scratch.mixed, (last - first) * wide);
+            let read = normed(
+                block.norms.before_attention.as_ref(),
+                machine,
+                &states.values[first * self.width..last * self.width],
+                &mut scratch.normed,
+            );
+            attention
+                .inputs
+                .apply(machine, read, mixed, false, &mut scratch.codes);
+            self.turn(index, machine, mixed, run);
+            for pair in run.windows(2) {
+                let sequence = Sequence {
+                    rows: &mixed[(pair[0] - first) * wide..(pair[1] - first) * wide],
+                    length: pair[1] - pair[0],
+                };
+                let output = &mut gathered[pair[0] * narrow..pair[1] * narrow];
+                if in_bytes {
+                    bytes::attend(machine, self, sequence, output, &mut scratch.bytes);
+                } else {
+                    attend(machine, self, index, sequence, output, &mut scratch.room);
+                }
             }
-        }
-        if let Some(norm) = &block.norms.attention_sum {
-            norm.apply(machine, &mut states.values);
+            starts = &starts[fit - 1..];
         }
     }
 
@@ -258,9 +298,9 @@ impl Encoder {
             return;
         }
         let rotary = attention.rotary.and_then(|rotary| self.rotaries.get(rotary));
-        let wide = attention.inputs.outputs();
+        let (wide, origin) = (attention.inputs.outputs(), starts[0]);
         for pair in starts.windows(2) {
-            let rows = mixed[pair[0] * wide..pair[1] * wide].chunks_exact_mut(wide);
+            let rows = mixed[(pair[0] - origin) * wide..(pair[1] - origin) * wide].chunks_exact_mut(wide);
             for (position, row) in rows.enumerate() {
                 let turned = (self.heads.queries + self.heads.keys) * self.heads.width;
                 for (head, columns) in row[..turned].chunks_exact_mut(self.heads.width).enumerate() {
@@ -297,30 +337,41 @@ fn normed<'a>(
 }
 
 impl Block {
-    fn inner(&self, machine: Machine, scratch: &mut Scratch, values: &mut [f32], width: usize) {
-        for band in values.chunks_mut(BAND * width.max(1)) {
-            let rows = band.len() / width.max(1);
-            let read = normed(self.norms.before_mlp.as_ref(), machine, band, &mut scratch.normed);
-            let inner = room(&mut scratch.inner, rows * self.mlp.up.outputs());
-            self.mlp.up.apply(machine, read, inner, false, &mut scratch.codes);
-            let inner = self.mlp.activate(machine, inner);
-            match &self.norms.after_mlp {
-                None => self
-                    .mlp
-                    .down
-                    .apply(machine, inner, band, true, &mut scratch.codes),
-                Some(norm) => {
-                    let said = room(&mut scratch.said, rows * width);
-                    self.mlp
-                        .down
-                        .apply(machine, inner, said, false, &mut scratch.codes);
-                    norm.apply(machine, said);
-                    kernels::add(machine, band, said);
-                }
+    /// Adds what attention gathered, through its last layer, to rows.
+    fn take_attention(&self, machine: Machine, scratch: &mut Scratch, gathered: &[f32], band: &mut [f32]) {
+        let output = &self.attention.output;
+        match &self.norms.after_attention {
+            None => output.apply(machine, gathered, band, true, &mut scratch.codes),
+            Some(norm) => {
+                let said = room(&mut scratch.said, band.len());
+                output.apply(machine, gathered, said, false, &mut scratch.codes);
+                norm.apply(machine, said);
+                kernels::add(machine, band, said);
             }
-            if let Some(norm) = &self.norms.mlp_sum {
-                norm.apply(machine, band);
+        }
+        if let Some(norm) = &self.norms.attention_sum {
+            norm.apply(machine, band);
+        }
+    }
+
+    fn inner(&self, machine: Machine, scratch: &mut Scratch, band: &mut [f32], width: usize) {
+        let rows = band.len() / width.max(1);
+        let read = normed(self.norms.before_mlp.as_ref(), machine, band, &mut scratch.normed);
+        let inner = room(&mut scratch.inner, rows * self.mlp.up.outputs());
+        self.mlp.up.apply(machine, read, inner, false, &mut scratch.codes);
+        let inner = self.mlp.activate(machine, inner);
+        let down = &self.mlp.down;
+        match &self.norms.after_mlp {
+            None => down.apply(machine, inner, band, true, &mut scratch.codes),
+            Some(norm) => {
+                let said = room(&mut scratch.said, band.len());
+                down.apply(machine, inner, said, false, &mut scratch.codes);
+                norm.apply(machine, said);
+                kernels::add(machine, band, said);
             }
+        }
+        if let Some(norm) = &self.norms.mlp_sum {
+            norm.apply(machine, band);
         }
     }
 }

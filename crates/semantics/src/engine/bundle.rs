@@ -131,20 +131,7 @@ impl Engine {
         let container = Container::read(file, bytes)?;
         let settings: Settings = container.settings()?;
         let sides = &settings.encoder;
-        let all = [
-            sides.vocabulary,
-            sides.width,
-            sides.heads,
-            sides.inner,
-            sides.blocks,
-            sides.positions,
-        ];
-        if !all.iter().all(|side| (1..=LARGEST).contains(side)) || !sides.width.is_multiple_of(sides.heads) {
-            return Err(LoadError::malformed(
-                file,
-                "settings: `encoder` has sides that do not fit together",
-            ));
-        }
+        sides.check(file)?;
         let tokenizer = tokenizer(&container, sides)?;
         let encoder = encoder(&container, sides)?;
         let ngrams = settings
@@ -194,6 +181,29 @@ impl Engine {
                 ..Cut::default()
             },
         })
+    }
+}
+
+impl EncoderSettings {
+    /// Fails if sides are beyond what a model has, or do not fit together.
+    fn check(&self, file: &str) -> Result<(), LoadError> {
+        let all = [
+            self.vocabulary,
+            self.width,
+            self.heads,
+            self.inner,
+            self.blocks,
+            self.positions,
+        ];
+        if !all.iter().all(|side| (1..=LARGEST).contains(side)) || !self.width.is_multiple_of(self.heads) {
+            let problem = "settings: `encoder` has sides that do not fit together";
+            return Err(LoadError::malformed(file, problem));
+        }
+        if !(self.epsilon > 0.0 && self.epsilon < 1.0) {
+            let problem = "settings: `encoder.epsilon` is not between 0 and 1";
+            return Err(LoadError::malformed(file, problem));
+        }
+        Ok(())
     }
 }
 
@@ -251,6 +261,7 @@ fn encoder(container: &Container<'_>, sides: &EncoderSettings) -> Result<Encoder
             )),
             first_position: 0,
             constant: None,
+            second: None,
             scale: 1.0,
             project: None,
             norm: Some(norm(container, "words.norm", sides)?),
@@ -321,6 +332,9 @@ fn head(
             Some(place)
         }
     };
+    if !settings.share.is_finite() {
+        return Err(bad("`share` is no number".to_owned()));
+    }
     if matches!(settings.sure, Sure::Outside { class, .. } if class >= settings.labels.len()) {
         return Err(bad("`sure` names a class that it lacks".to_owned()));
     }
@@ -364,6 +378,9 @@ fn tagger(
     };
     if settings.exit == 0 || settings.exit > encoder.blocks.len() {
         return Err(bad("reads behind no block"));
+    }
+    if !(0.0..=1.0).contains(&settings.threshold) {
+        return Err(bad("`threshold` is no probability"));
     }
     let layer = linear(container, &settings.layer, encoder.width, settings.labels.len())?;
     let tagger = Tagger::new(

@@ -4,9 +4,9 @@
 use super::by_machine;
 
 /// How many sums run beside each other.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
-type Lanes = [f32; LANES];
+pub(super) type Lanes = [f32; LANES];
 
 #[inline(always)]
 fn fused<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
@@ -23,6 +23,19 @@ fn total(lanes: Lanes) -> f32 {
     ((eight[0] + eight[4]) + (eight[2] + eight[6])) + ((eight[1] + eight[5]) + (eight[3] + eight[7]))
 }
 
+/// One of sixteen lanes, picked pair by pair.
+#[inline(always)]
+pub(super) fn reduce(lanes: Lanes, pick: impl Fn(f32, f32) -> f32) -> f32 {
+    let (mut eight, mut four) = ([0.0; 8], [0.0; 4]);
+    for index in 0..8 {
+        eight[index] = pick(lanes[index], lanes[index + 8]);
+    }
+    for index in 0..4 {
+        four[index] = pick(eight[index], eight[index + 4]);
+    }
+    pick(pick(four[0], four[2]), pick(four[1], four[3]))
+}
+
 /// Rounds to the nearest integer, ties to even, where |x| < 2^22.
 #[inline(always)]
 fn nearest(x: f32) -> f32 {
@@ -32,7 +45,7 @@ fn nearest(x: f32) -> f32 {
 
 /// 2^y within a few millionths; 0 below 2^-126, and not above 2^127.
 #[inline(always)]
-fn exp2<const FUSED: bool>(y: f32) -> f32 {
+pub(super) fn exp2<const FUSED: bool>(y: f32) -> f32 {
     let clamped = y.clamp(-126.0, 127.0);
     let power = nearest(clamped);
     let rest = clamped - power;
@@ -52,12 +65,12 @@ fn exp<const FUSED: bool>(x: f32) -> f32 {
     exp2::<FUSED>(x * std::f32::consts::LOG2_E)
 }
 
-/// An integral float of small size as an integer, without the saturation that a cast pays for.
+/// The nearest integer of a float of small size, ties to even, without the saturation that a cast pays for.
 #[inline(always)]
 #[allow(clippy::cast_possible_wrap, reason = "bit patterns")]
-fn integer(integral: f32) -> i32 {
+pub(super) fn integer(value: f32) -> i32 {
     const SHIFT: f32 = 12_582_912.0;
-    ((integral + SHIFT).to_bits() as i32).wrapping_sub(SHIFT.to_bits() as i32)
+    ((value + SHIFT).to_bits() as i32).wrapping_sub(SHIFT.to_bits() as i32)
 }
 
 /// Where the normal distribution is as good as full.
@@ -195,7 +208,7 @@ fn largest(row: &[f32]) -> f32 {
     for (lane, value) in lanes.iter_mut().zip(rest) {
         *lane = if *value > *lane { *value } else { *lane };
     }
-    lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    reduce(lanes, |a, b| if a > b { a } else { b })
 }
 
 #[inline(always)]
@@ -281,8 +294,8 @@ fn quantise_body<const FUSED: bool>(row: &[f32], codes: &mut [u8]) -> (f32, i32)
         note(chunk);
     }
     note(rest);
-    let low = lows.into_iter().fold(0.0_f32, f32::min);
-    let high = highs.into_iter().fold(0.0_f32, f32::max);
+    let low = reduce(lows, |a, b| if a < b { a } else { b });
+    let high = reduce(highs, |a, b| if a > b { a } else { b });
     let scale = (high - low) / 255.0;
     if !(scale > f32::MIN_POSITIVE && scale.is_finite()) {
         codes.fill(0);
@@ -290,10 +303,10 @@ fn quantise_body<const FUSED: bool>(row: &[f32], codes: &mut [u8]) -> (f32, i32)
     }
     let inverse = 1.0 / scale;
     let zero = nearest(-low * inverse);
+    // One loop over all, which the compiler makes wide; bytes of sixteen at a time it would store one by one.
     for (code, value) in codes.iter_mut().zip(row) {
         // Rounded twice on every machine, so that codes are the same on all.
-        let level = nearest(*value * inverse + zero).clamp(0.0, 255.0);
-        *code = integer(level) as u8;
+        *code = integer(*value * inverse + zero).clamp(0, 255) as u8;
     }
     codes[row.len()..].fill(0);
     (scale, integer(zero))

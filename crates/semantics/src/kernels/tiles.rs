@@ -1,6 +1,7 @@
 //! Products of matrices, tile by tile: floats by a panel of columns, bytes by panels of sixteen output channels.
 
 use super::Machine;
+use super::sums::{Panels, Rows, portable_row};
 #[cfg(target_arch = "x86_64")]
 use super::{Level, x86};
 
@@ -14,7 +15,7 @@ pub const INT8_PANEL: usize = 16;
 pub const DEPTH: usize = 64;
 
 /// Rows of codes come in multiples of this, so that a tile never reads past the end.
-const ROWS: usize = 16;
+pub(super) const ROWS: usize = 16;
 
 /// Rows of activations as unsigned bytes, with scale and zero point of each.
 #[derive(Debug, Default)]
@@ -23,6 +24,7 @@ pub struct Codes {
     scales: Vec<f32>,
     zeros: Vec<i32>,
     depth: usize,
+    used: usize,
     rows: usize,
 }
 
@@ -31,6 +33,7 @@ impl Codes {
     pub fn fill(&mut self, machine: Machine, values: &[f32], width: usize) {
         self.rows = values.len().checked_div(width).unwrap_or(0);
         self.depth = width.next_multiple_of(DEPTH);
+        self.used = width.next_multiple_of(4);
         let needed = self.rows.next_multiple_of(ROWS) * self.depth;
         if self.bytes.len() < needed {
             self.bytes.resize(needed, 0);
@@ -130,10 +133,6 @@ impl Int8Weights {
     pub fn bytes(&self) -> usize {
         self.panels.len() + 12 * self.scales.len()
     }
-
-    fn panel(&self, index: usize) -> &[i8] {
-        &self.panels[index * INT8_PANEL * self.depth..][..INT8_PANEL * self.depth]
-    }
 }
 
 /// Where a product goes: `rows` of `stride` columns; added to what is there, or put in its place.
@@ -171,13 +170,19 @@ pub fn int8_product(machine: Machine, codes: &Codes, weights: &Int8Weights, outp
 }
 
 impl Codes {
-    /// The bytes of whole rows, up to a multiple of [`ROWS`].
-    pub(super) fn padded_bytes(&self) -> &[u8] {
-        &self.bytes[..self.rows.next_multiple_of(ROWS) * self.depth]
+    /// The codes alone.
+    pub(super) fn sides(&self) -> Rows<'_> {
+        Rows {
+            bytes: &self.bytes[..self.rows.next_multiple_of(ROWS) * self.depth],
+            count: self.rows,
+            depth: self.depth,
+            used: self.used,
+        }
     }
 
-    pub(super) fn depth(&self) -> usize {
-        self.depth
+    /// What the rows are scaled back with: a scale and a zero point for each.
+    pub(super) fn measures(&self) -> (&[f32], &[i32]) {
+        (&self.scales, &self.zeros)
     }
 }
 
@@ -187,21 +192,25 @@ impl Int8Weights {
         self.scales.len() / INT8_PANEL
     }
 
-    /// The bytes of `count` panels from the `first`.
-    pub(super) fn panel_bytes(&self, first: usize, count: usize) -> &[i8] {
-        &self.panels[first * INT8_PANEL * self.depth..][..count * INT8_PANEL * self.depth]
+    /// The bytes alone.
+    pub(super) fn sides(&self) -> Panels<'_> {
+        Panels {
+            bytes: &self.panels,
+            count: self.panels(),
+            depth: self.depth,
+        }
     }
 }
 
 /// What a panel's sums are scaled back with.
 #[derive(Clone, Copy)]
 pub(super) struct Finish<'a> {
-    sums: &'a [i32; INT8_PANEL],
-    scales: &'a [f32; INT8_PANEL],
-    bias: &'a [f32; INT8_PANEL],
+    pub sums: &'a [i32; INT8_PANEL],
+    pub scales: &'a [f32; INT8_PANEL],
+    pub bias: &'a [f32; INT8_PANEL],
     /// The first channel, and how many there are.
-    first: usize,
-    width: usize,
+    pub first: usize,
+    pub width: usize,
 }
 
 impl Int8Weights {
@@ -266,21 +275,11 @@ impl Finish<'_> {
 }
 
 fn portable_product(codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
+    let (rows, panels) = (codes.sides(), weights.sides());
     for panel in 0..weights.panels() {
         let finish = weights.finish(panel);
-        let (groups, _) = weights.panel(panel).as_chunks::<{ INT8_PANEL * 4 }>();
         for row in 0..codes.rows {
-            let (inputs, _) = codes.bytes[row * codes.depth..][..codes.depth].as_chunks::<4>();
-            let mut sums = [0_i32; INT8_PANEL];
-            for (group, input) in groups.iter().zip(inputs) {
-                let (channels, _) = group.as_chunks::<4>();
-                for (sum, channel) in sums.iter_mut().zip(channels) {
-                    for (weight, code) in channel.iter().zip(input) {
-                        *sum += i32::from(*weight) * i32::from(*code);
-                    }
-                }
-            }
-            finish.put::<false>(&sums, codes, row, output);
+            finish.put::<false>(&portable_row(rows, row, panels, panel), codes, row, output);
         }
     }
 }

@@ -27,9 +27,6 @@ pub enum AskError {
         /// As many there are.
         has: usize,
     },
-    /// Its words know of a second text only by a mark that this engine does not set.
-    #[error("pairs of texts can't be read by `{0}`, which marks the second one's tokens")]
-    Pairs(String),
     /// Labels are not those of spans.
     #[error("the model's labels are not `O`, `B-KIND` and `I-KIND`")]
     Labels,
@@ -186,7 +183,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// If the model is for something else, or marks the tokens of second texts.
+    /// If the model is for something else.
     pub fn classify_pairs(
         &self,
         pairs: &[(&str, &str)],
@@ -195,9 +192,6 @@ impl Model {
         let Task::Sequence { .. } = &self.purpose.task else {
             return Err(self.wrong("a class"));
         };
-        if matches!(self.architecture.as_str(), "bert") {
-            return Err(AskError::Pairs(self.architecture.clone()));
-        }
         let calibration = self.calibration();
         let frame = self.tokenizer.frame();
         let space = self
@@ -210,8 +204,10 @@ impl Model {
             let second = self.tokenizer.pieces(second, space / 2);
             let first = self.tokenizer.pieces(first, space - second.tokens.len());
             let ids = frame.around_pair(&first.tokens, &second.tokens);
+            let marked = frame.before.len() + first.tokens.len() + frame.between.len();
+            let seconds: &[usize] = if frame.marks_second { &[marked] } else { &[] };
             self.encoder
-                .encode(&[&ids], asked, &mut room.scratch, &mut room.states);
+                .encode_pairs(&[&ids], seconds, asked, &mut room.scratch, &mut room.states);
             let rows = room.states.rows(0);
             let logits = self
                 .purpose

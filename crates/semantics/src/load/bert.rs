@@ -128,6 +128,7 @@ impl Family {
                 positions: Some(Table::new(table, width, Precision::Float)),
                 first_position: self.first_position,
                 constant: None,
+                second: kinds.and_then(|kinds| second(kinds, width)),
                 scale: 1.0,
                 project: None,
                 norm: Some(source.layer_norm(
@@ -145,6 +146,19 @@ impl Family {
             longest: longest(source, positions, self.first_position)?,
         })
     }
+}
+
+/// What token type 1 has more than token type 0, if there is one.
+pub fn second(kinds: &[f32], width: usize) -> Option<Vec<f32>> {
+    let (first, rest) = kinds.split_at_checked(width)?;
+    let second = rest.get(..width)?;
+    Some(
+        second
+            .iter()
+            .zip(first)
+            .map(|(second, first)| second - first)
+            .collect(),
+    )
 }
 
 /// Positions that are left once the first are set aside.

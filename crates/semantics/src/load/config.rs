@@ -10,6 +10,9 @@ use crate::error::LoadError;
 /// A largest size that any key may have: what is beyond is damage, not a model.
 const LARGEST: usize = 1 << 24;
 
+/// The most classes that a model may have.
+const MOST_LABELS: usize = 1 << 16;
+
 /// A settings file.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -162,6 +165,9 @@ impl Config {
     pub fn labels(&self) -> Result<Vec<String>, LoadError> {
         let Some(map) = self.get("id2label").and_then(Value::as_object) else {
             let count = self.size_or("num_labels", 2)?;
+            if count > MOST_LABELS {
+                return Err(self.refuse("num_labels", format!("is {count}; {MOST_LABELS} are the most")));
+            }
             return Ok((0..count).map(|index| format!("LABEL_{index}")).collect());
         };
         (0..map.len())

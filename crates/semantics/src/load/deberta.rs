@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Source;
-use super::bert::{Names, block};
+use super::bert::{Names, block, second};
 use super::parts::inverse_root;
 use crate::encoder::{Block, Embeddings, Encoder, Relative};
 use crate::error::LoadError;
@@ -36,7 +36,7 @@ pub fn read(source: &Source<'_>) -> Result<Encoder, LoadError> {
             "is set; models with a convolution can't be loaded",
         ));
     }
-    let (table, constant) = positions_and_types(source, prefix, positions, narrow)?;
+    let (table, [constant, second]) = positions_and_types(source, prefix, positions, narrow)?;
     let distances = distances(source, prefix, width, positions, epsilon)?;
     let blocks = blocks(source, prefix, (width, epsilon), distances.as_ref())?;
     let mut heads = source.equal_heads("num_attention_heads", width)?;
@@ -59,6 +59,7 @@ pub fn read(source: &Source<'_>) -> Result<Encoder, LoadError> {
             positions: table,
             first_position: 0,
             constant,
+            second,
             scale: 1.0,
             project,
             norm: Some(source.layer_norm(&format!("{prefix}embeddings.LayerNorm"), width, epsilon, true)?),
@@ -103,13 +104,16 @@ fn blocks(
     Ok(blocks)
 }
 
-/// Rows of positions where the model has them, and the row of token type 0.
+/// The row of token type 0, and what that of type 1 has more.
+type Kinds = [Option<Vec<f32>>; 2];
+
+/// Rows of positions where the model has them, the row of token type 0, and what that of type 1 has more.
 fn positions_and_types(
     source: &Source<'_>,
     prefix: &str,
     positions: usize,
     width: usize,
-) -> Result<(Option<Table>, Option<Vec<f32>>), LoadError> {
+) -> Result<(Option<Table>, Kinds), LoadError> {
     let config = source.config;
     let mut table = None;
     if config.flag_or("position_biased_input", true)? {
@@ -120,14 +124,15 @@ fn positions_and_types(
         table = Some(Table::new(rows, width, Precision::Float));
     }
     let types = config.count_or("type_vocab_size", 0)?;
-    let mut constant = None;
+    let mut kinds = [None, None];
     if types > 0 {
         let name = format!("{prefix}embeddings.token_type_embeddings.weight");
         let mut rows = source.tensors.take(&name, &[types, width])?;
+        let more = second(&rows, width);
         rows.truncate(width);
-        constant = Some(rows);
+        kinds = [Some(rows), more];
     }
-    Ok((table, constant))
+    Ok((table, kinds))
 }
 
 fn distances(

@@ -242,6 +242,7 @@ fn finish(
             positions: None,
             first_position: 0,
             constant: None,
+            second: None,
             scale,
             project: None,
             norm: None,

@@ -9,6 +9,9 @@ use crate::error::LoadError;
 const GLOBAL: usize = 0;
 const LOCAL: usize = 1;
 
+/// The most columns of a head.
+const LARGEST_HEAD: usize = 1_024;
+
 /// The encoder of a folder whose settings say `modernbert`.
 pub fn read(source: &Source<'_>) -> Result<Encoder, LoadError> {
     let config = source.config;
@@ -41,6 +44,7 @@ pub fn read(source: &Source<'_>) -> Result<Encoder, LoadError> {
             positions: None,
             first_position: 0,
             constant: None,
+            second: None,
             scale: 1.0,
             project: None,
             norm: Some(source.layer_norm(&name("embeddings.norm"), width, norm.0, norm.1)?),
@@ -175,6 +179,17 @@ pub fn rotary(
         return Err(config.refuse(
             "rope_parameters",
             format!("has theta {theta} and factor {stretch}: both must be above 0"),
+        ));
+    }
+    // The angles of all positions are worked out before any tensor is looked at: a width that is damage must not fill memory.
+    if width > LARGEST_HEAD {
+        return Err(config.refuse(
+            if config.value.get("head_dim").is_some() {
+                "head_dim"
+            } else {
+                "num_attention_heads"
+            },
+            format!("gives heads of {width} columns; {LARGEST_HEAD} are the most"),
         ));
     }
     if !width.is_multiple_of(2) {

@@ -30,13 +30,15 @@ impl Files {
             BTreeSet::from(["model.safetensors".to_owned()])
         };
         let mut files = Vec::new();
+        let mut left = LARGEST;
         for name in names {
-            files.push((name.clone(), read_large(&folder.join(&name))?));
+            files.push((name.clone(), read_large(&folder.join(&name), &mut left)?));
         }
         let mut merged = Vec::new();
         for adapter in adapters {
             let config = Config::read(adapter, "adapter_config.json")?;
-            merged.push((config, read_large(&adapter.join("adapter_model.safetensors"))?));
+            let path = adapter.join("adapter_model.safetensors");
+            merged.push((config, read_large(&path, &mut left)?));
         }
         Ok(Self {
             files,
@@ -59,18 +61,20 @@ fn shards(index: &Config) -> Result<BTreeSet<String>, LoadError> {
         .collect()
 }
 
-fn read_large(path: &Path) -> Result<Vec<u8>, LoadError> {
+/// Reads a file that takes no more than is `left` for all.
+fn read_large(path: &Path, left: &mut u64) -> Result<Vec<u8>, LoadError> {
     let failed = |source| LoadError::Read {
         path: path.to_owned(),
         source,
     };
     let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > LARGEST {
+    let Some(rest) = left.checked_sub(size) else {
         return Err(LoadError::malformed(
             path.display().to_string(),
-            format!("{size} bytes: too large"),
+            format!("{size} bytes: more than {LARGEST} for all files together"),
         ));
-    }
+    };
+    *left = rest;
     std::fs::read(path).map_err(failed)
 }
 
@@ -85,6 +89,8 @@ struct Change<'a> {
 /// Tensors by name.
 pub struct Tensors<'a> {
     tensors: BTreeMap<String, TensorView<'a>>,
+    /// Those that an adapter brings whole.
+    brought: BTreeSet<String>,
     changes: BTreeMap<String, Vec<Change<'a>>>,
     used: RefCell<BTreeSet<String>>,
 }
@@ -96,10 +102,18 @@ impl<'a> Tensors<'a> {
         for (name, bytes) in &files.files {
             let found = SafeTensors::deserialize(bytes)
                 .map_err(|error| LoadError::malformed(name, error.to_string()))?;
-            tensors.extend(found.tensors());
+            for (tensor, view) in found.tensors() {
+                if tensors.insert(tensor.clone(), view).is_some() {
+                    return Err(LoadError::malformed(
+                        name,
+                        format!("has `{tensor}`, as another file has"),
+                    ));
+                }
+            }
         }
         let mut this = Self {
             tensors,
+            brought: BTreeSet::new(),
             changes: BTreeMap::new(),
             used: RefCell::default(),
         };
@@ -113,22 +127,8 @@ impl<'a> Tensors<'a> {
         let file = "adapter_model.safetensors";
         let found =
             SafeTensors::deserialize(bytes).map_err(|error| LoadError::malformed(file, error.to_string()))?;
-        let kind = config.word_or("peft_type", "LORA")?;
-        if kind != "LORA" || config.flag_or("use_dora", false)? {
-            return Err(config.refuse(
-                "peft_type",
-                format!("is `{kind}`; plain LORA adapters can be merged"),
-            ));
-        }
+        let (rank, scale) = rank_and_scale(config)?;
         let transposed = config.flag_or("fan_in_fan_out", false)?;
-        let rank = config.size("r")?;
-        let alpha = config.float_or("lora_alpha", 8.0)?;
-        #[allow(clippy::cast_precision_loss, reason = "ranks are small")]
-        let scale = if config.flag_or("use_rslora", false)? {
-            alpha / (rank as f32).sqrt()
-        } else {
-            alpha / rank as f32
-        };
         let mut all: BTreeMap<String, TensorView<'a>> = found.tensors().into_iter().collect();
         let downs: Vec<String> = all
             .keys()
@@ -141,6 +141,13 @@ impl<'a> Tensors<'a> {
             let (Some(down), Some(up)) = (all.remove(&name), all.remove(&up_name)) else {
                 return Err(LoadError::malformed(file, format!("`{name}` has no `{up_name}`")));
             };
+            if down.shape().first() != Some(&rank) {
+                return Err(LoadError::Shape {
+                    found: down.shape().to_vec(),
+                    expected: vec![rank, down.shape().get(1).copied().unwrap_or(0)],
+                    name,
+                });
+            }
             let target = format!("{module}.weight");
             if !self.tensors.contains_key(&target) {
                 return Err(LoadError::malformed(
@@ -165,6 +172,7 @@ impl<'a> Tensors<'a> {
                     format!("`{name}` is no change that can be merged"),
                 ));
             }
+            self.brought.insert(target.clone());
             self.tensors.insert(target, view);
         }
         Ok(())
@@ -215,6 +223,10 @@ impl<'a> Tensors<'a> {
             let problem = format!("changes `{name}`, which this architecture does not use");
             return Err(LoadError::malformed("adapter_model.safetensors", problem));
         }
+        if let Some(name) = self.brought.iter().find(|name| !used.contains(*name)) {
+            let problem = format!("brings `{name}`, which this architecture does not use");
+            return Err(LoadError::malformed("adapter_model.safetensors", problem));
+        }
         let left_out = self
             .tensors
             .keys()
@@ -240,6 +252,35 @@ fn is_of_a_layer(name: &str) -> bool {
     let constant = ["inv_freq", "position_ids", "masked_bias"];
     number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
         && !constant.iter().any(|constant| name.ends_with(constant))
+}
+
+/// The rank of an adapter's changes, and what they are multiplied with.
+fn rank_and_scale(config: &Config) -> Result<(usize, f32), LoadError> {
+    let kind = config.word_or("peft_type", "LORA")?;
+    if kind != "LORA" || config.flag_or("use_dora", false)? {
+        return Err(config.refuse(
+            "peft_type",
+            format!("is `{kind}`; plain LORA adapters can be merged"),
+        ));
+    }
+    for key in ["rank_pattern", "alpha_pattern"] {
+        let pattern = config.value.get(key).and_then(Value::as_object);
+        if pattern.is_some_and(|pattern| !pattern.is_empty()) {
+            return Err(config.refuse(
+                key,
+                "is set; only adapters of one rank and one alpha can be merged",
+            ));
+        }
+    }
+    let rank = config.size("r")?;
+    let alpha = config.float_or("lora_alpha", 8.0)?;
+    #[allow(clippy::cast_precision_loss, reason = "ranks are small")]
+    let scale = if config.flag_or("use_rslora", false)? {
+        alpha / (rank as f32).sqrt()
+    } else {
+        alpha / rank as f32
+    };
+    Ok((rank, scale))
 }
 
 fn plain_name(name: &str) -> String {

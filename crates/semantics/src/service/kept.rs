@@ -29,11 +29,35 @@ pub fn fingerprint(text: &str, question: &impl Hash) -> [u8; 16] {
     key
 }
 
+/// A half, with how many bytes its readings take.
+#[derive(Debug)]
+struct Half<T> {
+    readings: HashMap<[u8; 16], (T, usize)>,
+    bytes: usize,
+}
+
+impl<T> Default for Half<T> {
+    fn default() -> Self {
+        Self {
+            readings: HashMap::new(),
+            bytes: 0,
+        }
+    }
+}
+
+impl<T> Half<T> {
+    fn remove(&mut self, key: &[u8; 16]) -> Option<(T, usize)> {
+        let found = self.readings.remove(key)?;
+        self.bytes -= found.1;
+        Some(found)
+    }
+}
+
 /// Two halves: what is asked for moves to the young one; when that is full, it becomes the old one, and what was old goes.
 #[derive(Debug)]
 struct Halves<T> {
-    young: HashMap<[u8; 16], T>,
-    old: HashMap<[u8; 16], T>,
+    young: Half<T>,
+    old: Half<T>,
 }
 
 /// A bounded map of readings.
@@ -41,18 +65,23 @@ struct Halves<T> {
 pub struct Kept<T> {
     halves: Mutex<Halves<T>>,
     half: usize,
+    half_bytes: usize,
 }
 
+/// What a key and its place take, beside the reading.
+const PLACE: usize = 64;
+
 impl<T: Clone> Kept<T> {
-    /// For at most `most` readings.
+    /// For at most `most` readings, which take at most `most_bytes`.
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub fn new(most: usize, most_bytes: usize) -> Self {
         Self {
             halves: Mutex::new(Halves {
-                young: HashMap::new(),
-                old: HashMap::new(),
+                young: Half::default(),
+                old: Half::default(),
             }),
             half: most / 2,
+            half_bytes: most_bytes / 2,
         }
     }
 
@@ -60,34 +89,37 @@ impl<T: Clone> Kept<T> {
     #[must_use]
     pub fn get(&self, key: &[u8; 16]) -> Option<T> {
         let mut halves = self.halves.lock();
-        if let Some(found) = halves.young.get(key) {
+        if let Some((found, _)) = halves.young.readings.get(key) {
             return Some(found.clone());
         }
-        let found = halves.old.remove(key)?;
-        self.insert(&mut halves, *key, found.clone());
+        let (found, bytes) = halves.old.remove(key)?;
+        self.insert(&mut halves, *key, (found.clone(), bytes));
         Some(found)
     }
 
-    /// Keeps a reading.
-    pub fn put(&self, key: [u8; 16], value: T) {
-        self.insert(&mut self.halves.lock(), key, value);
+    /// Keeps a reading of so many bytes, unless it alone would push out most of the others.
+    pub fn put(&self, key: [u8; 16], value: T, bytes: usize) {
+        self.insert(&mut self.halves.lock(), key, (value, bytes.saturating_add(PLACE)));
     }
 
-    fn insert(&self, halves: &mut Halves<T>, key: [u8; 16], value: T) {
-        if self.half == 0 {
+    fn insert(&self, halves: &mut Halves<T>, key: [u8; 16], value: (T, usize)) {
+        if self.half == 0 || value.1 > self.half_bytes {
             return;
         }
-        if halves.young.len() >= self.half && !halves.young.contains_key(&key) {
+        halves.young.remove(&key);
+        let young = &halves.young;
+        if young.readings.len() >= self.half || young.bytes + value.1 > self.half_bytes {
             halves.old = std::mem::take(&mut halves.young);
         }
-        halves.young.insert(key, value);
+        halves.young.bytes += value.1;
+        halves.young.readings.insert(key, value);
     }
 
     /// How many are kept.
     #[must_use]
     pub fn len(&self) -> usize {
         let halves = self.halves.lock();
-        halves.young.len() + halves.old.len()
+        halves.young.readings.len() + halves.old.readings.len()
     }
 
     /// Whether none is kept.
@@ -103,17 +135,35 @@ mod tests {
 
     #[test]
     fn what_is_used_stays_and_the_rest_goes() {
-        let kept = Kept::new(8);
+        let kept = Kept::new(8, 1 << 20);
         let key = |number: u8| [number; 16];
         for number in 0..100 {
-            kept.put(key(number), number);
+            kept.put(key(number), number, 1);
             assert!(kept.len() <= 8);
             assert!(number < 1 || kept.get(&key(0)) == Some(0), "{number}");
         }
         assert_eq!(kept.get(&key(50)), None);
-        let none = Kept::new(0);
-        none.put(key(1), 1);
+        let none = Kept::new(0, 1 << 20);
+        none.put(key(1), 1, 1);
         assert!(none.is_empty());
+    }
+
+    #[test]
+    fn large_readings_push_out_others_and_too_large_ones_are_not_kept() {
+        let kept = Kept::new(1_000, 10_000);
+        let bytes = |kept: &Kept<u8>| {
+            let halves = kept.halves.lock();
+            halves.young.bytes + halves.old.bytes
+        };
+        for number in 0..200 {
+            kept.put([number; 16], number, usize::from(number) * 20);
+            kept.put([number / 2; 16], number, usize::from(number) * 7);
+            assert!(bytes(&kept) <= 10_000, "{number}: {}", bytes(&kept));
+            assert_eq!(kept.get(&[number; 16]), Some(number));
+        }
+        kept.put([255; 16], 255, 5_000);
+        assert_eq!(kept.get(&[255; 16]), None);
+        assert_eq!(kept.get(&[199; 16]), Some(199));
     }
 
     #[test]

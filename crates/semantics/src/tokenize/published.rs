@@ -1,9 +1,11 @@
 //! Tokenizers as their authors published them: BPE, Unigram and others, from a `tokenizer.json`.
 
+use std::panic::catch_unwind;
 use std::str::FromStr;
 
 use super::{Frame, Pieces, Token, boundary};
 use crate::error::LoadError;
+use crate::work;
 
 /// A tokenizer described by a `tokenizer.json`.
 #[derive(Debug)]
@@ -25,12 +27,16 @@ impl Published {
     pub fn from_json(file: &str, bytes: &[u8]) -> Result<Self, LoadError> {
         let bad = |problem: String| LoadError::malformed(file, problem);
         let text = std::str::from_utf8(bytes).map_err(|error| bad(error.to_string()))?;
-        let mut inner = tokenizers::Tokenizer::from_str(text).map_err(|error| bad(error.to_string()))?;
-        inner.with_padding(None);
-        inner
-            .with_truncation(None)
-            .map_err(|error| bad(error.to_string()))?;
-        let frame = frame_of(&inner).map_err(bad)?;
+        // Of some descriptions that make no sense, the library does not say so but falls over them.
+        let read = catch_unwind(|| {
+            let mut inner = tokenizers::Tokenizer::from_str(text).map_err(|error| error.to_string())?;
+            inner.with_padding(None);
+            inner.with_truncation(None).map_err(|error| error.to_string())?;
+            let frame = frame_of(&inner)?;
+            Ok((inner, frame))
+        });
+        let read = read.unwrap_or_else(|_| Err("describes a tokenizer that can't work".to_owned()));
+        let (mut inner, frame) = read.map_err(bad)?;
         let highest = inner.get_vocab(true).values().copied().max();
         inner.set_encode_special_tokens(true);
         Ok(Self {
@@ -48,6 +54,8 @@ impl Published {
         while !rest.is_empty() && tokens.len() <= limit {
             let (stretch, after) = rest.split_at(stretch_end(rest));
             let base = text.len() - rest.len();
+            // What is done with a stretch may be anything: its length is what bounds it.
+            work::note(STRETCH.min(rest.len()));
             let Ok(encoding) = self.inner.encode(stretch, false) else {
                 // Only a vocabulary without its own unknown token fails here: what it can't say is left out.
                 rest = after;
@@ -60,8 +68,9 @@ impl Published {
                     .zip(encoding.get_offsets())
                     .map(|(id, (start, end))| Token {
                         id: *id,
-                        start: offset(base + start),
-                        end: offset(base + end),
+                        // A piece may be a part of a character: it stands for all of it.
+                        start: offset(boundary(text, base + start)),
+                        end: offset(boundary_behind(text, base + end)),
                     }),
             );
             rest = after;
@@ -82,6 +91,15 @@ impl Published {
     pub fn size(&self) -> usize {
         self.size
     }
+}
+
+/// The first place at or behind `at` where a character begins.
+fn boundary_behind(text: &str, at: usize) -> usize {
+    let mut place = at.min(text.len());
+    while !text.is_char_boundary(place) {
+        place += 1;
+    }
+    place
 }
 
 fn offset(byte: usize) -> u32 {
@@ -117,9 +135,11 @@ fn frame_of(inner: &tokenizers::Tokenizer) -> Result<Frame, String> {
     let edges = before.len() + plain.len();
     let inside = pair.get_ids().get(edges..);
     let between = inside.and_then(|rest| rest.get(..rest.len().checked_sub(plain.len() + after.len())?));
+    let second = edges + between.map_or(0, <[u32]>::len);
     Ok(Frame {
         before: before.to_vec(),
         after: after.to_vec(),
         between: between.unwrap_or_default().to_vec(),
+        marks_second: pair.get_type_ids().get(second) == Some(&1),
     })
 }

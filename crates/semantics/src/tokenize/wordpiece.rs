@@ -9,6 +9,7 @@ use unicode_normalization::char::decompose_canonical;
 use super::characters::Class;
 use super::{Frame, Pieces, Token};
 use crate::error::LoadError;
+use crate::work;
 
 /// How text is cleaned before it is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,7 @@ impl Tree {
         let key = (node << 8 | u32::from(byte)) + 1;
         let mut place = self.place(key);
         loop {
+            work::note(1);
             match self.edges[place] {
                 (0, _) => return None,
                 (found, child) if found == key => return Some(child),
@@ -144,6 +146,9 @@ impl WordPiece {
         Self::new(file, &words, ("##", "[UNK]", "[CLS]", "[SEP]"), options)
     }
 
+    /// The longest word that any file may ask for: beyond, it is damage, and one word could hold a whole text.
+    const LONGEST_WORD: usize = 10_000;
+
     fn new(
         file: &str,
         words: &[(&str, u32)],
@@ -182,6 +187,7 @@ impl WordPiece {
                 before: vec![number(start)?],
                 after: vec![number(end)?],
                 between: vec![number(end)?],
+                marks_second: true,
             },
             options,
         })
@@ -230,7 +236,17 @@ impl WordPiece {
             "[CLS]",
             "[SEP]",
         );
-        Self::new(file, &words, names, options).map(Some)
+        if !(1..=Self::LONGEST_WORD).contains(&options.longest_word) {
+            let problem = format!("is {}; 1 to {} can be", options.longest_word, Self::LONGEST_WORD);
+            return Err(LoadError::unsupported(
+                file,
+                "model.max_input_chars_per_word",
+                problem,
+            ));
+        }
+        let mut own = Self::new(file, &words, names, options)?;
+        own.frame.marks_second = described.post_processor.is_none_or(|part| part.marks_second());
+        Ok(Some(own))
     }
 
     /// The first `limit` pieces of `text`.
@@ -238,7 +254,10 @@ impl WordPiece {
     pub fn pieces(&self, text: &str, limit: usize) -> Pieces {
         let mut walk = Walk {
             tokenizer: self,
-            tokens: Vec::with_capacity((text.len() / 4 + 4).min(limit)),
+            // The last word may go beyond the limit before that is seen.
+            tokens: Vec::with_capacity(
+                (text.len() / 4 + 4).min(limit.saturating_add(self.options.longest_word)),
+            ),
             word: Vec::new(),
             sources: Vec::new(),
             characters: 0,
@@ -249,6 +268,7 @@ impl WordPiece {
                 cut = true;
                 break;
             }
+            work::note(1);
             let end = start + character.len_utf8();
             walk.character(character, (offset(start), offset(end)));
         }
@@ -351,6 +371,7 @@ impl Walk<'_> {
     }
 
     fn push(&mut self, character: char, source: (u32, u32)) {
+        work::note(1);
         self.characters += 1;
         if self.characters > self.tokenizer.options.longest_word {
             // Unknown already: only where it ends is of interest.
@@ -430,7 +451,31 @@ struct Tagged {
 struct Described {
     normalizer: Option<Normalizer>,
     pre_tokenizer: Option<Tagged>,
+    post_processor: Option<PostProcessor>,
     model: Vocabulary,
+}
+
+/// What puts pairs together.
+#[derive(Deserialize)]
+struct PostProcessor {
+    /// A template's parts; others than templates have none, and mark the second text.
+    pair: Option<Vec<std::collections::HashMap<String, Placed>>>,
+}
+
+#[derive(Deserialize)]
+struct Placed {
+    id: Option<String>,
+    type_id: Option<u32>,
+}
+
+impl PostProcessor {
+    fn marks_second(&self) -> bool {
+        let parts = self.pair.iter().flatten();
+        let second = parts
+            .filter_map(|part| part.get("Sequence"))
+            .find(|part| part.id.as_deref() == Some("B"));
+        second.is_none_or(|part| part.type_id == Some(1))
+    }
 }
 
 #[derive(Deserialize)]

@@ -90,6 +90,22 @@ def write(name, model, seed, config_extra=None, only_bare=False):
     return folder
 
 
+PAIRS = [("abc d", "e f"), ("", "x"), ("zz", ""), ("a quick brown fox", "jumps over"), ("e f", "abc d")]
+
+
+def pairs(folder, model):
+    """What the model says of pairs of texts, put together by the folder's tokenizer."""
+    tokenizer = tf.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    found = []
+    for texts in PAIRS:
+        encoded = tokenizer._tokenizer.encode(*texts)
+        ids, types = torch.tensor([encoded.ids]), torch.tensor([encoded.type_ids])
+        with torch.no_grad():
+            logits = model(input_ids=ids, token_type_ids=types, attention_mask=torch.ones_like(ids)).logits[0]
+        found.append({"texts": texts, "probabilities": [round(value, 5) for value in logits.softmax(-1).tolist()]})
+    (folder / "pairs.json").write_text(json.dumps(found))
+
+
 def labels(count):
     return {"num_labels": count, "id2label": {i: f"class-{i}" for i in range(count)},
             "label2id": {f"class-{i}": i for i in range(count)}}
@@ -124,6 +140,7 @@ def adapter(folder, model, seed):
 def main():
     bert = tf.BertForSequenceClassification(tf.BertConfig(**SMALL, **labels(3)))
     folder = write("bert", bert, 1)
+    pairs(folder, bert)
     adapter(folder, bert, 21)
     write("bert-tokens", tf.BertForTokenClassification(tf.BertConfig(**SMALL, **labels(5))), 2)
     write("bert-plain", tf.BertModel(tf.BertConfig(**SMALL)), 3, only_bare=True)
@@ -143,10 +160,13 @@ def main():
     v3 = dict(SMALL, relative_attention=True, position_buckets=8, norm_rel_ebd="layer_norm", share_att_key=True,
               pos_att_type=["p2c", "c2p"], position_biased_input=False, max_relative_positions=-1, type_vocab_size=0,
               pooler_hidden_size=32)
-    write("deberta-v3", tf.DebertaV2ForSequenceClassification(tf.DebertaV2Config(**v3, **labels(3))), 9)
+    deberta = tf.DebertaV2ForSequenceClassification(tf.DebertaV2Config(**v3, **labels(3)))
+    pairs(write("deberta-v3", deberta, 9), deberta)
     v2 = dict(v3, share_att_key=False, position_buckets=-1, max_relative_positions=24, position_biased_input=True,
               type_vocab_size=2, norm_rel_ebd="none", embedding_size=16)
     write("deberta-v2-tokens", tf.DebertaV2ForTokenClassification(tf.DebertaV2Config(**v2, **labels(4))), 10)
+    deberta = tf.DebertaV2ForSequenceClassification(tf.DebertaV2Config(**v2, **labels(3)))
+    pairs(write("deberta-v2-pairs", deberta, 13), deberta)
     write("qwen3", tf.Qwen3Model(tf.Qwen3Config(**SMALL, num_key_value_heads=2, head_dim=12)), 11, only_bare=True)
     gemma = write("embedding-gemma", tf.Gemma3TextModel(tf.Gemma3TextConfig(
         **dict(SMALL, num_hidden_layers=3), num_key_value_heads=1, head_dim=12, use_bidirectional_attention=True,

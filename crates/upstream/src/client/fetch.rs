@@ -121,9 +121,10 @@ impl Client {
         let fresh = handshake::shake(transport, origin)
             .await
             .map_err(|error| FetchError::new(error.to_string()))?;
-        let Fresh::Http1(mut sender) = fresh else {
+        let Fresh::Http1(connection) = fresh else {
             return Err(wrong());
         };
+        let mut sender = connection.released();
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.uri_mut() = target;
         let headers = request.headers_mut();

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connect::{Stream, Transport};
+use super::exclusive::Exclusive;
 use super::lease::Http2Sender;
 use crate::endpoint::Origin;
 use crate::error::{SendError, SendErrorKind};
@@ -23,12 +22,13 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection that has served nothing yet.
 pub(super) enum Fresh {
-    Http1(http1::SendRequest<Full<Bytes>>),
+    Http1(Exclusive),
     /// With the number of streams that the server allows at a time.
     Http2(Http2Sender, Arc<AtomicUsize>),
 }
 
-/// Starts HTTP on a transport. The driver runs until the connection ends or its last sender is dropped.
+/// Starts HTTP on a transport. What drives HTTP/2 is a task that runs until the connection ends or its last sender is
+/// dropped; HTTP/1.1 is driven by the request that uses it.
 pub(super) async fn shake(transport: Transport, origin: &Origin) -> Result<Fresh, SendError> {
     let Transport { stream, http2 } = transport;
     let fresh = match (stream, http2) {
@@ -45,12 +45,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "HTTP/1.1 connection ended");
-        }
-    });
-    Ok(Fresh::Http1(sender))
+    Ok(Fresh::Http1(Exclusive::new(sender, Box::pin(connection))))
 }
 
 async fn shake_http2<T>(stream: T) -> hyper::Result<Fresh>

@@ -2,15 +2,18 @@
 
 use std::error::Error as _;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::client::conn::{TrySendError, http2};
 
 use super::Outgoing;
+use super::exclusive::Exclusive;
 use super::pool::{OriginPool, StreamSlot};
 use crate::error::{SendError, SendErrorKind};
 
@@ -18,7 +21,7 @@ use crate::error::{SendError, SendErrorKind};
 /// Dropped before it is given back, it is closed.
 pub(crate) enum Lease {
     /// A whole connection.
-    Http1(http1::SendRequest<Full<Bytes>>, Arc<OriginPool>),
+    Http1(Exclusive, Arc<OriginPool>),
     /// One stream.
     Http2(StreamSlot),
 }
@@ -34,15 +37,27 @@ impl Lease {
         request: Outgoing,
     ) -> Result<Response<Incoming>, TrySendError<Outgoing>> {
         match self {
-            Self::Http1(sender, _) => sender.try_send_request(request).await,
+            Self::Http1(connection, _) => connection.send(request).await,
             Self::Http2(slot) => slot.sender.try_send_request(request).await,
+        }
+    }
+
+    /// The next frame of the response's body.
+    pub(crate) fn poll_frame(
+        &mut self,
+        incoming: &mut Incoming,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        match self {
+            Self::Http1(connection, _) => connection.poll_frame(incoming, context),
+            Self::Http2(_) => Pin::new(incoming).poll_frame(context),
         }
     }
 
     /// The response was read to its end: the connection may serve another request.
     pub(crate) fn give_back(self) {
-        if let Self::Http1(sender, pool) = self {
-            pool.check_in(sender);
+        if let Self::Http1(connection, pool) = self {
+            pool.check_in(connection);
         }
     }
 }

@@ -5,13 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http1;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::connect;
+use super::exclusive::Exclusive;
 use super::handshake::{self, Fresh};
 use super::lease::{Http2Sender, Lease};
 use super::tls::Tls;
@@ -19,6 +17,9 @@ use crate::config::{HttpVersion, PoolConfig};
 use crate::endpoint::Origin;
 use crate::error::SendError;
 use crate::proxy::Proxy;
+
+/// How often connections that are idle are looked at, or more often.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// The connections of one worker to one origin: idle ones of HTTP/1.1, the last used on top, and those of HTTP/2,
 /// which are shared. The locks are only ever taken by the one worker.
@@ -38,7 +39,7 @@ pub(crate) struct OriginPool {
 }
 
 struct Idle {
-    sender: http1::SendRequest<Full<Bytes>>,
+    connection: Exclusive,
     since: Instant,
 }
 
@@ -124,22 +125,27 @@ impl OriginPool {
 
     fn check_out_idle(self: &Arc<Self>) -> Option<Lease> {
         let mut idle = self.idle.lock();
-        while let Some(Idle { sender, since }) = idle.pop_back() {
+        while let Some(Idle {
+            mut connection,
+            since,
+        }) = idle.pop_back()
+        {
             if since.elapsed() >= self.idle_timeout {
                 // Those below were used even longer ago.
                 idle.clear();
                 return None;
             }
-            if sender.is_ready() {
-                return Some(Lease::Http1(sender, Arc::clone(self)));
+            connection.settle();
+            if connection.is_ready() {
+                return Some(Lease::Http1(connection, Arc::clone(self)));
             }
         }
         None
     }
 
     /// Takes back a connection whose response was read to its end.
-    pub(super) fn check_in(self: &Arc<Self>, sender: http1::SendRequest<Full<Bytes>>) {
-        if self.max_idle == 0 || sender.is_closed() {
+    pub(super) fn check_in(self: &Arc<Self>, connection: Exclusive) {
+        if self.max_idle == 0 || connection.is_closed() {
             return;
         }
         let mut idle = self.idle.lock();
@@ -147,7 +153,7 @@ impl OriginPool {
             idle.pop_front();
         }
         idle.push_back(Idle {
-            sender,
+            connection,
             since: Instant::now(),
         });
         drop(idle);
@@ -168,9 +174,9 @@ impl OriginPool {
         };
         let transport = connect::open(tls, origin, self.proxy.as_ref()).await?;
         match handshake::shake(transport, origin).await? {
-            Fresh::Http1(sender) => {
+            Fresh::Http1(connection) => {
                 self.multiplexes.store(false, Ordering::Relaxed);
-                Ok(Lease::Http1(sender, Arc::clone(self)))
+                Ok(Lease::Http1(connection, Arc::clone(self)))
             }
             Fresh::Http2(sender, limit) => {
                 self.multiplexes.store(true, Ordering::Relaxed);
@@ -200,12 +206,11 @@ impl OriginPool {
     /// Closes what was idle for too long. Whether anything is left.
     fn sweep(&self) -> bool {
         let mut idle = self.idle.lock();
-        while idle
-            .front()
-            .is_some_and(|oldest| oldest.since.elapsed() >= self.idle_timeout || oldest.sender.is_closed())
-        {
-            idle.pop_front();
-        }
+        idle.retain_mut(|idle| {
+            // Nobody else learns that a server has closed it.
+            idle.connection.settle();
+            idle.since.elapsed() < self.idle_timeout && !idle.connection.is_closed()
+        });
         let mut shared = self.shared.lock();
         shared.retain(|connection| {
             let is_used = connection.streams.load(Ordering::Relaxed) > 0;
@@ -218,7 +223,7 @@ impl OriginPool {
 
 async fn reaper(pool: Weak<OriginPool>, period: Duration) {
     loop {
-        tokio::time::sleep(period.max(Duration::from_millis(10))).await;
+        tokio::time::sleep(period.clamp(Duration::from_millis(10), SWEEP)).await;
         let Some(pool) = pool.upgrade() else { return };
         if !pool.sweep() {
             pool.reaping.store(false, Ordering::Relaxed);

@@ -155,6 +155,8 @@ impl<T> Held<T> {
 enum Start {
     Started,
     Flying,
+    /// There is a fresh token already.
+    Needless,
     Resting(CredentialError),
 }
 
@@ -214,8 +216,10 @@ impl<S: Source> TokenCache<S> {
             if self.current.load().as_ref().is_some_and(|held| held.is_valid()) {
                 return Ok(());
             }
-            if let Start::Resting(error) = self.start(client) {
-                return Err(error);
+            match self.start(client) {
+                Start::Started | Start::Flying => {}
+                Start::Needless => continue,
+                Start::Resting(error) => return Err(error),
             }
             match tokio::time::timeout_at(deadline, rounds.changed()).await {
                 Ok(Ok(())) => {}
@@ -258,11 +262,19 @@ impl<S: Source> TokenCache<S> {
         true
     }
 
-    /// Starts a fetch unless one is under way or the source rests after a failure.
+    /// Starts a fetch unless one is under way, has just brought a token, or the source rests after a failure.
     fn start(self: &Arc<Self>, client: &Client) -> Start {
         let mut flight = self.flight.lock();
         if flight.flying {
             return Start::Flying;
+        }
+        // A fetch may have ended between the look that found no token and this lock, under which tokens are kept.
+        let current = self.current.load();
+        if current
+            .as_ref()
+            .is_some_and(|held| held.is_valid() && !held.is_due())
+        {
+            return Start::Needless;
         }
         if let Some((error, until)) = &flight.failed {
             let left = until.saturating_duration_since(Instant::now());

@@ -1,5 +1,6 @@
 //! Bodies: whole ones arrive whole, cut ones are never taken for whole.
 
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use pointsman_upstream::BodyError;
 use tokio::io::AsyncWriteExt;
@@ -157,4 +158,26 @@ async fn very_many_small_chunks_on_one_connection() {
         assert_eq!(body, expected);
     }
     assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn pieces_that_came_together_are_taken_without_waiting() {
+    let server = Server::start(|_, mut stream| async move {
+        read_request(&mut stream).await;
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let pieces = "2\r\nhi\r\n".repeat(20);
+        stream
+            .write_all(format!("{head}{pieces}").as_bytes())
+            .await
+            .unwrap();
+        crate::server::until_closed(&mut stream).await;
+    })
+    .await;
+    let mut body = send(&client(), &server.endpoint()).await.unwrap().into_body();
+    body.frame().await.unwrap().unwrap();
+    for _ in 0..19 {
+        let piece = body.frame().now_or_never().unwrap().unwrap().unwrap();
+        assert_eq!(piece.into_data().unwrap(), "hi");
+    }
+    assert!(body.frame().now_or_never().is_none());
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::encode::write_reasoning;
 use super::{parts, read_usage, thinking, write_usage};
 use crate::form::{Audio, ChatResponse, Choice, FinishReason, Part, PartKind, Text, Thinking, Usage};
-use crate::format::{DecodeError, Format};
+use crate::format::{DecodeError, Format, Skim};
 use crate::json::fields::{Fields, Value, parse};
 use crate::json::write::{Object, object};
 
@@ -38,6 +38,26 @@ pub fn decode(body: &Bytes) -> Result<ChatResponse, DecodeError> {
         usage_native,
         service_tier: fields.take("service_tier", |tier| tier.string())?,
         extra: rest(fields),
+    })
+}
+
+/// Reads of an answer what it used; what it says is only seen to be there. None for one that must be read in full to
+/// know what to make of it.
+#[must_use]
+pub fn skim(body: &Bytes) -> Option<Skim> {
+    let body = Text::try_from(body.clone()).ok()?;
+    let value = parse(&body).ok()?;
+    let mut fields = value.fields().ok()?;
+    let has_message = |choice: Value<'_>| {
+        let mut choice = choice.fields()?;
+        choice.need("message", |message| message.fields().map(drop))
+    };
+    let choices = fields.need("choices", |choices| choices.list(has_message));
+    choices.ok().filter(|choices| !choices.is_empty())?;
+    let tier = fields.take("service_tier", |tier| tier.string());
+    Some(Skim {
+        usage: fields.need("usage", |usage| read_usage(&usage)).ok()?,
+        service_tier: tier.ok()?,
     })
 }
 
@@ -254,4 +274,39 @@ pub fn now() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |time| time.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skim_knows_what_reading_in_full_knows() {
+        let whole = r#"{"id":"x","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"new":{"a":[1]}}],
+            "usage":{"prompt_tokens":9,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":4}},"service_tier":"flex"}"#;
+        let body = Bytes::from_static(whole.as_bytes());
+        let (skim, full) = (skim(&body).unwrap(), decode(&body).unwrap());
+        assert_eq!(
+            (Some(skim.usage), skim.service_tier),
+            (full.usage, full.service_tier)
+        );
+    }
+
+    #[test]
+    fn what_is_not_plain_is_read_in_full() {
+        for odd in [
+            "",
+            "[]",
+            r#"{"error":{"message":"no"},"usage":{}}"#,
+            r#"{"choices":[],"usage":{}}"#,
+            r#"{"choices":[{"message":{}}]}"#,
+            r#"{"choices":[{"message":{}}],"usage":null}"#,
+            r#"{"choices":[{"message":{}}],"usage":{"prompt_tokens":"9"}}"#,
+            r#"{"choices":[{"message":null}],"usage":{}}"#,
+            r#"{"choices":[{"message":{}}],"usage":{},"service_tier":1}"#,
+            r#"{"choices":[{"message":{}}],"usage":{}"#,
+        ] {
+            assert!(skim(&Bytes::from_static(odd.as_bytes())).is_none(), "{odd}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pointsman_catalog::{Feature, Kind, Model as Facts, Price, ServiceTier};
+use pointsman_catalog::{Entry, Feature, Kind, Model as Facts, Price, Rate, RateKind, ServiceTier};
 use pointsman_wire::format::Format;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +17,8 @@ pub struct Card<'a> {
     facts: Option<&'a Facts>,
     /// What it costs.
     price: Option<Price>,
+    /// It gives vectors, and is on this machine.
+    embeds: bool,
 }
 
 impl<'a> Card<'a> {
@@ -44,6 +46,7 @@ impl<'a> Card<'a> {
                     owner: provider.name.clone(),
                     facts: Some(facts),
                     price: facts.price.clone(),
+                    embeds: false,
                 });
             }
             for name in &provider.listed {
@@ -52,6 +55,9 @@ impl<'a> Card<'a> {
                     .or_insert_with(|| Self::unknown(name, &provider.name));
             }
         }
+        for name in snapshot.understanding.embedding_models() {
+            cards.entry(name.to_owned()).or_insert_with(|| Self::here(name));
+        }
         cards.into_values().collect()
     }
 
@@ -59,6 +65,10 @@ impl<'a> Card<'a> {
     pub fn of(snapshot: &'a Snapshot, name: &str) -> Option<Self> {
         if snapshot.is_routed(name) {
             return Some(Self::unknown(name, "pointsman"));
+        }
+        let mut own = snapshot.understanding.embedding_models();
+        if !snapshot.models.contains_key(name) && own.any(|own| own == name) {
+            return Some(Self::here(name));
         }
         snapshot
             .resolve(name)
@@ -75,6 +85,7 @@ impl<'a> Card<'a> {
             owner: target.provider.name.clone(),
             facts: target.provider.facts(&snapshot.catalog, &target.model),
             price: target.price.clone(),
+            embeds: false,
         }
     }
 
@@ -84,6 +95,22 @@ impl<'a> Card<'a> {
             owner: owner.to_owned(),
             facts: None,
             price: None,
+            embeds: false,
+        }
+    }
+
+    /// An embedding model on this machine, which is free.
+    fn here(name: &str) -> Self {
+        let free = Entry {
+            kind: RateKind::Input,
+            tier: ServiceTier::Standard,
+            above: 0,
+            rate: Rate::default(),
+        };
+        Self {
+            price: Some(Price::new([free])),
+            embeds: true,
+            ..Self::unknown(name, "pointsman")
         }
     }
 
@@ -131,8 +158,10 @@ impl<'a> Card<'a> {
     }
 
     fn gemini(&self, told: &mut Map<String, Value>) {
-        let converses = self.facts.is_none_or(|facts| facts.kind == Kind::Chat);
-        let methods = if converses {
+        let converses = !self.embeds && self.facts.is_none_or(|facts| facts.kind == Kind::Chat);
+        let methods = if self.embeds {
+            json!(["embedContent", "batchEmbedContents"])
+        } else if converses {
             json!(["generateContent", "streamGenerateContent", "countTokens"])
         } else {
             json!([])
@@ -195,6 +224,7 @@ mod tests {
             owner: "openai".to_owned(),
             facts: Some(facts),
             price: facts.price.clone(),
+            embeds: false,
         }
     }
 

@@ -8,7 +8,7 @@ use pointsman_catalog::ServiceTier;
 use pointsman_guard::Stage;
 use pointsman_store::Outcome;
 use pointsman_wire::form::{ChatResponse, Failure, Usage};
-use pointsman_wire::format::{self, StreamEncoderOptions};
+use pointsman_wire::format::{self, Skim, StreamEncoderOptions};
 use pointsman_wire::{replay, text, tokens};
 
 use super::super::arrive::Asked;
@@ -90,6 +90,23 @@ pub fn relay(
         status: 200,
         usage,
         estimated,
+        error: None,
+    })?;
+    Ok(reply)
+}
+
+/// Settles and hands on an answer of which nobody looks at more than what it used.
+pub fn pass(mut ticket: Ticket, bytes: Bytes, skim: &Skim) -> Result<Reply, Refusal> {
+    if let Some(tier) = &skim.service_tier {
+        ticket.facts.tier = ServiceTier::said(Some(tier));
+    }
+    let mut reply = reply::json_bytes(StatusCode::OK, bytes);
+    headers::describe(reply.headers_mut(), &ticket, Some(ticket.cost(&skim.usage)));
+    ticket.settle(&Ending {
+        outcome: Outcome::Complete,
+        status: 200,
+        usage: skim.usage,
+        estimated: false,
         error: None,
     })?;
     Ok(reply)

@@ -28,6 +28,7 @@ pub fn body(
         arrival,
         asked,
         step,
+        is_read: true,
     };
     let wanted = exchange.wanted(target, speech).map_err(|failed| failed.failure)?;
     if wanted.is_some() {

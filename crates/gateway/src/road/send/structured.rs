@@ -72,7 +72,11 @@ impl Exchange<'_> {
         ticket: &mut Ticket,
         wanted: &Wanted,
     ) -> Result<Result<Answer, Flaw>, Failed> {
-        let exchange = Exchange { asked, ..*self };
+        let exchange = Exchange {
+            asked,
+            is_read: true,
+            ..*self
+        };
         let answer = exchange.ask((target, speech), in_flight, ticket).await?;
         let Answer::Whole { mut response, .. } = answer else {
             return Ok(Ok(answer));

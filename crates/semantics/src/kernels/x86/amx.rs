@@ -2,11 +2,13 @@
 //! instructions yet, so they are written out.
 
 use std::arch::asm;
-use std::arch::x86_64::{__cpuid, __cpuid_count, _MM_HINT_T1, _mm_prefetch, _xgetbv};
+use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use std::sync::OnceLock;
 
+use super::super::sums::{Panels, Rows};
 use super::super::tiles::{Codes, INT8_PANEL, Int8Weights, Output};
 use super::super::{Level, Machine};
+use super::avx512::finish;
 
 /// Whether the processor has the tiles and the operating system lets this process use them. Asked once: the answer holds for
 /// every thread.
@@ -64,74 +66,85 @@ const SIDE: usize = 2 * INT8_PANEL;
 
 /// `codes · weights` as [`super::super::int8_product`] wants it.
 pub fn product(machine: Machine, codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
+    with_tiles(machine, || {
+        // SAFETY: every machine with tiles has AVX-512.
+        unsafe { layer(codes, weights, output) };
+    });
+}
+
+/// As [`super::super::sums`] wants it, which has checked the sides.
+pub fn sums(machine: Machine, rows: Rows<'_>, panels: Panels<'_>, output: &mut [i32]) {
+    let wide = panels.count * INT8_PANEL;
+    let tall = rows.count.div_ceil(INT8_PANEL);
+    with_tiles(machine, || {
+        for panel in (0..panels.count).step_by(2) {
+            for band in (0..tall).step_by(2) {
+                let place = (band, (tall - band).min(2), panel, (panels.count - panel).min(2));
+                let to = &mut output[band * INT8_PANEL * wide + panel * INT8_PANEL..];
+                multiply(place, rows, panels, to, wide);
+            }
+        }
+    });
+}
+
+/// Does `work` while the tiles are cut as `SHAPES` tells.
+fn with_tiles(machine: Machine, work: impl FnOnce()) {
     assert!(machine.0 >= Level::Amx, "detected");
     // SAFETY: a machine of this level is made only where the tiles may be used; the shapes are a valid 64-byte description.
     unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, preserves_flags)) };
-    // SAFETY: as above, and every machine with tiles has AVX-512.
-    unsafe { blocks(codes, weights, output) };
+    work();
     // SAFETY: as above. Gives the registers back, so that switching threads need not save them.
     unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) };
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn blocks(codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
-    let mut sums = [[0_i32; SIDE]; SIDE];
-    let tall = codes.rows().div_ceil(INT8_PANEL);
-    for panel in (0..weights.panels()).step_by(2) {
-        let wide = (weights.panels() - panel).min(2);
-        let finish = [weights.finish(panel), weights.finish(panel + wide - 1)];
+fn layer(codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
+    let mut sums = [0_i32; SIDE * SIDE];
+    let (rows, panels) = (codes.sides(), weights.sides());
+    let tall = rows.count.div_ceil(INT8_PANEL);
+    for panel in (0..panels.count).step_by(2) {
+        let wide = (panels.count - panel).min(2);
         for band in (0..tall).step_by(2) {
             let high = (tall - band).min(2);
-            fetch_ahead(weights, (panel + wide, wide), (band / 2, tall.div_ceil(2)));
-            multiply((band, high), (panel, wide), codes, weights, &mut sums);
+            multiply((band, high, panel, wide), rows, panels, &mut sums, SIDE);
             let first = band * INT8_PANEL;
-            let last = (first + high * INT8_PANEL).min(codes.rows());
-            for (offset, finish) in finish.iter().enumerate().take(wide) {
-                for (row, line) in (first..last).zip(&sums) {
-                    finish.put::<true>(&line.as_chunks().0[offset], codes, row, output);
-                }
+            let last = (first + high * INT8_PANEL).min(rows.count);
+            for offset in 0..wide {
+                let lines = (&sums[offset * INT8_PANEL..], SIDE);
+                finish(weights.finish(panel + offset), codes, first..last, lines, output);
             }
         }
     }
 }
 
-/// Asks for a share of the next panels while this band is worked on: weights come from far, and tiles wait for them.
-fn fetch_ahead(weights: &Int8Weights, (panel, count): (usize, usize), (share, shares): (usize, usize)) {
-    const LINE: usize = 64;
-    let count = count.min(weights.panels().saturating_sub(panel));
-    // With one band there is no work to fetch behind.
-    if count == 0 || shares < 2 {
-        return;
-    }
-    let next = weights.panel_bytes(panel, count);
-    let size = (next.len() / LINE).div_ceil(shares) * LINE;
-    for line in next.chunks(size).nth(share).unwrap_or_default().chunks(LINE) {
-        // SAFETY: fetching ahead reads nothing that a program could see; the line is within the weights.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr()) };
-    }
-}
-
-/// Sums of up to two bands of sixteen rows with up to two panels. Where there is only one, it is taken twice.
+/// Sums of one or two bands of sixteen rows with one or two panels, into rows of `stride` sums. Where there is only one, it is
+/// taken twice, and put to the same place twice.
 fn multiply(
-    (band, high): (usize, usize),
-    (panel, wide): (usize, usize),
-    codes: &Codes,
-    weights: &Int8Weights,
-    sums: &mut [[i32; SIDE]; SIDE],
+    (band, high, panel, wide): (usize, usize, usize, usize),
+    rows: Rows<'_>,
+    panels: Panels<'_>,
+    to: &mut [i32],
+    stride: usize,
 ) {
-    let depth = codes.depth();
-    let rows = &codes.padded_bytes()[band * INT8_PANEL * depth..][..high * INT8_PANEL * depth];
-    let channels = weights.panel_bytes(panel, wide);
+    let depth = rows.depth;
+    let tile = INT8_PANEL * depth;
+    let left = &rows.bytes[band * tile..][..high * tile];
+    let right = panels.of(panel, wide);
     assert!(
-        depth >= 64 && depth.is_multiple_of(64) && channels.len() == wide * INT8_PANEL * depth,
+        depth >= 64
+            && depth.is_multiple_of(64)
+            && depth == panels.depth
+            && (1..=2).contains(&high)
+            && (1..=2).contains(&wide)
+            && to.len() >= (high * INT8_PANEL - 1) * stride + wide * INT8_PANEL,
         "whole tiles"
     );
-    let second_rows = rows[(high - 1) * INT8_PANEL * depth..].as_ptr();
-    let second_channels = channels[(wide - 1) * INT8_PANEL * depth..].as_ptr();
-    let target = sums.as_mut_ptr();
-    // SAFETY: tiles are configured by `product`. Each of depth / 64 steps reads 16 rows of 64 bytes at stride `depth` from
-    // each band (16·depth bytes) and 1024 bytes of each panel (16·depth bytes). Stores go to four quarters of `sums`, rows
-    // of 128 bytes.
+    let below = (high - 1) * INT8_PANEL * stride;
+    let beside = (wide - 1) * INT8_PANEL;
+    let first = to.as_mut_ptr();
+    // SAFETY: tiles are configured by `with_tiles`. Each of depth / 64 steps reads 16 rows of 64 bytes at stride `depth` from
+    // each band (16·depth bytes) and 1024 bytes of each panel (16·depth bytes). Stores go to 16 rows of 16 sums at stride
+    // `stride` from four places, the last of which ends where the assertion above looked.
     unsafe {
         asm!(
             "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
@@ -147,19 +160,22 @@ fn multiply(
             "add {a0}, 64", "add {a1}, 64", "add {b0}, 1024", "add {b1}, 1024",
             "dec {steps}",
             "jnz 2b",
-            "add {line}, 64",
-            "tilestored [{c} + {line}], tmm0",
-            "tilestored [{c} + {line} + 64], tmm1",
-            "tilestored [{c} + {line} + 2048], tmm2",
-            "tilestored [{c} + {line} + 2112], tmm3",
-            a0 = inout(reg) rows.as_ptr() => _,
-            a1 = inout(reg) second_rows => _,
-            b0 = inout(reg) channels.as_ptr() => _,
-            b1 = inout(reg) second_channels => _,
+            "tilestored [{c0} + {ldc}], tmm0",
+            "tilestored [{c1} + {ldc}], tmm1",
+            "tilestored [{c2} + {ldc}], tmm2",
+            "tilestored [{c3} + {ldc}], tmm3",
+            a0 = inout(reg) left.as_ptr() => _,
+            a1 = inout(reg) left[(high - 1) * tile..].as_ptr() => _,
+            b0 = inout(reg) right.as_ptr() => _,
+            b1 = inout(reg) right[(wide - 1) * tile..].as_ptr() => _,
             steps = inout(reg) depth / 64 => _,
-            line = inout(reg) 64_usize => _,
+            line = in(reg) 64_usize,
             lda = in(reg) depth,
-            c = in(reg) target,
+            c0 = in(reg) first,
+            c1 = in(reg) first.wrapping_add(beside),
+            c2 = in(reg) first.wrapping_add(below),
+            c3 = in(reg) first.wrapping_add(below + beside),
+            ldc = in(reg) stride * 4,
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),

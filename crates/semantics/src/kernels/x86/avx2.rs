@@ -7,6 +7,7 @@ use std::arch::x86_64::{
     _mm256_maskstore_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_storeu_si256,
 };
 
+use super::super::sums::{Panels, Rows};
 use super::super::tiles::{Codes, INT8_PANEL, Int8Weights, Output, Strided};
 use super::super::{Level, Machine};
 
@@ -14,41 +15,58 @@ use super::super::{Level, Machine};
 pub fn product(machine: Machine, codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
     assert!(machine.0 >= Level::Avx2, "detected");
     // SAFETY: a machine of this level is made only where detection found these features.
-    unsafe { all_panels(codes, weights, output) }
+    unsafe {
+        all_panels(codes.sides(), weights.sides(), |row, panel, sums| {
+            weights.finish(panel).put::<true>(sums, codes, row, output);
+        });
+    }
+}
+
+/// As [`super::super::sums`] wants it, which has checked the sides.
+pub fn sums(machine: Machine, rows: Rows<'_>, panels: Panels<'_>, output: &mut [i32]) {
+    assert!(machine.0 >= Level::Avx2, "detected");
+    let wide = panels.count * INT8_PANEL;
+    // SAFETY: as above.
+    unsafe {
+        all_panels(rows, panels, |row, panel, sums| {
+            output[row * wide + panel * INT8_PANEL..][..INT8_PANEL].copy_from_slice(sums);
+        });
+    }
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn all_panels(codes: &Codes, weights: &Int8Weights, output: &mut Output<'_>) {
-    for panel in 0..weights.panels() {
+fn all_panels(rows: Rows<'_>, panels: Panels<'_>, mut put: impl FnMut(usize, usize, &[i32; INT8_PANEL])) {
+    for panel in 0..panels.count {
         let mut row = 0;
-        while row + 2 <= codes.rows() {
-            tile::<2>(codes, weights, (row, panel), output);
+        while row + 2 <= rows.count {
+            for (index, sums) in tile::<2>(rows, row, panels, panel).iter().enumerate() {
+                put(row + index, panel, sums);
+            }
             row += 2;
         }
-        if row < codes.rows() {
-            tile::<1>(codes, weights, (row, panel), output);
+        if row < rows.count {
+            put(row, panel, &tile::<1>(rows, row, panels, panel)[0]);
         }
     }
 }
 
 #[target_feature(enable = "avx2,fma")]
 fn tile<const ROWS: usize>(
-    codes: &Codes,
-    weights: &Int8Weights,
-    (row, panel): (usize, usize),
-    output: &mut Output<'_>,
-) {
-    let depth = codes.depth();
-    let finish = weights.finish(panel);
-    let inputs = &codes.padded_bytes()[row * depth..(row + ROWS) * depth];
-    let channels = weights.panel_bytes(panel, 1);
+    rows: Rows<'_>,
+    row: usize,
+    panels: Panels<'_>,
+    panel: usize,
+) -> [[i32; INT8_PANEL]; ROWS] {
+    let (depth, used) = (rows.depth, rows.used);
+    let inputs = &rows.bytes[row * depth..(row + ROWS) * depth];
+    let channels = panels.of(panel, 1);
     assert!(
-        channels.len() == INT8_PANEL * depth && depth.is_multiple_of(4),
+        channels.len() == INT8_PANEL * depth && depth.is_multiple_of(4) && used <= depth,
         "a whole panel"
     );
     // Each sum has four channels, with two halves of their sums beside each other.
     let mut sums = [[_mm256_setzero_si256(); 4]; ROWS];
-    for step in 0..depth / 4 {
+    for step in 0..used / 4 {
         let mut wide = [_mm256_setzero_si256(); 4];
         for (quarter, wide) in wide.iter_mut().enumerate() {
             // SAFETY: the panel has 16·depth bytes; this quarter's 16 begin at step·64 + quarter·16, step < depth / 4.
@@ -70,18 +88,18 @@ fn tile<const ROWS: usize>(
             }
         }
     }
-    for (index, sum) in sums.iter().enumerate() {
+    let mut plain = [[0_i32; INT8_PANEL]; ROWS];
+    for (sum, plain) in sums.iter().zip(&mut plain) {
         let mut halves = [0_i32; INT8_PANEL * 2];
         let (quarters, _) = halves.as_chunks_mut::<8>();
         for (sum, to) in sum.iter().zip(quarters) {
             store(*sum, to);
         }
-        let mut plain = [0_i32; INT8_PANEL];
         for (whole, pair) in plain.iter_mut().zip(halves.as_chunks::<2>().0) {
             *whole = pair[0].wrapping_add(pair[1]);
         }
-        finish.put::<true>(&plain, codes, row + index, output);
     }
+    plain
 }
 
 #[target_feature(enable = "avx2")]

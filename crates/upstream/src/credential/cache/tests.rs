@@ -90,6 +90,17 @@ async fn a_crowd_without_a_token_fetches_once() {
     assert_eq!(fetched(&cache), 1);
 }
 
+#[tokio::test]
+async fn one_that_looked_before_a_fetch_ended_does_not_begin_another() {
+    let (cache, client) = (cache(Counting::new(0, 60_000)), client());
+    // What a worker does that found no token, was set aside, and goes on after the fetch of another has ended.
+    assert!(cache.peek(&client, |held| held.token).is_none());
+    assert_eq!(get(&cache, &client).await.unwrap(), (1, true));
+    assert!(matches!(cache.start(&client), Start::Needless));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(fetched(&cache), 1);
+}
+
 #[test]
 fn workers_share_one_fetch() {
     let cache = cache(Counting::new(100, 60_000));

@@ -1,0 +1,278 @@
+//! Models of the `understanding` block that are at providers: asked on the road of errands, with the ticket of the request
+//! that needs them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use pointsman_understanding::{
+    Classes, Failed, Model, Origin, Remotes, Spans, UnderstandingModelConfig, Vectors,
+};
+use pointsman_wire::form::{Failure, FailureKind, Usage};
+use pointsman_wire::format::Format;
+use pointsman_wire::tokens;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use super::super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
+use super::super::{Arrival, Ticket, embed};
+use crate::snapshot::Target;
+use crate::worker::Worker;
+
+/// Reaches models at providers.
+pub struct Remote<'a> {
+    worker: &'a Arc<Worker>,
+    arrival: &'a Arrival,
+    ticket: &'a Mutex<Ticket>,
+}
+
+impl<'a> Remote<'a> {
+    /// For a request with this ticket.
+    pub fn new(worker: &'a Arc<Worker>, arrival: &'a Arrival, ticket: &'a Mutex<Ticket>) -> Self {
+        Self {
+            worker,
+            arrival,
+            ticket,
+        }
+    }
+
+    /// Asks, and charges what it cost.
+    async fn ask<E: Errand>(&self, errand: &mut E) -> Result<Bytes, Failed> {
+        let mut ticket = self.ticket.lock().await;
+        match errand::within(self.worker, self.arrival, errand, &mut ticket).await {
+            Ok(answer) => {
+                ticket.spend(&answer.usage, answer.estimated);
+                Ok(answer.body)
+            }
+            Err((failure, spent)) => {
+                if spent != Usage::default() {
+                    ticket.spend(&spent, true);
+                }
+                Err(failed(&failure))
+            }
+        }
+    }
+}
+
+fn failed(failure: &Failure) -> Failed {
+    let transient = matches!(
+        failure.kind,
+        FailureKind::Unavailable
+            | FailureKind::Overloaded
+            | FailureKind::ProviderTimeout
+            | FailureKind::RateLimited
+    );
+    Failed::Provider {
+        message: failure.message.clone(),
+        transient,
+    }
+}
+
+impl Remotes for Remote<'_> {
+    fn model(&self, config: &UnderstandingModelConfig) -> Option<Box<dyn Model + '_>> {
+        let Some(Origin::Provider { provider, model }) = config.origin() else {
+            return None;
+        };
+        Some(Box::new(There {
+            remote: self,
+            name: [provider, "/", model].concat(),
+            labels: config.labels.clone(),
+        }))
+    }
+}
+
+/// A model at a provider.
+struct There<'a> {
+    remote: &'a Remote<'a>,
+    /// Provider and model.
+    name: String,
+    /// What its classes are called.
+    labels: Vec<String>,
+}
+
+impl Model for There<'_> {
+    fn classes(&self, text: Arc<str>) -> BoxFuture<'_, Result<Classes, Failed>> {
+        Box::pin(async move {
+            let mut errand = Classify {
+                model: self.name.clone(),
+                text,
+            };
+            let body = self.remote.ask(&mut errand).await?;
+            classes(&body, &self.labels).map_err(|failure| failed(&failure))
+        })
+    }
+
+    fn spans(&self, _text: Arc<str>) -> BoxFuture<'_, Result<Spans, Failed>> {
+        let name = self.name.clone();
+        Box::pin(async move {
+            Err(Failed::Ask {
+                name,
+                problem: "providers have no common way to tell spans; load the model on this machine"
+                    .to_owned(),
+            })
+        })
+    }
+
+    fn vectors(
+        &self,
+        texts: Vec<Arc<str>>,
+        dimensions: Option<usize>,
+    ) -> BoxFuture<'_, Result<Vectors, Failed>> {
+        Box::pin(async move {
+            let mut errand = embed::of_texts(&self.name, &texts, dimensions);
+            let body = self.remote.ask(&mut errand).await?;
+            vectors(&body).map_err(|failure| failed(&failure))
+        })
+    }
+}
+
+/// Vectors in OpenAI's shape.
+fn vectors(body: &Bytes) -> Result<Vectors, Failure> {
+    #[derive(Deserialize)]
+    struct Told {
+        data: Vec<One>,
+        #[serde(default)]
+        usage: Used,
+    }
+    #[derive(Deserialize)]
+    struct One {
+        embedding: Vec<f32>,
+    }
+    #[derive(Default, Deserialize)]
+    struct Used {
+        #[serde(default)]
+        prompt_tokens: u64,
+    }
+    let told: Told = serde_json::from_slice(body).map_err(senseless)?;
+    Ok(Vectors {
+        vectors: told.data.into_iter().map(|one| one.embedding).collect(),
+        tokens: told.usage.prompt_tokens,
+    })
+}
+
+fn senseless(error: serde_json::Error) -> Failure {
+    let message = format!("the provider's answer makes no sense: {error}");
+    Failure::new(FailureKind::Provider, message)
+}
+
+/// The classes of one text, by vLLM's `/classify` or TEI's `/predict`.
+struct Classify {
+    model: String,
+    text: Arc<str>,
+}
+
+impl Errand for Classify {
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn estimate(&self) -> Usage {
+        Usage {
+            input: tokens::estimate(&self.text),
+            ..Usage::default()
+        }
+    }
+
+    fn inspect(&mut self, _inspector: &mut Inspector<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn calls(&self, target: &Target) -> Result<Vec<Outgoing>, Failure> {
+        let (path, body) = match target.provider.kind.as_str() {
+            "tei" => ("/../predict", json!({ "inputs": &*self.text })),
+            _ => (
+                "/../classify",
+                json!({ "model": target.model, "input": &*self.text }),
+            ),
+        };
+        let body = Bytes::from(body.to_string());
+        Ok(vec![Outgoing::json(path.to_owned(), body, Format::OpenAiChat)])
+    }
+
+    fn answer(&self, _target: &Target, answers: Vec<Whole>) -> Result<Answer, Failure> {
+        let only = errand::only(answers)?;
+        let usage = self.estimate();
+        Ok(Answer::json(only.body, usage, true))
+    }
+}
+
+/// Classes as vLLM or TEI tell them. vLLM names only the likeliest: the others are called as the configuration says.
+fn classes(body: &Bytes, names: &[String]) -> Result<Classes, Failure> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Told {
+        Vllm { data: Vec<Likeliest> },
+        Nested(Vec<Vec<Scored>>),
+        Flat(Vec<Scored>),
+    }
+    #[derive(Deserialize)]
+    struct Likeliest {
+        label: Option<String>,
+        probs: Vec<f32>,
+    }
+    #[derive(Deserialize)]
+    struct Scored {
+        label: String,
+        score: f32,
+    }
+    let scored = |all: Vec<Scored>| all.into_iter().map(|one| (one.label, one.score)).collect();
+    let labels: Vec<(String, f32)> = match serde_json::from_slice(body).map_err(senseless)? {
+        Told::Nested(all) => all.into_iter().next().map(scored).unwrap_or_default(),
+        Told::Flat(all) => scored(all),
+        Told::Vllm { data } => {
+            let Some(one) = data.into_iter().next() else {
+                return Err(Failure::new(FailureKind::Provider, "the provider gave no class"));
+            };
+            let likeliest = one
+                .probs
+                .iter()
+                .enumerate()
+                .max_by(|left, right| left.1.total_cmp(right.1))
+                .map(|(place, _)| place);
+            let name = |place: usize| {
+                let own = one.label.clone().filter(|_| likeliest == Some(place));
+                own.or_else(|| names.get(place).cloned())
+                    .unwrap_or_else(|| format!("LABEL_{place}"))
+            };
+            let each = one.probs.iter().enumerate();
+            each.map(|(place, probability)| (name(place), *probability))
+                .collect()
+        }
+    };
+    if labels.is_empty() || labels.iter().any(|(_, probability)| !probability.is_finite()) {
+        return Err(Failure::new(
+            FailureKind::Provider,
+            "the provider gave no probabilities",
+        ));
+    }
+    Ok(Classes {
+        labels,
+        independent: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_read_as_servers_tell_them() {
+        let names = ["benign".to_owned(), "jailbreak".to_owned()];
+        let vllm = r#"{"id":"c","object":"list","data":[{"index":0,"label":"jailbreak","probs":[0.25,0.75],"num_classes":2}]}"#;
+        let told = classes(&Bytes::from(vllm), &names).unwrap();
+        assert_eq!(
+            told.labels,
+            [("benign".to_owned(), 0.25), ("jailbreak".to_owned(), 0.75)]
+        );
+        for tei in [
+            r#"[[{"label":"a","score":0.5},{"label":"b","score":0.5}]]"#,
+            r#"[{"label":"a","score":0.5},{"label":"b","score":0.5}]"#,
+        ] {
+            assert_eq!(classes(&Bytes::from(tei), &[]).unwrap().labels.len(), 2, "{tei}");
+        }
+        for wrong in ["{}", "[]", r#"{"data":[]}"#, r#"{"data":[{"probs":[]}]}"#] {
+            assert!(classes(&Bytes::from(wrong), &[]).is_err(), "{wrong}");
+        }
+    }
+}

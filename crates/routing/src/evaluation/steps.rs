@@ -1,0 +1,179 @@
+//! Deciding step by step: what has to be asked next, answers as they come, until it is settled. Nothing here waits, and
+//! nothing asks by itself.
+
+use std::time::Duration;
+
+use super::{Evaluation, Readings, Settled};
+use crate::explain::Explanation;
+use crate::facts::Facts;
+use crate::router::{Outcome, Router};
+use crate::signal::{Need, Reading};
+
+/// How much is to be known before it is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Want {
+    /// Which decision wins.
+    Decision,
+    /// And how surely.
+    #[default]
+    Confidence,
+    /// Everything, needed or not.
+    Everything,
+}
+
+/// One question to whoever answers signals: one pass of the engine over one text, one embedding, one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// What is asked, and of which text.
+    pub need: Need,
+    /// Numbers of the signals that are wanted of it, going up.
+    pub signals: Vec<usize>,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// It is settled.
+    Settled,
+    /// These are to be asked; they may be asked at once. Each signal is to be answered, or told to have failed.
+    Ask(Vec<Call>),
+}
+
+/// A request on its way to its decision.
+pub struct Deciding<'r, 'f> {
+    evaluation: Evaluation<'r, 'f>,
+    want: Want,
+}
+
+impl Router {
+    /// Begins to decide.
+    #[must_use]
+    pub fn deciding<'r, 'f>(&'r self, facts: Facts<'f>, want: Want) -> Deciding<'r, 'f> {
+        Deciding {
+            evaluation: Evaluation::new(self, facts, want == Want::Everything),
+            want,
+        }
+    }
+
+    /// Goes on with what is known of this request already, from [`Deciding::pause`].
+    #[must_use]
+    pub fn resume<'r, 'f>(&'r self, facts: Facts<'f>, want: Want, readings: Readings) -> Deciding<'r, 'f> {
+        Deciding {
+            evaluation: Evaluation::resumed(self, facts, want == Want::Everything, readings),
+            want,
+        }
+    }
+
+    /// Type and name of signal number `index`.
+    #[must_use]
+    pub fn signal(&self, index: usize) -> Option<(&str, &str)> {
+        let signal = self.signals.get(index)?;
+        Some((signal.kind, signal.name.as_str()))
+    }
+}
+
+impl<'r> Deciding<'r, '_> {
+    /// What is to be asked next. Signals that only need the request are read here, what is cheap first; of the others the
+    /// cheapest that could settle it are asked, and with them whatever else may come to be needed and costs no other call.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        let (mut wanted, from) = match self.open() {
+            None => return Step::Settled,
+            Some(open) => open,
+        };
+        let signals = &self.evaluation.router.signals;
+        let cost = |index: &usize| signals[*index].need().cost();
+        if self.want != Want::Everything {
+            let least = wanted.iter().map(cost).min();
+            wanted.retain(|index| Some(cost(index)) == least);
+            self.widen(&mut wanted, from);
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut calls: Vec<Call> = Vec::new();
+        for index in wanted {
+            let need = signals[index].need();
+            match calls.iter_mut().find(|call| call.need == *need) {
+                Some(call) => call.signals.push(index),
+                None => calls.push(Call {
+                    need: need.clone(),
+                    signals: vec![index],
+                }),
+            }
+        }
+        match calls.is_empty() {
+            true => Step::Settled,
+            false => Step::Ask(calls),
+        }
+    }
+
+    /// Signals that could settle it, and the first decision that may win.
+    fn open(&self) -> Option<(Vec<usize>, usize)> {
+        let evaluation = &self.evaluation;
+        if self.want == Want::Everything {
+            let all = 0..evaluation.router.signals.len();
+            let open: Vec<usize> = all.filter(|index| evaluation.own(*index).is_none()).collect();
+            return (!open.is_empty()).then_some((open, 0));
+        }
+        match evaluation.settle(self.want) {
+            Settled::Open(wanted, from) => Some((wanted, from)),
+            Settled::Winner(_) | Settled::Nobody => None,
+        }
+    }
+
+    /// Adds signals that answer along with those that are wanted and that some decision may still need.
+    fn widen(&self, wanted: &mut Vec<usize>, from: usize) {
+        let evaluation = &self.evaluation;
+        let router = evaluation.router;
+        let mut others = Vec::new();
+        // Nothing is read for that: it may turn out not to be needed.
+        evaluation.quietly(|| {
+            for decision in &router.decisions[from..] {
+                evaluation.gather_truth(&decision.rule, &mut others);
+            }
+        });
+        let same_call = |other: &usize| {
+            let need = router.signals[*other].need();
+            need.is_asked() && wanted.iter().any(|index| router.signals[*index].need() == need)
+        };
+        others.retain(same_call);
+        wanted.extend(others);
+    }
+
+    /// Takes an answer. The first answer to a signal stands; others are ignored.
+    pub fn answer(&mut self, signal: usize, reading: Reading, took: Duration) {
+        self.evaluation.answer(signal, reading, took);
+    }
+
+    /// Nobody can answer this signal: it counts as not matching.
+    pub fn fail(&mut self, signal: usize) {
+        self.evaluation.fail(signal);
+    }
+
+    /// Counts as failed whatever would have to be asked, until it is settled.
+    pub fn fail_all(&mut self) {
+        while let Step::Ask(calls) = self.step() {
+            for signal in calls.into_iter().flat_map(|call| call.signals) {
+                self.fail(signal);
+            }
+        }
+    }
+
+    /// What is known, to go on with later.
+    #[must_use]
+    pub fn pause(self) -> Readings {
+        self.evaluation.readings
+    }
+
+    /// What was decided; none as long as it is not settled. `roll`, from 0 to 1, draws among a decision's models.
+    #[must_use]
+    pub fn outcome(&self, roll: f64) -> Option<Outcome<'r>> {
+        self.evaluation.router.outcome(&self.evaluation, roll)
+    }
+
+    /// Everything that is known, and what was not needed.
+    #[must_use]
+    pub fn explain(&self, roll: f64) -> Explanation {
+        Explanation::of(&self.evaluation, roll)
+    }
+}
