@@ -1,10 +1,16 @@
-//! The guardrail of personal data and credentials, over a whole text.
+//! The guardrail of personal data and credentials: over a whole text, and over one that comes in pieces.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::{Action, PiiConfig};
+use pointsman_semantics::recognise::flow::{Flow, Flowing, Piece};
+use pointsman_semantics::recognise::{self, Definition, Recognisers};
+use pointsman_understanding::{Entity, personal};
+
+use crate::config::{Action, Asked, OnError, PiiConfig, Stage};
+use crate::heard::{Heard, PATIENCE};
 use crate::placeholder::Placeholders;
-use crate::recognise::{self, Definition, Recognisers, Sighting};
 
 /// How sure a find must be, when the configuration does not say.
 const LEAST: f32 = 0.5;
@@ -14,7 +20,12 @@ const LEAST: f32 = 0.5;
 pub(crate) struct PiiGuard {
     pub(crate) name: String,
     pub(crate) action: Action,
-    recognisers: Recognisers,
+    pub(crate) on_error: OnError,
+    pub(crate) patience: Duration,
+    recognisers: Arc<Flowing>,
+    /// What the model is asked for: these kinds, or everything.
+    kinds: Vec<String>,
+    asks: bool,
     least: f32,
     restore: bool,
 }
@@ -26,6 +37,8 @@ pub(crate) struct Found {
     pub(crate) rewritten: Option<String>,
     /// Entities that occur.
     pub(crate) entities: BTreeSet<String>,
+    /// The model was to be asked, and was not heard.
+    pub(crate) unheard: bool,
 }
 
 impl Found {
@@ -40,54 +53,103 @@ impl Found {
 impl PiiGuard {
     pub(crate) fn compile(config: &PiiConfig) -> Result<Self, (&'static str, String)> {
         let all = recognise::shipped().map_err(|error| ("type", error.to_string()))?;
+        let mut told = Vec::new();
         for entity in &config.entities {
-            if !all.iter().any(|one| one.answers_to(entity)) {
+            if let Some(kinds) = personal::told_by_model(entity) {
+                told.push(entity.as_str());
+                if config.model == Asked::Never {
+                    let message = format!("{entity:?} is told by the model alone; leave model: never out");
+                    return Err(("entities", message));
+                }
+                debug_assert!(!kinds.is_empty());
+            } else if !all.iter().any(|one| one.answers_to(entity)) {
                 return Err(("entities", unknown(entity, &all)));
             }
+        }
+        if let (Some(first), true) = (told.first(), config.on.contains(&Stage::Output)) {
+            let message = format!(
+                "{first:?} is told by the model, which reads whole texts and does not see answers; use two guardrails, that one without on: [output]"
+            );
+            return Err(("entities", message));
         }
         let wanted = |one: &Definition| {
             config.entities.is_empty() || config.entities.iter().any(|entity| one.answers_to(entity))
         };
-        let least = config
-            .certainty
-            .map_or(LEAST, |percent| f32::from(percent.min(100)) / 100.0);
+        let kinds = told.iter().filter_map(|entity| personal::told_by_model(entity));
         let chosen = all.into_iter().filter(|one| wanted(one)).collect();
+        let wrong = |error: recognise::RecogniserError| ("entities", error.to_string());
+        let recognisers = Recognisers::compile(chosen).map_err(wrong)?;
         Ok(Self {
             name: config.name.clone(),
             action: config.action,
-            recognisers: Recognisers::compile(chosen).map_err(|error| ("entities", error.to_string()))?,
-            least,
+            on_error: config.on_error,
+            patience: config.timeout.map_or(PATIENCE, |timeout| timeout.get()),
+            recognisers: Arc::new(Flowing::new(recognisers).map_err(wrong)?),
+            kinds: kinds.flatten().map(|kind| (*kind).to_owned()).collect(),
+            asks: config.model == Asked::Auto && (config.entities.is_empty() || !told.is_empty()),
+            least: config
+                .certainty
+                .map_or(LEAST, |percent| f32::from(percent.min(100)) / 100.0),
             restore: config.restore,
         })
     }
 
-    /// Judges a whole text.
-    pub(crate) fn inspect(&self, text: &str, placeholders: &Placeholders) -> Found {
-        let sightings = self.recognisers.find(text, self.least);
+    /// Whether a model is asked about the texts of a stage. Answers come in pieces, of which it can say nothing.
+    pub(crate) fn asks(&self, stage: Stage) -> bool {
+        self.asks && stage != Stage::Output
+    }
+
+    /// Judges a whole text: `heard` is what the model said of the text `of`, which other guardrails may have changed since.
+    pub(crate) fn inspect(
+        &self,
+        text: &str,
+        (of, heard): (&str, &Heard),
+        placeholders: &Placeholders,
+    ) -> Found {
         let mut found = Found::default();
-        if sightings.is_empty() {
+        let recognisers = self.recognisers.recognisers();
+        let sightings = recognisers.find(text, self.least);
+        let mut spans: Vec<Entity> = sightings
+            .iter()
+            .map(|one| Entity {
+                kind: recognisers.definition(one).entity.clone(),
+                start: one.start,
+                end: one.end,
+                probability: one.score,
+                recognised: true,
+            })
+            .collect();
+        if self.asks {
+            match heard.of(of) {
+                Some(said) => {
+                    let wanted = said.entities.iter().filter(|entity| self.wants(entity));
+                    let told = personal::moved(of, text, wanted);
+                    spans = personal::joined(spans, told);
+                }
+                None => found.unheard = true,
+            }
+        }
+        if spans.is_empty() {
             return found;
         }
         if self.action == Action::Redact {
-            found.rewritten = Some(self.replaced(text, &sightings, placeholders));
+            found.rewritten = Some(self.replaced(text, &spans, placeholders));
         }
-        found.entities = self.entities(&sightings);
+        found.entities = spans.into_iter().map(|span| span.kind).collect();
         found
     }
 
-    fn entities(&self, sightings: &[Sighting]) -> BTreeSet<String> {
-        let each = sightings.iter().map(|one| self.recognisers.definition(one));
-        each.map(|one| one.entity.clone()).collect()
+    fn wants(&self, entity: &Entity) -> bool {
+        entity.probability >= self.least && (self.kinds.is_empty() || self.kinds.contains(&entity.kind))
     }
 
     /// The text with placeholders for what was found in it.
-    fn replaced(&self, text: &str, sightings: &[Sighting], placeholders: &Placeholders) -> String {
+    fn replaced(&self, text: &str, spans: &[Entity], placeholders: &Placeholders) -> String {
         let mut out = String::with_capacity(text.len());
         let mut from = 0;
-        for one in sightings {
-            let entity = &self.recognisers.definition(one).entity;
+        for one in spans {
             out.push_str(&text[from..one.start]);
-            out.push_str(&placeholders.of(entity, &text[one.start..one.end], self.restore));
+            out.push_str(&placeholders.of(&one.kind, &text[one.start..one.end], self.restore));
             from = one.end;
         }
         out.push_str(&text[from..]);
@@ -95,10 +157,67 @@ impl PiiGuard {
     }
 }
 
+/// A text that comes in pieces, on its way through one guardrail.
+#[derive(Debug)]
+pub(crate) struct PiiFlow {
+    guard: Arc<PiiGuard>,
+    flow: Flow,
+    placeholders: Placeholders,
+    entities: BTreeSet<String>,
+}
+
+impl PiiFlow {
+    pub(crate) fn new(guard: Arc<PiiGuard>, placeholders: &Placeholders) -> Self {
+        Self {
+            flow: Flow::new(Arc::clone(&guard.recognisers), guard.least),
+            guard,
+            placeholders: placeholders.clone(),
+            entities: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn guard(&self) -> &PiiGuard {
+        &self.guard
+    }
+
+    /// Takes a piece in and releases what is settled.
+    pub(crate) fn push(&mut self, piece: &str, ended: bool, out: &mut String) {
+        let (guard, placeholders, entities) = (&self.guard, &self.placeholders, &mut self.entities);
+        let mut blocked = guard.action == Action::Block && !entities.is_empty();
+        let mut each = |piece: Piece<'_>| match piece {
+            // Nothing goes on behind what must not.
+            _ if blocked => {}
+            Piece::Plain(text) => out.push_str(text),
+            Piece::Found(text, of) => {
+                let entity = &guard.recognisers.recognisers().at(of).entity;
+                entities.insert(entity.clone());
+                match guard.action {
+                    Action::Redact => out.push_str(&placeholders.of(entity, text, false)),
+                    Action::Flag => out.push_str(text),
+                    Action::Block => blocked = true,
+                }
+            }
+        };
+        self.flow.push(piece, &mut each);
+        if ended {
+            self.flow.finish(&mut each);
+        }
+    }
+
+    /// What was found, as a whole text would be told of.
+    pub(crate) fn found(&self) -> Found {
+        Found {
+            entities: self.entities.clone(),
+            ..Found::default()
+        }
+    }
+}
+
 fn unknown(entity: &str, all: &[Definition]) -> String {
     let known: BTreeSet<&str> = all.iter().map(|one| one.entity.as_str()).collect();
     format!(
-        "nothing recognises {entity:?}; there are {}, and the names of single recognisers",
-        known.into_iter().collect::<Vec<_>>().join(", ")
+        "nothing recognises {entity:?}; there are {}, {}, and the names of single recognisers",
+        known.into_iter().collect::<Vec<_>>().join(", "),
+        personal::BY_MODEL.join(", ")
     )
 }

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::config::{Action, GuardrailConfig, PiiConfig, RegexConfig, Stage};
-use crate::pii::PiiGuard;
+use pointsman_understanding::Understanding;
+
+use crate::classifier::{ClassifierGuard, Judged};
+use crate::config::{Action, ClassifierConfig, GuardrailConfig, OnError, PiiConfig, RegexConfig, Stage};
+use crate::heard::{Asking, Heard, Texts};
+use crate::pii::{PiiFlow, PiiGuard};
 use crate::placeholder::Placeholders;
 use crate::regex::{Flowing, RegexGuard};
 
@@ -13,7 +17,9 @@ pub struct Guards {
     input: StageGuards,
     tool_result: StageGuards,
     output: StageGuards,
-    /// One of them wants placeholders back.
+    /// One of them puts placeholders into texts.
+    replaces: bool,
+    /// One of them wants them back.
     restores: bool,
 }
 
@@ -21,6 +27,10 @@ pub struct Guards {
 #[derive(Debug, Default)]
 pub struct StageGuards {
     guards: Vec<Guard>,
+    /// What models are asked before.
+    asking: Asking,
+    /// Its texts come in pieces, and a whole one is judged as if it did.
+    flows: bool,
 }
 
 /// A guardrail of any kind.
@@ -28,6 +38,7 @@ pub struct StageGuards {
 enum Guard {
     Regex(Arc<RegexGuard>),
     Pii(Arc<PiiGuard>),
+    Classifier(Arc<ClassifierGuard>),
 }
 
 /// What is wrong with a guardrail.
@@ -59,6 +70,8 @@ pub struct Block {
     pub guard: String,
     /// Why.
     pub reason: String,
+    /// It could not be judged: it may pass another time.
+    pub unjudged: bool,
 }
 
 /// Something noted.
@@ -86,12 +99,14 @@ impl Guards {
     /// Everything that is wrong with it.
     pub fn compile(configs: &[GuardrailConfig]) -> Result<Self, Vec<CompileError>> {
         let mut guards = Self::default();
+        guards.output.flows = true;
         let mut errors = Vec::new();
         for (index, config) in configs.iter().enumerate() {
             let added = match config {
                 GuardrailConfig::Regex(config) => guards.add_regex(config),
                 GuardrailConfig::Pii(config) => guards.add_pii(config),
-                GuardrailConfig::Jailbreak(_) => Err(unsupported("jailbreak")),
+                GuardrailConfig::Jailbreak(config) => guards.add_classifier("jailbreak", config),
+                GuardrailConfig::Harmful(config) => guards.add_classifier("harmful", config),
                 GuardrailConfig::Presidio(_) => Err(unsupported("presidio")),
             };
             if let Err((field, message)) = added {
@@ -115,16 +130,22 @@ impl Guards {
     }
 
     fn add_pii(&mut self, config: &PiiConfig) -> Result<(), Wrong> {
-        if config.on.contains(&Stage::Output) {
-            let message = "guardrails of type \"pii\" do not see answers in this version; use on: [input, tool_result], or type: regex for answers";
-            return Err(("on", message.to_owned()));
-        }
         if config.restore && config.action != Action::Redact {
             let message = "there is nothing to put back: restore goes with action: redact";
             return Err(("restore", message.to_owned()));
         }
+        if config.restore && !config.on.iter().any(|stage| *stage != Stage::Output) {
+            let message = "only what was replaced on its way in is put back: restore goes with on: [input] or [tool_result]";
+            return Err(("restore", message.to_owned()));
+        }
         let guard = Guard::Pii(Arc::new(PiiGuard::compile(config)?));
+        self.replaces |= config.action == Action::Redact;
         self.restores |= config.restore;
+        self.add(&guard, &config.on)
+    }
+
+    fn add_classifier(&mut self, head: &'static str, config: &ClassifierConfig) -> Result<(), Wrong> {
+        let guard = Guard::Classifier(Arc::new(ClassifierGuard::compile(head, config)?));
         self.add(&guard, &config.on)
     }
 
@@ -134,15 +155,36 @@ impl Guards {
             return Err(("on", message.to_owned()));
         }
         for stage in on {
-            self.stage_mut(*stage).guards.push(guard.clone());
+            let of_stage = self.stage_mut(*stage);
+            match guard {
+                Guard::Pii(guard) if guard.asks(*stage) => of_stage.asking.add_entities(guard.patience),
+                Guard::Classifier(guard) => of_stage.asking.add_head(guard.head, guard.patience),
+                Guard::Pii(_) | Guard::Regex(_) => {}
+            }
+            of_stage.guards.push(guard.clone());
         }
         Ok(())
+    }
+
+    /// Whether something is put back into answers.
+    #[must_use]
+    pub fn restores(&self) -> bool {
+        self.restores
+    }
+
+    /// The heads that models are asked for, and `pii` where they are asked for personal data.
+    pub fn heads(&self) -> impl Iterator<Item = &str> {
+        let stages = [&self.input, &self.tool_result].into_iter();
+        stages.flat_map(|stage| {
+            let pii = stage.asking.entities.then_some("pii");
+            stage.asking.heads.iter().map(String::as_str).chain(pii)
+        })
     }
 
     /// A book for the placeholders of one request.
     #[must_use]
     pub fn placeholders(&self) -> Placeholders {
-        if self.restores {
+        if self.replaces {
             Placeholders::new()
         } else {
             Placeholders::default()
@@ -172,8 +214,9 @@ impl Guards {
 type Wrong = (&'static str, String);
 
 fn unsupported(kind: &str) -> Wrong {
-    let message =
-        format!("guardrails of type {kind:?} are not supported in this version; use type: regex or pii");
+    let message = format!(
+        "guardrails of type {kind:?} are not supported in this version; use type: regex, pii, jailbreak or harmful"
+    );
     ("type", message)
 }
 
@@ -184,38 +227,62 @@ impl StageGuards {
         self.guards.is_empty()
     }
 
-    /// Judges a whole text. What is replaced by placeholders is noted in the book.
+    /// Whether models must be asked before.
     #[must_use]
-    pub fn inspect(&self, text: &str, placeholders: &Placeholders) -> Verdict {
+    pub fn asks(&self) -> bool {
+        !self.asking.is_empty()
+    }
+
+    /// Whether one of them puts something else into texts.
+    #[must_use]
+    pub fn redacts(&self) -> bool {
+        self.guards.iter().any(|guard| guard.named().1 == Action::Redact)
+    }
+
+    /// Asks models about texts, before they are judged.
+    pub async fn hear(&self, understanding: &Understanding, texts: Texts) -> Heard {
+        Heard::ask(&self.asking, understanding, texts).await
+    }
+
+    /// Judges a whole text, of which models said what was `heard`. What is replaced by placeholders is noted in the book.
+    #[must_use]
+    pub fn inspect(&self, text: &str, heard: &Heard, placeholders: &Placeholders) -> Verdict {
         let mut verdict = Verdict::default();
         for guard in &self.guards {
             let seen = verdict.rewritten.as_deref().unwrap_or(text);
-            let (reason, rewritten) = match guard {
-                Guard::Regex(guard) => {
-                    let found = guard.inspect(seen);
-                    (found.matched.then(|| PATTERN.to_owned()), found.rewritten)
-                }
-                Guard::Pii(guard) => {
-                    let found = guard.inspect(seen, placeholders);
-                    (found.reason(), found.rewritten)
-                }
+            let opinion = match guard {
+                Guard::Regex(guard) => Opinion::of_pattern(guard.inspect(seen)),
+                Guard::Pii(guard) if self.flows => Opinion::of_data(whole(guard, seen, placeholders)),
+                Guard::Pii(guard) => Opinion::of_data(guard.inspect(seen, (text, heard), placeholders)),
+                Guard::Classifier(guard) => match guard.judge(text, heard) {
+                    Judged::Clean => Opinion::default(),
+                    Judged::Acts(reason) => Opinion::because(reason),
+                    Judged::Unheard => Opinion {
+                        unheard: true,
+                        ..Opinion::default()
+                    },
+                },
             };
-            let Some(reason) = reason else {
-                continue;
+            if verdict.take(guard, opinion) {
+                return verdict;
+            }
+        }
+        verdict
+    }
+
+    /// Judges a part of a text about which models were asked as a whole: only by those that need none.
+    #[must_use]
+    pub fn inspect_part(&self, part: &str, placeholders: &Placeholders) -> Verdict {
+        let mut verdict = Verdict::default();
+        for guard in &self.guards {
+            let seen = verdict.rewritten.as_deref().unwrap_or(part);
+            let opinion = match guard {
+                Guard::Regex(guard) => Opinion::of_pattern(guard.inspect(seen)),
+                Guard::Pii(guard) => Opinion::of_data(whole(guard, seen, placeholders)),
+                Guard::Classifier(_) => continue,
             };
-            let (name, action) = guard.named();
-            match action {
-                Action::Block => {
-                    verdict.blocked = Some(Block {
-                        guard: name.to_owned(),
-                        reason,
-                    });
-                    return verdict;
-                }
-                Action::Redact => verdict.rewritten = rewritten.or(verdict.rewritten),
-                Action::Flag => verdict.flags.push(Flag {
-                    guard: name.to_owned(),
-                }),
+            if verdict.take(guard, opinion) {
+                break;
             }
         }
         verdict
@@ -223,30 +290,167 @@ impl StageGuards {
 
     /// Judges a text that comes in pieces.
     #[must_use]
-    pub fn stream(&self) -> StreamGuard {
+    pub fn stream(&self, placeholders: &Placeholders) -> StreamGuard {
+        let chain = self.guards.iter().filter_map(|guard| guard.flowing(placeholders));
         StreamGuard {
-            chain: self.guards.iter().filter_map(Guard::flowing).collect(),
+            chain: chain.collect(),
             over: false,
         }
     }
 }
 
+/// What one guardrail makes of a text.
+#[derive(Debug, Default)]
+struct Opinion {
+    /// It acts, and why.
+    reason: Option<String>,
+    rewritten: Option<String>,
+    /// A model was to be asked, and was not heard.
+    unheard: bool,
+}
+
+impl Opinion {
+    fn because(reason: String) -> Self {
+        Self {
+            reason: Some(reason),
+            ..Self::default()
+        }
+    }
+
+    fn of_pattern(found: crate::regex::Found) -> Self {
+        Self {
+            reason: found.matched.then(|| PATTERN.to_owned()),
+            rewritten: found.rewritten,
+            unheard: false,
+        }
+    }
+
+    fn of_data(found: crate::pii::Found) -> Self {
+        Self {
+            reason: found.reason(),
+            unheard: found.unheard,
+            rewritten: found.rewritten,
+        }
+    }
+}
+
+/// A whole text as if it came in pieces, so that both ways agree.
+fn whole(guard: &Arc<PiiGuard>, text: &str, placeholders: &Placeholders) -> crate::pii::Found {
+    let mut flow = PiiFlow::new(Arc::clone(guard), placeholders);
+    let mut out = String::with_capacity(text.len());
+    flow.push(text, true, &mut out);
+    let mut found = flow.found();
+    found.rewritten = (guard.action == Action::Redact && !found.entities.is_empty()).then_some(out);
+    found
+}
+
+impl Verdict {
+    /// Takes what a guardrail says; true when nothing more counts.
+    fn take(&mut self, guard: &Guard, opinion: Opinion) -> bool {
+        let (name, action) = guard.named();
+        if opinion.unheard {
+            if guard.on_error() == OnError::Block && action != Action::Flag {
+                self.blocked = Some(Block {
+                    guard: name.to_owned(),
+                    reason: UNHEARD.to_owned(),
+                    unjudged: true,
+                });
+                return true;
+            }
+            self.flags.push(Flag {
+                guard: format!("{name}:unjudged"),
+            });
+        }
+        let Some(reason) = opinion.reason else {
+            return false;
+        };
+        match action {
+            Action::Block => {
+                self.blocked = Some(Block {
+                    guard: name.to_owned(),
+                    reason,
+                    unjudged: false,
+                });
+                return true;
+            }
+            Action::Redact => self.rewritten = opinion.rewritten.or(self.rewritten.take()),
+            Action::Flag => self.flags.push(Flag {
+                guard: name.to_owned(),
+            }),
+        }
+        false
+    }
+}
+
 /// Why a denied pattern is a reason.
 const PATTERN: &str = "a denied pattern occurs";
+/// Why a text goes nowhere that nobody could judge.
+const UNHEARD: &str = "its model could not be asked, or did not answer in time";
 
 impl Guard {
     fn named(&self) -> (&str, Action) {
         match self {
             Self::Regex(guard) => (&guard.name, guard.action),
             Self::Pii(guard) => (&guard.name, guard.action),
+            Self::Classifier(guard) => (&guard.name, guard.action),
+        }
+    }
+
+    fn on_error(&self) -> OnError {
+        match self {
+            Self::Regex(_) => OnError::Block,
+            Self::Pii(guard) => guard.on_error,
+            Self::Classifier(guard) => guard.on_error,
         }
     }
 
     /// Its way with a text in pieces; those that have none are refused for answers.
-    fn flowing(&self) -> Option<Flowing> {
+    fn flowing(&self, placeholders: &Placeholders) -> Option<Link> {
         match self {
-            Self::Regex(guard) => Some(Flowing::new(Arc::clone(guard))),
-            Self::Pii(_) => None,
+            Self::Regex(guard) => Some(Link::Regex(Box::new(Flowing::new(Arc::clone(guard))))),
+            Self::Pii(guard) => Some(Link::Pii(Box::new(PiiFlow::new(Arc::clone(guard), placeholders)))),
+            Self::Classifier(_) => None,
+        }
+    }
+}
+
+/// A guardrail on the way of a text in pieces.
+#[derive(Debug)]
+enum Link {
+    Regex(Box<Flowing>),
+    Pii(Box<PiiFlow>),
+}
+
+impl Link {
+    fn named(&self) -> (&str, Action) {
+        match self {
+            Self::Regex(flowing) => (&flowing.guard().name, flowing.guard().action),
+            Self::Pii(flow) => (&flow.guard().name, flow.guard().action),
+        }
+    }
+
+    /// Why it acts, once it does.
+    fn reason(&self) -> Option<String> {
+        match self {
+            Self::Regex(flowing) => flowing.matched.then(|| PATTERN.to_owned()),
+            Self::Pii(flow) => flow.found().reason(),
+        }
+    }
+
+    /// Takes a piece in and gives what may go on; false when more would have to be held back than it may.
+    fn push(&mut self, piece: &str, ended: bool, out: &mut String) -> bool {
+        match self {
+            Self::Regex(flowing) => {
+                let pushed = flowing.push(piece, out).is_ok();
+                if ended && pushed {
+                    flowing.finish(out);
+                }
+                pushed
+            }
+            Self::Pii(flow) => {
+                flow.push(piece, ended, out);
+                true
+            }
         }
     }
 }
@@ -254,7 +458,7 @@ impl Guard {
 /// A text that comes in pieces, on its way through all guardrails of a stage.
 #[derive(Debug)]
 pub struct StreamGuard {
-    chain: Vec<Flowing>,
+    chain: Vec<Link>,
     over: bool,
 }
 
@@ -262,6 +466,13 @@ impl StreamGuard {
     /// Takes a piece in and says what may go on.
     pub fn push(&mut self, piece: &str) -> Step {
         self.flow(piece.to_owned(), false)
+    }
+
+    /// Whether something else than what came was put into the text.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        let acted = |link: &Link| link.named().1 == Action::Redact && link.reason().is_some();
+        self.chain.iter().any(acted)
     }
 
     /// The text has ended: the rest may go on, or nothing more.
@@ -278,38 +489,38 @@ impl StreamGuard {
             step.release.clear();
             return step;
         }
-        for flowing in &mut self.chain {
-            let seen = flowing.matched;
+        for link in &mut self.chain {
+            let acted = link.reason().is_some();
             let mut out = String::new();
-            let pushed = flowing.push(&step.release, &mut out);
-            if ended && pushed.is_ok() {
-                flowing.finish(&mut out);
-            }
+            let fits = link.push(&step.release, ended, &mut out);
             step.release = out;
-            let guard = flowing.guard();
-            let blocked = match (guard.action, pushed) {
-                (Action::Block, Ok(())) if flowing.matched => Some(Block {
-                    guard: guard.name.clone(),
-                    reason: PATTERN.to_owned(),
-                }),
-                (Action::Block | Action::Redact, Err(_)) => Some(Block {
-                    guard: guard.name.clone(),
-                    reason: "more text had to be held back than max_hold_bytes allows".to_owned(),
-                }),
+            let reason = link.reason();
+            let (name, action) = link.named();
+            let why = match (action, reason) {
+                (Action::Block, Some(reason)) if fits => Some(reason),
+                (Action::Block | Action::Redact, _) if !fits => Some(HELD.to_owned()),
+                (Action::Flag, Some(_)) if !acted => {
+                    step.flags.push(Flag {
+                        guard: name.to_owned(),
+                    });
+                    None
+                }
                 _ => None,
             };
-            if let Some(block) = blocked {
-                self.over = true;
-                step.release.clear();
-                step.blocked = Some(block);
-                return step;
-            }
-            if guard.action == Action::Flag && flowing.matched && !seen {
-                step.flags.push(Flag {
-                    guard: guard.name.clone(),
+            if let Some(reason) = why {
+                step.blocked = Some(Block {
+                    guard: name.to_owned(),
+                    reason,
+                    unjudged: false,
                 });
+                step.release.clear();
+                self.over = true;
+                return step;
             }
         }
         step
     }
 }
+
+/// Why a text goes no further that would have to be held for too long.
+const HELD: &str = "more text had to be held back than max_hold_bytes allows";

@@ -6,7 +6,9 @@
     reason = "a test says what it expects by failing"
 )]
 
-use pointsman_guard::{Action, GuardrailConfig, Guards, PiiConfig, Placeholders, Restorer, Stage};
+use pointsman_guard::{
+    Action, Asked, GuardrailConfig, Guards, Heard, PiiConfig, Placeholders, Restorer, Stage,
+};
 use proptest::prelude::*;
 
 fn config(action: Action, entities: &[&str]) -> PiiConfig {
@@ -16,6 +18,7 @@ fn config(action: Action, entities: &[&str]) -> PiiConfig {
         action,
         entities: entities.iter().map(|entity| (*entity).to_owned()).collect(),
         restore: action == Action::Redact,
+        model: Asked::Never,
         ..PiiConfig::default()
     }
 }
@@ -31,7 +34,9 @@ const LETTER: &str =
 fn a_value_has_one_placeholder_and_comes_back() {
     let guards = guards(config(Action::Redact, &["EMAIL_ADDRESS", "CREDIT_CARD"]));
     let book = guards.placeholders();
-    let verdict = guards.for_stage(Stage::Input).inspect(LETTER, &book);
+    let verdict = guards
+        .for_stage(Stage::Input)
+        .inspect(LETTER, &Heard::default(), &book);
     let redacted = verdict.rewritten.unwrap();
     assert_eq!(
         redacted,
@@ -39,9 +44,10 @@ fn a_value_has_one_placeholder_and_comes_back() {
     );
     assert_eq!(Restorer::whole(&book, &redacted, false), LETTER);
     // The next text of the same conversation goes on counting.
-    let next = guards
-        .for_stage(Stage::Input)
-        .inspect("sue@example.com, tom@example.com", &book);
+    let next =
+        guards
+            .for_stage(Stage::Input)
+            .inspect("sue@example.com, tom@example.com", &Heard::default(), &book);
     assert_eq!(next.rewritten.unwrap(), "[EMAIL_ADDRESS_3], [EMAIL_ADDRESS_2]");
     // Another request knows nothing of it.
     let other = guards.placeholders();
@@ -53,7 +59,7 @@ fn only_what_is_asked_for_is_looked_for() {
     let guards = guards(config(Action::Redact, &["CREDIT_CARD"]));
     let verdict = guards
         .for_stage(Stage::Input)
-        .inspect(LETTER, &Placeholders::default());
+        .inspect(LETTER, &Heard::default(), &Placeholders::default());
     let redacted = verdict.rewritten.unwrap();
     assert!(
         redacted.contains("jane@example.com") && redacted.contains("[CREDIT_CARD]"),
@@ -65,15 +71,17 @@ fn only_what_is_asked_for_is_looked_for() {
 fn a_block_says_what_occurs_and_a_flag_lets_pass() {
     let block = guards(config(Action::Block, &[]))
         .for_stage(Stage::Input)
-        .inspect(LETTER, &Placeholders::default());
+        .inspect(LETTER, &Heard::default(), &Placeholders::default());
     let reason = block.blocked.unwrap().reason;
     assert!(
         reason.contains("CREDIT_CARD, EMAIL_ADDRESS") && !reason.contains("jane"),
         "{reason}"
     );
-    let flag = guards(config(Action::Flag, &[]))
-        .for_stage(Stage::Input)
-        .inspect(LETTER, &Placeholders::default());
+    let flag = guards(config(Action::Flag, &[])).for_stage(Stage::Input).inspect(
+        LETTER,
+        &Heard::default(),
+        &Placeholders::default(),
+    );
     assert!(flag.blocked.is_none() && flag.rewritten.is_none() && flag.flags.len() == 1);
 }
 
@@ -83,9 +91,11 @@ fn what_it_cannot_do_is_refused() {
         let errors = Guards::compile(&[GuardrailConfig::Pii(config)]).unwrap_err();
         format!("{}: {}", errors[0].field, errors[0].message)
     };
-    let mut answers = config(Action::Redact, &[]);
+    let mut answers = config(Action::Redact, &["PERSON"]);
+    answers.model = Asked::Auto;
     answers.on.push(Stage::Output);
-    assert!(wrong(answers).starts_with("on: "));
+    assert!(wrong(answers).contains("\"PERSON\""));
+    assert!(wrong(config(Action::Redact, &["PERSON"])).contains("model: never"));
     assert!(wrong(config(Action::Block, &["EMIAL"])).contains("EMAIL_ADDRESS"));
     let mut restoring = config(Action::Block, &[]);
     restoring.restore = true;
@@ -101,7 +111,7 @@ fn a_value_in_json_stays_a_string() {
     let book = guards.placeholders();
     let verdict = guards
         .for_stage(Stage::Input)
-        .inspect(r#"password: a"b\c9!"#, &book);
+        .inspect(r#"password: a"b\c9!"#, &Heard::default(), &book);
     assert!(verdict.rewritten.is_some());
     let back = Restorer::whole(&book, r#"{"p":"[CREDENTIAL_1]"}"#, true);
     let value: serde_json::Value = serde_json::from_str(&back).unwrap();
@@ -118,7 +128,7 @@ proptest! {
         let text = words.join(" ");
         let guards = guards(config(Action::Redact, &["EMAIL_ADDRESS", "CREDIT_CARD"]));
         let book = guards.placeholders();
-        let verdict = guards.for_stage(Stage::Input).inspect(&text, &book);
+        let verdict = guards.for_stage(Stage::Input).inspect(&text, &Heard::default(), &book);
         let redacted = verdict.rewritten.unwrap_or_else(|| text.clone());
         prop_assert!(!redacted.contains("jane@") && !redacted.contains("4111"));
         let mut cuts: Vec<usize> = cuts.into_iter().filter(|at| *at < redacted.len() && redacted.is_char_boundary(*at)).collect();

@@ -7,6 +7,7 @@ use http::{HeaderName, header};
 use hyper::body::Incoming;
 use pointsman_cache::{CacheKey, Controls};
 use pointsman_governance::Principal;
+use pointsman_guard::Placeholders;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Text};
 use pointsman_wire::form_data::FormDataError;
 use pointsman_wire::format::{self, DecodeError, Format};
@@ -42,6 +43,8 @@ pub struct Asked {
     pub cache_key: Option<CacheKey>,
     /// The id that the answer is told under, where the gateway keeps it.
     pub answer_id: Option<Text>,
+    /// What guardrails have replaced in it, to be put back into its answer.
+    pub placeholders: Placeholders,
     /// What it says, with files in the place of their URLs: once they were fetched for a provider that takes none.
     pub fetched: OnceCell<Box<ChatRequest>>,
     /// Headers the provider shall see in addition (from `header_mutation`); none removes.
@@ -62,6 +65,7 @@ impl Asked {
             controls: self.controls.clone(),
             cache_key: self.cache_key,
             answer_id: self.answer_id.clone(),
+            placeholders: self.placeholders.clone(),
             fetched: OnceCell::new(),
             header_edits: self.header_edits.clone(),
         }
@@ -127,6 +131,7 @@ pub fn decode(
         controls,
         cache_key: None,
         answer_id: None,
+        placeholders: Placeholders::default(),
         header_edits: Vec::new(),
     })
 }

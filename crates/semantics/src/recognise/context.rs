@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 /// How far before a match its words may stand, in bytes.
-const BEFORE: usize = 72;
+pub(super) const BEFORE: usize = 72;
 /// How far behind it.
-const BEHIND: usize = 32;
+pub(super) const BEHIND: usize = 32;
 /// How far away a word may be that must stand right beside it: a space, a colon, a bracket.
 const BESIDE: usize = 3;
 

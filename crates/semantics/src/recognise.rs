@@ -6,10 +6,12 @@
 
 mod check;
 mod context;
+pub mod flow;
 mod national;
 mod wallet;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use serde::Deserialize;
@@ -113,6 +115,20 @@ pub struct Sighting {
     pub score: f32,
 }
 
+/// A match before it is judged.
+#[derive(Debug, Clone, PartialEq)]
+struct Raw {
+    whole: Range<usize>,
+    /// What is meant of it.
+    value: Range<usize>,
+}
+
+impl Raw {
+    fn end(&self) -> usize {
+        self.whole.end.max(self.value.end)
+    }
+}
+
 /// Recognisers that look at a text together.
 #[derive(Debug)]
 pub struct Recognisers {
@@ -190,6 +206,15 @@ impl Recognisers {
         &self.each[sighting.recogniser].definition
     }
 
+    /// The recogniser that [`Sighting::recogniser`] and [`flow::Piece::Found`] tell of.
+    ///
+    /// # Panics
+    /// When it is of others.
+    #[must_use]
+    pub fn at(&self, recogniser: usize) -> &Definition {
+        &self.each[recogniser].definition
+    }
+
     /// Finds everything that is at least this sure, in the order of the text, without overlaps.
     #[must_use]
     pub fn find(&self, text: &str, least: f32) -> Vec<Sighting> {
@@ -198,6 +223,21 @@ impl Recognisers {
             self.each[place].find(text, (place, least), &mut found);
         }
         surest(found)
+    }
+
+    /// Every match from `from` on, whatever it is worth, in the order of the text.
+    fn raw(&self, text: &str, from: usize) -> Vec<(usize, Raw)> {
+        // What stands before decides where words begin: a letter of it is enough.
+        let mut seen = from.saturating_sub(4);
+        while !text.is_char_boundary(seen) {
+            seen -= 1;
+        }
+        let mut all = Vec::new();
+        for place in self.any.matches(&text[seen..]) {
+            self.each[place].each_raw(text, from, |raw| all.push((place, raw)));
+        }
+        all.sort_by_key(|(place, raw)| (raw.whole.start, *place));
+        all
     }
 }
 
@@ -231,7 +271,21 @@ impl Recogniser {
     }
 
     fn find(&self, text: &str, (recogniser, least): (usize, f32), found: &mut Vec<Sighting>) {
-        let mut from = 0;
+        self.each_raw(text, 0, |raw| {
+            let score = self.score(text, &raw.value);
+            if score >= least {
+                found.push(Sighting {
+                    start: raw.value.start,
+                    end: raw.value.end,
+                    recogniser,
+                    score,
+                });
+            }
+        });
+    }
+
+    /// Hands every match from `from` on to `each`.
+    fn each_raw(&self, text: &str, mut from: usize, mut each: impl FnMut(Raw)) {
         while let Some((whole, mut value)) = self.next(text, from) {
             if let Some(length) = self
                 .definition
@@ -241,25 +295,17 @@ impl Recogniser {
             {
                 value.end = value.start + length;
             }
-            let score = self.score(text, &value);
-            if score >= least {
-                found.push(Sighting {
-                    start: value.start,
-                    end: value.end,
-                    recogniser,
-                    score,
-                });
-            }
             // Where a check took less than the pattern, the rest may be something else.
             from = value.end.min(whole.end).max(whole.start + 1);
             while !text.is_char_boundary(from) {
                 from += 1;
             }
+            each(Raw { whole, value });
         }
     }
 
     /// The next match, and what is meant of it.
-    fn next(&self, text: &str, from: usize) -> Option<(std::ops::Range<usize>, std::ops::Range<usize>)> {
+    fn next(&self, text: &str, from: usize) -> Option<(Range<usize>, Range<usize>)> {
         if from > text.len() {
             return None;
         }
@@ -276,7 +322,7 @@ impl Recogniser {
     }
 
     /// How sure a match is: not at all when a check fails or when it is part of a longer number.
-    fn score(&self, text: &str, value: &std::ops::Range<usize>) -> f32 {
+    fn score(&self, text: &str, value: &Range<usize>) -> f32 {
         let raw = &text[value.clone()];
         if !self.definition.loose && part_of_more(text, value) {
             return 0.0;
@@ -305,7 +351,7 @@ impl Recogniser {
 }
 
 /// Whether digits go on behind a separator, before or after: the match would be a part of a longer number.
-fn part_of_more(text: &str, value: &std::ops::Range<usize>) -> bool {
+fn part_of_more(text: &str, value: &Range<usize>) -> bool {
     let bytes = text.as_bytes();
     let digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
     let joint = |byte: Option<&u8>| matches!(byte, Some(b'.' | b'-' | b','));

@@ -1,4 +1,4 @@
-//! How well recognisers find what a labelled file has: `cargo run -p pointsman-guard --release --example recognise FILE`.
+//! How well recognisers find what a labelled file has: `cargo run -p pointsman-semantics --release --example recognise FILE`.
 //!
 //! The file has one JSON object a line: `text`, and `spans` of `start` and `end` in letters and `type`. Told for each type: how
 //! many were touched by a find of the same type, how many finds touched none of it, and how long a text took.
@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use pointsman_guard::recognise::{Recognisers, shipped};
+use pointsman_semantics::recognise::{Recognisers, shipped};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
