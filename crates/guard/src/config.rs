@@ -20,6 +20,19 @@ pub enum GuardrailConfig {
     Presidio(UnsupportedConfig),
 }
 
+impl GuardrailConfig {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Regex(config) => &config.name,
+            Self::Pii(config) => &config.name,
+            Self::Jailbreak(config) | Self::Harmful(config) => &config.name,
+            Self::Presidio(config) => &config.name,
+        }
+    }
+}
+
 /// Regular expressions that must not, or must, occur.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -22,7 +22,9 @@ pub(crate) struct PiiGuard {
     pub(crate) action: Action,
     pub(crate) on_error: OnError,
     pub(crate) patience: Duration,
-    recognisers: Arc<Flowing>,
+    recognisers: Arc<Recognisers>,
+    /// For answers, where it sees them.
+    flowing: Option<Arc<Flowing>>,
     /// What the model is asked for: these kinds, or everything.
     kinds: Vec<String>,
     asks: bool,
@@ -78,13 +80,18 @@ impl PiiGuard {
         let kinds = told.iter().filter_map(|entity| personal::told_by_model(entity));
         let chosen = all.into_iter().filter(|one| wanted(one)).collect();
         let wrong = |error: recognise::RecogniserError| ("entities", error.to_string());
-        let recognisers = Recognisers::compile(chosen).map_err(wrong)?;
+        let recognisers = Arc::new(Recognisers::compile(chosen).map_err(wrong)?);
+        let flowing = match config.on.contains(&Stage::Output) {
+            true => Some(Arc::new(Flowing::new(Arc::clone(&recognisers)).map_err(wrong)?)),
+            false => None,
+        };
         Ok(Self {
             name: config.name.clone(),
             action: config.action,
             on_error: config.on_error,
             patience: config.timeout.map_or(PATIENCE, |timeout| timeout.get()),
-            recognisers: Arc::new(Flowing::new(recognisers).map_err(wrong)?),
+            recognisers,
+            flowing,
             kinds: kinds.flatten().map(|kind| (*kind).to_owned()).collect(),
             asks: config.model == Asked::Auto && (config.entities.is_empty() || !told.is_empty()),
             least: config
@@ -106,37 +113,45 @@ impl PiiGuard {
         (of, heard): (&str, &Heard),
         placeholders: &Placeholders,
     ) -> Found {
-        let mut found = Found::default();
-        let recognisers = self.recognisers.recognisers();
-        let sightings = recognisers.find(text, self.least);
-        let mut spans: Vec<Entity> = sightings
-            .iter()
-            .map(|one| Entity {
-                kind: recognisers.definition(one).entity.clone(),
-                start: one.start,
-                end: one.end,
-                probability: one.score,
-                recognised: true,
-            })
-            .collect();
-        if self.asks {
-            match heard.of(of) {
-                Some(said) => {
-                    let wanted = said.entities.iter().filter(|entity| self.wants(entity));
-                    let told = personal::moved(of, text, wanted);
-                    spans = personal::joined(spans, told);
-                }
-                None => found.unheard = true,
-            }
+        let mut spans = self.recognised(text);
+        if !self.asks {
+            return self.found(text, spans, placeholders);
         }
-        if spans.is_empty() {
-            return found;
+        let Some(said) = heard.of(of) else {
+            return Found {
+                unheard: true,
+                ..self.found(text, spans, placeholders)
+            };
+        };
+        let wanted = said.entities.iter().filter(|entity| self.wants(entity));
+        spans = personal::joined(spans, personal::moved(of, text, wanted));
+        self.found(text, spans, placeholders)
+    }
+
+    /// Judges a text about which no model was asked.
+    pub(crate) fn inspect_part(&self, text: &str, placeholders: &Placeholders) -> Found {
+        self.found(text, self.recognised(text), placeholders)
+    }
+
+    fn recognised(&self, text: &str) -> Vec<Entity> {
+        let sightings = self.recognisers.find(text, self.least).into_iter();
+        let entities = sightings.map(|one| Entity {
+            kind: self.recognisers.definition(&one).entity.clone(),
+            start: one.start,
+            end: one.end,
+            probability: one.score,
+            recognised: true,
+        });
+        entities.collect()
+    }
+
+    fn found(&self, text: &str, spans: Vec<Entity>, placeholders: &Placeholders) -> Found {
+        let redacts = self.action == Action::Redact && !spans.is_empty();
+        Found {
+            rewritten: redacts.then(|| self.replaced(text, &spans, placeholders)),
+            entities: spans.into_iter().map(|span| span.kind).collect(),
+            unheard: false,
         }
-        if self.action == Action::Redact {
-            found.rewritten = Some(self.replaced(text, &spans, placeholders));
-        }
-        found.entities = spans.into_iter().map(|span| span.kind).collect();
-        found
     }
 
     fn wants(&self, entity: &Entity) -> bool {
@@ -167,13 +182,14 @@ pub(crate) struct PiiFlow {
 }
 
 impl PiiFlow {
-    pub(crate) fn new(guard: Arc<PiiGuard>, placeholders: &Placeholders) -> Self {
-        Self {
-            flow: Flow::new(Arc::clone(&guard.recognisers), guard.least),
+    /// None where the guardrail does not see answers.
+    pub(crate) fn new(guard: Arc<PiiGuard>, placeholders: &Placeholders) -> Option<Self> {
+        Some(Self {
+            flow: Flow::new(Arc::clone(guard.flowing.as_ref()?), guard.least),
             guard,
             placeholders: placeholders.clone(),
             entities: BTreeSet::new(),
-        }
+        })
     }
 
     pub(crate) fn guard(&self) -> &PiiGuard {
@@ -189,7 +205,7 @@ impl PiiFlow {
             _ if blocked => {}
             Piece::Plain(text) => out.push_str(text),
             Piece::Found(text, of) => {
-                let entity = &guard.recognisers.recognisers().at(of).entity;
+                let entity = &guard.recognisers.at(of).entity;
                 entities.insert(entity.clone());
                 match guard.action {
                     Action::Redact => out.push_str(&placeholders.of(entity, text, false)),

@@ -3,7 +3,7 @@
 //! A value gets the same placeholder wherever it occurs in a conversation: they are numbered in the order in which values
 //! first occur, and a conversation that grows keeps its beginning. Held in memory for one request, and nowhere else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ struct Book {
     /// What placeholders stood for, of those that may be given back.
     back: HashMap<String, String>,
     counts: HashMap<String, usize>,
+    /// What somebody wrote who did not mean a placeholder: it stands for nothing else.
+    written: HashSet<String>,
 }
 
 impl std::fmt::Debug for Book {
@@ -41,6 +43,23 @@ impl Placeholders {
         Self(Some(Arc::default()))
     }
 
+    /// Takes down what looks like a placeholder in a text that is to be looked at, so that nothing else gets it.
+    pub fn spare(&self, text: &str) {
+        let Some(book) = &self.0 else { return };
+        let mut rest = text;
+        while let Some(open) = rest.find('[') {
+            rest = &rest[open..];
+            let length = placeholder(rest).unwrap_or(1);
+            if length > 1 {
+                let mut book = book.lock();
+                if book.written.len() < MOST {
+                    book.written.insert(rest[..length].to_owned());
+                }
+            }
+            rest = &rest[length..];
+        }
+    }
+
     /// What stands for a value. With `restorable`, [`Restorer`] puts the value back.
     pub(crate) fn of(&self, entity: &str, value: &str, restorable: bool) -> String {
         let Some(book) = &self.0 else {
@@ -54,9 +73,15 @@ impl Placeholders {
         if book.given.len() >= MOST {
             return format!("[{entity}]");
         }
-        let count = book.counts.entry(entity.to_owned()).or_default();
-        *count += 1;
-        let placeholder = format!("[{entity}_{count}]");
+        let mut count = book.counts.get(entity).copied().unwrap_or_default();
+        let placeholder = loop {
+            count += 1;
+            let placeholder = format!("[{entity}_{count}]");
+            if !book.written.contains(&placeholder) {
+                break placeholder;
+            }
+        };
+        book.counts.insert(entity.to_owned(), count);
         if restorable && placeholder.len() <= LONGEST {
             book.back.insert(placeholder.clone(), value.to_owned());
         }
@@ -73,6 +98,13 @@ impl Placeholders {
     fn original(&self, placeholder: &str) -> Option<String> {
         self.0.as_ref()?.lock().back.get(placeholder).cloned()
     }
+}
+
+/// How long what looks like a placeholder is, at the beginning of a text; none where there is none, or not yet.
+fn placeholder(text: &str) -> Option<usize> {
+    let is_name = |letter: char| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_';
+    let end = 1 + text.get(1..)?.find(|letter: char| !is_name(letter))?;
+    (text.as_bytes()[end] == b']' && end + 1 <= LONGEST).then_some(end + 1)
 }
 
 /// Puts values back into a text that comes in pieces.

@@ -278,7 +278,8 @@ impl StageGuards {
             let seen = verdict.rewritten.as_deref().unwrap_or(part);
             let opinion = match guard {
                 Guard::Regex(guard) => Opinion::of_pattern(guard.inspect(seen)),
-                Guard::Pii(guard) => Opinion::of_data(whole(guard, seen, placeholders)),
+                Guard::Pii(guard) if self.flows => Opinion::of_data(whole(guard, seen, placeholders)),
+                Guard::Pii(guard) => Opinion::of_data(guard.inspect_part(seen, placeholders)),
                 Guard::Classifier(_) => continue,
             };
             if verdict.take(guard, opinion) {
@@ -336,7 +337,9 @@ impl Opinion {
 
 /// A whole text as if it came in pieces, so that both ways agree.
 fn whole(guard: &Arc<PiiGuard>, text: &str, placeholders: &Placeholders) -> crate::pii::Found {
-    let mut flow = PiiFlow::new(Arc::clone(guard), placeholders);
+    let Some(mut flow) = PiiFlow::new(Arc::clone(guard), placeholders) else {
+        return guard.inspect_part(text, placeholders);
+    };
     let mut out = String::with_capacity(text.len());
     flow.push(text, true, &mut out);
     let mut found = flow.found();
@@ -408,7 +411,9 @@ impl Guard {
     fn flowing(&self, placeholders: &Placeholders) -> Option<Link> {
         match self {
             Self::Regex(guard) => Some(Link::Regex(Box::new(Flowing::new(Arc::clone(guard))))),
-            Self::Pii(guard) => Some(Link::Pii(Box::new(PiiFlow::new(Arc::clone(guard), placeholders)))),
+            Self::Pii(guard) => {
+                PiiFlow::new(Arc::clone(guard), placeholders).map(|flow| Link::Pii(Box::new(flow)))
+            }
             Self::Classifier(_) => None,
         }
     }

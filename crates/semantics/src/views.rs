@@ -2,7 +2,8 @@
 //! for letters, encodings.
 //!
 //! Views are further texts beside the one that came; whoever judges it judges them too, and takes the worse. A text that
-//! hides nothing has none, so that it is read once. Time grows linearly with the text, views are no longer than it.
+//! hides nothing has none, so that it is read once. Time grows linearly with the text; a view is at
+//! most twice as long.
 
 mod decode;
 mod letters;

@@ -140,7 +140,8 @@ mod flowing {
 
     fn flowing() -> Arc<Flowing> {
         static FLOWING: OnceLock<Arc<Flowing>> = OnceLock::new();
-        let new = || Arc::new(Flowing::new(Recognisers::compile(shipped().unwrap()).unwrap()).unwrap());
+        let new =
+            || Arc::new(Flowing::new(Arc::new(Recognisers::compile(shipped().unwrap()).unwrap())).unwrap());
         Arc::clone(FLOWING.get_or_init(new))
     }
 

@@ -52,6 +52,12 @@ pub async fn input(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) ->
             placeholders: &asked.placeholders,
         },
     };
+    if guards.restores() {
+        text::rewrite(&mut asked.request, |_, text| {
+            asked.placeholders.spare(text);
+            None
+        });
+    }
     let mut blocked = None;
     let flags = &mut ticket.facts.flags;
     let edited = text::rewrite(&mut asked.request, |location, text| {

@@ -8,10 +8,10 @@ mod said;
 use http::Request;
 use pointsman_store::NewKey;
 use pointsman_testbed::{Chunking, SimOptions, SimServer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Answer, House, folder, key, send};
+use crate::harness::{Answer, House, folder, key, post, send};
 use asked::{Asked, CLIENTS, PLACES, Place, Wanted, request};
 use said::said;
 
@@ -405,5 +405,45 @@ async fn a_model_that_does_not_answer_closes_or_opens_as_it_is_told() {
         .await;
         let answer = scene.ask("chat", &asked).await.unwrap();
         assert_eq!(answer.status, status, "{}", answer.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn arguments_of_tools_stay_json_and_what_is_escaped_is_seen() {
+    let rest = "guardrails: [ { name: g, type: pii, on: [input, output], action: redact, restore: true, entities: [CREDIT_CARD, EMAIL_ADDRESS] } ]\n";
+    for stream in [false, true] {
+        let scene = Scene::new(Chunking::Bytes(5), rest).await;
+        let call = |arguments: &str| json!({ "id": "call_1", "type": "function", "function": { "name": "keep", "arguments": arguments } });
+        let arguments = r#"{"card": 4111111111111111, "to": "jane\u0040example.com", "n": [1, 2]}"#;
+        let body = json!({ "model": "chat", "stream": stream, "messages": [
+            { "role": "user", "content": "keep it" },
+            { "role": "assistant", "tool_calls": [call(arguments)] },
+            { "role": "tool", "tool_call_id": "call_1", "content": "done" },
+        ] });
+        let answer = post(scene.house.address, "/v1/chat/completions", &scene.key, &body)
+            .await
+            .unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let served: Value = serde_json::from_str(&scene.served()[0]).unwrap();
+        let sent = served["messages"][1]["tool_calls"][0]["function"]["arguments"]
+            .as_str()
+            .unwrap();
+        let sent: Value = serde_json::from_str(sent).unwrap();
+        assert_eq!(
+            sent,
+            json!({ "card": "[CREDIT_CARD_1]", "to": "[EMAIL_ADDRESS_1]", "n": [1, 2] })
+        );
+
+        // What the model calls with comes back whole, as JSON, whatever stands in the value.
+        let asked = Asked {
+            question: r#"say in turn: {"note": "to \"jane@example.com\" and 4222222222222"}"#,
+            planted: None,
+            wanted: Wanted::Call,
+            stream,
+        };
+        let answer = scene.ask("chat", &asked).await.unwrap();
+        let said = &said(&answer.body)[&0];
+        let said: Value = serde_json::from_str(said).unwrap_or_else(|error| panic!("{error}: {said}"));
+        assert_eq!(said["note"], "to \"jane@example.com\" and 4222222222222");
     }
 }

@@ -27,7 +27,7 @@ type NewCache = Box<dyn Fn() -> Cache + Send + Sync + std::panic::UnwindSafe + s
 
 /// Recognisers with what tells whether a match could still form.
 pub struct Flowing {
-    recognisers: Recognisers,
+    recognisers: Arc<Recognisers>,
     /// Of all patterns, walked from one place at a time.
     prospect: DFA,
     caches: Pool<Cache, NewCache>,
@@ -80,7 +80,7 @@ impl Flowing {
     ///
     /// # Errors
     /// When the patterns together are too large.
-    pub fn new(recognisers: Recognisers) -> Result<Self, RecogniserError> {
+    pub fn new(recognisers: Arc<Recognisers>) -> Result<Self, RecogniserError> {
         let patterns: Vec<&str> = recognisers.each.iter().map(|one| one.pattern.as_str()).collect();
         let config = DFA::config()
             .cache_capacity(CACHE_LIMIT)

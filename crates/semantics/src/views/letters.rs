@@ -82,6 +82,10 @@ pub(super) fn bare(text: &str) -> Option<String> {
         if marks == 0 {
             out.push(letter);
         }
+        // One letter may be written as twenty.
+        if out.len() > 2 * text.len() + 64 {
+            break;
+        }
     }
     let mut changed = String::with_capacity(out.len());
     for word in out.split_inclusive(|letter: char| !letter.is_alphanumeric()) {
