@@ -135,6 +135,7 @@ async fn said(
     let ask = Ask {
         heads: heads(),
         entities: asking.entities,
+        unaided: asking.entities,
         ..Ask::default()
     };
     if ask == Ask::default() {
@@ -145,11 +146,7 @@ async fn said(
         .map_err(|failed| tracing::warn!(%failed, "a guardrail's model did not answer"))
         .ok()?;
     let mut said = Said {
-        entities: read
-            .entities
-            .into_iter()
-            .filter(|entity| !entity.recognised)
-            .collect(),
+        entities: read.entities,
         answers: read.heads,
     };
     if !judged {

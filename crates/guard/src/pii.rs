@@ -124,7 +124,7 @@ impl PiiGuard {
             };
         };
         let wanted = said.entities.iter().filter(|entity| self.wants(entity));
-        spans = personal::joined(spans, personal::moved(of, text, wanted));
+        spans = personal::joined(text, spans, personal::moved(of, text, wanted));
         self.found(text, spans, placeholders)
     }
 

@@ -258,7 +258,9 @@ impl Understanding {
                 probability,
                 recognised: false,
             }));
-        if ask.entities {
+        read.entities
+            .retain(|entity| personal::is_plausible(text, entity));
+        if ask.entities && !ask.unaided {
             read.entities = personal::found(text, read.entities).await?;
         }
         read.took = begun.elapsed();

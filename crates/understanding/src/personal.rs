@@ -1,6 +1,7 @@
 //! Personal data by two sorts of readers: recognisers, which know shapes and check digits, and the model, which knows names
 //! and places from what stands around them.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use pointsman_semantics::recognise::{self, Recognisers};
@@ -13,6 +14,10 @@ use crate::failed::Failed;
 const LEAST: f32 = 0.5;
 /// Bytes of a text that is looked at at once.
 const SHORT: usize = 8 * 1024;
+/// Any word may be a title to the model.
+const SURE_TITLE: f32 = 0.9;
+/// Kinds of which a part says something, too.
+const PARTS: [&str; 5] = ["PERSON", "GPE", "ORGANIZATION", "STREET_ADDRESS", "NRP"];
 /// What only the model tells.
 pub const BY_MODEL: [&str; 7] = [
     "PERSON",
@@ -70,25 +75,84 @@ pub fn recognised(text: &str) -> Vec<Entity> {
 /// that asks.
 pub(crate) async fn found(text: &Arc<str>, told: Vec<Entity>) -> Result<Vec<Entity>, Failed> {
     if text.len() <= SHORT {
-        return Ok(joined(recognised(text), told));
+        return Ok(joined(text, recognised(text), told));
     }
     let own = Arc::clone(text);
-    let found = tokio::task::spawn_blocking(move || joined(recognised(&own), told));
+    let found = tokio::task::spawn_blocking(move || joined(&own, recognised(&own), told));
     found.await.map_err(|_| Refused::Failed.into())
 }
 
-/// What is found by either. Where they overlap, a recogniser's word counts.
+/// What is found by either. Where they overlap, a recogniser's word counts; what it leaves of a name or an address stays.
 #[must_use]
-pub fn joined(recognised: Vec<Entity>, told: Vec<Entity>) -> Vec<Entity> {
-    let overlaps = |one: &Entity| {
-        recognised
+pub fn joined(text: &str, recognised: Vec<Entity>, told: Vec<Entity>) -> Vec<Entity> {
+    let mut all = Vec::with_capacity(recognised.len() + told.len());
+    for one in told {
+        let overlapping = recognised
             .iter()
-            .any(|other| other.start < one.end && one.start < other.end)
-    };
-    let mut all: Vec<Entity> = told.into_iter().filter(|one| !overlaps(one)).collect();
+            .filter(|other| other.start < one.end && one.start < other.end);
+        let mut from = one.start;
+        let mut whole = true;
+        for other in overlapping {
+            whole = false;
+            all.extend(rest(text, &one, from..other.start));
+            from = from.max(other.end);
+        }
+        if whole {
+            all.push(one);
+        } else {
+            let behind = rest(text, &one, from..one.end);
+            all.extend(behind);
+        }
+    }
     all.extend(recognised);
     all.sort_by_key(|one| one.start);
     all
+}
+
+/// What is left of a find of the model beside what a recogniser found in it; none where that is no part of its own.
+fn rest(text: &str, of: &Entity, at: Range<usize>) -> Option<Entity> {
+    if !PARTS.contains(&of.kind.as_str()) {
+        return None;
+    }
+    let part = text.get(at.clone())?;
+    let start = at.start
+        + (part.len()
+            - part
+                .trim_start_matches(|letter: char| !letter.is_alphanumeric())
+                .len());
+    let end = at.end
+        - (part.len()
+            - part
+                .trim_end_matches(|letter: char| !letter.is_alphanumeric())
+                .len());
+    (start < end && text[start..end].chars().nth(1).is_some()).then(|| Entity {
+        start,
+        end,
+        ..of.clone()
+    })
+}
+
+/// Whether what the model tells could be that: a number has digits, an address by mail its sign, a street more than a word.
+#[must_use]
+pub fn is_plausible(text: &str, entity: &Entity) -> bool {
+    let Some(value) = text.get(entity.start..entity.end) else {
+        return false;
+    };
+    let digits = value.chars().filter(char::is_ascii_digit).count();
+    match entity.kind.as_str() {
+        "AGE" | "BANK_ACCOUNT" | "CREDIT_CARD" | "IBAN_CODE" | "NATIONAL_ID" | "PASSPORT" | "US_SSN"
+        | "US_DRIVER_LICENSE" | "MEDICAL_LICENSE" | "ZIP_CODE" => digits > 0,
+        "PHONE_NUMBER" => digits >= 6,
+        "EMAIL_ADDRESS" => value.contains('@'),
+        "STREET_ADDRESS" => {
+            // Writing without spaces has words nevertheless.
+            let several =
+                digits > 0 || value.contains(' ') || value.chars().any(|letter| letter >= '\u{2e80}');
+            value.len() >= 4 && several && value.chars().any(char::is_alphabetic)
+        }
+        "TITLE" => entity.probability >= SURE_TITLE,
+        _ => true,
+    }
 }
 
 /// Finds of the text `of`, where they stand in `text`, which is the same but for what was replaced in it. Those that were
@@ -122,4 +186,81 @@ pub fn moved<'e>(of: &str, text: &str, entities: impl Iterator<Item = &'e Entity
         free
     });
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entity(text: &str, value: &str, kind: &str, recognised: bool) -> Entity {
+        let start = text.find(value).unwrap();
+        Entity {
+            kind: kind.to_owned(),
+            start,
+            end: start + value.len(),
+            probability: 0.8,
+            recognised,
+        }
+    }
+
+    fn told<'t>(text: &'t str, all: &'t [Entity]) -> Vec<(&'t str, &'t str)> {
+        let each = all
+            .iter()
+            .map(|one| (one.kind.as_str(), &text[one.start..one.end]));
+        each.collect()
+    }
+
+    #[test]
+    fn a_recognisers_word_counts_and_the_rest_of_an_address_stays() {
+        let text = "1517 Christina Harbors, PE S5R 7A5, call 555-0100";
+        let address = entity(
+            text,
+            "1517 Christina Harbors, PE S5R 7A5",
+            "STREET_ADDRESS",
+            false,
+        );
+        let number = entity(text, "call 555-0100", "PHONE_NUMBER", false);
+        let recognised = vec![
+            entity(text, "S5R 7A5", "ZIP_CODE", true),
+            entity(text, "555-0100", "PHONE_NUMBER", true),
+        ];
+        let all = joined(text, recognised, vec![address, number]);
+        let expected = [
+            ("STREET_ADDRESS", "1517 Christina Harbors, PE"),
+            ("ZIP_CODE", "S5R 7A5"),
+            ("PHONE_NUMBER", "555-0100"),
+        ];
+        assert_eq!(told(text, &all), expected);
+    }
+
+    #[test]
+    fn finds_are_found_again_where_something_was_replaced_before_them() {
+        let of = "Ann met Bob, then Ann left";
+        let text = "[X] met Bob, then Ann left";
+        let entities = [
+            entity(of, "Ann", "PERSON", false),
+            entity(of, "Bob", "PERSON", false),
+            Entity {
+                start: 18,
+                end: 21,
+                ..entity(of, "Ann", "PERSON", false)
+            },
+        ];
+        let all = moved(of, text, entities.iter());
+        assert_eq!(told(text, &all), [("PERSON", "Bob"), ("PERSON", "Ann")]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_not() {
+        let text = "harina, 7 huevos, jane, 30 Main Street";
+        let is = |value: &str, kind: &str| is_plausible(text, &entity(text, value, kind, false));
+        assert!(
+            !is("harina", "STREET_ADDRESS")
+                && !is("7", "STREET_ADDRESS")
+                && is("30 Main Street", "STREET_ADDRESS")
+        );
+        assert!(
+            !is("huevos", "AGE") && is("30", "AGE") && !is("jane", "EMAIL_ADDRESS") && is("jane", "PERSON")
+        );
+    }
 }

@@ -35,11 +35,11 @@ pub async fn input(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) ->
         guards.for_stage(Stage::Input),
         guards.for_stage(Stage::ToolResult),
     );
+    asked.placeholders = guards.placeholders();
     if said.is_empty() && results.is_empty() {
         return Ok(());
     }
     let (of_said, of_results) = hear(arrival, &mut asked.request).await;
-    asked.placeholders = guards.placeholders();
     let judging = |stage| match stage {
         TextStage::ToolResult => Judging {
             guards: results,

@@ -15,7 +15,10 @@ use crate::harness::{Answer, House, folder, key, post, send};
 use asked::{Asked, CLIENTS, PLACES, Place, Wanted, request};
 use said::said;
 
-const PLAIN: &str = "Tell me more about it.";
+const PLAIN: &str = "Tell me more about the zebra.";
+/// Has every request written anew, so that what went on can be compared.
+const ANEW: &str =
+    "{ name: anew, type: regex, on: [input], action: redact, deny: [zebra], replacement: cow }";
 
 struct Scene {
     sim: SimServer,
@@ -141,7 +144,11 @@ async fn what_goes_in_is_caught_at_every_place_of_every_format() {
     let mut wrong = Vec::new();
     let mut cells = 0;
     for input in &INPUTS {
-        let scene = Scene::new(Chunking::Events, &format!("guardrails: [ {} ]\n", input.guard)).await;
+        let scene = Scene::new(
+            Chunking::Events,
+            &format!("guardrails: [ {ANEW}, {} ]\n", input.guard),
+        )
+        .await;
         for client in CLIENTS {
             for (number, place) in PLACES.into_iter().enumerate() {
                 if input.foreign && !matches!(place, Place::User | Place::Result | Place::Document) {
@@ -398,11 +405,7 @@ async fn a_model_that_does_not_answer_closes_or_opens_as_it_is_told() {
     for (on_error, status) in [("block", 503), ("allow", 200)] {
         let guard =
             format!("{{ name: g, type: jailbreak, on: [input], on_error: {on_error}, timeout: 1ms }}");
-        let scene = Scene::new(
-            Chunking::Events,
-            &format!("understanding: {{ model: /nowhere/understand.weights }}\nguardrails: [ {guard} ]\n"),
-        )
-        .await;
+        let scene = Scene::new(Chunking::Events, &format!("guardrails: [ {guard} ]\n")).await;
         let answer = scene.ask("chat", &asked).await.unwrap();
         assert_eq!(answer.status, status, "{}", answer.text());
     }

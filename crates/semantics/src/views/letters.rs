@@ -1,7 +1,6 @@
 //! Letters that are not what they look like, stand apart, or are digits.
 
 use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
 
 /// Accents on one letter that are more than any language writes.
 const ACCENTS: usize = 2;
@@ -70,6 +69,11 @@ fn is_invisible(letter: char) -> bool {
         | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Accents that stand by themselves. Marks of scripts that can't do without are none of them.
+fn is_mark(letter: char) -> bool {
+    matches!(letter, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}')
+}
+
 /// Without invisible letters between others, ornaments and look-alikes; none where that is the same.
 pub(super) fn bare(text: &str) -> Option<String> {
     if text.is_ascii() {
@@ -78,7 +82,7 @@ pub(super) fn bare(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut marks = 0;
     for letter in text.chars().filter(|letter| !is_invisible(*letter)).nfkc() {
-        marks = if is_combining_mark(letter) { marks + 1 } else { 0 };
+        marks = if is_mark(letter) { marks + 1 } else { 0 };
         if marks == 0 {
             out.push(letter);
         }
@@ -120,13 +124,11 @@ fn is_other(text: &str, bare: &str) -> bool {
         let plain = text
             .nfc()
             .filter(|letter| !matches!(letter, '\u{200d}' | '\u{fe0f}' | '\u{fe0e}'));
-        let plain = plain.filter(move |letter| {
-            marks = if is_combining_mark(*letter) { marks + 1 } else { 0 };
-            marks < ACCENTS
+        let kept = plain.filter(move |letter| {
+            marks = if is_mark(*letter) { marks + 1 } else { 0 };
+            letter.is_alphanumeric() || is_invisible(*letter) || marks == ACCENTS
         });
-        plain
-            .filter(|letter| letter.is_alphanumeric() || is_invisible(*letter))
-            .collect()
+        kept.collect()
     };
     words(text) != words(bare)
 }
