@@ -1,7 +1,8 @@
 //! How well a guardrail finds attacks as they are and in disguise: `cargo run -p pointsman-guard --example disguised FILE [TYPE]`.
 //!
 //! The file has one JSON object a line: `text`, and `label`, which is `benign` for what must pass. TYPE is `jailbreak` or
-//! `harmful`. Told for each disguise: the share of attacks that are caught, and of the others that are.
+//! `harmful`. Told for each disguise: the share of attacks that are caught, and of the others that are, with the ways in which
+//! a text can be read and without.
 
 #![allow(
     clippy::print_stdout,
@@ -13,7 +14,7 @@
 use std::sync::Arc;
 
 use pointsman_guard::{GuardrailConfig, Guards, Placeholders, Stage};
-use pointsman_understanding::{Understanding, UnderstandingConfig};
+use pointsman_understanding::{Ask, Nobody, Understanding, UnderstandingConfig};
 use serde::Deserialize;
 
 /// Texts of each sort that are looked at.
@@ -128,15 +129,26 @@ async fn main() {
                 .collect();
             let heard = guards.hear(&understanding, texts.clone().into()).await;
             let caught = texts.iter().filter(|text| {
-                guards
-                    .inspect(text, &heard, &Placeholders::default())
-                    .blocked
-                    .is_some()
+                let verdict = guards.inspect(text, &heard, &Placeholders::default());
+                verdict.blocked.is_some()
             });
-            told.push((caught.count() * 1000 / texts.len().max(1), texts.len()));
+            let caught = caught.count();
+            let mut alone = 0;
+            for text in &texts {
+                let read = understanding
+                    .read(text, &Ask::head(&kind), &Nobody)
+                    .await
+                    .expect("an answer");
+                let point = read.heads[0].point("fpr_1pct").expect("a threshold");
+                alone += usize::from(point.holds);
+            }
+            let share = |count: usize| count * 1000 / texts.len().max(1);
+            told.push((share(caught), share(alone)));
         }
-        let share =
-            |(thousandth, of): (usize, usize)| format!("{}.{} % of {of}", thousandth / 10, thousandth % 10);
+        let share = |(caught, alone): (usize, usize)| {
+            let percent = |thousandth: usize| format!("{}.{} %", thousandth / 10, thousandth % 10);
+            format!("{} ({} without views)", percent(caught), percent(alone))
+        };
         println!("{name}: attacks {}, others {}", share(told[0]), share(told[1]));
     }
 }

@@ -12,8 +12,10 @@ mod pii;
 mod placeholder;
 mod regex;
 mod stage;
+mod stream;
 
 pub use config::{Action, Asked, ClassifierConfig, GuardrailConfig, OnError, PiiConfig, RegexConfig, Stage};
 pub use heard::{Heard, Texts};
 pub use placeholder::{Placeholders, Restorer};
-pub use stage::{Block, CompileError, Flag, Guards, StageGuards, Step, StreamGuard, Verdict};
+pub use stage::{Block, CompileError, Flag, Guards, StageGuards, Verdict};
+pub use stream::{Step, StreamGuard};

@@ -10,6 +10,7 @@ use crate::heard::{Asking, Heard, Texts};
 use crate::pii::{PiiFlow, PiiGuard};
 use crate::placeholder::Placeholders;
 use crate::regex::{Flowing, RegexGuard};
+use crate::stream::{Link, StreamGuard};
 
 /// All guardrails, by stage.
 #[derive(Debug, Default)]
@@ -79,17 +80,6 @@ pub struct Block {
 pub struct Flag {
     /// The guardrail.
     pub guard: String,
-}
-
-/// What may go on of a text that comes in pieces.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Step {
-    /// The text that may.
-    pub release: String,
-    /// Nothing more may.
-    pub blocked: Option<Block>,
-    /// What was noted.
-    pub flags: Vec<Flag>,
 }
 
 impl Guards {
@@ -292,11 +282,12 @@ impl StageGuards {
     /// Judges a text that comes in pieces.
     #[must_use]
     pub fn stream(&self, placeholders: &Placeholders) -> StreamGuard {
-        let chain = self.guards.iter().filter_map(|guard| guard.flowing(placeholders));
-        StreamGuard {
-            chain: chain.collect(),
-            over: false,
-        }
+        StreamGuard::new(
+            self.guards
+                .iter()
+                .filter_map(|guard| guard.flowing(placeholders))
+                .collect(),
+        )
     }
 }
 
@@ -386,7 +377,7 @@ impl Verdict {
 }
 
 /// Why a denied pattern is a reason.
-const PATTERN: &str = "a denied pattern occurs";
+pub(crate) const PATTERN: &str = "a denied pattern occurs";
 /// Why a text goes nowhere that nobody could judge.
 const UNHEARD: &str = "its model could not be asked, or did not answer in time";
 
@@ -418,114 +409,3 @@ impl Guard {
         }
     }
 }
-
-/// A guardrail on the way of a text in pieces.
-#[derive(Debug)]
-enum Link {
-    Regex(Box<Flowing>),
-    Pii(Box<PiiFlow>),
-}
-
-impl Link {
-    fn named(&self) -> (&str, Action) {
-        match self {
-            Self::Regex(flowing) => (&flowing.guard().name, flowing.guard().action),
-            Self::Pii(flow) => (&flow.guard().name, flow.guard().action),
-        }
-    }
-
-    /// Why it acts, once it does.
-    fn reason(&self) -> Option<String> {
-        match self {
-            Self::Regex(flowing) => flowing.matched.then(|| PATTERN.to_owned()),
-            Self::Pii(flow) => flow.found().reason(),
-        }
-    }
-
-    /// Takes a piece in and gives what may go on; false when more would have to be held back than it may.
-    fn push(&mut self, piece: &str, ended: bool, out: &mut String) -> bool {
-        match self {
-            Self::Regex(flowing) => {
-                let pushed = flowing.push(piece, out).is_ok();
-                if ended && pushed {
-                    flowing.finish(out);
-                }
-                pushed
-            }
-            Self::Pii(flow) => {
-                flow.push(piece, ended, out);
-                true
-            }
-        }
-    }
-}
-
-/// A text that comes in pieces, on its way through all guardrails of a stage.
-#[derive(Debug)]
-pub struct StreamGuard {
-    chain: Vec<Link>,
-    over: bool,
-}
-
-impl StreamGuard {
-    /// Takes a piece in and says what may go on.
-    pub fn push(&mut self, piece: &str) -> Step {
-        self.flow(piece.to_owned(), false)
-    }
-
-    /// Whether something else than what came was put into the text.
-    #[must_use]
-    pub fn has_changed(&self) -> bool {
-        let acted = |link: &Link| link.named().1 == Action::Redact && link.reason().is_some();
-        self.chain.iter().any(acted)
-    }
-
-    /// The text has ended: the rest may go on, or nothing more.
-    pub fn finish(&mut self) -> Step {
-        self.flow(String::new(), true)
-    }
-
-    fn flow(&mut self, piece: String, ended: bool) -> Step {
-        let mut step = Step {
-            release: piece,
-            ..Step::default()
-        };
-        if self.over {
-            step.release.clear();
-            return step;
-        }
-        for link in &mut self.chain {
-            let acted = link.reason().is_some();
-            let mut out = String::new();
-            let fits = link.push(&step.release, ended, &mut out);
-            step.release = out;
-            let reason = link.reason();
-            let (name, action) = link.named();
-            let why = match (action, reason) {
-                (Action::Block, Some(reason)) if fits => Some(reason),
-                (Action::Block | Action::Redact, _) if !fits => Some(HELD.to_owned()),
-                (Action::Flag, Some(_)) if !acted => {
-                    step.flags.push(Flag {
-                        guard: name.to_owned(),
-                    });
-                    None
-                }
-                _ => None,
-            };
-            if let Some(reason) = why {
-                step.blocked = Some(Block {
-                    guard: name.to_owned(),
-                    reason,
-                    unjudged: false,
-                });
-                step.release.clear();
-                self.over = true;
-                return step;
-            }
-        }
-        step
-    }
-}
-
-/// Why a text goes no further that would have to be held for too long.
-const HELD: &str = "more text had to be held back than max_hold_bytes allows";
