@@ -136,11 +136,17 @@ fn is_other(text: &str, bare: &str) -> bool {
 /// Letters apart, joined; none where no word stands apart.
 pub(super) fn joined(text: &str) -> Option<String> {
     let letters: Vec<char> = text.chars().collect();
-    let mut out = String::with_capacity(text.len());
+    // Where one word stands apart, shorter ones do, too.
+    join(&letters, APART).and_then(|_| join(&letters, 2))
+}
+
+/// With words joined of which at least so many letters stand apart; none where there is no such word.
+fn join(letters: &[char], least: usize) -> Option<String> {
+    let mut out = String::with_capacity(letters.len());
     let (mut at, mut found) = (0, false);
     while at < letters.len() {
         let length = apart(&letters[at..], at.checked_sub(1).map(|before| letters[before]));
-        if length >= APART {
+        if length >= least {
             found = true;
             out.extend(letters[at..].iter().step_by(2).take(length));
             at += length * 2 - 1;
