@@ -14,8 +14,8 @@ use crate::failed::Failed;
 const LEAST: f32 = 0.5;
 /// Bytes of a text that is looked at at once.
 const SHORT: usize = 8 * 1024;
-/// Any word may be a title to the model.
-const SURE_TITLE: f32 = 0.9;
+/// How sure the model must be where nearly any word may be what it tells.
+const SURE: f32 = 0.9;
 /// Kinds of which a part says something, too.
 const PARTS: [&str; 5] = ["PERSON", "GPE", "ORGANIZATION", "STREET_ADDRESS", "NRP"];
 /// What only the model tells.
@@ -148,9 +148,10 @@ pub fn is_plausible(text: &str, entity: &Entity) -> bool {
             // Writing without spaces has words nevertheless.
             let several =
                 digits > 0 || value.contains(' ') || value.chars().any(|letter| letter >= '\u{2e80}');
-            value.len() >= 4 && several && value.chars().any(char::is_alphabetic)
+            let is_street = value.len() >= 4 && several && value.chars().any(char::is_alphabetic);
+            is_street || entity.probability >= SURE
         }
-        "TITLE" => entity.probability >= SURE_TITLE,
+        "TITLE" => entity.probability >= SURE,
         _ => true,
     }
 }

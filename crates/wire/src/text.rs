@@ -284,7 +284,7 @@ fn rewrite_part(
                     }
                 }
                 Source::Base64 { media_type, data } => {
-                    edited |= replace_base64((media_type, data), location, edit)
+                    edited |= replace_base64((media_type, data), location, edit);
                 }
                 Source::Url(_) | Source::FileId(_) => {}
             }

@@ -99,7 +99,7 @@ pub(super) fn bare(text: &str) -> Option<String> {
             .filter(|letter| letter.is_alphabetic())
             .all(|letter| letter.is_ascii() || alike(letter).is_some());
         // A word of another script alone may be one of its language.
-        if is_mixed && folds || folds && is_latin(&out) {
+        if folds && (is_mixed || is_latin(&out)) {
             changed.extend(word.chars().map(|letter| alike(letter).unwrap_or(letter)));
         } else {
             changed.push_str(word);
