@@ -1,6 +1,7 @@
 //! What is fuzzed.
 
 mod endpoints;
+mod personal;
 mod understanding;
 
 use bytes::{Bytes, BytesMut};
@@ -152,6 +153,8 @@ pub const ALL: &[Target] = &[
     Target { name: "engine_reading", seeds: understanding::TEXTS, run: understanding::engine_reading },
     Target { name: "ngrams", seeds: understanding::TEXTS, run: understanding::ngrams },
     Target { name: "spans", seeds: understanding::TEXTS, run: understanding::spans },
+    Target { name: "recognise", seeds: personal::TEXTS, run: personal::recognise },
+    Target { name: "disguised", seeds: personal::TEXTS, run: personal::disguised },
     Target { name: "vectors", seeds: understanding::EDITS, run: understanding::vectors },
     Target { name: "config_json", seeds: understanding::CONFIGS, run: understanding::config_json },
     Target { name: "safetensors", seeds: understanding::EDITS, run: understanding::safetensors },

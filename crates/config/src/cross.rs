@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use pointsman_catalog::Catalog;
-use pointsman_guard::{GuardrailConfig, Guards};
+use pointsman_guard::Guards;
 use pointsman_routing::Router;
 use pointsman_store::blob;
 use pointsman_understanding::Origin;
@@ -341,18 +341,37 @@ impl Checker<'_> {
     fn guardrails(&mut self) {
         let mut names = HashSet::new();
         for (index, guardrail) in self.config.guardrails.iter().enumerate() {
-            if let GuardrailConfig::Regex(regex) = guardrail
-                && !names.insert(regex.name.as_str())
-            {
-                let message = format!("there is another guardrail named {:?}", regex.name);
+            let name = guardrail.name();
+            if !names.insert(name) {
+                let message = format!("there is another guardrail named {name:?}");
                 self.wrong(&format!("guardrails[{index}].name"), message);
             }
         }
-        for error in Guards::compile(&self.config.guardrails).err().unwrap_or_default() {
-            self.wrong(
-                &format!("guardrails[{}].{}", error.index, error.field),
-                error.message,
-            );
+        match Guards::compile(&self.config.guardrails) {
+            Ok(guards) => self.guarding_models(&guards),
+            Err(errors) => {
+                for error in errors {
+                    let path = format!("guardrails[{}].{}", error.index, error.field);
+                    self.wrong(&path, error.message);
+                }
+            }
+        }
+    }
+
+    /// Guardrails ask models of this machine: a text that must not go out is not sent away to be judged.
+    fn guarding_models(&mut self, guards: &Guards) {
+        let config = self.config;
+        for head in guards.heads() {
+            let mut models = config.understanding.models.iter();
+            let away = models.find(|(_, model)| {
+                model.head.as_deref() == Some(head) && matches!(model.origin(), Some(Origin::Provider { .. }))
+            });
+            if let Some((name, _)) = away {
+                let message = format!(
+                    "a guardrail asks {head:?}, for which the model {name:?} answers, and that is at a provider; give one of this machine"
+                );
+                self.wrong(&format!("understanding.models.{name}"), message);
+            }
         }
     }
 

@@ -113,7 +113,7 @@ impl<'a> Models<'a> {
             },
             entities: asks.entities,
             embedding: asks.vectors,
-            thorough: false,
+            ..Ask::default()
         };
         let mut answered = Answered {
             read: Vec::with_capacity(asks.texts.len()),

@@ -2,8 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::config::{Action, GuardrailConfig, Stage};
+use pointsman_understanding::Understanding;
+
+use crate::classifier::{ClassifierGuard, Judged};
+use crate::config::{Action, ClassifierConfig, GuardrailConfig, OnError, PiiConfig, RegexConfig, Stage};
+use crate::heard::{Asking, Heard, Texts};
+use crate::pii::{PiiFlow, PiiGuard};
+use crate::placeholder::Placeholders;
 use crate::regex::{Flowing, RegexGuard};
+use crate::stream::{Link, StreamGuard};
 
 /// All guardrails, by stage.
 #[derive(Debug, Default)]
@@ -11,12 +18,28 @@ pub struct Guards {
     input: StageGuards,
     tool_result: StageGuards,
     output: StageGuards,
+    /// One of them puts placeholders into texts.
+    replaces: bool,
+    /// One of them wants them back.
+    restores: bool,
 }
 
 /// The guardrails of one stage, in the order of the configuration.
 #[derive(Debug, Default)]
 pub struct StageGuards {
-    guards: Vec<Arc<RegexGuard>>,
+    guards: Vec<Guard>,
+    /// What models are asked before.
+    asking: Asking,
+    /// Its texts come in pieces, and a whole one is judged as if it did.
+    flows: bool,
+}
+
+/// A guardrail of any kind.
+#[derive(Debug, Clone)]
+enum Guard {
+    Regex(Arc<RegexGuard>),
+    Pii(Arc<PiiGuard>),
+    Classifier(Arc<ClassifierGuard>),
 }
 
 /// What is wrong with a guardrail.
@@ -48,6 +71,8 @@ pub struct Block {
     pub guard: String,
     /// Why.
     pub reason: String,
+    /// It could not be judged: it may pass another time.
+    pub unjudged: bool,
 }
 
 /// Something noted.
@@ -57,17 +82,6 @@ pub struct Flag {
     pub guard: String,
 }
 
-/// What may go on of a text that comes in pieces.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Step {
-    /// The text that may.
-    pub release: String,
-    /// Nothing more may.
-    pub blocked: Option<Block>,
-    /// What was noted.
-    pub flags: Vec<Flag>,
-}
-
 impl Guards {
     /// Compiles the configuration.
     ///
@@ -75,39 +89,95 @@ impl Guards {
     /// Everything that is wrong with it.
     pub fn compile(configs: &[GuardrailConfig]) -> Result<Self, Vec<CompileError>> {
         let mut guards = Self::default();
+        guards.output.flows = true;
         let mut errors = Vec::new();
         for (index, config) in configs.iter().enumerate() {
-            match config {
-                GuardrailConfig::Regex(config) => match RegexGuard::compile(config) {
-                    Ok(_) if config.on.is_empty() => {
-                        let message = "say which texts it sees: [input], [output], [tool_result]".to_owned();
-                        errors.push(CompileError {
-                            index,
-                            field: "on",
-                            message,
-                        });
-                    }
-                    Ok(guard) => {
-                        let guard = Arc::new(guard);
-                        for stage in &config.on {
-                            guards.stage_mut(*stage).guards.push(Arc::clone(&guard));
-                        }
-                    }
-                    Err((field, message)) => errors.push(CompileError {
-                        index,
-                        field,
-                        message,
-                    }),
-                },
-                GuardrailConfig::Pii(_) => errors.push(unsupported(index, "pii")),
-                GuardrailConfig::Jailbreak(_) => errors.push(unsupported(index, "jailbreak")),
-                GuardrailConfig::Presidio(_) => errors.push(unsupported(index, "presidio")),
+            let added = match config {
+                GuardrailConfig::Regex(config) => guards.add_regex(config),
+                GuardrailConfig::Pii(config) => guards.add_pii(config),
+                GuardrailConfig::Jailbreak(config) => guards.add_classifier("jailbreak", config),
+                GuardrailConfig::Harmful(config) => guards.add_classifier("harmful", config),
+                GuardrailConfig::Presidio(_) => Err(unsupported("presidio")),
+            };
+            if let Err((field, message)) = added {
+                errors.push(CompileError {
+                    index,
+                    field,
+                    message,
+                });
             }
         }
         if errors.is_empty() {
             Ok(guards)
         } else {
             Err(errors)
+        }
+    }
+
+    fn add_regex(&mut self, config: &RegexConfig) -> Result<(), Wrong> {
+        let guard = Guard::Regex(Arc::new(RegexGuard::compile(config)?));
+        self.add(&guard, &config.on)
+    }
+
+    fn add_pii(&mut self, config: &PiiConfig) -> Result<(), Wrong> {
+        if config.restore && config.action != Action::Redact {
+            let message = "there is nothing to put back: restore goes with action: redact";
+            return Err(("restore", message.to_owned()));
+        }
+        if config.restore && !config.on.iter().any(|stage| *stage != Stage::Output) {
+            let message = "only what was replaced on its way in is put back: restore goes with on: [input] or [tool_result]";
+            return Err(("restore", message.to_owned()));
+        }
+        let guard = Guard::Pii(Arc::new(PiiGuard::compile(config)?));
+        self.replaces |= config.action == Action::Redact;
+        self.restores |= config.restore;
+        self.add(&guard, &config.on)
+    }
+
+    fn add_classifier(&mut self, head: &'static str, config: &ClassifierConfig) -> Result<(), Wrong> {
+        let guard = Guard::Classifier(Arc::new(ClassifierGuard::compile(head, config)?));
+        self.add(&guard, &config.on)
+    }
+
+    fn add(&mut self, guard: &Guard, on: &[Stage]) -> Result<(), Wrong> {
+        if on.is_empty() {
+            let message = "say which texts it sees: [input], [output], [tool_result]";
+            return Err(("on", message.to_owned()));
+        }
+        for stage in on {
+            let of_stage = self.stage_mut(*stage);
+            match guard {
+                Guard::Pii(guard) if guard.asks(*stage) => of_stage.asking.add_entities(guard.patience),
+                Guard::Classifier(guard) => of_stage.asking.add_head(guard.head, guard.patience),
+                Guard::Pii(_) | Guard::Regex(_) => {}
+            }
+            of_stage.guards.push(guard.clone());
+        }
+        Ok(())
+    }
+
+    /// Whether something is put back into answers.
+    #[must_use]
+    pub fn restores(&self) -> bool {
+        self.restores
+    }
+
+    /// The heads that models are asked for, and `pii` where they are asked for personal data.
+    pub fn heads(&self) -> impl Iterator<Item = &str> {
+        let stages = [&self.input, &self.tool_result].into_iter();
+        stages.flat_map(|stage| {
+            let pii = stage.asking.entities.then_some("pii");
+            stage.asking.heads.iter().map(String::as_str).chain(pii)
+        })
+    }
+
+    /// A book for the placeholders of one request.
+    #[must_use]
+    pub fn placeholders(&self) -> Placeholders {
+        if self.replaces {
+            Placeholders::new()
+        } else {
+            Placeholders::default()
         }
     }
 
@@ -130,13 +200,14 @@ impl Guards {
     }
 }
 
-fn unsupported(index: usize, kind: &str) -> CompileError {
-    let message = format!("guardrails of type {kind:?} are not supported in this version; use type: regex");
-    CompileError {
-        index,
-        field: "type",
-        message,
-    }
+/// What is wrong: the field, and why.
+type Wrong = (&'static str, String);
+
+fn unsupported(kind: &str) -> Wrong {
+    let message = format!(
+        "guardrails of type {kind:?} are not supported in this version; use type: regex, pii, jailbreak or harmful"
+    );
+    ("type", message)
 }
 
 impl StageGuards {
@@ -146,24 +217,63 @@ impl StageGuards {
         self.guards.is_empty()
     }
 
-    /// Judges a whole text.
+    /// Whether models must be asked before.
     #[must_use]
-    pub fn inspect(&self, text: &str) -> Verdict {
+    pub fn asks(&self) -> bool {
+        !self.asking.is_empty()
+    }
+
+    /// Whether one of them puts something else into texts.
+    #[must_use]
+    pub fn redacts(&self) -> bool {
+        self.guards.iter().any(|guard| guard.named().1 == Action::Redact)
+    }
+
+    /// Asks models about texts, before they are judged.
+    pub async fn hear(&self, understanding: &Understanding, texts: Texts) -> Heard {
+        Heard::ask(&self.asking, understanding, texts).await
+    }
+
+    /// Judges a whole text, of which models said what was `heard`. What is replaced by placeholders is noted in the book.
+    #[must_use]
+    pub fn inspect(&self, text: &str, heard: &Heard, placeholders: &Placeholders) -> Verdict {
         let mut verdict = Verdict::default();
         for guard in &self.guards {
-            let found = guard.inspect(verdict.rewritten.as_deref().unwrap_or(text));
-            if !found.matched {
-                continue;
+            let seen = verdict.rewritten.as_deref().unwrap_or(text);
+            let opinion = match guard {
+                Guard::Regex(guard) => Opinion::of_pattern(guard.inspect(seen)),
+                Guard::Pii(guard) if self.flows => Opinion::of_data(whole(guard, seen, placeholders)),
+                Guard::Pii(guard) => Opinion::of_data(guard.inspect(seen, (text, heard), placeholders)),
+                Guard::Classifier(guard) => match guard.judge(text, heard) {
+                    Judged::Clean => Opinion::default(),
+                    Judged::Acts(reason) => Opinion::because(reason),
+                    Judged::Unheard => Opinion {
+                        unheard: true,
+                        ..Opinion::default()
+                    },
+                },
+            };
+            if verdict.take(guard, opinion) {
+                return verdict;
             }
-            match guard.action {
-                Action::Block => {
-                    verdict.blocked = Some(matched(guard));
-                    return verdict;
-                }
-                Action::Redact => verdict.rewritten = found.rewritten.or(verdict.rewritten),
-                Action::Flag => verdict.flags.push(Flag {
-                    guard: guard.name.clone(),
-                }),
+        }
+        verdict
+    }
+
+    /// Judges a part of a text about which models were asked as a whole: only by those that need none.
+    #[must_use]
+    pub fn inspect_part(&self, part: &str, placeholders: &Placeholders) -> Verdict {
+        let mut verdict = Verdict::default();
+        for guard in &self.guards {
+            let seen = verdict.rewritten.as_deref().unwrap_or(part);
+            let opinion = match guard {
+                Guard::Regex(guard) => Opinion::of_pattern(guard.inspect(seen)),
+                Guard::Pii(guard) if self.flows => Opinion::of_data(whole(guard, seen, placeholders)),
+                Guard::Pii(guard) => Opinion::of_data(guard.inspect_part(seen, placeholders)),
+                Guard::Classifier(_) => continue,
+            };
+            if verdict.take(guard, opinion) {
+                break;
             }
         }
         verdict
@@ -171,81 +281,131 @@ impl StageGuards {
 
     /// Judges a text that comes in pieces.
     #[must_use]
-    pub fn stream(&self) -> StreamGuard {
-        StreamGuard {
-            chain: self
-                .guards
+    pub fn stream(&self, placeholders: &Placeholders) -> StreamGuard {
+        StreamGuard::new(
+            self.guards
                 .iter()
-                .map(|guard| Flowing::new(Arc::clone(guard)))
+                .filter_map(|guard| guard.flowing(placeholders))
                 .collect(),
-            over: false,
+        )
+    }
+}
+
+/// What one guardrail makes of a text.
+#[derive(Debug, Default)]
+struct Opinion {
+    /// It acts, and why.
+    reason: Option<String>,
+    rewritten: Option<String>,
+    /// A model was to be asked, and was not heard.
+    unheard: bool,
+}
+
+impl Opinion {
+    fn because(reason: String) -> Self {
+        Self {
+            reason: Some(reason),
+            ..Self::default()
+        }
+    }
+
+    fn of_pattern(found: crate::regex::Found) -> Self {
+        Self {
+            reason: found.matched.then(|| PATTERN.to_owned()),
+            rewritten: found.rewritten,
+            unheard: false,
+        }
+    }
+
+    fn of_data(found: crate::pii::Found) -> Self {
+        Self {
+            reason: found.reason(),
+            unheard: found.unheard,
+            rewritten: found.rewritten,
         }
     }
 }
 
-fn matched(guard: &RegexGuard) -> Block {
-    Block {
-        guard: guard.name.clone(),
-        reason: "a denied pattern occurs".to_owned(),
-    }
+/// A whole text as if it came in pieces, so that both ways agree.
+fn whole(guard: &Arc<PiiGuard>, text: &str, placeholders: &Placeholders) -> crate::pii::Found {
+    let Some(mut flow) = PiiFlow::new(Arc::clone(guard), placeholders) else {
+        return guard.inspect_part(text, placeholders);
+    };
+    let mut out = String::with_capacity(text.len());
+    flow.push(text, true, &mut out);
+    let mut found = flow.found();
+    found.rewritten = (guard.action == Action::Redact && !found.entities.is_empty()).then_some(out);
+    found
 }
 
-/// A text that comes in pieces, on its way through all guardrails of a stage.
-#[derive(Debug)]
-pub struct StreamGuard {
-    chain: Vec<Flowing>,
-    over: bool,
-}
-
-impl StreamGuard {
-    /// Takes a piece in and says what may go on.
-    pub fn push(&mut self, piece: &str) -> Step {
-        self.flow(piece.to_owned(), false)
-    }
-
-    /// The text has ended: the rest may go on, or nothing more.
-    pub fn finish(&mut self) -> Step {
-        self.flow(String::new(), true)
-    }
-
-    fn flow(&mut self, piece: String, ended: bool) -> Step {
-        let mut step = Step {
-            release: piece,
-            ..Step::default()
-        };
-        if self.over {
-            step.release.clear();
-            return step;
-        }
-        for flowing in &mut self.chain {
-            let seen = flowing.matched;
-            let mut out = String::new();
-            let pushed = flowing.push(&step.release, &mut out);
-            if ended && pushed.is_ok() {
-                flowing.finish(&mut out);
-            }
-            step.release = out;
-            let guard = flowing.guard();
-            let blocked = match (guard.action, pushed) {
-                (Action::Block, Ok(())) if flowing.matched => Some(matched(guard)),
-                (Action::Block | Action::Redact, Err(_)) => Some(Block {
-                    guard: guard.name.clone(),
-                    reason: "more text had to be held back than max_hold_bytes allows".to_owned(),
-                }),
-                _ => None,
-            };
-            if let Some(block) = blocked {
-                self.over = true;
-                step.release.clear();
-                step.blocked = Some(block);
-                return step;
-            }
-            if guard.action == Action::Flag && flowing.matched && !seen {
-                step.flags.push(Flag {
-                    guard: guard.name.clone(),
+impl Verdict {
+    /// Takes what a guardrail says; true when nothing more counts.
+    fn take(&mut self, guard: &Guard, opinion: Opinion) -> bool {
+        let (name, action) = guard.named();
+        if opinion.unheard {
+            if guard.on_error() == OnError::Block && action != Action::Flag {
+                self.blocked = Some(Block {
+                    guard: name.to_owned(),
+                    reason: UNHEARD.to_owned(),
+                    unjudged: true,
                 });
+                return true;
             }
+            self.flags.push(Flag {
+                guard: format!("{name}:unjudged"),
+            });
         }
-        step
+        let Some(reason) = opinion.reason else {
+            return false;
+        };
+        match action {
+            Action::Block => {
+                self.blocked = Some(Block {
+                    guard: name.to_owned(),
+                    reason,
+                    unjudged: false,
+                });
+                return true;
+            }
+            Action::Redact => self.rewritten = opinion.rewritten.or(self.rewritten.take()),
+            Action::Flag => self.flags.push(Flag {
+                guard: name.to_owned(),
+            }),
+        }
+        false
+    }
+}
+
+/// Why a denied pattern is a reason.
+pub(crate) const PATTERN: &str = "a denied pattern occurs";
+/// Why a text goes nowhere that nobody could judge.
+const UNHEARD: &str = "its model could not be asked, or did not answer in time";
+
+impl Guard {
+    fn named(&self) -> (&str, Action) {
+        match self {
+            Self::Regex(guard) => (&guard.name, guard.action),
+            Self::Pii(guard) => (&guard.name, guard.action),
+            Self::Classifier(guard) => (&guard.name, guard.action),
+        }
+    }
+
+    fn on_error(&self) -> OnError {
+        match self {
+            Self::Regex(_) => OnError::Block,
+            Self::Pii(guard) => guard.on_error,
+            Self::Classifier(guard) => guard.on_error,
+        }
+    }
+
+    /// Its way with a text in pieces; those that have none are refused for answers.
+    fn flowing(&self, placeholders: &Placeholders) -> Option<Link> {
+        match self {
+            Self::Regex(guard) => Some(Link::Regex(Box::new(Flowing::new(Arc::clone(guard))))),
+            Self::Pii(guard) => {
+                PiiFlow::new(Arc::clone(guard), placeholders).map(|flow| Link::Pii(Box::new(flow)))
+            }
+            Self::Classifier(_) => None,
+        }
     }
 }

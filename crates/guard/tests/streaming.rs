@@ -7,7 +7,7 @@
     reason = "a test says what it expects by failing"
 )]
 
-use pointsman_guard::{Action, GuardrailConfig, Guards, RegexConfig, Stage};
+use pointsman_guard::{Action, GuardrailConfig, Guards, Heard, Placeholders, RegexConfig, Stage};
 use proptest::prelude::*;
 
 fn guards(rules: &[(&str, Action)]) -> Guards {
@@ -29,7 +29,7 @@ fn guards(rules: &[(&str, Action)]) -> Guards {
 
 /// What a client sees of a text in these pieces: the text, or nothing more after a block.
 fn streamed(guards: &Guards, pieces: &[&str]) -> (String, bool, usize) {
-    let mut guard = guards.for_stage(Stage::Output).stream();
+    let mut guard = guards.for_stage(Stage::Output).stream(&Placeholders::default());
     let (mut out, mut blocked, mut flags) = (String::new(), false, 0);
     for step in pieces
         .iter()
@@ -48,7 +48,7 @@ fn streamed(guards: &Guards, pieces: &[&str]) -> (String, bool, usize) {
 #[test]
 fn text_is_held_only_while_a_match_could_form() {
     let guards = guards(&[("(?i)project falcon", Action::Block)]);
-    let mut guard = guards.for_stage(Stage::Output).stream();
+    let mut guard = guards.for_stage(Stage::Output).stream(&Placeholders::default());
     assert_eq!(guard.push("The pro").release, "The ");
     assert_eq!(guard.push("cess of ").release, "process of ");
     assert_eq!(guard.push("PROJECT fal").release, "");
@@ -87,11 +87,11 @@ fn what_would_be_held_for_ever_is_blocked() {
 
 #[test]
 fn unsupported_and_broken_guardrails_are_named() {
-    let json = r#"[{"type":"pii","name":"p"},{"type":"regex","name":"r","on":["input"],"deny":["("]},{"type":"regex","name":"e","deny":["a"]}]"#;
+    let json = r#"[{"type":"presidio","name":"p"},{"type":"regex","name":"r","on":["input"],"deny":["("]},{"type":"regex","name":"e","deny":["a"]}]"#;
     let configs: Vec<GuardrailConfig> = serde_json::from_str(json).unwrap();
     let errors = Guards::compile(&configs).unwrap_err();
     assert_eq!(errors.len(), 3);
-    assert!(errors[0].message.contains("\"pii\"") && errors[0].message.contains("not supported"));
+    assert!(errors[0].message.contains("\"presidio\"") && errors[0].message.contains("not supported"));
     assert_eq!((errors[1].index, errors[1].field), (1, "deny"));
     assert!(
         Guards::compile(
@@ -122,7 +122,7 @@ proptest! {
     ) {
         let guards = guards(&rules);
         let whole: String = pieces.concat();
-        let verdict = guards.for_stage(Stage::Output).inspect(&whole);
+        let verdict = guards.for_stage(Stage::Output).inspect(&whole, &Heard::default(), &Placeholders::default());
         let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
         let (out, blocked, flags) = streamed(&guards, &pieces);
         prop_assert_eq!(blocked, verdict.blocked.is_some(), "blocked: {:?} {:?}", rules, pieces);

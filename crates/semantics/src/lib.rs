@@ -10,10 +10,12 @@ pub mod language;
 pub mod linear;
 pub mod load;
 pub mod passage;
+pub mod recognise;
 pub mod service;
 pub mod similar;
 pub mod tokenize;
 pub mod tokens;
 pub mod vectors;
+pub mod views;
 
 mod work;

@@ -85,6 +85,8 @@ pub struct Entity {
     pub end: usize,
     /// How surely.
     pub probability: f32,
+    /// Told by its shape and its check digits, not by the model.
+    pub recognised: bool,
 }
 
 /// What was understood of a text.

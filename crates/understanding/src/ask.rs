@@ -19,6 +19,8 @@ pub struct Ask {
     pub heads: Wanted,
     /// Personal data is looked for.
     pub entities: bool,
+    /// It is what the model tells, without recognisers.
+    pub unaided: bool,
     /// The vector is wanted.
     pub embedding: bool,
     /// The encoder reads it, however sure the first stage is.
@@ -66,7 +68,7 @@ impl Ask {
             heads: Wanted::All,
             entities: true,
             embedding: true,
-            thorough: false,
+            ..Self::default()
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::config::{Origin, Role, UnderstandingConfig, UnderstandingModelConfig}
 use crate::failed::Failed;
 use crate::lazy::{Lazy, Running, Shared};
 use crate::model::{Model, Remotes, Vectors};
+use crate::personal;
 use crate::published::{AT_ONCE, Published};
 
 /// The tagger of personal data.
@@ -255,7 +256,13 @@ impl Understanding {
                 start,
                 end,
                 probability,
+                recognised: false,
             }));
+        read.entities
+            .retain(|entity| personal::is_plausible(text, entity));
+        if ask.entities && !ask.unaided {
+            read.entities = personal::found(text, read.entities).await?;
+        }
         read.took = begun.elapsed();
         Ok(read)
     }
@@ -418,6 +425,7 @@ fn named(engine: &Engine, reading: &Reading) -> Understood {
             start: found.span.start,
             end: found.span.end,
             probability: found.span.probability,
+            recognised: false,
         })
     });
     Understood {

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod failed;
 pub mod lazy;
 pub mod model;
+pub mod personal;
 pub mod published;
 
 pub use answer::{Entity, HeadAnswer, Point, Source, Understood};

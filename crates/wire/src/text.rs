@@ -4,7 +4,11 @@
 
 use std::borrow::Cow;
 
-use crate::form::{ChatRequest, ChatResponse, Message, Part, PartKind, Role, Source, Text};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+
+use crate::form::{ChatRequest, ChatResponse, Message, Part, PartKind, Role, Source, Text, ToolKind};
+use crate::json::Json;
 
 /// What sort of text it is, for guardrails that judge them differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,10 +19,14 @@ pub enum TextStage {
     User,
     /// What the model said.
     Assistant,
+    /// What the model thought before it said something.
+    Thinking,
     /// Arguments of a tool call.
     ToolCall,
     /// What a tool answered.
     ToolResult,
+    /// What a tool does, and what it takes.
+    ToolDefinition,
 }
 
 /// Where a text is.
@@ -56,7 +64,7 @@ pub fn response_texts(response: &ChatResponse, mut see: impl FnMut(&Location, &s
     }
 }
 
-/// Shows every text of a request and replaces those for which there is another; true when one was replaced.
+/// Shows every text of a request, tools included, and replaces those for which there is another; true when one was replaced.
 pub fn rewrite(request: &mut ChatRequest, mut edit: impl FnMut(&Location, &str) -> Option<String>) -> bool {
     let mut edited = false;
     for (index, message) in request.messages.iter_mut().enumerate() {
@@ -67,6 +75,9 @@ pub fn rewrite(request: &mut ChatRequest, mut edit: impl FnMut(&Location, &str) 
         for part in &mut message.parts {
             edited |= rewrite_part(part, location, &mut edit);
         }
+    }
+    for tool in &mut request.tools {
+        edited |= rewrite_tool(&mut tool.kind, &mut edit);
     }
     edited
 }
@@ -158,7 +169,13 @@ fn stage(role: Role) -> TextStage {
 fn part_texts(part: &Part, location: Location, see: &mut impl FnMut(&Location, &str)) {
     match &part.kind {
         PartKind::Text(text) => see(&location, &text.text),
-        PartKind::Thinking(thinking) => see(&location, &thinking.text),
+        PartKind::Thinking(thinking) => see(
+            &Location {
+                stage: TextStage::Thinking,
+                ..location
+            },
+            &thinking.text,
+        ),
         PartKind::Refusal(text) => see(&location, text),
         PartKind::ToolCall(call) => see(
             &Location {
@@ -193,6 +210,29 @@ fn part_texts(part: &Part, location: Location, see: &mut impl FnMut(&Location, &
     }
 }
 
+fn rewrite_tool(tool: &mut ToolKind, edit: &mut impl FnMut(&Location, &str) -> Option<String>) -> bool {
+    let location = Location {
+        message: 0,
+        stage: TextStage::ToolDefinition,
+    };
+    match tool {
+        ToolKind::Function {
+            description,
+            parameters,
+            ..
+        } => {
+            let described = description
+                .as_mut()
+                .is_some_and(|text| replace(text, location, edit));
+            let taken = parameters
+                .as_mut()
+                .is_some_and(|json| replace_json(json, location, edit));
+            described | taken
+        }
+        ToolKind::Opaque { json, .. } => replace_json(json, location, edit),
+    }
+}
+
 fn rewrite_part(
     part: &mut Part,
     location: Location,
@@ -202,6 +242,10 @@ fn rewrite_part(
         PartKind::Text(text) => replace(&mut text.text, location, edit),
         // A signature vouches for the text as it is: thinking that was changed goes on without one.
         PartKind::Thinking(thinking) => {
+            let location = Location {
+                stage: TextStage::Thinking,
+                ..location
+            };
             let edited = replace(&mut thinking.text, location, edit);
             if edited {
                 thinking.signature = None;
@@ -239,20 +283,66 @@ fn rewrite_part(
                         edited |= rewrite_part(part, location, edit);
                     }
                 }
-                Source::Base64 { .. } | Source::Url(_) | Source::FileId(_) => {}
+                Source::Base64 { media_type, data } => {
+                    edited |= replace_base64((media_type, data), location, edit);
+                }
+                Source::Url(_) | Source::FileId(_) => {}
             }
             edited
         }
-        PartKind::Opaque { json, .. } => {
-            let Some(text) = edit(&location, json.as_str()) else {
-                return false;
-            };
-            // A change that breaks the JSON cannot be carried out on a part whose meaning is not known: it is emptied.
-            *json = crate::json::Json::parse(text).unwrap_or_else(|_| crate::json::Json::null());
-            true
-        }
+        PartKind::Opaque { json, .. } => replace_json(json, location, edit),
         PartKind::Image(_) | PartKind::Audio(_) | PartKind::Video(_) | PartKind::RedactedThinking(_) => false,
     }
+}
+
+/// A document that is a text, though it comes in base 64.
+fn replace_base64(
+    (media_type, data): (&str, &mut Text),
+    location: Location,
+    edit: &mut impl FnMut(&Location, &str) -> Option<String>,
+) -> bool {
+    let Some(edited) = plain(media_type, data).and_then(|text| edit(&location, &text)) else {
+        return false;
+    };
+    *data = STANDARD.encode(edited).into();
+    true
+}
+
+/// The text of a document in base 64; none where it is something else.
+fn plain(media_type: &str, data: &str) -> Option<String> {
+    let kind = media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let is_text = kind.starts_with("text/")
+        || ["json", "xml", "yaml", "csv", "markdown", "javascript"]
+            .iter()
+            .any(|name| kind.ends_with(name));
+    if !is_text {
+        return None;
+    }
+    let packed: Vec<u8> = data.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let packed = packed
+        .strip_suffix(b"==")
+        .or(packed.strip_suffix(b"="))
+        .unwrap_or(&packed);
+    let bytes = STANDARD_NO_PAD.decode(packed).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+fn replace_json(
+    json: &mut Json,
+    location: Location,
+    edit: &mut impl FnMut(&Location, &str) -> Option<String>,
+) -> bool {
+    let Some(text) = edit(&location, json.as_str()) else {
+        return false;
+    };
+    // A change that breaks the JSON cannot be carried out on something whose meaning is not known: it is emptied.
+    *json = Json::parse(text).unwrap_or_else(|_| Json::null());
+    true
 }
 
 fn replace(

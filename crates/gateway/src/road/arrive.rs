@@ -7,6 +7,7 @@ use http::HeaderName;
 use hyper::body::Incoming;
 use pointsman_cache::Controls;
 use pointsman_governance::Principal;
+use pointsman_guard::Placeholders;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Text};
 use pointsman_wire::form_data::FormDataError;
 use pointsman_wire::format::{self, DecodeError, Format};
@@ -43,6 +44,8 @@ pub struct Asked {
     pub place: Option<Arc<Place>>,
     /// The id that the answer is told under, where the gateway keeps it.
     pub answer_id: Option<Text>,
+    /// What guardrails have replaced in it, to be put back into its answer.
+    pub placeholders: Placeholders,
     /// What it says, with files in the place of their URLs: once they were fetched for a provider that takes none.
     pub fetched: OnceCell<Box<ChatRequest>>,
     /// Headers the provider shall see in addition (from `header_mutation`); none removes.
@@ -63,6 +66,7 @@ impl Asked {
             controls: self.controls.clone(),
             place: self.place.clone(),
             answer_id: self.answer_id.clone(),
+            placeholders: self.placeholders.clone(),
             fetched: OnceCell::new(),
             header_edits: self.header_edits.clone(),
         }
@@ -124,6 +128,7 @@ pub fn decode(
         controls,
         place: None,
         answer_id: None,
+        placeholders: Placeholders::default(),
         header_edits: Vec::new(),
     })
 }

@@ -72,7 +72,7 @@ async fn answer(
     asked: &mut Asked,
     ticket: &mut Ticket,
 ) -> Result<Shorter, Failure> {
-    guard::input(arrival, asked, ticket)?;
+    guard::input(arrival, asked, ticket).await?;
     let name = asked.request.model.to_string();
     if arrival.snapshot.is_routed(&name) {
         let message = format!(

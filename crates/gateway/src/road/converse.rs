@@ -71,7 +71,7 @@ async fn prepare_and_send(
     asked: &mut Asked,
     ticket: &mut Ticket,
 ) -> Result<Way, Failure> {
-    guard::input(arrival, asked, ticket)?;
+    guard::input(arrival, asked, ticket).await?;
     if let Some(remembered) = recall::look_up(worker, arrival, asked, ticket).await? {
         return Ok(Way::Recalled(remembered));
     }

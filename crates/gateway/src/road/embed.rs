@@ -84,7 +84,7 @@ pub fn of_texts(model: &str, texts: &[Arc<str>], dimensions: Option<usize>) -> i
 ///
 /// # Errors
 /// As [`travel`], until the request is sent.
-pub fn prepared(
+pub async fn prepared(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
@@ -94,7 +94,7 @@ pub fn prepared(
     let estimate = admit::estimate_of(target, embedding.prompt, 0);
     let mut ticket = admit::admit_at(worker, arrival, caller, (embedding.model(), estimate))
         .map_err(|failure| Refusal::from(failure).asking(embedding.model()))?;
-    match embedding.line(arrival, target, &mut ticket) {
+    match embedding.line(arrival, target, &mut ticket).await {
         Ok(body) => Ok((body, ticket)),
         Err(failure) => Err(ticket.refuse(failure)),
     }
@@ -260,8 +260,13 @@ impl Embedding {
     }
 
     /// The body of a line that goes to `target` with a batch.
-    fn line(&mut self, arrival: &Arrival, target: &Target, ticket: &mut Ticket) -> Result<Bytes, Failure> {
-        errand::inspect(arrival, self, ticket)?;
+    async fn line(
+        &mut self,
+        arrival: &Arrival,
+        target: &Target,
+        ticket: &mut Ticket,
+    ) -> Result<Bytes, Failure> {
+        errand::inspect(arrival, self, ticket).await?;
         let mut calls = self.calls(target)?.into_iter();
         match (calls.next(), calls.next()) {
             (Some(only), None) if self.way(target)?.0 == LINES => Ok(only.body),

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use pointsman_catalog::{Price, ServiceTier};
 use pointsman_config::Unsupported;
 use pointsman_governance::Principal;
-use pointsman_guard::Stage;
+use pointsman_guard::{Heard, Stage};
 use pointsman_store::Outcome;
 use pointsman_upstream::{Failure as Fault, InFlight};
 use pointsman_wire::form::{Failure, FailureKind, Usage};
@@ -22,6 +22,7 @@ use pointsman_wire::format::{DecodeError, EncodeError, Format, Loss};
 use pointsman_wire::metered::Medium;
 use pointsman_wire::splice::Edits;
 
+use super::guard::Judging;
 use super::relay::describe;
 use super::send::{self, Attempt, Failed, Round};
 use super::settle::Ending;
@@ -221,9 +222,26 @@ pub async fn within<E: Errand>(
 ///
 /// # Errors
 /// When one of them blocks.
-pub fn inspect<E: Errand>(arrival: &Arrival, errand: &mut E, ticket: &mut Ticket) -> Result<(), Failure> {
+pub async fn inspect<E: Errand>(
+    arrival: &Arrival,
+    errand: &mut E,
+    ticket: &mut Ticket,
+) -> Result<(), Failure> {
     let guards = arrival.snapshot.guards.for_stage(Stage::Input);
-    errand.inspect(&mut Inspector::new(guards, &mut ticket.facts.flags))
+    let mut heard = Heard::default();
+    if guards.asks() {
+        let mut gathering = Inspector::gathering();
+        errand.inspect(&mut gathering)?;
+        heard = guards
+            .hear(&arrival.snapshot.understanding, gathering.gathered().into())
+            .await;
+    }
+    let judging = Judging {
+        guards,
+        heard: &heard,
+        placeholders: &arrival.snapshot.guards.placeholders(),
+    };
+    errand.inspect(&mut Inspector::new(judging, &mut ticket.facts.flags))
 }
 
 /// What came back.
@@ -240,7 +258,7 @@ async fn travel<E: Errand>(
     ticket: &mut Ticket,
 ) -> Result<Sent, (Failure, Usage)> {
     let free = |failure| (failure, Usage::default());
-    inspect(arrival, errand, ticket).map_err(free)?;
+    inspect(arrival, errand, ticket).await.map_err(free)?;
     let model = arrival.snapshot.resolve(errand.model());
     let model = model.map_err(|unknown| free(unknown.into()))?;
     let attempt = Try {

@@ -127,7 +127,7 @@ async fn ready(
         if !only(&model.targets, &to.target) {
             return Ok(Ready::Unfit(elsewhere(&name)));
         }
-        let (body, ticket) = embed::prepared(worker, arrival, caller, (&body, &to.target))?;
+        let (body, ticket) = embed::prepared(worker, arrival, caller, (&body, &to.target)).await?;
         return gone(body, ticket);
     };
     let mut asked = arrive::decode(arrival, conversation(arrival)?, body)?;
@@ -139,7 +139,7 @@ async fn ready(
     let estimate = admit::estimate(&arrival.snapshot, &asked, &to.target);
     let mut ticket = admit::admit_at(worker, arrival, caller, (&asked.request.model, estimate))
         .map_err(|failure| Refusal::from(failure).asking(&asked.request.model))?;
-    if let Err(failure) = guard::input(arrival, &mut asked, &mut ticket) {
+    if let Err(failure) = guard::input(arrival, &mut asked, &mut ticket).await {
         return Err(ticket.refuse(failure));
     }
     match recall::find(worker, arrival, &mut asked, &mut ticket).await {
@@ -218,7 +218,7 @@ pub async fn settle(
         }
     };
     let caller = payer(worker, line.owner.as_ref());
-    let settled = settled(worker, (&arrival, line.body), caller, (to, told), aside);
+    let settled = settled(worker, (&arrival, line.body), caller, (to, told), aside).await;
     whole(settled.unwrap_or_else(|refusal| refuse::reply(worker, &origin, refusal))).await
 }
 
@@ -236,7 +236,7 @@ pub fn is_barred(worker: &Worker, owner: Option<&KeyId>) -> bool {
     owner.is_some_and(|key| worker.shared.keys.claimed(key.as_str()).is_err())
 }
 
-fn settled(
+async fn settled(
     worker: &Arc<Worker>,
     (arrival, body): (&Arrival, Bytes),
     caller: Arc<Principal>,
@@ -270,9 +270,13 @@ fn settled(
             Err(failure) => Err(ticket.refuse(failure)),
         };
     };
-    let asked = prepared_anew(arrival, arrive::decode(arrival, conversation(arrival)?, body)?);
+    let mut asked = prepared_anew(arrival, arrive::decode(arrival, conversation(arrival)?, body)?);
     let cost = admit::estimate(&arrival.snapshot, &asked, &to.target).cost;
     let mut ticket = ticket(&asked.request.model, asked.prompt_tokens, cost);
+    if arrival.snapshot.guards.restores() && told.is_ok() {
+        // The same book is written once more. What may not go out any more has gone.
+        let _ = guard::input(arrival, &mut asked, &mut ticket).await;
+    }
     match told.and_then(|bytes| answer(&asked, (arrival, speech, &to.target), bytes)) {
         Ok(answer) => {
             ticket.facts.first_content = Some(Instant::now());

@@ -175,6 +175,11 @@ fn models(arrival: &Arrival, name: &str) -> Result<Vec<Model>, Failure> {
             format!("{name:?} is chosen by what is asked, which a session says only later; name a model");
         return Err(Failure::new(FailureKind::InvalidRequest, message).at("model"));
     }
+    if snapshot.guards.restores() {
+        let message = "what guardrails replace here is put back into answers (restore: true), and it cannot be put back into \
+                       what a realtime session says";
+        return Err(Failure::new(FailureKind::PermissionDenied, message).coded("guardrail_blocked"));
+    }
     if !snapshot.guards.for_stage(Stage::Output).is_empty() {
         let message = "guardrails on answers are configured here, and sound cannot be shown to them before it is heard: \
                        there are no realtime sessions";

@@ -8,6 +8,7 @@
 mod across;
 mod framing;
 mod headers;
+mod judges;
 mod pipe;
 mod whole;
 

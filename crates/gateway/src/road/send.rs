@@ -133,7 +133,7 @@ pub async fn send(
 /// Whether anybody looks at what a whole answer says.
 fn is_read(arrival: &Arrival, asked: &Asked) -> bool {
     let guarded = !arrival.snapshot.guards.for_stage(Stage::Output).is_empty();
-    guarded || asked.place.is_some() || asked.answer_id.is_some()
+    guarded || asked.placeholders.is_restorable() || asked.place.is_some() || asked.answer_id.is_some()
 }
 
 /// Puts the models that take over after this class of failure behind the one that failed; says how many.

@@ -144,6 +144,7 @@ mod tests {
             start,
             end,
             probability: 0.9,
+            recognised: false,
         };
         let mut spans = Spans::default();
         spans.add(

@@ -20,6 +20,7 @@ mod drain;
 mod endpoints;
 mod faults;
 mod files;
+mod guards;
 mod harness;
 mod import;
 mod kill;

@@ -30,7 +30,7 @@ pub(super) async fn travel(
     let mut ticket = admit::admit_at(worker, arrival, Arc::clone(&caller), (&model, estimate))
         .map_err(|failure| Refusal::from(failure).asking(&model))?;
     ticket.answered_here(&model);
-    let inspected = errand::inspect(arrival, &mut embedding, &mut ticket);
+    let inspected = errand::inspect(arrival, &mut embedding, &mut ticket).await;
     let here = Here::with(worker, arrival, caller, ticket);
     if let Err(failure) = inspected {
         return here.settle(Err(failure), Usage::default());

@@ -1,12 +1,14 @@
 //! The guardrails' view of what is sent beside chat: every text, wherever it stands.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use pointsman_guard::StageGuards;
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::splice::Edits;
+use pointsman_wire::text::TextStage;
 use serde_json::Value;
 
-use super::super::guard;
+use super::super::guard::{self, Judging};
 
 /// Fields with texts in them.
 const TEXTS: [&str; 10] = [
@@ -23,20 +25,38 @@ const TEXTS: [&str; 10] = [
 ];
 
 /// Shows texts to the input guardrails.
-pub struct Inspector<'a> {
-    guards: &'a StageGuards,
-    flags: &'a mut Vec<String>,
+pub struct Inspector<'a>(Does<'a>);
+
+/// What is done with a text.
+enum Does<'a> {
+    /// Taken down, for models to be asked about it.
+    Gathers(Vec<Arc<str>>),
+    /// Judged.
+    Judges(Judging<'a>, &'a mut Vec<String>),
 }
 
 impl<'a> Inspector<'a> {
     /// One that notes in `flags` what is flagged.
-    pub fn new(guards: &'a StageGuards, flags: &'a mut Vec<String>) -> Self {
-        Self { guards, flags }
+    pub fn new(judging: Judging<'a>, flags: &'a mut Vec<String>) -> Self {
+        Self(Does::Judges(judging, flags))
+    }
+
+    /// One that takes down what it is shown, and changes nothing.
+    pub fn gathering() -> Self {
+        Self(Does::Gathers(Vec::new()))
+    }
+
+    /// What it was shown.
+    pub fn gathered(self) -> Vec<Arc<str>> {
+        match self.0 {
+            Does::Gathers(texts) => texts,
+            Does::Judges(..) => Vec::new(),
+        }
     }
 
     /// Whether there is nobody to show anything to.
     pub fn is_idle(&self) -> bool {
-        self.guards.is_empty()
+        matches!(&self.0, Does::Judges(judging, _) if judging.guards.is_empty())
     }
 
     /// Shows a text; what it becomes, where it is rewritten.
@@ -47,9 +67,15 @@ impl<'a> Inspector<'a> {
         if self.is_idle() || text.is_empty() {
             return Ok(None);
         }
-        let verdict = self.guards.inspect(text);
-        self.flags
-            .extend(verdict.flags.into_iter().map(|flag| flag.guard));
+        let (judging, flags) = match &mut self.0 {
+            Does::Judges(judging, flags) => (judging, flags),
+            Does::Gathers(texts) => {
+                texts.push(text.into());
+                return Ok(None);
+            }
+        };
+        let verdict = judging.judge(TextStage::User, text);
+        flags.extend(verdict.flags.into_iter().map(|flag| flag.guard));
         match verdict.blocked {
             Some(block) => Err(guard::refusal(&block)),
             None => Ok(verdict.rewritten),

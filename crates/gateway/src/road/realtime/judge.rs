@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pointsman_governance::Principal;
-use pointsman_guard::Stage;
+use pointsman_guard::{Heard, Placeholders, Stage};
 use pointsman_wire::form::{Failure, FailureKind, Text};
 use pointsman_wire::realtime::{self, ClientAsks, ClientEvent, Said, Session};
 use pointsman_wire::text::TextStage;
 use serde_json::Value;
 
-use super::super::{Arrival, guard};
+use super::super::Arrival;
+use super::super::guard::{self, Judging};
 use super::meter::{Meter, Parties};
 use crate::snapshot::Target;
 
@@ -23,6 +24,10 @@ pub struct Judge {
     caller: Arc<Principal>,
     model: String,
     target: Target,
+    /// What is replaced, the same throughout the session.
+    placeholders: Placeholders,
+    /// What models said of the event that comes.
+    heard: (Heard, Heard),
     /// Guardrails that flagged something.
     pub flags: Vec<String>,
 }
@@ -45,8 +50,39 @@ impl Judge {
             caller: Arc::clone(&parties.caller),
             model: parties.model.clone(),
             target: parties.target.clone(),
+            placeholders: parties.arrival.snapshot.guards.placeholders(),
+            heard: <(Heard, Heard)>::default(),
             flags: Vec::new(),
         }
+    }
+
+    /// Asks models about the texts of an event that is to be judged next.
+    pub async fn hear(&mut self, text: &str) {
+        let guards = &self.arrival.snapshot.guards;
+        let (said, results) = (
+            guards.for_stage(Stage::Input),
+            guards.for_stage(Stage::ToolResult),
+        );
+        if !said.asks() && !results.asks() {
+            return;
+        }
+        let (mut texts, mut of_tools) = (Vec::<Arc<str>>::new(), Vec::<Arc<str>>::new());
+        // What is no event is refused when it is judged.
+        if let Ok(mut value) = serde_json::from_str::<Value>(text) {
+            let _ = realtime::rewrite_texts(&mut value, &mut |stage, text| {
+                let of_stage = match stage {
+                    TextStage::ToolResult => &mut of_tools,
+                    _ => &mut texts,
+                };
+                of_stage.push(text.into());
+                None
+            });
+        }
+        let understanding = &self.arrival.snapshot.understanding;
+        self.heard = tokio::join!(
+            said.hear(understanding, texts.into()),
+            results.hear(understanding, of_tools.into())
+        );
     }
 
     /// Judges an event, and has the meter note what it costs.
@@ -132,12 +168,16 @@ impl Judge {
             if blocked.is_some() {
                 return None;
             }
-            let stage = if stage == TextStage::ToolResult {
-                Stage::ToolResult
-            } else {
-                Stage::Input
+            let (of_stage, heard) = match stage {
+                TextStage::ToolResult => (Stage::ToolResult, &self.heard.1),
+                _ => (Stage::Input, &self.heard.0),
             };
-            let verdict = guards.for_stage(stage).inspect(text);
+            let judging = Judging {
+                guards: guards.for_stage(of_stage),
+                heard,
+                placeholders: &self.placeholders,
+            };
+            let verdict = judging.judge(stage, text);
             let room = MAX_FLAGS.saturating_sub(flags.len());
             flags.extend(verdict.flags.into_iter().map(|flag| flag.guard).take(room));
             blocked = verdict.blocked;

@@ -163,6 +163,7 @@ impl Shared {
     /// Sets the session as it was asked for when its key was made.
     async fn set(&self, settings: Option<Text>, to: &mut Sink, judge: &mut Judge) -> Option<End> {
         let settings = settings?;
+        judge.hear(&settings).await;
         let verdict = judge.event(settings, &mut self.meter.lock());
         match verdict {
             Verdict::Pass(text) => to
@@ -199,7 +200,10 @@ impl Shared {
                 Some(Err(error)) => return End::client_wrong(&error, self.bounds.realtime.message_limit),
                 Some(Ok(Message::Close(frame))) => return End::client_closed(frame),
                 Some(Ok(Message::Text(text))) => match Text::try_from(Bytes::from(text)) {
-                    Ok(text) => judge.event(text, &mut self.meter.lock()),
+                    Ok(text) => {
+                        judge.hear(&text).await;
+                        judge.event(text, &mut self.meter.lock())
+                    }
                     Err(error) => return End::broken(Failure::new(FailureKind::Internal, error.to_string())),
                 },
                 Some(Ok(Message::Binary(bytes))) => {

@@ -1,11 +1,10 @@
 //! A stream taken through the form: decoded, judged by output guardrails, encoded in the client's format.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use pointsman_catalog::ServiceTier;
-use pointsman_guard::{Stage, StreamGuard};
 use pointsman_wire::assemble::Assembler;
 use pointsman_wire::form::{Failure, FailureKind, PartStart, StreamEvent, Text, Usage};
 use pointsman_wire::format::{self, Format, StreamDecoder, StreamEncoder, StreamEncoderOptions};
@@ -14,6 +13,7 @@ use pointsman_wire::tokens;
 use super::super::arrive::Asked;
 use super::super::recall::{self, Place};
 use super::super::{Arrival, Ticket};
+use super::judges::{Judges, Restoring};
 use super::pipe::{Seen, counted, cut};
 use crate::snapshot::Snapshot;
 
@@ -23,6 +23,7 @@ pub struct Across {
     encoder: StreamEncoder,
     events: Vec<StreamEvent>,
     judges: Judges,
+    restoring: Restoring,
     memory: Option<Memory>,
     names: Names,
     /// The id the answer is told under.
@@ -46,14 +47,6 @@ struct Memory {
     place: Arc<Place>,
 }
 
-/// One guardrail chain for each part of each answer.
-struct Judges {
-    snapshot: Arc<Snapshot>,
-    active: bool,
-    parts: HashMap<(u32, u32), StreamGuard>,
-    flags: Vec<String>,
-}
-
 impl Across {
     /// For a provider that speaks `from` and knows the model as `model`.
     pub fn new(arrival: &Arrival, asked: &Asked, (from, model): (Format, &str), prompt: u64) -> Self {
@@ -70,12 +63,8 @@ impl Across {
             decoder: format::stream_decoder(from),
             encoder: format::stream_encoder(asked.format, options).answering(&asked.request, from),
             events: Vec::new(),
-            judges: Judges {
-                snapshot: Arc::clone(snapshot),
-                active: !snapshot.guards.for_stage(Stage::Output).is_empty(),
-                parts: HashMap::new(),
-                flags: Vec::new(),
-            },
+            judges: Judges::new(snapshot, &asked.placeholders),
+            restoring: Restoring::new(&asked.placeholders),
             memory,
             names: Names {
                 id: arrival.id.as_str().into(),
@@ -124,12 +113,15 @@ impl Across {
             if seen.failure.is_some() {
                 break;
             }
-            if let Err(failure) = self.judges.judge(event, |event| {
+            let judged = self.judges.judge(event, &mut |event| {
+                // What is remembered is for others, too: it is put back for each by his own book.
                 if let Some(memory) = &mut self.memory {
                     memory.assembler.push(&event);
                 }
-                self.encoder.encode(&event, &mut bytes);
-            }) {
+                let encode = &mut |event: StreamEvent| self.encoder.encode(&event, &mut bytes);
+                self.restoring.put(event, encode);
+            });
+            if let Err(failure) = judged {
                 seen.failure = Some(failure);
                 break;
             }
@@ -200,58 +192,6 @@ impl Names {
             }
             if model.is_empty() {
                 model.clone_from(&self.model);
-            }
-        }
-    }
-}
-
-impl Judges {
-    /// Hands `event` on as far as the guardrails let it.
-    fn judge(&mut self, event: StreamEvent, mut on: impl FnMut(StreamEvent)) -> Result<(), Failure> {
-        if !self.active {
-            on(event);
-            return Ok(());
-        }
-        match event {
-            StreamEvent::Delta { choice, part, text } => {
-                let guards = self.snapshot.guards.for_stage(Stage::Output);
-                let guard = self
-                    .parts
-                    .entry((choice, part))
-                    .or_insert_with(|| guards.stream());
-                let step = guard.push(&text);
-                self.flags.extend(step.flags.into_iter().map(|flag| flag.guard));
-                if !step.release.is_empty() {
-                    on(StreamEvent::Delta {
-                        choice,
-                        part,
-                        text: Text::from(step.release),
-                    });
-                }
-                step.blocked
-                    .map_or(Ok(()), |block| Err(super::super::guard::refusal(&block)))
-            }
-            StreamEvent::PartEnd { choice, part } => {
-                if let Some(mut guard) = self.parts.remove(&(choice, part)) {
-                    let step = guard.finish();
-                    self.flags.extend(step.flags.into_iter().map(|flag| flag.guard));
-                    if !step.release.is_empty() {
-                        on(StreamEvent::Delta {
-                            choice,
-                            part,
-                            text: Text::from(step.release),
-                        });
-                    }
-                    if let Some(block) = step.blocked {
-                        return Err(super::super::guard::refusal(&block));
-                    }
-                }
-                on(StreamEvent::PartEnd { choice, part });
-                Ok(())
-            }
-            other => {
-                on(other);
-                Ok(())
             }
         }
     }

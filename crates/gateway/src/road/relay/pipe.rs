@@ -41,7 +41,8 @@ impl Pipe {
     /// The pipe to the client from a provider that speaks `from` and knows the model as `model`.
     pub fn new(arrival: &Arrival, asked: &Asked, (from, model): (Format, &str), usage_forced: bool) -> Self {
         let prompt = asked.prompt_tokens;
-        let guarded = !arrival.snapshot.guards.for_stage(Stage::Output).is_empty();
+        let guarded = !arrival.snapshot.guards.for_stage(Stage::Output).is_empty()
+            || asked.placeholders.is_restorable();
         if from == asked.format && !guarded && asked.place.is_none() {
             let watcher = format::stream_watcher(
                 from,

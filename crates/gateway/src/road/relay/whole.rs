@@ -3,16 +3,17 @@
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use pointsman_catalog::ServiceTier;
-use pointsman_guard::Stage;
+use pointsman_guard::{Heard, Stage};
 use pointsman_store::Outcome;
 use pointsman_wire::form::{ChatResponse, Failure, Usage};
 use pointsman_wire::format::{self, Skim, StreamEncoderOptions};
 use pointsman_wire::{replay, text, tokens};
 
 use super::super::arrive::Asked;
+use super::super::guard::{self, Judging};
 use super::super::recall::{self, Recalled};
 use super::super::settle::Ending;
-use super::super::{Arrival, Refusal, Ticket, guard};
+use super::super::{Arrival, Refusal, Ticket};
 use super::headers;
 use crate::reply::{self, Reply, ReplyBody};
 
@@ -39,7 +40,7 @@ pub fn relay(
         .usage
         .unwrap_or_else(|| count(asked, &given.response));
     let estimated = given.response.usage.is_none();
-    match judge(arrival, &mut given.response, &mut ticket) {
+    match judge((arrival, asked), &mut given.response, &mut ticket) {
         Err(failure) => {
             let ending = Ending {
                 outcome: Outcome::Blocked,
@@ -60,6 +61,9 @@ pub fn relay(
     }
     if let Some(place) = &asked.place {
         recall::keep(&ticket, place, &given.response, &usage);
+    }
+    if guard::restore(&asked.placeholders, &mut given.response) {
+        given.native = None;
     }
     if let Some(id) = &asked.answer_id {
         given.response.id = id.clone();
@@ -136,11 +140,16 @@ pub fn speak(asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<R
 }
 
 fn give(asked: &Asked, ticket: Ticket, response: &ChatResponse, ending: Ending) -> Result<Reply, Refusal> {
-    let named = asked.answer_id.as_ref().map(|id| ChatResponse {
-        id: id.clone(),
-        ..response.clone()
-    });
-    let response = named.as_ref().unwrap_or(response);
+    let mut own = None;
+    if asked.answer_id.is_some() || asked.placeholders.is_restorable() {
+        let mut changed = response.clone();
+        if let Some(id) = &asked.answer_id {
+            changed.id = id.clone();
+        }
+        guard::restore(&asked.placeholders, &mut changed);
+        own = Some(changed);
+    }
+    let response = own.as_ref().unwrap_or(response);
     let mut reply = if asked.request.stream.enabled {
         streamed(asked, response)
     } else {
@@ -172,17 +181,26 @@ fn streamed(asked: &Asked, response: &ChatResponse) -> Reply {
 }
 
 /// Shows the answer to the output guardrails; true when one of them changed it.
-fn judge(arrival: &Arrival, response: &mut ChatResponse, ticket: &mut Ticket) -> Result<bool, Failure> {
+fn judge(
+    (arrival, asked): (&Arrival, &Asked),
+    response: &mut ChatResponse,
+    ticket: &mut Ticket,
+) -> Result<bool, Failure> {
     let guards = arrival.snapshot.guards.for_stage(Stage::Output);
     if guards.is_empty() {
         return Ok(false);
     }
+    let judging = Judging {
+        guards,
+        heard: &Heard::default(),
+        placeholders: &asked.placeholders,
+    };
     let mut blocked = None;
-    let edited = text::rewrite_response(response, |_, text| {
+    let edited = text::rewrite_response(response, |location, text| {
         if blocked.is_some() {
             return None;
         }
-        let verdict = guards.inspect(text);
+        let verdict = judging.judge(location.stage, text);
         ticket
             .facts
             .flags
