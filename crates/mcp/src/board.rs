@@ -16,6 +16,8 @@ use crate::view::View;
 
 /// Most listeners.
 const MAX_LISTENERS: usize = 10_000;
+/// How often sessions that nobody uses are looked for.
+const SWEEP: Duration = Duration::from_secs(30);
 
 /// Sessions and listeners. Outlives a configuration.
 #[derive(Default)]
@@ -23,6 +25,7 @@ pub struct Board {
     sessions: Mutex<HashMap<String, Arc<Session>>>,
     listeners: Mutex<HashMap<u64, Listener>>,
     next: AtomicU64,
+    swept: Mutex<Option<Instant>>,
 }
 
 /// Somebody who listens without a session.
@@ -57,16 +60,28 @@ impl Board {
     ///
     /// # Errors
     /// Gives it back when there are too many; of a caller's own, the one that was not used for longest makes room.
-    pub fn keep(&self, session: Arc<Session>, most: usize, idle: Duration) -> Result<Vec<Arc<Session>>, Arc<Session>> {
+    pub fn keep(
+        &self,
+        session: Arc<Session>,
+        most: usize,
+        idle: Duration,
+    ) -> Result<Vec<Arc<Session>>, Arc<Session>> {
         let mut sessions = self.sessions.lock();
         let mut gone: Vec<Arc<Session>> = Vec::new();
         if sessions.len() >= most {
             let now = Instant::now();
-            gone.extend(sessions.extract_if(|_, other| other.is_idle(now, idle)).map(|(_, session)| session));
+            gone.extend(
+                sessions
+                    .extract_if(|_, other| other.is_idle(now, idle))
+                    .map(|(_, session)| session),
+            );
         }
         if sessions.len() >= most {
             let own = sessions.values().filter(|other| other.owner == session.owner);
-            let Some(oldest) = own.min_by_key(|other| other.last_used()).map(|other| other.id.clone()) else {
+            let Some(oldest) = own
+                .min_by_key(|other| other.last_used())
+                .map(|other| other.id.clone())
+            else {
                 return Err(session);
             };
             gone.extend(sessions.remove(&oldest));
@@ -95,11 +110,19 @@ impl Board {
         self.sessions.lock().remove(&session.id);
     }
 
-    /// Sessions that nobody uses any more.
+    /// Sessions that nobody uses any more; looked for now and then.
     pub fn sweep(&self, idle: Duration) -> Vec<Arc<Session>> {
         let now = Instant::now();
+        let last = self.swept.lock().replace(now);
+        if let Some(last) = last.filter(|last| now.saturating_duration_since(*last) < SWEEP) {
+            *self.swept.lock() = Some(last);
+            return Vec::new();
+        }
         let mut sessions = self.sessions.lock();
-        sessions.extract_if(|_, other| other.is_idle(now, idle)).map(|(_, session)| session).collect()
+        sessions
+            .extract_if(|_, other| other.is_idle(now, idle))
+            .map(|(_, session)| session)
+            .collect()
     }
 
     /// How many sessions there are.

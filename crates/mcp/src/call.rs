@@ -86,7 +86,10 @@ impl Asker {
     /// # Errors
     /// When they do not say what the arguments say.
     pub async fn check_headers(&self, request: &Request, headers: &HeaderMap) -> Result<(), RpcError> {
-        let name = request.params.text("name").filter(|_| request.method == "tools/call");
+        let name = request
+            .params
+            .text("name")
+            .filter(|_| request.method == "tools/call");
         let Some(name) = name else { return Ok(()) };
         let found = self.view.find(&self.client, Kind::Tools, &name).await;
         let Some(entry) = found.and_then(|found| found.entry) else {
@@ -94,7 +97,11 @@ impl Asker {
         };
         let arguments = request.params.get("arguments").map_or("null", RawValue::get);
         let arguments = serde_json::from_str(arguments).unwrap_or_default();
-        entry.item.mirrored.iter().try_for_each(|one| one.check(headers, &arguments))
+        entry
+            .item
+            .mirrored
+            .iter()
+            .try_for_each(|one| one.check(headers, &arguments))
     }
 
     fn is_modern(&self) -> bool {
@@ -126,7 +133,9 @@ impl Asker {
             ("ping", Some(_)) => return Ok(Object::default().raw()),
             ("logging/setLevel", Some(session)) => return self.set_level(session, params).await,
             ("server/discover", None) => return Ok(self.discover().await),
-            ("resources/subscribe" | "resources/unsubscribe", Some(_)) | ("resources/read", _) => ("uri", Kind::Resources),
+            ("resources/subscribe" | "resources/unsubscribe", Some(_)) | ("resources/read", _) => {
+                ("uri", Kind::Resources)
+            }
             ("tools/call", _) => ("name", Kind::Tools),
             ("prompts/get", _) => ("name", Kind::Prompts),
             ("completion/complete", _) => return self.complete(params, answered).await,
@@ -151,7 +160,11 @@ impl Asker {
 
     /// The status of a method that is not there: newer clients tell by it that this is no older server.
     fn unknown_status(&self) -> StatusCode {
-        if self.is_modern() { StatusCode::NOT_FOUND } else { StatusCode::OK }
+        if self.is_modern() {
+            StatusCode::NOT_FOUND
+        } else {
+            StatusCode::OK
+        }
     }
 
     async fn find(&self, kind: Kind, name: &str) -> Option<Found> {
@@ -220,9 +233,18 @@ impl Asker {
 
     async fn set_level(&self, session: &Session, params: &Object) -> Result<Raw, Refused> {
         const LEVELS: [&str; 8] = [
-            "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency",
+            "debug",
+            "info",
+            "notice",
+            "warning",
+            "error",
+            "critical",
+            "alert",
+            "emergency",
         ];
-        let level = params.text("level").filter(|level| LEVELS.contains(&level.as_str()));
+        let level = params
+            .text("level")
+            .filter(|level| LEVELS.contains(&level.as_str()));
         let Some(level) = level else {
             return Err(RpcError::params(format!("`level` is one of {}", LEVELS.join(", "))).into());
         };
@@ -232,7 +254,9 @@ impl Asker {
 
     /// What a prompt's or a template's argument could be.
     async fn complete(&self, params: &Object, answered: &mut Answered) -> Result<Raw, Refused> {
-        let mut reference = params.object("ref").ok_or_else(|| RpcError::params("`ref` is missing"))?;
+        let mut reference = params
+            .object("ref")
+            .ok_or_else(|| RpcError::params("`ref` is missing"))?;
         let (key, kind) = match reference.text("type").as_deref() {
             Some("ref/prompt") => ("name", Kind::Prompts),
             Some("ref/resource") => ("uri", Kind::Templates),
@@ -261,7 +285,10 @@ impl Asker {
     }
 
     async fn watch(&self, found: &Found, method: &str) -> Result<Raw, Refused> {
-        let link = self.link(&found.server).await.map_err(|failed| failure(&found.server, &failed))?;
+        let link = self
+            .link(&found.server)
+            .await
+            .map_err(|failed| failure(&found.server, &failed))?;
         let timeout = found.server.timeout;
         let asked = if method == "resources/subscribe" {
             link.watch(&self.client, &found.name, timeout).await
@@ -280,7 +307,13 @@ impl Asker {
     }
 
     /// Asks a server, on a new link where the old one is lost.
-    async fn ask(&self, found: &Found, method: &str, params: &Object, sink: &Sink) -> Result<(Arc<Link>, Response), Failed> {
+    async fn ask(
+        &self,
+        found: &Found,
+        method: &str,
+        params: &Object,
+        sink: &Sink,
+    ) -> Result<(Arc<Link>, Response), Failed> {
         let mut again = true;
         loop {
             let link = self.link(&found.server).await?;
@@ -305,7 +338,13 @@ impl Asker {
     }
 
     /// Asks a server; input that it wants first is got from the client where there is a session.
-    async fn exchange(&self, found: &Found, method: &str, mut params: Object, sink: &Sink) -> Result<Raw, Refused> {
+    async fn exchange(
+        &self,
+        found: &Found,
+        method: &str,
+        mut params: Object,
+        sink: &Sink,
+    ) -> Result<Raw, Refused> {
         for _ in 0..MAX_ROUNDS {
             let asked = self.ask(found, method, &params, sink).await;
             let (link, answer) = asked.map_err(|failed| failure(&found.server, &failed))?;
@@ -365,7 +404,9 @@ fn headers(found: &Found, link: &Link, params: &Object) -> Vec<(http::HeaderName
     if entry.item.mirrored.is_empty() {
         return Vec::new();
     }
-    let arguments = params.get("arguments").and_then(|arguments| serde_json::from_str(arguments.get()).ok());
+    let arguments = params
+        .get("arguments")
+        .and_then(|arguments| serde_json::from_str(arguments.get()).ok());
     let arguments = arguments.unwrap_or(serde_json::Value::Null);
     let mirrored = entry.item.mirrored.iter();
     mirrored
@@ -410,7 +451,10 @@ fn modern(method: &str, outcome: Result<Raw, Refused>) -> Result<Raw, Refused> {
     }
     if listed {
         let mut meta = meta::of(&object);
-        meta.set(meta::SERVER_INFO, &json!({ "name": "pointsman", "version": env!("CARGO_PKG_VERSION") }));
+        meta.set(
+            meta::SERVER_INFO,
+            &json!({ "name": "pointsman", "version": env!("CARGO_PKG_VERSION") }),
+        );
         object.set("_meta", &meta);
     }
     Ok(object.raw())

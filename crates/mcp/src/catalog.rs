@@ -252,7 +252,9 @@ pub fn fits(template: &str, uri: &str) -> bool {
             return left.len() > after.len() && left.ends_with(after);
         };
         if !literal.is_empty() {
-            let Some(at) = left.find(literal) else { return false };
+            let Some(at) = left.find(literal) else {
+                return false;
+            };
             left = &left[at + literal.len()..];
         }
         rest = next;
@@ -265,7 +267,9 @@ mod tests {
 
     fn list(names: &[&str]) -> List {
         let item = |name: &&str| {
-            let raw = serde_json::value::to_raw_value(&serde_json::json!({"name": name, "uri": name, "z": 1})).unwrap();
+            let raw =
+                serde_json::value::to_raw_value(&serde_json::json!({"name": name, "uri": name, "z": 1}))
+                    .unwrap();
             Arc::new(Item::read(Kind::Tools, &raw).unwrap())
         };
         Arc::new(names.iter().map(item).collect())

@@ -139,7 +139,10 @@ impl McpConfig {
                 problems.push((format!("servers.{name}{dot}{field}"), message.to_owned()));
             };
             if !is_name(name) {
-                wrong("", "is no name: letters, digits and `-`, a letter first, 64 at most");
+                wrong(
+                    "",
+                    "is no name: letters, digits and `-`, a letter first, 64 at most",
+                );
             }
             server.problems(&mut wrong);
         }
@@ -150,17 +153,25 @@ impl McpConfig {
 impl ServerConfig {
     fn problems(&self, wrong: &mut impl FnMut(&str, &str)) {
         if self.openapi.is_some() {
-            wrong("openapi", "OpenAPI documents as servers are not supported yet in this version");
+            wrong(
+                "openapi",
+                "OpenAPI documents as servers are not supported yet in this version",
+            );
             return;
         }
         if self.base_url.is_some() {
-            wrong("base_url", "goes with `openapi`, which is not supported yet in this version");
+            wrong(
+                "base_url",
+                "goes with `openapi`, which is not supported yet in this version",
+            );
         }
         match (&self.url, self.command.first()) {
             (None, None) => wrong("", "needs a `url` or a `command`"),
             (Some(_), Some(_)) => wrong("", "has a `url` and a `command`; it is one of both"),
             (Some(url), None) => {
-                if !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+                if !url::Url::parse(url)
+                    .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+                {
                     wrong("url", "is no http or https URL");
                 }
                 if !self.env.is_empty() || self.folder.is_some() || self.max_processes.is_some() {
@@ -172,7 +183,10 @@ impl ServerConfig {
                     wrong("command", "names no program");
                 }
                 if self.auth != AuthConfig::default() || !self.headers.is_empty() {
-                    wrong("", "`auth` and `headers` go with a `url`; give a program what it needs in `env`");
+                    wrong(
+                        "",
+                        "`auth` and `headers` go with a `url`; give a program what it needs in `env`",
+                    );
                 }
             }
         }
@@ -186,9 +200,19 @@ impl ServerConfig {
         }
         for (name, value) in &self.headers {
             let lower = name.to_ascii_lowercase();
-            if http::HeaderName::try_from(name.as_str()).is_err() || http::HeaderValue::try_from(value.expose()).is_err() {
-                wrong(&format!("headers.{name}"), "is not a header: name or value holds what cannot be sent");
-            } else if lower.starts_with("mcp-") || matches!(lower.as_str(), "host" | "content-length" | "content-type" | "accept") {
+            if http::HeaderName::try_from(name.as_str()).is_err()
+                || http::HeaderValue::try_from(value.expose()).is_err()
+            {
+                wrong(
+                    &format!("headers.{name}"),
+                    "is not a header: name or value holds what cannot be sent",
+                );
+            } else if lower.starts_with("mcp-")
+                || matches!(
+                    lower.as_str(),
+                    "host" | "content-length" | "content-type" | "accept"
+                )
+            {
                 wrong(&format!("headers.{name}"), "is set by the protocol");
             }
         }
@@ -199,7 +223,9 @@ impl ServerConfig {
 fn is_name(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 #[cfg(test)]
@@ -212,7 +238,9 @@ mod tests {
 
     #[test]
     fn what_is_not_there_yet_is_refused_by_name() {
-        let found = problems(serde_json::json!({"servers": {"pets": {"openapi": "./p.yaml", "base_url": "https://p"}}}));
+        let found = problems(
+            serde_json::json!({"servers": {"pets": {"openapi": "./p.yaml", "base_url": "https://p"}}}),
+        );
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].0, "servers.pets.openapi");
         assert!(found[0].1.contains("not supported yet"));
@@ -235,7 +263,11 @@ mod tests {
             serde_json::json!({"a": {"url": "ftp://a"}}),
             serde_json::json!({"a": {"url": "https://a", "headers": {"Mcp-Session-Id": "1"}}}),
         ] {
-            assert_eq!(problems(serde_json::json!({ "servers": server })).len(), 1, "{server}");
+            assert_eq!(
+                problems(serde_json::json!({ "servers": server })).len(),
+                1,
+                "{server}"
+            );
         }
     }
 }

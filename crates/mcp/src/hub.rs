@@ -29,7 +29,11 @@ impl Hub {
     ///
     /// # Errors
     /// Fields that cannot be carried out, as paths under `mcp`, and why.
-    pub fn following(config: &McpConfig, board: &Arc<Board>, before: Option<&Self>) -> Result<Self, Vec<(String, String)>> {
+    pub fn following(
+        config: &McpConfig,
+        board: &Arc<Board>,
+        before: Option<&Self>,
+    ) -> Result<Self, Vec<(String, String)>> {
         let mut servers = BTreeMap::new();
         let mut problems = config.problems();
         for (name, said) in &config.servers {
@@ -52,8 +56,15 @@ impl Hub {
         Ok(Self {
             config: config.clone(),
             board: Arc::clone(board),
-            all: Arc::new(View::new(servers.values().cloned().collect(), config.prefix, false)),
-            alone: servers.iter().map(|(name, server)| (name.clone(), view(server))).collect(),
+            all: Arc::new(View::new(
+                servers.values().cloned().collect(),
+                config.prefix,
+                false,
+            )),
+            alone: servers
+                .iter()
+                .map(|(name, server)| (name.clone(), view(server)))
+                .collect(),
             servers,
         })
     }
@@ -73,7 +84,11 @@ impl Hub {
     /// Ends what the servers do that a later configuration has no more.
     pub fn leave_to(&self, later: &Self) {
         for (name, server) in &self.servers {
-            if !later.servers.get(name).is_some_and(|other| Arc::ptr_eq(server, other)) {
+            if !later
+                .servers
+                .get(name)
+                .is_some_and(|other| Arc::ptr_eq(server, other))
+            {
                 server.shut();
             }
         }
@@ -101,7 +116,11 @@ impl Hub {
             async move { tokio::time::timeout(patience, house).await.ok()?.ok() }
         });
         let links: Vec<Arc<Link>> = join_all(reached).await.into_iter().flatten().collect();
-        let has = |capability: &str| links.iter().any(|link| link.greeting.capabilities.get(capability).is_some());
+        let has = |capability: &str| {
+            links
+                .iter()
+                .any(|link| link.greeting.capabilities.get(capability).is_some())
+        };
         let mut capabilities = json!({});
         // Nothing is known of servers that cannot be reached: they may have tools when they come back.
         if has("tools") || links.len() < view.servers().len() || links.is_empty() {
@@ -119,6 +138,9 @@ impl Hub {
             }
         }
         let instructions = links.first().filter(|_| view.is_alone());
-        (capabilities, instructions.and_then(|link| link.greeting.instructions.clone()))
+        (
+            capabilities,
+            instructions.and_then(|link| link.greeting.instructions.clone()),
+        )
     }
 }

@@ -202,7 +202,9 @@ impl Link {
         {
             let mut pending = self.pending.lock();
             if pending.len() >= MAX_PENDING {
-                return Err(Failed::Full("too many requests to this server are under way in one session"));
+                return Err(Failed::Full(
+                    "too many requests to this server are under way in one session",
+                ));
             }
             pending.insert(
                 id,
@@ -242,7 +244,10 @@ impl Link {
         }
         if self.version.is_modern() {
             meta.set(meta::PROTOCOL_VERSION, self.version.name());
-            for (key, field) in [(meta::CLIENT_INFO, "clientInfo"), (meta::CLIENT_CAPABILITIES, "capabilities")] {
+            for (key, field) in [
+                (meta::CLIENT_INFO, "clientInfo"),
+                (meta::CLIENT_CAPABILITIES, "capabilities"),
+            ] {
                 if meta.get(key).is_none() {
                     match self.client.get(field) {
                         Some(said) => meta.set(key, said),
@@ -251,7 +256,12 @@ impl Link {
                 }
             }
         } else {
-            for key in [meta::PROTOCOL_VERSION, meta::CLIENT_INFO, meta::CLIENT_CAPABILITIES, meta::LOG_LEVEL] {
+            for key in [
+                meta::PROTOCOL_VERSION,
+                meta::CLIENT_INFO,
+                meta::CLIENT_CAPABILITIES,
+                meta::LOG_LEVEL,
+            ] {
                 meta.remove(key);
             }
         }
@@ -275,7 +285,12 @@ impl Link {
     ///
     /// # Errors
     /// When it cannot be told.
-    pub async fn answer(&self, client: &Client, id: &Id, outcome: Result<&RawValue, &RawValue>) -> Result<(), Failed> {
+    pub async fn answer(
+        &self,
+        client: &Client,
+        id: &Id,
+        outcome: Result<&RawValue, &RawValue>,
+    ) -> Result<(), Failed> {
         self.send(client, message::response(Some(id), outcome)).await
     }
 
@@ -291,9 +306,12 @@ impl Link {
         let sink = || {
             let pending = self.pending.lock();
             let own = with.and_then(|id| pending.get(&id));
-            // A process has one stream for everything: a question goes to whoever waits for an answer.
-            let any = || pending.values().find(|pending| pending.sink.is_some());
-            let pending = if with.is_some() { own } else { any() };
+            // A process has one stream for everything: only while one alone waits is it sure whom something is for.
+            let only = || {
+                let mut waiting = pending.values().filter(|pending| pending.sink.is_some());
+                waiting.next().filter(|_| waiting.next().is_none())
+            };
+            let pending = if with.is_some() { own } else { only() };
             pending.and_then(|pending| pending.sink.clone())
         };
         match message {
@@ -318,7 +336,10 @@ impl Link {
                     owner.map_or_else(gone, |owner| owner.asked(self, asked, sink().as_ref()))
                 };
                 let answer = answer?;
-                Some(message::response(Some(&id), answer.as_deref().map_err(AsRef::as_ref)))
+                Some(message::response(
+                    Some(&id),
+                    answer.as_deref().map_err(AsRef::as_ref),
+                ))
             }
         }
     }
@@ -363,9 +384,16 @@ impl Link {
     ///
     /// # Errors
     /// When the server does not take it.
-    pub async fn watch(self: &Arc<Self>, client: &Client, uri: &str, timeout: Duration) -> Result<Response, Failed> {
+    pub async fn watch(
+        self: &Arc<Self>,
+        client: &Client,
+        uri: &str,
+        timeout: Duration,
+    ) -> Result<Response, Failed> {
         if !self.version.is_modern() {
-            return self.ask(client, Ask::about_uri("resources/subscribe", uri, timeout)).await;
+            return self
+                .ask(client, Ask::about_uri("resources/subscribe", uri, timeout))
+                .await;
         }
         let mut wanted = Object::default();
         wanted.set("resourceSubscriptions", &[uri]);
@@ -380,9 +408,16 @@ impl Link {
     ///
     /// # Errors
     /// When the server does not take it.
-    pub async fn unwatch(self: &Arc<Self>, client: &Client, uri: &str, timeout: Duration) -> Result<Response, Failed> {
+    pub async fn unwatch(
+        self: &Arc<Self>,
+        client: &Client,
+        uri: &str,
+        timeout: Duration,
+    ) -> Result<Response, Failed> {
         if !self.version.is_modern() {
-            return self.ask(client, Ask::about_uri("resources/unsubscribe", uri, timeout)).await;
+            return self
+                .ask(client, Ask::about_uri("resources/unsubscribe", uri, timeout))
+                .await;
         }
         if let Some(task) = self.watched.lock().remove(uri) {
             task.abort();

@@ -187,14 +187,19 @@ fn there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Raw
 /// When it is no JSON, nested too deeply, or no message.
 pub fn decode(text: &str) -> Result<Incoming, RpcError> {
     if depth(text.as_bytes()) > MAX_DEPTH {
-        return Err(RpcError::parse(format!("nested more than {MAX_DEPTH} levels deep")));
+        return Err(RpcError::parse(format!(
+            "nested more than {MAX_DEPTH} levels deep"
+        )));
     }
     if !text.trim_start().starts_with('[') {
         return message(text).map(Incoming::One);
     }
-    let pieces: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| RpcError::parse(error.to_string()))?;
+    let pieces: Vec<&RawValue> =
+        serde_json::from_str(text).map_err(|error| RpcError::parse(error.to_string()))?;
     if pieces.is_empty() || pieces.len() > MAX_BATCH {
-        return Err(RpcError::request(format!("a batch has 1 to {MAX_BATCH} messages")));
+        return Err(RpcError::request(format!(
+            "a batch has 1 to {MAX_BATCH} messages"
+        )));
     }
     Ok(Incoming::Batch(
         pieces.iter().map(|piece| message(piece.get())).collect(),
@@ -234,7 +239,9 @@ fn message(text: &str) -> Result<Message, RpcError> {
             id,
             method,
         })),
-        (Some(_), Some(Err(_)), None, None) => Err(RpcError::request("`id` must be a whole number or a text")),
+        (Some(_), Some(Err(_)), None, None) => {
+            Err(RpcError::request("`id` must be a whole number or a text"))
+        }
         (None, id, Some(result), None) => Ok(Message::Response(Response {
             id: id.and_then(Result::ok),
             outcome: Ok(result),
@@ -360,10 +367,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":"a","result":{}}"#,
             r#"{"jsonrpc":"2.0","id":null,"error":{"code":1}}"#,
         ] {
-            assert!(matches!(
-                decode(answer),
-                Ok(Incoming::One(Message::Response(_)))
-            ));
+            assert!(matches!(decode(answer), Ok(Incoming::One(Message::Response(_)))));
         }
         let Ok(Incoming::Batch(batch)) = decode(r#"[{"jsonrpc":"2.0","id":1,"method":"a"},{"x":1}]"#) else {
             unreachable!()

@@ -167,7 +167,12 @@ pub fn mirrored(schema: &Value) -> Result<Vec<Mirrored>, String> {
     Ok(found)
 }
 
-fn walk(schema: &Value, path: &mut Vec<String>, reachable: bool, found: &mut Vec<Mirrored>) -> Result<(), String> {
+fn walk(
+    schema: &Value,
+    path: &mut Vec<String>,
+    reachable: bool,
+    found: &mut Vec<Mirrored>,
+) -> Result<(), String> {
     let Some(fields) = schema.as_object() else {
         if let Some(list) = schema.as_array() {
             return list.iter().try_for_each(|one| walk(one, path, false, found));
@@ -175,13 +180,20 @@ fn walk(schema: &Value, path: &mut Vec<String>, reachable: bool, found: &mut Vec
         return Ok(());
     };
     if let Some(name) = fields.get("x-mcp-header") {
-        let name = name.as_str().filter(|name| !name.is_empty()).ok_or("x-mcp-header is empty")?;
+        let name = name
+            .as_str()
+            .filter(|name| !name.is_empty())
+            .ok_or("x-mcp-header is empty")?;
         if !reachable || path.is_empty() {
-            return Err(format!("x-mcp-header {name:?} stands where no parameter can be read"));
+            return Err(format!(
+                "x-mcp-header {name:?} stands where no parameter can be read"
+            ));
         }
         let kind = fields.get("type").and_then(Value::as_str);
         if !matches!(kind, Some("string" | "integer" | "boolean")) {
-            return Err(format!("x-mcp-header {name:?} is not on a text, whole number or boolean"));
+            return Err(format!(
+                "x-mcp-header {name:?} is not on a text, whole number or boolean"
+            ));
         }
         let header = HeaderName::try_from(format!("mcp-param-{name}").to_ascii_lowercase())
             .map_err(|_| format!("x-mcp-header {name:?} is not the name of a header"))?;
@@ -225,11 +237,16 @@ impl Mirrored {
     /// # Errors
     /// When they do not say the same.
     pub fn check(&self, headers: &HeaderMap, arguments: &Value) -> Result<(), RpcError> {
-        let said = header(headers, &self.header)?.map(|said| decoded(&said)).transpose()?;
+        let said = header(headers, &self.header)?
+            .map(|said| decoded(&said))
+            .transpose()?;
         let meant = self.value(arguments);
         let same = match (&said, &meant) {
             (Some(said), Some(meant)) => {
-                said == meant || said.parse::<f64>().is_ok_and(|a| meant.parse::<f64>().is_ok_and(|b| a == b))
+                said == meant
+                    || said
+                        .parse::<f64>()
+                        .is_ok_and(|a| meant.parse::<f64>().is_ok_and(|b| a == b))
             }
             (None, None) => true,
             _ => false,
@@ -238,7 +255,11 @@ impl Mirrored {
             return Ok(());
         }
         let name = self.header.as_str();
-        Err(mismatch(name, said.as_deref().unwrap_or("nothing"), meant.as_deref().unwrap_or("nothing")))
+        Err(mismatch(
+            name,
+            said.as_deref().unwrap_or("nothing"),
+            meant.as_deref().unwrap_or("nothing"),
+        ))
     }
 }
 
@@ -281,22 +302,53 @@ mod tests {
         assert_eq!(judged("tools/list", "", &[list, list]), Err(-32020));
         let named = r#""name":"a é","#;
         assert_eq!(judged("tools/call", named, &[call]), Err(-32020));
-        assert_eq!(judged("tools/call", named, &[call, ("mcp-name", "=?base64?YSDDqQ==?=")]), Ok(()));
-        assert_eq!(judged("tools/call", named, &[call, ("mcp-name", "=?base64?*?=")]), Err(-32020));
-        assert_eq!(judged("tools/call", named, &[call, ("mcp-name", "a")]), Err(-32020));
+        assert_eq!(
+            judged("tools/call", named, &[call, ("mcp-name", "=?base64?YSDDqQ==?=")]),
+            Ok(())
+        );
+        assert_eq!(
+            judged("tools/call", named, &[call, ("mcp-name", "=?base64?*?=")]),
+            Err(-32020)
+        );
+        assert_eq!(
+            judged("tools/call", named, &[call, ("mcp-name", "a")]),
+            Err(-32020)
+        );
     }
 
     #[test]
     fn metadata_must_be_there_in_a_version_that_is_spoken() {
         let with = |meta: &str, version| {
             let list = [("mcp-protocol-version", version), ("mcp-method", "ping")];
-            let error = check(&request("ping", &format!(r#"{{"_meta":{meta}}}"#)), &headers(&list)).unwrap_err();
+            let error = check(
+                &request("ping", &format!(r#"{{"_meta":{meta}}}"#)),
+                &headers(&list),
+            )
+            .unwrap_err();
             (error.code, error.status.as_u16())
         };
         assert_eq!(with("{}", "2026-07-28"), (-32602, 400));
-        assert_eq!(with(r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#, "2026-07-28"), (-32602, 400));
-        assert_eq!(with(r#"{"io.modelcontextprotocol/protocolVersion":"1900-01-01"}"#, "1900-01-01"), (-32022, 400));
-        assert_eq!(with(r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#, "2025-11-25"), (-32020, 400));
+        assert_eq!(
+            with(
+                r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#,
+                "2026-07-28"
+            ),
+            (-32602, 400)
+        );
+        assert_eq!(
+            with(
+                r#"{"io.modelcontextprotocol/protocolVersion":"1900-01-01"}"#,
+                "1900-01-01"
+            ),
+            (-32022, 400)
+        );
+        assert_eq!(
+            with(
+                r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#,
+                "2025-11-25"
+            ),
+            (-32020, 400)
+        );
     }
 
     #[test]
@@ -323,7 +375,11 @@ mod tests {
         let arguments = serde_json::json!({"region": "eu", "deep": {"n": 42}});
         let ok = headers(&[("mcp-param-region", "eu"), ("mcp-param-n", "42.0")]);
         assert!(found.iter().all(|one| one.check(&ok, &arguments).is_ok()));
-        assert!(found.iter().any(|one| one.check(&headers(&[]), &arguments).is_err()));
+        assert!(
+            found
+                .iter()
+                .any(|one| one.check(&headers(&[]), &arguments).is_err())
+        );
         for bad in [
             serde_json::json!({"properties": {"a": {"type": "number", "x-mcp-header": "A"}}}),
             serde_json::json!({"properties": {"a": {"type": "string", "x-mcp-header": ""}}}),

@@ -54,7 +54,9 @@ pub struct Lot {
 /// Whether a client can answer a question, by what it says it can do.
 #[must_use]
 pub fn can_answer(params: &Object, method: &str) -> bool {
-    let capabilities = meta::of(params).object(meta::CLIENT_CAPABILITIES).unwrap_or_default();
+    let capabilities = meta::of(params)
+        .object(meta::CLIENT_CAPABILITIES)
+        .unwrap_or_default();
     let needed = match method {
         "sampling/createMessage" => "sampling",
         "elicitation/create" => "elicitation",
@@ -69,10 +71,19 @@ impl Lot {
     ///
     /// # Errors
     /// When too many wait, or the system has no randomness.
-    pub fn park(&self, owner: &str, method: &str, running: Running, (link, asked): (Arc<Link>, Request)) -> Result<Raw, RpcError> {
+    pub fn park(
+        &self,
+        owner: &str,
+        method: &str,
+        running: Running,
+        (link, asked): (Arc<Link>, Request),
+    ) -> Result<Raw, RpcError> {
         let mut chance = [0_u8; 24];
-        getrandom::fill(&mut chance).map_err(|error| RpcError::internal(format!("no randomness: {error}")))?;
-        let state = chance.iter().fold(OURS.to_owned(), |state, byte| format!("{state}{byte:02x}"));
+        getrandom::fill(&mut chance)
+            .map_err(|error| RpcError::internal(format!("no randomness: {error}")))?;
+        let state = chance
+            .iter()
+            .fold(OURS.to_owned(), |state, byte| format!("{state}{byte:02x}"));
         let mut question = Object::default();
         question.set("method", &asked.method);
         question.set("params", &asked.params);
@@ -103,8 +114,16 @@ impl Lot {
     ///
     /// # Errors
     /// When its state is none of ours, or its answers are not there.
-    pub async fn resume(&self, owner: &str, request: &Request, client: &Client) -> Option<Result<Running, RpcError>> {
-        let state = request.params.text("requestState").filter(|state| state.starts_with(OURS))?;
+    pub async fn resume(
+        &self,
+        owner: &str,
+        request: &Request,
+        client: &Client,
+    ) -> Option<Result<Running, RpcError>> {
+        let state = request
+            .params
+            .text("requestState")
+            .filter(|state| state.starts_with(OURS))?;
         let parked = {
             let mut parked = self.parked.lock();
             let fits = parked.get(&state).is_some_and(|parked| {
@@ -113,7 +132,9 @@ impl Lot {
             if fits { parked.remove(&state) } else { None }
         };
         let Some(parked) = parked else {
-            return Some(Err(RpcError::params("`requestState` is not known, or not any more")));
+            return Some(Err(RpcError::params(
+                "`requestState` is not known, or not any more",
+            )));
         };
         let responses = request.params.object("inputResponses").unwrap_or_default();
         let Some(answer) = responses.get("input") else {

@@ -38,7 +38,9 @@ impl Pins {
         let hash = hash_of(definition);
         let fields = || -> Vec<(String, [u8; 32])> {
             let fields = definition.as_object().into_iter().flatten();
-            fields.map(|(field, value)| (field.clone(), hash_of(value))).collect()
+            fields
+                .map(|(field, value)| (field.clone(), hash_of(value)))
+                .collect()
         };
         let Some(pinned) = self.known.get_mut(name) else {
             let pinned = Pinned {
@@ -60,7 +62,10 @@ impl Pins {
             .map(|(field, _)| field.clone())
             .collect();
         let gone = pinned.fields.iter().map(|(field, _)| field);
-        changed.extend(gone.filter(|field| !now.iter().any(|(other, _)| other == *field)).cloned());
+        changed.extend(
+            gone.filter(|field| !now.iter().any(|(other, _)| other == *field))
+                .cloned(),
+        );
         let is_known = pinned.reported.replace(hash) == Some(hash);
         Some(Change {
             fields: changed,

@@ -103,7 +103,9 @@ impl Drop for Place {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -167,9 +169,11 @@ impl Server {
     /// A place for one more process.
     pub fn place(&self) -> Option<Place> {
         let most = self.config.max_processes.unwrap_or(MAX_PROCESSES);
-        let taken = self.processes.fetch_update(Ordering::AcqRel, Ordering::Acquire, |running| {
-            (running < most).then_some(running + 1)
-        });
+        let taken = self
+            .processes
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |running| {
+                (running < most).then_some(running + 1)
+            });
         taken.ok().map(|_| Place(Arc::clone(&self.processes)))
     }
 
@@ -183,12 +187,24 @@ impl Server {
     /// # Errors
     /// When the server cannot be reached; not asked again for a while.
     pub async fn house(self: &Arc<Self>, client: &Client) -> Result<Arc<Link>, Failed> {
-        let mut house = self.house.lock().await;
-        if let Some(link) = house.as_ref().filter(|link| link.is_alive()) {
+        if let Ok(house) = self.house.try_lock()
+            && let Some(link) = house.as_ref().filter(|link| link.is_alive())
+        {
             return Ok(Arc::clone(link));
         }
         if let Some(why) = self.is_resting() {
             return Err(why);
+        }
+        // Beside whoever waits: a program that takes long to start is there for those who come after.
+        let (server, client) = (Arc::clone(self), client.clone());
+        let opening = tokio::spawn(async move { server.open_house(&client).await });
+        opening.await.unwrap_or(Err(Failed::Late))
+    }
+
+    async fn open_house(self: &Arc<Self>, client: &Client) -> Result<Arc<Link>, Failed> {
+        let mut house = self.house.lock().await;
+        if let Some(link) = house.as_ref().filter(|link| link.is_alive()) {
+            return Ok(Arc::clone(link));
         }
         let owner: Weak<dyn Owner> = self.this.clone();
         // Clients of the new era answer questions of servers of the old one in their next request.
@@ -287,9 +303,13 @@ impl Server {
                 Err(why) => tracing::debug!(server = self.name, error = %why, "{} failed", kind.method()),
             }
         };
-        if tokio::time::timeout(self.list_timeout, Box::pin(finding)).await.is_err() {
+        if tokio::time::timeout(self.list_timeout, Box::pin(finding))
+            .await
+            .is_err()
+        {
             tracing::warn!(server = self.name, "{} took too long", kind.method());
-            if self.house.try_lock().is_ok_and(|house| house.is_none()) {
+            // Opening, or not even that.
+            if self.house.try_lock().map_or(true, |house| house.is_none()) {
                 self.rest(&Failed::Late);
             }
         }
@@ -304,7 +324,11 @@ impl Server {
         listed.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    async fn find(self: &Arc<Self>, client: &Client, kind: Kind) -> Result<(Vec<Arc<Item>>, Duration), Failed> {
+    async fn find(
+        self: &Arc<Self>,
+        client: &Client,
+        kind: Kind,
+    ) -> Result<(Vec<Arc<Item>>, Duration), Failed> {
         let mut link = self.house(client).await?;
         match self.find_on(&link, client, kind).await {
             Err(Failed::Lost) => {}
@@ -341,7 +365,8 @@ impl Server {
                 Err(_) if kind == Kind::Templates => break,
                 Err(error) => return Err(Failed::Broken(format!("the server answered {}", short(&error)))),
             };
-            let result = Object::parse(result.get()).map_err(|_| Failed::Broken("its list is no object".to_owned()))?;
+            let result = Object::parse(result.get())
+                .map_err(|_| Failed::Broken("its list is no object".to_owned()))?;
             pages.raw.extend(result.list(kind.field()).unwrap_or_default());
             let ttl = result.get("ttlMs").and_then(|ttl| ttl.get().parse::<u64>().ok());
             let ttl = ttl.map_or(self.list_ttl, Duration::from_millis);
@@ -349,7 +374,10 @@ impl Server {
             if pages.raw.len() > MAX_ITEMS {
                 return Err(Failed::Broken(format!("it lists more than {MAX_ITEMS} entries")));
             }
-            cursor = result.get("nextCursor").filter(|next| next.get() != "null").map(ToOwned::to_owned);
+            cursor = result
+                .get("nextCursor")
+                .filter(|next| next.get() != "null")
+                .map(ToOwned::to_owned);
             if cursor.is_none() {
                 break;
             }
@@ -399,11 +427,18 @@ impl Pages {
     fn read(&mut self, server: &Server, kind: Kind) {
         for raw in self.raw.drain(..) {
             match Item::read(kind, &raw) {
-                Ok(item) if kind != Kind::Tools || (server.judge(&item) && server.rules.allows(&item.name)) => {
+                Ok(item)
+                    if kind != Kind::Tools || (server.judge(&item) && server.rules.allows(&item.name)) =>
+                {
                     self.items.push(Arc::new(item));
                 }
                 Ok(_) => {}
-                Err(why) => tracing::warn!(server = server.name, why, "an entry of {} is left out", kind.method()),
+                Err(why) => tracing::warn!(
+                    server = server.name,
+                    why,
+                    "an entry of {} is left out",
+                    kind.method()
+                ),
             }
         }
     }
@@ -452,15 +487,23 @@ fn web(url: &str, config: &ServerConfig) -> Result<Web, (String, String)> {
     let wrong = |field: &str, why: String| (field.to_owned(), why);
     let parsed = Url::parse(url).map_err(|error| wrong("url", error.to_string()))?;
     let mut place = EndpointConfig::new(&parsed[..url::Position::BeforePath]);
-    place.client_certificate.clone_from(&config.auth.client_certificate);
-    let endpoint = Endpoint::new(&place, &HealthConfig::default()).map_err(|error| wrong("url", error.problem))?;
+    place
+        .client_certificate
+        .clone_from(&config.auth.client_certificate);
+    let endpoint =
+        Endpoint::new(&place, &HealthConfig::default()).map_err(|error| wrong("url", error.problem))?;
     let path = parsed[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
-    endpoint.uri(&path).map_err(|error| wrong("url", error.to_string()))?;
+    endpoint
+        .uri(&path)
+        .map_err(|error| wrong("url", error.to_string()))?;
     let credential = Credential::compile(&config.auth, &AuthStyle::Bearer)
         .map_err(|error| wrong(&format!("auth.{}", error.field), error.problem))?;
     let mut headers = HeaderMap::new();
     for (name, value) in &config.headers {
-        let parsed = (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.expose()));
+        let parsed = (
+            HeaderName::try_from(name.as_str()),
+            HeaderValue::try_from(value.expose()),
+        );
         let (Ok(parsed), Ok(mut value)) = parsed else {
             return Err(wrong(&format!("headers.{name}"), "is no header".to_owned()));
         };

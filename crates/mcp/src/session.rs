@@ -105,7 +105,8 @@ impl Session {
         (view, scope): (Arc<View>, Option<String>),
     ) -> Result<Arc<Self>, RpcError> {
         let mut chance = [0_u8; 32];
-        getrandom::fill(&mut chance).map_err(|error| RpcError::internal(format!("no randomness: {error}")))?;
+        getrandom::fill(&mut chance)
+            .map_err(|error| RpcError::internal(format!("no randomness: {error}")))?;
         let id = chance.iter().fold(String::with_capacity(64), |mut id, byte| {
             for half in [byte >> 4, byte & 15] {
                 id.push(char::from_digit(u32::from(half), 16).unwrap_or('0'));
@@ -168,7 +169,10 @@ impl Session {
 
     /// Whether it has a link of its own to a server.
     pub fn has_link(&self, server: &str) -> bool {
-        self.links.lock().get(server).is_some_and(|cell| cell.initialized())
+        self.links
+            .lock()
+            .get(server)
+            .is_some_and(|cell| cell.initialized())
     }
 
     /// The links it has.
@@ -184,14 +188,17 @@ impl Session {
     pub async fn link(&self, client: &Client, server: &Arc<Server>) -> Result<Arc<Link>, Failed> {
         let cell = {
             let mut links = self.links.lock();
-            let is_over = links.get(&server.name).and_then(|cell| cell.get()).is_some_and(|link| {
-                // Ended, or to a server of an earlier configuration.
-                let over = !link.is_alive() || !Arc::ptr_eq(&link.server, server);
-                if over {
-                    link.shut();
-                }
-                over
-            });
+            let is_over = links
+                .get(&server.name)
+                .and_then(|cell| cell.get())
+                .is_some_and(|link| {
+                    // Ended, or to a server of an earlier configuration.
+                    let over = !link.is_alive() || !Arc::ptr_eq(&link.server, server);
+                    if over {
+                        link.shut();
+                    }
+                    over
+                });
             if is_over {
                 links.remove(&server.name);
             }
@@ -212,7 +219,10 @@ impl Session {
     /// A link is not used any more.
     pub fn drop_link(&self, lost: &Arc<Link>) {
         let mut links = self.links.lock();
-        let is_it = links.get(&lost.server.name).and_then(|cell| cell.get()).is_some_and(|link| Arc::ptr_eq(link, lost));
+        let is_it = links
+            .get(&lost.server.name)
+            .and_then(|cell| cell.get())
+            .is_some_and(|link| Arc::ptr_eq(link, lost));
         if is_it {
             links.remove(&lost.server.name);
             lost.shut();
@@ -271,7 +281,12 @@ impl Session {
     }
 
     /// Asks the client on behalf of the gateway.
-    pub fn ask(&self, method: &str, params: &Object, sink: &Sink) -> Option<oneshot::Receiver<Result<Raw, Raw>>> {
+    pub fn ask(
+        &self,
+        method: &str,
+        params: &Object,
+        sink: &Sink,
+    ) -> Option<oneshot::Receiver<Result<Raw, Raw>>> {
         let (sender, answer) = oneshot::channel();
         let text = self.question(method, params, Asked::Here(sender))?;
         sink.try_send(Told::Message(text)).ok()?;
@@ -364,9 +379,14 @@ impl Owner for Session {
     fn told(&self, link: &Arc<Link>, mut told: Notification, sink: Option<&Sink>) {
         if told.method == "notifications/cancelled" {
             // A server gives a question up: the client knows it by another id.
-            let id = told.params.get("requestId").and_then(|id| serde_json::from_str::<Id>(id.get()).ok());
+            let id = told
+                .params
+                .get("requestId")
+                .and_then(|id| serde_json::from_str::<Id>(id.get()).ok());
             let ours = self.asked.lock().iter().find_map(|(ours, asked)| match asked {
-                Asked::Server(other, theirs) if Arc::ptr_eq(other, link) && Some(theirs) == id.as_ref() => Some(ours.clone()),
+                Asked::Server(other, theirs) if Arc::ptr_eq(other, link) && Some(theirs) == id.as_ref() => {
+                    Some(ours.clone())
+                }
                 _ => None,
             });
             let Some(ours) = ours else { return };
@@ -386,7 +406,9 @@ impl Owner for Session {
     fn asked(&self, link: &Arc<Link>, asked: Request, sink: Option<&Sink>) -> Option<Result<Raw, Raw>> {
         let whose = Asked::Server(Arc::clone(link), asked.id);
         let Some(text) = self.question(&asked.method, &asked.params, whose) else {
-            return Some(Err(RpcError::internal("too many questions wait for the client").raw()));
+            return Some(Err(
+                RpcError::internal("too many questions wait for the client").raw()
+            ));
         };
         match sink {
             Some(sink) => {
@@ -413,5 +435,8 @@ pub const SWITCHES: [(&str, &str); 3] = [
 #[must_use]
 pub fn once(names: Vec<String>) -> Vec<String> {
     let mut seen = HashSet::new();
-    names.into_iter().filter(|name| seen.insert(name.clone())).collect()
+    names
+        .into_iter()
+        .filter(|name| seen.insert(name.clone()))
+        .collect()
 }

@@ -69,7 +69,11 @@ impl View {
 
     /// The list as it is known.
     pub fn known(&self, kind: Kind) -> Arc<Merged> {
-        let generations: Vec<u64> = self.servers.iter().map(|server| server.generation(kind)).collect();
+        let generations: Vec<u64> = self
+            .servers
+            .iter()
+            .map(|server| server.generation(kind))
+            .collect();
         let mut made = self.merged[kind as usize].lock();
         if let Some(made) = made.as_ref()
             && made.generations == generations
@@ -87,7 +91,11 @@ impl View {
         let merged = Arc::new(catalog::merge(kind, self.prefix, &lists));
         for (at, name) in &merged.hidden {
             let server = &self.servers[*at].name;
-            tracing::warn!(server, name, "hidden at this address: another server has the same name");
+            tracing::warn!(
+                server,
+                name,
+                "hidden at this address: another server has the same name"
+            );
         }
         *made = Some(Made {
             generations,
@@ -124,12 +132,17 @@ impl View {
         if let Some(found) = self.unprefixed(uri) {
             return Some(found);
         }
-        let (resources, templates) =
-            tokio::join!(self.fresh(client, Kind::Resources), self.fresh(client, Kind::Templates));
+        let (resources, templates) = tokio::join!(
+            self.fresh(client, Kind::Resources),
+            self.fresh(client, Kind::Templates)
+        );
         if let Some(entry) = resources.find(uri) {
             return Some(self.found(entry));
         }
-        let template = templates.entries.iter().find(|entry| catalog::fits(&entry.shown, uri));
+        let template = templates
+            .entries
+            .iter()
+            .find(|entry| catalog::fits(&entry.shown, uri));
         let server = match template {
             Some(entry) => self.servers.get(entry.server)?,
             // Only one of them can have it.
@@ -201,7 +214,10 @@ impl View {
         };
         for field in ["contents", "content"] {
             if let Some(list) = object.list(field) {
-                let shown: Vec<Raw> = list.into_iter().map(|one| self.show_content(server, one)).collect();
+                let shown: Vec<Raw> = list
+                    .into_iter()
+                    .map(|one| self.show_content(server, one))
+                    .collect();
                 object.set(field, &shown);
             }
         }

@@ -133,7 +133,9 @@ fn is_modern(desk: &Desk<'_>, incoming: &Incoming) -> bool {
 fn told(error: &RpcError, id: Option<&Id>) -> Reply {
     let mut reply = reply::json_bytes(error.status, error.answer(id).into());
     if error.status == StatusCode::METHOD_NOT_ALLOWED {
-        reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        reply
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static("POST"));
     }
     reply
 }

@@ -23,8 +23,8 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use super::{
-    Batches, Bounds, CachePolicy, Fallback, Keeping, McpPolicy, MediaPolicy, Model, Patience, Pattern, Provider,
-    ResponsesPolicy, Shape, Snapshot, Speech, Target, Template, place, provider::Speaks,
+    Batches, Bounds, CachePolicy, Fallback, Keeping, McpPolicy, MediaPolicy, Model, Patience, Pattern,
+    Provider, ResponsesPolicy, Shape, Snapshot, Speech, Target, Template, place, provider::Speaks,
 };
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.

@@ -69,7 +69,10 @@ fn link(
 fn discover(client: &Object) -> Object {
     let mut meta = Object::default();
     meta.set(meta::PROTOCOL_VERSION, MODERN.name());
-    for (key, field) in [(meta::CLIENT_INFO, "clientInfo"), (meta::CLIENT_CAPABILITIES, "capabilities")] {
+    for (key, field) in [
+        (meta::CLIENT_INFO, "clientInfo"),
+        (meta::CLIENT_CAPABILITIES, "capabilities"),
+    ] {
         match client.get(field) {
             Some(said) => meta.set(key, said),
             None => meta.set(key, &Object::default()),
@@ -93,18 +96,30 @@ fn discovered(answer: &Response) -> Option<Result<Greeting, Failed>> {
         Ok(result) => {
             let result = Object::parse(result.get()).ok()?;
             let versions: Vec<String> = serde_json::from_str(result.get("supportedVersions")?.get()).ok()?;
-            versions.iter().any(|version| version == MODERN.name()).then(|| Ok(greeting(&result)))
+            versions
+                .iter()
+                .any(|version| version == MODERN.name())
+                .then(|| Ok(greeting(&result)))
         }
         Err(error) => {
             let error = Object::parse(error.get()).ok()?;
             let code = error.get("code")?.get().parse::<i64>().ok()?;
-            let supported = error.object("data").and_then(|data| data.get("supported").map(ToOwned::to_owned));
+            let supported = error
+                .object("data")
+                .and_then(|data| data.get("supported").map(ToOwned::to_owned));
             let supported = supported.and_then(|raw| serde_json::from_str::<Vec<String>>(raw.get()).ok());
             match code {
                 // It speaks a version in which requests say everything themselves, but not this one; an older one that
                 // begins with `initialize` will do.
-                -32022 if supported.is_some_and(|all| all.iter().any(|one| Version::from_name(one).is_some())) => None,
-                -32022 => Some(Err(Failed::Broken("the server speaks no version that is spoken here".to_owned()))),
+                -32022
+                    if supported
+                        .is_some_and(|all| all.iter().any(|one| Version::from_name(one).is_some())) =>
+                {
+                    None
+                }
+                -32022 => Some(Err(Failed::Broken(
+                    "the server speaks no version that is spoken here".to_owned(),
+                ))),
                 _ => None,
             }
         }
@@ -123,19 +138,26 @@ fn greeting(result: &Object) -> Greeting {
 /// The version a server chose, and what it says of itself.
 fn initialized(answer: Response) -> Result<(Version, Greeting), Failed> {
     let result = answer.outcome.map_err(|error| refused(&error))?;
-    let result = Object::parse(result.get()).map_err(|_| Failed::Broken("the server's answer is no MCP".to_owned()))?;
+    let result = Object::parse(result.get())
+        .map_err(|_| Failed::Broken("the server's answer is no MCP".to_owned()))?;
     let name = result.text("protocolVersion").unwrap_or_default();
     let version = match Version::from_name(&name) {
         Some(version) if !version.is_modern() => version,
         // What came before is close enough for all that is asked of it.
         None if name == "2024-11-05" => Version::V2025March,
-        _ => return Err(Failed::Broken(format!("the server speaks version {name:?}, which is not spoken here"))),
+        _ => {
+            return Err(Failed::Broken(format!(
+                "the server speaks version {name:?}, which is not spoken here"
+            )));
+        }
     };
     Ok((version, greeting(&result)))
 }
 
 fn refused(error: &Raw) -> Failed {
-    let message = Object::parse(error.get()).ok().and_then(|error| error.text("message"));
+    let message = Object::parse(error.get())
+        .ok()
+        .and_then(|error| error.text("message"));
     let message: String = message.unwrap_or_default().chars().take(200).collect();
     Failed::Broken(format!("the server refused to begin: {message}"))
 }
@@ -173,7 +195,10 @@ async fn over_http(
             return Ok(link);
         }
         if status.is_server_error() {
-            return Err(Failed::Unreachable(format!("the server answered {}", status.as_u16())));
+            return Err(Failed::Unreachable(format!(
+                "the server answered {}",
+                status.as_u16()
+            )));
         }
     }
     let id = Id::Number(2);
@@ -189,7 +214,8 @@ async fn over_http(
     server.remember_era(false);
     let http = Transport::Http(HttpLink::in_session(session));
     let link = Arc::new(link(server, agreed, described, http, owner));
-    link.tell(client, "notifications/initialized", Object::default()).await?;
+    link.tell(client, "notifications/initialized", Object::default())
+        .await?;
     link.listen(client);
     Ok(link)
 }
@@ -217,7 +243,10 @@ async fn over_pipes(
     let mut process = Process::start(server)?;
     let mut agreed = None;
     if server.may_be_modern() {
-        let asked = process.ask(1, message::request(&Id::Number(1), "server/discover", &discover(&described)));
+        let asked = process.ask(
+            1,
+            message::request(&Id::Number(1), "server/discover", &discover(&described)),
+        );
         if let Ok(Ok(answer)) = tokio::time::timeout(PROBE_TIME, asked).await
             && let Some(found) = discovered(&answer)
         {
@@ -232,18 +261,28 @@ async fn over_pipes(
     let agreed = match agreed {
         Some(agreed) => agreed,
         None => {
-            let asked = process.ask(2, message::request(&Id::Number(2), "initialize", &initialize(&described)));
+            let asked = process.ask(
+                2,
+                message::request(&Id::Number(2), "initialize", &initialize(&described)),
+            );
             initialized(asked.await?)?
         }
     };
     let is_modern = agreed.0.is_modern();
     server.remember_era(is_modern);
-    let link = Arc::new(link(server, agreed, described, Transport::Process(process), owner));
+    let link = Arc::new(link(
+        server,
+        agreed,
+        described,
+        Transport::Process(process),
+        owner,
+    ));
     if let Transport::Process(process) = &link.transport {
         process.attach(&link);
     }
     if !is_modern {
-        link.tell(client, "notifications/initialized", Object::default()).await?;
+        link.tell(client, "notifications/initialized", Object::default())
+            .await?;
     }
     link.listen(client);
     Ok(link)

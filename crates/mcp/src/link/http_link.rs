@@ -4,7 +4,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, Response as HttpResponse, StatusCode, header};
+use http::{
+    HeaderMap, HeaderValue, Method, Request as HttpRequest, Response as HttpResponse, StatusCode, header,
+};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use pointsman_upstream::{Client, SendErrorKind, Timeouts, UpstreamBody};
@@ -121,7 +123,14 @@ impl HttpLink {
             ..Timeouts::default()
         };
         // A server that keeps its sessions to itself ends them by itself.
-        let _ = exchange(&link.server, client, (Method::DELETE, head), Bytes::new(), &timeouts).await;
+        let _ = exchange(
+            &link.server,
+            client,
+            (Method::DELETE, head),
+            Bytes::new(),
+            &timeouts,
+        )
+        .await;
     }
 }
 
@@ -208,7 +217,11 @@ fn headers(web: &Web, method: &Method, head: Head<'_>) -> HeaderMap {
 ///
 /// # Errors
 /// When it is not there.
-pub async fn answer_on(response: HttpResponse<UpstreamBody>, limit: usize, id: &Id) -> Result<Response, Failed> {
+pub async fn answer_on(
+    response: HttpResponse<UpstreamBody>,
+    limit: usize,
+    id: &Id,
+) -> Result<Response, Failed> {
     let mut events = Events::new(response, limit);
     while let Some(text) = events.next().await? {
         let answer = messages(&text)?.into_iter().find_map(|message| match message {
@@ -227,8 +240,11 @@ pub async fn answer_on(response: HttpResponse<UpstreamBody>, limit: usize, id: &
 /// Whether a response is a stream of events.
 pub fn is_stream(response: &HttpResponse<UpstreamBody>) -> bool {
     let kind = response.headers().get(header::CONTENT_TYPE);
-    kind.and_then(|kind| kind.to_str().ok())
-        .is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+    kind.and_then(|kind| kind.to_str().ok()).is_some_and(|kind| {
+        kind.trim_start()
+            .to_ascii_lowercase()
+            .starts_with("text/event-stream")
+    })
 }
 
 /// The whole of a body.
@@ -242,7 +258,9 @@ pub async fn collect(response: HttpResponse<UpstreamBody>, limit: usize) -> Resu
         let frame = frame.map_err(|error| Failed::Broken(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > limit {
-            return Err(Failed::Broken(format!("the server's answer is larger than {limit} bytes")));
+            return Err(Failed::Broken(format!(
+                "the server's answer is larger than {limit} bytes"
+            )));
         }
         bytes.extend_from_slice(&data);
     }
@@ -317,7 +335,10 @@ fn messages(text: &str) -> Result<Vec<Message>, Failed> {
     match message::decode(text) {
         Ok(Incoming::One(message)) => Ok(vec![message]),
         Ok(Incoming::Batch(batch)) => Ok(batch.into_iter().filter_map(Result::ok).collect()),
-        Err(error) => Err(Failed::Broken(format!("the server's answer is no MCP: {}", error.message))),
+        Err(error) => Err(Failed::Broken(format!(
+            "the server's answer is no MCP: {}",
+            error.message
+        ))),
     }
 }
 
@@ -356,7 +377,10 @@ impl Events {
                 .map_err(|error| Failed::Broken(error.to_string()))?;
             for event in events {
                 if event.data.len() > self.limit {
-                    return Err(Failed::Broken(format!("an event is larger than {} bytes", self.limit)));
+                    return Err(Failed::Broken(format!(
+                        "an event is larger than {} bytes",
+                        self.limit
+                    )));
                 }
                 // The first event of newer servers has no data: it says where to resume.
                 if !event.data.is_empty() {
@@ -377,7 +401,9 @@ pub async fn listen(link: Weak<Link>, client: Client) {
     };
     loop {
         let Some(held) = link.upgrade() else { return };
-        let super::Transport::Http(http) = &held.transport else { return };
+        let super::Transport::Http(http) = &held.transport else {
+            return;
+        };
         let server = Arc::clone(&held.server);
         let head = http.head(&held, &[]);
         drop(held);

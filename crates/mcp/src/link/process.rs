@@ -86,8 +86,18 @@ impl Process {
         command
             .args(&server.config.command[1..])
             .env_clear()
-            .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
-            .envs(server.config.env.iter().map(|(name, value)| (name, value.expose())))
+            .envs(
+                INHERITED
+                    .iter()
+                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
+            )
+            .envs(
+                server
+                    .config
+                    .env
+                    .iter()
+                    .map(|(name, value)| (name, value.expose())),
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -113,8 +123,17 @@ impl Process {
         });
         let (input, queue) = mpsc::channel(QUEUE);
         tokio::spawn(log(server.name.clone(), BufReader::new(stderr)));
-        let reading = read(Arc::clone(&shared), BufReader::new(stdout), (input.downgrade(), server.limit));
-        tokio::spawn(supervise(Arc::clone(&shared), child, reading, write(stdin, queue)));
+        let reading = read(
+            Arc::clone(&shared),
+            BufReader::new(stdout),
+            (input.downgrade(), server.limit),
+        );
+        tokio::spawn(supervise(
+            Arc::clone(&shared),
+            child,
+            reading,
+            write(stdin, queue),
+        ));
         Ok(Self { shared, input })
     }
 
@@ -141,7 +160,9 @@ impl Process {
         let (sender, answer) = oneshot::channel();
         self.shared.waiting.lock().insert(id, sender);
         self.send(text).await?;
-        answer.await.map_err(|_| Failed::Broken("its program ended".to_owned()))
+        answer
+            .await
+            .map_err(|_| Failed::Broken("its program ended".to_owned()))
     }
 
     /// An answer is not waited for any more.
@@ -188,7 +209,11 @@ async fn supervise(
     }
     if !why.is_empty() {
         let status = ended.ok().and_then(Result::ok).map(|status| status.to_string());
-        tracing::warn!(server = shared.name, status, "the program of an MCP server was ended: {why}");
+        tracing::warn!(
+            server = shared.name,
+            status,
+            "the program of an MCP server was ended: {why}"
+        );
     }
     // Whoever is left of its group.
     let id = group.0.take();
@@ -226,17 +251,26 @@ async fn read(
             Ok(_) => {}
             Err(_) => return "its output cannot be read",
         }
-        let Some(text) = std::str::from_utf8(&line).ok().map(str::trim).filter(|text| !text.is_empty()) else {
+        let Some(text) = std::str::from_utf8(&line)
+            .ok()
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+        else {
             continue;
         };
         let Ok(message) = message::decode_one(text) else {
-            tracing::debug!(server = shared.name, "an MCP server wrote a line that is no message");
+            tracing::debug!(
+                server = shared.name,
+                "an MCP server wrote a line that is no message"
+            );
             continue;
         };
         match message {
             Message::Response(answer) => {
                 let Some(Id::Number(id)) = answer.id else { continue };
-                let waiting = u64::try_from(id).ok().and_then(|id| shared.waiting.lock().remove(&id));
+                let waiting = u64::try_from(id)
+                    .ok()
+                    .and_then(|id| shared.waiting.lock().remove(&id));
                 if let Some(waiting) = waiting {
                     let _ = waiting.send(answer);
                 }

@@ -25,6 +25,7 @@ mod kill;
 mod limits;
 mod listener;
 mod matrix;
+mod mcp;
 mod media;
 mod models;
 mod realtime;

@@ -13,9 +13,13 @@ use crate::snapshot::McpPolicy;
 /// 403 for a host that is none of ours, or a page that may not call.
 pub fn check(headers: &HeaderMap, authority: Option<&Authority>, policy: &McpPolicy) -> Result<(), RpcError> {
     let config = &policy.hub.config;
-    let said = headers.get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    let said = headers
+        .get(header::HOST)
+        .map(|host| host.to_str().unwrap_or_default());
     // HTTP/2 has it in the target.
-    let host = said.or_else(|| authority.map(Authority::as_str)).unwrap_or_default();
+    let host = said
+        .or_else(|| authority.map(Authority::as_str))
+        .unwrap_or_default();
     let is_known = |allowed: &String| allowed.eq_ignore_ascii_case(host);
     if policy.is_local && !is_loopback(name_of(host)) && !config.allowed_hosts.iter().any(is_known) {
         return Err(forbidden(format!(
@@ -91,7 +95,9 @@ pub fn takes(headers: &HeaderMap, kind: &str) -> bool {
             let one = one.split(';').next().unwrap_or_default().trim();
             one.eq_ignore_ascii_case(kind)
                 || one == "*/*"
-                || one.strip_suffix("/*").is_some_and(|start| start.eq_ignore_ascii_case(whole))
+                || one
+                    .strip_suffix("/*")
+                    .is_some_and(|start| start.eq_ignore_ascii_case(whole))
         })
     })
 }
@@ -131,11 +137,21 @@ mod tests {
             (true, "[::1]:8080", Some("http://[::1]:3000"), true),
             (true, "mcp.example.com", None, true),
             (true, "evil.example.com", None, false),
-            (true, "evil.example.com:8080", Some("http://evil.example.com:8080"), false),
+            (
+                true,
+                "evil.example.com:8080",
+                Some("http://evil.example.com:8080"),
+                false,
+            ),
             (true, "localhost.evil.example.com", None, false),
             (true, "localhost:8080", Some("http://evil.example.com"), false),
             (true, "localhost:8080", Some("null"), false),
-            (true, "localhost:8080", Some("http://localhost.evil.example.com"), false),
+            (
+                true,
+                "localhost:8080",
+                Some("http://localhost.evil.example.com"),
+                false,
+            ),
             (true, "", None, false),
             (false, "gateway.internal", None, true),
             (false, "gateway.internal", Some("https://chat.example.com"), true),
@@ -155,7 +171,10 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::try_from(accept).unwrap());
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json; charset=utf-8"),
+            );
             assert_eq!(check_forms(&headers).is_ok(), expected, "{accept}");
         }
     }

@@ -64,7 +64,9 @@ pub async fn subscribe(desk: &Desk<'_>, request: Request) -> Result<Reply, RpcEr
         }
     }
     let uris = wanted.get("resourceSubscriptions");
-    let uris: Vec<String> = uris.and_then(|uris| serde_json::from_str(uris.get()).ok()).unwrap_or_default();
+    let uris: Vec<String> = uris
+        .and_then(|uris| serde_json::from_str(uris.get()).ok())
+        .unwrap_or_default();
     if uris.len() > MAX_URIS {
         return Err(RpcError::params(format!("more than {MAX_URIS} resources")));
     }
@@ -126,7 +128,11 @@ impl Source for News {
         if let Some(text) = self.ready.pop_front() {
             return Next::Message(text);
         }
-        self.listening.receiver.recv().await.map_or(Next::End, Next::Message)
+        self.listening
+            .receiver
+            .recv()
+            .await
+            .map_or(Next::End, Next::Message)
     }
 
     fn farewell(&mut self) -> Option<Option<String>> {

@@ -78,6 +78,9 @@ pub fn find(desk: &Desk<'_>) -> Result<Arc<Session>, RpcError> {
         ));
     };
     let idle = desk.hub.config.session_timeout.get();
+    for session in desk.hub.board.sweep(idle) {
+        close(desk, session);
+    }
     let session = desk.hub.board.session(id, &desk.owner(), idle);
     let session = session.filter(|session| session.scope == desk.arrival.surface.model);
     let session = session.ok_or_else(|| {
@@ -109,7 +112,8 @@ async fn begin(desk: &Desk<'_>, request: Request) -> Result<Reply, RpcError> {
         let error = RpcError::internal("there are too many sessions (`mcp.max_sessions`); come back later");
         return Err(error.with(StatusCode::SERVICE_UNAVAILABLE));
     };
-    for session in gone {
+    let swept = desk.hub.board.sweep(config.session_timeout.get());
+    for session in gone.into_iter().chain(swept) {
         close(desk, session);
     }
     let mut result = Object::default();
@@ -183,7 +187,16 @@ async fn converse(
     if left == 0 {
         return Ok(Ok(accepted()));
     }
-    Ok(Ok(hand_out(desk, Answers { told, left, first: None }, batch).await))
+    Ok(Ok(hand_out(
+        desk,
+        Answers {
+            told,
+            left,
+            first: None,
+        },
+        batch,
+    )
+    .await))
 }
 
 /// Whole where the answer is all there is to say, as a stream where it is not.
@@ -194,7 +207,10 @@ async fn hand_out(desk: &Desk<'_>, mut answers: Answers, batch: bool) -> Reply {
     match tokio::time::timeout(PATIENCE, answers.told.recv()).await {
         Ok(Some(Told::End(id, answered))) => {
             let text = super::written(&id, &answered);
-            let status = answered.outcome.as_ref().map_or_else(pointsman_mcp::call::Refused::status, |_| StatusCode::OK);
+            let status = answered
+                .outcome
+                .as_ref()
+                .map_or_else(pointsman_mcp::call::Refused::status, |_| StatusCode::OK);
             reply::json_bytes(status, text.into())
         }
         // Cancelled: there is no answer.
@@ -250,7 +266,11 @@ impl Source for Answers {
             let is_end = matches!(told, Told::End(..));
             self.left -= usize::from(is_end);
             let Some(text) = text_of(told) else { continue };
-            return if self.left == 0 { Next::Last(text) } else { Next::Message(text) };
+            return if self.left == 0 {
+                Next::Last(text)
+            } else {
+                Next::Message(text)
+            };
         }
     }
 }

@@ -33,7 +33,9 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
         Incoming::One(Message::Request(request)) => request,
         Incoming::One(Message::Notification(_)) => return Ok(Ok(accepted())),
         Incoming::One(Message::Response(_)) => {
-            return Ok(Err(RpcError::request("answers go into the next request in this version")));
+            return Ok(Err(RpcError::request(
+                "answers go into the next request in this version",
+            )));
         }
         Incoming::Batch(_) => return Ok(Err(RpcError::request("there are no batches in this version"))),
     };
@@ -134,7 +136,10 @@ impl Answer {
     }
 
     fn end(&self, answered: &Answered) -> Heard {
-        let status = answered.outcome.as_ref().map_or_else(Refused::status, |_| StatusCode::OK);
+        let status = answered
+            .outcome
+            .as_ref()
+            .map_or_else(Refused::status, |_| StatusCode::OK);
         Heard::End(super::written(&self.request.id, answered), status)
     }
 
