@@ -12,6 +12,7 @@ mod models;
 mod route;
 mod serve;
 mod sim;
+mod train;
 mod watch;
 mod zero;
 
@@ -43,6 +44,8 @@ enum Command {
     Route(route::Arguments),
     /// Measures the understanding of prompts on labelled ones.
     Eval(eval::Arguments),
+    /// Fits a model of which model answers what well, to recorded outcomes.
+    Train(train::Arguments),
     /// Manages virtual keys.
     Key(key::Arguments),
     /// Carries another gateway's configuration over, and tells what could not be.
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Route(arguments) => runtime.block_on(route::run(&arguments)),
         Command::Eval(arguments) => runtime.block_on(eval::run(&arguments)),
+        Command::Train(arguments) => train::run(&arguments),
         Command::Key(arguments) => key::run(arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Models(arguments) => runtime.block_on(models::run(arguments)),

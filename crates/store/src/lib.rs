@@ -12,6 +12,7 @@ mod journal;
 mod key;
 mod ledger;
 mod page;
+mod priority;
 mod results;
 mod row;
 mod segment;

@@ -162,6 +162,11 @@ impl Ticket {
         &self.caller
     }
 
+    /// Who asks, to be kept beside the ticket.
+    pub fn shared_caller(&self) -> Arc<Principal> {
+        Arc::clone(&self.caller)
+    }
+
     /// The worker it is on.
     pub fn worker(&self) -> &Arc<Worker> {
         &self.worker
