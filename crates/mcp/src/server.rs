@@ -54,8 +54,7 @@ pub struct Server {
     pub timeout: Duration,
     /// Most bytes of one message of it.
     pub limit: usize,
-    list_timeout: Duration,
-    list_ttl: Duration,
+    lists_for: ListTimes,
     rules: Rules,
     web: Option<Web>,
     board: Arc<Board>,
@@ -67,8 +66,30 @@ pub struct Server {
     house: tokio::sync::Mutex<Option<Arc<Link>>>,
     resting: Mutex<Option<Resting>>,
     lists: [Listed; 4],
-    pins: Mutex<Pins>,
-    quarantined: Mutex<HashSet<String>>,
+    judged: Mutex<Judged>,
+}
+
+/// How long lists are waited for, and how long they are good.
+#[derive(PartialEq, Eq)]
+struct ListTimes {
+    timeout: Duration,
+    ttl: Duration,
+}
+
+impl From<&McpConfig> for ListTimes {
+    fn from(config: &McpConfig) -> Self {
+        Self {
+            timeout: config.list_timeout.get(),
+            ttl: config.list_ttl.get(),
+        }
+    }
+}
+
+/// What became of the tools that were held against their pins.
+#[derive(Default)]
+struct Judged {
+    pins: Pins,
+    quarantined: HashSet<String>,
 }
 
 #[derive(Default)]
@@ -126,8 +147,7 @@ impl Server {
             config: config.clone(),
             timeout: config.timeout.map_or(TIMEOUT, |timeout| timeout.get()),
             limit: all.message_limit,
-            list_timeout: all.list_timeout.get(),
-            list_ttl: all.list_ttl.get(),
+            lists_for: all.into(),
             rules: Rules::new(&config.tools.allow, &config.tools.deny),
             web,
             board: Arc::clone(board),
@@ -137,18 +157,14 @@ impl Server {
             house: tokio::sync::Mutex::new(None),
             resting: Mutex::new(None),
             lists: Default::default(),
-            pins: Mutex::default(),
-            quarantined: Mutex::default(),
+            judged: Mutex::default(),
         }))
     }
 
     /// Whether a server that is configured like this would be the same.
     #[must_use]
     pub fn is(&self, config: &ServerConfig, all: &McpConfig) -> bool {
-        self.config == *config
-            && self.limit == all.message_limit
-            && self.list_timeout == all.list_timeout.get()
-            && self.list_ttl == all.list_ttl.get()
+        self.config == *config && self.limit == all.message_limit && self.lists_for == all.into()
     }
 
     /// Where it is on the web.
@@ -179,7 +195,7 @@ impl Server {
 
     /// Whether clients may see and call a tool.
     pub fn allows(&self, tool: &str) -> bool {
-        self.rules.allows(tool) && !self.quarantined.lock().contains(tool)
+        self.rules.allows(tool) && !self.judged.lock().quarantined.contains(tool)
     }
 
     /// The link that belongs to nobody but the gateway.
@@ -303,7 +319,7 @@ impl Server {
                 Err(why) => tracing::debug!(server = self.name, error = %why, "{} failed", kind.method()),
             }
         };
-        if tokio::time::timeout(self.list_timeout, Box::pin(finding))
+        if tokio::time::timeout(self.lists_for.timeout, Box::pin(finding))
             .await
             .is_err()
         {
@@ -343,7 +359,7 @@ impl Server {
     async fn find_on(&self, link: &Arc<Link>, client: &Client, kind: Kind) -> Result<Pages, Failed> {
         let mut pages = Pages::default();
         if link.greeting.capabilities.get(kind.capability()).is_none() {
-            pages.ttl = Some(self.list_ttl);
+            pages.ttl = Some(self.lists_for.ttl);
             return Ok(pages);
         }
         let mut cursor: Option<Raw> = None;
@@ -369,7 +385,7 @@ impl Server {
                 .map_err(|_| Failed::Broken("its list is no object".to_owned()))?;
             pages.raw.extend(result.list(kind.field()).unwrap_or_default());
             let ttl = result.get("ttlMs").and_then(|ttl| ttl.get().parse::<u64>().ok());
-            let ttl = ttl.map_or(self.list_ttl, Duration::from_millis);
+            let ttl = ttl.map_or(self.lists_for.ttl, Duration::from_millis);
             pages.ttl = Some(pages.ttl.map_or(ttl, |before| before.min(ttl)));
             if pages.raw.len() > MAX_ITEMS {
                 return Err(Failed::Broken(format!("it lists more than {MAX_ITEMS} entries")));
@@ -391,15 +407,14 @@ impl Server {
         let Ok(definition) = serde_json::from_str::<Value>(item.object.raw().get()) else {
             return false;
         };
-        let change = self.pins.lock().look(&item.name, &definition);
-        let mut quarantined = self.quarantined.lock();
-        let Some(change) = change else {
-            quarantined.remove(&item.name);
+        let mut judged = self.judged.lock();
+        let Some(change) = judged.pins.look(&item.name, &definition) else {
+            judged.quarantined.remove(&item.name);
             return true;
         };
         let hide = self.config.on_change == OnChange::Quarantine;
         if hide {
-            quarantined.insert(item.name.clone());
+            judged.quarantined.insert(item.name.clone());
         }
         if !change.is_known {
             let fields = change.fields.join(", ");

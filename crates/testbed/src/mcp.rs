@@ -29,6 +29,9 @@ use tokio::sync::{mpsc, oneshot};
 /// Most bytes of a message.
 const MAX_BODY: usize = 32 * 1024 * 1024;
 
+/// Messages on their way to a client; what is more is lost.
+const QUEUE: usize = 4_096;
+
 /// Which protocol a simulated server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum McpEra {
@@ -60,7 +63,7 @@ struct State {
     description: Mutex<String>,
     served: Mutex<Vec<McpServed>>,
     sessions: Mutex<HashMap<String, Arc<Talk>>>,
-    listeners: Mutex<Vec<(Value, mpsc::UnboundedSender<Value>)>>,
+    listeners: Mutex<Vec<(Value, mpsc::Sender<Value>)>>,
     next: AtomicU64,
     /// Nobody is answered.
     silent: std::sync::atomic::AtomicBool,
@@ -69,7 +72,7 @@ struct State {
 /// A conversation with one client.
 struct Talk {
     /// What is said unasked.
-    unasked: Mutex<Option<mpsc::UnboundedSender<Value>>>,
+    unasked: Mutex<Option<mpsc::Sender<Value>>>,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Value>>>,
     cancelled: Mutex<Vec<Value>>,
     next: AtomicU64,
@@ -87,16 +90,16 @@ impl Talk {
 
     fn tell(&self, method: &str, params: &Value) {
         if let Some(sender) = &*self.unasked.lock() {
-            let _ = sender.send(json!({ "jsonrpc": "2.0", "method": method, "params": params }));
+            let _ = sender.try_send(json!({ "jsonrpc": "2.0", "method": method, "params": params }));
         }
     }
 
     /// The client's answer to a question that goes out on `out`.
-    async fn ask(&self, out: &mpsc::UnboundedSender<Value>, method: &str, params: Value) -> Value {
+    async fn ask(&self, out: &mpsc::Sender<Value>, method: &str, params: Value) -> Value {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         self.waiting.lock().insert(id, sender);
-        let _ = out.send(json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
+        let _ = out.try_send(json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
         answer.await.unwrap_or(Value::Null)
     }
 
@@ -131,7 +134,8 @@ impl State {
         }
         for (id, sender) in &*self.listeners.lock() {
             let meta = json!({ "io.modelcontextprotocol/subscriptionId": id });
-            let _ = sender.send(json!({ "jsonrpc": "2.0", "method": method, "params": { "_meta": meta } }));
+            let _ =
+                sender.try_send(json!({ "jsonrpc": "2.0", "method": method, "params": { "_meta": meta } }));
         }
     }
 }
@@ -253,7 +257,7 @@ fn whole(status: u16, value: &Value) -> Response<Body> {
 }
 
 /// A response of events, as they come.
-fn events(receiver: mpsc::UnboundedReceiver<Value>) -> Response<Body> {
+fn events(receiver: mpsc::Receiver<Value>) -> Response<Body> {
     let body = stream::unfold(receiver, |mut receiver| async move {
         let message = receiver.recv().await?;
         let event = Bytes::from(format!("event: message\ndata: {message}\n\n"));
@@ -279,7 +283,7 @@ fn result(id: &Value, result: &Value) -> Value {
 pub async fn serve_stdio() {
     let state = State::new(McpEra::Legacy);
     let talk = Talk::new();
-    let (out, mut lines) = mpsc::unbounded_channel::<Value>();
+    let (out, mut lines) = mpsc::channel::<Value>(QUEUE);
     *talk.unasked.lock() = Some(out.clone());
     state
         .sessions
@@ -298,10 +302,10 @@ pub async fn serve_stdio() {
             }
         }
     });
-    let (sender, mut input) = mpsc::unbounded_channel::<String>();
+    let (sender, mut input) = mpsc::channel::<String>(QUEUE);
     tokio::task::spawn_blocking(move || {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
+            if sender.blocking_send(line).is_err() {
                 return;
             }
         }

@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, Response};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{Body, State, Talk, error, events, result, things, whole};
+use super::{Body, QUEUE, State, Talk, error, events, result, things, whole};
 
 const SESSION: &str = "mcp-session-id";
 /// Between two messages of a tool that says several.
@@ -35,7 +35,7 @@ pub fn answer(state: &Arc<State>, parts: &Parts, message: Value) -> Response<Bod
     };
     match parts.method {
         Method::GET => {
-            let (sender, receiver) = mpsc::unbounded_channel();
+            let (sender, receiver) = mpsc::channel(QUEUE);
             *talk.unasked.lock() = Some(sender);
             events(receiver)
         }
@@ -44,14 +44,14 @@ pub fn answer(state: &Arc<State>, parts: &Parts, message: Value) -> Response<Bod
             whole(204, &Value::Null)
         }
         _ if message.get("method").is_some() && message.get("id").is_some() => {
-            let (out, receiver) = mpsc::unbounded_channel();
+            let (out, receiver) = mpsc::channel(QUEUE);
             let state = Arc::clone(state);
             tokio::spawn(async move { take(&state, &talk, out, message).await });
             events(receiver)
         }
         _ => {
             let state = Arc::clone(state);
-            let (out, _) = mpsc::unbounded_channel();
+            let (out, _) = mpsc::channel(QUEUE);
             tokio::spawn(async move { take(&state, &talk, out, message).await });
             whole(202, &Value::Null)
         }
@@ -77,7 +77,7 @@ fn greeting(message: &Value) -> Value {
 }
 
 /// Takes a message, and sends what comes of it.
-pub async fn take(state: &Arc<State>, talk: &Arc<Talk>, out: mpsc::UnboundedSender<Value>, message: Value) {
+pub async fn take(state: &Arc<State>, talk: &Arc<Talk>, out: mpsc::Sender<Value>, message: Value) {
     let id = message["id"].clone();
     let Some(method) = message["method"].as_str() else {
         talk.answered(&message);
@@ -101,7 +101,7 @@ pub async fn take(state: &Arc<State>, talk: &Arc<Talk>, out: mpsc::UnboundedSend
             Err((code, why)) => error(&id, code, why),
         },
     };
-    let _ = out.send(answer);
+    let _ = out.try_send(answer);
 }
 
 /// What needs nobody but the server.
@@ -136,17 +136,12 @@ fn paged(field: &str, all: &[Value], params: &Value) -> Value {
     result
 }
 
-async fn call(
-    talk: &Arc<Talk>,
-    out: &mpsc::UnboundedSender<Value>,
-    id: &Value,
-    params: &Value,
-) -> Option<Value> {
+async fn call(talk: &Arc<Talk>, out: &mpsc::Sender<Value>, id: &Value, params: &Value) -> Option<Value> {
     let name = params["name"].as_str().unwrap_or_default();
     let arguments = &params["arguments"];
     let text = |text: String| json!({ "content": [{ "type": "text", "text": text }] });
     let tell = |method: &str, params: Value| {
-        let _ = out.send(json!({ "jsonrpc": "2.0", "method": method, "params": params }));
+        let _ = out.try_send(json!({ "jsonrpc": "2.0", "method": method, "params": params }));
     };
     let value = match name {
         "test_tool_with_progress" => {
@@ -185,42 +180,45 @@ async fn call(
             }
             text("slow".to_owned())
         }
-        "test_sampling" => {
-            let message =
-                json!({ "role": "user", "content": { "type": "text", "text": arguments["prompt"] } });
-            let asked = json!({ "messages": [message], "maxTokens": 100 });
-            let answer = talk.ask(out, "sampling/createMessage", asked).await;
-            text(format!(
-                "LLM response: {}",
-                answer["result"]["content"]["text"].as_str().unwrap_or("none")
-            ))
-        }
-        "test_roots" => {
-            let answer = talk.ask(out, "roots/list", json!({})).await;
-            text(format!("roots: {}", answer["result"]["roots"]))
-        }
-        "test_elicitation" | "test_elicitation_sep1034_defaults" | "test_elicitation_sep1330_enums" => {
-            let schema = match name {
-                "test_elicitation" => json!({ "type": "object", "properties": {
-                    "username": { "type": "string", "description": "User's response" },
-                    "email": { "type": "string", "description": "User's email address" },
-                }, "required": ["username", "email"] }),
-                "test_elicitation_sep1034_defaults" => things::defaults(),
-                _ => things::choices(),
-            };
-            let message = arguments["message"].as_str().unwrap_or("Please fill in");
-            let asked = json!({ "message": message, "requestedSchema": schema });
-            let answer = talk.ask(out, "elicitation/create", asked).await;
-            let (action, content) = (&answer["result"]["action"], &answer["result"]["content"]);
-            text(format!(
-                "User response: action={}, content={content}",
-                action.as_str().unwrap_or("none")
-            ))
-        }
+        "test_sampling" | "test_roots" => text(asked(talk, out, name, arguments).await),
+        name if name.starts_with("test_elicitation") => text(elicited(talk, out, name, arguments).await),
         _ => match things::call(name) {
             Some(value) => value,
             None => return Some(error(id, -32602, "no such tool")),
         },
     };
     Some(result(id, &value))
+}
+
+/// What a client's model or roots are, as it tells when it is asked.
+async fn asked(talk: &Arc<Talk>, out: &mpsc::Sender<Value>, name: &str, arguments: &Value) -> String {
+    if name == "test_roots" {
+        let answer = talk.ask(out, "roots/list", json!({})).await;
+        return format!("roots: {}", answer["result"]["roots"]);
+    }
+    let message = json!({ "role": "user", "content": { "type": "text", "text": arguments["prompt"] } });
+    let asked = json!({ "messages": [message], "maxTokens": 100 });
+    let answer = talk.ask(out, "sampling/createMessage", asked).await;
+    let said = answer["result"]["content"]["text"].as_str();
+    format!("LLM response: {}", said.unwrap_or("none"))
+}
+
+/// What a user answers to a form.
+async fn elicited(talk: &Arc<Talk>, out: &mpsc::Sender<Value>, name: &str, arguments: &Value) -> String {
+    let schema = match name {
+        "test_elicitation" => json!({ "type": "object", "properties": {
+            "username": { "type": "string", "description": "User's response" },
+            "email": { "type": "string", "description": "User's email address" },
+        }, "required": ["username", "email"] }),
+        "test_elicitation_sep1034_defaults" => things::defaults(),
+        _ => things::choices(),
+    };
+    let message = arguments["message"].as_str().unwrap_or("Please fill in");
+    let asked = json!({ "message": message, "requestedSchema": schema });
+    let answer = talk.ask(out, "elicitation/create", asked).await;
+    let (action, content) = (&answer["result"]["action"], &answer["result"]["content"]);
+    format!(
+        "User response: action={}, content={content}",
+        action.as_str().unwrap_or("none")
+    )
 }

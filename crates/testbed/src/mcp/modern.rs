@@ -8,7 +8,7 @@ use http::{Method, Response};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{Body, State, error, events, legacy, result, things, whole};
+use super::{Body, QUEUE, State, error, events, legacy, result, things, whole};
 
 const VERSION: &str = "2026-07-28";
 
@@ -57,10 +57,10 @@ pub fn answer(state: &Arc<State>, parts: &Parts, message: Value) -> Response<Bod
             ),
         ),
         "subscriptions/listen" => {
-            let (sender, receiver) = mpsc::unbounded_channel();
+            let (sender, receiver) = mpsc::channel(QUEUE);
             let belongs = json!({ "io.modelcontextprotocol/subscriptionId": id });
             let told = json!({ "notifications": params["notifications"], "_meta": belongs });
-            let _ = sender.send(json!({ "jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": told }));
+            let _ = sender.try_send(json!({ "jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": told }));
             state.listeners.lock().push((id, sender));
             events(receiver)
         }
@@ -128,20 +128,21 @@ fn call(parts: &Parts, id: &Value, params: &Value) -> Response<Body> {
 }
 
 fn progress(id: &Value, token: &Value) -> Response<Body> {
-    let (sender, receiver) = mpsc::unbounded_channel();
+    let (sender, receiver) = mpsc::channel(QUEUE);
     let (id, token) = (id.clone(), token.clone());
     tokio::spawn(async move {
         for step in [0, 50, 100] {
             if !token.is_null() {
                 let told = json!({ "progressToken": token, "progress": step, "total": 100 });
-                let _ = sender
-                    .send(json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": told }));
+                let _ = sender.try_send(
+                    json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": told }),
+                );
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let done =
             json!({ "resultType": "complete", "content": [{ "type": "text", "text": "progress done" }] });
-        let _ = sender.send(result(&id, &done));
+        let _ = sender.try_send(result(&id, &done));
     });
     events(receiver)
 }
