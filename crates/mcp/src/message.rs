@@ -332,15 +332,14 @@ pub fn notification(method: &str, params: &Object) -> String {
 /// The text of an answer.
 #[must_use]
 pub fn response(id: Option<&Id>, outcome: Result<&RawValue, &RawValue>) -> String {
-    let text = write(&Written {
+    write(&Written {
         jsonrpc: "2.0",
         id,
         method: None,
         params: None,
         result: outcome.ok(),
         error: outcome.err(),
-    });
-    text
+    })
 }
 
 #[cfg(test)]
