@@ -41,6 +41,9 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     checker.guardrails();
     checker.cache();
     checker.kept();
+    for (at, message) in config.mcp.problems() {
+        checker.wrong(&format!("mcp.{at}"), message);
+    }
     if config
         .identity
         .signing_secret
@@ -101,7 +104,6 @@ impl Checker<'_> {
     fn unsupported(&mut self) {
         let config = self.config;
         let blocks = [
-            ("mcp", config.mcp.is_some()),
             ("a2a", config.a2a.is_some()),
             ("listeners.extproc", config.listeners.extproc.is_some()),
             ("telemetry.capture_content", config.telemetry.capture_content),

@@ -8,6 +8,7 @@ use pointsman_cache::CacheConfig;
 use pointsman_catalog::Price;
 use pointsman_governance::{IdentityConfig, LimitsConfig};
 use pointsman_guard::GuardrailConfig;
+use pointsman_mcp::McpConfig;
 use pointsman_routing::RoutingConfig;
 use pointsman_telemetry::TelemetryConfig;
 use pointsman_understanding::UnderstandingConfig;
@@ -67,8 +68,8 @@ pub struct Config {
     pub batches: BatchesConfig,
     /// What is put around conversations, and texts that clients call by name.
     pub prompts: PromptsConfig,
-    /// MCP servers. Not supported in this version.
-    pub mcp: Option<serde_json::Value>,
+    /// MCP servers.
+    pub mcp: McpConfig,
     /// A2A agents. Not supported in this version.
     pub a2a: Option<serde_json::Value>,
 }

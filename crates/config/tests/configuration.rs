@@ -82,8 +82,10 @@ fn each_mistake_is_named_with_its_place() {
             ],
         ),
         (
-            "mcp: {}",
-            vec!["p.yaml:1:1: mcp: is not supported in this version"],
+            "mcp: { servers: { pets: { openapi: p.yaml } } }",
+            vec![
+                "p.yaml:1:27: mcp.servers.pets.openapi: OpenAPI documents as servers are not supported yet in this version",
+            ],
         ),
         (
             "stores: { database: postgres://u:pw@h/d }",

@@ -28,6 +28,7 @@ mod explain;
 mod files;
 mod forward;
 mod list;
+mod mcp;
 mod picture;
 mod prompt;
 mod rates;
@@ -183,6 +184,7 @@ async fn travel(
         | Asks::RealtimeSecret
         | Asks::RealtimeAside
         | Asks::Understand(_)
+        | Asks::Mcp
         | Asks::Explain => {}
         Asks::Realtime => return Box::pin(realtime::enter(worker, arrival, opening)).await,
     }
@@ -240,6 +242,7 @@ async fn serve(
         Asks::Understand(what) => Box::pin(understand::travel(worker, arrival, caller, (what, body))).await,
         Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),
         Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
+        Asks::Mcp => Box::pin(mcp::answer(worker, arrival, caller, body)).await,
         Asks::RealtimeSecret => Ok(realtime::mint(worker, arrival, &caller, &body)?),
         Asks::RealtimeAside => Err(realtime::aside().into()),
         Asks::Models | Asks::Realtime | Asks::Live | Asks::Ready => {

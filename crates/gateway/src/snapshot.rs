@@ -24,6 +24,7 @@ use pointsman_config::PromptsConfig;
 use pointsman_config::{BatchesConfig, FilesConfig, RealtimeConfig};
 use pointsman_governance::Principal;
 use pointsman_guard::Guards;
+use pointsman_mcp::Hub;
 use pointsman_routing::Router;
 use pointsman_semantics::similar::Point;
 use pointsman_understanding::Understanding;
@@ -77,6 +78,17 @@ pub struct Snapshot {
     pub keeping: Keeping,
     /// Which files are fetched for providers that take no URLs.
     pub media: Option<MediaPolicy>,
+    /// MCP servers.
+    pub mcp: McpPolicy,
+}
+
+/// MCP servers, and who may call.
+#[derive(Clone)]
+pub struct McpPolicy {
+    /// The servers.
+    pub hub: Arc<Hub>,
+    /// Whether clients can only come from this machine: then the host they call must be one of its own names.
+    pub is_local: bool,
 }
 
 /// What clients may leave here, and how it is worked off.

@@ -36,6 +36,8 @@ pub enum Asks {
     Explain,
     /// What is understood of prompts.
     Understand(Understand),
+    /// Something of MCP servers; which one the path may say.
+    Mcp,
     /// A realtime session, over a WebSocket.
     Realtime,
     /// A short-lived key for realtime sessions.
@@ -276,7 +278,7 @@ use Format::{
 
 /// Every path, once. A new surface adds its lines here. `{model}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 89] = [
+static PATHS: [Path; 95] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -443,6 +445,12 @@ static PATHS: [Path; 89] = [
     understands("/api/v1/embeddings", Understand::Embeddings),
     understands("/api/v1/similarity", Understand::Similarity),
     understands("/api/v1/similarity/batch", Understand::Similarities),
+    post("/mcp", Asks::Mcp, OpenAi),
+    get("/mcp", Asks::Mcp, OpenAi),
+    delete("/mcp", Asks::Mcp, OpenAi),
+    post("/mcp/{id}", Asks::Mcp, OpenAi),
+    get("/mcp/{id}", Asks::Mcp, OpenAi),
+    delete("/mcp/{id}", Asks::Mcp, OpenAi),
     get("/health", Asks::Live, OpenAi),
     get("/health/live", Asks::Live, OpenAi),
     get("/health/ready", Asks::Ready, OpenAi),

@@ -62,6 +62,11 @@ impl Worker {
         *self.stop.borrow()
     }
 
+    /// Waits until the gateway stops.
+    pub async fn stops(&self) {
+        stopped(&mut self.stop.clone()).await;
+    }
+
     /// Counts work that goes on without a connection.
     pub fn hold(&self) -> Held {
         self.connections.fetch_add(1, Ordering::Relaxed);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use pointsman_testbed::mcp::{self, McpEra, McpServer};
 use pointsman_testbed::{AwsAccount, BatchOptions, Chunking, Coding, Fault, Schedule, SimOptions, SimServer};
 
 use crate::console;
@@ -37,12 +38,47 @@ pub(crate) struct Arguments {
     /// The secret key it signs with.
     #[arg(long, requires = "aws_access_key")]
     aws_secret_key: Option<String>,
+    /// An MCP server in place of providers: `legacy`, `modern`, or `stdio`.
+    #[arg(long)]
+    mcp: Option<McpKind>,
     /// Replies made once, for benchmarks.
     #[arg(long)]
     bench: bool,
 }
 
+/// Which MCP server is simulated.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum McpKind {
+    /// With sessions, over HTTP.
+    Legacy,
+    /// Without sessions, over HTTP.
+    Modern,
+    /// With sessions, over standard input and output.
+    Stdio,
+}
+
+async fn mcp(kind: McpKind, address: SocketAddr) -> ExitCode {
+    let era = match kind {
+        McpKind::Stdio => {
+            mcp::serve_stdio().await;
+            return ExitCode::SUCCESS;
+        }
+        McpKind::Legacy => McpEra::Legacy,
+        McpKind::Modern => McpEra::Modern,
+    };
+    let server = match McpServer::start(address, era).await {
+        Ok(server) => server,
+        Err(error) => return console::fail(&format!("cannot listen on {address}: {error}")),
+    };
+    console::say(format!("simulated MCP server on http://{}", server.address()));
+    let _ = tokio::signal::ctrl_c().await;
+    ExitCode::SUCCESS
+}
+
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    if let Some(kind) = arguments.mcp {
+        return mcp(kind, arguments.address).await;
+    }
     let options = SimOptions {
         first_token: Duration::from_millis(arguments.first_token_ms),
         token_delay: Duration::from_millis(arguments.token_delay_ms),

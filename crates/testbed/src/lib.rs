@@ -6,6 +6,7 @@
 //! answers; `exchange.rs` is what they share.
 
 pub mod load;
+pub mod mcp;
 pub mod process;
 
 mod anthropic;

@@ -212,6 +212,18 @@ impl Ticket {
         });
     }
 
+    /// Notes that an MCP server answers what it calls `name`; that costs nothing.
+    pub fn answered_by(&mut self, server: &str, name: &str) {
+        self.facts.asked = Some(AskedOf {
+            provider: server.to_owned(),
+            kind: None,
+            model: name.to_owned(),
+            price: None,
+            saved: Money::ZERO,
+            at_stake: None,
+        });
+    }
+
     /// Notes that a model on this machine answers, which costs nothing.
     pub fn answered_here(&mut self, model: &str) {
         self.facts.asked = Some(AskedOf {

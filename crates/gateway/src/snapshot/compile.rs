@@ -9,6 +9,9 @@ use pointsman_catalog::{Catalog, Quirk};
 use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, StateKeeper, TargetConfig};
 use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
+use pointsman_mcp::Hub;
+use pointsman_mcp::board::Board;
+use pointsman_mcp::parked::Lot;
 use pointsman_routing::{Router, RoutingConfig};
 use pointsman_understanding::{Origin, Role, Understanding};
 use pointsman_upstream::{
@@ -20,8 +23,8 @@ use pointsman_wire::format::Format;
 use crate::signals::Examples;
 
 use super::{
-    Batches, Bounds, Fallback, Keeping, MediaPolicy, Model, Patience, Pattern, Provider, ResponsesPolicy,
-    Shape, Snapshot, Speech, Target, Template, place, provider::Speaks, recall,
+    Batches, Bounds, Fallback, Keeping, McpPolicy, MediaPolicy, Model, Patience, Pattern, Provider,
+    ResponsesPolicy, Shape, Snapshot, Speech, Target, Template, place, provider::Speaks, recall,
 };
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
@@ -42,6 +45,11 @@ pub struct Lasting {
     budgets: Mutex<HashMap<String, Arc<RetryBudget>>>,
     anonymous: Mutex<Option<Arc<Principal>>>,
     understanding: Mutex<Option<Arc<Understanding>>>,
+    hub: Mutex<Option<Arc<Hub>>>,
+    /// Sessions with MCP servers, and who listens to them.
+    pub board: Arc<Board>,
+    /// Requests to MCP servers that wait for their clients.
+    pub lot: Lot,
 }
 
 /// Compiles a configuration.
@@ -58,6 +66,10 @@ pub fn compile(config: &Config, lasting: &Lasting) -> Result<Snapshot, Vec<Probl
     let snapshot = compiler.snapshot();
     if compiler.problems.is_empty() {
         *lasting.understanding.lock() = Some(Arc::clone(&snapshot.understanding));
+        let before = lasting.hub.lock().replace(Arc::clone(&snapshot.mcp.hub));
+        if let Some(before) = before {
+            before.leave_to(&snapshot.mcp.hub);
+        }
         Ok(snapshot)
     } else {
         Err(compiler.problems)
@@ -147,6 +159,7 @@ impl Compiler<'_> {
             anonymous: self.anonymous(),
             responses: responses(config),
             media: media(config),
+            mcp: self.mcp(),
             default_completion: config.server.default_completion_tokens,
             keeping: Keeping {
                 files: config.files.clone(),
@@ -156,6 +169,22 @@ impl Compiler<'_> {
         };
         self.routed(&snapshot);
         snapshot
+    }
+
+    /// MCP servers, with what is known of those that stay.
+    fn mcp(&mut self) -> McpPolicy {
+        let board = &self.lasting.board;
+        let before = self.lasting.hub.lock().clone();
+        let hub = Hub::following(&self.config.mcp, board, before.as_deref()).unwrap_or_else(|problems| {
+            for (at, message) in problems {
+                self.wrong(format!("mcp.{at}"), message);
+            }
+            Hub::empty(board)
+        });
+        McpPolicy {
+            hub: Arc::new(hub),
+            is_local: self.config.listeners.api.address.ip().is_loopback(),
+        }
     }
 
     /// Whoever understands prompts, with what was loaded before.

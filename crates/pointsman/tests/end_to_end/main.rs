@@ -27,6 +27,7 @@ mod kill;
 mod limits;
 mod listener;
 mod matrix;
+mod mcp;
 mod media;
 mod models;
 mod realtime;

@@ -1,0 +1,144 @@
+//! Streams that clients hold open to hear what changes.
+
+use std::collections::VecDeque;
+
+use http::StatusCode;
+use pointsman_mcp::board::Listening;
+use pointsman_mcp::error::RpcError;
+use pointsman_mcp::message::{self, Id, Incoming, Object, Request};
+use pointsman_mcp::meta;
+use pointsman_mcp::session::{SWITCHES, once};
+use tokio::sync::mpsc;
+
+use super::stream::{self, Next, Source};
+use super::{Desk, door, is_modern, sessions};
+use crate::reply::Reply;
+
+/// Most resources that one listener hears of.
+const MAX_URIS: usize = 256;
+
+/// `GET`: what a session's servers say unasked.
+///
+/// # Errors
+/// 405 in the era without sessions, 406 for who takes no events, and what is wrong with the session.
+pub fn open(desk: &Desk<'_>) -> Result<Reply, RpcError> {
+    if is_modern(desk, &Incoming::Batch(Vec::new())) {
+        let error = RpcError::request("there is no such stream in this version: use subscriptions/listen");
+        return Err(error.with(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    if !door::takes(&desk.arrival.headers, "text/event-stream") {
+        let error = RpcError::request("accept text/event-stream");
+        return Err(error.with(StatusCode::NOT_ACCEPTABLE));
+    }
+    let session = sessions::find(desk)?;
+    Ok(stream::reply(desk.worker, Unasked(session.listen())))
+}
+
+/// What servers say unasked.
+struct Unasked(mpsc::Receiver<String>);
+
+impl Source for Unasked {
+    async fn next(&mut self) -> Next {
+        self.0.recv().await.map_or(Next::End, Next::Message)
+    }
+
+    fn farewell(&mut self) -> Option<Option<String>> {
+        Some(None)
+    }
+}
+
+/// `subscriptions/listen`: the same in the era without sessions.
+///
+/// # Errors
+/// When nothing is subscribed to, or too much.
+pub async fn subscribe(desk: &Desk<'_>, request: Request) -> Result<Reply, RpcError> {
+    let Some(wanted) = request.params.object("notifications") else {
+        return Err(RpcError::params("`notifications` is missing"));
+    };
+    let mut honoured = Object::default();
+    let mut methods = Vec::new();
+    for (switch, method) in SWITCHES {
+        if wanted.get(switch).is_some_and(|on| on.get() == "true") {
+            honoured.set(switch, &true);
+            methods.push(method);
+        }
+    }
+    let uris = wanted.get("resourceSubscriptions");
+    let uris: Vec<String> = uris
+        .and_then(|uris| serde_json::from_str(uris.get()).ok())
+        .unwrap_or_default();
+    if uris.len() > MAX_URIS {
+        return Err(RpcError::params(format!("more than {MAX_URIS} resources")));
+    }
+    let uris = watch(desk, once(uris)).await;
+    if !uris.is_empty() {
+        honoured.set("resourceSubscriptions", &uris);
+    }
+    let view = std::sync::Arc::clone(&desk.view);
+    let listening = desk.hub.board.listen(request.id.clone(), view, (methods, uris));
+    let listening = listening.ok_or_else(|| RpcError::internal("there are too many listeners"))?;
+    let mut params = Object::default();
+    params.set("notifications", &honoured);
+    params.set("_meta", &belongs_to(&request.id));
+    let first = message::notification("notifications/subscriptions/acknowledged", &params);
+    Ok(stream::reply(
+        desk.worker,
+        News {
+            id: request.id,
+            ready: VecDeque::from([first]),
+            listening,
+        },
+    ))
+}
+
+/// Has servers tell of resources; gives those whose servers do.
+async fn watch(desk: &Desk<'_>, uris: Vec<String>) -> Vec<String> {
+    let client = &desk.worker.client;
+    let mut watched = Vec::new();
+    for uri in uris {
+        let Some(found) = desk.view.find_uri(client, &uri).await else {
+            continue;
+        };
+        let Ok(link) = found.server.house(client).await else {
+            continue;
+        };
+        let asked = Box::pin(link.watch(client, &found.name, found.server.timeout)).await;
+        if asked.is_ok_and(|answer| answer.outcome.is_ok()) {
+            watched.push(uri);
+        }
+    }
+    watched
+}
+
+fn belongs_to(id: &Id) -> Object {
+    let mut meta = Object::default();
+    meta.set(meta::SUBSCRIPTION_ID, id);
+    meta
+}
+
+/// What changes, for a listener.
+struct News {
+    id: Id,
+    ready: VecDeque<String>,
+    listening: Listening,
+}
+
+impl Source for News {
+    async fn next(&mut self) -> Next {
+        if let Some(text) = self.ready.pop_front() {
+            return Next::Message(text);
+        }
+        self.listening
+            .receiver
+            .recv()
+            .await
+            .map_or(Next::End, Next::Message)
+    }
+
+    fn farewell(&mut self) -> Option<Option<String>> {
+        let mut result = Object::default();
+        result.set("resultType", "complete");
+        result.set("_meta", &belongs_to(&self.id));
+        Some(Some(message::response(Some(&self.id), Ok(&result.raw()))))
+    }
+}

@@ -1,0 +1,180 @@
+//! The era without sessions: each request says everything itself, and closing its stream cancels it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use pointsman_mcp::call::{Answered, Asker, Refused};
+use pointsman_mcp::error::RpcError;
+use pointsman_mcp::link::{Link, Told};
+use pointsman_mcp::message::{self, Incoming, Message, Request};
+use pointsman_mcp::meta;
+use pointsman_mcp::parked::{Running, can_answer};
+use pointsman_upstream::Client;
+use tokio::sync::mpsc;
+
+use super::stream::{self, Next, Source};
+use super::{Desk, accepted, listen, work};
+use crate::reply::{self, Reply};
+use crate::road::Refusal;
+use crate::worker::Worker;
+
+/// How long an answer is waited for before its stream begins.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How notifications of the log begin, as they are written here.
+const LOG: &str = r#"{"jsonrpc":"2.0","method":"notifications/message""#;
+
+/// Takes a message of this era.
+///
+/// # Errors
+/// Outside what is refused as any request is, inside what is refused as MCP does.
+pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply, RpcError>, Refusal> {
+    let request = match incoming {
+        Incoming::One(Message::Request(request)) => request,
+        Incoming::One(Message::Notification(_)) => return Ok(Ok(accepted())),
+        Incoming::One(Message::Response(_)) => {
+            return Ok(Err(RpcError::request(
+                "answers go into the next request in this version",
+            )));
+        }
+        Incoming::Batch(_) => return Ok(Err(RpcError::request("there are no batches in this version"))),
+    };
+    let asker = Asker {
+        hub: Arc::clone(&desk.hub),
+        view: Arc::clone(&desk.view),
+        session: None,
+        client: desk.worker.client.clone(),
+    };
+    if let Err(error) = check(desk, &asker, &request).await {
+        return Ok(Err(error.of(&request.id)));
+    }
+    if request.method == "subscriptions/listen" {
+        let id = request.id.clone();
+        let listening = listen::subscribe(desk, request).await;
+        return Ok(listening.map_err(|error| error.of(&id)));
+    }
+    let (owner, lot) = (desk.owner(), &desk.worker.shared.lasting.lot);
+    let resumed = lot.resume(&owner, &request, &asker.client);
+    let running = match resumed.await {
+        Some(Ok(running)) => running,
+        Some(Err(error)) => return Ok(Err(error.of(&request.id))),
+        None => {
+            let ticket = work::admit(desk, &request)?;
+            let (sink, told) = mpsc::channel(work::QUEUE);
+            let task = work::start(asker, request.clone(), ticket, sink, None);
+            Running { told, task }
+        }
+    };
+    let answer = Answer {
+        worker: Arc::clone(desk.worker),
+        owner,
+        wants_log: meta::of(&request.params).get(meta::LOG_LEVEL).is_some(),
+        request,
+        running: Some(running),
+        first: None,
+    };
+    Ok(Ok(hand_out(desk, answer).await))
+}
+
+async fn check(desk: &Desk<'_>, asker: &Asker, request: &Request) -> Result<(), RpcError> {
+    let headers = &desk.arrival.headers;
+    meta::check(request, headers)?;
+    asker.check_headers(request, headers).await
+}
+
+/// Whole where the answer is all there is to say, as a stream where it is not.
+async fn hand_out(desk: &Desk<'_>, mut answer: Answer) -> Reply {
+    match tokio::time::timeout(PATIENCE, answer.heard()).await {
+        Ok(Heard::End(text, status)) => reply::json_bytes(status, text.into()),
+        Ok(Heard::Message(text)) => {
+            answer.first = Some(text);
+            stream::reply(desk.worker, answer)
+        }
+        Err(_) => stream::reply(desk.worker, answer),
+    }
+}
+
+/// A request that is being answered.
+struct Answer {
+    worker: Arc<Worker>,
+    owner: String,
+    wants_log: bool,
+    request: Request,
+    /// Gone once it is parked.
+    running: Option<Running>,
+    first: Option<String>,
+}
+
+/// What is heard of it.
+enum Heard {
+    Message(String),
+    End(String, StatusCode),
+}
+
+impl Answer {
+    async fn heard(&mut self) -> Heard {
+        loop {
+            let told = match &mut self.running {
+                Some(running) => running.told.recv().await,
+                None => None,
+            };
+            match told {
+                Some(Told::Message(text)) if !self.wants_log && text.starts_with(LOG) => {}
+                Some(Told::Message(text)) => return Heard::Message(text),
+                Some(Told::End(_, answered)) => return self.end(&answered),
+                Some(Told::Question { link, request }) => {
+                    if let Some(end) = self.asked(link, request) {
+                        return end;
+                    }
+                }
+                None => {
+                    let error = RpcError::internal("the request ended without an answer");
+                    return Heard::End(error.answer(Some(&self.request.id)), StatusCode::OK);
+                }
+            }
+        }
+    }
+
+    fn end(&self, answered: &Answered) -> Heard {
+        let status = answered
+            .outcome
+            .as_ref()
+            .map_or_else(Refused::status, |_| StatusCode::OK);
+        Heard::End(super::written(&self.request.id, answered), status)
+    }
+
+    /// A server of the other era asks something: the client is told to come back with the answer, if it can have one.
+    fn asked(&mut self, link: Arc<Link>, asked: Request) -> Option<Heard> {
+        if !can_answer(&self.request.params, &asked.method) {
+            decline(self.worker.client.clone(), link, asked);
+            return None;
+        }
+        let running = self.running.take()?;
+        let lot = &self.worker.shared.lasting.lot;
+        let parked = lot.park(&self.owner, &self.request.method, running, (link, asked));
+        let text = match parked {
+            Ok(result) => message::response(Some(&self.request.id), Ok(&result)),
+            Err(error) => error.answer(Some(&self.request.id)),
+        };
+        Some(Heard::End(text, StatusCode::OK))
+    }
+}
+
+fn decline(client: Client, link: Arc<Link>, asked: Request) {
+    tokio::spawn(async move {
+        let error = RpcError::method(&asked.method).raw();
+        let _ = link.answer(&client, &asked.id, Err(&error)).await;
+    });
+}
+
+impl Source for Answer {
+    async fn next(&mut self) -> Next {
+        if let Some(first) = self.first.take() {
+            return Next::Message(first);
+        }
+        match self.heard().await {
+            Heard::Message(text) => Next::Message(text),
+            Heard::End(text, _) => Next::Last(text),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A request at work: admitted where it is a call, answered beside its connection, settled before its answer is told.
+
+use std::sync::Arc;
+
+use pointsman_governance::Estimate;
+use pointsman_mcp::call::{Answered, Asker, Refused};
+use pointsman_mcp::link::{Sink, Told};
+use pointsman_mcp::message::Request;
+use pointsman_mcp::meta;
+use pointsman_mcp::session::UnderWay;
+use pointsman_store::Outcome;
+use pointsman_wire::form::{Failure, FailureKind, Usage};
+use tokio::task::AbortHandle;
+
+use super::Desk;
+use crate::road::settle::Ending;
+use crate::road::{Refusal, Ticket, admit};
+
+/// Messages of a request on their way to its client.
+pub const QUEUE: usize = 256;
+
+/// Admits a request that makes a server do something.
+///
+/// # Errors
+/// 429 past a limit.
+pub fn admit(desk: &Desk<'_>, request: &Request) -> Result<Option<Ticket>, Refusal> {
+    let Some(field) = meta::named_by(&request.method) else {
+        return Ok(None);
+    };
+    let name = request.params.text(field).unwrap_or_default();
+    let asked = (name.as_str(), Estimate::default());
+    let admitted = admit::admit_any(desk.worker, desk.arrival, Arc::clone(&desk.caller), asked);
+    admitted
+        .map(Some)
+        .map_err(|failure| Refusal::from(failure).asking(&name))
+}
+
+/// Has a request answered. What is said of it goes into `sink`, the answer last, unless its client cancels it.
+pub fn start(
+    asker: Asker,
+    request: Request,
+    ticket: Option<Ticket>,
+    sink: Sink,
+    under_way: Option<UnderWay>,
+) -> AbortHandle {
+    let work = async move {
+        let answering = asker.answer(&request, &sink);
+        let answered = match under_way {
+            None => answering.await,
+            Some(mut under_way) => tokio::select! {
+                answered = answering => answered,
+                // Whoever has cancelled wants no answer; the ticket settles itself as cancelled.
+                Ok(()) = &mut under_way.cancelled => return,
+            },
+        };
+        let answered = match ticket {
+            Some(ticket) => settle(ticket, answered),
+            None => answered,
+        };
+        // A client that is gone misses it.
+        let _ = sink.send(Told::End(request.id, Box::new(answered))).await;
+    };
+    tokio::spawn(work).abort_handle()
+}
+
+fn settle(mut ticket: Ticket, answered: Answered) -> Answered {
+    if let (Some(server), Some(name)) = (&answered.server, &answered.name) {
+        ticket.answered_by(server, name);
+        ticket.facts.attempts = 1;
+    }
+    let (outcome, error) = match &answered.outcome {
+        Ok(_) | Err(Refused::There(_)) => (Outcome::Complete, None),
+        Err(Refused::Here(error)) => {
+            let (outcome, kind) = if answered.server.is_some() {
+                (Outcome::ProviderFailed, FailureKind::Provider)
+            } else {
+                (Outcome::Refused, FailureKind::NotFound)
+            };
+            (outcome, Some(Failure::new(kind, error.message.clone())))
+        }
+    };
+    let ending = Ending {
+        outcome,
+        status: 200,
+        usage: Usage::default(),
+        estimated: false,
+        error,
+    };
+    match ticket.settle(&ending) {
+        Ok(_) => answered,
+        Err(refusal) => {
+            let error = pointsman_mcp::error::RpcError::internal(refusal.failure.message.to_string());
+            Answered {
+                outcome: Err(error.into()),
+                ..answered
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Who is to be told of changes: sessions, and listeners of the era without sessions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::link::Link;
+use crate::message::{self, Id, Object};
+use crate::meta;
+use crate::session::Session;
+use crate::view::View;
+
+/// Most listeners.
+const MAX_LISTENERS: usize = 10_000;
+/// How often sessions that nobody uses are looked for.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// Sessions and listeners. Outlives a configuration.
+#[derive(Default)]
+pub struct Board {
+    sessions: Mutex<HashMap<String, Arc<Session>>>,
+    listeners: Mutex<HashMap<u64, Listener>>,
+    next: AtomicU64,
+    swept: Mutex<Option<Instant>>,
+}
+
+/// Somebody who listens without a session.
+struct Listener {
+    /// The id of their request.
+    id: Id,
+    /// What they see.
+    view: Arc<View>,
+    /// Notifications they want.
+    methods: Vec<&'static str>,
+    /// Resources they want to hear of, as clients call them.
+    uris: Vec<String>,
+    sender: mpsc::Sender<String>,
+}
+
+/// Listens as long as it is there.
+pub struct Listening {
+    board: Arc<Board>,
+    number: u64,
+    /// What comes.
+    pub receiver: mpsc::Receiver<String>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.board.listeners.lock().remove(&self.number);
+    }
+}
+
+impl Board {
+    /// Keeps a session.
+    ///
+    /// # Errors
+    /// Gives it back when there are too many; of a caller's own, the one that was not used for longest makes room.
+    pub fn keep(
+        &self,
+        session: Arc<Session>,
+        most: usize,
+        idle: Duration,
+    ) -> Result<Vec<Arc<Session>>, Arc<Session>> {
+        let mut sessions = self.sessions.lock();
+        let mut gone: Vec<Arc<Session>> = Vec::new();
+        if sessions.len() >= most {
+            let now = Instant::now();
+            gone.extend(
+                sessions
+                    .extract_if(|_, other| other.is_idle(now, idle))
+                    .map(|(_, session)| session),
+            );
+        }
+        if sessions.len() >= most {
+            let own = sessions.values().filter(|other| other.owner == session.owner);
+            let Some(oldest) = own
+                .min_by_key(|other| other.last_used())
+                .map(|other| other.id.clone())
+            else {
+                return Err(session);
+            };
+            gone.extend(sessions.remove(&oldest));
+        }
+        sessions.insert(session.id.clone(), session);
+        Ok(gone)
+    }
+
+    /// The session of this id, if it is the caller's and not over.
+    pub fn session(&self, id: &str, owner: &str, idle: Duration) -> Option<Arc<Session>> {
+        let mut sessions = self.sessions.lock();
+        let session = sessions.get(id)?;
+        if session.owner != owner {
+            return None;
+        }
+        if session.is_idle(Instant::now(), idle) {
+            sessions.remove(id);
+            return None;
+        }
+        session.touch();
+        Some(Arc::clone(session))
+    }
+
+    /// Ends a session.
+    pub fn end(&self, session: &Session) {
+        self.sessions.lock().remove(&session.id);
+    }
+
+    /// Sessions that nobody uses any more; looked for now and then.
+    pub fn sweep(&self, idle: Duration) -> Vec<Arc<Session>> {
+        let now = Instant::now();
+        let last = self.swept.lock().replace(now);
+        if let Some(last) = last.filter(|last| now.saturating_duration_since(*last) < SWEEP) {
+            *self.swept.lock() = Some(last);
+            return Vec::new();
+        }
+        let mut sessions = self.sessions.lock();
+        sessions
+            .extract_if(|_, other| other.is_idle(now, idle))
+            .map(|(_, session)| session)
+            .collect()
+    }
+
+    /// How many sessions there are.
+    pub fn count(&self) -> usize {
+        self.sessions.lock().len()
+    }
+
+    /// Registers somebody who listens.
+    pub fn listen(
+        self: &Arc<Self>,
+        id: Id,
+        view: Arc<View>,
+        (methods, uris): (Vec<&'static str>, Vec<String>),
+    ) -> Option<Listening> {
+        let (sender, receiver) = mpsc::channel(64);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut listeners = self.listeners.lock();
+        if listeners.len() >= MAX_LISTENERS {
+            return None;
+        }
+        let listener = Listener {
+            id,
+            view,
+            methods,
+            uris,
+            sender,
+        };
+        listeners.insert(number, listener);
+        Some(Listening {
+            board: Arc::clone(self),
+            number,
+            receiver,
+        })
+    }
+
+    /// A server's list has changed: told to all who see the server.
+    pub fn changed(&self, server: &str, method: &str) {
+        let params = Object::default();
+        let sessions: Vec<Arc<Session>> = self.sessions.lock().values().cloned().collect();
+        for session in sessions {
+            // Who has a link of their own hears of it there.
+            if session.sees(server) && !session.has_link(server) {
+                session.post(message::notification(method, &params));
+            }
+        }
+        for listener in self.listeners.lock().values() {
+            if listener.view.has(server) && listener.methods.contains(&method) {
+                listener.tell(method, Object::default());
+            }
+        }
+    }
+
+    /// A resource has changed, and the house was told.
+    pub fn updated(&self, link: &Link, uri: &str) {
+        for listener in self.listeners.lock().values() {
+            let shown = listener.view.show_uri(&link.server.name, uri);
+            if listener.uris.contains(&shown) {
+                let mut params = Object::default();
+                params.set("uri", &shown);
+                listener.tell("notifications/resources/updated", params);
+            }
+        }
+    }
+}
+
+impl Listener {
+    fn tell(&self, method: &str, mut params: Object) {
+        let mut meta = Object::default();
+        meta.set(meta::SUBSCRIPTION_ID, &self.id);
+        params.set("_meta", &meta);
+        // Who does not read will read the lists again anyway.
+        let _ = self.sender.try_send(message::notification(method, &params));
+    }
+}

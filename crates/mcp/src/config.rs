@@ -1,0 +1,273 @@
+//! The `mcp` block of the configuration.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use pointsman_upstream::config::Secret;
+use pointsman_upstream::{AuthConfig, AuthStyle, Credential, HumanDuration};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// MCP servers, and how they are shown to clients at `/mcp` and `/mcp/{server}`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct McpConfig {
+    /// The servers, by name. A name has letters, digits and `-`, and begins with a letter.
+    pub servers: BTreeMap<String, ServerConfig>,
+    /// Whether names at `/mcp` are prefixed with that of their server.
+    pub prefix: Prefix,
+    /// Hosts (`mcp.example.com`, with a port if it has one) by which clients may call a gateway that listens on a
+    /// loopback address, beside the loopback names: for reverse proxies on the same machine.
+    pub allowed_hosts: Vec<String>,
+    /// Origins (`https://chat.example.com`) of web pages that may call, beside those on loopback names.
+    pub allowed_origins: Vec<String>,
+    /// How long a server is waited for when lists are put together; its last list stands in for one that is late.
+    pub list_timeout: HumanDuration,
+    /// How long a list is good for when its server says nothing of changes.
+    pub list_ttl: HumanDuration,
+    /// Entries of one page of a list.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub page_size: usize,
+    /// Most sessions of clients.
+    #[schemars(range(min = 1))]
+    pub max_sessions: usize,
+    /// How long a session that nobody uses lasts.
+    pub session_timeout: HumanDuration,
+    /// Most bytes of one message, either way.
+    #[schemars(range(min = 1024))]
+    pub message_limit: usize,
+}
+
+impl Default for McpConfig {
+    fn default() -> Self {
+        Self {
+            servers: BTreeMap::new(),
+            prefix: Prefix::default(),
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            list_timeout: HumanDuration::from_secs(5),
+            list_ttl: HumanDuration::from_secs(300),
+            page_size: 1_000,
+            max_sessions: 10_000,
+            session_timeout: HumanDuration::from_secs(30 * 60),
+            message_limit: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// When names are prefixed: `server_tool`, and `server+uri`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Prefix {
+    /// All names.
+    #[default]
+    Always,
+    /// Names that several servers have.
+    Clash,
+    /// None; of servers that have the same name, the first one has it, in the order of their own names.
+    Never,
+}
+
+/// What becomes of a tool whose definition changes while the gateway runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnChange {
+    /// The log tells what changed.
+    #[default]
+    Report,
+    /// The tool is hidden, too, until its definition is the old one or the gateway is started anew.
+    Quarantine,
+}
+
+/// A server: at a `url`, or a `command` that is run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Where it speaks streamable HTTP.
+    pub url: Option<String>,
+    /// How to be let in. A caller's own credential is never passed on.
+    pub auth: AuthConfig,
+    /// Headers that go with every request.
+    pub headers: BTreeMap<String, Secret>,
+    /// A program and its arguments; it speaks over its standard input and output.
+    pub command: Vec<String>,
+    /// Environment of the program. Of the gateway's own it has `PATH`, `HOME`, `USER`, `LANG`, `LC_ALL`, `TZ` and `TMPDIR`.
+    pub env: BTreeMap<String, Secret>,
+    /// Folder that the program starts in.
+    pub folder: Option<PathBuf>,
+    /// Most processes of the program: one for lists, and one for each session that calls it.
+    #[schemars(range(min = 1))]
+    pub max_processes: Option<usize>,
+    /// An OpenAPI document. Not supported in this version.
+    pub openapi: Option<serde_json::Value>,
+    /// Base URL for `openapi`. Not supported in this version.
+    pub base_url: Option<serde_json::Value>,
+    /// Which of its tools there are for clients.
+    pub tools: ToolRules,
+    /// What becomes of a tool whose definition changes.
+    pub on_change: OnChange,
+    /// How long one call may take.
+    pub timeout: Option<HumanDuration>,
+}
+
+/// Patterns over the names of tools, as their server calls them; `*` stands for any run of letters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolRules {
+    /// Only these; all when empty.
+    pub allow: Vec<String>,
+    /// Not these, even if allowed.
+    pub deny: Vec<String>,
+}
+
+impl McpConfig {
+    /// What is wrong with it: the path of a field under `mcp`, and what to do.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        for origin in &self.allowed_origins {
+            if !url::Url::parse(origin).is_ok_and(|url| url.has_host()) {
+                problems.push((
+                    "allowed_origins".to_owned(),
+                    format!("{origin:?} is no origin; write it like https://chat.example.com"),
+                ));
+            }
+        }
+        for (name, server) in &self.servers {
+            let mut wrong = |field: &str, message: &str| {
+                let dot = if field.is_empty() { "" } else { "." };
+                problems.push((format!("servers.{name}{dot}{field}"), message.to_owned()));
+            };
+            if !is_name(name) {
+                wrong(
+                    "",
+                    "is no name: letters, digits and `-`, a letter first, 64 at most",
+                );
+            }
+            server.problems(&mut wrong);
+        }
+        problems
+    }
+}
+
+impl ServerConfig {
+    fn problems(&self, wrong: &mut impl FnMut(&str, &str)) {
+        if self.openapi.is_some() {
+            wrong(
+                "openapi",
+                "OpenAPI documents as servers are not supported yet in this version",
+            );
+            return;
+        }
+        if self.base_url.is_some() {
+            wrong(
+                "base_url",
+                "goes with `openapi`, which is not supported yet in this version",
+            );
+        }
+        match (&self.url, self.command.first()) {
+            (None, None) => wrong("", "needs a `url` or a `command`"),
+            (Some(_), Some(_)) => wrong("", "has a `url` and a `command`; it is one of both"),
+            (Some(url), None) => {
+                if !url::Url::parse(url)
+                    .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+                {
+                    wrong("url", "is no http or https URL");
+                }
+                if !self.env.is_empty() || self.folder.is_some() || self.max_processes.is_some() {
+                    wrong("", "`env`, `folder` and `max_processes` go with a `command`");
+                }
+            }
+            (None, Some(program)) => {
+                if program.is_empty() {
+                    wrong("command", "names no program");
+                }
+                if self.auth != AuthConfig::default() || !self.headers.is_empty() {
+                    wrong(
+                        "",
+                        "`auth` and `headers` go with a `url`; give a program what it needs in `env`",
+                    );
+                }
+            }
+        }
+        if self.auth.passthrough.is_some() {
+            wrong(
+                "auth.passthrough",
+                "a caller's credential is for the gateway, never for a server behind it",
+            );
+        } else if let Err(error) = Credential::compile(&self.auth, &AuthStyle::Bearer) {
+            wrong(&format!("auth.{}", error.field), &error.problem);
+        }
+        for (name, value) in &self.headers {
+            let lower = name.to_ascii_lowercase();
+            if http::HeaderName::try_from(name.as_str()).is_err()
+                || http::HeaderValue::try_from(value.expose()).is_err()
+            {
+                wrong(
+                    &format!("headers.{name}"),
+                    "is not a header: name or value holds what cannot be sent",
+                );
+            } else if lower.starts_with("mcp-")
+                || matches!(
+                    lower.as_str(),
+                    "host" | "content-length" | "content-type" | "accept"
+                )
+            {
+                wrong(&format!("headers.{name}"), "is set by the protocol");
+            }
+        }
+    }
+}
+
+/// Whether a server may be called this. Without `_`, which ends the prefix of a tool's name.
+fn is_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(json: serde_json::Value) -> Vec<(String, String)> {
+        serde_json::from_value::<McpConfig>(json).unwrap().problems()
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_refused_by_name() {
+        let found = problems(
+            serde_json::json!({"servers": {"pets": {"openapi": "./p.yaml", "base_url": "https://p"}}}),
+        );
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].0, "servers.pets.openapi");
+        assert!(found[0].1.contains("not supported yet"));
+    }
+
+    #[test]
+    fn a_callers_credential_cannot_be_passed_on() {
+        let found = problems(
+            serde_json::json!({"servers": {"a": {"url": "https://a/mcp", "auth": {"passthrough": true}}}}),
+        );
+        assert_eq!(found[0].0, "servers.a.auth.passthrough");
+    }
+
+    #[test]
+    fn a_server_is_one_thing_with_a_fitting_name() {
+        for server in [
+            serde_json::json!({"a_b": {"url": "https://a/mcp"}}),
+            serde_json::json!({"a": {}}),
+            serde_json::json!({"a": {"url": "https://a", "command": ["b"]}}),
+            serde_json::json!({"a": {"url": "ftp://a"}}),
+            serde_json::json!({"a": {"url": "https://a", "headers": {"Mcp-Session-Id": "1"}}}),
+        ] {
+            assert_eq!(
+                problems(serde_json::json!({ "servers": server })).len(),
+                1,
+                "{server}"
+            );
+        }
+    }
+}

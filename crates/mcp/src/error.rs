@@ -1,0 +1,107 @@
+//! Errors of JSON-RPC and of MCP, with the HTTP status they are told with.
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::to_raw_value;
+
+use crate::message::{self, Id, Raw};
+
+/// An error for the other side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RpcError {
+    /// Its code.
+    pub code: i64,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// More of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+    /// The request it is about, where that could be read.
+    #[serde(skip)]
+    pub id: Option<Id>,
+    /// The status it is told with over HTTP.
+    #[serde(skip)]
+    pub status: StatusCode,
+}
+
+impl RpcError {
+    fn new(code: i64, status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            data: None,
+            id: None,
+            status,
+        }
+    }
+
+    /// It is no JSON.
+    pub fn parse(message: impl Into<String>) -> Self {
+        Self::new(-32700, StatusCode::BAD_REQUEST, message)
+    }
+
+    /// It is no message, or not now.
+    pub fn request(message: impl Into<String>) -> Self {
+        Self::new(-32600, StatusCode::BAD_REQUEST, message)
+    }
+
+    /// There is no such method.
+    #[must_use]
+    pub fn method(method: &str) -> Self {
+        Self::new(-32601, StatusCode::OK, format!("Method not found: {method}"))
+    }
+
+    /// The parameters are wrong.
+    pub fn params(message: impl Into<String>) -> Self {
+        Self::new(-32602, StatusCode::OK, message)
+    }
+
+    /// The server behind the gateway did not answer as it should.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(-32603, StatusCode::OK, message)
+    }
+
+    /// The headers do not say what the body says.
+    pub fn headers(message: impl Into<String>) -> Self {
+        Self::new(-32020, StatusCode::BAD_REQUEST, message)
+    }
+
+    /// The version is not spoken here.
+    #[must_use]
+    pub fn version(requested: &str, supported: &[&str]) -> Self {
+        let mut error = Self::new(
+            -32022,
+            StatusCode::BAD_REQUEST,
+            format!("Unsupported protocol version {requested:?}"),
+        );
+        error.data = Some(serde_json::json!({ "supported": supported, "requested": requested }));
+        error
+    }
+
+    /// The same with another status.
+    #[must_use]
+    pub fn with(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The same, of this request.
+    #[must_use]
+    pub fn of(mut self, id: &Id) -> Self {
+        self.id = Some(id.clone());
+        self
+    }
+
+    /// The error object.
+    #[must_use]
+    pub fn raw(&self) -> Raw {
+        to_raw_value(self).unwrap_or_default()
+    }
+
+    /// The text of an answer to `id`, or to the request it knows.
+    #[must_use]
+    pub fn answer(&self, id: Option<&Id>) -> String {
+        message::response(id.or(self.id.as_ref()), Err(&self.raw()))
+    }
+}

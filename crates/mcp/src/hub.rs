@@ -1,0 +1,146 @@
+//! All servers of a configuration, and the addresses at which they are seen.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use pointsman_upstream::Client;
+use serde_json::{Value, json};
+
+use crate::board::Board;
+use crate::config::{McpConfig, Prefix};
+use crate::link::Link;
+use crate::server::Server;
+use crate::view::View;
+
+/// The servers of a configuration.
+pub struct Hub {
+    /// The configuration.
+    pub config: McpConfig,
+    /// Who is to be told of changes.
+    pub board: Arc<Board>,
+    servers: BTreeMap<String, Arc<Server>>,
+    all: Arc<View>,
+    alone: HashMap<String, Arc<View>>,
+}
+
+impl Hub {
+    /// Compiles a configuration. Servers that have not changed stay as they are, with what is known of them.
+    ///
+    /// # Errors
+    /// Fields that cannot be carried out, as paths under `mcp`, and why.
+    pub fn following(
+        config: &McpConfig,
+        board: &Arc<Board>,
+        before: Option<&Self>,
+    ) -> Result<Self, Vec<(String, String)>> {
+        let mut servers = BTreeMap::new();
+        let mut problems = config.problems();
+        for (name, said) in &config.servers {
+            let same = before
+                .and_then(|before| before.servers.get(name))
+                .filter(|server| server.is(said, config));
+            if let Some(same) = same {
+                servers.insert(name.clone(), Arc::clone(same));
+                continue;
+            }
+            match Server::compile(name, said, config, board) {
+                Ok(server) => drop(servers.insert(name.clone(), server)),
+                Err((field, why)) => problems.push((format!("servers.{name}.{field}"), why)),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let view = |server: &Arc<Server>| Arc::new(View::new(vec![Arc::clone(server)], Prefix::Never, true));
+        Ok(Self {
+            config: config.clone(),
+            board: Arc::clone(board),
+            all: Arc::new(View::new(
+                servers.values().cloned().collect(),
+                config.prefix,
+                false,
+            )),
+            alone: servers
+                .iter()
+                .map(|(name, server)| (name.clone(), view(server)))
+                .collect(),
+            servers,
+        })
+    }
+
+    /// No servers.
+    #[must_use]
+    pub fn empty(board: &Arc<Board>) -> Self {
+        Self {
+            config: McpConfig::default(),
+            board: Arc::clone(board),
+            servers: BTreeMap::new(),
+            all: Arc::new(View::new(Vec::new(), Prefix::default(), false)),
+            alone: HashMap::new(),
+        }
+    }
+
+    /// Ends what the servers do that a later configuration has no more.
+    pub fn leave_to(&self, later: &Self) {
+        for (name, server) in &self.servers {
+            if !later
+                .servers
+                .get(name)
+                .is_some_and(|other| Arc::ptr_eq(server, other))
+            {
+                server.shut();
+            }
+        }
+    }
+
+    /// What is seen at `/mcp`, or at `/mcp/{server}`.
+    #[must_use]
+    pub fn view(&self, scope: Option<&str>) -> Option<Arc<View>> {
+        match scope {
+            None => Some(Arc::clone(&self.all)),
+            Some(server) => self.alone.get(server).cloned(),
+        }
+    }
+
+    /// The names of the servers.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.servers.keys().map(String::as_str)
+    }
+
+    /// What can be had at an address, and how it wants to be used. Servers that are late or gone say nothing.
+    pub async fn greeting(&self, view: &View, client: &Client) -> (Value, Option<String>) {
+        let patience = self.config.list_timeout.get();
+        let reached = view.servers().iter().map(|server| {
+            let house = Box::pin(server.house(client));
+            async move { tokio::time::timeout(patience, house).await.ok()?.ok() }
+        });
+        let links: Vec<Arc<Link>> = join_all(reached).await.into_iter().flatten().collect();
+        let has = |capability: &str| {
+            links
+                .iter()
+                .any(|link| link.greeting.capabilities.get(capability).is_some())
+        };
+        let mut capabilities = json!({});
+        // Nothing is known of servers that cannot be reached: they may have tools when they come back.
+        if has("tools") || links.len() < view.servers().len() || links.is_empty() {
+            capabilities["tools"] = json!({ "listChanged": true });
+        }
+        if has("resources") {
+            capabilities["resources"] = json!({ "subscribe": true, "listChanged": true });
+        }
+        if has("prompts") {
+            capabilities["prompts"] = json!({ "listChanged": true });
+        }
+        for capability in ["completions", "logging"] {
+            if has(capability) {
+                capabilities[capability] = json!({});
+            }
+        }
+        let instructions = links.first().filter(|_| view.is_alone());
+        (
+            capabilities,
+            instructions.and_then(|link| link.greeting.instructions.clone()),
+        )
+    }
+}

@@ -1,0 +1,311 @@
+//! How a conversation begins: which era the server speaks, and what it says of itself.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pointsman_upstream::{Client, Timeouts};
+
+use super::http_link::{self, Head, HttpLink};
+use super::process::Process;
+use super::{Ask, Failed, Greeting, Link, Owner, Transport};
+use crate::message::{self, Id, Object, Raw, Response};
+use crate::meta;
+use crate::server::Server;
+use crate::version::{MODERN, NEWEST_LEGACY, Version};
+
+/// What a program may take to say which era it speaks, before it is taken for an old one.
+const PROBE_TIME: Duration = Duration::from_secs(3);
+/// How soon a subscription that ended is made again.
+const RESUBSCRIBE: Duration = Duration::from_secs(2);
+
+/// Opens a conversation with a server on behalf of a client, which is described as `initialize` does.
+///
+/// # Errors
+/// When the server cannot be reached, or speaks nothing that is spoken here.
+pub async fn open(
+    server: &Arc<Server>,
+    client: &Client,
+    described: Object,
+    owner: Weak<dyn Owner>,
+) -> Result<Arc<Link>, Failed> {
+    let opening = async {
+        if server.web().is_some() {
+            over_http(server, client, described, owner).await
+        } else {
+            over_pipes(server, client, described, owner).await
+        }
+    };
+    tokio::time::timeout(server.timeout, Box::pin(opening))
+        .await
+        .unwrap_or(Err(Failed::Late))
+}
+
+fn link(
+    server: &Arc<Server>,
+    (version, greeting): (Version, Greeting),
+    client: Object,
+    transport: Transport,
+    owner: Weak<dyn Owner>,
+) -> Link {
+    Link {
+        server: Arc::clone(server),
+        version,
+        greeting,
+        client,
+        transport,
+        owner,
+        // Ids up to here are used by greetings.
+        next: Arc::new(AtomicU64::new(10)),
+        pending: Mutex::new(HashMap::new()),
+        tasks: Mutex::new(Vec::new()),
+        watched: Mutex::new(HashMap::new()),
+    }
+}
+
+/// What `server/discover` is asked with.
+fn discover(client: &Object) -> Object {
+    let mut meta = Object::default();
+    meta.set(meta::PROTOCOL_VERSION, MODERN.name());
+    for (key, field) in [
+        (meta::CLIENT_INFO, "clientInfo"),
+        (meta::CLIENT_CAPABILITIES, "capabilities"),
+    ] {
+        match client.get(field) {
+            Some(said) => meta.set(key, said),
+            None => meta.set(key, &Object::default()),
+        }
+    }
+    let mut params = Object::default();
+    params.set("_meta", &meta);
+    params
+}
+
+/// What `initialize` is asked with.
+fn initialize(client: &Object) -> Object {
+    let mut params = client.clone();
+    params.set("protocolVersion", NEWEST_LEGACY.name());
+    params
+}
+
+/// What a server said to `server/discover`, if that shows that it speaks the new era.
+fn discovered(answer: &Response) -> Option<Result<Greeting, Failed>> {
+    match &answer.outcome {
+        Ok(result) => {
+            let result = Object::parse(result.get()).ok()?;
+            let versions: Vec<String> = serde_json::from_str(result.get("supportedVersions")?.get()).ok()?;
+            versions
+                .iter()
+                .any(|version| version == MODERN.name())
+                .then(|| Ok(greeting(&result)))
+        }
+        Err(error) => {
+            let error = Object::parse(error.get()).ok()?;
+            let code = error.get("code")?.get().parse::<i64>().ok()?;
+            let supported = error
+                .object("data")
+                .and_then(|data| data.get("supported").map(ToOwned::to_owned));
+            let supported = supported.and_then(|raw| serde_json::from_str::<Vec<String>>(raw.get()).ok());
+            match code {
+                // It speaks a version in which requests say everything themselves, but not this one; an older one that
+                // begins with `initialize` will do.
+                -32022
+                    if supported
+                        .is_some_and(|all| all.iter().any(|one| Version::from_name(one).is_some())) =>
+                {
+                    None
+                }
+                -32022 => Some(Err(Failed::Broken(
+                    "the server speaks no version that is spoken here".to_owned(),
+                ))),
+                _ => None,
+            }
+        }
+    }
+}
+
+fn greeting(result: &Object) -> Greeting {
+    let info = result.get("serverInfo").map(ToOwned::to_owned);
+    Greeting {
+        capabilities: result.object("capabilities").unwrap_or_default(),
+        info: info.or_else(|| meta::of(result).get(meta::SERVER_INFO).map(ToOwned::to_owned)),
+        instructions: result.text("instructions"),
+    }
+}
+
+/// The version a server chose, and what it says of itself.
+fn initialized(answer: Response) -> Result<(Version, Greeting), Failed> {
+    let result = answer.outcome.map_err(|error| refused(&error))?;
+    let result = Object::parse(result.get())
+        .map_err(|_| Failed::Broken("the server's answer is no MCP".to_owned()))?;
+    let name = result.text("protocolVersion").unwrap_or_default();
+    let version = match Version::from_name(&name) {
+        Some(version) if !version.is_modern() => version,
+        // What came before is close enough for all that is asked of it.
+        None if name == "2024-11-05" => Version::V2025March,
+        _ => {
+            return Err(Failed::Broken(format!(
+                "the server speaks version {name:?}, which is not spoken here"
+            )));
+        }
+    };
+    Ok((version, greeting(&result)))
+}
+
+fn refused(error: &Raw) -> Failed {
+    let message = Object::parse(error.get())
+        .ok()
+        .and_then(|error| error.text("message"));
+    let message: String = message.unwrap_or_default().chars().take(200).collect();
+    Failed::Broken(format!("the server refused to begin: {message}"))
+}
+
+async fn over_http(
+    server: &Arc<Server>,
+    client: &Client,
+    described: Object,
+    owner: Weak<dyn Owner>,
+) -> Result<Arc<Link>, Failed> {
+    let timeouts = Timeouts {
+        first_byte: server.timeout,
+        between_chunks: server.timeout,
+        total: server.timeout,
+        ..Timeouts::default()
+    };
+    if server.may_be_modern() {
+        let (id, params) = (Id::Number(1), discover(&described));
+        let more = http_link::repeated("server/discover", &params);
+        let head = Head {
+            version: Some(MODERN),
+            session: None,
+            more: &more,
+        };
+        let text = message::request(&id, "server/discover", &params);
+        let response = http_link::post(server, client, head, text, &timeouts).await?;
+        let status = response.status();
+        let answer = first_answer(server, response, &id).await;
+        if let Some(found) = answer.ok().as_ref().and_then(discovered) {
+            let greeting = found?;
+            server.remember_era(true);
+            let http = Transport::Http(HttpLink::default());
+            let link = Arc::new(link(server, (MODERN, greeting), described, http, owner));
+            link.listen(client);
+            return Ok(link);
+        }
+        if status.is_server_error() {
+            return Err(Failed::Unreachable(format!(
+                "the server answered {}",
+                status.as_u16()
+            )));
+        }
+    }
+    let id = Id::Number(2);
+    let text = message::request(&id, "initialize", &initialize(&described));
+    let head = Head {
+        version: None,
+        session: None,
+        more: &[],
+    };
+    let response = http_link::post(server, client, head, text, &timeouts).await?;
+    let session = response.headers().get(meta::SESSION_HEADER).cloned();
+    let agreed = initialized(first_answer(server, response, &id).await?)?;
+    server.remember_era(false);
+    let http = Transport::Http(HttpLink::in_session(session));
+    let link = Arc::new(link(server, agreed, described, http, owner));
+    link.tell(client, "notifications/initialized", Object::default())
+        .await?;
+    link.listen(client);
+    Ok(link)
+}
+
+/// The answer to the first message, whichever way it comes.
+async fn first_answer(
+    server: &Server,
+    response: http::Response<pointsman_upstream::UpstreamBody>,
+    id: &Id,
+) -> Result<Response, Failed> {
+    let status = response.status();
+    if http_link::is_stream(&response) {
+        return http_link::answer_on(response, server.limit, id).await;
+    }
+    let text = http_link::collect(response, server.limit).await?;
+    http_link::answer_in(&text, id, status)
+}
+
+async fn over_pipes(
+    server: &Arc<Server>,
+    client: &Client,
+    described: Object,
+    owner: Weak<dyn Owner>,
+) -> Result<Arc<Link>, Failed> {
+    let mut process = Process::start(server)?;
+    let mut agreed = None;
+    if server.may_be_modern() {
+        let asked = process.ask(
+            1,
+            message::request(&Id::Number(1), "server/discover", &discover(&described)),
+        );
+        if let Ok(Ok(answer)) = tokio::time::timeout(PROBE_TIME, asked).await
+            && let Some(found) = discovered(&answer)
+        {
+            agreed = Some((MODERN, found?));
+        }
+        // Some programs end over a first message that they do not know.
+        if agreed.is_none() && !process.is_alive() {
+            drop(process);
+            process = Process::start(server)?;
+        }
+    }
+    let agreed = match agreed {
+        Some(agreed) => agreed,
+        None => {
+            let asked = process.ask(
+                2,
+                message::request(&Id::Number(2), "initialize", &initialize(&described)),
+            );
+            initialized(asked.await?)?
+        }
+    };
+    let is_modern = agreed.0.is_modern();
+    server.remember_era(is_modern);
+    let link = Arc::new(link(
+        server,
+        agreed,
+        described,
+        Transport::Process(process),
+        owner,
+    ));
+    if let Transport::Process(process) = &link.transport {
+        process.attach(&link);
+    }
+    if !is_modern {
+        link.tell(client, "notifications/initialized", Object::default())
+            .await?;
+    }
+    link.listen(client);
+    Ok(link)
+}
+
+/// Keeps a subscription of the new era, as long as the link lasts.
+pub async fn subscribe(link: Weak<Link>, client: Client, wanted: Object) {
+    loop {
+        let Some(held) = link.upgrade() else { return };
+        let mut params = Object::default();
+        params.set("notifications", &wanted);
+        let ask = Ask {
+            method: "subscriptions/listen".to_owned(),
+            params,
+            headers: Vec::new(),
+            sink: None,
+            timeout: Duration::from_secs(24 * 60 * 60),
+        };
+        let asked = held.ask(&client, ask).await;
+        drop(held);
+        if let Ok(Response { outcome: Err(_), .. }) = asked {
+            return;
+        }
+        tokio::time::sleep(RESUBSCRIBE).await;
+    }
+}

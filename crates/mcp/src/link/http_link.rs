@@ -1,0 +1,433 @@
+//! A link over streamable HTTP: each message is a POST, answers are JSON or a stream of events.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderValue, Method, Request as HttpRequest, Response as HttpResponse, StatusCode, header,
+};
+use http_body_util::BodyExt;
+use parking_lot::Mutex;
+use pointsman_upstream::{Client, SendErrorKind, Timeouts, UpstreamBody};
+use pointsman_wire::sse::SseDecoder;
+
+use super::{Ask, Failed, Link};
+use crate::message::{self, Id, Incoming, Message, Object, Response};
+use crate::meta;
+use crate::server::{Server, Web};
+use crate::version::Version;
+
+/// How long a stream that waits for news may be quiet.
+const QUIET: Duration = Duration::from_secs(24 * 60 * 60);
+/// How soon a stream that ended is opened again.
+const REOPEN: Duration = Duration::from_secs(2);
+/// How long a message that wants no answer may take.
+const SEND_TIME: Duration = Duration::from_secs(30);
+
+/// The state of a link over HTTP.
+#[derive(Debug, Default)]
+pub struct HttpLink {
+    session: Mutex<Option<HeaderValue>>,
+}
+
+/// What is sent besides a body.
+pub struct Head<'a> {
+    /// The version that is spoken; none before that is agreed on.
+    pub version: Option<Version>,
+    /// The session.
+    pub session: Option<HeaderValue>,
+    /// Other headers.
+    pub more: &'a [(http::HeaderName, HeaderValue)],
+}
+
+impl HttpLink {
+    /// A link in this session, if it has any.
+    #[must_use]
+    pub fn in_session(session: Option<HeaderValue>) -> Self {
+        Self {
+            session: Mutex::new(session),
+        }
+    }
+
+    fn head<'a>(&self, link: &Link, more: &'a [(http::HeaderName, HeaderValue)]) -> Head<'a> {
+        Head {
+            version: Some(link.version),
+            session: self.session.lock().clone(),
+            more,
+        }
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn ask(
+        &self,
+        link: &Arc<Link>,
+        client: &Client,
+        (id, text): (u64, String),
+        ask: &Ask,
+    ) -> Result<Response, Failed> {
+        let mut more = ask.headers.clone();
+        if link.version.is_modern() {
+            more.extend(repeated(&ask.method, &ask.params));
+        }
+        let timeouts = Timeouts {
+            first_byte: ask.timeout,
+            between_chunks: ask.timeout,
+            total: ask.timeout,
+            ..Timeouts::default()
+        };
+        let head = self.head(link, &more);
+        let in_session = head.session.is_some();
+        let response = post(&link.server, client, head, text, &timeouts).await?;
+        if response.status() == StatusCode::NOT_FOUND && in_session {
+            return Err(Failed::Lost);
+        }
+        read(link, client, id, response).await
+    }
+
+    /// Sends what wants no answer.
+    ///
+    /// # Errors
+    /// When it does not arrive.
+    pub async fn send(&self, link: &Link, client: &Client, text: String) -> Result<(), Failed> {
+        let timeouts = Timeouts {
+            first_byte: SEND_TIME,
+            total: SEND_TIME,
+            ..Timeouts::default()
+        };
+        let response = post(&link.server, client, self.head(link, &[]), text, &timeouts).await?;
+        let status = response.status();
+        let body = collect(response, 64 * 1024).await;
+        if status.is_success() {
+            return body.map(|_| ());
+        }
+        Err(Failed::Broken(format!("the server answered {}", status.as_u16())))
+    }
+
+    /// Gives the session back.
+    pub async fn close(&self, client: &Client, link: &Link) {
+        let Some(session) = self.session.lock().take() else {
+            return;
+        };
+        let head = Head {
+            version: Some(link.version),
+            session: Some(session),
+            more: &[],
+        };
+        let timeouts = Timeouts {
+            first_byte: Duration::from_secs(5),
+            total: Duration::from_secs(5),
+            ..Timeouts::default()
+        };
+        // A server that keeps its sessions to itself ends them by itself.
+        let _ = exchange(
+            &link.server,
+            client,
+            (Method::DELETE, head),
+            Bytes::new(),
+            &timeouts,
+        )
+        .await;
+    }
+}
+
+/// Headers that repeat what the body says.
+pub fn repeated(method: &str, params: &Object) -> Vec<(http::HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
+    if let Ok(value) = HeaderValue::try_from(method) {
+        headers.push((meta::METHOD_HEADER, value));
+    }
+    let name = meta::named_by(method).and_then(|field| params.text(field));
+    if let Some(value) = name.and_then(|name| meta::encoded(&name)) {
+        headers.push((meta::NAME_HEADER, value));
+    }
+    headers
+}
+
+/// Posts a message.
+///
+/// # Errors
+/// When there is no response head.
+pub async fn post(
+    server: &Server,
+    client: &Client,
+    head: Head<'_>,
+    text: String,
+    timeouts: &Timeouts,
+) -> Result<HttpResponse<UpstreamBody>, Failed> {
+    exchange(server, client, (Method::POST, head), text.into(), timeouts).await
+}
+
+async fn exchange(
+    server: &Server,
+    client: &Client,
+    (method, head): (Method, Head<'_>),
+    body: Bytes,
+    timeouts: &Timeouts,
+) -> Result<HttpResponse<UpstreamBody>, Failed> {
+    let Some(web) = server.web() else {
+        return Err(Failed::Unreachable("the server has no URL".to_owned()));
+    };
+    let mut request = HttpRequest::new(body);
+    *request.uri_mut() = web
+        .endpoint
+        .uri(&web.path)
+        .map_err(|error| Failed::Unreachable(error.to_string()))?;
+    *request.headers_mut() = headers(web, &method, head);
+    *request.method_mut() = method;
+    web.credential
+        .authorize(client, &web.endpoint, &mut request, 0)
+        .await
+        .map_err(|error| Failed::Unreachable(format!("there is no credential for the server: {error}")))?;
+    let sent = Box::pin(client.send(&web.endpoint, request, timeouts)).await;
+    sent.map_err(|error| match error.kind() {
+        SendErrorKind::Timeout(_) => Failed::Late,
+        _ => Failed::Unreachable(error.to_string()),
+    })
+}
+
+/// The headers of a request: nothing of the caller's is among them.
+fn headers(web: &Web, method: &Method, head: Head<'_>) -> HeaderMap {
+    let mut headers = web.headers.clone();
+    let accept = if *method == Method::GET {
+        "text/event-stream"
+    } else {
+        "application/json, text/event-stream"
+    };
+    headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+    if *method == Method::POST {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    if let Some(version) = head.version {
+        headers.insert(meta::VERSION_HEADER, HeaderValue::from_static(version.name()));
+    }
+    if let Some(session) = head.session {
+        headers.insert(meta::SESSION_HEADER, session);
+    }
+    for (name, value) in head.more {
+        headers.insert(name, value.clone());
+    }
+    headers
+}
+
+/// The answer to `id` on a stream, before there is anybody who could hear the rest.
+///
+/// # Errors
+/// When it is not there.
+pub async fn answer_on(
+    response: HttpResponse<UpstreamBody>,
+    limit: usize,
+    id: &Id,
+) -> Result<Response, Failed> {
+    let mut events = Events::new(response, limit);
+    while let Some(text) = events.next().await? {
+        let answer = messages(&text)?.into_iter().find_map(|message| match message {
+            Message::Response(answer) if answer.id.as_ref() == Some(id) => Some(answer),
+            _ => None,
+        });
+        if let Some(answer) = answer {
+            return Ok(answer);
+        }
+    }
+    Err(Failed::Broken(
+        "the server ended its stream without an answer".to_owned(),
+    ))
+}
+
+/// Whether a response is a stream of events.
+pub fn is_stream(response: &HttpResponse<UpstreamBody>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.and_then(|kind| kind.to_str().ok()).is_some_and(|kind| {
+        kind.trim_start()
+            .to_ascii_lowercase()
+            .starts_with("text/event-stream")
+    })
+}
+
+/// The whole of a body.
+///
+/// # Errors
+/// When it is too large, or breaks off.
+pub async fn collect(response: HttpResponse<UpstreamBody>, limit: usize) -> Result<String, Failed> {
+    let mut body = response.into_body();
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Failed::Broken(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return Err(Failed::Broken(format!(
+                "the server's answer is larger than {limit} bytes"
+            )));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    String::from_utf8(bytes.into()).map_err(|_| Failed::Broken("the server's answer is not UTF-8".to_owned()))
+}
+
+/// The answer to `id` out of a response; everything else in it is heard.
+///
+/// # Errors
+/// When it is not there.
+async fn read(
+    link: &Arc<Link>,
+    client: &Client,
+    id: u64,
+    response: HttpResponse<UpstreamBody>,
+) -> Result<Response, Failed> {
+    let status = response.status();
+    let id = Id::from(id);
+    if !is_stream(&response) {
+        let text = collect(response, link.server.limit).await?;
+        return answer_in(&text, &id, status);
+    }
+    let mut events = Events::new(response, link.server.limit);
+    while let Some(text) = events.next().await? {
+        for message in messages(&text)? {
+            match message {
+                Message::Response(answer) if answer.id.as_ref() == Some(&id) => return Ok(answer),
+                other => hear(link, client, other, &id).await,
+            }
+        }
+    }
+    Err(Failed::Broken(
+        "the server ended its stream without an answer".to_owned(),
+    ))
+}
+
+async fn hear(link: &Arc<Link>, client: &Client, message: Message, id: &Id) {
+    let with = match id {
+        Id::Number(id) => u64::try_from(*id).ok(),
+        Id::Text(_) => None,
+    };
+    if let Some(answer) = link.hear(message, with.or(Some(u64::MAX))) {
+        // A server that does not take an answer waits until its own patience ends.
+        let _ = link.send(client, answer).await;
+    }
+}
+
+/// The answer in a body that is one.
+///
+/// # Errors
+/// When it is none.
+pub fn answer_in(text: &str, id: &Id, status: StatusCode) -> Result<Response, Failed> {
+    let found = messages(text).ok().and_then(|messages| {
+        messages.into_iter().find_map(|message| match message {
+            Message::Response(answer) if answer.id.as_ref() == Some(id) => Some(answer),
+            // An error that its server could not say whose it is.
+            Message::Response(answer) if answer.id.is_none() && answer.outcome.is_err() => Some(answer),
+            _ => None,
+        })
+    });
+    found.ok_or_else(|| match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failed::Broken(format!(
+            "the server refused the gateway's credential ({})",
+            status.as_u16()
+        )),
+        status if status.is_success() => Failed::Broken("the server's answer is no MCP".to_owned()),
+        status => Failed::Broken(format!("the server answered {}", status.as_u16())),
+    })
+}
+
+fn messages(text: &str) -> Result<Vec<Message>, Failed> {
+    match message::decode(text) {
+        Ok(Incoming::One(message)) => Ok(vec![message]),
+        Ok(Incoming::Batch(batch)) => Ok(batch.into_iter().filter_map(Result::ok).collect()),
+        Err(error) => Err(Failed::Broken(format!(
+            "the server's answer is no MCP: {}",
+            error.message
+        ))),
+    }
+}
+
+/// The events of a response.
+struct Events {
+    body: UpstreamBody,
+    decoder: SseDecoder,
+    ready: std::collections::VecDeque<String>,
+    limit: usize,
+}
+
+impl Events {
+    fn new(response: HttpResponse<UpstreamBody>, limit: usize) -> Self {
+        Self {
+            body: response.into_body(),
+            decoder: SseDecoder::default(),
+            ready: std::collections::VecDeque::new(),
+            limit,
+        }
+    }
+
+    /// The next event with something in it.
+    async fn next(&mut self) -> Result<Option<String>, Failed> {
+        loop {
+            if let Some(text) = self.ready.pop_front() {
+                return Ok(Some(text));
+            }
+            let Some(frame) = self.body.frame().await else {
+                return Ok(None);
+            };
+            let frame = frame.map_err(|error| Failed::Broken(error.to_string()))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let mut events = Vec::new();
+            self.decoder
+                .push(&data, &mut events)
+                .map_err(|error| Failed::Broken(error.to_string()))?;
+            for event in events {
+                if event.data.len() > self.limit {
+                    return Err(Failed::Broken(format!(
+                        "an event is larger than {} bytes",
+                        self.limit
+                    )));
+                }
+                // The first event of newer servers has no data: it says where to resume.
+                if !event.data.is_empty() {
+                    self.ready.push_back(event.data.to_string());
+                }
+            }
+        }
+    }
+}
+
+/// Listens on a stream of its own, as long as the link lasts.
+pub async fn listen(link: Weak<Link>, client: Client) {
+    let patient = Timeouts {
+        first_byte: QUIET,
+        between_chunks: QUIET,
+        total: 30 * QUIET,
+        ..Timeouts::default()
+    };
+    loop {
+        let Some(held) = link.upgrade() else { return };
+        let super::Transport::Http(http) = &held.transport else {
+            return;
+        };
+        let server = Arc::clone(&held.server);
+        let head = http.head(&held, &[]);
+        drop(held);
+        let opened = exchange(&server, &client, (Method::GET, head), Bytes::new(), &patient).await;
+        match opened {
+            Ok(response) if response.status().is_success() && is_stream(&response) => {
+                relay(&link, &client, Events::new(response, server.limit)).await;
+            }
+            Ok(response) if response.status().is_client_error() || response.status().is_success() => {
+                // It has none, or knows the session no more.
+                return;
+            }
+            _ => {}
+        }
+        tokio::time::sleep(REOPEN).await;
+    }
+}
+
+async fn relay(link: &Weak<Link>, client: &Client, mut events: Events) {
+    while let Ok(Some(text)) = events.next().await {
+        let Some(link) = link.upgrade() else { return };
+        for message in messages(&text).unwrap_or_default() {
+            // Nobody's request: it goes to whoever the link belongs to.
+            hear(&link, client, message, &Id::Text(String::new())).await;
+        }
+    }
+}

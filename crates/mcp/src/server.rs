@@ -1,0 +1,534 @@
+//! A server behind the gateway: how it is reached, what it lists, and what of that clients may see.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
+use pointsman_upstream::{AuthStyle, Client, Credential, Endpoint, EndpointConfig, HealthConfig};
+use serde_json::Value;
+use url::Url;
+
+use crate::access::Rules;
+use crate::board::Board;
+use crate::catalog::{Item, Kind, List};
+use crate::config::{McpConfig, OnChange, ServerConfig};
+use crate::error::RpcError;
+use crate::link::{self, Ask, Failed, Link, Owner, Sink, Told};
+use crate::message::{Notification, Object, Raw, Request};
+use crate::pin::Pins;
+
+/// How long a call may take unless the configuration says something else.
+const TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a server that could not be reached is left alone.
+const REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(60);
+/// Most pages of a list, and most entries.
+const MAX_PAGES: usize = 200;
+const MAX_ITEMS: usize = 20_000;
+/// Most processes of a program unless the configuration says something else.
+const MAX_PROCESSES: usize = 32;
+
+/// Where a server is on the web.
+#[derive(Debug)]
+pub struct Web {
+    /// Scheme, host and port.
+    pub endpoint: Arc<Endpoint>,
+    /// Path and query.
+    pub path: String,
+    /// The gateway's credential for it.
+    pub credential: Credential,
+    /// Headers that go with every request.
+    pub headers: HeaderMap,
+}
+
+/// A server.
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// Its configuration.
+    pub config: ServerConfig,
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// Most bytes of one message of it.
+    pub limit: usize,
+    lists_for: ListTimes,
+    rules: Rules,
+    web: Option<Web>,
+    board: Arc<Board>,
+    this: Weak<Self>,
+    /// 0: not known; 1: new; 2: old.
+    era: AtomicU8,
+    processes: Arc<AtomicUsize>,
+    /// The link that lists are asked on, and calls of clients without a session.
+    house: tokio::sync::Mutex<Option<Arc<Link>>>,
+    resting: Mutex<Option<Resting>>,
+    lists: [Listed; 4],
+    judged: Mutex<Judged>,
+}
+
+/// How long lists are waited for, and how long they are good.
+#[derive(PartialEq, Eq)]
+struct ListTimes {
+    timeout: Duration,
+    ttl: Duration,
+}
+
+impl From<&McpConfig> for ListTimes {
+    fn from(config: &McpConfig) -> Self {
+        Self {
+            timeout: config.list_timeout.get(),
+            ttl: config.list_ttl.get(),
+        }
+    }
+}
+
+/// What became of the tools that were held against their pins.
+#[derive(Default)]
+struct Judged {
+    pins: Pins,
+    quarantined: HashSet<String>,
+}
+
+#[derive(Default)]
+struct Listed {
+    list: Mutex<Option<Kept>>,
+    /// Counts what was listed.
+    generation: AtomicU64,
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+struct Kept {
+    list: List,
+    until: Instant,
+}
+
+/// A server that is left alone.
+struct Resting {
+    until: Instant,
+    last: Duration,
+    why: Failed,
+}
+
+/// A place among the processes of a server.
+#[derive(Debug)]
+pub struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Compiles a server. Nothing is asked of it before somebody asks something.
+    ///
+    /// # Errors
+    /// A field of it, and what is wrong.
+    pub fn compile(
+        name: &str,
+        config: &ServerConfig,
+        all: &McpConfig,
+        board: &Arc<Board>,
+    ) -> Result<Arc<Self>, (String, String)> {
+        let web = config.url.as_deref().map(|url| web(url, config)).transpose()?;
+        Ok(Arc::new_cyclic(|this| Self {
+            name: name.to_owned(),
+            config: config.clone(),
+            timeout: config.timeout.map_or(TIMEOUT, |timeout| timeout.get()),
+            limit: all.message_limit,
+            lists_for: all.into(),
+            rules: Rules::new(&config.tools.allow, &config.tools.deny),
+            web,
+            board: Arc::clone(board),
+            this: this.clone(),
+            era: AtomicU8::new(0),
+            processes: Arc::default(),
+            house: tokio::sync::Mutex::new(None),
+            resting: Mutex::new(None),
+            lists: Default::default(),
+            judged: Mutex::default(),
+        }))
+    }
+
+    /// Whether a server that is configured like this would be the same.
+    #[must_use]
+    pub fn is(&self, config: &ServerConfig, all: &McpConfig) -> bool {
+        self.config == *config && self.limit == all.message_limit && self.lists_for == all.into()
+    }
+
+    /// Where it is on the web.
+    pub fn web(&self) -> Option<&Web> {
+        self.web.as_ref()
+    }
+
+    /// Whether it is worth asking it in the new era's way.
+    pub fn may_be_modern(&self) -> bool {
+        self.era.load(Ordering::Relaxed) != 2
+    }
+
+    /// Notes how it was spoken to.
+    pub fn remember_era(&self, modern: bool) {
+        self.era.store(if modern { 1 } else { 2 }, Ordering::Relaxed);
+    }
+
+    /// A place for one more process.
+    pub fn place(&self) -> Option<Place> {
+        let most = self.config.max_processes.unwrap_or(MAX_PROCESSES);
+        let taken = self
+            .processes
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |running| {
+                (running < most).then_some(running + 1)
+            });
+        taken.ok().map(|_| Place(Arc::clone(&self.processes)))
+    }
+
+    /// Whether clients may see and call a tool.
+    pub fn allows(&self, tool: &str) -> bool {
+        self.rules.allows(tool) && !self.judged.lock().quarantined.contains(tool)
+    }
+
+    /// The link that belongs to nobody but the gateway.
+    ///
+    /// # Errors
+    /// When the server cannot be reached; not asked again for a while.
+    pub async fn house(self: &Arc<Self>, client: &Client) -> Result<Arc<Link>, Failed> {
+        if let Ok(house) = self.house.try_lock()
+            && let Some(link) = house.as_ref().filter(|link| link.is_alive())
+        {
+            return Ok(Arc::clone(link));
+        }
+        if let Some(why) = self.is_resting() {
+            return Err(why);
+        }
+        // Beside whoever waits: a program that takes long to start is there for those who come after.
+        let (server, client) = (Arc::clone(self), client.clone());
+        let opening = tokio::spawn(async move { server.open_house(&client).await });
+        opening.await.unwrap_or(Err(Failed::Late))
+    }
+
+    async fn open_house(self: &Arc<Self>, client: &Client) -> Result<Arc<Link>, Failed> {
+        let mut house = self.house.lock().await;
+        if let Some(link) = house.as_ref().filter(|link| link.is_alive()) {
+            return Ok(Arc::clone(link));
+        }
+        let owner: Weak<dyn Owner> = self.this.clone();
+        // Clients of the new era answer questions of servers of the old one in their next request.
+        let described = crate::session::described(
+            &serde_json::json!({ "sampling": {}, "elicitation": { "form": {}, "url": {} }, "roots": {} }),
+        );
+        match link::open(self, client, described, owner).await {
+            Ok(link) => {
+                *self.resting.lock() = None;
+                *house = Some(Arc::clone(&link));
+                Ok(link)
+            }
+            Err(why) => {
+                tracing::warn!(server = self.name, error = %why, "an MCP server cannot be reached");
+                self.rest(&why);
+                Err(why)
+            }
+        }
+    }
+
+    /// Leaves it alone for a while, longer each time.
+    fn rest(&self, why: &Failed) {
+        let mut resting = self.resting.lock();
+        let last = resting.as_ref().map_or(REST / 2, |resting| resting.last);
+        let last = (last * 2).min(LONGEST_REST);
+        *resting = Some(Resting {
+            until: Instant::now() + last,
+            last,
+            why: why.clone(),
+        });
+    }
+
+    fn is_resting(&self) -> Option<Failed> {
+        let resting = self.resting.lock();
+        let resting = resting.as_ref().filter(|resting| Instant::now() < resting.until);
+        resting.map(|resting| resting.why.clone())
+    }
+
+    /// The house's link is not used any more.
+    pub async fn drop_house(&self, lost: &Arc<Link>) {
+        let mut house = self.house.lock().await;
+        if house.as_ref().is_some_and(|link| Arc::ptr_eq(link, lost)) {
+            lost.shut();
+            *house = None;
+        }
+    }
+
+    /// Listens no more: the configuration has no such server any more.
+    pub fn shut(&self) {
+        if let Ok(mut house) = self.house.try_lock()
+            && let Some(link) = house.take()
+        {
+            link.shut();
+        }
+    }
+
+    /// What it lists, as last known.
+    pub fn known(&self, kind: Kind) -> Option<(List, u64)> {
+        let listed = &self.lists[kind as usize];
+        let kept = listed.list.lock();
+        let list = Arc::clone(&kept.as_ref()?.list);
+        Some((list, listed.generation.load(Ordering::Acquire)))
+    }
+
+    /// How often what it lists has been found anew.
+    pub fn generation(&self, kind: Kind) -> u64 {
+        self.lists[kind as usize].generation.load(Ordering::Acquire)
+    }
+
+    /// What it lists is not what is known any more.
+    pub fn invalidate(&self, kinds: &[Kind]) {
+        for kind in kinds {
+            if let Some(kept) = self.lists[*kind as usize].list.lock().as_mut() {
+                kept.until = Instant::now();
+            }
+        }
+    }
+
+    /// Makes sure that what it lists is known and fresh. A server that is late or gone keeps its last list.
+    pub async fn refresh(self: &Arc<Self>, client: &Client, kind: Kind) {
+        let listed = &self.lists[kind as usize];
+        let is_fresh = || {
+            let kept = listed.list.lock();
+            kept.as_ref().is_some_and(|kept| Instant::now() < kept.until)
+        };
+        if is_fresh() {
+            return;
+        }
+        let finding = async {
+            let _turn = listed.refreshing.lock().await;
+            if is_fresh() {
+                return;
+            }
+            match self.find(client, kind).await {
+                Ok((list, ttl)) => self.keep(kind, list, ttl),
+                Err(why) => tracing::debug!(server = self.name, error = %why, "{} failed", kind.method()),
+            }
+        };
+        if tokio::time::timeout(self.lists_for.timeout, Box::pin(finding))
+            .await
+            .is_err()
+        {
+            tracing::warn!(server = self.name, "{} took too long", kind.method());
+            // Opening, or not even that.
+            if self.house.try_lock().map_or(true, |house| house.is_none()) {
+                self.rest(&Failed::Late);
+            }
+        }
+    }
+
+    fn keep(&self, kind: Kind, list: Vec<Arc<Item>>, ttl: Duration) {
+        let listed = &self.lists[kind as usize];
+        *listed.list.lock() = Some(Kept {
+            list: Arc::new(list),
+            until: Instant::now() + ttl,
+        });
+        listed.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    async fn find(
+        self: &Arc<Self>,
+        client: &Client,
+        kind: Kind,
+    ) -> Result<(Vec<Arc<Item>>, Duration), Failed> {
+        let mut link = self.house(client).await?;
+        match self.find_on(&link, client, kind).await {
+            Err(Failed::Lost) => {}
+            found => return found_list(found),
+        }
+        self.drop_house(&link).await;
+        link = self.house(client).await?;
+        found_list(self.find_on(&link, client, kind).await)
+    }
+
+    /// All pages of a list.
+    async fn find_on(&self, link: &Arc<Link>, client: &Client, kind: Kind) -> Result<Pages, Failed> {
+        let mut pages = Pages::default();
+        if link.greeting.capabilities.get(kind.capability()).is_none() {
+            pages.ttl = Some(self.lists_for.ttl);
+            return Ok(pages);
+        }
+        let mut cursor: Option<Raw> = None;
+        for _ in 0..MAX_PAGES {
+            let mut params = Object::default();
+            if let Some(cursor) = &cursor {
+                params.set("cursor", cursor);
+            }
+            let ask = Ask {
+                method: kind.method().to_owned(),
+                params,
+                headers: Vec::new(),
+                sink: None,
+                timeout: self.timeout,
+            };
+            let result = match link.ask(client, ask).await?.outcome {
+                Ok(result) => result,
+                // A server may have resources and no templates.
+                Err(_) if kind == Kind::Templates => break,
+                Err(error) => return Err(Failed::Broken(format!("the server answered {}", short(&error)))),
+            };
+            let result = Object::parse(result.get())
+                .map_err(|_| Failed::Broken("its list is no object".to_owned()))?;
+            pages.raw.extend(result.list(kind.field()).unwrap_or_default());
+            let ttl = result.get("ttlMs").and_then(|ttl| ttl.get().parse::<u64>().ok());
+            let ttl = ttl.map_or(self.lists_for.ttl, Duration::from_millis);
+            pages.ttl = Some(pages.ttl.map_or(ttl, |before| before.min(ttl)));
+            if pages.raw.len() > MAX_ITEMS {
+                return Err(Failed::Broken(format!("it lists more than {MAX_ITEMS} entries")));
+            }
+            cursor = result
+                .get("nextCursor")
+                .filter(|next| next.get() != "null")
+                .map(ToOwned::to_owned);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        pages.read(self, kind);
+        Ok(pages)
+    }
+
+    /// Whether a tool may be shown, after it has been held against what was pinned.
+    fn judge(&self, item: &Item) -> bool {
+        let Ok(definition) = serde_json::from_str::<Value>(item.object.raw().get()) else {
+            return false;
+        };
+        let mut judged = self.judged.lock();
+        let Some(change) = judged.pins.look(&item.name, &definition) else {
+            judged.quarantined.remove(&item.name);
+            return true;
+        };
+        let hide = self.config.on_change == OnChange::Quarantine;
+        if hide {
+            judged.quarantined.insert(item.name.clone());
+        }
+        if !change.is_known {
+            let fields = change.fields.join(", ");
+            let what = if hide { "it is hidden" } else { "it is still shown" };
+            tracing::warn!(
+                server = self.name,
+                tool = item.name,
+                fields,
+                "the definition of a tool is not the one that was pinned; {what}"
+            );
+        }
+        !hide
+    }
+}
+
+/// The pages of a list.
+#[derive(Debug, Default)]
+struct Pages {
+    raw: Vec<Raw>,
+    items: Vec<Arc<Item>>,
+    ttl: Option<Duration>,
+}
+
+impl Pages {
+    fn read(&mut self, server: &Server, kind: Kind) {
+        for raw in self.raw.drain(..) {
+            match Item::read(kind, &raw) {
+                Ok(item)
+                    if kind != Kind::Tools || (server.judge(&item) && server.rules.allows(&item.name)) =>
+                {
+                    self.items.push(Arc::new(item));
+                }
+                Ok(_) => {}
+                Err(why) => tracing::warn!(
+                    server = server.name,
+                    why,
+                    "an entry of {} is left out",
+                    kind.method()
+                ),
+            }
+        }
+    }
+}
+
+fn found_list(found: Result<Pages, Failed>) -> Result<(Vec<Arc<Item>>, Duration), Failed> {
+    found.map(|pages| (pages.items, pages.ttl.unwrap_or_default()))
+}
+
+fn short(error: &Raw) -> String {
+    error.get().chars().take(200).collect()
+}
+
+impl Owner for Server {
+    fn told(&self, link: &Arc<Link>, told: Notification, sink: Option<&Sink>) {
+        let changed = Kind::changed_by(&told.method);
+        if !changed.is_empty() {
+            self.invalidate(changed);
+            self.board.changed(&self.name, &told.method);
+        } else if told.method == "notifications/resources/updated" {
+            if let Some(uri) = told.params.text("uri") {
+                self.board.updated(link, &uri);
+            }
+        } else if let Some(sink) = sink {
+            let text = crate::message::notification(&told.method, &told.params);
+            let _ = sink.try_send(Told::Message(text));
+        }
+    }
+
+    fn asked(&self, link: &Arc<Link>, asked: Request, sink: Option<&Sink>) -> Option<Result<Raw, Raw>> {
+        let Some(sink) = sink else {
+            return Some(Err(RpcError::method(&asked.method).raw()));
+        };
+        let question = Told::Question {
+            link: Arc::clone(link),
+            request: asked,
+        };
+        match sink.try_send(question) {
+            Ok(()) => None,
+            Err(_) => Some(Err(RpcError::internal("the client does not listen").raw())),
+        }
+    }
+}
+
+fn web(url: &str, config: &ServerConfig) -> Result<Web, (String, String)> {
+    let wrong = |field: &str, why: String| (field.to_owned(), why);
+    let parsed = Url::parse(url).map_err(|error| wrong("url", error.to_string()))?;
+    let mut place = EndpointConfig::new(&parsed[..url::Position::BeforePath]);
+    place
+        .client_certificate
+        .clone_from(&config.auth.client_certificate);
+    let endpoint =
+        Endpoint::new(&place, &HealthConfig::default()).map_err(|error| wrong("url", error.problem))?;
+    let path = parsed[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
+    endpoint
+        .uri(&path)
+        .map_err(|error| wrong("url", error.to_string()))?;
+    let credential = Credential::compile(&config.auth, &AuthStyle::Bearer)
+        .map_err(|error| wrong(&format!("auth.{}", error.field), error.problem))?;
+    let mut headers = HeaderMap::new();
+    for (name, value) in &config.headers {
+        let parsed = (
+            HeaderName::try_from(name.as_str()),
+            HeaderValue::try_from(value.expose()),
+        );
+        let (Ok(parsed), Ok(mut value)) = parsed else {
+            return Err(wrong(&format!("headers.{name}"), "is no header".to_owned()));
+        };
+        value.set_sensitive(true);
+        headers.insert(parsed, value);
+    }
+    Ok(Web {
+        endpoint,
+        path,
+        credential,
+        headers,
+    })
+}
