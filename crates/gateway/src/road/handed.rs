@@ -114,6 +114,11 @@ enum Ready {
     Unfit(String),
 }
 
+/// Whether a line that asks for `model` may go where the batch goes.
+fn goes(caller: &Principal, model: &Model, to: &Destination) -> bool {
+    only(&model.targets, &to.target) && caller.allows_provider(&to.target.provider.name)
+}
+
 fn ready(
     worker: &Arc<Worker>,
     arrival: &Arrival,
@@ -123,7 +128,7 @@ fn ready(
     let Speaking::Chat(speech) = &to.speaking else {
         let (name, _) = embed::asked(&body)?;
         let model = model(arrival, &caller, &name)?;
-        if !only(&model.targets, &to.target) {
+        if !goes(&caller, &model, to) {
             return Ok(Ready::Unfit(elsewhere(&name)));
         }
         let (body, ticket) = embed::prepared(worker, arrival, caller, (&body, &to.target))?;
@@ -132,7 +137,7 @@ fn ready(
     let mut asked = arrive::decode(arrival, conversation(arrival)?, body)?;
     prompt::prepare(&arrival.snapshot.prompts, &mut asked)?;
     let model = model(arrival, &caller, &asked.request.model)?;
-    if !only(&model.targets, &to.target) {
+    if !goes(&caller, &model, to) {
         return Ok(Ready::Unfit(elsewhere(&asked.request.model)));
     }
     let estimate = admit::estimate(&arrival.snapshot, &asked, &to.target);

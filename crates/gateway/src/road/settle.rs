@@ -162,6 +162,11 @@ impl Ticket {
         &self.caller
     }
 
+    /// Who asks, for longer than the ticket is borrowed.
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.caller
+    }
+
     /// The worker it is on.
     pub fn worker(&self) -> &Arc<Worker> {
         &self.worker
@@ -400,6 +405,8 @@ impl Ticket {
                 .first_content
                 .map(|first| first.duration_since(facts.started).as_micros() as u64),
             cache: facts.cache.to_owned(),
+            organization: self.caller.organization.clone(),
+            project: self.caller.project.clone(),
         }
     }
 

@@ -8,6 +8,7 @@
 )]
 
 mod abuse;
+mod admin;
 mod batches;
 mod batches_across_deaths;
 mod batches_handed;
@@ -24,6 +25,7 @@ mod import;
 mod kill;
 mod limits;
 mod listener;
+mod litellm_admin;
 mod matrix;
 mod media;
 mod models;
