@@ -20,14 +20,15 @@ const COLUMNS: &str =
 const MAX_GRACE: i64 = 30 * 24 * 3_600_000;
 
 impl Store {
-    /// Makes a key. The secret is returned once and kept nowhere. Holders that it names and that are not there are
+    /// Makes a key. The secret is returned once and kept nowhere. A team or user that it names and that is not there is
     /// made with it.
     ///
     /// # Errors
-    /// When the database refuses, or a holder was deleted.
+    /// When the database refuses, or another holder is not there.
     pub fn create_key(&self, grant: NewKey) -> Result<(KeyRecord, SecretString), StoreError> {
         let actor = Actor::local();
-        for (kind, id) in grant.holders() {
+        let alone = [HolderKind::Team, HolderKind::User];
+        for (kind, id) in grant.holders().filter(|(kind, _)| alone.contains(kind)) {
             if self.holder(kind, id)?.is_none() {
                 match self.create_holder(&actor, kind, Some(id.to_owned()), HolderSpec::default()) {
                     Ok(_) | Err(StoreError::Exists { .. }) => {}

@@ -278,6 +278,12 @@ fn what_was_deleted_is_never_made_again_and_what_was_changed_meanwhile_stays() {
     let again = store.create_holder(&actor, team.0, Some("t".to_owned()), HolderSpec::default());
     assert!(matches!(again, Err(StoreError::Exists { .. })));
     assert!(store.create_key(grant(None, Some("t"), None, None)).is_err());
+    // Whoever names a limit that is not there gets no key without it.
+    let unlimited = NewKey {
+        plan: Some("smal".into()),
+        ..NewKey::default()
+    };
+    assert!(store.create_key(unlimited).is_err());
 }
 
 #[test]
