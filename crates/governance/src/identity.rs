@@ -159,7 +159,9 @@ impl KeyRing {
     #[must_use]
     pub fn past_soft(&self) -> Vec<(&'static str, usize)> {
         let states = self.states.try_lock();
-        states.map(|states| states.directory.past_soft()).unwrap_or_default()
+        states
+            .map(|states| states.directory.past_soft())
+            .unwrap_or_default()
     }
 
     /// Changes the limits of keys that have none of their own.

@@ -43,6 +43,7 @@ mod socket;
 mod state;
 mod structured;
 mod surfaces;
+mod tenancy;
 mod tls;
 mod told;
 mod understanding;
