@@ -1,4 +1,17 @@
-//! The admin listener: metrics and health. The admin API and the dashboard come to live here.
+//! The admin listener: metrics, health, and the admin API.
+//!
+//! Metrics, health and the description of the API are open; everything else is for whoever has the operator's token.
+//! Whether a request may go on is decided by its path as it was sent, before anything of its body is read.
+
+mod access;
+mod call;
+mod holders;
+mod keys;
+mod litellm;
+mod openapi;
+mod reports;
+mod routes;
+mod shapes;
 
 use std::convert::Infallible;
 use std::io;
@@ -7,18 +20,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pointsman_gateway::Gateway;
+use pointsman_store::Actor;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+pub use access::Access;
+
+use crate::access::Barred;
+use crate::call::{Call, Failed};
+use crate::routes::Route;
+
 /// Connections at once: scrapers and people, not traffic.
 const MAX_CONNECTIONS: usize = 64;
+/// Bytes of a body.
+const MAX_BODY: usize = 1024 * 1024;
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// Binds the listener.
 ///
@@ -28,26 +52,38 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
+/// What every connection needs.
+struct House {
+    gateway: Arc<Gateway>,
+    access: Access,
+    routes: Vec<Route>,
+}
+
 /// Serves until the task is aborted.
-pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
+pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, access: Access) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let house = Arc::new(House {
+        gateway,
+        access,
+        routes: routes::all(),
+    });
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "the admin listener cannot accept for the moment");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        let gateway = Arc::clone(&gateway);
+        let house = Arc::clone(&house);
         tokio::spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
-                let reply = answer(&gateway, request.method(), request.uri().path());
-                async move { Ok::<_, Infallible>(reply) }
+                let house = Arc::clone(&house);
+                async move { Ok::<_, Infallible>(answer(house, peer, request).await) }
             });
             let mut builder = http1::Builder::new();
             builder
@@ -61,15 +97,23 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
     }
 }
 
-fn answer(gateway: &Gateway, method: &Method, path: &str) -> Response<Full<Bytes>> {
-    if method != Method::GET && method != Method::HEAD {
-        return reply(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "text/plain",
-            "use GET\n".to_owned(),
-        );
+async fn answer(house: Arc<House>, peer: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if let Some(reply) = open(&house.gateway, request.method(), request.uri().path()) {
+        return reply;
     }
-    match path {
+    match called(house, peer, request).await {
+        Ok(reply) => reply,
+        Err(failed) => failed.reply(),
+    }
+}
+
+/// What anybody may ask.
+fn open(gateway: &Gateway, method: &Method, path: &str) -> Option<Response<Full<Bytes>>> {
+    if method != Method::GET && method != Method::HEAD {
+        return None;
+    }
+    let json = "application/json";
+    let told = match path {
         "/metrics" => reply(
             StatusCode::OK,
             "text/plain; version=0.0.4; charset=utf-8",
@@ -77,20 +121,121 @@ fn answer(gateway: &Gateway, method: &Method, path: &str) -> Response<Full<Bytes
         ),
         "/health/ready" if gateway.is_stopping() => reply(
             StatusCode::SERVICE_UNAVAILABLE,
-            "application/json",
+            json,
             "{\"status\":\"stopping\"}".to_owned(),
         ),
-        "/health" | "/health/live" | "/health/ready" => reply(
+        "/health" | "/health/live" | "/health/ready" => {
+            reply(StatusCode::OK, json, "{\"status\":\"ok\"}".to_owned())
+        }
+        // As scripts for LiteLLM look for it.
+        "/health/liveliness" | "/health/liveness" => reply(StatusCode::OK, json, "\"I'm alive!\"".to_owned()),
+        openapi::PATH => reply(
             StatusCode::OK,
-            "application/json",
-            "{\"status\":\"ok\"}".to_owned(),
+            json,
+            openapi::document(&routes::all()).to_string(),
         ),
-        _ => reply(
-            StatusCode::NOT_FOUND,
-            "text/plain",
-            "there is /metrics and /health\n".to_owned(),
-        ),
+        _ => return None,
+    };
+    Some(told)
+}
+
+/// Whatever needs the operator's token.
+async fn called(
+    house: Arc<House>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Failed> {
+    let (head, body) = request.into_parts();
+    let asker = Arc::clone(&house);
+    let headers = head.headers.clone();
+    let barred = blocking(move || barred(&asker, &headers)).await?;
+    match barred? {
+        None => {}
+        Some(Barred::Token) => {
+            return Err(Failed::new(
+                StatusCode::UNAUTHORIZED,
+                "send the admin token as `Authorization: Bearer …`: POINTSMAN_ADMIN_TOKEN, or the password of the first start (`pointsman admin password` makes another)",
+            ));
+        }
+        Some(Barred::Origin) => {
+            return Err(Failed::new(
+                StatusCode::FORBIDDEN,
+                "pages of another origin may not use the admin API; POINTSMAN_ADMIN_HOSTS names the hosts of this one",
+            ));
+        }
     }
+    let found = routes::find(&house.routes, &head.method, head.uri.path());
+    let (route, segments) = found.map_err(|methods| elsewhere(&methods))?;
+    let body = read(&head.headers, body).await?;
+    let answer = route.answer;
+    let call = Call {
+        gateway: Arc::clone(&house.gateway),
+        actor: Actor {
+            name: "admin".to_owned(),
+            source: peer.ip().to_string(),
+        },
+        segments,
+        query: call::query(head.uri.query().unwrap_or_default())?,
+        headers: head.headers,
+        body,
+    };
+    let answered = blocking(move || answer(&call)).await?;
+    answered.map(call::Reply::reply)
+}
+
+/// Whether a request goes no further, and why.
+fn barred(house: &House, headers: &HeaderMap) -> Result<Option<Barred>, Failed> {
+    if !house.access.knows(access::presented(headers))? {
+        return Ok(Some(Barred::Token));
+    }
+    Ok((!house.access.admits_origin(headers)).then_some(Barred::Origin))
+}
+
+fn elsewhere(methods: &[Method]) -> Failed {
+    if methods.is_empty() {
+        return Failed::absent(format!("there is no such path; {} has them all", openapi::PATH));
+    }
+    let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
+    Failed::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("use {} here", methods.join(" or ")),
+    )
+}
+
+/// Reads a body: JSON, of a bounded length, within a bounded time.
+async fn read(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Failed> {
+    let limited = Limited::new(body, MAX_BODY);
+    let too_large = |_| {
+        Failed::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body could not be read; {MAX_BODY} bytes are the most"),
+        )
+    };
+    let late = |_| Failed::new(StatusCode::REQUEST_TIMEOUT, "the body takes too long");
+    let read = tokio::time::timeout(BODY_TIME, limited.collect()).await;
+    let body = read.map_err(late)?.map_err(too_large)?.to_bytes();
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let is_json = kind.is_some_and(|kind| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/json")
+            || kind.eq_ignore_ascii_case("application/merge-patch+json")
+    });
+    if !body.is_empty() && !is_json {
+        return Err(Failed::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send JSON, with `Content-Type: application/json`",
+        ));
+    }
+    Ok(body)
+}
+
+/// Runs what waits for the database where it may wait.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failed> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Failed::new(StatusCode::INTERNAL_SERVER_ERROR, "this could not be carried out"))
 }
 
 fn reply(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {

@@ -1,5 +1,6 @@
 //! The gateway as a whole: started, reloaded, drained.
 
+use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -247,7 +248,28 @@ impl Gateway {
             telemetry.metrics().understandings().queue(said);
         }
         telemetry.metrics().caches().sizes(self.shared.cache.sizes());
-        telemetry.render()
+        let mut text = telemetry.render();
+        text.push_str(
+            "# HELP pointsman_budgets_past_soft Holders that have spent more than a soft budget says.\n",
+        );
+        text.push_str("# TYPE pointsman_budgets_past_soft gauge\n");
+        for (holder, count) in self.shared.keys.past_soft() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "pointsman_budgets_past_soft{{holder=\"{holder}\"}} {count}");
+        }
+        text
+    }
+
+    /// The configuration as it is carried out now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot.load_full()
+    }
+
+    /// Who may come in, and how their budgets stand.
+    #[must_use]
+    pub fn keys(&self) -> &Arc<KeyRing> {
+        &self.shared.keys
     }
 
     /// Keys and ledger.

@@ -2,16 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use pointsman_catalog::Money;
-use pointsman_store::{KeyId, KeyRecord, Store, StoreError, hash_key};
+use pointsman_store::{HolderKind, KeyId, KeyRecord, Store, StoreError, hash_key};
 
-use crate::budget::{Purse, bounds};
+use crate::account::unix_ms;
 use crate::config::Limits;
-use crate::limits::{KeyState, unix_ms};
+use crate::directory::{Directory, Standing};
 use crate::principal::Principal;
 
 /// Why a key was not accepted.
@@ -26,6 +24,12 @@ pub enum IdentifyError {
     /// Its time is over.
     #[error("the key has expired")]
     Expired,
+    /// It is disabled for the moment.
+    #[error("the key is disabled")]
+    Disabled,
+    /// One of its holders is disabled or deleted.
+    #[error("the {} of the key is disabled or deleted", .0.as_str())]
+    Closed(HolderKind),
 }
 
 /// All keys.
@@ -35,44 +39,74 @@ pub struct KeyRing {
     states: Mutex<States>,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Keys {
-    /// By the hash of their secret.
-    by_hash: HashMap<[u8; 32], Arc<Principal>>,
-    /// The hash of each key.
-    hashes: HashMap<KeyId, [u8; 32]>,
+    /// By the hash of their secret, the former one included.
+    by_hash: HashMap<[u8; 32], Entry>,
+    /// The hashes of each key: of its secret, and of its former one.
+    hashes: HashMap<KeyId, ([u8; 32], Option<[u8; 32]>)>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    principal: Arc<Principal>,
+    /// When this secret ends, though the key does not, Unix milliseconds.
+    until: Option<i64>,
 }
 
 impl Keys {
     fn find(&self, hash: &[u8; 32]) -> Result<Arc<Principal>, IdentifyError> {
-        let principal = self.by_hash.get(hash).ok_or(IdentifyError::Unknown)?;
-        if principal.revoked {
-            return Err(IdentifyError::Revoked);
+        let entry = self.by_hash.get(hash).ok_or(IdentifyError::Unknown)?;
+        let principal = &entry.principal;
+        if let Some(closed) = principal.closed {
+            return Err(closed);
         }
-        if principal.expires_at.is_some_and(|expires| unix_ms() >= expires) {
+        let past = |end: Option<i64>| end.is_some_and(|end| unix_ms() >= end);
+        if past(entry.until) {
+            return Err(IdentifyError::Unknown);
+        }
+        if past(principal.expires_at) {
             return Err(IdentifyError::Expired);
         }
         Ok(Arc::clone(principal))
     }
+
+    fn put(&mut self, record: &KeyRecord, principal: Principal) {
+        let former = record.former.map(|(hash, _)| hash);
+        let hashes = (record.hash, former);
+        if let Some((current, former)) = self.hashes.insert(record.id.clone(), hashes) {
+            self.by_hash.remove(&current);
+            former.map(|former| self.by_hash.remove(&former));
+        }
+        let principal = Arc::new(principal);
+        if let Some((hash, until)) = record.former {
+            let (principal, until) = (Arc::clone(&principal), Some(until));
+            self.by_hash.insert(hash, Entry { principal, until });
+        }
+        let until = None;
+        self.by_hash.insert(record.hash, Entry { principal, until });
+    }
 }
 
-/// Counters by key; they survive reloads of keys and configuration.
+/// What is known of keys and holders, and up to which change.
 struct States {
-    defaults: Limits,
-    by_key: HashMap<KeyId, Arc<KeyState>>,
-    version: Option<(i64, u64)>,
+    directory: Directory,
+    /// The number of the last change that was seen; all are looked at where there is none.
+    seen: Option<i64>,
+    /// Whether every key is to be looked at again, changed or not.
+    all: bool,
 }
 
 impl KeyRing {
-    /// Reads all keys.
+    /// Reads all keys and holders.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn load(store: Arc<Store>, defaults: Limits) -> Result<Self, StoreError> {
         let states = States {
-            defaults,
-            by_key: HashMap::new(),
-            version: None,
+            directory: Directory::new(Arc::clone(&store), defaults),
+            seen: None,
+            all: true,
         };
         let ring = Self {
             store,
@@ -99,7 +133,7 @@ impl KeyRing {
     /// When nobody's, or not any more.
     pub fn claimed(&self, id: &str) -> Result<(Arc<Principal>, [u8; 32]), IdentifyError> {
         let keys = self.keys.load();
-        let hash = keys
+        let (hash, _) = keys
             .hashes
             .get(&KeyId::from(id.to_owned()))
             .ok_or(IdentifyError::Unknown)?;
@@ -110,7 +144,24 @@ impl KeyRing {
     #[must_use]
     pub fn whoever(&self, id: &KeyId) -> Option<Arc<Principal>> {
         let keys = self.keys.load();
-        keys.by_hash.get(keys.hashes.get(id)?).map(Arc::clone)
+        let entry = keys.by_hash.get(&keys.hashes.get(id)?.0);
+        entry.map(|entry| Arc::clone(&entry.principal))
+    }
+
+    /// How the budgets of a holder stand; of a key, where no kind is given.
+    #[must_use]
+    pub fn standings(&self, kind: Option<HolderKind>, id: &str) -> Vec<Standing> {
+        self.states.lock().directory.standings(kind, id)
+    }
+
+    /// How many keys, and how many holders of each kind, have spent more than a soft budget says; nothing while they
+    /// are being read anew, because whoever asks must not wait for the database.
+    #[must_use]
+    pub fn past_soft(&self) -> Vec<(&'static str, usize)> {
+        let states = self.states.try_lock();
+        states
+            .map(|states| states.directory.past_soft())
+            .unwrap_or_default()
     }
 
     /// Changes the limits of keys that have none of their own.
@@ -119,63 +170,43 @@ impl KeyRing {
     /// When the store cannot be read.
     pub fn set_defaults(&self, defaults: Limits) -> Result<(), StoreError> {
         let mut states = self.states.lock();
-        if states.defaults != defaults {
-            states.defaults = defaults;
-            states.version = None;
+        if states.directory.defaults != defaults {
+            states.directory.defaults = defaults;
+            states.all = true;
         }
         drop(states);
         self.refresh()
     }
 
-    /// Reads the keys again, if anybody has changed them. Blocks on the database: not for a worker's thread.
+    /// Takes over what anybody has changed of keys and holders. Blocks on the database: not for a worker's thread.
     ///
     /// # Errors
-    /// When the store cannot be read; the keys stay as they are.
+    /// When the store cannot be read; then it is tried again next time.
     pub fn refresh(&self) -> Result<(), StoreError> {
         let mut states = self.states.lock();
-        let version = self.store.change_version()?;
-        if states.version == Some(version) {
+        let now = self.store.changes()?;
+        if states.seen == Some(now) && !states.all {
             return Ok(());
         }
-        let mut keys = Keys::default();
-        for record in self.store.keys()? {
-            let state = self.state_of(&mut states, &record)?;
-            keys.hashes.insert(record.id.clone(), record.hash);
-            keys.by_hash
-                .insert(record.hash, Arc::new(Principal::new(&record, state)));
+        let since = states.seen.unwrap_or(0);
+        let holders = self.store.holders_since(since)?;
+        // What belongs to a holder may follow from it: then no key is left as it was.
+        states.all |= !holders.is_empty();
+        for holder in holders {
+            states.directory.learn(holder)?;
+        }
+        let (mut keys, changed) = if states.all {
+            (Keys::default(), self.store.keys()?)
+        } else {
+            (Keys::clone(&self.keys.load()), self.store.keys_since(since)?)
+        };
+        for record in &changed {
+            let principal = Principal::of(record, &mut states.directory)?;
+            keys.put(record, principal);
         }
         self.keys.store(Arc::new(keys));
-        states.version = Some(version);
+        states.seen = Some(now);
+        states.all = false;
         Ok(())
-    }
-
-    fn state_of(&self, states: &mut States, record: &KeyRecord) -> Result<Arc<KeyState>, StoreError> {
-        let grant = &record.grant;
-        let defaults = states.defaults;
-        let limits = Limits {
-            requests_per_minute: grant.requests_per_minute.or(defaults.requests_per_minute),
-            tokens_per_minute: grant.tokens_per_minute.or(defaults.tokens_per_minute),
-            concurrency: grant.concurrency.or(defaults.concurrency),
-        };
-        let now = unix_ms();
-        let known = states.by_key.get(&record.id);
-        let purse = match grant.budget {
-            None => None,
-            // What was counted here is newer than the ledger, and summing the ledger up is not cheap.
-            Some(budget) if known.is_some_and(|state| state.has_purse(budget.window)) => {
-                Some(Purse::new(budget, Money::ZERO, now))
-            }
-            Some(budget) => {
-                let spent = self.store.spent(&record.id, bounds(budget.window, now).0)?;
-                Some(Purse::new(budget, spent, now))
-            }
-        };
-        if let Some(state) = known {
-            state.configure(limits, purse);
-            return Ok(Arc::clone(state));
-        }
-        let state = Arc::new(KeyState::new(limits, purse, Instant::now()));
-        states.by_key.insert(record.id.clone(), Arc::clone(&state));
-        Ok(state)
     }
 }

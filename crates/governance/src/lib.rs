@@ -1,17 +1,25 @@
 //! Who may do what, and what it costs: identity, limits, budgets, reservations, settlement.
 //!
-//! A key becomes a [`Principal`]; a principal admits a request by *reserving* its estimate, all or nothing, before
-//! anything is sent, and *settles* it with what was really used. Reservations give back what was not used, also when
-//! they are dropped, so that a limit is never exceeded by concurrency and never stuck.
+//! A key becomes a [`Principal`], with the user, project, team and organization that hold it; a principal admits a
+//! request by *reserving* its estimate at all of them, all or nothing, before anything is sent, and *settles* it with
+//! what was really used. Reservations give back what was not used, also when they are dropped, so that a limit is never
+//! exceeded by concurrency and never stuck.
 
+mod account;
 mod budget;
 mod config;
+mod denial;
+mod directory;
 mod identity;
-mod limits;
 mod principal;
+mod rate;
+mod reservation;
 mod window;
 
 pub use config::{Anonymous, IdentityConfig, Limits, LimitsConfig};
+pub use denial::{Denial, DenialKind};
+pub use directory::Standing;
 pub use identity::{IdentifyError, KeyRing};
-pub use limits::{Actual, Denial, DenialKind, Estimate, RateStatus, RateValue, Reservation, SetAside};
 pub use principal::Principal;
+pub use rate::{RateStatus, RateValue};
+pub use reservation::{Actual, Estimate, Reservation, SetAside};

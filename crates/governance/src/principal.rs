@@ -4,10 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pointsman_catalog::Money;
-use pointsman_store::{KeyId, KeyRecord, OrganizationId, ProjectId, TeamId, UserId};
+use pointsman_store::{KeyId, KeyRecord, OrganizationId, ProjectId, StoreError, TeamId, UserId};
 
+use crate::account::{Account, Moment};
 use crate::config::Limits;
-use crate::limits::{Denial, Estimate, KeyState, RateStatus, Reservation, SetAside, Standing};
+use crate::denial::Denial;
+use crate::directory::Directory;
+use crate::identity::IdentifyError;
+use crate::rate::RateStatus;
+use crate::reservation::{self, Accounts, Estimate, Reservation, SetAside, Standing};
 
 /// Whoever a credential belongs to, and what they may do.
 #[derive(Debug)]
@@ -16,9 +21,9 @@ pub struct Principal {
     pub key: Option<KeyId>,
     /// A name for people.
     pub name: String,
-    /// The key's organization.
+    /// The key's organization: its own, or that of its team, project or user.
     pub organization: Option<OrganizationId>,
-    /// The key's team.
+    /// The key's team: its own, or that of its project.
     pub team: Option<TeamId>,
     /// The key's project.
     pub project: Option<ProjectId>,
@@ -28,10 +33,13 @@ pub struct Principal {
     pub roles: Vec<String>,
     /// Groups.
     pub groups: Vec<String>,
-    models: Vec<String>,
+    /// Of models, and of providers: what is used must be in each list.
+    models: Vec<Vec<String>>,
+    providers: Vec<Vec<String>>,
     pub(crate) expires_at: Option<i64>,
-    pub(crate) revoked: bool,
-    pub(crate) state: Arc<KeyState>,
+    /// Why it is refused whatever it is used for.
+    pub(crate) closed: Option<IdentifyError>,
+    accounts: Accounts,
 }
 
 impl Principal {
@@ -48,80 +56,121 @@ impl Principal {
             roles: Vec::new(),
             groups: Vec::new(),
             models: Vec::new(),
+            providers: Vec::new(),
             expires_at: None,
-            revoked: false,
-            state: Arc::new(KeyState::new(limits, None, Instant::now())),
+            closed: None,
+            accounts: Arc::from([Arc::new(Account::new("callers without a key", limits))]),
         }
     }
 
-    pub(crate) fn new(record: &KeyRecord, state: Arc<KeyState>) -> Self {
+    /// Whoever has the key of this record.
+    pub(crate) fn of(record: &KeyRecord, directory: &mut Directory) -> Result<Self, StoreError> {
         let grant = &record.grant;
-        Self {
+        let own = directory.account(record)?;
+        let chain = directory.chain(record);
+        let narrowed = |own: &[String], mut lists: Vec<Vec<String>>| {
+            if !own.is_empty() {
+                lists.push(own.to_vec());
+            }
+            lists
+        };
+        let models = directory.lists(record, &chain, |terms| &terms.models);
+        let providers = directory.lists(record, &chain, |terms| &terms.providers);
+        let mut accounts = vec![own];
+        accounts.extend(directory.accounts(&chain));
+        Ok(Self {
             key: Some(record.id.clone()),
             name: if grant.name.is_empty() {
                 record.hint.clone()
             } else {
                 grant.name.clone()
             },
-            organization: grant.organization.clone(),
-            team: grant.team.clone(),
-            project: grant.project.clone(),
-            user: grant.user.clone(),
+            closed: directory.closed(record, &chain),
+            organization: chain.organization,
+            team: chain.team,
+            project: chain.project,
+            user: chain.user,
             roles: grant.roles.clone(),
             groups: grant.groups.clone(),
-            models: grant.models.clone(),
+            models: narrowed(&grant.models, models),
+            providers: narrowed(&grant.providers, providers),
             expires_at: grant.expires_at,
-            revoked: record.revoked_at.is_some(),
-            state,
-        }
+            accounts: accounts.into(),
+        })
     }
 
     /// Changes its limits and keeps what was used. For anonymous callers; keys have theirs from the store.
     pub fn set_limits(&self, limits: Limits) {
-        self.state.configure(limits, None);
+        if let Some(own) = self.accounts.first() {
+            own.configure(limits, &[], &[]);
+        }
     }
 
     /// Whether it may ask for `model`.
     #[must_use]
     pub fn allows_model(&self, model: &str) -> bool {
-        self.models.is_empty() || self.models.iter().any(|pattern| matches(pattern, model))
+        in_all(&self.models, model)
     }
 
-    /// Reserves the estimate, all of it or nothing.
+    /// Whether `provider`, by its name in the configuration, may answer it.
+    #[must_use]
+    pub fn allows_provider(&self, provider: &str) -> bool {
+        in_all(&self.providers, provider)
+    }
+
+    /// Whether any provider may answer it.
+    #[must_use]
+    pub fn allows_all_providers(&self) -> bool {
+        self.providers.is_empty()
+    }
+
+    /// Reserves the estimate at all its holders, all of it or nothing.
     ///
     /// # Errors
-    /// When a limit or the budget has no room for it.
+    /// When a limit or a budget of one of them has no room for it.
     pub fn admit(&self, estimate: Estimate, now: Instant) -> Result<Reservation, Denial> {
-        self.state.admit(estimate, now)
+        reservation::reserve(&self.accounts, estimate, Standing::Apart, now)
     }
 
     /// Sets money aside whether or not there is room: for what is under way elsewhere already.
     #[must_use]
     pub fn set_aside(&self, cost: Money) -> SetAside {
-        SetAside::new(&self.state, cost)
+        SetAside::new(&self.accounts, cost)
     }
 
     /// Reserves the estimate for a part of a request that was admitted and has its place: as [`admit`](Self::admit),
     /// without taking another.
     ///
     /// # Errors
-    /// When a limit or the budget has no room for it.
+    /// When a limit or a budget has no room for it.
     pub fn admit_part(&self, estimate: Estimate, now: Instant) -> Result<Reservation, Denial> {
-        self.state.reserve(estimate, Standing::Within, now)
+        reservation::reserve(&self.accounts, estimate, Standing::Within, now)
     }
 
     /// A reservation of nothing, to charge what was used before anybody could ask. No limit denies it; the ones that
     /// come after it see what it was charged.
     #[must_use]
     pub fn owe(&self, now: Instant) -> Reservation {
-        self.state.owe(now)
+        reservation::owe(&self.accounts, now)
     }
 
     /// Where it stands.
     #[must_use]
     pub fn rate_status(&self, now: Instant) -> RateStatus {
-        self.state.status(now)
+        let now = Moment::at(now);
+        let mut status = RateStatus::default();
+        for account in self.accounts.iter() {
+            status.tighten(account.status(now));
+        }
+        status
     }
+}
+
+/// Whether `name` fits to a pattern of each list.
+fn in_all(lists: &[Vec<String>], name: &str) -> bool {
+    lists
+        .iter()
+        .all(|list| list.iter().any(|pattern| matches(pattern, name)))
 }
 
 /// Whether `text` is what `pattern` says, `*` standing for any run of letters.

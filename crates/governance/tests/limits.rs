@@ -38,10 +38,7 @@ fn estimate(tokens: u64) -> Estimate {
 fn two_hundred_and_fifty_six_threads_never_pass_the_limit_and_can_use_all_of_it() {
     let grant = NewKey {
         tokens_per_minute: Some(100_000),
-        budget: Some(Budget {
-            amount: Money::from_nanodollars(60_000),
-            window: BudgetWindow::Total,
-        }),
+        budgets: vec![Budget::of(Money::from_nanodollars(60_000), BudgetWindow::Total)],
         ..NewKey::default()
     };
     let (_store, _ring, principal, _) = principal(grant);
@@ -176,10 +173,7 @@ fn an_expired_key_is_refused() {
 #[test]
 fn an_overrun_is_charged_in_full() {
     let (_store, _ring, principal, _) = principal(NewKey {
-        budget: Some(Budget {
-            amount: Money::from_nanodollars(100),
-            window: BudgetWindow::Day,
-        }),
+        budgets: vec![Budget::of(Money::from_nanodollars(100), BudgetWindow::Day)],
         ..NewKey::default()
     });
     let reservation = principal.admit(estimate(10), Instant::now()).unwrap();
@@ -198,10 +192,7 @@ fn what_is_set_aside_takes_money_and_no_place_until_it_is_settled_or_dropped() {
     let grant = NewKey {
         concurrency: Some(1),
         tokens_per_minute: Some(1_000),
-        budget: Some(Budget {
-            amount: money(1_000),
-            window: BudgetWindow::Total,
-        }),
+        budgets: vec![Budget::of(money(1_000), BudgetWindow::Total)],
         ..NewKey::default()
     };
     let (store, ring, principal, _) = principal(grant);
@@ -253,10 +244,7 @@ fn a_part_takes_no_place_and_all_else() {
     let grant = NewKey {
         concurrency: Some(1),
         requests_per_minute: Some(3),
-        budget: Some(Budget {
-            amount: nano(100),
-            window: BudgetWindow::Total,
-        }),
+        budgets: vec![Budget::of(nano(100), BudgetWindow::Total)],
         ..NewKey::default()
     };
     let (_, _, principal, _) = principal(grant);
@@ -284,10 +272,7 @@ fn a_part_takes_no_place_and_all_else() {
 fn a_reservation_is_changed_all_or_nothing() {
     let grant = NewKey {
         tokens_per_minute: Some(100),
-        budget: Some(Budget {
-            amount: nano(1_000),
-            window: BudgetWindow::Total,
-        }),
+        budgets: vec![Budget::of(nano(1_000), BudgetWindow::Total)],
         ..NewKey::default()
     };
     let (_, _, principal, _) = principal(grant);
@@ -312,10 +297,7 @@ fn what_is_owed_is_charged_past_every_limit() {
     let grant = NewKey {
         tokens_per_minute: Some(10),
         requests_per_minute: Some(1),
-        budget: Some(Budget {
-            amount: nano(10),
-            window: BudgetWindow::Total,
-        }),
+        budgets: vec![Budget::of(nano(10), BudgetWindow::Total)],
         ..NewKey::default()
     };
     let (_, _, principal, _) = principal(grant);
@@ -336,10 +318,7 @@ fn what_is_owed_is_charged_past_every_limit() {
 fn threads_that_change_their_reservations_never_pass_the_budget() {
     let amount = 10_000;
     let grant = NewKey {
-        budget: Some(Budget {
-            amount: nano(amount),
-            window: BudgetWindow::Total,
-        }),
+        budgets: vec![Budget::of(nano(amount), BudgetWindow::Total)],
         ..NewKey::default()
     };
     let (_, _, principal, _) = principal(grant);

@@ -60,6 +60,7 @@ async fn demo(arguments: &Arguments) -> Result<(), String> {
     let toured = tour.walk().await;
     if toured.is_ok() && !arguments.once {
         invite(&running, key.expose_secret());
+        running.show_password();
         let _ = tokio::signal::ctrl_c().await;
     }
     running.stop().await;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 use pointsman_catalog::Money;
 use pointsman_config::Environment;
-use pointsman_store::{Budget, BudgetWindow, KeyRecord, NewKey, Store, StoreError, aws_secret};
+use pointsman_store::{Actor, Budget, BudgetWindow, KeyRecord, NewKey, Store, StoreError, aws_secret};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::console;
@@ -42,10 +42,13 @@ enum Action {
         /// Id or name.
         key: String,
     },
-    /// Gives a key a new secret and shows it, once; the old one is refused at once.
+    /// Gives a key a new secret and shows it, once; the old one is refused at once, or after a grace.
     Rotate {
         /// Id or name.
         key: String,
+        /// For so many seconds the old secret stays good.
+        #[arg(long, default_value_t = 0)]
+        grace: u32,
     },
 }
 
@@ -69,6 +72,13 @@ struct Create {
     /// A model it may use, `*` standing for any run of letters; may be given several times. All, when not given.
     #[arg(long = "model")]
     models: Vec<String>,
+    /// A provider that may answer it, by its name in the configuration; may be given several times. All, when not
+    /// given.
+    #[arg(long = "provider")]
+    providers: Vec<String>,
+    /// The named budget whose terms hold where the key has none of its own.
+    #[arg(long)]
+    plan: Option<String>,
     /// Requests a minute.
     #[arg(long)]
     rpm: Option<u64>,
@@ -182,8 +192,10 @@ fn act(store: &Store, signing: Option<&SecretString>, action: Action) -> Result<
             store.revoke_key(&store.find_key(&key)?.id)?;
             console::say(format!("{key} is revoked"));
         }
-        Action::Rotate { key } => {
-            let secret = store.rotate_key(&store.find_key(&key)?.id)?;
+        Action::Rotate { key, grace } => {
+            let id = store.find_key(&key)?.id;
+            let grace = i64::from(grace) * 1_000;
+            let (_, secret) = store.rotate_key_as(&Actor::local(), &id, None, grace)?;
             console::complain(format!(
                 "{key} has a new secret; this is the only time it is shown:"
             ));
@@ -207,9 +219,8 @@ fn grant(create: Create) -> Result<NewKey, String> {
         Window::Week => BudgetWindow::Week,
         Window::Month => BudgetWindow::Month,
     };
-    let budget = create
-        .budget
-        .map(|amount| Money::parse(&amount).map(|amount| Budget { amount, window }));
+    let budget = create.budget.map(|amount| Money::parse(&amount)).transpose();
+    let budget = budget.map_err(|error| error.to_string())?;
     Ok(NewKey {
         name: create.name,
         organization: create.organization.map(Into::into),
@@ -220,7 +231,12 @@ fn grant(create: Create) -> Result<NewKey, String> {
         requests_per_minute: create.rpm,
         tokens_per_minute: create.tpm,
         concurrency: create.concurrency,
-        budget: budget.transpose().map_err(|error| error.to_string())?,
+        budgets: budget
+            .map(|amount| Budget::of(amount, window))
+            .into_iter()
+            .collect(),
+        plan: create.plan.map(Into::into),
+        providers: create.providers,
         expires_at: None,
         roles: create.roles,
         groups: create.groups,

@@ -6,6 +6,7 @@ mod client;
 mod console;
 mod demo;
 mod eval;
+mod holders;
 mod import;
 mod key;
 mod models;
@@ -19,6 +20,7 @@ mod zero;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use pointsman_store::HolderKind;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -48,6 +50,21 @@ enum Command {
     Train(train::Arguments),
     /// Manages virtual keys.
     Key(key::Arguments),
+    /// Manages organizations.
+    #[command(alias = "org")]
+    Organization(holders::Holders),
+    /// Manages teams.
+    Team(holders::Holders),
+    /// Manages projects.
+    Project(holders::Holders),
+    /// Manages users.
+    User(holders::Holders),
+    /// Shows what was used and what it cost.
+    Usage(holders::Usage),
+    /// Checks the audit log.
+    Audit(holders::Audit),
+    /// Makes a new password for the admin API.
+    Admin(holders::Admin),
     /// Carries another gateway's configuration over, and tells what could not be.
     Import(import::Arguments),
     /// Lists models, verifies those that are here, fetches those of the hub.
@@ -75,6 +92,13 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => runtime.block_on(eval::run(&arguments)),
         Command::Train(arguments) => train::run(&arguments),
         Command::Key(arguments) => key::run(arguments),
+        Command::Organization(arguments) => holders::run(HolderKind::Organization, arguments),
+        Command::Team(arguments) => holders::run(HolderKind::Team, arguments),
+        Command::Project(arguments) => holders::run(HolderKind::Project, arguments),
+        Command::User(arguments) => holders::run(HolderKind::User, arguments),
+        Command::Usage(arguments) => holders::usage(arguments),
+        Command::Audit(arguments) => holders::audit(arguments),
+        Command::Admin(arguments) => holders::admin(arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Models(arguments) => runtime.block_on(models::run(arguments)),
         Command::Sim(arguments) => runtime.block_on(sim::run(arguments)),

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_admin::Access;
 use pointsman_config::{Config, Environment, Loaded, Mask};
 use pointsman_gateway::{Gateway, GatewayOptions};
-use pointsman_store::Store;
+use pointsman_store::{Store, StoreError};
 use pointsman_telemetry::Telemetry;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -53,6 +55,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Ok(running) => running,
         Err(message) => return console::fail(&loaded.mask.apply(&message)),
     };
+    running.show_password();
     console::say(format!("listening on {}", running.gateway.address()));
     console::say(format!("metrics on http://{}/metrics", running.admin));
     if arguments.config.is_none() {
@@ -73,6 +76,8 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 pub(crate) struct Running {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) admin: SocketAddr,
+    /// Of the admin API, when this is the first start.
+    password: Option<SecretString>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -92,15 +97,27 @@ impl Running {
             .await
             .map_err(|error| format!("cannot listen on {}: {error}", config.listeners.admin.address))?;
         let admin = listener.local_addr().map_err(|error| error.to_string())?;
+        let (access, password) = access(&gateway).map_err(|error| error.to_string())?;
         let tasks = vec![
-            tokio::spawn(pointsman_admin::serve(listener, Arc::clone(&gateway))),
+            tokio::spawn(pointsman_admin::serve(listener, Arc::clone(&gateway), access)),
             tokio::spawn(watch_keys(Arc::clone(&gateway))),
         ];
         Ok(Self {
             gateway,
             admin,
+            password,
             tasks,
         })
+    }
+
+    /// Shows the password of the first start, the only time that it can be.
+    pub(crate) fn show_password(&self) {
+        if let Some(password) = &self.password {
+            console::say(format!(
+                "admin password, shown only this once: {}",
+                password.expose_secret()
+            ));
+        }
     }
 
     /// Lets open requests finish and stops. The admin listener tells how it goes until the end.
@@ -111,6 +128,15 @@ impl Running {
             let _ = task.await;
         }
     }
+}
+
+/// Who may use the admin API.
+fn access(gateway: &Gateway) -> Result<(Access, Option<SecretString>), StoreError> {
+    let token = std::env::var("POINTSMAN_ADMIN_TOKEN")
+        .ok()
+        .map(SecretString::from);
+    let hosts = std::env::var("POINTSMAN_ADMIN_HOSTS").unwrap_or_default();
+    Access::open(Arc::clone(gateway.store()), token, &hosts)
 }
 
 async fn watch_keys(gateway: Arc<Gateway>) {

@@ -17,6 +17,12 @@ macro_rules! id {
             }
         }
 
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl From<String> for $name {
             fn from(id: String) -> Self {
                 Self(id)
@@ -38,6 +44,10 @@ id! {
 id! {
     /// An organization.
     OrganizationId
+}
+id! {
+    /// A plan: terms that many share by name.
+    PlanId
 }
 id! {
     /// A project.

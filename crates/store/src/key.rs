@@ -2,18 +2,21 @@
 
 use std::fmt::Write;
 
-use pointsman_catalog::Money;
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::id::{KeyId, OrganizationId, ProjectId, TeamId, UserId};
+use crate::id::{KeyId, OrganizationId, PlanId, ProjectId, TeamId, UserId};
+use crate::sqlite::StoreError;
+use crate::terms::{Budget, Metadata, check_budgets, check_list, check_text, invalid};
 
 /// Letters of a key: digits, capitals, small letters.
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// 43 letters of 62 are more than 256 bits.
 const LENGTH: usize = 43;
+/// Letters of a key that somebody else has made: what other gateways demand, too.
+const SHORTEST: usize = 16;
 
 /// What a new key may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,43 +34,24 @@ pub struct NewKey {
     pub user: Option<UserId>,
     /// Models it may use, `*` standing for any run of letters; empty means all.
     pub models: Vec<String>,
+    /// Providers that may answer it, by their names in the configuration; empty means all.
+    pub providers: Vec<String>,
     /// Requests in any minute.
     pub requests_per_minute: Option<u64>,
     /// Tokens in any minute, prompt and answer together.
     pub tokens_per_minute: Option<u64>,
     /// Requests at once.
     pub concurrency: Option<u64>,
-    /// Money.
-    pub budget: Option<Budget>,
+    /// Money. All of them hold at once.
+    pub budgets: Vec<Budget>,
+    /// The plan whose terms hold where the key has none of its own.
+    pub plan: Option<PlanId>,
     /// Unix milliseconds after which it is refused.
     pub expires_at: Option<i64>,
     /// Roles, for routing by authorization.
     pub roles: Vec<String>,
     /// Groups, for routing by authorization.
     pub groups: Vec<String>,
-}
-
-/// How much may be spent in a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Budget {
-    /// The amount.
-    pub amount: Money,
-    /// After which it begins anew.
-    pub window: BudgetWindow,
-}
-
-/// When a budget begins anew, in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BudgetWindow {
-    /// Never.
-    Total,
-    /// At midnight.
-    Day,
-    /// On Monday.
-    Week,
-    /// On the first.
-    Month,
 }
 
 /// A key as it is kept.
@@ -87,6 +71,31 @@ pub struct KeyRecord {
     pub created_at: i64,
     /// Unix milliseconds.
     pub revoked_at: Option<i64>,
+    /// Unix milliseconds; refused until it is enabled again.
+    pub disabled_at: Option<i64>,
+    /// Hash of the secret that it had before, and until when, Unix milliseconds, that one is good.
+    #[serde(skip)]
+    pub former: Option<([u8; 32], i64)>,
+    /// Notes.
+    pub metadata: Metadata,
+    /// Unix milliseconds.
+    pub updated_at: i64,
+    /// Changes with every change.
+    pub version: i64,
+}
+
+impl NewKey {
+    /// Whether it can be kept.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        if !self.name.is_empty() {
+            check_text("name", &self.name)?;
+        }
+        check_list("models", &self.models)?;
+        check_list("providers", &self.providers)?;
+        check_list("roles", &self.roles)?;
+        check_list("groups", &self.groups)?;
+        check_budgets(&self.budgets)
+    }
 }
 
 /// The hash under which a key is kept. Keys have 256 bits of chance, so a slow hash would only slow requests down.
@@ -122,6 +131,18 @@ pub(crate) fn generate() -> Result<(SecretString, [u8; 32], String), getrandom::
     let hash = hash_key(&key);
     let hint = format!("{}…", &key[..7]);
     Ok((SecretString::from(key), hash, hint))
+}
+
+/// Hash and hint of a secret that somebody has chosen.
+pub(crate) fn chosen(secret: &SecretString) -> Result<([u8; 32], String), StoreError> {
+    let text = secret.expose_secret();
+    let plain = |byte: u8| byte.is_ascii_graphic();
+    if text.len() < SHORTEST || text.len() > 256 || !text.bytes().all(plain) {
+        return Err(invalid(format!(
+            "a key of your own must have between {SHORTEST} and 256 letters, digits and signs, without spaces"
+        )));
+    }
+    Ok((hash_key(text), format!("{}…", &text[..4])))
 }
 
 /// A new id.

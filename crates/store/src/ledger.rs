@@ -4,7 +4,7 @@ use pointsman_catalog::Money;
 use pointsman_wire::form::Usage;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{KeyId, RequestId, TeamId, UserId};
+use crate::id::{KeyId, OrganizationId, ProjectId, RequestId, TeamId, UserId};
 
 /// A settled request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,12 @@ pub struct LedgerEntry {
     pub ttft_us: Option<u64>,
     /// `miss`, `exact` or `bypass`.
     pub cache: String,
+    /// The key's organization.
+    #[serde(default)]
+    pub organization: Option<OrganizationId>,
+    /// The key's project.
+    #[serde(default)]
+    pub project: Option<ProjectId>,
 }
 
 /// How a request ended.

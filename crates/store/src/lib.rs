@@ -7,6 +7,7 @@ pub mod blob;
 
 mod batch;
 mod file;
+mod holder;
 mod id;
 mod journal;
 mod key;
@@ -18,17 +19,23 @@ mod row;
 mod segment;
 mod sqlite;
 mod state;
+mod terms;
 
 pub use batch::{Batch, BatchApi, BatchStatus, Counts, Ended, NewBatch};
 pub use file::{FileRecord, NewFile};
-pub use id::{BatchId, FileId, KeyId, OrganizationId, ProjectId, RequestId, TeamId, Tenant, UserId};
+pub use holder::{Actor, Holder, HolderKind, HolderSpec};
+pub use id::{BatchId, FileId, KeyId, OrganizationId, PlanId, ProjectId, RequestId, TeamId, Tenant, UserId};
 pub use journal::{Journal, JournalError, JournalWriter};
-pub use key::{Budget, BudgetWindow, KeyRecord, NewKey, aws_secret, hash_key};
+pub use key::{KeyRecord, NewKey, aws_secret, hash_key};
 pub use ledger::{LedgerEntry, Outcome};
 pub use page::{Page, Paged};
 pub use results::{Recorded, Results};
-pub use sqlite::{LedgerFilter, Store, StoreError, UsageRow};
+pub use sqlite::{
+    Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, UsageFilter,
+    UsageGroup, UsageRow, Verified,
+};
 pub use state::{
     Conversation, HistoryError, KeptEvent, KeptResponse, MAX_CONVERSATION_ITEMS, StateItem, StateStore,
     Unfinished,
 };
+pub use terms::{Budget, BudgetWindow, Metadata, Terms};

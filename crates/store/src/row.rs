@@ -1,6 +1,6 @@
 //! A line of the journal on its way into the ledger: its fields go into their columns as they were written.
 //!
-//! No entry is built on the way: of twenty fields, each is looked at once and copied once, by the database.
+//! No entry is built on the way: of its fields, each is looked at once and copied once, by the database.
 
 use pointsman_wire::form::Usage;
 use pointsman_wire::json::outline::Outline;
@@ -8,7 +8,7 @@ use rusqlite::Statement;
 
 /// Puts a row in; one that is there already stays as it is.
 pub(crate) const INSERT: &str = "INSERT OR IGNORE INTO ledger VALUES
-    (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
+    (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
 
 /// What a field of a line holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ enum Holds {
 }
 
 /// The fields of a [`LedgerEntry`](crate::LedgerEntry) in the order of the columns, which is that of its lines.
-const FIELDS: [(&str, Holds); 20] = [
+const FIELDS: [(&str, Holds); 22] = [
     ("id", Holds::Text),
     ("at", Holds::Count),
     ("key", Holds::MaybeText),
@@ -44,6 +44,8 @@ const FIELDS: [(&str, Holds); 20] = [
     ("latency_us", Holds::Count),
     ("ttft_us", Holds::MaybeCount),
     ("cache", Holds::Text),
+    ("organization", Holds::MaybeText),
+    ("project", Holds::MaybeText),
 ];
 
 /// Why a line did not become a row.

@@ -41,15 +41,16 @@ fn entry(id: &str) -> LedgerEntry {
         latency_us: 10,
         ttft_us: Some(5),
         cache: "miss".to_owned(),
+        organization: Some("org_1".into()),
+        project: None,
     }
 }
 
 fn all(store: &Store) -> Vec<LedgerEntry> {
     store
         .ledger(&LedgerFilter {
-            key: None,
-            since: 0,
             limit: 100_000,
+            ..LedgerFilter::default()
         })
         .unwrap()
 }

@@ -115,6 +115,11 @@ enum Ready {
     Unfit(String),
 }
 
+/// Whether a line that asks for `model` may go where the batch goes.
+fn goes(caller: &Principal, model: &Model, to: &Destination) -> bool {
+    only(&model.targets, &to.target) && caller.allows_provider(&to.target.provider.name)
+}
+
 async fn ready(
     worker: &Arc<Worker>,
     arrival: &Arrival,
@@ -124,7 +129,7 @@ async fn ready(
     let Speaking::Chat(speech) = &to.speaking else {
         let (name, _) = embed::asked(&body)?;
         let model = model(arrival, &caller, &name)?;
-        if !only(&model.targets, &to.target) {
+        if !goes(&caller, &model, to) {
             return Ok(Ready::Unfit(elsewhere(&name)));
         }
         let (body, ticket) = embed::prepared(worker, arrival, caller, (&body, &to.target)).await?;
@@ -133,7 +138,7 @@ async fn ready(
     let mut asked = arrive::decode(arrival, conversation(arrival)?, body)?;
     prompt::prepare(&arrival.snapshot.prompts, &mut asked)?;
     let model = model(arrival, &caller, &asked.request.model)?;
-    if !only(&model.targets, &to.target) {
+    if !goes(&caller, &model, to) {
         return Ok(Ready::Unfit(elsewhere(&asked.request.model)));
     }
     let estimate = admit::estimate(&arrival.snapshot, &asked, &to.target);

@@ -142,7 +142,21 @@ fn not_accepted(error: IdentifyError) -> Failure {
         IdentifyError::Revoked => refused("this key was revoked"),
         IdentifyError::Expired => refused("this key has expired"),
         IdentifyError::Unknown => unknown(),
+        IdentifyError::Disabled => closed("this key is disabled"),
+        IdentifyError::Closed(kind) => closed(&format!(
+            "the {} of this key is disabled or deleted",
+            kind.as_str()
+        )),
     }
+}
+
+/// Refused, though the key itself is right: another one would be of no use.
+fn closed(why: &str) -> Failure {
+    Failure::new(
+        FailureKind::Authentication,
+        format!("{why}; whoever runs this gateway can enable it"),
+    )
+    .coded("key_disabled")
 }
 
 fn unknown() -> Failure {

@@ -149,6 +149,9 @@ fn owner(worker: &Worker, arrival: &Arrival, owner: Option<&KeyId>) -> Result<Ar
             Err(IdentifyError::Revoked | IdentifyError::Unknown) => {
                 Err(refused("the key of this batch was revoked"))
             }
+            Err(error @ (IdentifyError::Disabled | IdentifyError::Closed(_))) => {
+                Err(refused(&format!("of this batch, {error}")))
+            }
         },
     }
 }

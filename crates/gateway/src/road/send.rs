@@ -32,6 +32,7 @@ pub use attempt::{Call, collect, exchange, kind_of, refusal, refused_by_provider
 pub use authorized::{Unsent, Way, send as dispatch, send_by};
 pub use handed::body as body_for_batch;
 pub use request::http;
+use round::may_answer;
 pub use round::{Attempt, Round};
 
 /// Models asked for one request at most, fallbacks of fallbacks included.
@@ -99,6 +100,10 @@ pub async fn send(
     ticket: &mut Ticket,
 ) -> Result<Answer, Failure> {
     let mut steps = plan.steps;
+    // Of what was decided, whatever the caller's providers can give; if that is nothing, the first says so.
+    if steps.iter().any(|step| may_answer(ticket.caller(), &step.model)) {
+        steps.retain(|step| may_answer(ticket.caller(), &step.model));
+    }
     let mut causes = Vec::new();
     let mut last = None;
     let mut at = 0;

@@ -164,9 +164,9 @@ impl Ticket {
         &self.caller
     }
 
-    /// Who asks, to be kept beside the ticket.
-    pub fn shared_caller(&self) -> Arc<Principal> {
-        Arc::clone(&self.caller)
+    /// Who asks, for longer than the ticket is borrowed.
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.caller
     }
 
     /// The worker it is on.
@@ -423,6 +423,8 @@ impl Ticket {
                 .first_content
                 .map(|first| first.duration_since(facts.started).as_micros() as u64),
             cache: facts.cache.to_owned(),
+            organization: self.caller.organization.clone(),
+            project: self.caller.project.clone(),
         }
     }
 

@@ -204,10 +204,7 @@ fn make_key(database: &str) -> Result<String, String> {
         requests_per_minute: Some(100_000_000),
         tokens_per_minute: Some(1_000_000_000_000),
         concurrency: Some(10_000),
-        budget: Some(Budget {
-            amount: Money::MAX,
-            window: BudgetWindow::Month,
-        }),
+        budgets: vec![Budget::of(Money::MAX, BudgetWindow::Month)],
         ..NewKey::default()
     };
     let store = Store::open(database).map_err(|error| error.to_string())?;

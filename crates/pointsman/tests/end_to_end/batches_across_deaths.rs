@@ -207,5 +207,7 @@ fn recorded(id: RequestId, owner: KeyId) -> LedgerEntry {
         latency_us: 1,
         ttft_us: None,
         cache: "bypass".to_owned(),
+        organization: None,
+        project: None,
     }
 }

@@ -453,12 +453,9 @@ async fn guardrails_see_every_line_before_it_goes_and_every_answer_that_comes() 
 
 #[tokio::test]
 async fn the_money_of_a_batch_is_set_aside_while_it_is_away() {
-    let budget = Budget {
-        amount: Money::parse("0.05").unwrap(),
-        window: BudgetWindow::Total,
-    };
+    let budget = Budget::of(Money::parse("0.05").unwrap(), BudgetWindow::Total);
     let grant = NewKey {
-        budget: Some(budget),
+        budgets: vec![budget],
         ..NewKey::default()
     };
     let mut site = Site::open(paced(40), grant, AUTO).await;

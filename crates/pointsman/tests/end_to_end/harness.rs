@@ -177,9 +177,8 @@ pub fn key(folder: &Path, grant: NewKey) -> String {
 pub fn ledger(folder: &Path) -> Vec<LedgerEntry> {
     store(folder)
         .ledger(&LedgerFilter {
-            key: None,
-            since: 0,
             limit: 1_000_000,
+            ..LedgerFilter::default()
         })
         .unwrap()
 }

@@ -23,13 +23,10 @@ async fn a_crowd_on_one_key_stays_within_its_limits_and_can_use_them_up() {
     ));
     let limit = 4_000;
     // A dollar a thousand tokens: the budget is worth 3,000 of them.
-    let budget = Budget {
-        amount: Money::parse("3").unwrap(),
-        window: BudgetWindow::Total,
-    };
+    let amount = Money::parse("3").unwrap();
     let grant = NewKey {
         tokens_per_minute: Some(limit),
-        budget: Some(budget),
+        budgets: vec![Budget::of(amount, BudgetWindow::Total)],
         ..NewKey::default()
     };
     let key = Arc::new(key(folder.path(), grant));
@@ -80,13 +77,9 @@ async fn a_crowd_on_one_key_stays_within_its_limits_and_can_use_them_up() {
     assert_eq!(last, 429);
     house.stop();
     let spent: Money = ledger(folder.path()).iter().map(|entry| entry.cost).sum();
-    assert!(spent <= budget.amount, "{spent} of {} were spent", budget.amount);
+    assert!(spent <= amount, "{spent} of {} were spent", amount);
     let one = Money::parse("0.06").unwrap();
-    assert!(
-        spent + one > budget.amount,
-        "only {spent} of {} could be used",
-        budget.amount
-    );
+    assert!(spent + one > amount, "only {spent} of {} could be used", amount);
     let tokens: u64 = ledger(folder.path())
         .iter()
         .map(|entry| entry.usage.total())

@@ -8,6 +8,7 @@
 )]
 
 mod abuse;
+mod admin;
 mod batches;
 mod batches_across_deaths;
 mod batches_handed;
@@ -26,6 +27,7 @@ mod import;
 mod kill;
 mod limits;
 mod listener;
+mod litellm_admin;
 mod matrix;
 mod mcp;
 mod media;
@@ -44,6 +46,7 @@ mod socket;
 mod state;
 mod structured;
 mod surfaces;
+mod tenancy;
 mod tls;
 mod told;
 mod understanding;

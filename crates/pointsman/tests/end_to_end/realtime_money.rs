@@ -186,10 +186,7 @@ async fn the_ledger_is_the_providers_bill_to_the_token_and_the_nano_dollar() {
 
 fn budget(dollars: &str) -> NewKey {
     NewKey {
-        budget: Some(Budget {
-            amount: Money::parse(dollars).unwrap(),
-            window: BudgetWindow::Total,
-        }),
+        budgets: vec![Budget::of(Money::parse(dollars).unwrap(), BudgetWindow::Total)],
         ..NewKey::default()
     }
 }

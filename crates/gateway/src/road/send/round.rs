@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pointsman_governance::Principal;
 use pointsman_upstream::{Backoff, Endpoint, Failure as Fault, InFlight, RetryPolicy, TriedSet, balance};
 use pointsman_wire::form::{Failure, FailureKind};
 
@@ -39,13 +40,17 @@ impl<A: Attempt> Round<'_, A> {
     /// Tries until there is an answer or no sense in trying; `causes` collects what went wrong.
     pub async fn run(&self, ticket: &mut Ticket, causes: &mut Vec<String>) -> Result<A::Answer, Failed> {
         let mut tried = Tried::default();
+        let caller = Arc::clone(ticket.principal());
+        if !may_answer(&caller, self.model) {
+            return Err(Failed::refused(not_allowed(self.model)));
+        }
         let mut attempts = 0;
         let mut last: Option<Failed> = None;
         if let Some(target) = self.model.targets.first() {
             target.provider.retry_budget.deposit(Instant::now());
         }
         loop {
-            let Some((index, endpoint)) = pick(self.model, &tried) else {
+            let Some((index, endpoint)) = pick(self.model, &tried, &caller) else {
                 let Some(failed) = last.take() else {
                     return Err(nothing_healthy(self.model));
                 };
@@ -53,10 +58,10 @@ impl<A: Attempt> Round<'_, A> {
                     return Err(failed);
                 }
                 // Who was resting and has not been asked comes first; only then everybody again.
-                if pick(self.model, &tried).is_none() {
+                if pick(self.model, &tried, &caller).is_none() {
                     tried = Tried::default();
                 }
-                if pick(self.model, &tried).is_none() {
+                if pick(self.model, &tried, &caller).is_none() {
                     return Err(failed);
                 }
                 last = Some(failed);
@@ -155,9 +160,16 @@ fn is_targets_own(failed: &Failed) -> bool {
 }
 
 /// The next target and endpoint that have not been tried.
-fn pick(model: &Model, tried: &Tried) -> Option<(usize, Arc<Endpoint>)> {
+fn pick(model: &Model, tried: &Tried, caller: &Principal) -> Option<(usize, Arc<Endpoint>)> {
     let now = Instant::now();
     let mut used_up = TriedSet::default();
+    if !caller.allows_all_providers() {
+        for (at, target) in model.targets.iter().enumerate() {
+            if !caller.allows_provider(&target.provider.name) {
+                used_up.insert(at);
+            }
+        }
+    }
     loop {
         let index = balance::pick(&model.balance, &model.targets, &used_up, now, &mut rand::rng())?;
         let endpoints = &model.targets[index].provider.endpoints;
@@ -173,6 +185,24 @@ fn pick(model: &Model, tried: &Tried) -> Option<(usize, Arc<Endpoint>)> {
             None => used_up.insert(index),
         }
     }
+}
+
+/// Whether the caller's lists of providers let anybody answer for a model. Of one without targets, nobody says so.
+pub fn may_answer(caller: &Principal, model: &Model) -> bool {
+    let mut targets = model.targets.iter();
+    model.targets.is_empty() || targets.any(|target| caller.allows_provider(&target.provider.name))
+}
+
+/// Nobody who could answer may.
+fn not_allowed(model: &Model) -> Failure {
+    Failure::new(
+        FailureKind::PermissionDenied,
+        format!(
+            "this key may not use any of the providers of {:?}; ask whoever runs this gateway",
+            model.name
+        ),
+    )
+    .at("model")
 }
 
 fn nothing_healthy(model: &Model) -> Failed {

@@ -69,10 +69,7 @@ fn told(path: &str, answer: &Answer) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_budget_is_reserved_before_and_refused_in_the_clients_words() {
     let grant = NewKey {
-        budget: Some(Budget {
-            amount: Money::from_nanodollars(1),
-            window: BudgetWindow::Total,
-        }),
+        budgets: vec![Budget::of(Money::from_nanodollars(1), BudgetWindow::Total)],
         ..NewKey::default()
     };
     let scene = Scene::set_for(grant, "").await;

@@ -1,0 +1,261 @@
+//! Who holds which key, and what each of them has used: kept while keys, holders and configuration change.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pointsman_catalog::Money;
+use pointsman_store::{
+    Budget, Holder, HolderKind, KeyId, KeyRecord, OrganizationId, ProjectId, Store, StoreError, TeamId,
+    Terms, UserId,
+};
+
+use crate::account::{Account, unix_ms};
+use crate::budget::{bounds, zone_of};
+use crate::config::Limits;
+use crate::identity::IdentifyError;
+
+/// How a budget stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The budget.
+    pub budget: Budget,
+    /// Spent since its window began.
+    pub spent: Money,
+    /// Set aside for what is under way.
+    pub reserved: Money,
+    /// When it begins anew, Unix milliseconds; never for a total one.
+    pub ends: Option<i64>,
+}
+
+/// The organization, team, project and user of a key, whichever it has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Chain {
+    pub(crate) organization: Option<OrganizationId>,
+    pub(crate) team: Option<TeamId>,
+    pub(crate) project: Option<ProjectId>,
+    pub(crate) user: Option<UserId>,
+}
+
+/// A holder with its counters.
+struct Held {
+    holder: Holder,
+    account: Arc<Account>,
+}
+
+/// All holders, and the counters of all keys.
+pub(crate) struct Directory {
+    store: Arc<Store>,
+    pub(crate) defaults: Limits,
+    holders: HashMap<(HolderKind, String), Held>,
+    keys: HashMap<KeyId, Arc<Account>>,
+}
+
+impl Directory {
+    pub(crate) fn new(store: Arc<Store>, defaults: Limits) -> Self {
+        Self {
+            store,
+            defaults,
+            holders: HashMap::new(),
+            keys: HashMap::new(),
+        }
+    }
+
+    /// Takes over how a holder is now.
+    pub(crate) fn learn(&mut self, holder: Holder) -> Result<(), StoreError> {
+        let (kind, id) = (holder.kind, holder.id.clone());
+        let name = format!("{} {id:?}", kind.as_str());
+        let key = (kind, id);
+        let known = self.holders.get(&key).map(|held| Arc::clone(&held.account));
+        let account = known.unwrap_or_else(|| Arc::new(Account::new(&name, Limits::default())));
+        // A plan has no counters of its own: what it says is counted for each of its keys.
+        if kind != HolderKind::Plan {
+            let terms = &holder.spec.terms;
+            let spent = |since| self.store.spent_by(kind, &key.1, since);
+            configure(&account, limits_of(terms), &terms.budgets, spent)?;
+        }
+        self.holders.insert(key, Held { holder, account });
+        Ok(())
+    }
+
+    /// The counters of a key, with its settings as they are now.
+    pub(crate) fn account(&mut self, record: &KeyRecord) -> Result<Arc<Account>, StoreError> {
+        let grant = &record.grant;
+        let plan = grant
+            .plan
+            .as_ref()
+            .and_then(|plan| self.find(HolderKind::Plan, plan.as_str()));
+        let plan = plan
+            .map(|held| held.holder.spec.terms.clone())
+            .unwrap_or_default();
+        let defaults = self.defaults;
+        let limits = Limits {
+            requests_per_minute: grant
+                .requests_per_minute
+                .or(plan.requests_per_minute)
+                .or(defaults.requests_per_minute),
+            tokens_per_minute: grant
+                .tokens_per_minute
+                .or(plan.tokens_per_minute)
+                .or(defaults.tokens_per_minute),
+            concurrency: grant.concurrency.or(plan.concurrency).or(defaults.concurrency),
+        };
+        let budgets = if grant.budgets.is_empty() {
+            &plan.budgets
+        } else {
+            &grant.budgets
+        };
+        let account = self
+            .keys
+            .entry(record.id.clone())
+            .or_insert_with(|| Arc::new(Account::new("this key", limits)));
+        let spent = |since| self.store.spent(&record.id, since);
+        configure(account, limits, budgets, spent)?;
+        Ok(Arc::clone(account))
+    }
+
+    /// Who holds a key: what it says itself, and what follows from that.
+    pub(crate) fn chain(&self, record: &KeyRecord) -> Chain {
+        let grant = &record.grant;
+        let project = self.spec(HolderKind::Project, grant.project.as_ref());
+        let of_project = project.map(|project| &project.spec);
+        let team = of_project
+            .and_then(|project| project.team.clone())
+            .or_else(|| grant.team.clone());
+        let of_team = self.spec(HolderKind::Team, team.as_ref()).map(|team| &team.spec);
+        let of_user = self
+            .spec(HolderKind::User, grant.user.as_ref())
+            .map(|user| &user.spec);
+        let organization = [of_team, of_project]
+            .into_iter()
+            .flatten()
+            .find_map(|spec| spec.organization.clone())
+            .or_else(|| grant.organization.clone())
+            .or_else(|| of_user.and_then(|user| user.organization.clone()));
+        Chain {
+            organization,
+            team,
+            project: grant.project.clone(),
+            user: grant.user.clone(),
+        }
+    }
+
+    /// Their counters, the lower before the higher.
+    pub(crate) fn accounts(&self, chain: &Chain) -> Vec<Arc<Account>> {
+        self.held(chain)
+            .filter_map(|(_, held)| held)
+            .map(|held| Arc::clone(&held.account))
+            .collect()
+    }
+
+    /// What they, and the key's plan, allow: each list narrows what the others leave.
+    pub(crate) fn lists(
+        &self,
+        record: &KeyRecord,
+        chain: &Chain,
+        of: fn(&Terms) -> &[String],
+    ) -> Vec<Vec<String>> {
+        let plan = record.grant.plan.as_ref();
+        let plan = plan.and_then(|plan| self.find(HolderKind::Plan, plan.as_str()));
+        let held = self.held(chain).filter_map(|(_, held)| held);
+        held.chain(plan)
+            .map(|held| of(&held.holder.spec.terms).to_vec())
+            .filter(|list| !list.is_empty())
+            .collect()
+    }
+
+    /// Why a key is refused whatever it is used for.
+    pub(crate) fn closed(&self, record: &KeyRecord, chain: &Chain) -> Option<IdentifyError> {
+        if record.revoked_at.is_some() {
+            return Some(IdentifyError::Revoked);
+        }
+        if record.disabled_at.is_some() {
+            return Some(IdentifyError::Disabled);
+        }
+        // What is not known cannot be said to be open.
+        let closed = |held: Option<&Held>| held.is_none_or(|held| held.holder.is_closed());
+        self.held(chain)
+            .find(|(_, held)| closed(*held))
+            .map(|(kind, _)| IdentifyError::Closed(kind))
+    }
+
+    /// How the budgets of a holder stand.
+    pub(crate) fn standings(&self, kind: Option<HolderKind>, id: &str) -> Vec<Standing> {
+        let account = match kind {
+            Some(kind) => self.find(kind, id).map(|held| &held.account),
+            None => self.keys.get(&KeyId::from(id)),
+        };
+        let purses = account.map(|account| account.purses()).unwrap_or_default();
+        let stand = |purse: crate::budget::Purse| Standing {
+            budget: purse.budget,
+            spent: purse.spent,
+            reserved: purse.reserved,
+            ends: purse.ends,
+        };
+        purses.into_iter().map(stand).collect()
+    }
+
+    /// How many keys, and how many holders of each kind, have spent more than a soft budget says.
+    pub(crate) fn past_soft(&self) -> Vec<(&'static str, usize)> {
+        let mut past = vec![("key", self.keys.values().filter(|key| key.is_past_soft()).count())];
+        for kind in [
+            HolderKind::User,
+            HolderKind::Project,
+            HolderKind::Team,
+            HolderKind::Organization,
+        ] {
+            let of_kind = self.holders.values().filter(|held| held.holder.kind == kind);
+            let count = of_kind.filter(|held| held.account.is_past_soft()).count();
+            past.push((kind.as_str(), count));
+        }
+        past
+    }
+
+    /// The holders of a chain, lowest first; with nothing where one is not known.
+    fn held(&self, chain: &Chain) -> impl Iterator<Item = (HolderKind, Option<&Held>)> {
+        let named = [
+            (HolderKind::User, chain.user.as_ref().map(UserId::as_str)),
+            (HolderKind::Project, chain.project.as_ref().map(ProjectId::as_str)),
+            (HolderKind::Team, chain.team.as_ref().map(TeamId::as_str)),
+            (
+                HolderKind::Organization,
+                chain.organization.as_ref().map(OrganizationId::as_str),
+            ),
+        ];
+        named
+            .into_iter()
+            .filter_map(|(kind, id)| Some((kind, self.find(kind, id?))))
+    }
+
+    fn spec(&self, kind: HolderKind, id: Option<&impl AsRef<str>>) -> Option<&Holder> {
+        self.find(kind, id?.as_ref()).map(|held| &held.holder)
+    }
+
+    fn find(&self, kind: HolderKind, id: &str) -> Option<&Held> {
+        self.holders.get(&(kind, id.to_owned()))
+    }
+}
+
+fn limits_of(terms: &Terms) -> Limits {
+    Limits {
+        requests_per_minute: terms.requests_per_minute,
+        tokens_per_minute: terms.tokens_per_minute,
+        concurrency: terms.concurrency,
+    }
+}
+
+/// Gives an account its settings; what was spent of new budgets is summed up, which is not cheap.
+fn configure(
+    account: &Account,
+    limits: Limits,
+    budgets: &[Budget],
+    spent: impl Fn(i64) -> Result<Money, StoreError>,
+) -> Result<(), StoreError> {
+    let now = unix_ms();
+    let mut known = Vec::new();
+    for budget in account.unknown(budgets) {
+        let since = bounds(budget.window, &zone_of(budget), now).0;
+        known.push((budget, spent(since)?));
+    }
+    account.configure(limits, budgets, &known);
+    Ok(())
+}

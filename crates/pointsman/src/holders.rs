@@ -1,0 +1,364 @@
+//! `pointsman organization|team|project|user`, `pointsman usage`, `pointsman audit`, `pointsman admin`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Subcommand, ValueEnum};
+use pointsman_catalog::Money;
+use pointsman_config::Environment;
+use pointsman_store::{
+    Actor, Budget, BudgetWindow, HolderFilter, HolderKind, HolderSpec, LedgerFilter, Listing, Store,
+    StoreError, Terms, UsageGroup,
+};
+use secrecy::ExposeSecret;
+
+use crate::console;
+
+/// Rows of a list or report.
+const MAX_ROWS: u32 = 10_000;
+
+/// Where the database is.
+#[derive(clap::Args)]
+pub(crate) struct Database {
+    /// The configuration, for its database.
+    #[arg(short, long, global = true)]
+    config: Option<PathBuf>,
+    /// The database, when there is no configuration.
+    #[arg(long, global = true, default_value = "sqlite://pointsman.db")]
+    database: String,
+}
+
+impl Database {
+    fn open(self) -> Result<Store, String> {
+        let url = match &self.config {
+            None => self.database,
+            Some(path) => {
+                let loaded = pointsman_config::load(path, &Environment::process());
+                let loaded = loaded.map_err(|problems| {
+                    let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                    problems.join("\n")
+                })?;
+                loaded.config.stores.database
+            }
+        };
+        Store::open(&url).map_err(|error| error.to_string())
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Holders {
+    #[command(flatten)]
+    database: Database,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Makes one.
+    Create(Create),
+    /// Lists them.
+    List,
+    /// Refuses its keys until it is enabled.
+    Disable {
+        /// Its id.
+        id: String,
+    },
+    /// Lets its keys in again.
+    Enable {
+        /// Its id.
+        id: String,
+    },
+    /// Deletes it; its keys are refused for good.
+    Delete {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(clap::Args)]
+struct Create {
+    /// Its id; one is made up when it is not given.
+    id: Option<String>,
+    /// A name for people.
+    #[arg(long, default_value = "")]
+    name: String,
+    /// The organization that it belongs to.
+    #[arg(long)]
+    organization: Option<String>,
+    /// The team that a project belongs to.
+    #[arg(long)]
+    team: Option<String>,
+    /// A model that may be used, `*` standing for any run of letters; may be given several times.
+    #[arg(long = "model")]
+    models: Vec<String>,
+    /// A provider that may answer; may be given several times.
+    #[arg(long = "provider")]
+    providers: Vec<String>,
+    /// Requests a minute.
+    #[arg(long)]
+    rpm: Option<u64>,
+    /// Tokens a minute.
+    #[arg(long)]
+    tpm: Option<u64>,
+    /// Requests at once.
+    #[arg(long)]
+    concurrency: Option<u64>,
+    /// Dollars that may be spent.
+    #[arg(long)]
+    budget: Option<String>,
+    /// After which the budget begins anew.
+    #[arg(long, value_enum, default_value_t = Window::Month)]
+    budget_window: Window,
+    /// The time zone in which its days begin, such as Europe/Berlin.
+    #[arg(long)]
+    time_zone: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Window {
+    Total,
+    Day,
+    Week,
+    Month,
+}
+
+/// Manages holders of a kind.
+pub(crate) fn run(kind: HolderKind, arguments: Holders) -> ExitCode {
+    let store = match arguments.database.open() {
+        Ok(store) => store,
+        Err(message) => return console::fail(&message),
+    };
+    match act(&store, kind, arguments.action) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => console::fail(&message),
+    }
+}
+
+fn act(store: &Store, kind: HolderKind, action: Action) -> Result<(), String> {
+    let told = |error: StoreError| error.to_string();
+    let actor = Actor::local();
+    let switch = |id: &str, disabled: bool| {
+        let changed = store.update_holder(&actor, (kind, id), None, |spec| {
+            spec.disabled = disabled;
+            Ok(())
+        });
+        changed.map(drop).map_err(told)
+    };
+    match action {
+        Action::Create(create) => {
+            let (id, spec) = spec(create)?;
+            let made = store.create_holder(&actor, kind, id, spec).map_err(told)?;
+            console::say(made.id);
+        }
+        Action::List => {
+            let listing = Listing {
+                limit: MAX_ROWS,
+                ..Listing::default()
+            };
+            let (page, total) = store
+                .holders_page(kind, &HolderFilter::default(), &listing)
+                .map_err(told)?;
+            for holder in &page.items {
+                let state = if holder.spec.disabled {
+                    "disabled"
+                } else {
+                    "active"
+                };
+                console::say(format!("{:<32} {state:<9} {}", holder.id, holder.spec.name));
+            }
+            if page.more {
+                console::complain(format!("these are {MAX_ROWS} of {total}"));
+            }
+        }
+        Action::Disable { id } => switch(&id, true)?,
+        Action::Enable { id } => switch(&id, false)?,
+        Action::Delete { id } => {
+            store.delete_holder(&actor, (kind, &id), None).map_err(told)?;
+        }
+    }
+    Ok(())
+}
+
+fn spec(create: Create) -> Result<(Option<String>, HolderSpec), String> {
+    let window = match create.budget_window {
+        Window::Total => BudgetWindow::Total,
+        Window::Day => BudgetWindow::Day,
+        Window::Week => BudgetWindow::Week,
+        Window::Month => BudgetWindow::Month,
+    };
+    let amount = create.budget.map(|amount| Money::parse(&amount)).transpose();
+    let amount = amount.map_err(|error| error.to_string())?;
+    let budget = amount.map(|amount| Budget {
+        zone: create.time_zone,
+        ..Budget::of(amount, window)
+    });
+    let terms = Terms {
+        models: create.models,
+        providers: create.providers,
+        requests_per_minute: create.rpm,
+        tokens_per_minute: create.tpm,
+        concurrency: create.concurrency,
+        budgets: budget.into_iter().collect(),
+    };
+    let spec = HolderSpec {
+        name: create.name,
+        organization: create.organization.map(Into::into),
+        team: create.team.map(Into::into),
+        terms,
+        ..HolderSpec::default()
+    };
+    Ok((create.id, spec))
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Usage {
+    #[command(flatten)]
+    database: Database,
+    /// What it is summed up by; may be given several times.
+    #[arg(long, value_enum, default_values_t = [Group::Team, Group::Model])]
+    by: Vec<Group>,
+    /// For so many days.
+    #[arg(long, default_value_t = 30)]
+    days: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Group {
+    Key,
+    User,
+    Project,
+    Team,
+    Organization,
+    Model,
+    Provider,
+    Day,
+}
+
+/// Shows what was used and what it cost.
+pub(crate) fn usage(arguments: Usage) -> ExitCode {
+    let groups: Vec<_> = arguments
+        .by
+        .iter()
+        .map(|group| match group {
+            Group::Key => UsageGroup::Key,
+            Group::User => UsageGroup::User,
+            Group::Project => UsageGroup::Project,
+            Group::Team => UsageGroup::Team,
+            Group::Organization => UsageGroup::Organization,
+            Group::Model => UsageGroup::Model,
+            Group::Provider => UsageGroup::Provider,
+            Group::Day => UsageGroup::Day,
+        })
+        .collect();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |now| now.as_millis() as i64)
+        - i64::from(arguments.days) * 86_400_000;
+    let filter = LedgerFilter {
+        since,
+        limit: MAX_ROWS,
+        ..LedgerFilter::default()
+    };
+    let rows = arguments
+        .database
+        .open()
+        .and_then(|store| store.usage(&filter, &groups).map_err(|error| error.to_string()));
+    match rows {
+        Err(message) => console::fail(&message),
+        Ok(rows) => {
+            for row in rows {
+                let group: Vec<_> = row
+                    .group
+                    .iter()
+                    .map(|name| name.as_deref().unwrap_or("-"))
+                    .collect();
+                console::say(format!(
+                    "{:<48} {:>9} requests {:>12} tokens in {:>12} out  {}",
+                    group.join("  "),
+                    row.requests,
+                    row.input,
+                    row.output,
+                    row.cost
+                ));
+            }
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Audit {
+    #[command(flatten)]
+    database: Database,
+    #[command(subcommand)]
+    action: AuditAction,
+}
+
+#[derive(Subcommand)]
+enum AuditAction {
+    /// Checks that nobody has changed it.
+    Verify {
+        /// The head that an earlier check has shown, hexadecimal: it must still be in the log.
+        #[arg(long)]
+        head: Option<String>,
+    },
+}
+
+/// Looks at the audit log.
+pub(crate) fn audit(arguments: Audit) -> ExitCode {
+    let AuditAction::Verify { head } = arguments.action;
+    let verified = arguments.database.open().and_then(|store| {
+        let verified = store.verify_audit().map_err(|error| error.to_string())?;
+        let known = head
+            .as_ref()
+            .map(|head| store.has_audited(head))
+            .transpose()
+            .map_err(|error| error.to_string())?;
+        Ok((verified, known))
+    });
+    match verified {
+        Err(message) => console::fail(&message),
+        Ok((verified, _)) if verified.broken.is_some() => console::fail(&format!(
+            "row {} does not fit to the one before: the audit log has been changed",
+            verified.broken.unwrap_or_default()
+        )),
+        Ok((_, Some(false))) => {
+            console::fail("the head is not in the audit log: rows have been taken from its end")
+        }
+        Ok((verified, _)) => {
+            console::say(format!("{} rows, head {}", verified.rows, verified.head));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Admin {
+    #[command(flatten)]
+    database: Database,
+    #[command(subcommand)]
+    action: AdminAction,
+}
+
+#[derive(Subcommand)]
+enum AdminAction {
+    /// Makes a new password for the admin API and shows it, once; the old one ends.
+    Password,
+}
+
+/// Manages whoever manages.
+pub(crate) fn admin(arguments: Admin) -> ExitCode {
+    let AdminAction::Password = arguments.action;
+    let made = arguments.database.open().and_then(|store| {
+        let made = store.make_admin_password(&Actor::local(), false);
+        made.map_err(|error| error.to_string())
+    });
+    match made {
+        Err(message) => console::fail(&message),
+        Ok(password) => {
+            console::say(password.expose_secret());
+            ExitCode::SUCCESS
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The audit log: who changed what, each row bound to the one before by a hash, so that a row that is changed, taken
+//! out or put in later is found.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{Store, StoreError, now};
+use crate::holder::Actor;
+
+/// What has been changed.
+pub(crate) struct Change {
+    pub(crate) action: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) object: String,
+    pub(crate) before: Option<String>,
+    pub(crate) after: Option<String>,
+}
+
+/// A row of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Audited {
+    /// Counted from one, without gaps.
+    pub number: i64,
+    /// Unix milliseconds.
+    pub at: i64,
+    /// Who.
+    pub actor: String,
+    /// From where.
+    pub source: String,
+    /// What was done: `create`, `update`, `delete`, `rotate`.
+    pub action: String,
+    /// To what kind of thing.
+    pub kind: String,
+    /// To which.
+    pub object: String,
+    /// As it was.
+    pub before: Option<Value>,
+    /// As it is.
+    pub after: Option<Value>,
+    /// Binds it to the row before, hexadecimal.
+    pub hash: String,
+}
+
+/// What checking the audit log has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// How many rows there are.
+    pub rows: u64,
+    /// The first one that does not fit to the one before.
+    pub broken: Option<i64>,
+    /// The hash of the last, hexadecimal: kept elsewhere, it shows later whether rows were taken from the end.
+    pub head: String,
+}
+
+/// A row as it is hashed and kept.
+struct Line {
+    number: i64,
+    at: i64,
+    texts: [String; 5],
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl Line {
+    /// Every field with its length before it: no two rows read the same.
+    fn hash(&self, previous: &[u8]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(previous);
+        hash.update(self.number.to_be_bytes());
+        hash.update(self.at.to_be_bytes());
+        let texts = self.texts.iter().map(|text| Some(text.as_str()));
+        for text in texts.chain([self.before.as_deref(), self.after.as_deref()]) {
+            hash.update([u8::from(text.is_some())]);
+            let text = text.unwrap_or_default();
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text.as_bytes());
+        }
+        hash.finalize().into()
+    }
+}
+
+/// Puts a row at the end.
+pub(super) fn append(
+    transaction: &Transaction<'_>,
+    actor: &Actor,
+    change: &Change,
+) -> Result<(), StoreError> {
+    let last = transaction
+        .query_row(
+            "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1",
+            [],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)),
+        )
+        .optional()?;
+    let (number, previous) = last.unwrap_or_default();
+    let own = |text: &str| text.to_owned();
+    let line = Line {
+        number: number + 1,
+        at: now(),
+        texts: [
+            actor.name.clone(),
+            actor.source.clone(),
+            own(change.action),
+            own(change.kind),
+            change.object.clone(),
+        ],
+        before: change.before.clone(),
+        after: change.after.clone(),
+    };
+    transaction.execute(
+        "INSERT INTO audit (number, at, actor, source, action, kind, object, before_json, after_json, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            line.number,
+            line.at,
+            line.texts[0],
+            line.texts[1],
+            line.texts[2],
+            line.texts[3],
+            line.texts[4],
+            line.before,
+            line.after,
+            line.hash(&previous)
+        ],
+    )?;
+    Ok(())
+}
+
+/// Calls `each` with the rows after `after` and their hashes, until it says no.
+fn read(
+    connection: &Connection,
+    (after, limit): (i64, i64),
+    mut each: impl FnMut(Line, Vec<u8>) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let mut query = connection.prepare_cached(
+        "SELECT number, at, actor, source, action, kind, object, before_json, after_json, hash FROM audit
+         WHERE number > ?1 ORDER BY number LIMIT ?2",
+    )?;
+    let mut rows = query.query([after, limit])?;
+    while let Some(row) = rows.next()? {
+        let line = Line {
+            number: row.get(0)?,
+            at: row.get(1)?,
+            texts: [row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?],
+            before: row.get(7)?,
+            after: row.get(8)?,
+        };
+        if !each(line, row.get(9)?)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Rows of the audit log after a number, the oldest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn audit(&self, after: i64, limit: u32) -> Result<Vec<Audited>, StoreError> {
+        let mut found = Vec::new();
+        let json = |text: Option<String>| text.map(|text| serde_json::from_str(&text)).transpose();
+        read(
+            &self.connection.lock(),
+            (after, i64::from(limit)),
+            |line, hash| {
+                let [actor, source, action, kind, object] = line.texts;
+                found.push(Audited {
+                    number: line.number,
+                    at: line.at,
+                    actor,
+                    source,
+                    action,
+                    kind,
+                    object,
+                    before: json(line.before)?,
+                    after: json(line.after)?,
+                    hash: hex(&hash),
+                });
+                Ok(true)
+            },
+        )?;
+        Ok(found)
+    }
+
+    /// Whether there is a row with this hash, hexadecimal.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn has_audited(&self, hash: &str) -> Result<bool, StoreError> {
+        let connection = self.connection.lock();
+        let mut query =
+            connection.prepare_cached("SELECT 1 FROM audit WHERE lower(hex(hash)) = lower(?1)")?;
+        Ok(query.exists([hash])?)
+    }
+
+    /// Checks that every row of the audit log fits to the one before.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn verify_audit(&self) -> Result<Verified, StoreError> {
+        let mut verified = Verified {
+            rows: 0,
+            broken: None,
+            head: String::new(),
+        };
+        let mut previous = Vec::new();
+        read(&self.connection.lock(), (0, -1), |line, hash| {
+            let expected = i64::try_from(verified.rows).unwrap_or(i64::MAX) + 1;
+            if line.number != expected || line.hash(&previous)[..] != hash[..] {
+                verified.broken = Some(line.number);
+                return Ok(false);
+            }
+            verified.rows += 1;
+            previous = hash;
+            Ok(true)
+        })?;
+        verified.head = hex(&previous);
+        Ok(verified)
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |byte: u8| DIGITS[usize::from(byte)] as char;
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}

@@ -1,0 +1,302 @@
+//! Organizations, teams, projects, users and plans: made, listed, changed, deleted.
+
+use std::fmt::Display;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+use super::audit::Change;
+use super::filter::{HolderFilter, Listing};
+use super::{Store, StoreError, next_version, now};
+use crate::holder::{Actor, Holder, HolderKind, HolderSpec, check_id};
+use crate::key::random_text;
+use crate::page::Paged;
+
+const COLUMNS: &str =
+    "kind, id, name, organization, team, terms_json, metadata_json, created_at, updated_at, disabled_at,
+    deleted_at, changed";
+
+impl Store {
+    /// Makes a holder; its id is generated, unless it is given.
+    ///
+    /// # Errors
+    /// When there is or was one with this id, what it belongs to is not there, or it cannot be so.
+    pub fn create_holder(
+        &self,
+        actor: &Actor,
+        kind: HolderKind,
+        id: Option<String>,
+        spec: HolderSpec,
+    ) -> Result<Holder, StoreError> {
+        spec.check(kind)?;
+        let id = match id {
+            Some(id) => id,
+            None => format!("{}{}", kind.prefix(), random_text(16)?),
+        };
+        check_id(&id)?;
+        let at = now();
+        self.change(actor, |transaction| {
+            check_parents(transaction, &spec)?;
+            if find(transaction, kind, &id)?.is_some() {
+                let kind = kind.as_str();
+                return Err(StoreError::Exists { kind, id });
+            }
+            let holder = Holder {
+                id,
+                kind,
+                spec,
+                created_at: at,
+                updated_at: at,
+                deleted_at: None,
+                version: next_version(transaction)?,
+            };
+            write(transaction, &holder)?;
+            let told = told("create", None, &holder)?;
+            Ok((holder, told))
+        })
+    }
+
+    /// A holder, deleted ones included.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn holder(&self, kind: HolderKind, id: &str) -> Result<Option<Holder>, StoreError> {
+        find(&self.connection.lock(), kind, id)
+    }
+
+    /// Holders that were changed after a change of this number, deleted ones included.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn holders_since(&self, change: i64) -> Result<Vec<Holder>, StoreError> {
+        let connection = self.connection.lock();
+        let sql = format!("SELECT {COLUMNS} FROM holders WHERE changed > ?1 ORDER BY number");
+        let mut query = connection.prepare_cached(&sql)?;
+        let mut rows = query.query([change])?;
+        let mut holders = Vec::new();
+        while let Some(row) = rows.next()? {
+            holders.push(read_holder(row)?);
+        }
+        Ok(holders)
+    }
+
+    /// A page of holders, and how many there are in all.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn holders_page(
+        &self,
+        kind: HolderKind,
+        filter: &HolderFilter,
+        listing: &Listing,
+    ) -> Result<(Paged<Holder>, u64), StoreError> {
+        let connection = self.connection.lock();
+        let mut conditions = filter.conditions(kind.as_str());
+        let count = format!("SELECT COUNT(*) FROM holders{}", conditions.sql());
+        let total: i64 = connection
+            .prepare_cached(&count)?
+            .query_row(&conditions.parameters(&[])[..], |row| row.get(0))?;
+        let order = if listing.newest_first { "DESC" } else { "ASC" };
+        if let Some(after) = &listing.after {
+            let [kind, after] =
+                [kind.as_str(), after.as_str()].map(|text| rusqlite::types::Value::Text(text.to_owned()));
+            let condition = if listing.newest_first {
+                "number < (SELECT number FROM holders WHERE kind = ? AND id = ?)"
+            } else {
+                "number > (SELECT number FROM holders WHERE kind = ? AND id = ?)"
+            };
+            conditions.and(condition, [kind, after]);
+        }
+        let sql = format!(
+            "SELECT {COLUMNS} FROM holders{} ORDER BY number {order} LIMIT ? OFFSET ?",
+            conditions.sql()
+        );
+        let mut query = connection.prepare_cached(&sql)?;
+        let limit = i64::from(listing.limit) + 1;
+        let mut rows = query.query(&conditions.parameters(&[&limit, &listing.skip])[..])?;
+        let mut items = Vec::new();
+        while let Some(row) = rows.next()? {
+            items.push(read_holder(row)?);
+        }
+        let more = items.len() > listing.limit as usize;
+        items.truncate(listing.limit as usize);
+        Ok((Paged { items, more }, total.cast_unsigned()))
+    }
+
+    /// Changes a holder; with `expected`, only if that is its version.
+    ///
+    /// # Errors
+    /// When there is none or it has been changed meanwhile, what it belongs to is not there, or it cannot be so.
+    pub fn update_holder(
+        &self,
+        actor: &Actor,
+        (kind, id): (HolderKind, &str),
+        expected: Option<i64>,
+        change: impl FnOnce(&mut HolderSpec) -> Result<(), StoreError>,
+    ) -> Result<Holder, StoreError> {
+        self.change(actor, |transaction| {
+            let before = find_live(transaction, kind, id)?;
+            if expected.is_some_and(|expected| expected != before.version) {
+                return Err(StoreError::Changed);
+            }
+            let mut holder = before.clone();
+            change(&mut holder.spec)?;
+            holder.spec.check(kind)?;
+            check_parents(transaction, &holder.spec)?;
+            holder.updated_at = now();
+            holder.version = next_version(transaction)?;
+            write(transaction, &holder)?;
+            let told = told("update", Some(&before), &holder)?;
+            Ok((holder, told))
+        })
+    }
+
+    /// Deletes a holder: its keys, and those of whatever belongs to it, are refused from now on. Its id is not given
+    /// again, because keys and ledger go on naming it.
+    ///
+    /// # Errors
+    /// When there is none or it has been changed meanwhile; of a plan, when keys go by it.
+    pub fn delete_holder(
+        &self,
+        actor: &Actor,
+        (kind, id): (HolderKind, &str),
+        expected: Option<i64>,
+    ) -> Result<Holder, StoreError> {
+        self.change(actor, |transaction| {
+            let before = find_live(transaction, kind, id)?;
+            if expected.is_some_and(|expected| expected != before.version) {
+                return Err(StoreError::Changed);
+            }
+            let mut plans = transaction
+                .prepare_cached("SELECT 1 FROM keys WHERE plan = ?1 AND revoked_at IS NULL LIMIT 1")?;
+            if kind == HolderKind::Plan && plans.exists([id])? {
+                return Err(StoreError::InUse(format!(
+                    "keys go by the budget {id:?}; give them another one first"
+                )));
+            }
+            let mut holder = before.clone();
+            holder.deleted_at = Some(now());
+            holder.updated_at = now();
+            holder.version = next_version(transaction)?;
+            write(transaction, &holder)?;
+            let told = told("delete", Some(&before), &holder)?;
+            Ok((holder, told))
+        })
+    }
+}
+
+/// Whether what a holder belongs to is there and belongs together.
+fn check_parents(transaction: &Transaction<'_>, spec: &HolderSpec) -> Result<(), StoreError> {
+    if let Some(team) = &spec.team {
+        let kind = HolderKind::Team;
+        let holder = find_live(transaction, kind, team.as_str())?;
+        let organization = holder.spec.organization.as_ref();
+        check_place(
+            (kind, team.as_str()),
+            "organization",
+            organization,
+            spec.organization.as_ref(),
+        )?;
+    }
+    if let Some(organization) = &spec.organization {
+        find_live(transaction, HolderKind::Organization, organization.as_str())?;
+    }
+    Ok(())
+}
+
+/// Whether what is said of the place of a holder is what the holder itself says.
+pub(super) fn check_place<T: PartialEq + AsRef<str>>(
+    (kind, id): (HolderKind, &str),
+    what: &str,
+    own: Option<&T>,
+    said: Option<&T>,
+) -> Result<(), StoreError> {
+    match (own, said) {
+        (Some(own), Some(said)) if own != said => Err(StoreError::Invalid(format!(
+            "the {} {id:?} belongs to the {what} {:?}, not to {:?}",
+            kind.as_str(),
+            own.as_ref(),
+            said.as_ref()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn find(connection: &Connection, kind: HolderKind, id: &str) -> Result<Option<Holder>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM holders WHERE kind = ?1 AND id = ?2");
+    let mut query = connection.prepare_cached(&sql)?;
+    let found = query
+        .query_row([kind.as_str(), id], |row| Ok(read_holder(row)))
+        .optional()?;
+    found.transpose()
+}
+
+/// A holder that was not deleted.
+pub(super) fn find_live(connection: &Connection, kind: HolderKind, id: &str) -> Result<Holder, StoreError> {
+    find(connection, kind, id)?
+        .filter(|holder| holder.deleted_at.is_none())
+        .ok_or_else(|| no_such(kind.as_str(), id))
+}
+
+fn no_such(kind: &'static str, id: impl Display) -> StoreError {
+    let id = id.to_string();
+    StoreError::NoSuchHolder { kind, id }
+}
+
+fn write(transaction: &Transaction<'_>, holder: &Holder) -> Result<(), StoreError> {
+    let spec = &holder.spec;
+    transaction.execute(
+        "INSERT INTO holders (kind, id, name, organization, team, terms_json, metadata_json, created_at, updated_at,
+            disabled_at, deleted_at, changed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         ON CONFLICT (kind, id) DO UPDATE SET name = ?3, organization = ?4, team = ?5, terms_json = ?6,
+            metadata_json = ?7, updated_at = ?9, disabled_at = ?10, deleted_at = ?11, changed = ?12",
+        params![
+            holder.kind.as_str(),
+            holder.id,
+            spec.name,
+            spec.organization.as_ref().map(|id| id.as_str()),
+            spec.team.as_ref().map(|id| id.as_str()),
+            serde_json::to_string(&spec.terms)?,
+            serde_json::to_string(&spec.metadata)?,
+            holder.created_at,
+            holder.updated_at,
+            spec.disabled.then_some(holder.updated_at),
+            holder.deleted_at,
+            holder.version
+        ],
+    )?;
+    Ok(())
+}
+
+fn told(action: &'static str, before: Option<&Holder>, after: &Holder) -> Result<Change, StoreError> {
+    Ok(Change {
+        action,
+        kind: after.kind.as_str(),
+        object: after.id.clone(),
+        before: before.map(serde_json::to_string).transpose()?,
+        after: Some(serde_json::to_string(after)?),
+    })
+}
+
+fn read_holder(row: &Row<'_>) -> Result<Holder, StoreError> {
+    let kind: String = row.get(0)?;
+    let text = |at: usize| row.get::<_, Option<String>>(at);
+    let kind = HolderKind::of(&kind)
+        .ok_or_else(|| StoreError::Invalid(format!("the database holds a {kind:?}, which is no holder")))?;
+    Ok(Holder {
+        id: row.get(1)?,
+        kind,
+        spec: HolderSpec {
+            name: row.get(2)?,
+            organization: text(3)?.map(Into::into),
+            team: text(4)?.map(Into::into),
+            terms: serde_json::from_str(&row.get::<_, String>(5)?)?,
+            metadata: serde_json::from_str(&row.get::<_, String>(6)?)?,
+            disabled: row.get::<_, Option<i64>>(9)?.is_some(),
+        },
+        created_at: row.get(7)?,
+        updated_at: row.get(8)?,
+        deleted_at: row.get(10)?,
+        version: row.get(11)?,
+    })
+}

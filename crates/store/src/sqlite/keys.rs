@@ -1,0 +1,406 @@
+//! Keys: made, listed, changed, revoked.
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use secrecy::SecretString;
+
+use super::audit::Change;
+use super::filter::{KeyFilter, Listing};
+use super::holders::{check_place, find_live};
+use super::{Store, StoreError, next_version, now};
+use crate::holder::{Actor, HolderKind, HolderSpec};
+use crate::id::{KeyId, TeamId};
+use crate::key::{self, KeyRecord, NewKey};
+use crate::page::Paged;
+use crate::terms::{Metadata, check_metadata, invalid};
+
+const COLUMNS: &str =
+    "id, hash, hint, grant_json, created_at, revoked_at, disabled_at, old_hash, old_until, metadata_json,
+    updated_at, changed";
+/// The longest time for which a secret is good beside the one that follows it: thirty days.
+const MAX_GRACE: i64 = 30 * 24 * 3_600_000;
+
+impl Store {
+    /// Makes a key. The secret is returned once and kept nowhere. A team or user that it names and that is not there is
+    /// made with it.
+    ///
+    /// # Errors
+    /// When the database refuses, or another holder is not there.
+    pub fn create_key(&self, grant: NewKey) -> Result<(KeyRecord, SecretString), StoreError> {
+        let actor = Actor::local();
+        let alone = [HolderKind::Team, HolderKind::User];
+        for (kind, id) in grant.holders().filter(|(kind, _)| alone.contains(kind)) {
+            if self.holder(kind, id)?.is_none() {
+                match self.create_holder(&actor, kind, Some(id.to_owned()), HolderSpec::default()) {
+                    Ok(_) | Err(StoreError::Exists { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.create_key_as(&actor, grant, Metadata::new(), None)
+    }
+
+    /// Makes a key, with a secret of the caller's choice if there is one.
+    ///
+    /// # Errors
+    /// When the database refuses, a holder is not there, or what is asked for cannot be.
+    pub fn create_key_as(
+        &self,
+        actor: &Actor,
+        grant: NewKey,
+        metadata: Metadata,
+        chosen: Option<SecretString>,
+    ) -> Result<(KeyRecord, SecretString), StoreError> {
+        grant.check()?;
+        check_metadata(&metadata)?;
+        let (secret, hash, hint) = match chosen {
+            Some(secret) => {
+                let (hash, hint) = key::chosen(&secret)?;
+                (secret, hash, hint)
+            }
+            None => key::generate()?,
+        };
+        let at = now();
+        let mut record = KeyRecord {
+            id: key::generate_id()?,
+            grant,
+            hint,
+            hash,
+            created_at: at,
+            revoked_at: None,
+            disabled_at: None,
+            former: None,
+            metadata,
+            updated_at: at,
+            version: 0,
+        };
+        let record = self.change(actor, |transaction| {
+            check_holders(transaction, &record.grant)?;
+            check_hash(transaction, &record)?;
+            record.version = next_version(transaction)?;
+            transaction.execute(
+                "INSERT INTO keys (id, hash, hint, grant_json, created_at, metadata_json, updated_at, changed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?7)",
+                params![
+                    record.id.as_str(),
+                    hash,
+                    record.hint,
+                    serde_json::to_string(&record.grant)?,
+                    at,
+                    serde_json::to_string(&record.metadata)?,
+                    record.version
+                ],
+            )?;
+            let told = told("create", None, Some(&record))?;
+            Ok((record, told))
+        })?;
+        Ok((record, secret))
+    }
+
+    /// All keys, revoked ones included, the oldest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        self.keys_since(0)
+    }
+
+    /// Keys that were changed after a change of this number, the oldest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn keys_since(&self, change: i64) -> Result<Vec<KeyRecord>, StoreError> {
+        let connection = self.connection.lock();
+        let sql = format!("SELECT {COLUMNS} FROM keys WHERE changed > ?1 ORDER BY created_at, id");
+        let mut query = connection.prepare_cached(&sql)?;
+        let mut rows = query.query([change])?;
+        let mut keys = Vec::new();
+        while let Some(row) = rows.next()? {
+            keys.push(read_key(row)?);
+        }
+        Ok(keys)
+    }
+
+    /// A page of keys, and how many there are in all.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn keys_page(
+        &self,
+        filter: &KeyFilter,
+        listing: &Listing,
+    ) -> Result<(Paged<KeyRecord>, u64), StoreError> {
+        let connection = self.connection.lock();
+        let mut conditions = filter.conditions(now());
+        let count = format!("SELECT COUNT(*) FROM keys{}", conditions.sql());
+        let total: i64 = connection
+            .prepare_cached(&count)?
+            .query_row(&conditions.parameters(&[])[..], |row| row.get(0))?;
+        let order = if listing.newest_first { "DESC" } else { "ASC" };
+        if let Some(after) = &listing.after {
+            let after = rusqlite::types::Value::Text(after.clone());
+            let condition = if listing.newest_first {
+                "rowid < (SELECT rowid FROM keys WHERE id = ?)"
+            } else {
+                "rowid > (SELECT rowid FROM keys WHERE id = ?)"
+            };
+            conditions.and(condition, [after]);
+        }
+        let sql = format!(
+            "SELECT {COLUMNS} FROM keys{} ORDER BY rowid {order} LIMIT ? OFFSET ?",
+            conditions.sql()
+        );
+        let mut query = connection.prepare_cached(&sql)?;
+        let limit = i64::from(listing.limit) + 1;
+        let mut rows = query.query(&conditions.parameters(&[&limit, &listing.skip])[..])?;
+        let mut items = Vec::new();
+        while let Some(row) = rows.next()? {
+            items.push(read_key(row)?);
+        }
+        let more = items.len() > listing.limit as usize;
+        items.truncate(listing.limit as usize);
+        Ok((Paged { items, more }, total.cast_unsigned()))
+    }
+
+    /// The key with this id, revoked ones included.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn key(&self, id: &KeyId) -> Result<KeyRecord, StoreError> {
+        let connection = self.connection.lock();
+        let mut query = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM keys WHERE id = ?1"))?;
+        let found = query
+            .query_row([id.as_str()], |row| Ok(read_key(row)))
+            .optional()?;
+        found.unwrap_or_else(|| Err(no_such(id)))
+    }
+
+    /// The key with this id or name, revoked ones left out.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find_key(&self, id_or_name: &str) -> Result<KeyRecord, StoreError> {
+        let connection = self.connection.lock();
+        let mut query = connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM keys WHERE (id = ?1 OR name = ?1) AND revoked_at IS NULL
+             ORDER BY created_at DESC LIMIT 1"
+        ))?;
+        let found = query
+            .query_row([id_or_name], |row| Ok(read_key(row)))
+            .optional()?;
+        found.unwrap_or_else(|| Err(StoreError::NoSuchKey(id_or_name.to_owned())))
+    }
+
+    /// Changes what a key may do, its notes, or whether it is disabled; with `expected`, only if that is its version.
+    ///
+    /// # Errors
+    /// When there is no such key, it was revoked or has been changed meanwhile, or what is asked for cannot be.
+    pub fn update_key(
+        &self,
+        actor: &Actor,
+        id: &KeyId,
+        expected: Option<i64>,
+        change: impl FnOnce(&mut KeyRecord) -> Result<(), StoreError>,
+    ) -> Result<KeyRecord, StoreError> {
+        self.alter_key(actor, ("update", id, expected), |transaction, key| {
+            let before = key.grant.clone();
+            change(key)?;
+            key.grant.check()?;
+            check_metadata(&key.metadata)?;
+            if before != key.grant {
+                check_holders(transaction, &key.grant)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Revokes a key, for good.
+    ///
+    /// # Errors
+    /// When there is no such key, or it is revoked already.
+    pub fn revoke_key(&self, id: &KeyId) -> Result<(), StoreError> {
+        self.revoke_key_as(&Actor::local(), id, None).map(drop)
+    }
+
+    /// Revokes a key, for good; with `expected`, only if that is its version.
+    ///
+    /// # Errors
+    /// As [`update_key`](Self::update_key).
+    pub fn revoke_key_as(
+        &self,
+        actor: &Actor,
+        id: &KeyId,
+        expected: Option<i64>,
+    ) -> Result<KeyRecord, StoreError> {
+        self.alter_key(actor, ("delete", id, expected), |_, key| {
+            key.revoked_at = Some(now());
+            key.former = None;
+            Ok(())
+        })
+    }
+
+    /// Gives a key a new secret; the old one is refused at once.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub fn rotate_key(&self, id: &KeyId) -> Result<SecretString, StoreError> {
+        let rotated = self.rotate_key_as(&Actor::local(), id, None, 0)?;
+        Ok(rotated.1)
+    }
+
+    /// Gives a key a new secret; the old one stays good for `grace` milliseconds.
+    ///
+    /// # Errors
+    /// As [`update_key`](Self::update_key).
+    pub fn rotate_key_as(
+        &self,
+        actor: &Actor,
+        id: &KeyId,
+        expected: Option<i64>,
+        grace: i64,
+    ) -> Result<(KeyRecord, SecretString), StoreError> {
+        if !(0..=MAX_GRACE).contains(&grace) {
+            return Err(invalid(
+                "a former secret stays good for thirty days at most".to_owned(),
+            ));
+        }
+        let (secret, hash, hint) = key::generate()?;
+        let record = self.alter_key(actor, ("rotate", id, expected), |_, key| {
+            key.former = (grace > 0).then(|| (key.hash, now() + grace));
+            key.hash = hash;
+            key.hint = hint;
+            Ok(())
+        })?;
+        Ok((record, secret))
+    }
+
+    fn alter_key(
+        &self,
+        actor: &Actor,
+        (action, id, expected): (&'static str, &KeyId, Option<i64>),
+        change: impl FnOnce(&Transaction<'_>, &mut KeyRecord) -> Result<(), StoreError>,
+    ) -> Result<KeyRecord, StoreError> {
+        self.change(actor, |transaction| {
+            let sql = format!("SELECT {COLUMNS} FROM keys WHERE id = ?1 AND revoked_at IS NULL");
+            let found = transaction
+                .query_row(&sql, [id.as_str()], |row| Ok(read_key(row)))
+                .optional()?;
+            let before = found.unwrap_or_else(|| Err(no_such(id)))?;
+            if expected.is_some_and(|expected| expected != before.version) {
+                return Err(StoreError::Changed);
+            }
+            let mut key = before.clone();
+            change(transaction, &mut key)?;
+            key.updated_at = now();
+            key.version = next_version(transaction)?;
+            let (old_hash, old_until) = key.former.unzip();
+            transaction.execute(
+                "UPDATE keys SET hash = ?2, hint = ?3, grant_json = ?4, revoked_at = ?5, disabled_at = ?6,
+                    old_hash = ?7, old_until = ?8, metadata_json = ?9, updated_at = ?10, changed = ?11
+                 WHERE id = ?1",
+                params![
+                    id.as_str(),
+                    key.hash,
+                    key.hint,
+                    serde_json::to_string(&key.grant)?,
+                    key.revoked_at,
+                    key.disabled_at,
+                    old_hash,
+                    old_until,
+                    serde_json::to_string(&key.metadata)?,
+                    key.updated_at,
+                    key.version
+                ],
+            )?;
+            let told = told(action, Some(&before), Some(&key))?;
+            Ok((key, told))
+        })
+    }
+}
+
+impl NewKey {
+    /// The holders that it names.
+    fn holders(&self) -> impl Iterator<Item = (HolderKind, &str)> {
+        let named = [
+            (
+                HolderKind::Organization,
+                self.organization.as_ref().map(|id| id.as_str()),
+            ),
+            (HolderKind::Team, self.team.as_ref().map(|id| id.as_str())),
+            (HolderKind::Project, self.project.as_ref().map(|id| id.as_str())),
+            (HolderKind::User, self.user.as_ref().map(|id| id.as_str())),
+            (HolderKind::Plan, self.plan.as_ref().map(|id| id.as_str())),
+        ];
+        named.into_iter().filter_map(|(kind, id)| Some((kind, id?)))
+    }
+}
+
+/// Whether the holders of a key are there and belong together.
+fn check_holders(transaction: &Transaction<'_>, grant: &NewKey) -> Result<(), StoreError> {
+    let (mut organization, mut team) = (grant.organization.clone(), grant.team.clone());
+    let mut check = |kind: HolderKind, id: &str, team: &mut Option<TeamId>| {
+        let own = find_live(transaction, kind, id)?.spec;
+        check_place(
+            (kind, id),
+            "organization",
+            own.organization.as_ref(),
+            organization.as_ref(),
+        )?;
+        check_place((kind, id), "team", own.team.as_ref(), team.as_ref())?;
+        organization = organization.take().or(own.organization);
+        *team = team.take().or(own.team);
+        Ok::<_, StoreError>(())
+    };
+    for (kind, id) in grant.holders() {
+        check(kind, id, &mut team)?;
+    }
+    // The team of its project has an organization, too.
+    match team.take() {
+        Some(of_project) if grant.team.is_none() => check(HolderKind::Team, of_project.as_str(), &mut team),
+        _ => Ok(()),
+    }
+}
+
+/// Whether nobody has this secret.
+fn check_hash(transaction: &Transaction<'_>, record: &KeyRecord) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM keys WHERE hash = ?1";
+    if transaction.prepare_cached(sql)?.exists([record.hash])? {
+        return Err(invalid("this key is taken; choose another".to_owned()));
+    }
+    Ok(())
+}
+
+fn told(
+    action: &'static str,
+    before: Option<&KeyRecord>,
+    after: Option<&KeyRecord>,
+) -> Result<Change, StoreError> {
+    let id = after.or(before).map_or("", |key| key.id.as_str());
+    Ok(Change {
+        action,
+        kind: "key",
+        object: id.to_owned(),
+        before: before.map(serde_json::to_string).transpose()?,
+        after: after.map(serde_json::to_string).transpose()?,
+    })
+}
+
+fn no_such(id: &KeyId) -> StoreError {
+    StoreError::NoSuchKey(id.as_str().to_owned())
+}
+
+fn read_key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
+    let former: (Option<[u8; 32]>, Option<i64>) = (row.get(7)?, row.get(8)?);
+    Ok(KeyRecord {
+        id: KeyId::from(row.get::<_, String>(0)?),
+        hash: row.get(1)?,
+        hint: row.get(2)?,
+        grant: serde_json::from_str(&row.get::<_, String>(3)?)?,
+        created_at: row.get(4)?,
+        revoked_at: row.get(5)?,
+        disabled_at: row.get(6)?,
+        former: former.0.zip(former.1),
+        metadata: serde_json::from_str(&row.get::<_, String>(9)?)?,
+        updated_at: row.get(10)?,
+        version: row.get(11)?,
+    })
+}

@@ -1,0 +1,134 @@
+//! The schema, step by step.
+
+use rusqlite::Connection;
+
+use super::StoreError;
+
+/// Schema, step by step; a database remembers how many steps it has taken.
+pub(crate) const MIGRATIONS: [&str; 5] = ["
+    CREATE TABLE keys (
+        id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL, grant_json TEXT NOT NULL,
+        created_at INTEGER NOT NULL, revoked_at INTEGER
+    ) STRICT;
+    CREATE TABLE ledger (
+        id TEXT PRIMARY KEY, at INTEGER NOT NULL, key TEXT, team TEXT, user TEXT,
+        surface TEXT NOT NULL, model_requested TEXT NOT NULL, provider TEXT, model TEXT, decision TEXT,
+        outcome TEXT NOT NULL, usage_json TEXT NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,
+        estimated INTEGER NOT NULL, cost INTEGER NOT NULL, attempts INTEGER NOT NULL, streamed INTEGER NOT NULL,
+        status INTEGER NOT NULL, latency_us INTEGER NOT NULL, ttft_us INTEGER, cache TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX ledger_by_key ON ledger (key, at);
+    CREATE INDEX ledger_by_time ON ledger (at);
+", "
+    CREATE TABLE files (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, name TEXT NOT NULL,
+        purpose TEXT NOT NULL, bytes INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER,
+        hidden INTEGER NOT NULL, state TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX files_by_tenant ON files (tenant, number);
+    CREATE INDEX files_by_state ON files (state, expires_at);
+    CREATE TABLE batches (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, owner TEXT, api TEXT NOT NULL,
+        endpoint TEXT NOT NULL, input TEXT NOT NULL, output TEXT, errors TEXT, metadata TEXT, problems TEXT,
+        keep INTEGER NOT NULL, status TEXT NOT NULL, total INTEGER NOT NULL, completed INTEGER NOT NULL,
+        failed INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, in_progress_at INTEGER,
+        finalizing_at INTEGER, cancelling_at INTEGER, ended_at INTEGER
+    ) STRICT;
+    CREATE INDEX batches_by_tenant ON batches (tenant, number);
+    CREATE INDEX batches_by_status ON batches (status, number);
+", "
+    ALTER TABLE batches ADD COLUMN handed TEXT;
+", "
+    -- In the order of time: rows come in that order, so they are put in at the end. An id that a request got is never
+    -- given again, and an entry that comes twice has the same time, too. Lines of batches are looked up by their ids.
+    CREATE TABLE ledger_in_order (
+        id TEXT NOT NULL, at INTEGER NOT NULL, key TEXT, team TEXT, user TEXT,
+        surface TEXT NOT NULL, model_requested TEXT NOT NULL, provider TEXT, model TEXT, decision TEXT,
+        outcome TEXT NOT NULL, usage_json TEXT NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,
+        estimated INTEGER NOT NULL, cost INTEGER NOT NULL, attempts INTEGER NOT NULL, streamed INTEGER NOT NULL,
+        status INTEGER NOT NULL, latency_us INTEGER NOT NULL, ttft_us INTEGER, cache TEXT NOT NULL,
+        PRIMARY KEY (at, id)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO ledger_in_order SELECT * FROM ledger ORDER BY at, id;
+    DROP TABLE ledger;
+    ALTER TABLE ledger_in_order RENAME TO ledger;
+    CREATE INDEX ledger_by_key ON ledger (key, at);
+    CREATE UNIQUE INDEX ledger_of_batches ON ledger (id) WHERE id < 'req_' OR id >= 'req`';
+", "
+    -- One number for all changes of keys and holders: whoever has seen a change of them knows what is newer.
+    CREATE TABLE sequence (one INTEGER PRIMARY KEY CHECK (one = 1), value INTEGER NOT NULL) STRICT;
+    INSERT INTO sequence VALUES (1, 1);
+    ALTER TABLE keys ADD COLUMN changed INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE keys ADD COLUMN updated_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE keys ADD COLUMN disabled_at INTEGER;
+    ALTER TABLE keys ADD COLUMN old_hash BLOB;
+    ALTER TABLE keys ADD COLUMN old_until INTEGER;
+    ALTER TABLE keys ADD COLUMN metadata_json TEXT NOT NULL DEFAULT '{}';
+    UPDATE keys SET updated_at = created_at;
+    UPDATE keys SET grant_json = json_set(grant_json, '$.budgets', json_array(json(grant_json -> '$.budget')))
+        WHERE json_type(grant_json, '$.budget') = 'object';
+    UPDATE keys SET grant_json = json_remove(grant_json, '$.budget');
+    ALTER TABLE keys ADD COLUMN name TEXT GENERATED ALWAYS AS (grant_json ->> '$.name') VIRTUAL;
+    ALTER TABLE keys ADD COLUMN organization TEXT GENERATED ALWAYS AS (grant_json ->> '$.organization') VIRTUAL;
+    ALTER TABLE keys ADD COLUMN team TEXT GENERATED ALWAYS AS (grant_json ->> '$.team') VIRTUAL;
+    ALTER TABLE keys ADD COLUMN project TEXT GENERATED ALWAYS AS (grant_json ->> '$.project') VIRTUAL;
+    ALTER TABLE keys ADD COLUMN user TEXT GENERATED ALWAYS AS (grant_json ->> '$.user') VIRTUAL;
+    ALTER TABLE keys ADD COLUMN plan TEXT GENERATED ALWAYS AS (grant_json ->> '$.plan') VIRTUAL;
+    CREATE INDEX keys_by_change ON keys (changed);
+    CREATE INDEX keys_by_name ON keys (name) WHERE name <> '';
+    CREATE INDEX keys_by_organization ON keys (organization) WHERE organization IS NOT NULL;
+    CREATE INDEX keys_by_team ON keys (team) WHERE team IS NOT NULL;
+    CREATE INDEX keys_by_project ON keys (project) WHERE project IS NOT NULL;
+    CREATE INDEX keys_by_user ON keys (user) WHERE user IS NOT NULL;
+    CREATE INDEX keys_by_plan ON keys (plan) WHERE plan IS NOT NULL;
+    CREATE TABLE holders (
+        number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+        organization TEXT, team TEXT, terms_json TEXT NOT NULL, metadata_json TEXT NOT NULL,
+        created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, disabled_at INTEGER, deleted_at INTEGER,
+        changed INTEGER NOT NULL, UNIQUE (kind, id)
+    ) STRICT;
+    CREATE INDEX holders_by_change ON holders (changed);
+    -- Teams and users that keys only named until now.
+    INSERT INTO holders (kind, id, name, terms_json, metadata_json, created_at, updated_at, changed)
+        SELECT 'team', team, '', '{}', '{}', MIN(created_at), MIN(created_at), 1 FROM keys
+        WHERE team IS NOT NULL GROUP BY team ORDER BY MIN(created_at);
+    INSERT INTO holders (kind, id, name, terms_json, metadata_json, created_at, updated_at, changed)
+        SELECT 'user', user, '', '{}', '{}', MIN(created_at), MIN(created_at), 1 FROM keys
+        WHERE user IS NOT NULL GROUP BY user ORDER BY MIN(created_at);
+    ALTER TABLE ledger ADD COLUMN organization TEXT;
+    ALTER TABLE ledger ADD COLUMN project TEXT;
+    CREATE INDEX ledger_by_team ON ledger (team, at) WHERE team IS NOT NULL;
+    CREATE INDEX ledger_by_user ON ledger (user, at) WHERE user IS NOT NULL;
+    CREATE INDEX ledger_by_project ON ledger (project, at) WHERE project IS NOT NULL;
+    CREATE INDEX ledger_by_organization ON ledger (organization, at) WHERE organization IS NOT NULL;
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE audit (
+        number INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, source TEXT NOT NULL,
+        action TEXT NOT NULL, kind TEXT NOT NULL, object TEXT NOT NULL, before_json TEXT, after_json TEXT,
+        hash BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX audit_by_object ON audit (kind, object);
+"];
+
+/// Takes the steps that a database has not taken.
+pub(crate) fn migrate(connection: &Connection) -> Result<(), StoreError> {
+    let taken: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if taken > MIGRATIONS.len() as i64 {
+        return Err(StoreError::Newer);
+    }
+    for (step, sql) in MIGRATIONS
+        .iter()
+        .enumerate()
+        .skip(usize::try_from(taken).unwrap_or(0))
+    {
+        // Two processes may start at once: the second finds the step taken.
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let taken: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if taken <= step as i64 {
+            connection.execute_batch(sql)?;
+            connection.pragma_update(None, "user_version", step as i64 + 1)?;
+        }
+        connection.execute_batch("COMMIT")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! What the gateway itself has to remember, such as the hash of the operator's password.
+
+use rusqlite::{OptionalExtension, params};
+use secrecy::SecretString;
+
+use super::audit::Change;
+use super::{Store, StoreError};
+use crate::holder::Actor;
+use crate::key;
+
+/// The name under which the password's hash is kept.
+const ADMIN_PASSWORD: &str = "admin_password";
+
+impl Store {
+    /// The hash of the operator's password, if there is one.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn admin_password(&self) -> Result<Option<[u8; 32]>, StoreError> {
+        let connection = self.connection.lock();
+        let mut query = connection.prepare_cached("SELECT value FROM settings WHERE name = ?1")?;
+        Ok(query.query_row([ADMIN_PASSWORD], |row| row.get(0)).optional()?)
+    }
+
+    /// Makes a password for the operator, which ends the one before; given once and kept nowhere, only its hash is. It
+    /// has 256 bits of chance, as keys have, so that a slow hash would protect nothing more.
+    ///
+    /// # Errors
+    /// When the database refuses; with `only_first`, when there is one already.
+    pub fn make_admin_password(&self, actor: &Actor, only_first: bool) -> Result<SecretString, StoreError> {
+        let password = format!("pma-{}", key::random_text(43)?);
+        let hash = key::hash_key(&password);
+        self.change(actor, |transaction| {
+            let sql = if only_first {
+                "INSERT OR IGNORE INTO settings (name, value) VALUES (?1, ?2)"
+            } else {
+                "INSERT OR REPLACE INTO settings (name, value) VALUES (?1, ?2)"
+            };
+            if transaction.execute(sql, params![ADMIN_PASSWORD, hash])? == 0 {
+                let (kind, id) = ("admin password", String::new());
+                return Err(StoreError::Exists { kind, id });
+            }
+            let told = Change {
+                action: "create",
+                kind: "admin_password",
+                object: ADMIN_PASSWORD.to_owned(),
+                before: None,
+                after: None,
+            };
+            Ok(((), told))
+        })?;
+        Ok(SecretString::from(password))
+    }
+}

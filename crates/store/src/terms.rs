@@ -1,0 +1,212 @@
+//! What a holder may use: which models and providers, how fast, for how much money.
+
+use jiff::tz::TimeZone;
+use pointsman_catalog::Money;
+use serde::{Deserialize, Serialize};
+
+use crate::sqlite::StoreError;
+
+/// Entries of an allow-list, at most.
+const MAX_LIST: usize = 512;
+/// Bytes of one entry, and of a name.
+const MAX_TEXT: usize = 256;
+/// Budgets of one holder.
+const MAX_BUDGETS: usize = 8;
+/// The longest window that is counted in seconds: ten years.
+const MAX_SECONDS: u64 = 10 * 366 * 24 * 3_600;
+/// Bytes of the notes that are kept with a holder.
+const MAX_METADATA: usize = 64 * 1024;
+
+/// Notes of whoever manages a holder; nothing is decided by them.
+pub type Metadata = serde_json::Map<String, serde_json::Value>;
+
+/// What an organization, a team, a project or a user may use. What is absent is not limited by this holder; the
+/// holders above it may limit it all the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Terms {
+    /// Models, `*` standing for any run of letters; empty means all.
+    pub models: Vec<String>,
+    /// Providers by their names in the configuration, `*` as above; empty means all.
+    pub providers: Vec<String>,
+    /// Requests in any minute.
+    pub requests_per_minute: Option<u64>,
+    /// Tokens in any minute, prompt and answer together.
+    pub tokens_per_minute: Option<u64>,
+    /// Requests at once.
+    pub concurrency: Option<u64>,
+    /// Money. All of them hold at once.
+    pub budgets: Vec<Budget>,
+}
+
+/// How much may be spent in a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// No more than this; absent when there is only a soft limit.
+    pub amount: Option<Money>,
+    /// What is past this is only told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft: Option<Money>,
+    /// After which it begins anew.
+    pub window: BudgetWindow,
+    /// The time zone in which days begin, such as `Europe/Berlin`; UTC when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+}
+
+impl Budget {
+    /// A hard budget, in UTC.
+    #[must_use]
+    pub fn of(amount: Money, window: BudgetWindow) -> Self {
+        Self {
+            amount: Some(amount),
+            soft: None,
+            window,
+            zone: None,
+        }
+    }
+}
+
+/// When a budget begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BudgetWindow {
+    /// Never.
+    Total,
+    /// At midnight.
+    Day,
+    /// On Monday.
+    Week,
+    /// On the first.
+    Month,
+    /// Every so many seconds, counted from the beginning of 1970.
+    Seconds(u64),
+}
+
+impl Terms {
+    /// Whether they can be kept.
+    ///
+    /// # Errors
+    /// When a list is too long, a window is none, or a zone is not known.
+    pub fn check(&self) -> Result<(), StoreError> {
+        check_list("models", &self.models)?;
+        check_list("providers", &self.providers)?;
+        check_budgets(&self.budgets)
+    }
+}
+
+/// Whether an allow-list can be kept.
+pub(crate) fn check_list(field: &str, list: &[String]) -> Result<(), StoreError> {
+    if list.len() > MAX_LIST {
+        return Err(invalid(format!(
+            "{field} has more than {MAX_LIST} entries; use patterns such as gpt-*"
+        )));
+    }
+    list.iter().try_for_each(|entry| check_text(field, entry))
+}
+
+/// Whether a text can be kept: not endless, and not empty.
+pub(crate) fn check_text(field: &str, text: &str) -> Result<(), StoreError> {
+    if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
+        return Err(invalid(format!(
+            "{field} must have between 1 and {MAX_TEXT} bytes, without control characters"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether notes can be kept.
+pub(crate) fn check_metadata(metadata: &Metadata) -> Result<(), StoreError> {
+    let bytes = serde_json::to_vec(metadata)?.len();
+    if bytes > MAX_METADATA {
+        return Err(invalid(format!(
+            "metadata has {bytes} bytes; {MAX_METADATA} is the most"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether budgets can be kept.
+pub(crate) fn check_budgets(budgets: &[Budget]) -> Result<(), StoreError> {
+    if budgets.len() > MAX_BUDGETS {
+        return Err(invalid(format!("budgets has more than {MAX_BUDGETS} entries")));
+    }
+    for (at, budget) in budgets.iter().enumerate() {
+        let negative = |amount: Option<Money>| amount.is_some_and(|amount| amount < Money::ZERO);
+        if negative(budget.amount) || negative(budget.soft) {
+            return Err(invalid("the amount of a budget must not be below 0".to_owned()));
+        }
+        if budget.amount.is_none() && budget.soft.is_none() {
+            return Err(invalid("a budget needs an amount or a soft amount".to_owned()));
+        }
+        if let BudgetWindow::Seconds(seconds) = budget.window
+            && !(1..=MAX_SECONDS).contains(&seconds)
+        {
+            return Err(invalid(format!(
+                "the window of a budget must be between 1 and {MAX_SECONDS} seconds"
+            )));
+        }
+        if let Some(zone) = &budget.zone
+            && TimeZone::get(zone).is_err()
+        {
+            return Err(invalid(format!(
+                "the time zone {zone:?} is not known; write it like Europe/Berlin"
+            )));
+        }
+        let same = |other: &Budget| (other.window, &other.zone) == (budget.window, &budget.zone);
+        if budgets[..at].iter().any(same) {
+            return Err(invalid(
+                "two budgets have the same window; keep the smaller one".to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn invalid(why: String) -> StoreError {
+    StoreError::Invalid(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_that_make_no_sense_are_refused() {
+        let budget = |amount, window, zone: Option<&str>| Budget {
+            zone: zone.map(str::to_owned),
+            ..Budget::of(Money::from_nanodollars(amount), window)
+        };
+        let day = BudgetWindow::Day;
+        for budgets in [
+            vec![budget(-1, day, None)],
+            vec![budget(1, BudgetWindow::Seconds(0), None)],
+            vec![budget(1, day, Some("Mars/Olympus"))],
+            vec![budget(1, day, None), budget(2, day, None)],
+            vec![Budget {
+                amount: None,
+                ..budget(1, day, None)
+            }],
+        ] {
+            assert!(check_budgets(&budgets).is_err(), "{budgets:?}");
+        }
+        let berlin = budget(2, day, Some("Europe/Berlin"));
+        check_budgets(&[budget(1, day, None), berlin]).unwrap();
+        for list in [
+            vec![String::new()],
+            vec!["m\n".to_owned()],
+            vec!["m".to_owned(); 513],
+        ] {
+            assert!(check_list("models", &list).is_err());
+        }
+    }
+
+    #[test]
+    fn a_window_reads_as_older_versions_wrote_it() {
+        let budget: Budget = serde_json::from_str(r#"{"amount":5,"window":"day"}"#).unwrap();
+        assert_eq!(budget, Budget::of(Money::from_nanodollars(5), BudgetWindow::Day));
+        let seconds = serde_json::to_string(&BudgetWindow::Seconds(60)).unwrap();
+        assert_eq!(seconds, r#"{"seconds":60}"#);
+    }
+}
