@@ -106,10 +106,9 @@ impl Heard {
         });
         let mut each = stream::iter(each).buffer_unordered(AT_ONCE);
         while let Some((text, said)) = each.next().await {
-            match said {
-                Ok(Some(said)) => drop(heard.texts.insert(text, said)),
-                // Not in time, or not at all: those who judge see that nothing was heard.
-                Ok(None) | Err(_) => {}
+            // Not in time, or not at all: those who judge see that nothing was heard.
+            if let Ok(Some(said)) = said {
+                heard.texts.insert(text, said);
             }
         }
         heard

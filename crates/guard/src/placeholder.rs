@@ -104,7 +104,7 @@ impl Placeholders {
 fn placeholder(text: &str) -> Option<usize> {
     let is_name = |letter: char| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_';
     let end = 1 + text.get(1..)?.find(|letter: char| !is_name(letter))?;
-    (text.as_bytes()[end] == b']' && end + 1 <= LONGEST).then_some(end + 1)
+    (text.as_bytes()[end] == b']' && end < LONGEST).then_some(end + 1)
 }
 
 /// Puts values back into a text that comes in pieces.
