@@ -2,7 +2,7 @@
 
 use serde_json::Value as Schema;
 
-use crate::node::{File, Node, Value};
+use crate::node::{File, Node, Place, Value};
 use crate::problem::Problem;
 
 /// Checks a tree.
@@ -153,13 +153,7 @@ impl<'a> Checker<'a> {
         false
     }
 
-    fn fields(
-        &mut self,
-        node: &Node,
-        entries: &[(String, crate::node::Place, Node)],
-        schema: &'a Schema,
-        path: &str,
-    ) {
+    fn fields(&mut self, node: &Node, entries: &[(String, Place, Node)], schema: &'a Schema, path: &str) {
         let known = schema.get("properties").and_then(Schema::as_object);
         let others = schema.get("additionalProperties");
         let join = |key: &str| {
@@ -228,8 +222,19 @@ impl<'a> Checker<'a> {
             self.one_of(node, &allowed, path);
             return;
         }
+        let tagged = match self.tagged(node, variants) {
+            Ok(tagged) => tagged,
+            Err((tag, known)) => {
+                let message = format!("expected one of {}", known.join(", "));
+                let mut problem = self.file.problem(tag, format!("{path}.type"), message);
+                problem.suggestion =
+                    text_of(node.field("type")).and_then(|text| nearest(text, known.into_iter()));
+                self.problems.push(problem);
+                return;
+            }
+        };
         let mut best: Option<Vec<Problem>> = None;
-        for variant in self.tagged(node, variants) {
+        for variant in tagged {
             let mut checker = Checker {
                 root: self.root,
                 file: self.file,
@@ -249,10 +254,11 @@ impl<'a> Checker<'a> {
         self.problems.extend(best.into_iter().flatten());
     }
 
-    /// Where the variants are told apart by `type`, only the one of this node's type counts.
-    fn tagged(&self, node: &Node, variants: &'a [Schema]) -> Vec<&'a Schema> {
-        let Some(Value::Text { text, .. }) = node.field("type").map(|node| &node.value) else {
-            return variants.iter().collect();
+    /// Where the variants are told apart by `type`, only the one of this node's type counts; when there is none, where
+    /// the type stands, and those there are.
+    fn tagged(&self, node: &Node, variants: &'a [Schema]) -> Result<Vec<&'a Schema>, (Place, Vec<&'a str>)> {
+        let Some(text) = text_of(node.field("type")) else {
+            return Ok(variants.iter().collect());
         };
         let tag = |schema: &'a Schema| {
             self.deref(schema)
@@ -265,11 +271,23 @@ impl<'a> Checker<'a> {
             .iter()
             .filter(|variant| tag(variant) == Some(text))
             .collect();
-        if own.is_empty() {
+        let known: Vec<&str> = variants.iter().filter_map(tag).collect();
+        if own.is_empty() && known.len() == variants.len() {
+            return Err((node.place_of("type"), known));
+        }
+        Ok(if own.is_empty() {
             variants.iter().collect()
         } else {
             own
-        }
+        })
+    }
+}
+
+/// The text of a node.
+fn text_of(node: Option<&Node>) -> Option<&str> {
+    match &node?.value {
+        Value::Text { text, .. } => Some(text),
+        _ => None,
     }
 }
 

@@ -63,6 +63,16 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     checker.problems
 }
 
+/// What serves and yet can't be meant.
+pub(crate) fn conflicts(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem> {
+    let found = config.routing.iter().flat_map(pointsman_routing::conflicts);
+    let problem = |conflict: pointsman_routing::Conflict| {
+        let path = format!("routing.{}", conflict.path);
+        file.problem(root.place_of(&path), path, conflict.message)
+    };
+    found.map(problem).collect()
+}
+
 struct Checker<'a> {
     config: &'a Config,
     catalog: Arc<Catalog>,

@@ -106,7 +106,9 @@ fn understand(
     if found.problems.is_empty() {
         found.problems = cross::check(&config, root, file);
     }
-    let warnings = catalog::warnings(&config, root, file);
+    let mut warnings = catalog::warnings(&config, root, file);
+    warnings.extend(cross::conflicts(&config, root, file));
+    warnings.sort_by_key(|warning| (warning.line, warning.column));
     Some((config, warnings))
 }
 

@@ -67,7 +67,8 @@ impl Node {
     }
 
     /// The place of the deepest node that a dotted path such as `a.b[2].c` leads to.
-    pub(crate) fn place_of(&self, path: &str) -> Place {
+    #[must_use]
+    pub fn place_of(&self, path: &str) -> Place {
         let mut node = self;
         let mut place = self.place;
         for step in path

@@ -32,6 +32,7 @@ fn config(text: &str) -> Config {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table: one row for each mistake")]
 fn each_mistake_is_named_with_its_place() {
     for (text, expected) in [
         (
@@ -83,6 +84,24 @@ fn each_mistake_is_named_with_its_place() {
         (
             "routing:\n  decisions:\n    - { name: d, modelRefs: [ { model: m } ], rules: { type: keyword, name: nope } }",
             vec![r#"p.yaml:3:71: routing.decisions[0].rules.name: there is no keyword signal "nope""#],
+        ),
+        (
+            "routing:\n  decisions:\n    - name: d\n      modelRefs: [ { model: m } ]\n      plugins: [ { type: system_prompt, configuration: { sytem_prompt: x } } ]",
+            vec![
+                r#"p.yaml:5:58: routing.decisions[0].plugins[0].configuration.sytem_prompt: unknown key; did you mean "system_prompt"?"#,
+            ],
+        ),
+        (
+            "routing:\n  signals:\n    complexity: [ { name: c, treshold: 1 } ]",
+            vec![
+                r#"p.yaml:3:30: routing.signals.complexity[0].treshold: unknown key; did you mean "threshold"?"#,
+            ],
+        ),
+        (
+            "routing:\n  signals:\n    domains: [ { name: law } ]",
+            vec![
+                r#"p.yaml:3:5: routing.signals.domains: signals of type "domain" are not supported in this version"#,
+            ],
         ),
     ] {
         let found = problems(text);
@@ -411,4 +430,33 @@ fn the_understanding_block_is_checked_with_its_places() {
             "{text}: {found:?}"
         );
     }
+}
+
+#[test]
+fn an_unknown_plugin_is_told_where_its_type_stands() {
+    let text = "routing:\n  decisions:\n    - name: d\n      modelRefs: [ { model: m } ]\n      plugins: [ { type: sytem_prompt } ]";
+    let found = problems(text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let (start, end) = (
+        "p.yaml:5:20: routing.decisions[0].plugins[0].type: expected one of fast_response, ",
+        "; did you mean \"system_prompt\"?",
+    );
+    assert!(
+        found[0].starts_with(start) && found[0].ends_with(end),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_meant_is_warned_of_where_it_stands() {
+    let text = "routing:\n  signals:\n    context: [ { name: short, max_tokens: 10 }, { name: long, min_tokens: 11 } ]\n    keywords:\n      - { name: unused, keywords: [a] }\n  decisions:\n    - name: d\n      rules: { operator: AND, conditions: [ { type: context, name: short }, { type: context, name: long } ] }\n      modelRefs: [ { model: m } ]\n";
+    let loaded = parse(text, "p.yaml", &Environment::of(&[])).unwrap();
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "p.yaml:5:9: routing.signals.keywords[0]: no rule and no score looks at the keyword signal \"unused\"; use it, or take it out",
+            "p.yaml:8:7: routing.decisions[0].rules: \"d\" can never match: context:short and context:long exclude each other; change its rules, or take it out",
+        ]
+    );
 }

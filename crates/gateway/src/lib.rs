@@ -8,6 +8,7 @@
 //! (`upstream`), what a limit is (`governance`) or how a decision is made (`routing`).
 
 pub mod server;
+pub mod signals;
 pub mod snapshot;
 
 mod batch;

@@ -27,6 +27,8 @@ use pointsman_understanding::Understanding;
 use pointsman_upstream::FetchBounds;
 use secrecy::SecretString;
 
+use crate::signals::Examples;
+
 pub use compile::{Lasting, Problem, cache_bounds, compile};
 pub use model::{Fallback, Model, Target};
 pub use pattern::Pattern;
@@ -49,6 +51,8 @@ pub struct Snapshot {
     pub patterns: Vec<Pattern>,
     /// The semantic router.
     pub router: Option<Router>,
+    /// Examples that the router compares prompts with.
+    pub examples: Examples,
     /// Who understands prompts; loads what it needs when it is first asked, and outlasts a reload that leaves it as it is.
     pub understanding: Arc<Understanding>,
     /// Guardrails.

@@ -3,6 +3,8 @@
 //! A request lives and dies on the worker that took its connection, so nothing on its way is shared with other
 //! requests of other workers but atomics. (Measured against a work-stealing runtime: no wake-ups across cores.)
 
+mod slice;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -127,7 +129,10 @@ pub fn start(
     };
     let thread = std::thread::Builder::new()
         .name(format!("worker-{index}"))
-        .spawn(move || runtime.block_on(run(Arc::new(worker), receiver, stop)))?;
+        .spawn(move || {
+            slice::short();
+            runtime.block_on(run(Arc::new(worker), receiver, stop));
+        })?;
     Ok((WorkerHandle { sender, connections }, thread))
 }
 

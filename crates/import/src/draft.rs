@@ -23,15 +23,17 @@ pub struct Imported {
 }
 
 /// Blocks in the order in which they are written.
-const BLOCKS: [&str; 13] = [
+const BLOCKS: [&str; 15] = [
     "listeners",
     "server",
     "upstream",
     "providers",
     "models",
     "catalog",
+    "routing",
     "guardrails",
     "cache",
+    "responses",
     "prompts",
     "limits",
     "identity",

@@ -173,6 +173,12 @@ impl Noted {
         self.notes.is_empty().then(|| self.value.flow())?
     }
 
+    /// The same with its value changed.
+    pub(crate) fn changed(mut self, change: impl FnOnce(&mut Yaml)) -> Self {
+        change(&mut self.value);
+        self
+    }
+
     /// The same with a comment before it.
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
@@ -260,6 +266,11 @@ impl Map {
         {
             items.push(value.into());
         }
+    }
+
+    /// Takes a key out.
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.entries.retain(|(name, _)| name != key);
     }
 
     /// Keys in their order.

@@ -1,9 +1,9 @@
 //! `pointsman check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use pointsman_config::Environment;
+use pointsman_config::{Environment, Node};
 use pointsman_gateway::snapshot::{self, Lasting};
 
 use crate::console;
@@ -35,9 +35,14 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             let config = loaded.config;
             // What reading cannot see: whether the whole can be carried out.
             if let Err(problems) = snapshot::compile(&config, &Lasting::default()) {
+                let tree = tree(file);
                 for problem in &problems {
+                    let place = tree.as_ref().map_or_else(String::new, |tree| {
+                        let place = tree.place_of(&problem.path);
+                        format!(":{}:{}", place.line, place.column)
+                    });
                     let problem = loaded.mask.apply(&problem.to_string());
-                    console::complain(format!("{}: {problem}", file.display()));
+                    console::complain(format!("{}{place}: {problem}", file.display()));
                 }
                 console::complain(format!("{} problem(s)", problems.len()));
                 return ExitCode::FAILURE;
@@ -57,4 +62,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The file as it is written: where things stand in it.
+fn tree(file: &Path) -> Option<Node> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let documents = pointsman_config::read_documents(&text, "").ok()?;
+    documents.into_iter().next()
 }

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_gateway::signals::{Examples, Models};
 use pointsman_routing::Router;
 use pointsman_understanding::{Ask, Nobody, Understanding, UnderstandingConfig};
 use serde::Serialize;
@@ -161,9 +162,10 @@ async fn measure(
     if rows.iter().any(|row| row.decision.is_some()) {
         let router =
             router.ok_or("it has decisions, but no routing is configured: name a configuration with -c")?;
-        report
-            .heads
-            .insert("decision".to_owned(), decisions(rows, router));
+        report.heads.insert(
+            "decision".to_owned(),
+            decisions(rows, router, understanding).await,
+        );
     }
     if rows.iter().any(|row| row.spans.is_some()) {
         report.spans = Some(personal(rows, understanding).await?);
@@ -199,12 +201,18 @@ async fn head(
 }
 
 /// Routing over all prompts that have a decision.
-fn decisions(rows: &[Row], router: &Router) -> Measured {
+async fn decisions(rows: &[Row], router: &Router, understanding: &Understanding) -> Measured {
     let (mut classes, mut times) = (Classes::default(), Times::default());
+    let examples = Examples::of(router);
+    let models = Models {
+        understanding,
+        remotes: &Nobody,
+        examples: &examples,
+    };
     for row in rows {
         let Some(expected) = &row.decision else { continue };
         let begun = std::time::Instant::now();
-        let explained = explain(router, &row.text);
+        let explained = explain(router, &models, &row.text).await;
         times.add(begun.elapsed(), "router");
         classes.decided(expected, explained.routing_decision.as_deref().unwrap_or("none"));
     }

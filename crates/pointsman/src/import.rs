@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use pointsman_import::{Imported, Report, envoy_ai_gateway, litellm};
+use pointsman_import::{Imported, Report, envoy_ai_gateway, litellm, semantic_router};
 
 use crate::console;
 
@@ -33,12 +33,15 @@ enum Kind {
     Litellm,
     /// Resources of Envoy AI Gateway, all in one file.
     EnvoyAiGateway,
+    /// The vLLM Semantic Router's config.yaml, v0.3, or a fragment of one.
+    SemanticRouter,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let imported = match arguments.kind {
         Kind::Litellm => litellm(&arguments.file),
         Kind::EnvoyAiGateway => envoy_ai_gateway(&arguments.file),
+        Kind::SemanticRouter => semantic_router(&arguments.file),
     };
     let imported = match imported {
         Ok(imported) => imported,

@@ -13,6 +13,7 @@ mod models;
 mod route;
 mod serve;
 mod sim;
+mod train;
 mod watch;
 mod zero;
 
@@ -45,6 +46,8 @@ enum Command {
     Route(route::Arguments),
     /// Measures the understanding of prompts on labelled ones.
     Eval(eval::Arguments),
+    /// Fits a model of which model answers what well, to recorded outcomes.
+    Train(train::Arguments),
     /// Manages virtual keys.
     Key(key::Arguments),
     /// Manages organizations.
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Route(arguments) => runtime.block_on(route::run(&arguments)),
         Command::Eval(arguments) => runtime.block_on(eval::run(&arguments)),
+        Command::Train(arguments) => train::run(&arguments),
         Command::Key(arguments) => key::run(arguments),
         Command::Organization(arguments) => holders::run(HolderKind::Organization, arguments),
         Command::Team(arguments) => holders::run(HolderKind::Team, arguments),

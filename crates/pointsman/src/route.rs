@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use pointsman_config::{Config, Environment};
-use pointsman_routing::{Explanation, Facts, MessageFacts, Router};
+use pointsman_gateway::signals::{Examples, Models, Shows, settle};
+use pointsman_routing::{Explanation, Facts, MessageFacts, Router, Want};
+use pointsman_understanding::{Nobody, Understanding};
 use serde::Serialize;
 
 use crate::console;
@@ -23,6 +25,9 @@ pub(crate) struct Arguments {
     /// The configuration; ./pointsman.yaml where there is one, and none is needed.
     #[arg(short, long)]
     config: Option<PathBuf>,
+    /// The model's name that is asked for, where recipes have names of their own; `auto` when not given.
+    #[arg(short, long)]
+    model: Option<String>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -43,7 +48,15 @@ pub(crate) async fn run(arguments: &Arguments) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let routed = match explained(&config, &arguments.prompt) {
+    let understanding = Understanding::new(&config.understanding);
+    let routed = explained(
+        &config,
+        &understanding,
+        &arguments.prompt,
+        arguments.model.as_deref(),
+    )
+    .await;
+    let routed = match routed {
         Ok(routed) => routed,
         Err(message) => return console::fail(&message),
     };
@@ -86,27 +99,53 @@ pub(crate) fn configuration(named: Option<&Path>) -> Result<Config, ExitCode> {
     }
 }
 
-/// How the prompt is routed, if routing is configured.
-pub(crate) fn explained(config: &Config, prompt: &str) -> Result<Option<Explanation>, String> {
+/// How the prompt is routed, if routing is configured: by the recipe that is entered by this model's name, if it is given.
+async fn explained(
+    config: &Config,
+    understanding: &Understanding,
+    prompt: &str,
+    model: Option<&str>,
+) -> Result<Option<Explanation>, String> {
     let Some(routing) = &config.routing else {
         return Ok(None);
     };
     let router = Router::compile(routing).map_err(|errors| format!("routing: {errors:?}"))?;
-    Ok(Some(explain(&router, prompt)))
+    let examples = Examples::of(&router);
+    let models = Models {
+        understanding,
+        remotes: &Nobody,
+        examples: &examples,
+    };
+    let router = match model.map(|model| router.entered(model)) {
+        None => &router,
+        Some(Some(entered)) => entered,
+        Some(None) => return Err("no routing is entered by this model's name".to_owned()),
+    };
+    Ok(Some(explain(router, &models, prompt).await))
 }
 
-/// How a router routes a prompt.
-pub(crate) fn explain(router: &Router, prompt: &str) -> Explanation {
-    let messages = [MessageFacts {
-        role: "user",
-        text: prompt,
-        ..MessageFacts::default()
-    }];
-    let facts = Facts {
-        user_text: prompt,
-        messages: &messages,
-        estimated_tokens: pointsman_wire::tokens::estimate(prompt),
-        ..Facts::default()
-    };
-    router.explain(&facts, 0.0)
+/// A prompt without a conversation.
+struct Prompt<'a>(&'a str);
+
+impl Shows for Prompt<'_> {
+    fn show<T>(&self, judge: impl FnOnce(Facts<'_>) -> T) -> T {
+        let messages = [MessageFacts {
+            role: "user",
+            text: self.0,
+            ..MessageFacts::default()
+        }];
+        judge(Facts {
+            user_text: self.0,
+            messages: &messages,
+            estimated_tokens: pointsman_wire::tokens::estimate(self.0),
+            ..Facts::default()
+        })
+    }
+}
+
+/// How a router routes a prompt, with everything that it weighs.
+pub(crate) async fn explain(router: &Router, models: &Models<'_>, prompt: &str) -> Explanation {
+    let (prompt, want) = (Prompt(prompt), Want::Everything);
+    let readings = settle((router, want), models, &prompt).await;
+    prompt.show(|facts| router.resume(facts, want, readings).explain(0.0))
 }

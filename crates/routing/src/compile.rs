@@ -2,17 +2,22 @@
 
 use std::collections::HashSet;
 
-use crate::config::{DecisionConfig, ModelRef, Predicate, RoutingConfig, RuleNode};
+use crate::config::{DecisionConfig, ModelRef, PartitionConfig, Predicate, RoutingConfig, RuleNode};
 use crate::decision::{Decision, Joined, Rule};
+use crate::declared::{declared, undeclared_domains};
 use crate::plugin::Plugins;
 use crate::projection::{Input, Output, Partition, Score, ValueSource};
-use crate::reasoning::switch;
+use crate::reasoning::{switch, wanted};
 use crate::router::Router;
-use crate::selection::{Candidate, Selected};
-use crate::signal::{self, AskedSignal, Signal, UNSUPPORTED};
+use crate::selection::{self, Candidate, Card, Selected, Selection};
+use crate::signal::{self, AskedSignal, Signal};
+use crate::support::{self, ALGORITHMS, SIGNALS};
 
 /// Deepest nesting of rules.
 const MAX_DEPTH: usize = 32;
+
+/// How steeply a range grows surer, where nothing is said.
+const SLOPE: f64 = 12.0;
 
 /// Something wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,23 +31,15 @@ pub struct CompileError {
 }
 
 impl Router {
-    /// Compiles a configuration.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn compile(config: &RoutingConfig) -> Result<Self, Vec<CompileError>> {
-        Self::compile_with(config, &[])
-    }
-
-    /// Compiles a configuration to which somebody answers these signals.
-    ///
-    /// # Errors
-    /// As [`Router::compile`].
-    pub fn compile_with(config: &RoutingConfig, asked: &[AskedSignal]) -> Result<Self, Vec<CompileError>> {
+    /// Compiles what stands beside the recipes.
+    pub(crate) fn compile_one(
+        config: &RoutingConfig,
+        asked: &[AskedSignal],
+    ) -> Result<Self, Vec<CompileError>> {
         let mut compiler = Compiler {
             config,
             asked,
-            errors: Vec::new(),
+            errors: support::refused(config, asked),
             signals: Vec::new(),
             partitions: Vec::new(),
             scores: Vec::new(),
@@ -74,26 +71,14 @@ impl Router {
             scores: compiler.scores,
             outputs: compiler.outputs,
             decisions,
+            recipes: Vec::new(),
         })
     }
 }
 
-/// Signals of which one wins.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PartitionConfig {
-    #[serde(rename = "name")]
-    _name: String,
-    #[serde(default)]
-    semantics: String,
-    temperature: Option<f64>,
-    members: Vec<String>,
-    default: Option<String>,
-}
-
-struct Compiler<'a> {
-    config: &'a RoutingConfig,
-    asked: &'a [AskedSignal],
+struct Compiler<'c> {
+    config: &'c RoutingConfig,
+    asked: &'c [AskedSignal],
     errors: Vec<CompileError>,
     signals: Vec<Signal>,
     partitions: Vec<Partition>,
@@ -101,7 +86,7 @@ struct Compiler<'a> {
     outputs: Vec<Output>,
 }
 
-impl Compiler<'_> {
+impl<'c> Compiler<'c> {
     fn wrong(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.errors.push(CompileError {
             path: path.into(),
@@ -138,8 +123,9 @@ impl Compiler<'_> {
 
     fn signals(&mut self) {
         let mut errors = Vec::new();
-        self.signals = signal::compile(&self.config.signals, &mut errors);
-        self.signals.extend(self.asked.iter().map(Signal::asked));
+        let mut signals = self.config.signals.clone();
+        signals.domains.extend(undeclared_domains(self.config));
+        self.signals = signal::compile(&signals, self.asked, &mut errors);
         for error in errors {
             self.wrong(error.path, error.message);
         }
@@ -173,39 +159,31 @@ impl Compiler<'_> {
         {
             return Some(index);
         }
-        if UNSUPPORTED.iter().any(|(unsupported, _)| *unsupported == kind) {
-            self.wrong(
-                format!("{path}.type"),
-                format!("signals of type {kind:?} are not supported in this version"),
-            );
+        let kinds = SIGNALS.iter().map(|known| known.name);
+        if !SIGNALS.iter().any(|known| known.name == kind) {
+            let kinds = kinds.chain(["projection"]);
+            self.unknown(format!("{path}.type"), "signal type", kind, kinds);
             return None;
         }
-        let kinds = [
-            "keyword",
-            "context",
-            "structure",
-            "conversation",
-            "metadata",
-            "event",
-            "authz",
-            "language",
-            "projection",
-        ];
-        if !kinds.contains(&kind) {
-            self.unknown(format!("{path}.type"), "signal type", kind, kinds.into_iter());
-            return None;
-        }
-        let known: Vec<String> = self
-            .signals
-            .iter()
+        let known = declared(&self.config.signals).into_iter();
+        let known: Vec<String> = known
             .filter(|signal| signal.kind == kind)
-            .map(|signal| signal.name.clone())
+            .map(|signal| signal.name)
             .collect();
+        // Declared, and not carried out: that is told once for all.
+        if known.iter().any(|known| known == name) {
+            return None;
+        }
+        // Domains need no declaration.
+        let domains: &[&str] = match kind == "domain" && known.is_empty() {
+            true => signal::domain_names(),
+            false => &[],
+        };
         self.unknown(
             format!("{path}.name"),
             &format!("{kind} signal"),
             name,
-            known.iter().map(String::as_str),
+            known.iter().map(String::as_str).chain(domains.iter().copied()),
         );
         None
     }
@@ -227,6 +205,17 @@ impl Compiler<'_> {
             let mut inputs = Vec::new();
             for (number, input) in score.inputs.iter().enumerate() {
                 let path = format!("{path}.inputs[{number}]");
+                if ["kb_metric", "projection"].contains(&input.kind.as_str()) {
+                    continue;
+                }
+                if self.composer(&input.kind, &input.name).is_some() {
+                    self.wrong(
+                        &path,
+                        "scores of signals with a composer are not supported in this version; put the composer's rule \
+                         into the decision",
+                    );
+                    continue;
+                }
                 let Some(signal) = self.find_signal(&path, &input.kind, &input.name) else {
                     continue;
                 };
@@ -259,11 +248,7 @@ impl Compiler<'_> {
     }
 
     /// A partition: its members are `domain` signals or `embedding` signals, by their names.
-    fn partition(&mut self, path: &str, value: &serde_json::Value) {
-        let config: PartitionConfig = match serde_json::from_value(value.clone()) {
-            Ok(config) => config,
-            Err(error) => return self.wrong(path, error.to_string()),
-        };
+    fn partition(&mut self, path: &str, config: &PartitionConfig) {
         let temperature = match (config.semantics.as_str(), config.temperature) {
             ("" | "exclusive", _) => None,
             ("softmax_exclusive", Some(temperature)) if temperature > 0.0 => Some(temperature),
@@ -322,13 +307,27 @@ impl Compiler<'_> {
         let config = self.config;
         for (index, mapping) in config.projections.mappings.iter().enumerate() {
             let path = format!("projections.mappings[{index}]");
-            if mapping
-                .method
-                .as_deref()
-                .is_some_and(|method| method != "threshold_bands")
+            let every = mapping.method.as_deref() == Some("multi_emit");
+            if !every
+                && mapping
+                    .method
+                    .as_deref()
+                    .is_some_and(|method| method != "threshold_bands")
             {
-                self.wrong(format!("{path}.method"), "unknown method; use threshold_bands");
+                self.wrong(
+                    format!("{path}.method"),
+                    "unknown method; use threshold_bands or multi_emit",
+                );
             }
+            let calibration = mapping.calibration.as_ref();
+            let calibrated = calibration.and_then(|calibration| calibration.method.as_deref());
+            if calibrated.is_some_and(|method| method != "sigmoid_distance") {
+                self.wrong(
+                    format!("{path}.calibration.method"),
+                    "unknown method; use sigmoid_distance",
+                );
+            }
+            let slope = calibration.and_then(|calibration| calibration.slope);
             let Some(score) = self.scores.iter().position(|score| score.name == mapping.source) else {
                 let known: Vec<String> = self.scores.iter().map(|score| score.name.clone()).collect();
                 self.unknown(
@@ -347,8 +346,11 @@ impl Compiler<'_> {
                     score,
                     range,
                     before: before.clone(),
+                    slope: slope.filter(|slope| *slope > 0.0).unwrap_or(SLOPE),
                 });
-                before.push(range);
+                if !every {
+                    before.push(range);
+                }
             }
         }
     }
@@ -415,19 +417,6 @@ impl Compiler<'_> {
                 self.wrong(format!("{path}.plugins[{index}]"), message);
             }
         }
-        if let Some(algorithm) = &config.algorithm {
-            let kind = algorithm
-                .get("type")
-                .and_then(serde_json::Value::as_str)
-                .or(algorithm.as_str());
-            if kind != Some("static") {
-                let message = format!(
-                    "the algorithm {} is not supported in this version; use static",
-                    kind.unwrap_or("given")
-                );
-                self.wrong(format!("{path}.algorithm"), message);
-            }
-        }
         if config.model_refs.is_empty() && plugins.fast_response.is_none() {
             self.wrong(path, "a decision needs modelRefs, or the plugin fast_response");
         }
@@ -435,18 +424,48 @@ impl Compiler<'_> {
         let candidates: Vec<Candidate> = references
             .filter_map(|(index, reference)| self.candidate(&format!("{path}.modelRefs[{index}]"), reference))
             .collect();
-        if !config.model_refs.is_empty()
-            && candidates.iter().map(|candidate| candidate.weight).sum::<f64>() <= 0.0
-        {
+        if !candidates.is_empty() && candidates.iter().map(|candidate| candidate.weight).sum::<f64>() <= 0.0 {
             self.wrong(format!("{path}.modelRefs"), "all weights are zero");
         }
+        let selection = self.selection(path, config, &candidates);
         Decision {
             name: config.name.clone(),
             priority: config.priority,
             tier: config.tier,
             rule,
             candidates,
+            selection,
             plugins,
+        }
+    }
+
+    /// How one of the candidates is picked; none where they share by weight.
+    fn selection(
+        &mut self,
+        path: &str,
+        config: &DecisionConfig,
+        candidates: &[Candidate],
+    ) -> Option<Selection> {
+        let algorithm = config.algorithm.as_ref()?;
+        let kind = support::algorithm_kind(algorithm).unwrap_or_default();
+        match ALGORITHMS.iter().find(|(known, _)| *known == kind) {
+            None => {
+                let mut known = ALGORITHMS.iter().map(|(name, _)| *name);
+                self.unknown(format!("{path}.algorithm.type"), "algorithm", kind, &mut known);
+                None
+            }
+            // What is not carried out is told once for all.
+            Some((_, false)) => None,
+            Some((_, true)) => match selection::compile(algorithm, candidates) {
+                Ok(selection) => Some(selection),
+                Err(wrong) => {
+                    for (place, message) in wrong {
+                        let dot = if place.is_empty() { "" } else { "." };
+                        self.wrong(format!("{path}.algorithm{dot}{place}"), message);
+                    }
+                    None
+                }
+            },
         }
     }
 
@@ -456,8 +475,9 @@ impl Compiler<'_> {
             .model_cards
             .iter()
             .find(|card| card.name == reference.model);
-        if let Some(lora) = &reference.lora_name {
-            let known = card.map(|card| card.loras.as_slice()).unwrap_or_default();
+        // Of a model without a card nothing is known, its adapters neither.
+        if let (Some(lora), Some(card)) = (&reference.lora_name, card) {
+            let known = card.loras.as_slice();
             if !known.iter().any(|known| known.name == *lora) {
                 let names = known.iter().map(|known| known.name.as_str());
                 self.unknown(
@@ -474,13 +494,30 @@ impl Compiler<'_> {
             self.wrong(format!("{path}.weight"), "a weight is not negative");
             return None;
         }
+        let modes = ["enabled", "disabled", "adaptive"];
+        if let Some(mode) = reference.reasoning_mode.as_deref()
+            && !modes.contains(&mode)
+        {
+            let path = format!("{path}.reasoning_mode");
+            self.unknown(path, "reasoning_mode", mode, modes.into_iter());
+            return None;
+        }
         let selected = Selected {
             model: reference.model.clone(),
             lora_name: reference.lora_name.clone(),
             reasoning: switch(reference, card),
-            use_reasoning: reference.use_reasoning,
+            use_reasoning: wanted(reference),
         };
-        Some(Candidate { selected, weight })
+        let card = card.map_or_else(Card::default, |card| Card {
+            quality: card.quality_score.map(|quality| quality.clamp(0.0, 1.0)),
+            window: card.context_window_size,
+            described: card.description.is_some(),
+        });
+        Some(Candidate {
+            selected,
+            weight,
+            card,
+        })
     }
 
     fn rule(&mut self, path: &str, node: &RuleNode, depth: usize) -> Rule {
@@ -489,7 +526,8 @@ impl Compiler<'_> {
             return Rule::Always;
         }
         if let Some(kind) = &node.kind {
-            return self.leaf(path, kind, node.name.as_deref().unwrap_or_default());
+            self.classified(path, kind, node);
+            return self.leaf(path, kind, node.name.as_deref().unwrap_or_default(), depth);
         }
         let children = node.conditions.iter().enumerate();
         let rules: Vec<Rule> = children
@@ -545,11 +583,47 @@ impl Compiler<'_> {
         }
     }
 
-    fn leaf(&mut self, path: &str, kind: &str, name: &str) -> Rule {
+    /// The rule without which a signal of complexity does not hold, and where it stands.
+    fn composer(&self, kind: &str, name: &str) -> Option<(String, &'c RuleNode)> {
+        let config = self.config;
+        let named = name.rsplit_once(':').map_or(name, |(name, _)| name);
+        let mut all = config.signals.complexity.iter().enumerate();
+        let (index, signal) = all.find(|(_, signal)| kind == "complexity" && signal.name == named)?;
+        let composer = signal.composer.as_ref()?;
+        Some((format!("signals.complexity[{index}].composer"), composer))
+    }
+
+    /// What only rules about classifiers say.
+    fn classified(&mut self, path: &str, kind: &str, node: &RuleNode) {
+        let said = [
+            ("label", node.label.is_some()),
+            ("predicate", node.predicate.is_some()),
+            ("on_error", node.on_error.is_some()),
+        ];
+        for (field, _) in said.into_iter().filter(|(_, said)| *said && kind != "classifier") {
+            let message = format!("is for signals of type \"classifier\", not {kind:?}");
+            self.wrong(format!("{path}.{field}"), message);
+        }
+        if node.on_unknown.is_some() {
+            self.wrong(
+                format!("{path}.on_unknown"),
+                "is not supported in this version: a signal that cannot be told does not match",
+            );
+        }
+    }
+
+    fn leaf(&mut self, path: &str, kind: &str, name: &str, depth: usize) -> Rule {
         if kind != "projection" {
-            return self
+            let signal = self
                 .find_signal(path, kind, name)
                 .map_or(Rule::Always, Rule::Signal);
+            return match self.composer(kind, name) {
+                None => signal,
+                Some((place, composer)) => {
+                    let composer = self.rule(&place, composer, depth + 1);
+                    Rule::All(self.joined_rules(vec![signal, composer]))
+                }
+            };
         }
         if let Some(index) = self.outputs.iter().position(|output| output.name == name) {
             return Rule::Projection(index);
@@ -565,11 +639,8 @@ impl Compiler<'_> {
     }
 }
 
+/// Where signals of a type are declared.
 fn collection(kind: &str) -> &str {
-    match kind {
-        "keyword" => "keywords",
-        "event" => "events",
-        "authz" => "role_bindings",
-        other => other,
-    }
+    let known = SIGNALS.iter().find(|known| known.name == kind);
+    known.map_or(kind, |known| known.collection)
 }

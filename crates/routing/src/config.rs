@@ -2,19 +2,35 @@
 
 mod cards;
 mod decisions;
+mod knowledge;
+mod learned;
+pub mod plugins;
+mod policy;
 mod projections;
+mod recipes;
 mod signals;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use cards::{LoraCard, ModelCard, ReasoningFamily, ReasoningKind};
-pub use decisions::{DecisionConfig, ModelRef, PluginConfig, RuleNode};
-pub use projections::{Band, MappingConfig, ProjectionsConfig, ScoreConfig, ScoreInput};
+pub use cards::{LoraCard, Modalities, ModelCard, ReasoningFamily, ReasoningKind};
+pub use decisions::{Adaptation, Adaptations, DecisionConfig, ModelRef, PluginConfig, Protection, RuleNode};
+pub use knowledge::{KnowledgeBase, KnowledgeMetric, KnowledgeSource};
+pub use learned::{
+    Aggregation, ClassConfig, ClassifierConfig, ComplexityConfig, ComplexityExamples, DomainConfig,
+    EmbeddingConfig, HallucinationConfig, HazardConfig, InputModalityConfig, JailbreakConfig, KbConfig,
+    KbTarget, ModelScore, PiiConfig, PreferenceConfig, PrototypeScoring, QueryModality, ReaskConfig,
+    SafetyConfig,
+};
+pub use policy::{DataPolicy, FallbackPolicy, Requirements};
+pub use projections::{
+    Band, CalibrationConfig, MappingConfig, PartitionConfig, ProjectionsConfig, ScoreConfig, ScoreInput,
+};
+pub use recipes::{Entrypoint, RecipeConfig, RecipeRouting};
 pub use signals::{
     AuthzConfig, ContextConfig, ConversationConfig, EventConfig, Feature, KeywordConfig, KeywordMethod,
-    LanguageConfig, MetadataConfig, Operator, Predicate, SignalsConfig, Source, StructureConfig, Subject,
-    TokenCount,
+    LanguageConfig, MetadataConfig, MetadataPredicate, Operator, Predicate, SignalsConfig, Source,
+    StructureConfig, Subject, TokenCount,
 };
 
 /// From a prompt to the model that serves it.
@@ -36,11 +52,52 @@ pub struct RoutingConfig {
     pub projections: ProjectionsConfig,
     /// What to do.
     pub decisions: Vec<DecisionConfig>,
+    /// Examples under labels, for signals and scores.
+    pub knowledge_bases: Vec<KnowledgeBase>,
+    /// Signals and decisions for other names of models.
+    pub recipes: Vec<RecipeConfig>,
+    /// Which names enter which recipe.
+    pub entrypoints: Vec<Entrypoint>,
+    /// What candidates must be able to do.
+    pub candidate_requirements: Option<Requirements>,
+    /// What may be recorded.
+    pub data_policy: Option<DataPolicy>,
+    /// Which models compute signals.
+    pub model_bindings: Option<serde_json::Value>,
+    /// What is done when a model fails.
+    pub fallback: Option<FallbackPolicy>,
     /// Rules of the only decision, where they are printed beside it.
     pub rules: Option<RuleNode>,
     /// Models of the only decision, where they are printed beside it.
     #[serde(rename = "modelRefs")]
     pub model_refs: Vec<ModelRef>,
+}
+
+impl RoutingConfig {
+    /// Every model that may be chosen, with where it is named.
+    #[must_use]
+    pub fn candidates(&self) -> Vec<(String, &str)> {
+        let mut all: Vec<(String, &str)> = Vec::new();
+        if let Some(model) = &self.default_model {
+            all.push(("default_model".to_owned(), model));
+        }
+        named("", &self.model_refs, &mut all);
+        for (index, decision) in self.decisions.iter().enumerate() {
+            named(&format!("decisions[{index}]."), &decision.model_refs, &mut all);
+        }
+        for (number, recipe) in self.recipes.iter().enumerate() {
+            for (index, decision) in recipe.routing.decisions.iter().enumerate() {
+                let path = format!("recipes[{number}].routing.decisions[{index}].");
+                named(&path, &decision.model_refs, &mut all);
+            }
+        }
+        all
+    }
+}
+
+fn named<'a>(path: &str, references: &'a [ModelRef], all: &mut Vec<(String, &'a str)>) {
+    let named = references.iter().enumerate();
+    all.extend(named.map(|(at, one)| (format!("{path}modelRefs[{at}].model"), one.model.as_str())));
 }
 
 /// How the winner among matching decisions is found.

@@ -1,7 +1,7 @@
 //! Decisions, compiled: a tree of rules, and what follows.
 
 use crate::plugin::Plugins;
-use crate::selection::Candidate;
+use crate::selection::{Candidate, Selection};
 
 /// A compiled decision.
 pub(crate) struct Decision {
@@ -10,6 +10,8 @@ pub(crate) struct Decision {
     pub(crate) tier: u32,
     pub(crate) rule: Rule,
     pub(crate) candidates: Vec<Candidate>,
+    /// How one of them is picked; by weight when absent.
+    pub(crate) selection: Option<Selection>,
     pub(crate) plugins: Plugins,
 }
 

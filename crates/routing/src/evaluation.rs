@@ -41,7 +41,7 @@ impl Readings {
 /// A request that is being judged.
 pub(crate) struct Evaluation<'r, 'f> {
     pub(crate) router: &'r Router,
-    facts: Facts<'f>,
+    pub(crate) facts: Facts<'f>,
     readings: Readings,
     /// Bounds of scores that are known exactly.
     scores: Vec<Cell<Option<f64>>>,

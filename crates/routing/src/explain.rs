@@ -8,7 +8,7 @@ use crate::decision::Rule;
 use crate::evaluation::{Evaluation, Truth, Want};
 use crate::facts::Facts;
 use crate::router::{Decided, Outcome, Router};
-use crate::selection::Selected;
+use crate::selection::{Ranking, Selected};
 use crate::signal::Signal;
 
 /// A decision with all its reasons. Signals are named `type:name`.
@@ -24,8 +24,11 @@ pub struct Explanation {
     pub recommended_models: Vec<String>,
     /// The model that was chosen.
     pub selected_model: Option<Selected>,
-    /// How: `static`, `weighted`, `default` or `none`.
+    /// How: the algorithm's name, `weighted`, `static` (there is only one), `default` or `none`.
     pub selection_method: &'static str,
+    /// Models in order, with what each scores and why, where an algorithm has ranked them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Ranking>,
     /// The decision's name.
     pub routing_decision: Option<String>,
     /// Signals that match, by type.
@@ -133,11 +136,15 @@ impl Explanation {
         self.recommended_models = all.map(|selected| selected.model.clone()).collect();
         self.selection_method = match (decided.decision, self.recommended_models.len()) {
             ("default", _) => "default",
+            _ if decided.ranking.is_some() => {
+                decided.ranking.as_ref().map_or("none", |ranking| ranking.method)
+            }
             (_, 0) => "none",
             (_, 1) => "static",
             _ => "weighted",
         };
         self.selected_model = decided.selected.cloned();
+        self.selection.clone_from(&decided.ranking);
         self.routing_decision = Some(decided.decision.to_owned());
         self.decision_result = Some(DecisionResult {
             decision_name: decided.decision.to_owned(),
@@ -162,6 +169,7 @@ impl Explanation {
             recommended_models: Vec::new(),
             selected_model: None,
             selection_method: "none",
+            selection: None,
             routing_decision: None,
             matched_signals: BTreeMap::new(),
             signal_confidences: BTreeMap::new(),

@@ -1,5 +1,7 @@
 //! What a router may judge by.
 
+use crate::selection::KnownModels;
+
 /// A request, as far as signals look at it. Everything is borrowed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Facts<'a> {
@@ -9,12 +11,16 @@ pub struct Facts<'a> {
     pub messages: &'a [MessageFacts<'a>],
     /// About how many tokens the prompt has.
     pub estimated_tokens: u64,
+    /// About how many tokens the answer will have.
+    pub completion_tokens: u64,
     /// How many tools are defined.
     pub tools_defined: usize,
     /// Caller-supplied metadata (untrusted).
     pub metadata: &'a [(String, String)],
     /// Who asks.
     pub caller: CallerFacts<'a>,
+    /// What is known of models beyond the routing configuration.
+    pub models: Option<&'a dyn KnownModels>,
 }
 
 /// A message of the conversation.
@@ -26,6 +32,10 @@ pub struct MessageFacts<'a> {
     pub text: &'a str,
     /// Whether it holds an image.
     pub has_image: bool,
+    /// Whether it holds sound.
+    pub has_audio: bool,
+    /// Whether it holds a film.
+    pub has_video: bool,
     /// How many tools the assistant calls in it.
     pub tool_calls: usize,
     /// Whether it brings results of tools.

@@ -5,25 +5,34 @@
 //! signal is computed when a decision that can still win needs it, and the outcome is the same as if all had been.
 //! Signals that a model answers are asked for by [`Deciding`], step by step, by the call that answers them.
 //!
-//! A new signal is a file under `signal/`, an arm in `signal.rs`, and a collection in `config/signals.rs`.
-//! What the language knows and this version does not is refused by name when the router is compiled.
+//! Recipes are routers of their own, entered by other names of models. [`conflicts`] reads a configuration and tells
+//! what serves and yet can't be meant.
+//!
+//! A new signal is a file under `signal/`, an arm in `signal.rs`, and a line in `support.rs`, which
+//! tells what the language has; what of it this version does not carry out is refused by name when the router is compiled.
 
 pub mod config;
+pub mod learning;
+pub mod selection;
 
 mod compile;
+mod conflict;
 mod decision;
+mod declared;
 mod evaluation;
 mod explain;
 mod facts;
 mod plugin;
 mod projection;
 mod reasoning;
+mod recipes;
 mod router;
-mod selection;
 mod signal;
+mod support;
 
 pub use compile::CompileError;
 pub use config::RoutingConfig;
+pub use conflict::{Conflict, ConflictKind, conflicts};
 pub use evaluation::{Call, Deciding, Readings, Step, Want};
 pub use explain::Explanation;
 pub use facts::{CallerFacts, Facts, MessageFacts};
@@ -31,4 +40,4 @@ pub use plugin::{FastResponse, Plugins, RequestParams, SystemPrompt};
 pub use reasoning::Reasoning;
 pub use router::{Decided, Outcome, Router};
 pub use selection::Selected;
-pub use signal::{About, AskedSignal, Need, Reading};
+pub use signal::{About, Answers, AskedSignal, Asks, Need, Reading};

@@ -1,8 +1,12 @@
 //! What a decision does beside choosing a model.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::config::PluginConfig;
+use crate::config::plugins::{
+    FastResponseSettings, HeaderMutationSettings, RequestParamsSettings, SystemPromptSettings,
+};
+use crate::support::{PLUGINS, plugin_kind};
 
 /// A decision's plugins, compiled.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,8 +22,7 @@ pub struct Plugins {
 }
 
 /// An answer of the configuration's own.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FastResponse {
     /// What is said.
     pub message: String,
@@ -35,115 +38,79 @@ pub struct SystemPrompt {
 }
 
 /// Bounds of what the client may ask for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestParams {
     /// Most tokens of an answer.
-    #[serde(alias = "max_tokens_limit")]
     pub max_tokens: Option<u64>,
     /// Most answers.
-    #[serde(alias = "n")]
     pub max_n: Option<u64>,
     /// Parameters that are taken away.
-    #[serde(alias = "blocked_params")]
     pub blocked: Vec<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SystemPromptForm {
-    system_prompt: String,
-    #[serde(default)]
-    mode: Option<String>,
-    #[serde(default = "yes")]
-    enabled: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-struct HeaderForm {
-    add: Vec<HeaderEntry>,
-    update: Vec<HeaderEntry>,
-    delete: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HeaderEntry {
-    name: String,
-    value: String,
-}
-
-/// Plugins that the language has and this version does not.
-const UNSUPPORTED: [&str; 16] = [
-    "hallucination",
-    "image_gen",
-    "memory",
-    "rag",
-    "context_compression",
-    "response_jailbreak",
-    "router_replay",
-    "response_cache",
-    "semantic-cache",
-    "tool_selection",
-    "tools",
-    "prompt_cache",
-    "shadow_dispatch",
-    "pii",
-    "jailbreak",
-    "cache",
-];
-
-/// Names of the plugins there are.
-pub(crate) const SUPPORTED: [&str; 4] = [
-    "fast_response",
-    "system_prompt",
-    "header_mutation",
-    "request_params",
-];
-
 impl Plugins {
-    /// Adds a plugin.
+    /// Adds a plugin. One that is not carried out is told elsewhere.
     pub(crate) fn add(&mut self, config: &PluginConfig) -> Result<(), String> {
-        let settings = config.configuration.clone();
-        let wrong = |error: serde_json::Error| format!("{}: {error}", config.kind);
-        match config.kind.as_str() {
-            "fast_response" => self.fast_response = Some(serde_json::from_value(settings).map_err(wrong)?),
-            "request_params" => self.request_params = Some(serde_json::from_value(settings).map_err(wrong)?),
+        let Some(kind) = plugin_kind(&config.kind) else {
+            let known = PLUGINS.iter().map(|kind| kind.names[0]);
+            let known = known.collect::<Vec<_>>().join(", ");
+            return Err(format!("unknown plugin {:?}; use {known}", config.kind));
+        };
+        match kind.names[0] {
+            "fast_response" => {
+                let form: FastResponseSettings = read(config)?;
+                if form.message.is_empty() {
+                    return Err("fast_response needs a message".to_owned());
+                }
+                self.fast_response = Some(FastResponse {
+                    message: form.message,
+                });
+            }
+            "request_params" => {
+                let form: RequestParamsSettings = read(config)?;
+                if form.strip_unknown {
+                    return Err("request_params.strip_unknown is not supported in this version".to_owned());
+                }
+                if form.default_max_tokens.is_some() {
+                    return Err(
+                        "request_params.default_max_tokens is not supported in this version".to_owned(),
+                    );
+                }
+                self.request_params = Some(RequestParams {
+                    max_tokens: form.max_tokens_limit,
+                    max_n: form.max_n,
+                    blocked: form.blocked_params,
+                });
+            }
             "system_prompt" => {
-                let form: SystemPromptForm = serde_json::from_value(settings).map_err(wrong)?;
+                let form: SystemPromptSettings = read(config)?;
                 let replace = match form.mode.as_deref() {
                     None | Some("insert") => false,
                     Some("replace") => true,
                     Some(other) => return Err(format!("unknown mode {other:?}; use insert or replace")),
                 };
-                self.system_prompt = form.enabled.then_some(SystemPrompt {
+                self.system_prompt = form.enabled.unwrap_or(true).then_some(SystemPrompt {
                     text: form.system_prompt,
                     replace,
                 });
             }
             "header_mutation" => {
-                let form: HeaderForm = serde_json::from_value(settings).map_err(wrong)?;
+                let form: HeaderMutationSettings = read(config)?;
                 let set = form.add.into_iter().chain(form.update);
                 self.headers
                     .extend(set.map(|entry| (entry.name, Some(entry.value))));
                 self.headers
                     .extend(form.delete.into_iter().map(|name| (name, None)));
             }
-            known if UNSUPPORTED.contains(&known) => {
-                return Err(format!("the plugin {known:?} is not supported in this version"));
-            }
-            unknown => {
-                return Err(format!(
-                    "unknown plugin {unknown:?}; use {}",
-                    SUPPORTED.join(", ")
-                ));
-            }
+            _ => {}
         }
         Ok(())
     }
+}
+
+fn read<T: DeserializeOwned + Default>(config: &PluginConfig) -> Result<T, String> {
+    if config.configuration.is_null() {
+        return Ok(T::default());
+    }
+    serde_json::from_value(config.configuration.clone()).map_err(|error| format!("{}: {error}", config.kind))
 }

@@ -99,4 +99,16 @@ pub(crate) struct Output {
     pub(crate) range: Predicate,
     /// Ranges of the same mapping that come before: the first that holds counts.
     pub(crate) before: Vec<Predicate>,
+    /// How steeply it grows surer with the distance from its bounds.
+    pub(crate) slope: f64,
+}
+
+impl Output {
+    /// How sure it is that a score within lies within: a half on a bound, more the farther from it.
+    pub(crate) fn sureness(&self, score: f64) -> f64 {
+        let bounds = [self.range.gt, self.range.gte, self.range.lt, self.range.lte];
+        let nearest = bounds.into_iter().flatten().map(|bound| (score - bound).abs());
+        let distance = nearest.reduce(f64::min).unwrap_or(1.0);
+        1.0 / (1.0 + (-self.slope * distance).exp())
+    }
 }

@@ -36,9 +36,7 @@ const FAMILIES: [(&str, ReasoningKind, &str); 9] = [
 
 /// The switch for a model reference; none when it says nothing, or the model has no known switch.
 pub(crate) fn switch(reference: &ModelRef, card: Option<&ModelCard>) -> Option<Reasoning> {
-    let enabled = reference
-        .use_reasoning
-        .or(reference.reasoning_effort.is_some().then_some(true))?;
+    let enabled = wanted(reference)?;
     let family = card
         .and_then(|card| card.reasoning_family.clone())
         .or_else(|| family_of(&reference.model))?;
@@ -58,6 +56,18 @@ pub(crate) fn switch(reference: &ModelRef, card: Option<&ModelCard>) -> Option<R
                 effort,
             })
         }
+    }
+}
+
+/// Whether a model reference asks for reasoning; none when it leaves that to the client or the model.
+pub(crate) fn wanted(reference: &ModelRef) -> Option<bool> {
+    match reference.reasoning_mode.as_deref() {
+        Some("enabled") => Some(true),
+        Some("disabled") => Some(false),
+        Some(_) => None,
+        None => reference
+            .use_reasoning
+            .or(reference.reasoning_effort.is_some().then_some(true)),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::evaluation::{Evaluation, Settled, Want};
 use crate::facts::Facts;
 use crate::plugin::Plugins;
 use crate::projection::{Output, Partition, Score};
-use crate::selection::{Selected, draw};
+use crate::selection::{self, Ranking, Selected, draw};
 use crate::signal::Signal;
 
 /// A compiled routing configuration.
@@ -20,6 +20,8 @@ pub struct Router {
     pub(crate) outputs: Vec<Output>,
     /// In the order in which they are tried.
     pub(crate) decisions: Vec<Decision>,
+    /// Routing of other names of models; none of these has recipes in turn.
+    pub(crate) recipes: Vec<Self>,
 }
 
 /// What was decided for a request.
@@ -42,6 +44,8 @@ pub struct Decided<'a> {
     pub fallbacks: Vec<&'a Selected>,
     /// What else is to be done.
     pub plugins: &'a Plugins,
+    /// Why these models in this order, where an algorithm says so.
+    pub ranking: Option<Ranking>,
 }
 
 static NO_PLUGINS: Plugins = Plugins {
@@ -52,28 +56,40 @@ static NO_PLUGINS: Plugins = Plugins {
 };
 
 impl Router {
-    /// Names of models that enter here.
-    #[must_use]
-    pub fn names(&self) -> &[String] {
-        &self.names
+    /// Names of models that enter here, or one of the recipes.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.all().flat_map(|router| &router.names)
     }
 
-    /// Whether the model name enters here.
+    /// Whether the model name enters here, or one of the recipes.
     #[must_use]
     pub fn enters(&self, model: &str) -> bool {
-        self.names.iter().any(|name| name == model)
+        self.entered(model).is_some()
     }
 
-    /// All models that a decision may choose.
+    /// The router that the model name enters: this one, or that of a recipe.
+    #[must_use]
+    pub fn entered(&self, model: &str) -> Option<&Self> {
+        self.all()
+            .find(|router| router.names.iter().any(|name| name == model))
+    }
+
+    /// All models that a decision may choose, those of recipes, too.
     pub fn models(&self) -> impl Iterator<Item = &str> {
-        let chosen = self
-            .decisions
-            .iter()
-            .flat_map(|decision| &decision.candidates)
-            .map(|candidate| &candidate.selected);
-        chosen
-            .chain(&self.default)
-            .map(|selected| selected.model.as_str())
+        self.all().flat_map(|router| {
+            let chosen = router
+                .decisions
+                .iter()
+                .flat_map(|decision| &decision.candidates)
+                .map(|candidate| &candidate.selected);
+            chosen
+                .chain(&router.default)
+                .map(|selected| selected.model.as_str())
+        })
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.recipes)
     }
 
     /// Decides at once. Signals that would have to be asked do not match; to have them answered, see [`Router::deciding`].
@@ -91,18 +107,14 @@ impl Router {
             Settled::Open(..) => return None,
             Settled::Winner(index) => {
                 let decision = &self.decisions[index];
-                let drawn = draw(&decision.candidates, roll);
-                let others = decision
-                    .candidates
-                    .iter()
-                    .enumerate()
-                    .filter(|(index, _)| Some(*index) != drawn);
+                let (mut order, ranking) = decision.order(&evaluation.facts, roll);
                 Outcome::Matched(Decided {
                     decision: &decision.name,
                     confidence: evaluation.sureness(&decision.rule).low,
-                    selected: drawn.map(|index| &decision.candidates[index].selected),
-                    fallbacks: others.map(|(_, candidate)| &candidate.selected).collect(),
+                    selected: order.next(),
+                    fallbacks: order.collect(),
                     plugins: &decision.plugins,
+                    ranking,
                 })
             }
             Settled::Nobody => match &self.default {
@@ -112,6 +124,7 @@ impl Router {
                     selected: Some(selected),
                     fallbacks: Vec::new(),
                     plugins: &NO_PLUGINS,
+                    ranking: None,
                 }),
                 None => Outcome::NoMatch,
             },
@@ -139,5 +152,21 @@ impl Router {
             Strategy::Priority => (decision.tier, decision.priority),
             Strategy::Confidence => (decision.tier, 0),
         }
+    }
+}
+
+impl Decision {
+    /// Its models, the choice first, and why in that order.
+    fn order(&self, facts: &Facts<'_>, roll: f64) -> (std::vec::IntoIter<&Selected>, Option<Ranking>) {
+        let chosen = |index: usize| &self.candidates[index].selected;
+        if let Some(selection) = &self.selection {
+            let ranking = selection::rank(selection, (&self.name, &self.candidates), facts, roll);
+            let order: Vec<&Selected> = ranking.ranked.iter().map(|ranked| chosen(ranked.index)).collect();
+            return (order.into_iter(), Some(ranking));
+        }
+        let drawn = draw(&self.candidates, roll);
+        let others = (0..self.candidates.len()).filter(|index| Some(*index) != drawn);
+        let order: Vec<&Selected> = drawn.into_iter().chain(others).map(chosen).collect();
+        (order.into_iter(), None)
     }
 }

@@ -1,4 +1,46 @@
-//! Which of a decision's models.
+//! Which of a decision's models: algorithms that rank candidates by what is known of them and of the request.
+//!
+//! Everything here is pure: the same facts and the same seed give the same [`Ranking`]. A new algorithm is a file that
+//! implements [`Selector`], a block in `config.rs` and an arm in `build.rs`.
+
+mod automix;
+mod build;
+mod candidate;
+mod chance;
+mod config;
+mod declared;
+mod elo;
+mod fitted;
+mod hybrid;
+mod latency_aware;
+mod learned;
+mod multi_factor;
+mod prompt;
+mod ranking;
+mod router_dc;
+mod selector;
+mod session;
+mod target;
+mod thompson;
+mod weighted;
+mod wired;
+
+pub use build::{Surroundings, Wrong};
+pub use candidate::{CandidateFacts, Latency, Percentiles, Previous, Price, SelectionRequest};
+pub use chance::Chance;
+pub use config::{
+    AlgorithmConfig, AlgorithmSettings, AutomixConfig, EloConfig, FactorWeights, FittedConfig, HybridConfig,
+    LatencyAwareConfig, MultiFactorConfig, OnNoCandidates, PosteriorConfig, PromptConfig, RouterDcConfig,
+    SessionConfig, SloConfig, TargetConfig, ThompsonConfig,
+};
+pub use fitted::{
+    Algorithm, Embedder, FitError, FitOptions, Fitted, HashedNgrams, Questions, Row, Sparse, fit,
+};
+pub use prompt::Prompt;
+pub use ranking::{Parts, Ranked, Ranking, Score, Scores, Unfit};
+pub use selector::{Selection, Selector, WhenNone};
+pub use wired::KnownModels;
+pub(crate) use wired::{compile, rank};
 
 use serde::Serialize;
 
@@ -24,6 +66,16 @@ pub struct Selected {
 pub(crate) struct Candidate {
     pub(crate) selected: Selected,
     pub(crate) weight: f64,
+    pub(crate) card: Card,
+}
+
+/// What a model's card says that selection goes by.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Card {
+    pub(crate) quality: Option<f64>,
+    /// Tokens of prompt and answer together.
+    pub(crate) window: Option<u64>,
+    pub(crate) described: bool,
 }
 
 /// Draws by weight; `roll` lies in 0..1.

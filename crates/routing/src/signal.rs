@@ -10,11 +10,15 @@ mod metadata;
 mod structure;
 mod words;
 
+mod input;
+mod learned;
 mod need;
 
-use crate::config::SignalsConfig;
+use crate::config::{AuthzConfig, SignalsConfig};
 use crate::facts::Facts;
 
+pub use learned::{Answers, Asks};
+pub(crate) use learned::{domain_names, texts};
 pub use need::{About, AskedSignal, Need};
 
 /// What a signal says.
@@ -78,6 +82,9 @@ enum Judge {
     Event(event::Event),
     Authz(authz::Authz),
     Language(language::Language),
+    Input(input::Input),
+    /// A model.
+    Learned(learned::Learned),
     /// Whoever is asked.
     Answered,
 }
@@ -87,25 +94,6 @@ pub(crate) struct SignalError {
     pub(crate) path: String,
     pub(crate) message: String,
 }
-
-/// Types of signals that the language has and this version does not, with their collections.
-pub(crate) const UNSUPPORTED: [(&str, &str); 15] = [
-    ("embedding", "embeddings"),
-    ("domain", "domains"),
-    ("fact_check", "fact_check"),
-    ("user_feedback", "user_feedbacks"),
-    ("reask", "reasks"),
-    ("preference", "preferences"),
-    ("complexity", "complexity"),
-    ("modality", "modality"),
-    ("jailbreak", "jailbreak"),
-    ("safety", "safety"),
-    ("hallucination", "hallucination"),
-    ("pii", "pii"),
-    ("kb", "kb"),
-    ("classifier", "classifiers"),
-    ("input_modality", "input_modality"),
-];
 
 impl Signal {
     /// A signal that is answered from outside.
@@ -131,148 +119,127 @@ impl Signal {
             | Judge::Conversation(_)
             | Judge::Metadata(_)
             | Judge::Event(_)
+            | Judge::Input(_)
             | Judge::Authz(_) => 0,
             Judge::Keyword(keyword) if keyword.is_quick() => 1,
             Judge::Structure(_) => 1,
             Judge::Keyword(_) | Judge::Language(_) => 2,
-            Judge::Answered => 3 + self.need.cost(),
+            Judge::Learned(_) | Judge::Answered => 3 + self.need.cost(),
         }
     }
 
     /// Looks at the facts; none if it has to be asked.
     pub(crate) fn read(&self, facts: &Facts<'_>) -> Option<Reading> {
         Some(match &self.judge {
-            Judge::Answered => return None,
+            Judge::Learned(_) | Judge::Answered => return None,
+            Judge::Input(input) => input.read(facts),
             Judge::Keyword(keyword) => keyword.read(facts.user_text),
             Judge::Context(context) => context.read(facts.estimated_tokens),
             Judge::Structure(structure) => structure.read(facts.user_text),
             Judge::Conversation(conversation) => conversation.read(facts),
             Judge::Metadata(metadata) => metadata.read(facts.metadata),
-            Judge::Event(event) => event.read(facts.metadata),
+            Judge::Event(event) => event.read(facts.user_text),
             Judge::Authz(authz) => authz.read(&facts.caller),
             Judge::Language(language) => language.read(facts.user_text),
         })
     }
 }
 
-/// Compiles all signals.
-#[expect(clippy::too_many_lines, reason = "one line for each kind of signal")]
-pub(crate) fn compile(config: &SignalsConfig, errors: &mut Vec<SignalError>) -> Vec<Signal> {
-    let mut all = Vec::new();
-    for (kind, collection) in UNSUPPORTED {
-        if unsupported(config, collection) {
-            let message = format!("signals of type {kind:?} are not supported in this version");
-            errors.push(SignalError {
-                path: format!("signals.{collection}"),
-                message,
-            });
+impl Signal {
+    /// Adds what it wants to know of whoever reads texts.
+    pub(crate) fn ask(&self, asks: &mut Asks) {
+        if let Judge::Learned(learned) = &self.judge {
+            learned.ask(asks);
         }
     }
-    let mut add = |kind, collection: &str, index: usize, name: &str, judge: Result<Judge, String>| match judge
-    {
+
+    /// Examples whose vectors it wants.
+    pub(crate) fn examples(&self) -> Vec<&str> {
+        match &self.judge {
+            Judge::Learned(learned) => learned.examples(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What the answers say; none where what it needs is not among them.
+    pub(crate) fn judge(&self, facts: &Facts<'_>, answers: &dyn Answers) -> Option<Reading> {
+        match &self.judge {
+            Judge::Learned(learned) => learned.judge(facts, answers),
+            _ => None,
+        }
+    }
+}
+
+/// Compiles all signals; of those that a model answers, also those that somebody else is said to answer are left out.
+pub(crate) fn compile(
+    config: &SignalsConfig,
+    asked: &[AskedSignal],
+    errors: &mut Vec<SignalError>,
+) -> Vec<Signal> {
+    let mut all = Vec::new();
+    compile_read(config, &mut |kind, collection, index, name, judge| match judge {
         Ok(judge) => all.push(Signal {
             kind,
             name: name.to_owned(),
             judge,
             need: Need::Text,
         }),
-        Err(message) => errors.push(SignalError {
-            path: format!("signals.{collection}[{index}]"),
-            message,
-        }),
-    };
-    for (index, config) in config.keywords.iter().enumerate() {
-        add(
-            "keyword",
-            "keywords",
-            index,
-            &config.name,
-            keyword::Keyword::compile(config).map(Judge::Keyword),
-        );
-    }
-    for (index, config) in config.context.iter().enumerate() {
-        add(
-            "context",
-            "context",
-            index,
-            &config.name,
-            Ok(Judge::Context(context::Context::new(config))),
-        );
-    }
-    for (index, config) in config.structure.iter().enumerate() {
-        add(
-            "structure",
-            "structure",
-            index,
-            &config.name,
-            structure::Structure::compile(config).map(Judge::Structure),
-        );
-    }
-    for (index, config) in config.conversation.iter().enumerate() {
-        let judge = conversation::Conversation::compile(config).map(Judge::Conversation);
-        add("conversation", "conversation", index, &config.name, judge);
-    }
-    for (index, config) in config.metadata.iter().enumerate() {
-        add(
-            "metadata",
-            "metadata",
-            index,
-            &config.name,
-            Ok(Judge::Metadata(metadata::Metadata::new(config))),
-        );
-    }
-    for (index, config) in config.events.iter().enumerate() {
-        add(
-            "event",
-            "events",
-            index,
-            &config.name,
-            event::Event::compile(config).map(Judge::Event),
-        );
-    }
-    for (index, config) in config.role_bindings.iter().enumerate() {
-        let name = if config.name.is_empty() {
-            &config.role
-        } else {
-            &config.name
-        };
-        add(
-            "authz",
-            "role_bindings",
-            index,
-            name,
-            authz::Authz::compile(config).map(Judge::Authz),
-        );
-    }
-    for (index, config) in config.language.iter().enumerate() {
-        add(
-            "language",
-            "language",
-            index,
-            &config.name,
-            Ok(Judge::Language(language::Language::new(config))),
-        );
-    }
+        Err(message) => errors.push(learned::wrong(collection, index, message)),
+    });
+    learned::compile(config, &mut |kind, collection, index, name, learned| {
+        let elsewhere = |signal: &AskedSignal| signal.kind == kind && signal.name == name;
+        match learned {
+            _ if asked.iter().any(elsewhere) => {}
+            Ok(learned) => all.push(Signal {
+                kind,
+                name: name.to_owned(),
+                need: learned.need().clone(),
+                judge: Judge::Learned(learned),
+            }),
+            Err(message) => errors.push(learned::wrong(collection, index, message)),
+        }
+    });
+    all.extend(asked.iter().map(Signal::asked));
     all
 }
 
-fn unsupported(config: &SignalsConfig, collection: &str) -> bool {
-    let there = match collection {
-        "embeddings" => &config.embeddings,
-        "domains" => &config.domains,
-        "fact_check" => &config.fact_check,
-        "user_feedbacks" => &config.user_feedbacks,
-        "reasks" => &config.reasks,
-        "preferences" => &config.preferences,
-        "complexity" => &config.complexity,
-        "modality" => &config.modality,
-        "jailbreak" => &config.jailbreak,
-        "safety" => &config.safety,
-        "hallucination" => &config.hallucination,
-        "pii" => &config.pii,
-        "kb" => &config.kb,
-        "classifiers" => &config.classifiers,
-        _ => &config.input_modality,
-    };
-    !there.is_empty()
+/// Adds a signal, or what is wrong with it: its type, its collection, its number, its name.
+type Add<'a> = dyn FnMut(&'static str, &'static str, usize, &str, Result<Judge, String>) + 'a;
+
+/// Signals that only need the request.
+fn compile_read(config: &SignalsConfig, add: &mut Add<'_>) {
+    macro_rules! collections {
+        ($($kind:literal $collection:literal $field:ident $compile:expr => $judge:ident;)*) => {
+            $(for (index, config) in config.$field.iter().enumerate() {
+                add($kind, $collection, index, &config.name, $compile(config).map(Judge::$judge));
+            })*
+        };
+    }
+    collections! {
+        "keyword" "keywords" keywords keyword::Keyword::compile => Keyword;
+        "context" "context" context |config| Ok(context::Context::new(config)) => Context;
+        "structure" "structure" structure structure::Structure::compile => Structure;
+        "conversation" "conversation" conversation conversation::Conversation::compile => Conversation;
+        "metadata" "metadata" metadata |config| Ok(metadata::Metadata::new(config)) => Metadata;
+        "event" "events" events event::Event::compile => Event;
+        "language" "language" language |config| Ok(language::Language::new(config)) => Language;
+        "input_modality" "input_modality" input_modality input::Input::compile => Input;
+    }
+    for (index, name, config) in roles(&config.role_bindings) {
+        let judge = authz::Authz::compile(&config).map(Judge::Authz);
+        add("authz", "role_bindings", index, &name, judge);
+    }
+}
+
+/// Bindings by their roles, which rules refer to: who is bound to a role in several is bound once.
+fn roles(bindings: &[AuthzConfig]) -> Vec<(usize, String, AuthzConfig)> {
+    let mut roles: Vec<(usize, String, AuthzConfig)> = Vec::new();
+    for (index, binding) in bindings.iter().enumerate() {
+        let name = binding.signal();
+        match roles.iter_mut().find(|(_, known, _)| known == name) {
+            Some((.., role)) => role.subjects.extend(binding.subjects.iter().cloned()),
+            None => roles.push((index, name.to_owned(), binding.clone())),
+        }
+    }
+    roles
 }

@@ -136,13 +136,37 @@ fn weights_share_the_traffic_and_the_others_stand_by() {
     assert_eq!(drawn(0.76), ("n".to_owned(), "m".to_owned()));
 }
 
+static METADATA: std::sync::LazyLock<Vec<(String, String)>> = std::sync::LazyLock::new(|| {
+    [("plan", "gold")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .to_vec()
+});
+const SAID: MessageFacts<'static> = MessageFacts {
+    role: "user",
+    text: "",
+    has_image: false,
+    has_audio: false,
+    has_video: false,
+    tool_calls: 0,
+    is_tool_result: false,
+};
+static TOOL: [MessageFacts<'static>; 3] = [
+    SAID,
+    SAID,
+    MessageFacts {
+        role: "tool",
+        is_tool_result: true,
+        ..SAID
+    },
+];
+
 #[test]
 fn the_other_signals_see_their_facts() {
     let signals = json!({
         "context": [{"name": "long", "min_tokens": "32K"}],
         "conversation": [{"name": "loop", "feature": {"type": "exists", "source": {"type": "active_tool_loop"}}},
                          {"name": "turns", "feature": {"type": "count", "source": {"type": "message", "role": "user"}}, "predicate": {"gte": 2}}],
-        "metadata": [{"name": "gold", "key": "plan", "in": ["gold"]}],
+        "metadata": [{"name": "gold", "key": "plan", "predicate": {"in": ["gold"]}}],
         "events": [{"name": "alarm", "event_types": ["alarm"], "severities": ["high"]}],
         "role_bindings": [{"role": "admin", "subjects": [{"kind": "Team", "name": "core"}]}],
         "language": [{"name": "de"}]
@@ -152,40 +176,16 @@ fn the_other_signals_see_their_facts() {
         change(&mut facts);
         facts
     };
-    static METADATA: std::sync::LazyLock<Vec<(String, String)>> = std::sync::LazyLock::new(|| {
-        [("plan", "gold"), ("event_type", "alarm"), ("severity", "high")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .to_vec()
-    });
-    static TOOL: [MessageFacts<'static>; 3] = [
-        MessageFacts {
-            role: "user",
-            text: "",
-            has_image: false,
-            tool_calls: 0,
-            is_tool_result: false,
-        },
-        MessageFacts {
-            role: "user",
-            text: "",
-            has_image: false,
-            tool_calls: 0,
-            is_tool_result: false,
-        },
-        MessageFacts {
-            role: "tool",
-            text: "",
-            has_image: false,
-            tool_calls: 0,
-            is_tool_result: true,
-        },
-    ];
     for (kind, name, facts) in [
         ("context", "long", facts(|facts| facts.estimated_tokens = 32_000)),
         ("conversation", "loop", facts(|facts| facts.messages = &TOOL)),
         ("conversation", "turns", facts(|facts| facts.messages = &TOOL)),
         ("metadata", "gold", facts(|facts| facts.metadata = &METADATA)),
-        ("event", "alarm", facts(|facts| facts.metadata = &METADATA)),
+        (
+            "event",
+            "alarm",
+            facts(|facts| facts.user_text = "an alarm went off"),
+        ),
         ("authz", "admin", facts(|facts| facts.caller.team = Some("core"))),
         (
             "language",
@@ -229,7 +229,7 @@ fn plugins_are_compiled() {
         {"type": "fast_response", "configuration": {"message": "no"}},
         {"type": "system_prompt", "configuration": {"system_prompt": "be brief", "mode": "replace"}},
         {"type": "header_mutation", "configuration": {"add": [{"name": "x-a", "value": "1"}], "delete": ["x-b"]}},
-        {"type": "request_params", "configuration": {"max_tokens": 9, "blocked": ["seed"]}}]}]}));
+        {"type": "request_params", "configuration": {"max_tokens_limit": 9, "blocked_params": ["seed"]}}]}]}));
     let Outcome::Matched(decided) = router.decide(&Facts::default(), 0.0) else {
         panic!()
     };
@@ -247,11 +247,11 @@ fn plugins_are_compiled() {
 fn everything_wrong_is_named_at_once() {
     let found = errors(json!({
         "modelCards": [{"name": "m", "loras": [{"name": "math-adapter"}]}, {"name": "m"}],
-        "signals": {"keywords": [{"name": "math_terms", "keywords": ["a"]}], "domains": [{"name": "x"}]},
+        "signals": {"keywords": [{"name": "math_terms", "keywords": ["a"]}], "domains": [{"name": "x"}], "kb": [{"name": "k"}]},
         "decisions": [
             {"name": "d", "rules": {"type": "keyword", "name": "math_term"}, "modelRefs": [{"model": "m", "lora_name": "math-adaptor"}]},
             {"name": "d", "rules": {"type": "domain", "name": "x"}, "modelRefs": [{"model": "m"}]},
-            {"name": "e", "rules": {"type": "keywrd", "name": "x"}, "modelRefs": [{"model": "m"}], "algorithm": {"type": "knn"}},
+            {"name": "e", "rules": {"type": "keywrd", "name": "x"}, "modelRefs": [{"model": "m"}], "algorithm": {"type": "fusion"}},
             {"name": "f", "plugins": [{"type": "rag"}, {"type": "fast_respons"}]}
         ]
     }));
@@ -264,7 +264,8 @@ fn everything_wrong_is_named_at_once() {
         );
     };
     has("modelCards[1].name", "another model card", None);
-    has("signals.domains", "not supported in this version", None);
+    has("signals.domains[0]", "there is no domain \"x\"", None);
+    has("signals.kb", "not supported in this version", None);
     has(
         "decisions[0].rules.name",
         "no keyword signal \"math_term\"",
@@ -276,13 +277,12 @@ fn everything_wrong_is_named_at_once() {
         Some("math-adapter"),
     );
     has("decisions[1].name", "another decision", None);
-    has("decisions[1].rules.type", "not supported", None);
     has(
         "decisions[2].rules.type",
         "no signal type \"keywrd\"",
         Some("keyword"),
     );
-    has("decisions[2].algorithm", "knn is not supported", None);
+    has("decisions[2].algorithm", "fusion is not supported", None);
     has("decisions[3].plugins[0]", "\"rag\" is not supported", None);
     has("decisions[3].plugins[1]", "unknown plugin", None);
     has("decisions[3]", "needs modelRefs", None);

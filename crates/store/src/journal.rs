@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 
 use crate::ledger::LedgerEntry;
+use crate::priority;
 use crate::segment::{Segment, read_lines, write_line};
 use crate::sqlite::{Store, StoreError};
 
@@ -28,8 +29,12 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const STEP: u64 = 16 * 1024;
 /// After each step the thread rests so many times as long as the step took, while requests are served.
 const REST: u32 = 3;
-/// With more bytes than this waiting, a second's worth under full load, it rests no more.
+/// With more bytes than this waiting, a second's worth under full load, a thread of usual priority helps.
 const PRESSING: u64 = 8 * 1024 * 1024;
+/// With more than this nobody rests.
+const URGENT: u64 = 8 * PRESSING;
+/// How often it is looked whether help is needed.
+const LOOK: Duration = Duration::from_secs(1);
 /// Carried over so many times, the segments are synced to the disk.
 const SYNC_EVERY: u32 = 5;
 
@@ -47,13 +52,33 @@ pub enum JournalError {
 /// The journal of this process.
 pub struct Journal {
     shared: Arc<Shared>,
-    importer: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    /// That which carries over, and that which helps it.
+    importers: Vec<Importer>,
+}
+
+/// A thread, and how it is told to end.
+struct Importer {
+    stop: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Importer {
+    fn start(name: &str, shared: &Arc<Shared>, import: fn(&Shared, &mpsc::Receiver<()>)) -> io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let own = Arc::clone(shared);
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || import(&own, &stopped))?;
+        Ok(Self { stop, thread })
+    }
 }
 
 struct Shared {
     folder: PathBuf,
     process: String,
     segments: Mutex<Vec<Arc<Segment>>>,
+    /// Held for one step: nobody carries the same lines over at once.
+    importing: Mutex<()>,
     next: AtomicU64,
     backlog_full: AtomicBool,
     store: Arc<Store>,
@@ -78,19 +103,16 @@ impl Journal {
             folder: folder.to_owned(),
             process: format!("{:x}-{}", now.as_nanos(), std::process::id()),
             segments: Mutex::new(Vec::new()),
+            importing: Mutex::new(()),
             next: AtomicU64::new(0),
             backlog_full: AtomicBool::new(false),
             store,
         });
-        let (stop, stopped) = mpsc::channel();
-        let own = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || import_all(&own, &stopped))?;
-        Ok(Self {
-            shared,
-            importer: Some((stop, thread)),
-        })
+        let importers = vec![
+            Importer::start("journal", &shared, import_all)?,
+            Importer::start("journal-help", &shared, help)?,
+        ];
+        Ok(Self { shared, importers })
     }
 
     /// A writer with a segment of its own.
@@ -112,10 +134,13 @@ impl Journal {
     }
 
     fn stop(&mut self) {
-        if let Some((stop, thread)) = self.importer.take() {
-            let _ = stop.send(());
-            if thread.join().is_err() {
-                tracing::error!("the journal's thread panicked; its segments are imported at the next start");
+        // The helper first: what is left is the other's.
+        while let Some(importer) = self.importers.pop() {
+            let _ = importer.stop.send(());
+            if importer.thread.join().is_err() {
+                tracing::error!(
+                    "a thread of the journal panicked; its segments are imported at the next start"
+                );
             }
         }
     }
@@ -162,7 +187,9 @@ impl JournalWriter {
     }
 }
 
+/// Carries everything over, whenever nobody else wants the core.
 fn import_all(shared: &Shared, stopped: &mpsc::Receiver<()>) {
+    priority::last();
     let mut round = 0_u32;
     loop {
         let last = !matches!(
@@ -178,10 +205,7 @@ fn import_all(shared: &Shared, stopped: &mpsc::Receiver<()>) {
             {
                 tracing::warn!(%error, "a journal segment could not be synced");
             }
-            let gently = !last && waiting(segment) < PRESSING;
-            if let Err(error) = import_segment(segment, &shared.store, gently) {
-                tracing::error!(%error, "usage could not be imported; it stays in the journal");
-            }
+            import_segment(shared, segment, !last);
             backlog += waiting(segment);
         }
         shared
@@ -195,24 +219,45 @@ fn import_all(shared: &Shared, stopped: &mpsc::Receiver<()>) {
     }
 }
 
+/// Carries over what has piled up because others always wanted the core.
+fn help(shared: &Shared, stopped: &mpsc::Receiver<()>) {
+    while matches!(stopped.recv_timeout(LOOK), Err(mpsc::RecvTimeoutError::Timeout)) {
+        let segments = shared.segments.lock().clone();
+        for segment in segments.iter().filter(|segment| waiting(segment) > PRESSING) {
+            import_segment(shared, segment, true);
+        }
+    }
+}
+
+fn import_segment(shared: &Shared, segment: &Segment, gently: bool) {
+    let gently = gently && waiting(segment) < URGENT;
+    if let Err(error) = import_lines(shared, segment, gently) {
+        tracing::error!(%error, "usage could not be imported; it stays in the journal");
+    }
+}
+
 /// Carries a segment's new lines over; `gently` while requests are served: in small steps with pauses between them, so
 /// that the database takes no core away from a worker for longer than a request takes.
-fn import_segment(segment: &Segment, store: &Store, gently: bool) -> Result<(), JournalError> {
+fn import_lines(shared: &Shared, segment: &Segment, gently: bool) -> Result<(), JournalError> {
     // What is written meanwhile is left for the next round, so that every segment has its turn.
     let until = segment.written.load(Ordering::Acquire);
-    let mut from = segment.imported.load(Ordering::Acquire);
-    while from < until {
+    loop {
+        let alone = shared.importing.lock();
         let begun = Instant::now();
+        let from = segment.imported.load(Ordering::Acquire);
+        if from >= until {
+            break;
+        }
         let lines = read_lines(&segment.path, from, STEP)?;
         if lines.length == 0 {
             break;
         }
-        let strange = store.insert_lines(lines.entries())?;
+        let strange = shared.store.insert_lines(lines.entries())?;
         if lines.damaged + strange > 0 {
             tracing::error!(path = %segment.path.display(), lines = lines.damaged + strange, "a journal segment has damaged lines");
         }
-        from += lines.length;
-        segment.imported.store(from, Ordering::Release);
+        segment.imported.store(from + lines.length, Ordering::Release);
+        drop(alone);
         if gently {
             std::thread::sleep(begun.elapsed() * REST);
         }

@@ -13,6 +13,7 @@ mod journal;
 mod key;
 mod ledger;
 mod page;
+mod priority;
 mod results;
 mod row;
 mod segment;

@@ -75,7 +75,7 @@ async fn prepare_and_send(
     if let Some(remembered) = recall::look_up(worker, arrival, asked, ticket)? {
         return Ok(Way::Recalled(remembered));
     }
-    let plan = match decide::decide(arrival, asked, ticket)? {
+    let plan = match decide::decide(worker, arrival, asked, ticket).await? {
         decide::Decided::Answer(answer) => return Ok(Way::Spoken(answer)),
         decide::Decided::Send(plan) => plan,
     };

@@ -1,21 +1,32 @@
 //! Stage *decide*: which models may answer, in which order, and with what changes to the request.
 
+mod prices;
+
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use pointsman_governance::Principal;
 use pointsman_routing::{
-    CallerFacts, Facts, MessageFacts, Outcome, Plugins, Reasoning, RequestParams, Selected,
+    CallerFacts, Explanation, Facts, MessageFacts, Outcome, Plugins, Reasoning, RequestParams, Router,
+    Selected, Want,
 };
+use pointsman_understanding::Remotes;
 use pointsman_wire::form::{
     ChatRequest, ChatResponse, Choice, Extra, Failure, FailureKind, FinishReason, Message, Part, PartKind,
     Role, Text, Usage,
 };
 use pointsman_wire::{text, tokens};
 
+use tokio::sync::Mutex;
+
 use super::arrive::Asked;
+use super::understand::Remote;
 use super::{Arrival, Ticket};
+use crate::signals::{Models, Shows, settle};
 use crate::snapshot::{Model, Target};
+use crate::worker::Worker;
+
+pub use prices::Prices;
 
 /// What was decided.
 pub enum Decided {
@@ -57,28 +68,39 @@ impl Step {
     }
 }
 
-/// Decides.
+/// Decides. What is asked of models at providers is charged to the request.
 ///
 /// # Errors
 /// 404 when the name leads nowhere.
-pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Result<Decided, Failure> {
+pub async fn decide(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    asked: &mut Asked,
+    ticket: &mut Ticket,
+) -> Result<Decided, Failure> {
     let snapshot = &arrival.snapshot;
     let Some(router) = snapshot
         .router
         .as_ref()
-        .filter(|router| router.enters(&asked.request.model))
+        .and_then(|router| router.entered(&asked.request.model))
     else {
         let model = snapshot.resolve(&asked.request.model)?;
         return Ok(Decided::Send(with_fallbacks(arrival, Step::plain(model))));
     };
-    let mut metadata = Vec::new();
-    let known = Known {
-        caller: ticket.caller(),
-        prompt_tokens: asked.prompt_tokens,
+    let caller = ticket.shared_caller();
+    let judged = Judged {
+        request: &asked.request,
+        known: Known {
+            caller: &caller,
+            prompt_tokens: asked.prompt_tokens,
+        },
+        prices: Prices(snapshot),
     };
-    let outcome = with_facts(&asked.request, &known, &mut metadata, |facts| {
-        router.decide(facts, rand::random())
-    });
+    let outcome = {
+        let lent = Mutex::new(&mut *ticket);
+        let remote = Remote::new(worker, arrival, &lent);
+        judged.outcome(router, &remote).await
+    };
     let decided = match outcome {
         Outcome::Matched(decided) => decided,
         Outcome::NoMatch => {
@@ -98,16 +120,82 @@ pub fn decide(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Resu
         asked.prompt_tokens = tokens::estimate_request(&asked.request);
     }
     let Some(selected) = decided.selected else {
-        return Err(Failure::new(
-            FailureKind::Internal,
-            "a decision without model and without answer",
-        ));
+        return Err(unfit(&decided));
     };
     let mut plan = with_fallbacks(arrival, step(arrival, selected)?);
     for other in decided.fallbacks {
         plan.steps.push(step(arrival, other)?);
     }
     Ok(Decided::Send(plan))
+}
+
+/// A request, as a router judges it.
+pub struct Judged<'a> {
+    /// The request.
+    pub request: &'a ChatRequest,
+    /// What is known beyond it.
+    pub known: Known<'a>,
+    /// What models cost.
+    pub prices: Prices<'a>,
+}
+
+impl Shows for Judged<'_> {
+    fn show<T>(&self, judge: impl FnOnce(Facts<'_>) -> T) -> T {
+        with_facts(self.request, &self.known, |facts| {
+            judge(weighed(facts, &self.prices, self.request))
+        })
+    }
+}
+
+impl Judged<'_> {
+    fn models<'m>(&'m self, remotes: &'m dyn Remotes) -> Models<'m> {
+        let snapshot = self.prices.0;
+        Models {
+            understanding: &snapshot.understanding,
+            remotes,
+            examples: &snapshot.examples,
+        }
+    }
+
+    /// What a router decides, asking whom it needs.
+    pub async fn outcome<'r>(&self, router: &'r Router, remotes: &dyn Remotes) -> Outcome<'r> {
+        let want = Want::Decision;
+        let readings = settle((router, want), &self.models(remotes), self).await;
+        let outcome = self.show(|facts| router.resume(facts, want, readings).outcome(rand::random()));
+        outcome.unwrap_or(Outcome::NoMatch)
+    }
+
+    /// Everything that a router weighs, asking for all of it.
+    pub async fn explained(&self, router: &Router, remotes: &dyn Remotes) -> Explanation {
+        let want = Want::Everything;
+        let readings = settle((router, want), &self.models(remotes), self).await;
+        self.show(|facts| router.resume(facts, want, readings).explain(rand::random()))
+    }
+}
+
+/// Facts with what selection weighs: prices, and how long an answer may become.
+fn weighed<'a>(facts: Facts<'a>, prices: &'a Prices<'a>, request: &ChatRequest) -> Facts<'a> {
+    Facts {
+        completion_tokens: request.sampling.max_tokens.unwrap_or(prices.0.default_completion),
+        models: Some(prices),
+        ..facts
+    }
+}
+
+/// No model of the decision can answer.
+fn unfit(decided: &pointsman_routing::Decided<'_>) -> Failure {
+    let unfit = decided.ranking.iter().flat_map(|ranking| &ranking.unfit);
+    let reasons: Vec<String> = unfit
+        .map(|unfit| format!("{}: {}", unfit.model, unfit.reason))
+        .collect();
+    let message = format!(
+        "no model of the decision {:?} can answer this request ({})",
+        decided.decision,
+        reasons.join("; ")
+    );
+    Failure::new(FailureKind::InvalidRequest, message)
+        .at("model")
+        .coded("no_candidate")
 }
 
 fn step(arrival: &Arrival, selected: &Selected) -> Result<Step, Failure> {
@@ -142,12 +230,7 @@ pub struct Known<'a> {
 }
 
 /// Shows the router what it may judge by.
-pub fn with_facts<T>(
-    request: &ChatRequest,
-    known: &Known<'_>,
-    metadata: &mut Vec<(String, String)>,
-    judge: impl FnOnce(&Facts<'_>) -> T,
-) -> T {
+fn with_facts<T>(request: &ChatRequest, known: &Known<'_>, judge: impl FnOnce(Facts<'_>) -> T) -> T {
     let texts: Vec<(Role, std::borrow::Cow<'_, str>, &Message)> = request
         .messages
         .iter()
@@ -158,39 +241,38 @@ pub fn with_facts<T>(
         .map(|(role, text, message)| MessageFacts {
             role: role_name(*role, message),
             text,
-            has_image: message
-                .parts
-                .iter()
-                .any(|part| matches!(part.kind, PartKind::Image(_))),
+            has_image: holds(message, |kind| matches!(kind, PartKind::Image(_))),
+            has_audio: holds(message, |kind| matches!(kind, PartKind::Audio(_))),
+            has_video: holds(message, |kind| matches!(kind, PartKind::Video(_))),
             tool_calls: message
                 .parts
                 .iter()
                 .filter(|part| matches!(part.kind, PartKind::ToolCall(_)))
                 .count(),
-            is_tool_result: message
-                .parts
-                .iter()
-                .any(|part| matches!(part.kind, PartKind::ToolResult(_))),
+            is_tool_result: holds(message, |kind| matches!(kind, PartKind::ToolResult(_))),
         })
         .collect();
     let user_text = text::user_text(request);
-    read_metadata(request, metadata);
+    let metadata = read_metadata(request);
     let facts = Facts {
         user_text: &user_text,
         messages: &messages,
         estimated_tokens: known.prompt_tokens,
         tools_defined: request.tools.len(),
-        metadata,
+        metadata: &metadata,
         caller: caller_facts(known.caller),
+        ..Facts::default()
     };
-    judge(&facts)
+    judge(facts)
+}
+
+/// Whether any part is of a kind.
+fn holds(message: &Message, is: impl Fn(&PartKind) -> bool) -> bool {
+    message.parts.iter().any(|part| is(&part.kind))
 }
 
 fn role_name(role: Role, message: &Message) -> &'static str {
-    let carries_result = message
-        .parts
-        .iter()
-        .any(|part| matches!(part.kind, PartKind::ToolResult(_)));
+    let carries_result = holds(message, |kind| matches!(kind, PartKind::ToolResult(_)));
     match role {
         Role::System | Role::Developer => "system",
         Role::User if carries_result => "tool",
@@ -281,12 +363,11 @@ fn spoken(request: &ChatRequest, message: &str) -> ChatResponse {
 
 /// The request's metadata: an object of texts (OpenAI), numbers and booleans told as text. Bounded as the language
 /// has it: 32 entries, keys of 128 and values of 1,024 bytes.
-fn read_metadata(request: &ChatRequest, metadata: &mut Vec<(String, String)>) {
-    let Some(json) = request.extra.get("metadata") else {
-        return;
-    };
-    let Ok(entries) = json.read::<serde_json::Map<String, serde_json::Value>>() else {
-        return;
+fn read_metadata(request: &ChatRequest) -> Vec<(String, String)> {
+    let mut metadata = Vec::new();
+    let json = request.extra.get("metadata");
+    let Some(Ok(entries)) = json.map(|json| json.read::<serde_json::Map<String, serde_json::Value>>()) else {
+        return metadata;
     };
     for (key, value) in entries.into_iter().take(32) {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -294,6 +375,7 @@ fn read_metadata(request: &ChatRequest, metadata: &mut Vec<(String, String)>) {
             metadata.push((key, value));
         }
     }
+    metadata
 }
 
 fn caller_facts(caller: &Principal) -> CallerFacts<'_> {

@@ -8,12 +8,12 @@ use pointsman_routing::Explanation;
 use pointsman_understanding::{Ask, SHIPPED};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Message, Role, Usage};
 use pointsman_wire::format::{self, Format};
-use pointsman_wire::{text, tokens};
+use pointsman_wire::text;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::understand::{Here, Told};
-use super::{Arrival, Refusal, arrive, decide};
+use super::{Arrival, Refusal, arrive};
 use crate::reply::Reply;
 use crate::worker::Worker;
 
@@ -71,16 +71,8 @@ async fn explained(here: &Here<'_>, request: &ChatRequest) -> Result<Bytes, Fail
             recommended_models: [],
         },
         Some(router) => {
-            let known = decide::Known {
-                caller: here.caller(),
-                prompt_tokens: tokens::estimate_request(request),
-            };
-            Routed::By(Box::new(decide::with_facts(
-                request,
-                &known,
-                &mut Vec::new(),
-                |facts| router.explain(facts, rand::random()),
-            )))
+            let router = router.entered(&request.model).unwrap_or(router);
+            Routed::By(Box::new(here.explained(router, request).await))
         }
     };
     let ask = Ask {

@@ -10,7 +10,7 @@ use pointsman_catalog::{Catalog, Quirk};
 use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, StateKeeper, TargetConfig};
 use pointsman_governance::{Anonymous, Principal};
 use pointsman_guard::Guards;
-use pointsman_routing::Router;
+use pointsman_routing::{Router, RoutingConfig};
 use pointsman_understanding::{Origin, Role, Understanding};
 use pointsman_upstream::{
     AuthStyle, CredentialRegistry, EndpointRegistry, FetchBounds, HumanDuration, RetryBudget, RetryPolicy,
@@ -18,6 +18,8 @@ use pointsman_upstream::{
 };
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
+
+use crate::signals::Examples;
 
 use super::{
     Batches, Bounds, CachePolicy, Fallback, Keeping, MediaPolicy, Model, Patience, Pattern, Provider,
@@ -147,6 +149,7 @@ impl Compiler<'_> {
             providers,
             models,
             patterns,
+            examples: router.as_ref().map(Examples::of).unwrap_or_default(),
             router,
             understanding: self.understanding(),
             guards,
@@ -211,17 +214,12 @@ impl Compiler<'_> {
 
     /// Every model that a decision may choose must lead somewhere.
     fn routed(&mut self, snapshot: &Snapshot) {
-        let Some(router) = &snapshot.router else { return };
-        let lost: Vec<String> = router
-            .models()
-            .filter(|model| snapshot.resolve(model).is_err())
-            .map(str::to_owned)
-            .collect();
-        for model in lost {
+        let candidates = self.config.routing.iter().flat_map(RoutingConfig::candidates);
+        for (path, model) in candidates.filter(|(_, model)| snapshot.resolve(model).is_err()) {
             let message = format!(
                 "no provider serves {model:?}: add it under `models`, or under a provider's `models`"
             );
-            self.wrong("routing", message);
+            self.wrong(format!("routing.{path}"), message);
         }
     }
 

@@ -27,6 +27,38 @@ pub struct ModelCard {
     pub loras: Vec<LoraCard>,
     /// How its reasoning is switched; found by the model's name when absent.
     pub reasoning_family: Option<ReasoningFamily>,
+    /// Kinds of content that go in and come out.
+    pub modalities: Modalities,
+    /// Most tokens of an answer.
+    pub max_output_tokens: Option<u64>,
+    /// What people call it.
+    pub display_name: Option<String>,
+    /// Who made it.
+    pub publisher: Option<String>,
+    /// What it is one of.
+    pub family: Option<String>,
+    /// Which of several.
+    pub revision: Option<String>,
+    /// The day it came out.
+    pub released_at: Option<String>,
+    /// The last day it has heard of.
+    pub knowledge_cutoff: Option<String>,
+    /// Whether it is still looked after, such as `active` or `deprecated`.
+    pub lifecycle: Option<String>,
+    /// How it is shown.
+    pub presentation: Option<serde_json::Value>,
+    /// Where it comes from, and under which licence.
+    pub distribution: Option<serde_json::Value>,
+}
+
+/// Kinds of content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Modalities {
+    /// What it takes.
+    pub input: Vec<String>,
+    /// What it gives.
+    pub output: Vec<String>,
 }
 
 /// A LoRA adapter.

@@ -1,7 +1,14 @@
 //! Decisions: when, and what then.
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Predicate;
+use crate::support::PLUGINS;
 
 /// A decision.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +31,55 @@ pub struct DecisionConfig {
     pub algorithm: Option<serde_json::Value>,
     /// What else is done.
     pub plugins: Vec<PluginConfig>,
+    /// In which form the answer is wanted: words for the models of a loop.
+    pub output_contract: Option<String>,
+    /// The same for programs.
+    pub output_contract_spec: Option<serde_json::Value>,
+    /// Where the request goes, when to no model.
+    pub action: Option<serde_json::Value>,
+    /// How far learning may change it.
+    pub adaptations: Option<Adaptations>,
+    /// Candidates that are made of a list.
+    #[serde(rename = "candidateIterations")]
+    pub candidate_iterations: Vec<serde_json::Value>,
+    /// What later requests are told.
+    pub emits: Vec<serde_json::Value>,
+    /// Words of one's own; nothing follows from them.
+    pub annotations: BTreeMap<String, serde_json::Value>,
+}
+
+/// How far learning may change a decision.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Adaptations {
+    /// `apply`, `observe` or `bypass`.
+    pub mode: Option<String>,
+    /// Learning which model is best.
+    pub adaptation: Option<Adaptation>,
+    /// Staying with the model of a session.
+    pub protection: Option<Protection>,
+}
+
+/// Learning which model is best.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Adaptation {
+    /// `apply`, `observe` or `bypass`.
+    pub mode: Option<String>,
+    /// Among which models: of the `decision`, of its `tier`, or of all (`global`).
+    pub candidate_set: Option<String>,
+}
+
+/// Staying with the model of a session.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Protection {
+    /// `apply`, `observe` or `bypass`.
+    pub mode: Option<String>,
+    /// What staying counts.
+    pub stability_weight: Option<f64>,
+    /// Least lead of another model.
+    pub switch_margin: Option<f64>,
 }
 
 /// A rule: a signal, or several rules and an operator.
@@ -39,6 +95,14 @@ pub struct RuleNode {
     pub kind: Option<String>,
     /// Its name.
     pub name: Option<String>,
+    /// The class, of a classifier.
+    pub label: Option<String>,
+    /// Within which bounds its score must lie, of a classifier.
+    pub predicate: Option<Predicate>,
+    /// What holds when the classifier fails: `no_match` (the default) or `match`.
+    pub on_error: Option<String>,
+    /// What holds when it cannot say: `no_match` (the default), `match` or `fail_request`.
+    pub on_unknown: Option<String>,
 }
 
 /// A model of a decision.
@@ -55,17 +119,41 @@ pub struct ModelRef {
     pub use_reasoning: Option<bool>,
     /// How much.
     pub reasoning_effort: Option<String>,
+    /// `enabled`, `disabled`, or `adaptive` for as the model likes; says more than `use_reasoning`.
+    pub reasoning_mode: Option<String>,
     /// Why.
     pub reasoning_description: Option<String>,
 }
 
 /// A plugin of a decision.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PluginConfig {
-    /// `fast_response`, `system_prompt`, `header_mutation` or `request_params`.
+    /// Which, such as `system_prompt`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Its settings.
     pub configuration: serde_json::Value,
+}
+
+impl JsonSchema for PluginConfig {
+    fn schema_name() -> Cow<'static, str> {
+        "PluginConfig".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let variants: Vec<serde_json::Value> = PLUGINS
+            .iter()
+            .flat_map(|plugin| plugin.names.iter().map(move |name| (plugin, name)))
+            .map(|(plugin, name)| {
+                json!({
+                    "type": "object",
+                    "properties": { "type": { "const": name }, "configuration": (plugin.schema)(generator) },
+                    "required": ["type"],
+                    "additionalProperties": false
+                })
+            })
+            .collect();
+        json_schema!({ "description": "A plugin of a decision.", "oneOf": variants })
+    }
 }

@@ -9,12 +9,28 @@ use super::Predicate;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProjectionsConfig {
-    /// Groups of learned signals of which one wins. Not supported in this version.
-    pub partitions: Vec<serde_json::Value>,
+    /// Groups of signals of which one wins.
+    pub partitions: Vec<PartitionConfig>,
     /// Numbers made of signals.
     pub scores: Vec<ScoreConfig>,
     /// Names for ranges of a number.
     pub mappings: Vec<MappingConfig>,
+}
+
+/// A group of `domain` signals, or of `embedding` signals, of which one wins.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PartitionConfig {
+    /// Its name.
+    pub name: String,
+    /// `exclusive`: the surest wins; `softmax_exclusive`: the same, and its confidence is its share.
+    pub semantics: String,
+    /// How much a lead counts, with `softmax_exclusive`.
+    pub temperature: Option<f64>,
+    /// The signals.
+    pub members: Vec<String>,
+    /// The signal that wins when none matches.
+    pub default: Option<String>,
 }
 
 /// A weighted sum of signals.
@@ -33,11 +49,15 @@ pub struct ScoreConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScoreInput {
-    /// Type of the signal.
+    /// Type of the signal; `projection` for another score, `kb_metric` for a number of a knowledge base.
     #[serde(rename = "type")]
     pub kind: String,
     /// Its name.
     pub name: String,
+    /// The knowledge base, of a `kb_metric`.
+    pub kb: Option<String>,
+    /// The number, of a `kb_metric`.
+    pub metric: Option<String>,
     /// Its weight.
     pub weight: f64,
     /// `binary` (the default), `confidence`, `raw` or `score`.
@@ -57,10 +77,22 @@ pub struct MappingConfig {
     pub name: String,
     /// The score.
     pub source: String,
-    /// `threshold_bands`, the only method there is.
+    /// `threshold_bands` (the default): the first range that holds counts; `multi_emit`: all that hold.
     pub method: Option<String>,
-    /// The ranges; the first that holds counts.
+    /// How sure a range is.
+    pub calibration: Option<CalibrationConfig>,
+    /// The ranges.
     pub outputs: Vec<Band>,
+}
+
+/// How sure a range is: the surer, the farther the score is from its bounds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CalibrationConfig {
+    /// `sigmoid_distance`, the only method there is.
+    pub method: Option<String>,
+    /// How steeply; 12 when absent.
+    pub slope: Option<f64>,
 }
 
 /// A range with a name that decisions refer to as type `projection`.

@@ -1,7 +1,12 @@
-//! Signals: what to look at. Those that need a model are part of the language but not of this version.
+//! Signals: what to look at. Those that need a model have their settings in `learned`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+
+use super::learned::{
+    ClassConfig, ClassifierConfig, ComplexityConfig, DomainConfig, EmbeddingConfig, HallucinationConfig,
+    InputModalityConfig, JailbreakConfig, KbConfig, PiiConfig, PreferenceConfig, ReaskConfig, SafetyConfig,
+};
 
 /// All signals, by kind.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,36 +28,36 @@ pub struct SignalsConfig {
     pub role_bindings: Vec<AuthzConfig>,
     /// In which language.
     pub language: Vec<LanguageConfig>,
-    /// Not supported in this version.
-    pub embeddings: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub domains: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub fact_check: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub user_feedbacks: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub reasks: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub preferences: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub complexity: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub modality: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub jailbreak: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub safety: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub hallucination: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub pii: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub kb: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub classifiers: Vec<serde_json::Value>,
-    /// Not supported in this version.
-    pub input_modality: Vec<serde_json::Value>,
+    /// Likeness of meaning to examples.
+    pub embeddings: Vec<EmbeddingConfig>,
+    /// What it is about.
+    pub domains: Vec<DomainConfig>,
+    /// Whether facts need checking.
+    pub fact_check: Vec<ClassConfig>,
+    /// What the user thinks of the last answer.
+    pub user_feedbacks: Vec<ClassConfig>,
+    /// Whether the user asks again.
+    pub reasks: Vec<ReaskConfig>,
+    /// What the user likes.
+    pub preferences: Vec<PreferenceConfig>,
+    /// How hard it is.
+    pub complexity: Vec<ComplexityConfig>,
+    /// Whether text or an image is wanted.
+    pub modality: Vec<ClassConfig>,
+    /// Attempts to talk the model out of its instructions.
+    pub jailbreak: Vec<JailbreakConfig>,
+    /// Harm.
+    pub safety: Vec<SafetyConfig>,
+    /// Claims of the answer that nothing supports.
+    pub hallucination: Vec<HallucinationConfig>,
+    /// Personal data.
+    pub pii: Vec<PiiConfig>,
+    /// Likeness to what a knowledge base knows.
+    pub kb: Vec<KbConfig>,
+    /// Classifiers of one's own.
+    pub classifiers: Vec<ClassifierConfig>,
+    /// Kinds of content in the request.
+    pub input_modality: Vec<InputModalityConfig>,
 }
 
 /// Words in the user's text.
@@ -65,12 +70,12 @@ pub struct KeywordConfig {
     pub description: Option<String>,
     /// How many of the words must occur.
     pub operator: Operator,
-    /// The words; with the method `regex`, patterns.
+    /// The words, as they stand; with the method `regex`, patterns.
     pub keywords: Vec<String>,
     /// Whether capitals matter.
     pub case_sensitive: bool,
-    /// How words are compared.
-    pub method: KeywordMethod,
+    /// How words are compared; as whole words when absent.
+    pub method: Option<KeywordMethod>,
     /// Least score with `bm25`; 0.1 when absent.
     pub bm25_threshold: Option<f64>,
     /// Least similarity with `ngram`; 0.4 when absent.
@@ -100,11 +105,10 @@ pub enum Operator {
 }
 
 /// How words are compared.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeywordMethod {
-    /// As patterns that match whole words.
-    #[default]
+    /// As patterns.
     Regex,
     /// By BM25.
     Bm25,
@@ -204,7 +208,7 @@ pub struct Source {
     pub sequences: Vec<Vec<String>>,
     /// Whether capitals matter.
     pub case_sensitive: bool,
-    /// Only messages of this role.
+    /// Only messages of this role; `non_user` for all but the user's.
     pub role: Option<String>,
 }
 
@@ -246,16 +250,24 @@ pub struct MetadataConfig {
     pub description: Option<String>,
     /// Which entry.
     pub key: String,
-    /// It must be this.
+    /// What it must be; it must be there when absent.
+    pub predicate: MetadataPredicate,
+}
+
+/// What an entry of the metadata must be. The first that is given counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetadataPredicate {
+    /// This.
     pub equals: Option<String>,
-    /// It must be one of these.
+    /// One of these.
     #[serde(rename = "in")]
     pub one_of: Vec<String>,
-    /// It must be there, or must not.
+    /// There, or not there.
     pub exists: Option<bool>,
 }
 
-/// Events that the caller reports: metadata entries `event_type`, `severity`, `action_code` and `timestamp`.
+/// Events that the user's text reports, such as an alert or a line of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EventConfig {
@@ -263,28 +275,40 @@ pub struct EventConfig {
     pub name: String,
     /// What it is for.
     pub description: Option<String>,
-    /// Types that match.
+    /// Types, one of which the text names.
     pub event_types: Vec<String>,
-    /// Severities that match.
+    /// Severities, one of which the text names: `critical`, `high`, `medium` or `low`.
     pub severities: Vec<String>,
-    /// Codes that match.
+    /// Codes, one of which the text names.
     pub action_codes: Vec<String>,
-    /// A pattern for the event's time.
-    pub temporal: Option<String>,
+    /// Whether words of haste count, such as `urgent` or `deadline`.
+    pub temporal: bool,
 }
 
 /// Who asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthzConfig {
-    /// By which decisions refer to it; the role when empty.
+    /// Its own name; by which decisions refer to it where it has no role.
     pub name: String,
     /// What it is for.
     pub description: Option<String>,
     /// Who has the role.
     pub subjects: Vec<Subject>,
-    /// The role.
+    /// The role, by which decisions refer to it.
     pub role: String,
+}
+
+impl AuthzConfig {
+    /// By which decisions refer to it.
+    #[must_use]
+    pub fn signal(&self) -> &str {
+        if self.role.is_empty() {
+            &self.name
+        } else {
+            &self.role
+        }
+    }
 }
 
 /// Somebody.

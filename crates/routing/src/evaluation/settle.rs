@@ -118,9 +118,7 @@ impl Evaluation<'_, '_> {
             Rule::Projection(index) => {
                 let output = &self.router.outputs[*index];
                 if self.within(output) == Truth::Open {
-                    for input in &self.router.scores[output.score].inputs {
-                        self.gather_signal(input.signal, wanted);
-                    }
+                    self.gather_score(output.score, wanted);
                 }
             }
             Rule::Not(rule) => self.gather_truth(rule, wanted),
@@ -138,8 +136,9 @@ impl Evaluation<'_, '_> {
     /// Signals that are not known and could tell how surely a rule holds that holds.
     pub(crate) fn gather_sureness(&self, rule: &Rule, wanted: &mut Vec<usize>) {
         match rule {
-            Rule::Always | Rule::Projection(_) | Rule::Not(_) => {}
+            Rule::Always | Rule::Not(_) => {}
             Rule::Signal(index) => self.gather_signal(*index, wanted),
+            Rule::Projection(index) => self.gather_score(self.router.outputs[*index].score, wanted),
             Rule::All(joined) => joined
                 .rules
                 .iter()
@@ -161,6 +160,12 @@ impl Evaluation<'_, '_> {
                     self.gather_sureness(rule, wanted);
                 }
             }
+        }
+    }
+
+    fn gather_score(&self, score: usize, wanted: &mut Vec<usize>) {
+        for input in &self.router.scores[score].inputs {
+            self.gather_signal(input.signal, wanted);
         }
     }
 

@@ -7,7 +7,7 @@ use super::{Evaluation, Readings, Settled};
 use crate::explain::Explanation;
 use crate::facts::Facts;
 use crate::router::{Outcome, Router};
-use crate::signal::{Need, Reading};
+use crate::signal::{self, Answers, Asks, Need, Reading, Signal};
 
 /// How much is to be known before it is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,6 +62,16 @@ impl Router {
             evaluation: Evaluation::resumed(self, facts, want == Want::Everything, readings),
             want,
         }
+    }
+
+    /// Examples whose vectors signals want, those of recipes, too, each once.
+    #[must_use]
+    pub fn examples(&self) -> Vec<&str> {
+        let signals = self.all().flat_map(|router| &router.signals);
+        let mut all: Vec<&str> = signals.flat_map(Signal::examples).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// Type and name of signal number `index`.
@@ -138,6 +148,33 @@ impl<'r> Deciding<'r, '_> {
         };
         others.retain(same_call);
         wanted.extend(others);
+    }
+
+    /// What is to be asked of whoever reads texts, for this call.
+    #[must_use]
+    pub fn asks(&self, call: &Call) -> Asks {
+        let mut asks = Asks {
+            texts: signal::texts(&self.evaluation.facts, &call.need),
+            ..Asks::default()
+        };
+        for index in &call.signals {
+            if let Some(signal) = self.evaluation.router.signals.get(*index) {
+                signal.ask(&mut asks);
+            }
+        }
+        asks
+    }
+
+    /// Takes the answers to a call. Signals that they say nothing of have failed.
+    pub fn answered(&mut self, call: &Call, answers: &dyn Answers, took: Duration) {
+        for index in &call.signals {
+            let signal = self.evaluation.router.signals.get(*index);
+            let reading = signal.and_then(|signal| signal.judge(&self.evaluation.facts, answers));
+            match reading {
+                Some(reading) => self.answer(*index, reading, took),
+                None => self.fail(*index),
+            }
+        }
     }
 
     /// Takes an answer. The first answer to a signal stands; others are ignored.

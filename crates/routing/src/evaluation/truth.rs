@@ -137,14 +137,25 @@ impl Evaluation<'_, '_> {
         }
     }
 
-    /// How surely a rule holds, if it does: that of its signal; of `AND` the mean, of `OR` the most, of `NOT` 1.
+    /// How sure it is that a score within the range of an output lies there.
+    fn surely_within(&self, output: &Output) -> Bounds {
+        let score = self.score(output.score);
+        match score.is_exact() {
+            true => Bounds::exactly(output.sureness(score.low)),
+            // A half on a bound of the range, more within.
+            false => Bounds { low: 0.5, high: 1.0 },
+        }
+    }
+
+    /// How surely a rule holds, if it does: that of its signal or range; of `AND` the mean, of `OR` the most, of `NOT` 1.
     pub(crate) fn sureness(&self, rule: &Rule) -> Bounds {
         match rule {
             Rule::Always => Bounds::exactly(0.0),
             Rule::Signal(index) => self.reading(*index).map_or(Bounds::ANY_CONFIDENCE, |reading| {
                 Bounds::exactly(reading.confidence)
             }),
-            Rule::Projection(_) | Rule::Not(_) => Bounds::exactly(1.0),
+            Rule::Projection(index) => self.surely_within(&self.router.outputs[*index]),
+            Rule::Not(_) => Bounds::exactly(1.0),
             Rule::All(joined) => {
                 let sum = Bounds::sum(joined.rules.iter().map(|rule| self.sureness(rule)));
                 let count = joined.rules.len().max(1) as f64;

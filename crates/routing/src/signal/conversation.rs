@@ -6,8 +6,18 @@ use crate::facts::{Facts, MessageFacts};
 
 pub(crate) struct Conversation {
     source: Shape,
-    role: Option<String>,
+    /// Whose messages.
+    role: Role,
+    /// One or none, in place of how many.
+    exists: bool,
     predicate: Predicate,
+}
+
+enum Role {
+    Any,
+    Only(String),
+    /// All but the user's.
+    NotUser,
 }
 
 #[derive(Clone, Copy)]
@@ -39,40 +49,77 @@ impl Conversation {
                 ));
             }
         };
+        let exists = kind == "exists";
         let any = Predicate {
             gt: Some(0.0),
             ..Predicate::default()
         };
-        let predicate = config.predicate.unwrap_or(any);
+        // Without bounds any number is right, and there must be one for it to exist.
+        let predicate = match config.predicate {
+            _ if exists => any,
+            Some(predicate) => predicate,
+            None => Predicate::default(),
+        };
+        let role = match config.feature.source.role.as_deref() {
+            None | Some("") => Role::Any,
+            Some("non_user") => Role::NotUser,
+            Some(role @ ("user" | "assistant" | "system" | "developer" | "tool")) => {
+                Role::Only(role.to_owned())
+            }
+            Some(other) => {
+                return Err(format!(
+                    "unknown role {other:?}; use user, assistant, system, developer, tool or non_user"
+                ));
+            }
+        };
         Ok(Self {
             source,
-            role: config.feature.source.role.clone(),
+            role,
+            exists,
             predicate,
         })
     }
 
     pub(crate) fn read(&self, facts: &Facts<'_>) -> Reading {
-        let role = self.role.as_deref();
-        let of_role = |message: &&MessageFacts<'_>| role.is_none_or(|role| message.role == role);
+        let of_role = |message: &&MessageFacts<'_>| match &self.role {
+            Role::Any => true,
+            Role::Only(role) => message.role == role,
+            Role::NotUser => message.role != "user",
+        };
         let messages = || facts.messages.iter().filter(of_role);
+        let calls = || {
+            facts
+                .messages
+                .iter()
+                .map(|message| message.tool_calls)
+                .sum::<usize>()
+        };
+        let results = || {
+            facts
+                .messages
+                .iter()
+                .filter(|message| message.is_tool_result)
+                .count()
+        };
         let count = match self.source {
             Shape::Message => messages().count(),
             Shape::ToolDefinition => facts.tools_defined,
-            Shape::ToolCall => messages().map(|message| message.tool_calls).sum(),
-            Shape::ToolCycle => cycles(facts.messages),
-            Shape::ActiveToolLoop => {
-                usize::from(facts.messages.last().is_some_and(|last| last.is_tool_result))
-            }
+            Shape::ToolCall => calls(),
+            Shape::ToolCycle => results(),
+            Shape::ActiveToolLoop => usize::from(calls() > results() || ends_with_result(facts.messages)),
             Shape::Image => messages().filter(|message| message.has_image).count(),
         };
-        Reading::number(count as f64, self.predicate.holds(count as f64))
+        let count = if self.exists { count.min(1) } else { count } as f64;
+        Reading::number(count, self.predicate.holds(count))
     }
 }
 
-/// Calls that were followed by results.
-fn cycles(messages: &[MessageFacts<'_>]) -> usize {
-    messages
-        .windows(2)
-        .filter(|pair| pair[0].tool_calls > 0 && pair[1].is_tool_result)
-        .count()
+/// Whether a tool's result is the last word, or only the user's word about it is.
+fn ends_with_result(messages: &[MessageFacts<'_>]) -> bool {
+    let mut last = messages.iter().rev();
+    match (last.next(), last.next()) {
+        (Some(message), _) if message.is_tool_result => true,
+        (Some(user), Some(before)) => user.role == "user" && before.is_tool_result,
+        _ => false,
+    }
 }

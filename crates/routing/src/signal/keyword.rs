@@ -57,27 +57,28 @@ impl Keyword {
                 .collect::<Vec<_>>()
         };
         let kind = if config.fuzzy_match {
-            KeywordMethod::Fuzzy
+            Some(KeywordMethod::Fuzzy)
         } else {
             config.method
         };
         let method = match kind {
-            KeywordMethod::Regex => {
-                let patterns: Vec<String> = config
-                    .keywords
-                    .iter()
-                    .map(|keyword| word_pattern(keyword, exact))
-                    .collect();
+            None | Some(KeywordMethod::Regex) => {
+                let words = config.keywords.iter();
+                let patterns: Vec<String> = match kind {
+                    None => words.map(|keyword| word_pattern(keyword, exact)).collect(),
+                    Some(_) if exact => words.cloned().collect(),
+                    Some(_) => words.map(|pattern| format!("(?i){pattern}")).collect(),
+                };
                 Method::Regex {
                     set: RegexSet::new(patterns).map_err(|error| error.to_string())?,
                     plain: plain(&config.keywords, exact),
                 }
             }
-            KeywordMethod::Bm25 => Method::Bm25 {
+            Some(KeywordMethod::Bm25) => Method::Bm25 {
                 terms: terms(),
                 threshold: config.bm25_threshold.unwrap_or(0.1),
             },
-            KeywordMethod::Ngram => {
+            Some(KeywordMethod::Ngram) => {
                 let arity = config.ngram_arity.unwrap_or(3).max(1);
                 let grams = |term: Vec<String>| (term.len().max(1), grams(&term.join(" "), arity));
                 Method::Ngram {
@@ -86,7 +87,7 @@ impl Keyword {
                     threshold: config.ngram_threshold.unwrap_or(0.4),
                 }
             }
-            KeywordMethod::Fuzzy => Method::Fuzzy {
+            Some(KeywordMethod::Fuzzy) => Method::Fuzzy {
                 terms: terms(),
                 threshold: f64::from(config.fuzzy_threshold.unwrap_or(80)) / 100.0,
             },
@@ -222,7 +223,6 @@ mod tests {
                 true,
             ),
             (r#"{"keywords":["algebra"]}"#, "algebraic", false),
-            (r#"{"keywords":["algebra"]}"#, "nothing of the sort", false),
             (r#"{"keywords":["kelvin"]}"#, "0 \u{212a}elvin", true),
             (
                 r#"{"keywords":["algebra"],"case_sensitive":true}"#,
@@ -230,7 +230,15 @@ mod tests {
                 false,
             ),
             (r#"{"keywords":["c++"]}"#, "write C++ code", true),
-            (r#"{"keywords":["integral(s)?"]}"#, "two integrals", true),
+            (r#"{"keywords":["integral(s)?"]}"#, "two integrals", false),
+            (
+                r#"{"keywords":["\\bintegral(s)?\\b"],"method":"regex"}"#,
+                "two Integrals",
+                true,
+            ),
+            (r#"{"keywords":["node.js"]}"#, "nodexjs", false),
+            (r#"{"keywords":["python"]}"#, "用Python写", true),
+            (r#"{"keywords":["AI分析"]}"#, "用AI分析数据", true),
             (r#"{"keywords":["代数"]}"#, "这道代数题怎么做", true),
             (r#"{"operator":"AND","keywords":["a","b"]}"#, "a c", false),
             (r#"{"operator":"AND","keywords":["a","b"]}"#, "b and a", true),

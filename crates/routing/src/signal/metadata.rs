@@ -15,15 +15,17 @@ impl Metadata {
     }
 
     pub(crate) fn read(&self, metadata: &[(String, String)]) -> Reading {
-        let config = &self.config;
         let found = metadata
             .iter()
-            .find(|(key, _)| *key == config.key)
+            .find(|(key, _)| *key == self.config.key)
             .map(|(_, value)| value);
-        let exists = config.exists.is_none_or(|exists| exists == found.is_some());
-        let equals = config.equals.as_ref().is_none_or(|wanted| found == Some(wanted));
-        let listed = config.one_of.is_empty() || found.is_some_and(|found| config.one_of.contains(found));
-        let asks = config.exists.is_some() || config.equals.is_some() || !config.one_of.is_empty();
-        Reading::of(exists && equals && listed && (asks || found.is_some()))
+        let predicate = &self.config.predicate;
+        Reading::of(if let Some(wanted) = &predicate.equals {
+            found == Some(wanted)
+        } else if !predicate.one_of.is_empty() {
+            found.is_some_and(|found| predicate.one_of.contains(found))
+        } else {
+            found.is_some() == predicate.exists.unwrap_or(true)
+        })
     }
 }

@@ -8,9 +8,12 @@ use crate::config::{Predicate, Source, StructureConfig};
 
 pub(crate) struct Structure {
     measure: Measure,
+    /// One or none, in place of how many.
+    exists: bool,
     /// Per unit of text instead of in all.
     density: bool,
-    predicate: Predicate,
+    /// Its bounds; there must be one when absent.
+    predicate: Option<Predicate>,
 }
 
 enum Measure {
@@ -30,11 +33,9 @@ impl Structure {
         }
         Ok(Self {
             measure: measure(&config.feature.source)?,
+            exists: kind == "exists" || kind == "sequence",
             density: kind == "density",
-            predicate: config.predicate.unwrap_or(Predicate {
-                gt: Some(0.0),
-                ..Predicate::default()
-            }),
+            predicate: config.predicate,
         })
     }
 
@@ -44,14 +45,41 @@ impl Structure {
                 .iter()
                 .map(|pattern| pattern.find_iter(text).count())
                 .sum::<usize>() as f64,
-            Measure::Sequences(all) => all.iter().filter(|sequence| in_order(sequence, text)).count() as f64,
+            Measure::Sequences(all) => {
+                f64::from(u8::from(all.iter().any(|sequence| in_order(sequence, text))))
+            }
             Measure::Bytes => text.len() as f64,
         };
+        if self.exists {
+            value = value.min(1.0);
+        }
         if self.density {
             value /= (units(text).max(1)) as f64;
         }
-        Reading::number(value, self.predicate.holds(value))
+        let matched = self
+            .predicate
+            .map_or(value > 0.0, |predicate| predicate.holds(value));
+        let sure = self
+            .predicate
+            .map_or(1.0, |predicate| sureness(&predicate, value));
+        let confidence = if matched { sure } else { 0.0 };
+        Reading {
+            matched,
+            confidence,
+            value,
+        }
     }
+}
+
+/// The farther from the first of its bounds, the surer; sure without bounds.
+fn sureness(predicate: &Predicate, value: f64) -> f64 {
+    let bounds = [predicate.gt, predicate.gte, predicate.lt, predicate.lte];
+    let distance = bounds
+        .into_iter()
+        .flatten()
+        .next()
+        .map(|bound| (value - bound).abs());
+    distance.map_or(1.0, |distance| (1.0 / (1.0 + (-4.0 * distance).exp())).max(0.5))
 }
 
 fn measure(source: &Source) -> Result<Measure, String> {
@@ -64,8 +92,10 @@ fn measure(source: &Source) -> Result<Measure, String> {
                 .pattern
                 .as_deref()
                 .ok_or("a regex source needs a pattern")?;
+            let case = if source.case_sensitive { "" } else { "(?i)" };
+            let pattern = Regex::new(&format!("{case}{pattern}"));
             Ok(Measure::Patterns(vec![
-                Regex::new(pattern).map_err(|error| error.to_string())?,
+                pattern.map_err(|error| error.to_string())?,
             ]))
         }
         "keyword_set" => source
@@ -75,7 +105,11 @@ fn measure(source: &Source) -> Result<Measure, String> {
             .collect::<Result<_, _>>()
             .map(Measure::Patterns),
         "sequence" => {
-            let sequence = |words: &Vec<String>| words.iter().map(word).collect::<Result<Vec<_>, _>>();
+            let part = |part: &String| {
+                let case = if source.case_sensitive { "" } else { "(?i)" };
+                Regex::new(&format!("{case}{}", regex::escape(part))).map_err(|error| error.to_string())
+            };
+            let sequence = |words: &Vec<String>| words.iter().map(part).collect::<Result<Vec<_>, _>>();
             source
                 .sequences
                 .iter()

@@ -16,26 +16,26 @@ pub(super) fn words(text: &str, exact: bool) -> Vec<String> {
         .collect()
 }
 
-/// A pattern that finds `keyword` as a whole word.
+/// A pattern that finds `keyword`, as it stands, as a whole word.
 pub(super) fn word_pattern(keyword: &str, exact: bool) -> String {
-    // What is no pattern is meant as it stands ("c++").
-    let inner = if regex::Regex::new(keyword).is_ok() {
-        keyword.to_owned()
-    } else {
-        regex::escape(keyword)
-    };
+    // Scripts without spaces between words have no word boundaries either, nor has a word among them.
+    let spaced = !keyword
+        .chars()
+        .any(|letter| !letter.is_ascii() && is_unspaced(letter));
     let edge = |letter: Option<char>| {
-        // Scripts without spaces between words have no word boundaries either.
-        if letter.is_some_and(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
-            r"\b"
-        } else {
-            ""
-        }
+        let bounded = spaced && letter.is_some_and(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        // A letter of such a script beside it bounds a word, too.
+        if bounded { r"(?:\b|(?-u:\b))" } else { "" }
     };
     let case = if exact { "" } else { "(?i)" };
     format!(
-        "{case}{}(?:{inner}){}",
+        "{case}{}(?:{}){}",
         edge(keyword.chars().next()),
+        regex::escape(keyword),
         edge(keyword.chars().last())
     )
+}
+
+fn is_unspaced(letter: char) -> bool {
+    matches!(letter as u32, 0x0e00..=0x0eff | 0x2e80..=0x9fff | 0xac00..=0xd7af | 0xf900..=0xfaff)
 }

@@ -338,7 +338,8 @@ impl Case {
         sum
     }
 
-    fn band_holds(&self, name: &str) -> bool {
+    /// How surely a band holds, if it does: the farther the score is from its bounds, the surer.
+    fn band(&self, name: &str) -> Option<f64> {
         for mapping in self.config["projections"]["mappings"].as_array().unwrap() {
             let score = self.score(mapping["source"].as_str().unwrap());
             let holds = |band: &&Value| {
@@ -348,17 +349,15 @@ impl Case {
                     && bound("gt").is_none_or(|bound| score > bound)
                     && bound("gte").is_none_or(|bound| score >= bound)
             };
-            if mapping["outputs"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .find(holds)
-                .is_some_and(|band| band["name"] == name)
-            {
-                return true;
+            let found = mapping["outputs"].as_array().unwrap().iter().find(holds);
+            if let Some(band) = found.filter(|band| band["name"] == name) {
+                let bounds = ["gt", "gte", "lt", "lte"].map(|key| band.get(key).and_then(Value::as_f64));
+                let nearest = bounds.into_iter().flatten().map(|bound| (score - bound).abs());
+                let distance = nearest.fold(f64::INFINITY, f64::min);
+                return Some(1.0 / (1.0 + (-12.0 * distance).exp()));
             }
         }
-        false
+        None
     }
 
     /// Whether a rule holds, and how surely.
@@ -366,8 +365,8 @@ impl Case {
         if let Some(kind) = rule.get("type").and_then(Value::as_str) {
             let name = rule["name"].as_str().unwrap();
             if kind == "projection" {
-                let holds = self.band_holds(name);
-                return (holds, if holds { 1.0 } else { 0.0 });
+                let sure = self.band(name);
+                return (sure.is_some(), sure.unwrap_or(0.0));
             }
             let reading = self.reading(kind, name);
             return (

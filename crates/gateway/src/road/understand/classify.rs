@@ -14,7 +14,7 @@ use super::shapes::{
     Asked, Classification, Combined, CombinedAsked, FactCheck, Feedback, Intent, IntentOptions, Pii,
     PiiEntity, PiiOptions, Security, SecurityOptions, ThresholdOptions,
 };
-use crate::road::{decide, explain};
+use crate::road::explain;
 use crate::surface::Understand;
 
 /// Names of the heads.
@@ -33,7 +33,7 @@ pub async fn answer(here: &Here<'_>, what: Understand, body: &Bytes) -> Result<B
         Understand::Intent => {
             let (text, options) = asked::<IntentOptions>(body)?;
             let read = here.read(&text, &Ask::head(DOMAIN)).await?;
-            super::written(&intent(here, &text, &read, &options)?)
+            super::written(&intent(here, &text, &read, &options).await?)
         }
         Understand::Pii => {
             let (text, options) = asked::<PiiOptions>(body)?;
@@ -110,7 +110,7 @@ pub(super) fn is_sure(confidence: f32, options: &IntentOptions) -> bool {
             .unwrap_or(SURE)
 }
 
-fn intent(
+async fn intent(
     here: &Here<'_>,
     text: &str,
     read: &Understood,
@@ -134,13 +134,7 @@ fn intent(
     };
     if let Some(router) = &here.arrival().snapshot.router {
         let request = explain::prompt(None, text)?;
-        let known = decide::Known {
-            caller: here.caller(),
-            prompt_tokens: pointsman_wire::tokens::estimate_request(&request),
-        };
-        let explained = decide::with_facts(&request, &known, &mut Vec::new(), |facts| {
-            router.explain(facts, rand::random())
-        });
+        let explained = here.explained(router, &request).await;
         intent.recommended_model = explained.selected_model.map(|selected| selected.model);
         intent.matched_signals = explained.matched_signals;
         if let Some(decision) = explained.routing_decision {
@@ -335,9 +329,10 @@ async fn combined(here: &Here<'_>, asked: CombinedAsked) -> Result<Bytes, Failur
         .or(asked.options.security)
         .unwrap_or_default();
     let mut told = Combined {
-        intent: has(DOMAIN)
-            .then(|| intent(here, &text, &read, &intent_options))
-            .transpose()?,
+        intent: match has(DOMAIN) {
+            true => Some(intent(here, &text, &read, &intent_options).await?),
+            false => None,
+        },
         pii: ask.entities.then(|| pii(&text, &read, &pii_options)),
         security: has(JAILBREAK)
             .then(|| security(&read, &security_options))

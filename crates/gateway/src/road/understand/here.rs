@@ -6,11 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use pointsman_governance::Principal;
+use pointsman_routing::{Explanation, Router};
 use pointsman_semantics::service::Refused;
 use pointsman_understanding::{Ask, Failed, Understanding, Understood, Vectors};
-use pointsman_wire::form::{Failure, FailureKind, Usage};
+use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
+use pointsman_wire::tokens;
 use tokio::sync::Mutex;
 
+use super::super::decide::{Judged, Known, Prices};
 use super::super::{Arrival, Refusal, Ticket};
 use super::Remote;
 use crate::reply::Reply;
@@ -61,11 +64,6 @@ impl<'a> Here<'a> {
     /// The request that asks.
     pub fn arrival(&self) -> &Arrival {
         self.arrival
-    }
-
-    /// Who asks.
-    pub fn caller(&self) -> &Principal {
-        &self.caller
     }
 
     /// Whoever understands prompts.
@@ -125,6 +123,20 @@ impl<'a> Here<'a> {
         counters.took(begun.elapsed());
         counters.answered("embedding", "encoder");
         Ok(vectors)
+    }
+
+    /// Everything that a router weighs of a request.
+    pub async fn explained(&self, router: &Router, request: &ChatRequest) -> Explanation {
+        let remote = Remote::new(self.worker, self.arrival, &self.ticket);
+        let judged = Judged {
+            request,
+            known: Known {
+                caller: &self.caller,
+                prompt_tokens: tokens::estimate_request(request),
+            },
+            prices: Prices(&self.arrival.snapshot),
+        };
+        judged.explained(router, &remote).await
     }
 
     /// Settles, and hands out what was answered.

@@ -1,6 +1,7 @@
 //! Models of the `understanding` block that are at providers: asked on the road of errands, with the ticket of the request
 //! that needs them.
 
+use std::borrow::BorrowMut;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,16 +21,16 @@ use super::super::{Arrival, Ticket, embed};
 use crate::snapshot::Target;
 use crate::worker::Worker;
 
-/// Reaches models at providers.
-pub struct Remote<'a> {
+/// Reaches models at providers, with a ticket that is owned or lent.
+pub struct Remote<'a, T> {
     worker: &'a Arc<Worker>,
     arrival: &'a Arrival,
-    ticket: &'a Mutex<Ticket>,
+    ticket: &'a Mutex<T>,
 }
 
-impl<'a> Remote<'a> {
+impl<'a, T: BorrowMut<Ticket> + Send> Remote<'a, T> {
     /// For a request with this ticket.
-    pub fn new(worker: &'a Arc<Worker>, arrival: &'a Arrival, ticket: &'a Mutex<Ticket>) -> Self {
+    pub fn new(worker: &'a Arc<Worker>, arrival: &'a Arrival, ticket: &'a Mutex<T>) -> Self {
         Self {
             worker,
             arrival,
@@ -40,7 +41,8 @@ impl<'a> Remote<'a> {
     /// Asks, and charges what it cost.
     async fn ask<E: Errand>(&self, errand: &mut E) -> Result<Bytes, Failed> {
         let mut ticket = self.ticket.lock().await;
-        match errand::within(self.worker, self.arrival, errand, &mut ticket).await {
+        let ticket = (*ticket).borrow_mut();
+        match errand::within(self.worker, self.arrival, errand, ticket).await {
             Ok(answer) => {
                 ticket.spend(&answer.usage, answer.estimated);
                 Ok(answer.body)
@@ -69,7 +71,7 @@ fn failed(failure: &Failure) -> Failed {
     }
 }
 
-impl Remotes for Remote<'_> {
+impl<T: BorrowMut<Ticket> + Send> Remotes for Remote<'_, T> {
     fn model(&self, config: &UnderstandingModelConfig) -> Option<Box<dyn Model + '_>> {
         let Some(Origin::Provider { provider, model }) = config.origin() else {
             return None;
@@ -83,15 +85,15 @@ impl Remotes for Remote<'_> {
 }
 
 /// A model at a provider.
-struct There<'a> {
-    remote: &'a Remote<'a>,
+struct There<'a, T> {
+    remote: &'a Remote<'a, T>,
     /// Provider and model.
     name: String,
     /// What its classes are called.
     labels: Vec<String>,
 }
 
-impl Model for There<'_> {
+impl<T: BorrowMut<Ticket> + Send> Model for There<'_, T> {
     fn classes(&self, text: Arc<str>) -> BoxFuture<'_, Result<Classes, Failed>> {
         Box::pin(async move {
             let mut errand = Classify {

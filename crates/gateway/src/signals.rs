@@ -1,0 +1,174 @@
+//! Signals that models answer: what the router asks is asked, step by step, until it is settled.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pointsman_routing::{Answers, Asks, Call, Facts, Readings, Router, Step, Want};
+use pointsman_understanding::{Ask, Failed, Remotes, SHIPPED, Understanding, Understood, Wanted};
+use tokio::sync::OnceCell;
+
+/// Vectors by their texts.
+type Vectors = HashMap<Arc<str>, Vec<f32>>;
+
+/// Examples that a router compares texts with; their vectors are worked out when they are first wanted.
+#[derive(Default)]
+pub struct Examples {
+    texts: Vec<Arc<str>>,
+    vectors: OnceCell<Vectors>,
+}
+
+impl Examples {
+    /// Those of a router.
+    #[must_use]
+    pub fn of(router: &Router) -> Self {
+        Self {
+            texts: router.examples().into_iter().map(Arc::from).collect(),
+            vectors: OnceCell::new(),
+        }
+    }
+
+    async fn vectors(&self, models: &Models<'_>) -> Result<&Vectors, Failed> {
+        let embed = || async {
+            let texts = self.texts.clone();
+            let embedded = models
+                .understanding
+                .embed(SHIPPED.name, texts, None, models.remotes);
+            let vectors = embedded.await?.vectors;
+            Ok(self.texts.iter().cloned().zip(vectors).collect())
+        };
+        self.vectors.get_or_try_init(embed).await
+    }
+}
+
+/// Whoever reads texts for a router.
+pub struct Models<'a> {
+    /// The models.
+    pub understanding: &'a Understanding,
+    /// How those at providers are reached.
+    pub remotes: &'a dyn Remotes,
+    /// The router's examples.
+    pub examples: &'a Examples,
+}
+
+/// Shows a router what it may judge by. Facts are borrowed: they are shown anew for each step.
+pub trait Shows {
+    /// Shows them.
+    fn show<T>(&self, judge: impl FnOnce(Facts<'_>) -> T) -> T;
+}
+
+/// What was answered to one call.
+struct Answered<'a> {
+    read: Vec<(Arc<str>, Understood)>,
+    /// For each head the most that any text reaches.
+    labels: HashMap<&'static str, Vec<(String, f32)>>,
+    examples: Option<&'a Vectors>,
+}
+
+impl Answers for Answered<'_> {
+    fn labels(&self, head: &str) -> Option<&[(String, f32)]> {
+        self.labels.get(head).map(Vec::as_slice)
+    }
+
+    fn point(&self, head: &str, name: &str) -> Option<(&str, f32)> {
+        let (_, read) = self.read.first()?;
+        let point = read.head(head)?.point(name)?;
+        Some((&point.label, point.threshold))
+    }
+
+    fn entities(&self) -> Vec<(&str, f32)> {
+        let found = self.read.iter().flat_map(|(_, read)| &read.entities);
+        found
+            .map(|entity| (entity.kind.as_str(), entity.probability))
+            .collect()
+    }
+
+    fn vector(&self, text: &str) -> Option<&[f32]> {
+        let own = self.read.iter().find(|(known, _)| **known == *text);
+        let own = own.and_then(|(_, read)| read.embedding.as_deref());
+        own.or_else(|| self.examples?.get(text).map(Vec::as_slice))
+    }
+}
+
+impl<'a> Models<'a> {
+    /// Answers to one call; as far as they are there, where not all are.
+    async fn answer(&'a self, asks: &Asks) -> Answered<'a> {
+        let ask = Ask {
+            heads: match asks.heads.is_empty() {
+                true => Wanted::None,
+                false => Wanted::Named(asks.heads.iter().map(|head| (*head).to_owned()).collect()),
+            },
+            entities: asks.entities,
+            embedding: asks.vectors,
+            thorough: false,
+        };
+        let mut answered = Answered {
+            read: Vec::with_capacity(asks.texts.len()),
+            labels: HashMap::new(),
+            examples: None,
+        };
+        if asks.vectors {
+            match self.examples.vectors(self).await {
+                Ok(vectors) => answered.examples = Some(vectors),
+                Err(error) => tracing::warn!(%error, "examples of signals could not be read"),
+            }
+        }
+        for text in &asks.texts {
+            match self.understanding.read(text, &ask, self.remotes).await {
+                Ok(read) => answered.take(text, &asks.heads, read),
+                Err(error) => tracing::warn!(%error, "a signal could not be computed: it does not match"),
+            }
+        }
+        answered
+    }
+}
+
+impl Answered<'_> {
+    fn take(&mut self, text: &Arc<str>, heads: &[&'static str], read: Understood) {
+        for head in heads {
+            let Some(answer) = read.head(head) else { continue };
+            let known = self.labels.entry(head).or_default();
+            if known.is_empty() {
+                known.clone_from(&answer.probabilities);
+                continue;
+            }
+            for ((_, most), (_, probability)) in known.iter_mut().zip(&answer.probabilities) {
+                *most = most.max(*probability);
+            }
+        }
+        self.read.push((Arc::clone(text), read));
+    }
+}
+
+/// Asks until it is settled, and says what is then known. Who cannot be asked counts as having said nothing.
+pub async fn settle((router, want): (&Router, Want), models: &Models<'_>, facts: &impl Shows) -> Readings {
+    let mut known: Option<Readings> = None;
+    let mut answers: Vec<(Call, Answered<'_>, Duration)> = Vec::new();
+    loop {
+        let before = known.take();
+        let (calls, readings) = facts.show(|facts| {
+            let mut deciding = match before {
+                None => router.deciding(facts, want),
+                Some(readings) => router.resume(facts, want, readings),
+            };
+            for (call, answered, took) in answers.drain(..) {
+                deciding.answered(&call, &answered, took);
+            }
+            let asks = |call: Call| (deciding.asks(&call), call);
+            let calls: Vec<(Asks, Call)> = match deciding.step() {
+                Step::Ask(calls) => calls.into_iter().map(asks).collect(),
+                Step::Settled => Vec::new(),
+            };
+            (calls, deciding.pause())
+        });
+        if calls.is_empty() {
+            return readings;
+        }
+        known = Some(readings);
+        for (asks, call) in calls {
+            let begun = Instant::now();
+            let answered = models.answer(&asks).await;
+            answers.push((call, answered, begun.elapsed()));
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Signals that a head answers: what it is about, whether facts need checking, what the user thinks, which kind of
+//! answer is wanted, how hard it is.
+
+use super::super::Reading;
+use super::{Answers, near, reading};
+use crate::config::{ClassConfig, ComplexityConfig, DomainConfig};
+
+pub(super) const DOMAIN: &str = "domain";
+pub(super) const DIFFICULTY: &str = "difficulty";
+const FACT_CHECK: &str = "fact_check";
+const FEEDBACK: &str = "feedback";
+const MODALITY: &str = "modality";
+
+/// Least probabilities where a configuration names none, as the language has them.
+const SURE_OF_DOMAIN: f64 = 0.5;
+const SURE_OF_FACT_CHECK: f64 = 0.6;
+const SURE_OF_CLASS: f64 = 0.7;
+
+/// The domains of MMLU-Pro, which the head tells apart.
+pub(super) const DOMAINS: [&str; 14] = [
+    "biology",
+    "business",
+    "chemistry",
+    "computer science",
+    "economics",
+    "engineering",
+    "health",
+    "history",
+    "law",
+    "math",
+    OTHER,
+    "philosophy",
+    "physics",
+    "psychology",
+];
+/// What is none of the others, and what nobody is sure of.
+const OTHER: &str = "other";
+
+/// The probability of a label; 0 for one that is not there.
+pub(super) fn of(labels: &[(String, f32)], label: &str) -> f64 {
+    let known = labels.iter().find(|(name, _)| name == label);
+    known.map_or(0.0, |(_, probability)| f64::from(*probability))
+}
+
+/// A name as the head writes it.
+fn plain(name: &str) -> String {
+    name.trim().to_ascii_lowercase().replace(['_', '-'], " ")
+}
+
+/// What the prompt is about: the probabilities of all domains that count as this one, together.
+pub(super) struct Domain {
+    domains: Vec<&'static str>,
+    least: f64,
+}
+
+impl Domain {
+    pub(super) fn compile(config: &DomainConfig) -> Result<Self, String> {
+        let named: Vec<&String> = match config.mmlu_categories.is_empty() {
+            true => vec![&config.name],
+            false => config.mmlu_categories.iter().collect(),
+        };
+        let domain = |name: &&String| {
+            let wanted = plain(name);
+            let known = DOMAINS.iter().find(|known| **known == wanted);
+            known.copied().ok_or_else(|| {
+                let near = near(&wanted, DOMAINS.iter().copied());
+                format!("there is no domain {name:?}{near}; mmlu_categories may name those that are meant")
+            })
+        };
+        Ok(Self {
+            domains: named.iter().map(domain).collect::<Result<_, _>>()?,
+            least: config
+                .threshold
+                .filter(|least| *least > 0.0)
+                .unwrap_or(SURE_OF_DOMAIN),
+        })
+    }
+
+    pub(super) fn judge(&self, answers: &dyn Answers) -> Option<Reading> {
+        let labels = answers.labels(DOMAIN)?;
+        let together: f64 = self.domains.iter().map(|domain| of(labels, domain)).sum();
+        let together = together.min(1.0);
+        if together < self.least && self.domains.contains(&OTHER) {
+            let best = labels.iter().map(|(_, probability)| f64::from(*probability));
+            let best = best.fold(0.0, f64::max);
+            if best < self.least {
+                return Some(Reading {
+                    matched: true,
+                    confidence: 1.0 - best,
+                    value: together,
+                });
+            }
+        }
+        Some(reading(together, self.least))
+    }
+}
+
+/// One class of a head that has few.
+pub(super) struct Class {
+    head: &'static str,
+    label: &'static str,
+    least: f64,
+}
+
+impl Class {
+    pub(super) fn fact_check(config: &ClassConfig) -> Result<Self, String> {
+        let labels = [
+            ("needs_fact_check", "fact_check_needed"),
+            ("fact_check_needed", "fact_check_needed"),
+            ("no_fact_check_needed", "no_fact_check_needed"),
+        ];
+        Self::compile(config, FACT_CHECK, &labels, SURE_OF_FACT_CHECK)
+    }
+
+    pub(super) fn feedback(config: &ClassConfig) -> Result<Self, String> {
+        let labels = [
+            "satisfied",
+            "need_clarification",
+            "wrong_answer",
+            "want_different",
+        ];
+        Self::compile(
+            config,
+            FEEDBACK,
+            &labels.map(|label| (label, label)),
+            SURE_OF_CLASS,
+        )
+    }
+
+    pub(super) fn modality(config: &ClassConfig) -> Result<Self, String> {
+        let labels = [("AR", "text"), ("DIFFUSION", "image"), ("BOTH", "both")];
+        Self::compile(config, MODALITY, &labels, SURE_OF_CLASS)
+    }
+
+    fn compile(
+        config: &ClassConfig,
+        head: &'static str,
+        labels: &[(&'static str, &'static str)],
+        usual: f64,
+    ) -> Result<Self, String> {
+        let known = labels
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(&config.name));
+        let Some((_, label)) = known else {
+            let names: Vec<&str> = labels.iter().map(|(name, _)| *name).collect();
+            return Err(format!(
+                "there is no class {:?}; there are {}",
+                config.name,
+                names.join(", ")
+            ));
+        };
+        Ok(Self {
+            head,
+            label,
+            least: config.threshold.filter(|least| *least > 0.0).unwrap_or(usual),
+        })
+    }
+
+    pub(super) fn head(&self) -> &'static str {
+        self.head
+    }
+
+    pub(super) fn judge(&self, answers: &dyn Answers) -> Option<Reading> {
+        Some(reading(of(answers.labels(self.head)?, self.label), self.least))
+    }
+}
+
+/// How hard the prompt is, by the head: easy, hard, or beyond small models, which counts as hard.
+pub(super) struct Difficulty {
+    level: &'static str,
+}
+
+impl Difficulty {
+    pub(super) fn compile(config: &ComplexityConfig, level: &'static str) -> Result<Self, String> {
+        let bounds = [
+            ("threshold", config.threshold),
+            ("hard_above", config.hard_above),
+            ("easy_below", config.easy_below),
+            ("hard_below", config.hard_below),
+            ("easy_above", config.easy_above),
+        ];
+        match bounds.iter().find(|(_, bound)| bound.is_some()) {
+            Some((name, _)) => Err(format!(
+                "{name} is a bound of likeness to examples, and hard.candidates and easy.candidates are empty; \
+                 without examples the head of difficulty decides"
+            )),
+            None => Ok(Self { level }),
+        }
+    }
+
+    /// The most probable level. What is hard for small models only is medium.
+    pub(super) fn judge(&self, answers: &dyn Answers) -> Option<Reading> {
+        let labels = answers.labels(DIFFICULTY)?;
+        let levels = [
+            ("easy", of(labels, "easy")),
+            ("medium", of(labels, "hard")),
+            ("hard", of(labels, "beyond")),
+        ];
+        let best = levels.iter().max_by(|left, right| left.1.total_cmp(&right.1))?;
+        let own = levels.iter().find(|(level, _)| *level == self.level)?;
+        Some(Reading {
+            matched: best.0 == self.level,
+            confidence: own.1,
+            value: own.1,
+        })
+    }
+}
