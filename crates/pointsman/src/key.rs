@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Action {
     /// Makes a key and shows it, once.
-    Create(Create),
+    Create(Box<Create>),
     /// Shows the AWS access key that belongs to a key, for Bedrock's SDKs. Needs `identity.signing_secret` in the
     /// configuration, or POINTSMAN_SIGNING_SECRET.
     Aws {
@@ -149,7 +149,7 @@ fn act(store: &Store, signing: Option<&SecretString>, action: Action) -> Result<
                 return Ok(console::fail(NO_SIGNING));
             }
             let aws = create.aws;
-            let grant = match grant(create) {
+            let grant = match grant(*create) {
                 Ok(grant) => grant,
                 Err(message) => return Ok(console::fail(&message)),
             };
