@@ -363,7 +363,7 @@ fn allow_lists_only_ever_narrow() {
     }
     // What is taken from the organization is taken from the key.
     site.change(HolderKind::Organization, "o", |spec| {
-        spec.terms.models = vec!["claude-*".to_owned()]
+        spec.terms.models = vec!["claude-*".to_owned()];
     });
     assert!(!site.ring.identify(&key).unwrap().allows_model("gpt-5"));
 }

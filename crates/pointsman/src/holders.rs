@@ -56,7 +56,7 @@ pub(crate) struct Holders {
 #[derive(Subcommand)]
 enum Action {
     /// Makes one.
-    Create(Create),
+    Create(Box<Create>),
     /// Lists them.
     List,
     /// Refuses its keys until it is enabled.
@@ -147,7 +147,7 @@ fn act(store: &Store, kind: HolderKind, action: Action) -> Result<(), String> {
     };
     match action {
         Action::Create(create) => {
-            let (id, spec) = spec(create)?;
+            let (id, spec) = spec(*create)?;
             let made = store.create_holder(&actor, kind, id, spec).map_err(told)?;
             console::say(made.id);
         }

@@ -56,28 +56,36 @@ pub fn logs(call: &Call) -> Answer {
     by_day(call, &filter)
 }
 
+/// What a day has cost, and for whom and by which model.
+#[derive(Default)]
+struct Day {
+    cost: Money,
+    users: Map<String, Value>,
+    models: Map<String, Value>,
+}
+
 /// What each day has cost, and for whom and by which model.
 fn by_day(call: &Call, filter: &LedgerFilter) -> Answer {
     let groups = [UsageGroup::Day, UsageGroup::User, UsageGroup::Model];
-    let mut days: BTreeMap<String, (Money, Map<String, Value>, Map<String, Value>)> = BTreeMap::new();
+    let mut days: BTreeMap<String, Day> = BTreeMap::new();
     let mut sums: BTreeMap<(String, bool, String), Money> = BTreeMap::new();
     for usage in call.store().usage(filter, &groups)? {
         let [day, user, model] = &usage.group[..] else {
             continue;
         };
         let day = day.clone().unwrap_or_default();
-        days.entry(day.clone()).or_default().0 += usage.cost;
+        days.entry(day.clone()).or_default().cost += usage.cost;
         for (is_user, name) in [(true, user), (false, model)] {
             let name = name.clone().unwrap_or_default();
             *sums.entry((day.clone(), is_user, name)).or_default() += usage.cost;
         }
     }
     for ((day, is_user, name), cost) in sums {
-        let (_, users, models) = days.entry(day).or_default();
-        let into = if is_user { users } else { models };
+        let of = days.entry(day).or_default();
+        let into = if is_user { &mut of.users } else { &mut of.models };
         into.insert(name, usd(cost));
     }
-    let told = |(day, (cost, users, models))| json!({ "startTime": day, "spend": usd(cost), "users": users, "models": models });
+    let told = |(day, of): (String, Day)| json!({ "startTime": day, "spend": usd(of.cost), "users": of.users, "models": of.models });
     Ok(Reply::of(days.into_iter().map(told).collect()))
 }
 

@@ -87,7 +87,7 @@ pub async fn decide(
         let model = snapshot.resolve(&asked.request.model)?;
         return Ok(Decided::Send(with_fallbacks(arrival, Step::plain(model))));
     };
-    let caller = Arc::clone(ticket.principal());
+    let caller = ticket.shared_caller();
     let judged = Judged {
         request: &asked.request,
         known: Known {

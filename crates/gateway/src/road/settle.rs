@@ -164,9 +164,9 @@ impl Ticket {
         &self.caller
     }
 
-    /// Who asks, for longer than the ticket is borrowed.
-    pub fn principal(&self) -> &Arc<Principal> {
-        &self.caller
+    /// Who asks, to be kept beside the ticket.
+    pub fn shared_caller(&self) -> Arc<Principal> {
+        Arc::clone(&self.caller)
     }
 
     /// The worker it is on.

@@ -342,6 +342,7 @@ async fn from_organization_to_key_and_what_each_of_them_spends() {
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of what is refused")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mass_assignment_and_nonsense_change_nothing() {
     let site = Site::open().await;

@@ -40,7 +40,7 @@ impl<A: Attempt> Round<'_, A> {
     /// Tries until there is an answer or no sense in trying; `causes` collects what went wrong.
     pub async fn run(&self, ticket: &mut Ticket, causes: &mut Vec<String>) -> Result<A::Answer, Failed> {
         let mut tried = Tried::default();
-        let caller = Arc::clone(ticket.principal());
+        let caller = ticket.shared_caller();
         if !may_answer(&caller, self.model) {
             return Err(Failed::refused(not_allowed(self.model)));
         }
