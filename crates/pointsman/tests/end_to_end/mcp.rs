@@ -394,8 +394,7 @@ async fn a_program_is_run_apart_and_ends_with_its_gateway() {
     assert!(!children.is_empty());
     house.stop();
     let until = Instant::now() + Duration::from_secs(10);
-    while children.iter().any(|pid| runs(*pid)) {pid}")).exists())
-    {
+    while children.iter().any(|pid| runs(*pid)) {
         assert!(Instant::now() < until, "a program outlived its gateway");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
