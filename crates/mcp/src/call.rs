@@ -183,7 +183,7 @@ impl Asker {
             _ => RpcError::params(format!("Resource not found: {name}")),
         };
         if kind.is_uri() {
-            error.data = Some(json!({ "uri": name }));
+            error.data = Some(Box::new(json!({ "uri": name })));
             if !self.is_modern() {
                 error.code = -32002;
             }

@@ -16,7 +16,7 @@ pub struct RpcError {
     pub message: String,
     /// More of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<Value>,
+    pub data: Option<Box<Value>>,
     /// The request it is about, where that could be read.
     #[serde(skip)]
     pub id: Option<Id>,
@@ -75,7 +75,9 @@ impl RpcError {
             StatusCode::BAD_REQUEST,
             format!("Unsupported protocol version {requested:?}"),
         );
-        error.data = Some(serde_json::json!({ "supported": supported, "requested": requested }));
+        error.data = Some(Box::new(
+            serde_json::json!({ "supported": supported, "requested": requested }),
+        ));
         error
     }
 

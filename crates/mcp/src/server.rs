@@ -164,7 +164,7 @@ impl Server {
     /// Whether a server that is configured like this would be the same.
     #[must_use]
     pub fn is(&self, config: &ServerConfig, all: &McpConfig) -> bool {
-        self.config == *config && self.limit == all.message_limit && self.lists_for == all.into()
+        self.config == *config && self.limit == all.message_limit && self.lists_for == ListTimes::from(all)
     }
 
     /// Where it is on the web.
