@@ -89,6 +89,12 @@ impl Placeholders {
         placeholder
     }
 
+    /// Whether anything was replaced.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.0.as_ref().is_some_and(|book| !book.lock().given.is_empty())
+    }
+
     /// Whether there is anything to be given back.
     #[must_use]
     pub fn is_restorable(&self) -> bool {

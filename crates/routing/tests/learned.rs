@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use pointsman_routing::{Answers, Asks, Explanation, Facts, MessageFacts, Router, RoutingConfig, Step, Want};
+use pointsman_routing::{
+    Answers, Asks, Explanation, Facts, Meaning, MessageFacts, Outcome, Router, RoutingConfig, Step, Want,
+};
 use serde_json::{Value, json};
 
 /// Answers from tables.

@@ -159,13 +159,10 @@ impl Judged<'_> {
 
     /// What a router decides, asking whom it needs.
     pub async fn outcome<'r>(&self, router: &'r Router, remotes: &dyn Remotes) -> Outcome<'r> {
-        let outcome = signals::decide(
-            (router, Want::Decision),
-            &self.models(remotes),
-            self,
-            |deciding| deciding.outcome(rand::random()),
-        );
-        outcome.await.unwrap_or(Outcome::NoMatch)
+        let wanted = (router, Want::Decision);
+        let roll = rand::random();
+        let outcome = signals::decide(wanted, &self.models(remotes), self, |deciding| deciding.outcome(roll)).await;
+        outcome.unwrap_or(Outcome::NoMatch)
     }
 
     /// Everything that a router weighs, asking for all of it.

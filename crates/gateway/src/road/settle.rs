@@ -220,6 +220,7 @@ impl Ticket {
             model: name.to_owned(),
             price: None,
             saved: Money::ZERO,
+            recalled: None,
             at_stake: None,
         });
     }

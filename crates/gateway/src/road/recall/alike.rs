@@ -45,6 +45,8 @@ pub async fn find(
     };
     let counters = worker.shared.telemetry.metrics().caches();
     let question = match eligible(&asked.request, semantic, keys.of_many) {
+        // Two placeholders are alike, and who or what they stand for is not.
+        Ok(_) if asked.placeholders.is_used() => Err("personal"),
         Ok(text) => understood((worker, arrival), semantic, text, keys).await,
         Err(reason) => Err(reason),
     };

@@ -15,7 +15,6 @@ use super::super::recall::{self, Place};
 use super::super::{Arrival, Ticket};
 use super::judges::{Judges, Restoring};
 use super::pipe::{Seen, counted, cut};
-use crate::snapshot::Snapshot;
 
 /// Decoder, guardrails and encoder of one stream.
 pub struct Across {
