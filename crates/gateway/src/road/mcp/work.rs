@@ -89,7 +89,7 @@ fn settle(mut ticket: Ticket, answered: Answered) -> Answered {
     match ticket.settle(&ending) {
         Ok(_) => answered,
         Err(refusal) => {
-            let error = pointsman_mcp::error::RpcError::internal(refusal.failure.message.to_string());
+            let error = pointsman_mcp::error::RpcError::internal(refusal.failure.message);
             Answered {
                 outcome: Err(error.into()),
                 ..answered
