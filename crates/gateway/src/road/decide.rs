@@ -161,7 +161,10 @@ impl Judged<'_> {
     pub async fn outcome<'r>(&self, router: &'r Router, remotes: &dyn Remotes) -> Outcome<'r> {
         let wanted = (router, Want::Decision);
         let roll = rand::random();
-        let outcome = signals::decide(wanted, &self.models(remotes), self, |deciding| deciding.outcome(roll)).await;
+        let outcome = signals::decide(wanted, &self.models(remotes), self, |deciding| {
+            deciding.outcome(roll)
+        })
+        .await;
         outcome.unwrap_or(Outcome::NoMatch)
     }
 
