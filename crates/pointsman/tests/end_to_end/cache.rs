@@ -6,11 +6,11 @@ mod alone;
 use std::time::Duration;
 
 use http::Request;
-use pointsman_store::NewKey;
+use pointsman_store::{Actor, HolderKind, HolderSpec, NewKey, Store};
 use pointsman_testbed::{Fault, Schedule, SimOptions, SimServer};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, House, folder, get, key, post, send, write};
+use crate::harness::{Answer, House, folder, get, key, post, send, store, write};
 
 const PATH: &str = "/v1/chat/completions";
 
@@ -29,10 +29,46 @@ fn config(sim: &SimServer, rest: &str) -> String {
     )
 }
 
+/// Makes the organization of a grant, with its team and its user in it, where they are not there yet.
+fn settle(store: &Store, grant: &NewKey) {
+    let Some(organization) = &grant.organization else {
+        return;
+    };
+    let make = |kind, id: String, organization| {
+        if store.holder(kind, &id).unwrap().is_none() {
+            let spec = HolderSpec {
+                organization,
+                ..HolderSpec::default()
+            };
+            store
+                .create_holder(&Actor::local(), kind, Some(id), spec)
+                .unwrap();
+        }
+    };
+    make(HolderKind::Organization, organization.as_str().to_owned(), None);
+    if let Some(team) = &grant.team {
+        make(
+            HolderKind::Team,
+            team.as_str().to_owned(),
+            Some(organization.clone()),
+        );
+    }
+    if let Some(user) = &grant.user {
+        make(
+            HolderKind::User,
+            user.as_str().to_owned(),
+            Some(organization.clone()),
+        );
+    }
+}
+
 /// A gateway with this `cache` block, and keys of these grants.
 async fn town_of(cache: &str, options: SimOptions, grants: &[NewKey]) -> (Town, Vec<String>) {
     let sim = SimServer::local(options).await.unwrap();
     let folder = folder(&config(&sim, &format!("cache: {cache}")));
+    grants
+        .iter()
+        .for_each(|grant| settle(&store(folder.path()), grant));
     let keys = grants
         .iter()
         .map(|grant| key(folder.path(), grant.clone()))

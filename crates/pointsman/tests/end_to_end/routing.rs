@@ -190,14 +190,17 @@ async fn what_is_understood_of_a_prompt_decides() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_not_understood_in_time_is_routed_by_the_rest() {
+async fn what_cannot_be_understood_is_routed_by_the_rest() {
     let sim = SimServer::local(SimOptions::default()).await.unwrap();
     let target = "targets: [ { provider: fleet, model: m } ]";
+    let broken = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(broken.path(), "no weights").unwrap();
     let folder = folder(&format!(
         "providers: {{ fleet: {{ kind: openai-compatible, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }} }}\n\
          models: {{ usual: {{ {target} }}, local: {{ {target} }}, better: {{ {target} }}, maths: {{ {target} }}, shop: {{ {target} }} }}\n\
-         understanding: {{ model: not-there.weights }}\n{UNDERSTOOD}",
-        sim.address()
+         understanding: {{ model: \"{}\" }}\n{UNDERSTOOD}",
+        sim.address(),
+        broken.path().display()
     ));
     let key = key(folder.path(), NewKey::default());
     let house = House::open(folder.path());

@@ -14,7 +14,7 @@ use regex_automata::{Anchored, Input};
 use super::context::{BEFORE, BEHIND};
 use super::{Raw, RecogniserError, Recognisers, SIZE_LIMIT, Sighting, surest};
 
-/// Bytes of text that are held back at most, but for [`STEP`]. A find can't be longer; a private key of 4,096 bits is shorter.
+/// Bytes of text that are held back at most, but for `STEP`. A find can't be longer; a private key of 4,096 bits is shorter.
 pub const WINDOW: usize = 4096;
 /// After so many bytes it is looked whether more than [`WINDOW`] is held.
 const STEP: usize = 256;

@@ -51,13 +51,13 @@ async fn each_scope_gives_answers_to_its_own_and_to_nobody_else() {
         ),
         (of(None, None), of(None, None), "shared"),
         (
-            within("acme", of(Some("ann"), Some("red"))),
-            within("acme", of(Some("bob"), Some("blue"))),
+            within("acme", of(Some("eve"), Some("green"))),
+            within("acme", of(Some("dan"), Some("brown"))),
             "organization shared",
         ),
         (
-            within("acme", of(Some("ann"), Some("red"))),
-            within("other", of(Some("ann"), Some("red"))),
+            within("acme", of(Some("eve"), Some("green"))),
+            within("other", of(Some("kim"), Some("white"))),
             "shared",
         ),
         (within("acme", of(None, None)), of(None, Some("acme")), "shared"),
