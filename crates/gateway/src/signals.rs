@@ -160,7 +160,19 @@ pub async fn decide<'r, T>(
     facts: &impl Shows,
     finish: impl FnOnce(&Deciding<'r, '_>) -> T,
 ) -> T {
-    let readings = settle((router, want), models, facts).await;
+    // Most decisions need nobody, and are taken at the first look.
+    let begun = facts.show(|facts| {
+        let deciding = router.deciding(facts, want);
+        match deciding.step() {
+            Step::Settled if !deciding.meaning().vectors => Ok(finish(&deciding)),
+            _ => Err((finish, deciding.pause())),
+        }
+    });
+    let (finish, readings) = match begun {
+        Ok(done) => return done,
+        Err(rest) => rest,
+    };
+    let readings = settle((router, want), models, facts, readings).await;
     let (asks, readings) = facts.show(|facts| {
         let settled = router.resume(facts, want, readings);
         (settled.meaning(), settled.pause())
@@ -180,16 +192,16 @@ pub async fn decide<'r, T>(
 }
 
 /// Asks until it is settled, and says what is then known. Who cannot be asked counts as having said nothing.
-async fn settle((router, want): (&Router, Want), models: &Models<'_>, facts: &impl Shows) -> Readings {
-    let mut known: Option<Readings> = None;
+async fn settle(
+    (router, want): (&Router, Want),
+    models: &Models<'_>,
+    facts: &impl Shows,
+    mut known: Readings,
+) -> Readings {
     let mut answers: Vec<(Call, Answered<'_>, Duration)> = Vec::new();
     loop {
-        let before = known.take();
         let (calls, readings) = facts.show(|facts| {
-            let mut deciding = match before {
-                None => router.deciding(facts, want),
-                Some(readings) => router.resume(facts, want, readings),
-            };
+            let mut deciding = router.resume(facts, want, known);
             for (call, answered, took) in answers.drain(..) {
                 deciding.answered(&call, &answered, took);
             }
@@ -203,7 +215,7 @@ async fn settle((router, want): (&Router, Want), models: &Models<'_>, facts: &im
         if calls.is_empty() {
             return readings;
         }
-        known = Some(readings);
+        known = readings;
         for (asks, call) in calls {
             let begun = Instant::now();
             let answered = models.answer(&asks).await;

@@ -155,6 +155,27 @@ fn a_domain_is_the_sum_of_what_counts_as_it() {
 }
 
 #[test]
+fn a_domain_that_the_model_does_not_know_never_matches_and_is_told() {
+    let config: RoutingConfig = serde_json::from_value(json!({
+        "signals": {"domains": [{"name": "spam filters"}, {"name": "numbers", "mmlu_categories": ["math", "sports news"]}]},
+        "default_model": "usual",
+        "modelCards": [{"name": "m"}],
+        "decisions": [
+            {"name": "a", "rules": leaf("domain", "spam filters"), "modelRefs": [{"model": "m"}]},
+            {"name": "b", "rules": leaf("domain", "numbers"), "modelRefs": [{"model": "m"}]},
+        ]
+    }))
+    .unwrap();
+    let router = Router::compile(&config).unwrap();
+    let told = Told::default().head("domain", &[("math", 0.9)]);
+    let (_, explained) = judged(&router, &[said("user", "1 + 1")], &told);
+    assert_eq!(names(&explained), ["numbers"]);
+    let conflicts = pointsman_routing::conflicts(&config);
+    let paths: Vec<&str> = conflicts.iter().map(|conflict| conflict.path.as_str()).collect();
+    assert_eq!(paths, ["signals.domains[0]"], "{conflicts:?}");
+}
+
+#[test]
 fn domains_need_no_declaration() {
     let router = compile(&json!({}), &leaf("domain", "math")).unwrap();
     let told = Told::default().head("domain", &[("math", 0.9)]);

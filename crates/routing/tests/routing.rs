@@ -247,10 +247,10 @@ fn plugins_are_compiled() {
 fn everything_wrong_is_named_at_once() {
     let found = errors(json!({
         "modelCards": [{"name": "m", "loras": [{"name": "math-adapter"}]}, {"name": "m"}],
-        "signals": {"keywords": [{"name": "math_terms", "keywords": ["a"]}], "domains": [{"name": "x"}], "kb": [{"name": "k"}]},
+        "signals": {"keywords": [{"name": "math_terms", "keywords": ["a"]}], "domains": [{"name": "maths"}], "kb": [{"name": "k"}]},
         "decisions": [
             {"name": "d", "rules": {"type": "keyword", "name": "math_term"}, "modelRefs": [{"model": "m", "lora_name": "math-adaptor"}]},
-            {"name": "d", "rules": {"type": "domain", "name": "x"}, "modelRefs": [{"model": "m"}]},
+            {"name": "d", "rules": {"type": "domain", "name": "maths"}, "modelRefs": [{"model": "m"}]},
             {"name": "e", "rules": {"type": "keywrd", "name": "x"}, "modelRefs": [{"model": "m"}], "algorithm": {"type": "fusion"}},
             {"name": "f", "plugins": [{"type": "rag"}, {"type": "fast_respons"}]}
         ]
@@ -264,7 +264,7 @@ fn everything_wrong_is_named_at_once() {
         );
     };
     has("modelCards[1].name", "another model card", None);
-    has("signals.domains[0]", "there is no domain \"x\"", None);
+    has("signals.domains[0]", "there is no domain \"maths\"", None);
     has("signals.kb", "not supported in this version", None);
     has(
         "decisions[0].rules.name",

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::{Conflict, ConflictKind, tell};
 use crate::config::{RoutingConfig, RuleNode};
 use crate::declared::declared;
+use crate::signal::is_unknown_domain;
 
 pub(super) fn check(config: &RoutingConfig, found: &mut Vec<Conflict>) {
     let mut used = HashSet::new();
@@ -37,6 +38,21 @@ pub(super) fn check(config: &RoutingConfig, found: &mut Vec<Conflict>) {
     signals(config, &used, found);
     derived(config, &used, found);
     cards(config, found);
+    domains(config, found);
+}
+
+/// Domains that the model does not know by their names, and that name none of its own.
+fn domains(config: &RoutingConfig, found: &mut Vec<Conflict>) {
+    for (index, domain) in config.signals.domains.iter().enumerate() {
+        if is_unknown_domain(domain) {
+            let message = format!(
+                "the model knows no domain {:?}, so that it never matches; name those that are meant in mmlu_categories",
+                domain.name
+            );
+            let path = format!("signals.domains[{index}]");
+            tell(found, ConflictKind::NeverMatches, path, message);
+        }
+    }
 }
 
 fn collect(node: &RuleNode, used: &mut HashSet<(String, String)>) {

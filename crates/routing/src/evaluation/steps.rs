@@ -210,6 +210,9 @@ impl<'r> Deciding<'r, '_> {
     #[must_use]
     pub fn meaning(&self) -> Asks {
         let router = self.evaluation.router;
+        if !router.decisions.iter().any(Decision::reads_meaning) {
+            return Asks::default();
+        }
         let Settled::Winner(winner) = self.evaluation.settle(Want::Decision) else {
             return Asks::default();
         };

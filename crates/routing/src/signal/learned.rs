@@ -12,6 +12,8 @@ use super::{Reading, SignalError};
 use crate::config::SignalsConfig;
 use crate::facts::{Facts, MessageFacts};
 
+pub(crate) use classes::is_unknown as is_unknown_domain;
+
 /// Most messages that signals of the whole conversation look at, the latest.
 const MAX_TURNS: usize = 16;
 

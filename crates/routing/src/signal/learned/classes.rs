@@ -47,6 +47,17 @@ fn plain(name: &str) -> String {
     name.trim().to_ascii_lowercase().replace(['_', '-'], " ")
 }
 
+/// Whether a name looks like that of a domain, and is none.
+fn is_misspelt(name: &str) -> bool {
+    let mut known = DOMAINS.iter();
+    known.any(|known| strsim::jaro_winkler(name, known) > 0.9)
+}
+
+/// Whether a domain has a name that the model does not know, and names none that it does.
+pub(crate) fn is_unknown(config: &DomainConfig) -> bool {
+    Domain::compile(config).is_ok_and(|domain| domain.domains.is_empty())
+}
+
 /// What the prompt is about: the probabilities of all domains that count as this one, together.
 pub(super) struct Domain {
     domains: Vec<&'static str>,
@@ -59,16 +70,21 @@ impl Domain {
             true => vec![&config.name],
             false => config.mmlu_categories.iter().collect(),
         };
-        let domain = |name: &&String| {
+        let mut domains = Vec::new();
+        for name in named {
             let wanted = plain(name);
-            let known = DOMAINS.iter().find(|known| **known == wanted);
-            known.copied().ok_or_else(|| {
-                let near = near(&wanted, DOMAINS.iter().copied());
-                format!("there is no domain {name:?}{near}; mmlu_categories may name those that are meant")
-            })
-        };
+            match DOMAINS.iter().find(|known| **known == wanted) {
+                Some(known) => domains.push(*known),
+                None if is_misspelt(&wanted) => {
+                    let near = near(&wanted, DOMAINS.iter().copied());
+                    return Err(format!("there is no domain {name:?}{near}"));
+                }
+                // The language takes any name; of one that the model does not know nothing is ever probable.
+                None => {}
+            }
+        }
         Ok(Self {
-            domains: named.iter().map(domain).collect::<Result<_, _>>()?,
+            domains,
             least: config
                 .threshold
                 .filter(|least| *least > 0.0)
