@@ -1,5 +1,7 @@
 //! Which tools of a server there are for callers: patterns that allow and patterns that deny. Deny wins.
 
+use pointsman_governance::fits;
+
 /// What is let through.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -20,27 +22,9 @@ impl Rules {
     /// Whether `name`, as its server calls it, is let through.
     #[must_use]
     pub fn allows(&self, name: &str) -> bool {
-        let fits = |pattern: &String| matches(pattern, name);
-        !self.deny.iter().any(fits) && (self.allow.is_empty() || self.allow.iter().any(fits))
+        let names = |pattern: &String| fits(pattern, name);
+        !self.deny.iter().any(names) && (self.allow.is_empty() || self.allow.iter().any(names))
     }
-}
-
-/// Whether `text` is what `pattern` says.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut pieces = pattern.split('*');
-    let Some(mut rest) = pieces.next().and_then(|first| text.strip_prefix(first)) else {
-        return false;
-    };
-    let mut last = None;
-    for piece in pieces {
-        if let Some(middle) = last.replace(piece) {
-            match rest.find(middle) {
-                Some(at) => rest = &rest[at + middle.len()..],
-                None => return false,
-            }
-        }
-    }
-    last.map_or(rest.is_empty(), |last| rest.ends_with(last))
 }
 
 #[cfg(test)]
