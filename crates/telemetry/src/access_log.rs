@@ -12,6 +12,8 @@ use crate::record::OwnedRecord;
 
 /// Lines that wait to be written.
 const QUEUE: usize = 8_192;
+/// How long lines are gathered: a thread that is woken for every line takes the core from the next request.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Writes lines to standard output.
 pub struct AccessLog {
@@ -57,6 +59,9 @@ impl AccessLog {
 
 fn write_all(lines: &Receiver<Line>, format: AccessLogFormat) {
     while let Ok(first) = lines.recv() {
+        if matches!(first, Line::Of(_)) {
+            thread::sleep(GATHER);
+        }
         // Whole lines at a time, and never for good: others have things to say there, too.
         let mut out = BufWriter::new(io::stdout().lock());
         let mut written = Ok(());
