@@ -11,6 +11,7 @@ use crate::account::unix_ms;
 use crate::config::Limits;
 use crate::directory::{Directory, Standing};
 use crate::principal::Principal;
+use crate::sharing::Sharing;
 
 /// Why a key was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -103,8 +104,20 @@ impl KeyRing {
     /// # Errors
     /// When the store cannot be read.
     pub fn load(store: Arc<Store>, defaults: Limits) -> Result<Self, StoreError> {
+        Self::load_shared(store, defaults, None)
+    }
+
+    /// Reads all keys and holders, whose limits and budgets are counted together with other replicas.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn load_shared(
+        store: Arc<Store>,
+        defaults: Limits,
+        sharing: Option<Arc<Sharing>>,
+    ) -> Result<Self, StoreError> {
         let states = States {
-            directory: Directory::new(Arc::clone(&store), defaults),
+            directory: Directory::new(Arc::clone(&store), defaults, sharing),
             seen: None,
             all: true,
         };

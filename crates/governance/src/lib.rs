@@ -15,6 +15,8 @@ mod pattern;
 mod principal;
 mod rate;
 mod reservation;
+mod share;
+mod sharing;
 mod window;
 
 pub use config::{Anonymous, IdentityConfig, Limits, LimitsConfig};
@@ -25,3 +27,4 @@ pub use pattern::fits;
 pub use principal::Principal;
 pub use rate::{RateStatus, RateValue};
 pub use reservation::{Actual, Estimate, Reservation, SetAside};
+pub use sharing::{Sharing, SharingCounts, WhenDown};
