@@ -12,6 +12,7 @@ pub mod signals;
 pub mod snapshot;
 
 mod batch;
+mod counting;
 mod incoming;
 mod kept;
 mod listener;

@@ -69,11 +69,7 @@ impl Principal {
             providers: Vec::new(),
             expires_at: None,
             closed: None,
-            accounts: Arc::from([Arc::new(Account::new(
-                "callers without a key",
-                limits,
-                place,
-            ))]),
+            accounts: Arc::from([Arc::new(Account::new("callers without a key", limits, place))]),
         }
     }
 

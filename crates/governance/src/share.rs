@@ -11,8 +11,8 @@ const ROUNDS: i64 = 8;
 /// How long a refusal is taken for the answer to whoever wants as much, milliseconds: a crowd that is refused does not
 /// ask one by one.
 const REFUSED: u64 = 25;
-/// So long before the others take this replica for dead, it stops using what it holds, milliseconds.
-const MARGIN: u64 = 2_000;
+/// So much of its life before the others take this replica for dead, it stops using what it holds.
+const MARGIN: u64 = 5;
 
 /// A counter as this replica has it. Amounts are absolute: `used` grows for as long as the process lives, the ceiling
 /// is up to where it may.
@@ -94,7 +94,7 @@ impl Allotment {
     pub(crate) fn expire(&mut self, in_use: InUse, now: u64, life: u64) {
         let is_over = self
             .heard
-            .is_some_and(|heard| now > heard + life.saturating_sub(MARGIN));
+            .is_some_and(|heard| now > heard + (life - life / MARGIN));
         if is_over {
             self.ceiling = self.ceiling.min(in_use.all);
         }
@@ -178,9 +178,9 @@ impl Allotment {
         self.own = told.own;
         self.held = told.held;
         self.fair = told.fair;
-        self.left = ask
-            .limit
-            .map_or(0, |limit| limit.saturating_sub(told.total).saturating_sub(told.held).max(0));
+        self.left = ask.limit.map_or(0, |limit| {
+            limit.saturating_sub(told.total).saturating_sub(told.held).max(0)
+        });
         self.heard = Some(asked_at);
     }
 
@@ -226,7 +226,8 @@ impl Corrections {
 
     /// What is to be sent: what was not answered before what is new; nothing while some is on its way.
     pub(crate) fn take(&mut self, now: i64) -> (u64, Vec<(i64, i64)>) {
-        self.open.retain(|(second, amount)| *amount != 0 && *second > now - 62);
+        self.open
+            .retain(|(second, amount)| *amount != 0 && *second > now - 62);
         if self.is_out || (self.sent.is_empty() && self.open.is_empty()) {
             return (0, Vec::new());
         }
@@ -297,7 +298,11 @@ mod tests {
         let ask = allotment.ask(subject(), used(0), 10);
         assert_eq!((ask.hold, ask.need, ask.asked), (0, 10, 10));
         let second = allotment.ask(subject(), used(0), 10);
-        assert_eq!((second.need, second.asked), (10, 20), "both who wait are asked for");
+        assert_eq!(
+            (second.need, second.asked),
+            (10, 20),
+            "both who wait are asked for"
+        );
         allotment.heed(&told(2, 20, 100), &second, 5);
         allotment.heed(&told(1, 10, 100), &ask, 5);
         assert!(allotment.has_room(used(10), 10));
@@ -314,7 +319,10 @@ mod tests {
             held.push(allotment.tell(subject(), used(0)).hold);
         }
         assert_eq!(held, [100, 25, 6, 1, 0]);
-        assert!(!allotment.has_room(used(0), 1), "it is lower here before it is told");
+        assert!(
+            !allotment.has_room(used(0), 1),
+            "it is lower here before it is told"
+        );
     }
 
     #[test]
@@ -335,7 +343,11 @@ mod tests {
         corrections.note(100, -5);
         corrections.note(30, -1);
         let first = corrections.take(100);
-        assert_eq!(first, (1, vec![(100, -10)]), "what has left the minute is nobody's");
+        assert_eq!(
+            first,
+            (1, vec![(100, -10)]),
+            "what has left the minute is nobody's"
+        );
         corrections.note(101, -3);
         assert_eq!(corrections.take(101).0, 0, "one at a time");
         corrections.came_back(1, false);

@@ -57,7 +57,9 @@ impl Clock {
     }
 
     pub(crate) fn unix_ms(&self, running: u64) -> i64 {
-        self.begun.load(Ordering::Relaxed).saturating_add_unsigned(running)
+        self.begun
+            .load(Ordering::Relaxed)
+            .saturating_add_unsigned(running)
     }
 
     fn set(&self, server: i64, running: u64) {
@@ -190,7 +192,9 @@ impl Sharing {
             if stops {
                 let farewell = self.tell_all(&mut accounts, true);
                 if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
-                    tracing::warn!("what this replica holds of shared counters could not be given back in time");
+                    tracing::warn!(
+                        "what this replica holds of shared counters could not be given back in time"
+                    );
                 }
                 return;
             }
@@ -253,8 +257,16 @@ impl Sharing {
     }
 
     /// Exchanges, and hands on what was told; says which account refuses, if one does.
-    async fn carry(&self, mut round: Round, within: Duration) -> Result<Option<(Refused, Arc<Account>)>, Refused> {
-        let counted = if within == PATIENCE { &self.asked } else { &self.told };
+    async fn carry(
+        &self,
+        mut round: Round,
+        within: Duration,
+    ) -> Result<Option<(Refused, Arc<Account>)>, Refused> {
+        let counted = if within == PATIENCE {
+            &self.asked
+        } else {
+            &self.told
+        };
         counted.fetch_add(1, Ordering::Relaxed);
         let mut answers = self.exchange(&round.asks, within).await;
         if let Ok(first) = &answers
@@ -297,7 +309,9 @@ impl Sharing {
         let looked = tokio::task::spawn_blocking(move || {
             let known = unknown.into_iter().map(|(index, (kind, id, since))| {
                 let spent = store.spent_by_replica(kind, &id, since)?;
-                let spent = spent.into_iter().map(|(replica, money)| (replica, money.nanodollars()));
+                let spent = spent
+                    .into_iter()
+                    .map(|(replica, money)| (replica, money.nanodollars()));
                 Ok((index, spent.collect::<Vec<_>>()))
             });
             known.collect::<Result<Vec<_>, StoreError>>()
@@ -335,7 +349,7 @@ pub(crate) async fn reserve(
     estimate: Estimate,
     standing: Standing,
 ) -> Result<Reservation, Denial> {
-    let mut last = None;
+    let mut failures = 0;
     for _ in 0..TRIES {
         let (refused, account) = match reservation::attempt(accounts, estimate, standing, Instant::now()) {
             Ok(reservation) => return Ok(reservation),
@@ -347,12 +361,12 @@ pub(crate) async fn reserve(
         match sharing.ask_for(accounts, estimate, Some(standing)).await {
             Ok(None) => {}
             Ok(Some((refused, account))) => return Err(refused.denial(account.name(), estimate)),
-            // Twice in a row, and the next attempt goes by what is done while nobody can be asked.
-            Err(refused) => last = Some(refused),
+            // Failed so often, the next attempt goes by what is done while nobody can be asked.
+            Err(_) if failures < FAILURES => failures += 1,
+            Err(refused) => return Err(refused.denial(account.name(), estimate)),
         }
     }
-    let refused = last.unwrap_or(Refused::Share);
-    Err(refused.denial("this key", estimate))
+    Err(Refused::Share.denial("this key", estimate))
 }
 
 /// Gets what `estimate` needs, so that reserving it after finds room here; whether it does is seen then.

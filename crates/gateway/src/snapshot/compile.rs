@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use pointsman_catalog::{Catalog, Quirk};
 use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, StateKeeper, TargetConfig};
-use pointsman_governance::{Anonymous, Principal};
+use pointsman_governance::{Anonymous, Principal, Sharing};
 use pointsman_guard::Guards;
 use pointsman_mcp::Hub;
 use pointsman_mcp::board::Board;
@@ -44,6 +44,8 @@ pub struct Lasting {
     credentials: CredentialRegistry,
     budgets: Mutex<HashMap<String, Arc<RetryBudget>>>,
     anonymous: Mutex<Option<Arc<Principal>>>,
+    /// With whom limits are counted together, where this process is not alone.
+    pub sharing: Option<Arc<Sharing>>,
     understanding: Mutex<Option<Arc<Understanding>>>,
     hub: Mutex<Option<Arc<Hub>>>,
     /// Sessions with MCP servers, and who listens to them.
@@ -447,7 +449,8 @@ impl Compiler<'_> {
         }
         let limits = self.config.limits.default;
         let mut lasting = self.lasting.anonymous.lock();
-        let principal = lasting.get_or_insert_with(|| Arc::new(Principal::anonymous(limits)));
+        let sharing = self.lasting.sharing.as_ref();
+        let principal = lasting.get_or_insert_with(|| Arc::new(Principal::anonymous_shared(limits, sharing)));
         principal.set_limits(limits);
         Some(Arc::clone(principal))
     }

@@ -21,8 +21,8 @@ const MINUTES: Duration = Duration::from_secs(180);
 const BUDGETS: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// An account that nobody has used for so long gives back what it holds, milliseconds.
 const IDLE: u64 = 10_000;
-/// How often others hear of an account that is in use, though nothing has changed, milliseconds.
-const HEARTBEAT: u64 = 2_000;
+/// So often in its life others hear of an account that is in use, though nothing has changed.
+const HEARTBEATS: u64 = 5;
 
 /// With whom an account is counted, and under which name.
 #[derive(Debug, Clone)]
@@ -99,7 +99,8 @@ impl Shares {
     /// Notes that more (or less) was used of tokens that were counted in a second of this process.
     pub(super) fn correct(&mut self, second: u32, more: i64) {
         if more != 0 {
-            self.corrections.note(i64::from(second).saturating_add(self.offset), more);
+            self.corrections
+                .note(i64::from(second).saturating_add(self.offset), more);
         }
     }
 }
@@ -197,25 +198,41 @@ impl Counters {
         };
         shares.offset = (now.unix_ms - amount(now.running)).div_euclid(1_000);
         if let Some(limit) = limits.concurrency.filter(|_| wanted.places > 0) {
-            let in_use = InUse { used: 0, all: in_flight };
+            let in_use = InUse {
+                used: 0,
+                all: in_flight,
+            };
             let beside = (in_flight, wanted.places, limit);
             let refused = Refused::Concurrency { limit };
             room(&mut shares.places, in_use, beside, now, link, refused)?;
         }
         if let Some(limit) = limits.requests_per_minute.filter(|_| wanted.requests > 0) {
-            let in_use = InUse { used: shares.requested, all: shares.requested };
+            let in_use = InUse {
+                used: shares.requested,
+                all: shares.requested,
+            };
             let beside = (minute_requests, wanted.requests, limit);
-            let refused = Refused::Requests { limit, wait: Some(Duration::from_secs(1)) };
+            let refused = Refused::Requests {
+                limit,
+                wait: Some(Duration::from_secs(1)),
+            };
             room(&mut shares.requests, in_use, beside, now, link, refused)?;
         }
         if let Some(limit) = limits.tokens_per_minute {
             if estimate.tokens > limit {
                 return Err(Refused::TooLarge { limit });
             }
-            let in_use = InUse { used: shares.tokens_used, all: shares.tokens_used };
+            let in_use = InUse {
+                used: shares.tokens_used,
+                all: shares.tokens_used,
+            };
             let beside = (minute_tokens, wanted.tokens, limit);
             let used = shares.tokens.total(shares.tokens_used).max(0).unsigned_abs();
-            let refused = Refused::Tokens { limit, used, wait: Some(Duration::from_secs(1)) };
+            let refused = Refused::Tokens {
+                limit,
+                used,
+                wait: Some(Duration::from_secs(1)),
+            };
             room(&mut shares.tokens, in_use, beside, now, link, refused)?;
         }
         self.purses
@@ -233,7 +250,11 @@ impl Counters {
             Some((limit, rest, Duration::from_secs(60)))
         };
         Some(RateStatus {
-            requests: stand(self.limits.requests_per_minute, &shares.requests, shares.requested),
+            requests: stand(
+                self.limits.requests_per_minute,
+                &shares.requests,
+                shares.requested,
+            ),
             tokens: stand(self.limits.tokens_per_minute, &shares.tokens, shares.tokens_used),
         })
     }
@@ -246,7 +267,10 @@ impl Counters {
         let mut slots = Vec::with_capacity(3 + self.purses.len());
         let all = |used: i64| InUse { used, all: used };
         if self.limits.concurrency.is_some() {
-            let in_use = InUse { used: 0, all: amount(self.in_flight) };
+            let in_use = InUse {
+                used: 0,
+                all: amount(self.in_flight),
+            };
             slots.push((Slot::Places, in_use, wanted.places));
         }
         if self.limits.requests_per_minute.is_some() {
@@ -256,7 +280,11 @@ impl Counters {
             slots.push((Slot::Tokens, all(shares.tokens_used), wanted.tokens));
         }
         for purse in &self.purses {
-            slots.push((Slot::Purse(purse.number, purse.begun), in_use_of(purse), wanted.cost));
+            slots.push((
+                Slot::Purse(purse.number, purse.begun),
+                in_use_of(purse),
+                wanted.cost,
+            ));
         }
         slots
     }
@@ -387,7 +415,12 @@ impl Account {
 
     /// Tells how it stands; gives everything back when it has not been used for a while, or at the end. Says whether it
     /// is to be told of in the next round, too.
-    pub(crate) fn tell(account: &Arc<Self>, gives_all: bool, pending: &mut Vec<Pending>, asks: &mut Vec<Ask>) -> bool {
+    pub(crate) fn tell(
+        account: &Arc<Self>,
+        gives_all: bool,
+        pending: &mut Vec<Pending>,
+        asks: &mut Vec<Ask>,
+    ) -> bool {
         let Some(place) = &account.place else {
             return false;
         };
@@ -402,7 +435,8 @@ impl Account {
         };
         let is_idle = now.running.saturating_sub(shares.touched) > IDLE;
         let gives = gives_all || (is_idle && is_free);
-        let is_due = now.running.saturating_sub(shares.told) >= HEARTBEAT || !shares.corrections.is_empty();
+        let is_due = now.running.saturating_sub(shares.told) >= place.link().life / HEARTBEATS
+            || !shares.corrections.is_empty();
         let mut is_quiet = gives;
         let mut has_told = false;
         for (slot, in_use, _) in slots {
@@ -569,4 +603,3 @@ fn money(purse: &Purse, now: Moment) -> Refused {
         ends: purse.ends,
     }
 }
-

@@ -17,6 +17,8 @@ use super::{Answers, Ask, CounterKind, SharedCounters, SharedError, Told, Verdic
 const RULES: &str = include_str!("redis/exchange.lua");
 /// What is told of one counter, in fields.
 const FIELDS: usize = 8;
+/// Numbers are exact up to here: nine million dollars, in billionths.
+const EXACT: i64 = 1 << 53;
 /// Counters of one call of the script: it holds up everybody else for that long.
 const MOST: usize = 256;
 
@@ -59,7 +61,8 @@ impl fmt::Debug for RedisCounters {
 fn open(url: &SecretString) -> Result<Client, SharedError> {
     // What the parser says may hold parts of the URL: only the kind of the mistake is told.
     let info = url.expose_secret().into_connection_info();
-    let info = info.map_err(|_| SharedError::Url("use redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], or rediss://"))?;
+    let info = info
+        .map_err(|_| SharedError::Url("use redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], or rediss://"))?;
     Client::open(info).map_err(|_| SharedError::Url("it cannot be used"))
 }
 
@@ -77,7 +80,12 @@ impl RedisCounters {
     ///
     /// # Errors
     /// When the URL cannot be used.
-    pub fn new(url: &SecretString, replica: &str, process: &str, patience: Patience) -> Result<Self, SharedError> {
+    pub fn new(
+        url: &SecretString,
+        replica: &str,
+        process: &str,
+        patience: Patience,
+    ) -> Result<Self, SharedError> {
         let runtime = Handle::try_current().map_err(|error| SharedError::Server(error.to_string()))?;
         Ok(Self {
             client: open(url)?,
@@ -108,7 +116,9 @@ impl RedisCounters {
         let made = self
             .runtime
             .spawn(async move { client.get_multiplexed_async_connection_with_config(&config).await });
-        let made = made.await.map_err(|error| SharedError::Server(error.to_string()))?;
+        let made = made
+            .await
+            .map_err(|error| SharedError::Server(error.to_string()))?;
         let connection = made.map_err(told)?;
         *self.connection.lock() = Some(connection.clone());
         Ok(connection)
@@ -116,7 +126,9 @@ impl RedisCounters {
 
     async fn call(&self, asks: &[Ask], within: Duration) -> Result<Answers, SharedError> {
         let mut answers = Answers::default();
-        for part in asks.chunks(MOST) {
+        // Without asks it is asked all the same: for the time, and whether anybody answers.
+        let parts = asks.chunks(MOST).chain(asks.is_empty().then_some(asks));
+        for part in parts {
             let mut connection = self.connection(within).await?;
             let invocation = self.invocation(part);
             let called = invocation.invoke_async::<Vec<String>>(&mut connection).await;
@@ -128,7 +140,7 @@ impl RedisCounters {
 
     fn invocation(&self, asks: &[Ask]) -> redis::ScriptInvocation<'_> {
         let mut call = self.script.prepare_invoke();
-        let milliseconds = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let milliseconds = |time: Duration| bounded(i64::try_from(time.as_millis()).unwrap_or(EXACT));
         call.arg(&self.replica)
             .arg(&self.process)
             .arg(milliseconds(self.patience.life))
@@ -139,15 +151,23 @@ impl RedisCounters {
                 CounterKind::Minute => "m",
                 CounterKind::Budget => "b",
             };
-            call.key(&ask.key).arg(kind).arg(ask.limit.unwrap_or(-1));
-            for number in [ask.used, ask.acknowledged, ask.recent, ask.hold, ask.need, ask.asked, ask.want] {
-                call.arg(number);
+            call.key(&ask.key).arg(kind).arg(ask.limit.map_or(-1, bounded));
+            for number in [
+                ask.used,
+                ask.acknowledged,
+                ask.recent,
+                ask.hold,
+                ask.need,
+                ask.asked,
+                ask.want,
+            ] {
+                call.arg(bounded(number));
             }
             call.arg(ask.version).arg(milliseconds(ask.lifetime));
             let (number, corrections) = &ask.corrections;
             call.arg(*number).arg(corrections.len());
             for (second, amount) in corrections {
-                call.arg(*second).arg(*amount);
+                call.arg(*second).arg(bounded(*amount));
             }
             match &ask.ledger {
                 None => {
@@ -156,7 +176,7 @@ impl RedisCounters {
                 Some(known) => {
                     call.arg(known.len());
                     for (replica, amount) in known {
-                        call.arg(replica).arg(*amount);
+                        call.arg(replica).arg(bounded(*amount));
                     }
                 }
             }
@@ -182,6 +202,11 @@ impl SharedCounters for RedisCounters {
         }
         .boxed()
     }
+}
+
+/// As far as the script counts exactly.
+fn bounded(number: i64) -> i64 {
+    number.clamp(-EXACT, EXACT)
 }
 
 /// What the server said, without what may hold parts of a command.
