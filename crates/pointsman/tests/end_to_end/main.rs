@@ -40,6 +40,7 @@ mod reload;
 mod remembered;
 mod routing;
 mod secrets;
+mod shared;
 mod shape;
 mod signed;
 mod socket;
