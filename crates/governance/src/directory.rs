@@ -214,8 +214,8 @@ impl Directory {
         };
         let purses = account.map(|account| account.purses()).unwrap_or_default();
         let stand = |purse: crate::budget::Purse| Standing {
-            budget: purse.budget,
             spent: purse.total(),
+            budget: purse.budget,
             reserved: purse.reserved,
             ends: purse.ends,
         };
