@@ -11,6 +11,8 @@ const ROUNDS: i64 = 8;
 /// How long a refusal is taken for the answer to whoever wants as much, milliseconds: a crowd that is refused does not
 /// ask one by one.
 const REFUSED: u64 = 25;
+/// How often others hear of a counter of which this replica holds more than it uses, milliseconds.
+const SPARE: u64 = 1_000;
 /// So much of its life before the others take this replica for dead, it stops using what it holds.
 const MARGIN: u64 = 5;
 
@@ -192,6 +194,15 @@ impl Allotment {
     /// Whether all that was used is known to the others.
     pub(crate) fn is_told(&self, used: i64) -> bool {
         self.acknowledged == used && self.heard.is_some()
+    }
+
+    /// Whether it is to be told of in this round: something has changed, others may need what it holds in advance, or
+    /// they would take this replica for dead.
+    pub(crate) fn is_due(&self, in_use: InUse, now: u64, life: u64) -> bool {
+        let since = self.heard.map_or(u64::MAX, |heard| now.saturating_sub(heard));
+        self.acknowledged != in_use.used
+            || since >= life / MARGIN
+            || (self.has_spare(in_use) && since >= SPARE)
     }
 
     /// Whether it holds anything that it does not use.

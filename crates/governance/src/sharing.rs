@@ -220,8 +220,11 @@ impl Sharing {
             at = kept;
             if !round.asks.is_empty() {
                 has_told = true;
-                // What it comes to is in the accounts; what does not is told again.
-                let _ = self.carry(round, ROUND_PATIENCE).await;
+                // What it comes to is in the accounts. Where nobody answers, the rest is told in the next round.
+                let carried = self.carry(round, ROUND_PATIENCE).await;
+                if carried.is_err() && !self.is_up.load(Ordering::Relaxed) {
+                    return;
+                }
             }
         }
         // Nobody asks while nobody can be asked: somebody has to find out when that is over.

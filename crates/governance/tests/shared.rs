@@ -59,7 +59,7 @@ fn budget(nanodollars: i64) -> Terms {
 }
 
 impl Site {
-    fn open(keeps: Keeps, organization: Terms, team: Terms) -> Option<Self> {
+    async fn open(keeps: Keeps, organization: Terms, team: Terms) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let redis = RedisServer::start(folder.path(), keeps)?;
         let store = Arc::new(Store::open("sqlite::memory:").unwrap());
@@ -81,6 +81,8 @@ impl Site {
             team: Some("t".into()),
             ..NewKey::default()
         };
+        // A server that has just begun gives nothing of what it does not know.
+        tokio::time::sleep(GRACE + Duration::from_millis(1_100)).await;
         let made = store.create_key_as(&actor, grant, Metadata::new(), None).unwrap();
         let key = made.1.expose_secret().to_owned();
         Some(Self {
@@ -222,7 +224,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_never_spend_more_than_there_is_and_can_spend_it_all() {
     let amount = 1_000_000;
-    let Some(site) = Site::open(Keeps::Nothing, budget(amount), budget(2 * amount)) else {
+    let Some(site) = Site::open(Keeps::Nothing, budget(amount), budget(2 * amount)).await else {
         return;
     };
     let site = Arc::new(site);
@@ -281,7 +283,7 @@ async fn limits_are_not_multiplied_by_replicas() {
         concurrency: Some(10),
         ..Terms::default()
     };
-    let Some(site) = Site::open(Keeps::Nothing, organization, Terms::default()) else {
+    let Some(site) = Site::open(Keeps::Nothing, organization, Terms::default()).await else {
         return;
     };
     let replicas = ["aaaaaaaa", "bbbbbbbb", "cccccccc", "dddddddd"].map(|name| site.closed(name));
@@ -324,7 +326,7 @@ async fn tokens_that_were_not_used_come_back_to_all_replicas() {
         tokens_per_minute: Some(10_000),
         ..Terms::default()
     };
-    let Some(site) = Site::open(Keeps::Nothing, organization, Terms::default()) else {
+    let Some(site) = Site::open(Keeps::Nothing, organization, Terms::default()).await else {
         return;
     };
     let [one, two] = ["aaaaaaaa", "bbbbbbbb"].map(|name| site.closed(name));
@@ -349,7 +351,7 @@ async fn far_from_limits_hardly_any_request_asks() {
         concurrency: Some(100_000),
         ..budget(1_000_000_000_000)
     };
-    let Some(site) = Site::open(Keeps::Nothing, organization.clone(), organization) else {
+    let Some(site) = Site::open(Keeps::Nothing, organization.clone(), organization).await else {
         return;
     };
     let replica = site.closed("aaaaaaaa");
@@ -375,7 +377,7 @@ async fn a_replica_that_dies_frees_its_places_and_its_minute_and_never_its_money
         concurrency: Some(4),
         ..budget(10_000)
     };
-    let Some(site) = Site::open(Keeps::Nothing, organization, Terms::default()) else {
+    let Some(site) = Site::open(Keeps::Nothing, organization, Terms::default()).await else {
         return;
     };
     let dying = site.closed("aaaaaaaa");
@@ -420,7 +422,7 @@ async fn a_replica_that_dies_frees_its_places_and_its_minute_and_never_its_money
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_has_lost_everything_is_told_again_and_nothing_counts_twice() {
-    let Some(mut site) = Site::open(Keeps::Nothing, budget(10_000), Terms::default()) else {
+    let Some(mut site) = Site::open(Keeps::Nothing, budget(10_000), Terms::default()).await else {
         return;
     };
     let [one, two] = ["aaaaaaaa", "bbbbbbbb"].map(|name| site.closed(name));
@@ -451,7 +453,7 @@ async fn while_nobody_can_be_asked_what_is_held_is_used_and_nothing_more() {
         requests_per_minute: Some(1_000),
         ..budget(100_000)
     };
-    let Some(mut site) = Site::open(Keeps::Everything, organization, Terms::default()) else {
+    let Some(mut site) = Site::open(Keeps::Everything, organization, Terms::default()).await else {
         return;
     };
     let replica = site.closed("aaaaaaaa");
@@ -476,7 +478,7 @@ async fn while_nobody_can_be_asked_a_share_may_be_used_where_that_is_configured_
         requests_per_minute: Some(100),
         ..budget(100_000)
     };
-    let Some(mut site) = Site::open(Keeps::Everything, organization, Terms::default()) else {
+    let Some(mut site) = Site::open(Keeps::Everything, organization, Terms::default()).await else {
         return;
     };
     let replica = site.replica("aaaaaaaa", WhenDown::Local { percent: 10 });
@@ -521,7 +523,7 @@ async fn windows_go_by_the_clock_of_the_server_and_begin_anew_for_all_replicas_a
         )],
         ..Terms::default()
     };
-    let Some(site) = Site::open(Keeps::Nothing, organization, Terms::default()) else {
+    let Some(site) = Site::open(Keeps::Nothing, organization, Terms::default()).await else {
         return;
     };
     let [one, two] = ["aaaaaaaa", "bbbbbbbb"].map(|name| site.closed(name));

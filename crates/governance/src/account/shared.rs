@@ -21,8 +21,6 @@ const MINUTES: Duration = Duration::from_secs(180);
 const BUDGETS: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// An account that nobody has used for so long gives back what it holds, milliseconds.
 const IDLE: u64 = 10_000;
-/// So often in its life others hear of an account that is in use, though nothing has changed.
-const HEARTBEATS: u64 = 5;
 
 /// With whom an account is counted, and under which name.
 #[derive(Debug, Clone)]
@@ -90,9 +88,8 @@ pub(super) struct Shares {
     corrections: Corrections,
     /// Of corrections: from seconds of this process to Unix seconds of the server.
     offset: i64,
-    /// When it was used last, and told of last, milliseconds.
+    /// When it was used last, milliseconds.
     touched: u64,
-    told: u64,
 }
 
 impl Shares {
@@ -435,21 +432,19 @@ impl Account {
         };
         let is_idle = now.running.saturating_sub(shares.touched) > IDLE;
         let gives = gives_all || (is_idle && is_free);
-        let is_due = now.running.saturating_sub(shares.told) >= place.link().life / HEARTBEATS
-            || !shares.corrections.is_empty();
+        let corrects = !shares.corrections.is_empty();
         let mut is_quiet = gives;
-        let mut has_told = false;
         for (slot, in_use, _) in slots {
             let Some(allotment) = counters.allotment(slot) else {
                 continue;
             };
             allotment.expire(in_use, now.running, place.link().life);
-            let is_told = allotment.is_told(in_use.used);
-            is_quiet &= is_told && !allotment.has_spare(in_use);
-            if !(is_due || !is_told || gives) || (gives && is_told && !allotment.has_spare(in_use)) {
+            let is_done = allotment.is_told(in_use.used) && !allotment.has_spare(in_use);
+            is_quiet &= is_done;
+            let is_due = allotment.is_due(in_use, now.running, place.link().life);
+            if (gives && is_done) || !(gives || is_due || (corrects && slot == Slot::Tokens)) {
                 continue;
             }
-            has_told = true;
             let subject = counters.subject(place, slot, now);
             let number = subject.corrections.0;
             if let Some(allotment) = counters.allotment(slot) {
@@ -460,9 +455,6 @@ impl Account {
                 });
                 pending.push(Pending::new(account, slot, 0, now, number));
             }
-        }
-        if let Some(shares) = counters.shares.as_mut().filter(|_| has_told) {
-            shares.told = now.running;
         }
         if is_quiet && is_free {
             account.is_told.store(false, Ordering::Release);

@@ -17,25 +17,27 @@ const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// How a token is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Algorithm {
     /// RSA with PKCS #1 v1.5 and SHA-256.
-    RS256,
+    Rs256,
     /// The same with SHA-384.
-    RS384,
+    Rs384,
     /// The same with SHA-512.
-    RS512,
+    Rs512,
     /// RSA-PSS with SHA-256.
-    PS256,
+    Ps256,
     /// The same with SHA-384.
-    PS384,
+    Ps384,
     /// The same with SHA-512.
-    PS512,
+    Ps512,
     /// ECDSA on P-256 with SHA-256.
-    ES256,
+    Es256,
     /// ECDSA on P-384 with SHA-384.
-    ES384,
+    Es384,
     /// Ed25519.
-    EdDSA,
+    #[serde(rename = "EdDSA")]
+    EdDsa,
 }
 
 /// What kind of key an algorithm takes.
@@ -51,25 +53,25 @@ impl Algorithm {
     /// By its name in a header; none for whatever is not signed with a private key.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
-            "RS256" => Self::RS256,
-            "RS384" => Self::RS384,
-            "RS512" => Self::RS512,
-            "PS256" => Self::PS256,
-            "PS384" => Self::PS384,
-            "PS512" => Self::PS512,
-            "ES256" => Self::ES256,
-            "ES384" => Self::ES384,
-            "EdDSA" | "Ed25519" => Self::EdDSA,
+            "RS256" => Self::Rs256,
+            "RS384" => Self::Rs384,
+            "RS512" => Self::Rs512,
+            "PS256" => Self::Ps256,
+            "PS384" => Self::Ps384,
+            "PS512" => Self::Ps512,
+            "ES256" => Self::Es256,
+            "ES384" => Self::Es384,
+            "EdDSA" | "Ed25519" => Self::EdDsa,
             _ => return None,
         })
     }
 
     fn kind(self) -> Kind {
         match self {
-            Self::RS256 | Self::RS384 | Self::RS512 | Self::PS256 | Self::PS384 | Self::PS512 => Kind::Rsa,
-            Self::ES256 => Kind::P256,
-            Self::ES384 => Kind::P384,
-            Self::EdDSA => Kind::Ed25519,
+            Self::Rs256 | Self::Rs384 | Self::Rs512 | Self::Ps256 | Self::Ps384 | Self::Ps512 => Kind::Rsa,
+            Self::Es256 => Kind::P256,
+            Self::Es384 => Kind::P384,
+            Self::EdDsa => Kind::Ed25519,
         }
     }
 }
@@ -198,12 +200,12 @@ impl Key {
         match &self.material {
             Material::Rsa { modulus, exponent } => {
                 let parameters: &signature::RsaParameters = match algorithm {
-                    Algorithm::RS256 => &RSA_PKCS1_2048_8192_SHA256,
-                    Algorithm::RS384 => &RSA_PKCS1_2048_8192_SHA384,
-                    Algorithm::RS512 => &RSA_PKCS1_2048_8192_SHA512,
-                    Algorithm::PS256 => &RSA_PSS_2048_8192_SHA256,
-                    Algorithm::PS384 => &RSA_PSS_2048_8192_SHA384,
-                    Algorithm::PS512 => &RSA_PSS_2048_8192_SHA512,
+                    Algorithm::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
+                    Algorithm::Rs384 => &RSA_PKCS1_2048_8192_SHA384,
+                    Algorithm::Rs512 => &RSA_PKCS1_2048_8192_SHA512,
+                    Algorithm::Ps256 => &RSA_PSS_2048_8192_SHA256,
+                    Algorithm::Ps384 => &RSA_PSS_2048_8192_SHA384,
+                    Algorithm::Ps512 => &RSA_PSS_2048_8192_SHA512,
                     _ => return Err(ring::error::Unspecified),
                 };
                 let key = RsaPublicKeyComponents {
@@ -214,9 +216,9 @@ impl Key {
             }
             Material::Point(point) => {
                 let way: &dyn signature::VerificationAlgorithm = match algorithm {
-                    Algorithm::ES256 => &ECDSA_P256_SHA256_FIXED,
-                    Algorithm::ES384 => &ECDSA_P384_SHA384_FIXED,
-                    Algorithm::EdDSA => &ED25519,
+                    Algorithm::Es256 => &ECDSA_P256_SHA256_FIXED,
+                    Algorithm::Es384 => &ECDSA_P384_SHA384_FIXED,
+                    Algorithm::EdDsa => &ED25519,
                     _ => return Err(ring::error::Unspecified),
                 };
                 UnparsedPublicKey::new(way, point).verify(message, signature)

@@ -91,11 +91,11 @@ impl Default for ClaimsConfig {
 
 fn algorithms() -> Vec<Algorithm> {
     vec![
-        Algorithm::RS256,
-        Algorithm::PS256,
-        Algorithm::ES256,
-        Algorithm::ES384,
-        Algorithm::EdDSA,
+        Algorithm::Rs256,
+        Algorithm::Ps256,
+        Algorithm::Es256,
+        Algorithm::Es384,
+        Algorithm::EdDsa,
     ]
 }
 

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
 use pointsman_store::{
-    Actor, Budget, BudgetWindow, HolderKind, HolderSpec, LedgerEntry, LedgerFilter, Metadata, NewKey, Store, Terms,
+    Actor, Budget, BudgetWindow, HolderKind, HolderSpec, LedgerEntry, LedgerFilter, Metadata, NewKey, Store,
+    Terms,
 };
 use pointsman_testbed::redis::{Keeps, RedisServer};
 use pointsman_testbed::{SimOptions, SimServer};
@@ -60,12 +61,26 @@ impl Site {
             ..HolderSpec::default()
         };
         for (kind, id, spec) in [
-            (HolderKind::Organization, "o", spec(None, terms(amount, 10_000_000))),
-            (HolderKind::Team, "rich", spec(Some("o"), terms(2 * amount, 10_000_000))),
+            (
+                HolderKind::Organization,
+                "o",
+                spec(None, terms(amount, 10_000_000)),
+            ),
+            (
+                HolderKind::Team,
+                "rich",
+                spec(Some("o"), terms(2 * amount, 10_000_000)),
+            ),
             (HolderKind::Organization, "p", spec(None, terms(1_000_000, 9_000))),
-            (HolderKind::Team, "hasty", spec(Some("p"), terms(1_000_000, 6_000))),
+            (
+                HolderKind::Team,
+                "hasty",
+                spec(Some("p"), terms(1_000_000, 6_000)),
+            ),
         ] {
-            store.create_holder(&actor, kind, Some(id.to_owned()), spec).unwrap();
+            store
+                .create_holder(&actor, kind, Some(id.to_owned()), spec)
+                .unwrap();
         }
         let [rich, hasty] = ["rich", "hasty"].map(|team| {
             let grant = NewKey {
@@ -140,7 +155,12 @@ impl Site {
     /// What the ledger says that an organization has spent.
     fn spent(&self, organization: &str) -> Money {
         let entries = self.ledger().into_iter();
-        let of = entries.filter(|entry| entry.organization.as_ref().is_some_and(|id| id.as_str() == organization));
+        let of = entries.filter(|entry| {
+            entry
+                .organization
+                .as_ref()
+                .is_some_and(|id| id.as_str() == organization)
+        });
         of.map(|entry| entry.cost).sum()
     }
 
@@ -151,13 +171,20 @@ impl Site {
             let (mut used, mut held) = (0, 0);
             for (field, value) in self.redis.hash(&key).unwrap() {
                 if field.starts_with("r:") {
-                    let numbers: Vec<i64> = value.split(':').take(2).map(|part| part.parse().unwrap()).collect();
+                    let numbers: Vec<i64> = value
+                        .split(':')
+                        .take(2)
+                        .map(|part| part.parse().unwrap())
+                        .collect();
                     used += numbers[0];
                     held += (numbers[1] - numbers[0]).max(0);
                 }
             }
             let holder = key.split(['{', '}']).nth(1).unwrap().to_owned();
-            all.insert(holder, (Money::from_nanodollars(used), Money::from_nanodollars(held)));
+            all.insert(
+                holder,
+                (Money::from_nanodollars(used), Money::from_nanodollars(held)),
+            );
         }
         all
     }
@@ -264,14 +291,23 @@ async fn four_replicas_and_512_clients_never_pass_a_limit_and_can_use_it_up() {
         assert!(crowd.strange.lock().unwrap().is_empty(), "{:?}", crowd.strange);
         assert!(crowd.denied.load(Ordering::Relaxed) > 0, "the limit was reached");
     }
-    let metrics = get(site.houses[0].as_ref().unwrap().admin, "/metrics").await.unwrap();
-    assert!(metrics.text().contains("pointsman_shared_up 1\n"), "{}", metrics.text());
+    let metrics = get(site.houses[0].as_ref().unwrap().admin, "/metrics")
+        .await
+        .unwrap();
+    assert!(
+        metrics.text().contains("pointsman_shared_up 1\n"),
+        "{}",
+        metrics.text()
+    );
     site.stop();
     let spent = site.spent("o");
     assert!(spent <= dollars(amount), "{spent} of {amount}");
     // What is left is less than the next request may cost.
     let usable = dollars(amount).nanodollars() * 98 / 100;
-    assert!(spent.nanodollars() >= usable, "only {spent} of {amount} could be used");
+    assert!(
+        spent.nanodollars() >= usable,
+        "only {spent} of {amount} could be used"
+    );
     let tokens: u64 = site
         .ledger()
         .iter()
@@ -281,8 +317,17 @@ async fn four_replicas_and_512_clients_never_pass_a_limit_and_can_use_it_up() {
     // All of it was within one minute, or little more than one.
     assert!((3_000..=6_000).contains(&tokens), "{tokens} tokens in a minute");
     let counted = site.counted();
-    for (holder, organization) in [("organization/o", "o"), ("team/rich", "o"), ("organization/p", "p"), ("team/hasty", "p")] {
-        assert_eq!(counted[holder], (site.spent(organization), Money::ZERO), "{holder}");
+    for (holder, organization) in [
+        ("organization/o", "o"),
+        ("team/rich", "o"),
+        ("organization/p", "p"),
+        ("team/hasty", "p"),
+    ] {
+        assert_eq!(
+            counted[holder],
+            (site.spent(organization), Money::ZERO),
+            "{holder}"
+        );
     }
 }
 
@@ -319,7 +364,10 @@ async fn deaths_of_replicas_and_of_redis_never_pass_a_limit_and_are_recovered_fr
     let mut denied = crowd.denied.load(Ordering::Relaxed);
     let mut quiet = 0;
     while quiet < 4 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "it is not recovered from");
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it is not recovered from"
+        );
         let answered = crowd.answered.load(Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(750)).await;
         let now = crowd.denied.load(Ordering::Relaxed);
@@ -335,7 +383,10 @@ async fn deaths_of_replicas_and_of_redis_never_pass_a_limit_and_are_recovered_fr
     let spent = site.spent("o");
     assert!(spent <= dollars(amount), "{spent} of {amount}");
     let usable = dollars(amount).nanodollars() * 98 / 100;
-    assert!(spent.nanodollars() >= usable, "only {spent} of {amount} could be used");
+    assert!(
+        spent.nanodollars() >= usable,
+        "only {spent} of {amount} could be used"
+    );
     assert_eq!(site.counted()["organization/o"], (spent, Money::ZERO));
 }
 
@@ -345,17 +396,29 @@ async fn a_gateway_whose_redis_is_away_says_so_and_comes_back_by_itself() {
         return;
     };
     let address = site.houses[0].as_ref().unwrap().address;
-    let ask = |key: String| async move { post(address, "/v1/chat/completions", &key, &body()).await.unwrap() };
-    assert_eq!(ask(site.rich.clone()).await.status, 200);
-    site.redis.kill();
+    let ask = |key: String| async move {
+        post(address, "/v1/chat/completions", &key, &body())
+            .await
+            .unwrap()
+    };
     let until = Instant::now() + Duration::from_secs(20);
+    // A server that has just begun gives nothing of what it does not know.
+    while ask(site.rich.clone()).await.status != 200 {
+        assert!(Instant::now() < until, "it does not begin");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    site.redis.kill();
     let away = loop {
         // What is held in advance may still be used.
         let answer = ask(site.hasty.clone()).await;
         if answer.status == 503 {
             break answer;
         }
-        assert!(answer.status == 200 && Instant::now() < until, "{}", answer.text());
+        assert!(
+            answer.status == 200 && Instant::now() < until,
+            "{}",
+            answer.text()
+        );
     };
     assert_eq!(away.json()["error"]["code"], "limits_unavailable");
     assert_eq!(away.header("retry-after"), "1");
