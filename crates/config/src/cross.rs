@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use pointsman_catalog::Catalog;
+use pointsman_governance::jwt::JwtConfig;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
 use pointsman_store::{RedisCounters, blob};
@@ -128,6 +129,7 @@ impl Checker<'_> {
             }
         }
         self.shared_counters();
+        self.issuers();
     }
 
     /// Where limits and budgets are counted.
@@ -140,6 +142,13 @@ impl Checker<'_> {
             && let Err(error) = RedisCounters::check(&SecretString::from(stores.shared.expose()))
         {
             self.wrong("stores.shared", error.to_string());
+        }
+    }
+
+    /// Identity providers whose tokens are accepted.
+    fn issuers(&mut self) {
+        for (at, message) in JwtConfig::problems(&self.config.identity.jwt) {
+            self.wrong(&format!("identity.jwt{at}"), message);
         }
     }
 

@@ -23,6 +23,7 @@ mod road;
 mod state;
 mod surface;
 mod tls;
+mod tokens;
 mod worker;
 
 pub use server::{Gateway, GatewayOptions, StartError};

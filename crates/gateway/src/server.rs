@@ -159,10 +159,7 @@ impl Gateway {
     /// When the configuration cannot be carried out, or what it needs cannot be had.
     pub fn start(config: &Config, options: GatewayOptions) -> Result<Self, StartError> {
         let (replica, sharing) = counting::together(config, &options.store)?.unzip();
-        let lasting = Lasting {
-            sharing: sharing.clone(),
-            ..Lasting::default()
-        };
+        let lasting = Lasting::counting(sharing.clone());
         let snapshot = snapshot::compile(config, &lasting).map_err(StartError::Config)?;
         let listener = listener::bind(config.listeners.api.address).map_err(|source| StartError::Listen {
             address: config.listeners.api.address,

@@ -56,16 +56,24 @@ impl Trusted {
         self.begun.elapsed().as_millis() as u64 + 1
     }
 
+    /// How often its keys are read again.
+    fn refresh(&self) -> Duration {
+        self.config()
+            .jwks
+            .refresh
+            .map_or(REFRESH, |refresh| refresh.get())
+    }
+
     /// Whether its keys are to be read again.
     fn is_old(&self) -> bool {
-        let refresh = self.config().jwks.refresh.map_or(REFRESH, |refresh| refresh.get());
         let read = self.read.load(Ordering::Relaxed);
-        read == 0 || self.now() - read > refresh.as_millis() as u64
+        self.now().saturating_sub(read) > self.refresh().as_millis() as u64
     }
 
     fn was_tried_just_now(&self) -> bool {
         let tried = self.tried.load(Ordering::Relaxed);
-        tried != 0 && self.now() - tried < PAUSE.as_millis() as u64
+        let pause = self.refresh().min(PAUSE);
+        tried != 0 && self.now().saturating_sub(tried) < pause.as_millis() as u64
     }
 
     /// Reads its keys, unless somebody has just done so.
@@ -79,11 +87,18 @@ impl Trusted {
         let text = match tokio::time::timeout(PATIENCE, self.fetch(worker)).await {
             Ok(Ok(text)) => text,
             Ok(Err(error)) => {
-                tracing::warn!(issuer, error, "the keys of an issuer cannot be read; those before stay");
+                tracing::warn!(
+                    issuer,
+                    error,
+                    "the keys of an issuer cannot be read; those before stay"
+                );
                 return;
             }
             Err(_) => {
-                tracing::warn!(issuer, "the keys of an issuer cannot be read in time; those before stay");
+                tracing::warn!(
+                    issuer,
+                    "the keys of an issuer cannot be read in time; those before stay"
+                );
                 return;
             }
         };
@@ -157,7 +172,11 @@ pub async fn identify(
     take_up(keys, subject, digest).await
 }
 
-async fn take_up(keys: Arc<KeyRing>, subject: jwt::Subject, digest: [u8; 32]) -> Result<Arc<Principal>, TokenError> {
+async fn take_up(
+    keys: Arc<KeyRing>,
+    subject: jwt::Subject,
+    digest: [u8; 32],
+) -> Result<Arc<Principal>, TokenError> {
     let taken = tokio::task::spawn_blocking(move || keys.take_up(&subject, digest));
     taken.await.unwrap_or(Err(TokenError::Unavailable))
 }

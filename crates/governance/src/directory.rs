@@ -13,6 +13,7 @@ use crate::account::{Account, Place, unix_ms};
 use crate::budget::{bounds, zone_of};
 use crate::config::Limits;
 use crate::identity::IdentifyError;
+use crate::jwt::{Subject, TokenError};
 use crate::sharing::Sharing;
 
 /// How a budget stands.
@@ -165,6 +166,27 @@ impl Directory {
             project: grant.project.clone(),
             user: grant.user.clone(),
         }
+    }
+
+    /// The organization of whoever a token is for: what the token names must be known, and belong together.
+    pub(crate) fn place_of(&self, subject: &Subject) -> Result<Option<OrganizationId>, TokenError> {
+        let known = |kind, id: &str| self.find(kind, id).ok_or(TokenError::Holders);
+        let of_team = match &subject.team {
+            Some(team) => known(HolderKind::Team, team.as_str())?
+                .holder
+                .spec
+                .organization
+                .clone(),
+            None => None,
+        };
+        let Some(organization) = &subject.organization else {
+            return Ok(of_team);
+        };
+        known(HolderKind::Organization, organization.as_str())?;
+        if of_team.is_some_and(|of_team| of_team != *organization) {
+            return Err(TokenError::Holders);
+        }
+        Ok(Some(organization.clone()))
     }
 
     /// Their counters, the lower before the higher.

@@ -1,5 +1,7 @@
 //! From a key to its principal, without a lock and without the database.
 
+mod subjects;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ use crate::config::Limits;
 use crate::directory::{Directory, Standing};
 use crate::principal::Principal;
 use crate::sharing::Sharing;
+
+use subjects::Subjects;
 
 /// Why a key was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +42,7 @@ pub struct KeyRing {
     store: Arc<Store>,
     keys: ArcSwap<Keys>,
     states: Mutex<States>,
+    subjects: Subjects,
 }
 
 #[derive(Default, Clone)]
@@ -125,6 +130,7 @@ impl KeyRing {
             store,
             keys: ArcSwap::default(),
             states: Mutex::new(states),
+            subjects: Subjects::default(),
         };
         ring.refresh()?;
         Ok(ring)
@@ -218,6 +224,7 @@ impl KeyRing {
             keys.put(record, principal);
         }
         self.keys.store(Arc::new(keys));
+        self.subjects.forget();
         states.seen = Some(now);
         states.all = false;
         Ok(())

@@ -7,6 +7,7 @@ mod algorithm;
 mod config;
 mod token;
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -110,7 +111,10 @@ impl Issuer {
             now: now.div_euclid(1_000),
         };
         let (claims, ends) = Token::read(text)?.verify(&self.keys.load(), &expected)?;
-        self.subject(&claims, ends.saturating_add(expected.leeway).saturating_mul(1_000))
+        self.subject(
+            &claims,
+            ends.saturating_add(expected.leeway).saturating_mul(1_000),
+        )
     }
 
     fn subject(&self, claims: &Map<String, Value>, ends: i64) -> Result<Subject, TokenError> {
@@ -120,18 +124,36 @@ impl Issuer {
             Some(claim) => text(claims, claim).map(Some).ok_or(TokenError::Lacks(what)),
             None => Ok(fixed.clone()),
         };
-        let organization = holder(&said.organization, &self.config.organization, "which organization it is of")?;
+        let organization = holder(
+            &said.organization,
+            &self.config.organization,
+            "which organization it is of",
+        )?;
         let team = holder(&said.team, &self.config.team, "which team it is of")?;
-        let list = |claim: &Option<String>| claim.as_ref().map(|claim| texts(claims, claim)).unwrap_or_default();
+        let list = |claim: &Option<String>| {
+            claim
+                .as_ref()
+                .map(|claim| texts(claims, claim))
+                .unwrap_or_default()
+        };
         let mut digest = Sha256::new();
         digest.update(self.config.issuer.as_bytes());
         digest.update([0]);
         digest.update(user.as_bytes());
-        let hex: String = digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = digest
+            .finalize()
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Ok(Subject {
             id: KeyId::from(format!("jwt_{hex}")),
-            name: said.name.as_ref().and_then(|claim| text(claims, claim)).unwrap_or_else(|| user.clone()),
-            user: UserId::from(format!("{}{user}", self.config.user_prefix)),
+            name: said
+                .name
+                .as_ref()
+                .and_then(|claim| text(claims, claim))
+                .unwrap_or_else(|| user.clone()),
+            user: UserId::from(format!("{}{}", self.config.user_prefix, as_id(&user))),
             organization: organization.map(OrganizationId::from),
             team: team.map(TeamId::from),
             plan: self.config.plan.clone().map(PlanId::from),
@@ -142,12 +164,29 @@ impl Issuer {
     }
 }
 
+/// A text as an id: letters that no id may have are written as `+` and two hexadecimal digits for each byte, as is `+`
+/// itself, so that different users never become the same.
+fn as_id(text: &str) -> String {
+    let mut id = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"_-.:@".contains(&byte) {
+            id.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(id, "+{byte:02X}");
+        }
+    }
+    id
+}
+
 /// A claim by its name, or by a JSON pointer (`/realm_access/roles`).
 fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     let Some(pointer) = path.strip_prefix('/') else {
         return claims.get(path);
     };
-    let (first, rest) = pointer.split_once('/').map_or((pointer, None), |(first, rest)| (first, Some(rest)));
+    let (first, rest) = pointer
+        .split_once('/')
+        .map_or((pointer, None), |(first, rest)| (first, Some(rest)));
     let value = claims.get(&first.replace("~1", "/").replace("~0", "~"))?;
     match rest {
         Some(rest) => value.pointer(&format!("/{rest}")),
@@ -172,8 +211,19 @@ fn text(claims: &Map<String, Value>, path: &str) -> Option<String> {
 fn texts(claims: &Map<String, Value>, path: &str) -> Vec<String> {
     let fits = |text: &&str| !text.is_empty() && text.len() <= MAX_TEXT;
     match find(claims, path) {
-        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).filter(fits).take(MAX_LIST).map(str::to_owned).collect(),
-        Some(Value::String(one)) => one.split(' ').filter(fits).take(MAX_LIST).map(str::to_owned).collect(),
+        Some(Value::Array(all)) => all
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(fits)
+            .take(MAX_LIST)
+            .map(str::to_owned)
+            .collect(),
+        Some(Value::String(one)) => one
+            .split(' ')
+            .filter(fits)
+            .take(MAX_LIST)
+            .map(str::to_owned)
+            .collect(),
         _ => Vec::new(),
     }
 }

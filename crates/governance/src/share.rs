@@ -71,6 +71,7 @@ impl Allotment {
             total,
             own,
             left: limit.map_or(0, |limit| limit.saturating_sub(total).max(0)),
+            before: own,
             ..Self::default()
         }
     }
@@ -135,7 +136,13 @@ impl Allotment {
         let floor = in_use.all.saturating_add(self.asking);
         let spare = self.ceiling.saturating_sub(floor);
         if spare > self.fair {
-            self.ceiling = floor.saturating_add(self.fair.max(spare / 4));
+            // Nothing is left, or somebody goes short: then nothing is held in advance at all.
+            let keep = if self.fair > 0 {
+                self.fair.max(spare / 4)
+            } else {
+                0
+            };
+            self.ceiling = floor.saturating_add(keep);
         }
         let want = floor.saturating_add(self.pace.saturating_mul(ROUNDS));
         self.form(subject, in_use, (None, floor, want))
@@ -324,12 +331,15 @@ mod tests {
         let mut allotment = Allotment::default();
         let ask = allotment.ask(subject(), used(0), 10);
         allotment.asked(10);
-        allotment.heed(&told(1, 400, 0), &ask, 5);
+        allotment.heed(&told(1, 400, 20), &ask, 5);
         let mut held = Vec::new();
-        for _ in 0..5 {
+        for _ in 0..4 {
             held.push(allotment.tell(subject(), used(0)).hold);
         }
-        assert_eq!(held, [100, 25, 6, 1, 0]);
+        assert_eq!(held, [100, 25, 20, 20]);
+        let ask = allotment.tell(subject(), used(0));
+        allotment.heed(&told(2, 20, 0), &ask, 6);
+        assert_eq!(allotment.tell(subject(), used(0)).hold, 0);
         assert!(
             !allotment.has_room(used(0), 1),
             "it is lower here before it is told"

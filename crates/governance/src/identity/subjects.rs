@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use papaya::HashMap;
-use pointsman_store::{Actor, HolderKind, HolderSpec, KeyRecord, Metadata, NewKey, OrganizationId, StoreError};
+use pointsman_store::{
+    Actor, HolderKind, HolderSpec, KeyRecord, Metadata, NewKey, OrganizationId, StoreError,
+};
 
 use super::KeyRing;
 use crate::account::unix_ms;
@@ -36,7 +38,7 @@ impl KeyRing {
     /// Whose token it is, where it was checked before and is still good.
     ///
     /// # Errors
-    /// When whoever it is may not come any more, or its time is over.
+    /// When its time is over.
     pub fn remembered(&self, digest: &[u8; 32]) -> Option<Result<Arc<Principal>, TokenError>> {
         let known = self.subjects.known.pin();
         let found = known.get(digest)?;
@@ -59,6 +61,9 @@ impl KeyRing {
     /// When a holder is not known or belongs to another than the token says, or the database refuses.
     pub fn take_up(&self, subject: &Subject, digest: [u8; 32]) -> Result<Arc<Principal>, TokenError> {
         let principal = self.principal_of(subject)?;
+        if principal.closed.is_some() {
+            return Err(TokenError::Closed);
+        }
         let known = self.subjects.known.pin();
         if known.len() >= MAX_TOKENS {
             known.clear();
@@ -95,9 +100,9 @@ impl KeyRing {
                     organization: organization.clone(),
                     ..HolderSpec::default()
                 };
-                let made = self
-                    .store
-                    .create_holder(&Actor::token(), HolderKind::User, Some(user.to_owned()), spec);
+                let made =
+                    self.store
+                        .create_holder(&Actor::token(), HolderKind::User, Some(user.to_owned()), spec);
                 match made {
                     // Another replica was faster.
                     Ok(_) | Err(StoreError::Exists { .. }) => {}

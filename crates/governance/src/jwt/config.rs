@@ -100,7 +100,7 @@ fn algorithms() -> Vec<Algorithm> {
 }
 
 fn leeway() -> HumanDuration {
-    HumanDuration::from(Duration::from_secs(30))
+    HumanDuration::from_secs(30)
 }
 
 impl JwtConfig {
@@ -111,12 +111,16 @@ impl JwtConfig {
         let mut issuers = HashSet::new();
         let mut prefixes = HashSet::new();
         for (index, config) in all.iter().enumerate() {
-            let mut wrong = |at: &str, message: &str| problems.push((format!("[{index}].{at}"), message.to_owned()));
+            let mut wrong =
+                |at: &str, message: &str| problems.push((format!("[{index}].{at}"), message.to_owned()));
             if config.issuer.is_empty() || !issuers.insert(&config.issuer) {
                 wrong("issuer", "is empty, or the same as another's");
             }
             if config.audience.is_empty() {
-                wrong("audience", "names nobody: a token for anybody else would be accepted");
+                wrong(
+                    "audience",
+                    "names nobody: a token for anybody else would be accepted",
+                );
             }
             if config.algorithms.is_empty() {
                 wrong("algorithms", "names none");
@@ -125,7 +129,10 @@ impl JwtConfig {
                 wrong("leeway", "is at most 10m");
             }
             if !prefixes.insert(&config.user_prefix) {
-                wrong("user_prefix", "is the same as another's: their users would be the same");
+                wrong(
+                    "user_prefix",
+                    "is the same as another's: their users would be the same",
+                );
             }
             match (&config.jwks.url, &config.jwks.file) {
                 (Some(url), None) if !is_safe(url) => {

@@ -46,8 +46,13 @@ pub enum TokenError {
     #[error("the token does not say {0}")]
     Lacks(&'static str),
     /// What it says does not fit together with what is known here.
-    #[error("the token names a team or an organization that is not known here, or that do not belong together")]
+    #[error(
+        "the token names a team or an organization that is not known here, or that do not belong together"
+    )]
     Holders,
+    /// Who it is for, or what they belong to, is disabled or deleted.
+    #[error("whoever the token is for is disabled or deleted")]
+    Closed,
     /// Who it is for cannot be made known.
     #[error("the user of the token cannot be taken up at the moment")]
     Unavailable,
@@ -100,12 +105,22 @@ impl<'a> Token<'a> {
         let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| TokenError::Malformed)?;
         let algorithm = Algorithm::named(&header.alg).ok_or(TokenError::Algorithm)?;
         // A key in the token itself, or where the token says, would be whoever wrote the token's.
-        let demands = [&header.crit, &header.jku, &header.x5u, &header.jwk, &header.b64, &header.zip];
+        let demands = [
+            &header.crit,
+            &header.jku,
+            &header.x5u,
+            &header.jwk,
+            &header.b64,
+            &header.zip,
+        ];
         if demands.iter().any(|demand| demand.is_some()) {
             return Err(TokenError::Demands);
         }
         let is_of_type = |typ: &str| typ.eq_ignore_ascii_case("JWT") || typ.eq_ignore_ascii_case("at+jwt");
-        if header.typ.is_some_and(|typ| !is_of_type(typ.trim_start_matches("application/"))) {
+        if header
+            .typ
+            .is_some_and(|typ| !is_of_type(typ.trim_start_matches("application/")))
+        {
             return Err(TokenError::Malformed);
         }
         if header.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
@@ -165,7 +180,11 @@ impl<'a> Token<'a> {
 
 /// Whether one of those it is for is one of ours.
 fn is_for(said: Option<&Value>, ours: &[String]) -> bool {
-    let is_ours = |value: &Value| value.as_str().is_some_and(|text| ours.iter().any(|our| our == text));
+    let is_ours = |value: &Value| {
+        value
+            .as_str()
+            .is_some_and(|text| ours.iter().any(|our| our == text))
+    };
     match said {
         Some(Value::Array(all)) => all.iter().any(is_ours),
         Some(one) => is_ours(one),

@@ -49,5 +49,7 @@ mod structured;
 mod surfaces;
 mod tenancy;
 mod tls;
+
+mod tokens;
 mod told;
 mod understanding;

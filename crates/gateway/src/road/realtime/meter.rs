@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pointsman_catalog::Price;
+use pointsman_catalog::{Money, Price};
 use pointsman_governance::{Denial, Estimate, Principal, Reservation};
 use pointsman_store::Outcome;
 use pointsman_wire::form::{Failure, FailureKind, Text, Usage};

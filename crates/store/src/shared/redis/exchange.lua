@@ -1,7 +1,8 @@
 -- What replicas share: each tells what it has used, and is given a ceiling up to which it may use more.
 --
 -- A counter is a hash. Field `r:REPLICA` is `used:ceiling:version:deadline:process:number`, field `b:SECOND` what was
--- used in a second (minutes only), field `born` when the server began to know the counter anew. In all of them
+-- used in a second (minutes only), field `born` when the server began to know the counter anew, field `short` when a
+-- replica was refused last. In all of them
 --
 --   used by all + what replicas may still use <= limit
 --
@@ -13,6 +14,8 @@ local second = tonumber(time[1])
 local now = second * 1000 + math.floor(tonumber(time[2]) / 1000)
 local me, process, life, grace = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local WINDOW, ENDLESS = 61, 9007199254740991
+-- So long after a replica was refused nobody holds anything in advance, milliseconds.
+local SHORT = 2000
 
 local function text(number) return string.format('%.0f', number) end
 
@@ -105,6 +108,8 @@ local function read_counter(ask)
       end
     elseif field == 'born' then
       state.born = tonumber(value)
+    elseif field == 'short' then
+      state.short = tonumber(value)
     end
   end
   state.charged = charged
@@ -220,10 +225,17 @@ local function grant(state, all)
   -- Another exchange of the same process has been faster: what it was given stays.
   if mine.version >= 0 and mine.version ~= ask.version then ceiling = math.max(ceiling, mine.ceiling) end
   if ask.kind == 'b' then ceiling = math.max(ceiling, mine.used) end
-  state.fair = math.max(0, math.floor((state.most - ceiling) / (4 * state.living)))
+  if state.verdict == 1 then
+    state.short = now
+    redis.call('HSET', ask.key, 'short', text(now))
+  end
+  local share = 1 / (4 * state.living)
+  if state.short and now < state.short + SHORT then share = 0 end
+  local function fair() return math.max(0, math.floor((state.most - ceiling) * share)) end
+  state.fair = fair()
   if all and not state.settling then
     ceiling = math.max(ceiling, math.min(ask.asked, state.most))
-    state.fair = math.max(0, math.floor((state.most - ceiling) / (4 * state.living)))
+    state.fair = fair()
     ceiling = math.max(ceiling, math.min(ask.want, ceiling + state.fair))
   end
   local version = math.max(mine.version, ask.version) + 1
