@@ -282,8 +282,8 @@ async fn four_replicas_and_512_clients_never_pass_a_limit_and_can_use_it_up() {
     let Some(mut site) = Site::open(amount).await else {
         return;
     };
-    let rich = Crowd::new(&site, &site.rich, 2);
-    let hasty = Crowd::new(&site, &site.hasty, 2);
+    let rich = Crowd::new(&site, &site.rich, 3);
+    let hasty = Crowd::new(&site, &site.hasty, 3);
     let mut clients = rich.gather(CLIENTS - 64);
     clients.extend(hasty.gather(64));
     all(clients).await;
