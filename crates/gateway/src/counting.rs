@@ -33,7 +33,7 @@ pub fn together(config: &Config, store: &Arc<Store>) -> Result<Option<(Replica, 
         life: LIFE,
         grace: GRACE,
     };
-    let counters = RedisCounters::new(&url, replica.name(), &process(), patience)?;
+    let counters = RedisCounters::new(&url, replica.name(), replica.processes(), patience)?;
     let when_down = match stores.shared_down {
         SharedDown::Closed => WhenDown::Closed,
         SharedDown::Local => WhenDown::Local {
@@ -47,19 +47,6 @@ pub fn together(config: &Config, store: &Arc<Store>) -> Result<Option<(Replica, 
         (when_down, LIFE),
     );
     Ok(Some((replica, sharing)))
-}
-
-/// A name that no other process of the same replica has.
-fn process() -> String {
-    let mut bytes = [0_u8; 8];
-    // Without the system's randomness the clock is the next best thing: processes of a replica come one after another.
-    if getrandom::fill(&mut bytes).is_err() {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        bytes = (now.as_nanos() as u64).to_le_bytes();
-    }
-    format!("{:016x}", u64::from_le_bytes(bytes))
 }
 
 /// The task that tells in rounds how this replica stands.

@@ -103,8 +103,8 @@ async fn shared(store: &Arc<Store>, url: SecretString, key: &str) -> Result<Stri
         life,
         grace: Duration::from_secs(3),
     };
-    let process = format!("{:?}", std::time::SystemTime::now());
-    let counters = RedisCounters::new(&url, "c05700e5", &process.replace(':', "-"), patience)?;
+    let process = std::process::id().to_string();
+    let counters = RedisCounters::new(&url, "c05700e5", [&process, ""], patience)?;
     let sharing = Sharing::new(
         Arc::new(counters),
         Arc::clone(store),

@@ -7,8 +7,9 @@
     reason = "a test says what it expects by failing"
 )]
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
@@ -35,6 +36,8 @@ struct Site {
     redis: RedisServer,
     store: Arc<Store>,
     key: String,
+    /// The last process of each replica.
+    last: Mutex<HashMap<String, String>>,
     _folder: TempDir,
 }
 
@@ -89,6 +92,7 @@ impl Site {
             redis,
             store,
             key,
+            last: Mutex::default(),
             _folder: folder,
         })
     }
@@ -97,11 +101,14 @@ impl Site {
         let url = SecretString::from(self.redis.url());
         static STARTED: AtomicU64 = AtomicU64::new(0);
         let process = format!("{name}-{}", STARTED.fetch_add(1, Ordering::Relaxed));
+        let previous = self.last.lock().unwrap().insert(name.to_owned(), process.clone());
         let patience = Patience {
             life: LIFE,
             grace: GRACE,
         };
-        let counters = Arc::new(RedisCounters::new(&url, name, &process, patience).unwrap());
+        let counters = Arc::new(
+            RedisCounters::new(&url, name, [&process, &previous.unwrap_or_default()], patience).unwrap(),
+        );
         let sharing = Sharing::new(counters, Arc::clone(&self.store), name, (when_down, LIFE));
         let ring = KeyRing::load_shared(
             Arc::clone(&self.store),
@@ -445,6 +452,26 @@ async fn a_server_that_has_lost_everything_is_told_again_and_nothing_counts_twic
     one.stops().await;
     two.stops().await;
     assert_eq!(site.counter("{organization/o}:budget"), (7_000, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_live_under_one_name_are_not_taken_for_one() {
+    let Some(site) = Site::open(Keeps::Nothing, budget(10_000), Terms::default()).await else {
+        return;
+    };
+    let first = site.closed("aaaaaaaa");
+    let held = first.ask(0, 6_000).await.unwrap();
+    // Its folder was copied to another machine: nobody knows of each other.
+    site.last.lock().unwrap().clear();
+    let twin = site.closed("aaaaaaaa");
+    assert_eq!(twin.ask(0, 6_000).await.unwrap_err(), DenialKind::Unreachable);
+    tokio::time::sleep(LIFE * 2).await;
+    assert_eq!(twin.ask(0, 1_000).await.unwrap_err(), DenialKind::Unreachable);
+    first.settle(&site, held, 6_000);
+    first.stops().await;
+    until("the name is free", async || twin.ask(0, 4_000).await.is_ok()).await;
+    assert_eq!(twin.ask(0, 4_001).await.unwrap_err(), DenialKind::Budget);
+    twin.stops().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

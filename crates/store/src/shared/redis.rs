@@ -37,8 +37,8 @@ pub struct RedisCounters {
     client: Client,
     script: Script,
     replica: String,
-    /// Of this process: another one of the same replica holds nothing any more.
-    process: String,
+    /// Of this process, and of the one before it: that one holds nothing any more.
+    processes: [String; 2],
     patience: Patience,
     /// The connection is driven here, whoever asks.
     runtime: Handle,
@@ -75,7 +75,7 @@ impl RedisCounters {
         open(url).map(drop)
     }
 
-    /// Counters at `url`, for a replica of this name. Nothing is connected yet. Must be called within a Tokio runtime,
+    /// Counters at `url`, for a replica of this name: for this process of it, and what the one before was called. Nothing is connected yet. Must be called within a Tokio runtime,
     /// which drives the connection.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl RedisCounters {
     pub fn new(
         url: &SecretString,
         replica: &str,
-        process: &str,
+        processes: [&str; 2],
         patience: Patience,
     ) -> Result<Self, SharedError> {
         let runtime = Handle::try_current().map_err(|error| SharedError::Server(error.to_string()))?;
@@ -91,7 +91,7 @@ impl RedisCounters {
             client: open(url)?,
             script: Script::new(RULES),
             replica: replica.to_owned(),
-            process: process.to_owned(),
+            processes: processes.map(str::to_owned),
             patience,
             runtime,
             connection: Mutex::new(None),
@@ -142,7 +142,7 @@ impl RedisCounters {
         let mut call = self.script.prepare_invoke();
         let milliseconds = |time: Duration| bounded(i64::try_from(time.as_millis()).unwrap_or(EXACT));
         call.arg(&self.replica)
-            .arg(&self.process)
+            .arg(&self.processes)
             .arg(milliseconds(self.patience.life))
             .arg(milliseconds(self.patience.grace));
         for ask in asks {

@@ -12,7 +12,8 @@
 local time = redis.call('TIME')
 local second = tonumber(time[1])
 local now = second * 1000 + math.floor(tonumber(time[2]) / 1000)
-local me, process, life, grace = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local me, process, previous = ARGV[1], ARGV[2], ARGV[3]
+local life, grace = tonumber(ARGV[4]), tonumber(ARGV[5])
 local WINDOW, ENDLESS = 61, 9007199254740991
 -- So long after a replica was refused nobody holds anything in advance, milliseconds.
 local SHORT = 2000
@@ -28,7 +29,7 @@ local function is_young()
   return uptime < grace
 end
 
-local at = 4
+local at = 5
 local function take()
   at = at + 1
   return ARGV[at]
@@ -249,10 +250,21 @@ local function grant(state, all)
   redis.call('PEXPIRE', ask.key, text(ask.lifetime))
 end
 
+-- Whether somebody who lives goes by the same name: not this process, nor the one before it.
+local function is_taken(mine)
+  return mine and mine.process ~= process and mine.process ~= previous and mine.process ~= '' and mine.deadline >= now
+end
+
 local states, all = {}, true
 for i, key in ipairs(KEYS) do
   local state = read_counter(read_ask(key))
-  REPORT[state.ask.kind](state)
+  if is_taken(state.mine) then
+    state.verdict = 3
+    state.is_void = true
+  else
+    REPORT[state.ask.kind](state)
+    state.is_void = state.verdict == 2
+  end
   if not state.verdict then judge(state) end
   if state.verdict ~= 0 then all = false end
   states[i] = state
@@ -261,8 +273,8 @@ end
 local said = { text(now) }
 for _, state in ipairs(states) do
   local ask = state.ask
-  if state.verdict == 2 then
-    for _, number in ipairs({ 2, ask.hold, ask.version, 0, 0, 0, 0, ask.used }) do said[#said + 1] = text(number) end
+  if state.is_void then
+    for _, number in ipairs({ state.verdict, ask.hold, ask.version, 0, 0, 0, 0, ask.used }) do said[#said + 1] = text(number) end
   else
     grant(state, all)
     local held = state.held + math.max(0, state.ceiling - state.mine.used)
