@@ -1,6 +1,7 @@
 //! What is fuzzed.
 
 mod endpoints;
+mod identity;
 mod mcp;
 mod personal;
 mod understanding;
@@ -143,6 +144,8 @@ pub const ALL: &[Target] = &[
     Target { name: "count_tokens", seeds: ANTHROPIC_REQUEST, run: count },
     Target { name: "realtime", seeds: REALTIME, run: realtime_events },
     Target { name: "mcp", seeds: mcp::MESSAGES, run: mcp::messages },
+    Target { name: "token", seeds: identity::TOKENS, run: identity::token },
+    Target { name: "key_set", seeds: identity::TOKENS, run: identity::keys },
     Target { name: "failures", seeds: FAILURES, run: failures },
     Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: endpoints::embed },
     Target { name: "rankings", seeds: endpoints::RANKINGS, run: endpoints::rank },

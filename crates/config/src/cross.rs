@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use pointsman_catalog::Catalog;
+use pointsman_governance::jwt::JwtConfig;
 use pointsman_guard::Guards;
 use pointsman_routing::Router;
-use pointsman_store::blob;
+use pointsman_store::{RedisCounters, blob};
 use pointsman_understanding::Origin;
 use pointsman_upstream::{
     AuthStyle, Credential, Endpoint, EndpointConfig, Environment, RetryPolicy, balance::Policy,
 };
+use secrecy::SecretString;
 
 use crate::catalog;
 use crate::check::nearest;
@@ -114,7 +116,6 @@ impl Checker<'_> {
         let stores = &config.stores;
         let engines = [
             ("stores.database", &stores.database, "sqlite:"),
-            ("stores.shared", &stores.shared, "memory"),
             ("stores.vectors", &stores.vectors, "memory"),
         ];
         for (path, url, prefix) in engines {
@@ -126,6 +127,28 @@ impl Checker<'_> {
                     format!("{scheme:?} is not supported in this version; use {prefix}…"),
                 );
             }
+        }
+        self.shared_counters();
+        self.issuers();
+    }
+
+    /// Where limits and budgets are counted.
+    fn shared_counters(&mut self) {
+        let stores = &self.config.stores;
+        if !(1..=100).contains(&stores.shared_local_percent) {
+            self.wrong("stores.shared_local_percent", "is between 1 and 100");
+        }
+        if stores.is_shared()
+            && let Err(error) = RedisCounters::check(&SecretString::from(stores.shared.expose()))
+        {
+            self.wrong("stores.shared", error.to_string());
+        }
+    }
+
+    /// Identity providers whose tokens are accepted.
+    fn issuers(&mut self) {
+        for (at, message) in JwtConfig::problems(&self.config.identity.jwt) {
+            self.wrong(&format!("identity.jwt{at}"), message);
         }
     }
 

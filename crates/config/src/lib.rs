@@ -38,5 +38,5 @@ pub use responses::{ResponsesConfig, StateKeeper};
 pub use shape::{BodyEdits, HeaderEdits, ParameterEdits, RequestConfig, StructuredOutput, Unsupported};
 pub use types::{
     ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, ProviderConfig,
-    ServerConfig, StoresConfig, TargetConfig, TlsListenerConfig,
+    ServerConfig, SharedDown, StoresConfig, TargetConfig, TlsListenerConfig,
 };

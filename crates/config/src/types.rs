@@ -12,12 +12,13 @@ use pointsman_mcp::McpConfig;
 use pointsman_routing::RoutingConfig;
 use pointsman_telemetry::TelemetryConfig;
 use pointsman_understanding::UnderstandingConfig;
+use pointsman_upstream::config::Secret;
 use pointsman_upstream::{
     AuthConfig, BalanceConfig, EndpointConfig, HealthConfig, HumanDuration, RetryConfig, TimeoutsConfig,
     UpstreamConfig,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalog::CatalogConfig;
 use crate::kept::{BatchesConfig, FilesConfig};
@@ -142,8 +143,15 @@ impl Default for PlainListener {
 pub struct StoresConfig {
     /// Keys, ledger, files and batches: `sqlite://FILE`. Other engines are not supported in this version.
     pub database: String,
-    /// Counters: `memory`. Other engines are not supported in this version.
-    pub shared: String,
+    /// Counters of limits and budgets: `memory`, or the Redis or Valkey server on which all replicas count, as
+    /// `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for TLS.
+    pub shared: Secret,
+    /// What happens, while that server does not answer, to requests that need more of a limit than this replica holds.
+    pub shared_down: SharedDown,
+    /// With `shared_down: local`: how many hundredths of each limit, and of what was left of each budget, every replica
+    /// may use on its own.
+    #[schemars(range(min = 1, max = 100))]
+    pub shared_local_percent: u8,
     /// Vectors: `memory`. Other engines are not supported in this version.
     pub vectors: String,
     /// Files: `file://FOLDER`, or `s3://BUCKET/PREFIX?region=REGION` with the keys of the usual AWS chain;
@@ -154,7 +162,24 @@ pub struct StoresConfig {
     pub local: Option<PathBuf>,
 }
 
+/// What happens while the server that counts does not answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SharedDown {
+    /// They are refused, 503: nothing is ever exceeded.
+    #[default]
+    Closed,
+    /// Each replica admits a share of its own, which may pass limits by that much.
+    Local,
+}
+
 impl StoresConfig {
+    /// Whether other replicas count, too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared.expose() != "memory"
+    }
+
     /// The local folder.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
@@ -167,7 +192,9 @@ impl Default for StoresConfig {
     fn default() -> Self {
         Self {
             database: "sqlite://pointsman.db".to_owned(),
-            shared: "memory".to_owned(),
+            shared: "memory".into(),
+            shared_down: SharedDown::default(),
+            shared_local_percent: 10,
             vectors: "memory".to_owned(),
             blobs: "file://./data".to_owned(),
             local: None,

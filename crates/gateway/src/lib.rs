@@ -12,6 +12,7 @@ pub mod signals;
 pub mod snapshot;
 
 mod batch;
+mod counting;
 mod incoming;
 mod kept;
 mod listener;
@@ -22,6 +23,7 @@ mod road;
 mod state;
 mod surface;
 mod tls;
+mod tokens;
 mod worker;
 
 pub use server::{Gateway, GatewayOptions, StartError};

@@ -13,12 +13,13 @@ use parking_lot::Mutex;
 use pointsman_config::Config;
 use pointsman_governance::KeyRing;
 use pointsman_store::blob::{self, BlobUrlError};
-use pointsman_store::{Journal, JournalError, Store, StoreError};
+use pointsman_store::{Journal, JournalError, SharedError, Store, StoreError};
 use pointsman_telemetry::Telemetry;
 use pointsman_upstream::{Client, ClientOptions, ConfigError, Environment};
 use rustls::ServerConfig;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::counting::{self, Counting};
 use crate::kept::{Kept, MAX_UPLOADS};
 use crate::listener;
 use crate::road::Secrets;
@@ -74,6 +75,12 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// What replicas count together.
+    #[error("stores.shared: {0}")]
+    Shared(#[from] SharedError),
+    /// The name of this replica.
+    #[error("this replica has no name: {0}")]
+    Replica(#[source] io::Error),
     /// Certificate or key.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -113,6 +120,7 @@ struct Parts {
     acceptor: tokio::task::JoinHandle<()>,
     workers: Vec<JoinHandle<()>>,
     journal: Journal,
+    counting: Option<Counting>,
 }
 
 /// What keeps files and batches.
@@ -133,6 +141,16 @@ fn keeper(config: &Config, options: &GatewayOptions) -> Result<Arc<Keeper>, Star
         .map_err(StartError::State)
 }
 
+impl Shared {
+    /// The name of this replica, where several count together; empty where it is alone.
+    pub fn replica(&self) -> &str {
+        self.lasting
+            .sharing
+            .as_ref()
+            .map_or("", |sharing| sharing.replica())
+    }
+}
+
 impl Gateway {
     /// Starts listening. Must be called within a Tokio runtime, which accepts connections; requests are served by the
     /// workers' own threads.
@@ -140,7 +158,8 @@ impl Gateway {
     /// # Errors
     /// When the configuration cannot be carried out, or what it needs cannot be had.
     pub fn start(config: &Config, options: GatewayOptions) -> Result<Self, StartError> {
-        let lasting = Lasting::default();
+        let (replica, sharing) = counting::together(config, &options.store)?.unzip();
+        let lasting = Lasting::counting(sharing.clone());
         let snapshot = snapshot::compile(config, &lasting).map_err(StartError::Config)?;
         let listener = listener::bind(config.listeners.api.address).map_err(|source| StartError::Listen {
             address: config.listeners.api.address,
@@ -151,7 +170,11 @@ impl Gateway {
         let tls = Arc::new(ArcSwapOption::from(tls));
         let journal = Journal::open(&options.journal, Arc::clone(&options.store))?;
         // After the journal: what an earlier process left there counts for the budgets.
-        let keys = Arc::new(KeyRing::load(Arc::clone(&options.store), config.limits.default)?);
+        let keys = Arc::new(KeyRing::load_shared(
+            Arc::clone(&options.store),
+            config.limits.default,
+            sharing.clone(),
+        )?);
         let shared = Arc::new(Shared {
             kept: kept(config, &options)?,
             keeper: keeper(config, &options)?,
@@ -166,6 +189,7 @@ impl Gateway {
         recall::warm(&shared);
         let client = ClientOptions::compile(&config.upstream)?;
         let (stop, stopped) = watch::channel(false);
+        let counting = sharing.map(|sharing| Counting::start(sharing, replica));
         let mut handles = Vec::new();
         let mut workers = Vec::new();
         for index in 0..config.server.workers() {
@@ -198,6 +222,7 @@ impl Gateway {
                 acceptor,
                 workers,
                 journal,
+                counting,
             })),
         })
     }
@@ -257,6 +282,9 @@ impl Gateway {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "pointsman_budgets_past_soft{{holder=\"{holder}\"}} {count}");
         }
+        if let Some(sharing) = &self.shared.lasting.sharing {
+            counting::tell(&sharing.counts(), &mut text);
+        }
         text
     }
 
@@ -295,6 +323,7 @@ impl Gateway {
         let _ = parts.acceptor.await;
         let telemetry = Arc::clone(&self.shared.telemetry);
         let keeper = Arc::clone(&self.shared.keeper);
+        let counting = parts.counting;
         let ended = tokio::task::spawn_blocking(move || {
             for worker in parts.workers {
                 if worker.join().is_err() {
@@ -306,5 +335,8 @@ impl Gateway {
             telemetry.flush();
         });
         let _ = ended.await;
+        if let Some(counting) = counting {
+            counting.stop().await;
+        }
     }
 }

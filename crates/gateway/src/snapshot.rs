@@ -32,6 +32,7 @@ use pointsman_upstream::FetchBounds;
 use secrecy::SecretString;
 
 use crate::signals::Examples;
+use crate::tokens::Trusted;
 
 pub use compile::{Lasting, Problem, compile};
 pub use model::{Fallback, Model, Target};
@@ -70,6 +71,8 @@ pub struct Snapshot {
     pub signing: Option<SecretString>,
     /// Who comes without a key, if anyone may.
     pub anonymous: Option<Arc<Principal>>,
+    /// Identity providers whose tokens are accepted.
+    pub issuers: Vec<Arc<Trusted>>,
     /// What is kept of responses.
     pub responses: ResponsesPolicy,
     /// Tokens reserved for an answer whose length the client did not bound.

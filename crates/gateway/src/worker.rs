@@ -124,7 +124,7 @@ pub fn start(
         .enable_all()
         .build()?;
     let worker = Worker {
-        ids: IdSource::new(index),
+        ids: IdSource::new(index, shared.replica()),
         awaited: shared.awaited.get(index).cloned().unwrap_or_default(),
         shared,
         client,
@@ -155,7 +155,7 @@ pub fn start_for_batches(
         .enable_all()
         .build()?;
     let worker = Worker {
-        ids: IdSource::new(usize::MAX),
+        ids: IdSource::new(usize::MAX, shared.replica()),
         awaited: Arc::default(),
         shared,
         client,
@@ -327,14 +327,16 @@ fn http2(bounds: &Bounds) -> hyper::server::conn::http2::Builder<TokioExecutor> 
     builder
 }
 
-/// Request ids: a random prefix for the process and worker, and a counter. 26 characters of hex after `req_`.
+/// Request ids: a random prefix for the process and worker, and a counter. 26 characters of hex after `req_`; where
+/// replicas count together, after the eight of the replica, by which the ledger tells what each of them has charged.
 struct IdSource {
+    replica: String,
     prefix: u64,
     next: AtomicU64,
 }
 
 impl IdSource {
-    fn new(index: usize) -> Self {
+    fn new(index: usize, replica: &str) -> Self {
         let mut seed = [0_u8; 8];
         // Without the system's randomness ids would repeat between processes; the clock is the next best thing.
         if getrandom::fill(&mut seed).is_err() {
@@ -344,6 +346,7 @@ impl IdSource {
             seed = (now.as_nanos() as u64 ^ index as u64).to_le_bytes();
         }
         Self {
+            replica: replica.to_owned(),
             prefix: u64::from_le_bytes(seed),
             next: AtomicU64::new(0),
         }
@@ -351,6 +354,6 @@ impl IdSource {
 
     fn next(&self) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        format!("req_{:016x}{number:010x}", self.prefix)
+        format!("req_{}{:016x}{number:010x}", self.replica, self.prefix)
     }
 }

@@ -1,17 +1,22 @@
 //! What governance costs a request: found by its key, admitted and settled at all its holders.
 //!
-//! `cargo run --release -p pointsman-governance --example cost`
+//! `cargo run --release -p pointsman-governance --example cost [-- redis://HOST:PORT]`; with a URL, counted together with
+//! other replicas on that server, too.
 
 use std::error::Error;
 use std::hint::black_box;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
-use pointsman_governance::{Actual, Estimate, KeyRing, Limits};
-use pointsman_store::{Actor, Budget, BudgetWindow, HolderKind, HolderSpec, Metadata, NewKey, Store, Terms};
-use secrecy::ExposeSecret;
+use pointsman_governance::{Actual, Estimate, KeyRing, Limits, Sharing, WhenDown};
+use pointsman_store::{
+    Actor, Budget, BudgetWindow, HolderKind, HolderSpec, Metadata, NewKey, Patience, RedisCounters, Store,
+    Terms,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
 
 const ROUNDS: u32 = 200_000;
 
@@ -56,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let made = store.create_key_as(&actor, grant, Metadata::new(), None)?;
         keys.push(made.1.expose_secret().to_owned());
     }
-    let ring = KeyRing::load(store, Limits::default())?;
+    let ring = KeyRing::load(Arc::clone(&store), Limits::default())?;
     let mut out = std::io::stdout().lock();
     for (name, key) in ["a key alone, two limits", "five holders, twelve limits"]
         .iter()
@@ -80,7 +85,53 @@ fn main() -> Result<(), Box<dyn Error>> {
         out,
         "{threads} threads on the same five holders: {each} ns a request in all"
     )?;
+    if let Some(url) = std::env::args().nth(1) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let told = runtime.block_on(shared(&store, SecretString::from(url), &keys[1]))?;
+        writeln!(out, "{told}")?;
+    }
     Ok(())
+}
+
+/// What it costs to be counted together with others, far from all limits.
+async fn shared(store: &Arc<Store>, url: SecretString, key: &str) -> Result<String, Box<dyn Error>> {
+    let life = Duration::from_secs(10);
+    let patience = Patience {
+        life,
+        grace: Duration::from_secs(3),
+    };
+    let process = std::process::id().to_string();
+    let counters = RedisCounters::new(&url, "c05700e5", [&process, ""], patience)?;
+    let sharing = Sharing::new(
+        Arc::new(counters),
+        Arc::clone(store),
+        "c05700e5",
+        (WhenDown::Closed, life),
+    );
+    let ring = KeyRing::load_shared(Arc::clone(store), Limits::default(), Some(Arc::clone(&sharing)))?;
+    let (stop, stopped) = watch::channel(false);
+    let running = Arc::clone(&sharing);
+    let task = tokio::spawn(async move { running.run(stopped).await });
+    let who = ring.identify(key)?;
+    let (tokens, cost) = (100, Money::from_nanodollars(100));
+    let begun = Instant::now();
+    for _ in 0..ROUNDS {
+        let reservation = who.admit_shared(Estimate { tokens, cost }, Instant::now()).await;
+        let reservation = reservation.map_err(|denied| denied.message)?;
+        black_box(reservation).settle(Actual { tokens, cost });
+    }
+    let each = begun.elapsed().as_nanos() / u128::from(ROUNDS);
+    let counts = sharing.counts();
+    stop.send(true)?;
+    task.await?;
+    let trips = (counts.asked + counts.told) as f64 * 100.0 / f64::from(ROUNDS);
+    Ok(format!(
+        "five holders, twelve limits, on Redis: admitted and settled in {each} ns; {} requests waited, {} rounds: {trips:.3} round trips for 100 requests",
+        counts.asked, counts.told
+    ))
 }
 
 /// Nanoseconds until a principal is found and may use a model, and until a request is admitted and settled.

@@ -1,6 +1,9 @@
 //! What one holder has used and reserved: a key, a user, a project, a team, an organization.
 
+mod shared;
+
 use std::sync::LazyLock;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -12,7 +15,11 @@ use crate::config::Limits;
 use crate::denial::Refused;
 use crate::rate::{Left, RateStatus};
 use crate::reservation::{Actual, Estimate, Standing};
+use crate::sharing::Clock;
 use crate::window::Window;
+
+use shared::Shares;
+pub(crate) use shared::{Link, Pending, Place};
 
 /// Seconds are counted from here.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -24,15 +31,31 @@ const UNCOUNTED: u32 = u32::MAX;
 pub(crate) struct Moment {
     second: u64,
     unix_ms: i64,
+    /// Milliseconds of this process.
+    pub(crate) running: u64,
 }
 
 impl Moment {
-    pub(crate) fn at(now: Instant) -> Self {
+    /// A point in time, by the clock of this machine.
+    pub(crate) fn here(now: Instant) -> Self {
+        Self::at(now, None)
+    }
+
+    /// `clock` is that of whoever counts, where that is not this process alone.
+    fn at(now: Instant, clock: Option<&Clock>) -> Self {
+        let running = now.saturating_duration_since(*EPOCH);
+        let milliseconds = running.as_millis() as u64;
         Self {
-            second: now.saturating_duration_since(*EPOCH).as_secs(),
-            unix_ms: unix_ms(),
+            second: running.as_secs(),
+            unix_ms: clock.map_or_else(unix_ms, |clock| clock.unix_ms(milliseconds)),
+            running: milliseconds,
         }
     }
+}
+
+/// How long this process runs, milliseconds.
+pub(crate) fn running_ms() -> u64 {
+    EPOCH.elapsed().as_millis() as u64
 }
 
 /// Unix milliseconds.
@@ -67,6 +90,10 @@ pub(crate) struct Account {
     name: Box<str>,
     // Shared only by requests of this holder, and held for a few additions.
     counters: Mutex<Counters>,
+    /// With whom it is counted, where this process is not alone.
+    place: Option<Place>,
+    /// Whether it is told of in every round.
+    is_told: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -79,20 +106,30 @@ pub(crate) struct Counters {
     purses: Vec<Purse>,
     /// The number of the newest purse.
     newest: u32,
+    /// What of them this replica may use, where this process is not alone.
+    shares: Option<Box<Shares>>,
 }
 
 impl Account {
-    pub(crate) fn new(name: &str, limits: Limits) -> Self {
+    pub(crate) fn new(name: &str, limits: Limits, place: Option<Place>) -> Self {
         // Nothing is counted before this.
         LazyLock::force(&EPOCH);
         let counters = Counters {
             limits,
+            shares: place.as_ref().map(|_| Box::default()),
             ..Counters::default()
         };
         Self {
             name: name.into(),
             counters: Mutex::new(counters),
+            place,
+            is_told: AtomicBool::new(false),
         }
+    }
+
+    /// A point in time, by the clock that this account goes by.
+    pub(crate) fn moment(&self, now: Instant) -> Moment {
+        Moment::at(now, self.place.as_ref().map(Place::clock))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -106,9 +143,10 @@ impl Account {
         budgets.iter().filter(|budget| !known(budget)).collect()
     }
 
-    /// Changes the settings and keeps what was used. `spent` says what was spent of budgets that are new.
-    pub(crate) fn configure(&self, limits: Limits, budgets: &[Budget], spent: &[(&Budget, Money)]) {
-        let now = unix_ms();
+    /// Changes the settings and keeps what was used. `spent` says what was spent of budgets that are new: by this
+    /// replica, and by others.
+    pub(crate) fn configure(&self, limits: Limits, budgets: &[Budget], spent: &[(&Budget, [Money; 2])]) {
+        let now = self.moment(Instant::now()).unix_ms;
         let mut counters = self.counters.lock();
         counters.limits = limits;
         let mut old = std::mem::take(&mut counters.purses);
@@ -120,8 +158,8 @@ impl Account {
             } else {
                 let spent = spent.iter().find(|(other, _)| *other == budget);
                 counters.newest = counters.newest.saturating_add(1);
-                let spent = spent.map_or(Money::ZERO, |(_, spent)| *spent);
-                Purse::new(budget, spent, counters.newest, now)
+                let [own, others] = spent.map_or([Money::ZERO; 2], |(_, spent)| *spent);
+                Purse::new(budget, [own, others], counters.newest, now)
             };
             counters.purses.push(purse);
         }
@@ -136,7 +174,13 @@ impl Account {
     ) -> Result<MutexGuard<'_, Counters>, Refused> {
         let mut counters = self.counters.lock();
         counters.advance(now);
-        counters.check(estimate, standing == Standing::Apart, now)?;
+        match &self.place {
+            None => counters.check(estimate, standing == Standing::Apart, now)?,
+            Some(place) => {
+                let places = u64::from(standing == Standing::Apart);
+                counters.check_shares([places, 1], estimate, now, place.link())?;
+            }
+        }
         Ok(counters)
     }
 
@@ -148,7 +192,10 @@ impl Account {
     ) -> Result<MutexGuard<'_, Counters>, Refused> {
         let mut counters = self.counters.lock();
         counters.advance(now);
-        counters.check_amounts(more, now)?;
+        match &self.place {
+            None => counters.check_amounts(more, now)?,
+            Some(place) => counters.check_shares([0, 0], more, now, place.link())?,
+        }
         Ok(counters)
     }
 
@@ -161,17 +208,21 @@ impl Account {
 
     /// Sets money aside, whether or not there is room; only where the reservation of `mark` had.
     pub(crate) fn set_aside(&self, mark: Mark, cost: Money) {
-        self.counters.lock().add_reserved(mark, cost);
+        let now = self.moment(Instant::now());
+        let mut counters = self.counters.lock();
+        counters.touch(now);
+        counters.add_reserved(mark, cost);
     }
 
     /// Charges what was used, and gives back the rest.
     pub(crate) fn settle(&self, mark: Mark, standing: Standing, estimate: Estimate, actual: Actual) {
-        let now = Moment::at(Instant::now());
+        let now = self.moment(Instant::now());
         let mut counters = self.counters.lock();
         counters.advance(now);
         if standing != Standing::Elsewhere {
             counters.correct(mark, estimate.tokens, actual.tokens);
         }
+        counters.touch(now);
         if standing == Standing::Apart {
             counters.in_flight = counters.in_flight.saturating_sub(1);
         }
@@ -197,6 +248,9 @@ impl Account {
             return RateStatus::default();
         }
         counters.advance(now);
+        if let Some(status) = counters.shared_status() {
+            return status;
+        }
         let stand = |window: &Option<Box<Window>>, limit: Option<u64>| -> Option<Left> {
             let (window, limit) = (window.as_deref()?, limit?);
             let wait = window.wait(1, limit).unwrap_or(Duration::from_secs(60));
@@ -211,7 +265,7 @@ impl Account {
     /// Its budgets, as they stand.
     pub(crate) fn purses(&self) -> Vec<Purse> {
         let mut counters = self.counters.lock();
-        counters.advance(Moment::at(Instant::now()));
+        counters.advance(self.moment(Instant::now()));
         counters.purses.clone()
     }
 }
@@ -240,6 +294,9 @@ impl Counters {
         {
             requests.add(1);
         }
+        if let (Some(shares), Some(_)) = (&mut self.shares, self.limits.requests_per_minute) {
+            shares.requested += 1;
+        }
         self.in_flight += u64::from(standing == Standing::Apart);
         self.mark(estimate)
     }
@@ -262,6 +319,9 @@ impl Counters {
 
     fn count(&mut self, tokens: u64) -> u32 {
         let limited = self.limits.tokens_per_minute.is_some();
+        if let (Some(shares), true) = (&mut self.shares, limited) {
+            shares.tokens_used = shares.tokens_used.saturating_add(amount(tokens));
+        }
         match self.tokens.as_mut().filter(|_| limited) {
             Some(window) => u32::try_from(window.add(tokens)).unwrap_or(UNCOUNTED),
             None => UNCOUNTED,
@@ -273,6 +333,9 @@ impl Counters {
             && let Some(window) = &mut self.tokens
         {
             window.correct(u64::from(mark.second), reserved, actual);
+            if let Some(shares) = &mut self.shares {
+                shares.correct(mark.second, amount(actual).saturating_sub(amount(reserved)));
+            }
         }
     }
 
@@ -312,4 +375,9 @@ impl Counters {
             .iter()
             .try_for_each(|purse| purse.check(estimate.cost, now.unix_ms))
     }
+}
+
+/// A number of tokens or requests as shared counters have it.
+fn amount(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -7,14 +7,20 @@ use pointsman_catalog::Money;
 use pointsman_store::{Budget, BudgetWindow};
 
 use crate::denial::Refused;
+use crate::share::Allotment;
 
 /// What is spent and reserved of a budget.
 #[derive(Debug, Clone)]
 pub(crate) struct Purse {
     pub(crate) budget: Budget,
     zone: TimeZone,
+    /// By this process; by the earlier ones, too, where it is alone, and by those of its name, where it is not.
     pub(crate) spent: Money,
     pub(crate) reserved: Money,
+    /// What of it this replica may use, and what all have; only where it is not alone.
+    pub(crate) share: Allotment,
+    /// When the window began, Unix milliseconds.
+    pub(crate) begun: i64,
     /// When the window ends, Unix milliseconds; never for a total budget.
     pub(crate) ends: Option<i64>,
     /// Which of its account's purses: those that came later hold nothing for what was reserved before.
@@ -22,14 +28,18 @@ pub(crate) struct Purse {
 }
 
 impl Purse {
-    pub(crate) fn new(budget: &Budget, spent: Money, number: u32, now: i64) -> Self {
+    pub(crate) fn new(budget: &Budget, [own, others]: [Money; 2], number: u32, now: i64) -> Self {
         let zone = zone_of(budget);
-        let ends = bounds(budget.window, &zone, now).1;
+        let (begun, ends) = bounds(budget.window, &zone, now);
+        let amount = budget.amount.map(Money::nanodollars);
+        let total = (own + others).nanodollars();
         Self {
             budget: budget.clone(),
             zone,
-            spent,
+            spent: own,
             reserved: Money::ZERO,
+            share: Allotment::known(total, own.nanodollars(), amount),
+            begun,
             ends,
             number,
         }
@@ -50,8 +60,15 @@ impl Purse {
     pub(crate) fn advance(&mut self, now: i64) {
         if self.ends.is_some_and(|ends| now >= ends) {
             self.spent = Money::ZERO;
-            self.ends = bounds(self.budget.window, &self.zone, now).1;
+            (self.begun, self.ends) = bounds(self.budget.window, &self.zone, now);
+            let amount = self.budget.amount.map(Money::nanodollars);
+            self.share = Allotment::known(0, 0, amount);
         }
+    }
+
+    /// Spent by all, as far as it is known here.
+    pub(crate) fn total(&self) -> Money {
+        Money::from_nanodollars(self.share.total(self.spent.nanodollars()))
     }
 
     /// Whether `cost` fits beside what is spent and reserved.
@@ -73,11 +90,11 @@ impl Purse {
         let was = self.is_past_soft();
         self.spent += cost;
         let soft = self.budget.soft.filter(|_| !was && self.is_past_soft())?;
-        Some((soft, self.spent))
+        Some((soft, self.total()))
     }
 
     pub(crate) fn is_past_soft(&self) -> bool {
-        self.budget.soft.is_some_and(|soft| self.spent > soft)
+        self.budget.soft.is_some_and(|soft| self.total() > soft)
     }
 }
 
@@ -206,7 +223,7 @@ mod tests {
         let money = Money::from_nanodollars;
         let budget = Budget::of(money(10), BudgetWindow::Day);
         let now = at("2026-11-24T23:59:59Z");
-        let mut purse = Purse::new(&budget, money(10), 1, now);
+        let mut purse = Purse::new(&budget, [money(10), Money::ZERO], 1, now);
         assert!(purse.check(money(1), now).is_err());
         assert_eq!(purse.ends, Some(now + 1_000));
         purse.advance(now + 999);
@@ -227,7 +244,7 @@ mod tests {
             soft: Some(money(5)),
             ..Budget::of(money(0), BudgetWindow::Day)
         };
-        let mut purse = Purse::new(&budget, Money::ZERO, 1, 0);
+        let mut purse = Purse::new(&budget, [Money::ZERO; 2], 1, 0);
         assert_eq!(purse.charge(money(5)), None);
         assert_eq!(purse.charge(money(1)), Some((money(5), money(6))));
         assert_eq!(purse.charge(money(1)), None);

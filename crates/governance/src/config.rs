@@ -4,6 +4,8 @@ use pointsman_upstream::config::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::jwt::JwtConfig;
+
 /// Limits of keys that have none of their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -33,6 +35,8 @@ pub struct IdentityConfig {
     /// Lets callers of AWS's SDKs in, who sign their requests: from this secret and a key their secret access key is
     /// made (`pointsman key create --aws`). At least 32 characters of chance; changing it ends all of them.
     pub signing_secret: Option<Secret>,
+    /// Identity providers whose tokens (JWT) are accepted in the place of a key.
+    pub jwt: Vec<JwtConfig>,
 }
 
 /// Whether callers without a key are let in.

@@ -31,6 +31,8 @@ pub enum DenialKind {
     Budget,
     /// The request alone is larger than a limit: it will never fit.
     TooLarge,
+    /// Nobody can say: what replicas count together does not answer.
+    Unreachable,
 }
 
 /// What a holder has no room for. Put into words only when its counters are free again.
@@ -58,6 +60,10 @@ pub(crate) enum Refused {
         now: i64,
         ends: Option<i64>,
     },
+    /// There is no room here; other replicas may have some.
+    Share,
+    /// There is no room here, and other replicas cannot be asked.
+    Unreachable,
 }
 
 impl Refused {
@@ -121,6 +127,13 @@ impl Refused {
                 };
                 (DenialKind::Budget, message, wait)
             }
+            Self::Share | Self::Unreachable => (
+                DenialKind::Unreachable,
+                format!(
+                    "the limits of {holder} are counted together with other replicas, which cannot be asked at the moment"
+                ),
+                Some(Duration::from_secs(1)),
+            ),
         };
         Denial {
             kind,

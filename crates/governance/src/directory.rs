@@ -9,10 +9,12 @@ use pointsman_store::{
     Terms, UserId,
 };
 
-use crate::account::{Account, unix_ms};
+use crate::account::{Account, Place, unix_ms};
 use crate::budget::{bounds, zone_of};
 use crate::config::Limits;
 use crate::identity::IdentifyError;
+use crate::jwt::{Subject, TokenError};
+use crate::sharing::Sharing;
 
 /// How a budget stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,15 +47,18 @@ struct Held {
 /// All holders, and the counters of all keys.
 pub(crate) struct Directory {
     store: Arc<Store>,
+    /// With whom is counted together, where this process is not alone.
+    sharing: Option<Arc<Sharing>>,
     pub(crate) defaults: Limits,
     holders: HashMap<(HolderKind, String), Held>,
     keys: HashMap<KeyId, Arc<Account>>,
 }
 
 impl Directory {
-    pub(crate) fn new(store: Arc<Store>, defaults: Limits) -> Self {
+    pub(crate) fn new(store: Arc<Store>, defaults: Limits, sharing: Option<Arc<Sharing>>) -> Self {
         Self {
             store,
+            sharing,
             defaults,
             holders: HashMap::new(),
             keys: HashMap::new(),
@@ -66,11 +71,12 @@ impl Directory {
         let name = format!("{} {id:?}", kind.as_str());
         let key = (kind, id);
         let known = self.holders.get(&key).map(|held| Arc::clone(&held.account));
-        let account = known.unwrap_or_else(|| Arc::new(Account::new(&name, Limits::default())));
+        let place = || self.place(Some(kind), &key.1);
+        let account = known.unwrap_or_else(|| Arc::new(Account::new(&name, Limits::default(), place())));
         // A plan has no counters of its own: what it says is counted for each of its keys.
         if kind != HolderKind::Plan {
             let terms = &holder.spec.terms;
-            let spent = |since| self.store.spent_by(kind, &key.1, since);
+            let spent = |since| self.spent(Some(kind), &key.1, since);
             configure(&account, limits_of(terms), &terms.budgets, spent)?;
         }
         self.holders.insert(key, Held { holder, account });
@@ -104,13 +110,36 @@ impl Directory {
         } else {
             &grant.budgets
         };
-        let account = self
-            .keys
-            .entry(record.id.clone())
-            .or_insert_with(|| Arc::new(Account::new("this key", limits)));
-        let spent = |since| self.store.spent(&record.id, since);
-        configure(account, limits, budgets, spent)?;
-        Ok(Arc::clone(account))
+        let known = self.keys.get(&record.id).map(Arc::clone);
+        let account = known.unwrap_or_else(|| {
+            let place = self.place(None, record.id.as_str());
+            Arc::new(Account::new("this key", limits, place))
+        });
+        let spent = |since| self.spent(None, record.id.as_str(), since);
+        configure(&account, limits, budgets, spent)?;
+        self.keys.insert(record.id.clone(), Arc::clone(&account));
+        Ok(account)
+    }
+
+    fn place(&self, kind: Option<HolderKind>, id: &str) -> Option<Place> {
+        let sharing = self.sharing.as_ref()?;
+        Some(Place::new(sharing, kind, id))
+    }
+
+    /// What a holder, or a key, has spent since a time: at this replica, and at others.
+    fn spent(&self, kind: Option<HolderKind>, id: &str, since: i64) -> Result<[Money; 2], StoreError> {
+        let Some(sharing) = &self.sharing else {
+            let all = match kind {
+                Some(kind) => self.store.spent_by(kind, id, since)?,
+                None => self.store.spent(&KeyId::from(id), since)?,
+            };
+            return Ok([all, Money::ZERO]);
+        };
+        let mut spent = [Money::ZERO; 2];
+        for (replica, money) in self.store.spent_by_replica(kind, id, since)? {
+            spent[usize::from(replica != sharing.replica())] += money;
+        }
+        Ok(spent)
     }
 
     /// Who holds a key: what it says itself, and what follows from that.
@@ -137,6 +166,27 @@ impl Directory {
             project: grant.project.clone(),
             user: grant.user.clone(),
         }
+    }
+
+    /// The organization of whoever a token is for: what the token names must be known, and belong together.
+    pub(crate) fn place_of(&self, subject: &Subject) -> Result<Option<OrganizationId>, TokenError> {
+        let known = |kind, id: &str| self.find(kind, id).ok_or(TokenError::Holders);
+        let of_team = match &subject.team {
+            Some(team) => known(HolderKind::Team, team.as_str())?
+                .holder
+                .spec
+                .organization
+                .clone(),
+            None => None,
+        };
+        let Some(organization) = &subject.organization else {
+            return Ok(of_team);
+        };
+        known(HolderKind::Organization, organization.as_str())?;
+        if of_team.is_some_and(|of_team| of_team != *organization) {
+            return Err(TokenError::Holders);
+        }
+        Ok(Some(organization.clone()))
     }
 
     /// Their counters, the lower before the higher.
@@ -186,8 +236,8 @@ impl Directory {
         };
         let purses = account.map(|account| account.purses()).unwrap_or_default();
         let stand = |purse: crate::budget::Purse| Standing {
+            spent: purse.total(),
             budget: purse.budget,
-            spent: purse.spent,
             reserved: purse.reserved,
             ends: purse.ends,
         };
@@ -248,7 +298,7 @@ fn configure(
     account: &Account,
     limits: Limits,
     budgets: &[Budget],
-    spent: impl Fn(i64) -> Result<Money, StoreError>,
+    spent: impl Fn(i64) -> Result<[Money; 2], StoreError>,
 ) -> Result<(), StoreError> {
     let now = unix_ms();
     let mut known = Vec::new();

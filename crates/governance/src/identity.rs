@@ -1,5 +1,7 @@
 //! From a key to its principal, without a lock and without the database.
 
+mod subjects;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,6 +13,9 @@ use crate::account::unix_ms;
 use crate::config::Limits;
 use crate::directory::{Directory, Standing};
 use crate::principal::Principal;
+use crate::sharing::Sharing;
+
+use subjects::Subjects;
 
 /// Why a key was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +42,7 @@ pub struct KeyRing {
     store: Arc<Store>,
     keys: ArcSwap<Keys>,
     states: Mutex<States>,
+    subjects: Subjects,
 }
 
 #[derive(Default, Clone)]
@@ -103,8 +109,20 @@ impl KeyRing {
     /// # Errors
     /// When the store cannot be read.
     pub fn load(store: Arc<Store>, defaults: Limits) -> Result<Self, StoreError> {
+        Self::load_shared(store, defaults, None)
+    }
+
+    /// Reads all keys and holders, whose limits and budgets are counted together with other replicas.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn load_shared(
+        store: Arc<Store>,
+        defaults: Limits,
+        sharing: Option<Arc<Sharing>>,
+    ) -> Result<Self, StoreError> {
         let states = States {
-            directory: Directory::new(Arc::clone(&store), defaults),
+            directory: Directory::new(Arc::clone(&store), defaults, sharing),
             seen: None,
             all: true,
         };
@@ -112,6 +130,7 @@ impl KeyRing {
             store,
             keys: ArcSwap::default(),
             states: Mutex::new(states),
+            subjects: Subjects::default(),
         };
         ring.refresh()?;
         Ok(ring)
@@ -205,6 +224,7 @@ impl KeyRing {
             keys.put(record, principal);
         }
         self.keys.store(Arc::new(keys));
+        self.subjects.forget();
         states.seen = Some(now);
         states.all = false;
         Ok(())

@@ -5,6 +5,8 @@
 //! what was really used. Reservations give back what was not used, also when they are dropped, so that a limit is never
 //! exceeded by concurrency and never stuck.
 
+pub mod jwt;
+
 mod account;
 mod budget;
 mod config;
@@ -15,6 +17,8 @@ mod pattern;
 mod principal;
 mod rate;
 mod reservation;
+mod share;
+mod sharing;
 mod window;
 
 pub use config::{Anonymous, IdentityConfig, Limits, LimitsConfig};
@@ -25,3 +29,4 @@ pub use pattern::fits;
 pub use principal::Principal;
 pub use rate::{RateStatus, RateValue};
 pub use reservation::{Actual, Estimate, Reservation, SetAside};
+pub use sharing::{Sharing, SharingCounts, WhenDown};

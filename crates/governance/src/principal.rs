@@ -6,7 +6,7 @@ use std::time::Instant;
 use pointsman_catalog::Money;
 use pointsman_store::{KeyId, KeyRecord, OrganizationId, ProjectId, StoreError, TeamId, UserId};
 
-use crate::account::{Account, Moment};
+use crate::account::{Account, Place};
 use crate::config::Limits;
 use crate::denial::Denial;
 use crate::directory::Directory;
@@ -14,6 +14,7 @@ use crate::identity::IdentifyError;
 use crate::pattern::fits;
 use crate::rate::RateStatus;
 use crate::reservation::{self, Accounts, Estimate, Reservation, SetAside, Standing};
+use crate::sharing::{self, Sharing};
 
 /// Whoever a credential belongs to, and what they may do.
 #[derive(Debug)]
@@ -47,6 +48,14 @@ impl Principal {
     /// Callers without a key.
     #[must_use]
     pub fn anonymous(limits: Limits) -> Self {
+        Self::anonymous_shared(limits, None)
+    }
+
+    /// Callers without a key, whose limits are counted together with other replicas.
+    #[must_use]
+    pub fn anonymous_shared(limits: Limits, sharing: Option<&Arc<Sharing>>) -> Self {
+        // No key has an id without letters.
+        let place = sharing.map(|sharing| Place::new(sharing, None, ""));
         Self {
             key: None,
             name: "anonymous".to_owned(),
@@ -60,7 +69,7 @@ impl Principal {
             providers: Vec::new(),
             expires_at: None,
             closed: None,
-            accounts: Arc::from([Arc::new(Account::new("callers without a key", limits))]),
+            accounts: Arc::from([Arc::new(Account::new("callers without a key", limits, place))]),
         }
     }
 
@@ -125,10 +134,24 @@ impl Principal {
         self.providers.is_empty()
     }
 
-    /// Reserves the estimate at all its holders, all of it or nothing.
+    /// Reserves the estimate at all its holders, all of it or nothing; asks other replicas only where there is no room
+    /// here.
     ///
     /// # Errors
     /// When a limit or a budget of one of them has no room for it.
+    pub async fn admit_shared(&self, estimate: Estimate, now: Instant) -> Result<Reservation, Denial> {
+        reservation::reserve_shared(&self.accounts, estimate, Standing::Apart, now).await
+    }
+
+    /// Gets from other replicas what [`admit_part`](Self::admit_part) of `estimate` needs, where it is not here.
+    pub async fn prepare_part(&self, estimate: Estimate) {
+        sharing::prepare(&self.accounts, estimate, Some(Standing::Within)).await;
+    }
+
+    /// Reserves the estimate at all its holders, all of it or nothing, without asking anybody.
+    ///
+    /// # Errors
+    /// When a limit or a budget of one of them has no room for it, or other replicas would have to be asked.
     pub fn admit(&self, estimate: Estimate, now: Instant) -> Result<Reservation, Denial> {
         reservation::reserve(&self.accounts, estimate, Standing::Apart, now)
     }
@@ -158,10 +181,9 @@ impl Principal {
     /// Where it stands.
     #[must_use]
     pub fn rate_status(&self, now: Instant) -> RateStatus {
-        let now = Moment::at(now);
         let mut status = RateStatus::default();
         for account in self.accounts.iter() {
-            status.tighten(account.status(now));
+            status.tighten(account.status(account.moment(now)));
         }
         status
     }

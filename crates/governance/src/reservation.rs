@@ -7,7 +7,8 @@ use pointsman_catalog::Money;
 use smallvec::SmallVec;
 
 use crate::account::{Account, Mark, Moment};
-use crate::denial::Denial;
+use crate::denial::{Denial, Refused};
+use crate::sharing;
 
 /// Holders of one request, at most: key, user, project, team, organization, and one to come.
 pub(crate) const MAX_HOLDERS: usize = 6;
@@ -55,6 +56,14 @@ pub struct Reservation {
     open: bool,
 }
 
+/// A point in time, by the clock that these accounts go by.
+fn moment(accounts: &Accounts, now: Instant) -> Moment {
+    // There is always a first one: whoever asks.
+    accounts
+        .first()
+        .map_or_else(|| Moment::here(now), |account| account.moment(now))
+}
+
 /// Reserves `estimate` at every holder, or at none.
 pub(crate) fn reserve(
     accounts: &Accounts,
@@ -62,7 +71,33 @@ pub(crate) fn reserve(
     standing: Standing,
     now: Instant,
 ) -> Result<Reservation, Denial> {
-    let now = Moment::at(now);
+    attempt(accounts, estimate, standing, now)
+        .map_err(|(refused, account)| refused.denial(account.name(), estimate))
+}
+
+/// As [`reserve`], and asks other replicas where there is no room here.
+pub(crate) async fn reserve_shared(
+    accounts: &Accounts,
+    estimate: Estimate,
+    standing: Standing,
+    now: Instant,
+) -> Result<Reservation, Denial> {
+    match attempt(accounts, estimate, standing, now) {
+        Ok(reservation) => Ok(reservation),
+        // Boxed: hardly any request comes here, and none has to carry it along.
+        Err((Refused::Share, _)) => Box::pin(sharing::reserve(accounts, estimate, standing)).await,
+        Err((refused, account)) => Err(refused.denial(account.name(), estimate)),
+    }
+}
+
+/// As [`reserve`]; says which account has no room.
+pub(crate) fn attempt(
+    accounts: &Accounts,
+    estimate: Estimate,
+    standing: Standing,
+    now: Instant,
+) -> Result<Reservation, (Refused, &Arc<Account>)> {
+    let now = moment(accounts, now);
     let mut held = SmallVec::<[_; MAX_HOLDERS]>::new();
     let mut denied = None;
     for account in accounts.iter() {
@@ -74,14 +109,15 @@ pub(crate) fn reserve(
             }
         }
     }
-    if let Some((refused, account)) = denied {
+    if let Some(denied) = denied {
         drop(held);
-        return Err(refused.denial(account.name(), estimate));
+        return Err(denied);
     }
     let mut marks = [Mark::default(); MAX_HOLDERS];
     for (mark, mut counters) in marks.iter_mut().zip(held) {
         *mark = counters.reserve(estimate, standing);
     }
+    accounts.iter().for_each(Account::noted);
     Ok(Reservation {
         accounts: Arc::clone(accounts),
         marks,
@@ -93,11 +129,12 @@ pub(crate) fn reserve(
 
 /// A reservation of nothing, for what was used already.
 pub(crate) fn owe(accounts: &Accounts, now: Instant) -> Reservation {
-    let now = Moment::at(now);
+    let now = moment(accounts, now);
     let mut marks = [Mark::default(); MAX_HOLDERS];
     for (mark, account) in marks.iter_mut().zip(accounts.iter()) {
         *mark = account.owe(now);
     }
+    accounts.iter().for_each(Account::noted);
     Reservation {
         accounts: Arc::clone(accounts),
         marks,
@@ -119,7 +156,7 @@ impl Reservation {
     /// # Errors
     /// When a limit or a budget has no room for what is added: then nothing has changed.
     pub fn change(&mut self, estimate: Estimate, now: Instant) -> Result<(), Denial> {
-        let now = Moment::at(now);
+        let now = moment(&self.accounts, now);
         let more = Estimate {
             tokens: estimate.tokens.saturating_sub(self.estimate.tokens),
             cost: (estimate.cost - self.estimate.cost).max(Money::ZERO),
@@ -146,6 +183,15 @@ impl Reservation {
         Ok(())
     }
 
+    /// Gets from other replicas what [`change`](Self::change) to `estimate` needs, where it is not here.
+    pub async fn prepare(&self, estimate: Estimate) {
+        let more = Estimate {
+            tokens: estimate.tokens.saturating_sub(self.estimate.tokens),
+            cost: (estimate.cost - self.estimate.cost).max(Money::ZERO),
+        };
+        sharing::prepare(&self.accounts, more, None).await;
+    }
+
     /// Charges what was used; the rest comes back.
     pub fn settle(mut self, actual: Actual) {
         self.close(actual);
@@ -155,6 +201,7 @@ impl Reservation {
         if std::mem::replace(&mut self.open, false) {
             for (mark, account) in self.marks.iter().zip(self.accounts.iter()) {
                 account.settle(*mark, self.standing, self.estimate, actual);
+                Account::noted(account);
             }
         }
     }
@@ -177,7 +224,7 @@ pub struct SetAside {
 
 impl SetAside {
     pub(crate) fn new(accounts: &Accounts, cost: Money) -> Self {
-        let now = Moment::at(Instant::now());
+        let now = moment(accounts, Instant::now());
         let mut marks = [Mark::default(); MAX_HOLDERS];
         for (mark, account) in marks.iter_mut().zip(accounts.iter()) {
             *mark = account.owe(now);
@@ -187,6 +234,7 @@ impl SetAside {
             marks,
             cost: Money::ZERO,
         };
+        accounts.iter().for_each(Account::noted);
         aside.reserve(cost);
         aside
     }

@@ -144,6 +144,17 @@ impl Actor {
     }
 }
 
+impl Actor {
+    /// The gateway, for somebody whose identity provider has made them known.
+    #[must_use]
+    pub fn token() -> Self {
+        Self {
+            name: "token".to_owned(),
+            source: "identity provider".to_owned(),
+        }
+    }
+}
+
 /// Whether an id can be one. What people choose themselves, such as addresses of mail, is welcome.
 pub(crate) fn check_id(id: &str) -> Result<(), StoreError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:@+".contains(&byte);

@@ -14,9 +14,11 @@ mod key;
 mod ledger;
 mod page;
 mod priority;
+mod replica;
 mod results;
 mod row;
 mod segment;
+mod shared;
 mod sqlite;
 mod state;
 mod terms;
@@ -29,7 +31,11 @@ pub use journal::{Journal, JournalError, JournalWriter};
 pub use key::{KeyRecord, NewKey, aws_secret, hash_key};
 pub use ledger::{LedgerEntry, Outcome};
 pub use page::{Page, Paged};
+pub use replica::Replica;
 pub use results::{Recorded, Results};
+pub use shared::{
+    Answers, Ask, CounterKind, Patience, RedisCounters, SharedCounters, SharedError, Told, Verdict,
+};
 pub use sqlite::{
     Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, UsageFilter,
     UsageGroup, UsageRow, Verified,

@@ -4,6 +4,7 @@ mod audit;
 mod filter;
 mod holders;
 mod keys;
+mod replicas;
 mod schema;
 mod settings;
 mod usage;

@@ -8,6 +8,7 @@
 pub mod load;
 pub mod mcp;
 pub mod process;
+pub mod redis;
 
 mod anthropic;
 mod bedrock;

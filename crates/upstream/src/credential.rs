@@ -26,6 +26,7 @@ mod token;
 
 pub use environment::Environment;
 pub use error::{CredentialError, CredentialErrorKind};
+pub use fetch::fetch_document;
 pub use registry::CredentialRegistry;
 pub use sigv4::{PresentedSignature, SignatureError, SignedRequest};
 

@@ -34,7 +34,7 @@ pub use config::{
 };
 pub use credential::{
     AuthStyle, Authorized, Credential, CredentialError, CredentialErrorKind, CredentialRegistry, Environment,
-    PresentedSignature, SignatureError, SignedRequest,
+    PresentedSignature, SignatureError, SignedRequest, fetch_document,
 };
 pub use endpoint::{Endpoint, EndpointRegistry, InFlight, Outcome};
 pub use error::{Phase, SendError, SendErrorKind};

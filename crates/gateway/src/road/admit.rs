@@ -15,15 +15,16 @@ use crate::worker::Worker;
 /// Admits a conversation.
 ///
 /// # Errors
-/// 403 for a model the key may not use, 404 for one that is not there, 429 past a limit or budget.
-pub fn admit(
+/// 403 for a model the key may not use, 404 for one that is not there, 429 past a limit or budget, 503 where nobody
+/// can say whether there is room.
+pub async fn admit(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
     asked: &Asked,
 ) -> Result<Ticket, Failure> {
     let bound = completion_bound(&arrival.snapshot, &asked.request);
-    let mut ticket = admit_bounded(worker, arrival, caller, asked, bound)?;
+    let mut ticket = admit_bounded(worker, arrival, caller, asked, bound).await?;
     ticket.facts.streamed = asked.request.stream.enabled;
     Ok(ticket)
 }
@@ -32,7 +33,7 @@ pub fn admit(
 ///
 /// # Errors
 /// As [`admit`].
-pub fn admit_bounded(
+pub async fn admit_bounded(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
@@ -50,7 +51,7 @@ pub fn admit_bounded(
         tier,
         price: &usual,
     };
-    reserve(worker, arrival, caller, &wanted)
+    reserve(worker, arrival, caller, &wanted).await
 }
 
 /// The price at a target of what is asked for.
@@ -77,27 +78,28 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// As [`admit`].
-pub fn admit_at(
+pub async fn admit_at(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
     (model, estimate): (&str, Estimate),
 ) -> Result<Ticket, Failure> {
     may_use(&caller, model)?;
-    admit_any(worker, arrival, caller, (model, estimate))
+    admit_any(worker, arrival, caller, (model, estimate)).await
 }
 
 /// Admits what no list of models is about.
 ///
 /// # Errors
 /// 429 past a limit or budget.
-pub fn admit_any(
+pub async fn admit_any(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
     (model, estimate): (&str, Estimate),
 ) -> Result<Ticket, Failure> {
-    let reservation = caller.admit(estimate, Instant::now()).map_err(denied)?;
+    let admitted = caller.admit_shared(estimate, Instant::now()).await;
+    let reservation = admitted.map_err(denied)?;
     let mut ticket = Ticket::new(worker, arrival, caller, reservation);
     model.clone_into(&mut ticket.facts.model_requested);
     Ok(ticket)
@@ -146,7 +148,7 @@ pub fn may_use(caller: &Principal, model: &str) -> Result<(), Failure> {
 }
 
 /// Checks the allow-list and reserves what is wanted, and what it may cost at most.
-pub fn reserve(
+pub async fn reserve(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
@@ -173,7 +175,8 @@ pub fn reserve(
         tokens: usage.total(),
         cost,
     };
-    let reservation = caller.admit(estimate, Instant::now()).map_err(denied)?;
+    let admitted = caller.admit_shared(estimate, Instant::now()).await;
+    let reservation = admitted.map_err(denied)?;
     let mut ticket = Ticket::new(worker, arrival, caller, reservation);
     ticket.facts.tier = tier;
     ticket.facts.model_requested = model.to_owned();
@@ -184,7 +187,7 @@ pub fn reserve(
 ///
 /// # Errors
 /// 429 where the caller's limits have no room for it.
-pub fn again(
+pub async fn again(
     snapshot: &Snapshot,
     ticket: &mut Ticket,
     asked: &Asked,
@@ -200,7 +203,7 @@ pub fn again(
         tokens: usage.total(),
         cost,
     };
-    ticket.reserve(estimate).map_err(denied)
+    ticket.reserve(estimate).await.map_err(denied)
 }
 
 /// What `usage` costs at the dearest target of a model, at the tier that was asked for or as usual: which of the two
@@ -223,6 +226,7 @@ fn completion_bound(snapshot: &Snapshot, request: &ChatRequest) -> u64 {
 pub fn denied(denial: Denial) -> Failure {
     let (kind, code) = match denial.kind {
         DenialKind::Budget => (FailureKind::QuotaExceeded, "insufficient_quota"),
+        DenialKind::Unreachable => (FailureKind::Unavailable, "limits_unavailable"),
         _ => (FailureKind::RateLimited, "rate_limit_exceeded"),
     };
     let mut failure = Failure::new(kind, denial.message).coded(code);

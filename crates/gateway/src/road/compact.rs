@@ -42,6 +42,7 @@ pub async fn travel(
     let mut asked = arrive::decode(arrival, ASKED, body)?;
     let bound = arrival.snapshot.default_completion;
     let mut ticket = admit::admit_bounded(worker, arrival, caller, &asked, bound)
+        .await
         .map_err(|failure| Refusal::from(failure).asking(&asked.request.model))?;
     match answer(worker, arrival, &mut asked, &mut ticket).await {
         Ok(shorter) => {

@@ -21,12 +21,12 @@ pub async fn travel(
     (format, delivery): (Format, Delivery),
     body: Bytes,
 ) -> Result<Reply, Refusal> {
-    let (asked, ticket) = admitted(worker, arrival, caller, (format, delivery), body)?;
+    let (asked, ticket) = admitted(worker, arrival, caller, (format, delivery), body).await?;
     carry(worker, arrival, asked, ticket).await
 }
 
 /// The stages that say whether there will be an answer: decoded and admitted.
-pub fn admitted(
+pub async fn admitted(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
@@ -36,6 +36,7 @@ pub fn admitted(
     let mut asked = arrive::decode(arrival, (format, delivery), body)?;
     prompt::prepare(&arrival.snapshot.prompts, &mut asked)?;
     let ticket = admit::admit(worker, arrival, caller, &asked)
+        .await
         .map_err(|failure| Refusal::from(failure).asking(&asked.request.model))?;
     Ok((asked, ticket))
 }

@@ -43,6 +43,7 @@ pub async fn travel(
         price: &|target| target.price.clone(),
     };
     let mut ticket = admit::reserve(worker, arrival, caller, &wanted)
+        .await
         .map_err(|failure| Refusal::from(failure).asking(&request.model))?;
     let counting = Counting {
         worker,

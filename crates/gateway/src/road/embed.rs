@@ -93,6 +93,7 @@ pub async fn prepared(
     let mut embedding = Embedding::read(arrival, LINES, body.clone())?;
     let estimate = admit::estimate_of(target, embedding.prompt, 0);
     let mut ticket = admit::admit_at(worker, arrival, caller, (embedding.model(), estimate))
+        .await
         .map_err(|failure| Refusal::from(failure).asking(embedding.model()))?;
     match embedding.line(arrival, target, &mut ticket).await {
         Ok(body) => Ok((body, ticket)),

@@ -154,6 +154,7 @@ pub async fn run<E: Errand>(
             price: &|target| errand.price(target),
         };
         admit::reserve(worker, arrival, caller, &wanted)
+            .await
             .map_err(|failure| Refusal::from(failure).asking(errand.model()))?
     };
     ticket.facts.streamed = errand.streamed().is_some();

@@ -57,7 +57,7 @@ pub async fn travel(
     body: Bytes,
 ) -> Result<Reply, Refusal> {
     let request = asked(&body)?;
-    let here = Here::admitted(worker, arrival, caller, (SHIPPED.name, 0))?;
+    let here = Here::admitted(worker, arrival, caller, (SHIPPED.name, 0)).await?;
     let explained = explained(&here, &request).await;
     here.settle(explained, Usage::default())
 }

@@ -143,6 +143,7 @@ async fn ready(
     }
     let estimate = admit::estimate(&arrival.snapshot, &asked, &to.target);
     let mut ticket = admit::admit_at(worker, arrival, caller, (&asked.request.model, estimate))
+        .await
         .map_err(|failure| Refusal::from(failure).asking(&asked.request.model))?;
     if let Err(failure) = guard::input(arrival, &mut asked, &mut ticket).await {
         return Err(ticket.refuse(failure));

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::uri::Authority;
 use http::{HeaderMap, header};
+use pointsman_governance::jwt::{self, TokenError};
 use pointsman_governance::{IdentifyError, Principal};
 use pointsman_store::aws_secret;
 use pointsman_upstream::{PresentedSignature, SignatureError, SignedRequest};
@@ -15,6 +16,7 @@ use secrecy::SecretString;
 
 use super::{Arrival, Refusal};
 use crate::surface::query_value;
+use crate::tokens;
 use crate::worker::Worker;
 
 /// Where SDKs put their key, in the order in which they are looked at.
@@ -36,8 +38,9 @@ pub enum Claim {
 /// Finds the principal behind the credential.
 ///
 /// # Errors
-/// 401 without a credential (unless anonymous callers are allowed) or with one that is unknown, revoked or expired.
-pub fn identify(worker: &Worker, arrival: &Arrival) -> Result<Claim, Failure> {
+/// 401 without a credential (unless anonymous callers are allowed) or with one that is unknown, revoked or expired; 503
+/// for a token whose user cannot be taken up.
+pub async fn identify(worker: &Arc<Worker>, arrival: &Arrival) -> Result<Claim, Failure> {
     if let Some(signature) = signature(&arrival.headers) {
         return claim(worker, arrival, signature);
     }
@@ -52,6 +55,11 @@ pub fn identify(worker: &Worker, arrival: &Arrival) -> Result<Claim, Failure> {
             .coded("missing_api_key")
         });
     };
+    let issuers = &arrival.snapshot.issuers;
+    if !issuers.is_empty() && jwt::is_token(&presented) {
+        let identified = Box::pin(tokens::identify(worker, issuers, &presented)).await;
+        return identified.map(Claim::Known).map_err(wrong_token);
+    }
     match keys.identify(&presented) {
         Ok(principal) => Ok(Claim::Known(principal)),
         // Local tools must send some key; where anyone may come, a key that is not ours is nobody's.
@@ -126,6 +134,14 @@ impl Claim {
             .map_err(wrong_signature)?;
         Ok(caller)
     }
+}
+
+fn wrong_token(error: TokenError) -> Failure {
+    let kind = match error {
+        TokenError::Unavailable => FailureKind::Unavailable,
+        _ => FailureKind::Authentication,
+    };
+    Failure::new(kind, error.to_string()).coded("invalid_token")
 }
 
 fn signature(headers: &HeaderMap) -> Option<&str> {

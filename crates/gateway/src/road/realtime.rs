@@ -78,7 +78,7 @@ pub async fn enter(
             (caller, Some(minted))
         }
         None => {
-            let claim = identify::identify(worker, arrival)?;
+            let claim = identify::identify(worker, arrival).await?;
             (claim.prove(arrival, &[])?, None)
         }
     };
@@ -105,10 +105,11 @@ async fn travel(
     // The session itself uses nothing: each of its answers is reserved when it begins.
     let nothing = Estimate::default();
     let mut ticket = admit::admit_at(worker, arrival, Arc::clone(caller), (&model, nothing))
+        .await
         .map_err(|failure| Refusal::from(failure).asking(&model))?;
     ticket.facts.streamed = true;
     let targets: Vec<&Target> = steps.iter().flat_map(|step| &step.targets).collect();
-    let first = match meter::first(arrival, caller, &targets) {
+    let first = match meter::first(arrival, caller, &targets).await {
         Ok(first) => first,
         Err(failure) => return Err(ticket.refuse(failure)),
     };

@@ -277,8 +277,8 @@ impl Ticket {
     ///
     /// # Errors
     /// When the caller's limits have no room for it.
-    pub fn reserve(&mut self, estimate: Estimate) -> Result<(), Denial> {
-        self.reservation = Some(self.caller.admit(estimate, Instant::now())?);
+    pub async fn reserve(&mut self, estimate: Estimate) -> Result<(), Denial> {
+        self.reservation = Some(self.caller.admit_shared(estimate, Instant::now()).await?);
         Ok(())
     }
 

@@ -58,7 +58,7 @@ pub async fn travel(
         return converse::travel(worker, arrival, caller, ASKED, body).await;
     }
     let (turn, body) = Turn::begin(worker, arrival, &caller, &said, kept, &body).await?;
-    let (mut asked, ticket) = converse::admitted(worker, arrival, caller, ASKED, body)?;
+    let (mut asked, ticket) = converse::admitted(worker, arrival, caller, ASKED, body).await?;
     asked.answer_id = Some(turn.id.as_str().into());
     if said.background {
         return background::begin(worker, arrival, (asked, ticket), turn, &said).await;

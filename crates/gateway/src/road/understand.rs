@@ -42,7 +42,7 @@ pub async fn travel(
             vectors::travel(worker, arrival, caller, (what, body)).await
         }
         _ => {
-            let here = Here::admitted(worker, arrival, caller, (SHIPPED.name, 0))?;
+            let here = Here::admitted(worker, arrival, caller, (SHIPPED.name, 0)).await?;
             let answered = classify::answer(&here, what, &body).await;
             here.settle(answered, Usage::default())
         }
@@ -100,7 +100,7 @@ fn refused(ticket: Ticket, failure: Failure) -> Refusal {
 ///
 /// # Errors
 /// 429 past a limit.
-fn admitted(
+async fn admitted(
     worker: &Arc<Worker>,
     arrival: &Arrival,
     caller: Arc<Principal>,
@@ -111,6 +111,7 @@ fn admitted(
         cost: Money::ZERO,
     };
     let mut ticket = admit::admit_any(worker, arrival, caller, (model, estimate))
+        .await
         .map_err(|failure| Refusal::from(failure).asking(model))?;
     ticket.answered_here(model);
     Ok(ticket)

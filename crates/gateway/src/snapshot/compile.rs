@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use pointsman_catalog::{Catalog, Quirk};
 use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, StateKeeper, TargetConfig};
-use pointsman_governance::{Anonymous, Principal};
+use pointsman_governance::jwt::JwtConfig;
+use pointsman_governance::{Anonymous, Principal, Sharing};
 use pointsman_guard::Guards;
 use pointsman_mcp::Hub;
 use pointsman_mcp::board::Board;
@@ -21,6 +22,7 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use crate::signals::Examples;
+use crate::tokens::Trusted;
 
 use super::{
     Batches, Bounds, Fallback, Keeping, McpPolicy, MediaPolicy, Model, Patience, Pattern, Provider,
@@ -44,12 +46,25 @@ pub struct Lasting {
     credentials: CredentialRegistry,
     budgets: Mutex<HashMap<String, Arc<RetryBudget>>>,
     anonymous: Mutex<Option<Arc<Principal>>>,
+    issuers: Mutex<Vec<Arc<Trusted>>>,
+    /// With whom limits are counted together, where this process is not alone.
+    pub sharing: Option<Arc<Sharing>>,
     understanding: Mutex<Option<Arc<Understanding>>>,
     hub: Mutex<Option<Arc<Hub>>>,
     /// Sessions with MCP servers, and who listens to them.
     pub board: Arc<Board>,
     /// Requests to MCP servers that wait for their clients.
     pub lot: Lot,
+}
+
+impl Lasting {
+    /// Nothing yet; limits are counted together with these.
+    pub fn counting(sharing: Option<Arc<Sharing>>) -> Self {
+        Self {
+            sharing,
+            ..Self::default()
+        }
+    }
 }
 
 /// Compiles a configuration.
@@ -157,6 +172,7 @@ impl Compiler<'_> {
                 .as_ref()
                 .map(|secret| secret.expose().into()),
             anonymous: self.anonymous(),
+            issuers: self.issuers(),
             responses: responses(config),
             media: media(config),
             mcp: self.mcp(),
@@ -440,6 +456,18 @@ impl Compiler<'_> {
         known
     }
 
+    /// Issuers that stay as they are keep the keys that were read.
+    fn issuers(&mut self) -> Vec<Arc<Trusted>> {
+        let mut lasting = self.lasting.issuers.lock();
+        let of = |config: &JwtConfig| {
+            let known = lasting.iter().find(|known| known.config() == config);
+            known.map_or_else(|| Trusted::new(config), Arc::clone)
+        };
+        let issuers: Vec<_> = self.config.identity.jwt.iter().map(of).collect();
+        lasting.clone_from(&issuers);
+        issuers
+    }
+
     /// Callers without a key keep their counters over a reload, too.
     fn anonymous(&mut self) -> Option<Arc<Principal>> {
         if self.config.identity.anonymous == Anonymous::Deny {
@@ -447,7 +475,8 @@ impl Compiler<'_> {
         }
         let limits = self.config.limits.default;
         let mut lasting = self.lasting.anonymous.lock();
-        let principal = lasting.get_or_insert_with(|| Arc::new(Principal::anonymous(limits)));
+        let sharing = self.lasting.sharing.as_ref();
+        let principal = lasting.get_or_insert_with(|| Arc::new(Principal::anonymous_shared(limits, sharing)));
         principal.set_limits(limits);
         Some(Arc::clone(principal))
     }

@@ -13,6 +13,7 @@ fn pointsman(folder: &Path, arguments: &[&str]) -> Output {
         .current_dir(folder)
         .env("OPENAI_API_KEY", "sk-example-one")
         .env("ANTHROPIC_API_KEY", "sk-example-two")
+        .env("REDIS_URL", "redis://:secret@127.0.0.1:6379/1")
         .env("POINTSMAN_SIGNING_SECRET", "0123456789abcdef0123456789abcdef")
         .output()
         .unwrap()

@@ -41,6 +41,7 @@ mod remembered;
 mod routing;
 mod secrets;
 mod shape;
+mod shared;
 mod signed;
 mod socket;
 mod state;
@@ -48,5 +49,7 @@ mod structured;
 mod surfaces;
 mod tenancy;
 mod tls;
+
+mod tokens;
 mod told;
 mod understanding;

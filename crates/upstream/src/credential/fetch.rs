@@ -25,6 +25,22 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Most characters of what a server says that are put into a log.
 const TOLD_LIMIT: usize = 300;
 
+/// A small document that anybody may read, such as the public keys of an issuer; redirects are not followed.
+///
+/// # Errors
+/// When it cannot be had, or is larger than a mebibyte.
+pub async fn fetch_document(client: &Client, who: &str, url: &str) -> Result<Bytes, CredentialError> {
+    let reply = Ask::get(who, url)
+        .plain(ACCEPT, "application/json")
+        .send(client)
+        .await?;
+    if reply.status.is_success() {
+        Ok(reply.body)
+    } else {
+        Err(reply.refusal())
+    }
+}
+
 /// A request to whoever issues credentials.
 pub(crate) struct Ask {
     /// What the errors call it.

@@ -28,6 +28,7 @@ pub(super) async fn travel(
         cost: Money::ZERO,
     };
     let mut ticket = admit::admit_at(worker, arrival, Arc::clone(&caller), (&model, estimate))
+        .await
         .map_err(|failure| Refusal::from(failure).asking(&model))?;
     ticket.answered_here(&model);
     let inspected = errand::inspect(arrival, &mut embedding, &mut ticket).await;

@@ -170,7 +170,7 @@ async fn converse(
                     Ok(under_way) => under_way,
                     Err(error) => return Ok(Err(error)),
                 };
-                let ticket = work::admit(desk, &request)?;
+                let ticket = work::admit(desk, &request).await?;
                 let asker = Asker {
                     hub: Arc::clone(&desk.hub),
                     view: Arc::clone(&desk.view),

@@ -59,7 +59,7 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
         Some(Ok(running)) => running,
         Some(Err(error)) => return Ok(Err(error.of(&request.id))),
         None => {
-            let ticket = work::admit(desk, &request)?;
+            let ticket = work::admit(desk, &request).await?;
             let (sink, told) = mpsc::channel(work::QUEUE);
             let task = work::start(asker, request.clone(), ticket, sink, None);
             Running { told, task }

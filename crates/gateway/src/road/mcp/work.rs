@@ -23,7 +23,7 @@ pub const QUEUE: usize = 256;
 ///
 /// # Errors
 /// 429 past a limit.
-pub fn admit(desk: &Desk<'_>, request: &Request) -> Result<Option<Ticket>, Refusal> {
+pub async fn admit(desk: &Desk<'_>, request: &Request) -> Result<Option<Ticket>, Refusal> {
     let Some(field) = meta::named_by(&request.method) else {
         return Ok(None);
     };
@@ -31,6 +31,7 @@ pub fn admit(desk: &Desk<'_>, request: &Request) -> Result<Option<Ticket>, Refus
     let asked = (name.as_str(), Estimate::default());
     let admitted = admit::admit_any(desk.worker, desk.arrival, Arc::clone(&desk.caller), asked);
     admitted
+        .await
         .map(Some)
         .map_err(|failure| Refusal::from(failure).asking(&name))
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pointsman_catalog::Price;
+use pointsman_catalog::{Money, Price};
 use pointsman_governance::{Denial, Estimate, Principal, Reservation};
 use pointsman_store::Outcome;
 use pointsman_wire::form::{Failure, FailureKind, Text, Usage};
@@ -72,7 +72,11 @@ pub struct Parties {
 ///
 /// # Errors
 /// 429 where limits or budget have no room for it.
-pub fn first(arrival: &Arrival, caller: &Principal, targets: &[&Target]) -> Result<Reservation, Failure> {
+pub async fn first(
+    arrival: &Arrival,
+    caller: &Principal,
+    targets: &[&Target],
+) -> Result<Reservation, Failure> {
     let snapshot = &arrival.snapshot;
     let mut dearest = Estimate::default();
     for target in targets {
@@ -83,6 +87,7 @@ pub fn first(arrival: &Arrival, caller: &Principal, targets: &[&Target]) -> Resu
             cost: dearest.cost.max(estimate.cost),
         };
     }
+    caller.prepare_part(dearest).await;
     caller.admit_part(dearest, Instant::now()).map_err(admit::denied)
 }
 
@@ -104,6 +109,11 @@ impl Meter {
             open: Vec::new(),
             ended: VecDeque::new(),
         }
+    }
+
+    /// Who pays.
+    pub fn caller(&self) -> Arc<Principal> {
+        Arc::clone(&self.caller)
     }
 
     /// Whether an answer is under way or asked for.
@@ -156,6 +166,21 @@ impl Meter {
     /// Whether one more answer may be asked for.
     pub fn has_room(&self) -> bool {
         self.asked.len() < MAX_ASKED + self.doubtful
+    }
+
+    /// What the next answer may use beyond what is set aside; nothing where that is enough.
+    pub fn lacks(&self) -> Option<Estimate> {
+        let need = self.context.estimate(Output::default(), AHEAD_MS);
+        let held = self
+            .standing
+            .as_ref()
+            .map(Reservation::estimate)
+            .unwrap_or_default();
+        let lacks = Estimate {
+            tokens: need.tokens.saturating_sub(held.tokens),
+            cost: (need.cost - held.cost).max(Money::ZERO),
+        };
+        (lacks != Estimate::default()).then_some(lacks)
     }
 
     /// Makes the standing reservation this large.

@@ -164,6 +164,7 @@ impl Shared {
     async fn set(&self, settings: Option<Text>, to: &mut Sink, judge: &mut Judge) -> Option<End> {
         let settings = settings?;
         judge.hear(&settings).await;
+        self.prepare().await;
         let verdict = judge.event(settings, &mut self.meter.lock());
         match verdict {
             Verdict::Pass(text) => to
@@ -172,6 +173,17 @@ impl Shared {
                 .err()
                 .map(|_| End::provider_broke("the connection to the provider broke")),
             Verdict::Answer(failure, _) | Verdict::End(failure) => Some(End::denied(failure)),
+        }
+    }
+
+    /// Gets from other replicas what the next answer may need, before it is asked for.
+    async fn prepare(&self) {
+        let (caller, lacks) = {
+            let meter = self.meter.lock();
+            (meter.caller(), meter.lacks())
+        };
+        if let Some(lacks) = lacks {
+            caller.prepare_part(lacks).await;
         }
     }
 
@@ -202,11 +214,13 @@ impl Shared {
                 Some(Ok(Message::Text(text))) => match Text::try_from(Bytes::from(text)) {
                     Ok(text) => {
                         judge.hear(&text).await;
+                        self.prepare().await;
                         judge.event(text, &mut self.meter.lock())
                     }
                     Err(error) => return End::broken(Failure::new(FailureKind::Internal, error.to_string())),
                 },
                 Some(Ok(Message::Binary(bytes))) => {
+                    self.prepare().await;
                     let judged = judge.bytes(&bytes, &mut self.meter.lock());
                     match judged {
                         Some(verdict) => verdict,

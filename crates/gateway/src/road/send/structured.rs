@@ -47,6 +47,7 @@ impl Exchange<'_> {
         wanted.mend(&mut asked.request, &flaw);
         let asked = asked.instead(asked.request.clone());
         admit::again(&self.arrival.snapshot, ticket, &asked, target)
+            .await
             .map_err(|denied| Failed::refused(unmended(&flaw, &denied.message)))?;
         let Some(in_flight) = endpoint.begin(Instant::now()) else {
             return Err(Failed::refused(unmended(

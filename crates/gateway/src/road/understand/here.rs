@@ -36,13 +36,13 @@ impl<'a> Here<'a> {
     ///
     /// # Errors
     /// 429 past a limit.
-    pub fn admitted(
+    pub async fn admitted(
         worker: &'a Arc<Worker>,
         arrival: &'a Arrival,
         caller: Arc<Principal>,
         asked: (&str, u64),
     ) -> Result<Self, Refusal> {
-        let ticket = super::admitted(worker, arrival, Arc::clone(&caller), asked)?;
+        let ticket = super::admitted(worker, arrival, Arc::clone(&caller), asked).await?;
         Ok(Self::with(worker, arrival, caller, ticket))
     }
 

@@ -139,7 +139,7 @@ pub async fn travel(
     admit::may_use(&caller, task.by.model())
         .map_err(|failure| Refusal::from(failure).asking(task.by.model()))?;
     let estimate = task.texts.iter().map(|text| tokens::estimate(text)).sum();
-    let here = Here::admitted(worker, arrival, caller, (task.by.model(), estimate))?;
+    let here = Here::admitted(worker, arrival, caller, (task.by.model(), estimate)).await?;
     let further = here.understanding().further(task.by.model());
     let is_there = further.is_some_and(|further| further.provider.is_some());
     let begun = Instant::now();

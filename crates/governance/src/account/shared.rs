@@ -1,0 +1,597 @@
+//! An account that several replicas count together: what it may use without asking, what it asks for, what it is told.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use pointsman_catalog::Money;
+use pointsman_store::{Ask, BudgetWindow, CounterKind, HolderKind, Told, Verdict};
+
+use super::{Account, Counters, Moment, amount};
+use crate::budget::Purse;
+use crate::denial::Refused;
+use crate::rate::RateStatus;
+use crate::reservation::{Estimate, Standing};
+use crate::share::{Allotment, Corrections, InUse, Subject, percent_of};
+use crate::sharing::{Clock, Sharing, WhenDown};
+
+/// How long the server remembers what has no end of its own after nobody has told of it.
+const MINUTES: Duration = Duration::from_secs(180);
+const BUDGETS: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// An account that nobody has used for so long gives back what it holds, milliseconds.
+const IDLE: u64 = 10_000;
+
+/// With whom an account is counted, and under which name.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    sharing: Arc<Sharing>,
+    /// Which holder; a key where there is no kind.
+    kind: Option<HolderKind>,
+    id: Box<str>,
+}
+
+/// Whether others can be asked, and what is done where they cannot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Link {
+    pub(crate) is_up: bool,
+    pub(crate) when_down: WhenDown,
+    /// How long a replica is taken for alive, milliseconds.
+    pub(crate) life: u64,
+}
+
+impl Place {
+    pub(crate) fn new(sharing: &Arc<Sharing>, kind: Option<HolderKind>, id: &str) -> Self {
+        Self {
+            sharing: Arc::clone(sharing),
+            kind,
+            id: id.into(),
+        }
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        self.sharing.clock()
+    }
+
+    pub(super) fn link(&self) -> Link {
+        self.sharing.link()
+    }
+
+    /// The name of a counter. What stands in braces keeps all counters of a holder on one server of a cluster.
+    fn key(&self, counter: &str) -> String {
+        let kind = self.kind.map_or("key", HolderKind::as_str);
+        format!("pointsman:{{{kind}/{}}}:{counter}", self.id)
+    }
+
+    fn key_of(&self, purse: &Purse) -> String {
+        let window = match purse.budget.window {
+            BudgetWindow::Total => "total".to_owned(),
+            BudgetWindow::Day => "day".to_owned(),
+            BudgetWindow::Week => "week".to_owned(),
+            BudgetWindow::Month => "month".to_owned(),
+            BudgetWindow::Seconds(seconds) => format!("{seconds}s"),
+        };
+        let zone = purse.budget.zone.as_deref().unwrap_or("UTC");
+        self.key(&format!("budget:{window}:{zone}:{}", purse.begun))
+    }
+}
+
+/// What this replica may use of the counters of an account.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    requests: Allotment,
+    tokens: Allotment,
+    places: Allotment,
+    /// Counted by this process in all.
+    pub(super) requested: i64,
+    pub(super) tokens_used: i64,
+    corrections: Corrections,
+    /// Of corrections: from seconds of this process to Unix seconds of the server.
+    offset: i64,
+    /// When it was used last, milliseconds.
+    touched: u64,
+}
+
+impl Shares {
+    /// Notes that more (or less) was used of tokens that were counted in a second of this process.
+    pub(super) fn correct(&mut self, second: u32, more: i64) {
+        if more != 0 {
+            self.corrections
+                .note(i64::from(second).saturating_add(self.offset), more);
+        }
+    }
+}
+
+/// Which counter of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    Places,
+    Requests,
+    Tokens,
+    /// By its number and the beginning of its window.
+    Purse(u32, i64),
+}
+
+/// What was asked of one counter and is not answered yet.
+pub(crate) struct Pending {
+    pub(crate) account: Arc<Account>,
+    slot: Slot,
+    amount: i64,
+    asked_at: u64,
+    number: u64,
+    is_answered: Mutex<bool>,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let answered = *self.is_answered.get_mut();
+        let mut counters = self.account.counters.lock();
+        if let Some(shares) = &mut counters.shares {
+            shares.corrections.came_back(self.number, answered);
+        }
+        if let Some(allotment) = counters.allotment(self.slot) {
+            allotment.asked(self.amount);
+        }
+    }
+}
+
+/// What is asked for of each counter of an account.
+#[derive(Clone, Copy)]
+struct Wanted {
+    places: i64,
+    requests: i64,
+    tokens: i64,
+    cost: i64,
+}
+
+impl Wanted {
+    fn new([places, requests]: [u64; 2], estimate: Estimate) -> Self {
+        Self {
+            places: amount(places),
+            requests: amount(requests),
+            tokens: amount(estimate.tokens),
+            cost: estimate.cost.nanodollars(),
+        }
+    }
+}
+
+impl Counters {
+    /// Something has changed that others have to know.
+    pub(super) fn touch(&mut self, now: Moment) {
+        if let Some(shares) = &mut self.shares {
+            shares.touched = now.running;
+        }
+    }
+
+    fn allotment(&mut self, slot: Slot) -> Option<&mut Allotment> {
+        let shares = self.shares.as_mut()?;
+        match slot {
+            Slot::Places => Some(&mut shares.places),
+            Slot::Requests => Some(&mut shares.requests),
+            Slot::Tokens => Some(&mut shares.tokens),
+            Slot::Purse(number, begun) => self
+                .purses
+                .iter_mut()
+                .find(|purse| purse.number == number && purse.begun == begun)
+                .map(|purse| &mut purse.share),
+        }
+    }
+
+    /// Whether there is room for what is wanted without asking anybody.
+    pub(super) fn check_shares(
+        &mut self,
+        counts: [u64; 2],
+        estimate: Estimate,
+        now: Moment,
+        link: Link,
+    ) -> Result<(), Refused> {
+        self.touch(now);
+        let wanted = Wanted::new(counts, estimate);
+        let limits = self.limits;
+        let (minute_requests, minute_tokens) = (sum(self.requests.as_deref()), sum(self.tokens.as_deref()));
+        let in_flight = amount(self.in_flight);
+        let Some(shares) = &mut self.shares else {
+            return Ok(());
+        };
+        shares.offset = (now.unix_ms - amount(now.running)).div_euclid(1_000);
+        if let Some(limit) = limits.concurrency.filter(|_| wanted.places > 0) {
+            let in_use = InUse {
+                used: 0,
+                all: in_flight,
+            };
+            let beside = (in_flight, wanted.places, limit);
+            let refused = Refused::Concurrency { limit };
+            room(&mut shares.places, in_use, beside, now, link, refused)?;
+        }
+        if let Some(limit) = limits.requests_per_minute.filter(|_| wanted.requests > 0) {
+            let in_use = InUse {
+                used: shares.requested,
+                all: shares.requested,
+            };
+            let beside = (minute_requests, wanted.requests, limit);
+            let refused = Refused::Requests {
+                limit,
+                wait: Some(Duration::from_secs(1)),
+            };
+            room(&mut shares.requests, in_use, beside, now, link, refused)?;
+        }
+        if let Some(limit) = limits.tokens_per_minute {
+            if estimate.tokens > limit {
+                return Err(Refused::TooLarge { limit });
+            }
+            let in_use = InUse {
+                used: shares.tokens_used,
+                all: shares.tokens_used,
+            };
+            let beside = (minute_tokens, wanted.tokens, limit);
+            let used = shares.tokens.total(shares.tokens_used).max(0).unsigned_abs();
+            let refused = Refused::Tokens {
+                limit,
+                used,
+                wait: Some(Duration::from_secs(1)),
+            };
+            room(&mut shares.tokens, in_use, beside, now, link, refused)?;
+        }
+        self.purses
+            .iter()
+            .try_for_each(|purse| purse_room(purse, wanted.cost, now, link))
+    }
+
+    /// Where it stands, of all replicas together.
+    pub(super) fn shared_status(&self) -> Option<RateStatus> {
+        let shares = self.shares.as_ref()?;
+        let stand = |limit: Option<u64>, allotment: &Allotment, used: i64| {
+            let limit = limit?;
+            let gone = allotment.total(used).saturating_add(allotment.held_by_others());
+            let rest = limit.saturating_sub(gone.max(0).unsigned_abs());
+            Some((limit, rest, Duration::from_secs(60)))
+        };
+        Some(RateStatus {
+            requests: stand(
+                self.limits.requests_per_minute,
+                &shares.requests,
+                shares.requested,
+            ),
+            tokens: stand(self.limits.tokens_per_minute, &shares.tokens, shares.tokens_used),
+        })
+    }
+
+    /// The counters there are: which, how much of each is in use, and how much of each is wanted.
+    fn slots(&self, wanted: Wanted) -> Vec<(Slot, InUse, i64)> {
+        let Some(shares) = &self.shares else {
+            return Vec::new();
+        };
+        let mut slots = Vec::with_capacity(3 + self.purses.len());
+        let all = |used: i64| InUse { used, all: used };
+        if self.limits.concurrency.is_some() {
+            let in_use = InUse {
+                used: 0,
+                all: amount(self.in_flight),
+            };
+            slots.push((Slot::Places, in_use, wanted.places));
+        }
+        if self.limits.requests_per_minute.is_some() {
+            slots.push((Slot::Requests, all(shares.requested), wanted.requests));
+        }
+        if self.limits.tokens_per_minute.is_some() {
+            slots.push((Slot::Tokens, all(shares.tokens_used), wanted.tokens));
+        }
+        for purse in &self.purses {
+            slots.push((
+                Slot::Purse(purse.number, purse.begun),
+                in_use_of(purse),
+                wanted.cost,
+            ));
+        }
+        slots
+    }
+
+    /// What of a counter does not depend on where it stands.
+    fn subject(&mut self, place: &Place, slot: Slot, now: Moment) -> Subject {
+        let limit = |limit: Option<u64>| limit.map(amount);
+        let minute = |counter: &str, limit: Option<i64>, recent: i64| Subject {
+            key: place.key(counter),
+            kind: CounterKind::Minute,
+            limit,
+            lifetime: MINUTES,
+            recent,
+            corrections: (0, Vec::new()),
+        };
+        match slot {
+            Slot::Places => Subject {
+                kind: CounterKind::Places,
+                ..minute("places", limit(self.limits.concurrency), 0)
+            },
+            Slot::Requests => {
+                let recent = sum(self.requests.as_deref());
+                minute("requests", limit(self.limits.requests_per_minute), recent)
+            }
+            Slot::Tokens => {
+                let recent = sum(self.tokens.as_deref());
+                let mut subject = minute("tokens", limit(self.limits.tokens_per_minute), recent);
+                if let Some(shares) = &mut self.shares {
+                    subject.corrections = shares.corrections.take(now.unix_ms.div_euclid(1_000));
+                }
+                subject
+            }
+            Slot::Purse(number, _) => {
+                let purse = self.purses.iter().find(|purse| purse.number == number);
+                let amount = purse.and_then(|purse| purse.budget.amount);
+                let left = purse.and_then(|purse| purse.ends).map(|ends| ends - now.unix_ms);
+                let left = left.map(|left| Duration::from_millis(left.max(0).unsigned_abs()));
+                Subject {
+                    key: purse.map(|purse| place.key_of(purse)).unwrap_or_default(),
+                    kind: CounterKind::Budget,
+                    limit: amount.map(Money::nanodollars),
+                    lifetime: left.map_or(BUDGETS, |left| left + BUDGETS),
+                    recent: 0,
+                    corrections: (0, Vec::new()),
+                }
+            }
+        }
+    }
+
+    /// Why a counter has no room, as the others told.
+    fn refusal(&self, slot: Slot, told: &Told, now: Moment) -> Refused {
+        let limits = self.limits;
+        let wait = u64::try_from(told.wait).ok().filter(|wait| *wait > 0);
+        let wait = wait.map(Duration::from_secs);
+        match slot {
+            Slot::Places => Refused::Concurrency {
+                limit: limits.concurrency.unwrap_or_default(),
+            },
+            Slot::Requests => Refused::Requests {
+                limit: limits.requests_per_minute.unwrap_or_default(),
+                wait,
+            },
+            Slot::Tokens => Refused::Tokens {
+                limit: limits.tokens_per_minute.unwrap_or_default(),
+                used: told.total.saturating_add(told.held).max(0).unsigned_abs(),
+                wait,
+            },
+            Slot::Purse(number, _) => self
+                .purses
+                .iter()
+                .find(|purse| purse.number == number)
+                .map_or(Refused::Share, |purse| money(purse, now)),
+        }
+    }
+}
+
+impl Account {
+    /// Has it told of in every round from now on.
+    pub(crate) fn noted(account: &Arc<Self>) {
+        if let Some(place) = &account.place
+            && !account.is_told.load(Ordering::Relaxed)
+            && !account.is_told.swap(true, Ordering::AcqRel)
+        {
+            place.sharing.tell_of(account);
+        }
+    }
+
+    /// With whom it is counted.
+    pub(crate) fn sharing(&self) -> Option<&Arc<Sharing>> {
+        self.place.as_ref().map(|place| &place.sharing)
+    }
+
+    /// Asks for what a request needs and does not find here.
+    pub(crate) fn asks(
+        account: &Arc<Self>,
+        (estimate, standing): (Estimate, Option<Standing>),
+        pending: &mut Vec<Pending>,
+        asks: &mut Vec<Ask>,
+    ) {
+        let Some(place) = &account.place else {
+            return;
+        };
+        let now = account.moment(Instant::now());
+        let counts = [
+            u64::from(standing == Some(Standing::Apart)),
+            u64::from(standing.is_some()),
+        ];
+        let mut counters = account.counters.lock();
+        counters.advance(now);
+        for (slot, in_use, amount) in counters.slots(Wanted::new(counts, estimate)) {
+            let life = place.link().life;
+            let Some(allotment) = counters.allotment(slot) else {
+                continue;
+            };
+            allotment.expire(in_use, now.running, life);
+            // What is about to be used up is asked for on the same way.
+            if allotment.has_room(in_use, amount.saturating_mul(2)) {
+                continue;
+            }
+            let subject = counters.subject(place, slot, now);
+            let number = subject.corrections.0;
+            if let Some(allotment) = counters.allotment(slot) {
+                asks.push(allotment.ask(subject, in_use, amount));
+                pending.push(Pending::new(account, slot, amount, now, number));
+            }
+        }
+    }
+
+    /// Tells how it stands; gives everything back when it has not been used for a while, or at the end. Says whether it
+    /// is to be told of in the next round, too.
+    pub(crate) fn tell(
+        account: &Arc<Self>,
+        gives_all: bool,
+        pending: &mut Vec<Pending>,
+        asks: &mut Vec<Ask>,
+    ) -> bool {
+        let Some(place) = &account.place else {
+            return false;
+        };
+        let now = account.moment(Instant::now());
+        let mut counters = account.counters.lock();
+        counters.advance(now);
+        let nothing = Wanted::new([0, 0], Estimate::default());
+        let slots = counters.slots(nothing);
+        let is_free = counters.in_flight == 0 && slots.iter().all(|(_, in_use, _)| is_settled(*in_use));
+        let Some(shares) = &mut counters.shares else {
+            return false;
+        };
+        let is_idle = now.running.saturating_sub(shares.touched) > IDLE;
+        let gives = gives_all || (is_idle && is_free);
+        let corrects = !shares.corrections.is_empty();
+        let mut is_quiet = gives;
+        for (slot, in_use, _) in slots {
+            let Some(allotment) = counters.allotment(slot) else {
+                continue;
+            };
+            allotment.expire(in_use, now.running, place.link().life);
+            let is_done = allotment.is_told(in_use.used) && !allotment.has_spare(in_use);
+            is_quiet &= is_done;
+            let is_due = allotment.is_due(in_use, now.running, place.link().life);
+            if (gives && is_done) || !(gives || is_due || (corrects && slot == Slot::Tokens)) {
+                continue;
+            }
+            let subject = counters.subject(place, slot, now);
+            let number = subject.corrections.0;
+            if let Some(allotment) = counters.allotment(slot) {
+                asks.push(if gives {
+                    allotment.give_back(subject, in_use)
+                } else {
+                    allotment.tell(subject, in_use)
+                });
+                pending.push(Pending::new(account, slot, 0, now, number));
+            }
+        }
+        if is_quiet && is_free {
+            account.is_told.store(false, Ordering::Release);
+        }
+        !(is_quiet && is_free)
+    }
+
+    /// Since when a budget counts, for what the ledger knows of it.
+    fn begun(&self, slot: Slot) -> i64 {
+        match slot {
+            Slot::Purse(number, begun) => {
+                let counters = self.counters.lock();
+                let purse = counters.purses.iter().find(|purse| purse.number == number);
+                let total = purse.is_some_and(|purse| purse.ends.is_none());
+                if total { 0 } else { begun }
+            }
+            _ => 0,
+        }
+    }
+}
+
+impl Pending {
+    fn new(account: &Arc<Account>, slot: Slot, amount: i64, now: Moment, number: u64) -> Self {
+        Self {
+            account: Arc::clone(account),
+            slot,
+            amount,
+            asked_at: now.running,
+            number,
+            is_answered: Mutex::new(false),
+        }
+    }
+
+    /// Whose ledger it is, and since when: kind, id, Unix milliseconds.
+    pub(crate) fn ledger(&self) -> Option<(Option<HolderKind>, String, i64)> {
+        let place = self.account.place.as_ref()?;
+        Some((place.kind, place.id.to_string(), self.account.begun(self.slot)))
+    }
+
+    /// Takes over what was told; says why, where it was refused.
+    pub(crate) fn heed(&self, told: &Told, ask: &Ask) -> Option<Refused> {
+        let now = self.account.moment(Instant::now());
+        let mut counters = self.account.counters.lock();
+        *self.is_answered.lock() = true;
+        if let Slot::Purse(number, begun) = self.slot {
+            let own = |purse: &&mut Purse| purse.number == number && purse.begun == begun;
+            if let Some(purse) = counters.purses.iter_mut().find(own) {
+                // An earlier process of this replica has told of more than the ledger knew.
+                purse.spent = purse.spent.max(Money::from_nanodollars(told.own));
+            }
+        }
+        let allotment = counters.allotment(self.slot)?;
+        allotment.heed(told, ask, self.asked_at);
+        match told.verdict {
+            Verdict::Refused => {
+                allotment.refuse(self.amount, now.running);
+                Some(counters.refusal(self.slot, told, now))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn sum(window: Option<&crate::window::Window>) -> i64 {
+    window.map_or(0, |window| amount(window.sum()))
+}
+
+fn in_use_of(purse: &Purse) -> InUse {
+    let used = purse.spent.nanodollars();
+    InUse {
+        used,
+        all: used.saturating_add(purse.reserved.nanodollars()),
+    }
+}
+
+/// Whether nothing of it is taken for what is under way.
+fn is_settled(in_use: InUse) -> bool {
+    in_use.used == in_use.all
+}
+
+/// Whether there is room for `wanted` beside what is in use; where nobody can be asked, within a share of the limit
+/// that is looked at beside it: what of it is in use here, and the limit.
+fn room(
+    allotment: &mut Allotment,
+    in_use: InUse,
+    (here, wanted, limit): (i64, i64, u64),
+    now: Moment,
+    link: Link,
+    refused: Refused,
+) -> Result<(), Refused> {
+    allotment.expire(in_use, now.running, link.life);
+    if allotment.has_room(in_use, wanted) {
+        return Ok(());
+    }
+    match (link.is_up, link.when_down) {
+        (true, _) if allotment.is_refused(wanted, now.running) => Err(refused),
+        (true, _) => Err(Refused::Share),
+        (false, WhenDown::Closed) => Err(Refused::Unreachable),
+        (false, WhenDown::Local { percent }) => {
+            let share = percent_of(amount(limit), percent).max(1);
+            if here.saturating_add(wanted) <= share {
+                Ok(())
+            } else {
+                Err(refused)
+            }
+        }
+    }
+}
+
+fn purse_room(purse: &Purse, cost: i64, now: Moment, link: Link) -> Result<(), Refused> {
+    let Some(limit) = purse.budget.amount else {
+        return Ok(());
+    };
+    if cost > limit.nanodollars() || purse.total() > limit {
+        return Err(money(purse, now));
+    }
+    let in_use = in_use_of(purse);
+    if purse.share.has_room(in_use, cost) {
+        return Ok(());
+    }
+    match (link.is_up, link.when_down) {
+        (true, _) if purse.share.is_refused(cost, now.running) => Err(money(purse, now)),
+        (true, _) => Err(Refused::Share),
+        (false, WhenDown::Closed) => Err(Refused::Unreachable),
+        (false, WhenDown::Local { percent }) if purse.share.has_room_alone(in_use, cost, percent) => Ok(()),
+        (false, WhenDown::Local { .. }) => Err(money(purse, now)),
+    }
+}
+
+/// A budget has no room, counting what others hold of it.
+fn money(purse: &Purse, now: Moment) -> Refused {
+    let others = Money::from_nanodollars(purse.share.held_by_others());
+    Refused::Money {
+        amount: purse.budget.amount.unwrap_or(Money::MAX),
+        spent: purse.total(),
+        reserved: purse.reserved + others,
+        now: now.unix_ms,
+        ends: purse.ends,
+    }
+}

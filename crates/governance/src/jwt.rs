@@ -1,0 +1,229 @@
+//! Tokens of identity providers (JWT): who is trusted, what is expected of a token, and who it says that asks.
+//!
+//! A token is checked before anything in it is believed: signed by a key of its issuer, in a way that is configured,
+//! for this gateway, now. Keys come from where the configuration says, never from where a token says.
+
+mod algorithm;
+mod config;
+mod token;
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pointsman_store::{KeyId, OrganizationId, PlanId, TeamId, UserId};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+pub use algorithm::Algorithm;
+pub use config::{ClaimsConfig, JwksConfig, JwtConfig};
+pub use token::TokenError;
+
+use algorithm::KeySet;
+use token::{Expected, Token};
+
+/// Entries of a list that a claim gives, at most.
+const MAX_LIST: usize = 64;
+/// Bytes of a text that a claim gives, at most.
+const MAX_TEXT: usize = 200;
+
+/// An issuer that is trusted, with its keys as they were read last.
+pub struct Issuer {
+    config: JwtConfig,
+    keys: ArcSwap<KeySet>,
+}
+
+/// Whom a token is for, by what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The same for every token of the same user: what is counted for it.
+    pub id: KeyId,
+    /// A name for people.
+    pub name: String,
+    /// The user.
+    pub user: UserId,
+    /// Its organization.
+    pub organization: Option<OrganizationId>,
+    /// Its team.
+    pub team: Option<TeamId>,
+    /// The named budget that holds for it.
+    pub plan: Option<PlanId>,
+    /// For routing by authorization.
+    pub roles: Vec<String>,
+    /// For routing by authorization.
+    pub groups: Vec<String>,
+    /// When the token ends, Unix milliseconds.
+    pub ends: i64,
+}
+
+/// Whether a credential looks like a token: three parts, the first an object in Base64.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    text.starts_with("ey") && text.bytes().filter(|byte| *byte == b'.').count() == 2
+}
+
+/// Who says that it has issued a token. Nothing is checked yet.
+///
+/// # Errors
+/// When it is none.
+pub fn said_issuer(text: &str) -> Result<String, TokenError> {
+    let token = Token::read(text)?;
+    token.issuer().map(str::to_owned).ok_or(TokenError::Issuer)
+}
+
+impl Issuer {
+    /// An issuer without keys.
+    #[must_use]
+    pub fn new(config: JwtConfig) -> Self {
+        Self {
+            config,
+            keys: ArcSwap::default(),
+        }
+    }
+
+    /// How it is configured.
+    #[must_use]
+    pub fn config(&self) -> &JwtConfig {
+        &self.config
+    }
+
+    /// Takes over the keys of a JWK set; says how many can be used. Those before are forgotten.
+    ///
+    /// # Errors
+    /// When it is none; then the keys stay as they were.
+    pub fn learn(&self, text: &[u8]) -> Result<usize, serde_json::Error> {
+        let keys = KeySet::read(text)?;
+        let count = keys.len();
+        self.keys.store(Arc::new(keys));
+        Ok(count)
+    }
+
+    /// Whom a token is for.
+    ///
+    /// # Errors
+    /// When it is not what is expected. [`TokenError::NoKey`] may mean that the keys are old.
+    pub fn verify(&self, text: &str, now: i64) -> Result<Subject, TokenError> {
+        let expected = Expected {
+            issuer: &self.config.issuer,
+            audience: &self.config.audience,
+            algorithms: &self.config.algorithms,
+            leeway: i64::try_from(self.config.leeway.get().as_secs()).unwrap_or(0),
+            now: now.div_euclid(1_000),
+        };
+        let (claims, ends) = Token::read(text)?.verify(&self.keys.load(), &expected)?;
+        self.subject(
+            &claims,
+            ends.saturating_add(expected.leeway).saturating_mul(1_000),
+        )
+    }
+
+    fn subject(&self, claims: &Map<String, Value>, ends: i64) -> Result<Subject, TokenError> {
+        let said = &self.config.claims;
+        let user = text(claims, &said.user).ok_or(TokenError::Lacks("who it is for"))?;
+        let holder = |claim: &Option<String>, fixed: &Option<String>, what| match claim {
+            Some(claim) => text(claims, claim).map(Some).ok_or(TokenError::Lacks(what)),
+            None => Ok(fixed.clone()),
+        };
+        let organization = holder(
+            &said.organization,
+            &self.config.organization,
+            "which organization it is of",
+        )?;
+        let team = holder(&said.team, &self.config.team, "which team it is of")?;
+        let list = |claim: &Option<String>| {
+            claim
+                .as_ref()
+                .map(|claim| texts(claims, claim))
+                .unwrap_or_default()
+        };
+        let mut digest = Sha256::new();
+        digest.update(self.config.issuer.as_bytes());
+        digest.update([0]);
+        digest.update(user.as_bytes());
+        let hex: String = digest
+            .finalize()
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(Subject {
+            id: KeyId::from(format!("jwt_{hex}")),
+            name: said
+                .name
+                .as_ref()
+                .and_then(|claim| text(claims, claim))
+                .unwrap_or_else(|| user.clone()),
+            user: UserId::from(format!("{}{}", self.config.user_prefix, as_id(&user))),
+            organization: organization.map(OrganizationId::from),
+            team: team.map(TeamId::from),
+            plan: self.config.plan.clone().map(PlanId::from),
+            roles: list(&said.roles),
+            groups: list(&said.groups),
+            ends,
+        })
+    }
+}
+
+/// A text as an id: letters that no id may have are written as `+` and two hexadecimal digits for each byte, as is `+`
+/// itself, so that different users never become the same.
+fn as_id(text: &str) -> String {
+    let mut id = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"_-.:@".contains(&byte) {
+            id.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(id, "+{byte:02X}");
+        }
+    }
+    id
+}
+
+/// A claim by its name, or by a JSON pointer (`/realm_access/roles`).
+fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    let Some(pointer) = path.strip_prefix('/') else {
+        return claims.get(path);
+    };
+    let (first, rest) = pointer
+        .split_once('/')
+        .map_or((pointer, None), |(first, rest)| (first, Some(rest)));
+    let value = claims.get(&first.replace("~1", "/").replace("~0", "~"))?;
+    match rest {
+        Some(rest) => value.pointer(&format!("/{rest}")),
+        None => Some(value),
+    }
+}
+
+/// One text; a list of one is one, too.
+fn text(claims: &Map<String, Value>, path: &str) -> Option<String> {
+    let value = find(claims, path)?;
+    let value = match value.as_array().map(Vec::as_slice) {
+        Some([one]) => one,
+        Some(_) => return None,
+        None => value,
+    };
+    let text = value.as_str()?;
+    let fits = !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned())
+}
+
+/// A list of texts, or one with spaces between (`scope`).
+fn texts(claims: &Map<String, Value>, path: &str) -> Vec<String> {
+    let fits = |text: &&str| !text.is_empty() && text.len() <= MAX_TEXT;
+    match find(claims, path) {
+        Some(Value::Array(all)) => all
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(fits)
+            .take(MAX_LIST)
+            .map(str::to_owned)
+            .collect(),
+        Some(Value::String(one)) => one
+            .split(' ')
+            .filter(fits)
+            .take(MAX_LIST)
+            .map(str::to_owned)
+            .collect(),
+        _ => Vec::new(),
+    }
+}

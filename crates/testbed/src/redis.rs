@@ -1,0 +1,184 @@
+//! A Redis server of a test's own, on a free port, ended with it; and what its counters hold.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long it may take to begin.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running server; killed when dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    child: Option<Child>,
+    address: SocketAddr,
+    folder: PathBuf,
+    options: Vec<String>,
+}
+
+/// Whether the server keeps what it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// In a file, before it answers.
+    Everything,
+    /// Nothing: after a restart it is empty.
+    Nothing,
+}
+
+impl RedisServer {
+    /// Starts `redis-server` with its files in `folder`; nothing, and a loud word of it, where there is none.
+    ///
+    /// # Panics
+    /// When there is one and it does not begin.
+    #[must_use]
+    pub fn start(folder: &Path, keeps: Keeps) -> Option<Self> {
+        let append = match keeps {
+            Keeps::Everything => "yes",
+            Keeps::Nothing => "no",
+        };
+        let options = ["--appendonly", append, "--appendfsync", "everysec", "--save", ""];
+        Self::start_with(folder, &options)
+    }
+
+    /// Starts `redis-server` with these options beside.
+    ///
+    /// # Panics
+    /// When there is one and it does not begin.
+    #[must_use]
+    pub fn start_with(folder: &Path, options: &[&str]) -> Option<Self> {
+        let port = TcpListener::bind(("127.0.0.1", 0))
+            .and_then(|free| free.local_addr())
+            .ok()?
+            .port();
+        let mut server = Self {
+            child: None,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            folder: folder.to_owned(),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+        };
+        if server.begin() {
+            return Some(server);
+        }
+        say("redis-server is not installed: this test was SKIPPED (./test installs it)");
+        None
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again, on the same port, with what it has kept.
+    ///
+    /// # Panics
+    /// When it does not begin.
+    pub fn begin_again(&mut self) {
+        self.kill();
+        assert!(self.begin(), "redis-server was there before");
+    }
+
+    /// Whether there is a server to start.
+    fn begin(&mut self) -> bool {
+        let started = Command::new("redis-server")
+            .args(["--port", &self.address.port().to_string(), "--bind", "127.0.0.1"])
+            .arg("--dir")
+            .arg(&self.folder)
+            .args(&self.options)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(child) = started else {
+            return false;
+        };
+        self.child = Some(child);
+        let until = Instant::now() + PATIENCE;
+        while !matches!(self.ask(&["PING"]).as_deref(), Ok([word]) if word == "PONG" || word.starts_with("NOAUTH"))
+        {
+            assert!(Instant::now() < until, "redis-server does not begin");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        true
+    }
+
+    /// Sends a command; gives the words of its answer.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn ask(&self, words: &[&str]) -> io::Result<Vec<String>> {
+        let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let mut command = format!("*{}\r\n", words.len());
+        for word in words {
+            command.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        }
+        stream.write_all(command.as_bytes())?;
+        let mut said = Vec::new();
+        read(&mut BufReader::new(stream), &mut said)?;
+        Ok(said)
+    }
+
+    /// All fields of a hash, with their values.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn hash(&self, key: &str) -> io::Result<Vec<(String, String)>> {
+        let words = self.ask(&["HGETALL", key])?;
+        let pairs = words
+            .chunks_exact(2)
+            .map(|pair| (pair[0].clone(), pair[1].clone()));
+        Ok(pairs.collect())
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Reads one answer, whatever it is, word by word.
+fn read(stream: &mut BufReader<TcpStream>, said: &mut Vec<String>) -> io::Result<()> {
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let line = line.trim_end();
+    let (kind, rest) = line.split_at_checked(1).ok_or(io::ErrorKind::UnexpectedEof)?;
+    let length = || rest.parse::<i64>().map_err(io::Error::other);
+    match kind {
+        "*" => {
+            for _ in 0..length()? {
+                read(stream, said)?;
+            }
+        }
+        "$" => {
+            let length = usize::try_from(length()?).unwrap_or_default();
+            let mut bytes = vec![0; length + 2];
+            stream.read_exact(&mut bytes)?;
+            bytes.truncate(length);
+            said.push(String::from_utf8_lossy(&bytes).into_owned());
+        }
+        _ => said.push(rest.to_owned()),
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "a test that is skipped has to be heard")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
