@@ -43,9 +43,15 @@ async def sampled(context, params):
     return types.CreateMessageResult(role="assistant", content=content, model="m", stop_reason="endTurn")
 
 
+def call_of(tool, tools):
+    if tool.name == "json_schema_echo":
+        return {"name": tool.name, "arguments": {"schema": tools[0].input_schema}}
+    return {"name": tool.name, "arguments": sample(tool.input_schema)}
+
+
 async def drive(client, wanted):
     tools = (await client.list_tools()).tools
-    calls = wanted or [{"name": tool.name, "arguments": sample(tool.input_schema)} for tool in tools]
+    calls = wanted or [call_of(tool, tools) for tool in tools]
     for call in calls:
         try:
             await client.call_tool(call["name"], call["arguments"])

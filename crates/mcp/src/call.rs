@@ -72,6 +72,21 @@ impl Refused {
             Self::There(_) => StatusCode::OK,
         }
     }
+
+    /// The same in the era without sessions, in which a capability that the client lacks is told by the status, too.
+    #[must_use]
+    pub fn stateless_status(&self) -> StatusCode {
+        match self {
+            Self::There(error) if code_of(error) == Some(RpcError::LACKS_CAPABILITY) => {
+                StatusCode::BAD_REQUEST
+            }
+            other => other.status(),
+        }
+    }
+}
+
+fn code_of(error: &Raw) -> Option<i64> {
+    Object::parse(error.get()).ok()?.get("code")?.get().parse().ok()
 }
 
 impl From<RpcError> for Refused {

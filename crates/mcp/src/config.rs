@@ -98,10 +98,11 @@ pub struct ServerConfig {
     /// Most processes of the program: one for lists, and one for each session that calls it.
     #[schemars(range(min = 1))]
     pub max_processes: Option<usize>,
-    /// An OpenAPI document. Not supported in this version.
-    pub openapi: Option<serde_json::Value>,
-    /// Base URL for `openapi`. Not supported in this version.
-    pub base_url: Option<serde_json::Value>,
+    /// An OpenAPI document (3.1, 3.0 or Swagger 2.0; JSON or YAML), as a file or `https` URL: its operations are tools.
+    pub openapi: Option<String>,
+    /// Where the API of `openapi` is. Needed for a file; a document on the web may leave it out if its API is on the
+    /// same host.
+    pub base_url: Option<String>,
     /// Which of its tools there are for clients.
     pub tools: ToolRules,
     /// What becomes of a tool whose definition changes.
@@ -151,27 +152,34 @@ impl McpConfig {
 }
 
 impl ServerConfig {
-    fn problems(&self, wrong: &mut impl FnMut(&str, &str)) {
-        if self.openapi.is_some() {
-            wrong(
-                "openapi",
-                "OpenAPI documents as servers are not supported yet in this version",
-            );
-            return;
+    /// It is at a URL, or a program, or an API with a document.
+    fn one_kind(&self, wrong: &mut impl FnMut(&str, &str)) {
+        let kinds = [
+            self.url.is_some(),
+            !self.command.is_empty(),
+            self.openapi.is_some(),
+        ];
+        match kinds.into_iter().filter(|is| *is).count() {
+            0 => wrong("", "needs a `url`, a `command` or an `openapi`"),
+            1 => {}
+            _ => wrong("", "is one of `url`, `command` and `openapi`, not several"),
         }
-        if self.base_url.is_some() {
-            wrong(
-                "base_url",
-                "goes with `openapi`, which is not supported yet in this version",
-            );
+        if self.openapi.is_none() && self.base_url.is_some() {
+            wrong("base_url", "goes with `openapi`");
+        }
+    }
+
+    fn problems(&self, wrong: &mut impl FnMut(&str, &str)) {
+        self.one_kind(wrong);
+        if let Some(base) = &self.base_url
+            && !is_url(base)
+        {
+            wrong("base_url", "is no http or https URL");
         }
         match (&self.url, self.command.first()) {
-            (None, None) => wrong("", "needs a `url` or a `command`"),
-            (Some(_), Some(_)) => wrong("", "has a `url` and a `command`; it is one of both"),
+            (None, None) | (Some(_), Some(_)) => {}
             (Some(url), None) => {
-                if !url::Url::parse(url)
-                    .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-                {
+                if !is_url(url) {
                     wrong("url", "is no http or https URL");
                 }
                 if !self.env.is_empty() || self.folder.is_some() || self.max_processes.is_some() {
@@ -219,6 +227,10 @@ impl ServerConfig {
     }
 }
 
+fn is_url(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
 /// Whether a server may be called this. Without `_`, which ends the prefix of a tool's name.
 fn is_name(name: &str) -> bool {
     name.len() <= 64
@@ -237,13 +249,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_yet_is_refused_by_name() {
-        let found = problems(
-            serde_json::json!({"servers": {"pets": {"openapi": "./p.yaml", "base_url": "https://p"}}}),
-        );
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].0, "servers.pets.openapi");
-        assert!(found[0].1.contains("not supported yet"));
+    fn an_api_is_described_and_has_its_place() {
+        let found =
+            |server: serde_json::Value| problems(serde_json::json!({ "servers": { "pets": server } }));
+        assert!(found(serde_json::json!({"openapi": "./p.yaml", "base_url": "https://p"})).is_empty());
+        for (server, field) in [
+            (
+                serde_json::json!({"openapi": "./p.yaml", "base_url": "p"}),
+                "servers.pets.base_url",
+            ),
+            (
+                serde_json::json!({"url": "https://a/mcp", "base_url": "https://p"}),
+                "servers.pets.base_url",
+            ),
+            (
+                serde_json::json!({"openapi": "./p.yaml", "url": "https://a/mcp"}),
+                "servers.pets",
+            ),
+        ] {
+            let found = found(server);
+            assert_eq!((found.len(), found[0].0.as_str()), (1, field));
+        }
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
-use pointsman_upstream::{AuthStyle, Client, Credential, Endpoint, EndpointConfig, HealthConfig};
+use pointsman_upstream::{AuthConfig, AuthStyle, Client, Credential, Endpoint, EndpointConfig, HealthConfig};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::access::Rules;
@@ -16,8 +17,9 @@ use crate::board::Board;
 use crate::catalog::{Item, Kind, List};
 use crate::config::{McpConfig, OnChange, ServerConfig};
 use crate::error::RpcError;
-use crate::link::{self, Ask, Failed, Link, Owner, Sink, Told};
+use crate::link::{self, Api, Ask, Failed, Link, Owner, Sink, Told};
 use crate::message::{Notification, Object, Raw, Request};
+use crate::openapi::Document;
 use crate::pin::Pins;
 
 /// How long a call may take unless the configuration says something else.
@@ -57,6 +59,9 @@ pub struct Server {
     lists_for: ListTimes,
     rules: Rules,
     web: Option<Web>,
+    described: Option<Described>,
+    /// The API that a document describes, once that is here.
+    api: OnceCell<Arc<Api>>,
     board: Arc<Board>,
     this: Weak<Self>,
     /// 0: not known; 1: new; 2: old.
@@ -67,6 +72,14 @@ pub struct Server {
     resting: Mutex<Option<Resting>>,
     lists: [Listed; 4],
     judged: Mutex<Judged>,
+}
+
+/// Where the description of an API is.
+enum Described {
+    /// Here; and where the API is.
+    Here(Arc<Document>, String),
+    /// On the web, at this address.
+    At(Box<Web>, String),
 }
 
 /// How long lists are waited for, and how long they are good.
@@ -141,7 +154,16 @@ impl Server {
         all: &McpConfig,
         board: &Arc<Board>,
     ) -> Result<Arc<Self>, (String, String)> {
-        let web = config.url.as_deref().map(|url| web(url, config)).transpose()?;
+        let web = config
+            .url
+            .as_deref()
+            .map(|url| web(url, config, &config.auth))
+            .transpose()?;
+        let described = config
+            .openapi
+            .as_deref()
+            .map(|openapi| described(openapi, config))
+            .transpose()?;
         Ok(Arc::new_cyclic(|this| Self {
             name: name.to_owned(),
             config: config.clone(),
@@ -150,6 +172,8 @@ impl Server {
             lists_for: all.into(),
             rules: Rules::new(&config.tools.allow, &config.tools.deny),
             web,
+            described,
+            api: OnceCell::new(),
             board: Arc::clone(board),
             this: this.clone(),
             era: AtomicU8::new(0),
@@ -170,6 +194,31 @@ impl Server {
     /// Where it is on the web.
     pub fn web(&self) -> Option<&Web> {
         self.web.as_ref()
+    }
+
+    /// The API that its document describes.
+    ///
+    /// # Errors
+    /// When the document cannot be fetched or used.
+    pub async fn api(&self, client: &Client) -> Result<Arc<Api>, Failed> {
+        let made = self.api.get_or_try_init(|| async {
+            let (document, base) = match &self.described {
+                None => return Err(Failed::Unreachable("it has no document".to_owned())),
+                Some(Described::Here(document, base)) => (Arc::clone(document), base.clone()),
+                Some(Described::At(place, url)) => {
+                    let document = link::fetched(place, client).await?;
+                    let base = match &self.config.base_url {
+                        Some(base) => base.clone(),
+                        None => link::own_base(&document, url).map_err(Failed::Unreachable)?,
+                    };
+                    (Arc::new(document), base)
+                }
+            };
+            let auth = link::brought(&self.config.auth, &document);
+            let web = web(&base, &self.config, &auth).map_err(|(_, why)| Failed::Unreachable(why))?;
+            Ok(Arc::new(Api::new(&self.name, &document, web)))
+        });
+        Box::pin(made).await.cloned()
     }
 
     /// Whether it is worth asking it in the new era's way.
@@ -498,20 +547,45 @@ impl Owner for Server {
     }
 }
 
-fn web(url: &str, config: &ServerConfig) -> Result<Web, (String, String)> {
+/// Reads a document that is a file; where one on the web is.
+fn described(openapi: &str, config: &ServerConfig) -> Result<Described, (String, String)> {
+    let wrong = |field: &str, why: String| (field.to_owned(), why);
+    if is_web(openapi) {
+        let bare = ServerConfig::default();
+        let place = web(openapi, &bare, &bare.auth).map_err(|(_, why)| wrong("openapi", why))?;
+        return Ok(Described::At(Box::new(place), openapi.to_owned()));
+    }
+    let text = std::fs::read_to_string(openapi)
+        .map_err(|error| wrong("openapi", format!("{openapi} cannot be read: {error}")))?;
+    let document = Document::read(&text).map_err(|why| wrong("openapi", format!("{openapi}: {why}")))?;
+    let Some(base) = &config.base_url else {
+        let says = document.server().unwrap_or_else(|| "nothing".to_owned());
+        return Err(wrong(
+            "base_url",
+            format!("is missing: say where the API is; its document says {says}"),
+        ));
+    };
+    web(base, config, &link::brought(&config.auth, &document)).map_err(|(_, why)| wrong("base_url", why))?;
+    Ok(Described::Here(Arc::new(document), base.clone()))
+}
+
+/// Whether a document is on the web, and not a file.
+pub fn is_web(openapi: &str) -> bool {
+    openapi.starts_with("https://") || openapi.starts_with("http://")
+}
+
+fn web(url: &str, config: &ServerConfig, auth: &AuthConfig) -> Result<Web, (String, String)> {
     let wrong = |field: &str, why: String| (field.to_owned(), why);
     let parsed = Url::parse(url).map_err(|error| wrong("url", error.to_string()))?;
     let mut place = EndpointConfig::new(&parsed[..url::Position::BeforePath]);
-    place
-        .client_certificate
-        .clone_from(&config.auth.client_certificate);
+    place.client_certificate.clone_from(&auth.client_certificate);
     let endpoint =
         Endpoint::new(&place, &HealthConfig::default()).map_err(|error| wrong("url", error.problem))?;
     let path = parsed[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
     endpoint
         .uri(&path)
         .map_err(|error| wrong("url", error.to_string()))?;
-    let credential = Credential::compile(&config.auth, &AuthStyle::Bearer)
+    let credential = Credential::compile(auth, &AuthStyle::Bearer)
         .map_err(|error| wrong(&format!("auth.{}", error.field), error.problem))?;
     let mut headers = HeaderMap::new();
     for (name, value) in &config.headers {
