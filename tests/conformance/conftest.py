@@ -79,7 +79,7 @@ class Judged:
 def suite(folder, *arguments, **options):
     results = folder / "results"
     command = ["node", str(SUITE), *arguments, "-o", str(results)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=170, **options)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
     return Judged(done.returncode, done.stdout + done.stderr, results)
 
 
