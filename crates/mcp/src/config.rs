@@ -16,6 +16,9 @@ pub struct McpConfig {
     pub servers: BTreeMap<String, ServerConfig>,
     /// Whether names at `/mcp` are prefixed with that of their server.
     pub prefix: Prefix,
+    /// A file with the definitions of tools that were approved, as `pointsman mcp pin` writes it: what of a server that is
+    /// in it is new or other is changed, also after a start (`on_change`).
+    pub pins: Option<PathBuf>,
     /// Hosts (`mcp.example.com`, with a port if it has one) by which clients may call a gateway that listens on a
     /// loopback address, beside the loopback names: for reverse proxies on the same machine.
     pub allowed_hosts: Vec<String>,
@@ -43,6 +46,7 @@ impl Default for McpConfig {
         Self {
             servers: BTreeMap::new(),
             prefix: Prefix::default(),
+            pins: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             list_timeout: HumanDuration::from_secs(5),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::board::Board;
 use crate::config::{McpConfig, Prefix};
 use crate::link::Link;
+use crate::pin::Approved;
 use crate::server::Server;
 use crate::view::View;
 
@@ -36,15 +37,21 @@ impl Hub {
     ) -> Result<Self, Vec<(String, String)>> {
         let mut servers = BTreeMap::new();
         let mut problems = config.problems();
+        let approved = config.pins.as_deref().map(Approved::read).transpose();
+        let approved = approved.unwrap_or_else(|why| {
+            problems.push(("pins".to_owned(), why));
+            None
+        });
         for (name, said) in &config.servers {
+            let approved = approved.as_ref().and_then(|approved| approved.servers.get(name));
             let same = before
                 .and_then(|before| before.servers.get(name))
-                .filter(|server| server.is(said, config));
+                .filter(|server| server.is(said, (config, approved)));
             if let Some(same) = same {
                 servers.insert(name.clone(), Arc::clone(same));
                 continue;
             }
-            match Server::compile(name, said, config, board) {
+            match Server::compile(name, said, (config, approved), board) {
                 Ok(server) => drop(servers.insert(name.clone(), server)),
                 Err((field, why)) => problems.push((format!("servers.{name}.{field}"), why)),
             }

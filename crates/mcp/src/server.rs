@@ -1,6 +1,6 @@
 //! A server behind the gateway: how it is reached, what it lists, and what of that clients may see.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -72,6 +72,8 @@ pub struct Server {
     resting: Mutex<Option<Resting>>,
     lists: [Listed; 4],
     judged: Mutex<Judged>,
+    /// What was approved of it, if anything was.
+    approved: Option<BTreeMap<String, Value>>,
 }
 
 /// Where the description of an API is.
@@ -151,7 +153,7 @@ impl Server {
     pub fn compile(
         name: &str,
         config: &ServerConfig,
-        all: &McpConfig,
+        (all, approved): (&McpConfig, Option<&BTreeMap<String, Value>>),
         board: &Arc<Board>,
     ) -> Result<Arc<Self>, (String, String)> {
         let web = config
@@ -181,14 +183,25 @@ impl Server {
             house: tokio::sync::Mutex::new(None),
             resting: Mutex::new(None),
             lists: Default::default(),
-            judged: Mutex::default(),
+            judged: Mutex::new(Judged {
+                pins: approved.map(Pins::approved).unwrap_or_default(),
+                quarantined: HashSet::new(),
+            }),
+            approved: approved.cloned(),
         }))
     }
 
     /// Whether a server that is configured like this would be the same.
     #[must_use]
-    pub fn is(&self, config: &ServerConfig, all: &McpConfig) -> bool {
-        self.config == *config && self.limit == all.message_limit && self.lists_for == ListTimes::from(all)
+    pub fn is(
+        &self,
+        config: &ServerConfig,
+        (all, approved): (&McpConfig, Option<&BTreeMap<String, Value>>),
+    ) -> bool {
+        self.config == *config
+            && self.limit == all.message_limit
+            && self.lists_for == ListTimes::from(all)
+            && self.approved.as_ref() == approved
     }
 
     /// Where it is on the web.
