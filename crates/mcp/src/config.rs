@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use pointsman_catalog::Money;
 use pointsman_upstream::config::Secret;
 use pointsman_upstream::{AuthConfig, AuthStyle, Credential, HumanDuration};
 use schemars::JsonSchema;
@@ -19,6 +20,8 @@ pub struct McpConfig {
     /// A file with the definitions of tools that were approved, as `pointsman mcp pin` writes it: what of a server that is
     /// in it is new or other is changed, also after a start (`on_change`).
     pub pins: Option<PathBuf>,
+    /// Who may use what: what no rule covers is for all, and every rule that covers something must let its caller in.
+    pub access: Vec<AccessRule>,
     /// Hosts (`mcp.example.com`, with a port if it has one) by which clients may call a gateway that listens on a
     /// loopback address, beside the loopback names: for reverse proxies on the same machine.
     pub allowed_hosts: Vec<String>,
@@ -47,6 +50,7 @@ impl Default for McpConfig {
             servers: BTreeMap::new(),
             prefix: Prefix::default(),
             pins: None,
+            access: Vec::new(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             list_timeout: HumanDuration::from_secs(5),
@@ -55,6 +59,52 @@ impl Default for McpConfig {
             max_sessions: 10_000,
             session_timeout: HumanDuration::from_secs(30 * 60),
             message_limit: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// What some callers alone may use. What is denied is not listed, and is not there for whoever calls it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessRule {
+    /// Servers that it covers, `*` standing for any run of letters; all when empty.
+    pub servers: Vec<String>,
+    /// Tools that it covers, as their server calls them; all, and prompts and resources, when empty.
+    pub tools: Vec<String>,
+    /// Keys that may, by id or name.
+    pub keys: Vec<String>,
+    /// Teams that may, by id.
+    pub teams: Vec<String>,
+    /// Roles that may.
+    pub roles: Vec<String>,
+    /// Groups that may.
+    pub groups: Vec<String>,
+}
+
+/// US dollars, as a number or a text.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Dollars {
+    /// As a number.
+    Number(serde_json::Number),
+    /// As a text.
+    Text(String),
+}
+
+impl Dollars {
+    /// The amount.
+    ///
+    /// # Errors
+    /// Why it is none that can be charged.
+    pub fn money(&self) -> Result<Money, String> {
+        let text = match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        };
+        match Money::parse(&text) {
+            Ok(money) if money >= Money::ZERO => Ok(money),
+            Ok(_) => Err("is less than nothing".to_owned()),
+            Err(error) => Err(error.to_string()),
         }
     }
 }
@@ -123,6 +173,8 @@ pub struct ToolRules {
     pub allow: Vec<String>,
     /// Not these, even if allowed.
     pub deny: Vec<String>,
+    /// What a call costs in US dollars, by pattern; of several patterns that fit the longest counts.
+    pub price: BTreeMap<String, Dollars>,
 }
 
 impl McpConfig {
@@ -136,6 +188,15 @@ impl McpConfig {
                     "allowed_origins".to_owned(),
                     format!("{origin:?} is no origin; write it like https://chat.example.com"),
                 ));
+            }
+        }
+        for (at, rule) in self.access.iter().enumerate() {
+            if [&rule.keys, &rule.teams, &rule.roles, &rule.groups]
+                .iter()
+                .all(|list| list.is_empty())
+            {
+                let message = "lets nobody in: name `keys`, `teams`, `roles` or `groups`; what nobody may use is denied by `tools.deny`";
+                problems.push((format!("access[{at}]"), message.to_owned()));
             }
         }
         for (name, server) in &self.servers {
@@ -175,6 +236,11 @@ impl ServerConfig {
 
     fn problems(&self, wrong: &mut impl FnMut(&str, &str)) {
         self.one_kind(wrong);
+        for (pattern, price) in &self.tools.price {
+            if let Err(why) = price.money() {
+                wrong(&format!("tools.price.{pattern}"), &why);
+            }
+        }
         if let Some(base) = &self.base_url
             && !is_url(base)
         {

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use pointsman_upstream::Client;
 use serde_json::{Value, json};
 
+use crate::access::Gates;
 use crate::board::Board;
 use crate::config::{McpConfig, Prefix};
 use crate::link::Link;
@@ -20,6 +21,8 @@ pub struct Hub {
     pub config: McpConfig,
     /// Who is to be told of changes.
     pub board: Arc<Board>,
+    /// Who may use what.
+    pub gates: Gates,
     servers: BTreeMap<String, Arc<Server>>,
     all: Arc<View>,
     alone: HashMap<String, Arc<View>>,
@@ -63,6 +66,7 @@ impl Hub {
         Ok(Self {
             config: config.clone(),
             board: Arc::clone(board),
+            gates: Gates::new(&config.access),
             all: Arc::new(View::new(
                 servers.values().cloned().collect(),
                 config.prefix,
@@ -82,6 +86,7 @@ impl Hub {
         Self {
             config: McpConfig::default(),
             board: Arc::clone(board),
+            gates: Gates::default(),
             servers: BTreeMap::new(),
             all: Arc::new(View::new(Vec::new(), Prefix::default(), false)),
             alone: HashMap::new(),

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
+use pointsman_catalog::Money;
+use pointsman_governance::fits;
 use pointsman_upstream::{AuthConfig, AuthStyle, Client, Credential, Endpoint, EndpointConfig, HealthConfig};
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -58,6 +60,7 @@ pub struct Server {
     pub limit: usize,
     lists_for: ListTimes,
     rules: Rules,
+    prices: Vec<(String, Money)>,
     web: Option<Web>,
     described: Option<Described>,
     /// The API that a document describes, once that is here.
@@ -173,6 +176,7 @@ impl Server {
             limit: all.message_limit,
             lists_for: all.into(),
             rules: Rules::new(&config.tools.allow, &config.tools.deny),
+            prices: prices(config)?,
             web,
             described,
             api: OnceCell::new(),
@@ -258,6 +262,13 @@ impl Server {
     /// Whether clients may see and call a tool.
     pub fn allows(&self, tool: &str) -> bool {
         self.rules.allows(tool) && !self.judged.lock().quarantined.contains(tool)
+    }
+
+    /// What a call of a tool costs.
+    pub fn price(&self, tool: &str) -> Money {
+        let fitting = self.prices.iter().filter(|(pattern, _)| fits(pattern, tool));
+        let closest = fitting.max_by_key(|(pattern, _)| pattern.len());
+        closest.map_or(Money::ZERO, |(_, price)| *price)
     }
 
     /// The link that belongs to nobody but the gateway.
@@ -558,6 +569,16 @@ impl Owner for Server {
             Err(_) => Some(Err(RpcError::internal("the client does not listen").raw())),
         }
     }
+}
+
+fn prices(config: &ServerConfig) -> Result<Vec<(String, Money)>, (String, String)> {
+    let prices = config.tools.price.iter();
+    prices
+        .map(|(pattern, price)| match price.money() {
+            Ok(money) => Ok((pattern.clone(), money)),
+            Err(why) => Err((format!("tools.price.{pattern}"), why)),
+        })
+        .collect()
 }
 
 /// Reads a document that is a file; where one on the web is.

@@ -27,6 +27,7 @@ async fn ask(hub: &Arc<Hub>, client: &Client, method: &str, params: Object) -> R
         view,
         session: None,
         client: client.clone(),
+        caller: Arc::default(),
     };
     let request = Request {
         id: Id::Number(1),

@@ -46,6 +46,7 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
         view: Arc::clone(&desk.view),
         session: None,
         client: desk.worker.client.clone(),
+        caller: desk.caller(),
     };
     if let Err(error) = check(desk, &asker, &request).await {
         return Ok(Err(error.of(&request.id)));
