@@ -184,7 +184,7 @@ mod tests {
         );
         for expected in [
             "file-system:",
-            "[npx, -y, server-fs, /srv]",
+            "server-fs",
             "${FILE_SYSTEM_API_KEY}",
             "MODE: ro",
             "${OTHER}",

@@ -164,6 +164,7 @@ impl Server {
             .as_deref()
             .map(|url| web(url, config, &config.auth))
             .transpose()?;
+        let prices = prices(config)?;
         let described = config
             .openapi
             .as_deref()
@@ -176,7 +177,7 @@ impl Server {
             limit: all.message_limit,
             lists_for: all.into(),
             rules: Rules::new(&config.tools.allow, &config.tools.deny),
-            prices: prices(config)?,
+            prices,
             web,
             described,
             api: OnceCell::new(),

@@ -123,7 +123,7 @@ impl Body {
     fn parts(&self, value: &Value, boundary: &str) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
         for (name, value) in Self::fields(value)? {
-            let each = match value {
+            let each: Vec<&Value> = match value {
                 Value::Array(list) if !list.iter().any(Value::is_object) => list.iter().collect(),
                 one => vec![one],
             };

@@ -100,6 +100,16 @@ struct Parameter {
     schema: Value,
 }
 
+/// What is sent with a call, beside parameters.
+struct Sent {
+    /// What callers call it.
+    argument: String,
+    body: Body,
+    /// Its schema, as callers see it.
+    shown: Value,
+    required: bool,
+}
+
 /// All operations of a document, with what is wrong with those that are left out.
 #[must_use]
 pub fn operations(document: &Document) -> (Vec<Operation>, Vec<String>) {
@@ -170,13 +180,13 @@ impl About<'_> {
                 return Err(format!("the parameter {name:?} of its path is not described"));
             }
         }
-        let (body, body_required) = self.body(&operation, &mut arguments)?;
+        let sent = self.body(&operation, &mut arguments)?;
         let (shape, output) = self.output(&operation);
         let name = self.name(&operation, names);
         let mut definition = json!({
             "name": name,
             "description": self.description(&operation),
-            "inputSchema": input(&parameters, body.as_ref(), body_required),
+            "inputSchema": input(&parameters, sent.as_ref()),
             "annotations": self.annotations(),
         });
         if let Some(title) = operation.get("summary").and_then(Value::as_str) {
@@ -191,7 +201,7 @@ impl About<'_> {
             method: Method::from_bytes(self.method.to_uppercase().as_bytes()).map_err(|e| e.to_string())?,
             path,
             parameters,
-            body: body.map(|(argument, body, _)| (argument, body)),
+            body: sent.map(|sent| (sent.argument, sent.body)),
             shape,
             checker: OnceLock::new(),
         })
@@ -228,11 +238,10 @@ impl About<'_> {
                 ));
             }
         };
-        if place == Place::Header
+        let is_own = place == Place::Header
             && (OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str())
-                || HeaderName::try_from(name.as_str()).is_err())
-            || self.is_credential(&name, place)
-        {
+                || HeaderName::try_from(name.as_str()).is_err());
+        if is_own || self.is_credential(&name, place) {
             return Ok(None);
         }
         let usual = match place {
@@ -287,20 +296,15 @@ impl About<'_> {
         })
     }
 
-    /// The body, and whether it must be there.
-    #[allow(clippy::type_complexity)]
-    fn body(
-        &self,
-        operation: &Value,
-        arguments: &mut HashSet<String>,
-    ) -> Result<(Option<(String, Body, Value)>, bool), String> {
+    /// The body, if there is any.
+    fn body(&self, operation: &Value, arguments: &mut HashSet<String>) -> Result<Option<Sent>, String> {
         let Some(said) = operation.get("requestBody") else {
-            return Ok((None, false));
+            return Ok(None);
         };
         let said = self.document.resolve(said)?;
         let content = said.get("content").and_then(Value::as_object);
         let Some((kind, media)) = content.and_then(body::chosen) else {
-            return Ok((None, false));
+            return Ok(None);
         };
         let schema = media.get("schema").map_or_else(
             || json!({}),
@@ -321,8 +325,12 @@ impl About<'_> {
         } else {
             "request_body"
         };
-        let required = said.get("required").and_then(Value::as_bool).unwrap_or(false);
-        Ok((Some((argument.to_owned(), body, shown)), required))
+        Ok(Some(Sent {
+            argument: argument.to_owned(),
+            body,
+            shown,
+            required: said.get("required").and_then(Value::as_bool).unwrap_or(false),
+        }))
     }
 
     /// What is known of successful answers, where all of them are JSON of one schema.
@@ -427,7 +435,7 @@ impl About<'_> {
 }
 
 /// The schema of a tool's arguments.
-fn input(parameters: &[Parameter], body: Option<&(String, Body, Value)>, body_required: bool) -> Value {
+fn input(parameters: &[Parameter], sent: Option<&Sent>) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for one in parameters {
@@ -436,10 +444,10 @@ fn input(parameters: &[Parameter], body: Option<&(String, Body, Value)>, body_re
             required.push(one.argument.clone());
         }
     }
-    if let Some((argument, _, schema)) = body {
-        properties.insert(argument.clone(), schema.clone());
-        if body_required {
-            required.push(argument.clone());
+    if let Some(sent) = sent {
+        properties.insert(sent.argument.clone(), sent.shown.clone());
+        if sent.required {
+            required.push(sent.argument.clone());
         }
     }
     let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });

@@ -88,13 +88,13 @@ impl<'a> Writer<'a> {
     fn field(&mut self, name: &'a str, value: &'a Value, depth: usize) -> Option<(String, Value)> {
         let told = match name {
             "properties" | "patternProperties" | "dependentSchemas" => {
-                let inner = value.as_object()?.iter();
-                Value::Object(
-                    inner
-                        .filter(|(_, schema)| name != "properties" || !self.is_hidden(schema))
-                        .map(|(key, schema)| (key.clone(), self.write(schema, depth + 1)))
-                        .collect(),
-                )
+                let mut inner = Map::new();
+                for (key, schema) in value.as_object()? {
+                    if name != "properties" || !self.is_hidden(schema) {
+                        inner.insert(key.clone(), self.write(schema, depth + 1));
+                    }
+                }
+                Value::Object(inner)
             }
             "allOf" | "anyOf" | "oneOf" | "prefixItems" => {
                 let all = value.as_array()?.iter();

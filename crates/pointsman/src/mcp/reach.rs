@@ -31,7 +31,7 @@ pub(super) struct Gateway {
     pub(super) url: String,
     /// The key for it; POINTSMAN_KEY when not given.
     #[arg(long)]
-    key: Option<SecretString>,
+    key: Option<String>,
 }
 
 impl Gateway {
