@@ -3,6 +3,7 @@
 //! One message a line goes to the gateway as a POST of its own; what comes back, as JSON or as events, is written a line
 //! each. Sessions are the gateway's: their id is kept here, since the client of a program knows of none.
 
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,6 @@ use pointsman_upstream::{
 };
 use pointsman_wire::sse::SseDecoder;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::{Semaphore, mpsc};
 use url::Url;
 
@@ -57,7 +57,7 @@ struct State {
 pub(super) async fn run(gateway: &Gateway) -> Result<ExitCode, String> {
     let (out, lines) = mpsc::channel(QUEUE);
     let bridge = Arc::new(Bridge::new(gateway, out)?);
-    let writing = tokio::spawn(write(lines));
+    let writing = tokio::task::spawn_blocking(move || output(lines));
     read(&bridge).await?;
     bridge.end().await;
     drop(bridge);
@@ -68,20 +68,10 @@ pub(super) async fn run(gateway: &Gateway) -> Result<ExitCode, String> {
 
 /// Takes the client's messages until there are none any more.
 async fn read(bridge: &Arc<Bridge>) -> Result<(), String> {
-    let mut input = BufReader::new(tokio::io::stdin());
+    let (sender, mut lines) = mpsc::channel(QUEUE);
+    let reading = tokio::task::spawn_blocking(move || input(&sender));
     let places = Arc::new(Semaphore::new(UNDER_WAY));
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let mut bounded = (&mut input).take(MAX_MESSAGE as u64 + 1);
-        match bounded.read_until(b'\n', &mut line).await {
-            Ok(0) => break,
-            Ok(_) if line.len() > MAX_MESSAGE => {
-                return Err(format!("a message is larger than {MAX_MESSAGE} bytes"));
-            }
-            Ok(_) => {}
-            Err(error) => return Err(format!("standard input cannot be read: {error}")),
-        }
+    while let Some(line) = lines.recv().await {
         let Ok(text) = std::str::from_utf8(&line).map(str::trim) else {
             bridge
                 .say(RpcError::parse("the message is not UTF-8").answer(None))
@@ -117,16 +107,35 @@ async fn read(bridge: &Arc<Bridge>) -> Result<(), String> {
     // Answers that are on their way are waited for, but not for ever.
     let all = u32::try_from(UNDER_WAY).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(FAREWELL, places.acquire_many(all)).await;
-    Ok(())
+    reading.await.map_err(|error| error.to_string())?
 }
 
-async fn write(mut lines: mpsc::Receiver<String>) {
-    let mut output = tokio::io::stdout();
-    while let Some(text) = lines.recv().await {
+/// Reads lines until the input ends.
+fn input(lines: &mpsc::Sender<Vec<u8>>) -> Result<(), String> {
+    let mut input = std::io::stdin().lock();
+    loop {
+        let mut line = Vec::new();
+        let mut bounded = (&mut input).take(MAX_MESSAGE as u64 + 1);
+        match bounded.read_until(b'\n', &mut line) {
+            Ok(0) => return Ok(()),
+            Ok(_) if line.len() > MAX_MESSAGE => {
+                return Err(format!("a message is larger than {MAX_MESSAGE} bytes"));
+            }
+            Ok(_) if lines.blocking_send(line).is_err() => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(format!("standard input cannot be read: {error}")),
+        }
+    }
+}
+
+/// Writes lines until nobody has any more.
+fn output(mut lines: mpsc::Receiver<String>) {
+    let mut output = std::io::stdout().lock();
+    while let Some(text) = lines.blocking_recv() {
         // One message a line, whatever its own line breaks.
         let mut line = text.replace(['\n', '\r'], " ");
         line.push('\n');
-        if output.write_all(line.as_bytes()).await.is_err() || output.flush().await.is_err() {
+        if output.write_all(line.as_bytes()).is_err() || output.flush().is_err() {
             return;
         }
     }
