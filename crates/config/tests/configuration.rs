@@ -82,10 +82,8 @@ fn each_mistake_is_named_with_its_place() {
             ],
         ),
         (
-            "mcp: { servers: { pets: { openapi: p.yaml } } }",
-            vec![
-                "p.yaml:1:27: mcp.servers.pets.openapi: OpenAPI documents as servers are not supported yet in this version",
-            ],
+            "mcp: { servers: { pets: { openapi: p.yaml, base_url: p } } }",
+            vec!["p.yaml:1:44: mcp.servers.pets.base_url: is no http or https URL"],
         ),
         (
             "stores: { database: postgres://u:pw@h/d }",

@@ -2,6 +2,8 @@
 
 use pointsman_governance::fits;
 
+use crate::config::AccessRule;
+
 /// What is let through.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -24,6 +26,59 @@ impl Rules {
     pub fn allows(&self, name: &str) -> bool {
         let names = |pattern: &String| fits(pattern, name);
         !self.deny.iter().any(names) && (self.allow.is_empty() || self.allow.iter().any(names))
+    }
+}
+
+/// Who calls, as far as rules look.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// Their key, by its id and by its name.
+    pub keys: Vec<String>,
+    /// Their team.
+    pub team: Option<String>,
+    /// Their roles.
+    pub roles: Vec<String>,
+    /// Their groups.
+    pub groups: Vec<String>,
+}
+
+/// Who may use what. What no rule covers is for all; every rule that covers something must let its caller in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gates(Vec<AccessRule>);
+
+impl Gates {
+    /// Gates of rules.
+    #[must_use]
+    pub fn new(rules: &[AccessRule]) -> Self {
+        Self(rules.to_vec())
+    }
+
+    /// Whether a caller may use something of a server: a tool, or else its prompts and resources.
+    #[must_use]
+    pub fn allow(&self, caller: &Caller, server: &str, tool: Option<&str>) -> bool {
+        let covering = self.0.iter().filter(|rule| rule.covers(server, tool));
+        covering.into_iter().all(|rule| rule.admits(caller))
+    }
+}
+
+fn any_fits(patterns: &[String], text: &str) -> bool {
+    patterns.iter().any(|pattern| fits(pattern, text))
+}
+
+impl AccessRule {
+    /// Rules about tools say nothing of prompts and resources.
+    fn covers(&self, server: &str, tool: Option<&str>) -> bool {
+        let servers = self.servers.is_empty() || any_fits(&self.servers, server);
+        let tools = self.tools.is_empty() || tool.is_some_and(|tool| any_fits(&self.tools, tool));
+        servers && tools
+    }
+
+    fn admits(&self, caller: &Caller) -> bool {
+        let has = |list: &[String], theirs: &[String]| theirs.iter().any(|one| list.contains(one));
+        has(&self.keys, &caller.keys)
+            || caller.team.as_ref().is_some_and(|team| self.teams.contains(team))
+            || has(&self.roles, &caller.roles)
+            || has(&self.groups, &caller.groups)
     }
 }
 
@@ -54,5 +109,52 @@ mod tests {
     fn without_patterns_everything_is_allowed() {
         assert!(rules(&[], &[]).allows("anything"));
         assert!(!rules(&[], &["*"]).allows("anything"));
+    }
+
+    #[test]
+    fn every_rule_that_covers_something_must_let_its_caller_in() {
+        let rules = serde_json::json!([
+            { "servers": ["files"], "tools": ["delete_*"], "roles": ["admin"] },
+            { "servers": ["pay*"], "teams": ["finance"], "keys": ["k1"] },
+            { "tools": ["*_all"], "groups": ["ops"] },
+        ]);
+        let gates = Gates(serde_json::from_value(rules).unwrap());
+        let of = |keys: &[&str], team: Option<&str>, roles: &[&str], groups: &[&str]| Caller {
+            keys: keys.iter().map(|one| (*one).to_owned()).collect(),
+            team: team.map(str::to_owned),
+            roles: roles.iter().map(|one| (*one).to_owned()).collect(),
+            groups: groups.iter().map(|one| (*one).to_owned()).collect(),
+        };
+        let nobody = Caller::default();
+        let admin = of(&[], None, &["admin"], &[]);
+        for (caller, server, tool, expected) in [
+            (&nobody, "files", Some("read"), true),
+            (&nobody, "files", Some("delete_one"), false),
+            (&admin, "files", Some("delete_one"), true),
+            // Two rules cover it: one is not enough.
+            (&admin, "files", Some("delete_all"), false),
+            (
+                &of(&[], None, &["admin"], &["ops"]),
+                "files",
+                Some("delete_all"),
+                true,
+            ),
+            (&admin, "payments", Some("charge"), false),
+            (&admin, "payments", None, false),
+            (&of(&["k1"], None, &[], &[]), "payments", None, true),
+            (
+                &of(&[], Some("finance"), &[], &[]),
+                "payments",
+                Some("charge"),
+                true,
+            ),
+            (&nobody, "files", None, true),
+        ] {
+            assert_eq!(
+                gates.allow(caller, server, tool),
+                expected,
+                "{caller:?} {server} {tool:?}"
+            );
+        }
     }
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
+use pointsman_catalog::Money;
 use pointsman_upstream::Client;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use crate::access::Caller;
 use crate::catalog::Kind;
 use crate::error::RpcError;
 use crate::hub::Hub;
@@ -32,6 +34,8 @@ pub struct Asker {
     pub session: Option<Arc<Session>>,
     /// The connections of this thread.
     pub client: Client,
+    /// Who they are, as far as rules look.
+    pub caller: Arc<Caller>,
 }
 
 /// An answer, and who gave it.
@@ -43,6 +47,8 @@ pub struct Answered {
     pub server: Option<String>,
     /// What it calls that which was asked for.
     pub name: Option<String>,
+    /// What it costs.
+    pub cost: Money,
 }
 
 /// Why there is no result.
@@ -72,6 +78,21 @@ impl Refused {
             Self::There(_) => StatusCode::OK,
         }
     }
+
+    /// The same in the era without sessions, in which a capability that the client lacks is told by the status, too.
+    #[must_use]
+    pub fn stateless_status(&self) -> StatusCode {
+        match self {
+            Self::There(error) if code_of(error) == Some(RpcError::LACKS_CAPABILITY) => {
+                StatusCode::BAD_REQUEST
+            }
+            other => other.status(),
+        }
+    }
+}
+
+fn code_of(error: &Raw) -> Option<i64> {
+    Object::parse(error.get()).ok()?.get("code")?.get().parse().ok()
 }
 
 impl From<RpcError> for Refused {
@@ -91,7 +112,7 @@ impl Asker {
             .text("name")
             .filter(|_| request.method == "tools/call");
         let Some(name) = name else { return Ok(()) };
-        let found = self.view.find(&self.client, Kind::Tools, &name).await;
+        let found = self.find(Kind::Tools, &name).await;
         let Some(entry) = found.and_then(|found| found.entry) else {
             return Ok(());
         };
@@ -114,6 +135,7 @@ impl Asker {
             outcome: Ok(Object::default().raw()),
             server: None,
             name: None,
+            cost: Money::ZERO,
         };
         let outcome = Box::pin(self.route(request, sink, &mut answered)).await;
         answered.outcome = if self.is_modern() {
@@ -154,6 +176,9 @@ impl Asker {
         if request.method.ends_with("subscribe") {
             return self.watch(&found, &request.method).await;
         }
+        if kind == Kind::Tools {
+            answered.cost = found.server.price(&found.name);
+        }
         let result = self.exchange(&found, &request.method, params, sink).await?;
         Ok(self.view.show(&found.server.name, result))
     }
@@ -167,12 +192,20 @@ impl Asker {
         }
     }
 
+    /// Where a name leads. What the caller may not use leads nowhere.
     async fn find(&self, kind: Kind, name: &str) -> Option<Found> {
-        if kind.is_uri() {
+        let found = if kind.is_uri() {
             self.view.find_uri(&self.client, name).await
         } else {
             self.view.find(&self.client, kind, name).await
-        }
+        };
+        found.filter(|found| self.may(&found.server, kind, &found.name))
+    }
+
+    /// Whether the caller may use something of a server.
+    fn may(&self, server: &Server, kind: Kind, name: &str) -> bool {
+        let tool = (kind == Kind::Tools).then_some(name);
+        self.hub.gates.allow(&self.caller, &server.name, tool)
     }
 
     /// The same for what is not there and for what is not allowed.
@@ -203,7 +236,8 @@ impl Asker {
         let merged = self.view.fresh(&self.client, kind).await;
         let seen = merged.entries.iter().filter(|entry| {
             let server = &self.view.servers()[entry.server];
-            kind != Kind::Tools || server.allows(&entry.item.name)
+            (kind != Kind::Tools || server.allows(&entry.item.name))
+                && self.may(server, kind, &entry.item.name)
         });
         let size = self.hub.config.page_size.max(1);
         let mut page: Vec<&Raw> = seen.skip(from).take(size + 1).map(|entry| &entry.text).collect();
@@ -273,6 +307,7 @@ impl Asker {
         } else {
             self.view.find(&self.client, kind, &name).await
         };
+        let found = found.filter(|found| self.may(&found.server, kind, &found.name));
         let Some(found) = found else {
             return Err(self.nothing(kind, &name).into());
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use pointsman_catalog::Money;
 use pointsman_upstream::config::Secret;
 use pointsman_upstream::{AuthConfig, AuthStyle, Credential, HumanDuration};
 use schemars::JsonSchema;
@@ -16,6 +17,11 @@ pub struct McpConfig {
     pub servers: BTreeMap<String, ServerConfig>,
     /// Whether names at `/mcp` are prefixed with that of their server.
     pub prefix: Prefix,
+    /// A file with the definitions of tools that were approved, as `pointsman mcp pin` writes it: what of a server that is
+    /// in it is new or other is changed, also after a start (`on_change`).
+    pub pins: Option<PathBuf>,
+    /// Who may use what: what no rule covers is for all, and every rule that covers something must let its caller in.
+    pub access: Vec<AccessRule>,
     /// Hosts (`mcp.example.com`, with a port if it has one) by which clients may call a gateway that listens on a
     /// loopback address, beside the loopback names: for reverse proxies on the same machine.
     pub allowed_hosts: Vec<String>,
@@ -43,6 +49,8 @@ impl Default for McpConfig {
         Self {
             servers: BTreeMap::new(),
             prefix: Prefix::default(),
+            pins: None,
+            access: Vec::new(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             list_timeout: HumanDuration::from_secs(5),
@@ -51,6 +59,52 @@ impl Default for McpConfig {
             max_sessions: 10_000,
             session_timeout: HumanDuration::from_secs(30 * 60),
             message_limit: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// What some callers alone may use. What is denied is not listed, and is not there for whoever calls it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessRule {
+    /// Servers that it covers, `*` standing for any run of letters; all when empty.
+    pub servers: Vec<String>,
+    /// Tools that it covers, as their server calls them; all, and prompts and resources, when empty.
+    pub tools: Vec<String>,
+    /// Keys that may, by id or name.
+    pub keys: Vec<String>,
+    /// Teams that may, by id.
+    pub teams: Vec<String>,
+    /// Roles that may.
+    pub roles: Vec<String>,
+    /// Groups that may.
+    pub groups: Vec<String>,
+}
+
+/// US dollars, as a number or a text.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Dollars {
+    /// As a number.
+    Number(serde_json::Number),
+    /// As a text.
+    Text(String),
+}
+
+impl Dollars {
+    /// The amount.
+    ///
+    /// # Errors
+    /// Why it is none that can be charged.
+    pub fn money(&self) -> Result<Money, String> {
+        let text = match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        };
+        match Money::parse(&text) {
+            Ok(money) if money >= Money::ZERO => Ok(money),
+            Ok(_) => Err("is less than nothing".to_owned()),
+            Err(error) => Err(error.to_string()),
         }
     }
 }
@@ -98,10 +152,11 @@ pub struct ServerConfig {
     /// Most processes of the program: one for lists, and one for each session that calls it.
     #[schemars(range(min = 1))]
     pub max_processes: Option<usize>,
-    /// An OpenAPI document. Not supported in this version.
-    pub openapi: Option<serde_json::Value>,
-    /// Base URL for `openapi`. Not supported in this version.
-    pub base_url: Option<serde_json::Value>,
+    /// An OpenAPI document (3.1, 3.0 or Swagger 2.0; JSON or YAML), as a file or `https` URL: its operations are tools.
+    pub openapi: Option<String>,
+    /// Where the API of `openapi` is. Needed for a file; a document on the web may leave it out if its API is on the
+    /// same host.
+    pub base_url: Option<String>,
     /// Which of its tools there are for clients.
     pub tools: ToolRules,
     /// What becomes of a tool whose definition changes.
@@ -118,6 +173,8 @@ pub struct ToolRules {
     pub allow: Vec<String>,
     /// Not these, even if allowed.
     pub deny: Vec<String>,
+    /// What a call costs in US dollars, by pattern; of several patterns that fit the longest counts.
+    pub price: BTreeMap<String, Dollars>,
 }
 
 impl McpConfig {
@@ -131,6 +188,15 @@ impl McpConfig {
                     "allowed_origins".to_owned(),
                     format!("{origin:?} is no origin; write it like https://chat.example.com"),
                 ));
+            }
+        }
+        for (at, rule) in self.access.iter().enumerate() {
+            if [&rule.keys, &rule.teams, &rule.roles, &rule.groups]
+                .iter()
+                .all(|list| list.is_empty())
+            {
+                let message = "lets nobody in: name `keys`, `teams`, `roles` or `groups`; what nobody may use is denied by `tools.deny`";
+                problems.push((format!("access[{at}]"), message.to_owned()));
             }
         }
         for (name, server) in &self.servers {
@@ -151,27 +217,39 @@ impl McpConfig {
 }
 
 impl ServerConfig {
-    fn problems(&self, wrong: &mut impl FnMut(&str, &str)) {
-        if self.openapi.is_some() {
-            wrong(
-                "openapi",
-                "OpenAPI documents as servers are not supported yet in this version",
-            );
-            return;
+    /// It is at a URL, or a program, or an API with a document.
+    fn one_kind(&self, wrong: &mut impl FnMut(&str, &str)) {
+        let kinds = [
+            self.url.is_some(),
+            !self.command.is_empty(),
+            self.openapi.is_some(),
+        ];
+        match kinds.into_iter().filter(|is| *is).count() {
+            0 => wrong("", "needs a `url`, a `command` or an `openapi`"),
+            1 => {}
+            _ => wrong("", "is one of `url`, `command` and `openapi`, not several"),
         }
-        if self.base_url.is_some() {
-            wrong(
-                "base_url",
-                "goes with `openapi`, which is not supported yet in this version",
-            );
+        if self.openapi.is_none() && self.base_url.is_some() {
+            wrong("base_url", "goes with `openapi`");
+        }
+    }
+
+    fn problems(&self, wrong: &mut impl FnMut(&str, &str)) {
+        self.one_kind(wrong);
+        for (pattern, price) in &self.tools.price {
+            if let Err(why) = price.money() {
+                wrong(&format!("tools.price.{pattern}"), &why);
+            }
+        }
+        if let Some(base) = &self.base_url
+            && !is_url(base)
+        {
+            wrong("base_url", "is no http or https URL");
         }
         match (&self.url, self.command.first()) {
-            (None, None) => wrong("", "needs a `url` or a `command`"),
-            (Some(_), Some(_)) => wrong("", "has a `url` and a `command`; it is one of both"),
+            (None, None) | (Some(_), Some(_)) => {}
             (Some(url), None) => {
-                if !url::Url::parse(url)
-                    .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-                {
+                if !is_url(url) {
                     wrong("url", "is no http or https URL");
                 }
                 if !self.env.is_empty() || self.folder.is_some() || self.max_processes.is_some() {
@@ -219,6 +297,10 @@ impl ServerConfig {
     }
 }
 
+fn is_url(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
 /// Whether a server may be called this. Without `_`, which ends the prefix of a tool's name.
 fn is_name(name: &str) -> bool {
     name.len() <= 64
@@ -237,13 +319,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_yet_is_refused_by_name() {
-        let found = problems(
-            serde_json::json!({"servers": {"pets": {"openapi": "./p.yaml", "base_url": "https://p"}}}),
-        );
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].0, "servers.pets.openapi");
-        assert!(found[0].1.contains("not supported yet"));
+    fn an_api_is_described_and_has_its_place() {
+        let found =
+            |server: serde_json::Value| problems(serde_json::json!({ "servers": { "pets": server } }));
+        assert!(found(serde_json::json!({"openapi": "./p.yaml", "base_url": "https://p"})).is_empty());
+        for (server, field) in [
+            (
+                serde_json::json!({"openapi": "./p.yaml", "base_url": "p"}),
+                "servers.pets.base_url",
+            ),
+            (
+                serde_json::json!({"url": "https://a/mcp", "base_url": "https://p"}),
+                "servers.pets.base_url",
+            ),
+            (
+                serde_json::json!({"openapi": "./p.yaml", "url": "https://a/mcp"}),
+                "servers.pets",
+            ),
+        ] {
+            let found = found(server);
+            assert_eq!((found.len(), found[0].0.as_str()), (1, field));
+        }
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub struct RpcError {
 }
 
 impl RpcError {
+    /// The code of a request that needs what its client cannot do.
+    pub const LACKS_CAPABILITY: i64 = -32021;
+
     fn new(code: i64, status: StatusCode, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -78,6 +81,17 @@ impl RpcError {
         error.data = Some(Box::new(
             serde_json::json!({ "supported": supported, "requested": requested }),
         ));
+        error
+    }
+
+    /// The client lacks a capability that the request needs.
+    #[must_use]
+    pub fn capability(name: &str) -> Self {
+        let message = format!("the client does not declare the capability {name}");
+        let mut error = Self::new(Self::LACKS_CAPABILITY, StatusCode::BAD_REQUEST, message);
+        let mut needed = serde_json::Map::new();
+        needed.insert(name.to_owned(), serde_json::json!({}));
+        error.data = Some(Box::new(serde_json::json!({ "requiredCapabilities": needed })));
         error
     }
 

@@ -7,9 +7,11 @@ use futures_util::future::join_all;
 use pointsman_upstream::Client;
 use serde_json::{Value, json};
 
+use crate::access::Gates;
 use crate::board::Board;
 use crate::config::{McpConfig, Prefix};
 use crate::link::Link;
+use crate::pin::Approved;
 use crate::server::Server;
 use crate::view::View;
 
@@ -19,6 +21,8 @@ pub struct Hub {
     pub config: McpConfig,
     /// Who is to be told of changes.
     pub board: Arc<Board>,
+    /// Who may use what.
+    pub gates: Gates,
     servers: BTreeMap<String, Arc<Server>>,
     all: Arc<View>,
     alone: HashMap<String, Arc<View>>,
@@ -36,15 +40,21 @@ impl Hub {
     ) -> Result<Self, Vec<(String, String)>> {
         let mut servers = BTreeMap::new();
         let mut problems = config.problems();
+        let approved = config.pins.as_deref().map(Approved::read).transpose();
+        let approved = approved.unwrap_or_else(|why| {
+            problems.push(("pins".to_owned(), why));
+            None
+        });
         for (name, said) in &config.servers {
+            let approved = approved.as_ref().and_then(|approved| approved.servers.get(name));
             let same = before
                 .and_then(|before| before.servers.get(name))
-                .filter(|server| server.is(said, config));
+                .filter(|server| server.is(said, (config, approved)));
             if let Some(same) = same {
                 servers.insert(name.clone(), Arc::clone(same));
                 continue;
             }
-            match Server::compile(name, said, config, board) {
+            match Server::compile(name, said, (config, approved), board) {
                 Ok(server) => drop(servers.insert(name.clone(), server)),
                 Err((field, why)) => problems.push((format!("servers.{name}.{field}"), why)),
             }
@@ -56,6 +66,7 @@ impl Hub {
         Ok(Self {
             config: config.clone(),
             board: Arc::clone(board),
+            gates: Gates::new(&config.access),
             all: Arc::new(View::new(
                 servers.values().cloned().collect(),
                 config.prefix,
@@ -75,6 +86,7 @@ impl Hub {
         Self {
             config: McpConfig::default(),
             board: Arc::clone(board),
+            gates: Gates::default(),
             servers: BTreeMap::new(),
             all: Arc::new(View::new(Vec::new(), Prefix::default(), false)),
             alone: HashMap::new(),

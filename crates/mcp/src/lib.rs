@@ -19,6 +19,7 @@ pub mod hub;
 pub mod link;
 pub mod message;
 pub mod meta;
+pub mod openapi;
 pub mod parked;
 pub mod pin;
 pub mod server;

@@ -1,5 +1,6 @@
 //! A conversation with one server: asked, told, listened to, in whichever era it speaks.
 
+mod api;
 mod greet;
 mod http_link;
 mod process;
@@ -13,7 +14,7 @@ use http::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use pointsman_upstream::Client;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::message::{self, Id, Message, Notification, Object, Raw, Request, Response};
@@ -21,12 +22,16 @@ use crate::meta;
 use crate::server::Server;
 use crate::version::Version;
 
+pub use api::{Api, brought, fetched, own_base};
 pub use greet::open;
 pub use http_link::HttpLink;
 pub use process::Process;
 
 /// Answers under way on one link, at most.
 const MAX_PENDING: usize = 1_024;
+
+/// How long a server is waited for to say that it is listened to.
+const LISTENING: Duration = Duration::from_millis(500);
 
 /// Where that goes which a server says while it is asked something.
 pub type Sink = mpsc::Sender<Told>;
@@ -96,6 +101,7 @@ pub struct Ask {
 enum Transport {
     Http(HttpLink),
     Process(Process),
+    Api(Arc<Api>),
 }
 
 /// What is under way.
@@ -131,6 +137,8 @@ pub struct Link {
     owner: Weak<dyn Owner>,
     next: Arc<AtomicU64>,
     pending: Mutex<HashMap<u64, Pending>>,
+    /// From which level on the client wants logs, for versions that say it with each request.
+    level: Mutex<Option<String>>,
     tasks: Mutex<Vec<AbortHandle>>,
     watched: Mutex<HashMap<String, AbortHandle>>,
 }
@@ -187,7 +195,7 @@ impl Link {
     /// Whether it can still be used.
     pub fn is_alive(&self) -> bool {
         match &self.transport {
-            Transport::Http(_) => true,
+            Transport::Http(_) | Transport::Api(_) => true,
             Transport::Process(process) => process.is_alive(),
         }
     }
@@ -225,6 +233,7 @@ impl Link {
             match &self.transport {
                 Transport::Http(http) => http.ask(self, client, (id, text), &ask).await,
                 Transport::Process(process) => process.ask(id, text).await,
+                Transport::Api(api) => api.ask(&self.server, client, &ask).await,
             }
         };
         let answered = tokio::time::timeout(ask.timeout, Box::pin(asked)).await;
@@ -255,6 +264,11 @@ impl Link {
                     }
                 }
             }
+            if let Some(level) = &*self.level.lock()
+                && meta.get(meta::LOG_LEVEL).is_none()
+            {
+                meta.set(meta::LOG_LEVEL, level);
+            }
         } else {
             for key in [
                 meta::PROTOCOL_VERSION,
@@ -271,6 +285,11 @@ impl Link {
             params.set("_meta", &meta);
         }
         token
+    }
+
+    /// From now on its requests want logs from this level on, in versions that say it with each request.
+    pub fn log_from(&self, level: &str) {
+        *self.level.lock() = Some(level.to_owned());
     }
 
     /// Tells the server something.
@@ -298,6 +317,8 @@ impl Link {
         match &self.transport {
             Transport::Http(http) => http.send(self, client, text).await,
             Transport::Process(process) => process.send(text).await,
+            // It hears nothing but requests.
+            Transport::Api(_) => Ok(()),
         }
     }
 
@@ -363,9 +384,11 @@ impl Link {
         }
     }
 
-    /// Listens to what the server says unasked, as long as the link lasts.
-    fn listen(self: &Arc<Self>, client: &Client) {
+    /// Listens to what the server says unasked, as long as the link lasts. Waits a moment until it does: what an older
+    /// server says before that is lost.
+    async fn listen(self: &Arc<Self>, client: &Client) {
         let (link, client) = (Arc::downgrade(self), client.clone());
+        let (sender, listens) = oneshot::channel();
         let task = if self.version.is_modern() {
             let mut wanted = Object::default();
             for kind in ["toolsListChanged", "promptsListChanged", "resourcesListChanged"] {
@@ -373,11 +396,15 @@ impl Link {
             }
             tokio::spawn(greet::subscribe(link, client, wanted))
         } else if matches!(self.transport, Transport::Http(_)) {
-            tokio::spawn(http_link::listen(link, client))
+            tokio::spawn(http_link::listen(link, client, sender))
         } else {
             return;
         };
         self.tasks.lock().push(task.abort_handle());
+        if !self.version.is_modern() {
+            // Said or dropped, it is settled.
+            let _ = tokio::time::timeout(LISTENING, listens).await;
+        }
     }
 
     /// Asks to be told when a resource changes.
@@ -440,6 +467,7 @@ impl Link {
         match &self.transport {
             Transport::Http(http) => http.close(client, self).await,
             Transport::Process(process) => process.stop(),
+            Transport::Api(_) => {}
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::RpcError;
 use crate::message::{Object, Request};
-use crate::version::Version;
+use crate::version::{MODERN, Version};
 
 /// The version a request is made in.
 pub const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -68,7 +68,7 @@ pub fn check(request: &Request, headers: &HeaderMap) -> Result<(), RpcError> {
         return Err(mismatch("MCP-Protocol-Version", &said, &version));
     }
     if !Version::from_name(&version).is_some_and(Version::is_modern) {
-        return Err(RpcError::version(&version, &Version::names()));
+        return Err(RpcError::version(&version, &[MODERN.name()]));
     }
     if meta.object(CLIENT_CAPABILITIES).is_none() {
         return Err(missing(CLIENT_CAPABILITIES));

@@ -41,8 +41,25 @@ struct Parked {
     owner: String,
     method: String,
     running: Running,
-    question: (Arc<Link>, Id),
+    questions: Vec<Question>,
+    /// What its client was told, to be told again.
+    told: Raw,
     until: Instant,
+}
+
+/// What is asked of a client.
+struct Question {
+    key: String,
+    link: Arc<Link>,
+    id: Id,
+}
+
+/// What becomes of a request that was parked.
+pub enum Resumed {
+    /// It goes on.
+    Running(Running),
+    /// Not all was answered: its client is told once more what is wanted.
+    Again(Raw),
 }
 
 /// Requests that wait for their clients.
@@ -51,19 +68,57 @@ pub struct Lot {
     parked: Mutex<HashMap<String, Parked>>,
 }
 
+/// The capability that a client needs to answer a question.
+#[must_use]
+pub fn needed(method: &str) -> Option<&'static str> {
+    match method {
+        "sampling/createMessage" => Some("sampling"),
+        "elicitation/create" => Some("elicitation"),
+        "roots/list" => Some("roots"),
+        _ => None,
+    }
+}
+
 /// Whether a client can answer a question, by what it says it can do.
 #[must_use]
 pub fn can_answer(params: &Object, method: &str) -> bool {
     let capabilities = meta::of(params)
         .object(meta::CLIENT_CAPABILITIES)
         .unwrap_or_default();
-    let needed = match method {
-        "sampling/createMessage" => "sampling",
-        "elicitation/create" => "elicitation",
-        "roots/list" => "roots",
-        _ => return false,
-    };
-    capabilities.get(needed).is_some()
+    needed(method).is_some_and(|needed| capabilities.get(needed).is_some())
+}
+
+/// A state that nobody can guess.
+fn new_state() -> Result<String, RpcError> {
+    let mut chance = [0_u8; 24];
+    getrandom::fill(&mut chance).map_err(|error| RpcError::internal(format!("no randomness: {error}")))?;
+    Ok(chance
+        .iter()
+        .fold(OURS.to_owned(), |state, byte| format!("{state}{byte:02x}")))
+}
+
+/// What a client is told that has to answer before there is a result.
+fn wanted(state: &str, asked: &[(Arc<Link>, Request)]) -> Raw {
+    let mut questions = Object::default();
+    for (at, (_, asked)) in asked.iter().enumerate() {
+        let mut question = Object::default();
+        question.set("method", &asked.method);
+        question.set("params", &asked.params);
+        questions.set(&key_of(at), &question);
+    }
+    let mut result = Object::default();
+    result.set("resultType", "input_required");
+    result.set("inputRequests", &questions);
+    result.set("requestState", state);
+    result.raw()
+}
+
+/// Questions of the older era have no keys: these are ours.
+fn key_of(at: usize) -> String {
+    match at {
+        0 => "input".to_owned(),
+        at => format!("input-{}", at + 1),
+    }
 }
 
 impl Lot {
@@ -76,50 +131,43 @@ impl Lot {
         owner: &str,
         method: &str,
         running: Running,
-        (link, asked): (Arc<Link>, Request),
+        asked: Vec<(Arc<Link>, Request)>,
     ) -> Result<Raw, RpcError> {
-        let mut chance = [0_u8; 24];
-        getrandom::fill(&mut chance)
-            .map_err(|error| RpcError::internal(format!("no randomness: {error}")))?;
-        let state = chance
-            .iter()
-            .fold(OURS.to_owned(), |state, byte| format!("{state}{byte:02x}"));
-        let mut question = Object::default();
-        question.set("method", &asked.method);
-        question.set("params", &asked.params);
-        let mut questions = Object::default();
-        questions.set("input", &question);
-        let mut result = Object::default();
-        result.set("resultType", "input_required");
-        result.set("inputRequests", &questions);
-        result.set("requestState", &state);
+        let state = new_state()?;
+        let told = wanted(&state, &asked);
         let mut parked = self.parked.lock();
         let now = Instant::now();
         parked.retain(|_, other| now < other.until);
         if parked.len() >= MAX_PARKED {
             return Err(RpcError::internal("too many requests wait for input"));
         }
+        let question = |(at, (link, asked)): (usize, (Arc<Link>, Request))| Question {
+            key: key_of(at),
+            link,
+            id: asked.id,
+        };
         let waiting = Parked {
             owner: owner.to_owned(),
             method: method.to_owned(),
             running,
-            question: (link, asked.id),
+            questions: asked.into_iter().enumerate().map(question).collect(),
+            told: told.clone(),
             until: now + PATIENCE,
         };
         parked.insert(state, waiting);
-        Ok(result.raw())
+        Ok(told)
     }
 
     /// Goes on with a request that was parked; none where the request is a new one.
     ///
     /// # Errors
-    /// When its state is none of ours, or its answers are not there.
+    /// When its state is none of ours, or an answer is none.
     pub async fn resume(
         &self,
         owner: &str,
         request: &Request,
         client: &Client,
-    ) -> Option<Result<Running, RpcError>> {
+    ) -> Option<Result<Resumed, RpcError>> {
         let state = request
             .params
             .text("requestState")
@@ -137,14 +185,20 @@ impl Lot {
             )));
         };
         let responses = request.params.object("inputResponses").unwrap_or_default();
-        let Some(answer) = responses.get("input") else {
+        let is_object = |key: &str| responses.get(key).is_some_and(|said| said.get().starts_with('{'));
+        if !parked.questions.iter().all(|question| is_object(&question.key)) {
+            let told = parked.told.clone();
             self.parked.lock().insert(state, parked);
-            return Some(Err(RpcError::params("`inputResponses.input` is missing")));
-        };
-        let (link, id) = &parked.question;
-        if let Err(failed) = link.answer(client, id, Ok(answer)).await {
-            return Some(Err(RpcError::internal(failed.to_string())));
+            return Some(Ok(Resumed::Again(told)));
         }
-        Some(Ok(parked.running))
+        for Question { key, link, id } in &parked.questions {
+            let Some(answer) = responses.get(key) else {
+                continue;
+            };
+            if let Err(failed) = link.answer(client, id, Ok(answer)).await {
+                return Some(Err(RpcError::internal(failed.to_string())));
+            }
+        }
+        Some(Ok(Resumed::Running(parked.running)))
     }
 }

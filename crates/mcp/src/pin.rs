@@ -3,15 +3,21 @@
 //! A server that passes review with one description and serves another later is the oldest trick on agents. What
 //! changed is told by the names of fields; the texts themselves may be the attack, so the log has none of them.
 
-use std::collections::HashMap;
+mod approved;
+
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+pub use approved::{Approved, Difference};
 
 /// What was seen of a server's tools.
 #[derive(Debug, Default)]
 pub struct Pins {
     known: HashMap<String, Pinned>,
+    /// Whether tools that are new must be approved, too.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -32,30 +38,61 @@ pub struct Change {
     pub is_known: bool,
 }
 
+impl Pinned {
+    fn new(definition: &Value) -> Self {
+        Self {
+            hash: hash_of(definition),
+            fields: fields_of(definition),
+            reported: None,
+        }
+    }
+
+    /// A tool that nobody has approved: nothing of it is as it should be.
+    fn never() -> Self {
+        Self {
+            hash: [0; 32],
+            fields: Vec::new(),
+            reported: None,
+        }
+    }
+}
+
+fn fields_of(definition: &Value) -> Vec<(String, [u8; 32])> {
+    let fields = definition.as_object().into_iter().flatten();
+    fields
+        .map(|(field, value)| (field.clone(), hash_of(value)))
+        .collect()
+}
+
 impl Pins {
+    /// Pins what was approved. What is new later is held to be changed.
+    #[must_use]
+    pub fn approved(tools: &BTreeMap<String, Value>) -> Self {
+        let known = tools
+            .iter()
+            .map(|(name, definition)| (name.clone(), Pinned::new(definition)));
+        Self {
+            known: known.collect(),
+            closed: true,
+        }
+    }
+
     /// Pins a definition that is seen for the first time; else says what changed since.
     pub fn look(&mut self, name: &str, definition: &Value) -> Option<Change> {
         let hash = hash_of(definition);
-        let fields = || -> Vec<(String, [u8; 32])> {
-            let fields = definition.as_object().into_iter().flatten();
-            fields
-                .map(|(field, value)| (field.clone(), hash_of(value)))
-                .collect()
-        };
-        let Some(pinned) = self.known.get_mut(name) else {
-            let pinned = Pinned {
-                hash,
-                fields: fields(),
-                reported: None,
-            };
-            self.known.insert(name.to_owned(), pinned);
-            return None;
-        };
+        if !self.known.contains_key(name) {
+            if !self.closed {
+                self.known.insert(name.to_owned(), Pinned::new(definition));
+                return None;
+            }
+            self.known.insert(name.to_owned(), Pinned::never());
+        }
+        let pinned = self.known.get_mut(name)?;
         if pinned.hash == hash {
             pinned.reported = None;
             return None;
         }
-        let now = fields();
+        let now = fields_of(definition);
         let mut changed: Vec<String> = now
             .iter()
             .filter(|field| !pinned.fields.contains(field))
@@ -112,6 +149,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_was_never_approved_is_held_to_be_changed() {
+        let tools = BTreeMap::from([("a".to_owned(), json!({"name": "a"}))]);
+        let mut pins = Pins::approved(&tools);
+        assert_eq!(pins.look("a", &json!({"name": "a"})), None);
+        let stranger = json!({"name": "b", "description": "new"});
+        let change = pins.look("b", &stranger).unwrap();
+        assert_eq!((change.fields.len(), change.is_known), (2, false));
+        assert!(pins.look("b", &stranger).unwrap().is_known);
+    }
 
     #[test]
     fn a_changed_definition_is_told_with_its_fields_once() {

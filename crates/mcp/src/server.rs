@@ -1,14 +1,17 @@
 //! A server behind the gateway: how it is reached, what it lists, and what of that clients may see.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
-use pointsman_upstream::{AuthStyle, Client, Credential, Endpoint, EndpointConfig, HealthConfig};
+use pointsman_catalog::Money;
+use pointsman_governance::fits;
+use pointsman_upstream::{AuthConfig, AuthStyle, Client, Credential, Endpoint, EndpointConfig, HealthConfig};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::access::Rules;
@@ -16,8 +19,9 @@ use crate::board::Board;
 use crate::catalog::{Item, Kind, List};
 use crate::config::{McpConfig, OnChange, ServerConfig};
 use crate::error::RpcError;
-use crate::link::{self, Ask, Failed, Link, Owner, Sink, Told};
+use crate::link::{self, Api, Ask, Failed, Link, Owner, Sink, Told};
 use crate::message::{Notification, Object, Raw, Request};
+use crate::openapi::Document;
 use crate::pin::Pins;
 
 /// How long a call may take unless the configuration says something else.
@@ -56,7 +60,11 @@ pub struct Server {
     pub limit: usize,
     lists_for: ListTimes,
     rules: Rules,
+    prices: Vec<(String, Money)>,
     web: Option<Web>,
+    described: Option<Described>,
+    /// The API that a document describes, once that is here.
+    api: OnceCell<Arc<Api>>,
     board: Arc<Board>,
     this: Weak<Self>,
     /// 0: not known; 1: new; 2: old.
@@ -67,6 +75,16 @@ pub struct Server {
     resting: Mutex<Option<Resting>>,
     lists: [Listed; 4],
     judged: Mutex<Judged>,
+    /// What was approved of it, if anything was.
+    approved: Option<BTreeMap<String, Value>>,
+}
+
+/// Where the description of an API is.
+enum Described {
+    /// Here; and where the API is.
+    Here(Arc<Document>, String),
+    /// On the web, at this address.
+    At(Box<Web>, String),
 }
 
 /// How long lists are waited for, and how long they are good.
@@ -138,10 +156,20 @@ impl Server {
     pub fn compile(
         name: &str,
         config: &ServerConfig,
-        all: &McpConfig,
+        (all, approved): (&McpConfig, Option<&BTreeMap<String, Value>>),
         board: &Arc<Board>,
     ) -> Result<Arc<Self>, (String, String)> {
-        let web = config.url.as_deref().map(|url| web(url, config)).transpose()?;
+        let web = config
+            .url
+            .as_deref()
+            .map(|url| web(url, config, &config.auth))
+            .transpose()?;
+        let prices = prices(config)?;
+        let described = config
+            .openapi
+            .as_deref()
+            .map(|openapi| described(openapi, config))
+            .transpose()?;
         Ok(Arc::new_cyclic(|this| Self {
             name: name.to_owned(),
             config: config.clone(),
@@ -149,7 +177,10 @@ impl Server {
             limit: all.message_limit,
             lists_for: all.into(),
             rules: Rules::new(&config.tools.allow, &config.tools.deny),
+            prices,
             web,
+            described,
+            api: OnceCell::new(),
             board: Arc::clone(board),
             this: this.clone(),
             era: AtomicU8::new(0),
@@ -157,19 +188,55 @@ impl Server {
             house: tokio::sync::Mutex::new(None),
             resting: Mutex::new(None),
             lists: Default::default(),
-            judged: Mutex::default(),
+            judged: Mutex::new(Judged {
+                pins: approved.map(Pins::approved).unwrap_or_default(),
+                quarantined: HashSet::new(),
+            }),
+            approved: approved.cloned(),
         }))
     }
 
     /// Whether a server that is configured like this would be the same.
     #[must_use]
-    pub fn is(&self, config: &ServerConfig, all: &McpConfig) -> bool {
-        self.config == *config && self.limit == all.message_limit && self.lists_for == ListTimes::from(all)
+    pub fn is(
+        &self,
+        config: &ServerConfig,
+        (all, approved): (&McpConfig, Option<&BTreeMap<String, Value>>),
+    ) -> bool {
+        self.config == *config
+            && self.limit == all.message_limit
+            && self.lists_for == ListTimes::from(all)
+            && self.approved.as_ref() == approved
     }
 
     /// Where it is on the web.
     pub fn web(&self) -> Option<&Web> {
         self.web.as_ref()
+    }
+
+    /// The API that its document describes.
+    ///
+    /// # Errors
+    /// When the document cannot be fetched or used.
+    pub async fn api(&self, client: &Client) -> Result<Arc<Api>, Failed> {
+        let made = self.api.get_or_try_init(|| async {
+            let (document, base) = match &self.described {
+                None => return Err(Failed::Unreachable("it has no document".to_owned())),
+                Some(Described::Here(document, base)) => (Arc::clone(document), base.clone()),
+                Some(Described::At(place, url)) => {
+                    let document = link::fetched(place, client).await?;
+                    let base = match &self.config.base_url {
+                        Some(base) => base.clone(),
+                        None => link::own_base(&document, url).map_err(Failed::Unreachable)?,
+                    };
+                    (Arc::new(document), base)
+                }
+            };
+            let auth = link::brought(&self.config.auth, &document);
+            let web = web(&base, &self.config, &auth).map_err(|(_, why)| Failed::Unreachable(why))?;
+            Ok(Arc::new(Api::new(&self.name, &document, web)))
+        });
+        Box::pin(made).await.cloned()
     }
 
     /// Whether it is worth asking it in the new era's way.
@@ -196,6 +263,13 @@ impl Server {
     /// Whether clients may see and call a tool.
     pub fn allows(&self, tool: &str) -> bool {
         self.rules.allows(tool) && !self.judged.lock().quarantined.contains(tool)
+    }
+
+    /// What a call of a tool costs.
+    pub fn price(&self, tool: &str) -> Money {
+        let fitting = self.prices.iter().filter(|(pattern, _)| fits(pattern, tool));
+        let closest = fitting.max_by_key(|(pattern, _)| pattern.len());
+        closest.map_or(Money::ZERO, |(_, price)| *price)
     }
 
     /// The link that belongs to nobody but the gateway.
@@ -498,20 +572,55 @@ impl Owner for Server {
     }
 }
 
-fn web(url: &str, config: &ServerConfig) -> Result<Web, (String, String)> {
+fn prices(config: &ServerConfig) -> Result<Vec<(String, Money)>, (String, String)> {
+    let prices = config.tools.price.iter();
+    prices
+        .map(|(pattern, price)| match price.money() {
+            Ok(money) => Ok((pattern.clone(), money)),
+            Err(why) => Err((format!("tools.price.{pattern}"), why)),
+        })
+        .collect()
+}
+
+/// Reads a document that is a file; where one on the web is.
+fn described(openapi: &str, config: &ServerConfig) -> Result<Described, (String, String)> {
+    let wrong = |field: &str, why: String| (field.to_owned(), why);
+    if is_web(openapi) {
+        let bare = ServerConfig::default();
+        let place = web(openapi, &bare, &bare.auth).map_err(|(_, why)| wrong("openapi", why))?;
+        return Ok(Described::At(Box::new(place), openapi.to_owned()));
+    }
+    let text = std::fs::read_to_string(openapi)
+        .map_err(|error| wrong("openapi", format!("{openapi} cannot be read: {error}")))?;
+    let document = Document::read(&text).map_err(|why| wrong("openapi", format!("{openapi}: {why}")))?;
+    let Some(base) = &config.base_url else {
+        let says = document.server().unwrap_or_else(|| "nothing".to_owned());
+        return Err(wrong(
+            "base_url",
+            format!("is missing: say where the API is; its document says {says}"),
+        ));
+    };
+    web(base, config, &link::brought(&config.auth, &document)).map_err(|(_, why)| wrong("base_url", why))?;
+    Ok(Described::Here(Arc::new(document), base.clone()))
+}
+
+/// Whether a document is on the web, and not a file.
+pub fn is_web(openapi: &str) -> bool {
+    openapi.starts_with("https://") || openapi.starts_with("http://")
+}
+
+fn web(url: &str, config: &ServerConfig, auth: &AuthConfig) -> Result<Web, (String, String)> {
     let wrong = |field: &str, why: String| (field.to_owned(), why);
     let parsed = Url::parse(url).map_err(|error| wrong("url", error.to_string()))?;
     let mut place = EndpointConfig::new(&parsed[..url::Position::BeforePath]);
-    place
-        .client_certificate
-        .clone_from(&config.auth.client_certificate);
+    place.client_certificate.clone_from(&auth.client_certificate);
     let endpoint =
         Endpoint::new(&place, &HealthConfig::default()).map_err(|error| wrong("url", error.problem))?;
     let path = parsed[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
     endpoint
         .uri(&path)
         .map_err(|error| wrong("url", error.to_string()))?;
-    let credential = Credential::compile(&config.auth, &AuthStyle::Bearer)
+    let credential = Credential::compile(auth, &AuthStyle::Bearer)
         .map_err(|error| wrong(&format!("auth.{}", error.field), error.problem))?;
     let mut headers = HeaderMap::new();
     for (name, value) in &config.headers {

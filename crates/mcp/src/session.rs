@@ -24,6 +24,9 @@ const MAX_ASKED: usize = 256;
 /// Requests of a client under way.
 const MAX_UNDER_WAY: usize = 256;
 
+/// From which level on a client gets logs that has not said it.
+const UNSAID_LEVEL: &str = "info";
+
 /// The session of a client.
 pub struct Session {
     /// Its id: nobody can guess it.
@@ -208,9 +211,7 @@ impl Session {
             let owner: Weak<dyn Owner> = self.this.clone();
             let link = link::open(server, client, self.described.clone(), owner).await?;
             let level = self.level.lock().clone();
-            if let Some(level) = level {
-                set_level(&link, client, &level).await;
-            }
+            set_level(&link, client, level.as_deref()).await;
             Ok(link)
         });
         Box::pin(opening).await.cloned()
@@ -233,7 +234,7 @@ impl Session {
     pub async fn set_level(&self, client: &Client, level: &str) {
         *self.level.lock() = Some(level.to_owned());
         for link in self.links() {
-            set_level(&link, client, level).await;
+            set_level(&link, client, Some(level)).await;
         }
     }
 
@@ -357,10 +358,16 @@ impl Session {
     }
 }
 
-async fn set_level(link: &Arc<Link>, client: &Client, level: &str) {
-    if link.version.is_modern() || link.greeting.capabilities.get("logging").is_none() {
+/// Tells a server from which level on its client wants logs. Of a client that has not said it, newer servers are told
+/// one: without, they log nothing, and older ones would.
+async fn set_level(link: &Arc<Link>, client: &Client, level: Option<&str>) {
+    if link.greeting.capabilities.get("logging").is_none() {
         return;
     }
+    if link.version.is_modern() {
+        return link.log_from(level.unwrap_or(UNSAID_LEVEL));
+    }
+    let Some(level) = level else { return };
     let mut params = Object::default();
     params.set("level", level);
     let ask = link::Ask {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
+use pointsman_catalog::Money;
 use pointsman_upstream::Client;
 
 use crate::catalog::{self, Entry, Kind, List, Merged};
@@ -108,6 +109,16 @@ impl View {
     pub async fn fresh(&self, client: &Client, kind: Kind) -> Arc<Merged> {
         join_all(self.servers.iter().map(|server| server.refresh(client, kind))).await;
         self.known(kind)
+    }
+
+    /// What a call of a tool costs, as far as its list is known.
+    #[must_use]
+    pub fn price(&self, name: &str) -> Money {
+        let known = self.known(Kind::Tools);
+        let entry = known.find(name);
+        entry.map_or(Money::ZERO, |entry| {
+            self.servers[entry.server].price(&entry.item.name)
+        })
     }
 
     /// Where the name of a tool or prompt leads. What is denied leads nowhere.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use pointsman_import::{Imported, Report, envoy_ai_gateway, litellm, semantic_router};
+use pointsman_import::{Imported, Report, envoy_ai_gateway, litellm, mcp_servers, openapi, semantic_router};
 
 use crate::console;
 
@@ -35,6 +35,10 @@ enum Kind {
     EnvoyAiGateway,
     /// The vLLM Semantic Router's config.yaml, v0.3, or a fragment of one.
     SemanticRouter,
+    /// The file of an MCP client, with `mcpServers`.
+    Mcp,
+    /// An OpenAPI document, as an MCP server.
+    Openapi,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
@@ -42,6 +46,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Kind::Litellm => litellm(&arguments.file),
         Kind::EnvoyAiGateway => envoy_ai_gateway(&arguments.file),
         Kind::SemanticRouter => semantic_router(&arguments.file),
+        Kind::Mcp => mcp_servers(&arguments.file),
+        Kind::Openapi => openapi(&arguments.file),
     };
     let imported = match imported {
         Ok(imported) => imported,

@@ -9,6 +9,7 @@ mod eval;
 mod holders;
 mod import;
 mod key;
+mod mcp;
 mod models;
 mod route;
 mod serve;
@@ -50,6 +51,8 @@ enum Command {
     Train(train::Arguments),
     /// Manages virtual keys.
     Key(key::Arguments),
+    /// Lists, calls and pins the tools of MCP servers, and speaks to a gateway's /mcp over standard input and output.
+    Mcp(mcp::Arguments),
     /// Manages organizations.
     #[command(alias = "org")]
     Organization(holders::Holders),
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => runtime.block_on(eval::run(&arguments)),
         Command::Train(arguments) => train::run(&arguments),
         Command::Key(arguments) => key::run(arguments),
+        Command::Mcp(arguments) => runtime.block_on(mcp::run(arguments)),
         Command::Organization(arguments) => holders::run(HolderKind::Organization, arguments),
         Command::Team(arguments) => holders::run(HolderKind::Team, arguments),
         Command::Project(arguments) => holders::run(HolderKind::Project, arguments),

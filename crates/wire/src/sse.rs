@@ -35,6 +35,9 @@ pub struct SseDecoder {
     partial: BytesMut,
     event: Option<Text>,
     data: Option<Text>,
+    id: Option<Text>,
+    last_id: Option<Text>,
+    retry: Option<u64>,
     started: bool,
     /// The last line ended in CR: an LF that follows belongs to it.
     after_cr: bool,
@@ -76,6 +79,18 @@ impl SseDecoder {
         Ok(())
     }
 
+    /// The `id` that the stream had last: from there on it can be asked for again.
+    #[must_use]
+    pub fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref().filter(|id| !id.is_empty())
+    }
+
+    /// After how many milliseconds it wants to be asked for again.
+    #[must_use]
+    pub fn retry(&self) -> Option<u64> {
+        self.retry
+    }
+
     /// Whether the bytes so far end between two events.
     #[must_use]
     pub fn is_between_events(&self) -> bool {
@@ -91,6 +106,9 @@ impl SseDecoder {
         }
         if line.is_empty() {
             let event = self.event.take();
+            if let Some(id) = self.id.take() {
+                self.last_id = Some(id);
+            }
             if let Some(data) = self.data.take() {
                 out.push(SseEvent { event, data });
             }
@@ -108,7 +126,11 @@ impl SseDecoder {
                 });
             }
             "event" => self.event = (!value.is_empty()).then(|| line.slice_ref(value)),
-            // Comments (an empty field), `id` and `retry` say nothing about an answer.
+            "id" if !value.contains('\0') => self.id = Some(line.slice_ref(value)),
+            "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                self.retry = value.parse().ok().or(self.retry);
+            }
+            // Comments: an empty field.
             _ => {}
         }
         Ok(())
@@ -188,6 +210,21 @@ mod tests {
         let stream = "\u{feff}: hello\n\ndata: a\ndata:b\ndata\n\nevent: x\r\ndata:  two\r\n\r\nevent: lost\n\nid: 1\rdata: c\r\rdata: unfinished";
         let expected = [event(None, "a\nb\n"), event(Some("x"), " two"), event(None, "c")];
         assert_eq!(decode(&[stream.as_bytes()]), expected);
+    }
+
+    #[test]
+    fn where_a_stream_can_be_taken_up_again_is_known_with_each_whole_event() {
+        let mut decoder = SseDecoder::default();
+        let mut events = Vec::new();
+        let pieces = ["id: 7\nretry: 500\ndata: \n\n", "id: 8\nretry: soon\ndata: a"];
+        for piece in pieces {
+            decoder.push(&Bytes::from(piece), &mut events).unwrap();
+        }
+        assert_eq!((decoder.last_id(), decoder.retry()), (Some("7"), Some(500)));
+        decoder
+            .push(&Bytes::from("\n\nid\ndata: b\n\n"), &mut events)
+            .unwrap();
+        assert_eq!((decoder.last_id(), events.len()), (None, 3));
     }
 
     #[test]

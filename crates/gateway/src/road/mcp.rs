@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use pointsman_governance::Principal;
 use pointsman_mcp::Hub;
+use pointsman_mcp::access::Caller;
 use pointsman_mcp::error::RpcError;
 use pointsman_mcp::link::Told;
 use pointsman_mcp::message::{self, Id, Incoming, Message};
@@ -42,6 +43,18 @@ impl Desk<'_> {
     fn owner(&self) -> String {
         let key = self.caller.key.as_ref();
         key.map_or_else(|| "anonymous".to_owned(), |key| format!("key:{}", key.as_str()))
+    }
+
+    /// Who they are, as far as rules look.
+    fn caller(&self) -> Arc<Caller> {
+        let key = self.caller.key.as_ref().map(|key| key.as_str().to_owned());
+        let name = key.as_ref().map(|_| self.caller.name.clone());
+        Arc::new(Caller {
+            keys: key.into_iter().chain(name).collect(),
+            team: self.caller.team.as_ref().map(|team| team.as_str().to_owned()),
+            roles: self.caller.roles.clone(),
+            groups: self.caller.groups.clone(),
+        })
     }
 
     /// The value of a header that says one thing.

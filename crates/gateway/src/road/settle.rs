@@ -96,6 +96,8 @@ pub struct AskedOf {
     pub model: String,
     /// Its price.
     pub price: Option<Price>,
+    /// What it costs to have asked it, whatever was used.
+    pub fee: Money,
     /// What the remembered answer cost when it was given.
     pub saved: Money,
     /// Of a remembered answer: when it was given, and how near its question is where that is another.
@@ -182,6 +184,7 @@ impl Ticket {
             kind: Some(target.provider.kind.clone()),
             model,
             price: target.price.clone(),
+            fee: Money::ZERO,
             saved: Money::ZERO,
             recalled: None,
             at_stake: Some(prompt),
@@ -206,19 +209,21 @@ impl Ticket {
             kind: None,
             model,
             price: None,
+            fee: Money::ZERO,
             saved: remembered.cost,
             recalled: Some((remembered.stored, found.similarity)),
             at_stake: None,
         });
     }
 
-    /// Notes that an MCP server answers what it calls `name`; that costs nothing.
-    pub fn answered_by(&mut self, server: &str, name: &str) {
+    /// Notes that an MCP server answers what it calls `name`, and what that costs.
+    pub fn answered_by(&mut self, server: &str, name: &str, fee: Money) {
         self.facts.asked = Some(AskedOf {
             provider: server.to_owned(),
             kind: None,
             model: name.to_owned(),
             price: None,
+            fee,
             saved: Money::ZERO,
             recalled: None,
             at_stake: None,
@@ -232,6 +237,7 @@ impl Ticket {
             kind: None,
             model: model.to_owned(),
             price: None,
+            fee: Money::ZERO,
             saved: Money::ZERO,
             recalled: None,
             at_stake: None,
@@ -293,8 +299,10 @@ impl Ticket {
     }
 
     fn price(&self, usage: &Usage) -> Money {
-        let price = self.facts.asked.as_ref().and_then(|asked| asked.price.as_ref());
-        price.map_or(Money::ZERO, |price| price.cost(usage, self.facts.tier))
+        self.facts.asked.as_ref().map_or(Money::ZERO, |asked| {
+            let price = asked.price.as_ref();
+            asked.fee + price.map_or(Money::ZERO, |price| price.cost(usage, self.facts.tier))
+        })
     }
 
     /// Time the gateway itself has taken so far.

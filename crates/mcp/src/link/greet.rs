@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use http::StatusCode;
 use parking_lot::Mutex;
 use pointsman_upstream::{Client, Timeouts};
 
@@ -32,7 +33,9 @@ pub async fn open(
     owner: Weak<dyn Owner>,
 ) -> Result<Arc<Link>, Failed> {
     let opening = async {
-        if server.web().is_some() {
+        if server.config.openapi.is_some() {
+            to_api(server, client, described, owner).await
+        } else if server.web().is_some() {
             over_http(server, client, described, owner).await
         } else {
             over_pipes(server, client, described, owner).await
@@ -41,6 +44,18 @@ pub async fn open(
     tokio::time::timeout(server.timeout, Box::pin(opening))
         .await
         .unwrap_or(Err(Failed::Late))
+}
+
+async fn to_api(
+    server: &Arc<Server>,
+    client: &Client,
+    described: Object,
+    owner: Weak<dyn Owner>,
+) -> Result<Arc<Link>, Failed> {
+    let api = server.api(client).await?;
+    let greeting = api.greeting();
+    let link = link(server, (MODERN, greeting), described, Transport::Api(api), owner);
+    Ok(Arc::new(link))
 }
 
 fn link(
@@ -60,6 +75,7 @@ fn link(
         // Ids up to here are used by greetings.
         next: Arc::new(AtomicU64::new(10)),
         pending: Mutex::new(HashMap::new()),
+        level: Mutex::default(),
         tasks: Mutex::new(Vec::new()),
         watched: Mutex::new(HashMap::new()),
     }
@@ -175,23 +191,16 @@ async fn over_http(
         ..Timeouts::default()
     };
     if server.may_be_modern() {
-        let (id, params) = (Id::Number(1), discover(&described));
-        let more = http_link::repeated("server/discover", &params);
-        let head = Head {
-            version: Some(MODERN),
-            session: None,
-            more: &more,
-        };
-        let text = message::request(&id, "server/discover", &params);
-        let response = http_link::post(server, client, head, text, &timeouts).await?;
-        let status = response.status();
-        let answer = first_answer(server, response, &id).await;
+        let (mut status, mut answer) = ask_discover(server, client, &described, &timeouts).await?;
+        if answer.as_ref().is_ok_and(wants_this_version) {
+            (status, answer) = ask_discover(server, client, &described, &timeouts).await?;
+        }
         if let Some(found) = answer.ok().as_ref().and_then(discovered) {
             let greeting = found?;
             server.remember_era(true);
             let http = Transport::Http(HttpLink::default());
             let link = Arc::new(link(server, (MODERN, greeting), described, http, owner));
-            link.listen(client);
+            link.listen(client).await;
             return Ok(link);
         }
         if status.is_server_error() {
@@ -216,8 +225,40 @@ async fn over_http(
     let link = Arc::new(link(server, agreed, described, http, owner));
     link.tell(client, "notifications/initialized", Object::default())
         .await?;
-    link.listen(client);
+    link.listen(client).await;
     Ok(link)
+}
+
+/// What a server says to the first message of the new era.
+async fn ask_discover(
+    server: &Arc<Server>,
+    client: &Client,
+    described: &Object,
+    timeouts: &Timeouts,
+) -> Result<(StatusCode, Result<Response, Failed>), Failed> {
+    let (id, params) = (Id::Number(1), discover(described));
+    let more = http_link::repeated("server/discover", &params);
+    let head = Head {
+        version: Some(MODERN),
+        session: None,
+        more: &more,
+    };
+    let text = message::request(&id, "server/discover", &params);
+    let response = http_link::post(server, client, head, text, timeouts).await?;
+    let status = response.status();
+    Ok((status, first_answer(server, response, &id).await))
+}
+
+/// Whether a server refuses the version, and yet says that it is one of its own.
+fn wants_this_version(answer: &Response) -> bool {
+    let Err(error) = &answer.outcome else { return false };
+    let error = Object::parse(error.get()).unwrap_or_default();
+    let supported = error.object("data").and_then(|data| data.list("supported"));
+    error.get("code").is_some_and(|code| code.get() == "-32022")
+        && supported
+            .unwrap_or_default()
+            .iter()
+            .any(|version| version.get().trim_matches('"') == MODERN.name())
 }
 
 /// The answer to the first message, whichever way it comes.
@@ -284,7 +325,7 @@ async fn over_pipes(
         link.tell(client, "notifications/initialized", Object::default())
             .await?;
     }
-    link.listen(client);
+    link.listen(client).await;
     Ok(link)
 }
 

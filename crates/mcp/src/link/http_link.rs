@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use pointsman_upstream::{Client, SendErrorKind, Timeouts, UpstreamBody};
 use pointsman_wire::sse::SseDecoder;
+use tokio::sync::oneshot;
 
 use super::{Ask, Failed, Link};
 use crate::message::{self, Id, Incoming, Message, Object, Response};
@@ -22,6 +23,12 @@ use crate::version::Version;
 const QUIET: Duration = Duration::from_secs(24 * 60 * 60);
 /// How soon a stream that ended is opened again.
 const REOPEN: Duration = Duration::from_secs(2);
+/// How soon at the latest, whatever its server says.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How often the stream of one answer is taken up again.
+const MAX_RESUMED: usize = 64;
+/// The header of the event behind which a stream is taken up again.
+const LAST_EVENT_ID: http::HeaderName = http::HeaderName::from_static("last-event-id");
 /// How long a message that wants no answer may take.
 const SEND_TIME: Duration = Duration::from_secs(30);
 
@@ -284,17 +291,38 @@ async fn read(
         return answer_in(&text, &id, status);
     }
     let mut events = Events::new(response, link.server.limit);
-    while let Some(text) = events.next().await? {
-        for message in messages(&text)? {
-            match message {
-                Message::Response(answer) if answer.id.as_ref() == Some(&id) => return Ok(answer),
-                other => hear(link, client, other, &id).await,
-            }
+    for _ in 0..=MAX_RESUMED {
+        let found = events.answer(link, client, &id).await;
+        if let Ok(Some(answer)) = found {
+            return Ok(answer);
         }
+        // A stream may end, or break, before its answer: where it says so, it is taken up again.
+        let Some((from, pause)) = events.resumes().filter(|_| !link.version.is_modern()) else {
+            return Err(found.err().unwrap_or_else(ended));
+        };
+        tokio::time::sleep(pause).await;
+        events = resume(link, client, &from).await?;
     }
-    Err(Failed::Broken(
-        "the server ended its stream without an answer".to_owned(),
-    ))
+    Err(ended())
+}
+
+fn ended() -> Failed {
+    Failed::Broken("the server ended its stream without an answer".to_owned())
+}
+
+/// A stream from behind an event on.
+async fn resume(link: &Arc<Link>, client: &Client, from: &HeaderValue) -> Result<Events, Failed> {
+    let super::Transport::Http(http) = &link.transport else {
+        return Err(ended());
+    };
+    let more = [(LAST_EVENT_ID, from.clone())];
+    let head = http.head(link, &more);
+    let patient = patient();
+    let response = exchange(&link.server, client, (Method::GET, head), Bytes::new(), &patient).await?;
+    if response.status().is_success() && is_stream(&response) {
+        return Ok(Events::new(response, link.server.limit));
+    }
+    Err(ended())
 }
 
 async fn hear(link: &Arc<Link>, client: &Client, message: Message, id: &Id) {
@@ -360,6 +388,31 @@ impl Events {
         }
     }
 
+    /// The answer to `id`, if it comes; everything else is heard.
+    async fn answer(
+        &mut self,
+        link: &Arc<Link>,
+        client: &Client,
+        id: &Id,
+    ) -> Result<Option<Response>, Failed> {
+        while let Some(text) = self.next().await? {
+            for message in messages(&text)? {
+                match message {
+                    Message::Response(answer) if answer.id.as_ref() == Some(id) => return Ok(Some(answer)),
+                    other => hear(link, client, other, id).await,
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// From where on it can be asked for again, and after which pause.
+    fn resumes(&self) -> Option<(HeaderValue, Duration)> {
+        let from = HeaderValue::try_from(self.decoder.last_id()?).ok()?;
+        let pause = self.decoder.retry().map_or(REOPEN, Duration::from_millis);
+        Some((from, pause.min(LONGEST_PAUSE)))
+    }
+
     /// The next event with something in it.
     async fn next(&mut self) -> Result<Option<String>, Failed> {
         loop {
@@ -391,14 +444,20 @@ impl Events {
     }
 }
 
-/// Listens on a stream of its own, as long as the link lasts.
-pub async fn listen(link: Weak<Link>, client: Client) {
-    let patient = Timeouts {
+/// Timeouts of a stream that waits for news.
+fn patient() -> Timeouts {
+    Timeouts {
         first_byte: QUIET,
         between_chunks: QUIET,
         total: 30 * QUIET,
         ..Timeouts::default()
-    };
+    }
+}
+
+/// Listens on a stream of its own, as long as the link lasts. Says when it listens, or when it cannot.
+pub async fn listen(link: Weak<Link>, client: Client, listens: oneshot::Sender<()>) {
+    let patient = patient();
+    let mut listens = Some(listens);
     loop {
         let Some(held) = link.upgrade() else { return };
         let super::Transport::Http(http) = &held.transport else {
@@ -408,6 +467,7 @@ pub async fn listen(link: Weak<Link>, client: Client) {
         let head = http.head(&held, &[]);
         drop(held);
         let opened = exchange(&server, &client, (Method::GET, head), Bytes::new(), &patient).await;
+        drop(listens.take());
         match opened {
             Ok(response) if response.status().is_success() && is_stream(&response) => {
                 relay(&link, &client, Events::new(response, server.limit)).await;

@@ -30,6 +30,7 @@ mod listener;
 mod litellm_admin;
 mod matrix;
 mod mcp;
+mod mcp_api;
 mod media;
 mod models;
 mod realtime;

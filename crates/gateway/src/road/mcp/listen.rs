@@ -93,12 +93,15 @@ pub async fn subscribe(desk: &Desk<'_>, request: Request) -> Result<Reply, RpcEr
 
 /// Has servers tell of resources; gives those whose servers do.
 async fn watch(desk: &Desk<'_>, uris: Vec<String>) -> Vec<String> {
-    let client = &desk.worker.client;
+    let (client, caller) = (&desk.worker.client, desk.caller());
     let mut watched = Vec::new();
     for uri in uris {
         let Some(found) = desk.view.find_uri(client, &uri).await else {
             continue;
         };
+        if !desk.hub.gates.allow(&caller, &found.server.name, None) {
+            continue;
+        }
         let Ok(link) = found.server.house(client).await else {
             continue;
         };

@@ -176,6 +176,7 @@ async fn converse(
                     view: Arc::clone(&desk.view),
                     session: Some(Arc::clone(&session)),
                     client: desk.worker.client.clone(),
+                    caller: desk.caller(),
                 };
                 // It goes on when its connection breaks: only `notifications/cancelled` says that it is not wanted.
                 drop(work::start(asker, request, ticket, sink.clone(), Some(under_way)));

@@ -9,7 +9,7 @@ use pointsman_mcp::error::RpcError;
 use pointsman_mcp::link::{Link, Told};
 use pointsman_mcp::message::{self, Incoming, Message, Request};
 use pointsman_mcp::meta;
-use pointsman_mcp::parked::{Running, can_answer};
+use pointsman_mcp::parked::{self, Resumed, Running};
 use pointsman_upstream::Client;
 use tokio::sync::mpsc;
 
@@ -21,6 +21,8 @@ use crate::worker::Worker;
 
 /// How long an answer is waited for before its stream begins.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long more questions are waited for after one: servers that ask several at once have them answered at once.
+const TOGETHER: Duration = Duration::from_millis(25);
 /// How notifications of the log begin, as they are written here.
 const LOG: &str = r#"{"jsonrpc":"2.0","method":"notifications/message""#;
 
@@ -44,6 +46,7 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
         view: Arc::clone(&desk.view),
         session: None,
         client: desk.worker.client.clone(),
+        caller: desk.caller(),
     };
     if let Err(error) = check(desk, &asker, &request).await {
         return Ok(Err(error.of(&request.id)));
@@ -56,7 +59,11 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
     let (owner, lot) = (desk.owner(), &desk.worker.shared.lasting.lot);
     let resumed = lot.resume(&owner, &request, &asker.client);
     let running = match resumed.await {
-        Some(Ok(running)) => running,
+        Some(Ok(Resumed::Running(running))) => running,
+        Some(Ok(Resumed::Again(told))) => {
+            let text = message::response(Some(&request.id), Ok(&told));
+            return Ok(Ok(reply::json_bytes(StatusCode::OK, text.into())));
+        }
         Some(Err(error)) => return Ok(Err(error.of(&request.id))),
         None => {
             let ticket = work::admit(desk, &request).await?;
@@ -71,6 +78,7 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
         wants_log: meta::of(&request.params).get(meta::LOG_LEVEL).is_some(),
         request,
         running: Some(running),
+        questions: Vec::new(),
         first: None,
     };
     Ok(Ok(hand_out(desk, answer).await))
@@ -102,6 +110,8 @@ struct Answer {
     request: Request,
     /// Gone once it is parked.
     running: Option<Running>,
+    /// What its server has asked so far.
+    questions: Vec<(Arc<Link>, Request)>,
     first: Option<String>,
 }
 
@@ -115,18 +125,18 @@ impl Answer {
     async fn heard(&mut self) -> Heard {
         loop {
             let told = match &mut self.running {
-                Some(running) => running.told.recv().await,
                 None => None,
+                Some(running) if self.questions.is_empty() => running.told.recv().await,
+                Some(running) => match tokio::time::timeout(TOGETHER, running.told.recv()).await {
+                    Ok(told) => told,
+                    Err(_) => return self.park(),
+                },
             };
             match told {
                 Some(Told::Message(text)) if !self.wants_log && text.starts_with(LOG) => {}
                 Some(Told::Message(text)) => return Heard::Message(text),
                 Some(Told::End(_, answered)) => return self.end(&answered),
-                Some(Told::Question { link, request }) => {
-                    if let Some(end) = self.asked(link, request) {
-                        return end;
-                    }
-                }
+                Some(Told::Question { link, request }) => self.asked(link, request),
                 None => {
                     let error = RpcError::internal("the request ended without an answer");
                     return Heard::End(error.answer(Some(&self.request.id)), StatusCode::OK);
@@ -139,31 +149,44 @@ impl Answer {
         let status = answered
             .outcome
             .as_ref()
-            .map_or_else(Refused::status, |_| StatusCode::OK);
+            .map_or_else(Refused::stateless_status, |_| StatusCode::OK);
         Heard::End(super::written(&self.request.id, answered), status)
     }
 
-    /// A server of the other era asks something: the client is told to come back with the answer, if it can have one.
-    fn asked(&mut self, link: Arc<Link>, asked: Request) -> Option<Heard> {
-        if !can_answer(&self.request.params, &asked.method) {
+    /// A server of the other era asks something; declined at once where the client could not answer.
+    fn asked(&mut self, link: Arc<Link>, asked: Request) {
+        if parked::can_answer(&self.request.params, &asked.method) {
+            self.questions.push((link, asked));
+        } else {
             decline(self.worker.client.clone(), link, asked);
-            return None;
         }
-        let running = self.running.take()?;
-        let lot = &self.worker.shared.lasting.lot;
-        let parked = lot.park(&self.owner, &self.request.method, running, (link, asked));
+    }
+
+    /// The client is told to come back with the answers.
+    fn park(&mut self) -> Heard {
+        let questions = std::mem::take(&mut self.questions);
+        let parked = match self.running.take() {
+            Some(running) => {
+                let lot = &self.worker.shared.lasting.lot;
+                lot.park(&self.owner, &self.request.method, running, questions)
+            }
+            None => Err(RpcError::internal("the request is over")),
+        };
         let text = match parked {
             Ok(result) => message::response(Some(&self.request.id), Ok(&result)),
             Err(error) => error.answer(Some(&self.request.id)),
         };
-        Some(Heard::End(text, StatusCode::OK))
+        Heard::End(text, StatusCode::OK)
     }
 }
 
 fn decline(client: Client, link: Arc<Link>, asked: Request) {
     tokio::spawn(async move {
-        let error = RpcError::method(&asked.method).raw();
-        let _ = link.answer(&client, &asked.id, Err(&error)).await;
+        let error = match parked::needed(&asked.method) {
+            Some(capability) => RpcError::capability(capability),
+            None => RpcError::method(&asked.method),
+        };
+        let _ = link.answer(&client, &asked.id, Err(&error.raw())).await;
     });
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pointsman_catalog::Money;
 use pointsman_governance::Estimate;
 use pointsman_mcp::call::{Answered, Asker, Refused};
 use pointsman_mcp::link::{Sink, Told};
@@ -28,7 +29,15 @@ pub async fn admit(desk: &Desk<'_>, request: &Request) -> Result<Option<Ticket>,
         return Ok(None);
     };
     let name = request.params.text(field).unwrap_or_default();
-    let asked = (name.as_str(), Estimate::default());
+    let estimate = Estimate {
+        cost: if request.method == "tools/call" {
+            desk.view.price(&name)
+        } else {
+            Money::ZERO
+        },
+        ..Estimate::default()
+    };
+    let asked = (name.as_str(), estimate);
     let admitted = admit::admit_any(desk.worker, desk.arrival, Arc::clone(&desk.caller), asked);
     admitted
         .await
@@ -66,7 +75,12 @@ pub fn start(
 
 fn settle(mut ticket: Ticket, answered: Answered) -> Answered {
     if let (Some(server), Some(name)) = (&answered.server, &answered.name) {
-        ticket.answered_by(server, name);
+        // A server that could not be asked, or said nothing, is not paid.
+        let fee = match &answered.outcome {
+            Ok(_) | Err(Refused::There(_)) => answered.cost,
+            Err(Refused::Here(_)) => Money::ZERO,
+        };
+        ticket.answered_by(server, name, fee);
         ticket.facts.attempts = 1;
     }
     let (outcome, error) = match &answered.outcome {
