@@ -8,7 +8,7 @@ use crate::declared::{declared, undeclared_domains};
 use crate::plugin::Plugins;
 use crate::projection::{Input, Output, Partition, Score, ValueSource};
 use crate::reasoning::{switch, wanted};
-use crate::router::Router;
+use crate::router::{Router, opinion_of};
 use crate::selection::{self, Candidate, Card, Selected, Selection};
 use crate::signal::{self, AskedSignal, Signal};
 use crate::support::{self, ALGORITHMS, SIGNALS};
@@ -57,6 +57,14 @@ impl Router {
         if !compiler.errors.is_empty() {
             return Err(compiler.errors);
         }
+        let opinions: Vec<(usize, f64)> = compiler
+            .signals
+            .iter()
+            .enumerate()
+            .filter_map(|(index, signal)| Some((index, opinion_of(signal)?)))
+            .collect();
+        let holds = decisions.iter().any(Decision::holds_sessions);
+        let learns = decisions.iter().any(Decision::reads_outcomes);
         let names = if config.names.is_empty() {
             vec!["auto".to_owned()]
         } else {
@@ -72,6 +80,8 @@ impl Router {
             outputs: compiler.outputs,
             decisions,
             recipes: Vec::new(),
+            follows: holds || (learns && !opinions.is_empty()),
+            opinions,
         })
     }
 }
@@ -428,7 +438,13 @@ impl<'c> Compiler<'c> {
             self.wrong(format!("{path}.modelRefs"), "all weights are zero");
         }
         let selection = self.selection(path, config, &candidates);
+        // Without a signal of domains nobody has to know them, and nobody is asked for this alone.
+        let knows_domains = self.signals.iter().any(|signal| signal.kind == "domain");
+        let by_domain = selection
+            .as_ref()
+            .is_some_and(|selection| selection.algorithm.reads_domains() && knows_domains);
         Decision {
+            by_domain,
             name: config.name.clone(),
             priority: config.priority,
             tier: config.tier,

@@ -38,6 +38,6 @@ pub use explain::Explanation;
 pub use facts::{CallerFacts, Facts, Meaning, MessageFacts};
 pub use plugin::{FastResponse, Plugins, RequestParams, SystemPrompt};
 pub use reasoning::Reasoning;
-pub use router::{Decided, Outcome, Router};
+pub use router::{Decided, Follow, Outcome, Router};
 pub use selection::Selected;
 pub use signal::{About, Answers, AskedSignal, Asks, Need, Reading};

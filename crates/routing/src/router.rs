@@ -6,7 +6,7 @@ use crate::evaluation::{Evaluation, Settled, Want};
 use crate::facts::Facts;
 use crate::plugin::Plugins;
 use crate::projection::{Output, Partition, Score};
-use crate::selection::{self, Ranking, Selected, draw};
+use crate::selection::{self, Ranking, Selected, Selection, draw};
 use crate::signal::Signal;
 
 /// A compiled routing configuration.
@@ -22,6 +22,10 @@ pub struct Router {
     pub(crate) decisions: Vec<Decision>,
     /// Routing of other names of models; none of these has recipes in turn.
     pub(crate) recipes: Vec<Self>,
+    /// Signals that say what the user thinks of the answer before, and what each says.
+    pub(crate) opinions: Vec<(usize, f64)>,
+    /// Whether anything is kept of a session from turn to turn.
+    pub(crate) follows: bool,
 }
 
 /// What was decided for a request.
@@ -46,6 +50,19 @@ pub struct Decided<'a> {
     pub plugins: &'a Plugins,
     /// Why these models in this order, where an algorithm says so.
     pub ranking: Option<Ranking>,
+    /// What is made of it afterwards.
+    pub follow: Follow,
+}
+
+/// What is made of a decision once it is known what came of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Follow {
+    /// Its selection goes by outcomes.
+    pub learns: bool,
+    /// The domain under which outcomes are kept, where they are kept apart by it.
+    pub domain: Option<String>,
+    /// What the user thinks of the answer before, 0 to 1, where a signal that was needed says so.
+    pub opinion: Option<f64>,
 }
 
 static NO_PLUGINS: Plugins = Plugins {
@@ -115,6 +132,7 @@ impl Router {
                     fallbacks: order.collect(),
                     plugins: &decision.plugins,
                     ranking,
+                    follow: self.follow(decision, evaluation),
                 })
             }
             Settled::Nobody => match &self.default {
@@ -125,10 +143,40 @@ impl Router {
                     fallbacks: Vec::new(),
                     plugins: &NO_PLUGINS,
                     ranking: None,
+                    follow: Follow {
+                        opinion: self.opinion(evaluation),
+                        ..Follow::default()
+                    },
                 }),
                 None => Outcome::NoMatch,
             },
         })
+    }
+
+    fn follow(&self, decision: &Decision, evaluation: &Evaluation<'_, '_>) -> Follow {
+        let read = evaluation.facts.meaning.filter(|_| decision.by_domain);
+        let domains = read.and_then(|meaning| meaning.domains()).unwrap_or_default();
+        let likeliest = domains.iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
+        Follow {
+            learns: decision.reads_outcomes(),
+            domain: likeliest.map(|(name, _)| name.clone()),
+            opinion: self.opinion(evaluation),
+        }
+    }
+
+    /// The worst that signals say which were needed: nothing is read for it.
+    fn opinion(&self, evaluation: &Evaluation<'_, '_>) -> Option<f64> {
+        let said = |(index, worth): &(usize, f64)| {
+            let reading = evaluation.quietly(|| evaluation.own(*index))?;
+            reading.matched.then_some(*worth)
+        };
+        self.opinions.iter().filter_map(said).reduce(f64::min)
+    }
+
+    /// Whether anything is kept of a session from turn to turn: its model, or what its user thought of the answers.
+    #[must_use]
+    pub fn follows_sessions(&self) -> bool {
+        self.follows
     }
 
     /// The partition that a signal belongs to.
@@ -155,7 +203,30 @@ impl Router {
     }
 }
 
+/// What the user thinks of the answer before, by the signal that says so: 1 is content.
+pub(crate) fn opinion_of(signal: &Signal) -> Option<f64> {
+    match (signal.kind, signal.name.as_str()) {
+        ("user_feedback", "satisfied") => Some(1.0),
+        ("user_feedback", "need_clarification") => Some(0.5),
+        ("user_feedback", "want_different") | ("reask", _) => Some(0.25),
+        ("user_feedback", "wrong_answer") => Some(0.0),
+        _ => None,
+    }
+}
+
 impl Decision {
+    /// Whether the choice among its models goes by what came of earlier ones.
+    pub(crate) fn reads_outcomes(&self) -> bool {
+        let selection = self.selection.as_ref();
+        selection.is_some_and(Selection::reads_outcomes)
+    }
+
+    /// Whether sessions stay with their model.
+    pub(crate) fn holds_sessions(&self) -> bool {
+        let selection = self.selection.as_ref();
+        selection.is_some_and(Selection::holds_sessions)
+    }
+
     /// Whether the choice among its models goes by what the prompt means.
     pub(crate) fn reads_meaning(&self) -> bool {
         let selection = self.selection.as_ref();

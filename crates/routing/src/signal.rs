@@ -18,7 +18,7 @@ use crate::config::{AuthzConfig, SignalsConfig};
 use crate::facts::Facts;
 
 pub use learned::{Answers, Asks};
-pub(crate) use learned::{domain_names, is_unknown_domain, texts};
+pub(crate) use learned::{DOMAIN, domain_names, is_unknown_domain, texts};
 pub use need::{About, AskedSignal, Need};
 
 /// What a signal says.

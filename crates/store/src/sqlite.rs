@@ -4,6 +4,7 @@ mod audit;
 mod filter;
 mod holders;
 mod keys;
+mod routed;
 mod schema;
 mod settings;
 mod usage;

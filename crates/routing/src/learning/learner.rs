@@ -1,5 +1,7 @@
 //! Takes outcomes in, and tells what is known.
 
+mod shared;
+
 use std::collections::BTreeMap;
 
 use super::arm::{Arm, faded};
@@ -128,6 +130,8 @@ pub struct Learner {
     config: LearnerConfig,
     sequence: u64,
     own: Sums,
+    /// What is on its way to what all share; it counts here until that is told.
+    flying: Sums,
     others: BTreeMap<String, Contribution>,
     /// Its own and the others' together.
     total: Sums,
@@ -144,6 +148,7 @@ impl Learner {
             config,
             sequence: 0,
             own: Sums::default(),
+            flying: Sums::default(),
             others: BTreeMap::new(),
             total: Sums::default(),
         }
@@ -190,6 +195,14 @@ impl Learner {
     /// # Errors
     /// If it is frozen or full, or a name can't be.
     pub fn compare(&mut self, comparison: &Comparison<'_>) -> Result<(), LearnerError> {
+        self.prefer(comparison, 1.0)
+    }
+
+    /// Learns from a comparison that counts for so many; what is no number above 0 counts for none.
+    ///
+    /// # Errors
+    /// If it is frozen or full, or a name can't be.
+    pub fn prefer(&mut self, comparison: &Comparison<'_>, times: f64) -> Result<(), LearnerError> {
         let Comparison {
             scope,
             domain,
@@ -198,6 +211,9 @@ impl Learner {
             at,
         } = *comparison;
         self.may(&[scope, winner, loser, domain.unwrap_or("all")])?;
+        if !(times.is_finite() && times > 0.0) {
+            return Ok(());
+        }
         let domains = std::iter::once("").chain(domain);
         // Both ways of a pair in each domain are counted at most.
         if self.total.duel_count + domains.clone().count() > self.config.most
@@ -210,7 +226,7 @@ impl Learner {
         for domain in domains {
             for sums in [&mut self.own, &mut self.total] {
                 let half_life = self.config.half_life_seconds;
-                sums.duel(scope, domain, (winner, loser), (1.0, at), half_life);
+                sums.duel(scope, domain, (winner, loser), (times, at), half_life);
             }
         }
         self.sequence += 1;
@@ -294,7 +310,8 @@ impl Learner {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut replicas = self.others.clone();
-        replicas.insert(self.config.replica.clone(), self.own.contribution(self.sequence));
+        let own = self.local().contribution(self.sequence);
+        replicas.insert(self.config.replica.clone(), own);
         Snapshot::new(self.config.half_life_seconds, replicas)
     }
 
@@ -317,6 +334,7 @@ impl Learner {
                 if theirs.sequence > merged.sequence {
                     merged.sequence = theirs.sequence;
                     merged.own = Sums::default();
+                    merged.flying = Sums::default();
                     merged.own.add(theirs, merged.config.half_life_seconds);
                 }
                 continue;
@@ -326,10 +344,7 @@ impl Learner {
                 merged.others.insert(replica.clone(), theirs.clone());
             }
         }
-        merged.total = merged.own.clone();
-        for other in merged.others.values() {
-            merged.total.add(other, merged.config.half_life_seconds);
-        }
+        merged.sum_up();
         let most = merged.config.most;
         if merged.others.len() >= MAX_REPLICAS
             || merged.total.arm_count > most
@@ -345,6 +360,20 @@ impl Learner {
         }
         *self = merged;
         Ok(())
+    }
+
+    /// What was learned here, wherever it stands.
+    fn local(&self) -> Sums {
+        let mut local = self.own.clone();
+        local.add(&self.flying.contribution(0), self.config.half_life_seconds);
+        local
+    }
+
+    fn sum_up(&mut self) {
+        self.total = self.local();
+        for other in self.others.values() {
+            self.total.add(other, self.config.half_life_seconds);
+        }
     }
 }
 

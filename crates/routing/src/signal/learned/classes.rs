@@ -5,7 +5,7 @@ use super::super::Reading;
 use super::{Answers, near, reading};
 use crate::config::{ClassConfig, ComplexityConfig, DomainConfig};
 
-pub(super) const DOMAIN: &str = "domain";
+pub(crate) const DOMAIN: &str = "domain";
 pub(super) const DIFFICULTY: &str = "difficulty";
 const FACT_CHECK: &str = "fact_check";
 const FEEDBACK: &str = "feedback";
