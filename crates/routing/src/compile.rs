@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::config::{DecisionConfig, ModelRef, PartitionConfig, Predicate, RoutingConfig, RuleNode};
 use crate::decision::{Decision, Joined, Rule};
 use crate::declared::{declared, undeclared_domains};
-use crate::plugin::Plugins;
+use crate::plugin::{Plugins, Replay};
 use crate::projection::{Input, Output, Partition, Score, ValueSource};
 use crate::reasoning::{switch, wanted};
 use crate::router::{Router, opinion_of};
@@ -65,6 +65,10 @@ impl Router {
             .collect();
         let holds = decisions.iter().any(Decision::holds_sessions);
         let learns = decisions.iter().any(Decision::reads_outcomes);
+        let default_plugins = Plugins {
+            replay: compiler.recorded(None),
+            ..Plugins::default()
+        };
         let names = if config.names.is_empty() {
             vec!["auto".to_owned()]
         } else {
@@ -74,6 +78,7 @@ impl Router {
             names,
             strategy: config.strategy,
             default,
+            default_plugins,
             signals: compiler.signals,
             partitions: compiler.partitions,
             scores: compiler.scores,
@@ -82,6 +87,7 @@ impl Router {
             recipes: Vec::new(),
             follows: holds || (learns && !opinions.is_empty()),
             opinions,
+            learning: config.learning.clone(),
         })
     }
 }
@@ -427,6 +433,7 @@ impl<'c> Compiler<'c> {
                 self.wrong(format!("{path}.plugins[{index}]"), message);
             }
         }
+        plugins.replay = self.recorded(plugins.replay);
         if config.model_refs.is_empty() && plugins.fast_response.is_none() {
             self.wrong(path, "a decision needs modelRefs, or the plugin fast_response");
         }
@@ -444,6 +451,7 @@ impl<'c> Compiler<'c> {
             .as_ref()
             .is_some_and(|selection| selection.algorithm.reads_domains() && knows_domains);
         Decision {
+            print: signal::hash(&serde_json::json!([config.algorithm, config.model_refs])),
             by_domain,
             name: config.name.clone(),
             priority: config.priority,
@@ -452,6 +460,16 @@ impl<'c> Compiler<'c> {
             candidates,
             selection,
             plugins,
+        }
+    }
+
+    /// Whether and how a decision is recorded, by its plugin and by the policy of all.
+    fn recorded(&self, plugin: Option<Replay>) -> Option<Replay> {
+        let policy = self.config.data_policy.as_ref();
+        match policy.and_then(|policy| policy.replay) {
+            Some(true) => Some(plugin.unwrap_or_default()),
+            Some(false) => None,
+            None => plugin,
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Decision {
     pub(crate) plugins: Plugins,
     /// Whether what its models did is kept apart by what was asked about.
     pub(crate) by_domain: bool,
+    /// A print of its models and algorithm.
+    pub(crate) print: u32,
 }
 
 /// A compiled rule.

@@ -4,7 +4,8 @@ use serde::de::DeserializeOwned;
 
 use crate::config::PluginConfig;
 use crate::config::plugins::{
-    FastResponseSettings, HeaderMutationSettings, RequestParamsSettings, SystemPromptSettings,
+    FastResponseSettings, HeaderMutationSettings, RequestParamsSettings, RouterReplaySettings,
+    SystemPromptSettings,
 };
 use crate::support::{PLUGINS, plugin_kind};
 
@@ -19,6 +20,69 @@ pub struct Plugins {
     pub request_params: Option<RequestParams>,
     /// Headers for the provider; none removes.
     pub headers: Vec<(String, Option<String>)>,
+    /// Record the decision.
+    pub replay: Option<Replay>,
+}
+
+/// How a decision is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replay {
+    /// How many of the decision are kept, the latest.
+    pub max_records: u32,
+    /// Most bytes of the request's texts; none of them where absent.
+    pub request_bytes: Option<usize>,
+    /// Most bytes of the answer's text; none of it where absent.
+    pub response_bytes: Option<usize>,
+    /// Most bytes of a tool's result among the texts.
+    pub tool_bytes: Option<usize>,
+    /// Most results of tools among the texts, the latest.
+    pub tool_steps: Option<usize>,
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self {
+            max_records: MAX_RECORDS,
+            request_bytes: None,
+            response_bytes: None,
+            tool_bytes: None,
+            tool_steps: None,
+        }
+    }
+}
+
+/// Decisions that are kept of a name, where nothing is said.
+const MAX_RECORDS: u32 = 10_000;
+/// Decisions that may be kept of a name.
+const MOST_RECORDS: u64 = 1_000_000;
+/// Bytes of a body that are captured, where nothing is said.
+const BODY: usize = 4_096;
+/// Bytes of a body that may be captured.
+const MOST_BODY: u64 = 1 << 20;
+
+impl Replay {
+    /// Of its settings; none where they say that nothing is recorded.
+    fn of(form: &RouterReplaySettings) -> Result<Option<Self>, String> {
+        let records = form.max_records.unwrap_or(MAX_RECORDS.into());
+        if !(1..=MOST_RECORDS).contains(&records) {
+            return Err(format!("router_replay.max_records is a number from 1 to {MOST_RECORDS}"));
+        }
+        let body = form.max_body_bytes.unwrap_or(BODY as u64);
+        if !(1..=MOST_BODY).contains(&body) {
+            return Err(format!("router_replay.max_body_bytes is a number from 1 to {MOST_BODY}"));
+        }
+        let body = usize::try_from(body).unwrap_or(BODY);
+        // As it is published: 0 is no limit.
+        let limit = |value: Option<u64>| value.filter(|value| *value > 0).and_then(|value| value.try_into().ok());
+        let replay = Self {
+            max_records: u32::try_from(records).unwrap_or(MAX_RECORDS),
+            request_bytes: form.capture_request_body.then_some(body),
+            response_bytes: form.capture_response_body.then_some(body),
+            tool_bytes: limit(form.max_tool_trace_bytes),
+            tool_steps: limit(form.max_tool_trace_steps),
+        };
+        Ok(form.enabled.then_some(replay))
+    }
 }
 
 /// An answer of the configuration's own.
@@ -94,6 +158,7 @@ impl Plugins {
                     replace,
                 });
             }
+            "router_replay" => self.replay = Replay::of(&read(config)?)?,
             "header_mutation" => {
                 let form: HeaderMutationSettings = read(config)?;
                 let set = form.add.into_iter().chain(form.update);

@@ -7,6 +7,8 @@ use super::{Evaluation, Readings, Settled};
 use crate::decision::Decision;
 use crate::explain::Explanation;
 use crate::facts::Facts;
+use crate::plugin::Replay;
+use crate::recorded::Recorded;
 use crate::router::{Outcome, Router};
 use crate::signal::{self, Answers, Asks, Need, Reading, Signal};
 
@@ -233,6 +235,12 @@ impl<'r> Deciding<'r, '_> {
     #[must_use]
     pub fn outcome(&self, roll: f64) -> Option<Outcome<'r>> {
         self.evaluation.router.outcome(&self.evaluation, roll)
+    }
+
+    /// What the decision goes by, to be taken again later.
+    #[must_use]
+    pub fn recorded(&self, replay: &Replay) -> Recorded {
+        Recorded::of(&self.evaluation, replay)
     }
 
     /// Everything that is known, and what was not needed.

@@ -2,7 +2,7 @@
 
 mod shared;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::arm::{Arm, faded};
 use super::rating::ratings;
@@ -86,6 +86,19 @@ pub struct Comparison<'a> {
     pub at: u64,
 }
 
+/// How a model stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// The model.
+    pub model: String,
+    /// Its rating, on Elo's scale.
+    pub rating: f64,
+    /// Comparisons that it is of, as far as they still count.
+    pub games: f64,
+    /// What it did.
+    pub arm: Arm,
+}
+
 /// Why something was not learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LearnerError {
@@ -152,6 +165,12 @@ impl Learner {
             others: BTreeMap::new(),
             total: Sums::default(),
         }
+    }
+
+    /// How it learns.
+    #[must_use]
+    pub fn config(&self) -> &LearnerConfig {
+        &self.config
     }
 
     /// Whether it no longer learns.
@@ -304,6 +323,26 @@ impl Learner {
                 (model, (rating, games))
             })
             .collect()
+    }
+
+    /// How every model stands that is known of in a scope, by name.
+    #[must_use]
+    pub fn standings(&self, scope: &str, domain: Option<&str>, initial: f64) -> Vec<Standing> {
+        let rated = self.rated(scope, domain, initial);
+        let arms = self.total.arms.get(scope);
+        let arms = arms.and_then(|domains| domains.get(domain.unwrap_or("")));
+        let known = arms.into_iter().flat_map(BTreeMap::keys);
+        let all: BTreeSet<&String> = known.chain(rated.keys()).collect();
+        let standing = |model: &String| {
+            let (rating, games) = rated.get(model).copied().unwrap_or((initial, 0.0));
+            Standing {
+                model: model.clone(),
+                rating,
+                games,
+                arm: self.arm(scope, domain, model).unwrap_or_default(),
+            }
+        };
+        all.into_iter().map(standing).collect()
     }
 
     /// All it knows: its own, and the latest that it has of others.

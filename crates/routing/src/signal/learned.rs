@@ -119,6 +119,20 @@ impl Learned {
         }
     }
 
+    /// The same number, judged by this signal's threshold; none where more than the number is looked at.
+    pub(super) fn judged_again(&self, reading: Reading) -> Option<Reading> {
+        let least = match &self.judge {
+            Judge::Domain(domain) => domain.threshold()?,
+            Judge::Class(class) => class.threshold(),
+            // None was given where there was no answer yet: that is no matter of thresholds.
+            Judge::Feedback(class) if reading.value > 0.0 => class.threshold(),
+            Judge::Pii(pii) => pii.threshold(),
+            Judge::Embedding(embedding) => embedding.threshold()?,
+            _ => return None,
+        };
+        Some(self::reading(reading.value, least))
+    }
+
     /// What the answers say; none where what is needed is not among them.
     pub(super) fn judge(&self, facts: &Facts<'_>, answers: &dyn Answers) -> Option<Reading> {
         match &self.judge {

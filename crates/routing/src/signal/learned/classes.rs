@@ -92,6 +92,11 @@ impl Domain {
         })
     }
 
+    /// The least probability; none where others count, too.
+    pub(super) fn threshold(&self) -> Option<f64> {
+        (!self.domains.contains(&OTHER)).then_some(self.least)
+    }
+
     pub(super) fn judge(&self, answers: &dyn Answers) -> Option<Reading> {
         let labels = answers.labels(DOMAIN)?;
         let together: f64 = self.domains.iter().map(|domain| of(labels, domain)).sum();
@@ -174,6 +179,11 @@ impl Class {
 
     pub(super) fn head(&self) -> &'static str {
         self.head
+    }
+
+    /// The least probability.
+    pub(super) fn threshold(&self) -> f64 {
+        self.least
     }
 
     pub(super) fn judge(&self, answers: &dyn Answers) -> Option<Reading> {
