@@ -144,7 +144,7 @@ pub struct Told {
 }
 
 /// How a router's configuration has its learner learn.
-fn configured(config: &LearningConfig) -> LearnerConfig {
+pub fn configured(config: &LearningConfig) -> LearnerConfig {
     LearnerConfig {
         replica: "here".to_owned(),
         half_life_seconds: config.half_life(),
@@ -159,7 +159,9 @@ impl Experience {
     /// # Errors
     /// When the thread cannot be started.
     pub fn open(store: Arc<Store>, router: Option<&Router>) -> std::io::Result<Arc<Self>> {
-        let config = router.map(|router| configured(router.learning())).unwrap_or_default();
+        let config = router
+            .map(|router| configured(router.learning()))
+            .unwrap_or_default();
         let learner = Arc::new(ArcSwap::from_pointee(Learner::new(config.clone())));
         let sessions = Arc::new(Sessions::default());
         let active = Arc::new(AtomicBool::new(is_active(router)));
@@ -255,7 +257,10 @@ impl Experience {
         if self.jobs.try_send(job).is_err() {
             let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
             if lost.is_power_of_two() {
-                tracing::warn!(lost, "what came of requests is not learned or recorded: too much waits");
+                tracing::warn!(
+                    lost,
+                    "what came of requests is not learned or recorded: too much waits"
+                );
             }
         }
     }

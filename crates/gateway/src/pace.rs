@@ -146,7 +146,10 @@ impl Running {
             true => (now.saturating_duration_since(first), tokens.saturating_sub(1)),
             false => (until_first, tokens),
         };
-        if let Some(each) = u32::try_from(tokens).ok().and_then(|tokens| time.checked_div(tokens)) {
+        if let Some(each) = u32::try_from(tokens)
+            .ok()
+            .and_then(|tokens| time.checked_div(tokens))
+        {
             self.pace.each.record(each, second);
         }
     }

@@ -60,6 +60,7 @@ use crate::snapshot::Snapshot;
 use crate::surface::{self, Asks, FileCall, Surface};
 use crate::worker::Worker;
 
+pub use decide::Prices;
 pub use realtime::Secrets;
 pub use refuse::{Origin, Refusal};
 pub use settle::Ticket;

@@ -110,7 +110,9 @@ impl Router {
     /// Every decision with its rules, by what is known.
     pub(crate) fn traces(&self, evaluation: &Evaluation<'_, '_>) -> Vec<DecisionTrace> {
         let traces = self.decisions.iter();
-        traces.map(|decision| trace_decision(evaluation, decision)).collect()
+        traces
+            .map(|decision| trace_decision(evaluation, decision))
+            .collect()
     }
 
     /// Decides as [`Router::decide`] does, computes every signal that needs nobody else, and tells all.

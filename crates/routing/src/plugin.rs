@@ -65,15 +65,23 @@ impl Replay {
     fn of(form: &RouterReplaySettings) -> Result<Option<Self>, String> {
         let records = form.max_records.unwrap_or(MAX_RECORDS.into());
         if !(1..=MOST_RECORDS).contains(&records) {
-            return Err(format!("router_replay.max_records is a number from 1 to {MOST_RECORDS}"));
+            return Err(format!(
+                "router_replay.max_records is a number from 1 to {MOST_RECORDS}"
+            ));
         }
         let body = form.max_body_bytes.unwrap_or(BODY as u64);
         if !(1..=MOST_BODY).contains(&body) {
-            return Err(format!("router_replay.max_body_bytes is a number from 1 to {MOST_BODY}"));
+            return Err(format!(
+                "router_replay.max_body_bytes is a number from 1 to {MOST_BODY}"
+            ));
         }
         let body = usize::try_from(body).unwrap_or(BODY);
         // As it is published: 0 is no limit.
-        let limit = |value: Option<u64>| value.filter(|value| *value > 0).and_then(|value| value.try_into().ok());
+        let limit = |value: Option<u64>| {
+            value
+                .filter(|value| *value > 0)
+                .and_then(|value| value.try_into().ok())
+        };
         let replay = Self {
             max_records: u32::try_from(records).unwrap_or(MAX_RECORDS),
             request_bytes: form.capture_request_body.then_some(body),

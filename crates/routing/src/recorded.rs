@@ -140,7 +140,10 @@ impl Recorded {
         decided.decision.clone_into(&mut self.decision);
         self.confidence = decided.confidence;
         self.model = decided.selected.map(|selected| selected.model.clone());
-        let method = decided.ranking.as_ref().map_or("weighted", |ranking| ranking.method);
+        let method = decided
+            .ranking
+            .as_ref()
+            .map_or("weighted", |ranking| ranking.method);
         method.clone_into(&mut self.method);
         self.roll = roll;
         self.selection = decided.print;
@@ -294,7 +297,10 @@ mod tests {
         let shape = Shape::of(&facts);
         assert_eq!(shape.messages, "a12 txir");
         let back = shape.messages();
-        assert_eq!((back[0].role, back[0].tool_calls, back[0].text), ("assistant", 12, ""));
+        assert_eq!(
+            (back[0].role, back[0].tool_calls, back[0].text),
+            ("assistant", 12, "")
+        );
         assert!(back[1].is_tool_result && back[1].has_image && !back[1].has_audio);
     }
 
@@ -306,12 +312,19 @@ mod tests {
             ..MessageFacts::default()
         };
         let facts = Facts {
-            messages: &[said("user", "first"), said("assistant", "sécond"), said("user", "third")],
+            messages: &[
+                said("user", "first"),
+                said("assistant", "sécond"),
+                said("user", "third"),
+            ],
             ..Facts::default()
         };
         let captured = Captured::of(&facts, 7, &Replay::default());
         let owned = |role: &str, text: &str| (role.to_owned(), text.to_owned());
-        assert_eq!(captured.messages, [owned("assistant", "s"), owned("user", "third")]);
+        assert_eq!(
+            captured.messages,
+            [owned("assistant", "s"), owned("user", "third")]
+        );
         assert!(captured.cut);
         let whole = Captured::of(&facts, 100, &Replay::default());
         assert!(!whole.cut && whole.messages.len() == 3);

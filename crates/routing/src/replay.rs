@@ -105,8 +105,9 @@ impl Router {
                     return reading;
                 }
             }
-            let Said(matched, confidence, value, whole, loose) =
-                *recorded.signals.get(&format!("{}:{}", signal.kind, signal.name))?;
+            let Said(matched, confidence, value, whole, loose) = *recorded
+                .signals
+                .get(&format!("{}:{}", signal.kind, signal.name))?;
             let reading = Reading {
                 matched,
                 confidence,

@@ -157,7 +157,9 @@ impl Router {
     fn follow(&self, decision: &Decision, evaluation: &Evaluation<'_, '_>) -> Follow {
         let read = evaluation.facts.meaning.filter(|_| decision.by_domain);
         let domains = read.and_then(|meaning| meaning.domains()).unwrap_or_default();
-        let likeliest = domains.iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
+        let likeliest = domains
+            .iter()
+            .reduce(|best, next| if next.1 > best.1 { next } else { best });
         Follow {
             learns: decision.reads_outcomes(),
             domain: likeliest.map(|(name, _)| name.clone()),

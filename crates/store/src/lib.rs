@@ -31,9 +31,7 @@ pub use key::{KeyRecord, NewKey, aws_secret, hash_key};
 pub use ledger::{LedgerEntry, Outcome};
 pub use page::{Page, Paged};
 pub use results::{Recorded, Results};
-pub use routed::{
-    DecisionFilter, DecisionRow, Judged, RoutedBatch, RoutedRequest, SessionTurn,
-};
+pub use routed::{DecisionFilter, DecisionRow, Judged, RoutedBatch, RoutedRequest, SessionTurn};
 pub use sqlite::{
     Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, UsageFilter,
     UsageGroup, UsageRow, Verified,

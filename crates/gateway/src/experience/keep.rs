@@ -295,9 +295,7 @@ impl Keeper {
 
     fn refresh(&mut self) {
         let read = self.store.learned_after(self.version);
-        let newer = read.map(|found| {
-            found.map(|(version, bytes)| (version, Contribution::stored(&bytes)))
-        });
+        let newer = read.map(|found| found.map(|(version, bytes)| (version, Contribution::stored(&bytes))));
         match newer {
             Ok(None) => {}
             Ok(Some((version, Ok(all)))) => {

@@ -90,7 +90,11 @@ impl Sessions {
 /// The session that a request belongs to: what its headers name, as a hash, and apart for each tenant. None without.
 pub fn session_id(config: &LearningConfig, headers: &HeaderMap, tenant: &str) -> Option<String> {
     let read = |name: &Option<String>, usual: &str| {
-        let value = headers.get(name.as_deref().unwrap_or(usual))?.to_str().ok()?.trim();
+        let value = headers
+            .get(name.as_deref().unwrap_or(usual))?
+            .to_str()
+            .ok()?
+            .trim();
         (!value.is_empty() && value.len() <= LONGEST).then(|| value.to_owned())
     };
     let session = read(&config.session_header, "x-session-id");
@@ -123,7 +127,10 @@ mod tests {
         assert_eq!(own, id("team:a", &[("x-session-id", " s ")]));
         assert_ne!(own, id("team:b", &[("x-session-id", "s")]));
         assert_ne!(own, id("team:a", &[("x-conversation-id", "s")]));
-        assert_ne!(own, id("team:a", &[("x-session-id", "s"), ("x-conversation-id", "c")]));
+        assert_ne!(
+            own,
+            id("team:a", &[("x-session-id", "s"), ("x-conversation-id", "c")])
+        );
         assert_eq!(id("team:a", &[("x-session-id", "")]), None);
         assert_eq!(id("team:a", &[("x-session-id", &"s".repeat(513))]), None);
         assert_eq!(own.map(|id| id.len()), Some(32));
@@ -139,7 +146,10 @@ mod tests {
         };
         sessions.put("00a", turn(5, "new"));
         sessions.put("00a", turn(4, "old"));
-        assert_eq!(sessions.find("00a").map(|turn| turn.model), Some("new".to_owned()));
+        assert_eq!(
+            sessions.find("00a").map(|turn| turn.model),
+            Some("new".to_owned())
+        );
         for at in 0..PART {
             sessions.put(&format!("00{at:04x}"), turn(10 + at as i64, "m"));
         }

@@ -172,9 +172,7 @@ pub struct Judged<'a> {
 
 impl Shows for Judged<'_> {
     fn show<T>(&self, judge: impl FnOnce(Facts<'_>) -> T) -> T {
-        with_facts(self.request, &self.known, |facts| {
-            judge(self.weighed(facts))
-        })
+        with_facts(self.request, &self.known, |facts| judge(self.weighed(facts)))
     }
 }
 
@@ -182,7 +180,10 @@ impl Judged<'_> {
     /// Facts with what selection weighs: prices, how long an answer may become, what was learned, the turn before.
     fn weighed<'f>(&'f self, facts: Facts<'f>) -> Facts<'f> {
         let usual = self.prices.0.default_completion;
-        let in_tool_loop = facts.messages.last().is_some_and(|message| message.is_tool_result);
+        let in_tool_loop = facts
+            .messages
+            .last()
+            .is_some_and(|message| message.is_tool_result);
         Facts {
             completion_tokens: self.request.sampling.max_tokens.unwrap_or(usual),
             models: Some(&self.prices),

@@ -82,7 +82,9 @@ impl Asked<'_> {
     /// One of two models is preferred, whatever they were asked.
     async fn compare(&self, feedback: &Feedback) -> Result<Bytes, Failure> {
         let (winner, loser) = feedback.compared()?;
-        let router = self.router.ok_or_else(|| wrong("no routing is configured", None))?;
+        let router = self
+            .router
+            .ok_or_else(|| wrong("no routing is configured", None))?;
         if router.learning().feedback != FeedbackFrom::Any {
             let message = "give the request_id of a request of yours; models by themselves are compared only where \
                            routing.learning.feedback is any";
@@ -101,7 +103,10 @@ impl Asked<'_> {
             return Err(Failure::new(FailureKind::NotFound, message).at("winner_model"));
         }
         // A category that is no decision is what it was about.
-        let domain = feedback.category.as_ref().filter(|category| !scopes.contains(category));
+        let domain = feedback
+            .category
+            .as_ref()
+            .filter(|category| !scopes.contains(category));
         let own = |model: Option<&str>| model.map(str::to_owned);
         let preference = Preference {
             domain: domain.cloned(),
@@ -149,7 +154,10 @@ impl Asked<'_> {
         let named = category.as_deref().filter(|category| scopes.contains(category));
         let domain = category.as_deref().filter(|_| named.is_none());
         let mut ratings = Vec::new();
-        for scope in scopes.iter().filter(|scope| named.is_none_or(|named| named == **scope)) {
+        for scope in scopes
+            .iter()
+            .filter(|scope| named.is_none_or(|named| named == **scope))
+        {
             for standing in learner.standings(scope, domain, INITIAL) {
                 ratings.push(Rating {
                     decision: (*scope).to_owned(),

@@ -41,7 +41,10 @@ impl Routed {
             return None;
         }
         let name = |selected: &Selected| selected.model.clone();
-        let all = decided.selected.into_iter().chain(decided.fallbacks.iter().copied());
+        let all = decided
+            .selected
+            .into_iter()
+            .chain(decided.fallbacks.iter().copied());
         Some(Box::new(Self {
             learns: decided.follow.learns,
             domain: decided.follow.domain.clone(),

@@ -48,7 +48,11 @@ pub fn why(recorded: &Recorded, before: Option<&Replayed>, now: &Replayed) -> Ve
         Some(trace) => reasons.push(format!("{old} does not hold: {}", Line::of(&trace.rules).0)),
     }
     if let Some(winner) = new.and_then(find) {
-        reasons.push(format!("{} holds: {}", winner.decision, Line::of(&winner.rules).0));
+        reasons.push(format!(
+            "{} holds: {}",
+            winner.decision,
+            Line::of(&winner.rules).0
+        ));
     }
     if new == Some("default") {
         reasons.push("no decision holds: the default model answers".to_owned());

@@ -112,7 +112,8 @@ impl Selector for MultiFactor {
             .map(|factor| normalised(&known.iter().map(|each| each[factor]).collect::<Vec<_>>()))
             .collect();
         // Who was not asked lately is taken for fast now and then, or would never be known again.
-        let optimistic = self.weights[1] > 0.0 && known.iter().any(|each| each[1].is_some()) && tries(request);
+        let optimistic =
+            self.weights[1] > 0.0 && known.iter().any(|each| each[1].is_some()) && tries(request);
         let score = |(index, candidate): (usize, &&CandidateFacts<'_>)| {
             // Of quality more is better, of the rest less; what is unknown adds nothing.
             let worth = |factor: usize| match placed[factor][index] {

@@ -21,7 +21,10 @@ pub(super) fn of(config: &SignalsConfig, signals: &mut [Signal]) {
         };
         let together = kind.is_some_and(|kind| TOGETHER.contains(&kind.collection));
         let named = match signal.kind {
-            "complexity" => signal.name.rsplit_once(':').map_or(signal.name.as_str(), |(name, _)| name),
+            "complexity" => signal
+                .name
+                .rsplit_once(':')
+                .map_or(signal.name.as_str(), |(name, _)| name),
             _ => signal.name.as_str(),
         };
         let entry = collection.as_array().and_then(|entries| {

@@ -14,7 +14,7 @@ use crate::routed::{DecisionFilter, DecisionRow, Judged, RoutedBatch, RoutedRequ
 const MAX_REQUESTS: i64 = 200_000;
 /// Sessions that are kept: those with the latest turns.
 const MAX_SESSIONS: i64 = 100_000;
-/// How often the oldest are looked for: once in so many batches.
+/// How often the oldest are looked for: about once in so many batches, as the clock has it.
 const SWEEP: i64 = 64;
 /// The name under which what all replicas have learned is kept.
 const LEARNED: &str = "all";
@@ -32,9 +32,8 @@ impl Store {
         }
         let mut connection = self.connection.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut last = 0;
         for request in &batch.requests {
-            last = insert_request(&transaction, request)?;
+            insert_request(&transaction, request)?;
         }
         for turn in &batch.turns {
             transaction
@@ -58,7 +57,9 @@ impl Store {
                 )?
                 .execute(params![decision, most])?;
         }
-        if last % SWEEP == 0 {
+        let mut times = batch.requests.iter().map(|request| request.at);
+        let mut turns = batch.turns.iter().map(|turn| turn.at);
+        if times.next().or_else(|| turns.next()).is_some_and(|at| at % SWEEP == 0) {
             sweep(&transaction)?;
         }
         transaction.commit()?;
@@ -121,8 +122,8 @@ impl Store {
     /// When the database refuses.
     pub fn learned_after(&self, version: i64) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
         let connection = self.connection.lock();
-        let mut query =
-            connection.prepare_cached("SELECT version, body FROM learned WHERE name = ?1 AND version > ?2")?;
+        let mut query = connection
+            .prepare_cached("SELECT version, body FROM learned WHERE name = ?1 AND version > ?2")?;
         let found = query.query_row(params![LEARNED, version], |row| Ok((row.get(0)?, row.get(1)?)));
         Ok(found.optional()?)
     }
@@ -194,14 +195,18 @@ impl DecisionFilter {
         all.text("request = ?", self.request.as_deref());
         all.text("outcome = ?", self.outcome.as_deref());
         if let Some(after) = self.after {
-            let condition = if self.oldest_first { "number > ?" } else { "number < ?" };
+            let condition = if self.oldest_first {
+                "number > ?"
+            } else {
+                "number < ?"
+            };
             all.and(condition, [Value::Integer(after)]);
         }
         all
     }
 }
 
-fn insert_request(transaction: &Transaction<'_>, request: &RoutedRequest) -> Result<i64, StoreError> {
+fn insert_request(transaction: &Transaction<'_>, request: &RoutedRequest) -> Result<(), StoreError> {
     let others = serde_json::to_string(&request.others)?;
     transaction
         .prepare_cached(
@@ -217,7 +222,7 @@ fn insert_request(transaction: &Transaction<'_>, request: &RoutedRequest) -> Res
             request.domain,
             others
         ])?;
-    Ok(transaction.last_insert_rowid())
+    Ok(())
 }
 
 fn insert_decision(transaction: &Transaction<'_>, row: &DecisionRow) -> Result<(), StoreError> {
@@ -375,7 +380,10 @@ mod tests {
             after: first.2,
             ..DecisionFilter::default()
         });
-        assert_eq!((rest.0, rest.1), (vec!["req_6".to_owned(), "req_5".to_owned()], false));
+        assert_eq!(
+            (rest.0, rest.1),
+            (vec!["req_6".to_owned(), "req_5".to_owned()], false)
+        );
         let odd = page(DecisionFilter {
             decision: Some("odd".to_owned()),
             since: 6,

@@ -82,7 +82,10 @@ impl Feedback {
             return Err(wrong(message, Some("request_id")));
         }
         if winner == loser {
-            return Err(wrong("winner_model and loser_model are the same", Some("loser_model")));
+            return Err(wrong(
+                "winner_model and loser_model are the same",
+                Some("loser_model"),
+            ));
         }
         Ok((winner, loser))
     }
@@ -205,10 +208,16 @@ impl Outcome {
     pub fn judged(&self) -> Result<Judged, Failure> {
         let one_of = |name: &'static str, value: &str, known: &[&str]| match known.contains(&value) {
             true => Ok(()),
-            false => Err(wrong(format!("{name} must be one of {}", known.join(", ")), Some(name))),
+            false => Err(wrong(
+                format!("{name} must be one of {}", known.join(", ")),
+                Some(name),
+            )),
         };
         if self.replay_id.trim().is_empty() {
-            return Err(wrong("replay_id is required: the id of the request", Some("replay_id")));
+            return Err(wrong(
+                "replay_id is required: the id of the request",
+                Some("replay_id"),
+            ));
         }
         if let Some(source) = &self.source {
             let known = ["user", "agent", "eval", "operator", "provider", "router"];
@@ -306,7 +315,10 @@ mod tests {
             (serde_json::json!({"rating": -1}), 0.0),
             (serde_json::json!({"score": 0.75}), 0.75),
             (serde_json::json!({"thumbs": "up", "confidence": 0.5}), 0.75),
-            (serde_json::json!({"feedback_type": "wrong_answer", "query": "kept nowhere"}), 0.0),
+            (
+                serde_json::json!({"feedback_type": "wrong_answer", "query": "kept nowhere"}),
+                0.0,
+            ),
         ] {
             assert_eq!(reward(body), Ok(expected));
         }
