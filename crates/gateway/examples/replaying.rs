@@ -41,10 +41,16 @@ fn main() {
     record(&store, &Router::compile(old.routing.as_ref().unwrap()).unwrap());
     let mut out = std::io::stdout().lock();
     // A closed output is nobody to tell.
-    let _ = writeln!(out, "{MANY} decisions recorded in {:.1} s", begun.elapsed().as_secs_f64());
+    let _ = writeln!(
+        out,
+        "{MANY} decisions recorded in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
 
     let begun = Instant::now();
-    let snapshot = |config: &Config| snapshot::compile(config, &Lasting::default()).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    let snapshot = |config: &Config| {
+        snapshot::compile(config, &Lasting::default()).unwrap_or_else(|wrong| panic!("{wrong:?}"))
+    };
     let retaker = Retaker::new(snapshot(&new), Some(snapshot(&old)));
     let mut counts = [0_usize; 3];
     let mut filter = DecisionFilter {
@@ -98,10 +104,15 @@ fn configuration(folder: &Path, name: &str, shift: usize) -> Config {
     }
     text.push_str("  decisions:\n");
     for decision in 0..DECISIONS {
-        let condition = |at: usize| format!("{{ type: keyword, name: k{} }}", (decision + at * 7) % DECISIONS);
+        let condition =
+            |at: usize| format!("{{ type: keyword, name: k{} }}", (decision + at * 7) % DECISIONS);
         let model = if decision % 2 == 0 { "large" } else { "small" };
         // Half of them have changed places.
-        let priority = if shift > 0 && decision % 2 == 0 { DECISIONS - decision } else { decision + 1 };
+        let priority = if shift > 0 && decision % 2 == 0 {
+            DECISIONS - decision
+        } else {
+            decision + 1
+        };
         let _ = writeln!(
             text,
             "    - name: d{decision}\n      priority: {priority}\n      rules: {{ operator: AND, conditions: [ {}, {{ operator: OR, conditions: [ {}, {}, {}, \
@@ -114,7 +125,9 @@ fn configuration(folder: &Path, name: &str, shift: usize) -> Config {
     }
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
-    pointsman_config::load(&path, &Environment::process()).unwrap_or_else(|wrong| panic!("{wrong:?}")).config
+    pointsman_config::load(&path, &Environment::process())
+        .unwrap_or_else(|wrong| panic!("{wrong:?}"))
+        .config
 }
 
 fn record(store: &Store, router: &Router) {
@@ -122,7 +135,9 @@ fn record(store: &Store, router: &Router) {
     let mut batch = RoutedBatch::default();
     for number in 0..MANY {
         let length = 5 + chance.below(60);
-        let words: Vec<String> = (0..length).map(|_| format!("word{:03}", chance.below(WORDS))).collect();
+        let words: Vec<String> = (0..length)
+            .map(|_| format!("word{:03}", chance.below(WORDS)))
+            .collect();
         let text = words.join(" ");
         let messages = [MessageFacts {
             role: "user",

@@ -38,7 +38,7 @@ pub use conflict::{Conflict, ConflictKind, conflicts};
 pub use evaluation::{Call, Deciding, Readings, Step, Want};
 pub use explain::{DecisionTrace, Explanation, RuleTrace};
 pub use facts::{CallerFacts, Facts, Meaning, MessageFacts};
-pub use plugin::{FastResponse, Plugins, Replay, RequestParams, SystemPrompt};
+pub use plugin::{FastResponse, Plugins, Replay, RequestParams, SystemPrompt, Tools};
 pub use reasoning::Reasoning;
 pub use recorded::{Captured, Recorded, Said, Shape};
 pub use replay::{Again, Line, Replayed, Route, why};

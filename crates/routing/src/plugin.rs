@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use crate::config::PluginConfig;
 use crate::config::plugins::{
     FastResponseSettings, HeaderMutationSettings, RequestParamsSettings, RouterReplaySettings,
-    SystemPromptSettings,
+    SystemPromptSettings, ToolsSettings,
 };
 use crate::support::{PLUGINS, plugin_kind};
 
@@ -22,6 +22,65 @@ pub struct Plugins {
     pub headers: Vec<(String, Option<String>)>,
     /// Record the decision.
     pub replay: Option<Replay>,
+    /// Take tools away.
+    pub tools: Option<Tools>,
+}
+
+/// Which of the client's tools the model sees. What may be called is for whoever runs the tools to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tools {
+    /// None at all.
+    pub none: bool,
+    /// Only these, where there are any.
+    pub allowed: Vec<String>,
+    /// Not these.
+    pub blocked: Vec<String>,
+    /// Earlier calls and their results are left out.
+    pub without_history: bool,
+}
+
+impl Tools {
+    /// Whether the model sees a tool.
+    #[must_use]
+    pub fn shows(&self, name: &str) -> bool {
+        let is = |known: &String| known == name;
+        !self.none && (self.allowed.is_empty() || self.allowed.iter().any(is)) && !self.blocked.iter().any(is)
+    }
+
+    /// Of its settings; none where they leave everything as it is.
+    fn of(form: ToolsSettings) -> Result<Option<Self>, String> {
+        if !form.enabled {
+            return Ok(None);
+        }
+        let refused = [
+            ("semantic_selection", form.semantic_selection == Some(true)),
+            ("strategy", form.strategy.is_some()),
+            ("dynamic_retrieval", form.dynamic_retrieval.is_some()),
+        ];
+        if let Some((name, _)) = refused.iter().find(|(_, used)| *used) {
+            return Err(format!("tools.{name} is not supported in this version"));
+        }
+        let mode = form.mode.as_deref().unwrap_or("passthrough");
+        if form.strip_tool_history && mode != "none" {
+            return Err("tools.strip_tool_history goes with mode none alone".to_owned());
+        }
+        match mode {
+            "passthrough" => Ok(None),
+            "none" => Ok(Some(Self {
+                none: true,
+                without_history: form.strip_tool_history,
+                ..Self::default()
+            })),
+            "filtered" => Ok(Some(Self {
+                allowed: form.allow_tools,
+                blocked: form.block_tools,
+                ..Self::default()
+            })),
+            other => Err(format!(
+                "unknown mode {other:?}; use passthrough, filtered or none"
+            )),
+        }
+    }
 }
 
 /// How a decision is recorded.
@@ -166,6 +225,7 @@ impl Plugins {
                     replace,
                 });
             }
+            "tools" => self.tools = Tools::of(read(config)?)?,
             "router_replay" => self.replay = Replay::of(&read(config)?)?,
             "header_mutation" => {
                 let form: HeaderMutationSettings = read(config)?;

@@ -174,21 +174,11 @@ fn texts(recorded: &Recorded) -> Option<Vec<MessageFacts<'_>>> {
     let captured = recorded.captured.as_ref()?;
     let shapes = recorded.shape.messages();
     let whole = !captured.cut && !recorded.shape.cut && captured.messages.len() == shapes.len();
-    let with = |(shape, (_, text)): (MessageFacts<'static>, &'_ (String, String))| (shape, text.as_str());
-    whole.then(|| {
-        let pairs = shapes.into_iter().zip(captured.messages.iter()).map(with);
-        pairs
-            .map(|(shape, text)| MessageFacts {
-                role: shape.role,
-                text,
-                has_image: shape.has_image,
-                has_audio: shape.has_audio,
-                has_video: shape.has_video,
-                tool_calls: shape.tool_calls,
-                is_tool_result: shape.is_tool_result,
-            })
-            .collect()
-    })
+    let mut messages: Vec<MessageFacts<'_>> = Vec::new();
+    for (shape, (_, text)) in shapes.into_iter().zip(&captured.messages) {
+        messages.push(MessageFacts { text, ..shape });
+    }
+    whole.then_some(messages)
 }
 
 /// What the user said last.

@@ -125,7 +125,7 @@ pub(crate) const PLUGINS: [PluginKind; 16] = [
     plugin::<settings::RouterReplaySettings>(&["router_replay"], true),
     plugin::<settings::RagSettings>(&["rag"], false),
     plugin::<settings::ImageGenSettings>(&["image_gen"], false),
-    plugin::<settings::ToolsSettings>(&["tools"], false),
+    plugin::<settings::ToolsSettings>(&["tools"], true),
     plugin::<settings::ToolSelectionSettings>(&["tool_selection"], false),
     plugin::<settings::PromptCacheSettings>(&["prompt_cache"], false),
     plugin::<settings::ShadowSettings>(&["shadow_dispatch"], false),

@@ -1,6 +1,7 @@
 //! Stage *decide*: which models may answer, in which order, and with what changes to the request.
 
 mod prices;
+mod tools;
 
 use std::sync::Arc;
 
@@ -349,6 +350,9 @@ fn apply(plugins: &Plugins, asked: &mut Asked) -> Option<ChatResponse> {
     }
     if let Some(params) = &plugins.request_params {
         asked.edited |= cap(&mut asked.request, params);
+    }
+    if let Some(shown) = &plugins.tools {
+        asked.edited |= tools::take_away(&mut asked.request, shown);
     }
     for (name, value) in &plugins.headers {
         // Names and values were checked when the configuration was compiled.

@@ -80,5 +80,6 @@ impl Selector for LatencyAware {
 
 /// Whether this request tries what is not known.
 pub(crate) fn tries(request: &SelectionRequest<'_>) -> bool {
-    Chance::named(request.seed, "pace").unit() < TRIED
+    let frozen = request.learned.is_some_and(|learned| learned.is_frozen());
+    !frozen && Chance::named(request.seed, "pace").unit() < TRIED
 }

@@ -59,7 +59,11 @@ impl Store {
         }
         let mut times = batch.requests.iter().map(|request| request.at);
         let mut turns = batch.turns.iter().map(|turn| turn.at);
-        if times.next().or_else(|| turns.next()).is_some_and(|at| at % SWEEP == 0) {
+        if times
+            .next()
+            .or_else(|| turns.next())
+            .is_some_and(|at| at % SWEEP == 0)
+        {
             sweep(&transaction)?;
         }
         transaction.commit()?;
