@@ -5,6 +5,7 @@
 
 mod access;
 mod call;
+mod decisions;
 mod holders;
 mod keys;
 mod litellm;

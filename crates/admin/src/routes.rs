@@ -4,7 +4,7 @@ use http::Method;
 use pointsman_store::HolderKind;
 
 use crate::call::{Answer, Call};
-use crate::{holders, keys, litellm, openapi, reports};
+use crate::{decisions, holders, keys, litellm, openapi, reports};
 
 /// A path, and who answers it.
 pub struct Route {
@@ -114,6 +114,7 @@ pub fn all() -> Vec<Route> {
     ));
     routes.extend(of_keys());
     routes.extend(of_reports());
+    routes.extend(of_decisions());
     routes.extend(litellm::routes());
     routes
 }
@@ -180,6 +181,26 @@ fn of_reports() -> [Route; 5] {
             reports::verify,
         ),
         get(openapi::PATH, "This description.", openapi::answer),
+    ]
+}
+
+fn of_decisions() -> [Route; 3] {
+    [
+        get(
+            "/admin/v1/decisions",
+            "Lists recorded routing decisions, the newest first.",
+            decisions::list,
+        ),
+        get(
+            "/admin/v1/decisions/{request}",
+            "Shows the recorded decision of a request.",
+            decisions::get,
+        ),
+        get(
+            "/admin/v1/learned",
+            "Shows what was learned of models, by decision and domain.",
+            decisions::learned,
+        ),
     ]
 }
 

@@ -7,6 +7,8 @@
 //! This crate owns the order of things. It must not know how a format is written (`wire`), how a provider is reached
 //! (`upstream`), what a limit is (`governance`) or how a decision is made (`routing`).
 
+pub mod again;
+pub mod experience;
 pub mod server;
 pub mod signals;
 pub mod snapshot;
@@ -16,6 +18,7 @@ mod counting;
 mod incoming;
 mod kept;
 mod listener;
+mod pace;
 mod parameters;
 mod protocol;
 mod reply;

@@ -25,7 +25,9 @@ mod count;
 mod embed;
 pub mod errand;
 mod explain;
+mod feedback;
 mod files;
+mod follow;
 mod forward;
 mod list;
 mod mcp;
@@ -58,6 +60,7 @@ use crate::snapshot::Snapshot;
 use crate::surface::{self, Asks, FileCall, Surface};
 use crate::worker::Worker;
 
+pub use decide::Prices;
 pub use realtime::Secrets;
 pub use refuse::{Origin, Refusal};
 pub use settle::Ticket;
@@ -184,6 +187,7 @@ async fn travel(
         | Asks::RealtimeSecret
         | Asks::RealtimeAside
         | Asks::Understand(_)
+        | Asks::Judge(_)
         | Asks::Mcp
         | Asks::Explain => {}
         Asks::Realtime => return Box::pin(realtime::enter(worker, arrival, opening)).await,
@@ -240,6 +244,7 @@ async fn serve(
         Asks::State(kept) => Box::pin(state::answer(worker, arrival, &caller, kept, body)).await,
         Asks::Explain => Box::pin(explain::travel(worker, arrival, caller, body)).await,
         Asks::Understand(what) => Box::pin(understand::travel(worker, arrival, caller, (what, body))).await,
+        Asks::Judge(what) => Box::pin(feedback::travel(worker, arrival, caller, (what, body))).await,
         Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),
         Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
         Asks::Mcp => Box::pin(mcp::answer(worker, arrival, caller, body)).await,

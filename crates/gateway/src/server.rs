@@ -20,6 +20,7 @@ use rustls::ServerConfig;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::counting::{self, Counting};
+use crate::experience::Experience;
 use crate::kept::{Kept, MAX_UPLOADS};
 use crate::listener;
 use crate::road::Secrets;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub lasting: Lasting,
     /// Responses and conversations.
     pub keeper: Arc<Keeper>,
+    /// What really happened.
+    pub experience: Arc<Experience>,
     /// Files and batches.
     pub kept: Kept,
     /// Short-lived keys for realtime sessions.
@@ -178,6 +181,7 @@ impl Gateway {
         let shared = Arc::new(Shared {
             kept: kept(config, &options)?,
             keeper: keeper(config, &options)?,
+            experience: Experience::open(Arc::clone(&options.store), snapshot.router.as_ref())?,
             awaited: (0..config.server.workers()).map(|_| Arc::default()).collect(),
             cache: Answers::new(snapshot::cache_bounds(config)),
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -245,6 +249,7 @@ impl Gateway {
         self.shared.cache.reconfigure(snapshot::cache_bounds(config));
         self.tls.store(tls);
         self.shared.keeper.keep_for(config.responses.retention.get());
+        self.shared.experience.reconfigure(snapshot.router.as_ref());
         self.shared.snapshot.store(Arc::new(snapshot));
         recall::warm(&self.shared);
         Ok(())
@@ -306,6 +311,12 @@ impl Gateway {
         &self.store
     }
 
+    /// What was learned of models.
+    #[must_use]
+    pub fn learner(&self) -> Arc<pointsman_routing::learning::Learner> {
+        self.shared.experience.learner()
+    }
+
     /// Whether it has been told to stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
@@ -324,6 +335,7 @@ impl Gateway {
         let telemetry = Arc::clone(&self.shared.telemetry);
         let keeper = Arc::clone(&self.shared.keeper);
         let counting = parts.counting;
+        let experience = Arc::clone(&self.shared.experience);
         let ended = tokio::task::spawn_blocking(move || {
             for worker in parts.workers {
                 if worker.join().is_err() {
@@ -332,6 +344,7 @@ impl Gateway {
             }
             parts.journal.close();
             keeper.close();
+            experience.close();
             telemetry.flush();
         });
         let _ = ended.await;

@@ -76,6 +76,10 @@ impl Meaning for Answered<'_> {
     fn vector(&self, text: &str) -> Option<&[f32]> {
         Answers::vector(self, text)
     }
+
+    fn domains(&self) -> Option<&[(String, f32)]> {
+        self.labels("domain")
+    }
 }
 
 impl Answers for Answered<'_> {
@@ -164,7 +168,7 @@ pub async fn decide<'r, T>(
     let begun = facts.show(|facts| {
         let deciding = router.deciding(facts, want);
         match deciding.step() {
-            Step::Settled if !deciding.meaning().vectors => Ok(finish(&deciding)),
+            Step::Settled if deciding.meaning().is_empty() => Ok(finish(&deciding)),
             _ => Err((finish, deciding.pause())),
         }
     });
@@ -178,9 +182,9 @@ pub async fn decide<'r, T>(
         (settled.meaning(), settled.pause())
     });
     // Most selections go by nothing that has to be read.
-    let read = match asks.vectors {
-        true => Some(models.answer(&asks).await),
-        false => None,
+    let read = match asks.is_empty() {
+        false => Some(models.answer(&asks).await),
+        true => None,
     };
     facts.show(|facts| {
         let facts = Facts {

@@ -31,6 +31,7 @@ use pointsman_understanding::Understanding;
 use pointsman_upstream::FetchBounds;
 use secrecy::SecretString;
 
+use crate::pace::Pace;
 use crate::signals::Examples;
 use crate::tokens::Trusted;
 
@@ -57,6 +58,8 @@ pub struct Snapshot {
     pub patterns: Vec<Pattern>,
     /// The semantic router.
     pub router: Option<Router>,
+    /// How fast the router's models are, and how busy.
+    pub paces: HashMap<String, Arc<Pace>>,
     /// Examples that the router compares prompts with.
     pub examples: Examples,
     /// Who understands prompts; loads what it needs when it is first asked, and outlasts a reload that leaves it as it is.

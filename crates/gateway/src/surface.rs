@@ -36,6 +36,8 @@ pub enum Asks {
     Explain,
     /// What is understood of prompts.
     Understand(Understand),
+    /// How good answers were.
+    Judge(Judge),
     /// Something of MCP servers; which one the path may say.
     Mcp,
     /// A realtime session, over a WebSocket.
@@ -144,6 +146,17 @@ pub enum Understand {
     Similarity,
     /// Which of several texts are most like one.
     Similarities,
+}
+
+/// How it is told how good answers were, in the shapes of the semantic router's own API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judge {
+    /// A judgement of a request, or of two models.
+    Feedback,
+    /// What came of a request.
+    Outcome,
+    /// How models stand.
+    Ratings,
 }
 
 /// What is asked of files.
@@ -278,7 +291,7 @@ use Format::{
 
 /// Every path, once. A new surface adds its lines here. `{model}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 95] = [
+static PATHS: [Path; 98] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -435,6 +448,9 @@ static PATHS: [Path; 95] = [
     get("/v1/models", Asks::Models, OpenAi),
     get("/v1/models/{model}", Asks::Models, OpenAi),
     post("/api/v1/eval", Asks::Explain, OpenAi),
+    post("/api/v1/feedback", Asks::Judge(Judge::Feedback), OpenAi),
+    get("/api/v1/ratings", Asks::Judge(Judge::Ratings), OpenAi),
+    post("/v1/router/outcomes", Asks::Judge(Judge::Outcome), OpenAi),
     understands("/api/v1/classify/intent", Understand::Intent),
     understands("/api/v1/classify/pii", Understand::Pii),
     understands("/api/v1/classify/security", Understand::Security),

@@ -11,6 +11,7 @@ mod import;
 mod key;
 mod mcp;
 mod models;
+mod replay;
 mod route;
 mod serve;
 mod sim;
@@ -45,6 +46,9 @@ enum Command {
     Check(check::Arguments),
     /// Tells what is understood of a prompt, and how it is routed.
     Route(route::Arguments),
+    /// Takes recorded decisions again by a configuration before it goes live: which requests would change, why, and what
+    /// it would cost and save.
+    Replay(replay::Arguments),
     /// Measures the understanding of prompts on labelled ones.
     Eval(eval::Arguments),
     /// Fits a model of which model answers what well, to recorded outcomes.
@@ -92,6 +96,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => runtime.block_on(demo::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
         Command::Route(arguments) => runtime.block_on(route::run(&arguments)),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Eval(arguments) => runtime.block_on(eval::run(&arguments)),
         Command::Train(arguments) => train::run(&arguments),
         Command::Key(arguments) => key::run(arguments),

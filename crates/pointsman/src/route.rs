@@ -1,5 +1,6 @@
 //! `pointsman route`: what is understood of a prompt, and where it goes.
 
+mod columns;
 mod survey;
 mod told;
 

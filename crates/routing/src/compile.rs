@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use crate::config::{DecisionConfig, ModelRef, PartitionConfig, Predicate, RoutingConfig, RuleNode};
 use crate::decision::{Decision, Joined, Rule};
 use crate::declared::{declared, undeclared_domains};
-use crate::plugin::Plugins;
+use crate::plugin::{Plugins, Replay};
 use crate::projection::{Input, Output, Partition, Score, ValueSource};
 use crate::reasoning::{switch, wanted};
-use crate::router::Router;
+use crate::router::{Router, opinion_of};
 use crate::selection::{self, Candidate, Card, Selected, Selection};
 use crate::signal::{self, AskedSignal, Signal};
 use crate::support::{self, ALGORITHMS, SIGNALS};
@@ -57,6 +57,18 @@ impl Router {
         if !compiler.errors.is_empty() {
             return Err(compiler.errors);
         }
+        let opinions: Vec<(usize, f64)> = compiler
+            .signals
+            .iter()
+            .enumerate()
+            .filter_map(|(index, signal)| Some((index, opinion_of(signal)?)))
+            .collect();
+        let holds = decisions.iter().any(Decision::holds_sessions);
+        let learns = decisions.iter().any(Decision::reads_outcomes);
+        let default_plugins = Plugins {
+            replay: compiler.recorded(None),
+            ..Plugins::default()
+        };
         let names = if config.names.is_empty() {
             vec!["auto".to_owned()]
         } else {
@@ -66,12 +78,16 @@ impl Router {
             names,
             strategy: config.strategy,
             default,
+            default_plugins,
             signals: compiler.signals,
             partitions: compiler.partitions,
             scores: compiler.scores,
             outputs: compiler.outputs,
             decisions,
             recipes: Vec::new(),
+            follows: holds || (learns && !opinions.is_empty()),
+            opinions,
+            learning: config.learning.clone(),
         })
     }
 }
@@ -417,6 +433,7 @@ impl<'c> Compiler<'c> {
                 self.wrong(format!("{path}.plugins[{index}]"), message);
             }
         }
+        plugins.replay = self.recorded(plugins.replay);
         if config.model_refs.is_empty() && plugins.fast_response.is_none() {
             self.wrong(path, "a decision needs modelRefs, or the plugin fast_response");
         }
@@ -428,7 +445,14 @@ impl<'c> Compiler<'c> {
             self.wrong(format!("{path}.modelRefs"), "all weights are zero");
         }
         let selection = self.selection(path, config, &candidates);
+        // Without a signal of domains nobody has to know them, and nobody is asked for this alone.
+        let knows_domains = self.signals.iter().any(|signal| signal.kind == "domain");
+        let by_domain = selection
+            .as_ref()
+            .is_some_and(|selection| selection.algorithm.reads_domains() && knows_domains);
         Decision {
+            print: signal::hash(&serde_json::json!([config.algorithm, config.model_refs])),
+            by_domain,
             name: config.name.clone(),
             priority: config.priority,
             tier: config.tier,
@@ -436,6 +460,16 @@ impl<'c> Compiler<'c> {
             candidates,
             selection,
             plugins,
+        }
+    }
+
+    /// Whether and how a decision is recorded, by its plugin and by the policy of all.
+    fn recorded(&self, plugin: Option<Replay>) -> Option<Replay> {
+        let policy = self.config.data_policy.as_ref();
+        match policy.and_then(|policy| policy.replay) {
+            Some(true) => Some(plugin.unwrap_or_default()),
+            Some(false) => None,
+            None => plugin,
         }
     }
 

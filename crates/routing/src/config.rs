@@ -4,6 +4,7 @@ mod cards;
 mod decisions;
 mod knowledge;
 mod learned;
+mod learning;
 pub mod plugins;
 mod policy;
 mod projections;
@@ -22,6 +23,7 @@ pub use learned::{
     KbTarget, ModelScore, PiiConfig, PreferenceConfig, PrototypeScoring, QueryModality, ReaskConfig,
     SafetyConfig,
 };
+pub use learning::{FeedbackFrom, LearningConfig};
 pub use policy::{DataPolicy, FallbackPolicy, Requirements};
 pub use projections::{
     Band, CalibrationConfig, MappingConfig, PartitionConfig, ProjectionsConfig, ScoreConfig, ScoreInput,
@@ -66,6 +68,8 @@ pub struct RoutingConfig {
     pub model_bindings: Option<serde_json::Value>,
     /// What is done when a model fails.
     pub fallback: Option<FallbackPolicy>,
+    /// What is learned of what really happened.
+    pub learning: LearningConfig,
     /// Rules of the only decision, where they are printed beside it.
     pub rules: Option<RuleNode>,
     /// Models of the only decision, where they are printed beside it.

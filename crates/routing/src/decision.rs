@@ -13,6 +13,10 @@ pub(crate) struct Decision {
     /// How one of them is picked; by weight when absent.
     pub(crate) selection: Option<Selection>,
     pub(crate) plugins: Plugins,
+    /// Whether what its models did is kept apart by what was asked about.
+    pub(crate) by_domain: bool,
+    /// A print of its models and algorithm.
+    pub(crate) print: u32,
 }
 
 /// A compiled rule.

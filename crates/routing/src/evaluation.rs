@@ -72,6 +72,17 @@ impl<'r, 'f> Evaluation<'r, 'f> {
         }
     }
 
+    /// One that goes by these readings alone.
+    pub(crate) fn recalled(router: &'r Router, facts: Facts<'f>, known: Vec<Option<Reading>>) -> Self {
+        let mut readings = Readings::none(router.signals.len());
+        for (slot, reading) in readings.known.iter_mut().zip(known) {
+            slot.set(reading.map(Reading::within_bounds));
+        }
+        let evaluation = Self::resumed(router, facts, false, readings);
+        evaluation.reads.set(false);
+        evaluation
+    }
+
     /// What signal number `index` says by itself, whatever its partition makes of it; none where that is not known.
     pub(crate) fn own(&self, index: usize) -> Option<Reading> {
         let known = self.readings.known.get(index)?;

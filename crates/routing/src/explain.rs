@@ -107,6 +107,14 @@ pub struct SignalMetrics {
 }
 
 impl Router {
+    /// Every decision with its rules, by what is known.
+    pub(crate) fn traces(&self, evaluation: &Evaluation<'_, '_>) -> Vec<DecisionTrace> {
+        let traces = self.decisions.iter();
+        traces
+            .map(|decision| trace_decision(evaluation, decision))
+            .collect()
+    }
+
     /// Decides as [`Router::decide`] does, computes every signal that needs nobody else, and tells all.
     #[must_use]
     pub fn explain(&self, facts: &Facts<'_>, roll: f64) -> Explanation {
@@ -161,11 +169,7 @@ impl Explanation {
         let mut explanation = Self {
             original_text: evaluation.text().to_owned(),
             decision_result: None,
-            eval_trace: router
-                .decisions
-                .iter()
-                .map(|decision| trace_decision(evaluation, decision))
-                .collect(),
+            eval_trace: router.traces(evaluation),
             recommended_models: Vec::new(),
             selected_model: None,
             selection_method: "none",

@@ -1,6 +1,7 @@
 //! What a router may judge by.
 
-use crate::selection::KnownModels;
+use crate::learning::Learner;
+use crate::selection::{KnownModels, Previous};
 
 /// A request, as far as signals look at it. Everything is borrowed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,12 +24,21 @@ pub struct Facts<'a> {
     pub models: Option<&'a dyn KnownModels>,
     /// What texts mean, where a selection [goes by it](crate::Deciding::meaning).
     pub meaning: Option<&'a dyn Meaning>,
+    /// What was learned of models.
+    pub learned: Option<&'a Learner>,
+    /// The last turn of the session, where the request belongs to one.
+    pub previous: Option<Previous<'a>>,
 }
 
 /// What texts mean.
 pub trait Meaning: std::fmt::Debug {
     /// The vector, of length 1, of what the user said or of a model's description; none where nobody has read it.
     fn vector(&self, text: &str) -> Option<&[f32]>;
+
+    /// Domains of what the user said, each with its probability; none where nobody has asked.
+    fn domains(&self) -> Option<&[(String, f32)]> {
+        None
+    }
 }
 
 /// A message of the conversation.

@@ -10,7 +10,7 @@ mod rating;
 mod snapshot;
 
 pub use arm::Arm;
-pub use learner::{Comparison, Learner, LearnerConfig, LearnerError, Outcome};
+pub use learner::{Comparison, Learner, LearnerConfig, LearnerError, Outcome, Standing};
 pub(crate) use rating::expected;
 pub use rating::ratings;
 pub use snapshot::{ArmEntry, Contribution, DuelEntry, Snapshot, SnapshotError};

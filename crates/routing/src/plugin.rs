@@ -4,7 +4,8 @@ use serde::de::DeserializeOwned;
 
 use crate::config::PluginConfig;
 use crate::config::plugins::{
-    FastResponseSettings, HeaderMutationSettings, RequestParamsSettings, SystemPromptSettings,
+    FastResponseSettings, HeaderMutationSettings, RequestParamsSettings, RouterReplaySettings,
+    SystemPromptSettings, ToolsSettings,
 };
 use crate::support::{PLUGINS, plugin_kind};
 
@@ -19,6 +20,136 @@ pub struct Plugins {
     pub request_params: Option<RequestParams>,
     /// Headers for the provider; none removes.
     pub headers: Vec<(String, Option<String>)>,
+    /// Record the decision.
+    pub replay: Option<Replay>,
+    /// Take tools away.
+    pub tools: Option<Tools>,
+}
+
+/// Which of the client's tools the model sees. What may be called is for whoever runs the tools to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tools {
+    /// None at all.
+    pub none: bool,
+    /// Only these, where there are any.
+    pub allowed: Vec<String>,
+    /// Not these.
+    pub blocked: Vec<String>,
+    /// Earlier calls and their results are left out.
+    pub without_history: bool,
+}
+
+impl Tools {
+    /// Whether the model sees a tool.
+    #[must_use]
+    pub fn shows(&self, name: &str) -> bool {
+        let is = |known: &String| known == name;
+        !self.none && (self.allowed.is_empty() || self.allowed.iter().any(is)) && !self.blocked.iter().any(is)
+    }
+
+    /// Of its settings; none where they leave everything as it is.
+    fn of(form: ToolsSettings) -> Result<Option<Self>, String> {
+        if !form.enabled {
+            return Ok(None);
+        }
+        let refused = [
+            ("semantic_selection", form.semantic_selection == Some(true)),
+            ("strategy", form.strategy.is_some()),
+            ("dynamic_retrieval", form.dynamic_retrieval.is_some()),
+        ];
+        if let Some((name, _)) = refused.iter().find(|(_, used)| *used) {
+            return Err(format!("tools.{name} is not supported in this version"));
+        }
+        let mode = form.mode.as_deref().unwrap_or("passthrough");
+        if form.strip_tool_history && mode != "none" {
+            return Err("tools.strip_tool_history goes with mode none alone".to_owned());
+        }
+        match mode {
+            "passthrough" => Ok(None),
+            "none" => Ok(Some(Self {
+                none: true,
+                without_history: form.strip_tool_history,
+                ..Self::default()
+            })),
+            "filtered" => Ok(Some(Self {
+                allowed: form.allow_tools,
+                blocked: form.block_tools,
+                ..Self::default()
+            })),
+            other => Err(format!(
+                "unknown mode {other:?}; use passthrough, filtered or none"
+            )),
+        }
+    }
+}
+
+/// How a decision is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replay {
+    /// How many of the decision are kept, the latest.
+    pub max_records: u32,
+    /// Most bytes of the request's texts; none of them where absent.
+    pub request_bytes: Option<usize>,
+    /// Most bytes of the answer's text; none of it where absent.
+    pub response_bytes: Option<usize>,
+    /// Most bytes of a tool's result among the texts.
+    pub tool_bytes: Option<usize>,
+    /// Most results of tools among the texts, the latest.
+    pub tool_steps: Option<usize>,
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self {
+            max_records: MAX_RECORDS,
+            request_bytes: None,
+            response_bytes: None,
+            tool_bytes: None,
+            tool_steps: None,
+        }
+    }
+}
+
+/// Decisions that are kept of a name, where nothing is said.
+const MAX_RECORDS: u32 = 10_000;
+/// Decisions that may be kept of a name.
+const MOST_RECORDS: u64 = 1_000_000;
+/// Bytes of a body that are captured, where nothing is said.
+const BODY: usize = 4_096;
+/// Bytes of a body that may be captured.
+const MOST_BODY: u64 = 1 << 20;
+
+impl Replay {
+    /// Of its settings; none where they say that nothing is recorded.
+    fn of(form: &RouterReplaySettings) -> Result<Option<Self>, String> {
+        let records = form.max_records.unwrap_or(MAX_RECORDS.into());
+        if !(1..=MOST_RECORDS).contains(&records) {
+            return Err(format!(
+                "router_replay.max_records is a number from 1 to {MOST_RECORDS}"
+            ));
+        }
+        let body = form.max_body_bytes.unwrap_or(BODY as u64);
+        if !(1..=MOST_BODY).contains(&body) {
+            return Err(format!(
+                "router_replay.max_body_bytes is a number from 1 to {MOST_BODY}"
+            ));
+        }
+        let body = usize::try_from(body).unwrap_or(BODY);
+        // As it is published: 0 is no limit.
+        let limit = |value: Option<u64>| {
+            value
+                .filter(|value| *value > 0)
+                .and_then(|value| value.try_into().ok())
+        };
+        let replay = Self {
+            max_records: u32::try_from(records).unwrap_or(MAX_RECORDS),
+            request_bytes: form.capture_request_body.then_some(body),
+            response_bytes: form.capture_response_body.then_some(body),
+            tool_bytes: limit(form.max_tool_trace_bytes),
+            tool_steps: limit(form.max_tool_trace_steps),
+        };
+        Ok(form.enabled.then_some(replay))
+    }
 }
 
 /// An answer of the configuration's own.
@@ -94,6 +225,8 @@ impl Plugins {
                     replace,
                 });
             }
+            "tools" => self.tools = Tools::of(read(config)?)?,
+            "router_replay" => self.replay = Replay::of(&read(config)?)?,
             "header_mutation" => {
                 let form: HeaderMutationSettings = read(config)?;
                 let set = form.add.into_iter().chain(form.update);

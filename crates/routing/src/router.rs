@@ -1,12 +1,12 @@
 //! The router: compiled once, asked for every request.
 
-use crate::config::Strategy;
+use crate::config::{LearningConfig, Strategy};
 use crate::decision::Decision;
 use crate::evaluation::{Evaluation, Settled, Want};
 use crate::facts::Facts;
 use crate::plugin::Plugins;
 use crate::projection::{Output, Partition, Score};
-use crate::selection::{self, Ranking, Selected, draw};
+use crate::selection::{self, Ranking, Selected, Selection, draw};
 use crate::signal::Signal;
 
 /// A compiled routing configuration.
@@ -14,6 +14,8 @@ pub struct Router {
     pub(crate) names: Vec<String>,
     pub(crate) strategy: Strategy,
     pub(crate) default: Option<Selected>,
+    /// What is done where none matched.
+    pub(crate) default_plugins: Plugins,
     pub(crate) signals: Vec<Signal>,
     pub(crate) partitions: Vec<Partition>,
     pub(crate) scores: Vec<Score>,
@@ -22,6 +24,12 @@ pub struct Router {
     pub(crate) decisions: Vec<Decision>,
     /// Routing of other names of models; none of these has recipes in turn.
     pub(crate) recipes: Vec<Self>,
+    /// Signals that say what the user thinks of the answer before, and what each says.
+    pub(crate) opinions: Vec<(usize, f64)>,
+    /// Whether anything is kept of a session from turn to turn.
+    pub(crate) follows: bool,
+    /// What is learned of what really happened.
+    pub(crate) learning: LearningConfig,
 }
 
 /// What was decided for a request.
@@ -46,14 +54,22 @@ pub struct Decided<'a> {
     pub plugins: &'a Plugins,
     /// Why these models in this order, where an algorithm says so.
     pub ranking: Option<Ranking>,
+    /// What is made of it afterwards.
+    pub follow: Follow,
+    /// A print of the decision's models and algorithm.
+    pub print: u32,
 }
 
-static NO_PLUGINS: Plugins = Plugins {
-    fast_response: None,
-    system_prompt: None,
-    request_params: None,
-    headers: Vec::new(),
-};
+/// What is made of a decision once it is known what came of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Follow {
+    /// Its selection goes by outcomes.
+    pub learns: bool,
+    /// The domain under which outcomes are kept, where they are kept apart by it.
+    pub domain: Option<String>,
+    /// What the user thinks of the answer before, 0 to 1, where a signal that was needed says so.
+    pub opinion: Option<f64>,
+}
 
 impl Router {
     /// Names of models that enter here, or one of the recipes.
@@ -115,6 +131,8 @@ impl Router {
                     fallbacks: order.collect(),
                     plugins: &decision.plugins,
                     ranking,
+                    follow: self.follow(decision, evaluation),
+                    print: decision.print,
                 })
             }
             Settled::Nobody => match &self.default {
@@ -123,12 +141,71 @@ impl Router {
                     confidence: 0.0,
                     selected: Some(selected),
                     fallbacks: Vec::new(),
-                    plugins: &NO_PLUGINS,
+                    plugins: &self.default_plugins,
                     ranking: None,
+                    follow: Follow {
+                        opinion: self.opinion(evaluation),
+                        ..Follow::default()
+                    },
+                    print: 0,
                 }),
                 None => Outcome::NoMatch,
             },
         })
+    }
+
+    fn follow(&self, decision: &Decision, evaluation: &Evaluation<'_, '_>) -> Follow {
+        let read = evaluation.facts.meaning.filter(|_| decision.by_domain);
+        let domains = read.and_then(|meaning| meaning.domains()).unwrap_or_default();
+        let likeliest = domains
+            .iter()
+            .reduce(|best, next| if next.1 > best.1 { next } else { best });
+        Follow {
+            learns: decision.reads_outcomes(),
+            domain: likeliest.map(|(name, _)| name.clone()),
+            opinion: self.opinion(evaluation),
+        }
+    }
+
+    /// The worst that signals say which were needed: nothing is read for it.
+    fn opinion(&self, evaluation: &Evaluation<'_, '_>) -> Option<f64> {
+        let said = |(index, worth): &(usize, f64)| {
+            let reading = evaluation.quietly(|| evaluation.own(*index))?;
+            reading.matched.then_some(*worth)
+        };
+        self.opinions.iter().filter_map(said).reduce(f64::min)
+    }
+
+    /// What is learned of what really happened.
+    #[must_use]
+    pub fn learning(&self) -> &LearningConfig {
+        &self.learning
+    }
+
+    /// Whether any decision, of recipes, too, goes by what really happened.
+    #[must_use]
+    pub fn keeps_experience(&self) -> bool {
+        let learns = |router: &Self| router.decisions.iter().any(Decision::reads_outcomes);
+        self.all().any(|router| router.follows || learns(router))
+    }
+
+    /// Names of decisions, of recipes, too, that learn and may choose each of these models.
+    pub fn learning_of<'r>(&'r self, models: &'r [&str]) -> impl Iterator<Item = &'r str> {
+        let learns = |decision: &&Decision| decision.reads_outcomes();
+        let has = |decision: &Decision, model: &str| {
+            let mut all = decision.candidates.iter();
+            all.any(|candidate| candidate.selected.model == model)
+        };
+        let decisions = self.all().flat_map(|router| &router.decisions).filter(learns);
+        decisions
+            .filter(move |decision| models.iter().all(|model| has(decision, model)))
+            .map(|decision| decision.name.as_str())
+    }
+
+    /// Whether anything is kept of a session from turn to turn: its model, or what its user thought of the answers.
+    #[must_use]
+    pub fn follows_sessions(&self) -> bool {
+        self.follows
     }
 
     /// The partition that a signal belongs to.
@@ -155,7 +232,42 @@ impl Router {
     }
 }
 
+/// What the user thinks of the answer before, by the signal that says so: 1 is content.
+pub(crate) fn opinion_of(signal: &Signal) -> Option<f64> {
+    match (signal.kind, signal.name.to_ascii_lowercase().as_str()) {
+        ("user_feedback", "satisfied") => Some(1.0),
+        ("user_feedback", "need_clarification") => Some(0.5),
+        ("user_feedback", "want_different") | ("reask", _) => Some(0.25),
+        ("user_feedback", "wrong_answer") => Some(0.0),
+        _ => None,
+    }
+}
+
 impl Decision {
+    /// Whether the choice among its models goes by what came of earlier ones.
+    pub(crate) fn reads_outcomes(&self) -> bool {
+        let selection = self.selection.as_ref();
+        selection.is_some_and(Selection::reads_outcomes)
+    }
+
+    /// Whether the choice goes by more than is recorded of a request.
+    pub(crate) fn reads_more(&self, has_texts: bool) -> bool {
+        let Some(selection) = &self.selection else {
+            return false;
+        };
+        // Vectors and domains would have to be asked for, words are there where texts were captured.
+        let asks = selection.algorithm.reads_meaning() || self.by_domain;
+        asks || (selection.reads_prompt() && !has_texts)
+            || selection.algorithm.reads_pace()
+            || selection.holds_sessions()
+    }
+
+    /// Whether sessions stay with their model.
+    pub(crate) fn holds_sessions(&self) -> bool {
+        let selection = self.selection.as_ref();
+        selection.is_some_and(Selection::holds_sessions)
+    }
+
     /// Whether the choice among its models goes by what the prompt means.
     pub(crate) fn reads_meaning(&self) -> bool {
         let selection = self.selection.as_ref();

@@ -7,6 +7,7 @@ mod event;
 mod keyword;
 mod language;
 mod metadata;
+mod print;
 mod structure;
 mod words;
 
@@ -18,8 +19,9 @@ use crate::config::{AuthzConfig, SignalsConfig};
 use crate::facts::Facts;
 
 pub use learned::{Answers, Asks};
-pub(crate) use learned::{domain_names, is_unknown_domain, texts};
+pub(crate) use learned::{DOMAIN, domain_names, is_unknown_domain, texts};
 pub use need::{About, AskedSignal, Need};
+pub(crate) use print::hash;
 
 /// What a signal says.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -71,6 +73,17 @@ pub(crate) struct Signal {
     pub(crate) name: String,
     judge: Judge,
     need: Need,
+    /// Of its configuration.
+    pub(crate) print: Print,
+}
+
+/// A print of a signal's configuration: the same configuration has the same, in every process and version.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Print {
+    /// Of all of it.
+    pub(crate) whole: u32,
+    /// Of all but its threshold.
+    pub(crate) loose: u32,
 }
 
 enum Judge {
@@ -103,6 +116,7 @@ impl Signal {
             name: signal.name.clone(),
             judge: Judge::Answered,
             need: signal.need.clone(),
+            print: Print::default(),
         }
     }
 
@@ -153,6 +167,14 @@ impl Signal {
         }
     }
 
+    /// The same number, judged by this signal's threshold; none where more than the number is looked at.
+    pub(crate) fn judged_again(&self, reading: Reading) -> Option<Reading> {
+        match &self.judge {
+            Judge::Learned(learned) => learned.judged_again(reading),
+            _ => None,
+        }
+    }
+
     /// Examples whose vectors it wants.
     pub(crate) fn examples(&self) -> Vec<&str> {
         match &self.judge {
@@ -183,6 +205,7 @@ pub(crate) fn compile(
             name: name.to_owned(),
             judge,
             need: Need::Text,
+            print: Print::default(),
         }),
         Err(message) => errors.push(learned::wrong(collection, index, message)),
     });
@@ -195,11 +218,13 @@ pub(crate) fn compile(
                 name: name.to_owned(),
                 need: learned.need().clone(),
                 judge: Judge::Learned(learned),
+                print: Print::default(),
             }),
             Err(message) => errors.push(learned::wrong(collection, index, message)),
         }
     });
     all.extend(asked.iter().map(Signal::asked));
+    print::of(config, &mut all);
     all
 }
 

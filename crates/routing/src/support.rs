@@ -122,10 +122,10 @@ pub(crate) const PLUGINS: [PluginKind; 16] = [
     plugin::<settings::MemorySettings>(&["memory"], false),
     plugin::<settings::ResponseJailbreakSettings>(&["response_jailbreak"], false),
     plugin::<settings::HallucinationSettings>(&["hallucination"], false),
-    plugin::<settings::RouterReplaySettings>(&["router_replay"], false),
+    plugin::<settings::RouterReplaySettings>(&["router_replay"], true),
     plugin::<settings::RagSettings>(&["rag"], false),
     plugin::<settings::ImageGenSettings>(&["image_gen"], false),
-    plugin::<settings::ToolsSettings>(&["tools"], false),
+    plugin::<settings::ToolsSettings>(&["tools"], true),
     plugin::<settings::ToolSelectionSettings>(&["tool_selection"], false),
     plugin::<settings::PromptCacheSettings>(&["prompt_cache"], false),
     plugin::<settings::ShadowSettings>(&["shadow_dispatch"], false),
@@ -141,7 +141,7 @@ pub(crate) fn plugin_kind(name: &str) -> Option<&'static PluginKind> {
 type Part<T> = (&'static str, fn(&T) -> Option<&'static str>);
 
 /// Parts of a recipe.
-const RECIPE_PARTS: [Part<RoutingConfig>; 6] = [
+const RECIPE_PARTS: [Part<RoutingConfig>; 5] = [
     ("scores of knowledge bases (kb_metric) are", |config| {
         uses_input(config, "kb_metric").then_some("projections.scores")
     }),
@@ -160,10 +160,6 @@ const RECIPE_PARTS: [Part<RoutingConfig>; 6] = [
     ("fallback is", |config| {
         let asked = |fallback: &crate::config::FallbackPolicy| fallback.enabled != Some(false);
         config.fallback.as_ref().is_some_and(asked).then_some("fallback")
-    }),
-    ("data_policy.replay is", |config| {
-        let asked = config.data_policy.as_ref().and_then(|policy| policy.replay);
-        (asked == Some(true)).then_some("data_policy")
     }),
 ];
 

@@ -16,6 +16,7 @@ mod page;
 mod priority;
 mod replica;
 mod results;
+mod routed;
 mod row;
 mod segment;
 mod shared;
@@ -33,6 +34,7 @@ pub use ledger::{LedgerEntry, Outcome};
 pub use page::{Page, Paged};
 pub use replica::Replica;
 pub use results::{Recorded, Results};
+pub use routed::{DecisionFilter, DecisionRow, Judged, RoutedBatch, RoutedRequest, SessionTurn};
 pub use shared::{
     Answers, Ask, CounterKind, Patience, RedisCounters, SharedCounters, SharedError, Told, Verdict,
 };

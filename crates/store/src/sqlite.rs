@@ -5,6 +5,7 @@ mod filter;
 mod holders;
 mod keys;
 mod replicas;
+mod routed;
 mod schema;
 mod settings;
 mod usage;

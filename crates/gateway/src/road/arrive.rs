@@ -42,6 +42,8 @@ pub struct Asked {
     pub controls: Controls,
     /// Where its answer is remembered, if it may be.
     pub place: Option<Arc<Place>>,
+    /// Most bytes of the answer that are recorded with its decision, where any are.
+    pub captures: Option<usize>,
     /// The id that the answer is told under, where the gateway keeps it.
     pub answer_id: Option<Text>,
     /// What guardrails have replaced in it, to be put back into its answer.
@@ -65,6 +67,7 @@ impl Asked {
             edited: true,
             controls: self.controls.clone(),
             place: self.place.clone(),
+            captures: self.captures,
             answer_id: self.answer_id.clone(),
             placeholders: self.placeholders.clone(),
             fetched: OnceCell::new(),
@@ -127,6 +130,7 @@ pub fn decode(
         fetched: OnceCell::new(),
         controls,
         place: None,
+        captures: None,
         answer_id: None,
         placeholders: Placeholders::default(),
         header_edits: Vec::new(),

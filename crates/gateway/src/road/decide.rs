@@ -1,14 +1,16 @@
 //! Stage *decide*: which models may answer, in which order, and with what changes to the request.
 
 mod prices;
+mod tools;
 
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use pointsman_governance::Principal;
+use pointsman_routing::learning::Learner;
 use pointsman_routing::{
-    CallerFacts, Explanation, Facts, MessageFacts, Outcome, Plugins, Reasoning, RequestParams, Router,
-    Selected, Want,
+    CallerFacts, Explanation, Facts, MessageFacts, Outcome, Plugins, Reasoning, Recorded, Replay,
+    RequestParams, Router, Selected, Want,
 };
 use pointsman_understanding::Remotes;
 use pointsman_wire::form::{
@@ -20,8 +22,10 @@ use pointsman_wire::{text, tokens};
 use tokio::sync::Mutex;
 
 use super::arrive::Asked;
+use super::follow::Routed;
 use super::understand::Remote;
 use super::{Arrival, Ticket};
+use crate::experience::{Turn, now, session_id};
 use crate::signals::{self, Models, Shows};
 use crate::snapshot::{Model, Target};
 use crate::worker::Worker;
@@ -88,6 +92,8 @@ pub async fn decide(
         return Ok(Decided::Send(with_fallbacks(arrival, Step::plain(model))));
     };
     let caller = ticket.shared_caller();
+    let session = session(worker, arrival, router, ticket);
+    let before = session.as_ref().and_then(|(_, turn)| turn.as_ref());
     let judged = Judged {
         request: &asked.request,
         known: Known {
@@ -95,8 +101,10 @@ pub async fn decide(
             prompt_tokens: asked.prompt_tokens,
         },
         prices: Prices(snapshot),
+        learned: worker.shared.experience.learner(),
+        before,
     };
-    let outcome = {
+    let (outcome, recorded) = {
         let lent = Mutex::new(&mut *ticket);
         let remote = Remote::new(worker, arrival, &lent);
         judged.outcome(router, &remote).await
@@ -113,6 +121,11 @@ pub async fn decide(
         }
     };
     ticket.facts.decision = Some(decided.decision.to_owned());
+    if let (Some(turn), Some(opinion)) = (before, decided.follow.opinion) {
+        ticket.overheard(turn, opinion);
+    }
+    asked.captures = recorded.as_ref().and_then(|(_, replay)| replay.response_bytes);
+    ticket.facts.routed = Routed::of(&decided, session, recorded);
     if let Some(answer) = apply(decided.plugins, asked) {
         return Ok(Decided::Answer(Box::new(answer)));
     }
@@ -129,6 +142,21 @@ pub async fn decide(
     Ok(Decided::Send(plan))
 }
 
+/// The session that a request belongs to and its turn before, where the router follows any.
+fn session(
+    worker: &Worker,
+    arrival: &Arrival,
+    router: &Router,
+    ticket: &Ticket,
+) -> Option<(String, Option<Turn>)> {
+    if !router.follows_sessions() {
+        return None;
+    }
+    let id = session_id(router.learning(), &arrival.headers, &ticket.tenant())?;
+    let before = worker.shared.experience.sessions.find(&id);
+    Some((id, before))
+}
+
 /// A request, as a router judges it.
 pub struct Judged<'a> {
     /// The request.
@@ -137,17 +165,35 @@ pub struct Judged<'a> {
     pub known: Known<'a>,
     /// What models cost.
     pub prices: Prices<'a>,
+    /// What was learned of them.
+    pub learned: Arc<Learner>,
+    /// The session's turn before.
+    pub before: Option<&'a Turn>,
 }
 
 impl Shows for Judged<'_> {
     fn show<T>(&self, judge: impl FnOnce(Facts<'_>) -> T) -> T {
-        with_facts(self.request, &self.known, |facts| {
-            judge(weighed(facts, &self.prices, self.request))
-        })
+        with_facts(self.request, &self.known, |facts| judge(self.weighed(facts)))
     }
 }
 
 impl Judged<'_> {
+    /// Facts with what selection weighs: prices, how long an answer may become, what was learned, the turn before.
+    fn weighed<'f>(&'f self, facts: Facts<'f>) -> Facts<'f> {
+        let usual = self.prices.0.default_completion;
+        let in_tool_loop = facts
+            .messages
+            .last()
+            .is_some_and(|message| message.is_tool_result);
+        Facts {
+            completion_tokens: self.request.sampling.max_tokens.unwrap_or(usual),
+            models: Some(&self.prices),
+            learned: Some(&self.learned),
+            previous: self.before.map(|turn| turn.previous(now(), in_tool_loop)),
+            ..facts
+        }
+    }
+
     fn models<'m>(&'m self, remotes: &'m dyn Remotes) -> Models<'m> {
         let snapshot = self.prices.0;
         Models {
@@ -157,15 +203,28 @@ impl Judged<'_> {
         }
     }
 
-    /// What a router decides, asking whom it needs.
-    pub async fn outcome<'r>(&self, router: &'r Router, remotes: &dyn Remotes) -> Outcome<'r> {
+    /// What a router decides, asking whom it needs; and what it went by, where that is to be recorded.
+    pub async fn outcome<'r>(
+        &self,
+        router: &'r Router,
+        remotes: &dyn Remotes,
+    ) -> (Outcome<'r>, Option<(Recorded, Replay)>) {
         let wanted = (router, Want::Decision);
         let roll = rand::random();
+        let entered = &self.request.model;
         let outcome = signals::decide(wanted, &self.models(remotes), self, |deciding| {
-            deciding.outcome(roll)
-        })
-        .await;
-        outcome.unwrap_or(Outcome::NoMatch)
+            let outcome = deciding.outcome(roll);
+            let recorded = match &outcome {
+                Some(Outcome::Matched(decided)) => decided
+                    .plugins
+                    .replay
+                    .map(|replay| (deciding.recorded(&replay).taken(entered, decided, roll), replay)),
+                _ => None,
+            };
+            (outcome, recorded)
+        });
+        let (outcome, recorded) = outcome.await;
+        (outcome.unwrap_or(Outcome::NoMatch), recorded)
     }
 
     /// Everything that a router weighs, asking for all of it.
@@ -177,15 +236,6 @@ impl Judged<'_> {
             |deciding| deciding.explain(rand::random()),
         )
         .await
-    }
-}
-
-/// Facts with what selection weighs: prices, and how long an answer may become.
-fn weighed<'a>(facts: Facts<'a>, prices: &'a Prices<'a>, request: &ChatRequest) -> Facts<'a> {
-    Facts {
-        completion_tokens: request.sampling.max_tokens.unwrap_or(prices.0.default_completion),
-        models: Some(prices),
-        ..facts
     }
 }
 
@@ -300,6 +350,9 @@ fn apply(plugins: &Plugins, asked: &mut Asked) -> Option<ChatResponse> {
     }
     if let Some(params) = &plugins.request_params {
         asked.edited |= cap(&mut asked.request, params);
+    }
+    if let Some(shown) = &plugins.tools {
+        asked.edited |= tools::take_away(&mut asked.request, shown);
     }
     for (name, value) in &plugins.headers {
         // Names and values were checked when the configuration was compiled.

@@ -312,7 +312,7 @@ impl Relay {
             estimated,
             error: None,
         };
-        self.pipe.remember(&ticket);
+        self.pipe.remember(&mut ticket);
         if let Err(refusal) = ticket.settle(&ending) {
             self.ready.clear();
             self.tell(&refusal.failure);

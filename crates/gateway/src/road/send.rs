@@ -26,6 +26,7 @@ use super::arrive::Asked;
 use super::decide::{Plan, Step};
 use super::relay::Relay;
 use super::{Arrival, Ticket};
+use crate::pace::Running;
 use crate::worker::Worker;
 
 pub use attempt::{Call, collect, exchange, kind_of, refusal, refused_by_provider, tell, unsent};
@@ -119,9 +120,17 @@ pub async fn send(
             model: &steps[at].model,
             attempt: &attempt,
         };
+        let model = &steps[at].model.name;
+        ticket.trying(model);
+        ticket.facts.running = arrival.snapshot.paces.get(model).map(Running::begin);
         match round.run(ticket, &mut causes).await {
             Ok(answer) => return Ok(answer),
             Err(failed) => {
+                // A request that is itself at fault says nothing of the model.
+                match failed.fault.is_some() {
+                    true => ticket.gave_up(),
+                    false => ticket.facts.running = None,
+                }
                 let added = take_over(arrival, &failed, &mut steps, at);
                 let hopeless = failed.fault.is_none() && added == 0;
                 last = Some(failed);
@@ -138,7 +147,8 @@ pub async fn send(
 /// Whether anybody looks at what a whole answer says.
 fn is_read(arrival: &Arrival, asked: &Asked) -> bool {
     let guarded = !arrival.snapshot.guards.for_stage(Stage::Output).is_empty();
-    guarded || asked.placeholders.is_restorable() || asked.place.is_some() || asked.answer_id.is_some()
+    let kept = asked.place.is_some() || asked.answer_id.is_some() || asked.captures.is_some();
+    guarded || kept || asked.placeholders.is_restorable()
 }
 
 /// Puts the models that take over after this class of failure behind the one that failed; says how many.

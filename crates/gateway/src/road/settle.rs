@@ -17,8 +17,10 @@ use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 use pointsman_wire::format::{Format, Loss};
 
+use super::follow::{self, Routed};
 use super::recall::Recalled;
 use super::{Arrival, Refusal, Standing};
+use crate::pace::Running;
 use crate::snapshot::Target;
 use crate::worker::Worker;
 
@@ -66,6 +68,10 @@ pub struct Facts {
     pub streamed: bool,
     /// The routing decision that was taken.
     pub decision: Option<String>,
+    /// What is made of that decision afterwards.
+    pub routed: Option<Box<Routed>>,
+    /// How long the model that is asked now takes.
+    pub running: Option<Running>,
     /// `miss`, `exact`, `semantic` or `bypass`.
     pub cache: &'static str,
     /// Who was asked last.
@@ -148,6 +154,8 @@ impl Ticket {
                 model_requested: String::new(),
                 streamed: false,
                 decision: None,
+                routed: None,
+                running: None,
                 cache: "bypass",
                 asked: None,
                 attempts: 0,
@@ -393,6 +401,7 @@ impl Ticket {
             reservation.settle(last);
         }
         self.tell(ending, cost);
+        follow::settled(self, ending, cost);
         match written {
             Ok(()) => Ok(cost),
             Err(error) => {

@@ -21,6 +21,7 @@ use pointsman_upstream::{
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
+use crate::pace::Paces;
 use crate::signals::Examples;
 use crate::tokens::Trusted;
 
@@ -51,6 +52,8 @@ pub struct Lasting {
     pub sharing: Option<Arc<Sharing>>,
     understanding: Mutex<Option<Arc<Understanding>>>,
     hub: Mutex<Option<Arc<Hub>>>,
+    /// How fast models are.
+    paces: Paces,
     /// Sessions with MCP servers, and who listens to them.
     pub board: Arc<Board>,
     /// Requests to MCP servers that wait for their clients.
@@ -160,6 +163,7 @@ impl Compiler<'_> {
             providers,
             models,
             patterns,
+            paces: self.lasting.paces.of(router.iter().flat_map(Router::models)),
             examples: router.as_ref().map(Examples::of).unwrap_or_default(),
             router,
             understanding: self.understanding(),

@@ -243,23 +243,24 @@ pub struct HallucinationSettings {
     pub include_hallucination_details: bool,
 }
 
-/// Decisions that are recorded.
+/// Decisions that are recorded, to be looked at and taken again by another configuration. Without texts, unless these are
+/// to be captured.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RouterReplaySettings {
     /// Whether it acts.
     pub enabled: bool,
-    /// Most records.
+    /// How many of the decision are kept, the latest; 10000 when absent.
     pub max_records: Option<u64>,
-    /// With requests.
+    /// With the texts of requests.
     pub capture_request_body: bool,
-    /// With answers.
+    /// With the texts of answers.
     pub capture_response_body: bool,
-    /// Most of a body.
+    /// Most bytes of texts; 4096 when absent.
     pub max_body_bytes: Option<u64>,
-    /// Most of a field of a tool's trace.
+    /// Most bytes of a tool's result among them; 0 or absent is no limit.
     pub max_tool_trace_bytes: Option<u64>,
-    /// Most steps of a trace.
+    /// Most results of tools among them, the latest; 0 or absent is no limit.
     pub max_tool_trace_steps: Option<u64>,
 }
 

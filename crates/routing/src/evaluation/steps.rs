@@ -7,6 +7,8 @@ use super::{Evaluation, Readings, Settled};
 use crate::decision::Decision;
 use crate::explain::Explanation;
 use crate::facts::Facts;
+use crate::plugin::Replay;
+use crate::recorded::Recorded;
 use crate::router::{Outcome, Router};
 use crate::signal::{self, Answers, Asks, Need, Reading, Signal};
 
@@ -205,21 +207,24 @@ impl<'r> Deciding<'r, '_> {
         self.evaluation.readings
     }
 
-    /// What the selection of the decision that won goes by: texts whose vectors are to be known as
-    /// [facts](Facts::meaning) before the outcome is asked for. Nothing, for most.
+    /// What the selection of the decision that won goes by: texts whose vectors, and what they are about, are to be known
+    /// as [facts](Facts::meaning) before the outcome is asked for. Nothing, for most.
     #[must_use]
     pub fn meaning(&self) -> Asks {
         let router = self.evaluation.router;
-        if !router.decisions.iter().any(Decision::reads_meaning) {
+        let reads = |decision: &Decision| decision.reads_meaning() || decision.by_domain;
+        if !router.decisions.iter().any(reads) {
             return Asks::default();
         }
         let Settled::Winner(winner) = self.evaluation.settle(Want::Decision) else {
             return Asks::default();
         };
-        match router.decisions[winner].reads_meaning() {
+        let winner = &router.decisions[winner];
+        match reads(winner) {
             true => Asks {
                 texts: vec![self.evaluation.facts.user_text.into()],
-                vectors: true,
+                heads: winner.by_domain.then_some(signal::DOMAIN).into_iter().collect(),
+                vectors: winner.reads_meaning(),
                 ..Asks::default()
             },
             false => Asks::default(),
@@ -230,6 +235,12 @@ impl<'r> Deciding<'r, '_> {
     #[must_use]
     pub fn outcome(&self, roll: f64) -> Option<Outcome<'r>> {
         self.evaluation.router.outcome(&self.evaluation, roll)
+    }
+
+    /// What the decision goes by, to be taken again later.
+    #[must_use]
+    pub fn recorded(&self, replay: &Replay) -> Recorded {
+        Recorded::of(&self.evaluation, replay)
     }
 
     /// Everything that is known, and what was not needed.

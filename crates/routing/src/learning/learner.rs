@@ -1,6 +1,8 @@
 //! Takes outcomes in, and tells what is known.
 
-use std::collections::BTreeMap;
+mod shared;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::arm::{Arm, faded};
 use super::rating::ratings;
@@ -84,6 +86,19 @@ pub struct Comparison<'a> {
     pub at: u64,
 }
 
+/// How a model stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// The model.
+    pub model: String,
+    /// Its rating, on Elo's scale.
+    pub rating: f64,
+    /// Comparisons that it is of, as far as they still count.
+    pub games: f64,
+    /// What it did.
+    pub arm: Arm,
+}
+
 /// Why something was not learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LearnerError {
@@ -128,6 +143,8 @@ pub struct Learner {
     config: LearnerConfig,
     sequence: u64,
     own: Sums,
+    /// What is on its way to what all share; it counts here until that is told.
+    flying: Sums,
     others: BTreeMap<String, Contribution>,
     /// Its own and the others' together.
     total: Sums,
@@ -144,9 +161,16 @@ impl Learner {
             config,
             sequence: 0,
             own: Sums::default(),
+            flying: Sums::default(),
             others: BTreeMap::new(),
             total: Sums::default(),
         }
+    }
+
+    /// How it learns.
+    #[must_use]
+    pub fn config(&self) -> &LearnerConfig {
+        &self.config
     }
 
     /// Whether it no longer learns.
@@ -190,6 +214,14 @@ impl Learner {
     /// # Errors
     /// If it is frozen or full, or a name can't be.
     pub fn compare(&mut self, comparison: &Comparison<'_>) -> Result<(), LearnerError> {
+        self.prefer(comparison, 1.0)
+    }
+
+    /// Learns from a comparison that counts for so many; what is no number above 0 counts for none.
+    ///
+    /// # Errors
+    /// If it is frozen or full, or a name can't be.
+    pub fn prefer(&mut self, comparison: &Comparison<'_>, times: f64) -> Result<(), LearnerError> {
         let Comparison {
             scope,
             domain,
@@ -198,6 +230,9 @@ impl Learner {
             at,
         } = *comparison;
         self.may(&[scope, winner, loser, domain.unwrap_or("all")])?;
+        if !(times.is_finite() && times > 0.0) {
+            return Ok(());
+        }
         let domains = std::iter::once("").chain(domain);
         // Both ways of a pair in each domain are counted at most.
         if self.total.duel_count + domains.clone().count() > self.config.most
@@ -210,7 +245,7 @@ impl Learner {
         for domain in domains {
             for sums in [&mut self.own, &mut self.total] {
                 let half_life = self.config.half_life_seconds;
-                sums.duel(scope, domain, (winner, loser), (1.0, at), half_life);
+                sums.duel(scope, domain, (winner, loser), (times, at), half_life);
             }
         }
         self.sequence += 1;
@@ -290,11 +325,32 @@ impl Learner {
             .collect()
     }
 
+    /// How every model stands that is known of in a scope, by name.
+    #[must_use]
+    pub fn standings(&self, scope: &str, domain: Option<&str>, initial: f64) -> Vec<Standing> {
+        let rated = self.rated(scope, domain, initial);
+        let arms = self.total.arms.get(scope);
+        let arms = arms.and_then(|domains| domains.get(domain.unwrap_or("")));
+        let known = arms.into_iter().flat_map(BTreeMap::keys);
+        let all: BTreeSet<&String> = known.chain(rated.keys()).collect();
+        let standing = |model: &String| {
+            let (rating, games) = rated.get(model).copied().unwrap_or((initial, 0.0));
+            Standing {
+                model: model.clone(),
+                rating,
+                games,
+                arm: self.arm(scope, domain, model).unwrap_or_default(),
+            }
+        };
+        all.into_iter().map(standing).collect()
+    }
+
     /// All it knows: its own, and the latest that it has of others.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut replicas = self.others.clone();
-        replicas.insert(self.config.replica.clone(), self.own.contribution(self.sequence));
+        let own = self.local().contribution(self.sequence);
+        replicas.insert(self.config.replica.clone(), own);
         Snapshot::new(self.config.half_life_seconds, replicas)
     }
 
@@ -317,6 +373,7 @@ impl Learner {
                 if theirs.sequence > merged.sequence {
                     merged.sequence = theirs.sequence;
                     merged.own = Sums::default();
+                    merged.flying = Sums::default();
                     merged.own.add(theirs, merged.config.half_life_seconds);
                 }
                 continue;
@@ -326,10 +383,7 @@ impl Learner {
                 merged.others.insert(replica.clone(), theirs.clone());
             }
         }
-        merged.total = merged.own.clone();
-        for other in merged.others.values() {
-            merged.total.add(other, merged.config.half_life_seconds);
-        }
+        merged.sum_up();
         let most = merged.config.most;
         if merged.others.len() >= MAX_REPLICAS
             || merged.total.arm_count > most
@@ -345,6 +399,20 @@ impl Learner {
         }
         *self = merged;
         Ok(())
+    }
+
+    /// What was learned here, wherever it stands.
+    fn local(&self) -> Sums {
+        let mut local = self.own.clone();
+        local.add(&self.flying.contribution(0), self.config.half_life_seconds);
+        local
+    }
+
+    fn sum_up(&mut self) {
+        self.total = self.local();
+        for other in self.others.values() {
+            self.total.add(other, self.config.half_life_seconds);
+        }
     }
 }
 

@@ -22,6 +22,14 @@ impl Selector for Elo {
         "elo"
     }
 
+    fn reads_outcomes(&self) -> bool {
+        true
+    }
+
+    fn reads_domains(&self) -> bool {
+        self.by_domain
+    }
+
     fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {
         let Some(learned) = request.learned else {
             return Scores::none(candidates.len(), "nothing is learned here: as declared");

@@ -38,6 +38,18 @@ impl Selector for Hybrid {
         self.router_dc.reads_descriptions()
     }
 
+    fn reads_outcomes(&self) -> bool {
+        true
+    }
+
+    fn reads_domains(&self) -> bool {
+        self.elo.reads_domains()
+    }
+
+    fn reads_words(&self) -> bool {
+        self.router_dc.reads_words()
+    }
+
     fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {
         let members: [&dyn Selector; 3] = [&self.elo, &self.router_dc, &self.automix];
         let said: Vec<Option<Vec<Option<f64>>>> = members

@@ -1,8 +1,12 @@
 //! `latency_aware`: the fastest of late.
 
 use super::candidate::{CandidateFacts, Percentiles, SelectionRequest};
+use super::chance::Chance;
 use super::ranking::{Score, Scores};
 use super::selector::Selector;
+
+/// Of how many requests a candidate is tried whose times are not known: it would never become known otherwise.
+pub(crate) const TRIED: f64 = 0.1;
 
 /// How many times the best time a candidate takes, over the measures that are looked at.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +38,11 @@ impl Selector for LatencyAware {
         "latency_aware"
     }
 
-    fn score(&self, _: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {
+    fn reads_pace(&self) -> bool {
+        true
+    }
+
+    fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {
         let measured: Vec<_> = candidates
             .iter()
             .map(|candidate| self.measures(candidate))
@@ -46,9 +54,12 @@ impl Selector for LatencyAware {
                 times.fold(f64::INFINITY, f64::min)
             })
             .collect();
+        let nobody = measured.iter().all(Option::is_none);
+        let tries = !nobody && tries(request);
         let score = |measures: &Option<Vec<(&'static str, f64)>>| {
             let Some(measures) = measures else {
-                return Score::default();
+                // Ahead of the fastest, whose score is -1.
+                return if tries { Score::of(0.0) } else { Score::default() };
             };
             let ratios = measures.iter().zip(&best).map(|((_, time), best)| time / best);
             let score = Score::of(-ratios.sum::<f64>() / best.len().max(1) as f64);
@@ -58,10 +69,17 @@ impl Selector for LatencyAware {
         };
         Scores {
             each: measured.iter().map(score).collect(),
-            note: measured
-                .iter()
-                .all(Option::is_none)
-                .then_some("no candidate's latency is known yet: as declared"),
+            note: match (nobody, tries && measured.iter().any(Option::is_none)) {
+                (true, _) => Some("no candidate's latency is known yet: as declared"),
+                (false, true) => Some("a candidate whose latency is not known is tried"),
+                (false, false) => None,
+            },
         }
     }
+}
+
+/// Whether this request tries what is not known.
+pub(crate) fn tries(request: &SelectionRequest<'_>) -> bool {
+    let frozen = request.learned.is_some_and(|learned| learned.is_frozen());
+    !frozen && Chance::named(request.seed, "pace").unit() < TRIED
 }

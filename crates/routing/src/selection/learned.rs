@@ -24,6 +24,10 @@ impl Selector for Learned {
         self.fitted.encoder().is_some()
     }
 
+    fn reads_words(&self) -> bool {
+        true
+    }
+
     fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {
         let chances = match self.fitted.predict(request.text, request.embedding) {
             Ok(chances) => chances,

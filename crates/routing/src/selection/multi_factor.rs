@@ -1,6 +1,7 @@
 //! `multi_factor`: quality, cost, latency and load, weighed; with limits.
 
 use super::candidate::{CandidateFacts, SelectionRequest};
+use super::latency_aware::tries;
 use super::ranking::{Score, Scores, normalised};
 use super::selector::{Selector, WhenNone};
 
@@ -92,6 +93,16 @@ impl Selector for MultiFactor {
         self.when_none
     }
 
+    fn reads_pace(&self) -> bool {
+        let [_, latency, _, load] = self.weights;
+        let limits = &self.limits;
+        latency > 0.0
+            || load > 0.0
+            || limits.ttft_ms.is_some()
+            || limits.tpot_ms.is_some()
+            || limits.in_flight.is_some()
+    }
+
     fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {
         let known: Vec<[Option<f64>; 4]> = candidates
             .iter()
@@ -100,11 +111,15 @@ impl Selector for MultiFactor {
         let placed: Vec<Vec<Option<f64>>> = (0..FACTORS.len())
             .map(|factor| normalised(&known.iter().map(|each| each[factor]).collect::<Vec<_>>()))
             .collect();
+        // Who was not asked lately is taken for fast now and then, or would never be known again.
+        let optimistic =
+            self.weights[1] > 0.0 && known.iter().any(|each| each[1].is_some()) && tries(request);
         let score = |(index, candidate): (usize, &&CandidateFacts<'_>)| {
             // Of quality more is better, of the rest less; what is unknown adds nothing.
             let worth = |factor: usize| match placed[factor][index] {
                 Some(place) if factor == 0 => place,
                 Some(place) => 1.0 - place,
+                None if factor == 1 && optimistic => 1.0,
                 None => 0.0,
             };
             let sum = (0..FACTORS.len())

@@ -74,6 +74,10 @@ impl Selector for RouterDc {
         self.fitted.is_none()
     }
 
+    fn reads_words(&self) -> bool {
+        self.fitted.is_some()
+    }
+
     fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {
         let similarities = match self.similarities(request, candidates) {
             Ok(similarities) => similarities,

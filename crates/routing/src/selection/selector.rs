@@ -36,6 +36,26 @@ pub trait Selector: Debug + Send + Sync {
         false
     }
 
+    /// Whether it goes by how fast models are and how busy.
+    fn reads_pace(&self) -> bool {
+        false
+    }
+
+    /// Whether it goes by what was learned of models.
+    fn reads_outcomes(&self) -> bool {
+        false
+    }
+
+    /// Whether what it goes by is kept apart by domains.
+    fn reads_domains(&self) -> bool {
+        false
+    }
+
+    /// Whether it goes by how what the user said is worded.
+    fn reads_words(&self) -> bool {
+        false
+    }
+
     /// Whether it goes by what the descriptions of models mean.
     fn reads_descriptions(&self) -> bool {
         false
@@ -73,6 +93,30 @@ impl Selection {
             target: None,
             session: None,
         }
+    }
+
+    /// Whether it goes by how fast models are and how busy. What a session would wait for again is a matter of that, too.
+    #[must_use]
+    pub fn reads_pace(&self) -> bool {
+        self.algorithm.reads_pace() || self.session.is_some()
+    }
+
+    /// Whether it goes by what was learned of models.
+    #[must_use]
+    pub fn reads_outcomes(&self) -> bool {
+        self.algorithm.reads_outcomes() || self.target.is_some()
+    }
+
+    /// Whether sessions stay with their model.
+    #[must_use]
+    pub fn holds_sessions(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Whether the prompt itself is looked at, and not just what is known of it.
+    #[must_use]
+    pub fn reads_prompt(&self) -> bool {
+        self.algorithm.reads_words() || self.algorithm.reads_meaning() || self.algorithm.reads_domains()
     }
 
     /// The algorithm's name.

@@ -98,6 +98,14 @@ impl Selector for Thompson {
         "thompson"
     }
 
+    fn reads_outcomes(&self) -> bool {
+        true
+    }
+
+    fn reads_domains(&self) -> bool {
+        self.by_domain
+    }
+
     fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {
         let frozen = request.learned.is_none_or(|learned| learned.is_frozen());
         let tries = !frozen && Chance::named(request.seed, "explore").unit() < self.explore;

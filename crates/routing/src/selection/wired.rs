@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 
 use super::build::{Surroundings, Wrong};
-use super::candidate::{CandidateFacts, Price, SelectionRequest};
+use super::candidate::{CandidateFacts, Latency, Price, SelectionRequest};
 use super::config::AlgorithmConfig;
 use super::fitted::Fitted;
 use super::ranking::Ranking;
@@ -18,6 +18,16 @@ use crate::facts::Facts;
 pub trait KnownModels: Debug {
     /// What a model costs.
     fn price(&self, model: &str) -> Option<Price>;
+
+    /// How fast a model was lately.
+    fn latency(&self, _model: &str) -> Option<Latency> {
+        None
+    }
+
+    /// Requests that a model works on now.
+    fn in_flight(&self, _model: &str) -> Option<u32> {
+        None
+    }
 }
 
 /// Reads an `algorithm` block: none where models share by weight, as they do without one.
@@ -52,42 +62,11 @@ pub(crate) fn compile(value: &serde_json::Value, candidates: &[Candidate]) -> Re
 
 /// What the configuration wants to go by and nobody tells.
 fn unfed(config: &AlgorithmConfig) -> Option<Wrong> {
-    let wrong = |path: &str, message: &str| Some((path.to_owned(), format!("{message} in this version")));
-    let settings = &config.settings;
-    if config.target.is_some() {
-        return wrong("target", "what answers cost is not told to decisions");
-    }
-    if config.session.is_some() {
-        return wrong("session", "sessions are not remembered by decisions");
-    }
-    match config.kind.as_str() {
-        "latency_aware" => wrong(
-            "type",
-            "latencies are not told to decisions; latency_aware is not supported",
-        ),
-        "elo" => wrong("type", "comparisons are not recorded; elo is not supported"),
-        "thompson" => wrong("type", "outcomes are not recorded; thompson is not supported"),
-        "hybrid" => wrong("type", "comparisons are not recorded; hybrid is not supported"),
-        "prompt" => wrong("type", "no helper is asked; prompt is not supported"),
-        "multi_factor" => {
-            let config = settings.multi_factor.clone().unwrap_or_default();
-            let weighs = config
-                .weights
-                .is_none_or(|weights| weights.latency > 0.0 || weights.load > 0.0);
-            let slo = config.slo;
-            let limits = slo.max_tpot_ms > 0.0 || slo.max_ttft_ms > 0.0 || slo.max_inflight > 0;
-            (weighs || limits)
-                .then(|| {
-                    wrong(
-                        "multi_factor",
-                        "latency and load are not told to decisions; give weights of quality and cost alone, and no \
-                         max_tpot_ms, max_ttft_ms or max_inflight: those are not supported",
-                    )
-                })
-                .flatten()
-        }
-        _ => None,
-    }
+    let asks_a_helper = config.kind == "prompt";
+    asks_a_helper.then(|| {
+        let message = "no helper is asked; prompt is not supported in this version";
+        ("type".to_owned(), message.to_owned())
+    })
 }
 
 /// Ranks a decision's candidates for a request; `roll` is its chance.
@@ -97,18 +76,29 @@ pub(crate) fn rank(
     facts: &Facts<'_>,
     roll: f64,
 ) -> Ranking {
+    let domains = domains(facts);
     let request = SelectionRequest {
         scope: decision,
         text: facts.user_text,
         embedding: facts.meaning.and_then(|meaning| meaning.vector(facts.user_text)),
+        domains: &domains,
         prompt_tokens: facts.estimated_tokens,
         completion_tokens: facts.completion_tokens,
+        previous: facts.previous,
+        learned: facts.learned,
         seed: roll.to_bits(),
         ..SelectionRequest::default()
     };
+    // How fast a model is takes a look at all its latest times: only who goes by that has it.
+    let pace = facts.models.filter(|_| selection.reads_pace());
+    let latencies: Vec<Option<Latency>> = candidates
+        .iter()
+        .map(|candidate| pace?.latency(&candidate.selected.model))
+        .collect();
     let known: Vec<CandidateFacts<'_>> = candidates
         .iter()
-        .map(|candidate| {
+        .zip(&latencies)
+        .map(|(candidate, latency)| {
             let Card {
                 quality,
                 window,
@@ -120,6 +110,8 @@ pub(crate) fn rank(
                 weight: candidate.weight,
                 price: facts.models.and_then(|models| models.price(model)),
                 context_window: *window,
+                latency: latency.as_ref(),
+                in_flight: pace.and_then(|models| models.in_flight(model)),
                 quality: *quality,
                 description: described(facts, description.as_deref()),
                 ..CandidateFacts::default()
@@ -127,6 +119,15 @@ pub(crate) fn rank(
         })
         .collect();
     selection.rank(&request, &known)
+}
+
+/// Domains of what the user said, where somebody has read it.
+fn domains(facts: &Facts<'_>) -> Vec<(String, f64)> {
+    let known = facts.meaning.and_then(|meaning| meaning.domains());
+    let known = known.unwrap_or_default().iter();
+    known
+        .map(|(name, probability)| (name.clone(), f64::from(*probability)))
+        .collect()
 }
 
 /// What a model's description means, where somebody has read it.

@@ -12,7 +12,7 @@ use super::{Reading, SignalError};
 use crate::config::SignalsConfig;
 use crate::facts::{Facts, MessageFacts};
 
-pub(crate) use classes::is_unknown as is_unknown_domain;
+pub(crate) use classes::{DOMAIN, is_unknown as is_unknown_domain};
 
 /// Most messages that signals of the whole conversation look at, the latest.
 const MAX_TURNS: usize = 16;
@@ -40,6 +40,14 @@ pub struct Asks {
     pub entities: bool,
     /// Whether vectors are wanted: of each text, and of the examples.
     pub vectors: bool,
+}
+
+impl Asks {
+    /// Whether nothing is asked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty() && !self.entities && !self.vectors
+    }
 }
 
 /// A signal that a model answers.
@@ -82,7 +90,7 @@ impl Learned {
     /// Adds what this signal wants to know.
     pub(super) fn ask(&self, asks: &mut Asks) {
         let head = match &self.judge {
-            Judge::Domain(_) => Some(classes::DOMAIN),
+            Judge::Domain(_) => Some(DOMAIN),
             Judge::Class(class) | Judge::Feedback(class) => Some(class.head()),
             Judge::Difficulty(_) => Some(classes::DIFFICULTY),
             Judge::Attack(attack) => attack.asks_head().then_some(guards::JAILBREAK),
@@ -109,6 +117,20 @@ impl Learned {
             Judge::Attack(attack) => attack.examples(),
             _ => Vec::new(),
         }
+    }
+
+    /// The same number, judged by this signal's threshold; none where more than the number is looked at.
+    pub(super) fn judged_again(&self, reading: Reading) -> Option<Reading> {
+        let least = match &self.judge {
+            Judge::Domain(domain) => domain.threshold()?,
+            Judge::Class(class) => class.threshold(),
+            // None was given where there was no answer yet: that is no matter of thresholds.
+            Judge::Feedback(class) if reading.value > 0.0 => class.threshold(),
+            Judge::Pii(pii) => pii.threshold(),
+            Judge::Embedding(embedding) => embedding.threshold()?,
+            _ => return None,
+        };
+        Some(self::reading(reading.value, least))
     }
 
     /// What the answers say; none where what is needed is not among them.

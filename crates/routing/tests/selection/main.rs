@@ -15,6 +15,8 @@ mod laws;
 mod learning;
 mod refusals;
 mod regret;
+mod shares;
+mod sharing;
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Schema, step by step; a database remembers how many steps it has taken.
-pub(crate) const MIGRATIONS: [&str; 5] = ["
+pub(crate) const MIGRATIONS: [&str; 6] = ["
     CREATE TABLE keys (
         id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL, grant_json TEXT NOT NULL,
         created_at INTEGER NOT NULL, revoked_at INTEGER
@@ -108,6 +108,21 @@ pub(crate) const MIGRATIONS: [&str; 5] = ["
         hash BLOB NOT NULL
     ) STRICT;
     CREATE INDEX audit_by_object ON audit (kind, object);
+", "
+    -- What decisions leave behind: requests that can be judged, sessions, what was learned, recorded decisions.
+    CREATE TABLE routed_requests (
+        number INTEGER PRIMARY KEY, request TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, tenant TEXT NOT NULL,
+        scope TEXT NOT NULL, model TEXT NOT NULL, domain TEXT, others TEXT NOT NULL, judged INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE routed_sessions (id TEXT PRIMARY KEY, at INTEGER NOT NULL, turn TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX routed_sessions_by_time ON routed_sessions (at);
+    CREATE TABLE learned (name TEXT PRIMARY KEY, version INTEGER NOT NULL, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE decisions (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, request TEXT NOT NULL UNIQUE, key TEXT, team TEXT,
+        user TEXT, decision TEXT NOT NULL, model TEXT, outcome TEXT NOT NULL, record TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX decisions_by_name ON decisions (decision, number);
+    CREATE INDEX decisions_by_time ON decisions (at);
 "];
 
 /// Takes the steps that a database has not taken.

@@ -1,9 +1,10 @@
-//! What models cost, told to decisions.
+//! What models cost, how fast they are and how busy, told to decisions.
 
 use std::fmt;
+use std::time::Instant;
 
 use pointsman_catalog::ServiceTier;
-use pointsman_routing::selection::{KnownModels, Price};
+use pointsman_routing::selection::{KnownModels, Latency, Price};
 use pointsman_wire::form::Usage;
 
 use crate::snapshot::Snapshot;
@@ -11,7 +12,7 @@ use crate::snapshot::Snapshot;
 /// Tokens that prices are read off at: few enough to be below every step of a price that rises with the prompt.
 const SAMPLE: u64 = 1_000;
 
-/// Prices of a snapshot's models: those of the target that is asked first.
+/// A snapshot's models: the prices are those of the target that is asked first.
 pub struct Prices<'a>(pub &'a Snapshot);
 
 impl fmt::Debug for Prices<'_> {
@@ -46,5 +47,13 @@ impl KnownModels for Prices<'_> {
                 ..Usage::default()
             }),
         })
+    }
+
+    fn latency(&self, model: &str) -> Option<Latency> {
+        Some(self.0.paces.get(model)?.latency(Instant::now()))
+    }
+
+    fn in_flight(&self, model: &str) -> Option<u32> {
+        Some(self.0.paces.get(model)?.in_flight())
     }
 }

@@ -11,6 +11,7 @@ use pointsman_wire::format::{self, Format, StreamDecoder, StreamEncoder, StreamE
 use pointsman_wire::tokens;
 
 use super::super::arrive::Asked;
+use super::super::follow;
 use super::super::recall::{self, Place};
 use super::super::{Arrival, Ticket};
 use super::judges::{Judges, Restoring};
@@ -43,7 +44,7 @@ struct Names {
 /// The answer as it grows, to be remembered when it is whole.
 struct Memory {
     assembler: Assembler,
-    place: Arc<Place>,
+    place: Option<Arc<Place>>,
 }
 
 impl Across {
@@ -54,9 +55,9 @@ impl Across {
             model: asked.request.model.clone(),
             include_usage: asked.request.stream.include_usage,
         };
-        let memory = asked.place.as_ref().map(|place| Memory {
+        let memory = (asked.place.is_some() || asked.captures.is_some()).then(|| Memory {
             assembler: Assembler::new(from),
-            place: Arc::clone(place),
+            place: asked.place.clone(),
         });
         Self {
             decoder: format::stream_decoder(from),
@@ -172,14 +173,17 @@ impl Across {
     }
 
     /// Remembers a complete answer.
-    pub fn remember(&mut self, ticket: &Ticket) {
+    pub fn remember(&mut self, ticket: &mut Ticket) {
         let Some(memory) = self.memory.take() else { return };
         let Some(mut response) = memory.assembler.finish() else {
             return;
         };
         response.usage = self.usage;
         let (usage, _) = self.usage();
-        recall::keep(ticket, &memory.place, &response, &usage);
+        follow::capture(ticket, &response);
+        if let Some(place) = &memory.place {
+            recall::keep(ticket, place, &response, &usage);
+        }
     }
 }
 

@@ -43,7 +43,8 @@ impl Pipe {
         let prompt = asked.prompt_tokens;
         let guarded = !arrival.snapshot.guards.for_stage(Stage::Output).is_empty()
             || asked.placeholders.is_restorable();
-        if from == asked.format && !guarded && asked.place.is_none() {
+        let kept = asked.place.is_some() || asked.captures.is_some();
+        if from == asked.format && !guarded && !kept {
             let watcher = format::stream_watcher(
                 from,
                 WatchOptions {
@@ -128,7 +129,7 @@ impl Pipe {
     }
 
     /// Remembers a complete answer, where that was asked for.
-    pub fn remember(&mut self, ticket: &Ticket) {
+    pub fn remember(&mut self, ticket: &mut Ticket) {
         if let Self::Across(across) = self {
             across.remember(ticket);
         }

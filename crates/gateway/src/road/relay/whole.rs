@@ -10,6 +10,7 @@ use pointsman_wire::format::{self, Skim, StreamEncoderOptions};
 use pointsman_wire::{replay, text, tokens};
 
 use super::super::arrive::Asked;
+use super::super::follow;
 use super::super::guard::{self, Judging};
 use super::super::recall::{self, Recalled};
 use super::super::settle::Ending;
@@ -59,6 +60,7 @@ pub fn relay(
         given.response.usage = Some(ticket.used(&usage));
         given.response.usage_native = None;
     }
+    follow::capture(&mut ticket, &given.response);
     if let Some(place) = &asked.place {
         recall::keep(&ticket, place, &given.response, &usage);
     }

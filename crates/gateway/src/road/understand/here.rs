@@ -135,6 +135,8 @@ impl<'a> Here<'a> {
                 prompt_tokens: tokens::estimate_request(request),
             },
             prices: Prices(&self.arrival.snapshot),
+            learned: self.worker.shared.experience.learner(),
+            before: None,
         };
         judged.explained(router, &remote).await
     }

@@ -5,7 +5,7 @@ use super::super::Reading;
 use super::{Answers, near, reading};
 use crate::config::{ClassConfig, ComplexityConfig, DomainConfig};
 
-pub(super) const DOMAIN: &str = "domain";
+pub(crate) const DOMAIN: &str = "domain";
 pub(super) const DIFFICULTY: &str = "difficulty";
 const FACT_CHECK: &str = "fact_check";
 const FEEDBACK: &str = "feedback";
@@ -92,6 +92,11 @@ impl Domain {
         })
     }
 
+    /// The least probability; none where others count, too.
+    pub(super) fn threshold(&self) -> Option<f64> {
+        (!self.domains.contains(&OTHER)).then_some(self.least)
+    }
+
     pub(super) fn judge(&self, answers: &dyn Answers) -> Option<Reading> {
         let labels = answers.labels(DOMAIN)?;
         let together: f64 = self.domains.iter().map(|domain| of(labels, domain)).sum();
@@ -174,6 +179,11 @@ impl Class {
 
     pub(super) fn head(&self) -> &'static str {
         self.head
+    }
+
+    /// The least probability.
+    pub(super) fn threshold(&self) -> f64 {
+        self.least
     }
 
     pub(super) fn judge(&self, answers: &dyn Answers) -> Option<Reading> {

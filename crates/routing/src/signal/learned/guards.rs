@@ -237,6 +237,11 @@ impl Pii {
         }
     }
 
+    /// The least probability.
+    pub(super) fn threshold(&self) -> f64 {
+        self.least
+    }
+
     pub(super) fn judge(&self, answers: &dyn Answers) -> Reading {
         let found = answers.entities();
         let forbidden = found

@@ -53,6 +53,11 @@ impl Embedding {
         self.meant.examples().chain(self.other.examples()).collect()
     }
 
+    /// The least likeness; none where what it must not be like counts, too.
+    pub(super) fn threshold(&self) -> Option<f64> {
+        self.other.is_empty().then_some(self.least)
+    }
+
     pub(super) fn judge(&self, text: &[f32], answers: &dyn Answers) -> Option<Reading> {
         let like = self.meant.score(text, answers)?;
         let mut read = reading(like, self.least);

@@ -1,0 +1,236 @@
+//! What came of a decision, told to selections that learn, to the next turn, and to the record of decisions. Never waits.
+
+use std::time::Instant;
+
+use pointsman_catalog::Money;
+use pointsman_routing::selection::Selected;
+use pointsman_routing::{Decided, Recorded, Replay};
+use pointsman_store::{DecisionRow, Outcome, RoutedRequest};
+use pointsman_wire::form::{ChatResponse, Usage};
+use pointsman_wire::text;
+
+use super::Ticket;
+use super::settle::Ending;
+use crate::experience::{Came, Judgement, Told, Turn, now};
+use crate::kept;
+
+/// What is made of a decision once it is known what came of it.
+pub struct Routed {
+    /// Its selection goes by outcomes.
+    learns: bool,
+    /// What the request is about, where outcomes are kept apart by that.
+    domain: Option<String>,
+    /// All its models.
+    models: Vec<String>,
+    /// The session, and its turn before.
+    session: Option<(String, Option<Turn>)>,
+    /// What it went by, where it is recorded.
+    recorded: Option<(Recorded, Replay)>,
+    /// The model that is asked now.
+    model: Option<String>,
+}
+
+impl Routed {
+    /// Of a decision; none where nothing is made of it.
+    pub fn of(
+        decided: &Decided<'_>,
+        session: Option<(String, Option<Turn>)>,
+        recorded: Option<(Recorded, Replay)>,
+    ) -> Option<Box<Self>> {
+        if !decided.follow.learns && session.is_none() && recorded.is_none() {
+            return None;
+        }
+        let name = |selected: &Selected| selected.model.clone();
+        let all = decided
+            .selected
+            .into_iter()
+            .chain(decided.fallbacks.iter().copied());
+        Some(Box::new(Self {
+            learns: decided.follow.learns,
+            domain: decided.follow.domain.clone(),
+            models: all.map(name).collect(),
+            session,
+            recorded,
+            model: None,
+        }))
+    }
+
+    /// Whether the text of the answer is wanted.
+    fn captures(&self) -> bool {
+        let replay = self.recorded.as_ref().map(|(_, replay)| replay);
+        replay.is_some_and(|replay| replay.response_bytes.is_some())
+    }
+
+    /// Keeps the text of the answer, where that is wanted.
+    fn answered(&mut self, text: &str) {
+        let Some((recorded, replay)) = &mut self.recorded else {
+            return;
+        };
+        let Some(most) = replay.response_bytes else { return };
+        let captured = recorded.captured.get_or_insert_default();
+        let mut end = most.min(text.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        captured.answer = Some(text[..end].to_owned());
+    }
+}
+
+impl Ticket {
+    /// Notes that a model is asked.
+    pub fn trying(&mut self, model: &str) {
+        if let Some(routed) = &mut self.facts.routed {
+            routed.model = Some(model.to_owned());
+        }
+    }
+
+    /// Notes that the model that was asked gave no answer.
+    pub fn gave_up(&mut self) {
+        self.facts.running = None;
+        let failed = self.facts.routed.as_mut().and_then(|routed| routed.model.take());
+        if let Some(model) = failed {
+            self.failed_by(model);
+        }
+    }
+
+    /// What the user says by the next turn of the answer before.
+    pub fn overheard(&self, previous: &Turn, opinion: f64) {
+        if previous.learns {
+            self.worker().shared.experience.overheard(Judgement {
+                tenant: self.tenant(),
+                request: previous.request.clone(),
+                reward: opinion,
+            });
+        }
+    }
+
+    /// Whose requests these are.
+    pub fn tenant(&self) -> String {
+        kept::tenant(self.caller()).as_str().to_owned()
+    }
+
+    fn failed_by(&self, model: String) {
+        let Some(routed) = self.facts.routed.as_ref().filter(|routed| routed.learns) else {
+            return;
+        };
+        self.worker().shared.experience.came(Came {
+            scope: self.facts.decision.clone().unwrap_or_default(),
+            model,
+            domain: routed.domain.clone(),
+            failed: true,
+            ..Came::default()
+        });
+    }
+}
+
+/// Keeps the text of an answer with its decision, where that is wanted.
+pub fn capture(ticket: &mut Ticket, response: &ChatResponse) {
+    let Some(routed) = ticket.facts.routed.as_mut().filter(|routed| routed.captures()) else {
+        return;
+    };
+    let mut all = String::new();
+    text::response_texts(response, |_, said| all.push_str(said));
+    routed.answered(&all);
+}
+
+/// Tells what came of a request that is settled.
+pub fn settled(ticket: &mut Ticket, ending: &Ending, cost: Money) {
+    let used = ticket.used(&ending.usage);
+    if let Some(running) = ticket.facts.running.take()
+        && let (Outcome::Complete, Some(first)) = (ending.outcome, ticket.facts.first_content)
+    {
+        running.answered(first, ending.usage.output, ticket.facts.streamed);
+    }
+    let Some(routed) = ticket.facts.routed.take() else {
+        return;
+    };
+    let routed = *routed;
+    let scope = ticket.facts.decision.clone().unwrap_or_default();
+    if let Some(model) = &routed.model {
+        learn(ticket, &routed, (&scope, model), ending, cost);
+        if let (Some((session, before)), Outcome::Complete) = (&routed.session, ending.outcome) {
+            let same = before.as_ref().filter(|before| before.model == *model);
+            let turn = Turn {
+                request: ticket.facts.id.clone(),
+                scope: scope.clone(),
+                model: model.clone(),
+                turns: same.map_or(0, |before| before.turns).saturating_add(1),
+                tokens: used.input.saturating_add(used.output),
+                learns: routed.learns,
+                at: now(),
+            };
+            let experience = &ticket.worker().shared.experience;
+            experience.turned(session.clone(), turn);
+        }
+    }
+    if let Some((recorded, replay)) = routed.recorded {
+        record(ticket, (recorded, replay), (ending, used), cost);
+    }
+}
+
+/// Of a failure after the first word as of one before it; what nobody has judged tells only what it cost and took.
+fn learn(ticket: &Ticket, routed: &Routed, (scope, model): (&str, &str), ending: &Ending, cost: Money) {
+    if !routed.learns {
+        return;
+    }
+    let experience = &ticket.worker().shared.experience;
+    let complete = ending.outcome == Outcome::Complete;
+    let failed = ending.outcome == Outcome::ProviderFailed;
+    let charged = complete || ending.outcome == Outcome::Cancelled;
+    if !charged && !failed {
+        return;
+    }
+    experience.came(Came {
+        scope: scope.to_owned(),
+        model: model.to_owned(),
+        domain: routed.domain.clone(),
+        cost: u64::try_from(cost.nanodollars()).ok().filter(|_| charged),
+        latency_ms: complete.then(|| ticket.facts.started.elapsed().as_secs_f64() * 1_000.0),
+        failed,
+    });
+    if complete {
+        let others = routed.models.iter().filter(|other| *other != model);
+        experience.routed(RoutedRequest {
+            request: ticket.facts.id.clone(),
+            at: now(),
+            tenant: ticket.tenant(),
+            scope: scope.to_owned(),
+            model: model.to_owned(),
+            domain: routed.domain.clone(),
+            others: others.cloned().collect(),
+        });
+    }
+}
+
+fn record(
+    ticket: &Ticket,
+    (recorded, replay): (Recorded, Replay),
+    (ending, used): (&Ending, Usage),
+    cost: Money,
+) {
+    let facts = &ticket.facts;
+    let caller = ticket.caller();
+    let row = DecisionRow {
+        number: 0,
+        at: now(),
+        request: facts.id.clone(),
+        key: caller.key.as_ref().map(|key| key.as_str().to_owned()),
+        team: caller.team.as_ref().map(|team| team.as_str().to_owned()),
+        user: caller.user.as_ref().map(|user| user.as_str().to_owned()),
+        decision: recorded.decision.clone(),
+        model: recorded.model.clone(),
+        outcome: ending.outcome.as_str().to_owned(),
+        record: String::new(),
+    };
+    let since = |then: Instant| u64::try_from(then.duration_since(facts.started).as_micros()).unwrap_or(0);
+    let told = Told {
+        row,
+        recorded,
+        usage: used,
+        cost: cost.nanodollars(),
+        latency_us: since(Instant::now()),
+        ttft_us: facts.first_content.map(since),
+    };
+    let experience = &ticket.worker().shared.experience;
+    experience.decided(told, replay.max_records);
+}

@@ -1,0 +1,419 @@
+//! What decisions leave behind, in tables of its own. Everything is bounded: the oldest goes.
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
+
+use super::filter::Conditions;
+use super::{Store, StoreError};
+use crate::page::Paged;
+use crate::routed::{DecisionFilter, DecisionRow, Judged, RoutedBatch, RoutedRequest, SessionTurn};
+
+/// Requests that can be judged: the latest.
+const MAX_REQUESTS: i64 = 200_000;
+/// Sessions that are kept: those with the latest turns.
+const MAX_SESSIONS: i64 = 100_000;
+/// How often the oldest are looked for: about once in so many batches, as the clock has it.
+const SWEEP: i64 = 64;
+/// The name under which what all replicas have learned is kept.
+const LEARNED: &str = "all";
+
+const COLUMNS: &str = "number, at, request, key, team, user, decision, model, outcome, record";
+
+impl Store {
+    /// Writes a batch down, all or nothing; what is there already stays.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn keep_routed(&self, batch: &RoutedBatch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut connection = self.connection.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for request in &batch.requests {
+            insert_request(&transaction, request)?;
+        }
+        for turn in &batch.turns {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO routed_sessions (id, at, turn) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (id) DO UPDATE SET at = excluded.at, turn = excluded.turn
+                     WHERE excluded.at >= routed_sessions.at",
+                )?
+                .execute(params![turn.id, turn.at, turn.turn])?;
+        }
+        let mut kept: BTreeMap<&str, u32> = BTreeMap::new();
+        for (row, most) in &batch.decisions {
+            insert_decision(&transaction, row)?;
+            kept.insert(&row.decision, *most);
+        }
+        for (decision, most) in kept {
+            transaction
+                .prepare_cached(
+                    "DELETE FROM decisions WHERE decision = ?1 AND number <=
+                     (SELECT number FROM decisions WHERE decision = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![decision, most])?;
+        }
+        let mut times = batch.requests.iter().map(|request| request.at);
+        let mut turns = batch.turns.iter().map(|turn| turn.at);
+        if times
+            .next()
+            .or_else(|| turns.next())
+            .is_some_and(|at| at % SWEEP == 0)
+        {
+            sweep(&transaction)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Notes that a request is judged, once.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn judge(&self, tenant: &str, request: &str) -> Result<Judged, StoreError> {
+        let mut connection = self.connection.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found = transaction
+            .prepare_cached(
+                "SELECT request, at, tenant, scope, model, domain, others, judged FROM routed_requests
+                 WHERE request = ?1 AND tenant = ?2",
+            )?
+            .query_row(params![request, tenant], |row| {
+                Ok((read_request(row)?, row.get::<_, bool>(7)?))
+            })
+            .optional()?;
+        let judged = match found {
+            None => Judged::Unknown,
+            Some((_, true)) => Judged::Again,
+            Some(((request, others), false)) => {
+                transaction
+                    .prepare_cached("UPDATE routed_requests SET judged = 1 WHERE request = ?1")?
+                    .execute([&request.request])?;
+                let others = serde_json::from_str(&others)?;
+                Judged::First(RoutedRequest { others, ..request })
+            }
+        };
+        transaction.commit()?;
+        Ok(judged)
+    }
+
+    /// Turns of sessions from a time on, Unix milliseconds, the latest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn turns_since(&self, since: i64, limit: u32) -> Result<Vec<SessionTurn>, StoreError> {
+        let connection = self.connection.lock();
+        let mut query = connection.prepare_cached(
+            "SELECT id, at, turn FROM routed_sessions WHERE at >= ?1 ORDER BY at DESC LIMIT ?2",
+        )?;
+        let rows = query.query_map(params![since, limit], |row| {
+            Ok(SessionTurn {
+                id: row.get(0)?,
+                at: row.get(1)?,
+                turn: row.get(2)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What all replicas have learned, where it is newer than this version; with its version.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn learned_after(&self, version: i64) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+        let connection = self.connection.lock();
+        let mut query = connection
+            .prepare_cached("SELECT version, body FROM learned WHERE name = ?1 AND version > ?2")?;
+        let found = query.query_row(params![LEARNED, version], |row| Ok((row.get(0)?, row.get(1)?)));
+        Ok(found.optional()?)
+    }
+
+    /// Changes what all replicas have learned, all or nothing: nobody else changes it meanwhile. Gives its new version.
+    ///
+    /// # Errors
+    /// When the database refuses, or `change` does.
+    pub fn change_learned<T>(
+        &self,
+        change: impl FnOnce(Option<Vec<u8>>) -> Result<(T, Vec<u8>), StoreError>,
+    ) -> Result<(i64, T), StoreError> {
+        let mut connection = self.connection.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let known: Option<Vec<u8>> = transaction
+            .prepare_cached("SELECT body FROM learned WHERE name = ?1")?
+            .query_row([LEARNED], |row| row.get(0))
+            .optional()?;
+        let (told, body) = change(known)?;
+        let version = transaction
+            .prepare_cached(
+                "INSERT INTO learned (name, version, body) VALUES (?1, 1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET version = version + 1, body = excluded.body RETURNING version",
+            )?
+            .query_row(params![LEARNED, body], |row| row.get(0))?;
+        transaction.commit()?;
+        Ok((version, told))
+    }
+
+    /// A page of the recorded decisions.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn decisions(&self, filter: &DecisionFilter) -> Result<Paged<DecisionRow>, StoreError> {
+        let connection = self.connection.lock();
+        let conditions = filter.conditions();
+        let order = if filter.oldest_first { "ASC" } else { "DESC" };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM decisions{} ORDER BY number {order} LIMIT ?",
+            conditions.sql()
+        );
+        let limit = i64::from(filter.limit) + 1;
+        let mut query = connection.prepare_cached(&sql)?;
+        let mut rows = query.query(&conditions.parameters(&[&limit])[..])?;
+        let mut items = Vec::new();
+        while let Some(row) = rows.next()? {
+            items.push(read_decision(row)?);
+        }
+        let more = items.len() > filter.limit as usize;
+        items.truncate(filter.limit as usize);
+        Ok(Paged { items, more })
+    }
+}
+
+impl DecisionFilter {
+    fn conditions(&self) -> Conditions {
+        let mut all = Conditions::default();
+        if self.since > 0 {
+            all.and("at >= ?", [Value::Integer(self.since)]);
+        }
+        if let Some(until) = self.until {
+            all.and("at < ?", [Value::Integer(until)]);
+        }
+        all.text("decision = ?", self.decision.as_deref());
+        all.text("model = ?", self.model.as_deref());
+        all.text("key = ?", self.key.as_deref());
+        all.text("team = ?", self.team.as_deref());
+        all.text("user = ?", self.user.as_deref());
+        all.text("request = ?", self.request.as_deref());
+        all.text("outcome = ?", self.outcome.as_deref());
+        if let Some(after) = self.after {
+            let condition = if self.oldest_first {
+                "number > ?"
+            } else {
+                "number < ?"
+            };
+            all.and(condition, [Value::Integer(after)]);
+        }
+        all
+    }
+}
+
+fn insert_request(transaction: &Transaction<'_>, request: &RoutedRequest) -> Result<(), StoreError> {
+    let others = serde_json::to_string(&request.others)?;
+    transaction
+        .prepare_cached(
+            "INSERT OR IGNORE INTO routed_requests (request, at, tenant, scope, model, domain, others, judged)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
+        )?
+        .execute(params![
+            request.request,
+            request.at,
+            request.tenant,
+            request.scope,
+            request.model,
+            request.domain,
+            others
+        ])?;
+    Ok(())
+}
+
+fn insert_decision(transaction: &Transaction<'_>, row: &DecisionRow) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "INSERT OR IGNORE INTO decisions (at, request, key, team, user, decision, model, outcome, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            row.at,
+            row.request,
+            row.key,
+            row.team,
+            row.user,
+            row.decision,
+            row.model,
+            row.outcome,
+            row.record
+        ])?;
+    Ok(())
+}
+
+fn sweep(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "DELETE FROM routed_requests WHERE number <=
+             (SELECT number FROM routed_requests ORDER BY number DESC LIMIT 1 OFFSET ?1)",
+        )?
+        .execute([MAX_REQUESTS])?;
+    transaction
+        .prepare_cached(
+            "DELETE FROM routed_sessions WHERE at <=
+             (SELECT at FROM routed_sessions ORDER BY at DESC LIMIT 1 OFFSET ?1)",
+        )?
+        .execute([MAX_SESSIONS])?;
+    Ok(())
+}
+
+fn read_request(row: &Row<'_>) -> rusqlite::Result<(RoutedRequest, String)> {
+    let request = RoutedRequest {
+        request: row.get(0)?,
+        at: row.get(1)?,
+        tenant: row.get(2)?,
+        scope: row.get(3)?,
+        model: row.get(4)?,
+        domain: row.get(5)?,
+        others: Vec::new(),
+    };
+    Ok((request, row.get(6)?))
+}
+
+fn read_decision(row: &Row<'_>) -> rusqlite::Result<DecisionRow> {
+    Ok(DecisionRow {
+        number: row.get(0)?,
+        at: row.get(1)?,
+        request: row.get(2)?,
+        key: row.get(3)?,
+        team: row.get(4)?,
+        user: row.get(5)?,
+        decision: row.get(6)?,
+        model: row.get(7)?,
+        outcome: row.get(8)?,
+        record: row.get(9)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(id: &str, tenant: &str) -> RoutedRequest {
+        RoutedRequest {
+            request: id.to_owned(),
+            at: 1,
+            tenant: tenant.to_owned(),
+            scope: "d".to_owned(),
+            model: "a".to_owned(),
+            domain: Some("math".to_owned()),
+            others: vec!["b".to_owned()],
+        }
+    }
+
+    fn decision(number: i64, name: &str) -> DecisionRow {
+        DecisionRow {
+            at: number,
+            request: format!("req_{number}"),
+            decision: name.to_owned(),
+            model: Some("a".to_owned()),
+            outcome: "complete".to_owned(),
+            record: "{}".to_owned(),
+            ..DecisionRow::default()
+        }
+    }
+
+    #[test]
+    fn a_request_is_judged_once_and_by_nobody_else() {
+        let store = Store::open("sqlite::memory:").unwrap();
+        let batch = RoutedBatch {
+            requests: vec![request("req_1", "team:x")],
+            ..RoutedBatch::default()
+        };
+        store.keep_routed(&batch).unwrap();
+        store.keep_routed(&batch).unwrap();
+        assert_eq!(store.judge("team:y", "req_1").unwrap(), Judged::Unknown);
+        assert_eq!(
+            store.judge("team:x", "req_1").unwrap(),
+            Judged::First(request("req_1", "team:x"))
+        );
+        assert_eq!(store.judge("team:x", "req_1").unwrap(), Judged::Again);
+        assert_eq!(store.judge("team:x", "req_2").unwrap(), Judged::Unknown);
+    }
+
+    #[test]
+    fn of_a_session_the_latest_turn_stays() {
+        let store = Store::open("sqlite::memory:").unwrap();
+        for (at, turn) in [(5, "five"), (9, "nine"), (7, "seven")] {
+            let turn = SessionTurn {
+                id: "s".to_owned(),
+                at,
+                turn: turn.to_owned(),
+            };
+            let batch = RoutedBatch {
+                turns: vec![turn],
+                ..RoutedBatch::default()
+            };
+            store.keep_routed(&batch).unwrap();
+        }
+        let turns = store.turns_since(0, 10).unwrap();
+        assert_eq!((turns.len(), turns[0].turn.as_str()), (1, "nine"));
+        assert!(store.turns_since(10, 10).unwrap().is_empty());
+    }
+
+    #[test]
+    fn decisions_are_bounded_by_name_and_told_page_by_page() {
+        let store = Store::open("sqlite::memory:").unwrap();
+        let rows = (1..=10).map(|number| (decision(number, if number % 2 == 0 { "even" } else { "odd" }), 3));
+        let batch = RoutedBatch {
+            decisions: rows.collect(),
+            ..RoutedBatch::default()
+        };
+        store.keep_routed(&batch).unwrap();
+        let page = |filter: DecisionFilter| {
+            let page = store.decisions(&filter).unwrap();
+            let requests: Vec<String> = page.items.iter().map(|row| row.request.clone()).collect();
+            (requests, page.more, page.items.last().map(|row| row.number))
+        };
+        let first = page(DecisionFilter {
+            limit: 4,
+            ..DecisionFilter::default()
+        });
+        assert_eq!(first.0, ["req_10", "req_9", "req_8", "req_7"]);
+        assert!(first.1);
+        let rest = page(DecisionFilter {
+            limit: 4,
+            after: first.2,
+            ..DecisionFilter::default()
+        });
+        assert_eq!(
+            (rest.0, rest.1),
+            (vec!["req_6".to_owned(), "req_5".to_owned()], false)
+        );
+        let odd = page(DecisionFilter {
+            decision: Some("odd".to_owned()),
+            since: 6,
+            until: Some(9),
+            oldest_first: true,
+            limit: 4,
+            ..DecisionFilter::default()
+        });
+        assert_eq!(odd.0, ["req_7"]);
+    }
+
+    #[test]
+    fn what_was_learned_is_changed_by_one_at_a_time() {
+        let store = Store::open("sqlite::memory:").unwrap();
+        assert_eq!(store.learned_after(0).unwrap(), None);
+        let add = |known: Option<Vec<u8>>| {
+            let mut body = known.unwrap_or_default();
+            body.push(7);
+            Ok((body.len(), body))
+        };
+        assert_eq!(store.change_learned(add).unwrap(), (1, 1));
+        assert_eq!(store.change_learned(add).unwrap(), (2, 2));
+        assert_eq!(store.learned_after(1).unwrap(), Some((2, vec![7, 7])));
+        assert_eq!(store.learned_after(2).unwrap(), None);
+        let refused = store.change_learned(|_| Err::<((), Vec<u8>), _>(StoreError::Invalid("no".to_owned())));
+        assert!(refused.is_err());
+        assert_eq!(store.learned_after(1).unwrap(), Some((2, vec![7, 7])));
+    }
+}
