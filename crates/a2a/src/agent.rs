@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use parking_lot::Mutex;
-use pointsman_upstream::{
-    AuthStyle, Client, Credential, Endpoint, EndpointConfig, HealthConfig, Timeouts,
-};
+use pointsman_upstream::{AuthStyle, Client, Credential, Endpoint, EndpointConfig, HealthConfig, Timeouts};
 use url::Url;
 
 use crate::card::{Card, GRPC, HTTP_JSON, Interface, JSON_RPC, MAX_CARD};
@@ -282,14 +280,19 @@ impl Instance {
             let status = sent.status();
             if status.is_redirection() {
                 let next = sent.headers().get(header::LOCATION);
-                let next = next.and_then(|next| next.to_str().ok()).and_then(|next| url.join(next).ok());
+                let next = next
+                    .and_then(|next| next.to_str().ok())
+                    .and_then(|next| url.join(next).ok());
                 url = next
                     .filter(|next| next.origin() == url.origin())
                     .ok_or_else(|| Failed::Card("its card is redirected to another host".to_owned()))?;
                 continue;
             }
             if status != StatusCode::OK {
-                return Err(Failed::Card(format!("its card is answered with {}", status.as_u16())));
+                return Err(Failed::Card(format!(
+                    "its card is answered with {}",
+                    status.as_u16()
+                )));
             }
             let text = link::collect(sent, MAX_CARD).await?;
             let card = Card::read(text.as_bytes()).map_err(Failed::Card)?;
@@ -339,7 +342,9 @@ impl Instance {
         }
         if ways.is_empty() {
             let why = skipped.join("; ");
-            return Err(Failed::Card(format!("none of its interfaces is spoken here: {why}")));
+            return Err(Failed::Card(format!(
+                "none of its interfaces is spoken here: {why}"
+            )));
         }
         for why in &skipped {
             tracing::debug!(host = self.url.host_str(), why, "an interface is left out");
@@ -362,14 +367,19 @@ impl Instance {
         }
         let url = Url::parse(&interface.url).map_err(|error| error.to_string())?;
         let host = url.host_str().unwrap_or_default();
-        let is_own = self.url.host_str().is_some_and(|own| own.eq_ignore_ascii_case(host));
+        let is_own = self
+            .url
+            .host_str()
+            .is_some_and(|own| own.eq_ignore_ascii_case(host));
         let is_named = self
             .config
             .interface_hosts
             .iter()
             .any(|known| known.eq_ignore_ascii_case(host));
         if !is_own && !is_named {
-            return Err("another host than the card's; name it in `interface_hosts` if it is right".to_owned());
+            return Err(
+                "another host than the card's; name it in `interface_hosts` if it is right".to_owned(),
+            );
         }
         if self.url.scheme() == "https" && url.scheme() != "https" {
             return Err("unencrypted, though its card is not".to_owned());
@@ -394,8 +404,13 @@ impl Known {
     /// The way for a client: one that speaks as the client does, where there is one.
     #[must_use]
     pub fn way(&self, version: Version, is_rpc: bool) -> Option<&Way> {
-        let distance =
-            |way: &&Way| (way.version != version, way.version != Version::V10, way.is_rpc != is_rpc);
+        let distance = |way: &&Way| {
+            (
+                way.version != version,
+                way.version != Version::V10,
+                way.is_rpc != is_rpc,
+            )
+        };
         self.ways.iter().min_by_key(distance)
     }
 }
@@ -425,7 +440,11 @@ mod tests {
         let card = format!(r#"{{"name":"n","supportedInterfaces":[{interfaces}]}}"#);
         let known = instance.understood(Card::read(card.as_bytes()).unwrap());
         let known = known.map_err(|error| error.to_string())?;
-        Ok(known.ways.iter().map(|way| (way.is_rpc, way.path.clone())).collect())
+        Ok(known
+            .ways
+            .iter()
+            .map(|way| (way.is_rpc, way.path.clone()))
+            .collect())
     }
 
     fn interface(url: &str, binding: &str, version: &str) -> String {

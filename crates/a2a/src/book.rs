@@ -101,7 +101,9 @@ impl Book {
 
     /// Notes that a task is this owner's, and at which instance; of an owner with more than `most`, the oldest goes.
     pub fn keep_task(&self, owner: &str, agent: &str, id: &str, instance: u64, most: usize) {
-        let Some((_, owned)) = self.begun(owner) else { return };
+        let Some((_, owned)) = self.begun(owner) else {
+            return;
+        };
         let mut owned = owned.lock();
         let key = key(agent, id);
         if owned.tasks.insert(key.clone(), instance).is_none() {
@@ -116,7 +118,9 @@ impl Book {
 
     /// Notes that a context is this owner's, unless it is somebody else's already.
     pub fn keep_context(&self, owner: &str, agent: &str, id: &str, instance: u64, most: usize) {
-        let Some((name, owned)) = self.begun(owner) else { return };
+        let Some((name, owned)) = self.begun(owner) else {
+            return;
+        };
         let key = key(agent, id);
         if let Some(shard) = self.shard(&self.contexts, &key) {
             match shard.lock().entry(key.clone()) {

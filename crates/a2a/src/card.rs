@@ -86,7 +86,11 @@ impl Card {
             }
         }
         let interfaces = object.list("supportedInterfaces").unwrap_or_default();
-        let interfaces: Vec<Interface> = interfaces.iter().take(MAX_INTERFACES).filter_map(interface).collect();
+        let interfaces: Vec<Interface> = interfaces
+            .iter()
+            .take(MAX_INTERFACES)
+            .filter_map(interface)
+            .collect();
         if interfaces.is_empty() {
             return Err("it has no interface with a `url` and a `protocolBinding`".to_owned());
         }
@@ -134,9 +138,7 @@ impl Card {
 
     /// What the gateway speaks, the agent's favourite binding first.
     fn faces(&self, url: &str) -> Vec<Value> {
-        let one = |binding: &str, version: Version| {
-            json!({ "url": url, "protocolBinding": binding, "protocolVersion": version.name() })
-        };
+        let one = |binding: &str, version: Version| json!({ "url": url, "protocolBinding": binding, "protocolVersion": version.name() });
         let mut new = [JSON_RPC, HTTP_JSON];
         let likes_rest = self
             .interfaces
@@ -203,7 +205,12 @@ fn add_old_words(card: &mut Object) {
 #[must_use]
 pub fn etag(card: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, card.as_bytes());
-    let hex: String = digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = digest
+        .as_ref()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("\"{hex}\"")
 }
 
@@ -256,7 +263,10 @@ mod tests {
             assert_eq!(interfaces.len(), 3);
             assert_eq!(card["capabilities"]["pushNotifications"], false);
             assert_eq!(card["x-own"]["a"], 1);
-            assert_eq!(card["securitySchemes"]["pointsmanBearer"]["httpAuthSecurityScheme"]["scheme"], "Bearer");
+            assert_eq!(
+                card["securitySchemes"]["pointsmanBearer"]["httpAuthSecurityScheme"]["scheme"],
+                "Bearer"
+            );
         }
     }
 

@@ -240,10 +240,22 @@ mod tests {
             (json!({ "agents": { "a": {} } }), "agents.a"),
             (json!({ "agents": { "1": { "url": "https://a" } } }), "agents.1"),
             (json!({ "agents": { "a": { "url": "ftp://a" } } }), "agents.a.url"),
-            (json!({ "agents": { "a": { "url": "https://u:p@a" } } }), "agents.a.url"),
-            (json!({ "agents": { "a": { "url": "https://a", "urls": ["https://b"] } } }), "agents.a"),
-            (json!({ "agents": { "a": { "url": "https://a", "auth": { "passthrough": true } } } }), "agents.a.auth.passthrough"),
-            (json!({ "agents": { "a": { "url": "https://a", "headers": { "A2A-Version": "1" } } } }), "agents.a.headers.A2A-Version"),
+            (
+                json!({ "agents": { "a": { "url": "https://u:p@a" } } }),
+                "agents.a.url",
+            ),
+            (
+                json!({ "agents": { "a": { "url": "https://a", "urls": ["https://b"] } } }),
+                "agents.a",
+            ),
+            (
+                json!({ "agents": { "a": { "url": "https://a", "auth": { "passthrough": true } } } }),
+                "agents.a.auth.passthrough",
+            ),
+            (
+                json!({ "agents": { "a": { "url": "https://a", "headers": { "A2A-Version": "1" } } } }),
+                "agents.a.headers.A2A-Version",
+            ),
             (json!({ "agents": { "a": { "model": "m" } } }), "agents.a.model"),
             (json!({ "default": "b" }), "default"),
             (json!({ "public_url": "gateway" }), "public_url"),
@@ -252,6 +264,9 @@ mod tests {
             assert_eq!(found.len(), 1, "{config}: {found:?}");
             assert_eq!(found[0].0, path);
         }
-        assert!(problems(json!({ "agents": { "a-b_1": { "urls": ["https://a", "http://b:8080/card.json"] } } })).is_empty());
+        assert!(
+            problems(json!({ "agents": { "a-b_1": { "urls": ["https://a", "http://b:8080/card.json"] } } }))
+                .is_empty()
+        );
     }
 }

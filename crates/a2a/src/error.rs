@@ -133,8 +133,7 @@ impl Kind {
 
     fn of_reason(reason: &str) -> Option<Self> {
         let mut rows = TABLE.iter().filter(|(kind, ..)| *kind != Kind::Parse);
-        rows.find(|(.., other)| *other == reason)
-            .map(|(kind, ..)| *kind)
+        rows.find(|(.., other)| *other == reason).map(|(kind, ..)| *kind)
     }
 }
 
@@ -186,7 +185,9 @@ impl A2aError {
     pub fn from_rpc(raw: &RawValue) -> Self {
         let object = Object::of(raw).unwrap_or_default();
         let code = object.number("code").unwrap_or(-32603);
-        let message = object.filled("message").unwrap_or_else(|| "Internal error".to_owned());
+        let message = object
+            .filled("message")
+            .unwrap_or_else(|| "Internal error".to_owned());
         Self {
             kind: Kind::of_code(code),
             message: message.chars().take(MAX_MESSAGE).collect(),
@@ -197,7 +198,9 @@ impl A2aError {
     /// An error of HTTP+JSON, as an agent told it; `about_task` where it was asked about a task.
     #[must_use]
     pub fn from_rest(status: StatusCode, body: &str, about_task: bool) -> Self {
-        let error = Object::read(body.as_bytes()).ok().and_then(|body| body.object("error"));
+        let error = Object::read(body.as_bytes())
+            .ok()
+            .and_then(|body| body.object("error"));
         let Some(error) = error else {
             let message = format!("the agent answered {}", status.as_u16());
             return Self::new(of_status(status, about_task), message);
@@ -212,7 +215,9 @@ impl A2aError {
         let kind = reason
             .and_then(|reason| Kind::of_reason(&reason))
             .unwrap_or_else(|| of_status(status, about_task));
-        let message = error.filled("message").unwrap_or_else(|| "Internal error".to_owned());
+        let message = error
+            .filled("message")
+            .unwrap_or_else(|| "Internal error".to_owned());
         Self {
             kind,
             message: message.chars().take(MAX_MESSAGE).collect(),

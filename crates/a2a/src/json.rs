@@ -55,7 +55,9 @@ impl<'de> Deserialize<'de> for Object {
                 let mut fields = IndexMap::new();
                 while let Some((name, value)) = map.next_entry::<String, Raw>()? {
                     if fields.contains_key(&name) {
-                        return Err(serde::de::Error::custom(format!("the field {name:?} comes twice")));
+                        return Err(serde::de::Error::custom(format!(
+                            "the field {name:?} comes twice"
+                        )));
                     }
                     fields.insert(name, value);
                 }
@@ -91,7 +93,10 @@ impl Object {
     /// The value of a field. `null` is as good as nothing, as in ProtoJSON.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&RawValue> {
-        self.0.get(name).map(AsRef::as_ref).filter(|raw| raw.get() != "null")
+        self.0
+            .get(name)
+            .map(AsRef::as_ref)
+            .filter(|raw| raw.get() != "null")
     }
 
     /// A field that is a text.

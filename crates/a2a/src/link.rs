@@ -88,7 +88,15 @@ pub async fn ask(
     let mut call = call.translated(way.version);
     call.params.remove("tenant");
     let (operation, about_task) = (call.operation, call.task().is_some());
-    let (path, mut request) = written(way, call)?;
+    let (path, mut request) = match written(way, call) {
+        Ok(written) => written,
+        Err(error) => {
+            return Ok(Answer {
+                extensions: None,
+                said: Said::Whole(Err(error)),
+            });
+        }
+    };
     let headers = request.headers_mut();
     headers.insert(VERSION_HEADER, HeaderValue::from_static(way.version.name()));
     let accept = if operation.is_streamed() {
@@ -105,7 +113,9 @@ pub async fn ask(
         headers.insert(name, extensions.clone());
     }
     let timeouts = instance.timeouts(operation.is_streamed());
-    let response = instance.send(client, (&way.endpoint, &path), request, &timeouts).await?;
+    let response = instance
+        .send(client, (&way.endpoint, &path), request, &timeouts)
+        .await?;
     let status = response.status();
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return Err(Failed::Broken(format!(
@@ -134,13 +144,19 @@ pub async fn ask(
     })
 }
 
-fn written(way: &Way, mut call: Call) -> Result<(String, Request<Bytes>), Failed> {
+fn written(way: &Way, mut call: Call) -> Result<(String, Request<Bytes>), A2aError> {
     let name = call.operation.name(way.version);
     if way.is_rpc {
         if let Some(tenant) = &way.tenant {
             call.params.set("tenant", tenant);
         }
-        let method = name.ok_or_else(|| Failed::Broken("the agent's version has no such operation".to_owned()))?;
+        let method = name.ok_or_else(|| {
+            let why = format!(
+                "the agent speaks A2A {}, which has no such operation",
+                way.version.name()
+            );
+            A2aError::new(Kind::Unsupported, why)
+        })?;
         let text = rpc::request(&json::raw(&1), method, &call.params);
         let mut request = Request::new(text.into());
         *request.method_mut() = Method::POST;
@@ -149,7 +165,7 @@ fn written(way: &Way, mut call: Call) -> Result<(String, Request<Bytes>), Failed
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         return Ok((way.path.clone(), request));
     }
-    let written = rest::write(call.operation, &call.params).map_err(|error| Failed::Broken(error.message))?;
+    let written = rest::write(call.operation, &call.params)?;
     let tenant = way.tenant.as_ref().map(|tenant| {
         let tenant = percent_encoding::utf8_percent_encode(tenant, percent_encoding::NON_ALPHANUMERIC);
         format!("/{tenant}")
@@ -188,7 +204,9 @@ fn rest_answer(
         return Ok(Object::default().raw());
     }
     let none = |_| A2aError::new(Kind::InvalidAgentResponse, "the agent's answer is no JSON object");
-    Object::read(text.as_bytes()).map(|object| object.raw()).map_err(none)
+    Object::read(text.as_bytes())
+        .map(|object| object.raw())
+        .map_err(none)
 }
 
 fn is_stream(response: &Response<UpstreamBody>) -> bool {
@@ -285,7 +303,10 @@ impl Decoder {
             .map_err(|error| Failed::Broken(error.to_string()))?;
         for event in events {
             if event.data.len() > self.limit {
-                return Err(Failed::Broken(format!("an event is larger than {} bytes", self.limit)));
+                return Err(Failed::Broken(format!(
+                    "an event is larger than {} bytes",
+                    self.limit
+                )));
             }
             if event.data.is_empty() {
                 continue;
@@ -301,12 +322,25 @@ impl Decoder {
             return rpc::answer(text);
         }
         if is_error {
-            return Err(A2aError::from_rest(StatusCode::INTERNAL_SERVER_ERROR, text, false));
+            return Err(A2aError::from_rest(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                text,
+                false,
+            ));
         }
-        let none = |_| A2aError::new(Kind::InvalidAgentResponse, "an event of the agent is no JSON object");
+        let none = |_| {
+            A2aError::new(
+                Kind::InvalidAgentResponse,
+                "an event of the agent is no JSON object",
+            )
+        };
         let object = Object::read(text.as_bytes()).map_err(none)?;
         if object.get("error").is_some() {
-            return Err(A2aError::from_rest(StatusCode::INTERNAL_SERVER_ERROR, text, false));
+            return Err(A2aError::from_rest(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                text,
+                false,
+            ));
         }
         Ok(object.raw())
     }
@@ -364,7 +398,9 @@ mod tests {
     fn errors_of_a_stream_are_told_in_both_bindings() {
         let mut decoder = Decoder::new(false, 1_000);
         let error = A2aError::no_task().rest();
-        let text = format!("data: {{\"task\":{{}}}}\n\nevent: error\ndata: {error}\n\ndata: {error}\n\ndata: no\n\n");
+        let text = format!(
+            "data: {{\"task\":{{}}}}\n\nevent: error\ndata: {error}\n\ndata: {error}\n\ndata: no\n\n"
+        );
         decoder.push(&Bytes::from(text)).unwrap();
         assert!(decoder.next().unwrap().is_ok());
         for kind in [Kind::TaskNotFound, Kind::TaskNotFound, Kind::InvalidAgentResponse] {

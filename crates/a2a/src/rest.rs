@@ -12,7 +12,11 @@ use crate::operation::Operation;
 use crate::version::Version;
 
 /// What stays as it is in a path.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 /// The parameter of a query that stands for the header.
 pub const VERSION_PARAMETER: &str = "A2A-Version";
 /// Query parameters that are numbers, and those that are flags.
@@ -24,7 +28,11 @@ const FLAGS: [&str; 1] = ["includeArtifacts"];
 /// # Errors
 /// When there is no such operation, or its body is none.
 pub fn read(method: &Method, path: &str, query: Option<&str>, body: &[u8]) -> Result<Call, A2aError> {
-    let segments: Vec<String> = path.split('/').filter(|one| !one.is_empty()).map(decoded).collect();
+    let segments: Vec<String> = path
+        .split('/')
+        .filter(|one| !one.is_empty())
+        .map(decoded)
+        .collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let (operation, task, config) = find(method, &segments)?;
     let mut params = if *method == Method::POST && !body.trim_ascii().is_empty() {
@@ -133,7 +141,9 @@ pub struct Written {
 pub fn write(operation: Operation, params: &Object) -> Result<Written, A2aError> {
     let mut rest = params.clone();
     let mut id = |field: &str| {
-        let id = rest.remove(field).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let id = rest
+            .remove(field)
+            .and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         id.filter(|id| !matches!(id.as_str(), "" | "." | ".."))
             .map(|id| utf8_percent_encode(&id, PLAIN).to_string())
             .ok_or_else(|| A2aError::params(format!("`{field}` must be an id")))
@@ -186,7 +196,11 @@ fn query(params: &Object) -> String {
         }
     }
     let query = query.finish();
-    if query.is_empty() { query } else { format!("?{query}") }
+    if query.is_empty() {
+        query
+    } else {
+        format!("?{query}")
+    }
 }
 
 /// What can stand in a query.
@@ -217,16 +231,36 @@ mod tests {
             (Method::POST, "/tasks/a:cancel", "", Operation::Cancel),
             (Method::POST, "/tasks/a%3Asubscribe", "", Operation::Subscribe),
             (Method::GET, "/tasks/a:subscribe", "", Operation::Subscribe),
-            (Method::POST, "/tasks/a/pushNotificationConfigs", "", Operation::CreatePush),
-            (Method::GET, "/tasks/a/pushNotificationConfigs", "", Operation::ListPush),
-            (Method::GET, "/tasks/a/pushNotificationConfigs/c", "", Operation::GetPush),
+            (
+                Method::POST,
+                "/tasks/a/pushNotificationConfigs",
+                "",
+                Operation::CreatePush,
+            ),
+            (
+                Method::GET,
+                "/tasks/a/pushNotificationConfigs",
+                "",
+                Operation::ListPush,
+            ),
+            (
+                Method::GET,
+                "/tasks/a/pushNotificationConfigs/c",
+                "",
+                Operation::GetPush,
+            ),
             (
                 Method::DELETE,
                 "/tasks/a/pushNotificationConfigs/c",
                 "",
                 Operation::DeletePush,
             ),
-            (Method::GET, "/extendedAgentCard", "A2A-Version=1.0", Operation::ExtendedCard),
+            (
+                Method::GET,
+                "/extendedAgentCard",
+                "A2A-Version=1.0",
+                Operation::ExtendedCard,
+            ),
         ] {
             let call = read(&method, path, Some(query), b"").unwrap();
             assert_eq!(call.operation, expected, "{path}");
@@ -261,10 +295,16 @@ mod tests {
             (Method::GET, "/tenant/tasks"),
             (Method::POST, ""),
         ] {
-            assert_eq!(read(&method, path, None, b"{}").unwrap_err().kind, Kind::Method, "{path}");
+            assert_eq!(
+                read(&method, path, None, b"{}").unwrap_err().kind,
+                Kind::Method,
+                "{path}"
+            );
         }
         assert_eq!(
-            read(&Method::GET, "/tasks", Some("pageSize=x"), b"").unwrap_err().kind,
+            read(&Method::GET, "/tasks", Some("pageSize=x"), b"")
+                .unwrap_err()
+                .kind,
             Kind::Params
         );
     }

@@ -63,9 +63,7 @@ pub fn decode(body: &[u8]) -> Result<Request, Box<NoRequest>> {
     };
     let params = match object.get("params") {
         None => Object::default(),
-        Some(raw) => {
-            Object::of(raw).ok_or_else(|| wrong(Kind::Params, "`params` must be an object"))?
-        }
+        Some(raw) => Object::of(raw).ok_or_else(|| wrong(Kind::Params, "`params` must be an object"))?,
     };
     Ok(Request {
         id: id.clone().unwrap_or_default(),
@@ -158,14 +156,24 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1.5,"method":"a"}"#, Kind::Request),
             (r#"{"jsonrpc":"2.0","id":true,"method":"a"}"#, Kind::Request),
             (r#"{"jsonrpc":"2.0","id":1,"method":5}"#, Kind::Request),
-            (r#"{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}"#, Kind::Request),
-            (r#"{"jsonrpc":"2.0","id":1,"method":"a","params":[1]}"#, Kind::Params),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}"#,
+                Kind::Request,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","params":[1]}"#,
+                Kind::Params,
+            ),
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"x":1,"x":2}}"#,
                 Kind::Params,
             ),
         ] {
-            assert_eq!(decode(text.as_bytes()).unwrap_err().error.kind, expected, "{text}");
+            assert_eq!(
+                decode(text.as_bytes()).unwrap_err().error.kind,
+                expected,
+                "{text}"
+            );
         }
     }
 
@@ -188,7 +196,11 @@ mod tests {
         let error = answer(r#"{"id":1,"error":{"code":-32001,"message":"no"}}"#).unwrap_err();
         assert_eq!(error.kind, Kind::TaskNotFound);
         for text in ["", "[]", "{}", r#"{"id":1}"#] {
-            assert_eq!(answer(text).unwrap_err().kind, Kind::InvalidAgentResponse, "{text}");
+            assert_eq!(
+                answer(text).unwrap_err().kind,
+                Kind::InvalidAgentResponse,
+                "{text}"
+            );
         }
     }
 }

@@ -33,7 +33,9 @@ pub struct Told {
 
 impl std::fmt::Debug for Told {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Told").field("owner", &self.owner).finish_non_exhaustive()
+        f.debug_struct("Told")
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,7 +144,11 @@ mod tests {
         assert!(Sealer::new(None).open("planner", &sealed).is_none());
         let mut broken = sealed.into_bytes();
         broken[20] = if broken[20] == b'A' { b'B' } else { b'A' };
-        assert!(sealer.open("planner", &String::from_utf8(broken).unwrap()).is_none());
+        assert!(
+            sealer
+                .open("planner", &String::from_utf8(broken).unwrap())
+                .is_none()
+        );
         assert!(sealer.open("planner", "").is_none() && sealer.open("planner", "ä").is_none());
     }
 

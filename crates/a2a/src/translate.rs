@@ -113,7 +113,9 @@ fn push_down(config: &mut Object) {
 
 fn authentication_up(config: &mut Object) {
     config.within("authentication", |said| {
-        let first = said.list("schemes").and_then(|schemes| schemes.into_iter().next());
+        let first = said
+            .list("schemes")
+            .and_then(|schemes| schemes.into_iter().next());
         said.remove("schemes");
         if let Some(first) = first {
             said.set("scheme", &first);
@@ -168,7 +170,8 @@ fn push_list(result: &Raw, to: Version) -> Raw {
         Version::V03 => {
             let mut all = Object::of(result).unwrap_or_default();
             all.each("configs", push_down);
-            all.get("configs").map_or_else(|| json::raw(&[(); 0]), ToOwned::to_owned)
+            all.get("configs")
+                .map_or_else(|| json::raw(&[(); 0]), ToOwned::to_owned)
         }
     }
 }

@@ -43,16 +43,19 @@ fn interfaces_up(card: &mut Object) {
     let transport = card.filled("preferredTransport");
     let version = card.filled("protocolVersion");
     let more = card.list("additionalInterfaces").unwrap_or_default();
-    for field in ["url", "preferredTransport", "protocolVersion", "additionalInterfaces"] {
+    for field in [
+        "url",
+        "preferredTransport",
+        "protocolVersion",
+        "additionalInterfaces",
+    ] {
         card.remove(field);
     }
     let Some(url) = url.filter(|_| card.get("supportedInterfaces").is_none()) else {
         return;
     };
     let version = version.unwrap_or_else(|| Version::V03.name().to_owned());
-    let one = |url: &str, binding: &str| {
-        json!({ "url": url, "protocolBinding": binding, "protocolVersion": version })
-    };
+    let one = |url: &str, binding: &str| json!({ "url": url, "protocolBinding": binding, "protocolVersion": version });
     let first = transport.unwrap_or_else(|| USUAL.to_owned());
     let mut all = vec![one(&url, &first)];
     for other in more.iter().filter_map(|raw| Object::of(raw)) {
@@ -67,7 +70,9 @@ fn interfaces_up(card: &mut Object) {
 }
 
 fn security_up(holder: &mut Object) {
-    let Some(old) = holder.list("security") else { return };
+    let Some(old) = holder.list("security") else {
+        return;
+    };
     holder.remove("security");
     if holder.get("securityRequirements").is_some() {
         return;

@@ -114,7 +114,10 @@ fn part_up(part: &mut Object) {
         part.within("metadata", |metadata| {
             metadata.remove(BOXED);
         });
-        if part.object("metadata").is_some_and(|metadata| metadata.is_empty()) {
+        if part
+            .object("metadata")
+            .is_some_and(|metadata| metadata.is_empty())
+        {
             part.remove("metadata");
         }
     }

@@ -51,13 +51,24 @@ fn task() -> (Value, Value) {
     };
     let mut old = both(old, "input-required", json!({ "text": "out", "kind": "text" }));
     old["kind"] = json!("task");
-    (old, both(new, "TASK_STATE_INPUT_REQUIRED", json!({ "text": "out" })))
+    (
+        old,
+        both(new, "TASK_STATE_INPUT_REQUIRED", json!({ "text": "out" })),
+    )
 }
 
 /// Both directions.
 fn same(operation: Operation, old: &Value, new: &Value) {
-    assert_eq!(read(&result(operation, &made(old), Version::V10)), *new, "{operation:?} up");
-    assert_eq!(read(&result(operation, &made(new), Version::V03)), *old, "{operation:?} down");
+    assert_eq!(
+        read(&result(operation, &made(old), Version::V10)),
+        *new,
+        "{operation:?} up"
+    );
+    assert_eq!(
+        read(&result(operation, &made(new), Version::V03)),
+        *old,
+        "{operation:?} down"
+    );
 }
 
 fn same_params(operation: Operation, old: &Value, new: &Value) {
@@ -104,7 +115,11 @@ fn questions_are_the_same_in_both_versions() {
         &json!({ "id": "t", "pushNotificationConfigId": "p" }),
         &json!({ "taskId": "t", "id": "p" }),
     );
-    same_params(Operation::ListPush, &json!({ "id": "t" }), &json!({ "taskId": "t" }));
+    same_params(
+        Operation::ListPush,
+        &json!({ "id": "t" }),
+        &json!({ "taskId": "t" }),
+    );
     same_params(Operation::Cancel, &json!({ "id": "t" }), &json!({ "id": "t" }));
 }
 
@@ -151,7 +166,10 @@ fn what_is_not_known_passes() {
     let big = r#"{"kind":"task","id":"t","metadata":{"n":123456789012345678901234567890,"f":1.0}}"#;
     let raw: Raw = serde_json::from_str(big).unwrap();
     let up = event(&raw, Version::V10);
-    assert!(up.get().contains("123456789012345678901234567890,\"f\":1.0"), "{up}");
+    assert!(
+        up.get().contains("123456789012345678901234567890,\"f\":1.0"),
+        "{up}"
+    );
 }
 
 proptest! {
