@@ -45,11 +45,13 @@ class Executor(AgentExecutor):
     async def execute(self, context, queue):
         message = context.message
         what = message.message_id
-        updater = TaskUpdater(queue, context.task_id, context.context_id)
+        task = context.current_task
+        # What goes on with a task is in its context, whether or not the message says so.
+        updater = TaskUpdater(queue, context.task_id, task.context_id if task else context.context_id)
         if what.startswith("tck-message-response"):
             await queue.enqueue_event(updater.new_agent_message([Part(text="Direct message response")]))
             return
-        if context.current_task is None:
+        if task is None:
             await queue.enqueue_event(new_task_from_user_message(message))
         if what.startswith("tck-reject-task"):
             await updater.reject()

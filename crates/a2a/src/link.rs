@@ -123,8 +123,10 @@ pub async fn ask(
             status.as_u16()
         )));
     }
-    let said = |name| response.headers().get(name).cloned();
-    let extensions = said(EXTENSIONS_HEADER).or_else(|| said(OLD_EXTENSIONS_HEADER));
+    let said = response.headers().get(EXTENSIONS_HEADER);
+    let extensions = said
+        .or_else(|| response.headers().get(OLD_EXTENSIONS_HEADER))
+        .cloned();
     if status.is_success() && is_stream(&response) {
         let events = Events::new(response, way.is_rpc, instance.limit);
         return Ok(Answer {
