@@ -134,6 +134,10 @@ pub async fn answer(
     if place.rest == WELL_KNOWN && arrival.method != Method::POST {
         return Box::pin(cards::card(worker, arrival, &agent)).await;
     }
+    if place.rest.trim_end_matches('/').is_empty() && arrival.method != Method::POST {
+        let message = "use POST here; the agent's card is at /.well-known/agent-card.json below";
+        return Err(Failure::new(FailureKind::MethodNotAllowed, message).into());
+    }
     let desk = Desk {
         worker,
         arrival,
