@@ -193,7 +193,7 @@ def test_tasks_of_others_are_not_there(gateway, agent, binding):
     async def test():
         async with connected(gateway, agent, binding, streaming=False) as client:
             task = task_of(await events(client.send_message(ask("tck-input-required"))))
-        async with connected(gateway, agent, binding, key=gateway.other_key, streaming=False) as other:
+        async with connected(gateway, agent, binding, key=gateway.other_key) as other:
             for attempt in (
                 lambda: other.get_task(GetTaskRequest(id=task.id)),
                 lambda: other.cancel_task(CancelTaskRequest(id=task.id)),

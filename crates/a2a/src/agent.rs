@@ -248,9 +248,13 @@ impl Instance {
         (kept.as_ref().map(|kept| Arc::clone(&kept.known)), is_good)
     }
 
-    /// Leaves it alone for a while.
+    /// Leaves it alone for a while. Who rests already does not rest longer for it: it would never be tried again.
     pub fn rest(&self, why: &Failed) {
-        *self.resting.lock() = Some((Instant::now() + REST, why.clone()));
+        let mut resting = self.resting.lock();
+        let now = Instant::now();
+        if resting.as_ref().is_none_or(|(until, _)| *until <= now) {
+            *resting = Some((now + REST, why.clone()));
+        }
     }
 
     /// Why it is left alone.
