@@ -1,5 +1,6 @@
 //! What is fuzzed.
 
+mod a2a;
 mod endpoints;
 mod identity;
 mod mcp;
@@ -146,6 +147,9 @@ pub const ALL: &[Target] = &[
     Target { name: "mcp", seeds: mcp::MESSAGES, run: mcp::messages },
     Target { name: "token", seeds: identity::TOKENS, run: identity::token },
     Target { name: "key_set", seeds: identity::TOKENS, run: identity::keys },
+    Target { name: "a2a-requests", seeds: a2a::MESSAGES, run: a2a::requests },
+    Target { name: "a2a-told", seeds: a2a::TOLD, run: a2a::told },
+    Target { name: "a2a-cards", seeds: a2a::CARDS, run: a2a::cards },
     Target { name: "failures", seeds: FAILURES, run: failures },
     Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: endpoints::embed },
     Target { name: "rankings", seeds: endpoints::RANKINGS, run: endpoints::rank },

@@ -46,6 +46,9 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     for (at, message) in config.mcp.problems() {
         checker.wrong(&format!("mcp.{at}"), message);
     }
+    for (at, message) in config.a2a.problems() {
+        checker.wrong(&format!("a2a.{at}"), message);
+    }
     if config
         .identity
         .signing_secret
@@ -106,7 +109,6 @@ impl Checker<'_> {
     fn unsupported(&mut self) {
         let config = self.config;
         let blocks = [
-            ("a2a", config.a2a.is_some()),
             ("listeners.extproc", config.listeners.extproc.is_some()),
             ("telemetry.capture_content", config.telemetry.capture_content),
         ];

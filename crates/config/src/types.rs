@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use pointsman_a2a::A2aConfig;
 use pointsman_cache::CacheConfig;
 use pointsman_catalog::Price;
 use pointsman_governance::{IdentityConfig, LimitsConfig};
@@ -71,8 +72,8 @@ pub struct Config {
     pub prompts: PromptsConfig,
     /// MCP servers.
     pub mcp: McpConfig,
-    /// A2A agents. Not supported in this version.
-    pub a2a: Option<serde_json::Value>,
+    /// A2A agents.
+    pub a2a: A2aConfig,
 }
 
 /// Where it listens.

@@ -17,6 +17,7 @@ pub mod settle;
 pub mod handed;
 pub mod line;
 
+mod a2a;
 mod arrive;
 mod batches;
 mod compact;
@@ -60,6 +61,7 @@ use crate::snapshot::Snapshot;
 use crate::surface::{self, Asks, FileCall, Surface};
 use crate::worker::Worker;
 
+pub use a2a::Lasting as A2aLasting;
 pub use decide::Prices;
 pub use realtime::Secrets;
 pub use refuse::{Origin, Refusal};
@@ -189,9 +191,18 @@ async fn travel(
         | Asks::Understand(_)
         | Asks::Judge(_)
         | Asks::Mcp
+        | Asks::A2a
         | Asks::Explain => {}
         Asks::Realtime => return Box::pin(realtime::enter(worker, arrival, opening)).await,
     }
+    let body = if arrival.surface.asks == Asks::A2a {
+        match Box::pin(a2a::unkeyed(worker, arrival, body)).await {
+            Ok(answered) => return answered,
+            Err(body) => body,
+        }
+    } else {
+        body
+    };
     let claim = match identify::identify(worker, arrival).await {
         Ok(claim) => claim,
         Err(failure) => {
@@ -248,6 +259,7 @@ async fn serve(
         Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),
         Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
         Asks::Mcp => Box::pin(mcp::answer(worker, arrival, caller, body)).await,
+        Asks::A2a => Box::pin(a2a::answer(worker, arrival, caller, body)).await,
         Asks::RealtimeSecret => Ok(realtime::mint(worker, arrival, &caller, &body)?),
         Asks::RealtimeAside => Err(realtime::aside().into()),
         Asks::Models | Asks::Realtime | Asks::Live | Asks::Ready => {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use pointsman_a2a::seal::Sealer;
 use pointsman_cache::{CacheKey, Scope};
 use pointsman_catalog::Catalog;
 use pointsman_config::PromptsConfig;
@@ -86,6 +87,8 @@ pub struct Snapshot {
     pub media: Option<MediaPolicy>,
     /// MCP servers.
     pub mcp: McpPolicy,
+    /// A2A agents.
+    pub a2a: A2aPolicy,
 }
 
 /// MCP servers, and who may call.
@@ -95,6 +98,17 @@ pub struct McpPolicy {
     pub hub: Arc<Hub>,
     /// Whether clients can only come from this machine: then the host they call must be one of its own names.
     pub is_local: bool,
+}
+
+/// A2A agents, and where they reach the gateway.
+#[derive(Clone)]
+pub struct A2aPolicy {
+    /// The agents.
+    pub hub: Arc<pointsman_a2a::Hub>,
+    /// Where agents reach the gateway: as the operator says, or the listener's own address, if it is one.
+    pub base: Option<String>,
+    /// Seals where clients want to be told.
+    pub sealer: Arc<Sealer>,
 }
 
 /// What clients may leave here, and how it is worked off.

@@ -40,6 +40,8 @@ pub enum Asks {
     Judge(Judge),
     /// Something of MCP servers; which one the path may say.
     Mcp,
+    /// Something of A2A agents; which one, and what, the path says.
+    A2a,
     /// A realtime session, over a WebSocket.
     Realtime,
     /// A short-lived key for realtime sessions.
@@ -289,9 +291,9 @@ use Format::{
     OpenAiResponses as Responses,
 };
 
-/// Every path, once. A new surface adds its lines here. `{model}` may hold slashes, `{id}` may not; in a path that belongs to two
+/// Every path, once. A new surface adds its lines here. `{model}` and `{agent}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 98] = [
+static PATHS: [Path; 101] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -467,6 +469,11 @@ static PATHS: [Path; 98] = [
     post("/mcp/{id}", Asks::Mcp, OpenAi),
     get("/mcp/{id}", Asks::Mcp, OpenAi),
     delete("/mcp/{id}", Asks::Mcp, OpenAi),
+    get("/a2a", Asks::A2a, OpenAi),
+    post("/a2a/{agent}", Asks::A2a, OpenAi),
+    get("/a2a/{agent}", Asks::A2a, OpenAi),
+    delete("/a2a/{agent}", Asks::A2a, OpenAi),
+    get("/.well-known/agent-card.json", Asks::A2a, OpenAi),
     get("/health", Asks::Live, OpenAi),
     get("/health/live", Asks::Live, OpenAi),
     get("/health/ready", Asks::Ready, OpenAi),

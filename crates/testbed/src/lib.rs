@@ -5,6 +5,7 @@
 //! to hear. A format is a folder: `shapes` and `check` say what its provider refuses, `reply` and `stream` what it
 //! answers; `exchange.rs` is what they share.
 
+pub mod a2a;
 pub mod load;
 pub mod mcp;
 pub mod process;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
+use pointsman_a2a::seal::Sealer;
 use pointsman_catalog::{Catalog, Quirk};
 use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, StateKeeper, TargetConfig};
 use pointsman_governance::jwt::JwtConfig;
@@ -22,12 +23,13 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use crate::pace::Paces;
+use crate::road::A2aLasting;
 use crate::signals::Examples;
 use crate::tokens::Trusted;
 
 use super::{
-    Batches, Bounds, Fallback, Keeping, McpPolicy, MediaPolicy, Model, Patience, Pattern, Provider,
-    ResponsesPolicy, Shape, Snapshot, Speech, Target, Template, place, provider::Speaks, recall,
+    A2aPolicy, Batches, Bounds, Fallback, Keeping, McpPolicy, MediaPolicy, Model, Patience, Pattern,
+    Provider, ResponsesPolicy, Shape, Snapshot, Speech, Target, Template, place, provider::Speaks, recall,
 };
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
@@ -54,10 +56,13 @@ pub struct Lasting {
     hub: Mutex<Option<Arc<Hub>>>,
     /// How fast models are.
     paces: Paces,
+    agents: Mutex<Option<Arc<pointsman_a2a::Hub>>>,
     /// Sessions with MCP servers, and who listens to them.
     pub board: Arc<Board>,
     /// Requests to MCP servers that wait for their clients.
     pub lot: Lot,
+    /// Whose tasks of A2A agents are whose.
+    pub a2a: A2aLasting,
 }
 
 impl Lasting {
@@ -84,6 +89,7 @@ pub fn compile(config: &Config, lasting: &Lasting) -> Result<Snapshot, Vec<Probl
     let snapshot = compiler.snapshot();
     if compiler.problems.is_empty() {
         *lasting.understanding.lock() = Some(Arc::clone(&snapshot.understanding));
+        *lasting.agents.lock() = Some(Arc::clone(&snapshot.a2a.hub));
         let before = lasting.hub.lock().replace(Arc::clone(&snapshot.mcp.hub));
         if let Some(before) = before {
             before.leave_to(&snapshot.mcp.hub);
@@ -180,6 +186,7 @@ impl Compiler<'_> {
             responses: responses(config),
             media: media(config),
             mcp: self.mcp(),
+            a2a: self.a2a(),
             default_completion: config.server.default_completion_tokens,
             keeping: Keeping {
                 files: config.files.clone(),
@@ -204,6 +211,32 @@ impl Compiler<'_> {
         McpPolicy {
             hub: Arc::new(hub),
             is_local: self.config.listeners.api.address.ip().is_loopback(),
+        }
+    }
+
+    /// A2A agents, with what is known of those that stay.
+    fn a2a(&mut self) -> A2aPolicy {
+        let before = self.lasting.agents.lock().clone();
+        let hub = pointsman_a2a::Hub::following(&self.config.a2a, before.as_deref());
+        let hub = hub.unwrap_or_else(|problems| {
+            for (at, message) in problems {
+                self.wrong(format!("a2a.{at}"), message);
+            }
+            pointsman_a2a::Hub::default()
+        });
+        let listener = &self.config.listeners.api;
+        let scheme = if listener.tls.is_some() { "https" } else { "http" };
+        let is_place = !listener.address.ip().is_unspecified() && listener.address.port() != 0;
+        let own = is_place.then(|| format!("{scheme}://{}", listener.address));
+        let said = self.config.a2a.public_url.as_deref();
+        let said = said.map(|url| url.trim_end_matches('/').to_owned());
+        // Sealed with the operator's secret, addresses are good at every replica, and after a restart.
+        let secret = self.config.identity.signing_secret.as_ref();
+        let sealer = secret.map(|secret| Arc::new(Sealer::new(Some(secret.expose()))));
+        A2aPolicy {
+            hub: Arc::new(hub),
+            base: said.or(own),
+            sealer: sealer.unwrap_or_else(|| Arc::clone(&self.lasting.a2a.sealer)),
         }
     }
 

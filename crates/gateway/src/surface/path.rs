@@ -31,7 +31,10 @@ pub(super) fn matches<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str
         let id = path.strip_prefix(before)?.strip_suffix(after)?;
         return (!id.is_empty() && !id.contains('/')).then_some(Some(id));
     }
-    let Some((before, after)) = pattern.split_once("{model}") else {
+    let named = pattern
+        .split_once("{model}")
+        .or_else(|| pattern.split_once("{agent}"));
+    let Some((before, after)) = named else {
         return (pattern == path).then_some(None);
     };
     let rest = path.strip_prefix(before)?;

@@ -7,6 +7,7 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod a2a;
 mod abuse;
 mod admin;
 mod batches;

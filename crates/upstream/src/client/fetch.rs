@@ -1,4 +1,4 @@
-//! Fetching a file from a place that a client named: nobody the operator knows.
+//! Fetching from, and telling to, a place that a client named: nobody the operator knows.
 //!
 //! What a client names may point anywhere, also into the operator's own network. So the addresses that a name has are
 //! looked at before one is connected to, and exactly those are connected to; a redirect is a new name. Everything is
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use url::Url;
@@ -69,10 +69,62 @@ impl Client {
             .unwrap_or_else(|_| Err(FetchError::new("it did not come in time")))
     }
 
+    /// Posts `body` to `url`; the answer's status. Redirects are not followed.
+    ///
+    /// # Errors
+    ///
+    /// When the URL or where it leads is not allowed, or there is no answer in time.
+    pub async fn deliver(
+        &self,
+        url: &str,
+        (headers, body): (HeaderMap, Bytes),
+        bounds: &FetchBounds,
+    ) -> Result<StatusCode, FetchError> {
+        let url = Url::parse(url).map_err(|_| FetchError::new("this is not a valid URL"))?;
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = headers;
+        let answered = tokio::time::timeout(bounds.timeout, self.ask(&url, request, bounds)).await;
+        let answered = answered.unwrap_or_else(|_| Err(FetchError::new("it did not answer in time")));
+        answered.map(|response| response.status())
+    }
+
+    /// Whether `url` may be fetched from or told to, as far as its scheme and the addresses of its host tell now.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not.
+    pub async fn vet(&self, url: &str, bounds: &FetchBounds) -> Result<(), FetchError> {
+        let url = Url::parse(url).map_err(|_| FetchError::new("this is not a valid URL"))?;
+        is_spoken(&url, bounds)?;
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+            return Err(FetchError::new("this is not a valid URL"));
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(FetchError::new("a URL may not hold a password"));
+        }
+        if is_private_by_name(host, bounds) {
+            return Ok(());
+        }
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let resolving = tokio::time::timeout(bounds.timeout, tokio::net::lookup_host((bare, port)));
+        let Ok(Ok(addresses)) = resolving.await else {
+            return Err(FetchError::new("its host has no address"));
+        };
+        if addresses.into_iter().all(|address| is_public(address.ip())) {
+            return Ok(());
+        }
+        Err(FetchError::new("its host has an address that is not public"))
+    }
+
     async fn follow(&self, url: &str, bounds: &FetchBounds) -> Result<Fetched, FetchError> {
         let mut url = Url::parse(url).map_err(|_| FetchError::new("this is not a valid URL"))?;
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.ask(&url, bounds).await?;
+            let mut request = Request::new(Full::new(Bytes::new()));
+            request
+                .headers_mut()
+                .insert(ACCEPT, HeaderValue::from_static("*/*"));
+            let response = self.ask(&url, request, bounds).await?;
             let status = response.status();
             if status.is_redirection()
                 && let Some(next) = response.headers().get(LOCATION)
@@ -93,13 +145,13 @@ impl Client {
     }
 
     /// Asks once, over a connection of its own.
-    async fn ask(&self, url: &Url, bounds: &FetchBounds) -> Result<Response<Incoming>, FetchError> {
-        match url.scheme() {
-            "https" => {}
-            "http" if bounds.plain_http => {}
-            "http" => return Err(FetchError::new("only https is fetched")),
-            _ => return Err(FetchError::new("only https is fetched, no other scheme")),
-        }
+    async fn ask(
+        &self,
+        url: &Url,
+        mut request: Request<Full<Bytes>>,
+        bounds: &FetchBounds,
+    ) -> Result<Response<Incoming>, FetchError> {
+        is_spoken(url, bounds)?;
         let wrong = || FetchError::new("this is not a URL that can be fetched");
         let mut config = EndpointConfig::new(&url[..url::Position::BeforePath]);
         config.http = HttpVersion::Http1;
@@ -107,12 +159,9 @@ impl Client {
         let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
         let target = endpoint.uri(path).map_err(|_| wrong())?;
         let origin = endpoint.origin();
-        let allowed = url.host_str().is_some_and(|host| {
-            bounds
-                .private_hosts
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(host))
-        });
+        let allowed = url
+            .host_str()
+            .is_some_and(|host| is_private_by_name(host, bounds));
         let may_connect = |address: IpAddr| allowed || is_public(address);
         let proxy = self.options.proxies.for_origin(origin);
         let transport = connect::open_checked(&self.options.tls, (origin, proxy), may_connect)
@@ -125,12 +174,10 @@ impl Client {
             return Err(wrong());
         };
         let mut sender = connection.released();
-        let mut request = Request::new(Full::new(Bytes::new()));
         *request.uri_mut() = target;
         let headers = request.headers_mut();
         let host = HeaderValue::from_str(endpoint.authority().as_str()).map_err(|_| wrong())?;
         headers.insert(HOST, host);
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         headers.insert(USER_AGENT, HeaderValue::from_static("pointsman"));
         let failed = |error: hyper::Error| {
@@ -139,6 +186,21 @@ impl Client {
         };
         sender.send_request(request).await.map_err(failed)
     }
+}
+
+/// Whether the scheme is one that is spoken here.
+fn is_spoken(url: &Url, bounds: &FetchBounds) -> Result<(), FetchError> {
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if bounds.plain_http => Ok(()),
+        "http" => Err(FetchError::new("only https is fetched")),
+        _ => Err(FetchError::new("only https is fetched, no other scheme")),
+    }
+}
+
+fn is_private_by_name(host: &str, bounds: &FetchBounds) -> bool {
+    let mut known = bounds.private_hosts.iter();
+    known.any(|known| known.eq_ignore_ascii_case(host))
 }
 
 async fn read(response: Response<Incoming>, limit: usize) -> Result<Fetched, FetchError> {

@@ -1,0 +1,101 @@
+//! An operation with its parameters, in the words of one version.
+
+use crate::error::A2aError;
+use crate::json::{Object, Raw};
+use crate::operation::Operation;
+use crate::translate;
+use crate::version::Version;
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The operation.
+    pub operation: Operation,
+    /// The version whose words the parameters are in.
+    pub version: Version,
+    /// With what.
+    pub params: Object,
+}
+
+/// What a message refers to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct References {
+    /// The task it goes on with.
+    pub task: Option<String>,
+    /// The context it belongs to.
+    pub context: Option<String>,
+    /// Other tasks that it speaks of.
+    pub others: Vec<String>,
+}
+
+impl Call {
+    /// The task it is about; of a message, the one it goes on with.
+    #[must_use]
+    pub fn task(&self) -> Option<String> {
+        if self.operation.is_message() {
+            return self.references().task;
+        }
+        self.params.filled(self.operation.task_field(self.version)?)
+    }
+
+    /// What its message refers to. Both versions say it with the same words.
+    #[must_use]
+    pub fn references(&self) -> References {
+        let Some(message) = self.params.object("message") else {
+            return References::default();
+        };
+        let others = message.list("referenceTaskIds").unwrap_or_default();
+        References {
+            task: message.filled("taskId"),
+            context: message.filled("contextId"),
+            others: others
+                .iter()
+                .filter_map(|id| serde_json::from_str(id.get()).ok())
+                .collect(),
+        }
+    }
+
+    /// Checks what must be there, whatever the agent makes of it.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn check(&self) -> Result<(), A2aError> {
+        if let Some(field) = self.operation.task_field(self.version)
+            && self.params.filled(field).is_none()
+        {
+            return Err(A2aError::params(format!("`{field}` must be the id of a task")));
+        }
+        if !self.operation.is_message() {
+            return Ok(());
+        }
+        let message = self.params.object("message");
+        let message = message.ok_or_else(|| A2aError::params("`message` must be a message"))?;
+        if message.filled("messageId").is_none() {
+            return Err(A2aError::params("`message.messageId` must be an id"));
+        }
+        let parts = message.list("parts").unwrap_or_default();
+        if parts.is_empty() || parts.iter().any(|part| Object::of(part).is_none()) {
+            return Err(A2aError::params("`message.parts` must hold at least one part"));
+        }
+        Ok(())
+    }
+
+    /// The same in the words of another version.
+    #[must_use]
+    pub fn translated(mut self, version: Version) -> Self {
+        if version != self.version {
+            translate::params(self.operation, &mut self.params, version);
+            self.version = version;
+        }
+        self
+    }
+}
+
+/// The result of an operation in the words of another version.
+#[must_use]
+pub fn result(operation: Operation, result: &Raw, from: Version, to: Version) -> Raw {
+    if from == to {
+        return result.clone();
+    }
+    translate::result(operation, result, to)
+}

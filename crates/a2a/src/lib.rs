@@ -1,0 +1,28 @@
+//! The Agent2Agent protocol: both versions that are in use, over JSON-RPC and HTTP+JSON, in any combination.
+//!
+//! `operation`, `version`, `call`, `event`, `rpc`, `rest` and `error` are the protocol, `translate` leads from one version to the
+//! other; they are functions over data. An [`Agent`](agent::Agent) has instances with a card each and is asked over a
+//! [`link`]; `book` knows whose tasks are whose, and `seal` keeps where clients want to be told.
+//!
+//! This crate must not know keys, limits, ledgers or how a client's connection is served. What passes keeps every field:
+//! documents are taken apart as far as the gateway must look (`docs/decisions/0010-mcp-as-it-came.md`).
+
+pub mod agent;
+pub mod book;
+pub mod call;
+pub mod card;
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod hub;
+pub mod json;
+pub mod link;
+pub mod operation;
+pub mod rest;
+pub mod rpc;
+pub mod seal;
+pub mod translate;
+pub mod version;
+
+pub use config::A2aConfig;
+pub use hub::Hub;

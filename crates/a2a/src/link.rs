@@ -1,0 +1,419 @@
+//! Asking an instance: over JSON-RPC or HTTP+JSON, whole or event by event.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use pointsman_upstream::{Client, UpstreamBody};
+use pointsman_wire::sse::SseDecoder;
+
+use crate::agent::{Instance, Way};
+use crate::call::Call;
+use crate::error::{A2aError, Kind};
+use crate::json::{self, Object, Raw};
+use crate::operation::Operation;
+use crate::version::Version;
+use crate::{rest, rpc};
+
+/// The version that is spoken.
+pub const VERSION_HEADER: HeaderName = HeaderName::from_static("a2a-version");
+/// Extensions that a client uses, and those that an agent does.
+pub const EXTENSIONS_HEADER: HeaderName = HeaderName::from_static("a2a-extensions");
+/// The same in 0.3.
+pub const OLD_EXTENSIONS_HEADER: HeaderName = HeaderName::from_static("x-a2a-extensions");
+
+/// Why an agent gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// Nothing was sent to it.
+    #[error("the agent cannot be reached: {0}")]
+    Unreachable(String),
+    /// It did not answer as it should.
+    #[error("{0}")]
+    Broken(String),
+    /// It took too long.
+    #[error("the agent did not answer in time")]
+    Late,
+    /// It has no card that can be used.
+    #[error("the agent cannot be spoken to: {0}")]
+    Card(String),
+}
+
+impl Failed {
+    /// Whether it is certain that the agent has not seen the request.
+    #[must_use]
+    pub fn is_before_send(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Card(_))
+    }
+}
+
+impl From<Failed> for A2aError {
+    fn from(failed: Failed) -> Self {
+        let kind = match failed {
+            Failed::Broken(_) => Kind::InvalidAgentResponse,
+            Failed::Unreachable(_) | Failed::Late | Failed::Card(_) => Kind::Internal,
+        };
+        Self::new(kind, failed.to_string())
+    }
+}
+
+/// What an agent answers.
+pub struct Answer {
+    /// Extensions that it uses.
+    pub extensions: Option<HeaderValue>,
+    /// What it says.
+    pub said: Said,
+}
+
+/// What an agent says.
+pub enum Said {
+    /// All of it.
+    Whole(Result<Raw, A2aError>),
+    /// Event by event.
+    Stream(Box<Events>),
+}
+
+/// Asks an instance.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn ask(
+    instance: &Arc<Instance>,
+    client: &Client,
+    way: &Way,
+    (call, extensions): (Call, Option<&HeaderValue>),
+) -> Result<Answer, Failed> {
+    let mut call = call.translated(way.version);
+    call.params.remove("tenant");
+    let (operation, about_task) = (call.operation, call.task().is_some());
+    let (path, mut request) = match written(way, call) {
+        Ok(written) => written,
+        Err(error) => {
+            return Ok(Answer {
+                extensions: None,
+                said: Said::Whole(Err(error)),
+            });
+        }
+    };
+    let headers = request.headers_mut();
+    headers.insert(VERSION_HEADER, HeaderValue::from_static(way.version.name()));
+    let accept = if operation.is_streamed() {
+        "text/event-stream, application/json"
+    } else {
+        "application/json, application/a2a+json"
+    };
+    headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+    if let Some(extensions) = extensions {
+        let name = match way.version {
+            Version::V10 => EXTENSIONS_HEADER,
+            Version::V03 => OLD_EXTENSIONS_HEADER,
+        };
+        headers.insert(name, extensions.clone());
+    }
+    let timeouts = instance.timeouts(operation.is_streamed());
+    let response = instance
+        .send(client, (&way.endpoint, &path), request, &timeouts)
+        .await?;
+    let status = response.status();
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return Err(Failed::Broken(format!(
+            "the agent refused the gateway's credential ({})",
+            status.as_u16()
+        )));
+    }
+    let said = response.headers().get(EXTENSIONS_HEADER);
+    let extensions = said
+        .or_else(|| response.headers().get(OLD_EXTENSIONS_HEADER))
+        .cloned();
+    if status.is_success() && is_stream(&response) {
+        let events = Events::new(response, way.is_rpc, instance.limit);
+        return Ok(Answer {
+            extensions,
+            said: Said::Stream(Box::new(events)),
+        });
+    }
+    let text = collect(response, instance.limit).await?;
+    let whole = if way.is_rpc {
+        rpc_answer(&text, status)?
+    } else {
+        rest_answer(&text, status, (operation, about_task))
+    };
+    Ok(Answer {
+        extensions,
+        said: Said::Whole(whole),
+    })
+}
+
+fn written(way: &Way, mut call: Call) -> Result<(String, Request<Bytes>), A2aError> {
+    let name = call.operation.name(way.version);
+    if way.is_rpc {
+        if let Some(tenant) = &way.tenant {
+            call.params.set("tenant", tenant);
+        }
+        let method = name.ok_or_else(|| {
+            let why = format!(
+                "the agent speaks A2A {}, which has no such operation",
+                way.version.name()
+            );
+            A2aError::new(Kind::Unsupported, why)
+        })?;
+        let text = rpc::request(&json::raw(&1), method, &call.params);
+        let mut request = Request::new(text.into());
+        *request.method_mut() = Method::POST;
+        request
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        return Ok((way.path.clone(), request));
+    }
+    let written = rest::write(call.operation, &call.params)?;
+    let tenant = way.tenant.as_ref().map(|tenant| {
+        let tenant = percent_encoding::utf8_percent_encode(tenant, percent_encoding::NON_ALPHANUMERIC);
+        format!("/{tenant}")
+    });
+    let path = [&way.path, tenant.as_deref().unwrap_or_default(), &written.path].concat();
+    let has_body = written.body.is_some();
+    let body = written.body.map(|body| Bytes::from(body.get().to_owned()));
+    let mut request = Request::new(body.unwrap_or_default());
+    *request.method_mut() = written.method;
+    if has_body {
+        request
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    Ok((path, request))
+}
+
+fn rpc_answer(text: &str, status: StatusCode) -> Result<Result<Raw, A2aError>, Failed> {
+    match rpc::answer(text) {
+        Err(error) if error.kind == Kind::InvalidAgentResponse && !status.is_success() => {
+            Err(Failed::Broken(format!("the agent answered {}", status.as_u16())))
+        }
+        answer => Ok(answer),
+    }
+}
+
+fn rest_answer(
+    text: &str,
+    status: StatusCode,
+    (operation, about_task): (Operation, bool),
+) -> Result<Raw, A2aError> {
+    if !status.is_success() {
+        return Err(A2aError::from_rest(status, text, about_task));
+    }
+    if operation == Operation::DeletePush {
+        return Ok(Object::default().raw());
+    }
+    let none = |_| A2aError::new(Kind::InvalidAgentResponse, "the agent's answer is no JSON object");
+    Object::read(text.as_bytes())
+        .map(|object| object.raw())
+        .map_err(none)
+}
+
+fn is_stream(response: &Response<UpstreamBody>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.and_then(|kind| kind.to_str().ok()).is_some_and(|kind| {
+        kind.trim_start()
+            .to_ascii_lowercase()
+            .starts_with("text/event-stream")
+    })
+}
+
+/// The whole of a body.
+///
+/// # Errors
+/// When it is too large, breaks off, or is no text.
+pub async fn collect(response: Response<UpstreamBody>, limit: usize) -> Result<String, Failed> {
+    let mut body = response.into_body();
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Failed::Broken(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return Err(Failed::Broken(format!(
+                "the agent's answer is larger than {limit} bytes"
+            )));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    String::from_utf8(bytes.into()).map_err(|_| Failed::Broken("the agent's answer is not UTF-8".to_owned()))
+}
+
+/// The events of an answer.
+pub struct Events {
+    body: UpstreamBody,
+    decoder: Decoder,
+}
+
+impl Events {
+    fn new(response: Response<UpstreamBody>, is_rpc: bool, limit: usize) -> Self {
+        Self {
+            body: response.into_body(),
+            decoder: Decoder::new(is_rpc, limit),
+        }
+    }
+
+    /// The next event, or the agent's error; nothing when the agent is done. Cancelled and asked again, nothing is lost.
+    ///
+    /// # Errors
+    /// When the stream breaks off.
+    pub async fn next(&mut self) -> Result<Option<Result<Raw, A2aError>>, Failed> {
+        loop {
+            if let Some(event) = self.decoder.next() {
+                return Ok(Some(event));
+            }
+            let Some(frame) = self.body.frame().await else {
+                return Ok(None);
+            };
+            let frame = frame.map_err(|error| Failed::Broken(error.to_string()))?;
+            if let Ok(data) = frame.into_data() {
+                self.decoder.push(&data)?;
+            }
+        }
+    }
+}
+
+/// From bytes to events, however they are cut.
+pub struct Decoder {
+    lines: SseDecoder,
+    ready: VecDeque<Result<Raw, A2aError>>,
+    is_rpc: bool,
+    limit: usize,
+}
+
+impl Decoder {
+    /// For streams of JSON-RPC or of HTTP+JSON, with events of `limit` bytes at most.
+    #[must_use]
+    pub fn new(is_rpc: bool, limit: usize) -> Self {
+        Self {
+            lines: SseDecoder::default(),
+            ready: VecDeque::new(),
+            is_rpc,
+            limit,
+        }
+    }
+
+    /// Takes bytes in.
+    ///
+    /// # Errors
+    /// When they are no events.
+    pub fn push(&mut self, data: &Bytes) -> Result<(), Failed> {
+        let mut events = Vec::new();
+        self.lines
+            .push(data, &mut events)
+            .map_err(|error| Failed::Broken(error.to_string()))?;
+        for event in events {
+            if event.data.len() > self.limit {
+                return Err(Failed::Broken(format!(
+                    "an event is larger than {} bytes",
+                    self.limit
+                )));
+            }
+            if event.data.is_empty() {
+                continue;
+            }
+            let is_error = event.event.as_deref() == Some("error");
+            self.ready.push_back(self.read(&event.data, is_error));
+        }
+        Ok(())
+    }
+
+    fn read(&self, text: &str, is_error: bool) -> Result<Raw, A2aError> {
+        if self.is_rpc {
+            return rpc::answer(text);
+        }
+        if is_error {
+            return Err(A2aError::from_rest(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                text,
+                false,
+            ));
+        }
+        let none = |_| {
+            A2aError::new(
+                Kind::InvalidAgentResponse,
+                "an event of the agent is no JSON object",
+            )
+        };
+        let object = Object::read(text.as_bytes()).map_err(none)?;
+        if object.get("error").is_some() {
+            return Err(A2aError::from_rest(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                text,
+                false,
+            ));
+        }
+        Ok(object.raw())
+    }
+
+    /// The next event that is whole.
+    #[expect(clippy::should_implement_trait, reason = "more may come after there was none")]
+    pub fn next(&mut self) -> Option<Result<Raw, A2aError>> {
+        self.ready.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STREAM: &str = ": hello\n\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"task\":{\"id\":\"t\u{e9}\"}}}\r\n\r\nevent: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\ndata: \"result\":{\"statusUpdate\":{}}}\n\nid: 7\ndata:{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32001,\"message\":\"gone\"}}\n\n";
+
+    fn told(decoder: &mut Decoder) -> Vec<String> {
+        let mut told = Vec::new();
+        while let Some(event) = decoder.next() {
+            told.push(match event {
+                Ok(raw) => raw.get().to_owned(),
+                Err(error) => error.message,
+            });
+        }
+        told
+    }
+
+    fn cut(text: &str, cuts: &[usize]) -> Vec<String> {
+        let mut decoder = Decoder::new(true, 10_000);
+        let mut all = Vec::new();
+        let mut rest = Bytes::from(text.to_owned());
+        for cut in cuts {
+            let piece = rest.split_to((*cut).min(rest.len()));
+            decoder.push(&piece).unwrap();
+            all.extend(told(&mut decoder));
+        }
+        decoder.push(&rest).unwrap();
+        all.extend(told(&mut decoder));
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn events_are_the_same_however_they_are_cut(cuts in prop::collection::vec(0_usize..40, 0..12)) {
+            let whole = cut(STREAM, &[]);
+            prop_assert_eq!(whole.len(), 3);
+            prop_assert_eq!(cut(STREAM, &cuts), whole);
+        }
+    }
+
+    #[test]
+    fn errors_of_a_stream_are_told_in_both_bindings() {
+        let mut decoder = Decoder::new(false, 1_000);
+        let error = A2aError::no_task().rest();
+        let text = format!(
+            "data: {{\"task\":{{}}}}\n\nevent: error\ndata: {error}\n\ndata: {error}\n\ndata: no\n\n"
+        );
+        decoder.push(&Bytes::from(text)).unwrap();
+        assert!(decoder.next().unwrap().is_ok());
+        for kind in [Kind::TaskNotFound, Kind::TaskNotFound, Kind::InvalidAgentResponse] {
+            assert_eq!(decoder.next().unwrap().unwrap_err().kind, kind);
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_too_large_ends_it() {
+        let mut decoder = Decoder::new(false, 10);
+        let pushed = decoder.push(&Bytes::from_static(b"data: {\"task\":\"aaaaaaaaaaaaa\"}\n\n"));
+        assert!(matches!(pushed, Err(Failed::Broken(_))));
+    }
+}

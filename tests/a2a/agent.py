@@ -1,0 +1,132 @@
+"""An agent on the official SDK: JSON-RPC of both versions and HTTP+JSON; the beginning of a message's id says what it does.
+
+The ids are those of the official conformance kit, so that it can be run against this agent, directly and through the
+gateway: `python agent.py PORT [interfaces]`, where the interfaces are among `rpc`, `rest` and `old`.
+"""
+
+import asyncio
+import sys
+
+import httpx
+import uvicorn
+from a2a.helpers import new_task_from_user_message
+from a2a.server.agent_execution import AgentExecutor
+from a2a.server.request_handlers import DefaultRequestHandler
+from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes, create_rest_routes
+from a2a.server.tasks import (
+    BasePushNotificationSender,
+    InMemoryPushNotificationConfigStore,
+    InMemoryTaskStore,
+    TaskUpdater,
+)
+from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentProvider, AgentSkill, Part
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Value
+from starlette.applications import Starlette
+
+TEXT = [Part(text="Generated text content")]
+FILE = [Part(raw=b"tck", media_type="text/plain", filename="output.txt")]
+LINK = [Part(url="https://example.com/output.txt", media_type="text/plain", filename="output.txt")]
+DATA = [Part(data=json_format.Parse('{"key": "value", "count": 42}', Value()))]
+ARTIFACTS = {
+    "tck-artifact-text": TEXT,
+    "tck-artifact-file-url": LINK,
+    "tck-artifact-file": FILE,
+    "tck-artifact-data": DATA,
+    "tck-stream-artifact-text": TEXT,
+    "tck-stream-artifact-file": FILE,
+    "tck-stream-001": TEXT,
+    "tck-stream-003": TEXT,
+    "tck-stream-ordering-001": TEXT,
+}
+
+
+class Executor(AgentExecutor):
+    async def execute(self, context, queue):
+        message = context.message
+        what = message.message_id
+        task = context.current_task
+        # What goes on with a task is in its context, whether or not the message says so.
+        updater = TaskUpdater(queue, context.task_id, task.context_id if task else context.context_id)
+        if what.startswith("tck-message-response"):
+            await queue.enqueue_event(updater.new_agent_message([Part(text="Direct message response")]))
+            return
+        if task is None:
+            await queue.enqueue_event(new_task_from_user_message(message))
+        if what.startswith("tck-reject-task"):
+            await updater.reject()
+        elif what.startswith("tck-input-required"):
+            await updater.requires_input(updater.new_agent_message([Part(text="which one?")]))
+        elif what.startswith("test-resubscribe-message-id"):
+            await updater.start_work()
+            await asyncio.sleep(4)
+            await updater.complete()
+        elif what.startswith("wait"):
+            await updater.start_work()
+            await asyncio.sleep(60)
+        elif what.startswith("tck-stream-artifact-chunked"):
+            await updater.start_work()
+            await updater.add_artifact([Part(text="chunk-1 ")], artifact_id="chunked")
+            await updater.add_artifact([Part(text="chunk-2")], artifact_id="chunked", append=True, last_chunk=True)
+            await updater.complete()
+        elif parts := next((parts for name, parts in ARTIFACTS.items() if what.startswith(name)), None):
+            await updater.start_work()
+            await updater.add_artifact(parts)
+            await updater.complete()
+        else:
+            await updater.complete(updater.new_agent_message([Part(text="Hello from TCK")]))
+
+    async def cancel(self, context, queue):
+        await TaskUpdater(queue, context.task_id, context.context_id).cancel()
+
+
+def card_of(address, interfaces):
+    places = {
+        "rpc": ("", "JSONRPC", "1.0"),
+        "rest": ("/rest", "HTTP+JSON", "1.0"),
+        "old": ("", "JSONRPC", "0.3"),
+    }
+    return AgentCard(
+        name="Conformance agent",
+        description="Does what the ids of messages say.",
+        version="1.0.0",
+        provider=AgentProvider(organization="Example", url="https://example.com"),
+        supported_interfaces=[
+            AgentInterface(url=f"http://{address}{path}", protocol_binding=binding, protocol_version=version)
+            for path, binding, version in (places[name] for name in interfaces)
+        ],
+        capabilities=AgentCapabilities(streaming=True, push_notifications=True, extended_agent_card=True),
+        default_input_modes=["text/plain"],
+        default_output_modes=["text/plain"],
+        skills=[AgentSkill(id="tck", name="Conformance", description="Handles messages.", tags=["tck"])],
+    )
+
+
+def app_of(address, interfaces):
+    card = card_of(address, interfaces)
+    extended = AgentCard()
+    extended.CopyFrom(card)
+    extended.description = "For those who are known."
+    store = InMemoryPushNotificationConfigStore()
+    handler = DefaultRequestHandler(
+        agent_executor=Executor(),
+        task_store=InMemoryTaskStore(),
+        agent_card=card,
+        push_config_store=store,
+        push_sender=BasePushNotificationSender(httpx.AsyncClient(), store),
+        extended_agent_card=extended,
+        validate_input_modes=False,
+    )
+    return Starlette(
+        routes=[
+            *create_agent_card_routes(card, cache_control="public, max-age=60"),
+            *create_jsonrpc_routes(handler, "/", enable_v0_3_compat=True),
+            *create_rest_routes(handler, path_prefix="/rest"),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    address = f"127.0.0.1:{sys.argv[1]}"
+    interfaces = sys.argv[2:] or ["rpc", "rest"]
+    uvicorn.run(app_of(address, interfaces), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
