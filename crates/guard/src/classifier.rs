@@ -44,8 +44,9 @@ impl ClassifierGuard {
             return Err(("on", message));
         }
         if config.action == Action::Redact {
-            let message =
-                format!("guardrails of type {head:?} judge a text as a whole; use action: block or flag");
+            let message = format!(
+                "guardrails of type {head:?} judge a text as a whole; use action: block, flag or route"
+            );
             return Err(("action", message));
         }
         let point = config.operating_point.as_deref().unwrap_or(POINT);

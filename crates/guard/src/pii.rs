@@ -29,7 +29,7 @@ pub(crate) struct PiiGuard {
     kinds: Vec<String>,
     asks: bool,
     least: f32,
-    restore: bool,
+    pub(crate) restore: bool,
 }
 
 /// What the guardrail found in a text.
@@ -53,7 +53,8 @@ impl Found {
 }
 
 impl PiiGuard {
-    pub(crate) fn compile(config: &PiiConfig) -> Result<Self, (&'static str, String)> {
+    /// Compiles a block; `action` is what it does, which a dry run changes.
+    pub(crate) fn compile(config: &PiiConfig, action: Action) -> Result<Self, (&'static str, String)> {
         let all = recognise::shipped().map_err(|error| ("type", error.to_string()))?;
         let mut told = Vec::new();
         for entity in &config.entities {
@@ -87,7 +88,7 @@ impl PiiGuard {
         };
         Ok(Self {
             name: config.name.clone(),
-            action: config.action,
+            action,
             on_error: config.on_error,
             patience: config.timeout.map_or(PATIENCE, |timeout| timeout.get()),
             recognisers,
@@ -209,7 +210,7 @@ impl PiiFlow {
                 entities.insert(entity.clone());
                 match guard.action {
                     Action::Redact => out.push_str(&placeholders.of(entity, text, false)),
-                    Action::Flag => out.push_str(text),
+                    Action::Flag | Action::Route => out.push_str(text),
                     Action::Block => blocked = true,
                 }
             }

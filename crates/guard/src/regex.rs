@@ -33,7 +33,8 @@ pub(crate) struct Found {
 }
 
 impl RegexGuard {
-    pub(crate) fn compile(config: &RegexConfig) -> Result<Self, (&'static str, String)> {
+    /// Compiles a block; `action` is what it does, which a dry run changes.
+    pub(crate) fn compile(config: &RegexConfig, action: Action) -> Result<Self, (&'static str, String)> {
         if config.deny.is_empty() {
             return Err(("deny", "a regex guardrail needs at least one pattern".to_owned()));
         }
@@ -56,7 +57,7 @@ impl RegexGuard {
         let compiled = RegexBuilder::new(&pattern).size_limit(SIZE_LIMIT).build();
         Ok(Self {
             name: config.name.clone(),
-            action: config.action,
+            action,
             replacement: config
                 .replacement
                 .clone()
