@@ -108,10 +108,22 @@ impl GuardSet {
         Arc::new(guards)
     }
 
-    /// Whether there is none at all.
+    /// Whether requests have different ones.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+    pub fn varies(&self) -> bool {
+        self.varies
+    }
+
+    /// Those of `all` that are not among those of `before`; none where there are none.
+    #[must_use]
+    pub fn beyond(&self, before: &Guards, all: &Guards) -> Option<Guards> {
+        let is_new = |guard: &&Guard| {
+            let name = &guard.manner.name;
+            all.apart.contains(name) && !before.apart.contains(name)
+        };
+        let mut new = self.all.iter().filter(is_new).peekable();
+        new.peek()?;
+        Some(Guards::of(new))
     }
 
     /// Those that act on every request.
