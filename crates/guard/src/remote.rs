@@ -283,3 +283,6 @@ fn headers(asked: &Asked<'_>) -> Result<HeaderMap, Wrong> {
     }
     Ok(headers)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::config::PresidioConfig;
 use super::entity::{ours, presidios};
 use super::finding::{Finding, Span, Unreadable, bytes_of};
-use super::service::{Question, Service, Shown, only, parsed};
+use super::service::{Question, Service, Shown, only, parsed_list};
 
 #[derive(Debug)]
 pub(crate) struct Presidio {
@@ -60,7 +60,7 @@ impl Service for Presidio {
 
     fn read(&self, _number: usize, shown: &[Shown<'_>], answer: &[u8]) -> Result<Vec<Finding>, Unreadable> {
         let text = only(shown).text;
-        let found: Vec<Found> = parsed(answer)?;
+        let found: Vec<Found> = parsed_list(answer)?;
         let mut spans = Vec::with_capacity(found.len());
         for one in found {
             let at =

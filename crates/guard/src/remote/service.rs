@@ -69,10 +69,22 @@ pub(crate) trait Service: Debug + Send + Sync {
     fn read(&self, number: usize, shown: &[Shown<'_>], answer: &[u8]) -> Result<Vec<Finding>, Unreadable>;
 }
 
-/// An answer of this form.
+/// An answer that is an object of this form.
 pub(crate) fn parsed<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Unreadable> {
-    // What does not fit is not told: it may hold what was asked about.
-    serde_json::from_slice(answer).map_err(|_| Unreadable("the answer is not of the form that it should be"))
+    of_form(answer, b'{')
+}
+
+/// An answer that is a list of this form.
+pub(crate) fn parsed_list<T: DeserializeOwned>(answer: &[u8]) -> Result<Vec<T>, Unreadable> {
+    of_form(answer, b'[')
+}
+
+fn of_form<T: DeserializeOwned>(answer: &[u8], opening: u8) -> Result<T, Unreadable> {
+    // An object may be read from a list of its fields: no service means that. What does not fit is not told: it may hold
+    // what was asked about.
+    let opens = answer.trim_ascii_start().first() == Some(&opening);
+    let parsed = opens.then(|| serde_json::from_slice(answer).ok()).flatten();
+    parsed.ok_or(Unreadable("the answer is not of the form that it should be"))
 }
 
 /// The only text of a question that has one.
