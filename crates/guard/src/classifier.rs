@@ -13,8 +13,6 @@ const POINTS: [&str; 4] = ["fpr_0.1pct", POINT, "fpr_3pct", "balanced"];
 /// A compiled guardrail.
 #[derive(Debug)]
 pub(crate) struct ClassifierGuard {
-    pub(crate) name: String,
-    pub(crate) action: Action,
     pub(crate) head: &'static str,
     pub(crate) on_error: OnError,
     pub(crate) patience: Duration,
@@ -58,8 +56,6 @@ impl ClassifierGuard {
             return Err(("operating_point", message));
         }
         Ok(Self {
-            name: config.name.clone(),
-            action: config.action,
             head,
             on_error: config.on_error,
             patience: config.timeout.map_or(PATIENCE, |timeout| timeout.get()),

@@ -75,7 +75,6 @@ macro_rules! common {
         }
     };
 }
-pub(crate) use common;
 
 impl GuardrailConfig {
     /// Its name.

@@ -18,7 +18,6 @@ const LEAST: f32 = 0.5;
 /// A compiled guardrail.
 #[derive(Debug)]
 pub(crate) struct PiiGuard {
-    pub(crate) name: String,
     pub(crate) action: Action,
     pub(crate) on_error: OnError,
     pub(crate) patience: Duration,
@@ -87,7 +86,6 @@ impl PiiGuard {
             false => None,
         };
         Ok(Self {
-            name: config.name.clone(),
             action,
             on_error: config.on_error,
             patience: config.timeout.map_or(PATIENCE, |timeout| timeout.get()),
@@ -191,10 +189,6 @@ impl PiiFlow {
             placeholders: placeholders.clone(),
             entities: BTreeSet::new(),
         })
-    }
-
-    pub(crate) fn guard(&self) -> &PiiGuard {
-        &self.guard
     }
 
     /// Takes a piece in and releases what is settled.

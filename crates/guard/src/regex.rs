@@ -15,7 +15,6 @@ const DEFAULT_HOLD: usize = 16 * 1024;
 /// A compiled guardrail: its patterns are one, in the order in which they were written.
 #[derive(Debug)]
 pub(crate) struct RegexGuard {
-    pub(crate) name: String,
     pub(crate) action: Action,
     replacement: String,
     pattern: Regex,
@@ -56,7 +55,6 @@ impl RegexGuard {
         let pattern = ascii_boundaries(&all.join("|"));
         let compiled = RegexBuilder::new(&pattern).size_limit(SIZE_LIMIT).build();
         Ok(Self {
-            name: config.name.clone(),
             action,
             replacement: config
                 .replacement
@@ -145,10 +143,6 @@ impl Flowing {
             done: 0,
             matched: false,
         }
-    }
-
-    pub(crate) fn guard(&self) -> &RegexGuard {
-        &self.guard
     }
 
     /// Takes a piece in and releases what is settled.

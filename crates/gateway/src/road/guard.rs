@@ -42,7 +42,8 @@ pub fn of(arrival: &Arrival, caller: &Principal, model: &str) -> Result<Arc<Guar
 pub async fn input(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Result<(), Failure> {
     asked.guards = of(arrival, ticket.caller(), &asked.request.model)?;
     asked.placeholders = asked.guards.placeholders();
-    show(&Arc::clone(&asked.guards), (arrival, asked), ticket).await
+    let guards = Arc::clone(&asked.guards);
+    show(&guards, (arrival, asked), ticket).await
 }
 
 /// Shows the request to those guardrails that only the models which may answer it name, once it is decided which these are.
@@ -69,8 +70,9 @@ pub async fn decided(
     if !asked.placeholders.is_open() {
         asked.placeholders = further.placeholders();
     }
-    show(&further, (arrival, asked), ticket).await?;
-    if asked.rerouted.is_some() {
+    let earlier = asked.rerouted.clone();
+    show(&further, (arrival, &mut *asked), ticket).await?;
+    if asked.rerouted != earlier {
         let message = "a guardrail of the model that was decided on wants another model to answer";
         return Err(Failure::new(FailureKind::PermissionDenied, message).coded("guardrail_blocked"));
     }
@@ -111,7 +113,7 @@ async fn show(
 
 /// Asks whoever must be asked, and judges.
 pub async fn review(
-    (worker, arrival): (&Worker, &Arrival),
+    (worker, arrival): (&Arc<Worker>, &Arrival),
     guards: &Guards,
     texts: Vec<Shown>,
     placeholders: &Placeholders,

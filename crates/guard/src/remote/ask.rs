@@ -106,7 +106,7 @@ impl RemoteGuard {
         job: &Job,
         answer: Heard,
     ) {
-        let findings = match answer {
+        let findings: Vec<Result<Finding, Unjudged>> = match answer {
             Ok(findings) => findings.into_iter().map(Ok).collect(),
             Err(why) => {
                 tracing::warn!(

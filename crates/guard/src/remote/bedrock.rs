@@ -100,7 +100,7 @@ impl Found {
 
 impl Bedrock {
     pub(crate) fn new(config: &BedrockConfig) -> Self {
-        let encoded = |text| utf8_percent_encode(text, SEGMENT).to_string();
+        let encoded = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
         Self {
             path: format!(
                 "/guardrail/{}/version/{}/apply",

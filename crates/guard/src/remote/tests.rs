@@ -1,5 +1,6 @@
 //! What each service is asked and what its answers mean, case by case from the files in `tests/services`.
 
+use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -119,6 +120,61 @@ fn answers_that_are_none_are_no_verdict() {
             ] {
                 let read = service.read(case.number, &shown(case), answer.as_bytes());
                 assert!(read.is_err(), "{} says {answer:?}: {read:?}", case.config);
+            }
+        }
+    }
+}
+
+/// All cases, each with its service.
+fn all() -> &'static [(Case, Box<dyn Service>)] {
+    static ALL: std::sync::OnceLock<Vec<(Case, Box<dyn Service>)>> = std::sync::OnceLock::new();
+    ALL.get_or_init(|| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/services");
+        let files = std::fs::read_dir(folder).unwrap();
+        let cases = files.flat_map(|entry| {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            serde_json::from_str::<Vec<Case>>(&text).unwrap()
+        });
+        let with_service = |case: Case| {
+            let config: GuardrailConfig = serde_json::from_value(case.config.clone()).unwrap();
+            (case, service_of(&config).unwrap())
+        };
+        cases.map(with_service).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Whatever a service answers, what is taken from it lies in the text, in order, on borders of letters.
+    #[test]
+    fn no_answer_leads_out_of_the_text(
+        which in any::<prop::sample::Index>(),
+        answer in any::<prop::sample::Index>(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        digits in "[0-9]{1,20}",
+    ) {
+        let (case, service) = which.get(all());
+        let mut bytes = answer.get(&case.answers).answer.to_string().into_bytes();
+        for (at, byte) in edits {
+            let at = at.index(bytes.len());
+            // Numbers are where places come from.
+            if bytes[at].is_ascii_digit() {
+                bytes.splice(at..=at, digits.bytes());
+            } else {
+                bytes[at] = byte;
+            }
+        }
+        if let Ok(findings) = service.read(case.number, &shown(case), &bytes) {
+            prop_assert_eq!(findings.len(), case.texts.len());
+            for (finding, text) in findings.iter().zip(&case.texts) {
+                let mut end = 0;
+                for span in &finding.spans {
+                    prop_assert!(span.start >= end && span.start < span.end);
+                    prop_assert!(text.get(span.start..span.end).is_some());
+                    prop_assert!(span.kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
+                    end = span.end;
+                }
             }
         }
     }

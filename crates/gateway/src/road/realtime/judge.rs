@@ -77,7 +77,7 @@ impl Judge {
             texts.push(guard::shown(stage, text));
             None
         });
-        let at = (&*self.worker, &*self.arrival);
+        let at = (&self.worker, &*self.arrival);
         let reviewed = guard::review(at, &self.guards, texts, &self.placeholders).await;
         let room = MAX_FLAGS.saturating_sub(self.flags.len());
         let flags = reviewed.flags.iter().map(|flag| flag.guard.clone());

@@ -1,6 +1,6 @@
 //! Guardrails that are services: every service before every format, and what happens when it fails.
 
-use pointsman_store::{HolderKind, NewKey};
+use pointsman_store::{Actor, HolderKind, HolderSpec, NewKey, Terms};
 use pointsman_testbed::{Chunking, GUARD_KEY, GuardFault, GuardServer};
 use serde_json::{Value, json};
 
@@ -355,7 +355,12 @@ async fn models_keys_and_teams_add_guardrails_and_take_none_away() {
     let scene = Scene::with_models(Chunking::Events, &rest, "guarded: { guardrails: [modelword], targets: [ { provider: o, model: gpt-4o-mini, format: openai-chat } ] }\n  \
          unguarded: { fallback: { any: [guarded] }, targets: [ { provider: o, model: gpt-4o-mini, format: openai-chat } ] }").await;
     store(scene.folder.path())
-        .create_holder(HolderKind::Team, Some("readers"), team(), &Actor::operator())
+        .create_holder(
+            &Actor::local(),
+            HolderKind::Team,
+            Some("readers".to_owned()),
+            team(),
+        )
         .unwrap();
     let of_key = key(
         scene.folder.path(),
@@ -404,14 +409,14 @@ async fn models_keys_and_teams_add_guardrails_and_take_none_away() {
     }
 }
 
-fn team() -> pointsman_store::HolderSpec {
-    pointsman_store::HolderSpec {
+fn team() -> HolderSpec {
+    HolderSpec {
         name: "Readers".to_owned(),
-        terms: pointsman_store::Terms {
+        terms: Terms {
             guardrails: vec!["teamword".to_owned()],
-            ..pointsman_store::Terms::default()
+            ..Terms::default()
         },
-        ..pointsman_store::HolderSpec::default()
+        ..HolderSpec::default()
     }
 }
 
