@@ -185,6 +185,8 @@ impl StageGuards {
     /// Judges a text by some of the guardrails.
     pub(crate) fn judge(&self, which: Range<usize>, case: &Case<'_>, books: &mut Books<'_>) -> Verdict {
         let mut verdict = Verdict::default();
+        // Arguments as services leave them are JSON: what other guardrails break is mended from there.
+        let mut intact: Option<String> = None;
         for at in which.clone() {
             let Some(guard) = self.guards.get(at).filter(|guard| guard.judges(case)) else {
                 continue;
@@ -197,9 +199,13 @@ impl StageGuards {
             if over {
                 return verdict;
             }
+            if matches!(guard.kind, Kind::Remote(_)) {
+                intact.clone_from(&verdict.rewritten);
+            }
         }
         if case.sort == Sort::Arguments {
-            self.judge_arguments(which, case.text, &mut verdict, books);
+            let text = intact.as_deref().unwrap_or(case.text);
+            self.judge_arguments(which, text, &mut verdict, books);
         }
         verdict
     }

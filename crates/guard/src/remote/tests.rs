@@ -160,7 +160,7 @@ proptest! {
             let at = at.index(bytes.len());
             // Numbers are where places come from.
             if bytes[at].is_ascii_digit() {
-                bytes.splice(at..=at, digits.bytes());
+                drop(bytes.splice(at..=at, digits.bytes()));
             } else {
                 bytes[at] = byte;
             }
