@@ -109,6 +109,8 @@ pub struct HolderFields {
     pub models: Vec<String>,
     /// Providers that may answer, by their names in the configuration.
     pub providers: Vec<String>,
+    /// Guardrails that act beside those that always do, by their names in the configuration.
+    pub guardrails: Vec<String>,
     /// Rates.
     pub limits: LimitFields,
     /// Money; all of them hold at once.
@@ -133,6 +135,8 @@ pub struct KeyFields {
     pub models: Vec<String>,
     /// Providers that may answer it, by their names in the configuration.
     pub providers: Vec<String>,
+    /// Guardrails that act beside those that always do, by their names in the configuration.
+    pub guardrails: Vec<String>,
     /// Rates.
     pub limits: LimitFields,
     /// Money; all of them hold at once.
@@ -224,6 +228,7 @@ impl HolderFields {
             terms: Terms {
                 models: self.models,
                 providers: self.providers,
+                guardrails: self.guardrails,
                 requests_per_minute: self.limits.requests_per_minute,
                 tokens_per_minute: self.limits.tokens_per_minute,
                 concurrency: self.limits.concurrency,
@@ -243,6 +248,7 @@ impl HolderFields {
             team: spec.team.as_ref().map(|id| id.as_str().to_owned()),
             models: terms.models.clone(),
             providers: terms.providers.clone(),
+            guardrails: terms.guardrails.clone(),
             limits: LimitFields {
                 requests_per_minute: terms.requests_per_minute,
                 tokens_per_minute: terms.tokens_per_minute,
@@ -267,6 +273,7 @@ impl KeyFields {
             user: self.held.user.map(Into::into),
             models: self.models,
             providers: self.providers,
+            guardrails: self.guardrails,
             requests_per_minute: self.limits.requests_per_minute,
             tokens_per_minute: self.limits.tokens_per_minute,
             concurrency: self.limits.concurrency,
@@ -293,6 +300,7 @@ impl KeyFields {
             },
             models: grant.models.clone(),
             providers: grant.providers.clone(),
+            guardrails: grant.guardrails.clone(),
             limits: LimitFields {
                 requests_per_minute: grant.requests_per_minute,
                 tokens_per_minute: grant.tokens_per_minute,

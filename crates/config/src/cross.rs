@@ -6,12 +6,13 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use pointsman_catalog::Catalog;
 use pointsman_governance::jwt::JwtConfig;
-use pointsman_guard::Guards;
+use pointsman_guard::GuardSet;
 use pointsman_routing::Router;
 use pointsman_store::{RedisCounters, blob};
 use pointsman_understanding::Origin;
 use pointsman_upstream::{
-    AuthStyle, Credential, Endpoint, EndpointConfig, Environment, RetryPolicy, balance::Policy,
+    AuthStyle, Credential, Endpoint, EndpointConfig, EndpointRegistry, Environment, RetryPolicy,
+    balance::Policy,
 };
 use secrecy::SecretString;
 
@@ -374,7 +375,8 @@ impl Checker<'_> {
                 self.wrong(&format!("guardrails[{index}].name"), message);
             }
         }
-        match Guards::compile(&self.config.guardrails) {
+        self.named_guardrails(&names);
+        match GuardSet::compile(&self.config.guardrails, &EndpointRegistry::default()) {
             Ok(guards) => self.guarding_models(&guards),
             Err(errors) => {
                 for error in errors {
@@ -385,13 +387,27 @@ impl Checker<'_> {
         }
     }
 
+    /// Models name guardrails that there are.
+    fn named_guardrails(&mut self, names: &HashSet<&str>) {
+        let config = self.config;
+        for (model, block) in &config.models {
+            for (index, name) in block.guardrails.iter().enumerate() {
+                if !names.contains(name.as_str()) {
+                    let message = format!("there is no guardrail named {name:?}");
+                    self.wrong(&format!("models.{model}.guardrails[{index}]"), message);
+                }
+            }
+        }
+    }
+
     /// Guardrails ask models of this machine: a text that must not go out is not sent away to be judged.
-    fn guarding_models(&mut self, guards: &Guards) {
+    fn guarding_models(&mut self, guards: &GuardSet) {
         let config = self.config;
         for head in guards.heads() {
             let mut models = config.understanding.models.iter();
             let away = models.find(|(_, model)| {
-                model.head.as_deref() == Some(head) && matches!(model.origin(), Some(Origin::Provider { .. }))
+                model.head.as_deref() == Some(head.as_str())
+                    && matches!(model.origin(), Some(Origin::Provider { .. }))
             });
             if let Some((name, _)) = away {
                 let message = format!(

@@ -308,6 +308,8 @@ pub struct ModelConfig {
     pub timeouts: Option<TimeoutsConfig>,
     /// Which models take over.
     pub fallback: FallbackConfig,
+    /// Guardrails that act on requests that may be answered by it, beside those that always do; by their names.
+    pub guardrails: Vec<String>,
     /// Its price, when not what the catalog says: dollars for a million tokens, and what else the catalog knows.
     pub price: Option<Price>,
     /// What is changed of requests for it.

@@ -12,9 +12,11 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use pointsman_config::Config;
 use pointsman_governance::KeyRing;
+use pointsman_guard::{Stage, Tally};
 use pointsman_store::blob::{self, BlobUrlError};
 use pointsman_store::{Journal, JournalError, SharedError, Store, StoreError};
 use pointsman_telemetry::Telemetry;
+use pointsman_upstream::breaker::BreakerState;
 use pointsman_upstream::{Client, ClientOptions, ConfigError, Environment};
 use rustls::ServerConfig;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -52,6 +54,24 @@ pub struct Shared {
     pub secrets: Secrets,
     /// Requests of clients in flight, worker by worker.
     pub awaited: Vec<Arc<AtomicUsize>>,
+}
+
+impl Shared {
+    /// Counts what guardrails did.
+    pub fn judged(&self, tally: &Tally) {
+        let guardrails = self.telemetry.metrics().guardrails();
+        for note in tally.notes() {
+            let stage = match note.stage {
+                Stage::Input => "input",
+                Stage::ToolResult => "tool_result",
+                Stage::Output => "output",
+            };
+            guardrails.judged(&note.guard, (stage, note.done.name()), note.time);
+            for why in &note.failures {
+                guardrails.failed(&note.guard, why.name());
+            }
+        }
+    }
 }
 
 /// What a gateway is built from, beside its configuration.
@@ -279,6 +299,16 @@ impl Gateway {
         }
         telemetry.metrics().caches().sizes(self.shared.cache.sizes());
         let mut text = telemetry.render();
+        let snapshot = self.shared.snapshot.load();
+        let state = |state| match state {
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open => 2,
+        };
+        let breakers = snapshot.guards.breakers();
+        text.push_str(&pointsman_telemetry::breakers(
+            breakers.map(|(name, breaker)| (name, state(breaker))),
+        ));
         text.push_str(
             "# HELP pointsman_budgets_past_soft Holders that have spent more than a soft budget says.\n",
         );

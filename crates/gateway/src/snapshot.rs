@@ -24,7 +24,7 @@ use pointsman_catalog::Catalog;
 use pointsman_config::PromptsConfig;
 use pointsman_config::{BatchesConfig, FilesConfig, RealtimeConfig};
 use pointsman_governance::Principal;
-use pointsman_guard::Guards;
+use pointsman_guard::GuardSet;
 use pointsman_mcp::Hub;
 use pointsman_routing::Router;
 use pointsman_semantics::similar::Point;
@@ -66,7 +66,7 @@ pub struct Snapshot {
     /// Who understands prompts; loads what it needs when it is first asked, and outlasts a reload that leaves it as it is.
     pub understanding: Arc<Understanding>,
     /// Guardrails.
-    pub guards: Guards,
+    pub guards: GuardSet,
     /// What is put around conversations.
     pub prompts: PromptsConfig,
     /// Whether and for whom answers are remembered.

@@ -38,6 +38,8 @@ pub struct Principal {
     /// Of models, and of providers: what is used must be in each list.
     models: Vec<Vec<String>>,
     providers: Vec<Vec<String>>,
+    /// What its key and all its holders name.
+    guardrails: Vec<String>,
     pub(crate) expires_at: Option<i64>,
     /// Why it is refused whatever it is used for.
     pub(crate) closed: Option<IdentifyError>,
@@ -67,6 +69,7 @@ impl Principal {
             groups: Vec::new(),
             models: Vec::new(),
             providers: Vec::new(),
+            guardrails: Vec::new(),
             expires_at: None,
             closed: None,
             accounts: Arc::from([Arc::new(Account::new("callers without a key", limits, place))]),
@@ -86,6 +89,12 @@ impl Principal {
         };
         let models = directory.lists(record, &chain, |terms| &terms.models);
         let providers = directory.lists(record, &chain, |terms| &terms.providers);
+        let mut guardrails = directory
+            .lists(record, &chain, |terms| &terms.guardrails)
+            .concat();
+        guardrails.extend(grant.guardrails.iter().cloned());
+        guardrails.sort_unstable();
+        guardrails.dedup();
         let mut accounts = vec![own];
         accounts.extend(directory.accounts(&chain));
         Ok(Self {
@@ -104,6 +113,7 @@ impl Principal {
             groups: grant.groups.clone(),
             models: narrowed(&grant.models, models),
             providers: narrowed(&grant.providers, providers),
+            guardrails,
             expires_at: grant.expires_at,
             accounts: accounts.into(),
         })
@@ -126,6 +136,11 @@ impl Principal {
     #[must_use]
     pub fn allows_provider(&self, provider: &str) -> bool {
         in_all(&self.providers, provider)
+    }
+
+    /// Guardrails that act on its requests beside those that always do.
+    pub fn guardrails(&self) -> impl Iterator<Item = &str> {
+        self.guardrails.iter().map(String::as_str)
     }
 
     /// Whether any provider may answer it.

@@ -2,7 +2,7 @@
 //!
 //! The file has one JSON object a line: `text`, and `label`, which is `benign` for what must pass. TYPE is `jailbreak` or
 //! `harmful`. Told for each disguise: the share of attacks that are caught, and of the others that are, with the ways in which
-//! a text can be read and without.
+//! a text can be read and without; then for texts that come in parts, over turns and over results of tools.
 
 #![allow(
     clippy::print_stdout,
@@ -13,8 +13,9 @@
 
 use std::sync::Arc;
 
-use pointsman_guard::{GuardrailConfig, Guards, Placeholders, Stage};
+use pointsman_guard::{Askable, GuardrailConfig, Guards, Placeholders, Shown, Sort, Stage};
 use pointsman_understanding::{Ask, Nobody, Understanding, UnderstandingConfig};
+use pointsman_upstream::{Client, ClientOptions, UpstreamConfig};
 use serde::Deserialize;
 
 /// Texts of each sort that are looked at.
@@ -101,6 +102,55 @@ fn base64(text: &str) -> String {
     out
 }
 
+/// A text in parts of about the same number of words.
+fn parts(text: &str, count: usize) -> Vec<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let each = words.len().div_ceil(count).max(1);
+    words.chunks(each).map(|part| part.join(" ")).collect()
+}
+
+/// What is asked, and of whom.
+struct Judge {
+    kind: String,
+    guards: Guards,
+    understanding: Understanding,
+    client: Client,
+}
+
+impl Judge {
+    /// Whether a conversation of these texts is let through.
+    async fn blocks(&self, texts: &[String], stage: Stage) -> bool {
+        let shown = texts.iter().map(|text| Shown {
+            text: text.as_str().into(),
+            sort: Sort::Foreign,
+            stage,
+        });
+        let askable = Askable {
+            understanding: &self.understanding,
+            client: &self.client,
+        };
+        let placeholders = Placeholders::default();
+        let reviewed = self.guards.review(shown.collect(), askable, &placeholders).await;
+        reviewed.blocked.is_some()
+    }
+
+    /// Whether the model alone finds a text, as it is written.
+    async fn alone(&self, text: &str) -> bool {
+        let text: Arc<str> = text.into();
+        let read = self
+            .understanding
+            .read(&text, &Ask::head(&self.kind), &Nobody)
+            .await;
+        let point = read.expect("an answer").heads[0].point("fpr_1pct").cloned();
+        point.expect("a threshold").holds
+    }
+}
+
+fn percent(count: usize, of: usize) -> String {
+    let thousandth = count * 1000 / of.max(1);
+    format!("{}.{} %", thousandth / 10, thousandth % 10)
+}
+
 #[tokio::main]
 async fn main() {
     let path = std::env::args().nth(1).expect("a file");
@@ -110,45 +160,63 @@ async fn main() {
         .lines()
         .map(|line| serde_json::from_str(line).expect("a row"))
         .collect();
-    let config = format!(r#"{{"type": "{kind}", "name": "g", "on": ["input"], "timeout": "10m"}}"#);
+    let config =
+        format!(r#"{{"type": "{kind}", "name": "g", "on": ["input", "tool_result"], "timeout": "10m"}}"#);
     let config: GuardrailConfig = serde_json::from_str(&config).expect("a guardrail");
-    let guards = Guards::compile(&[config]).expect("guards");
-    let guards = guards.for_stage(Stage::Input);
-    let understanding = Understanding::new(&UnderstandingConfig::default());
+    let judge = Judge {
+        kind,
+        guards: Guards::compile(&[config]).expect("guards"),
+        understanding: Understanding::new(&UnderstandingConfig::default()),
+        client: Client::new(ClientOptions::compile(&UpstreamConfig::default()).expect("a client")),
+    };
+    // Every so manieth, so that all sources are there.
+    let of_sort = |benign: bool| -> Vec<&Row> {
+        let all: Vec<&Row> = rows
+            .iter()
+            .filter(|row| (row.label == "benign") == benign)
+            .collect();
+        let step = all.len().div_ceil(MOST).max(1);
+        all.into_iter().step_by(step).collect()
+    };
+    let (attacks, others) = (of_sort(false), of_sort(true));
     for (name, disguise) in DISGUISES {
         let mut told = Vec::new();
-        for benign in [false, true] {
-            let of_sort = rows.iter().filter(|row| (row.label == "benign") == benign);
-            // Every so manieth, so that all sources are there.
-            let all: Vec<&Row> = of_sort.collect();
-            let step = all.len().div_ceil(MOST).max(1);
-            let texts: Vec<Arc<str>> = all
-                .iter()
-                .step_by(step)
-                .map(|row| disguise(&row.text).into())
-                .collect();
-            let heard = guards.hear(&understanding, texts.clone().into()).await;
-            let caught = texts.iter().filter(|text| {
-                let verdict = guards.inspect(text, &heard, &Placeholders::default());
-                verdict.blocked.is_some()
-            });
-            let caught = caught.count();
-            let mut alone = 0;
-            for text in &texts {
-                let read = understanding
-                    .read(text, &Ask::head(&kind), &Nobody)
-                    .await
-                    .expect("an answer");
-                let point = read.heads[0].point("fpr_1pct").expect("a threshold");
-                alone += usize::from(point.holds);
+        for rows in [&attacks, &others] {
+            let (mut caught, mut alone) = (0, 0);
+            for row in rows {
+                let text = disguise(&row.text);
+                alone += usize::from(judge.alone(&text).await);
+                caught += usize::from(judge.blocks(&[text], Stage::Input).await);
             }
-            let share = |count: usize| count * 1000 / texts.len().max(1);
-            told.push((share(caught), share(alone)));
+            let (caught, alone) = (percent(caught, rows.len()), percent(alone, rows.len()));
+            told.push(format!("{caught} ({alone} without views)"));
         }
-        let share = |(caught, alone): (usize, usize)| {
-            let percent = |thousandth: usize| format!("{}.{} %", thousandth / 10, thousandth % 10);
-            format!("{} ({} without views)", percent(caught), percent(alone))
-        };
-        println!("{name}: attacks {}, others {}", share(told[0]), share(told[1]));
+        println!("{name}: attacks {}, others {}", told[0], told[1]);
     }
+    for (name, stage) in [("turns", Stage::Input), ("results of tools", Stage::ToolResult)] {
+        for count in [2, 3, 4] {
+            let mut told = Vec::new();
+            for rows in [&attacks, &others] {
+                let mut caught = 0;
+                for row in rows {
+                    caught += usize::from(judge.blocks(&parts(&row.text, count), stage).await);
+                }
+                told.push(percent(caught, rows.len()));
+            }
+            println!("over {count} {name}: attacks {}, others {}", told[0], told[1]);
+        }
+    }
+    // Texts that have nothing to do with each other, as the turns of one conversation.
+    let mut caught = 0;
+    let talks: Vec<Vec<String>> = others
+        .chunks(4)
+        .map(|rows| rows.iter().map(|row| row.text.clone()).collect())
+        .collect();
+    for talk in &talks {
+        caught += usize::from(judge.blocks(talk, Stage::Input).await);
+    }
+    println!(
+        "conversations of four other texts: {}",
+        percent(caught, talks.len())
+    );
 }

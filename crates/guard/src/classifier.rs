@@ -13,8 +13,6 @@ const POINTS: [&str; 4] = ["fpr_0.1pct", POINT, "fpr_3pct", "balanced"];
 /// A compiled guardrail.
 #[derive(Debug)]
 pub(crate) struct ClassifierGuard {
-    pub(crate) name: String,
-    pub(crate) action: Action,
     pub(crate) head: &'static str,
     pub(crate) on_error: OnError,
     pub(crate) patience: Duration,
@@ -44,8 +42,9 @@ impl ClassifierGuard {
             return Err(("on", message));
         }
         if config.action == Action::Redact {
-            let message =
-                format!("guardrails of type {head:?} judge a text as a whole; use action: block or flag");
+            let message = format!(
+                "guardrails of type {head:?} judge a text as a whole; use action: block, flag or route"
+            );
             return Err(("action", message));
         }
         let point = config.operating_point.as_deref().unwrap_or(POINT);
@@ -57,8 +56,6 @@ impl ClassifierGuard {
             return Err(("operating_point", message));
         }
         Ok(Self {
-            name: config.name.clone(),
-            action: config.action,
             head,
             on_error: config.on_error,
             patience: config.timeout.map_or(PATIENCE, |timeout| timeout.get()),

@@ -1,21 +1,37 @@
 //! Guardrails: what may go in, and what may come out.
 //!
-//! A guardrail sees texts, one after another or piece by piece, and blocks, redacts or flags. It knows no wire format
-//! and no network. Streamed or whole, a text gets the same verdict. Models are asked beforehand, by name, and what they said
-//! is told to those who judge.
+//! A guardrail sees texts, one after another or piece by piece, and blocks, redacts, flags or has another model answer. It
+//! knows no wire format of conversations. Streamed or whole, a text gets the same verdict. Models are asked beforehand, by
+//! name, and services over the network as the texts come to them ([`Guards::review`]); what they said is told to those who
+//! judge.
 
+mod arguments;
 mod classifier;
 mod config;
+mod guards;
 mod heard;
 mod hold;
 mod pii;
 mod placeholder;
 mod regex;
+mod remote;
+mod review;
 mod stage;
 mod stream;
+mod tally;
+mod texts;
 
 pub use config::{Action, Asked, ClassifierConfig, GuardrailConfig, OnError, PiiConfig, RegexConfig, Stage};
+pub use guards::{CompileError, GuardSet, Guards};
 pub use heard::{Heard, Texts};
 pub use placeholder::{Placeholders, Restorer};
-pub use stage::{Block, CompileError, Flag, Guards, StageGuards, Verdict};
+pub use remote::Unjudged;
+pub use remote::config::{
+    AzureCheck, AzureConfig, BedrockConfig, HttpConfig, LakeraConfig, LiteLlmConfig, LlmGuardConfig,
+    ModelArmorConfig, ModerationConfig, NemoConfig, PresidioConfig,
+};
+pub use review::{Askable, Reviewed};
+pub use stage::{Block, Flag, StageGuards, Verdict};
 pub use stream::{Step, StreamGuard};
+pub use tally::{Done, Note, Tally};
+pub use texts::{Shown, Sort};

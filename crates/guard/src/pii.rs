@@ -18,7 +18,6 @@ const LEAST: f32 = 0.5;
 /// A compiled guardrail.
 #[derive(Debug)]
 pub(crate) struct PiiGuard {
-    pub(crate) name: String,
     pub(crate) action: Action,
     pub(crate) on_error: OnError,
     pub(crate) patience: Duration,
@@ -29,7 +28,7 @@ pub(crate) struct PiiGuard {
     kinds: Vec<String>,
     asks: bool,
     least: f32,
-    restore: bool,
+    pub(crate) restore: bool,
 }
 
 /// What the guardrail found in a text.
@@ -53,7 +52,8 @@ impl Found {
 }
 
 impl PiiGuard {
-    pub(crate) fn compile(config: &PiiConfig) -> Result<Self, (&'static str, String)> {
+    /// Compiles a block; `action` is what it does, which a dry run changes.
+    pub(crate) fn compile(config: &PiiConfig, action: Action) -> Result<Self, (&'static str, String)> {
         let all = recognise::shipped().map_err(|error| ("type", error.to_string()))?;
         let mut told = Vec::new();
         for entity in &config.entities {
@@ -86,8 +86,7 @@ impl PiiGuard {
             false => None,
         };
         Ok(Self {
-            name: config.name.clone(),
-            action: config.action,
+            action,
             on_error: config.on_error,
             patience: config.timeout.map_or(PATIENCE, |timeout| timeout.get()),
             recognisers,
@@ -192,10 +191,6 @@ impl PiiFlow {
         })
     }
 
-    pub(crate) fn guard(&self) -> &PiiGuard {
-        &self.guard
-    }
-
     /// Takes a piece in and releases what is settled.
     pub(crate) fn push(&mut self, piece: &str, ended: bool, out: &mut String) {
         let (guard, placeholders, entities) = (&self.guard, &self.placeholders, &mut self.entities);
@@ -209,7 +204,7 @@ impl PiiFlow {
                 entities.insert(entity.clone());
                 match guard.action {
                     Action::Redact => out.push_str(&placeholders.of(entity, text, false)),
-                    Action::Flag => out.push_str(text),
+                    Action::Flag | Action::Route => out.push_str(text),
                     Action::Block => blocked = true,
                 }
             }

@@ -89,6 +89,12 @@ impl Placeholders {
         placeholder
     }
 
+    /// Whether it can be written in.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether anything was replaced.
     #[must_use]
     pub fn is_used(&self) -> bool {

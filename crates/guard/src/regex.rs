@@ -15,7 +15,6 @@ const DEFAULT_HOLD: usize = 16 * 1024;
 /// A compiled guardrail: its patterns are one, in the order in which they were written.
 #[derive(Debug)]
 pub(crate) struct RegexGuard {
-    pub(crate) name: String,
     pub(crate) action: Action,
     replacement: String,
     pattern: Regex,
@@ -33,7 +32,8 @@ pub(crate) struct Found {
 }
 
 impl RegexGuard {
-    pub(crate) fn compile(config: &RegexConfig) -> Result<Self, (&'static str, String)> {
+    /// Compiles a block; `action` is what it does, which a dry run changes.
+    pub(crate) fn compile(config: &RegexConfig, action: Action) -> Result<Self, (&'static str, String)> {
         if config.deny.is_empty() {
             return Err(("deny", "a regex guardrail needs at least one pattern".to_owned()));
         }
@@ -55,8 +55,7 @@ impl RegexGuard {
         let pattern = ascii_boundaries(&all.join("|"));
         let compiled = RegexBuilder::new(&pattern).size_limit(SIZE_LIMIT).build();
         Ok(Self {
-            name: config.name.clone(),
-            action: config.action,
+            action,
             replacement: config
                 .replacement
                 .clone()
@@ -144,10 +143,6 @@ impl Flowing {
             done: 0,
             matched: false,
         }
-    }
-
-    pub(crate) fn guard(&self) -> &RegexGuard {
-        &self.guard
     }
 
     /// Takes a piece in and releases what is settled.

@@ -1,57 +1,72 @@
-//! Guardrails in their order, over the texts of a stage.
+//! The guardrails of a stage in their order, over one text.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use pointsman_understanding::Understanding;
+use serde_json::Value;
 
+use crate::arguments;
 use crate::classifier::{ClassifierGuard, Judged};
-use crate::config::{Action, ClassifierConfig, GuardrailConfig, OnError, PiiConfig, RegexConfig, Stage};
-use crate::heard::{Asking, Heard, Texts};
+use crate::config::{Action, OnError, Stage};
+use crate::heard::{Asking, Heard};
 use crate::pii::{PiiFlow, PiiGuard};
 use crate::placeholder::Placeholders;
 use crate::regex::{Flowing, RegexGuard};
+use crate::remote::{Finding, RemoteGuard, Unjudged};
 use crate::stream::{Link, StreamGuard};
-
-/// All guardrails, by stage.
-#[derive(Debug, Default)]
-pub struct Guards {
-    input: StageGuards,
-    tool_result: StageGuards,
-    output: StageGuards,
-    /// One of them puts placeholders into texts.
-    replaces: bool,
-    /// One of them wants them back.
-    restores: bool,
-}
+use crate::tally::{Done, Tally};
+use crate::texts::Sort;
 
 /// The guardrails of one stage, in the order of the configuration.
 #[derive(Debug, Default)]
 pub struct StageGuards {
-    guards: Vec<Guard>,
+    pub(crate) guards: Vec<Guard>,
     /// What models are asked before.
-    asking: Asking,
+    pub(crate) asking: Asking,
+    /// Which of them judge without waiting in between: each leg begins with services that are asked together.
+    pub(crate) legs: Vec<Range<usize>>,
     /// Its texts come in pieces, and a whole one is judged as if it did.
-    flows: bool,
+    pub(crate) flows: bool,
+    /// Which one.
+    pub(crate) stage: Option<Stage>,
+}
+
+/// A guardrail, and what it does when it acts.
+#[derive(Debug, Clone)]
+pub(crate) struct Guard {
+    pub(crate) kind: Kind,
+    pub(crate) manner: Arc<Manner>,
+}
+
+/// What a guardrail is called, and what it does when it acts.
+#[derive(Debug)]
+pub(crate) struct Manner {
+    pub(crate) name: Arc<str>,
+    pub(crate) action: Action,
+    /// What is noted when it flags.
+    pub(crate) flag: String,
+    /// The model that answers instead.
+    pub(crate) to: Option<String>,
+    /// The share of requests that it sees, in percent.
+    pub(crate) sample: u8,
+    /// Whether it acts where nobody names it.
+    pub(crate) default_on: bool,
+    /// Which texts it sees.
+    pub(crate) on: Vec<Stage>,
 }
 
 /// A guardrail of any kind.
 #[derive(Debug, Clone)]
-enum Guard {
+pub(crate) enum Kind {
     Regex(Arc<RegexGuard>),
     Pii(Arc<PiiGuard>),
     Classifier(Arc<ClassifierGuard>),
+    Remote(Arc<RemoteGuard>),
 }
 
-/// What is wrong with a guardrail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CompileError {
-    /// Which one.
-    pub index: usize,
-    /// Which of its fields.
-    pub field: &'static str,
-    /// What is wrong.
-    pub message: String,
-}
+/// What is wrong: the field, and why.
+pub(crate) type Wrong = (&'static str, String);
 
 /// What the guardrails say of a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,6 +75,8 @@ pub struct Verdict {
     pub blocked: Option<Block>,
     /// It must go on like this.
     pub rewritten: Option<String>,
+    /// Another model has to answer.
+    pub rerouted: Option<String>,
     /// What was noted.
     pub flags: Vec<Flag>,
 }
@@ -82,132 +99,25 @@ pub struct Flag {
     pub guard: String,
 }
 
-impl Guards {
-    /// Compiles the configuration.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn compile(configs: &[GuardrailConfig]) -> Result<Self, Vec<CompileError>> {
-        let mut guards = Self::default();
-        guards.output.flows = true;
-        let mut errors = Vec::new();
-        for (index, config) in configs.iter().enumerate() {
-            let added = match config {
-                GuardrailConfig::Regex(config) => guards.add_regex(config),
-                GuardrailConfig::Pii(config) => guards.add_pii(config),
-                GuardrailConfig::Jailbreak(config) => guards.add_classifier("jailbreak", config),
-                GuardrailConfig::Harmful(config) => guards.add_classifier("harmful", config),
-                GuardrailConfig::Presidio(_) => Err(unsupported("presidio")),
-            };
-            if let Err((field, message)) = added {
-                errors.push(CompileError {
-                    index,
-                    field,
-                    message,
-                });
-            }
-        }
-        if errors.is_empty() {
-            Ok(guards)
-        } else {
-            Err(errors)
-        }
-    }
-
-    fn add_regex(&mut self, config: &RegexConfig) -> Result<(), Wrong> {
-        let guard = Guard::Regex(Arc::new(RegexGuard::compile(config)?));
-        self.add(&guard, &config.on)
-    }
-
-    fn add_pii(&mut self, config: &PiiConfig) -> Result<(), Wrong> {
-        if config.restore && config.action != Action::Redact {
-            let message = "there is nothing to put back: restore goes with action: redact";
-            return Err(("restore", message.to_owned()));
-        }
-        if config.restore && !config.on.iter().any(|stage| *stage != Stage::Output) {
-            let message = "only what was replaced on its way in is put back: restore goes with on: [input] or [tool_result]";
-            return Err(("restore", message.to_owned()));
-        }
-        let guard = Guard::Pii(Arc::new(PiiGuard::compile(config)?));
-        self.replaces |= config.action == Action::Redact;
-        self.restores |= config.restore;
-        self.add(&guard, &config.on)
-    }
-
-    fn add_classifier(&mut self, head: &'static str, config: &ClassifierConfig) -> Result<(), Wrong> {
-        let guard = Guard::Classifier(Arc::new(ClassifierGuard::compile(head, config)?));
-        self.add(&guard, &config.on)
-    }
-
-    fn add(&mut self, guard: &Guard, on: &[Stage]) -> Result<(), Wrong> {
-        if on.is_empty() {
-            let message = "say which texts it sees: [input], [output], [tool_result]";
-            return Err(("on", message.to_owned()));
-        }
-        for stage in on {
-            let of_stage = self.stage_mut(*stage);
-            match guard {
-                Guard::Pii(guard) if guard.asks(*stage) => of_stage.asking.add_entities(guard.patience),
-                Guard::Classifier(guard) => of_stage.asking.add_head(guard.head, guard.patience),
-                Guard::Pii(_) | Guard::Regex(_) => {}
-            }
-            of_stage.guards.push(guard.clone());
-        }
-        Ok(())
-    }
-
-    /// Whether something is put back into answers.
-    #[must_use]
-    pub fn restores(&self) -> bool {
-        self.restores
-    }
-
-    /// The heads that models are asked for, and `pii` where they are asked for personal data.
-    pub fn heads(&self) -> impl Iterator<Item = &str> {
-        let stages = [&self.input, &self.tool_result].into_iter();
-        stages.flat_map(|stage| {
-            let pii = stage.asking.entities.then_some("pii");
-            stage.asking.heads.iter().map(String::as_str).chain(pii)
-        })
-    }
-
-    /// A book for the placeholders of one request.
-    #[must_use]
-    pub fn placeholders(&self) -> Placeholders {
-        if self.replaces {
-            Placeholders::new()
-        } else {
-            Placeholders::default()
-        }
-    }
-
-    /// The guardrails of a stage.
-    #[must_use]
-    pub fn for_stage(&self, stage: Stage) -> &StageGuards {
-        match stage {
-            Stage::Input => &self.input,
-            Stage::ToolResult => &self.tool_result,
-            Stage::Output => &self.output,
-        }
-    }
-
-    fn stage_mut(&mut self, stage: Stage) -> &mut StageGuards {
-        match stage {
-            Stage::Input => &mut self.input,
-            Stage::ToolResult => &mut self.tool_result,
-            Stage::Output => &mut self.output,
-        }
-    }
+/// A text with all that is known of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case<'c> {
+    /// As the guardrails before have left it.
+    pub(crate) text: &'c str,
+    /// As it came, and as models were asked about it.
+    pub(crate) came: &'c str,
+    pub(crate) sort: Sort,
+    /// It is several texts read as one: there is nothing in it to be replaced.
+    pub(crate) joined: bool,
+    pub(crate) heard: &'c Heard,
+    /// What services say of it, by their place among the guardrails.
+    pub(crate) findings: &'c [(usize, Result<Finding, Unjudged>)],
 }
 
-/// What is wrong: the field, and why.
-type Wrong = (&'static str, String);
-
-fn unsupported(kind: &str) -> Wrong {
-    let message = format!(
-        "guardrails of type {kind:?} are not supported in this version; use type: regex, pii, jailbreak or harmful"
-    );
-    ("type", message)
+/// What a text's replacements and notes go into.
+pub(crate) struct Books<'b> {
+    pub(crate) placeholders: &'b Placeholders,
+    pub(crate) tally: &'b mut Tally,
 }
 
 impl StageGuards {
@@ -217,62 +127,191 @@ impl StageGuards {
         self.guards.is_empty()
     }
 
-    /// Whether models must be asked before.
-    #[must_use]
-    pub fn asks(&self) -> bool {
-        !self.asking.is_empty()
-    }
-
     /// Whether one of them puts something else into texts.
     #[must_use]
     pub fn redacts(&self) -> bool {
-        self.guards.iter().any(|guard| guard.named().1 == Action::Redact)
+        self.guards
+            .iter()
+            .any(|guard| guard.manner.action == Action::Redact)
     }
 
-    /// Asks models about texts, before they are judged.
-    pub async fn hear(&self, understanding: &Understanding, texts: Texts) -> Heard {
-        Heard::ask(&self.asking, understanding, texts).await
+    /// Whether a whole text must be there before it can be judged: a service is asked about it.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.guards
+            .iter()
+            .any(|guard| matches!(guard.kind, Kind::Remote(_)))
     }
 
     /// Judges a whole text, of which models said what was `heard`. What is replaced by placeholders is noted in the book.
     #[must_use]
     pub fn inspect(&self, text: &str, heard: &Heard, placeholders: &Placeholders) -> Verdict {
+        let case = Case {
+            text,
+            came: text,
+            sort: Sort::Foreign,
+            joined: false,
+            heard,
+            findings: &[],
+        };
+        let mut tally = Tally::default();
+        let mut books = Books {
+            placeholders,
+            tally: &mut tally,
+        };
+        self.judge(0..self.guards.len(), &case, &mut books)
+    }
+
+    /// Judges a whole text of a stream about which nobody has to be asked.
+    #[must_use]
+    pub fn inspect_sort(
+        &self,
+        text: &str,
+        sort: Sort,
+        placeholders: &Placeholders,
+        tally: &mut Tally,
+    ) -> Verdict {
+        let case = Case {
+            text,
+            came: text,
+            sort,
+            joined: false,
+            heard: &Heard::default(),
+            findings: &[],
+        };
+        self.judge(0..self.guards.len(), &case, &mut Books { placeholders, tally })
+    }
+
+    /// Judges a text by some of the guardrails.
+    pub(crate) fn judge(&self, which: Range<usize>, case: &Case<'_>, books: &mut Books<'_>) -> Verdict {
         let mut verdict = Verdict::default();
-        for guard in &self.guards {
-            let seen = verdict.rewritten.as_deref().unwrap_or(text);
-            let opinion = match guard {
-                Guard::Regex(guard) => Opinion::of_pattern(guard.inspect(seen)),
-                Guard::Pii(guard) if self.flows => Opinion::of_data(whole(guard, seen, placeholders)),
-                Guard::Pii(guard) => Opinion::of_data(guard.inspect(seen, (text, heard), placeholders)),
-                Guard::Classifier(guard) => match guard.judge(text, heard) {
-                    Judged::Clean => Opinion::default(),
-                    Judged::Acts(reason) => Opinion::because(reason),
-                    Judged::Unheard => Opinion {
-                        unheard: true,
-                        ..Opinion::default()
-                    },
-                },
+        // Arguments as services leave them are JSON: what other guardrails break is mended from there.
+        let mut intact: Option<String> = None;
+        for at in which.clone() {
+            let Some(guard) = self.guards.get(at).filter(|guard| guard.judges(case)) else {
+                continue;
             };
-            if verdict.take(guard, opinion) {
+            let begun = Instant::now();
+            let seen = verdict.rewritten.as_deref().unwrap_or(case.text);
+            let opinion = self.opinion(at, guard, seen, case, books);
+            let (over, done) = verdict.take(guard, opinion);
+            self.note(guard, done, begun.elapsed(), books);
+            if over {
                 return verdict;
             }
+            if matches!(guard.kind, Kind::Remote(_)) {
+                intact.clone_from(&verdict.rewritten);
+            }
+        }
+        if case.sort == Sort::Arguments {
+            let text = intact.as_deref().unwrap_or(case.text);
+            self.judge_arguments(which, text, &mut verdict, books);
         }
         verdict
     }
 
-    /// Judges a part of a text about which models were asked as a whole: only by those that need none.
-    #[must_use]
-    pub fn inspect_part(&self, part: &str, placeholders: &Placeholders) -> Verdict {
-        let mut verdict = Verdict::default();
-        for guard in &self.guards {
-            let seen = verdict.rewritten.as_deref().unwrap_or(part);
-            let opinion = match guard {
-                Guard::Regex(guard) => Opinion::of_pattern(guard.inspect(seen)),
-                Guard::Pii(guard) if self.flows => Opinion::of_data(whole(guard, seen, placeholders)),
-                Guard::Pii(guard) => Opinion::of_data(guard.inspect_part(seen, placeholders)),
-                Guard::Classifier(_) => continue,
+    fn opinion(
+        &self,
+        at: usize,
+        guard: &Guard,
+        seen: &str,
+        case: &Case<'_>,
+        books: &mut Books<'_>,
+    ) -> Opinion {
+        match &guard.kind {
+            Kind::Regex(guard) => Opinion::of_pattern(guard.inspect(seen)),
+            Kind::Pii(guard) if self.flows => Opinion::of_data(whole(guard, seen, books.placeholders)),
+            Kind::Pii(guard) if case.sort == Sort::Definition => {
+                Opinion::of_data(guard.inspect_part(seen, books.placeholders))
+            }
+            Kind::Pii(guard) => {
+                Opinion::of_data(guard.inspect(seen, (case.came, case.heard), books.placeholders))
+            }
+            Kind::Classifier(guard) => match guard.judge(case.came, case.heard) {
+                Judged::Clean => Opinion::default(),
+                Judged::Acts(reason) => Opinion::because(reason),
+                Judged::Unheard => Opinion::unheard(MODEL_UNHEARD),
+            },
+            Kind::Remote(remote) => {
+                let finding = case.findings.iter().find(|(of, _)| *of == at);
+                match finding {
+                    Some((_, Ok(finding))) => {
+                        Opinion::of_service(remote, seen, case.sort, finding, books.placeholders)
+                    }
+                    // Nobody was asked about it, or there was no answer.
+                    Some((_, Err(why))) => {
+                        books
+                            .tally
+                            .failed(&guard.manner.name, self.stage.unwrap_or(Stage::Input), *why);
+                        Opinion::unheard(SERVICE_UNHEARD)
+                    }
+                    None => Opinion::unheard(SERVICE_UNHEARD),
+                }
+            }
+        }
+    }
+
+    fn note(&self, guard: &Guard, done: Done, time: Duration, books: &mut Books<'_>) {
+        if let Some(stage) = self.stage {
+            books.tally.note(&guard.manner.name, stage, done, time);
+        }
+    }
+
+    /// Arguments of a tool are JSON: what is escaped in them is seen as it is meant, and they stay JSON.
+    fn judge_arguments(&self, which: Range<usize>, text: &str, verdict: &mut Verdict, books: &mut Books<'_>) {
+        let rewritten = verdict.rewritten.as_deref();
+        let broken = rewritten.is_some_and(|rewritten| !arguments::is_json(rewritten));
+        if verdict.blocked.is_some() || (!broken && !text.contains('\\')) {
+            return;
+        }
+        let Ok(mut value) = serde_json::from_str::<Value>(text) else {
+            return;
+        };
+        if broken {
+            verdict.rewritten = None;
+        } else if let Some(Ok(rewritten)) = verdict.rewritten.as_deref().map(serde_json::from_str) {
+            value = rewritten;
+        }
+        let changed = arguments::each_value(&mut value, &mut |name, text| {
+            if verdict.blocked.is_some() {
+                return None;
+            }
+            // The name tells what a number is.
+            let front = if name.is_empty() {
+                String::new()
+            } else {
+                format!("{name}: ")
             };
-            if verdict.take(guard, opinion) {
+            let shown = format!("{front}{text}");
+            let judged = self.judge_value(which.clone(), &shown, books);
+            verdict.flags.extend(judged.flags);
+            verdict.rerouted = judged.rerouted.or(verdict.rerouted.take());
+            if judged.blocked.is_some() {
+                verdict.blocked = judged.blocked;
+                return None;
+            }
+            let rewritten = judged.rewritten?;
+            Some(rewritten.strip_prefix(&front).unwrap_or(&rewritten).to_owned())
+        });
+        if changed {
+            verdict.rewritten = Some(value.to_string());
+        }
+    }
+
+    /// Judges a value by those who ask nobody: models and services were asked about the arguments as a whole.
+    fn judge_value(&self, which: Range<usize>, text: &str, books: &mut Books<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        for guard in self.guards.get(which).unwrap_or_default() {
+            let seen = verdict.rewritten.as_deref().unwrap_or(text);
+            let opinion = match &guard.kind {
+                Kind::Regex(guard) => Opinion::of_pattern(guard.inspect(seen)),
+                Kind::Pii(guard) if self.flows => Opinion::of_data(whole(guard, seen, books.placeholders)),
+                Kind::Pii(guard) => Opinion::of_data(guard.inspect_part(seen, books.placeholders)),
+                Kind::Classifier(_) | Kind::Remote(_) => continue,
+            };
+            let (over, done) = verdict.take(guard, opinion);
+            self.note(guard, done, Duration::ZERO, books);
+            if over {
                 break;
             }
         }
@@ -282,12 +321,8 @@ impl StageGuards {
     /// Judges a text that comes in pieces.
     #[must_use]
     pub fn stream(&self, placeholders: &Placeholders) -> StreamGuard {
-        StreamGuard::new(
-            self.guards
-                .iter()
-                .filter_map(|guard| guard.flowing(placeholders))
-                .collect(),
-        )
+        let each = self.guards.iter();
+        StreamGuard::new(each.filter_map(|guard| guard.flowing(placeholders)).collect())
     }
 }
 
@@ -297,8 +332,10 @@ struct Opinion {
     /// It acts, and why.
     reason: Option<String>,
     rewritten: Option<String>,
-    /// A model was to be asked, and was not heard.
-    unheard: bool,
+    /// It acts on the text as a whole, of which no part can be replaced.
+    on_whole: bool,
+    /// Somebody was to be asked, and was not heard: why it cannot be judged.
+    unheard: Option<&'static str>,
 }
 
 impl Opinion {
@@ -309,20 +346,56 @@ impl Opinion {
         }
     }
 
+    fn unheard(why: &'static str) -> Self {
+        Self {
+            unheard: Some(why),
+            ..Self::default()
+        }
+    }
+
     fn of_pattern(found: crate::regex::Found) -> Self {
         Self {
             reason: found.matched.then(|| PATTERN.to_owned()),
             rewritten: found.rewritten,
-            unheard: false,
+            ..Self::default()
         }
     }
 
     fn of_data(found: crate::pii::Found) -> Self {
         Self {
             reason: found.reason(),
-            unheard: found.unheard,
+            unheard: found.unheard.then_some(MODEL_UNHEARD),
             rewritten: found.rewritten,
+            on_whole: false,
         }
+    }
+
+    fn of_service(
+        guard: &RemoteGuard,
+        seen: &str,
+        sort: Sort,
+        finding: &Finding,
+        placeholders: &Placeholders,
+    ) -> Self {
+        let Some(reason) = finding.reason() else {
+            return Self::default();
+        };
+        let mut opinion = Self::because(reason);
+        if guard.action != Action::Redact {
+            return opinion;
+        }
+        opinion.on_whole = finding.whole.is_some();
+        if !opinion.on_whole {
+            let spoken = (sort == Sort::Arguments)
+                .then(|| arguments::spoken(seen))
+                .flatten();
+            opinion.rewritten = match spoken {
+                Some(spoken) => arguments::redacted(guard, (seen, &spoken), finding, placeholders),
+                None => guard.redacted(seen, finding, placeholders),
+            };
+            opinion.on_whole = opinion.rewritten.is_none();
+        }
+        opinion
     }
 }
 
@@ -339,73 +412,100 @@ fn whole(guard: &Arc<PiiGuard>, text: &str, placeholders: &Placeholders) -> crat
 }
 
 impl Verdict {
-    /// Takes what a guardrail says; true when nothing more counts.
-    fn take(&mut self, guard: &Guard, opinion: Opinion) -> bool {
-        let (name, action) = guard.named();
-        if opinion.unheard {
-            if guard.on_error() == OnError::Block && action != Action::Flag {
-                self.blocked = Some(Block {
-                    guard: name.to_owned(),
-                    reason: UNHEARD.to_owned(),
-                    unjudged: true,
-                });
-                return true;
+    /// Takes what a guardrail says: whether nothing more counts, and what it did.
+    fn take(&mut self, guard: &Guard, opinion: Opinion) -> (bool, Done) {
+        let manner = &guard.manner;
+        let mut done = Done::Passed;
+        if let Some(why) = opinion.unheard {
+            if guard.on_error() == OnError::Block && manner.action != Action::Flag {
+                self.blocked = Some(manner.block(why.to_owned(), true));
+                return (true, Done::Blocked);
             }
+            done = Done::Unjudged;
             self.flags.push(Flag {
-                guard: format!("{name}:unjudged"),
+                guard: format!("{}:unjudged", manner.name),
             });
         }
         let Some(reason) = opinion.reason else {
-            return false;
+            return (false, done);
         };
-        match action {
+        let does = match manner.action {
+            Action::Redact if opinion.on_whole => Action::Block,
+            action => action,
+        };
+        match does {
             Action::Block => {
-                self.blocked = Some(Block {
-                    guard: name.to_owned(),
-                    reason,
-                    unjudged: false,
-                });
-                return true;
+                self.blocked = Some(manner.block(reason, false));
+                (true, Done::Blocked)
             }
-            Action::Redact => self.rewritten = opinion.rewritten.or(self.rewritten.take()),
-            Action::Flag => self.flags.push(Flag {
-                guard: name.to_owned(),
-            }),
+            Action::Redact => {
+                self.rewritten = opinion.rewritten.or(self.rewritten.take());
+                (false, done.max(Done::Redacted))
+            }
+            Action::Flag => {
+                self.flags.push(manner.flagged());
+                (false, done.max(Done::Flagged))
+            }
+            Action::Route => {
+                self.flags.push(manner.flagged());
+                // The first one who wants another model has it.
+                self.rerouted = self.rerouted.take().or_else(|| manner.to.clone());
+                (false, done.max(Done::Routed))
+            }
         }
-        false
     }
 }
 
 /// Why a denied pattern is a reason.
 pub(crate) const PATTERN: &str = "a denied pattern occurs";
 /// Why a text goes nowhere that nobody could judge.
-const UNHEARD: &str = "its model could not be asked, or did not answer in time";
+const MODEL_UNHEARD: &str = "its model could not be asked, or did not answer in time";
+const SERVICE_UNHEARD: &str = "its service could not be asked, or did not answer in time";
+
+impl Manner {
+    pub(crate) fn block(&self, reason: String, unjudged: bool) -> Block {
+        Block {
+            guard: self.name.to_string(),
+            reason,
+            unjudged,
+        }
+    }
+
+    pub(crate) fn flagged(&self) -> Flag {
+        Flag {
+            guard: self.flag.clone(),
+        }
+    }
+}
 
 impl Guard {
-    fn named(&self) -> (&str, Action) {
-        match self {
-            Self::Regex(guard) => (&guard.name, guard.action),
-            Self::Pii(guard) => (&guard.name, guard.action),
-            Self::Classifier(guard) => (&guard.name, guard.action),
+    /// Whether it has something to say of such a text.
+    fn judges(&self, case: &Case<'_>) -> bool {
+        match &self.kind {
+            Kind::Classifier(_) => case.sort != Sort::Definition,
+            Kind::Remote(guard) => !case.joined && guard.judges(case.sort),
+            Kind::Regex(_) | Kind::Pii(_) => !case.joined,
         }
     }
 
     fn on_error(&self) -> OnError {
-        match self {
-            Self::Regex(_) => OnError::Block,
-            Self::Pii(guard) => guard.on_error,
-            Self::Classifier(guard) => guard.on_error,
+        match &self.kind {
+            Kind::Regex(_) => OnError::Block,
+            Kind::Pii(guard) => guard.on_error,
+            Kind::Classifier(guard) => guard.on_error,
+            Kind::Remote(guard) => guard.on_error,
         }
     }
 
-    /// Its way with a text in pieces; those that have none are refused for answers.
+    /// Its way with a text in pieces; those that have none are refused for answers, or wait for the whole of them.
     fn flowing(&self, placeholders: &Placeholders) -> Option<Link> {
-        match self {
-            Self::Regex(guard) => Some(Link::Regex(Box::new(Flowing::new(Arc::clone(guard))))),
-            Self::Pii(guard) => {
-                PiiFlow::new(Arc::clone(guard), placeholders).map(|flow| Link::Pii(Box::new(flow)))
+        let manner = Arc::clone(&self.manner);
+        match &self.kind {
+            Kind::Regex(guard) => Some(Link::Regex(Box::new(Flowing::new(Arc::clone(guard))), manner)),
+            Kind::Pii(guard) => {
+                PiiFlow::new(Arc::clone(guard), placeholders).map(|flow| Link::Pii(Box::new(flow), manner))
             }
-            Self::Classifier(_) => None,
+            Kind::Classifier(_) | Kind::Remote(_) => None,
         }
     }
 }

@@ -1,9 +1,13 @@
 //! A text that comes in pieces, on its way through the guardrails of a stage.
 
-use crate::config::Action;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::{Action, Stage};
 use crate::pii::PiiFlow;
 use crate::regex::Flowing;
-use crate::stage::{Block, Flag, PATTERN};
+use crate::stage::{Block, Flag, Manner, PATTERN};
+use crate::tally::{Done, Tally};
 
 /// What may go on of a text that comes in pieces.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,37 +23,36 @@ pub struct Step {
 /// A guardrail on the way of a text in pieces.
 #[derive(Debug)]
 pub(crate) enum Link {
-    Regex(Box<Flowing>),
-    Pii(Box<PiiFlow>),
+    Regex(Box<Flowing>, Arc<Manner>),
+    Pii(Box<PiiFlow>, Arc<Manner>),
 }
 
 impl Link {
-    fn named(&self) -> (&str, Action) {
+    fn manner(&self) -> &Arc<Manner> {
         match self {
-            Self::Regex(flowing) => (&flowing.guard().name, flowing.guard().action),
-            Self::Pii(flow) => (&flow.guard().name, flow.guard().action),
+            Self::Regex(_, manner) | Self::Pii(_, manner) => manner,
         }
     }
 
     /// Why it acts, once it does.
     fn reason(&self) -> Option<String> {
         match self {
-            Self::Regex(flowing) => flowing.matched.then(|| PATTERN.to_owned()),
-            Self::Pii(flow) => flow.found().reason(),
+            Self::Regex(flowing, _) => flowing.matched.then(|| PATTERN.to_owned()),
+            Self::Pii(flow, _) => flow.found().reason(),
         }
     }
 
     /// Takes a piece in and gives what may go on; false when more would have to be held back than it may.
     fn push(&mut self, piece: &str, ended: bool, out: &mut String) -> bool {
         match self {
-            Self::Regex(flowing) => {
+            Self::Regex(flowing, _) => {
                 let pushed = flowing.push(piece, out).is_ok();
                 if ended && pushed {
                     flowing.finish(out);
                 }
                 pushed
             }
-            Self::Pii(flow) => {
+            Self::Pii(flow, _) => {
                 flow.push(piece, ended, out);
                 true
             }
@@ -62,12 +65,17 @@ impl Link {
 pub struct StreamGuard {
     chain: Vec<Link>,
     over: bool,
+    tally: Tally,
 }
 
 impl StreamGuard {
     /// Through these, in order.
     pub(crate) fn new(chain: Vec<Link>) -> Self {
-        Self { chain, over: false }
+        Self {
+            chain,
+            over: false,
+            tally: Tally::default(),
+        }
     }
 
     /// Takes a piece in and says what may go on.
@@ -78,8 +86,14 @@ impl StreamGuard {
     /// Whether something else than what came was put into the text.
     #[must_use]
     pub fn has_changed(&self) -> bool {
-        let acted = |link: &Link| link.named().1 == Action::Redact && link.reason().is_some();
+        let acted = |link: &Link| link.manner().action == Action::Redact && link.reason().is_some();
         self.chain.iter().any(acted)
+    }
+
+    /// What its guardrails did so far.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// The text has ended: the rest may go on, or nothing more.
@@ -97,31 +111,36 @@ impl StreamGuard {
             return step;
         }
         for link in &mut self.chain {
+            let begun = Instant::now();
             let acted = link.reason().is_some();
             let mut out = String::new();
             let fits = link.push(&step.release, ended, &mut out);
             step.release = out;
             let reason = link.reason();
-            let (name, action) = link.named();
-            let why = match (action, reason) {
+            let manner = Arc::clone(link.manner());
+            let mut done = match (manner.action, &reason) {
+                (Action::Redact, Some(_)) => Done::Redacted,
+                (Action::Flag, Some(_)) => Done::Flagged,
+                _ => Done::Passed,
+            };
+            let why = match (manner.action, reason) {
                 (Action::Block, Some(reason)) if fits => Some(reason),
                 (Action::Block | Action::Redact, _) if !fits => Some(HELD.to_owned()),
                 (Action::Flag, Some(_)) if !acted => {
-                    step.flags.push(Flag {
-                        guard: name.to_owned(),
-                    });
+                    step.flags.push(manner.flagged());
                     None
                 }
                 _ => None,
             };
             if let Some(reason) = why {
-                step.blocked = Some(Block {
-                    guard: name.to_owned(),
-                    reason,
-                    unjudged: false,
-                });
+                step.blocked = Some(manner.block(reason, false));
                 step.release.clear();
                 self.over = true;
+                done = Done::Blocked;
+            }
+            self.tally
+                .note(&manner.name, Stage::Output, done, begun.elapsed());
+            if self.over {
                 return step;
             }
         }

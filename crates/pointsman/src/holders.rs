@@ -95,6 +95,9 @@ struct Create {
     /// A provider that may answer; may be given several times.
     #[arg(long = "provider")]
     providers: Vec<String>,
+    /// A guardrail that acts beside those that always do, by its name in the configuration; may be given several times.
+    #[arg(long = "guardrail")]
+    guardrails: Vec<String>,
     /// Requests a minute.
     #[arg(long)]
     rpm: Option<u64>,
@@ -196,6 +199,7 @@ fn spec(create: Create) -> Result<(Option<String>, HolderSpec), String> {
     let terms = Terms {
         models: create.models,
         providers: create.providers,
+        guardrails: create.guardrails,
         requests_per_minute: create.rpm,
         tokens_per_minute: create.tpm,
         concurrency: create.concurrency,

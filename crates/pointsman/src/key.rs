@@ -76,6 +76,9 @@ struct Create {
     /// given.
     #[arg(long = "provider")]
     providers: Vec<String>,
+    /// A guardrail that acts beside those that always do, by its name in the configuration; may be given several times.
+    #[arg(long = "guardrail")]
+    guardrails: Vec<String>,
     /// The named budget whose terms hold where the key has none of its own.
     #[arg(long)]
     plan: Option<String>,
@@ -237,6 +240,7 @@ fn grant(create: Create) -> Result<NewKey, String> {
             .collect(),
         plan: create.plan.map(Into::into),
         providers: create.providers,
+        guardrails: create.guardrails,
         expires_at: None,
         roles: create.roles,
         groups: create.groups,

@@ -36,6 +36,9 @@ pub struct NewKey {
     pub models: Vec<String>,
     /// Providers that may answer it, by their names in the configuration; empty means all.
     pub providers: Vec<String>,
+    /// Guardrails that act on its requests beside those that always do, by their names in the configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub guardrails: Vec<String>,
     /// Requests in any minute.
     pub requests_per_minute: Option<u64>,
     /// Tokens in any minute, prompt and answer together.
@@ -92,6 +95,7 @@ impl NewKey {
         }
         check_list("models", &self.models)?;
         check_list("providers", &self.providers)?;
+        check_list("guardrails", &self.guardrails)?;
         check_list("roles", &self.roles)?;
         check_list("groups", &self.groups)?;
         check_budgets(&self.budgets)

@@ -29,6 +29,9 @@ pub struct Terms {
     pub models: Vec<String>,
     /// Providers by their names in the configuration, `*` as above; empty means all.
     pub providers: Vec<String>,
+    /// Guardrails that act on their requests beside those that always do, by their names in the configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub guardrails: Vec<String>,
     /// Requests in any minute.
     pub requests_per_minute: Option<u64>,
     /// Tokens in any minute, prompt and answer together.
@@ -92,6 +95,7 @@ impl Terms {
     pub fn check(&self) -> Result<(), StoreError> {
         check_list("models", &self.models)?;
         check_list("providers", &self.providers)?;
+        check_list("guardrails", &self.guardrails)?;
         check_budgets(&self.budgets)
     }
 }

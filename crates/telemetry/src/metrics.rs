@@ -10,6 +10,7 @@ use papaya::{Equivalent, HashMap};
 
 use crate::cache::Caches;
 use crate::exposition::Exposition;
+use crate::guardrails::Guardrails;
 use crate::histogram::Histogram;
 use crate::record::RequestRecord;
 use crate::understanding::Understandings;
@@ -40,6 +41,7 @@ pub struct Metrics {
     lost_spans: AtomicU64,
     understandings: Understandings,
     caches: Caches,
+    guardrails: Guardrails,
 }
 
 /// The labels of a series.
@@ -176,6 +178,12 @@ impl Metrics {
         &self.caches
     }
 
+    /// What guardrails do.
+    #[must_use]
+    pub fn guardrails(&self) -> &Guardrails {
+        &self.guardrails
+    }
+
     /// How prompts are understood.
     #[must_use]
     pub fn understandings(&self) -> &Understandings {
@@ -216,6 +224,7 @@ impl Metrics {
         histograms(&mut out, &all);
         self.understandings.render(&mut out);
         self.caches.render(&mut out);
+        self.guardrails.render(&mut out);
         out.family(
             "pointsman_requests_in_flight",
             "gauge",

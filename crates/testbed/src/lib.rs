@@ -19,6 +19,7 @@ mod exchange;
 mod fault;
 mod fleet;
 mod gemini;
+mod guards;
 mod media;
 mod multipart;
 mod openai;
@@ -36,5 +37,6 @@ mod task;
 mod tokens;
 
 pub use fault::{Fault, Schedule};
+pub use guards::{GUARD_KEY, GuardFault, GuardServed, GuardServer};
 pub use served::{Served, ServedDetails, ServedOutcome};
 pub use sim::{AwsAccount, BatchOptions, Chunking, Coding, SimOptions, SimServer};

@@ -123,6 +123,7 @@ fn terms(grant: &NewKey) -> Terms {
     Terms {
         models: grant.models.clone(),
         providers: grant.providers.clone(),
+        guardrails: grant.guardrails.clone(),
         requests_per_minute: grant.requests_per_minute,
         tokens_per_minute: grant.tokens_per_minute,
         concurrency: grant.concurrency,

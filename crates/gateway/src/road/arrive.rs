@@ -7,7 +7,7 @@ use http::HeaderName;
 use hyper::body::Incoming;
 use pointsman_cache::Controls;
 use pointsman_governance::Principal;
-use pointsman_guard::Placeholders;
+use pointsman_guard::{Guards, Placeholders};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Text};
 use pointsman_wire::form_data::FormDataError;
 use pointsman_wire::format::{self, DecodeError, Format};
@@ -46,6 +46,10 @@ pub struct Asked {
     pub captures: Option<usize>,
     /// The id that the answer is told under, where the gateway keeps it.
     pub answer_id: Option<Text>,
+    /// The guardrails that judge it and its answer.
+    pub guards: Arc<Guards>,
+    /// The model that a guardrail lets answer in the place of the one that was asked for.
+    pub rerouted: Option<String>,
     /// What guardrails have replaced in it, to be put back into its answer.
     pub placeholders: Placeholders,
     /// What it says, with files in the place of their URLs: once they were fetched for a provider that takes none.
@@ -69,6 +73,8 @@ impl Asked {
             place: self.place.clone(),
             captures: self.captures,
             answer_id: self.answer_id.clone(),
+            guards: Arc::clone(&self.guards),
+            rerouted: self.rerouted.clone(),
             placeholders: self.placeholders.clone(),
             fetched: OnceCell::new(),
             header_edits: self.header_edits.clone(),
@@ -132,6 +138,8 @@ pub fn decode(
         place: None,
         captures: None,
         answer_id: None,
+        guards: Arc::clone(arrival.snapshot.guards.always()),
+        rerouted: None,
         placeholders: Placeholders::default(),
         header_edits: Vec::new(),
     })

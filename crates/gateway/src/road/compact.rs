@@ -74,6 +74,11 @@ async fn answer(
     ticket: &mut Ticket,
 ) -> Result<Shorter, Failure> {
     guard::input(arrival, asked, ticket).await?;
+    if asked.rerouted.is_some() {
+        let message =
+            "a guardrail wants another model to answer, which cannot go on from what this one compacts";
+        return Err(Failure::new(FailureKind::PermissionDenied, message).coded("guardrail_blocked"));
+    }
     let name = asked.request.model.to_string();
     if arrival.snapshot.is_routed(&name) {
         let message = format!(
@@ -117,6 +122,7 @@ fn able(model: &Model) -> Result<Model, Failure> {
         balance: Arc::clone(&model.balance),
         retry: model.retry.clone(),
         fallback: Fallback::default(),
+        guardrails: Arc::clone(&model.guardrails),
     })
 }
 

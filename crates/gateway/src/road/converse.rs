@@ -51,7 +51,7 @@ pub async fn carry(
     match prepare_and_send(worker, arrival, &mut asked, &mut ticket).await {
         Ok(Way::Recalled(found)) => relay::replay(&asked, ticket, &found),
         Ok(Way::Spoken(answer)) => relay::speak(&asked, ticket, &answer),
-        Ok(Way::Sent(answer)) => relay::relay(arrival, &asked, ticket, answer),
+        Ok(Way::Sent(answer)) => relay::relay(arrival, &asked, ticket, answer).await,
         Err(failure) => Err(ticket.refuse(failure)),
     }
 }
@@ -80,6 +80,7 @@ async fn prepare_and_send(
         decide::Decided::Answer(answer) => return Ok(Way::Spoken(answer)),
         decide::Decided::Send(plan) => plan,
     };
+    guard::decided(arrival, asked, &plan, ticket).await?;
     send::send(worker, arrival, asked, plan, ticket)
         .await
         .map(Way::Sent)

@@ -159,16 +159,16 @@ impl Errand for Embedding {
         }
     }
 
-    fn inspect(&mut self, inspector: &mut Inspector<'_>) -> Result<(), Failure> {
+    fn inspect(&mut self, inspector: &mut Inspector) -> Result<(), Failure> {
         let title = self.request.title.as_deref().map(|title| inspector.text(title));
-        if let Some(rewritten) = title.transpose()?.flatten() {
+        if let Some(rewritten) = title.flatten() {
             self.request.title = Some(rewritten.into());
             self.body = None;
         }
         for input in &mut self.request.inputs {
             match input {
                 EmbeddingInput::Text(text) => {
-                    if let Some(rewritten) = inspector.text(text)? {
+                    if let Some(rewritten) = inspector.text(text) {
                         *text = rewritten.into();
                         self.body = None;
                     }

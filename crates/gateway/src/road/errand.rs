@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use pointsman_catalog::{Price, ServiceTier};
 use pointsman_config::Unsupported;
 use pointsman_governance::Principal;
-use pointsman_guard::{Heard, Stage};
+use pointsman_guard::Stage;
 use pointsman_store::Outcome;
 use pointsman_upstream::{Failure as Fault, InFlight};
 use pointsman_wire::form::{Failure, FailureKind, Usage};
@@ -22,11 +22,10 @@ use pointsman_wire::format::{DecodeError, EncodeError, Format, Loss};
 use pointsman_wire::metered::Medium;
 use pointsman_wire::splice::Edits;
 
-use super::guard::Judging;
 use super::relay::describe;
 use super::send::{self, Attempt, Failed, Round};
 use super::settle::Ending;
-use super::{Arrival, Refusal, Ticket, admit};
+use super::{Arrival, Refusal, Ticket, admit, guard};
 use crate::reply::{self, Reply, ReplyBody};
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -52,7 +51,7 @@ pub trait Errand: Sync {
     ///
     /// # Errors
     /// When one of them blocks.
-    fn inspect(&mut self, inspector: &mut Inspector<'_>) -> Result<(), Failure>;
+    fn inspect(&mut self, inspector: &mut Inspector) -> Result<(), Failure>;
 
     /// What is sent to a target: one request or several. None of them when it can be answered here.
     ///
@@ -228,21 +227,22 @@ pub async fn inspect<E: Errand>(
     errand: &mut E,
     ticket: &mut Ticket,
 ) -> Result<(), Failure> {
-    let guards = arrival.snapshot.guards.for_stage(Stage::Input);
-    let mut heard = Heard::default();
-    if guards.asks() {
-        let mut gathering = Inspector::gathering();
-        errand.inspect(&mut gathering)?;
-        heard = guards
-            .hear(&arrival.snapshot.understanding, gathering.gathered().into())
-            .await;
+    let guards = guard::of(arrival, ticket.caller(), errand.model())?;
+    if guards.for_stage(Stage::Input).is_empty() {
+        return errand.inspect(&mut Inspector::idle());
     }
-    let judging = Judging {
-        guards,
-        heard: &heard,
-        placeholders: &arrival.snapshot.guards.placeholders(),
-    };
-    errand.inspect(&mut Inspector::new(judging, &mut ticket.facts.flags))
+    let mut gathering = Inspector::gathering();
+    errand.inspect(&mut gathering)?;
+    let worker = Arc::clone(ticket.worker());
+    let reviewed = guard::review(
+        (&worker, arrival),
+        &guards,
+        gathering.gathered(),
+        &guards.placeholders(),
+    )
+    .await;
+    ticket.judged(&reviewed);
+    errand.inspect(&mut Inspector::applying(guard::fixed(reviewed)?))
 }
 
 /// What came back.

@@ -94,7 +94,7 @@ impl Errand for Forward {
         }
     }
 
-    fn inspect(&mut self, inspector: &mut Inspector<'_>) -> Result<(), Failure> {
+    fn inspect(&mut self, inspector: &mut Inspector) -> Result<(), Failure> {
         if inspector.is_idle() {
             return Ok(());
         }

@@ -1,28 +1,38 @@
-//! Stage *guard*: input guardrails over the one text view of the conversation, and what they replaced, put back into answers.
+//! Stage *guard*: guardrails over the one text view of the conversation, and what they replaced, put back into answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_guard::{Block, Heard, Placeholders, Restorer, Stage, StageGuards, Texts, Verdict};
-use pointsman_wire::form::{ChatRequest, ChatResponse, Failure, FailureKind};
+use pointsman_governance::Principal;
+use pointsman_guard::{Askable, Block, Guards, Placeholders, Restorer, Reviewed, Shown, Sort, Stage};
+use pointsman_wire::form::{ChatResponse, Failure, FailureKind};
 use pointsman_wire::text::{self, TextStage};
-use serde_json::Value;
 
 use super::arrive::Asked;
+use super::decide::Plan;
 use super::{Arrival, Ticket};
+use crate::worker::Worker;
 
 /// When to come back where a text could not be judged.
 const COME_BACK: Duration = Duration::from_secs(1);
-/// Deepest nesting of a tool's arguments that is looked into; nothing that a tool understands is as deep.
-const MAX_DEPTH: usize = 64;
 
-/// What judges texts: guardrails, what models said, and the book of placeholders.
-pub struct Judging<'a> {
-    /// The guardrails of the texts' stage.
-    pub guards: &'a StageGuards,
-    /// What models said of them.
-    pub heard: &'a Heard,
-    /// What is replaced.
-    pub placeholders: &'a Placeholders,
+/// The guardrails of a request for `model`: those that always act, and those that its caller or the model names.
+///
+/// # Errors
+/// 503 when the caller's key names one that there is not: without it nothing may pass.
+pub fn of(arrival: &Arrival, caller: &Principal, model: &str) -> Result<Arc<Guards>, Failure> {
+    let snapshot = &arrival.snapshot;
+    if let Some(missing) = caller.guardrails().find(|name| !snapshot.guards.has(name)) {
+        let message = format!("guardrail {missing:?}, which this key or its holders name, is not configured");
+        return Err(Failure::new(FailureKind::Unavailable, message).coded("guardrail_unavailable"));
+    }
+    if !snapshot.guards.varies() {
+        return Ok(Arc::clone(snapshot.guards.always()));
+    }
+    let model = snapshot.resolve(model).ok();
+    let named = model.iter().flat_map(|model| model.guardrails.iter());
+    let named = caller.guardrails().chain(named.map(|name| &**name));
+    Ok(snapshot.guards.of(named, &arrival.id))
 }
 
 /// Shows every text of the request to the guardrails of its stage.
@@ -30,169 +40,140 @@ pub struct Judging<'a> {
 /// # Errors
 /// 403 when one of them blocks, 503 when one could not judge and may not let that pass.
 pub async fn input(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Result<(), Failure> {
+    asked.guards = of(arrival, ticket.caller(), &asked.request.model)?;
+    asked.placeholders = asked.guards.placeholders();
+    let guards = Arc::clone(&asked.guards);
+    show(&guards, (arrival, asked), ticket).await
+}
+
+/// Shows the request to those guardrails that only the models which may answer it name, once it is decided which these are.
+///
+/// # Errors
+/// As [`input`].
+pub async fn decided(
+    arrival: &Arrival,
+    asked: &mut Asked,
+    plan: &Plan,
+    ticket: &mut Ticket,
+) -> Result<(), Failure> {
     let guards = &arrival.snapshot.guards;
-    let (said, results) = (
-        guards.for_stage(Stage::Input),
-        guards.for_stage(Stage::ToolResult),
-    );
-    asked.placeholders = guards.placeholders();
-    if said.is_empty() && results.is_empty() {
+    if !guards.varies() {
         return Ok(());
     }
-    let (of_said, of_results) = hear(arrival, &mut asked.request).await;
-    let judging = |stage| match stage {
-        TextStage::ToolResult => Judging {
-            guards: results,
-            heard: &of_results,
-            placeholders: &asked.placeholders,
-        },
-        _ => Judging {
-            guards: said,
-            heard: &of_said,
-            placeholders: &asked.placeholders,
-        },
+    let named = plan.steps.iter().flat_map(|step| step.model.guardrails.iter());
+    let named = ticket.caller().guardrails().chain(named.map(|name| &**name));
+    let all = guards.of(named, &arrival.id);
+    let before = std::mem::replace(&mut asked.guards, Arc::clone(&all));
+    let Some(further) = guards.beyond(&before, &all) else {
+        return Ok(());
     };
-    if guards.restores() {
-        text::rewrite(&mut asked.request, |_, text| {
-            asked.placeholders.spare(text);
-            None
-        });
+    if !asked.placeholders.is_open() {
+        asked.placeholders = further.placeholders();
     }
-    let mut blocked = None;
-    let flags = &mut ticket.facts.flags;
-    let edited = text::rewrite(&mut asked.request, |location, text| {
-        if blocked.is_some() {
-            return None;
-        }
-        let verdict = judging(location.stage).judge(location.stage, text);
-        flags.extend(verdict.flags.into_iter().map(|flag| flag.guard));
-        blocked = verdict.blocked;
-        verdict.rewritten
-    });
-    asked.edited |= edited;
-    match blocked {
-        Some(block) => Err(refusal(&block)),
-        None => Ok(()),
+    let earlier = asked.rerouted.clone();
+    show(&further, (arrival, &mut *asked), ticket).await?;
+    if asked.rerouted != earlier {
+        let message = "a guardrail of the model that was decided on wants another model to answer";
+        return Err(Failure::new(FailureKind::PermissionDenied, message).coded("guardrail_blocked"));
     }
+    Ok(())
 }
 
-/// Asks models about the texts of a request, each for its stage.
-async fn hear(arrival: &Arrival, request: &mut ChatRequest) -> (Heard, Heard) {
-    let guards = &arrival.snapshot.guards;
-    let (said, results) = (
-        guards.for_stage(Stage::Input),
-        guards.for_stage(Stage::ToolResult),
-    );
-    if !said.asks() && !results.asks() {
-        return (Heard::default(), Heard::default());
+async fn show(
+    guards: &Guards,
+    (arrival, asked): (&Arrival, &mut Asked),
+    ticket: &mut Ticket,
+) -> Result<(), Failure> {
+    if [Stage::Input, Stage::ToolResult]
+        .into_iter()
+        .all(|stage| guards.for_stage(stage).is_empty())
+    {
+        return Ok(());
     }
-    let (mut texts, mut of_tools) = (Texts::default(), Texts::default());
-    // Nothing is rewritten: this way no text can be judged that was not asked about.
-    text::rewrite(request, |location, text| {
-        match location.stage {
-            TextStage::ToolResult => of_tools.foreign.push(text.into()),
-            TextStage::User => texts.foreign.push(text.into()),
-            TextStage::ToolDefinition => {}
-            TextStage::Instruction | TextStage::Assistant | TextStage::Thinking | TextStage::ToolCall => {
-                texts.own.push(text.into());
-            }
-        }
+    let mut texts = Vec::new();
+    // Nothing is rewritten: this way no text can be judged that was not shown.
+    text::rewrite(&mut asked.request, |location, text| {
+        texts.push(shown(location.stage, text));
         None
     });
-    let understanding = &arrival.snapshot.understanding;
-    tokio::join!(
-        said.hear(understanding, texts),
-        results.hear(understanding, of_tools)
-    )
+    let worker = Arc::clone(ticket.worker());
+    let reviewed = review((&worker, arrival), guards, texts, &asked.placeholders).await;
+    ticket.judged(&reviewed);
+    let rewritten = allowed(reviewed).map(|(rewritten, rerouted)| {
+        if let Some(model) = rerouted {
+            asked.request.model = model.as_str().into();
+            asked.rerouted = Some(model);
+        }
+        rewritten
+    })?;
+    let mut each = rewritten.into_iter();
+    asked.edited |= text::rewrite(&mut asked.request, |_, _| each.next().flatten());
+    Ok(())
 }
 
-impl Judging<'_> {
-    /// Judges a whole text.
-    pub fn judge(&self, stage: TextStage, text: &str) -> Verdict {
-        if stage == TextStage::ToolDefinition {
-            // A schema is no sentence: models have nothing to say of it.
-            return self.guards.inspect_part(text, self.placeholders);
-        }
-        let verdict = self.guards.inspect(text, self.heard, self.placeholders);
-        if stage != TextStage::ToolCall || verdict.blocked.is_some() {
-            return verdict;
-        }
-        self.judge_arguments(text, verdict)
-    }
+/// Asks whoever must be asked, and judges.
+pub async fn review(
+    (worker, arrival): (&Arc<Worker>, &Arrival),
+    guards: &Guards,
+    texts: Vec<Shown>,
+    placeholders: &Placeholders,
+) -> Reviewed {
+    let askable = Askable {
+        understanding: &arrival.snapshot.understanding,
+        client: &worker.client,
+    };
+    Box::pin(guards.review(texts, askable, placeholders)).await
+}
 
-    /// Arguments of a tool are JSON: what is escaped in them is seen as it is meant, and they stay JSON.
-    fn judge_arguments(&self, text: &str, mut verdict: Verdict) -> Verdict {
-        let stays = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-        let broken = verdict
-            .rewritten
-            .as_deref()
-            .is_some_and(|rewritten| !stays(rewritten));
-        if !broken && !text.contains('\\') {
-            return verdict;
-        }
-        let Ok(mut value) = serde_json::from_str::<Value>(text) else {
-            return verdict;
-        };
-        if broken {
-            verdict.rewritten = None;
-        } else if let Some(Ok(rewritten)) = verdict.rewritten.as_deref().map(serde_json::from_str) {
-            value = rewritten;
-        }
-        if self.each_value(&mut value, MAX_DEPTH, &mut verdict) {
-            verdict.rewritten = Some(value.to_string());
-        }
-        verdict
-    }
+/// What texts become, and who answers instead.
+pub type Allowed = (Vec<Option<String>>, Option<String>);
 
-    /// Judges the strings and numbers of a value one by one, names of fields before them; true when one was changed.
-    fn each_value(&self, value: &mut Value, depth: usize, verdict: &mut Verdict) -> bool {
-        if depth == 0 || verdict.blocked.is_some() {
-            return false;
-        }
-        match value {
-            Value::Object(fields) => fields.iter_mut().fold(false, |changed, (name, value)| {
-                let of = match value {
-                    Value::String(_) | Value::Number(_) => self.one_value(name, value, verdict),
-                    _ => self.each_value(value, depth - 1, verdict),
-                };
-                of | changed
-            }),
-            Value::Array(all) => all.iter_mut().fold(false, |changed, value| {
-                self.each_value(value, depth - 1, verdict) | changed
-            }),
-            Value::String(_) | Value::Number(_) => self.one_value("", value, verdict),
-            Value::Null | Value::Bool(_) => false,
+/// What the guardrails let go on.
+///
+/// # Errors
+/// When one of them blocks.
+pub fn allowed(reviewed: Reviewed) -> Result<Allowed, Failure> {
+    match reviewed.blocked {
+        Some(block) => Err(refusal(&block)),
+        None => Ok((reviewed.rewritten, reviewed.rerouted)),
+    }
+}
+
+/// Where a request cannot be answered by another model than the one it names, a guardrail that wants another blocks.
+///
+/// # Errors
+/// When one of them blocks, or wants another model.
+pub fn fixed(reviewed: Reviewed) -> Result<Vec<Option<String>>, Failure> {
+    match allowed(reviewed)? {
+        (rewritten, None) => Ok(rewritten),
+        (_, Some(_)) => {
+            let message =
+                "a guardrail wants another model to answer, and this can only be asked of the one it names";
+            Err(Failure::new(FailureKind::PermissionDenied, message).coded("guardrail_blocked"))
         }
     }
+}
 
-    fn one_value(&self, name: &str, value: &mut Value, verdict: &mut Verdict) -> bool {
-        let text = match &*value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        // The name tells what a number is.
-        let front = if name.is_empty() {
-            String::new()
-        } else {
-            format!("{name}: ")
-        };
-        let shown = format!("{front}{text}");
-        // What models say was asked of the arguments as a whole.
-        let judged = self.guards.inspect_part(&shown, self.placeholders);
-        verdict.flags.extend(judged.flags);
-        if judged.blocked.is_some() {
-            verdict.blocked = judged.blocked;
-            return false;
-        }
-        let Some(rewritten) = judged.rewritten else {
-            return false;
-        };
-        let rewritten = rewritten.strip_prefix(&front).unwrap_or(&rewritten);
-        if rewritten == text {
-            return false;
-        }
-        *value = Value::String(rewritten.to_owned());
-        true
+/// A text of the view, as guardrails know it.
+pub fn shown(stage: TextStage, text: &str) -> Shown {
+    Shown {
+        text: text.into(),
+        sort: sort(stage),
+        stage: match stage {
+            TextStage::ToolResult => Stage::ToolResult,
+            _ => Stage::Input,
+        },
+    }
+}
+
+/// What sort of text it is.
+pub fn sort(stage: TextStage) -> Sort {
+    match stage {
+        TextStage::User | TextStage::ToolResult => Sort::Foreign,
+        TextStage::Instruction => Sort::Instruction,
+        TextStage::Assistant | TextStage::Thinking => Sort::Model,
+        TextStage::ToolCall => Sort::Arguments,
+        TextStage::ToolDefinition => Sort::Definition,
     }
 }
 

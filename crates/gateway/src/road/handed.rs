@@ -148,6 +148,12 @@ async fn ready(
     if let Err(failure) = guard::input(arrival, &mut asked, &mut ticket).await {
         return Err(ticket.refuse(failure));
     }
+    if asked.rerouted.is_some() {
+        drop(ticket);
+        return Ok(Ready::Unfit(
+            "a guardrail wants another model to answer a line".to_owned(),
+        ));
+    }
     match recall::find(worker, arrival, &mut asked, &mut ticket).await {
         Ok(Some(found)) => {
             return relay::replay(&asked, ticket, &found).map(Ready::Replied);
@@ -279,17 +285,41 @@ async fn settled(
     let mut asked = prepared_anew(arrival, arrive::decode(arrival, conversation(arrival)?, body)?);
     let cost = admit::estimate(&arrival.snapshot, &asked, &to.target).cost;
     let mut ticket = ticket(&asked.request.model, asked.prompt_tokens, cost);
-    if arrival.snapshot.guards.restores() && told.is_ok() {
-        // The same book is written once more. What may not go out any more has gone.
-        let _ = guard::input(arrival, &mut asked, &mut ticket).await;
+    asked.guards = match guard::of(arrival, ticket.caller(), &asked.request.model) {
+        Ok(guards) => guards,
+        Err(failure) => return Err(unrestored(ticket, &told, (speech, &failure))),
+    };
+    if asked.guards.restores() && told.is_ok() {
+        // The same book is written once more. Where that cannot be, nothing that was replaced could be put back: the line
+        // has no answer that is worth its name.
+        if let Err(failure) = guard::input(arrival, &mut asked, &mut ticket).await {
+            return Err(unrestored(ticket, &told, (speech, &failure)));
+        }
     }
     match told.and_then(|bytes| answer(&asked, (arrival, speech, &to.target), bytes)) {
         Ok(answer) => {
             ticket.facts.first_content = Some(Instant::now());
-            relay::relay(arrival, &asked, ticket, answer)
+            relay::relay(arrival, &asked, ticket, answer).await
         }
         Err(failure) => Err(ticket.refuse(failure)),
     }
+}
+
+/// A line whose answer cannot be given, though it is there and paid for: the guardrails that read the question again would
+/// not, or could not.
+fn unrestored(
+    ticket: Ticket,
+    told: &Result<Bytes, Failure>,
+    (speech, failure): (&Speech, &Failure),
+) -> Refusal {
+    let answer = told.as_ref().ok();
+    let answer = answer.and_then(|bytes| format::decode_response(speech.format, bytes).ok());
+    let failure = failure.clone();
+    let mut ending = ticket.refusal(&failure);
+    if let Some(usage) = answer.and_then(|answer| answer.usage) {
+        ending.usage = usage;
+    }
+    ticket.withhold(failure, &ending)
 }
 
 /// The request as it was prepared, as far as today's templates still say the same.

@@ -19,12 +19,12 @@ use http::Version;
 use http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use pointsman_governance::{Estimate, Principal, Reservation};
-use pointsman_guard::Stage;
+use pointsman_guard::{Guards, Stage};
 use pointsman_wire::form::{Failure, FailureKind, Text};
 
 use super::relay::describe;
 use super::send::{self, Round};
-use super::{Arrival, Refusal, Ticket, admit, identify};
+use super::{Arrival, Refusal, Ticket, admit, guard, identify};
 use crate::reply::Reply;
 use crate::snapshot::{Model, Target};
 use crate::surface::{Asks, Surface, query_value};
@@ -101,7 +101,9 @@ async fn travel(
         return Err(Failure::new(FailureKind::Internal, "the connection cannot be taken over").into());
     };
     let (model, only_transcribes) = query(arrival, minted.as_ref())?;
-    let steps = models(arrival, &model).map_err(|failure| Refusal::from(failure).asking(&model))?;
+    let asking = |failure: Failure| Refusal::from(failure).asking(&model);
+    let guards = guard::of(arrival, caller, &model).map_err(asking)?;
+    let steps = models(arrival, &model, &guards).map_err(asking)?;
     // The session itself uses nothing: each of its answers is reserved when it begins.
     let nothing = Estimate::default();
     let mut ticket = admit::admit_at(worker, arrival, Arc::clone(caller), (&model, nothing))
@@ -128,6 +130,7 @@ async fn travel(
         worker: Arc::clone(worker),
         arrival: Arc::new(arrival.clone()),
         caller: Arc::clone(caller),
+        guards,
         model,
         target: dialed.target.clone(),
     };
@@ -169,19 +172,19 @@ fn query(arrival: &Arrival, minted: Option<&Minted>) -> Result<(String, bool), F
 }
 
 /// The model and those that take over for it, with the targets that have realtime sessions.
-fn models(arrival: &Arrival, name: &str) -> Result<Vec<Model>, Failure> {
+fn models(arrival: &Arrival, name: &str, guards: &Guards) -> Result<Vec<Model>, Failure> {
     let snapshot = &arrival.snapshot;
     if snapshot.is_routed(name) {
         let message =
             format!("{name:?} is chosen by what is asked, which a session says only later; name a model");
         return Err(Failure::new(FailureKind::InvalidRequest, message).at("model"));
     }
-    if snapshot.guards.restores() {
+    if guards.restores() {
         let message = "what guardrails replace here is put back into answers (restore: true), and it cannot be put back into \
                        what a realtime session says";
         return Err(Failure::new(FailureKind::PermissionDenied, message).coded("guardrail_blocked"));
     }
-    if !snapshot.guards.for_stage(Stage::Output).is_empty() {
+    if !guards.for_stage(Stage::Output).is_empty() {
         let message = "guardrails on answers are configured here, and sound cannot be shown to them before it is heard: \
                        there are no realtime sessions";
         return Err(Failure::new(FailureKind::PermissionDenied, message).coded("guardrail_blocked"));
@@ -207,6 +210,7 @@ fn models(arrival: &Arrival, name: &str) -> Result<Vec<Model>, Failure> {
                 balance: Arc::clone(&model.balance),
                 retry: model.retry.clone(),
                 fallback: model.fallback.clone(),
+                guardrails: Arc::clone(&model.guardrails),
             });
         }
     }

@@ -374,17 +374,20 @@ impl Drop for Relay {
 ///
 /// # Errors
 /// When a guardrail blocks a whole answer, or it cannot be recorded.
-pub fn relay(arrival: &Arrival, asked: &Asked, mut ticket: Ticket, answer: Answer) -> Result<Reply, Refusal> {
+pub async fn relay(
+    arrival: &Arrival,
+    asked: &Asked,
+    mut ticket: Ticket,
+    answer: Answer,
+) -> Result<Reply, Refusal> {
     match answer {
-        Answer::Whole { response, native } => whole::relay(
-            arrival,
-            asked,
-            ticket,
-            whole::Given {
+        Answer::Whole { response, native } => {
+            let given = whole::Given {
                 response: *response,
                 native,
-            },
-        ),
+            };
+            whole::relay(arrival, asked, ticket, given).await
+        }
         Answer::Passing { bytes, skim } => whole::pass(ticket, bytes, &skim),
         Answer::Stream(mut relay) => {
             ticket.nothing_at_stake();

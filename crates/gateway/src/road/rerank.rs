@@ -62,15 +62,15 @@ impl Errand for Ranking {
         }
     }
 
-    fn inspect(&mut self, inspector: &mut Inspector<'_>) -> Result<(), Failure> {
-        if let Some(rewritten) = inspector.text(&self.request.query)? {
+    fn inspect(&mut self, inspector: &mut Inspector) -> Result<(), Failure> {
+        if let Some(rewritten) = inspector.text(&self.request.query) {
             self.request.query = rewritten.into();
             self.body = None;
         }
         for document in &mut self.request.documents {
             if let Some(object) = &document.object {
                 inspector.fixed(object.as_str(), "documents")?;
-            } else if let Some(rewritten) = inspector.text(&document.text)? {
+            } else if let Some(rewritten) = inspector.text(&document.text) {
                 document.text = rewritten.into();
                 self.body = None;
             }

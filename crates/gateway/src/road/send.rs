@@ -100,6 +100,10 @@ pub async fn send(
     plan: Plan,
     ticket: &mut Ticket,
 ) -> Result<Answer, Failure> {
+    // Who must see an answer whole before anybody else does gets it whole; it is told as a stream afterwards.
+    let whole = (asked.request.stream.enabled && asked.guards.for_stage(Stage::Output).waits())
+        .then(|| asked.instead(asked.request.clone()));
+    let asked = whole.as_ref().unwrap_or(asked);
     let mut steps = plan.steps;
     // Of what was decided, whatever the caller's providers can give; if that is nothing, the first says so.
     if steps.iter().any(|step| may_answer(ticket.caller(), &step.model)) {
@@ -114,7 +118,7 @@ pub async fn send(
             arrival,
             asked,
             step: &steps[at],
-            is_read: is_read(arrival, asked),
+            is_read: is_read(asked),
         };
         let round = Round {
             model: &steps[at].model,
@@ -145,8 +149,8 @@ pub async fn send(
 }
 
 /// Whether anybody looks at what a whole answer says.
-fn is_read(arrival: &Arrival, asked: &Asked) -> bool {
-    let guarded = !arrival.snapshot.guards.for_stage(Stage::Output).is_empty();
+fn is_read(asked: &Asked) -> bool {
+    let guarded = !asked.guards.for_stage(Stage::Output).is_empty();
     let kept = asked.place.is_some() || asked.answer_id.is_some() || asked.captures.is_some();
     guarded || kept || asked.placeholders.is_restorable()
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pointsman_catalog::{Money, Price, ServiceTier};
 use pointsman_governance::{Actual, Denial, Estimate, Principal, Reservation};
+use pointsman_guard::{Reviewed, Tally};
 use pointsman_store::{LedgerEntry, Outcome, RequestId};
 use pointsman_telemetry::RequestRecord;
 use pointsman_upstream::Failure as Fault;
@@ -250,6 +251,18 @@ impl Ticket {
             recalled: None,
             at_stake: None,
         });
+    }
+
+    /// Notes what guardrails flagged and did.
+    pub fn judged(&mut self, reviewed: &Reviewed) {
+        let flags = reviewed.flags.iter().map(|flag| flag.guard.clone());
+        self.facts.flags.extend(flags);
+        self.tallied(&reviewed.tally);
+    }
+
+    /// Notes what guardrails did.
+    pub fn tallied(&self, tally: &Tally) {
+        self.worker.shared.judged(tally);
     }
 
     /// Notes time spent waiting for a provider.

@@ -125,7 +125,7 @@ impl Errand for Tokens {
         Usage::default()
     }
 
-    fn inspect(&mut self, inspector: &mut Inspector<'_>) -> Result<(), Failure> {
+    fn inspect(&mut self, inspector: &mut Inspector) -> Result<(), Failure> {
         if inspector.is_idle() || self.endpoint == Endpoint::Detokenize {
             return Ok(());
         }

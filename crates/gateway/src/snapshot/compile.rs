@@ -10,7 +10,7 @@ use pointsman_catalog::{Catalog, Quirk};
 use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, StateKeeper, TargetConfig};
 use pointsman_governance::jwt::JwtConfig;
 use pointsman_governance::{Anonymous, Principal, Sharing};
-use pointsman_guard::Guards;
+use pointsman_guard::GuardSet;
 use pointsman_mcp::Hub;
 use pointsman_mcp::board::Board;
 use pointsman_mcp::parked::Lot;
@@ -157,12 +157,7 @@ impl Compiler<'_> {
                     None
                 }
             });
-        let guards = Guards::compile(&config.guardrails).unwrap_or_else(|errors| {
-            errors
-                .into_iter()
-                .for_each(|error| self.wrong(format!("guardrails[{}]", error.index), error.message));
-            Guards::default()
-        });
+        let guards = self.guards();
         let snapshot = Snapshot {
             bounds: bounds(config),
             catalog: Arc::clone(&self.catalog),
@@ -196,6 +191,45 @@ impl Compiler<'_> {
         };
         self.routed(&snapshot);
         snapshot
+    }
+
+    /// Guardrails, with what is known of their services.
+    fn guards(&mut self) -> GuardSet {
+        let compiled = GuardSet::compile(&self.config.guardrails, &self.lasting.endpoints.lock());
+        compiled.unwrap_or_else(|errors| {
+            errors
+                .into_iter()
+                .for_each(|error| self.wrong(format!("guardrails[{}]", error.index), error.message));
+            GuardSet::default()
+        })
+    }
+
+    /// The guardrails that a model and all that may take over for it name.
+    fn guardrails_of(&self, name: &str) -> Arc<[Arc<str>]> {
+        let (mut seen, mut open) = (Vec::new(), vec![name]);
+        let mut guardrails: Vec<Arc<str>> = Vec::new();
+        while let Some(name) = open.pop() {
+            let models = &self.config.models;
+            // As names are resolved: the longest pattern that fits.
+            let pattern = || {
+                let fitting = models.iter().filter(|(pattern, _)| stands_for(pattern, name));
+                fitting
+                    .max_by_key(|(pattern, _)| pattern.len())
+                    .map(|(_, model)| model)
+            };
+            let known = models.get(name).or_else(pattern);
+            let Some(model) = known.filter(|_| !seen.contains(&name)) else {
+                continue;
+            };
+            seen.push(name);
+            guardrails.extend(model.guardrails.iter().map(|name| Arc::from(name.as_str())));
+            let fallback = &model.fallback;
+            let others = [&fallback.any, &fallback.context_window, &fallback.content_policy];
+            open.extend(others.into_iter().flatten().map(String::as_str));
+        }
+        guardrails.sort_unstable();
+        guardrails.dedup();
+        guardrails.into()
     }
 
     /// MCP servers, with what is known of those that stay.
@@ -286,6 +320,12 @@ impl Compiler<'_> {
                 "no provider serves {model:?}: add it under `models`, or under a provider's `models`"
             );
             self.wrong(format!("routing.{path}"), message);
+        }
+        for (name, model) in snapshot.guards.alternatives() {
+            if !snapshot.is_routed(model) && snapshot.resolve(model).is_err() {
+                let message = format!("no provider serves {model:?}, which shall answer instead");
+                self.wrong(format!("guardrails.{name}.to"), message);
+            }
         }
     }
 
@@ -441,6 +481,7 @@ impl Compiler<'_> {
                 context_window: config.fallback.context_window.clone(),
                 content_policy: config.fallback.content_policy.clone(),
             },
+            guardrails: self.guardrails_of(name),
         }
     }
 
@@ -564,6 +605,13 @@ fn speaks(facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> Speak
         }),
         any_model: facts.any_model,
     }
+}
+
+/// Whether a name with a `*` stands for another.
+fn stands_for(pattern: &str, name: &str) -> bool {
+    pattern.split_once('*').is_some_and(|(front, back)| {
+        name.len() >= front.len() + back.len() && name.starts_with(front) && name.ends_with(back)
+    })
 }
 
 /// Which files are fetched.

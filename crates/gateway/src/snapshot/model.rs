@@ -22,6 +22,8 @@ pub struct Model {
     pub retry: Option<Arc<RetryPolicy>>,
     /// Which models take over.
     pub fallback: Fallback,
+    /// Guardrails that act on requests that may be answered by it or by one that takes over for it, by their names.
+    pub guardrails: Arc<[Arc<str>]>,
 }
 
 /// Which models take over, by what went wrong.

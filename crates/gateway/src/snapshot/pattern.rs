@@ -57,6 +57,7 @@ impl Pattern {
             balance: Arc::clone(&self.model.balance),
             retry: self.model.retry.clone(),
             fallback: self.model.fallback.clone(),
+            guardrails: Arc::clone(&self.model.guardrails),
         }))
     }
 }

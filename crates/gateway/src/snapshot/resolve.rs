@@ -114,6 +114,7 @@ impl Snapshot {
             balance: Arc::default(),
             retry: None,
             fallback: Fallback::default(),
+            guardrails: Arc::default(),
         })
     }
 

@@ -142,7 +142,7 @@ fn add(import: &mut Import, item: &Item, name: &str, stages: &[Stage], deny: Str
         action: if masks { Action::Redact } else { Action::Block },
         deny: vec![deny.clone()],
         replacement: masks.then(|| tag.clone()),
-        max_hold_bytes: None,
+        ..RegexConfig::default()
     };
     if let Err(errors) = Guards::compile(&[GuardrailConfig::Regex(config)]) {
         let why = errors

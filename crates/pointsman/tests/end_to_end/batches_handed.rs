@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use http::Method;
 use pointsman_catalog::{Catalog, Money, ServiceTier};
 use pointsman_store::{Budget, BudgetWindow, LedgerEntry, NewKey, Outcome};
-use pointsman_testbed::{BatchOptions, SimOptions};
+use pointsman_testbed::{BatchOptions, GuardFault, GuardServer, SimOptions};
 use serde_json::{Value, json};
 
 use crate::batches::{Site, line, parsed};
@@ -448,6 +448,62 @@ async fn guardrails_see_every_line_before_it_goes_and_every_answer_that_comes() 
             (Outcome::Blocked, true),
             (Outcome::Complete, true)
         ]
+    );
+}
+
+#[tokio::test]
+async fn what_was_replaced_before_a_batch_went_is_put_back_or_its_line_fails() {
+    let services = GuardServer::local().await.unwrap();
+    let rest = format!(
+        "guardrails: [ {{ name: in, type: presidio, url: \"http://{}\", on: [input], action: redact, restore: true, timeout: 20s }} ]\n{AUTO}",
+        services.address()
+    );
+    let site = Site::open(paced(400), NewKey::default(), &rest).await;
+    for fault in [GuardFault::None, GuardFault::Status(500)] {
+        services.fault(GuardFault::None);
+        let batch = site.create(&[line("ann@example.com", "o/gpt-5-mini")]).await;
+        let until = Instant::now() + Duration::from_secs(20);
+        while at_provider(&site)
+            .await
+            .iter()
+            .all(|batch| batch["status"] == "completed")
+        {
+            assert!(Instant::now() < until, "{}", site.house.said());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // It is away: what was replaced must be found again once it comes back.
+        services.fault(fault);
+        let done = site.ended(&batch).await;
+        assert_eq!(done["metadata"]["pointsman_run_by"], "o", "{}", site.house.said());
+        assert!(
+            site.sim
+                .served()
+                .iter()
+                .all(|one| !one.body.contains("ann@example.com"))
+        );
+        if fault == GuardFault::None {
+            let output = site.lines(&done, "output_file_id").await;
+            assert!(
+                output[0].to_string().contains("You said: ann@example.com"),
+                "{output:?}"
+            );
+            continue;
+        }
+        assert!(done["output_file_id"].is_null(), "{done}");
+        let errors = site.lines(&done, "error_file_id").await;
+        assert_eq!(errors[0]["response"]["status_code"], 503, "{errors:?}");
+        assert!(
+            errors[0].to_string().contains("guardrail_unavailable"),
+            "{errors:?}"
+        );
+        assert!(!errors[0].to_string().contains("EMAIL_ADDRESS_1"), "{errors:?}");
+    }
+    // Both were paid for.
+    assert!(
+        entries(&site, 2)
+            .await
+            .iter()
+            .all(|entry| entry.cost > Money::ZERO)
     );
 }
 

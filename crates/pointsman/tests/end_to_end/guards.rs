@@ -3,6 +3,7 @@
 //! Cells are made from tables; the only ones left out are those that a format does not have.
 
 mod asked;
+mod remote;
 mod said;
 
 use http::Request;
@@ -29,13 +30,21 @@ struct Scene {
 
 impl Scene {
     async fn new(chunking: Chunking, rest: &str) -> Self {
+        Self::with_models(chunking, rest, "").await
+    }
+
+    /// With these models beside the usual ones.
+    async fn with_models(chunking: Chunking, rest: &str, models: &str) -> Self {
         let sim = SimServer::local(SimOptions {
             chunking,
             ..SimOptions::default()
         })
         .await
         .unwrap();
-        let folder = folder(&format!("{}{rest}", providers(&sim.address().to_string())));
+        let folder = folder(&format!(
+            "{}  {models}\n{rest}",
+            providers(&sim.address().to_string())
+        ));
         let key = key(folder.path(), NewKey::default());
         let house = House::open(folder.path());
         Self {

@@ -1,14 +1,13 @@
 //! The guardrails' view of what is sent beside chat: every text, wherever it stands.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
+use pointsman_guard::Shown;
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::splice::Edits;
 use pointsman_wire::text::TextStage;
 use serde_json::Value;
 
-use super::super::guard::{self, Judging};
+use super::super::guard;
 
 /// Fields with texts in them.
 const TEXTS: [&str; 10] = [
@@ -24,21 +23,24 @@ const TEXTS: [&str; 10] = [
     "data_2",
 ];
 
-/// Shows texts to the input guardrails.
-pub struct Inspector<'a>(Does<'a>);
+/// Shows texts to the input guardrails: once to take them down, so that whoever must be asked can be, and once more to put
+/// what they become in their places.
+pub struct Inspector(Does);
 
 /// What is done with a text.
-enum Does<'a> {
-    /// Taken down, for models to be asked about it.
-    Gathers(Vec<Arc<str>>),
-    /// Judged.
-    Judges(Judging<'a>, &'a mut Vec<String>),
+enum Does {
+    /// Nothing: nobody looks at it.
+    Nothing,
+    /// Taken down.
+    Gathers(Vec<Shown>),
+    /// Replaced, in the order in which texts were taken down.
+    Applies(std::vec::IntoIter<Option<String>>),
 }
 
-impl<'a> Inspector<'a> {
-    /// One that notes in `flags` what is flagged.
-    pub fn new(judging: Judging<'a>, flags: &'a mut Vec<String>) -> Self {
-        Self(Does::Judges(judging, flags))
+impl Inspector {
+    /// One that shows nobody anything.
+    pub fn idle() -> Self {
+        Self(Does::Nothing)
     }
 
     /// One that takes down what it is shown, and changes nothing.
@@ -46,48 +48,45 @@ impl<'a> Inspector<'a> {
         Self(Does::Gathers(Vec::new()))
     }
 
+    /// One that puts these in the places of the texts that were taken down.
+    pub fn applying(rewritten: Vec<Option<String>>) -> Self {
+        Self(Does::Applies(rewritten.into_iter()))
+    }
+
     /// What it was shown.
-    pub fn gathered(self) -> Vec<Arc<str>> {
+    pub fn gathered(self) -> Vec<Shown> {
         match self.0 {
             Does::Gathers(texts) => texts,
-            Does::Judges(..) => Vec::new(),
+            Does::Nothing | Does::Applies(_) => Vec::new(),
         }
     }
 
     /// Whether there is nobody to show anything to.
     pub fn is_idle(&self) -> bool {
-        matches!(&self.0, Does::Judges(judging, _) if judging.guards.is_empty())
+        matches!(self.0, Does::Nothing)
     }
 
     /// Shows a text; what it becomes, where it is rewritten.
-    ///
-    /// # Errors
-    /// When a guardrail blocks.
-    pub fn text(&mut self, text: &str) -> Result<Option<String>, Failure> {
-        if self.is_idle() || text.is_empty() {
-            return Ok(None);
+    pub fn text(&mut self, text: &str) -> Option<String> {
+        if text.is_empty() {
+            return None;
         }
-        let (judging, flags) = match &mut self.0 {
-            Does::Judges(judging, flags) => (judging, flags),
+        match &mut self.0 {
+            Does::Nothing => None,
             Does::Gathers(texts) => {
-                texts.push(text.into());
-                return Ok(None);
+                texts.push(guard::shown(TextStage::User, text));
+                None
             }
-        };
-        let verdict = judging.judge(TextStage::User, text);
-        flags.extend(verdict.flags.into_iter().map(|flag| flag.guard));
-        match verdict.blocked {
-            Some(block) => Err(guard::refusal(&block)),
-            None => Ok(verdict.rewritten),
+            Does::Applies(rewritten) => rewritten.next().flatten(),
         }
     }
 
     /// Shows a text that cannot be changed.
     ///
     /// # Errors
-    /// When a guardrail blocks it or would change it.
+    /// When a guardrail would change it.
     pub fn fixed(&mut self, text: &str, field: &str) -> Result<(), Failure> {
-        match self.text(text)? {
+        match self.text(text) {
             None => Ok(()),
             Some(_) => Err(Failure::new(
                 FailureKind::PermissionDenied,
@@ -138,11 +137,11 @@ fn see_texts(value: Option<&Value>, see: &mut impl FnMut(&str)) {
 }
 
 /// Shows every text of a value; true when one was changed.
-fn show(value: &mut Value, name: &str, inspector: &mut Inspector<'_>) -> Result<bool, Failure> {
+fn show(value: &mut Value, name: &str, inspector: &mut Inspector) -> Result<bool, Failure> {
     let mut changed = false;
     match value {
         Value::String(text) => {
-            if let Some(rewritten) = inspector.text(text)? {
+            if let Some(rewritten) = inspector.text(text) {
                 *text = rewritten;
                 changed = true;
             }
@@ -169,7 +168,7 @@ fn show(value: &mut Value, name: &str, inspector: &mut Inspector<'_>) -> Result<
 pub fn inspect_json(
     body: &Bytes,
     value: &mut Value,
-    inspector: &mut Inspector<'_>,
+    inspector: &mut Inspector,
 ) -> Result<Option<Bytes>, Failure> {
     let mut edits = Edits::new();
     for name in TEXTS {

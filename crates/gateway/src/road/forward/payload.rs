@@ -81,7 +81,7 @@ impl Payload {
     }
 
     /// Shows its texts to the guardrails, and takes what they make of them.
-    pub(super) fn inspect(&mut self, inspector: &mut Inspector<'_>) -> Result<(), Failure> {
+    pub(super) fn inspect(&mut self, inspector: &mut Inspector) -> Result<(), Failure> {
         match self {
             Self::Json(body, value) => {
                 if let Some(edited) = errand::inspect_json(body, value, inspector)? {
@@ -90,7 +90,7 @@ impl Payload {
             }
             Self::Form(form, kind) => {
                 let shown = form.text("prompt").map(|prompt| inspector.text(prompt));
-                if let Some(rewritten) = shown.transpose()?.flatten() {
+                if let Some(rewritten) = shown.flatten() {
                     let body = form.with("prompt", &rewritten);
                     let kind = kind.to_str().unwrap_or_default();
                     *form = Form::read(kind, &body).map_err(arrive::damaged)?;

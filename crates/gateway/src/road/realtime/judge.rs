@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pointsman_governance::Principal;
-use pointsman_guard::{Heard, Placeholders, Stage};
+use pointsman_guard::{Guards, Placeholders, Stage};
 use pointsman_wire::form::{Failure, FailureKind, Text};
 use pointsman_wire::realtime::{self, ClientAsks, ClientEvent, Said, Session};
-use pointsman_wire::text::TextStage;
 use serde_json::Value;
 
 use super::super::Arrival;
-use super::super::guard::{self, Judging};
+use super::super::guard;
 use super::meter::{Meter, Parties};
 use crate::snapshot::Target;
+use crate::worker::Worker;
 
 /// Guardrails that are told of one session, at most.
 const MAX_FLAGS: usize = 64;
@@ -26,8 +26,12 @@ pub struct Judge {
     target: Target,
     /// What is replaced, the same throughout the session.
     placeholders: Placeholders,
-    /// What models said of the event that comes.
-    heard: (Heard, Heard),
+    /// What judges it.
+    guards: Arc<Guards>,
+    /// The way to whoever must be asked.
+    worker: Arc<Worker>,
+    /// What becomes of the texts of the event that comes.
+    reviewed: Result<Vec<Option<String>>, Failure>,
     /// Guardrails that flagged something.
     pub flags: Vec<String>,
 }
@@ -50,39 +54,36 @@ impl Judge {
             caller: Arc::clone(&parties.caller),
             model: parties.model.clone(),
             target: parties.target.clone(),
-            placeholders: parties.arrival.snapshot.guards.placeholders(),
-            heard: <(Heard, Heard)>::default(),
+            placeholders: parties.guards.placeholders(),
+            guards: Arc::clone(&parties.guards),
+            worker: Arc::clone(&parties.worker),
+            reviewed: Ok(Vec::new()),
             flags: Vec::new(),
         }
     }
 
-    /// Asks models about the texts of an event that is to be judged next.
+    /// Shows the texts of an event that is to be judged next to the guardrails.
     pub async fn hear(&mut self, text: &str) {
-        let guards = &self.arrival.snapshot.guards;
-        let (said, results) = (
-            guards.for_stage(Stage::Input),
-            guards.for_stage(Stage::ToolResult),
-        );
-        if !said.asks() && !results.asks() {
+        self.reviewed = Ok(Vec::new());
+        if !self.is_guarded() {
             return;
         }
-        let (mut texts, mut of_tools) = (Vec::<Arc<str>>::new(), Vec::<Arc<str>>::new());
         // What is no event is refused when it is judged.
-        if let Ok(mut value) = serde_json::from_str::<Value>(text) {
-            let _ = realtime::rewrite_texts(&mut value, &mut |stage, text| {
-                let of_stage = match stage {
-                    TextStage::ToolResult => &mut of_tools,
-                    _ => &mut texts,
-                };
-                of_stage.push(text.into());
-                None
-            });
-        }
-        let understanding = &self.arrival.snapshot.understanding;
-        self.heard = tokio::join!(
-            said.hear(understanding, texts.into()),
-            results.hear(understanding, of_tools.into())
-        );
+        let Ok(mut value) = serde_json::from_str::<Value>(text) else {
+            return;
+        };
+        let mut texts = Vec::new();
+        let _ = realtime::rewrite_texts(&mut value, &mut |stage, text| {
+            texts.push(guard::shown(stage, text));
+            None
+        });
+        let at = (&self.worker, &*self.arrival);
+        let reviewed = guard::review(at, &self.guards, texts, &self.placeholders).await;
+        let room = MAX_FLAGS.saturating_sub(self.flags.len());
+        let flags = reviewed.flags.iter().map(|flag| flag.guard.clone());
+        self.flags.extend(flags.take(room));
+        self.worker.shared.judged(&reviewed.tally);
+        self.reviewed = guard::fixed(reviewed);
     }
 
     /// Judges an event, and has the meter note what it costs.
@@ -145,10 +146,9 @@ impl Judge {
     }
 
     fn is_guarded(&self) -> bool {
-        let guards = &self.arrival.snapshot.guards;
         [Stage::Input, Stage::ToolResult]
             .into_iter()
-            .any(|stage| !guards.for_stage(stage).is_empty())
+            .any(|stage| !self.guards.for_stage(stage).is_empty())
     }
 
     /// Shows the event to the guardrails.
@@ -161,31 +161,8 @@ impl Judge {
         }
         let mut value: Value = serde_json::from_str(&text)
             .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))?;
-        let guards = &self.arrival.snapshot.guards;
-        let flags = &mut self.flags;
-        let mut blocked = None;
-        let looked = realtime::rewrite_texts(&mut value, &mut |stage, text| {
-            if blocked.is_some() {
-                return None;
-            }
-            let (of_stage, heard) = match stage {
-                TextStage::ToolResult => (Stage::ToolResult, &self.heard.1),
-                _ => (Stage::Input, &self.heard.0),
-            };
-            let judging = Judging {
-                guards: guards.for_stage(of_stage),
-                heard,
-                placeholders: &self.placeholders,
-            };
-            let verdict = judging.judge(stage, text);
-            let room = MAX_FLAGS.saturating_sub(flags.len());
-            flags.extend(verdict.flags.into_iter().map(|flag| flag.guard).take(room));
-            blocked = verdict.blocked;
-            verdict.rewritten
-        });
-        if let Some(block) = blocked {
-            return Err(guard::refusal(&block));
-        }
+        let mut rewritten = std::mem::replace(&mut self.reviewed, Ok(Vec::new()))?.into_iter();
+        let looked = realtime::rewrite_texts(&mut value, &mut |_, _| rewritten.next().flatten());
         if looked.is_none() {
             let message = "this event is nested too deeply to be shown to the guardrails";
             return Err(Failure::new(FailureKind::InvalidRequest, message));

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use pointsman_catalog::{Money, Price};
 use pointsman_governance::{Denial, Estimate, Principal, Reservation};
+use pointsman_guard::Guards;
 use pointsman_store::Outcome;
 use pointsman_wire::form::{Failure, FailureKind, Text, Usage};
 use pointsman_wire::realtime::{Output, Said, ServerEvent, Session, Spoken};
@@ -62,6 +63,8 @@ pub struct Parties {
     pub arrival: Arc<Arrival>,
     /// Who it is.
     pub caller: Arc<Principal>,
+    /// The guardrails that judge what it sends.
+    pub guards: Arc<Guards>,
     /// The model it asks for.
     pub model: String,
     /// The model it gets.

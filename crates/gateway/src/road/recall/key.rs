@@ -42,6 +42,10 @@ pub fn of(policy: &CachePolicy, arrival: &Arrival, asked: &Asked, ticket: &Ticke
             key.field(name.as_str(), value.as_bytes());
         }
     }
+    // What one caller's guardrails let pass is not for those whose guardrails are others.
+    for name in asked.guards.apart() {
+        key.field("guardrail", name.as_bytes());
+    }
     meaning(&asked.request, &mut key);
     let mut rest = key.clone();
     if let Some(last) = asked.request.messages.last() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use pointsman_catalog::ServiceTier;
+use pointsman_guard::Tally;
 use pointsman_wire::assemble::Assembler;
 use pointsman_wire::form::{Failure, FailureKind, PartStart, StreamEvent, Text, Usage};
 use pointsman_wire::format::{self, Format, StreamDecoder, StreamEncoder, StreamEncoderOptions};
@@ -50,7 +51,6 @@ struct Memory {
 impl Across {
     /// For a provider that speaks `from` and knows the model as `model`.
     pub fn new(arrival: &Arrival, asked: &Asked, (from, model): (Format, &str), prompt: u64) -> Self {
-        let snapshot = &arrival.snapshot;
         let options = StreamEncoderOptions {
             model: asked.request.model.clone(),
             include_usage: asked.request.stream.include_usage,
@@ -63,7 +63,7 @@ impl Across {
             decoder: format::stream_decoder(from),
             encoder: format::stream_encoder(asked.format, options).answering(&asked.request, from),
             events: Vec::new(),
-            judges: Judges::new(snapshot, &asked.placeholders),
+            judges: Judges::new(&asked.guards, &asked.placeholders),
             restoring: Restoring::new(&asked.placeholders),
             memory,
             names: Names {
@@ -170,6 +170,11 @@ impl Across {
     /// What the guardrails noted.
     pub fn take_flags(&mut self) -> Vec<String> {
         std::mem::take(&mut self.judges.flags)
+    }
+
+    /// What the guardrails did.
+    pub fn take_tally(&mut self) -> Tally {
+        self.judges.take_tally()
     }
 
     /// Remembers a complete answer.

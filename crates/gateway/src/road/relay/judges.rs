@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use pointsman_guard::{Heard, Placeholders, Restorer, Stage, StreamGuard, Verdict};
+use pointsman_guard::{
+    Guards, Placeholders, Restorer, Sort, Stage, StageGuards, StreamGuard, Tally, Verdict,
+};
 use pointsman_wire::form::{Failure, FailureKind, PartStart, StreamEvent, Text};
 use pointsman_wire::json::Json;
-use pointsman_wire::text::TextStage;
 
-use super::super::guard::{Judging, refusal};
-use crate::snapshot::Snapshot;
+use super::super::guard::refusal;
 
 /// Bytes of a tool's arguments that are held until they are whole. They mean nothing before.
 const MOST_ARGUMENTS: usize = 1024 * 1024;
@@ -19,12 +19,14 @@ type Place = (u32, u32);
 
 /// The guardrails of one stream.
 pub struct Judges {
-    snapshot: Arc<Snapshot>,
+    guards: Arc<Guards>,
     placeholders: Placeholders,
     active: bool,
     parts: HashMap<Place, Part>,
     /// Guardrails that flagged something.
     pub flags: Vec<String>,
+    /// What guardrails did with parts that are over.
+    tally: Tally,
 }
 
 /// A part on its way.
@@ -36,14 +38,30 @@ enum Part {
 }
 
 impl Judges {
-    pub fn new(snapshot: &Arc<Snapshot>, placeholders: &Placeholders) -> Self {
+    pub fn new(guards: &Arc<Guards>, placeholders: &Placeholders) -> Self {
         Self {
-            active: !snapshot.guards.for_stage(Stage::Output).is_empty(),
-            snapshot: Arc::clone(snapshot),
+            active: !guards.for_stage(Stage::Output).is_empty(),
+            guards: Arc::clone(guards),
+            tally: Tally::default(),
             placeholders: placeholders.clone(),
             parts: HashMap::new(),
             flags: Vec::new(),
         }
+    }
+
+    fn output(&self) -> &StageGuards {
+        self.guards.for_stage(Stage::Output)
+    }
+
+    /// What the guardrails did.
+    pub fn take_tally(&mut self) -> Tally {
+        let mut tally = std::mem::take(&mut self.tally);
+        for part in self.parts.values() {
+            if let Part::Text(guard) = part {
+                tally.add(guard.tally());
+            }
+        }
+        tally
     }
 
     /// Hands `event` on as far as the guardrails let it.
@@ -87,7 +105,7 @@ impl Judges {
                 Ok(())
             }
             // They spell the text out once more.
-            StreamEvent::Logprobs { .. } if self.snapshot.guards.for_stage(Stage::Output).redacts() => Ok(()),
+            StreamEvent::Logprobs { .. } if self.output().redacts() => Ok(()),
             StreamEvent::Citation { ref citation, .. } => {
                 let passes = self.passes(citation)?;
                 passes.then(|| on(event));
@@ -106,8 +124,7 @@ impl Judges {
     }
 
     fn text(&self) -> Part {
-        let guards = self.snapshot.guards.for_stage(Stage::Output);
-        Part::Text(guards.stream(&self.placeholders))
+        Part::Text(self.output().stream(&self.placeholders))
     }
 
     fn grow(&mut self, place: Place, text: &str, on: &mut impl FnMut(StreamEvent)) -> Result<(), Failure> {
@@ -139,12 +156,13 @@ impl Judges {
         match self.parts.remove(&place) {
             Some(Part::Text(mut guard)) => {
                 let step = guard.finish();
+                self.tally.add(guard.tally());
                 self.flags.extend(step.flags.into_iter().map(|flag| flag.guard));
                 give(place, step.release, on);
                 step.blocked.map_or(Ok(()), |block| Err(refusal(&block)))
             }
             Some(Part::Arguments(arguments)) => {
-                let verdict = self.whole(TextStage::ToolCall, &arguments)?;
+                let verdict = self.whole(Sort::Arguments, &arguments)?;
                 give(place, verdict.rewritten.unwrap_or(arguments), on);
                 Ok(())
             }
@@ -153,13 +171,9 @@ impl Judges {
     }
 
     /// Judges what comes whole.
-    fn whole(&mut self, stage: TextStage, text: &str) -> Result<Verdict, Failure> {
-        let judging = Judging {
-            guards: self.snapshot.guards.for_stage(Stage::Output),
-            heard: &Heard::default(),
-            placeholders: &self.placeholders,
-        };
-        let mut verdict = judging.judge(stage, text);
+    fn whole(&mut self, sort: Sort, text: &str) -> Result<Verdict, Failure> {
+        let output = self.guards.for_stage(Stage::Output);
+        let mut verdict = output.inspect_sort(text, sort, &self.placeholders, &mut self.tally);
         let flags = std::mem::take(&mut verdict.flags);
         self.flags.extend(flags.into_iter().map(|flag| flag.guard));
         match &verdict.blocked {
@@ -170,7 +184,7 @@ impl Judges {
 
     /// Whether what only its own format understands goes on: not when something in it would have to be another.
     fn passes(&mut self, json: &Json) -> Result<bool, Failure> {
-        let verdict = self.whole(TextStage::Assistant, json.as_str())?;
+        let verdict = self.whole(Sort::Foreign, json.as_str())?;
         Ok(verdict.rewritten.is_none())
     }
 }

@@ -41,8 +41,7 @@ impl Pipe {
     /// The pipe to the client from a provider that speaks `from` and knows the model as `model`.
     pub fn new(arrival: &Arrival, asked: &Asked, (from, model): (Format, &str), usage_forced: bool) -> Self {
         let prompt = asked.prompt_tokens;
-        let guarded = !arrival.snapshot.guards.for_stage(Stage::Output).is_empty()
-            || asked.placeholders.is_restorable();
+        let guarded = !asked.guards.for_stage(Stage::Output).is_empty() || asked.placeholders.is_restorable();
         let kept = asked.place.is_some() || asked.captures.is_some();
         if from == asked.format && !guarded && !kept {
             let watcher = format::stream_watcher(
@@ -114,6 +113,7 @@ impl Pipe {
             Self::Same { watcher, .. } => watcher.tier().map(|tier| ServiceTier::said(Some(tier))),
             Self::Across(across) => {
                 ticket.facts.flags.extend(across.take_flags());
+                ticket.tallied(&across.take_tally());
                 across.tier()
             }
         };

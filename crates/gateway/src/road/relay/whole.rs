@@ -1,9 +1,11 @@
 //! Whole answers: from a provider, from the cache, or from the configuration itself.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use pointsman_catalog::ServiceTier;
-use pointsman_guard::{Heard, Stage};
+use pointsman_guard::{Shown, Sort, Stage};
 use pointsman_store::Outcome;
 use pointsman_wire::form::{ChatResponse, Failure, Usage};
 use pointsman_wire::format::{self, Skim, StreamEncoderOptions};
@@ -11,7 +13,7 @@ use pointsman_wire::{replay, text, tokens};
 
 use super::super::arrive::Asked;
 use super::super::follow;
-use super::super::guard::{self, Judging};
+use super::super::guard;
 use super::super::recall::{self, Recalled};
 use super::super::settle::Ending;
 use super::super::{Arrival, Refusal, Ticket};
@@ -27,7 +29,7 @@ pub struct Given {
 }
 
 /// Judges, settles and hands on a provider's answer.
-pub fn relay(
+pub async fn relay(
     arrival: &Arrival,
     asked: &Asked,
     mut ticket: Ticket,
@@ -41,11 +43,12 @@ pub fn relay(
         .usage
         .unwrap_or_else(|| count(asked, &given.response));
     let estimated = given.response.usage.is_none();
-    match judge((arrival, asked), &mut given.response, &mut ticket) {
+    match judge((arrival, asked), &mut given.response, &mut ticket).await {
         Err(failure) => {
+            let Ending { outcome, status, .. } = ticket.refusal(&failure);
             let ending = Ending {
-                outcome: Outcome::Blocked,
-                status: 403,
+                outcome,
+                status,
                 usage,
                 estimated,
                 error: Some(failure.clone()),
@@ -183,34 +186,33 @@ fn streamed(asked: &Asked, response: &ChatResponse) -> Reply {
 }
 
 /// Shows the answer to the output guardrails; true when one of them changed it.
-fn judge(
+async fn judge(
     (arrival, asked): (&Arrival, &Asked),
     response: &mut ChatResponse,
     ticket: &mut Ticket,
 ) -> Result<bool, Failure> {
-    let guards = arrival.snapshot.guards.for_stage(Stage::Output);
-    if guards.is_empty() {
+    if asked.guards.for_stage(Stage::Output).is_empty() {
         return Ok(false);
     }
-    let judging = Judging {
-        guards,
-        heard: &Heard::default(),
-        placeholders: &asked.placeholders,
-    };
-    let mut blocked = None;
-    let edited = text::rewrite_response(response, |location, text| {
-        if blocked.is_some() {
-            return None;
-        }
-        let verdict = judging.judge(location.stage, text);
-        ticket
-            .facts
-            .flags
-            .extend(verdict.flags.into_iter().map(|flag| flag.guard));
-        blocked = verdict.blocked;
-        verdict.rewritten
+    let mut texts = Vec::new();
+    text::rewrite_response(response, |location, text| {
+        let sort = match guard::sort(location.stage) {
+            // What it says now comes from outside.
+            Sort::Model => Sort::Foreign,
+            sort => sort,
+        };
+        texts.push(Shown {
+            text: text.into(),
+            sort,
+            stage: Stage::Output,
+        });
+        None
     });
-    blocked.map_or(Ok(edited), |block| Err(guard::refusal(&block)))
+    let worker = Arc::clone(ticket.worker());
+    let reviewed = guard::review((&worker, arrival), &asked.guards, texts, &asked.placeholders).await;
+    ticket.judged(&reviewed);
+    let mut each = guard::fixed(reviewed)?.into_iter();
+    Ok(text::rewrite_response(response, |_, _| each.next().flatten()))
 }
 
 /// Counts what the provider did not.

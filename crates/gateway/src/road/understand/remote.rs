@@ -176,7 +176,7 @@ impl Errand for Classify {
         }
     }
 
-    fn inspect(&mut self, _inspector: &mut Inspector<'_>) -> Result<(), Failure> {
+    fn inspect(&mut self, _inspector: &mut Inspector) -> Result<(), Failure> {
         Ok(())
     }
 
