@@ -28,6 +28,7 @@ mod explain;
 mod files;
 mod forward;
 mod list;
+mod looped;
 mod mcp;
 mod picture;
 mod prompt;

@@ -104,6 +104,7 @@ fn whole(config: &RoutingConfig, recipe: &RecipeConfig) -> RoutingConfig {
         data_policy: routing.data_policy,
         model_bindings: routing.model_bindings,
         fallback: routing.fallback,
+        loops: config.loops,
         rules: None,
         model_refs: Vec::new(),
     }

@@ -43,7 +43,7 @@ impl Pipe {
         let prompt = asked.prompt_tokens;
         let guarded = !arrival.snapshot.guards.for_stage(Stage::Output).is_empty()
             || asked.placeholders.is_restorable();
-        if from == asked.format && !guarded && asked.place.is_none() {
+        if from == asked.format && !guarded && asked.place.is_none() && asked.beside.is_none() {
             let watcher = format::stream_watcher(
                 from,
                 WatchOptions {
