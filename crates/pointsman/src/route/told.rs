@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use pointsman_routing::Explanation;
+use pointsman_routing::loops::LoopPlan;
 use pointsman_understanding::{HeadAnswer, Source};
 
 use super::survey::{Survey, TimedHead};
@@ -137,11 +138,30 @@ pub(super) fn routing(explanation: &Explanation) {
         "decision   {}",
         explanation.routing_decision.as_deref().unwrap_or("none")
     ));
-    selected(explanation);
+    match &explanation.looped {
+        Some(looped) => several(looped),
+        None => selected(explanation),
+    }
     console::say(format!(
         "candidates {}",
         explanation.recommended_models.join(", ")
     ));
+}
+
+/// Who would be asked for one answer, stage by stage.
+fn several(looped: &LoopPlan) {
+    console::say(format!(
+        "loop       {}, up to {} calls; where a model fails: {}",
+        looped.kind, looped.most_calls, looped.on_error
+    ));
+    for stage in &looped.stages {
+        let models = stage.models.join(", ");
+        let mut together = String::new();
+        if stage.models.len() > 1 {
+            together = format!("  ({} at once, {} are enough)", stage.at_once, stage.enough);
+        }
+        console::say(format!("  {:<24} {models}{together}", stage.name));
+    }
 }
 
 fn selected(explanation: &Explanation) {

@@ -28,6 +28,7 @@ mod kill;
 mod limits;
 mod listener;
 mod litellm_admin;
+mod loops;
 mod matrix;
 mod mcp;
 mod media;
