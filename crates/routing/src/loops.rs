@@ -19,10 +19,13 @@ use std::time::Duration;
 pub(crate) use compile::{Around, compile, named};
 pub use confidence::{Confidence, Judge, Verdict};
 pub use contract::Contract;
-pub use fusion::{Analysis, Fusion, FusionTrace, Panelist};
+pub use fusion::{Analysis, Fusion, FusionTrace, PanelAnswer, Panelist};
 pub use plan::{LoopPlan, LoopStage};
-pub use remom::{Remom, RoundTrace};
-pub use workflows::{FlowTrace, Outcome as StepOutcome, Plan, Step as WorkflowStep, Workflows};
+pub use remom::{Remom, RoundAnswer, RoundTrace};
+pub use workflows::{
+    FlowTrace, Last as LastStep, Outcome as StepOutcome, Plan, Step as WorkflowStep, StepAnswer, StepTrace,
+    Workflows,
+};
 
 use crate::config::LoopBounds;
 use crate::selection::Selected;

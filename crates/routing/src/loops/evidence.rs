@@ -161,16 +161,11 @@ fn values(text: &str) -> Vec<bool> {
                 }
                 at = end;
             }
-            b':' => open
-                .iter_mut()
-                .last()
-                .into_iter()
-                .for_each(|open| open.value = true),
-            b',' => open
-                .iter_mut()
-                .last()
-                .into_iter()
-                .for_each(|open| open.value = open.list),
+            byte @ (b':' | b',') => {
+                if let Some(open) = open.last_mut() {
+                    open.value = byte == b':' || open.list;
+                }
+            }
             byte if byte.is_ascii_whitespace() => {}
             _ => marks[at] = within.is_some(),
         }

@@ -219,8 +219,18 @@ impl Workflows {
             known.push(step.id.clone());
             known.extend((0..step.models.len()).map(|place| agent(step, place)));
         }
-        plan.last.model = self.last.model.clone().or(plan.last.model).filter(is_said);
-        plan.last.prompt = self.last.prompt.clone().or(plan.last.prompt).filter(is_said);
+        plan.last.model = self
+            .last
+            .model
+            .clone()
+            .or(plan.last.model)
+            .filter(|said| !said.trim().is_empty());
+        plan.last.prompt = self
+            .last
+            .prompt
+            .clone()
+            .or(plan.last.prompt)
+            .filter(|said| !said.trim().is_empty());
         match plan
             .last
             .model
@@ -384,10 +394,6 @@ impl Workflows {
             failed_models: failed.to_vec(),
         })
     }
-}
-
-fn is_said(text: &String) -> bool {
-    !text.trim().is_empty()
 }
 
 /// What a result is called by other steps.
