@@ -31,6 +31,7 @@ mod files;
 mod follow;
 mod forward;
 mod list;
+mod looped;
 mod mcp;
 mod picture;
 mod prompt;

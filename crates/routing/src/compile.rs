@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::config::{DecisionConfig, ModelRef, PartitionConfig, Predicate, RoutingConfig, RuleNode};
 use crate::decision::{Decision, Joined, Rule};
 use crate::declared::{declared, undeclared_domains};
+use crate::loops::{self, LOOPS, Loop};
 use crate::plugin::{Plugins, Replay};
 use crate::projection::{Input, Output, Partition, Score, ValueSource};
 use crate::reasoning::{switch, wanted};
@@ -444,6 +445,7 @@ impl<'c> Compiler<'c> {
         if !candidates.is_empty() && candidates.iter().map(|candidate| candidate.weight).sum::<f64>() <= 0.0 {
             self.wrong(format!("{path}.modelRefs"), "all weights are zero");
         }
+        let looped = self.looped(path, config, &candidates);
         let selection = self.selection(path, config, &candidates);
         // Without a signal of domains nobody has to know them, and nobody is asked for this alone.
         let knows_domains = self.signals.iter().any(|signal| signal.kind == "domain");
@@ -459,6 +461,7 @@ impl<'c> Compiler<'c> {
             rule,
             candidates,
             selection,
+            looped,
             plugins,
         }
     }
@@ -482,6 +485,9 @@ impl<'c> Compiler<'c> {
     ) -> Option<Selection> {
         let algorithm = config.algorithm.as_ref()?;
         let kind = support::algorithm_kind(algorithm).unwrap_or_default();
+        if LOOPS.contains(&kind) {
+            return None;
+        }
         match ALGORITHMS.iter().find(|(known, _)| *known == kind) {
             None => {
                 let mut known = ALGORITHMS.iter().map(|(name, _)| *name);
@@ -500,6 +506,35 @@ impl<'c> Compiler<'c> {
                     None
                 }
             },
+        }
+    }
+
+    /// How several of the candidates are asked for one answer.
+    fn looped(&mut self, path: &str, config: &DecisionConfig, candidates: &[Candidate]) -> Option<Loop> {
+        let algorithm = config.algorithm.as_ref();
+        let kind = algorithm.and_then(support::algorithm_kind).unwrap_or_default();
+        let algorithm = algorithm.filter(|_| LOOPS.contains(&kind));
+        let Some(algorithm) = algorithm else {
+            if config.output_contract_spec.is_some() {
+                let message = "is checked of answers that several models give; this decision asks one";
+                self.wrong(format!("{path}.output_contract_spec"), message);
+            }
+            return None;
+        };
+        let around = loops::Around {
+            decision: config,
+            candidates,
+            cards: &self.config.model_cards,
+            bounds: self.config.loops,
+        };
+        match loops::compile(algorithm, &around) {
+            Ok(looped) => Some(looped),
+            Err(wrong) => {
+                for (place, message) in wrong {
+                    self.wrong(format!("{path}.{place}"), message);
+                }
+                None
+            }
         }
     }
 

@@ -5,6 +5,7 @@ mod decisions;
 mod knowledge;
 mod learned;
 mod learning;
+mod loops;
 pub mod plugins;
 mod policy;
 mod projections;
@@ -24,6 +25,12 @@ pub use learned::{
     SafetyConfig,
 };
 pub use learning::{FeedbackFrom, LearningConfig};
+pub use loops::{
+    ChoiceSet, ConfidenceConfig, ContractConfig, ExtractConfig, FusionConfig, FusionOverride,
+    GroundingConfig, HybridWeights, LoopBounds, LoopConfig, PostprocessConfig, RatingsConfig,
+    ReferenceConfig, RemomConfig, RenderConfig, WorkflowFinal, WorkflowPlanner, WorkflowRole,
+    WorkflowsConfig,
+};
 pub use policy::{DataPolicy, FallbackPolicy, Requirements};
 pub use projections::{
     Band, CalibrationConfig, MappingConfig, PartitionConfig, ProjectionsConfig, ScoreConfig, ScoreInput,
@@ -70,6 +77,8 @@ pub struct RoutingConfig {
     pub fallback: Option<FallbackPolicy>,
     /// What is learned of what really happened.
     pub learning: LearningConfig,
+    /// How far decisions may go that ask several models for one answer.
+    pub loops: LoopBounds,
     /// Rules of the only decision, where they are printed beside it.
     pub rules: Option<RuleNode>,
     /// Models of the only decision, where they are printed beside it.
@@ -88,11 +97,13 @@ impl RoutingConfig {
         named("", &self.model_refs, &mut all);
         for (index, decision) in self.decisions.iter().enumerate() {
             named(&format!("decisions[{index}]."), &decision.model_refs, &mut all);
+            looped(&format!("decisions[{index}]."), decision, &mut all);
         }
         for (number, recipe) in self.recipes.iter().enumerate() {
             for (index, decision) in recipe.routing.decisions.iter().enumerate() {
                 let path = format!("recipes[{number}].routing.decisions[{index}].");
                 named(&path, &decision.model_refs, &mut all);
+                looped(&path, decision, &mut all);
             }
         }
         all
@@ -102,6 +113,12 @@ impl RoutingConfig {
 fn named<'a>(path: &str, references: &'a [ModelRef], all: &mut Vec<(String, &'a str)>) {
     let named = references.iter().enumerate();
     all.extend(named.map(|(at, one)| (format!("{path}modelRefs[{at}].model"), one.model.as_str())));
+}
+
+/// Models that a loop asks beside those of its decision.
+fn looped<'a>(path: &str, decision: &'a DecisionConfig, all: &mut Vec<(String, &'a str)>) {
+    let named = crate::loops::named(decision).into_iter();
+    all.extend(named.map(|(at, model)| (format!("{path}{at}"), model)));
 }
 
 /// How the winner among matching decisions is found.

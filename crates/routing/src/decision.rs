@@ -1,5 +1,6 @@
 //! Decisions, compiled: a tree of rules, and what follows.
 
+use crate::loops::Loop;
 use crate::plugin::Plugins;
 use crate::selection::{Candidate, Selection};
 
@@ -12,6 +13,8 @@ pub(crate) struct Decision {
     pub(crate) candidates: Vec<Candidate>,
     /// How one of them is picked; by weight when absent.
     pub(crate) selection: Option<Selection>,
+    /// How several of them are asked for one answer.
+    pub(crate) looped: Option<Loop>,
     pub(crate) plugins: Plugins,
     /// Whether what its models did is kept apart by what was asked about.
     pub(crate) by_domain: bool,

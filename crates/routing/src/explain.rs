@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::decision::Rule;
 use crate::evaluation::{Evaluation, Truth, Want};
 use crate::facts::Facts;
+use crate::loops::{Loop, LoopPlan};
 use crate::router::{Decided, Outcome, Router};
 use crate::selection::{Ranking, Selected};
 use crate::signal::Signal;
@@ -29,6 +30,9 @@ pub struct Explanation {
     /// Models in order, with what each scores and why, where an algorithm has ranked them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selection: Option<Ranking>,
+    /// Who would be asked in which order, where several models are asked for one answer.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "loop")]
+    pub looped: Option<LoopPlan>,
     /// The decision's name.
     pub routing_decision: Option<String>,
     /// Signals that match, by type.
@@ -130,13 +134,13 @@ impl Explanation {
         evaluation.quietly(|| {
             let mut explanation = Self::read(evaluation);
             if let Some(Outcome::Matched(decided)) = evaluation.router.outcome(evaluation, roll) {
-                explanation.tell(&decided);
+                explanation.tell(&decided, &evaluation.facts);
             }
             explanation
         })
     }
 
-    fn tell(&mut self, decided: &Decided<'_>) {
+    fn tell(&mut self, decided: &Decided<'_>, facts: &Facts<'_>) {
         let all = decided
             .selected
             .into_iter()
@@ -144,6 +148,7 @@ impl Explanation {
         self.recommended_models = all.map(|selected| selected.model.clone()).collect();
         self.selection_method = match (decided.decision, self.recommended_models.len()) {
             ("default", _) => "default",
+            _ if decided.looped.is_some() => decided.looped.map_or("none", Loop::name),
             _ if decided.ranking.is_some() => {
                 decided.ranking.as_ref().map_or("none", |ranking| ranking.method)
             }
@@ -153,6 +158,9 @@ impl Explanation {
         };
         self.selected_model = decided.selected.cloned();
         self.selection.clone_from(&decided.ranking);
+        self.looped = decided
+            .looped
+            .map(|looped| looped.plan(&|model| price_of(facts, model)));
         self.routing_decision = Some(decided.decision.to_owned());
         self.decision_result = Some(DecisionResult {
             decision_name: decided.decision.to_owned(),
@@ -174,6 +182,7 @@ impl Explanation {
             selected_model: None,
             selection_method: "none",
             selection: None,
+            looped: None,
             routing_decision: None,
             matched_signals: BTreeMap::new(),
             signal_confidences: BTreeMap::new(),
@@ -222,6 +231,13 @@ impl Explanation {
         self.signal_confidences.insert(name.clone(), reading.confidence);
         self.signal_values.insert(name, reading.value);
     }
+}
+
+/// What a model's prompt tokens cost, as far as it is known.
+#[allow(clippy::cast_precision_loss, reason = "prices are below 2^52 nano-dollars")]
+fn price_of(facts: &Facts<'_>, model: &str) -> Option<f64> {
+    let price = facts.models?.price(model)?;
+    Some(price.input as f64)
 }
 
 fn full_name(signal: &Signal) -> String {

@@ -13,6 +13,7 @@
 
 pub mod config;
 pub mod learning;
+pub mod loops;
 pub mod selection;
 
 mod compile;

@@ -105,6 +105,7 @@ fn whole(config: &RoutingConfig, recipe: &RecipeConfig) -> RoutingConfig {
         model_bindings: routing.model_bindings,
         fallback: routing.fallback,
         learning: config.learning.clone(),
+        loops: config.loops,
         rules: None,
         model_refs: Vec::new(),
     }
@@ -132,6 +133,7 @@ fn wrong(config: &RoutingConfig) -> Vec<CompileError> {
             suggestion,
         });
     };
+    bounds(config, &mut wrong);
     for (index, recipe) in config.recipes.iter().enumerate() {
         let path = format!("recipes[{index}].name");
         if recipe.name.is_empty() {
@@ -175,6 +177,27 @@ fn wrong(config: &RoutingConfig) -> Vec<CompileError> {
         }
     }
     errors
+}
+
+/// What is wrong with the bounds of loops.
+fn bounds(config: &RoutingConfig, wrong: &mut impl FnMut(String, String, Option<String>)) {
+    let loops = config.loops;
+    if !(1..=256).contains(&loops.max_calls) {
+        wrong(
+            "loops.max_calls".to_owned(),
+            "is a number from 1 to 256".to_owned(),
+            None,
+        );
+    }
+    for (name, seconds) in [
+        ("call_timeout_seconds", loops.call_timeout_seconds),
+        ("timeout_seconds", loops.timeout_seconds),
+    ] {
+        if !(1..=86_400).contains(&seconds) {
+            let message = "is a time from 1 second to a day";
+            wrong(format!("loops.{name}"), message.to_owned(), None);
+        }
+    }
 }
 
 /// What a name means beside an entrypoint.

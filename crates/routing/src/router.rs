@@ -4,6 +4,7 @@ use crate::config::{LearningConfig, Strategy};
 use crate::decision::Decision;
 use crate::evaluation::{Evaluation, Settled, Want};
 use crate::facts::Facts;
+use crate::loops::Loop;
 use crate::plugin::Plugins;
 use crate::projection::{Output, Partition, Score};
 use crate::selection::{self, Ranking, Selected, Selection, draw};
@@ -50,6 +51,8 @@ pub struct Decided<'a> {
     pub selected: Option<&'a Selected>,
     /// The decision's other models, in order.
     pub fallbacks: Vec<&'a Selected>,
+    /// How several models are asked for one answer; none where one of them is.
+    pub looped: Option<&'a Loop>,
     /// What else is to be done.
     pub plugins: &'a Plugins,
     /// Why these models in this order, where an algorithm says so.
@@ -98,7 +101,12 @@ impl Router {
                 .iter()
                 .flat_map(|decision| &decision.candidates)
                 .map(|candidate| &candidate.selected);
+            let loops = router
+                .decisions
+                .iter()
+                .filter_map(|decision| decision.looped.as_ref());
             chosen
+                .chain(loops.flat_map(Loop::models))
                 .chain(&router.default)
                 .map(|selected| selected.model.as_str())
         })
@@ -129,6 +137,7 @@ impl Router {
                     confidence: evaluation.sureness(&decision.rule).low,
                     selected: order.next(),
                     fallbacks: order.collect(),
+                    looped: decision.looped.as_ref(),
                     plugins: &decision.plugins,
                     ranking,
                     follow: self.follow(decision, evaluation),
@@ -142,6 +151,7 @@ impl Router {
                     selected: Some(selected),
                     fallbacks: Vec::new(),
                     plugins: &self.default_plugins,
+                    looped: None,
                     ranking: None,
                     follow: Follow {
                         opinion: self.opinion(evaluation),
@@ -289,6 +299,10 @@ impl Decision {
             let ranking = selection::rank(selection, (&self.name, &self.candidates), facts, roll);
             let order: Vec<&Selected> = ranking.ranked.iter().map(|ranked| chosen(ranked.index)).collect();
             return (order.into_iter(), Some(ranking));
+        }
+        if self.looped.is_some() {
+            let order: Vec<&Selected> = (0..self.candidates.len()).map(chosen).collect();
+            return (order.into_iter(), None);
         }
         let drawn = draw(&self.candidates, roll);
         let others = (0..self.candidates.len()).filter(|index| Some(*index) != drawn);

@@ -74,11 +74,11 @@ pub(crate) const ALGORITHMS: [(&str, bool); 19] = [
     ("kmeans", true),
     ("svm", true),
     ("mlp", true),
-    ("confidence", false),
-    ("ratings", false),
-    ("remom", false),
-    ("fusion", false),
-    ("workflows", false),
+    ("confidence", true),
+    ("ratings", true),
+    ("remom", true),
+    ("fusion", true),
+    ("workflows", true),
 ];
 
 /// A plugin.
@@ -164,16 +164,7 @@ const RECIPE_PARTS: [Part<RoutingConfig>; 5] = [
 ];
 
 /// Parts of a decision.
-const DECISION_PARTS: [Part<DecisionConfig>; 6] = [
-    ("output_contract is", |decision| {
-        decision.output_contract.is_some().then_some("output_contract")
-    }),
-    ("output_contract_spec is", |decision| {
-        decision
-            .output_contract_spec
-            .is_some()
-            .then_some("output_contract_spec")
-    }),
+const DECISION_PARTS: [Part<DecisionConfig>; 4] = [
     ("action is", |decision| {
         decision.action.is_some().then_some("action")
     }),
@@ -310,8 +301,8 @@ mod tests {
         let config: RoutingConfig = serde_json::from_value(serde_json::json!({
             "signals": {"kb": [{"name": "law"}, {"name": "math"}]},
             "decisions": [
-                {"name": "a", "algorithm": {"type": "fusion"}, "rules": {"type": "kb", "name": "law"}},
-                {"name": "b", "algorithm": "fusion", "rules": {"type": "kb", "name": "math"},
+                {"name": "a", "action": {"type": "route"}, "rules": {"type": "kb", "name": "law"}},
+                {"name": "b", "action": {"type": "route"}, "rules": {"type": "kb", "name": "math"},
                  "plugins": [{"type": "rag"}, {"type": "memory", "configuration": {"enabled": false}}]},
                 {"name": "c", "adaptations": {"mode": "bypass"}, "emits": [{"kind": "retention"}],
                  "rules": {"operator": "NOT", "conditions": [{"type": "hallucination", "name": "x"}]}}
@@ -329,7 +320,7 @@ mod tests {
             .collect();
         let expected = [
             ("signals.kb", "signals of type \"kb\" are"),
-            ("decisions[0].algorithm", "the algorithm fusion is"),
+            ("decisions[0].action", "action is"),
             ("decisions[1].plugins[0]", "the plugin \"rag\" is"),
             ("decisions[2].emits", "emits are"),
             (

@@ -10,6 +10,8 @@
 //! - a JSON schema for the answer: a document that is valid for it.
 //! - images, sound, documents: an answer that tells their number and sizes.
 //! - `refuse`: a refusal.
+//! - `say as MODEL: A ;;`: exactly A, when that model is asked.
+//! - models whose name holds `declines` decline; log probabilities of models whose name holds `unsure` are low.
 //! - `say in turn: A || B`: exactly A; B when the conversation has gone on by an answer and a question. A tool that must be
 //!   called gets them as its arguments.
 
@@ -45,6 +47,8 @@ pub(crate) struct Question {
     pub(crate) max_tokens: Option<u64>,
     pub(crate) stops: Vec<String>,
     pub(crate) choices: u64,
+    /// How many likeliest tokens are told at each place; none when no probabilities are.
+    pub(crate) logprobs: Option<u64>,
     pub(crate) stream: bool,
     pub(crate) caching: Caching,
 }
@@ -216,6 +220,12 @@ fn of_cities(question: &Question, chosen: &[&(String, Value)]) -> Vec<(String, V
 
 fn said(question: &Question) -> (String, bool) {
     let text = &question.last_text;
+    if question.model.contains("declines") {
+        return ("I cannot help with that.".to_owned(), true);
+    }
+    if let Some(exactly) = as_named(question) {
+        return (exactly.to_owned(), false);
+    }
     if let Some(exactly) = in_turn(question) {
         return (exactly.to_owned(), false);
     }
@@ -243,6 +253,14 @@ fn said(question: &Question) -> (String, bool) {
         return (vec!["word"; count.min(200_000)].join(" "), false);
     }
     (format!("You said: {text}"), false)
+}
+
+/// What is to be said by this model, where somebody has said so.
+fn as_named(question: &Question) -> Option<&str> {
+    let mark = format!("say as {}:", crate::routes::plain_model(&question.model));
+    let told = question.texts.iter().find_map(|text| text.split_once(&mark));
+    let (_, said) = told?;
+    Some(said.split(";;").next().unwrap_or(said).trim())
 }
 
 /// What is to be said in this turn, where somebody has said so.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pointsman_catalog::{Money, Price, ServiceTier};
-use pointsman_governance::{Denial, DenialKind, Estimate, Principal};
+use pointsman_governance::{Denial, DenialKind, Estimate, Principal, Reservation};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 
 use super::arrive::Asked;
+use super::decide::Plan;
 use super::{Arrival, Ticket};
 use crate::snapshot::{Snapshot, Target};
 use crate::worker::Worker;
@@ -103,6 +104,34 @@ pub async fn admit_any(
     let mut ticket = Ticket::new(worker, arrival, caller, reservation);
     model.clone_into(&mut ticket.facts.model_requested);
     Ok(ticket)
+}
+
+/// Sets aside what a call within a request may use, that was admitted and keeps its place; at the dearest target that its
+/// plan may lead to.
+///
+/// # Errors
+/// 429 past a limit or budget.
+pub fn part(
+    snapshot: &Snapshot,
+    caller: &Principal,
+    asked: &Asked,
+    plan: &Plan,
+) -> Result<Reservation, Failure> {
+    let usage = Usage {
+        input: asked.prompt_tokens,
+        output: completion_bound(snapshot, &asked.request),
+        ..Usage::default()
+    };
+    let tier = ServiceTier::said(asked.request.service_tier.as_deref());
+    let costs = plan
+        .steps
+        .iter()
+        .map(|step| dearest(&step.model.targets, &usage, tier, &usual));
+    let estimate = Estimate {
+        tokens: usage.total(),
+        cost: costs.max().unwrap_or(Money::ZERO),
+    };
+    caller.admit_part(estimate, Instant::now()).map_err(denied)
 }
 
 /// What a conversation may use at most, where `target` answers it as usual.

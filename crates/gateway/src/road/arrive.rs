@@ -8,9 +8,10 @@ use hyper::body::Incoming;
 use pointsman_cache::Controls;
 use pointsman_governance::Principal;
 use pointsman_guard::{Guards, Placeholders};
-use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Text};
+use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Text, Usage};
 use pointsman_wire::form_data::FormDataError;
 use pointsman_wire::format::{self, DecodeError, Format};
+use pointsman_wire::json::Json;
 use pointsman_wire::tokens;
 use tokio::sync::OnceCell;
 
@@ -52,10 +53,23 @@ pub struct Asked {
     pub rerouted: Option<String>,
     /// What guardrails have replaced in it, to be put back into its answer.
     pub placeholders: Placeholders,
+    /// Its bound of the answer is the gateway's own: it goes under the name that the provider has for it.
+    pub bounded_here: bool,
+    /// What is told with its answer and is none of the answer's own.
+    pub beside: Option<Arc<Beside>>,
     /// What it says, with files in the place of their URLs: once they were fetched for a provider that takes none.
     pub fetched: OnceCell<Box<ChatRequest>>,
     /// Headers the provider shall see in addition (from `header_mutation`); none removes.
     pub header_edits: Vec<(HeaderName, Option<http::HeaderValue>)>,
+}
+
+/// What is told with an answer that several calls were made for.
+#[derive(Default)]
+pub struct Beside {
+    /// What the other calls have used.
+    pub usage: Usage,
+    /// A field for clients that speak OpenAI's chat completions.
+    pub field: Option<(&'static str, Json)>,
 }
 
 impl Asked {
@@ -76,6 +90,8 @@ impl Asked {
             guards: Arc::clone(&self.guards),
             rerouted: self.rerouted.clone(),
             placeholders: self.placeholders.clone(),
+            bounded_here: self.bounded_here,
+            beside: self.beside.clone(),
             fetched: OnceCell::new(),
             header_edits: self.header_edits.clone(),
         }
@@ -141,6 +157,8 @@ pub fn decode(
         guards: Arc::clone(arrival.snapshot.guards.always()),
         rerouted: None,
         placeholders: Placeholders::default(),
+        bounded_here: false,
+        beside: None,
         header_edits: Vec::new(),
     })
 }

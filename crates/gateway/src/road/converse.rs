@@ -8,7 +8,7 @@ use pointsman_wire::form::Failure;
 use pointsman_wire::format::Format;
 
 use super::arrive::Asked;
-use super::{Arrival, Refusal, Ticket, admit, arrive, decide, guard, prompt, recall, relay, send};
+use super::{Arrival, Refusal, Ticket, admit, arrive, decide, guard, looped, prompt, recall, relay, send};
 use crate::reply::Reply;
 use crate::surface::Delivery;
 use crate::worker::Worker;
@@ -78,6 +78,11 @@ async fn prepare_and_send(
     }
     let plan = match decide::decide(worker, arrival, asked, ticket).await? {
         decide::Decided::Answer(answer) => return Ok(Way::Spoken(answer)),
+        decide::Decided::Loop(several) => {
+            return Box::pin(looped::run(worker, arrival, asked, several, ticket))
+                .await
+                .map(Way::Sent);
+        }
         decide::Decided::Send(plan) => plan,
     };
     guard::decided(arrival, asked, &plan, ticket).await?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use pointsman_governance::Principal;
 use pointsman_routing::learning::Learner;
+use pointsman_routing::loops::Loop;
 use pointsman_routing::{
     CallerFacts, Explanation, Facts, MessageFacts, Outcome, Plugins, Reasoning, Recorded, Replay,
     RequestParams, Router, Selected, Want,
@@ -33,11 +34,13 @@ use crate::worker::Worker;
 pub use prices::Prices;
 
 /// What was decided.
-pub enum Decided {
+pub enum Decided<'a> {
     /// The configuration answers itself.
     Answer(Box<ChatResponse>),
     /// Somebody is asked.
     Send(Plan),
+    /// Several are asked for one answer.
+    Loop(&'a Loop),
 }
 
 /// Models to ask, in order.
@@ -76,12 +79,12 @@ impl Step {
 ///
 /// # Errors
 /// 404 when the name leads nowhere.
-pub async fn decide(
+pub async fn decide<'a>(
     worker: &Arc<Worker>,
-    arrival: &Arrival,
+    arrival: &'a Arrival,
     asked: &mut Asked,
     ticket: &mut Ticket,
-) -> Result<Decided, Failure> {
+) -> Result<Decided<'a>, Failure> {
     let snapshot = &arrival.snapshot;
     let Some(router) = snapshot
         .router
@@ -131,6 +134,9 @@ pub async fn decide(
     }
     if asked.edited {
         asked.prompt_tokens = tokens::estimate_request(&asked.request);
+    }
+    if let Some(looped) = decided.looped {
+        return Ok(Decided::Loop(looped));
     }
     let Some(selected) = decided.selected else {
         return Err(unfit(&decided));
@@ -253,6 +259,14 @@ fn unfit(decided: &pointsman_routing::Decided<'_>) -> Failure {
     Failure::new(FailureKind::InvalidRequest, message)
         .at("model")
         .coded("no_candidate")
+}
+
+/// The models to ask where this one is meant: it, and those that take over when it fails.
+///
+/// # Errors
+/// 404 when its name leads nowhere.
+pub fn plan(arrival: &Arrival, selected: &Selected) -> Result<Plan, Failure> {
+    Ok(with_fallbacks(arrival, step(arrival, selected)?))
 }
 
 fn step(arrival: &Arrival, selected: &Selected) -> Result<Step, Failure> {

@@ -193,6 +193,15 @@ pub fn restore(placeholders: &Placeholders, response: &mut ChatResponse) -> bool
     })
 }
 
+/// The same of a text that is shown beside an answer.
+pub fn restored(placeholders: &Placeholders, text: &str) -> String {
+    if placeholders.is_restorable() {
+        Restorer::whole(placeholders, text, false)
+    } else {
+        text.to_owned()
+    }
+}
+
 /// A block, as a failure.
 pub fn refusal(block: &Block) -> Failure {
     if block.unjudged {

@@ -38,7 +38,7 @@ use framing::Framer;
 pub use framing::Framing;
 pub use headers::{describe, limits};
 pub use pipe::Pipe;
-pub use whole::{count, replay, speak};
+pub use whole::{count, judge, replay, speak};
 
 /// A streamed answer between provider and client.
 pub struct Relay {

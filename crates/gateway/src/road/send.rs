@@ -104,6 +104,37 @@ pub async fn send(
     let whole = (asked.request.stream.enabled && asked.guards.for_stage(Stage::Output).waits())
         .then(|| asked.instead(asked.request.clone()));
     let asked = whole.as_ref().unwrap_or(asked);
+    follow(worker, arrival, (asked, is_read(asked)), plan, ticket).await
+}
+
+/// Sends a request whose answer is read here, as a whole.
+///
+/// # Errors
+/// As [`send`].
+pub async fn read(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    asked: &Asked,
+    plan: Plan,
+    ticket: &mut Ticket,
+) -> Result<Box<ChatResponse>, Failure> {
+    match follow(worker, arrival, (asked, true), plan, ticket).await? {
+        Answer::Whole { response, .. } => Ok(response),
+        Answer::Passing { .. } | Answer::Stream(_) => Err(Failure::new(
+            FailureKind::Internal,
+            "an answer was to be read, and came as none that can be",
+        )),
+    }
+}
+
+/// Asks the models of the plan, one after another; `is_read` tells whether anybody looks at what a whole answer says.
+async fn follow(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    (asked, is_read): (&Asked, bool),
+    plan: Plan,
+    ticket: &mut Ticket,
+) -> Result<Answer, Failure> {
     let mut steps = plan.steps;
     // Of what was decided, whatever the caller's providers can give; if that is nothing, the first says so.
     if steps.iter().any(|step| may_answer(ticket.caller(), &step.model)) {
@@ -118,7 +149,7 @@ pub async fn send(
             arrival,
             asked,
             step: &steps[at],
-            is_read: is_read(asked),
+            is_read,
         };
         let round = Round {
             model: &steps[at].model,

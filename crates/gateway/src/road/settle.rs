@@ -40,6 +40,10 @@ pub struct Ticket {
     reservation: Option<Reservation>,
     settled: bool,
     spent: Spent,
+    /// What calls of a loop have used and cost, which are charged by themselves.
+    apart: Spent,
+    /// The call of a loop whose answer is on its way to the client.
+    call: Option<Box<Ticket>>,
     standing: Standing,
     /// What is known so far.
     pub facts: Facts,
@@ -91,6 +95,19 @@ pub struct Facts {
     pub causes: Vec<String>,
     /// Fields of the request that the target that was asked last could not be told exactly.
     pub losses: Vec<String>,
+    /// What a loop has done, where several models were asked for one answer.
+    pub looped: Option<Looped>,
+}
+
+/// What a loop has done.
+#[derive(Debug, Clone, Default)]
+pub struct Looped {
+    /// Its name in the configuration.
+    pub kind: &'static str,
+    /// Who was asked, in the order in which they were first.
+    pub models: Vec<String>,
+    /// How often anybody was.
+    pub calls: u32,
 }
 
 /// Provider, model and price of the target that was asked last.
@@ -146,6 +163,8 @@ impl Ticket {
             reservation: Some(reservation),
             settled: false,
             spent: Spent::default(),
+            apart: Spent::default(),
+            call: None,
             standing: arrival.standing,
             facts: Facts {
                 id: arrival.id.clone(),
@@ -166,6 +185,7 @@ impl Ticket {
                 flags: Vec::new(),
                 causes: Vec::new(),
                 losses: Vec::new(),
+                looped: None,
             },
         }
     }
@@ -309,14 +329,35 @@ impl Ticket {
         Ok(())
     }
 
-    /// What the request has used in all, `usage` of its last answer included.
-    pub fn used(&self, usage: &Usage) -> Usage {
-        self.spent.usage.and(usage)
+    /// Gives back what was reserved, but for the place: parts of the request reserve for themselves.
+    pub fn keep_place(&mut self) {
+        if let Some(reservation) = &mut self.reservation {
+            // To ask for less is never denied.
+            let _ = reservation.change(Estimate::default(), Instant::now());
+        }
     }
 
-    /// What the request costs in all: `usage` at the target that was asked last, and what was spent before.
+    /// Notes what calls have used that have tickets of their own: the client is told of it together with the rest, and
+    /// it is not charged again.
+    pub fn charged_apart(&mut self, usage: &Usage, cost: Money) {
+        self.apart.usage = self.apart.usage.and(usage);
+        self.apart.cost = self.apart.cost + cost;
+    }
+
+    /// The answer that is given on is that of a call with a ticket of its own, which is settled together with this one.
+    pub fn gives_on(&mut self, call: Self) {
+        self.call = Some(Box::new(call));
+    }
+
+    /// What the request has used in all, `usage` of its last answer included: what the client is told.
+    pub fn used(&self, usage: &Usage) -> Usage {
+        self.apart.usage.and(&self.spent.usage.and(usage))
+    }
+
+    /// What the request costs in all: `usage` at the target that was asked last, and what was spent before: what the
+    /// client is told.
     pub fn cost(&self, usage: &Usage) -> Money {
-        self.spent.cost + self.price(usage)
+        self.apart.cost + self.spent.cost + self.price(usage)
     }
 
     fn price(&self, usage: &Usage) -> Money {
@@ -388,6 +429,24 @@ impl Ticket {
     }
 
     fn settle_once(&mut self, ending: &Ending) -> Result<Money, Failure> {
+        let Some(mut call) = self.call.take() else {
+            return self.settle_alone(ending);
+        };
+        // What was used is the call's; of the request itself nothing is left to be charged.
+        call.facts.tier = self.facts.tier;
+        let charged = call.settle_once(ending);
+        let rest = Ending {
+            outcome: ending.outcome,
+            status: ending.status,
+            usage: Usage::default(),
+            estimated: false,
+            error: ending.error.clone(),
+        };
+        let settled = self.settle_alone(&rest);
+        charged.and_then(|cost| settled.map(|own| cost + own))
+    }
+
+    fn settle_alone(&mut self, ending: &Ending) -> Result<Money, Failure> {
         if std::mem::replace(&mut self.settled, true) {
             return Ok(Money::ZERO);
         }
@@ -407,7 +466,7 @@ impl Ticket {
                 tokens: ending.usage.total(),
                 cost: self.price(&ending.usage),
             };
-            (self.cost(&ending.usage), last)
+            (self.spent.cost + last.cost, last)
         };
         let written = self.worker.journal.lock().append(&self.entry(ending, cost));
         if let Some(reservation) = reservation {
@@ -443,7 +502,7 @@ impl Ticket {
             model: asked.map(|asked| asked.model.clone()),
             decision: facts.decision.clone(),
             outcome: ending.outcome,
-            usage: self.used(&ending.usage),
+            usage: self.spent.usage.and(&ending.usage),
             usage_estimated: ending.estimated || self.spent.estimated,
             cost,
             attempts: facts.attempts,
@@ -462,7 +521,7 @@ impl Ticket {
     fn tell(&self, ending: &Ending, cost: Money) {
         let facts = &self.facts;
         let asked = facts.asked.as_ref();
-        let used = self.used(&ending.usage);
+        let used = self.spent.usage.and(&ending.usage);
         self.worker.shared.telemetry.record(&RequestRecord {
             id: &facts.id,
             surface: facts.surface,

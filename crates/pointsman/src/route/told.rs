@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use pointsman_routing::loops::LoopPlan;
 use pointsman_routing::selection::{Ranked, Ranking};
 use pointsman_routing::{Explanation, Line};
 use pointsman_understanding::{HeadAnswer, Source};
@@ -123,7 +124,10 @@ fn lines(explanation: &Explanation) -> Vec<String> {
     if let Some(ranking) = &explanation.selection {
         lines.extend(candidates(ranking));
     }
-    lines.push(selected(explanation));
+    match &explanation.looped {
+        Some(looped) => lines.extend(several(looped)),
+        None => lines.push(selected(explanation)),
+    }
     let others = explanation.recommended_models.get(1..).unwrap_or_default();
     if !others.is_empty() {
         let others = format!("then       {}", others.join(", "));
@@ -251,6 +255,24 @@ fn candidates(ranking: &Ranking) -> Vec<String> {
     }
     for note in &ranking.notes {
         lines.extend(wrapped(note, 6));
+    }
+    lines
+}
+
+/// Who would be asked for one answer, stage by stage.
+fn several(looped: &LoopPlan) -> Vec<String> {
+    let head = format!(
+        "loop       {}, up to {} calls; where a model fails: {}",
+        looped.kind, looped.most_calls, looped.on_error
+    );
+    let mut lines = wrapped(&head, 0);
+    for stage in &looped.stages {
+        let models = stage.models.join(", ");
+        let mut together = String::new();
+        if stage.models.len() > 1 {
+            together = format!(" ({} at once, {} are enough)", stage.at_once, stage.enough);
+        }
+        lines.extend(wrapped(&format!("{:<24} {models}{together}", stage.name), 2));
     }
     lines
 }

@@ -30,6 +30,7 @@ mod learning;
 mod limits;
 mod listener;
 mod litellm_admin;
+mod loops;
 mod matrix;
 mod mcp;
 mod mcp_api;

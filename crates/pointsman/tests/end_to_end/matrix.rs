@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, House, folder, key, send};
 
 /// Models, each behind a provider of another format.
-const MODELS: [&str; 7] = [
+pub const MODELS: [&str; 7] = [
     "chat",
     "responses",
     "claude",
@@ -40,7 +40,7 @@ models:
 }
 
 /// A question of each client: path and body.
-fn question(client: &str, model: &str, text: &str, stream: bool) -> (String, Value) {
+pub fn question(client: &str, model: &str, text: &str, stream: bool) -> (String, Value) {
     let message = json!([{ "role": "user", "content": text }]);
     let bedrock = |kind: &str| {
         let tail = match (kind, stream) {
@@ -91,7 +91,7 @@ fn question(client: &str, model: &str, text: &str, stream: bool) -> (String, Val
 }
 
 /// What ends a stream of each format.
-fn is_whole(client: &str, answer: &Answer) -> bool {
+pub fn is_whole(client: &str, answer: &Answer) -> bool {
     let bytes = &answer.body[..];
     let ends = |what: &str| bytes.windows(what.len()).any(|window| window == what.as_bytes());
     match client {

@@ -27,13 +27,13 @@ pub struct DecisionConfig {
     /// Which models.
     #[serde(rename = "modelRefs")]
     pub model_refs: Vec<ModelRef>,
-    /// How one of the models is picked: `static` (the default).
+    /// How one of the models is picked (`static`), or several are asked (`confidence`, `ratings`, `remom`, `fusion`, `workflows`).
     pub algorithm: Option<serde_json::Value>,
     /// What else is done.
     pub plugins: Vec<PluginConfig>,
     /// In which form the answer is wanted: words for the models of a loop.
     pub output_contract: Option<String>,
-    /// The same for programs.
+    /// The same for programs: a choice or a reference.
     pub output_contract_spec: Option<serde_json::Value>,
     /// Where the request goes, when to no model.
     pub action: Option<serde_json::Value>,

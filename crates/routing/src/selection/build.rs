@@ -194,7 +194,7 @@ impl Builder<'_> {
 
     fn unknown(&mut self, kind: &str) {
         let message = if LOOPS.contains(&kind) {
-            format!("{kind} asks several models for one answer, which this version does not do")
+            format!("{kind} asks several models for one answer: it selects none")
         } else if let Some((_, instead)) = FORMER.iter().find(|(former, _)| *former == kind) {
             format!("there is no {kind} any more: {instead}")
         } else {

@@ -48,6 +48,8 @@ pub(crate) fn read(body: &Value, text: bool) -> Result<Question, Refusal> {
         question.texts = vec![question.last_text.clone()];
         return Ok(question);
     }
+    let told = body["logprobs"] == true;
+    question.logprobs = told.then(|| body["top_logprobs"].as_u64().unwrap_or(0));
     tools(body, &mut question)?;
     messages(body, &mut question)?;
     question.schema = answer_schema(body, &question)?;

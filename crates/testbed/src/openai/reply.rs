@@ -40,7 +40,8 @@ pub(super) fn calls(answer: &Answer) -> Vec<Value> {
 /// The whole answer.
 pub(super) fn whole(answer: &Answer, question: &Question, told: &Value, text: bool) -> Value {
     let choice = |index: u64| {
-        let mut choice = json!({"index": index, "logprobs": null, "finish_reason": finish(answer)});
+        let logprobs = question.logprobs.map(|top| logprobs(answer, question, top));
+        let mut choice = json!({"index": index, "logprobs": logprobs, "finish_reason": finish(answer)});
         if text {
             choice["text"] = json!(answer.text);
         } else {
@@ -57,6 +58,31 @@ pub(super) fn whole(answer: &Answer, question: &Question, told: &Value, text: bo
     json!({"id": format!("{mark}-{}", answer.seed), "object": kind, "created": 1_700_000_000,
            "model": crate::routes::plain_model(&question.model), "choices": choices, "usage": told,
            "service_tier": "default", "system_fingerprint": "fp_sim"})
+}
+
+/// How likely each token was: as good as certain, unless the model is one that is unsure.
+fn logprobs(answer: &Answer, question: &Question, top: u64) -> Value {
+    let (likely, behind) = if question.model.contains("unsure") {
+        (-2.5, 0.1)
+    } else {
+        (-0.02, 8.0)
+    };
+    let pieces = crate::tokens::pieces(&answer.text);
+    let token = |piece: &str| {
+        let others = (0..top).map(|at| {
+            let text = if at == 0 {
+                piece.to_owned()
+            } else {
+                format!("?{at}")
+            };
+            #[allow(clippy::cast_precision_loss, reason = "twenty at most")]
+            let logprob = likely - behind * at as f64;
+            json!({"token": text, "logprob": logprob, "bytes": null})
+        });
+        json!({"token": piece, "logprob": likely, "bytes": null, "top_logprobs": others.collect::<Vec<_>>()})
+    };
+    let content: Vec<Value> = pieces.iter().map(|piece| token(piece)).collect();
+    json!({"content": content, "refusal": null})
 }
 
 fn message(answer: &Answer) -> Value {

@@ -9,6 +9,7 @@ use super::thinking::{self, After};
 use super::{parts, read_usage, write_usage};
 use crate::form::{FinishReason, PartKind, PartStart, StreamEvent, Text, Thinking, ToolCallKind, Usage};
 use crate::format::{Format, StreamEncoderOptions, StreamError, stream_failure};
+use crate::json::Json;
 use crate::json::fields::{Fields, Value, parse};
 use crate::json::write::{Object, object};
 use crate::sse::SseDecoder;
@@ -389,6 +390,12 @@ impl Encoder {
             StreamEvent::End => self.end(out),
             StreamEvent::Ping => out.extend_from_slice(b": ping\n\n"),
             StreamEvent::Error(failure) => crate::failure::render_event(Format::OpenAiChat, failure, "", out),
+            // Fields that belong to the answer as a whole, in a chunk without choices.
+            StreamEvent::Opaque {
+                format: Format::OpenAiChat,
+                json,
+                ..
+            } => self.fields(json, out),
             // What only another format knows has no place here.
             StreamEvent::Citation { .. }
             | StreamEvent::PartEnd { .. }
@@ -517,6 +524,18 @@ impl Encoder {
             });
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+
+    fn fields(&self, json: &Json, out: &mut BytesMut) {
+        let Ok(fields) = json.read::<BTreeMap<String, Box<serde_json::value::RawValue>>>() else {
+            return;
+        };
+        self.chunk(out, |chunk| {
+            chunk.list("choices", |_| {});
+            for (name, value) in &fields {
+                chunk.raw(name, value.get());
+            }
+        });
     }
 
     fn write(&self, choice: u32, out: &mut BytesMut, delta: impl FnOnce(&mut Object<'_>)) {

@@ -17,6 +17,7 @@ use super::super::recall::{self, Place};
 use super::super::{Arrival, Ticket};
 use super::judges::{Judges, Restoring};
 use super::pipe::{Seen, counted, cut};
+use super::whole;
 
 /// Decoder, guardrails and encoder of one stream.
 pub struct Across {
@@ -29,6 +30,8 @@ pub struct Across {
     names: Names,
     /// The id the answer is told under.
     answer_id: Option<Text>,
+    /// What other calls for this answer have used, and a field that is told after its start.
+    beside: (Usage, Option<StreamEvent>),
     usage: Option<Usage>,
     tier: Option<ServiceTier>,
     prompt: u64,
@@ -71,6 +74,14 @@ impl Across {
                 model: model.into(),
             },
             answer_id: asked.answer_id.clone(),
+            beside: (
+                asked
+                    .beside
+                    .as_ref()
+                    .map(|beside| beside.usage)
+                    .unwrap_or_default(),
+                whole::field_event(asked),
+            ),
             usage: None,
             tier: None,
             prompt,
@@ -113,6 +124,10 @@ impl Across {
             if seen.failure.is_some() {
                 break;
             }
+            if let StreamEvent::Usage(usage) = &mut event {
+                *usage = self.beside.0.and(usage);
+            }
+            let starts = matches!(event, StreamEvent::Start { .. });
             let judged = self.judges.judge(event, &mut |event| {
                 // What is remembered is for others, too: it is put back for each by his own book.
                 if let Some(memory) = &mut self.memory {
@@ -124,6 +139,9 @@ impl Across {
             if let Err(failure) = judged {
                 seen.failure = Some(failure);
                 break;
+            }
+            if let Some(field) = self.beside.1.take_if(|_| starts) {
+                self.encoder.encode(&field, &mut bytes);
             }
         }
         if !bytes.is_empty() {
@@ -183,7 +201,7 @@ impl Across {
         let Some(mut response) = memory.assembler.finish() else {
             return;
         };
-        response.usage = self.usage;
+        response.usage = self.usage.map(|usage| self.beside.0.and(&usage));
         let (usage, _) = self.usage();
         follow::capture(ticket, &response);
         if let Some(place) = &memory.place {

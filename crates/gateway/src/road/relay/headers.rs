@@ -17,6 +17,11 @@ const OVERHEAD: HeaderName = HeaderName::from_static("x-pointsman-overhead-us");
 const LOSSES: HeaderName = HeaderName::from_static("x-pointsman-losses");
 /// Most bytes of the names of fields that were lost.
 const MAX_LOSSES: usize = 240;
+const LOOP: HeaderName = HeaderName::from_static("x-pointsman-loop");
+const LOOP_MODELS: HeaderName = HeaderName::from_static("x-pointsman-loop-models");
+const LOOP_CALLS: HeaderName = HeaderName::from_static("x-pointsman-loop-calls");
+/// Most bytes of the names of models that a loop has asked.
+const MAX_MODELS: usize = 1_024;
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-pointsman-attempts");
 
 /// Writes the headers; `cost` is known only of whole answers.
@@ -34,8 +39,13 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
     headers.insert(CACHE, HeaderValue::from_static(facts.cache));
     headers.insert(ATTEMPTS, HeaderValue::from(facts.attempts));
     headers.insert(OVERHEAD, HeaderValue::from(ticket.overhead().as_micros() as u64));
+    if let Some(looped) = &facts.looped {
+        headers.insert(LOOP, HeaderValue::from_static(looped.kind));
+        headers.insert(LOOP_CALLS, HeaderValue::from(looped.calls));
+        text(headers, LOOP_MODELS, &listed(&looped.models, MAX_MODELS));
+    }
     if !facts.losses.is_empty() {
-        losses(headers, &facts.losses);
+        text(headers, LOSSES, &listed(&facts.losses, MAX_LOSSES));
     }
     if let Some(asked) = facts.asked.as_ref().filter(|asked| asked.saved != Money::ZERO) {
         text(headers, SAVED, &asked.saved.usd_decimal());
@@ -52,24 +62,24 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
     limits(headers, ticket.caller());
 }
 
-/// The fields that could not be told exactly, as many as have room, and how many more there are.
-fn losses(headers: &mut HeaderMap, losses: &[String]) {
+/// As many names as have room, and how many more there are.
+fn listed(names: &[String], room: usize) -> String {
     let mut told = String::new();
     let mut count = 0;
-    for field in losses {
-        if told.len() + field.len() > MAX_LOSSES {
+    for name in names {
+        if told.len() + name.len() > room {
             break;
         }
         if !told.is_empty() {
             told.push_str(", ");
         }
-        told.push_str(field);
+        told.push_str(name);
         count += 1;
     }
-    if count < losses.len() {
-        told.push_str(&format!(" +{}", losses.len() - count));
+    if count < names.len() {
+        told.push_str(&format!(" +{}", names.len() - count));
     }
-    text(headers, LOSSES, told.trim());
+    told.trim().to_owned()
 }
 
 /// OpenAI's rate-limit headers.

@@ -43,7 +43,7 @@ impl Pipe {
         let prompt = asked.prompt_tokens;
         let guarded = !asked.guards.for_stage(Stage::Output).is_empty() || asked.placeholders.is_restorable();
         let kept = asked.place.is_some() || asked.captures.is_some();
-        if from == asked.format && !guarded && !kept {
+        if from == asked.format && !guarded && !kept && asked.beside.is_none() {
             let watcher = format::stream_watcher(
                 from,
                 WatchOptions {

@@ -7,8 +7,10 @@ use http::StatusCode;
 use pointsman_catalog::ServiceTier;
 use pointsman_guard::{Shown, Sort, Stage};
 use pointsman_store::Outcome;
-use pointsman_wire::form::{ChatResponse, Failure, Usage};
-use pointsman_wire::format::{self, Skim, StreamEncoderOptions};
+use pointsman_wire::form::{ChatResponse, Failure, StreamEvent, Usage};
+use pointsman_wire::format::{self, Format, Skim, StreamEncoderOptions};
+use pointsman_wire::json::Json;
+use pointsman_wire::splice::Edits;
 use pointsman_wire::{replay, text, tokens};
 
 use super::super::arrive::Asked;
@@ -79,7 +81,7 @@ pub async fn relay(
         let native = given.native;
         let body =
             native.unwrap_or_else(|| format::encode_answer(asked.format, &given.response, &asked.request));
-        reply::json_bytes(StatusCode::OK, body)
+        reply::json_bytes(StatusCode::OK, with_field(asked, body))
     };
     headers::describe(reply.headers_mut(), &ticket, Some(ticket.cost(&usage)));
     ticket.settle(&Ending {
@@ -168,6 +170,29 @@ fn give(asked: &Asked, ticket: Ticket, response: &ChatResponse, ending: Ending) 
     Ok(reply)
 }
 
+/// The body of an answer with the field that is told beside it.
+fn with_field(asked: &Asked, body: Bytes) -> Bytes {
+    let field = asked.beside.as_ref().and_then(|beside| beside.field.as_ref());
+    let Some((name, json)) = field.filter(|_| asked.format == Format::OpenAiChat) else {
+        return body;
+    };
+    let mut edits = Edits::new();
+    edits.set(name, json.as_str());
+    // An answer that we have written is an object.
+    edits.apply(&body).unwrap_or(body)
+}
+
+/// The same as an event of a stream; other formats leave it out.
+pub fn field_event(asked: &Asked) -> Option<StreamEvent> {
+    let (name, json) = asked.beside.as_ref()?.field.as_ref()?;
+    let json = Json::object(|object| object.raw(name, json.as_str()));
+    Some(StreamEvent::Opaque {
+        format: Format::OpenAiChat,
+        event: None,
+        json,
+    })
+}
+
 /// A whole answer, told as a stream.
 fn streamed(asked: &Asked, response: &ChatResponse) -> Reply {
     let options = StreamEncoderOptions {
@@ -179,6 +204,9 @@ fn streamed(asked: &Asked, response: &ChatResponse) -> Reply {
     let mut bytes = BytesMut::new();
     for event in replay::events(response) {
         encoder.encode(&event, &mut bytes);
+        if let (StreamEvent::Start { .. }, Some(field)) = (&event, field_event(asked)) {
+            encoder.encode(&field, &mut bytes);
+        }
     }
     let mut reply = Reply::new(ReplyBody::Whole(Some(asked.framing.whole(bytes.freeze()))));
     asked.framing.describe(reply.headers_mut());
@@ -186,7 +214,10 @@ fn streamed(asked: &Asked, response: &ChatResponse) -> Reply {
 }
 
 /// Shows the answer to the output guardrails; true when one of them changed it.
-async fn judge(
+///
+/// # Errors
+/// When one of them blocks.
+pub async fn judge(
     (arrival, asked): (&Arrival, &Asked),
     response: &mut ChatResponse,
     ticket: &mut Ticket,

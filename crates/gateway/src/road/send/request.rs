@@ -80,7 +80,7 @@ pub fn body(
     } else {
         let mut request = shaped.unwrap_or_else(|| said.clone());
         request.stream.include_usage |= usage_forced;
-        if asked.request.sampling.max_tokens.is_none() {
+        if asked.request.sampling.max_tokens.is_none() || asked.bounded_here {
             // A limit that the client did not give has the name that the provider knows.
             request.sampling.max_tokens_name = target.provider.speaks.max_tokens_name;
         }
