@@ -13,7 +13,7 @@ use serde_json::json;
 #[path = "engine/small.rs"]
 mod small;
 
-use small::{file, settings};
+use small::{JOINT, file, settings};
 
 fn engine() -> Engine {
     Engine::from_file("model.pm", &file(settings())).unwrap()
@@ -149,6 +149,36 @@ fn settings_that_do_not_fit_are_refused() {
             json!(1.5),
             "`threshold` is no probability",
         ),
+        (
+            "/heads/0/joint",
+            json!({"from": [["first", "topic"]], "layer": "guard.joint"}),
+            "`joint` names `topic`, which is no head of that stage",
+        ),
+        (
+            "/heads/0/joint",
+            json!({"from": [["encoder", "topic"]], "layer": "guard.joint"}),
+            "tensor `guard.joint` has shape [2, 7]",
+        ),
+        (
+            "/heads/0/joint",
+            json!({"from": [], "layer": "guard.joint"}),
+            "guard.joint",
+        ),
+        (
+            "/taggers/0/context",
+            json!({"radius": 2, "layers": [["pii.context.0", 6], ["pii.context.1", 3]]}),
+            "tensor `pii.context.0` has shape [6, 51]",
+        ),
+        (
+            "/taggers/0/context",
+            json!({"radius": 1, "layers": [["pii.context.0", 6]]}),
+            "`context` does not fit its classes",
+        ),
+        (
+            "/taggers/0/context",
+            json!({"radius": 99_999_999_999_u64, "layers": []}),
+            "`context` does not fit its classes",
+        ),
         ("/window", json!(33), "`window` or `overlap`"),
         ("/window", json!("wide"), "settings: "),
     ] {
@@ -158,6 +188,72 @@ fn settings_that_do_not_fit_are_refused() {
             .unwrap_err()
             .to_string();
         assert!(error.contains(told), "{path}: {error}");
+    }
+}
+
+#[test]
+fn a_head_listens_to_others_that_nobody_asks() {
+    let mut with = settings();
+    with["heads"][0]["joint"] = json!({"from": [["encoder", "guard"], ["encoder", "topic"], ["first", "guard"]],
+        "layer": "guard.joint"});
+    let joined = Engine::from_file("model.pm", &file(with)).unwrap();
+    let mut without = settings();
+    without["heads"][0]["first"] = json!(null);
+    let apart = Engine::from_file("model.pm", &file(without)).unwrap();
+    let mut room = EngineRoom::default();
+    for text in TEXTS {
+        let asked = |heads: Vec<usize>| Question {
+            heads,
+            spans: false,
+            embedding: false,
+            thorough: true,
+        };
+        let both = &apart.read(&[(text, &asked(vec![0, 1]))], &mut room)[0];
+        let mut input = both.answers[0].1.logits.clone();
+        input.extend(&both.answers[1].1.logits);
+        input.extend(&joined.first_answers(text, &mut room)[0].1.logits);
+        let expected = [(0, 0.25), (1, -0.5)].map(|(label, bias)| {
+            let row = &JOINT[label * 7..(label + 1) * 7];
+            row.iter()
+                .zip(&input)
+                .map(|(weight, logit)| weight * logit)
+                .sum::<f32>()
+                + bias
+        });
+        let reading = &joined.read(&[(text, &asked(vec![0]))], &mut room)[0];
+        assert_eq!(reading.answers.len(), 1);
+        for (found, expected) in reading.answers[0].1.logits.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-3, "{text}: {found}, not {expected}");
+        }
+        // Who asks for both gets both, and the same.
+        let all = &joined.read(&[(text, &asked(vec![1, 0]))], &mut room)[0];
+        assert_eq!(all.answers[1], reading.answers[0]);
+        assert_eq!(all.answers[0].1, both.answers[1].1);
+    }
+}
+
+#[test]
+fn tokens_are_looked_at_twice() {
+    let mut with = settings();
+    with["taggers"][0]["context"] =
+        json!({"radius": 1, "layers": [["pii.context.0", 6], ["pii.context.1", 3]]});
+    let twice = Engine::from_file("model.pm", &file(with)).unwrap();
+    let once = engine();
+    let question = once.everything();
+    let texts: Vec<String> = ('a'..='q')
+        .map(|letter| format!("Cab {letter}ab. DEF {letter} Egal"))
+        .collect();
+    let all: Vec<(&str, &Question)> = texts.iter().map(|text| (text.as_str(), &question)).collect();
+    let mut room = EngineRoom::default();
+    let (once, twice_read) = (once.read(&all, &mut room), twice.read(&all, &mut room));
+    let changed = once
+        .iter()
+        .zip(&twice_read)
+        .filter(|(a, b)| a.spans != b.spans)
+        .count();
+    assert!(changed > 0);
+    for (text, reading) in all.iter().zip(&twice_read) {
+        assert_eq!(twice.read(&[*text], &mut room)[0], *reading, "{}", text.0);
     }
 }
 
