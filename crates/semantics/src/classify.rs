@@ -2,14 +2,12 @@
 
 mod calibrate;
 mod cascade;
-mod context;
 mod head;
 mod ngrams;
 mod spans;
 
 pub use calibrate::{Calibration, OperatingPoint};
 pub use cascade::{Sure, joined};
-pub use context::{Context, SIGNS};
 pub use head::{Across, Head, HeadError, Reads, Tally};
 pub use ngrams::{NgramHead, NgramModel, NgramRoom};
 pub use spans::{Span, SpanClasses, SpanTally, Tagger};

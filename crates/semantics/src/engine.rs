@@ -9,7 +9,7 @@ mod states;
 use serde::Deserialize;
 
 use crate::classify::{
-    Answer, Context, Head, NgramModel, NgramRoom, Reads, Span, SpanTally, Sure, Tagger, Tally, joined,
+    Answer, Head, NgramModel, NgramRoom, Reads, Span, SpanTally, Sure, Tagger, Tally, joined,
 };
 use crate::encoder::Encoder;
 use crate::kernels::{Codes, Machine};
@@ -50,8 +50,6 @@ pub struct NamedTagger {
     pub name: String,
     /// The tagger.
     pub tagger: Tagger,
-    /// A second look at what it says, if there is one.
-    pub context: Option<Context>,
     /// The least probability of a span's tokens.
     pub threshold: f32,
 }
@@ -222,7 +220,7 @@ impl Engine {
         let asked: Vec<&Question> = waiting.iter().map(|index| texts[*index].1).collect();
         let gathered = self.gather(&pieces, &asked, room);
         for ((index, pieces), gathered) in waiting.into_iter().zip(&pieces).zip(gathered) {
-            readings[index] = self.reading(texts[index], pieces, (gathered, &mut room.codes), &firsts[index]);
+            readings[index] = self.reading(texts[index], pieces, gathered, &firsts[index]);
         }
         readings
     }
@@ -399,28 +397,11 @@ impl Engine {
         })
     }
 
-    /// The spans that a tagger finds in a text, out of what it said of its windows.
-    fn spans(
-        &self,
-        named: &NamedTagger,
-        (text, tokens): (&str, &[Token]),
-        tally: SpanTally,
-        codes: &mut Codes,
-    ) -> Vec<Span> {
-        let classes = &named.tagger.classes;
-        let mut logits = tally.into_logits();
-        if let Some(context) = &named.context {
-            let given = (logits.as_mut_slice(), classes.calibration());
-            context.refine(self.machine, (text, tokens), given, codes);
-        }
-        classes.spans(text, tokens, &logits, named.threshold)
-    }
-
     fn reading(
         &self,
         (text, question): (&str, &Question),
         pieces: &Pieces,
-        (gathered, codes): (Gathered, &mut Codes),
+        gathered: Gathered,
         first: &[Answer],
     ) -> Reading {
         let mut reading = Reading {
@@ -442,8 +423,11 @@ impl Engine {
                 reading.answers.push((*place, answer, Stage::Encoder));
             }
         }
-        for (tagger, (named, tally)) in self.taggers.iter().zip(gathered.spans).enumerate() {
-            let spans = self.spans(named, (text, &pieces.tokens), tally, codes);
+        for (tagger, (named, tally)) in self.taggers.iter().zip(&gathered.spans).enumerate() {
+            let spans = named
+                .tagger
+                .classes
+                .spans(text, &pieces.tokens, tally.logits(), named.threshold);
             reading
                 .spans
                 .extend(spans.into_iter().map(|span| Found { tagger, span }));

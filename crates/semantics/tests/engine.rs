@@ -164,21 +164,6 @@ fn settings_that_do_not_fit_are_refused() {
             json!({"from": [], "layer": "guard.joint"}),
             "guard.joint",
         ),
-        (
-            "/taggers/0/context",
-            json!({"radius": 2, "layers": [["pii.context.0", 6], ["pii.context.1", 3]]}),
-            "tensor `pii.context.0` has shape [6, 51]",
-        ),
-        (
-            "/taggers/0/context",
-            json!({"radius": 1, "layers": [["pii.context.0", 6]]}),
-            "`context` does not fit its classes",
-        ),
-        (
-            "/taggers/0/context",
-            json!({"radius": 99_999_999_999_u64, "layers": []}),
-            "`context` does not fit its classes",
-        ),
         ("/window", json!(33), "`window` or `overlap`"),
         ("/window", json!("wide"), "settings: "),
     ] {
@@ -229,31 +214,6 @@ fn a_head_listens_to_others_that_nobody_asks() {
         let all = &joined.read(&[(text, &asked(vec![1, 0]))], &mut room)[0];
         assert_eq!(all.answers[1], reading.answers[0]);
         assert_eq!(all.answers[0].1, both.answers[1].1);
-    }
-}
-
-#[test]
-fn tokens_are_looked_at_twice() {
-    let mut with = settings();
-    with["taggers"][0]["context"] =
-        json!({"radius": 1, "layers": [["pii.context.0", 6], ["pii.context.1", 3]]});
-    let twice = Engine::from_file("model.pm", &file(with)).unwrap();
-    let once = engine();
-    let question = once.everything();
-    let texts: Vec<String> = ('a'..='q')
-        .map(|letter| format!("Cab {letter}ab. DEF {letter} Egal"))
-        .collect();
-    let all: Vec<(&str, &Question)> = texts.iter().map(|text| (text.as_str(), &question)).collect();
-    let mut room = EngineRoom::default();
-    let (once, twice_read) = (once.read(&all, &mut room), twice.read(&all, &mut room));
-    let changed = once
-        .iter()
-        .zip(&twice_read)
-        .filter(|(a, b)| a.spans != b.spans)
-        .count();
-    assert!(changed > 0);
-    for (text, reading) in all.iter().zip(&twice_read) {
-        assert_eq!(twice.read(&[*text], &mut room)[0], *reading, "{}", text.0);
     }
 }
 

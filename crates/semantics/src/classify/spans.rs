@@ -88,12 +88,6 @@ impl SpanClasses {
         })
     }
 
-    /// How logits become probabilities.
-    #[must_use]
-    pub fn calibration(&self) -> &Calibration {
-        &self.calibration
-    }
-
     /// How many classes there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -332,12 +326,6 @@ impl SpanTally {
     #[must_use]
     pub fn logits(&self) -> &[f32] {
         &self.logits
-    }
-
-    /// The same, taken out.
-    #[must_use]
-    pub fn into_logits(self) -> Vec<f32> {
-        self.logits
     }
 }
 

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::joint::{Joint, JointSettings, Source};
 use super::{Cascade, Embedding, Engine, NamedTagger, Stage};
 use crate::classify::{
-    Across, Calibration, Context, Head, HeadError, NgramHead, NgramModel, OperatingPoint, Reads, Sure, Tagger,
+    Across, Calibration, Head, HeadError, NgramHead, NgramModel, OperatingPoint, Reads, Sure, Tagger,
 };
 use crate::container::Container;
 use crate::encoder::{
@@ -92,17 +92,6 @@ struct TaggerSettings {
     layer: String,
     calibration: Calibration,
     threshold: f32,
-    /// A second look, at what stands around each token.
-    context: Option<ContextSettings>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ContextSettings {
-    /// Tokens on either side.
-    radius: usize,
-    /// Name and outputs of each layer.
-    layers: Vec<(String, usize)>,
 }
 
 #[derive(Deserialize)]
@@ -455,24 +444,8 @@ fn tagger(
         settings.calibration.clone(),
     )
     .ok_or_else(|| bad("labels must be `O`, `B-KIND` and `I-KIND`, with a calibration for as many"))?;
-    let context = settings
-        .context
-        .map(|context| {
-            let classes = settings.labels.len();
-            // Checked again with the layers; here so that no absurd width is computed.
-            let mut wide = Context::inputs(context.radius.min(LARGEST), classes);
-            let mut layers = Vec::new();
-            for (name, outputs) in &context.layers {
-                layers.push(linear(container, name, wide, *outputs)?);
-                wide = *outputs;
-            }
-            Context::new(context.radius, layers, classes)
-                .ok_or_else(|| bad("`context` does not fit its classes"))
-        })
-        .transpose()?;
     Ok(NamedTagger {
         tagger,
-        context,
         threshold: settings.threshold,
         name: settings.name,
     })

@@ -104,10 +104,8 @@ pub fn file(settings: Value) -> Vec<u8> {
     writer.signed("ngrams", &[1_024, 2], &numbers.codes(2_048));
     writer.floats("ngrams.scale", &[2], &[0.02; 2]);
     writer.floats("ngrams.bias", &[2], &[0.1, -0.1]);
-    // For settings that join heads, or look twice at tokens.
+    // For settings that join heads.
     writer.floats("guard.joint", &[2, 7], &JOINT);
     writer.floats("guard.joint.bias", &[2], &[0.25, -0.5]);
-    linear(&mut writer, &mut numbers, "pii.context.0", 3 * (3 + 14), 6);
-    linear(&mut writer, &mut numbers, "pii.context.1", 6, 3);
     writer.finish(settings).unwrap()
 }
