@@ -63,7 +63,9 @@ def balanced(sources: Sequence[str]) -> np.ndarray:
     return weight * len(index) / weight.sum() if len(names) else weight
 
 
-def loss(flat: np.ndarray, base: np.ndarray, lesson: Lesson, strength: float) -> tuple[float, np.ndarray]:
+def loss(
+    flat: np.ndarray, base: np.ndarray, lesson: Lesson, strength: float
+) -> tuple[float, np.ndarray]:
     """Log loss of the layer `base + flat` and its slope; columns count by how much they vary."""
     labels = lesson.said.shape[1]
     change = flat.reshape(labels, -1)
@@ -103,7 +105,9 @@ def fit(lesson: Lesson, share: float, strength: float) -> Layer:
     scales = np.geomspace(0.25, 4, 17)
     flat = np.zeros(base.shape[0] * (base.shape[1] + 1))
     base = base * min(scales, key=lambda one: loss(flat, base * one, lesson, 0.0)[0])
-    found = minimize(loss, flat, (base, lesson, strength), "L-BFGS-B", jac=True, options={"maxiter": 200})
+    found = minimize(
+        loss, flat, (base, lesson, strength), "L-BFGS-B", jac=True, options={"maxiter": 200}
+    )
     change = found.x.reshape(len(base), -1)
     return Layer(base + change[:, :-1] / (lesson.inputs.std(0) + 1e-6), change[:, -1])
 

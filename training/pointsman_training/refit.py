@@ -16,43 +16,55 @@ from .labels import ASKED, LABELS, TEXT_HEADS
 from .metrics import threshold_at
 from .rows import Row
 
+REFITTED = ("jailbreak", "harmful")
+"""Heads of one question whose harmless validation rows are from several sources."""
 JOINED = ("jailbreak",)
 """Heads that listen to others: where sources that a layer did not see gain by it. For the others they lose."""
 RATES = {"fpr_0.1pct": 0.001, "fpr_1pct": 0.01, "fpr_3pct": 0.03}
-ENOUGH = 20
-"""Harmless rows of a source that say something of it."""
+ENOUGH, SEVERAL = (100, 50), 4
+"""Harmless rows of a source that say what one in a hundred of them is; the second, where not so many sources have the first."""
 LONGEST = 6000
 
 
 def source_of(row: Row) -> str:
     """Where a row is from; what we made counts by its family."""
-    return f"{row.source}/{row.family.split('/')[0]}" if row.source.startswith("pointsman") else row.source
+    return (
+        f"{row.source}/{row.family.split('/')[0]}"
+        if row.source.startswith("pointsman")
+        else row.source
+    )
 
 
-def by_source(value: np.ndarray, positive: np.ndarray, sources: np.ndarray, rate: float) -> float:
-    """The threshold at which the alarms of harmless rows, averaged over sources, are at most `rate`."""
-    calm, where = value[~positive], sources[~positive]
-    names, index, sizes = np.unique(where, return_inverse=True, return_counts=True)
-    kept = sizes[index] >= ENOUGH
-    if not kept.any():
-        return threshold_at(value, positive, rate)
-    weight = np.where(kept, 1 / sizes[index], 0) / (sizes >= ENOUGH).sum()
-    order = np.argsort(-calm)
-    reached = np.cumsum(weight[order])
-    first = int(np.searchsorted(reached, rate, side="right"))
-    return float(np.nextafter(calm[order[min(first, len(order) - 1)]], np.inf))
+def of_sources(
+    value: np.ndarray, positive: np.ndarray, sources: np.ndarray, rate: float
+) -> list[float]:
+    """The thresholds that so few harmless rows of each source reach; of sources large enough to say so."""
+    names, sizes = np.unique(sources[~positive], return_counts=True)
+    large = next(
+        names[sizes >= least]
+        for least in (*ENOUGH, 0)
+        if (sizes >= least).sum() >= SEVERAL or not least
+    )
+    return [
+        threshold_at(value[here], positive[here], rate)
+        for here in (sources == one for one in large)
+    ]
 
 
 def limits(chance: np.ndarray, proof: Evidence, sources: np.ndarray) -> list[dict[str, Any]]:
-    """Thresholds that hold for all harmless rows, for long ones, and for sources on average."""
+    """Thresholds that hold for all harmless rows, for long ones, and for each source by itself: traffic is like one of them.
+    No source has rows enough to say what one in a thousand is."""
     labels, at = LABELS[proof.head], ASKED[proof.head]
-    positive, value, found = proof.said[:, at] > 0.5, chance[:, at], []
-    for name, rate in RATES.items():
-        each = [threshold_at(value, positive, rate), by_source(value, positive, sources, rate)]
-        long = proof.sizes > LONG
+    positive, value, found, least = proof.said[:, at] > 0.5, chance[:, at], [], 0.0
+    long = proof.sizes > LONG
+    for name, rate in sorted(RATES.items(), key=lambda one: -one[1]):
+        each = [least, threshold_at(value, positive, rate)]
+        if rate * ENOUGH[0] >= 1:
+            each += of_sources(value, positive, sources, rate)
         if (long & ~positive).sum() >= 100:
             each.append(threshold_at(value[long], positive[long], rate))
-        found.append({"name": name, "label": labels[at], "threshold": max(each)})
+        least = max(each)
+        found.insert(0, {"name": name, "label": labels[at], "threshold": least})
     return found + [{"name": "balanced", "label": one, "threshold": 0.5} for one in labels]
 
 
@@ -62,7 +74,11 @@ def named(many: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def refit_head(
-    head: str, settings: dict[str, Any], parts: seen.Parts, rows: list[Row], both: dict[str, dict[str, np.ndarray]]
+    head: str,
+    settings: dict[str, Any],
+    parts: seen.Parts,
+    rows: list[Row],
+    both: dict[str, dict[str, np.ndarray]],
 ) -> None:
     """Joint, calibration and thresholds of a head that asks one question."""
     known = np.array([i for i, row in enumerate(rows) if head in row.targets])
@@ -75,7 +91,9 @@ def refit_head(
     logits = both["encoder"][head][known] + mine["share"] * first
     if head in JOINED:
         columns = joint.inputs(both["encoder"], both["first"])[known]
-        layer, logits, strength = joint.choose(Lesson(head, columns, said, sources, weight), mine["share"])
+        layer, logits, strength = joint.choose(
+            Lesson(head, columns, said, sources, weight), mine["share"]
+        )
         print(head, "is drawn to the plain sum by", strength, flush=True)
         name = f"heads.{head}.joint"
         mine["joint"] = {"from": [list(one) for one in joint.order()], "layer": name}
@@ -120,9 +138,8 @@ def main() -> None:
         rows = pickle.load(file)
     made = seen.read(given.work / "held")
     encoder = {head: made.encoder(parts, head) for head in TEXT_HEADS}
-    for head in ASKED:
-        if head in TEXT_HEADS:
-            refit_head(head, settings, parts, rows, {"encoder": encoder, "first": made.first})
+    for head in REFITTED:
+        refit_head(head, settings, parts, rows, {"encoder": encoder, "first": made.first})
     container.write(given.out, settings, parts)
 
 

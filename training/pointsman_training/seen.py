@@ -51,7 +51,9 @@ class Seen:
         if head in SIGMOID:
             return np.maximum.reduceat(raw, starts, axis=0)
         weight = np.maximum(self.sizes, 1)[:, None]
-        return np.add.reduceat(raw * weight, starts, axis=0) / np.add.reduceat(weight, starts, axis=0)
+        return np.add.reduceat(raw * weight, starts, axis=0) / np.add.reduceat(
+            weight, starts, axis=0
+        )
 
     def encoder(self, parts: Parts, head: str) -> np.ndarray:
         """Logits of an encoder's head for each text."""
