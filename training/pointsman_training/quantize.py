@@ -1,14 +1,11 @@
 """int8 by rows, and the student as the gateway computes it."""
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .int8 import rows_to_int8
 
-def rows_to_int8(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values and a scale for each row; symmetric, −127..127."""
-    scale = np.maximum(np.abs(weight).max(1), 1e-12).astype(np.float32) / np.float32(127)
-    return np.clip(np.round(weight / scale[:, None]), -127, 127).astype(np.int8), scale
+__all__ = ["Int8Linear", "quantized", "rows_to_int8"]
 
 
 class Int8Linear(nn.Module):

@@ -49,9 +49,8 @@ def pieces(texts: list[str]) -> list[Pieces]:
 
 
 def windows(length: int) -> list[tuple[int, int]]:
-    """Windows that cover a text; the last one ends with it and is as long as the others."""
-    found, at = [], 0
-    while at + CONTENT < length:
-        found.append((at, at + CONTENT))
-        at += CONTENT - OVERLAP
-    return [*found, (max(0, length - CONTENT), length)]
+    """As few windows as cover a text with their overlap, all of one length; the last one ends with it."""
+    count = 1 if length <= CONTENT else -(-(length - OVERLAP) // (CONTENT - OVERLAP))
+    size = -(-(length + (count - 1) * OVERLAP) // count)
+    starts = [at * (length - size) // max(count - 1, 1) for at in range(count)]
+    return [(start, start + size) for start in starts]

@@ -2,7 +2,11 @@
 //! of, and the encoder is asked for the rest.
 
 mod bundle;
+mod joint;
 mod pair;
+mod states;
+
+use serde::Deserialize;
 
 use crate::classify::{
     Answer, Head, NgramModel, NgramRoom, Reads, Span, SpanTally, Sure, Tagger, Tally, joined,
@@ -14,6 +18,9 @@ use crate::passage::{self, Cut, Room, Wanted};
 use crate::service::Reader;
 use crate::tokenize::{Pieces, Token, Tokenizer};
 
+pub use joint::{Joint, Source};
+pub use states::State;
+
 /// How a head's two stages work together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cascade {
@@ -21,8 +28,10 @@ pub struct Cascade {
     pub first: Option<usize>,
     /// When that answer stands.
     pub sure: Sure,
-    /// How much of its logits is added to the encoder's.
+    /// How much of its logits is added to the encoder's, where nothing is said of how both are joined.
     pub share: f32,
+    /// How they are joined, with those of other heads.
+    pub joint: Option<Joint>,
 }
 
 /// The rows that make an embedding.
@@ -72,7 +81,8 @@ pub struct Question {
 }
 
 /// Which stage an answer is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// N-grams.
     First,
@@ -133,6 +143,8 @@ pub struct EngineRoom {
 
 /// What is gathered of one text while its windows come in.
 struct Gathered {
+    /// Places of heads that are asked, or that those listen to.
+    heads: Vec<usize>,
     tallies: Vec<Tally>,
     spans: Vec<SpanTally>,
     vector: Vec<f32>,
@@ -232,9 +244,24 @@ impl Engine {
         Some(reading)
     }
 
+    /// The heads that are asked, then those that they listen to.
+    fn needed(&self, question: &Question) -> Vec<usize> {
+        let mut needed: Vec<usize> = question.heads.clone();
+        let joints = question
+            .heads
+            .iter()
+            .filter_map(|place| self.heads.get(*place)?.1.joint.as_ref());
+        for place in joints.flat_map(Joint::heads) {
+            if !needed.contains(&place) {
+                needed.push(place);
+            }
+        }
+        needed
+    }
+
     /// Exits that these questions need, going up.
-    fn exits(&self, asked: &[&Question]) -> Vec<usize> {
-        let heads = asked.iter().flat_map(|question| &question.heads);
+    fn exits(&self, gathered: &[Gathered], asked: &[&Question]) -> Vec<usize> {
+        let heads = gathered.iter().flat_map(|gathered| &gathered.heads);
         let mut exits: Vec<usize> = heads
             .filter_map(|place| self.heads.get(*place))
             .map(|(head, _)| head.exit)
@@ -254,19 +281,23 @@ impl Engine {
         let mut gathered: Vec<Gathered> = pieces
             .iter()
             .zip(asked)
-            .map(|(pieces, question)| Gathered {
-                tallies: vec![Tally::default(); question.heads.len()],
-                spans: if question.spans {
-                    let each = self.taggers.iter();
-                    each.map(|named| SpanTally::new(pieces.tokens.len(), named.tagger.classes.count()))
-                        .collect()
-                } else {
-                    Vec::new()
-                },
-                vector: Vec::new(),
+            .map(|(pieces, question)| {
+                let heads = self.needed(question);
+                Gathered {
+                    tallies: vec![Tally::default(); heads.len()],
+                    heads,
+                    spans: if question.spans {
+                        let each = self.taggers.iter();
+                        each.map(|named| SpanTally::new(pieces.tokens.len(), named.tagger.classes.count()))
+                            .collect()
+                    } else {
+                        Vec::new()
+                    },
+                    vector: Vec::new(),
+                }
             })
             .collect();
-        let exits = self.exits(asked);
+        let exits = self.exits(&gathered, asked);
         if exits.is_empty() {
             return gathered;
         }
@@ -305,7 +336,7 @@ impl Engine {
         let edges = (frame.before.len(), frame.after.len());
         // Heads that read the same rows share them.
         let mut read: [Option<Vec<f32>>; 4] = [None, None, None, None];
-        for (place, tally) in question.heads.iter().zip(&mut gathered.tallies) {
+        for (place, tally) in gathered.heads.iter().zip(&mut gathered.tallies) {
             let Some((head, _)) = self.heads.get(*place).filter(|(head, _)| head.exit == exit) else {
                 continue;
             };
@@ -336,6 +367,36 @@ impl Engine {
         }
     }
 
+    /// What a head says, out of both stages: `said` has the logits of the encoder's heads at `places`.
+    fn joined_answer(
+        &self,
+        place: usize,
+        (places, said): (&[usize], &[Vec<f32>]),
+        first: &[Answer],
+    ) -> Option<Answer> {
+        let (head, cascade) = self.heads.get(place)?;
+        let of = |place: usize| {
+            let at = places.iter().position(|known| *known == place)?;
+            said.get(at).map(Vec::as_slice)
+        };
+        let before = |place: usize| first.get(place).map(|answer| answer.logits.as_slice());
+        let weighed = cascade.joint.as_ref().and_then(|joint| {
+            joint.logits(|source| match source.stage {
+                Stage::First => before(source.place),
+                Stage::Encoder => of(source.place),
+            })
+        });
+        let logits = match (weighed, cascade.first.and_then(before)) {
+            (Some(logits), _) => logits,
+            (None, Some(first)) => joined(of(place)?, first, cascade.share),
+            (None, None) => of(place)?.to_vec(),
+        };
+        Some(Answer {
+            probabilities: head.calibration.apply(&logits),
+            logits,
+        })
+    }
+
     fn reading(
         &self,
         (text, question): (&str, &Question),
@@ -348,20 +409,19 @@ impl Engine {
             cut: pieces.cut,
             ..Reading::default()
         };
-        for (place, tally) in question.heads.iter().zip(&gathered.tallies) {
-            let Some((head, cascade)) = self.heads.get(*place) else {
-                continue;
-            };
-            let mut answer = head.answer(tally);
-            let said = cascade
-                .first
-                .filter(|_| cascade.share != 0.0)
-                .and_then(|place| first.get(place));
-            if let Some(said) = said {
-                answer.logits = joined(&answer.logits, &said.logits, cascade.share);
-                answer.probabilities = head.calibration.apply(&answer.logits);
+        let said: Vec<Vec<f32>> = gathered
+            .heads
+            .iter()
+            .zip(&gathered.tallies)
+            .map(|(place, tally)| {
+                let head = self.heads.get(*place);
+                head.map_or_else(Vec::new, |(head, _)| tally.logits(head.across))
+            })
+            .collect();
+        for place in &question.heads {
+            if let Some(answer) = self.joined_answer(*place, (&gathered.heads, &said), first) {
+                reading.answers.push((*place, answer, Stage::Encoder));
             }
-            reading.answers.push((*place, answer, Stage::Encoder));
         }
         for (tagger, (named, tally)) in self.taggers.iter().zip(&gathered.spans).enumerate() {
             let spans = named

@@ -13,7 +13,7 @@ use serde_json::json;
 #[path = "engine/small.rs"]
 mod small;
 
-use small::{file, settings};
+use small::{JOINT, file, settings};
 
 fn engine() -> Engine {
     Engine::from_file("model.pm", &file(settings())).unwrap()
@@ -149,6 +149,21 @@ fn settings_that_do_not_fit_are_refused() {
             json!(1.5),
             "`threshold` is no probability",
         ),
+        (
+            "/heads/0/joint",
+            json!({"from": [["first", "topic"]], "layer": "guard.joint"}),
+            "`joint` names `topic`, which is no head of that stage",
+        ),
+        (
+            "/heads/0/joint",
+            json!({"from": [["encoder", "topic"]], "layer": "guard.joint"}),
+            "tensor `guard.joint` has shape [2, 7]",
+        ),
+        (
+            "/heads/0/joint",
+            json!({"from": [], "layer": "guard.joint"}),
+            "guard.joint",
+        ),
         ("/window", json!(33), "`window` or `overlap`"),
         ("/window", json!("wide"), "settings: "),
     ] {
@@ -158,6 +173,47 @@ fn settings_that_do_not_fit_are_refused() {
             .unwrap_err()
             .to_string();
         assert!(error.contains(told), "{path}: {error}");
+    }
+}
+
+#[test]
+fn a_head_listens_to_others_that_nobody_asks() {
+    let mut with = settings();
+    with["heads"][0]["joint"] = json!({"from": [["encoder", "guard"], ["encoder", "topic"], ["first", "guard"]],
+        "layer": "guard.joint"});
+    let joined = Engine::from_file("model.pm", &file(with)).unwrap();
+    let mut without = settings();
+    without["heads"][0]["first"] = json!(null);
+    let apart = Engine::from_file("model.pm", &file(without)).unwrap();
+    let mut room = EngineRoom::default();
+    for text in TEXTS {
+        let asked = |heads: Vec<usize>| Question {
+            heads,
+            spans: false,
+            embedding: false,
+            thorough: true,
+        };
+        let both = &apart.read(&[(text, &asked(vec![0, 1]))], &mut room)[0];
+        let mut input = both.answers[0].1.logits.clone();
+        input.extend(&both.answers[1].1.logits);
+        input.extend(&joined.first_answers(text, &mut room)[0].1.logits);
+        let expected = [(0, 0.25), (1, -0.5)].map(|(label, bias)| {
+            let row = &JOINT[label * 7..(label + 1) * 7];
+            row.iter()
+                .zip(&input)
+                .map(|(weight, logit)| weight * logit)
+                .sum::<f32>()
+                + bias
+        });
+        let reading = &joined.read(&[(text, &asked(vec![0]))], &mut room)[0];
+        assert_eq!(reading.answers.len(), 1);
+        for (found, expected) in reading.answers[0].1.logits.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-3, "{text}: {found}, not {expected}");
+        }
+        // Who asks for both gets both, and the same.
+        let all = &joined.read(&[(text, &asked(vec![1, 0]))], &mut room)[0];
+        assert_eq!(all.answers[1], reading.answers[0]);
+        assert_eq!(all.answers[0].1, both.answers[1].1);
     }
 }
 

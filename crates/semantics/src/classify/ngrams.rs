@@ -173,6 +173,21 @@ impl NgramModel {
             .collect()
     }
 
+    /// The rows of the table that each stretch of `text` has, and the stretch's bytes.
+    #[must_use]
+    pub fn buckets(&self, text: &str, room: &mut NgramRoom) -> Vec<(usize, Vec<u32>)> {
+        let (mut rest, mut all) = (text, Vec::new());
+        loop {
+            let (stretch, after) = rest.split_at(stretch_end(rest));
+            self.gather(stretch, room);
+            all.push((stretch.len(), room.rows.clone()));
+            rest = after;
+            if rest.is_empty() {
+                return all;
+            }
+        }
+    }
+
     /// The rows that a stretch has, in the order in which they come.
     fn gather(&self, stretch: &str, room: &mut NgramRoom) {
         for row in room.rows.drain(..) {

@@ -8,12 +8,14 @@
 //!   the row of token type 0 added in; norm `words.norm`.
 //! - for each block, counted from 0: linear `block.N.mix` (queries, keys, values: 3·W outputs), `block.N.out`, `block.N.up`
 //!   (I outputs), `block.N.down`; norms `block.N.norm1` (on the sum with attention) and `block.N.norm2`.
+//! - joints of heads: the float layers that the settings name, `NAME` f32 `[labels, inputs]` and `NAME.bias` f32 `[labels]`.
 //! - heads and taggers: the linear layers that the settings name, biases included.
 //! - `ngrams` i8 `[2^bits, columns]`, `ngrams.scale` and `ngrams.bias` f32 `[columns]`.
 
 use serde::Deserialize;
 
-use super::{Cascade, Embedding, Engine, NamedTagger};
+use super::joint::{Joint, JointSettings, Source};
+use super::{Cascade, Embedding, Engine, NamedTagger, Stage};
 use crate::classify::{
     Across, Calibration, Head, HeadError, NgramHead, NgramModel, OperatingPoint, Reads, Sure, Tagger,
 };
@@ -73,6 +75,8 @@ struct HeadSettings {
     sure: Sure,
     #[serde(default)]
     share: f32,
+    /// How both stages are joined, with what other heads say; in place of `share`.
+    joint: Option<JointSettings>,
 }
 
 fn never() -> Sure {
@@ -138,11 +142,13 @@ impl Engine {
             .ngrams
             .map(|settings| ngrams(&container, settings))
             .transpose()?;
-        let heads = settings
-            .heads
-            .into_iter()
-            .map(|settings| head(&container, settings, &encoder, ngrams.as_ref()));
-        let heads = heads.collect::<Result<Vec<_>, _>>()?;
+        let mut joints: Vec<Option<JointSettings>> = Vec::new();
+        let mut heads = Vec::new();
+        for mut settings in settings.heads {
+            joints.push(settings.joint.take());
+            heads.push(head(&container, settings, &encoder, ngrams.as_ref())?);
+        }
+        join(&container, &mut heads, joints, ngrams.as_ref())?;
         let taggers = settings
             .taggers
             .into_iter()
@@ -352,6 +358,7 @@ fn head(
         first,
         sure: settings.sure,
         share: settings.share,
+        joint: None,
     };
     let head = Head {
         name: settings.name,
@@ -366,6 +373,53 @@ fn head(
     head.check(encoder.width, encoder.blocks.len())
         .map_err(|error| told(container, &error))?;
     Ok((head, cascade))
+}
+
+/// Reads how heads listen to each other: each may name any of them.
+fn join(
+    container: &Container<'_>,
+    heads: &mut [(Head, Cascade)],
+    joints: Vec<Option<JointSettings>>,
+    ngrams: Option<&NgramModel>,
+) -> Result<(), LoadError> {
+    let first = ngrams.map(NgramModel::heads).unwrap_or_default();
+    for (at, settings) in joints.into_iter().enumerate() {
+        let Some(settings) = settings else { continue };
+        let (name, labels) = (heads[at].0.name.clone(), heads[at].0.labels.len());
+        let bad =
+            |problem: String| LoadError::malformed(container.file(), format!("head `{name}`: {problem}"));
+        let source = |(stage, known): &(Stage, String)| {
+            let found = match stage {
+                Stage::First => first
+                    .iter()
+                    .position(|head| head.name == *known)
+                    .map(|place| (place, first[place].labels.len())),
+                Stage::Encoder => heads
+                    .iter()
+                    .position(|(head, _)| head.name == *known)
+                    .map(|place| (place, heads[place].0.labels.len())),
+            };
+            let (place, labels) = found
+                .ok_or_else(|| bad(format!("`joint` names `{known}`, which is no head of that stage")))?;
+            Ok(Source {
+                stage: *stage,
+                place,
+                labels,
+            })
+        };
+        let sources = settings
+            .from
+            .iter()
+            .map(source)
+            .collect::<Result<Vec<_>, LoadError>>()?;
+        let inputs = sources.iter().map(|source| source.labels).sum();
+        let weights = container.floats(&settings.layer, &[labels, inputs])?;
+        let bias = container.floats(&format!("{}.bias", settings.layer), &[labels])?;
+        let joint =
+            Joint::new(sources, weights, bias).ok_or_else(|| bad("`joint` names no head".to_owned()))?;
+        heads[at].1.joint = Some(joint);
+    }
+    Ok(())
 }
 
 fn tagger(

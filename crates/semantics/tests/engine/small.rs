@@ -6,6 +6,10 @@ use serde_json::{Value, json};
 /// Columns of its rows.
 pub const WIDTH: usize = 32;
 const INNER: usize = 48;
+/// How the guard listens to itself, to the topic, and to its first stage: labels by inputs.
+pub const JOINT: [f32; 14] = [
+    1.0, 0.0, 0.5, -0.5, 0.0, 2.0, 0.0, 0.0, -1.0, 0.0, 0.25, 1.0, 0.0, 3.0,
+];
 const LABELS: [&str; 3] = ["O", "B-NAME", "I-NAME"];
 
 struct Numbers(u64);
@@ -100,5 +104,8 @@ pub fn file(settings: Value) -> Vec<u8> {
     writer.signed("ngrams", &[1_024, 2], &numbers.codes(2_048));
     writer.floats("ngrams.scale", &[2], &[0.02; 2]);
     writer.floats("ngrams.bias", &[2], &[0.1, -0.1]);
+    // For settings that join heads.
+    writer.floats("guard.joint", &[2, 7], &JOINT);
+    writer.floats("guard.joint.bias", &[2], &[0.25, -0.5]);
     writer.finish(settings).unwrap()
 }
