@@ -164,7 +164,7 @@ impl<'a> Ring<'a> {
             return Err(self.late(ticket));
         };
         match read {
-            Ok(response) => self.take((model, &asked), response, ticket),
+            Ok(response) => self.take((model, &asked), response, ticket).await,
             Err(failure) => Err(self.refused(ticket, failure)),
         }
     }
@@ -199,7 +199,7 @@ impl<'a> Ring<'a> {
         };
         match sent {
             Ok(send::Answer::Whole { response, .. }) => {
-                let heard = self.take((model, &asked), response, ticket)?;
+                let heard = self.take((model, &asked), response, ticket).await?;
                 Ok(Last::Heard(Box::new(heard)))
             }
             Ok(answer) => {
@@ -292,7 +292,7 @@ impl<'a> Ring<'a> {
     }
 
     /// Takes an answer: judged by the output guardrails, settled, read.
-    fn take(
+    async fn take(
         &self,
         (model, asked): (&str, &Asked),
         mut response: Box<ChatResponse>,
