@@ -123,11 +123,7 @@ impl Asked<'_> {
             .map(|scope| learner.rated(scope, domain.map(String::as_str), INITIAL))
             .unwrap_or_default();
         let rating = |model: Option<&str>| rated.get(model?).map(|(rating, _)| *rating);
-        let told = Told {
-            winner_rating: rating(winner),
-            loser_rating: rating(loser),
-            ..Told::of(verdict, "")?
-        };
+        let told = Told::of(verdict, "")?.rated(rating(winner), rating(loser));
         written(&told)
     }
 

@@ -128,9 +128,9 @@ pub struct Told {
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub winner_rating: Option<f64>,
+    winner_rating: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub loser_rating: Option<f64>,
+    loser_rating: Option<f64>,
     message: String,
     timestamp: String,
 }
@@ -160,6 +160,17 @@ impl Told {
             }),
             Verdict::Unknown => Err(unknown(request)),
             Verdict::Refused(reason) => Err(wrong(reason, None)),
+        }
+    }
+}
+
+impl Told {
+    /// With how the two models stand now.
+    pub fn rated(self, winner_rating: Option<f64>, loser_rating: Option<f64>) -> Self {
+        Self {
+            winner_rating,
+            loser_rating,
+            ..self
         }
     }
 }
