@@ -143,6 +143,7 @@ pub const ALL: &[Target] = &[
     Target { name: "count_tokens", seeds: ANTHROPIC_REQUEST, run: count },
     Target { name: "realtime", seeds: REALTIME, run: realtime_events },
     Target { name: "mcp", seeds: mcp::MESSAGES, run: mcp::messages },
+    Target { name: "openapi", seeds: mcp::DOCUMENTS, run: mcp::documents },
     Target { name: "failures", seeds: FAILURES, run: failures },
     Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: endpoints::embed },
     Target { name: "rankings", seeds: endpoints::RANKINGS, run: endpoints::rank },
