@@ -150,6 +150,7 @@ pub const ALL: &[Target] = &[
     Target { name: "a2a-requests", seeds: a2a::MESSAGES, run: a2a::requests },
     Target { name: "a2a-told", seeds: a2a::TOLD, run: a2a::told },
     Target { name: "a2a-cards", seeds: a2a::CARDS, run: a2a::cards },
+    Target { name: "openapi", seeds: mcp::DOCUMENTS, run: mcp::documents },
     Target { name: "failures", seeds: FAILURES, run: failures },
     Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: endpoints::embed },
     Target { name: "rankings", seeds: endpoints::RANKINGS, run: endpoints::rank },

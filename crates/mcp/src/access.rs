@@ -56,8 +56,8 @@ impl Gates {
     /// Whether a caller may use something of a server: a tool, or else its prompts and resources.
     #[must_use]
     pub fn allow(&self, caller: &Caller, server: &str, tool: Option<&str>) -> bool {
-        let covering = self.0.iter().filter(|rule| rule.covers(server, tool));
-        covering.into_iter().all(|rule| rule.admits(caller))
+        let mut covering = self.0.iter().filter(|rule| rule.covers(server, tool));
+        covering.all(|rule| rule.admits(caller))
     }
 }
 

@@ -101,11 +101,7 @@ impl Dollars {
             Self::Number(number) => number.to_string(),
             Self::Text(text) => text.clone(),
         };
-        match Money::parse(&text) {
-            Ok(money) if money >= Money::ZERO => Ok(money),
-            Ok(_) => Err("is less than nothing".to_owned()),
-            Err(error) => Err(error.to_string()),
-        }
+        Money::parse(&text).map_err(|error| error.to_string())
     }
 }
 

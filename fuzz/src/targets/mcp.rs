@@ -3,6 +3,7 @@
 use pointsman_mcp::catalog::{self, Item, Kind};
 use pointsman_mcp::message::{self, Incoming, Message, Object};
 use pointsman_mcp::meta;
+use pointsman_mcp::openapi::{Document, operations};
 use http::HeaderMap;
 
 pub const MESSAGES: &[&str] = &[
@@ -46,6 +47,31 @@ fn look(one: Message) {
             let (template, uri) = (fields.text("uriTemplate"), fields.text("uri"));
             let _ = catalog::fits(&template.unwrap_or_default(), &uri.unwrap_or_default());
             let _ = Kind::listed_by("tools/list");
+        }
+    }
+}
+
+/// Documents of APIs.
+pub const DOCUMENTS: &[&str] = &[
+    "openapi: 3.0.0\nservers: [{url: 'https://{r}.a/v1', variables: {r: {default: e}}}]\npaths:\n  /a/{x}:\n    get:\n      operationId: g\n      parameters: [{name: x, in: path, required: true, style: label, schema: {$ref: '#/s'}}]\n      responses: {'200': {content: {application/json: {schema: {allOf: [{$ref: '#/s'}]}}}}}\ns: {type: string, nullable: true}\n",
+    r##"{"swagger":"2.0","host":"a","paths":{"/f/{id}":{"post":{"parameters":[{"name":"id","in":"path","required":true,"type":"string"},{"name":"f","in":"formData","type":"file"}],"responses":{"200":{"schema":{"$ref":"#/definitions/D"}}}}}},"definitions":{"D":{"properties":{"d":{"$ref":"#/definitions/D"}}}}}"##,
+];
+
+/// A document is refused or read; what is read makes tools that can be called, or say what is wrong with a call.
+pub fn documents(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(document) = Document::read(text) else { return };
+    let _ = (document.server(), document.schemes(), document.about());
+    let (all, _) = operations(&document);
+    for operation in all.iter().take(8) {
+        let mut arguments = serde_json::Map::new();
+        let properties = operation.definition["inputSchema"]["properties"].as_object();
+        for name in properties.into_iter().flatten().map(|(name, _)| name) {
+            arguments.insert(name.clone(), serde_json::Value::from("../x"));
+        }
+        if let Ok(asked) = operation.ask(&arguments) {
+            let path = asked.path.split('?').next().unwrap_or_default();
+            assert!(!path.split('/').any(|segment| matches!(segment, "." | "..")), "{path}");
         }
     }
 }
