@@ -146,6 +146,7 @@ pub const ALL: &[Target] = &[
     Target { name: "mcp", seeds: mcp::MESSAGES, run: mcp::messages },
     Target { name: "a2a-requests", seeds: a2a::MESSAGES, run: a2a::requests },
     Target { name: "a2a-told", seeds: a2a::TOLD, run: a2a::told },
+    Target { name: "a2a-calls", seeds: a2a::CALLS, run: a2a::calls },
     Target { name: "a2a-cards", seeds: a2a::CARDS, run: a2a::cards },
     Target { name: "failures", seeds: FAILURES, run: failures },
     Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: endpoints::embed },

@@ -280,7 +280,7 @@ use Format::{
 
 /// Every path, once. A new surface adds its lines here. `{model}` and `{agent}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 100] = [
+static PATHS: [Path; 101] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -458,6 +458,7 @@ static PATHS: [Path; 100] = [
     get("/a2a/{agent}", Asks::A2a, OpenAi),
     delete("/a2a/{agent}", Asks::A2a, OpenAi),
     get("/.well-known/agent-card.json", Asks::A2a, OpenAi),
+    post("/lf.a2a.v1.A2AService/{agent}", Asks::A2a, OpenAi),
     get("/health", Asks::Live, OpenAi),
     get("/health/live", Asks::Live, OpenAi),
     get("/health/ready", Asks::Ready, OpenAi),
