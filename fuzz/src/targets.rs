@@ -149,6 +149,7 @@ pub const ALL: &[Target] = &[
     Target { name: "key_set", seeds: identity::TOKENS, run: identity::keys },
     Target { name: "a2a-requests", seeds: a2a::MESSAGES, run: a2a::requests },
     Target { name: "a2a-told", seeds: a2a::TOLD, run: a2a::told },
+    Target { name: "a2a-calls", seeds: a2a::CALLS, run: a2a::calls },
     Target { name: "a2a-cards", seeds: a2a::CARDS, run: a2a::cards },
     Target { name: "openapi", seeds: mcp::DOCUMENTS, run: mcp::documents },
     Target { name: "failures", seeds: FAILURES, run: failures },

@@ -1,17 +1,20 @@
-"""An agent on the official SDK: JSON-RPC of both versions and HTTP+JSON; the beginning of a message's id says what it does.
+"""An agent on the official SDK: JSON-RPC of both versions, HTTP+JSON and gRPC; the beginning of a message's id says what it does.
 
 The ids are those of the official conformance kit, so that it can be run against this agent, directly and through the
-gateway: `python agent.py PORT [interfaces]`, where the interfaces are among `rpc`, `rest` and `old`.
+gateway: `python agent.py PORT [interfaces]`, where the interfaces are among `rpc`, `rest`, `grpc` (at the next port) and
+`old`.
 """
 
 import asyncio
 import sys
 
+import a2a.types.a2a_pb2_grpc as service
+import grpc.aio
 import httpx
 import uvicorn
 from a2a.helpers import new_task_from_user_message
 from a2a.server.agent_execution import AgentExecutor
-from a2a.server.request_handlers import DefaultRequestHandler
+from a2a.server.request_handlers import DefaultRequestHandler, GrpcHandler
 from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes, create_rest_routes
 from a2a.server.tasks import (
     BasePushNotificationSender,
@@ -80,11 +83,13 @@ class Executor(AgentExecutor):
         await TaskUpdater(queue, context.task_id, context.context_id).cancel()
 
 
-def card_of(address, interfaces):
+def card_of(port, interfaces):
+    web = f"http://127.0.0.1:{port}"
     places = {
-        "rpc": ("", "JSONRPC", "1.0"),
-        "rest": ("/rest", "HTTP+JSON", "1.0"),
-        "old": ("", "JSONRPC", "0.3"),
+        "rpc": (web, "JSONRPC", "1.0"),
+        "rest": (f"{web}/rest", "HTTP+JSON", "1.0"),
+        "grpc": (f"127.0.0.1:{port + 1}", "GRPC", "1.0"),
+        "old": (web, "JSONRPC", "0.3"),
     }
     return AgentCard(
         name="Conformance agent",
@@ -92,8 +97,8 @@ def card_of(address, interfaces):
         version="1.0.0",
         provider=AgentProvider(organization="Example", url="https://example.com"),
         supported_interfaces=[
-            AgentInterface(url=f"http://{address}{path}", protocol_binding=binding, protocol_version=version)
-            for path, binding, version in (places[name] for name in interfaces)
+            AgentInterface(url=url, protocol_binding=binding, protocol_version=version)
+            for url, binding, version in (places[name] for name in interfaces)
         ],
         capabilities=AgentCapabilities(streaming=True, push_notifications=True, extended_agent_card=True),
         default_input_modes=["text/plain"],
@@ -102,8 +107,8 @@ def card_of(address, interfaces):
     )
 
 
-def app_of(address, interfaces):
-    card = card_of(address, interfaces)
+async def serve(port, interfaces):
+    card = card_of(port, interfaces)
     extended = AgentCard()
     extended.CopyFrom(card)
     extended.description = "For those who are known."
@@ -115,18 +120,21 @@ def app_of(address, interfaces):
         push_config_store=store,
         push_sender=BasePushNotificationSender(httpx.AsyncClient(), store),
         extended_agent_card=extended,
-        validate_input_modes=False,
     )
-    return Starlette(
+    app = Starlette(
         routes=[
             *create_agent_card_routes(card, cache_control="public, max-age=60"),
             *create_jsonrpc_routes(handler, "/", enable_v0_3_compat=True),
             *create_rest_routes(handler, path_prefix="/rest"),
         ]
     )
+    if "grpc" in interfaces:
+        calls = grpc.aio.server()
+        calls.add_insecure_port(f"127.0.0.1:{port + 1}")
+        service.add_A2AServiceServicer_to_server(GrpcHandler(handler), calls)
+        await calls.start()
+    await uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning")).serve()
 
 
 if __name__ == "__main__":
-    address = f"127.0.0.1:{sys.argv[1]}"
-    interfaces = sys.argv[2:] or ["rpc", "rest"]
-    uvicorn.run(app_of(address, interfaces), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+    asyncio.run(serve(int(sys.argv[1]), sys.argv[2:] or ["rpc", "rest", "grpc"]))

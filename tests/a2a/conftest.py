@@ -12,7 +12,7 @@ import pytest
 
 BINARY = os.environ.get("POINTSMAN", "pointsman")
 # Each agent by what its card names.
-AGENTS = {"rpc": ["rpc"], "rest": ["rest"], "old": ["old"]}
+AGENTS = {"rpc": ["rpc"], "rest": ["rest"], "grpc": ["grpc"], "old": ["old"]}
 CONFIG = """
 listeners: {{ api: {{ address: "{address}" }}, admin: {{ address: "127.0.0.1:0" }} }}
 stores: {{ database: "sqlite://{folder}/p.db", blobs: "file://{folder}" }}

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use parking_lot::Mutex;
+use pointsman_upstream::config::HttpVersion;
 use pointsman_upstream::{AuthStyle, Client, Credential, Endpoint, EndpointConfig, HealthConfig, Timeouts};
 use url::Url;
 
@@ -73,11 +74,22 @@ pub struct Known {
     pub ways: Vec<Way>,
 }
 
+/// How agents and their clients speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// JSON-RPC.
+    Rpc,
+    /// HTTP+JSON.
+    Rest,
+    /// gRPC.
+    Grpc,
+}
+
 /// A way in.
 #[derive(Debug, Clone)]
 pub struct Way {
-    /// Whether over JSON-RPC or HTTP+JSON.
-    pub is_rpc: bool,
+    /// The binding.
+    pub binding: Binding,
     /// The version that is spoken there.
     pub version: Version,
     /// What is said with every request.
@@ -359,17 +371,24 @@ impl Instance {
     /// The way that an interface of a card names: to the card's host, or to one that the operator names. What a card
     /// says is not the operator's word, and the credential goes along.
     fn way(&self, interface: &Interface) -> Result<Way, String> {
-        let is_rpc = match interface.binding.as_str() {
-            JSON_RPC => true,
-            HTTP_JSON => false,
-            GRPC => return Err("gRPC is not supported in this version".to_owned()),
+        let binding = match interface.binding.as_str() {
+            JSON_RPC => Binding::Rpc,
+            HTTP_JSON => Binding::Rest,
+            GRPC => Binding::Grpc,
             _ => return Err("this binding is not known".to_owned()),
         };
         let version = Version::said(&interface.version).ok_or("this version is not spoken")?;
-        if !is_rpc && version == Version::V03 {
+        if binding != Binding::Rpc && version == Version::V03 {
             return Err("0.3 is spoken over JSON-RPC alone".to_owned());
         }
-        let url = Url::parse(&interface.url).map_err(|error| error.to_string())?;
+        let said = match binding {
+            // A place without a scheme is as safe as the card's.
+            Binding::Grpc if !interface.url.contains("://") => {
+                format!("{}://{}", self.url.scheme(), interface.url)
+            }
+            _ => interface.url.clone(),
+        };
+        let url = Url::parse(&said).map_err(|error| error.to_string())?;
         let host = url.host_str().unwrap_or_default();
         let is_own = self
             .url
@@ -388,14 +407,18 @@ impl Instance {
         if self.url.scheme() == "https" && url.scheme() != "https" {
             return Err("unencrypted, though its card is not".to_owned());
         }
-        let endpoint = place(&url, &self.config)?;
-        let path = if is_rpc {
-            &url[url::Position::BeforePath..url::Position::AfterQuery]
-        } else {
-            url.path().trim_end_matches('/')
+        let http = match binding {
+            Binding::Grpc => HttpVersion::Http2,
+            Binding::Rpc | Binding::Rest => HttpVersion::Auto,
+        };
+        let endpoint = place_by(&url, &self.config, http)?;
+        let path = match binding {
+            Binding::Rpc => &url[url::Position::BeforePath..url::Position::AfterQuery],
+            Binding::Rest => url.path().trim_end_matches('/'),
+            Binding::Grpc => "",
         };
         Ok(Way {
-            is_rpc,
+            binding,
             version,
             tenant: interface.tenant.clone(),
             endpoint,
@@ -407,12 +430,12 @@ impl Instance {
 impl Known {
     /// The way for a client: one that speaks as the client does, where there is one.
     #[must_use]
-    pub fn way(&self, version: Version, is_rpc: bool) -> Option<&Way> {
+    pub fn way(&self, version: Version, binding: Binding) -> Option<&Way> {
         let distance = |way: &&Way| {
             (
                 way.version != version,
                 way.version != Version::V10,
-                way.is_rpc != is_rpc,
+                way.binding != binding,
             )
         };
         self.ways.iter().min_by_key(distance)
@@ -420,10 +443,15 @@ impl Known {
 }
 
 fn place(url: &Url, config: &AgentConfig) -> Result<Arc<Endpoint>, String> {
+    place_by(url, config, HttpVersion::Auto)
+}
+
+fn place_by(url: &Url, config: &AgentConfig, http: HttpVersion) -> Result<Arc<Endpoint>, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("its URL holds a password".to_owned());
     }
     let mut place = EndpointConfig::new(&url[..url::Position::BeforePath]);
+    place.http = http;
     place
         .client_certificate
         .clone_from(&config.auth.client_certificate);
@@ -434,7 +462,7 @@ fn place(url: &Url, config: &AgentConfig) -> Result<Arc<Endpoint>, String> {
 mod tests {
     use super::*;
 
-    fn ways(card_at: &str, hosts: &[&str], interfaces: &str) -> Result<Vec<(bool, String)>, String> {
+    fn ways(card_at: &str, hosts: &[&str], interfaces: &str) -> Result<Vec<(Binding, String)>, String> {
         let config = AgentConfig {
             url: Some(card_at.to_owned()),
             interface_hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
@@ -447,7 +475,7 @@ mod tests {
         Ok(known
             .ways
             .iter()
-            .map(|way| (way.is_rpc, way.path.clone()))
+            .map(|way| (way.binding, way.path.clone()))
             .collect())
     }
 
@@ -459,13 +487,17 @@ mod tests {
     fn interfaces_elsewhere_are_left_out() {
         let card = "https://a.example.com";
         let own = interface("https://a.example.com:8443/rpc", JSON_RPC, "1.0");
-        assert_eq!(ways(card, &[], &own).unwrap(), [(true, "/rpc".to_owned())]);
+        assert_eq!(
+            ways(card, &[], &own).unwrap(),
+            [(Binding::Rpc, "/rpc".to_owned())]
+        );
         for (url, binding, version, why) in [
             ("https://evil.example.com/rpc", JSON_RPC, "1.0", "another host"),
             ("http://169.254.169.254/latest", JSON_RPC, "1.0", "another host"),
             ("http://a.example.com/rpc", JSON_RPC, "1.0", "unencrypted"),
             ("https://u:p@a.example.com/rpc", JSON_RPC, "1.0", "password"),
-            ("https://a.example.com", GRPC, "1.0", "gRPC is not supported"),
+            ("b.example.com:443", GRPC, "1.0", "another host"),
+            ("a.example.com:443", GRPC, "0.3", "JSON-RPC alone"),
             ("https://a.example.com", "CARRIER-PIGEON", "1.0", "not known"),
             ("https://a.example.com", JSON_RPC, "2.0", "version"),
             ("https://a.example.com", HTTP_JSON, "0.3", "JSON-RPC alone"),
@@ -479,7 +511,7 @@ mod tests {
         let named = interface("https://b.example.com/rest/", HTTP_JSON, "1.0");
         assert_eq!(
             ways(card, &["B.example.com"], &named).unwrap(),
-            [(false, "/rest".to_owned())]
+            [(Binding::Rest, "/rest".to_owned())]
         );
     }
 
@@ -500,9 +532,9 @@ mod tests {
         let Ok(known) = instance.understood(Card::read(card.as_bytes()).unwrap()) else {
             unreachable!()
         };
-        let path = |version, is_rpc| known.way(version, is_rpc).unwrap().path.clone();
-        assert_eq!(path(Version::V03, true), "/1");
-        assert_eq!(path(Version::V10, false), "/2");
-        assert_eq!(path(Version::V10, true), "/3");
+        let path = |version, binding| known.way(version, binding).unwrap().path.clone();
+        assert_eq!(path(Version::V03, Binding::Rpc), "/1");
+        assert_eq!(path(Version::V10, Binding::Rest), "/2");
+        assert_eq!(path(Version::V10, Binding::Rpc), "/3");
     }
 }

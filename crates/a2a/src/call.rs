@@ -3,6 +3,7 @@
 use crate::error::A2aError;
 use crate::json::{Object, Raw};
 use crate::operation::Operation;
+use crate::spelling;
 use crate::translate;
 use crate::version::Version;
 
@@ -55,11 +56,12 @@ impl Call {
         }
     }
 
-    /// Checks what must be there, whatever the agent makes of it.
+    /// Puts the names of its parameters right, and checks what must be there, whatever the agent makes of it.
     ///
     /// # Errors
-    /// What is missing.
-    pub fn check(&self) -> Result<(), A2aError> {
+    /// What is missing, or there twice.
+    pub fn check(&mut self) -> Result<(), A2aError> {
+        spelling::straighten(&mut self.params)?;
         if let Some(field) = self.operation.task_field(self.version)
             && self.params.filled(field).is_none()
         {

@@ -1,6 +1,7 @@
 //! Agent cards: read, checked, and shown to clients as the gateway's own.
 
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::json::{self, Object, Raw};
 use crate::translate;
@@ -138,6 +139,7 @@ impl Card {
 
     /// What the gateway speaks, the agent's favourite binding first.
     fn faces(&self, url: &str) -> Vec<Value> {
+        let called = grpc_face(url);
         let one = |binding: &str, version: Version| json!({ "url": url, "protocolBinding": binding, "protocolVersion": version.name() });
         let mut new = [JSON_RPC, HTTP_JSON];
         let likes_rest = self
@@ -149,9 +151,20 @@ impl Card {
             new.reverse();
         }
         let mut faces: Vec<Value> = new.iter().map(|binding| one(binding, Version::V10)).collect();
+        faces.extend(called);
         faces.push(one(JSON_RPC, Version::V03));
         faces
     }
+}
+
+/// gRPC has no path: its address is a host and a port, and what is said with every request names the agent.
+fn grpc_face(url: &str) -> Option<Value> {
+    let url = Url::parse(url).ok()?;
+    let agent = url.path().strip_prefix("/a2a/")?;
+    let place = format!("{}:{}", url.host_str()?, url.port_or_known_default()?);
+    Some(json!({
+        "url": place, "protocolBinding": GRPC, "protocolVersion": Version::V10.name(), "tenant": agent,
+    }))
 }
 
 fn interface(raw: &Raw) -> Option<Interface> {
@@ -260,7 +273,11 @@ mod tests {
             }
             let interfaces = card["supportedInterfaces"].as_array().unwrap();
             assert_eq!(interfaces[0]["protocolBinding"], HTTP_JSON);
-            assert_eq!(interfaces.len(), 3);
+            assert_eq!(interfaces.len(), 4);
+            assert_eq!(
+                (&interfaces[2]["url"], &interfaces[2]["tenant"]),
+                (&json!("gw.example.com:443"), &json!("a"))
+            );
             assert_eq!(card["capabilities"]["pushNotifications"], false);
             assert_eq!(card["x-own"]["a"], 1);
             assert_eq!(

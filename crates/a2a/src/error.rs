@@ -206,15 +206,7 @@ impl A2aError {
             return Self::new(of_status(status, about_task), message);
         };
         let details = error.list("details").unwrap_or_default();
-        let reason = details.iter().find_map(|detail| {
-            let detail = Object::of(detail)?;
-            detail
-                .text("reason")
-                .filter(|_| detail.text("domain").as_deref() == Some(DOMAIN))
-        });
-        let kind = reason
-            .and_then(|reason| Kind::of_reason(&reason))
-            .unwrap_or_else(|| of_status(status, about_task));
+        let kind = reason(&details).unwrap_or_else(|| of_status(status, about_task));
         let message = error
             .filled("message")
             .unwrap_or_else(|| "Internal error".to_owned());
@@ -225,8 +217,27 @@ impl A2aError {
         }
     }
 
+    /// An error with details of 1.0, as an agent told it: their reason says what it is, if they have one.
+    #[must_use]
+    pub fn told(kind: Kind, message: &str, details: Raw) -> Self {
+        let list: Vec<Raw> = serde_json::from_str(details.get()).unwrap_or_default();
+        Self {
+            kind: reason(&list).unwrap_or(kind),
+            message: message.chars().take(MAX_MESSAGE).collect(),
+            data: Some(details),
+        }
+    }
+
+    /// The name of its status in gRPC.
+    #[must_use]
+    pub fn grpc(&self) -> &'static str {
+        let (_, _, grpc, _) = self.kind.row();
+        grpc
+    }
+
     /// The details of 1.0: what the agent gave, with the reason among them.
-    fn details(&self) -> Vec<Raw> {
+    #[must_use]
+    pub fn details(&self) -> Vec<Raw> {
         let given: Vec<Raw> = self
             .data
             .as_ref()
@@ -287,6 +298,16 @@ impl A2aError {
         error.set("details", &self.details());
         Object::from([("error", error.raw())]).raw()
     }
+}
+
+/// What the details of an error say that it is.
+fn reason(details: &[Raw]) -> Option<Kind> {
+    details.iter().find_map(|detail| {
+        let detail = Object::of(detail)?;
+        let reason = detail.text("reason");
+        let reason = reason.filter(|_| detail.text("domain").as_deref() == Some(DOMAIN))?;
+        Kind::of_reason(&reason)
+    })
 }
 
 /// What a status means that says nothing else.

@@ -1,6 +1,6 @@
-//! The Agent2Agent protocol: both versions that are in use, over JSON-RPC and HTTP+JSON, in any combination.
+//! The Agent2Agent protocol: both versions that are in use, over JSON-RPC, HTTP+JSON and gRPC, in any combination.
 //!
-//! `operation`, `version`, `call`, `event`, `rpc`, `rest` and `error` are the protocol, `translate` leads from one version to the
+//! `operation`, `version`, `call`, `event`, `rpc`, `rest`, `grpc` and `error` are the protocol, `translate` leads from one version to the
 //! other; they are functions over data. An [`Agent`](agent::Agent) has instances with a card each and is asked over a
 //! [`link`]; `book` knows whose tasks are whose, and `seal` keeps where clients want to be told.
 //!
@@ -14,13 +14,16 @@ pub mod card;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod grpc;
 pub mod hub;
 pub mod json;
 pub mod link;
 pub mod operation;
+pub mod proto;
 pub mod rest;
 pub mod rpc;
 pub mod seal;
+pub mod spelling;
 pub mod translate;
 pub mod version;
 

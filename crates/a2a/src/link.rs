@@ -4,18 +4,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use pointsman_upstream::{Client, UpstreamBody};
-use pointsman_wire::sse::SseDecoder;
+use pointsman_wire::sse::{SseDecoder, SseEvent};
 
-use crate::agent::{Instance, Way};
+use crate::agent::{Binding, Instance, Way};
 use crate::call::Call;
 use crate::error::{A2aError, Kind};
+use crate::grpc::Frames;
 use crate::json::{self, Object, Raw};
 use crate::operation::Operation;
+use crate::proto::{self, schema};
 use crate::version::Version;
-use crate::{rest, rpc};
+use crate::{grpc, rest, rpc};
 
 /// The version that is spoken.
 pub const VERSION_HEADER: HeaderName = HeaderName::from_static("a2a-version");
@@ -99,12 +101,14 @@ pub async fn ask(
     };
     let headers = request.headers_mut();
     headers.insert(VERSION_HEADER, HeaderValue::from_static(way.version.name()));
-    let accept = if operation.is_streamed() {
-        "text/event-stream, application/json"
-    } else {
-        "application/json, application/a2a+json"
-    };
-    headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+    if way.binding != Binding::Grpc {
+        let accept = if operation.is_streamed() {
+            "text/event-stream, application/json"
+        } else {
+            "application/json, application/a2a+json"
+        };
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+    }
     if let Some(extensions) = extensions {
         let name = match way.version {
             Version::V10 => EXTENSIONS_HEADER,
@@ -127,18 +131,21 @@ pub async fn ask(
     let extensions = said
         .or_else(|| response.headers().get(OLD_EXTENSIONS_HEADER))
         .cloned();
-    if status.is_success() && is_stream(&response) {
-        let events = Events::new(response, way.is_rpc, instance.limit);
+    let is_call = way.binding == Binding::Grpc;
+    if status.is_success() && (is_call && operation.is_streamed() || is_stream(&response)) {
+        let decoder = Decoder::new(way.binding, instance.limit);
         return Ok(Answer {
             extensions,
-            said: Said::Stream(Box::new(events)),
+            said: Said::Stream(Box::new(Events::new(response, decoder))),
         });
     }
-    let text = collect(response, instance.limit).await?;
-    let whole = if way.is_rpc {
-        rpc_answer(&text, status)?
-    } else {
-        rest_answer(&text, status, (operation, about_task))
+    let whole = match way.binding {
+        Binding::Grpc => called(response, instance.limit, (operation, about_task)).await?,
+        Binding::Rpc => rpc_answer(&collect(response, instance.limit).await?, status)?,
+        Binding::Rest => {
+            let text = collect(response, instance.limit).await?;
+            rest_answer(&text, status, (operation, about_task))
+        }
     };
     Ok(Answer {
         extensions,
@@ -148,10 +155,13 @@ pub async fn ask(
 
 fn written(way: &Way, mut call: Call) -> Result<(String, Request<Bytes>), A2aError> {
     let name = call.operation.name(way.version);
-    if way.is_rpc {
-        if let Some(tenant) = &way.tenant {
-            call.params.set("tenant", tenant);
-        }
+    if let (Some(tenant), Binding::Rpc | Binding::Grpc) = (&way.tenant, way.binding) {
+        call.params.set("tenant", tenant);
+    }
+    if way.binding == Binding::Grpc {
+        return called_with(&call);
+    }
+    if way.binding == Binding::Rpc {
         let method = name.ok_or_else(|| {
             let why = format!(
                 "the agent speaks A2A {}, which has no such operation",
@@ -183,6 +193,40 @@ fn written(way: &Way, mut call: Call) -> Result<(String, Request<Bytes>), A2aErr
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     Ok((path, request))
+}
+
+/// A call of gRPC.
+fn called_with(call: &Call) -> Result<(String, Request<Bytes>), A2aError> {
+    let (question, _) = schema::of(call.operation);
+    let value = serde_json::from_str(call.params.raw().get());
+    let value = value.map_err(|error| A2aError::params(error.to_string()))?;
+    let message = proto::encode(question, &value).map_err(|error| A2aError::params(error.to_string()))?;
+    let mut request = Request::new(grpc::frame(&message));
+    *request.method_mut() = Method::POST;
+    let headers = request.headers_mut();
+    headers.insert(header::CONTENT_TYPE, grpc::CONTENT_TYPE);
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    Ok(([grpc::SERVICE, call.operation.label()].concat(), request))
+}
+
+/// The answer to a call of gRPC that has one.
+async fn called(
+    response: Response<UpstreamBody>,
+    limit: usize,
+    (operation, about_task): (Operation, bool),
+) -> Result<Result<Raw, A2aError>, Failed> {
+    let status = response.status().as_u16();
+    if status != 200 {
+        return Err(Failed::Broken(format!("the agent answered {status}")));
+    }
+    let mut decoder = Decoder::new(Binding::Grpc, limit);
+    (decoder.is_about_task, decoder.message) = (about_task, schema::of(operation).1);
+    let mut events = Events::new(response, decoder);
+    let mut answer = None;
+    while let Some(event) = events.next().await? {
+        answer = Some(event);
+    }
+    answer.ok_or_else(|| Failed::Broken("the agent's call ended without an answer".to_owned()))
 }
 
 fn rpc_answer(text: &str, status: StatusCode) -> Result<Result<Raw, A2aError>, Failed> {
@@ -244,13 +288,21 @@ pub async fn collect(response: Response<UpstreamBody>, limit: usize) -> Result<S
 pub struct Events {
     body: UpstreamBody,
     decoder: Decoder,
+    /// How a call of gRPC ended, once it has.
+    ended: Option<HeaderMap>,
 }
 
 impl Events {
-    fn new(response: Response<UpstreamBody>, is_rpc: bool, limit: usize) -> Self {
+    fn new(response: Response<UpstreamBody>, decoder: Decoder) -> Self {
+        // A call that ends at once says so in its headers.
+        let ended = response
+            .headers()
+            .contains_key(grpc::STATUS)
+            .then(|| response.headers().clone());
         Self {
             body: response.into_body(),
-            decoder: Decoder::new(is_rpc, limit),
+            decoder,
+            ended,
         }
     }
 
@@ -264,32 +316,60 @@ impl Events {
                 return Ok(Some(event));
             }
             let Some(frame) = self.body.frame().await else {
-                return Ok(None);
+                return self.end();
             };
             let frame = frame.map_err(|error| Failed::Broken(error.to_string()))?;
-            if let Ok(data) = frame.into_data() {
-                self.decoder.push(&data)?;
+            match frame.into_data() {
+                Ok(data) => self.decoder.push(&data)?,
+                Err(frame) => self.ended = frame.into_trailers().ok(),
             }
         }
     }
+
+    fn end(&mut self) -> Result<Option<Result<Raw, A2aError>>, Failed> {
+        if !matches!(self.decoder.cut, Cut::Frames(_)) {
+            return Ok(None);
+        }
+        let Some(ended) = &mut self.ended else {
+            return Err(Failed::Broken("the agent's call was cut short".to_owned()));
+        };
+        let outcome = grpc::outcome(ended, self.decoder.is_about_task);
+        *ended = grpc::good();
+        Ok(outcome.err().map(Err))
+    }
+}
+
+/// How events are cut out of bytes.
+enum Cut {
+    /// As lines.
+    Lines(SseDecoder),
+    /// As frames of gRPC.
+    Frames(Frames),
 }
 
 /// From bytes to events, however they are cut.
 pub struct Decoder {
-    lines: SseDecoder,
+    cut: Cut,
     ready: VecDeque<Result<Raw, A2aError>>,
     is_rpc: bool,
+    is_about_task: bool,
+    message: &'static schema::Message,
     limit: usize,
 }
 
 impl Decoder {
-    /// For streams of JSON-RPC or of HTTP+JSON, with events of `limit` bytes at most.
+    /// For streams of a binding, with events of `limit` bytes at most.
     #[must_use]
-    pub fn new(is_rpc: bool, limit: usize) -> Self {
+    pub fn new(binding: Binding, limit: usize) -> Self {
         Self {
-            lines: SseDecoder::default(),
+            cut: match binding {
+                Binding::Grpc => Cut::Frames(Frames::new(limit)),
+                Binding::Rpc | Binding::Rest => Cut::Lines(SseDecoder::default()),
+            },
             ready: VecDeque::new(),
-            is_rpc,
+            is_rpc: binding == Binding::Rpc,
+            is_about_task: false,
+            message: schema::of(Operation::Stream).1,
             limit,
         }
     }
@@ -300,51 +380,39 @@ impl Decoder {
     /// When they are no events.
     pub fn push(&mut self, data: &Bytes) -> Result<(), Failed> {
         let mut events = Vec::new();
-        self.lines
-            .push(data, &mut events)
-            .map_err(|error| Failed::Broken(error.to_string()))?;
-        for event in events {
-            if event.data.len() > self.limit {
-                return Err(Failed::Broken(format!(
-                    "an event is larger than {} bytes",
-                    self.limit
-                )));
+        match &mut self.cut {
+            Cut::Frames(frames) => {
+                frames.push(data);
+                while let Some(message) = frames.take().map_err(|why| Failed::Broken(why.to_owned()))? {
+                    let value = proto::decode(self.message, &message);
+                    let value = value.map_err(|error| Failed::Broken(error.to_string()))?;
+                    self.ready.push_back(Ok(json::raw(&value)));
+                }
             }
-            if event.data.is_empty() {
-                continue;
-            }
-            let is_error = event.event.as_deref() == Some("error");
-            self.ready.push_back(self.read(&event.data, is_error));
+            Cut::Lines(lines) => lines
+                .push(data, &mut events)
+                .map_err(|error| Failed::Broken(error.to_string()))?,
         }
-        Ok(())
+        events.iter().try_for_each(|event| self.read(event))
     }
 
-    fn read(&self, text: &str, is_error: bool) -> Result<Raw, A2aError> {
-        if self.is_rpc {
-            return rpc::answer(text);
+    fn read(&mut self, event: &SseEvent) -> Result<(), Failed> {
+        if event.data.len() > self.limit {
+            return Err(Failed::Broken(format!(
+                "an event is larger than {} bytes",
+                self.limit
+            )));
         }
-        if is_error {
-            return Err(A2aError::from_rest(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                text,
-                false,
-            ));
+        if event.data.is_empty() {
+            return Ok(());
         }
-        let none = |_| {
-            A2aError::new(
-                Kind::InvalidAgentResponse,
-                "an event of the agent is no JSON object",
-            )
+        let told = if self.is_rpc {
+            rpc::answer(&event.data)
+        } else {
+            rest_event(&event.data, event.event.as_deref() == Some("error"))
         };
-        let object = Object::read(text.as_bytes()).map_err(none)?;
-        if object.get("error").is_some() {
-            return Err(A2aError::from_rest(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                text,
-                false,
-            ));
-        }
-        Ok(object.raw())
+        self.ready.push_back(told);
+        Ok(())
     }
 
     /// The next event that is whole.
@@ -352,6 +420,24 @@ impl Decoder {
     pub fn next(&mut self) -> Option<Result<Raw, A2aError>> {
         self.ready.pop_front()
     }
+}
+
+fn rest_event(text: &str, is_error: bool) -> Result<Raw, A2aError> {
+    let none = |_| {
+        A2aError::new(
+            Kind::InvalidAgentResponse,
+            "an event of the agent is no JSON object",
+        )
+    };
+    let object = Object::read(text.as_bytes()).map_err(none)?;
+    if is_error || object.get("error").is_some() {
+        return Err(A2aError::from_rest(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            text,
+            false,
+        ));
+    }
+    Ok(object.raw())
 }
 
 #[cfg(test)]
@@ -374,7 +460,7 @@ mod tests {
     }
 
     fn cut(text: &str, cuts: &[usize]) -> Vec<String> {
-        let mut decoder = Decoder::new(true, 10_000);
+        let mut decoder = Decoder::new(Binding::Rpc, 10_000);
         let mut all = Vec::new();
         let mut rest = Bytes::from(text.to_owned());
         for cut in cuts {
@@ -398,7 +484,7 @@ mod tests {
 
     #[test]
     fn errors_of_a_stream_are_told_in_both_bindings() {
-        let mut decoder = Decoder::new(false, 1_000);
+        let mut decoder = Decoder::new(Binding::Rest, 1_000);
         let error = A2aError::no_task().rest();
         let text = format!(
             "data: {{\"task\":{{}}}}\n\nevent: error\ndata: {error}\n\ndata: {error}\n\ndata: no\n\n"
@@ -412,7 +498,7 @@ mod tests {
 
     #[test]
     fn an_event_that_is_too_large_ends_it() {
-        let mut decoder = Decoder::new(false, 10);
+        let mut decoder = Decoder::new(Binding::Rest, 10);
         let pushed = decoder.push(&Bytes::from_static(b"data: {\"task\":\"aaaaaaaaaaaaa\"}\n\n"));
         assert!(matches!(pushed, Err(Failed::Broken(_))));
     }

@@ -9,6 +9,7 @@ use crate::call::Call;
 use crate::error::{A2aError, Kind};
 use crate::json::{JsonError, Object, Raw};
 use crate::operation::Operation;
+use crate::spelling;
 use crate::version::Version;
 
 /// What stays as it is in a path.
@@ -43,6 +44,7 @@ pub fn read(method: &Method, path: &str, query: Option<&str>, body: &[u8]) -> Re
     } else {
         Object::default()
     };
+    spelling::straighten(&mut params)?;
     for (name, value) in parameters(query) {
         if name != VERSION_PARAMETER && *method != Method::POST {
             take(&mut params, &name, &value)?;

@@ -27,6 +27,8 @@ pub enum ReplyBody {
     Passed(Box<Passed>),
     /// Told as it comes about.
     Told(BoxStream<'static, Bytes>),
+    /// Told as it comes about, with trailers.
+    Framed(BoxStream<'static, Frame<Bytes>>),
     /// A file, read as it is sent. One that breaks off is shorter than was said: the connection is closed.
     Kept(Box<BlobReader>),
 }
@@ -51,6 +53,7 @@ impl Body for ReplyBody {
                 .as_mut()
                 .poll_next(context)
                 .map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Framed(stream) => stream.as_mut().poll_next(context).map(|frame| frame.map(Ok)),
             Self::Kept(reader) => reader.poll_piece(context).map(|piece| match piece? {
                 Ok(bytes) => Some(Ok(Frame::data(bytes))),
                 Err(error) => {
@@ -64,7 +67,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Relayed(_) | Self::Passed(_) | Self::Told(_) => false,
+            Self::Relayed(_) | Self::Passed(_) | Self::Told(_) | Self::Framed(_) => false,
             Self::Kept(reader) => reader.left() == 0,
         }
     }
@@ -72,7 +75,7 @@ impl Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Relayed(_) | Self::Passed(_) | Self::Told(_) => SizeHint::default(),
+            Self::Relayed(_) | Self::Passed(_) | Self::Told(_) | Self::Framed(_) => SizeHint::default(),
             Self::Kept(reader) => SizeHint::with_exact(reader.left()),
         }
     }

@@ -175,7 +175,7 @@ fn card(address: SocketAddr, interfaces: &[&str]) -> Value {
         let (path, binding, version) = match *name {
             "rest" => ("/rest", "HTTP+JSON", "1.0"),
             "old" => ("/old", "JSONRPC", "0.3"),
-            "grpc" => ("", "GRPC", "1.0"),
+            "pigeon" => ("", "CARRIER-PIGEON", "1.0"),
             _ => ("/rpc", "JSONRPC", "1.0"),
         };
         json!({ "url": format!("http://{address}{path}"), "protocolBinding": binding, "protocolVersion": version })

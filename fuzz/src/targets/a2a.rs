@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use pointsman_a2a::card::{Card, Face};
+use pointsman_a2a::agent::Binding;
+use pointsman_a2a::card::{Card, Face, GRPC};
 use pointsman_a2a::error::A2aError;
 use pointsman_a2a::event::Event;
 use pointsman_a2a::json::Object;
 use pointsman_a2a::link::Decoder;
 use pointsman_a2a::operation::Operation;
 use pointsman_a2a::version::Version;
-use pointsman_a2a::{rest, rpc, translate};
+use pointsman_a2a::proto::{self, schema};
+use pointsman_a2a::{rest, rpc, spelling, translate};
 
 pub const MESSAGES: &[&str] = &[
     r#"{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":{"messageId":"m","role":"ROLE_USER","parts":[{"text":"t"},{"raw":"AAAA","mediaType":"a/b","filename":"f"},{"data":[1]}]},"configuration":{"returnImmediately":true,"taskPushNotificationConfig":{"url":"https://a","authentication":{"scheme":"Bearer"}}}}}"#,
@@ -39,6 +41,12 @@ pub fn requests(input: &[u8]) {
             panic!("{text} is no request any more");
         };
         assert_eq!(again.params.raw().get(), request.params.raw().get());
+        let mut straight = request.params.clone();
+        if spelling::straighten(&mut straight).is_ok() {
+            let once = straight.raw();
+            assert!(spelling::straighten(&mut straight).is_ok());
+            assert_eq!(straight.raw().get(), once.get());
+        }
         if let Some((operation, _)) = Operation::named(&request.method) {
             for version in VERSIONS {
                 translate::params(operation, &mut request.params.clone(), version);
@@ -57,8 +65,8 @@ pub fn requests(input: &[u8]) {
 
 /// What agents tell, cut into pieces.
 pub fn told(input: &[u8]) {
-    for is_rpc in [false, true] {
-        let (mut whole, mut cut) = (Decoder::new(is_rpc, 1 << 20), Decoder::new(is_rpc, 1 << 20));
+    for binding in [Binding::Rpc, Binding::Rest, Binding::Grpc] {
+        let (mut whole, mut cut) = (Decoder::new(binding, 1 << 20), Decoder::new(binding, 1 << 20));
         let pushed = whole.push(&Bytes::copy_from_slice(input));
         let pieces = input.chunks(3).try_for_each(|piece| cut.push(&Bytes::copy_from_slice(piece)));
         assert_eq!(pushed.is_ok(), pieces.is_ok());
@@ -105,6 +113,28 @@ pub fn cards(input: &[u8]) {
     assert!(shown.get("signatures").is_none());
     let again = Card::read(shown.raw().get().as_bytes());
     let again = again.unwrap_or_else(|why| panic!("{} is no card any more: {why}", shown.raw()));
-    assert!(again.interfaces.iter().all(|one| one.url == face.url));
+    assert!(again.interfaces.iter().all(|one| one.url == face.url || one.binding == GRPC && one.url == "gateway.example.com:443"));
     let _ = Object::read(input);
 }
+
+/// Messages of gRPC: the first byte says which.
+pub fn calls(input: &[u8]) {
+    const ALL: [Operation; 5] = [
+        Operation::Send,
+        Operation::Stream,
+        Operation::List,
+        Operation::CreatePush,
+        Operation::ExtendedCard,
+    ];
+    let Some((first, bytes)) = input.split_first() else { return };
+    let (question, answer) = schema::of(ALL[usize::from(*first) % ALL.len()]);
+    for message in [question, answer] {
+        let Ok(value) = proto::decode(message, bytes) else { continue };
+        if let Ok(once) = proto::encode(message, &value) {
+            let again = proto::decode(message, &once).unwrap_or_else(|why| panic!("{value} is no message any more: {why}"));
+            assert_eq!(proto::encode(message, &again).ok(), Some(once));
+        }
+    }
+}
+
+pub const CALLS: &[&str] = &["\0\x12\x10\n\x01m \x01*\t\n\x01t2\x04\n\x02\n\0", "\x01\n\x10\n\x01t\x1a\x0b\x08\x02\x1a\x07\x08\x01\x10\x02"];

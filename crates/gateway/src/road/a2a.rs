@@ -1,4 +1,4 @@
-//! The address of A2A agents: cards, JSON-RPC in both versions, and HTTP+JSON.
+//! The address of A2A agents: cards, JSON-RPC in both versions, HTTP+JSON, and gRPC.
 //!
 //! Here is what HTTP is about: paths, versions, statuses, streams. What is asked is admitted, guarded and settled as
 //! everything else on the road (`work`), and led to an agent by the `a2a` crate. An agent knows one caller, the gateway:
@@ -21,10 +21,12 @@ use pointsman_a2a::Hub;
 use pointsman_a2a::agent::{Agent, WELL_KNOWN};
 use pointsman_a2a::call::Call;
 use pointsman_a2a::error::{A2aError, Kind};
+use pointsman_a2a::json::{self, Object};
 use pointsman_a2a::link::{EXTENSIONS_HEADER, OLD_EXTENSIONS_HEADER, VERSION_HEADER};
 use pointsman_a2a::operation::Operation;
+use pointsman_a2a::proto::{self, schema};
 use pointsman_a2a::version::Version;
-use pointsman_a2a::{rest, rpc};
+use pointsman_a2a::{grpc, rest, rpc};
 use pointsman_governance::{Principal, fits};
 use pointsman_wire::form::{Failure, FailureKind};
 
@@ -117,6 +119,9 @@ pub async fn answer(
 ) -> Result<Reply, Refusal> {
     let hub = Arc::clone(&arrival.snapshot.a2a.hub);
     let path = arrival.uri.path();
+    if path.contains(grpc::SERVICE) {
+        return Box::pin(call(worker, arrival, caller, &body)).await;
+    }
     let Some(place) = place(path) else {
         if !path.ends_with(WELL_KNOWN) {
             return Ok(cards::catalog(worker, arrival, &caller).await);
@@ -155,6 +160,68 @@ pub async fn answer(
         Err((speech, error)) => return Ok(speech.whole(Err(&error))),
     };
     Box::pin(work::answer(&desk, speech, call)).await
+}
+
+/// Answers a call of gRPC. Its address names no agent: the `tenant` that the card says does, or it is the default one.
+async fn call(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    caller: Arc<Principal>,
+    body: &Bytes,
+) -> Result<Reply, Refusal> {
+    let hub = Arc::clone(&arrival.snapshot.a2a.hub);
+    let path = arrival.uri.path();
+    let below = path.find(grpc::SERVICE).map_or("", |at| &path[at..]);
+    let Some(operation) = grpc::operation(below) else {
+        let error = A2aError::new(Kind::Method, "there is no such method");
+        return Ok(Speech::Grpc(Operation::Get).whole(Err(&error)));
+    };
+    let speech = Speech::Grpc(operation);
+    let params = match asked(arrival, operation, (body, hub.config.message_limit)) {
+        Ok(params) => params,
+        Err(error) => return Ok(speech.whole(Err(&error))),
+    };
+    let tenant = params.filled("tenant");
+    let named = match &tenant {
+        Some(name) => hub.agent(name),
+        None => hub.default_agent(),
+    };
+    let Some(agent) = named.filter(|agent| may_call(&caller, agent)) else {
+        let message = nothing(&hub, &caller, tenant.as_deref().unwrap_or_default()).message;
+        let error = A2aError::params(format!("{message}; `tenant` names one"));
+        return Ok(speech.whole(Err(&error)));
+    };
+    let desk = Desk {
+        worker,
+        arrival,
+        caller,
+        agent: Arc::clone(agent),
+        hub: Arc::clone(&hub),
+    };
+    let call = Call {
+        operation,
+        version: Version::V10,
+        params,
+    };
+    Box::pin(work::answer(&desk, speech, call)).await
+}
+
+/// The parameters of a call of gRPC, in the version that its package is.
+fn asked(
+    arrival: &Arrival,
+    operation: Operation,
+    (body, limit): (&Bytes, usize),
+) -> Result<Object, A2aError> {
+    if arrival.headers.contains_key(VERSION_HEADER) && version(&arrival.headers, None)? != Version::V10 {
+        return Err(A2aError::version(Version::V03.name()));
+    }
+    let mut frames = grpc::Frames::new(limit);
+    frames.push(body);
+    let message = frames.take().map_err(A2aError::params)?;
+    let message = message.ok_or_else(|| A2aError::params("there is no message"))?;
+    let value = proto::decode(schema::of(operation).0, &message);
+    let value = value.map_err(|error| A2aError::params(error.to_string()))?;
+    Ok(Object::of(&json::raw(&value)).unwrap_or_default())
 }
 
 /// What is not there, and what a caller may not call, is told in the same words.

@@ -128,9 +128,18 @@ async fn a_card_shows_the_gateway_and_nothing_of_the_agent() {
     let card = open.json();
     let own = format!("http://{}/a2a/planner", house.address);
     let interfaces = card["supportedInterfaces"].as_array().unwrap();
-    assert!(interfaces.iter().all(|one| one["url"] == own.as_str()));
-    assert_eq!(interfaces[0]["protocolBinding"], "HTTP+JSON");
-    assert_eq!(card["url"], own.as_str());
+    let bindings: Vec<&str> = interfaces
+        .iter()
+        .map(|one| one["protocolBinding"].as_str().unwrap())
+        .collect();
+    assert_eq!(bindings, ["HTTP+JSON", "JSONRPC", "GRPC", "JSONRPC"]);
+    let ours = house.address.to_string();
+    assert!(
+        interfaces.iter().all(
+            |one| one["url"] == own.as_str() || one["url"] == ours.as_str() && one["tenant"] == "planner"
+        )
+    );
+    assert!(card.get("url").is_none());
     assert!(
         card["securityRequirements"]
             .as_array()
@@ -139,8 +148,15 @@ async fn a_card_shows_the_gateway_and_nothing_of_the_agent() {
     // Nobody has said where agents reach the gateway.
     assert_eq!(card["capabilities"]["pushNotifications"], false);
 
+    let old = client
+        .send(Method::GET, path, "", &[("a2a-version", "0.3")])
+        .await
+        .json();
+    assert_eq!(
+        (&old["url"], &old["preferredTransport"]),
+        (&json!(own), &json!("JSONRPC"))
+    );
     let pure = client.send(Method::GET, path, "", &[]).await;
-    assert!(pure.json().get("url").is_none());
     let etag = pure.header("etag").to_owned();
     assert_eq!(
         client
@@ -178,6 +194,7 @@ async fn what_is_not_a2a_is_refused_as_it_should_be() {
         "[".repeat(5_000)
     );
     let twice = r#"{"jsonrpc":"2.0","id":1,"method":"GetTask","params":{"id":"a","id":"b"}}"#;
+    let spelled = r#"{"jsonrpc":"2.0","id":1,"method":"GetTask","params":{"id":"a","Id":"b"}}"#;
     let empty = r#"{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":{"messageId":"m","parts":[]}}}"#;
     let get = r#"{"jsonrpc":"2.0","id":1,"method":"GetTask","params":{"id":"a"}}"#;
     let old = r#"{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"id":"a"}}"#;
@@ -186,6 +203,7 @@ async fn what_is_not_a2a_is_refused_as_it_should_be() {
         (deep.as_str(), "1.0", -32700),
         ("[]", "1.0", -32600),
         (twice, "1.0", -32602),
+        (spelled, "1.0", -32602),
         (empty, "1.0", -32602),
         (r#"{"jsonrpc":"2.0","id":1,"method":"Nothing"}"#, "1.0", -32601),
         (get, "99.0", -32009),
@@ -251,6 +269,9 @@ async fn a_task_is_its_keys_alone() {
         ),
         ("ListTaskPushNotificationConfigs", json!({ "taskId": id })),
         ("SendMessage", goes_on("taskId", id)),
+        ("SendMessage", goes_on("task_id", id)),
+        ("SendMessage", goes_on("TASKID", id)),
+        ("GetTask", json!({ "ID": id })),
         ("SendStreamingMessage", goes_on("taskId", id)),
         ("SendMessage", goes_on("referenceTaskIds", &json!([id]))),
     ] {
@@ -379,8 +400,8 @@ async fn credentials_go_where_the_operator_says_and_nowhere_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cards_that_cannot_be_used_are_refused_by_name() {
-    let (grpc, moved, strange) = (
-        A2aAgent::local(&["grpc"]).await.unwrap(),
+    let (pigeon, moved, strange) = (
+        A2aAgent::local(&["pigeon"]).await.unwrap(),
         A2aAgent::local(&["rpc"]).await.unwrap(),
         A2aAgent::local(&["rpc"]).await.unwrap(),
     );
@@ -388,14 +409,14 @@ async fn cards_that_cannot_be_used_are_refused_by_name() {
     strange.change_card(|card| *card = json!([1]));
     let agents = format!(
         "agents: {{ g: {{ {} }}, m: {{ {} }}, s: {{ {} }} }}, card_timeout: 2s",
-        at(&grpc),
+        at(&pigeon),
         at(&moved),
         at(&strange)
     );
     let (_folder, house, key) = open(&agents, "");
     let client = Client::new(&house, &key);
     for (agent, why) in [
-        ("g", "gRPC is not supported"),
+        ("g", "spoken here"),
         ("m", "redirected to another host"),
         ("s", "object"),
     ] {

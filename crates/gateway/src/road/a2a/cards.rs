@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use http::{HeaderValue, StatusCode, header};
-use pointsman_a2a::agent::Agent;
+use pointsman_a2a::agent::{Agent, Known};
 use pointsman_a2a::card::{self, Card, Face};
 use pointsman_a2a::error::{A2aError, Kind};
 use pointsman_a2a::json::{Object, Raw};
@@ -45,6 +45,12 @@ fn failed(agent: &Agent, why: &Failed) -> Failure {
     Failure::new(FailureKind::Unavailable, format!("{:?}: {why}", agent.name))
 }
 
+/// Whether the words of 0.3 are shown: to who asks for them, and of an agent that speaks 0.3 to who says nothing.
+fn reads_old(known: &Known, said: Option<Version>) -> bool {
+    let speaks_old = || known.ways.iter().any(|way| way.version == Version::V03);
+    said.map_or_else(speaks_old, |said| said == Version::V03)
+}
+
 /// The card of an agent, as the gateway shows it.
 pub async fn card(worker: &Arc<Worker>, arrival: &Arrival, agent: &Arc<Agent>) -> Result<Reply, Refusal> {
     let known = agent
@@ -61,7 +67,7 @@ pub async fn card(worker: &Arc<Worker>, arrival: &Arrival, agent: &Arc<Agent>) -
         url: &url,
         needs_key: arrival.snapshot.anonymous.is_none(),
         pushes: push::base(arrival).is_some(),
-        is_both: said != Some(Version::V10),
+        is_both: reads_old(&known, said),
     };
     let text = known.card.shown(&face).raw().get().to_owned();
     let etag = card::etag(&text);

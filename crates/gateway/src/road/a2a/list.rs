@@ -116,7 +116,7 @@ async fn of(
     let client = &desk.worker.client;
     let known = instance.known(client).await?;
     let way = known
-        .way(call.version, speech.is_rpc())
+        .way(call.version, speech.binding())
         .ok_or_else(|| Failed::Card("its card names no way in".to_owned()))?;
     let mut call = call.clone();
     call.params.remove("pageToken");

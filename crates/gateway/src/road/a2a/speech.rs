@@ -1,14 +1,19 @@
-//! How a client is answered: over JSON-RPC in its version, or over HTTP+JSON.
+//! How a client is answered: over JSON-RPC in its version, over HTTP+JSON, or over gRPC.
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
-use pointsman_a2a::error::A2aError;
+use futures_util::{StreamExt, stream};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body::Frame;
+use pointsman_a2a::agent::Binding;
+use pointsman_a2a::error::{A2aError, Kind};
 use pointsman_a2a::json::{self, Raw};
-use pointsman_a2a::rpc;
+use pointsman_a2a::operation::Operation;
+use pointsman_a2a::proto::{self, schema};
 use pointsman_a2a::version::Version;
+use pointsman_a2a::{grpc, rpc};
 use serde_json::value::RawValue;
 
-use crate::reply::{self, Reply};
+use crate::reply::{self, Reply, ReplyBody};
 
 /// The media type of HTTP+JSON.
 pub const A2A_JSON: HeaderValue = HeaderValue::from_static("application/a2a+json");
@@ -20,6 +25,8 @@ pub enum Speech {
     Rpc(Raw, Version),
     /// Over HTTP+JSON, which is 1.0.
     Rest,
+    /// Over gRPC, which is 1.0; what is asked says what an answer is made of.
+    Grpc(Operation),
 }
 
 impl Speech {
@@ -32,24 +39,32 @@ impl Speech {
     pub fn version(&self) -> Version {
         match self {
             Self::Rpc(_, version) => *version,
-            Self::Rest => Version::V10,
+            Self::Rest | Self::Grpc(_) => Version::V10,
         }
     }
 
-    /// Whether it is JSON-RPC.
-    pub fn is_rpc(&self) -> bool {
-        matches!(self, Self::Rpc(..))
+    /// The binding.
+    pub fn binding(&self) -> Binding {
+        match self {
+            Self::Rpc(..) => Binding::Rpc,
+            Self::Rest => Binding::Rest,
+            Self::Grpc(_) => Binding::Grpc,
+        }
     }
 
     /// An answer as a whole.
     pub fn whole(&self, outcome: Result<&RawValue, &A2aError>) -> Reply {
+        if let Self::Grpc(operation) = self {
+            return called(*operation, outcome);
+        }
         let (status, text) = match (self, outcome) {
             (Self::Rpc(..), outcome) => (StatusCode::OK, self.rpc_text(outcome)),
-            (Self::Rest, Ok(result)) => (StatusCode::OK, result.get().to_owned()),
-            (Self::Rest, Err(error)) => (error.status(), error.rest().get().to_owned()),
+            (_, Ok(result)) => (StatusCode::OK, result.get().to_owned()),
+            (_, Err(error)) => (error.status(), error.rest().get().to_owned()),
         };
         let mut reply = reply::json_bytes(status, text.into());
-        if matches!(self, Self::Rest) {
+        // Errors are what HTTP APIs tell otherwise, too: their type is the plain one.
+        if matches!(self, Self::Rest) && outcome.is_ok() {
             reply.headers_mut().insert(header::CONTENT_TYPE, A2A_JSON);
         }
         reply
@@ -65,14 +80,66 @@ impl Speech {
         }
     }
 
-    /// An answer as an event of a stream.
-    pub fn event(&self, outcome: Result<&RawValue, &A2aError>) -> Bytes {
+    /// An answer as an event of a stream. Over gRPC an error is its end.
+    pub fn event(&self, outcome: Result<&RawValue, &A2aError>) -> Frame<Bytes> {
         match (self, outcome) {
-            (Self::Rpc(..), outcome) => event("", &self.rpc_text(outcome)),
-            (Self::Rest, Ok(result)) => event("", result.get()),
-            (Self::Rest, Err(error)) => event("event: error\n", error.rest().get()),
+            (Self::Rpc(..), outcome) => Frame::data(event("", &self.rpc_text(outcome))),
+            (Self::Rest, Ok(result)) => Frame::data(event("", result.get())),
+            (Self::Rest, Err(error)) => Frame::data(event("event: error\n", error.rest().get())),
+            (Self::Grpc(operation), Ok(result)) => match packed(*operation, result) {
+                Ok(frame) => Frame::data(frame),
+                Err(error) => Frame::trailers(grpc::bad(&error)),
+            },
+            (Self::Grpc(_), Err(error)) => Frame::trailers(grpc::bad(error)),
         }
     }
+
+    /// What a stream ends with that went well.
+    pub fn end(&self) -> Option<Frame<Bytes>> {
+        matches!(self, Self::Grpc(_)).then(|| Frame::trailers(grpc::good()))
+    }
+
+    /// What is said while there is nothing to say. HTTP/2 has pings of its own.
+    pub fn silence(&self) -> Option<Frame<Bytes>> {
+        let is_text = !matches!(self, Self::Grpc(_));
+        is_text.then(|| Frame::data(Bytes::from_static(b":\n\n")))
+    }
+
+    /// The type of a stream.
+    pub fn stream_type(&self) -> HeaderValue {
+        match self {
+            Self::Grpc(_) => grpc::CONTENT_TYPE,
+            Self::Rpc(..) | Self::Rest => HeaderValue::from_static("text/event-stream"),
+        }
+    }
+}
+
+/// A result as a message of gRPC.
+fn packed(operation: Operation, result: &RawValue) -> Result<Bytes, A2aError> {
+    let wrong = |why: String| A2aError::new(Kind::InvalidAgentResponse, format!("the agent's answer: {why}"));
+    let value = serde_json::from_str(result.get()).map_err(|error| wrong(error.to_string()))?;
+    let message = proto::encode(schema::of(operation).1, &value).map_err(|error| wrong(error.to_string()))?;
+    Ok(grpc::frame(&message))
+}
+
+/// The answer to a call of gRPC that has one.
+fn called(operation: Operation, outcome: Result<&RawValue, &A2aError>) -> Reply {
+    let packed = outcome
+        .map_err(Clone::clone)
+        .and_then(|result| packed(operation, result));
+    let (body, headers) = match packed {
+        Ok(frame) => {
+            let frames = [Frame::data(frame), Frame::trailers(grpc::good())];
+            (ReplyBody::Framed(stream::iter(frames).boxed()), HeaderMap::new())
+        }
+        Err(error) => (ReplyBody::Whole(None), grpc::bad(&error)),
+    };
+    let mut reply = Reply::new(body);
+    *reply.headers_mut() = headers;
+    reply
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, grpc::CONTENT_TYPE);
+    reply
 }
 
 /// A text as an event, whatever its lines.
@@ -92,22 +159,31 @@ fn event(before: &str, text: &str) -> Bytes {
 mod tests {
     use super::*;
 
+    fn data(frame: Frame<Bytes>) -> Bytes {
+        frame.into_data().unwrap()
+    }
+
     #[test]
     fn errors_are_told_as_each_binding_does() {
         let error = A2aError::no_task();
         let rest = Speech::Rest.whole(Err(&error));
         assert_eq!(rest.status(), 404);
-        assert_eq!(rest.headers()[header::CONTENT_TYPE], "application/a2a+json");
+        assert_eq!(rest.headers()[header::CONTENT_TYPE], "application/json");
         let rpc = Speech::rpc(Some(json::raw("x")), Version::V03);
         assert_eq!(rpc.whole(Err(&error)).status(), 200);
         assert_eq!(
-            rpc.event(Err(&error)),
+            data(rpc.event(Err(&error))),
             "data: {\"jsonrpc\":\"2.0\",\"id\":\"x\",\"error\":{\"code\":-32001,\"message\":\"Task not found\"}}\n\n"
         );
-        assert!(
-            Speech::Rest
-                .event(Err(&error))
-                .starts_with(b"event: error\ndata: {\"error\":")
+        assert!(data(Speech::Rest.event(Err(&error))).starts_with(b"event: error\ndata: {\"error\":"));
+        let call = Speech::Grpc(Operation::Get);
+        let trailers = call.event(Err(&error)).into_trailers().unwrap();
+        assert_eq!(trailers["grpc-status"], "5");
+        assert_eq!(call.whole(Err(&error)).headers()["grpc-status"], "5");
+        let task = json::raw(&serde_json::json!({ "id": "t" }));
+        assert_eq!(
+            data(call.event(Ok(&task))),
+            [0, 0, 0, 0, 3, 0x0a, 1, b't'].as_slice()
         );
     }
 

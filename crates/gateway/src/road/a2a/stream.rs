@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
 use http::{HeaderName, HeaderValue, header};
+use http_body::Frame;
 use pointsman_a2a::book::Book;
 use pointsman_a2a::call;
 use pointsman_a2a::error::{A2aError, Kind};
@@ -39,7 +40,7 @@ struct Flow {
     judge: Judge,
     /// Gone once it is settled.
     ticket: Option<Ticket>,
-    ready: VecDeque<Bytes>,
+    ready: VecDeque<Frame<Bytes>>,
     is_over: bool,
 }
 
@@ -93,31 +94,34 @@ pub fn reply(
         ready: VecDeque::new(),
         is_over: false,
     };
+    let kind = flow.speech.stream_type();
     let state = (flow, begun.first);
     let told = stream::unfold(state, |(mut flow, first)| async move {
         if let Some(first) = first {
             flow.take(&first).await;
         }
-        let bytes = flow.next().await?;
-        Some((bytes, (flow, None)))
+        let frame = flow.next().await?;
+        Some((frame, (flow, None)))
     });
-    let mut reply = Reply::new(ReplyBody::Told(told.boxed()));
+    let mut reply = Reply::new(ReplyBody::Framed(told.boxed()));
     let headers = reply.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-cache, no-transform"),
-        (HeaderName::from_static("x-accel-buffering"), "no"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    headers.insert(header::CONTENT_TYPE, kind);
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-transform"),
+    );
+    headers.insert(
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    );
     reply
 }
 
 impl Flow {
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> Option<Frame<Bytes>> {
         loop {
-            if let Some(bytes) = self.ready.pop_front() {
-                return Some(bytes);
+            if let Some(frame) = self.ready.pop_front() {
+                return Some(frame);
             }
             if self.is_over {
                 return None;
@@ -127,7 +131,11 @@ impl Flow {
                 continue;
             };
             match tokio::time::timeout(SILENCE, events.next()).await {
-                Err(_) => return Some(Bytes::from_static(b":\n\n")),
+                Err(_) => {
+                    if let Some(sign) = self.speech.silence() {
+                        return Some(sign);
+                    }
+                }
                 Ok(Ok(Some(Ok(raw)))) => self.take(&raw).await,
                 Ok(Ok(Some(Err(error)))) => self.end(Some((error, Outcome::Complete))),
                 Ok(Ok(None)) => self.finish(),
@@ -207,9 +215,11 @@ impl Flow {
             None => (None, Outcome::Complete),
         };
         let unsettled = self.settle(outcome, error.as_ref());
-        if let Some(error) = unsettled.or(error) {
-            self.ready.push_back(self.speech.event(Err(&error)));
-        }
+        let last = match unsettled.or(error) {
+            Some(error) => Some(self.speech.event(Err(&error))),
+            None => self.speech.end(),
+        };
+        self.ready.extend(last);
         self.is_over = true;
         self.events = None;
     }

@@ -232,7 +232,7 @@ async fn ask(
         let began = std::time::Instant::now();
         let asked = async {
             let known = instance.known(client).await?;
-            let way = known.way(call.version, speech.is_rpc()).cloned();
+            let way = known.way(call.version, speech.binding()).cloned();
             let way = way.ok_or_else(|| Failed::Card("its card names no way in".to_owned()))?;
             let question = (call.clone(), desk.extensions());
             let answer = link::ask(instance, client, &way, question).await?;
