@@ -194,6 +194,8 @@ local REPORT = { m = report_minute, b = report_budget, p = report_places }
 local function wait_for(state)
   if state.ask.kind ~= 'm' then return 0 end
   local lacking, gone = state.ask.need - state.most, 0
+  -- What is only held may come back at once.
+  if state.held >= lacking then return 1 end
   for when = second - WINDOW + 1, second do
     gone = gone + (state.seconds[when] or 0)
     if gone >= lacking then return when + WINDOW - second end
