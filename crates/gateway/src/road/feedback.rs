@@ -37,7 +37,7 @@ pub async fn travel(
     (what, body): (Judge, Bytes),
 ) -> Result<Reply, Refusal> {
     let tenant = kept::tenant(&caller).as_str().to_owned();
-    let here = Here::admitted(worker, arrival, caller, (NAME, 0))?;
+    let here = Here::admitted(worker, arrival, caller, (NAME, 0)).await?;
     let asked = Asked {
         experience: &worker.shared.experience,
         router: arrival.snapshot.router.as_ref(),

@@ -9,86 +9,22 @@ use std::sync::Arc;
 use pointsman_a2a::event::{Event, EventKind, rewrite_parts};
 use pointsman_a2a::json::{self, Object};
 use pointsman_a2a::version::Version;
-use pointsman_guard::{Block, Placeholders, Stage, StageGuards, Step, StreamGuard, Texts};
+use pointsman_guard::{Askable, Block, Guards, Placeholders, Shown, Sort, Stage, Step, StreamGuard};
 use pointsman_wire::form::Failure;
 use serde_json::json;
 
-use crate::road::guard::refusal;
+use crate::road::guard::{fixed, refusal};
 use crate::snapshot::Snapshot;
+use crate::worker::Worker;
 
 /// Artifacts of one stream that are under way at once; what comes beyond is judged piece by piece.
 const MAX_ARTIFACTS: usize = 64;
 
-/// Shows the texts of a message to the input guardrails; what flagged it.
-///
-/// # Errors
-/// When one of them blocks.
-pub async fn message(snapshot: &Snapshot, params: &mut Object) -> Result<Vec<String>, Failure> {
-    let guards = snapshot.guards.for_stage(Stage::Input);
-    if guards.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut texts = Vec::new();
-    params.within("message", |message| {
-        let mut see = |text: &str| {
-            texts.push(Arc::from(text));
-            None
-        };
-        rewrite_parts(message, &mut see, &mut false);
-    });
-    let mut judging = Judging::of(snapshot, guards, texts).await;
-    params.within("message", |message| {
-        rewrite_parts(message, &mut |text| judging.judge(text), &mut false);
-    });
-    judging.verdict()
-}
-
-/// Texts being judged, after models were asked about them.
-struct Judging<'a> {
-    guards: &'a StageGuards,
-    heard: pointsman_guard::Heard,
-    blocked: Option<Block>,
-    flags: Vec<String>,
-}
-
-impl<'a> Judging<'a> {
-    async fn of(snapshot: &Snapshot, guards: &'a StageGuards, texts: Vec<Arc<str>>) -> Self {
-        let heard = if guards.asks() {
-            guards.hear(&snapshot.understanding, Texts::from(texts)).await
-        } else {
-            pointsman_guard::Heard::default()
-        };
-        Self {
-            guards,
-            heard,
-            blocked: None,
-            flags: Vec::new(),
-        }
-    }
-
-    fn judge(&mut self, text: &str) -> Option<String> {
-        if self.blocked.is_some() || text.is_empty() {
-            return None;
-        }
-        // Tasks outlast their request: what is replaced is not put back.
-        let verdict = self.guards.inspect(text, &self.heard, &Placeholders::default());
-        self.flags
-            .extend(verdict.flags.into_iter().map(|flag| flag.guard));
-        self.blocked = verdict.blocked;
-        verdict.rewritten
-    }
-
-    fn verdict(self) -> Result<Vec<String>, Failure> {
-        match self.blocked {
-            Some(block) => Err(refusal(&block)),
-            None => Ok(self.flags),
-        }
-    }
-}
-
-/// The output guardrails of one answer.
+/// The guardrails of one operation, and what they said so far.
 pub struct Judge {
+    worker: Arc<Worker>,
     snapshot: Arc<Snapshot>,
+    guards: Arc<Guards>,
     flows: HashMap<String, Flow>,
     /// What flagged something.
     pub flags: Vec<String>,
@@ -102,39 +38,80 @@ struct Flow {
 }
 
 impl Judge {
-    /// The guardrails of a configuration.
-    pub fn new(snapshot: &Arc<Snapshot>) -> Self {
+    /// These guardrails.
+    pub fn new(worker: &Arc<Worker>, snapshot: &Arc<Snapshot>, guards: Arc<Guards>) -> Self {
         Self {
+            worker: Arc::clone(worker),
             snapshot: Arc::clone(snapshot),
+            guards,
             flows: HashMap::new(),
             flags: Vec::new(),
         }
     }
 
-    /// Whether there is nobody to show anything to.
+    /// Whether there is nobody to show anything of an agent to.
     pub fn is_idle(&self) -> bool {
-        self.snapshot.guards.for_stage(Stage::Output).is_empty()
+        self.is_nobody(Stage::Output)
     }
 
-    /// Judges something that is whole.
+    fn is_nobody(&self, stage: Stage) -> bool {
+        self.guards.for_stage(stage).is_empty()
+    }
+
+    /// Judges the texts of a message that is sent.
+    ///
+    /// # Errors
+    /// When a guardrail blocks.
+    pub async fn message(&mut self, params: &mut Object) -> Result<(), Failure> {
+        if self.is_nobody(Stage::Input) {
+            return Ok(());
+        }
+        let mut texts = Vec::new();
+        params.within("message", |message| {
+            let mut see = |text: &str| {
+                texts.push(shown(Stage::Input, text));
+                None
+            };
+            rewrite_parts(message, &mut see, &mut false);
+        });
+        let mut each = self.review(texts).await?.into_iter();
+        params.within("message", |message| {
+            rewrite_parts(message, &mut |_| each.next().flatten(), &mut false);
+        });
+        Ok(())
+    }
+
+    /// Judges something of an agent that is whole.
     ///
     /// # Errors
     /// When a guardrail blocks.
     pub async fn whole(&mut self, mut event: Event) -> Result<Event, Failure> {
-        let snapshot = Arc::clone(&self.snapshot);
-        let guards = snapshot.guards.for_stage(Stage::Output);
-        if guards.is_empty() {
+        if self.is_idle() {
             return Ok(event);
         }
         let mut texts = Vec::new();
         event.rewrite(&mut |text| {
-            texts.push(Arc::from(text));
+            texts.push(shown(Stage::Output, text));
             None
         });
-        let mut judging = Judging::of(&snapshot, guards, texts).await;
-        event.rewrite(&mut |text| judging.judge(text));
-        self.flags.extend(judging.verdict()?);
+        let mut each = self.review(texts).await?.into_iter();
+        event.rewrite(&mut |_| each.next().flatten());
         Ok(event)
+    }
+
+    /// What texts become.
+    async fn review(&mut self, texts: Vec<Shown>) -> Result<Vec<Option<String>>, Failure> {
+        let askable = Askable {
+            understanding: &self.snapshot.understanding,
+            client: &self.worker.client,
+        };
+        // Tasks outlast their request: what is replaced is not put back.
+        let placeholders = Placeholders::default();
+        let reviewed = Box::pin(self.guards.review(texts, askable, &placeholders)).await;
+        self.flags
+            .extend(reviewed.flags.iter().map(|flag| flag.guard.clone()));
+        self.worker.shared.judged(&reviewed.tally);
+        fixed(reviewed)
     }
 
     /// Judges the next event of a stream: what may be told now.
@@ -167,7 +144,7 @@ impl Judge {
             return Ok(());
         }
         let (task, context) = (event.task_id(), event.context_id());
-        let guards = self.snapshot.guards.for_stage(Stage::Output);
+        let guards = self.guards.for_stage(Stage::Output);
         let flow = self.flows.entry(id.clone()).or_insert_with(|| Flow {
             guard: guards.stream(&Placeholders::default()),
             task,
@@ -210,6 +187,19 @@ impl Judge {
             }
         }
         Ok(told)
+    }
+}
+
+/// A text of a caller, or of an agent.
+fn shown(stage: Stage, text: &str) -> Shown {
+    Shown {
+        text: text.into(),
+        sort: if stage == Stage::Input {
+            Sort::Foreign
+        } else {
+            Sort::Model
+        },
+        stage,
     }
 }
 

@@ -251,7 +251,7 @@ pub async fn receive(
     };
     let sent = incoming::read(&arrival.headers, body, bounds).await?;
     let sent = incoming::decode(&arrival.headers, sent, bounds.limit)?;
-    let text = event(arrival, &told, &sent).await?;
+    let text = event((worker, arrival), &told, &sent).await?;
     deliver(worker, arrival, &told, text).await?;
     let mut reply = Reply::new(ReplyBody::Whole(None));
     *reply.status_mut() = StatusCode::NO_CONTENT;
@@ -273,7 +273,7 @@ fn is_from_agent(headers: &HeaderMap, told: &Told) -> bool {
 }
 
 /// What was told, judged, in the client's version.
-async fn event(arrival: &Arrival, told: &Told, sent: &Bytes) -> Result<Raw, Failure> {
+async fn event((worker, arrival): (&Arc<Worker>, &Arrival), told: &Told, sent: &Bytes) -> Result<Raw, Failure> {
     let object = Object::read(sent).map_err(|why| {
         let message = format!("what is told is no JSON object: {why}");
         Failure::new(FailureKind::InvalidRequest, message)
@@ -283,7 +283,9 @@ async fn event(arrival: &Arrival, told: &Told, sent: &Bytes) -> Result<Raw, Fail
         None => Version::V10,
     };
     let mut raw = object.raw();
-    let mut judge = Judge::new(&arrival.snapshot);
+    // Nobody's key is here: those that always act.
+    let guards = Arc::clone(arrival.snapshot.guards.always());
+    let mut judge = Judge::new(worker, &arrival.snapshot, guards);
     if let Some(event) = Event::open(&raw, from) {
         raw = judge.whole(event).await?.close();
     }

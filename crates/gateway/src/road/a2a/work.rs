@@ -13,16 +13,17 @@ use pointsman_a2a::json::Raw;
 use pointsman_a2a::link::{self, Answer, EXTENSIONS_HEADER, Events, Failed, OLD_EXTENSIONS_HEADER, Said};
 use pointsman_a2a::operation::Operation;
 use pointsman_a2a::version::Version;
+use pointsman_catalog::Money;
 use pointsman_governance::Estimate;
 use pointsman_store::Outcome;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 
-use super::judge::{self, Judge};
+use super::judge::Judge;
 use super::speech::Speech;
 use super::{Desk, cards, list, model_name, push, stream};
 use crate::reply::Reply;
 use crate::road::settle::Ending;
-use crate::road::{Refusal, Ticket, admit};
+use crate::road::{Refusal, Ticket, admit, guard};
 
 /// Why there is no answer.
 pub enum Stopped {
@@ -78,11 +79,15 @@ pub struct Begun {
 pub async fn answer(desk: &Desk<'_>, speech: Speech, call: Call) -> Result<Reply, Refusal> {
     let name = model_name(&desk.agent);
     let asked = (name.as_str(), Estimate::default());
-    let admitted = admit::admit_any(desk.worker, desk.arrival, Arc::clone(&desk.caller), asked);
+    let admitted = admit::admit_any(desk.worker, desk.arrival, Arc::clone(&desk.caller), asked).await;
     let mut ticket = admitted.map_err(|failure| Refusal::from(failure).asking(&name))?;
     ticket.facts.streamed = call.operation.is_streamed();
     let operation = call.operation;
-    let mut judge = Judge::new(&desk.arrival.snapshot);
+    let guards = match guard::of(desk.arrival, &desk.caller, &name) {
+        Ok(guards) => guards,
+        Err(failure) => return Err(ticket.refuse(failure)),
+    };
+    let mut judge = Judge::new(desk.worker, &desk.arrival.snapshot, guards);
     let carried = Box::pin(carry(desk, &speech, call, (&mut ticket, &mut judge))).await;
     match carried {
         Ok(Carried::Whole(result, extensions)) => {
@@ -142,13 +147,12 @@ async fn carry(
     (ticket, judge): (&mut Ticket, &mut Judge),
 ) -> Result<Carried, Stopped> {
     let operation = call.operation;
-    ticket.answered_by(&desk.agent.name, operation.label());
+    ticket.answered_by(&desk.agent.name, operation.label(), Money::ZERO);
     call.check().map_err(Stopped::here)?;
     let instances = instances(desk, &call).map_err(Stopped::here)?;
     push::seal(desk, &mut call).await.map_err(Stopped::here)?;
     if operation.is_message() {
-        let flags = judge::message(&desk.arrival.snapshot, &mut call.params).await?;
-        ticket.facts.flags.extend(flags);
+        judge.message(&mut call.params).await?;
     }
     if operation == Operation::List {
         let listed = Box::pin(list::answer(desk, speech, &call, judge)).await?;

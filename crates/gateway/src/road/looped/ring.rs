@@ -433,6 +433,7 @@ fn told_of(ticket: &Ticket) -> AskedOf {
         kind: asked.and_then(|asked| asked.kind.clone()),
         model: asked.map(|asked| asked.model.clone()).unwrap_or_default(),
         price: None,
+        fee: Money::ZERO,
         saved: Money::ZERO,
         recalled: None,
         at_stake: None,
