@@ -38,12 +38,8 @@ impl Gateway {
     /// The key, if there is any.
     pub(super) fn key(&self) -> Option<SecretString> {
         let given = self.key.clone();
-        given.or_else(|| {
-            std::env::var(KEY)
-                .ok()
-                .filter(|key| !key.is_empty())
-                .map(Into::into)
-        })
+        let key = given.or_else(|| std::env::var(KEY).ok().filter(|key| !key.is_empty()));
+        key.map(Into::into)
     }
 }
 
