@@ -17,6 +17,7 @@ from .calibrate import Evidence, apply, stands
 from .export import evidence
 from .figures import Figure, figure, plain
 from .first_stage import Table
+from .joint import joined
 from .labels import ASKED, HARMFUL, TEXT_HEADS, UNKNOWN
 from .load import load
 from .metrics import auc, calibration_error, recall_at
@@ -47,20 +48,19 @@ def find(many: list[dict[str, Any]], name: str) -> dict[str, Any]:
     return next(one for one in many if one["name"] == name)
 
 
-def judge(settings: dict[str, Any], rows: list[Row], proof: Evidence) -> Judged:
-    """Probabilities of the first stage, the encoder, both, and the cascade of them."""
+def judge(settings: dict[str, Any], rows: list[Row], proof: Evidence, both: np.ndarray) -> Judged:
+    """Probabilities of the first stage, the encoder, both (`both`, of all rows), and the cascade of them."""
     mine = find(settings["heads"], proof.head)
     theirs = find(settings["ngrams"]["heads"], proof.head)
     first = apply(theirs["calibration"], proof.ngrams)
-    joined = apply(mine["calibration"], proof.encoder + mine["share"] * proof.ngrams)
     alone = stands(mine["sure"], first)
+    known, _, _ = first_stage.targets(rows, proof.head)
     said = {
         "n-grams": first,
         "encoder": apply(mine["calibration"], proof.encoder),
-        "joined": joined,
-        "cascade": np.where(alone[:, None], first, joined),
+        "joined": both[known],
+        "cascade": np.where(alone[:, None], first, both[known]),
     }
-    known, _, _ = first_stage.targets(rows, proof.head)
     limits = {one["name"]: one["threshold"] for one in reversed(mine["points"])}
     return Judged([rows[i] for i in known], proof, said, alone, limits)
 
@@ -130,8 +130,7 @@ QUIET: dict[str, Callable[[Row], bool]] = {
 def chances(settings: dict[str, Any], said: Answers, first: np.ndarray, head: str) -> np.ndarray:
     """Joined probabilities of all rows, whether they know the head or not."""
     mine = find(settings["heads"], head)
-    start, end = first_stage.places()[head]
-    return apply(mine["calibration"], said.logits[head] + mine["share"] * first[:, start:end])
+    return apply(mine["calibration"], joined(mine, said.logits, first))
 
 
 def quiet(
@@ -256,7 +255,9 @@ def measure(
     said, first, found, by_family = answers(student, texts), table.read(texts), [], []
     print("answered, seconds", time.process_time() - began, flush=True)
     for head in TEXT_HEADS:
-        one = judge(settings, rows, evidence(rows, said, first, head))
+        one = judge(
+            settings, rows, evidence(rows, said, first, head), chances(settings, said, first, head)
+        )
         if head in ASKED:
             found += asked(one)
         elif head == "difficulty":

@@ -10,6 +10,7 @@ import torch
 from .calibrate import apply
 from .first_stage import places
 from .fixtures import TEXTS
+from .joint import joined
 from .load import load
 from .predict import answers
 
@@ -31,9 +32,9 @@ def of_understand(path: Path) -> list[dict]:
             heads[head] = {"ngrams": rounded(raw)}
             if head in about:
                 own = said.logits[head][at]
-                joined = own + about[head]["share"] * raw
+                both = joined(about[head], said.logits, first)[at]
                 heads[head]["encoder"] = rounded(own)
-                chance = apply(about[head]["calibration"], joined[None])[0]
+                chance = apply(about[head]["calibration"], both[None])[0]
                 heads[head]["joined"] = rounded(chance)
         tags = said.tags[at].argmax(1).tolist()
         vector = rounded(said.vectors[at][:16])

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 
+from . import first_stage
 from .calibrate import logistic, softmax
 from .labels import SIGMOID, TEXT_HEADS, UNKNOWN
 
@@ -54,6 +56,19 @@ def places(head: str) -> tuple[slice, slice]:
     before = sum(sizes[: list(TEXT_HEADS).index(head)])
     own = slice(before, before + len(TEXT_HEADS[head]))
     return own, slice(own.start + sum(sizes), own.stop + sum(sizes))
+
+
+def joined(mine: dict[str, Any], encoder: dict[str, np.ndarray], first: np.ndarray) -> np.ndarray:
+    """What a head says of texts, out of both stages, as the engine joins them: the layer that its settings have (with its
+    numbers, as `load` puts them there), or a share of the first stage's logits. `first` has all columns."""
+    at = first_stage.places()
+    if "joint" not in mine:
+        return encoder[mine["name"]] + mine["share"] * first[:, slice(*at[mine["name"]])]
+    each = [
+        encoder[head] if stage == "encoder" else first[:, slice(*at[head])]
+        for stage, head in mine["joint"]["from"]
+    ]
+    return np.concatenate(each, axis=1) @ mine["joint"]["weight"].T + mine["joint"]["bias"]
 
 
 def balanced(sources: Sequence[str]) -> np.ndarray:

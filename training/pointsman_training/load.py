@@ -57,6 +57,9 @@ def load(path: Path) -> tuple[dict[str, Any], Student, Table]:
     for one in settings["heads"]:
         for layer, _ in one["layers"]:
             linear(parts, state, layer, layer)
+        if "joint" in one:
+            name = one["joint"]["layer"]
+            one["joint"] |= {"weight": parts[name], "bias": parts[f"{name}.bias"]}
     linear(parts, state, "pii", "heads.pii.out")
     student.load_state_dict(state, strict=False)
     weight = parts["ngrams"].astype(np.float32) * parts["ngrams.scale"]

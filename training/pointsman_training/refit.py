@@ -11,6 +11,7 @@ import numpy as np
 
 from . import container, joint, seen
 from .calibrate import LONG, Evidence, apply, fit, stands, sure
+from .gather import gather
 from .joint import Lesson
 from .labels import ASKED, LABELS, TEXT_HEADS
 from .metrics import threshold_at
@@ -110,10 +111,10 @@ def refit_head(
         print(head, "the first stage answers", stands(mine["sure"], before).mean(), flush=True)
 
 
-def write_texts(work: Path) -> None:
-    """The texts that the engine is to read."""
-    with (work / "rows.pickle").open("rb") as file:
-        held = [row for row in pickle.load(file)["validation"] if not row.pair]
+def write_texts(work: Path, data: Path) -> None:
+    """The texts that the engine is to read: validation rows, which no weight was trained on."""
+    work.mkdir(parents=True, exist_ok=True)
+    held = [row for row in gather(data)[1] if not row.pair]
     rows = [row for row in held if row.targets]
     with (work / "held.pickle").open("wb") as file:
         pickle.dump(rows, file)
@@ -122,17 +123,17 @@ def write_texts(work: Path) -> None:
 
 
 def main() -> None:
-    """`texts WORK` writes what the engine reads; `fit WORK WEIGHTS OUT` fits on what it made of it."""
+    """`texts WORK DATA` writes what the engine reads; `fit WORK WEIGHTS OUT` fits on what it made of it."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("step", choices=["texts", "fit"])
     parser.add_argument("work", type=Path)
-    parser.add_argument("weights", type=Path, nargs="?")
+    parser.add_argument("given", type=Path, help="DATA or WEIGHTS")
     parser.add_argument("out", type=Path, nargs="?")
     given = parser.parse_args()
     if given.step == "texts":
-        write_texts(given.work)
+        write_texts(given.work, given.given)
         return
-    settings, parts = container.read(given.weights)
+    settings, parts = container.read(given.given)
     parts = dict(parts)
     with (given.work / "held.pickle").open("rb") as file:
         rows = pickle.load(file)

@@ -8,7 +8,8 @@ import numpy as np
 from .augment import typos
 from .calibrate import apply
 from .figures import Figure
-from .first_stage import Table, places
+from .first_stage import Table
+from .joint import joined
 from .metrics import auc
 from .model import Student
 from .predict import answers
@@ -27,10 +28,8 @@ AFTER = [
 
 def judge(head: dict[str, Any], student: Student, table: Table, texts: list[str]) -> np.ndarray:
     """Chances of an attack, both stages joined."""
-    encoder = answers(student, texts, want_tags=False).logits["jailbreak"]
-    first, last = places()["jailbreak"]
-    logits = encoder + head["share"] * table.read(texts)[:, first:last]
-    return apply(head["calibration"], logits)[:, 0]
+    said = answers(student, texts, want_tags=False).logits
+    return apply(head["calibration"], joined(head, said, table.read(texts)))[:, 0]
 
 
 def flips(head: dict[str, Any], student: Student, table: Table, found: list[Row]) -> Figure:

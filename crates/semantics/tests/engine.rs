@@ -168,7 +168,8 @@ fn settings_that_do_not_fit_are_refused() {
         ("/window", json!("wide"), "settings: "),
     ] {
         let mut changed = settings();
-        *changed.pointer_mut(path).unwrap() = value;
+        let (inside, key) = path.rsplit_once('/').unwrap();
+        changed.pointer_mut(inside).unwrap()[key] = value;
         let error = Engine::from_file("model.pm", &file(changed))
             .unwrap_err()
             .to_string();
