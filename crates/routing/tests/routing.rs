@@ -251,7 +251,7 @@ fn everything_wrong_is_named_at_once() {
         "decisions": [
             {"name": "d", "rules": {"type": "keyword", "name": "math_term"}, "modelRefs": [{"model": "m", "lora_name": "math-adaptor"}]},
             {"name": "d", "rules": {"type": "domain", "name": "maths"}, "modelRefs": [{"model": "m"}]},
-            {"name": "e", "rules": {"type": "keywrd", "name": "x"}, "modelRefs": [{"model": "m"}], "algorithm": {"type": "fusion"}},
+            {"name": "e", "rules": {"type": "keywrd", "name": "x"}, "modelRefs": [{"model": "m"}], "algorithm": {"type": "fusion", "remom": {}}},
             {"name": "f", "plugins": [{"type": "rag"}, {"type": "fast_respons"}]}
         ]
     }));
@@ -282,7 +282,7 @@ fn everything_wrong_is_named_at_once() {
         "no signal type \"keywrd\"",
         Some("keyword"),
     );
-    has("decisions[2].algorithm", "fusion is not supported", None);
+    has("decisions[2].algorithm.remom", "is not read by type", None);
     has("decisions[3].plugins[0]", "\"rag\" is not supported", None);
     has("decisions[3].plugins[1]", "unknown plugin", None);
     has("decisions[3]", "needs modelRefs", None);

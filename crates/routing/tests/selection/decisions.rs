@@ -182,7 +182,6 @@ fn what_nothing_feeds_is_refused_where_it_stands() {
             "automix.discount_factor",
             "from 0 to 1",
         ),
-        (json!({"type": "fusion"}), "", "fusion"),
         (json!({"type": "statik"}), "type", "statik"),
     ] {
         let errors = compile(algorithm.clone()).err().unwrap();
