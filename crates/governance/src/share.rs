@@ -5,7 +5,7 @@ use std::time::Duration;
 use pointsman_store::{Ask, CounterKind, Told};
 
 /// How many requests of the same size a replica that had to ask wants to be able to serve before it asks again.
-const AHEAD: i64 = 128;
+const AHEAD: i64 = 512;
 /// How many rounds of its pace a replica wants to hold in advance.
 const ROUNDS: i64 = 8;
 /// How long a refusal is taken for the answer to whoever wants as much, milliseconds: a crowd that is refused does not

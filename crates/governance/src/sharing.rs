@@ -15,9 +15,9 @@ use crate::denial::{Denial, Refused};
 use crate::reservation::{self, Accounts, Estimate, Reservation, Standing};
 
 /// How long a request waits for an answer.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a round does.
-const ROUND_PATIENCE: Duration = Duration::from_secs(1);
+const ROUND_PATIENCE: Duration = Duration::from_secs(2);
 /// From one round to the next.
 const ROUND: Duration = Duration::from_millis(200);
 /// Accounts that are told of in one call.
