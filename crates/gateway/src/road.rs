@@ -188,7 +188,7 @@ async fn travel(
         | Asks::Explain => {}
         Asks::Realtime => return Box::pin(realtime::enter(worker, arrival, opening)).await,
     }
-    let claim = match identify::identify(worker, arrival) {
+    let claim = match identify::identify(worker, arrival).await {
         Ok(claim) => claim,
         Err(failure) => {
             incoming::leave(&arrival.headers, body);

@@ -78,7 +78,7 @@ impl Principal {
         let models = directory.lists(record, &chain, |terms| &terms.models);
         let providers = directory.lists(record, &chain, |terms| &terms.providers);
         let mut accounts = vec![own];
-        accounts.extend(directory.accounts(&chain));
+        accounts.extend(directory.accounts(&chain)?);
         Ok(Self {
             key: Some(record.id.clone()),
             name: if grant.name.is_empty() {

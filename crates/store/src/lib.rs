@@ -13,12 +13,14 @@ mod journal;
 mod key;
 mod ledger;
 mod page;
+mod postgres;
 mod priority;
 mod results;
 mod row;
 mod segment;
 mod sqlite;
 mod state;
+mod store;
 mod terms;
 
 pub use batch::{Batch, BatchApi, BatchStatus, Counts, Ended, NewBatch};
@@ -30,12 +32,12 @@ pub use key::{KeyRecord, NewKey, aws_secret, hash_key};
 pub use ledger::{LedgerEntry, Outcome};
 pub use page::{Page, Paged};
 pub use results::{Recorded, Results};
-pub use sqlite::{
-    Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, UsageFilter,
-    UsageGroup, UsageRow, Verified,
-};
 pub use state::{
     Conversation, HistoryError, KeptEvent, KeptResponse, MAX_CONVERSATION_ITEMS, StateItem, StateStore,
     Unfinished,
+};
+pub use store::{
+    Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, UsageFilter,
+    UsageGroup, UsageRow, Verified,
 };
 pub use terms::{Budget, BudgetWindow, Metadata, Terms};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::sqlite::StoreError;
+use crate::store::StoreError;
 
 pub use conversations::{Conversation, MAX_CONVERSATION_ITEMS};
 pub use responses::{KeptEvent, KeptResponse, Unfinished};

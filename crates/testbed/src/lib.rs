@@ -7,6 +7,7 @@
 
 pub mod load;
 pub mod mcp;
+pub mod postgres;
 pub mod process;
 
 mod anthropic;

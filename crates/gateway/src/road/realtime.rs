@@ -78,7 +78,7 @@ pub async fn enter(
             (caller, Some(minted))
         }
         None => {
-            let claim = identify::identify(worker, arrival)?;
+            let claim = identify::identify(worker, arrival).await?;
             (claim.prove(arrival, &[])?, None)
         }
     };

@@ -2,10 +2,10 @@
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// Schema, step by step; a database remembers how many steps it has taken.
-pub(crate) const MIGRATIONS: [&str; 5] = ["
+pub(crate) const MIGRATIONS: [&str; 6] = ["
     CREATE TABLE keys (
         id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL, grant_json TEXT NOT NULL,
         created_at INTEGER NOT NULL, revoked_at INTEGER
@@ -108,6 +108,9 @@ pub(crate) const MIGRATIONS: [&str; 5] = ["
         hash BLOB NOT NULL
     ) STRICT;
     CREATE INDEX audit_by_object ON audit (kind, object);
+", "
+    -- A key is found by its former secret, too, without reading them all.
+    CREATE INDEX keys_by_former ON keys (old_hash) WHERE old_hash IS NOT NULL;
 "];
 
 /// Takes the steps that a database has not taken.
