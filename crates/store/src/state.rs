@@ -121,7 +121,8 @@ impl StateStore {
         } else if let Some(path) = url.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
             Connection::open(Path::new(path))?
         } else {
-            return Err(StoreError::Unsupported(url.to_owned()));
+            let scheme = url.split(':').next().unwrap_or_default();
+            return Err(StoreError::Unsupported(scheme.to_owned()));
         };
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -32,6 +32,7 @@ mod matrix;
 mod mcp;
 mod media;
 mod models;
+mod postgres;
 mod realtime;
 mod realtime_ends;
 mod realtime_money;

@@ -46,7 +46,7 @@ pub(super) fn read(url: &str) -> Result<Address, StoreError> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match name {
             "connections" => {
-                let count = value.parse().ok();
+                let count = value.parse::<usize>().ok();
                 connections = count
                     .filter(|count| (2..=MAX_CONNECTIONS).contains(count))
                     .ok_or_else(|| wrong(format!("connections must be between 2 and {MAX_CONNECTIONS}")))?;

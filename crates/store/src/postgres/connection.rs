@@ -207,7 +207,7 @@ impl ToSql for Value {
             Self::Null => Ok(IsNull::Yes),
             Self::Integer(value) if *kind == Type::INT4 => i32::try_from(*value)?.to_sql(kind, out),
             Self::Integer(value) => value.to_sql(kind, out),
-            Self::Text(text) => clean(text).as_ref().to_sql(kind, out),
+            Self::Text(text) => (&*clean(text)).to_sql(kind, out),
             Self::Blob(bytes) => bytes.to_sql(kind, out),
         }
     }
@@ -236,7 +236,7 @@ fn refused(error: &Error) -> StoreError {
     let (code, message) = (told.code().code(), told.message());
     // Connection, resources, locks and transactions that clash, and whatever an operator does to a server: it may go
     // well next time.
-    let passes = ["08", "40", "53", "55", "57", "58"]
+    let passes = ["08", "25", "40", "53", "55", "57", "58"]
         .iter()
         .any(|class| code.starts_with(class));
     if passes {

@@ -18,6 +18,8 @@ use crate::store::{StoreError, now};
 
 /// Data that the database cannot hold (SQLSTATE class 22): the entry is at fault, and would be for ever.
 const DATA: &str = "22";
+/// A row that no partition takes (`check_violation`).
+const NO_PARTITION: &str = "23514";
 /// The end of what an entry may be dated, Unix milliseconds: the year 9999.
 const END: i64 = 253_402_300_800_000;
 
@@ -174,7 +176,17 @@ impl Postgres {
         self.pool.with(PATIENCE, |connection| {
             self.partitions
                 .make(connection, entries.iter().map(|entry| entry.at))?;
-            insert(connection, &entries).map(|misfits| damaged + misfits)
+            let put = match insert(connection, &entries) {
+                // Another replica has dropped a month that these belong to.
+                Err(StoreError::Postgres { code, .. }) if code == NO_PARTITION => {
+                    self.partitions.0.lock().clear();
+                    self.partitions
+                        .make(connection, entries.iter().map(|entry| entry.at))?;
+                    insert(connection, &entries)
+                }
+                put => put,
+            };
+            put.map(|misfits| damaged + misfits)
         })
     }
 
@@ -265,12 +277,12 @@ fn drop_before(connection: &mut Connection, first: Date) -> Result<(), StoreErro
 
 fn date_of(at: i64) -> Date {
     let time = Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH);
-    time.to_zoned(TimeZone::UTC).date()
+    TimeZone::UTC.to_datetime(time).date()
 }
 
 /// When a day begins, Unix milliseconds.
 fn begin_of(date: Date) -> i64 {
-    let zoned = date.to_zoned(TimeZone::UTC);
+    let zoned = date.to_zoned_datetime(TimeZone::UTC);
     zoned.map_or(END, |zoned| zoned.timestamp().as_millisecond())
 }
 

@@ -55,7 +55,7 @@ const STEPS: [Step; 2] = [
     CREATE INDEX audit_by_object ON audit (kind, object);
     CREATE TABLE ledger (
         id TEXT COLLATE "C" NOT NULL, at BIGINT NOT NULL, key TEXT COLLATE "C", team TEXT COLLATE "C",
-        "user" TEXT COLLATE "C", surface TEXT NOT NULL, model_requested TEXT NOT NULL, provider TEXT, model TEXT,
+        "user" TEXT COLLATE "C", surface TEXT NOT NULL, model_requested TEXT NOT NULL, provider TEXT COLLATE "C", model TEXT COLLATE "C",
         decision TEXT, outcome TEXT NOT NULL, usage_json TEXT NOT NULL, input BIGINT NOT NULL, output BIGINT NOT NULL,
         estimated BOOLEAN NOT NULL, cost BIGINT NOT NULL, attempts BIGINT NOT NULL, streamed BOOLEAN NOT NULL,
         status BIGINT NOT NULL, latency_us BIGINT NOT NULL, ttft_us BIGINT, cache TEXT NOT NULL,
