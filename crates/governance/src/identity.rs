@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use papaya::HashMap as SharedMap;
 use parking_lot::Mutex;
@@ -78,7 +77,7 @@ pub struct KeyRing {
     store: Arc<Store>,
     keys: Keys,
     /// Whether there may be keys that are not in memory.
-    is_partial: AtomicBool,
+    is_partial: bool,
     states: Mutex<States>,
 }
 
@@ -165,8 +164,24 @@ struct States {
     is_lazy: bool,
     /// Keys that are in memory, as they were read.
     records: HashMap<KeyId, KeyRecord>,
-    /// The second in which keys that nobody has were looked up last, and how many.
-    misses: (i64, u32),
+    misses: Misses,
+}
+
+/// How many keys that nobody has were looked up in the second in which one was last.
+#[derive(Default)]
+struct Misses {
+    second: i64,
+    count: u32,
+}
+
+impl Misses {
+    /// Whether another one may be looked up in this second.
+    fn has_room(&mut self, second: i64) -> bool {
+        if self.second != second {
+            *self = Self { second, count: 0 };
+        }
+        self.count < MAX_MISSES
+    }
 }
 
 impl KeyRing {
@@ -175,18 +190,23 @@ impl KeyRing {
     /// # Errors
     /// When the store cannot be read.
     pub fn load(store: Arc<Store>, defaults: Limits) -> Result<Self, StoreError> {
-        let is_lazy = store.has_more_keys_than(EAGER)?;
+        Self::load_up_to(EAGER, store, defaults)
+    }
+
+    /// Reads all keys, if there are no more than so many, and all holders.
+    fn load_up_to(eager: u32, store: Arc<Store>, defaults: Limits) -> Result<Self, StoreError> {
+        let is_lazy = store.has_more_keys_than(eager)?;
         let states = States {
             directory: Directory::new(Arc::clone(&store), defaults),
             seen: None,
             all: true,
             is_lazy,
             records: HashMap::new(),
-            misses: (0, 0),
+            misses: Misses::default(),
         };
         let ring = Self {
             // Another machine may have made a key just now.
-            is_partial: AtomicBool::new(is_lazy || store.is_shared()),
+            is_partial: is_lazy || store.is_shared(),
             store,
             keys: Keys::default(),
             states: Mutex::new(states),
@@ -210,7 +230,7 @@ impl KeyRing {
     /// Nobody has a key only where that was looked up.
     fn or_unread(&self, error: IdentifyError, mark: &[u8; 32]) -> IdentifyError {
         let is_unread = error == IdentifyError::Unknown
-            && self.is_partial.load(Ordering::Relaxed)
+            && self.is_partial
             && !self.keys.is_unknown(mark)
             && self.keys.by_hash.pin().get(mark).is_none();
         if is_unread { IdentifyError::Unread } else { error }
@@ -222,10 +242,7 @@ impl KeyRing {
     /// When the store cannot be read, or too many keys that nobody has were looked up just now.
     pub fn look_up(&self, wanted: &Wanted) -> Result<(), StoreError> {
         let mut states = self.states.lock();
-        let second = unix_ms() / 1_000;
-        if states.misses.0 != second {
-            states.misses = (second, 0);
-        } else if states.misses.1 >= MAX_MISSES {
+        if !states.misses.has_room(unix_ms() / 1_000) {
             let why = "too many keys that nobody has are asked for";
             return Err(StoreError::Unreachable(why.to_owned()));
         }
@@ -247,7 +264,7 @@ impl KeyRing {
                 states.records.insert(record.id.clone(), record);
             }
             None => {
-                states.misses.1 += 1;
+                states.misses.count += 1;
                 self.keys.forget(wanted.mark());
             }
         }
@@ -361,5 +378,141 @@ impl KeyRing {
             self.keys.put(record, principal);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pointsman_store::{Actor, HolderSpec, NewKey};
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    /// A store, and a ring that reads no key before it is used.
+    fn lazy() -> (Arc<Store>, KeyRing, KeyRecord, String) {
+        let store = Arc::new(Store::open("sqlite::memory:").unwrap());
+        let grant = NewKey {
+            team: Some("t".into()),
+            ..NewKey::default()
+        };
+        let (key, secret) = store.create_key(grant).unwrap();
+        let ring = KeyRing::load_up_to(0, Arc::clone(&store), Limits::default()).unwrap();
+        (store, ring, key, secret.expose_secret().to_owned())
+    }
+
+    fn why(ring: &KeyRing, secret: &str) -> Option<IdentifyError> {
+        ring.identify(secret).err()
+    }
+
+    #[test]
+    fn a_key_is_read_when_it_is_used_and_dies_like_any_other() {
+        let (store, ring, key, secret) = lazy();
+        assert_eq!(why(&ring, &secret), Some(IdentifyError::Unread));
+        ring.look_up(&Wanted::secret(&secret)).unwrap();
+        assert_eq!(why(&ring, &secret), None);
+        assert_eq!(ring.claimed(key.id.as_str()).unwrap().1, key.hash);
+        assert!(ring.whoever(&key.id).is_some());
+        // Its former secret, too, and neither longer than it is good.
+        let (rotated, new) = store
+            .rotate_key_as(&Actor::local(), &key.id, None, 60_000)
+            .unwrap();
+        ring.refresh().unwrap();
+        for good in [&secret, new.expose_secret()] {
+            assert_eq!(why(&ring, good), None);
+        }
+        let again = store.rotate_key(&key.id).unwrap();
+        ring.refresh().unwrap();
+        assert_eq!(why(&ring, again.expose_secret()), None);
+        for old in [&secret, new.expose_secret()] {
+            assert_eq!(
+                why(&ring, old),
+                Some(IdentifyError::Unread),
+                "nobody's, as far as is known"
+            );
+            ring.look_up(&Wanted::secret(old)).unwrap();
+            assert_eq!(why(&ring, old), Some(IdentifyError::Unknown));
+        }
+        assert_ne!(rotated.hash, key.hash);
+        store.revoke_key(&key.id).unwrap();
+        ring.refresh().unwrap();
+        assert_eq!(why(&ring, again.expose_secret()), Some(IdentifyError::Revoked));
+    }
+
+    #[test]
+    fn what_changes_at_its_team_counts_for_a_key_that_was_read() {
+        let (store, ring, key, secret) = lazy();
+        ring.look_up(&Wanted::Id(key.id)).unwrap();
+        assert_eq!(why(&ring, &secret), None);
+        let disable = |disabled| {
+            let change = |spec: &mut HolderSpec| {
+                spec.disabled = disabled;
+                Ok(())
+            };
+            store
+                .update_holder(&Actor::local(), (HolderKind::Team, "t"), None, change)
+                .unwrap();
+            ring.refresh().unwrap();
+        };
+        disable(true);
+        assert_eq!(why(&ring, &secret), Some(IdentifyError::Closed(HolderKind::Team)));
+        disable(false);
+        assert_eq!(why(&ring, &secret), None);
+        // A key of a team that was made after the last look.
+        let grant = NewKey {
+            team: Some("new".into()),
+            ..NewKey::default()
+        };
+        let (_, secret) = store.create_key(grant).unwrap();
+        let secret = secret.expose_secret();
+        ring.look_up(&Wanted::secret(secret)).unwrap();
+        assert_eq!(why(&ring, secret), None);
+    }
+
+    #[test]
+    fn what_nobody_has_is_not_asked_for_again_until_something_changes() {
+        let (store, ring, _, _) = lazy();
+        let nobodys = "pm-nobodys";
+        assert_eq!(why(&ring, nobodys), Some(IdentifyError::Unread));
+        ring.look_up(&Wanted::secret(nobodys)).unwrap();
+        assert_eq!(why(&ring, nobodys), Some(IdentifyError::Unknown));
+        let chosen = "chosen-by-somebody-else";
+        ring.look_up(&Wanted::secret(chosen)).unwrap();
+        let made = store.create_key_as(
+            &Actor::local(),
+            NewKey::default(),
+            pointsman_store::Metadata::new(),
+            Some(chosen.into()),
+        );
+        made.unwrap();
+        ring.refresh().unwrap();
+        assert_eq!(why(&ring, chosen), Some(IdentifyError::Unread));
+        ring.look_up(&Wanted::secret(chosen)).unwrap();
+        assert_eq!(why(&ring, chosen), None);
+        let id = KeyId::from("key_nobodys");
+        assert_eq!(ring.claimed(id.as_str()).err(), Some(IdentifyError::Unread));
+        ring.look_up(&Wanted::Id(id.clone())).unwrap();
+        assert_eq!(ring.claimed(id.as_str()).err(), Some(IdentifyError::Unknown));
+    }
+
+    #[test]
+    fn a_flood_of_keys_that_nobody_has_is_bounded() {
+        let (_, ring, _, _) = lazy();
+        let mut misses = Misses::default();
+        for _ in 0..MAX_MISSES {
+            assert!(misses.has_room(7));
+            misses.count += 1;
+        }
+        assert!(!misses.has_room(7) && misses.has_room(8));
+        for number in 0..MAX_UNKNOWN as u64 + 100 {
+            ring.keys.forget(hash_key(&number.to_string()));
+        }
+        assert!(ring.keys.unknown.len() <= MAX_UNKNOWN);
+    }
+
+    #[test]
+    fn where_all_keys_are_in_memory_nobody_looks() {
+        let store = Arc::new(Store::open("sqlite::memory:").unwrap());
+        let ring = KeyRing::load(Arc::clone(&store), Limits::default()).unwrap();
+        assert_eq!(why(&ring, "pm-nobodys"), Some(IdentifyError::Unknown));
     }
 }

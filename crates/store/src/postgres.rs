@@ -24,12 +24,12 @@ pub(crate) use usage::report;
 /// Bytes of the journal that are carried over at once: a thousand entries. Each time is a round trip and a commit.
 pub(crate) const STRIDE: u64 = 512 * 1024;
 /// How long a question may take, waiting for a connection included.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a report may take, or a list of everything.
-const REPORT: Duration = Duration::from_secs(60);
+pub(crate) const REPORT: Duration = Duration::from_secs(60);
 /// How long the schema may be under change.
 const MIGRATION: Duration = Duration::from_secs(3_600);
-/// Whoever changes keys, holders or settings holds this lock of the database ("pointsman", and what for).
+/// Whoever changes keys, holders or settings holds this lock of the database ("pointsm", and what for).
 const CHANGE_LOCK: i64 = 0x706f_696e_7473_6d01;
 /// Whoever changes the schema, partitions included, holds this one.
 const SCHEMA_LOCK: i64 = 0x706f_696e_7473_6d02;
@@ -87,9 +87,10 @@ impl Postgres {
     /// Asks.
     pub(crate) fn read<T>(
         &self,
+        patience: Duration,
         work: impl FnOnce(&mut dyn Session) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.pool.with(REPORT, |connection| work(connection))
+        self.pool.with(patience, |connection| work(connection))
     }
 
     /// Changes something, all of it or nothing, and nobody else at the same time.
@@ -98,11 +99,7 @@ impl Postgres {
         work: impl FnOnce(&mut dyn Session) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.pool.with(PATIENCE, |connection| {
-            connection.locked(CHANGE_LOCK, |connection| {
-                let done = work(connection)?;
-                connection.batch("NOTIFY pointsman_changes")?;
-                Ok(done)
-            })
+            connection.locked(CHANGE_LOCK, |connection| work(connection))
         })
     }
 }

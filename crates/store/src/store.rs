@@ -151,7 +151,18 @@ impl Store {
     ) -> Result<T, StoreError> {
         match &self.shared {
             None => self.local.read(work),
-            Some(postgres) => postgres.read(work),
+            Some(postgres) => postgres.read(postgres::PATIENCE, work),
+        }
+    }
+
+    /// Asks for what may take its time.
+    fn read_much<T>(
+        &self,
+        work: impl FnOnce(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &self.shared {
+            None => self.local.read(work),
+            Some(postgres) => postgres.read(postgres::REPORT, work),
         }
     }
 

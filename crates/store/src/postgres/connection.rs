@@ -40,7 +40,8 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects, on the thread of the connections.
-    pub(super) fn open(address: &Address, runtime: &Handle) -> Result<Self, StoreError> {
+    pub(super) fn open(address: &Address, runtime: &Handle, until: Instant) -> Result<Self, StoreError> {
+        let until = until.min(Instant::now() + CONNECT);
         let (config, tls) = (address.config.clone(), address.tls.clone());
         let (tell, told) = sync_channel(1);
         runtime.spawn(async move {
@@ -56,7 +57,7 @@ impl Connection {
             }
         });
         let client = told
-            .recv_timeout(CONNECT)
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
             .map_err(|_| StoreError::Unreachable("it takes too long to connect".to_owned()))?
             .map_err(unconnected)?;
         let mut connection = Self {
@@ -64,7 +65,7 @@ impl Connection {
             runtime: runtime.clone(),
             tls: address.tls.clone(),
             statements: HashMap::new(),
-            until: Instant::now() + CONNECT,
+            until,
             is_broken: false,
             in_transaction: false,
         };

@@ -67,7 +67,7 @@ impl Pool {
         let place = Place(self);
         let mut connection = match idle {
             Some(idle) => idle,
-            None => self.connect()?,
+            None => self.connect(until)?,
         };
         connection.answer_by(until);
         let done = work(&mut connection);
@@ -107,9 +107,9 @@ impl Pool {
         }
     }
 
-    fn connect(&self) -> Result<Connection, StoreError> {
+    fn connect(&self, until: Instant) -> Result<Connection, StoreError> {
         let opened = match &self.runtime {
-            Some(runtime) => Connection::open(&self.address, runtime.handle()),
+            Some(runtime) => Connection::open(&self.address, runtime.handle(), until),
             None => Err(StoreError::Unreachable("it is closed".to_owned())),
         };
         let mut state = self.state.lock();

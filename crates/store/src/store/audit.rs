@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Session, Store, StoreError, Value, now, values};
+use super::{Session, Store, StoreError, now, values};
 use crate::holder::Actor;
 
 /// What has been changed.
@@ -184,7 +184,9 @@ impl Store {
         let Some(hash) = unhex(hash) else {
             return Ok(false);
         };
-        self.read(|session| session.exists("SELECT 1 FROM audit WHERE hash = ?1", &[Value::Blob(hash)]))
+        self.read(|session| {
+            session.exists("SELECT 1 FROM audit WHERE hash = ?1", &[super::Value::Blob(hash)])
+        })
     }
 
     /// Checks that every row of the audit log fits to the one before.
@@ -198,7 +200,7 @@ impl Store {
             head: String::new(),
         };
         let mut previous = Vec::new();
-        self.read(|session| {
+        self.read_much(|session| {
             read(session, (0, i64::MAX), |line, hash| {
                 let expected = i64::try_from(verified.rows).unwrap_or(i64::MAX) + 1;
                 if line.number != expected || line.hash(&previous)[..] != hash[..] {

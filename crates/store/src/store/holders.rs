@@ -67,7 +67,7 @@ impl Store {
     /// When the database refuses.
     pub fn holders_since(&self, change: i64) -> Result<Vec<Holder>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM holders WHERE changed > ?1 ORDER BY number");
-        self.read(|session| session.all(&sql, &values![change], read_holder))
+        self.read_much(|session| session.all(&sql, &values![change], read_holder))
     }
 
     /// A page of holders, and how many there are in all.

@@ -112,7 +112,7 @@ impl Store {
     /// When the database refuses.
     pub fn each_key_since(&self, change: i64, mut each: impl FnMut(KeyRecord)) -> Result<(), StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM keys WHERE changed > ?1 ORDER BY created_at, id");
-        self.read(|session| {
+        self.read_much(|session| {
             session.each(&sql, &values![change], &mut |row| {
                 each(read_key(row)?);
                 Ok(true)

@@ -208,7 +208,7 @@ impl Store {
              FROM ledger{} ORDER BY at DESC, id LIMIT {limit}",
             conditions.sql()
         );
-        self.read(|session| session.all(&sql, conditions.values(), read_entry))
+        self.read_much(|session| session.all(&sql, conditions.values(), read_entry))
     }
 
     /// A page of the ledger.
@@ -263,7 +263,7 @@ impl Store {
         let limit = conditions.value(i64::from(filter.limit.min(MAX_ROWS)));
         sql.push_str(" LIMIT ");
         sql.push_str(&limit);
-        self.read(|session| session.all(&sql, conditions.values(), |row| read_usage(row, groups)))
+        self.read_much(|session| session.all(&sql, conditions.values(), |row| read_usage(row, groups)))
     }
 }
 
