@@ -107,6 +107,11 @@ impl From<StoreError> for Failed {
             StoreError::Exists { .. } | StoreError::InUse(_) => StatusCode::CONFLICT,
             StoreError::Changed => StatusCode::PRECONDITION_FAILED,
             StoreError::Invalid(_) => StatusCode::BAD_REQUEST,
+            StoreError::Unreachable(_) => {
+                tracing::warn!(%error, "the admin API could not ask the database");
+                let message = "the database cannot be reached now; try again in a moment";
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, message);
+            }
             _ => {
                 tracing::error!(%error, "the admin API could not use the database");
                 let message = "the database cannot be used; the log says why";

@@ -117,10 +117,18 @@ impl Checker<'_> {
             self.wrong(path, "is not supported in this version");
         }
         let stores = &config.stores;
-        let engines = [
-            ("stores.database", &stores.database, "sqlite:"),
-            ("stores.vectors", &stores.vectors, "memory"),
-        ];
+        let engines = [("stores.vectors", &stores.vectors, "memory")];
+        let database = ["sqlite:", "postgres://", "postgresql://"];
+        if !database.iter().any(|scheme| stores.database.starts_with(scheme)) {
+            let scheme = stores.database.split(':').next().unwrap_or_default();
+            let message =
+                format!("{scheme:?} is not supported in this version; use sqlite://… or postgres://…");
+            self.wrong("stores.database", message);
+        }
+        if stores.ledger_months.is_some() && stores.database.starts_with("sqlite:") {
+            let message = "only PostgreSQL keeps the ledger by months; SQLite keeps all of it";
+            self.wrong("stores.ledger_months", message);
+        }
         for (path, url, prefix) in engines {
             if !url.starts_with(prefix) {
                 // The URL may hold a password: only its scheme is told.

@@ -142,8 +142,15 @@ impl Default for PlainListener {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoresConfig {
-    /// Keys, ledger, files and batches: `sqlite://FILE`. Other engines are not supported in this version.
+    /// Keys, holders, ledger and audit log: `sqlite://FILE`, with files, batches and responses, for one machine; or
+    /// `postgres://USER:PASSWORD@HOST/NAME` for many replicas. With `?sslmode=`, `sslrootcert=` and `connections=`;
+    /// another machine is spoken to over TLS unless `sslmode` is `disable`. Files, batches and responses then stay with each
+    /// replica, in `local`.
     pub database: String,
+    /// How many whole months of the ledger PostgreSQL keeps beside the one that runs; older ones are dropped, and what they
+    /// summed up to is kept. All of them when absent.
+    #[schemars(range(min = 1, max = 1200))]
+    pub ledger_months: Option<u32>,
     /// Counters of limits and budgets: `memory`, or the Redis or Valkey server on which all replicas count, as
     /// `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for TLS.
     pub shared: Secret,
@@ -187,12 +194,23 @@ impl StoresConfig {
         let blobs = || self.blobs.strip_prefix("file://").unwrap_or("./data");
         self.local.clone().unwrap_or_else(|| PathBuf::from(blobs()))
     }
+
+    /// The SQLite database of what stays on this machine: all there is, unless many machines share another.
+    #[must_use]
+    pub fn local_database(&self) -> String {
+        if self.database.starts_with("sqlite:") {
+            self.database.clone()
+        } else {
+            format!("sqlite://{}", self.folder().join("local.db").display())
+        }
+    }
 }
 
 impl Default for StoresConfig {
     fn default() -> Self {
         Self {
             database: "sqlite://pointsman.db".to_owned(),
+            ledger_months: None,
             shared: "memory".into(),
             shared_down: SharedDown::default(),
             shared_local_percent: 10,

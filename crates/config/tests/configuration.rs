@@ -86,9 +86,15 @@ fn each_mistake_is_named_with_its_place() {
             vec!["p.yaml:1:44: mcp.servers.pets.base_url: is no http or https URL"],
         ),
         (
-            "stores: { database: postgres://u:pw@h/d }",
+            "stores: { database: mysql://u:pw@h/d, ledger_months: 3 }",
             vec![
-                r#"p.yaml:1:11: stores.database: "postgres" is not supported in this version; use sqlite:…"#,
+                r#"p.yaml:1:11: stores.database: "mysql" is not supported in this version; use sqlite://… or postgres://…"#,
+            ],
+        ),
+        (
+            "stores: { ledger_months: 3 }",
+            vec![
+                "p.yaml:1:11: stores.ledger_months: only PostgreSQL keeps the ledger by months; SQLite keeps all of it",
             ],
         ),
         (

@@ -18,12 +18,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pointsman_governance::SetAside;
+use pointsman_governance::{IdentifyError, SetAside, Wanted};
 use pointsman_store::{Batch, BatchId, Tenant};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::kept::now;
+use crate::road::identify::look_up;
 use crate::worker::{Worker, stopped};
 use turns::Turns;
 
@@ -156,6 +157,7 @@ impl Runner {
 
     async fn one(&self, batch: Batch, stop: watch::Receiver<bool>) {
         let id = batch.id.clone();
+        self.read_owner(&batch).await;
         let wait = match drive::drive(self, batch, stop).await {
             Ok(drive::Next::Ended) => {
                 self.waiting.lock().remove(&id);
@@ -169,6 +171,22 @@ impl Runner {
         };
         if let Some(busy) = self.busy.lock().get_mut(&id) {
             busy.until = Some(Instant::now() + wait);
+        }
+    }
+
+    /// Has the key of a batch's owner in memory, where there are too many to have them all. Where that cannot be done, its
+    /// lines are refused or charged to nobody: so it is waited for.
+    async fn read_owner(&self, batch: &Batch) {
+        let Some(owner) = &batch.asked.owner else {
+            return;
+        };
+        let keys = &self.worker.shared.keys;
+        while let Err(IdentifyError::Unread) = keys.claimed(owner.as_str()) {
+            match look_up(&self.worker, Wanted::Id(owner.clone())).await {
+                Ok(()) => return,
+                Err(_) if self.worker.is_stopping() => return,
+                Err(_) => tokio::time::sleep(INTERVAL).await,
+            }
         }
     }
 

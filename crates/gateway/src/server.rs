@@ -26,6 +26,7 @@ use crate::experience::Experience;
 use crate::kept::{Kept, MAX_UPLOADS};
 use crate::listener;
 use crate::road::Secrets;
+use crate::road::identify::MAX_LOOKUPS;
 use crate::road::recall::{self, Answers};
 use crate::snapshot::{self, Lasting, Problem, Snapshot};
 use crate::state::Keeper;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub telemetry: Arc<Telemetry>,
     /// Remembered answers.
     pub cache: Answers,
+    /// Room for requests that wait for their key to be looked up.
+    pub lookups: Arc<Semaphore>,
     /// State that outlives a configuration.
     pub lasting: Lasting,
     /// Responses and conversations.
@@ -160,8 +163,12 @@ fn kept(config: &Config, options: &GatewayOptions) -> Result<Kept, StartError> {
 /// What keeps responses and conversations.
 fn keeper(config: &Config, options: &GatewayOptions) -> Result<Arc<Keeper>, StartError> {
     let folder = options.journal.with_file_name("responses");
-    Keeper::open(&config.stores.database, &folder, config.responses.retention.get())
-        .map_err(StartError::State)
+    Keeper::open(
+        &config.stores.local_database(),
+        &folder,
+        config.responses.retention.get(),
+    )
+    .map_err(StartError::State)
 }
 
 impl Shared {
@@ -206,6 +213,7 @@ impl Gateway {
             cache: Answers::new(snapshot::cache_bounds(config)),
             snapshot: ArcSwap::from_pointee(snapshot),
             keys,
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
             telemetry: options.telemetry,
             lasting,
             secrets: Secrets::default(),
@@ -281,6 +289,14 @@ impl Gateway {
     /// When the store cannot be read.
     pub fn refresh_keys(&self) -> Result<(), StoreError> {
         self.shared.keys.refresh()
+    }
+
+    /// Makes the ledger ready for what comes, and drops months that are not to be kept. Blocks on the database.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn tend_ledger(&self, months: Option<u32>) -> Result<(), StoreError> {
+        self.store.tend(months)
     }
 
     /// Metrics, traces, log.

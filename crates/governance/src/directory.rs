@@ -42,6 +42,8 @@ pub(crate) struct Chain {
 struct Held {
     holder: Holder,
     account: Arc<Account>,
+    /// Whether its counters have their settings, and what was spent before: from the first key on that it has.
+    is_ready: bool,
 }
 
 /// All holders, and the counters of all keys.
@@ -73,13 +75,35 @@ impl Directory {
         let known = self.holders.get(&key).map(|held| Arc::clone(&held.account));
         let place = || self.place(Some(kind), &key.1);
         let account = known.unwrap_or_else(|| Arc::new(Account::new(&name, Limits::default(), place())));
-        // A plan has no counters of its own: what it says is counted for each of its keys.
-        if kind != HolderKind::Plan {
-            let terms = &holder.spec.terms;
-            let spent = |since| self.spent(Some(kind), &key.1, since);
-            configure(&account, limits_of(terms), &terms.budgets, spent)?;
+        let is_ready = self.holders.get(&key).is_some_and(|held| held.is_ready);
+        let held = Held {
+            holder,
+            account,
+            is_ready: false,
+        };
+        self.holders.insert(key.clone(), held);
+        if is_ready {
+            self.ready(kind, &key.1)?;
         }
-        self.holders.insert(key, Held { holder, account });
+        Ok(())
+    }
+
+    /// Gives the counters of a holder their settings. What was spent is summed up for those that are used: of ten
+    /// thousand teams, few are.
+    fn ready(&mut self, kind: HolderKind, id: &str) -> Result<(), StoreError> {
+        let key = (kind, id.to_owned());
+        let Some(held) = self.holders.get(&key) else {
+            return Ok(());
+        };
+        // A plan has no counters of its own: what it says is counted for each of its keys.
+        if kind != HolderKind::Plan && !held.is_ready {
+            let terms = &held.holder.spec.terms;
+            let spent = |since| self.spent(Some(kind), id, since);
+            configure(&held.account, limits_of(terms), &terms.budgets, spent)?;
+        }
+        if let Some(held) = self.holders.get_mut(&key) {
+            held.is_ready = true;
+        }
         Ok(())
     }
 
@@ -190,11 +214,17 @@ impl Directory {
     }
 
     /// Their counters, the lower before the higher.
-    pub(crate) fn accounts(&self, chain: &Chain) -> Vec<Arc<Account>> {
-        self.held(chain)
-            .filter_map(|(_, held)| held)
-            .map(|held| Arc::clone(&held.account))
-            .collect()
+    pub(crate) fn accounts(&mut self, chain: &Chain) -> Result<Vec<Arc<Account>>, StoreError> {
+        let held = self.held(chain).filter_map(|(_, held)| held);
+        let fresh: Vec<_> = held
+            .filter(|held| !held.is_ready)
+            .map(|held| (held.holder.kind, held.holder.id.clone()))
+            .collect();
+        for (kind, id) in fresh {
+            self.ready(kind, &id)?;
+        }
+        let held = self.held(chain).filter_map(|(_, held)| held);
+        Ok(held.map(|held| Arc::clone(&held.account)).collect())
     }
 
     /// What they, and the key's plan, allow: each list narrows what the others leave.
@@ -229,7 +259,12 @@ impl Directory {
     }
 
     /// How the budgets of a holder stand.
-    pub(crate) fn standings(&self, kind: Option<HolderKind>, id: &str) -> Vec<Standing> {
+    pub(crate) fn standings(&mut self, kind: Option<HolderKind>, id: &str) -> Vec<Standing> {
+        if let Some(kind) = kind
+            && let Err(error) = self.ready(kind, id)
+        {
+            tracing::warn!(%error, "what a holder has spent could not be read");
+        }
         let account = match kind {
             Some(kind) => self.find(kind, id).map(|held| &held.account),
             None => self.keys.get(&KeyId::from(id)),

@@ -1,11 +1,14 @@
 //! From a key to its principal, without a lock and without the database.
+//!
+//! Where there are many keys, only those are in memory that have been used; any other is read once, by whoever may wait.
+//! What nobody has is remembered for a while, so that it is not asked for again and again.
 
 mod subjects;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use papaya::HashMap as SharedMap;
 use parking_lot::Mutex;
 use pointsman_store::{HolderKind, KeyId, KeyRecord, Store, StoreError, hash_key};
 
@@ -35,22 +38,63 @@ pub enum IdentifyError {
     /// One of its holders is disabled or deleted.
     #[error("the {} of the key is disabled or deleted", .0.as_str())]
     Closed(HolderKind),
+    /// It is not in memory: whether anybody has it must be [looked up](KeyRing::look_up).
+    #[error("the key has not been looked up")]
+    Unread,
 }
+
+/// A key that may not be in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// By the hash of its secret.
+    Secret([u8; 32]),
+    /// By its id.
+    Id(KeyId),
+}
+
+impl Wanted {
+    /// The key with this secret.
+    #[must_use]
+    pub fn secret(secret: &str) -> Self {
+        Self::Secret(hash_key(secret))
+    }
+
+    /// What it is remembered by where nobody has it.
+    fn mark(&self) -> [u8; 32] {
+        match self {
+            Self::Secret(hash) => *hash,
+            Self::Id(id) => hash_key(id.as_str()),
+        }
+    }
+}
+
+/// No more keys than this are read at start; more are read one by one, when they are used.
+const EAGER: u32 = 20_000;
+/// How long it is remembered that nobody has a key, milliseconds. Whatever changes ends it earlier.
+const UNKNOWN_FOR: i64 = 30_000;
+/// So many of these are remembered.
+const MAX_UNKNOWN: usize = 20_000;
+/// Keys that nobody has and that are looked up within a second; past that nothing is.
+const MAX_MISSES: u32 = 500;
 
 /// All keys.
 pub struct KeyRing {
     store: Arc<Store>,
-    keys: ArcSwap<Keys>,
+    keys: Keys,
+    /// Whether there may be keys that are not in memory.
+    is_partial: bool,
     states: Mutex<States>,
     subjects: Subjects,
 }
 
-#[derive(Default, Clone)]
+#[derive(Default)]
 struct Keys {
     /// By the hash of their secret, the former one included.
-    by_hash: HashMap<[u8; 32], Entry>,
+    by_hash: SharedMap<[u8; 32], Entry>,
     /// The hashes of each key: of its secret, and of its former one.
-    hashes: HashMap<KeyId, ([u8; 32], Option<[u8; 32]>)>,
+    hashes: SharedMap<KeyId, ([u8; 32], Option<[u8; 32]>)>,
+    /// What nobody has, and until when that is believed, Unix milliseconds.
+    unknown: SharedMap<[u8; 32], i64>,
 }
 
 #[derive(Clone)]
@@ -62,7 +106,8 @@ struct Entry {
 
 impl Keys {
     fn find(&self, hash: &[u8; 32]) -> Result<Arc<Principal>, IdentifyError> {
-        let entry = self.by_hash.get(hash).ok_or(IdentifyError::Unknown)?;
+        let by_hash = self.by_hash.pin();
+        let entry = by_hash.get(hash).ok_or(IdentifyError::Unknown)?;
         let principal = &entry.principal;
         if let Some(closed) = principal.closed {
             return Err(closed);
@@ -77,20 +122,40 @@ impl Keys {
         Ok(Arc::clone(principal))
     }
 
-    fn put(&mut self, record: &KeyRecord, principal: Principal) {
-        let former = record.former.map(|(hash, _)| hash);
-        let hashes = (record.hash, former);
-        if let Some((current, former)) = self.hashes.insert(record.id.clone(), hashes) {
-            self.by_hash.remove(&current);
-            former.map(|former| self.by_hash.remove(&former));
-        }
+    fn put(&self, record: &KeyRecord, principal: Principal) {
+        let (by_hash, hashes) = (self.by_hash.pin(), self.hashes.pin());
         let principal = Arc::new(principal);
+        let former = record.former.map(|(hash, _)| hash);
         if let Some((hash, until)) = record.former {
             let (principal, until) = (Arc::clone(&principal), Some(until));
-            self.by_hash.insert(hash, Entry { principal, until });
+            by_hash.insert(hash, Entry { principal, until });
         }
         let until = None;
-        self.by_hash.insert(record.hash, Entry { principal, until });
+        by_hash.insert(record.hash, Entry { principal, until });
+        // A secret that is not good any more goes once the new one is there.
+        if let Some(&(old, older)) = hashes.insert(record.id.clone(), (record.hash, former)) {
+            for hash in [Some(old), older].into_iter().flatten() {
+                if hash != record.hash && Some(hash) != former {
+                    by_hash.remove(&hash);
+                }
+            }
+        }
+    }
+
+    /// Remembers that nobody has a key.
+    fn forget(&self, mark: [u8; 32]) {
+        let unknown = self.unknown.pin();
+        if unknown.len() >= MAX_UNKNOWN {
+            unknown.clear();
+        }
+        unknown.insert(mark, unix_ms() + UNKNOWN_FOR);
+    }
+
+    fn is_unknown(&self, mark: &[u8; 32]) -> bool {
+        self.unknown
+            .pin()
+            .get(mark)
+            .is_some_and(|until| *until > unix_ms())
     }
 }
 
@@ -101,6 +166,28 @@ struct States {
     seen: Option<i64>,
     /// Whether every key is to be looked at again, changed or not.
     all: bool,
+    /// Whether keys are read when they are used.
+    is_lazy: bool,
+    /// Keys that are in memory, as they were read.
+    records: HashMap<KeyId, KeyRecord>,
+    misses: Misses,
+}
+
+/// How many keys that nobody has were looked up in the second in which one was last.
+#[derive(Default)]
+struct Misses {
+    second: i64,
+    count: u32,
+}
+
+impl Misses {
+    /// Whether another one may be looked up in this second.
+    fn has_room(&mut self, second: i64) -> bool {
+        if self.second != second {
+            *self = Self { second, count: 0 };
+        }
+        self.count < MAX_MISSES
+    }
 }
 
 impl KeyRing {
@@ -121,14 +208,30 @@ impl KeyRing {
         defaults: Limits,
         sharing: Option<Arc<Sharing>>,
     ) -> Result<Self, StoreError> {
+        Self::load_up_to(EAGER, store, defaults, sharing)
+    }
+
+    /// Reads all keys, if there are no more than so many, and all holders.
+    fn load_up_to(
+        eager: u32,
+        store: Arc<Store>,
+        defaults: Limits,
+        sharing: Option<Arc<Sharing>>,
+    ) -> Result<Self, StoreError> {
+        let is_lazy = store.has_more_keys_than(eager)?;
         let states = States {
             directory: Directory::new(Arc::clone(&store), defaults, sharing),
             seen: None,
             all: true,
+            is_lazy,
+            records: HashMap::new(),
+            misses: Misses::default(),
         };
         let ring = Self {
+            // Another machine may have made a key just now.
+            is_partial: is_lazy || store.is_shared(),
             store,
-            keys: ArcSwap::default(),
+            keys: Keys::default(),
             states: Mutex::new(states),
             subjects: Subjects::default(),
         };
@@ -142,7 +245,54 @@ impl KeyRing {
     /// When nobody's, or not any more.
     pub fn identify(&self, presented: &str) -> Result<Arc<Principal>, IdentifyError> {
         // Found by the digest, which says nothing of the key: there is no comparison whose time could be measured.
-        self.keys.load().find(&hash_key(presented))
+        let hash = hash_key(presented);
+        self.keys
+            .find(&hash)
+            .map_err(|error| self.or_unread(error, &hash))
+    }
+
+    /// Nobody has a key only where that was looked up.
+    fn or_unread(&self, error: IdentifyError, mark: &[u8; 32]) -> IdentifyError {
+        let is_unread = error == IdentifyError::Unknown
+            && self.is_partial
+            && !self.keys.is_unknown(mark)
+            && self.keys.by_hash.pin().get(mark).is_none();
+        if is_unread { IdentifyError::Unread } else { error }
+    }
+
+    /// Reads a key into memory, if anybody has it. Blocks on the database: not for a worker's thread.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or too many keys that nobody has were looked up just now.
+    pub fn look_up(&self, wanted: &Wanted) -> Result<(), StoreError> {
+        let mut states = self.states.lock();
+        if !states.misses.has_room(unix_ms() / 1_000) {
+            let why = "too many keys that nobody has are asked for";
+            return Err(StoreError::Unreachable(why.to_owned()));
+        }
+        // Its holders must be known as they are by now.
+        self.take_over(&mut states)?;
+        // Under the lock: what is changed after this is seen by the next refresh, which finds the key in memory.
+        let found = match wanted {
+            Wanted::Secret(hash) => self.store.key_by_hash(*hash)?,
+            Wanted::Id(id) => match self.store.key(id) {
+                Ok(key) => Some(key),
+                Err(StoreError::NoSuchKey(_)) => None,
+                Err(error) => return Err(error),
+            },
+        };
+        match found {
+            Some(record) => {
+                let principal = Principal::of(&record, &mut states.directory)?;
+                self.keys.put(&record, principal);
+                states.records.insert(record.id.clone(), record);
+            }
+            None => {
+                states.misses.count += 1;
+                self.keys.forget(wanted.mark());
+            }
+        }
+        Ok(())
     }
 
     /// Whose key has this id? Ids are no secrets: the caller has to prove that it has the key, with the hash that comes
@@ -151,20 +301,20 @@ impl KeyRing {
     /// # Errors
     /// When nobody's, or not any more.
     pub fn claimed(&self, id: &str) -> Result<(Arc<Principal>, [u8; 32]), IdentifyError> {
-        let keys = self.keys.load();
-        let (hash, _) = keys
-            .hashes
-            .get(&KeyId::from(id.to_owned()))
-            .ok_or(IdentifyError::Unknown)?;
-        Ok((keys.find(hash)?, *hash))
+        let id = KeyId::from(id.to_owned());
+        let hash = self.keys.hashes.pin().get(&id).map(|(hash, _)| *hash);
+        let Some(hash) = hash else {
+            return Err(self.or_unread(IdentifyError::Unknown, &hash_key(id.as_str())));
+        };
+        Ok((self.keys.find(&hash)?, hash))
     }
 
     /// Whose key this id is or was: for what is owed, never for what is asked.
     #[must_use]
     pub fn whoever(&self, id: &KeyId) -> Option<Arc<Principal>> {
-        let keys = self.keys.load();
-        let entry = keys.by_hash.get(&keys.hashes.get(id)?.0);
-        entry.map(|entry| Arc::clone(&entry.principal))
+        let hash = self.keys.hashes.pin().get(id)?.0;
+        let by_hash = self.keys.by_hash.pin();
+        by_hash.get(&hash).map(|entry| Arc::clone(&entry.principal))
     }
 
     /// How the budgets of a holder stand; of a key, where no kind is given.
@@ -202,7 +352,10 @@ impl KeyRing {
     /// # Errors
     /// When the store cannot be read; then it is tried again next time.
     pub fn refresh(&self) -> Result<(), StoreError> {
-        let mut states = self.states.lock();
+        self.take_over(&mut self.states.lock())
+    }
+
+    fn take_over(&self, states: &mut States) -> Result<(), StoreError> {
         let now = self.store.changes()?;
         if states.seen == Some(now) && !states.all {
             return Ok(());
@@ -214,19 +367,177 @@ impl KeyRing {
         for holder in holders {
             states.directory.learn(holder)?;
         }
-        let (mut keys, changed) = if states.all {
-            (Keys::default(), self.store.keys()?)
-        } else {
-            (Keys::clone(&self.keys.load()), self.store.keys_since(since)?)
-        };
-        for record in &changed {
-            let principal = Principal::of(record, &mut states.directory)?;
-            keys.put(record, principal);
+        let mut changed = Vec::new();
+        if !states.is_lazy || states.seen.is_some() {
+            let (is_lazy, records) = (states.is_lazy, &states.records);
+            self.store.each_key_since(since, |record| {
+                if !is_lazy || records.contains_key(&record.id) {
+                    changed.push(record);
+                }
+            })?;
         }
-        self.keys.store(Arc::new(keys));
+        self.keys.unknown.pin().clear();
         self.subjects.forget();
+        for record in &changed {
+            states.records.insert(record.id.clone(), record.clone());
+        }
+        let all = states.all.then(|| std::mem::take(&mut states.records));
+        let put = match &all {
+            Some(all) => self.put_all(all.values(), &mut states.directory),
+            None => self.put_all(changed.iter(), &mut states.directory),
+        };
+        states.records.extend(all.into_iter().flatten());
+        put?;
         states.seen = Some(now);
         states.all = false;
         Ok(())
+    }
+
+    fn put_all<'a>(
+        &self,
+        records: impl Iterator<Item = &'a KeyRecord>,
+        directory: &mut Directory,
+    ) -> Result<(), StoreError> {
+        for record in records {
+            let principal = Principal::of(record, directory)?;
+            self.keys.put(record, principal);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pointsman_store::{Actor, HolderSpec, NewKey};
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    /// A store, and a ring that reads no key before it is used.
+    fn lazy() -> (Arc<Store>, KeyRing, KeyRecord, String) {
+        let store = Arc::new(Store::open("sqlite::memory:").unwrap());
+        let grant = NewKey {
+            team: Some("t".into()),
+            ..NewKey::default()
+        };
+        let (key, secret) = store.create_key(grant).unwrap();
+        let ring = KeyRing::load_up_to(0, Arc::clone(&store), Limits::default(), None).unwrap();
+        (store, ring, key, secret.expose_secret().to_owned())
+    }
+
+    fn why(ring: &KeyRing, secret: &str) -> Option<IdentifyError> {
+        ring.identify(secret).err()
+    }
+
+    #[test]
+    fn a_key_is_read_when_it_is_used_and_dies_like_any_other() {
+        let (store, ring, key, secret) = lazy();
+        assert_eq!(why(&ring, &secret), Some(IdentifyError::Unread));
+        ring.look_up(&Wanted::secret(&secret)).unwrap();
+        assert_eq!(why(&ring, &secret), None);
+        assert_eq!(ring.claimed(key.id.as_str()).unwrap().1, key.hash);
+        assert!(ring.whoever(&key.id).is_some());
+        // Its former secret, too, and neither longer than it is good.
+        let (rotated, new) = store
+            .rotate_key_as(&Actor::local(), &key.id, None, 60_000)
+            .unwrap();
+        ring.refresh().unwrap();
+        for good in [&secret, new.expose_secret()] {
+            assert_eq!(why(&ring, good), None);
+        }
+        let again = store.rotate_key(&key.id).unwrap();
+        ring.refresh().unwrap();
+        assert_eq!(why(&ring, again.expose_secret()), None);
+        for old in [&secret, new.expose_secret()] {
+            assert_eq!(
+                why(&ring, old),
+                Some(IdentifyError::Unread),
+                "nobody's, as far as is known"
+            );
+            ring.look_up(&Wanted::secret(old)).unwrap();
+            assert_eq!(why(&ring, old), Some(IdentifyError::Unknown));
+        }
+        assert_ne!(rotated.hash, key.hash);
+        store.revoke_key(&key.id).unwrap();
+        ring.refresh().unwrap();
+        assert_eq!(why(&ring, again.expose_secret()), Some(IdentifyError::Revoked));
+    }
+
+    #[test]
+    fn what_changes_at_its_team_counts_for_a_key_that_was_read() {
+        let (store, ring, key, secret) = lazy();
+        ring.look_up(&Wanted::Id(key.id)).unwrap();
+        assert_eq!(why(&ring, &secret), None);
+        let disable = |disabled| {
+            let change = |spec: &mut HolderSpec| {
+                spec.disabled = disabled;
+                Ok(())
+            };
+            store
+                .update_holder(&Actor::local(), (HolderKind::Team, "t"), None, change)
+                .unwrap();
+            ring.refresh().unwrap();
+        };
+        disable(true);
+        assert_eq!(why(&ring, &secret), Some(IdentifyError::Closed(HolderKind::Team)));
+        disable(false);
+        assert_eq!(why(&ring, &secret), None);
+        // A key of a team that was made after the last look.
+        let grant = NewKey {
+            team: Some("new".into()),
+            ..NewKey::default()
+        };
+        let (_, secret) = store.create_key(grant).unwrap();
+        let secret = secret.expose_secret();
+        ring.look_up(&Wanted::secret(secret)).unwrap();
+        assert_eq!(why(&ring, secret), None);
+    }
+
+    #[test]
+    fn what_nobody_has_is_not_asked_for_again_until_something_changes() {
+        let (store, ring, _, _) = lazy();
+        let nobodys = "pm-nobodys";
+        assert_eq!(why(&ring, nobodys), Some(IdentifyError::Unread));
+        ring.look_up(&Wanted::secret(nobodys)).unwrap();
+        assert_eq!(why(&ring, nobodys), Some(IdentifyError::Unknown));
+        let chosen = "chosen-by-somebody-else";
+        ring.look_up(&Wanted::secret(chosen)).unwrap();
+        let made = store.create_key_as(
+            &Actor::local(),
+            NewKey::default(),
+            pointsman_store::Metadata::new(),
+            Some(chosen.into()),
+        );
+        made.unwrap();
+        ring.refresh().unwrap();
+        assert_eq!(why(&ring, chosen), Some(IdentifyError::Unread));
+        ring.look_up(&Wanted::secret(chosen)).unwrap();
+        assert_eq!(why(&ring, chosen), None);
+        let id = KeyId::from("key_nobodys");
+        assert_eq!(ring.claimed(id.as_str()).err(), Some(IdentifyError::Unread));
+        ring.look_up(&Wanted::Id(id.clone())).unwrap();
+        assert_eq!(ring.claimed(id.as_str()).err(), Some(IdentifyError::Unknown));
+    }
+
+    #[test]
+    fn a_flood_of_keys_that_nobody_has_is_bounded() {
+        let (_, ring, _, _) = lazy();
+        let mut misses = Misses::default();
+        for _ in 0..MAX_MISSES {
+            assert!(misses.has_room(7));
+            misses.count += 1;
+        }
+        assert!(!misses.has_room(7) && misses.has_room(8));
+        for number in 0..MAX_UNKNOWN as u64 + 100 {
+            ring.keys.forget(hash_key(&number.to_string()));
+        }
+        assert!(ring.keys.unknown.len() <= MAX_UNKNOWN);
+    }
+
+    #[test]
+    fn where_all_keys_are_in_memory_nobody_looks() {
+        let store = Arc::new(Store::open("sqlite::memory:").unwrap());
+        let ring = KeyRing::load(Arc::clone(&store), Limits::default()).unwrap();
+        assert_eq!(why(&ring, "pm-nobodys"), Some(IdentifyError::Unknown));
     }
 }

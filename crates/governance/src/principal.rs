@@ -96,7 +96,7 @@ impl Principal {
         guardrails.sort_unstable();
         guardrails.dedup();
         let mut accounts = vec![own];
-        accounts.extend(directory.accounts(&chain));
+        accounts.extend(directory.accounts(&chain)?);
         Ok(Self {
             key: Some(record.id.clone()),
             name: if grant.name.is_empty() {

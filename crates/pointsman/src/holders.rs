@@ -1,4 +1,4 @@
-//! `pointsman organization|team|project|user`, `pointsman usage`, `pointsman audit`, `pointsman admin`.
+//! `pointsman organization|team|project|user`, `pointsman audit`, `pointsman admin`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,14 +7,13 @@ use clap::{Subcommand, ValueEnum};
 use pointsman_catalog::Money;
 use pointsman_config::Environment;
 use pointsman_store::{
-    Actor, Budget, BudgetWindow, HolderFilter, HolderKind, HolderSpec, LedgerFilter, Listing, Store,
-    StoreError, Terms, UsageGroup,
+    Actor, Budget, BudgetWindow, HolderFilter, HolderKind, HolderSpec, Listing, Store, StoreError, Terms,
 };
 use secrecy::ExposeSecret;
 
 use crate::console;
 
-/// Rows of a list or report.
+/// Rows of a list.
 const MAX_ROWS: u32 = 10_000;
 
 /// Where the database is.
@@ -29,8 +28,14 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    fn open(self) -> Result<Store, String> {
-        let url = match &self.config {
+    /// Opens it.
+    pub(crate) fn open(self) -> Result<Store, String> {
+        Store::open(&self.url()?).map_err(|error| error.to_string())
+    }
+
+    /// Its URL.
+    pub(crate) fn url(self) -> Result<String, String> {
+        Ok(match &self.config {
             None => self.database,
             Some(path) => {
                 let loaded = pointsman_config::load(path, &Environment::process());
@@ -40,8 +45,7 @@ impl Database {
                 })?;
                 loaded.config.stores.database
             }
-        };
-        Store::open(&url).map_err(|error| error.to_string())
+        })
     }
 }
 
@@ -213,82 +217,6 @@ fn spec(create: Create) -> Result<(Option<String>, HolderSpec), String> {
         ..HolderSpec::default()
     };
     Ok((create.id, spec))
-}
-
-#[derive(clap::Args)]
-pub(crate) struct Usage {
-    #[command(flatten)]
-    database: Database,
-    /// What it is summed up by; may be given several times.
-    #[arg(long, value_enum, default_values_t = [Group::Team, Group::Model])]
-    by: Vec<Group>,
-    /// For so many days.
-    #[arg(long, default_value_t = 30)]
-    days: u32,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Group {
-    Key,
-    User,
-    Project,
-    Team,
-    Organization,
-    Model,
-    Provider,
-    Day,
-}
-
-/// Shows what was used and what it cost.
-pub(crate) fn usage(arguments: Usage) -> ExitCode {
-    let groups: Vec<_> = arguments
-        .by
-        .iter()
-        .map(|group| match group {
-            Group::Key => UsageGroup::Key,
-            Group::User => UsageGroup::User,
-            Group::Project => UsageGroup::Project,
-            Group::Team => UsageGroup::Team,
-            Group::Organization => UsageGroup::Organization,
-            Group::Model => UsageGroup::Model,
-            Group::Provider => UsageGroup::Provider,
-            Group::Day => UsageGroup::Day,
-        })
-        .collect();
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |now| now.as_millis() as i64)
-        - i64::from(arguments.days) * 86_400_000;
-    let filter = LedgerFilter {
-        since,
-        limit: MAX_ROWS,
-        ..LedgerFilter::default()
-    };
-    let rows = arguments
-        .database
-        .open()
-        .and_then(|store| store.usage(&filter, &groups).map_err(|error| error.to_string()));
-    match rows {
-        Err(message) => console::fail(&message),
-        Ok(rows) => {
-            for row in rows {
-                let group: Vec<_> = row
-                    .group
-                    .iter()
-                    .map(|name| name.as_deref().unwrap_or("-"))
-                    .collect();
-                console::say(format!(
-                    "{:<48} {:>9} requests {:>12} tokens in {:>12} out  {}",
-                    group.join("  "),
-                    row.requests,
-                    row.input,
-                    row.output,
-                    row.cost
-                ));
-            }
-            ExitCode::SUCCESS
-        }
-    }
 }
 
 #[derive(clap::Args)]

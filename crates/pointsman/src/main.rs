@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod client;
 mod console;
+mod database;
 mod demo;
 mod eval;
 mod holders;
@@ -16,6 +17,7 @@ mod route;
 mod serve;
 mod sim;
 mod train;
+mod usage;
 mod watch;
 mod zero;
 
@@ -66,8 +68,10 @@ enum Command {
     Project(holders::Holders),
     /// Manages users.
     User(holders::Holders),
-    /// Shows what was used and what it cost.
-    Usage(holders::Usage),
+    /// Shows what was used and what it cost, and exports it.
+    Usage(usage::Usage),
+    /// Tells how far the schema of a PostgreSQL database is, and takes it back for an older version.
+    Database(database::Arguments),
     /// Checks the audit log.
     Audit(holders::Audit),
     /// Makes a new password for the admin API.
@@ -105,7 +109,8 @@ fn main() -> ExitCode {
         Command::Team(arguments) => holders::run(HolderKind::Team, arguments),
         Command::Project(arguments) => holders::run(HolderKind::Project, arguments),
         Command::User(arguments) => holders::run(HolderKind::User, arguments),
-        Command::Usage(arguments) => holders::usage(arguments),
+        Command::Usage(arguments) => usage::run(arguments),
+        Command::Database(arguments) => database::run(arguments),
         Command::Audit(arguments) => holders::audit(arguments),
         Command::Admin(arguments) => holders::admin(arguments),
         Command::Import(arguments) => import::run(&arguments),

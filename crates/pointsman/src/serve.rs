@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_admin::Access;
-use pointsman_config::{Config, Environment, Loaded, Mask};
+use pointsman_config::{Config, Environment, Loaded, Mask, StoresConfig};
 use pointsman_gateway::{Gateway, GatewayOptions};
 use pointsman_store::{Store, StoreError};
 use pointsman_telemetry::Telemetry;
@@ -20,6 +20,10 @@ use crate::{console, zero};
 
 /// How often keys and configuration are looked at for changes.
 const LOOK: Duration = Duration::from_millis(300);
+/// How often the months of the ledger are looked after.
+const TEND: Duration = Duration::from_secs(3_600);
+/// How long PostgreSQL is waited for at start.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -84,7 +88,7 @@ pub(crate) struct Running {
 impl Running {
     /// Starts everything that a configuration asks for.
     pub(crate) async fn start(config: &Config) -> Result<Self, String> {
-        let store = Arc::new(Store::open(&config.stores.database).map_err(|error| error.to_string())?);
+        let store = open(&config.stores).await?;
         let telemetry = Telemetry::start(&config.telemetry).map_err(|error| error.to_string())?;
         let folder = config.stores.folder().join("journal");
         let options = GatewayOptions {
@@ -98,9 +102,11 @@ impl Running {
             .map_err(|error| format!("cannot listen on {}: {error}", config.listeners.admin.address))?;
         let admin = listener.local_addr().map_err(|error| error.to_string())?;
         let (access, password) = access(&gateway).map_err(|error| error.to_string())?;
+        let months = config.stores.ledger_months;
         let tasks = vec![
             tokio::spawn(pointsman_admin::serve(listener, Arc::clone(&gateway), access)),
             tokio::spawn(watch_keys(Arc::clone(&gateway))),
+            tokio::spawn(tend_ledger(Arc::clone(&gateway), months)),
         ];
         Ok(Self {
             gateway,
@@ -139,13 +145,45 @@ fn access(gateway: &Gateway) -> Result<(Access, Option<SecretString>), StoreErro
     Access::open(Arc::clone(gateway.store()), token, &hosts)
 }
 
+/// Opens the database. PostgreSQL may start later than this: it is waited for, for a while.
+async fn open(stores: &StoresConfig) -> Result<Arc<Store>, String> {
+    let (url, local) = (stores.database.clone(), stores.local_database());
+    let opened = tokio::task::spawn_blocking(move || Store::serve(&url, &local, PATIENCE));
+    match opened.await {
+        Ok(Ok(store)) => Ok(Arc::new(store)),
+        Ok(Err(error)) => Err(format!("stores.database: {error}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Takes over what others change of the keys. While the database does not answer, they stay as they are.
 async fn watch_keys(gateway: Arc<Gateway>) {
+    let mut is_down = false;
     loop {
         tokio::time::sleep(LOOK).await;
         let gateway = Arc::clone(&gateway);
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || gateway.refresh_keys()).await {
-            tracing::warn!(%error, "the keys could not be read again; they stay as they are");
+        match tokio::task::spawn_blocking(move || gateway.refresh_keys()).await {
+            Ok(Err(error)) if !is_down => {
+                is_down = true;
+                tracing::warn!(%error, "the keys could not be read again; they stay as they are until they can be");
+            }
+            Ok(Ok(())) if is_down => {
+                is_down = false;
+                tracing::info!("the keys are read again");
+            }
+            _ => {}
         }
+    }
+}
+
+/// Has the ledger's months come and go.
+async fn tend_ledger(gateway: Arc<Gateway>, months: Option<u32>) {
+    loop {
+        let of = Arc::clone(&gateway);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || of.tend_ledger(months)).await {
+            tracing::warn!(%error, "the months of the ledger could not be looked after; it is tried again in an hour");
+        }
+        tokio::time::sleep(TEND).await;
     }
 }
 

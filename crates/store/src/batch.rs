@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use crate::id::{BatchId, FileId, KeyId, RequestId, Tenant};
 use crate::key::random_text;
 use crate::page::{self, Listed, Page, Paged};
-use crate::sqlite::{Store, StoreError};
+use crate::store::{Store, StoreError, values};
 
 const COLUMNS: &str = "id, tenant, owner, api, endpoint, input, output, errors, metadata, problems, keep, status, \
     total, completed, failed, created_at, expires_at, in_progress_at, finalizing_at, cancelling_at, ended_at, handed";
@@ -178,7 +178,7 @@ impl Store {
             BatchApi::Anthropic => "msgbatch",
         };
         let id = BatchId::from(format!("{prefix}_{}", random_text(24)?));
-        let connection = self.connection.lock();
+        let connection = self.local();
         let open: i64 = connection.query_row(
             "SELECT COUNT(*) FROM batches WHERE tenant = ?1
              AND status IN ('validating', 'in_progress', 'finalizing', 'cancelling')",
@@ -228,7 +228,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn batch(&self, tenant: &Tenant, api: BatchApi, id: &BatchId) -> Result<Option<Batch>, StoreError> {
-        let connection = self.connection.lock();
+        let connection = self.local();
         let mut query = connection.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM batches WHERE id = ?1 AND tenant = ?2 AND api = ?3"
         ))?;
@@ -252,7 +252,7 @@ impl Store {
             tenant,
             parameters: [&api.as_str(), &rusqlite::types::Null],
         };
-        page::read(&self.connection.lock(), &listed, page, read_batch)
+        page::read(&self.local(), &listed, page, read_batch)
     }
 
     /// Batches of all tenants that have not ended, the oldest first.
@@ -260,7 +260,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn open_batches(&self, most: u32) -> Result<Vec<Batch>, StoreError> {
-        let connection = self.connection.lock();
+        let connection = self.local();
         let mut query = connection.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM batches WHERE status IN ('validating', 'in_progress', 'finalizing', 'cancelling')
              ORDER BY number LIMIT ?1"
@@ -284,7 +284,7 @@ impl Store {
         id: &BatchId,
         now: i64,
     ) -> Result<Option<Batch>, StoreError> {
-        self.connection.lock().execute(
+        self.local().execute(
             "UPDATE batches SET status = 'cancelling', cancelling_at = ?4
              WHERE id = ?1 AND tenant = ?2 AND api = ?3 AND status IN ('validating', 'in_progress')",
             params![id.as_str(), tenant.as_str(), api.as_str(), now],
@@ -297,7 +297,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn begin_batch(&self, id: &BatchId, total: u64, now: i64) -> Result<(), StoreError> {
-        self.connection.lock().execute(
+        self.local().execute(
             "UPDATE batches SET total = ?2, in_progress_at = COALESCE(in_progress_at, ?3),
                     status = CASE status WHEN 'validating' THEN 'in_progress' ELSE status END WHERE id = ?1",
             params![id.as_str(), total as i64, now],
@@ -310,7 +310,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn hand_batch(&self, id: &BatchId, handed: &str) -> Result<(), StoreError> {
-        self.connection.lock().execute(
+        self.local().execute(
             "UPDATE batches SET handed = ?2 WHERE id = ?1",
             params![id.as_str(), handed],
         )?;
@@ -322,7 +322,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn batch_progress(&self, id: &BatchId, counts: Counts) -> Result<bool, StoreError> {
-        let connection = self.connection.lock();
+        let connection = self.local();
         connection.execute(
             "UPDATE batches SET completed = ?2, failed = ?3 WHERE id = ?1 AND (completed <> ?2 OR failed <> ?3)",
             params![id.as_str(), counts.completed as i64, counts.failed as i64],
@@ -340,7 +340,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn finalize_batch(&self, id: &BatchId, now: i64) -> Result<(), StoreError> {
-        self.connection.lock().execute(
+        self.local().execute(
             "UPDATE batches SET finalizing_at = COALESCE(finalizing_at, ?2),
                     status = CASE status WHEN 'in_progress' THEN 'finalizing' ELSE status END WHERE id = ?1",
             params![id.as_str(), now],
@@ -359,7 +359,7 @@ impl Store {
         (counts, ended): (Counts, &Ended),
         now: i64,
     ) -> Result<(), StoreError> {
-        let mut connection = self.connection.lock();
+        let mut connection = self.local();
         let transaction = connection.transaction()?;
         for file in [&ended.output, &ended.errors].into_iter().flatten() {
             transaction.execute(
@@ -391,7 +391,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn delete_batch(&self, tenant: &Tenant, api: BatchApi, id: &BatchId) -> Result<bool, StoreError> {
-        let changed = self.connection.lock().execute(
+        let changed = self.local().execute(
             "DELETE FROM batches WHERE id = ?1 AND tenant = ?2 AND api = ?3 AND ended_at IS NOT NULL",
             params![id.as_str(), tenant.as_str(), api.as_str()],
         )?;
@@ -403,18 +403,17 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn charged_lines(&self, id: &BatchId) -> Result<Vec<u64>, StoreError> {
-        let connection = self.connection.lock();
+        let sql = if self.is_shared() {
+            "SELECT id FROM ledger_lines WHERE id >= ?1 AND id < ?2"
+        } else {
+            CHARGED_LINES
+        };
         // All ids that begin with `<batch>-`: a point comes right after a hyphen.
-        let mut query = connection.prepare_cached(CHARGED_LINES)?;
         let start = format!("{}-", id.as_str());
-        let rows = query.query_map([start.clone(), format!("{}.", id.as_str())], |row| {
-            row.get::<_, String>(0)
-        })?;
-        let mut lines = Vec::new();
-        for id in rows {
-            lines.extend(id?.strip_prefix(&start).and_then(|line| line.parse::<u64>().ok()));
-        }
-        Ok(lines)
+        let end = format!("{}.", id.as_str());
+        let ids = self.read(|session| session.all(sql, &values![&start, end], |row| row.text(0)))?;
+        let line = |id: &String| id.strip_prefix(&start)?.parse().ok();
+        Ok(ids.iter().filter_map(line).collect())
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use crate::id::{FileId, Tenant};
 use crate::key::random_text;
 use crate::page::{self, Listed, Page, Paged};
-use crate::sqlite::{Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Seconds after which an upload that never ended is forgotten.
 const ABANDONED: i64 = 24 * 3600;
@@ -64,7 +64,7 @@ impl Store {
             Some(id) => id,
             None => FileId::from(format!("file-{}", random_text(24)?)),
         };
-        let connection = self.connection.lock();
+        let connection = self.local();
         if let Some(most) = most {
             let total = kept_bytes(&connection, &file.tenant)?.saturating_add(file.bytes);
             if total > most {
@@ -102,7 +102,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn file_ready(&self, id: &FileId) -> Result<(), StoreError> {
-        let connection = self.connection.lock();
+        let connection = self.local();
         connection.execute(
             "UPDATE files SET state = 'ready' WHERE id = ?1 AND state = 'announced'",
             [id.as_str()],
@@ -115,7 +115,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn kept_bytes(&self, tenant: &Tenant) -> Result<u64, StoreError> {
-        kept_bytes(&self.connection.lock(), tenant)
+        kept_bytes(&self.local(), tenant)
     }
 
     /// A tenant's file at a time, Unix seconds; none when it is another's, has expired, or is `hidden` and that was
@@ -129,7 +129,7 @@ impl Store {
         id: &FileId,
         (now, hidden): (i64, bool),
     ) -> Result<Option<FileRecord>, StoreError> {
-        let connection = self.connection.lock();
+        let connection = self.local();
         let mut query = connection.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM files WHERE id = ?1 AND tenant = ?2 AND state = 'ready' AND hidden <= ?4
              AND (expires_at IS NULL OR expires_at > ?3)"
@@ -161,7 +161,7 @@ impl Store {
             tenant,
             parameters: [&now, &purpose],
         };
-        page::read(&self.connection.lock(), &listed, page, read_file)
+        page::read(&self.local(), &listed, page, read_file)
     }
 
     /// Takes a tenant's file out of sight; says whether it was there. Its blob is deleted next, then
@@ -170,7 +170,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn hide_file(&self, tenant: &Tenant, id: &FileId, hidden: bool) -> Result<bool, StoreError> {
-        let connection = self.connection.lock();
+        let connection = self.local();
         let changed = connection.execute(
             "UPDATE files SET state = 'going' WHERE id = ?1 AND tenant = ?2 AND state = 'ready' AND hidden <= ?3",
             params![id.as_str(), tenant.as_str(), hidden],
@@ -183,7 +183,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn forget_file(&self, id: &FileId) -> Result<(), StoreError> {
-        let connection = self.connection.lock();
+        let connection = self.local();
         connection.execute(
             "DELETE FROM files WHERE id = ?1 AND state <> 'ready'",
             [id.as_str()],
@@ -197,7 +197,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn files_to_sweep(&self, now: i64, most: u32) -> Result<Vec<FileId>, StoreError> {
-        let connection = self.connection.lock();
+        let connection = self.local();
         connection.execute(
             "UPDATE files SET state = 'going' WHERE (state = 'ready' AND expires_at <= ?1)
              OR (state = 'announced' AND created_at < ?2)",

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{OrganizationId, TeamId};
-use crate::sqlite::StoreError;
+use crate::store::StoreError;
 use crate::terms::{Metadata, Terms, check_metadata, check_text, invalid};
 
 /// What kind of holder.

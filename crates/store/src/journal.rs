@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use crate::ledger::LedgerEntry;
 use crate::priority;
 use crate::segment::{Segment, read_lines, write_line};
-use crate::sqlite::{Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Segments grow to this size before the next begins.
 const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
@@ -24,9 +24,8 @@ const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 const MAX_BACKLOG: u64 = 1024 * 1024 * 1024;
 /// How often lines are carried over.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// Bytes of one step: some forty entries, an eighth of a millisecond. A larger one costs less for each entry, but keeps a
-/// core from requests for longer, which the slowest of a hundred feel.
-const STEP: u64 = 16 * 1024;
+/// Bytes of what a dead process left that are imported at once.
+const LEFT: u64 = 1024 * 1024;
 /// After each step the thread rests so many times as long as the step took, while requests are served.
 const REST: u32 = 3;
 /// With more bytes than this waiting, a second's worth under full load, a thread of usual priority helps.
@@ -81,6 +80,8 @@ struct Shared {
     importing: Mutex<()>,
     next: AtomicU64,
     backlog_full: AtomicBool,
+    /// Whether the database takes nothing.
+    is_stuck: AtomicBool,
     store: Arc<Store>,
 }
 
@@ -106,6 +107,7 @@ impl Journal {
             importing: Mutex::new(()),
             next: AtomicU64::new(0),
             backlog_full: AtomicBool::new(false),
+            is_stuck: AtomicBool::new(false),
             store,
         });
         let importers = vec![
@@ -231,16 +233,24 @@ fn help(shared: &Shared, stopped: &mpsc::Receiver<()>) {
 
 fn import_segment(shared: &Shared, segment: &Segment, gently: bool) {
     let gently = gently && waiting(segment) < URGENT;
-    if let Err(error) = import_lines(shared, segment, gently) {
-        tracing::error!(%error, "usage could not be imported; it stays in the journal");
+    // Told when it begins and when it ends, not five times a second.
+    match import_lines(shared, segment, gently) {
+        Err(error) if !shared.is_stuck.swap(true, Ordering::Relaxed) => {
+            tracing::error!(%error, "usage cannot be imported; it stays in the journal until it can be");
+        }
+        Ok(1..) if shared.is_stuck.swap(false, Ordering::Relaxed) => {
+            tracing::info!("usage is imported again");
+        }
+        _ => {}
     }
 }
 
 /// Carries a segment's new lines over; `gently` while requests are served: in small steps with pauses between them, so
-/// that the database takes no core away from a worker for longer than a request takes.
-fn import_lines(shared: &Shared, segment: &Segment, gently: bool) -> Result<(), JournalError> {
+/// that the database takes no core away from a worker for longer than a request takes. Says how many.
+fn import_lines(shared: &Shared, segment: &Segment, gently: bool) -> Result<usize, JournalError> {
     // What is written meanwhile is left for the next round, so that every segment has its turn.
     let until = segment.written.load(Ordering::Acquire);
+    let mut imported = 0;
     loop {
         let alone = shared.importing.lock();
         let begun = Instant::now();
@@ -248,21 +258,22 @@ fn import_lines(shared: &Shared, segment: &Segment, gently: bool) -> Result<(), 
         if from >= until {
             break;
         }
-        let lines = read_lines(&segment.path, from, STEP)?;
+        let lines = read_lines(&segment.path, from, shared.store.stride())?;
         if lines.length == 0 {
             break;
         }
         let strange = shared.store.insert_lines(lines.entries())?;
+        imported += lines.count();
         if lines.damaged + strange > 0 {
             tracing::error!(path = %segment.path.display(), lines = lines.damaged + strange, "a journal segment has damaged lines");
         }
         segment.imported.store(from + lines.length, Ordering::Release);
         drop(alone);
         if gently {
-            std::thread::sleep(begun.elapsed() * REST);
+            std::thread::sleep((begun.elapsed() * REST).min(INTERVAL));
         }
     }
-    Ok(())
+    Ok(imported)
 }
 
 /// Bytes of a segment that are not in the database.
@@ -298,12 +309,19 @@ fn import_left(folder: &Path, store: &Store) -> Result<usize, JournalError> {
         if handle.try_lock().is_err() {
             continue;
         }
-        let lines = read_lines(&path, 0, u64::MAX)?;
-        let strange = store.insert_lines(lines.entries())?;
-        if lines.damaged + strange > 0 {
-            tracing::warn!(path = %path.display(), lines = lines.damaged + strange, "a journal segment has damaged lines");
+        let mut from = 0;
+        loop {
+            let lines = read_lines(&path, from, LEFT)?;
+            if lines.length == 0 {
+                break;
+            }
+            from += lines.length;
+            let strange = store.insert_lines(lines.entries())?;
+            if lines.damaged + strange > 0 {
+                tracing::warn!(path = %path.display(), lines = lines.damaged + strange, "a journal segment has damaged lines");
+            }
+            imported += lines.count() - strange;
         }
-        imported += lines.count() - strange;
         std::fs::remove_file(&path)?;
     }
     Ok(imported)

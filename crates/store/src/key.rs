@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::{KeyId, OrganizationId, PlanId, ProjectId, TeamId, UserId};
-use crate::sqlite::StoreError;
+use crate::store::StoreError;
 use crate::terms::{Budget, Metadata, check_budgets, check_list, check_text, invalid};
 
 /// Letters of a key: digits, capitals, small letters.

@@ -13,6 +13,7 @@ mod journal;
 mod key;
 mod ledger;
 mod page;
+mod postgres;
 mod priority;
 mod replica;
 mod results;
@@ -22,6 +23,7 @@ mod segment;
 mod shared;
 mod sqlite;
 mod state;
+mod store;
 mod terms;
 
 pub use batch::{Batch, BatchApi, BatchStatus, Counts, Ended, NewBatch};
@@ -38,12 +40,12 @@ pub use routed::{DecisionFilter, DecisionRow, Judged, RoutedBatch, RoutedRequest
 pub use shared::{
     Answers, Ask, CounterKind, Patience, RedisCounters, SharedCounters, SharedError, Told, Verdict,
 };
-pub use sqlite::{
-    Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, UsageFilter,
-    UsageGroup, UsageRow, Verified,
-};
 pub use state::{
     Conversation, HistoryError, KeptEvent, KeptResponse, MAX_CONVERSATION_ITEMS, StateItem, StateStore,
     Unfinished,
+};
+pub use store::{
+    Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, UsageFilter,
+    UsageGroup, UsageRow, Verified,
 };
 pub use terms::{Budget, BudgetWindow, Metadata, Terms};

@@ -4,7 +4,7 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row};
 
 use crate::id::Tenant;
-use crate::sqlite::StoreError;
+use crate::store::StoreError;
 
 /// Which stretch of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

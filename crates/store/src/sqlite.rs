@@ -1,109 +1,42 @@
-//! The database of one machine: SQLite.
+//! SQLite: the database of one machine.
 
-mod audit;
-mod filter;
-mod holders;
-mod keys;
-mod replicas;
-mod routed;
-mod schema;
-mod settings;
-mod usage;
+pub(crate) mod schema;
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql, TransactionBehavior};
 
-pub use audit::{Audited, Verified};
-pub use filter::{HolderFilter, KeyFilter, KeyStatus, Listing};
-pub use usage::{LedgerFilter, UsageFilter, UsageGroup, UsageRow};
-
-use crate::holder::Actor;
-use crate::ledger::LedgerEntry;
 use crate::row::{self, Misfit};
+use crate::store::{Dialect, Row, Session, StoreError, Value, make_folder_of};
 
-/// What is wrong with the database.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// SQLite says no.
-    #[error("the database: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// A URL of an engine that this version does not have.
-    #[error("the database {0:?} is not supported in this version; use sqlite://FILE or sqlite::memory:")]
-    Unsupported(String),
-    /// What is stored cannot be read.
-    #[error("the database holds something unreadable: {0}")]
-    Unreadable(#[from] serde_json::Error),
-    /// No chance to make a key from.
-    #[error("the system has no randomness: {0}")]
-    Randomness(#[from] getrandom::Error),
-    /// No such key.
-    #[error("there is no key {0:?}")]
-    NoSuchKey(String),
-    /// No such holder.
-    #[error("there is no {kind} {id:?}")]
-    NoSuchHolder {
-        /// What kind.
-        kind: &'static str,
-        /// Its id.
-        id: String,
-    },
-    /// There is one already, or was.
-    #[error("there is a {kind} {id:?} already, or there was one; choose another id")]
-    Exists {
-        /// What kind.
-        kind: &'static str,
-        /// Its id.
-        id: String,
-    },
-    /// Somebody else has changed it meanwhile.
-    #[error("it has been changed meanwhile; read it again")]
-    Changed,
-    /// What is asked for cannot be.
-    #[error("{0}")]
-    Invalid(String),
-    /// Something else stands in its way.
-    #[error("{0}")]
-    InUse(String),
-    /// A database of a later version.
-    #[error("the database was changed by a later version of pointsman, which this one does not understand")]
-    Newer,
-    /// More than a tenant may keep.
-    #[error("the files kept here would be {0} bytes with this one")]
-    Full(u64),
-    /// More batches at once than a tenant may have.
-    #[error("there are {0} batches that have not ended")]
-    TooManyBatches(u64),
-    /// The folder of the database cannot be made.
-    #[error("the folder of the database: {0}")]
-    Folder(#[from] std::io::Error),
-}
+/// Bytes of the journal that are carried over at once: some forty entries, an eighth of a millisecond. More cost less
+/// for each entry, but keep a core from requests for longer, which the slowest of a hundred feel.
+pub(crate) const STRIDE: u64 = 16 * 1024;
 
-/// Keys, ledger, files and batches. All calls block: never on a worker's thread.
-pub struct Store {
+static DIALECT: Dialect = Dialect {
+    key_number: "rowid",
+    key_expires: "grant_json ->> '$.expires_at'",
+};
+
+/// A database.
+pub(crate) struct Sqlite {
     pub(crate) connection: Mutex<Connection>,
 }
 
-impl Store {
+impl Sqlite {
     /// Opens the database of a URL: `sqlite://FILE` or `sqlite::memory:`.
-    ///
-    /// # Errors
-    /// When it cannot be opened, or the URL names another engine.
-    pub fn open(url: &str) -> Result<Self, StoreError> {
+    pub(crate) fn open(url: &str) -> Result<Self, StoreError> {
         let connection = if url == "sqlite::memory:" {
             Connection::open_in_memory()?
         } else if let Some(path) = url.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
-            if let Some(folder) = Path::new(path)
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty())
-            {
-                std::fs::create_dir_all(folder)?;
-            }
+            make_folder_of(Path::new(path))?;
             Connection::open(path)?
         } else {
-            return Err(StoreError::Unsupported(url.to_owned()));
+            let scheme = url.split(':').next().unwrap_or_default();
+            return Err(StoreError::Unsupported(scheme.to_owned()));
         };
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -114,46 +47,27 @@ impl Store {
         })
     }
 
-    /// Changes something, all or nothing, and writes down who did what.
-    fn change<T>(
+    pub(crate) fn read<T>(
         &self,
-        actor: &Actor,
-        change: impl FnOnce(&Transaction<'_>) -> Result<(T, audit::Change), StoreError>,
+        work: impl FnOnce(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        work(&mut &*self.connection.lock())
+    }
+
+    /// All of it or nothing.
+    pub(crate) fn change<T>(
+        &self,
+        work: impl FnOnce(&mut dyn Session) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut connection = self.connection.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let (made, told) = change(&transaction)?;
-        audit::append(&transaction, actor, &told)?;
+        let done = work(&mut &*transaction)?;
         transaction.commit()?;
-        Ok(made)
+        Ok(done)
     }
 
-    /// A number that grows with every change of a key or a holder, whoever makes it.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub fn changes(&self) -> Result<i64, StoreError> {
-        let connection = self.connection.lock();
-        let mut query = connection.prepare_cached("SELECT value FROM sequence")?;
-        Ok(query.query_row([], |row| row.get(0))?)
-    }
-
-    /// Writes entries; those that are there already are left as they are.
-    ///
-    /// # Errors
-    /// When the database refuses: then none of them is written.
-    pub fn insert_ledger(&self, entries: &[LedgerEntry]) -> Result<(), StoreError> {
-        let lines = entries.iter().map(serde_json::to_string);
-        let lines = lines.collect::<Result<Vec<_>, _>>()?;
-        self.insert_lines(lines.iter().map(String::as_str)).map(drop)
-    }
-
-    /// Writes entries as the journal has them, as [`insert_ledger`](Self::insert_ledger); says how many are none.
+    /// Writes entries as the journal has them; says how many are none.
     pub(crate) fn insert_lines<'a>(&self, lines: impl Iterator<Item = &'a str>) -> Result<usize, StoreError> {
-        let mut lines = lines.peekable();
-        if lines.peek().is_none() {
-            return Ok(0);
-        }
         let mut connection = self.connection.lock();
         let transaction = connection.transaction()?;
         let mut damaged = 0;
@@ -172,17 +86,43 @@ impl Store {
     }
 }
 
-/// The number of the next change.
-fn next_version(transaction: &Transaction<'_>) -> Result<i64, StoreError> {
-    let mut next = transaction.prepare_cached("UPDATE sequence SET value = value + 1 RETURNING value")?;
-    Ok(next.query_row([], |row| row.get(0))?)
+impl Session for &Connection {
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
+    }
+
+    fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        let mut statement = self.prepare_cached(sql)?;
+        let changed = statement.execute(rusqlite::params_from_iter(values))?;
+        Ok(changed as u64)
+    }
+
+    fn each(
+        &mut self,
+        sql: &str,
+        values: &[Value],
+        each: &mut dyn FnMut(&Row<'_>) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.prepare_cached(sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            if !each(&Row::Sqlite(row))? {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Unix milliseconds.
-fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| time.as_millis() as i64)
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(value) => ValueRef::Integer(*value),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
 }
 
 #[cfg(test)]

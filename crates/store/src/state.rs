@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::sqlite::StoreError;
+use crate::store::StoreError;
 
 pub use conversations::{Conversation, MAX_CONVERSATION_ITEMS};
 pub use responses::{KeptEvent, KeptResponse, Unfinished};
@@ -121,7 +121,8 @@ impl StateStore {
         } else if let Some(path) = url.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
             Connection::open(Path::new(path))?
         } else {
-            return Err(StoreError::Unsupported(url.to_owned()));
+            let scheme = url.split(':').next().unwrap_or_default();
+            return Err(StoreError::Unsupported(scheme.to_owned()));
         };
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;

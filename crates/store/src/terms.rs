@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use pointsman_catalog::Money;
 use serde::{Deserialize, Serialize};
 
-use crate::sqlite::StoreError;
+use crate::store::StoreError;
 
 /// Entries of an allow-list, at most.
 const MAX_LIST: usize = 512;

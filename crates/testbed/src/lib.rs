@@ -8,6 +8,7 @@
 pub mod a2a;
 pub mod load;
 pub mod mcp;
+pub mod postgres;
 pub mod process;
 pub mod redis;
 

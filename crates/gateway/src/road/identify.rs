@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::uri::Authority;
 use http::{HeaderMap, header};
 use pointsman_governance::jwt::{self, TokenError};
-use pointsman_governance::{IdentifyError, Principal};
-use pointsman_store::aws_secret;
+use pointsman_governance::{IdentifyError, Principal, Wanted};
+use pointsman_store::{KeyId, aws_secret};
 use pointsman_upstream::{PresentedSignature, SignatureError, SignedRequest};
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
@@ -35,38 +35,122 @@ pub enum Claim {
     },
 }
 
-/// Finds the principal behind the credential.
+/// How long a request waits for its key to be looked up.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Requests that wait for that, at once.
+pub const MAX_LOOKUPS: usize = 64;
+
+/// Finds the principal behind the credential. A key that is not in memory is looked up once.
 ///
 /// # Errors
 /// 401 without a credential (unless anonymous callers are allowed) or with one that is unknown, revoked or expired; 503
-/// for a token whose user cannot be taken up.
+/// where it would have to be looked up and cannot be, and for a token whose user cannot be taken up.
 pub async fn identify(worker: &Arc<Worker>, arrival: &Arrival) -> Result<Claim, Failure> {
+    if let Some(token) = token(arrival) {
+        let issuers = &arrival.snapshot.issuers;
+        let identified = Box::pin(tokens::identify(worker, issuers, &token)).await;
+        return identified.map(Claim::Known).map_err(wrong_token);
+    }
+    match known(worker, arrival) {
+        Ok(claim) => Ok(claim),
+        Err(Unproved::Failure(failure)) => Err(failure),
+        Err(Unproved::Unread(wanted)) => {
+            look_up(worker, wanted).await?;
+            known(worker, arrival).map_err(|unproved| match unproved {
+                Unproved::Failure(failure) => failure,
+                // Many keys that nobody has have pushed this one out already.
+                Unproved::Unread(_) => unknown(),
+            })
+        }
+    }
+}
+
+/// What somebody comes with, where it is a token of an identity provider.
+fn token(arrival: &Arrival) -> Option<Cow<'_, str>> {
+    if arrival.snapshot.issuers.is_empty() || signature(&arrival.headers).is_some() {
+        return None;
+    }
+    credential(arrival).filter(|presented| jwt::is_token(presented))
+}
+
+/// What somebody comes with, in a header or in the query.
+fn credential(arrival: &Arrival) -> Option<Cow<'_, str>> {
+    let presented = presented(&arrival.headers).map(Cow::Borrowed);
+    presented.or_else(|| in_query(arrival))
+}
+
+/// Why nobody is known behind a credential.
+enum Unproved {
+    Failure(Failure),
+    Unread(Wanted),
+}
+
+impl From<Failure> for Unproved {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// Reads a key into memory, if anybody has it.
+///
+/// # Errors
+/// 503 where the database does not answer, or too many ask.
+pub async fn look_up(worker: &Worker, wanted: Wanted) -> Result<(), Failure> {
+    let (keys, lookups) = (worker.shared.keys.clone(), worker.shared.lookups.clone());
+    let looked = async move {
+        // The place is held until the thread is done, also when nobody waits any more.
+        let place = lookups.acquire_owned().await.ok()?;
+        let looked = tokio::task::spawn_blocking(move || {
+            let looked = keys.look_up(&wanted);
+            drop(place);
+            looked
+        });
+        looked.await.ok()
+    };
+    match tokio::time::timeout(PATIENCE, looked).await {
+        Ok(Some(Ok(()))) => Ok(()),
+        Ok(Some(Err(error))) => {
+            tracing::debug!(%error, "a key could not be looked up");
+            Err(unreachable())
+        }
+        _ => Err(unreachable()),
+    }
+}
+
+/// The key may be good, but the database cannot be asked.
+fn unreachable() -> Failure {
+    Failure::new(
+        FailureKind::Unavailable,
+        "this key is not known here yet, and the database that may know it cannot be asked now; try again in a moment",
+    )
+    .coded("key_lookup_unavailable")
+    .retry_after(Duration::from_secs(1))
+}
+
+/// Finds the principal behind the credential in memory.
+fn known(worker: &Worker, arrival: &Arrival) -> Result<Claim, Unproved> {
     if let Some(signature) = signature(&arrival.headers) {
         return claim(worker, arrival, signature);
     }
     let keys = &worker.shared.keys;
-    let presented = presented(&arrival.headers).map(Cow::Borrowed);
-    let Some(presented) = presented.or_else(|| in_query(arrival)) else {
+    let Some(presented) = credential(arrival) else {
         return anonymous(arrival).ok_or_else(|| {
             Failure::new(
                 FailureKind::Authentication,
                 "no credential: send your key as `Authorization: Bearer pm-…` or `x-api-key: pm-…`",
             )
             .coded("missing_api_key")
+            .into()
         });
     };
-    let issuers = &arrival.snapshot.issuers;
-    if !issuers.is_empty() && jwt::is_token(&presented) {
-        let identified = Box::pin(tokens::identify(worker, issuers, &presented)).await;
-        return identified.map(Claim::Known).map_err(wrong_token);
-    }
     match keys.identify(&presented) {
         Ok(principal) => Ok(Claim::Known(principal)),
         // Local tools must send some key; where anyone may come, a key that is not ours is nobody's.
         Err(IdentifyError::Unknown) if !presented.starts_with("pm-") => {
-            anonymous(arrival).ok_or_else(unknown)
+            anonymous(arrival).ok_or_else(|| unknown().into())
         }
-        Err(error) => Err(not_accepted(error)),
+        Err(IdentifyError::Unread) => Err(Unproved::Unread(Wanted::secret(&presented))),
+        Err(error) => Err(not_accepted(error).into()),
     }
 }
 
@@ -76,22 +160,24 @@ fn anonymous(arrival: &Arrival) -> Option<Claim> {
 }
 
 /// Finds the key that a signature (AWS's SDKs) names.
-fn claim(worker: &Worker, arrival: &Arrival, signature: &str) -> Result<Claim, Failure> {
+fn claim(worker: &Worker, arrival: &Arrival, signature: &str) -> Result<Claim, Unproved> {
     let presented = PresentedSignature::parse(signature).map_err(wrong_signature)?;
     match worker.shared.keys.claimed(presented.key) {
         Ok((caller, hash)) => {
             let (Some(signing), Some(key)) = (&arrival.snapshot.signing, &caller.key) else {
                 return Err(refused(
                     "signed requests are not accepted here: identity.signing_secret is not set",
-                ));
+                )
+                .into());
             };
             let secret = aws_secret(signing, key, &hash);
             Ok(Claim::Signed { caller, secret })
         }
         Err(IdentifyError::Unknown) if !presented.key.starts_with("key_") => {
-            anonymous(arrival).ok_or_else(unknown)
+            anonymous(arrival).ok_or_else(|| unknown().into())
         }
-        Err(error) => Err(not_accepted(error)),
+        Err(IdentifyError::Unread) => Err(Unproved::Unread(Wanted::Id(KeyId::from(presented.key)))),
+        Err(error) => Err(not_accepted(error).into()),
     }
 }
 
@@ -157,7 +243,7 @@ fn not_accepted(error: IdentifyError) -> Failure {
     match error {
         IdentifyError::Revoked => refused("this key was revoked"),
         IdentifyError::Expired => refused("this key has expired"),
-        IdentifyError::Unknown => unknown(),
+        IdentifyError::Unknown | IdentifyError::Unread => unknown(),
         IdentifyError::Disabled => closed("this key is disabled"),
         IdentifyError::Closed(kind) => closed(&format!(
             "the {} of this key is disabled or deleted",

@@ -146,7 +146,7 @@ fn owner(worker: &Worker, arrival: &Arrival, owner: Option<&KeyId>) -> Result<Ar
         Some(key) => match worker.shared.keys.claimed(key.as_str()) {
             Ok((caller, _)) => Ok(caller),
             Err(IdentifyError::Expired) => Err(refused("the key of this batch has expired")),
-            Err(IdentifyError::Revoked | IdentifyError::Unknown) => {
+            Err(IdentifyError::Revoked | IdentifyError::Unknown | IdentifyError::Unread) => {
                 Err(refused("the key of this batch was revoked"))
             }
             Err(error @ (IdentifyError::Disabled | IdentifyError::Closed(_))) => {

@@ -434,8 +434,8 @@ pub(super) const HINTS: Hints = Hints {
         ),
         (
             "general_settings.database_*",
-            "keys and the ledger are kept in SQLite",
-            "set stores.database to sqlite://FILE; keys of the old database are not carried over",
+            "keys and the ledger are kept in tables of another shape",
+            "set stores.database to sqlite://FILE, or to a postgres:// database of their own; keys of the old database are not carried over",
         ),
         (
             "general_settings.store_model_in_db",

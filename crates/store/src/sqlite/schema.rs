@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// Schema, step by step; a database remembers how many steps it has taken.
 pub(crate) const MIGRATIONS: [&str; 6] = ["
@@ -123,6 +123,8 @@ pub(crate) const MIGRATIONS: [&str; 6] = ["
     ) STRICT;
     CREATE INDEX decisions_by_name ON decisions (decision, number);
     CREATE INDEX decisions_by_time ON decisions (at);
+    -- A key is found by its former secret, too, without reading them all.
+    CREATE INDEX keys_by_former ON keys (old_hash) WHERE old_hash IS NOT NULL;
 "];
 
 /// Takes the steps that a database has not taken.

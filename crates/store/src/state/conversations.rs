@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{HistoryError, StateItem, StateStore, now};
-use crate::sqlite::StoreError;
+use crate::store::StoreError;
 
 /// Most items of one conversation.
 pub const MAX_CONVERSATION_ITEMS: i64 = 100_000;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::conversations::append;
 use super::{HistoryError, StateItem, StateStore, now};
-use crate::sqlite::StoreError;
+use crate::store::StoreError;
 
 /// Responses that may follow each other; more than any conversation has.
 const MAX_DEPTH: usize = 10_000;

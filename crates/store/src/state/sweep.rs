@@ -4,7 +4,7 @@ use rusqlite::{TransactionBehavior, params};
 
 use super::StateStore;
 use super::responses::forget;
-use crate::sqlite::StoreError;
+use crate::store::StoreError;
 
 /// Rows of one step, so that nobody waits long.
 const STEP: i64 = 200;

@@ -275,7 +275,11 @@ fn is_from_agent(headers: &HeaderMap, told: &Told) -> bool {
 }
 
 /// What was told, judged, in the client's version.
-async fn event((worker, arrival): (&Arc<Worker>, &Arrival), told: &Told, sent: &Bytes) -> Result<Raw, Failure> {
+async fn event(
+    (worker, arrival): (&Arc<Worker>, &Arrival),
+    told: &Told,
+    sent: &Bytes,
+) -> Result<Raw, Failure> {
     let object = Object::read(sent).map_err(|why| {
         let message = format!("what is told is no JSON object: {why}");
         Failure::new(FailureKind::InvalidRequest, message)

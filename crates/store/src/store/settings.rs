@@ -1,10 +1,9 @@
 //! What the gateway itself has to remember, such as the hash of the operator's password.
 
-use rusqlite::{OptionalExtension, params};
 use secrecy::SecretString;
 
 use super::audit::Change;
-use super::{Store, StoreError};
+use super::{Store, StoreError, values};
 use crate::holder::Actor;
 use crate::key;
 
@@ -17,9 +16,10 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn admin_password(&self) -> Result<Option<[u8; 32]>, StoreError> {
-        let connection = self.connection.lock();
-        let mut query = connection.prepare_cached("SELECT value FROM settings WHERE name = ?1")?;
-        Ok(query.query_row([ADMIN_PASSWORD], |row| row.get(0)).optional()?)
+        let sql = "SELECT value FROM settings WHERE name = ?1";
+        let found =
+            self.read(|session| session.one(sql, &values![ADMIN_PASSWORD], |row| row.maybe_hash(0)))?;
+        Ok(found.flatten())
     }
 
     /// Makes a password for the operator, which ends the one before; given once and kept nowhere, only its hash is. It
@@ -30,13 +30,13 @@ impl Store {
     pub fn make_admin_password(&self, actor: &Actor, only_first: bool) -> Result<SecretString, StoreError> {
         let password = format!("pma-{}", key::random_text(43)?);
         let hash = key::hash_key(&password);
-        self.change(actor, |transaction| {
+        self.change(actor, |session| {
             let sql = if only_first {
-                "INSERT OR IGNORE INTO settings (name, value) VALUES (?1, ?2)"
+                "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING"
             } else {
-                "INSERT OR REPLACE INTO settings (name, value) VALUES (?1, ?2)"
+                "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
             };
-            if transaction.execute(sql, params![ADMIN_PASSWORD, hash])? == 0 {
+            if session.execute(sql, &values![ADMIN_PASSWORD, hash])? == 0 {
                 let (kind, id) = ("admin password", String::new());
                 return Err(StoreError::Exists { kind, id });
             }

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
-
-use super::filter::Conditions;
-use super::{Store, StoreError};
+use super::{Conditions, Row, Session, Store, StoreError, Value, values};
 use crate::page::Paged;
 use crate::routed::{DecisionFilter, DecisionRow, Judged, RoutedBatch, RoutedRequest, SessionTurn};
 
@@ -19,7 +15,7 @@ const SWEEP: i64 = 64;
 /// The name under which what all replicas have learned is kept.
 const LEARNED: &str = "all";
 
-const COLUMNS: &str = "number, at, request, key, team, user, decision, model, outcome, record";
+const COLUMNS: &str = "number, at, request, key, team, \"user\", decision, model, outcome, record";
 
 impl Store {
     /// Writes a batch down, all or nothing; what is there already stays.
@@ -30,44 +26,7 @@ impl Store {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut connection = self.connection.lock();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for request in &batch.requests {
-            insert_request(&transaction, request)?;
-        }
-        for turn in &batch.turns {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO routed_sessions (id, at, turn) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (id) DO UPDATE SET at = excluded.at, turn = excluded.turn
-                     WHERE excluded.at >= routed_sessions.at",
-                )?
-                .execute(params![turn.id, turn.at, turn.turn])?;
-        }
-        let mut kept: BTreeMap<&str, u32> = BTreeMap::new();
-        for (row, most) in &batch.decisions {
-            insert_decision(&transaction, row)?;
-            kept.insert(&row.decision, *most);
-        }
-        for (decision, most) in kept {
-            transaction
-                .prepare_cached(
-                    "DELETE FROM decisions WHERE decision = ?1 AND number <=
-                     (SELECT number FROM decisions WHERE decision = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
-                )?
-                .execute(params![decision, most])?;
-        }
-        let mut times = batch.requests.iter().map(|request| request.at);
-        let mut turns = batch.turns.iter().map(|turn| turn.at);
-        if times
-            .next()
-            .or_else(|| turns.next())
-            .is_some_and(|at| at % SWEEP == 0)
-        {
-            sweep(&transaction)?;
-        }
-        transaction.commit()?;
-        Ok(())
+        self.keep(|session| keep(session, batch))
     }
 
     /// Notes that a request is judged, once.
@@ -75,30 +34,22 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn judge(&self, tenant: &str, request: &str) -> Result<Judged, StoreError> {
-        let mut connection = self.connection.lock();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let found = transaction
-            .prepare_cached(
-                "SELECT request, at, tenant, scope, model, domain, others, judged FROM routed_requests
-                 WHERE request = ?1 AND tenant = ?2",
-            )?
-            .query_row(params![request, tenant], |row| {
-                Ok((read_request(row)?, row.get::<_, bool>(7)?))
-            })
-            .optional()?;
-        let judged = match found {
-            None => Judged::Unknown,
-            Some((_, true)) => Judged::Again,
-            Some(((request, others), false)) => {
-                transaction
-                    .prepare_cached("UPDATE routed_requests SET judged = 1 WHERE request = ?1")?
-                    .execute([&request.request])?;
-                let others = serde_json::from_str(&others)?;
-                Judged::First(RoutedRequest { others, ..request })
+        let find = "SELECT request, at, tenant, scope, model, domain, others, judged FROM routed_requests
+             WHERE request = ?1 AND tenant = ?2";
+        self.keep(|session| {
+            let found = session.one(find, &values![request, tenant], |row| {
+                Ok((read_request(row)?, row.flag(7)?))
+            })?;
+            match found {
+                None => Ok(Judged::Unknown),
+                Some((_, true)) => Ok(Judged::Again),
+                Some((request, false)) => {
+                    let note = "UPDATE routed_requests SET judged = TRUE WHERE request = ?1";
+                    session.execute(note, &values![&request.request])?;
+                    Ok(Judged::First(request))
+                }
             }
-        };
-        transaction.commit()?;
-        Ok(judged)
+        })
     }
 
     /// Turns of sessions from a time on, Unix milliseconds, the latest first.
@@ -106,18 +57,16 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn turns_since(&self, since: i64, limit: u32) -> Result<Vec<SessionTurn>, StoreError> {
-        let connection = self.connection.lock();
-        let mut query = connection.prepare_cached(
-            "SELECT id, at, turn FROM routed_sessions WHERE at >= ?1 ORDER BY at DESC LIMIT ?2",
-        )?;
-        let rows = query.query_map(params![since, limit], |row| {
-            Ok(SessionTurn {
-                id: row.get(0)?,
-                at: row.get(1)?,
-                turn: row.get(2)?,
+        let sql = "SELECT id, at, turn FROM routed_sessions WHERE at >= ?1 ORDER BY at DESC LIMIT ?2";
+        self.read_much(|session| {
+            session.all(sql, &values![since, i64::from(limit)], |row| {
+                Ok(SessionTurn {
+                    id: row.text(0)?,
+                    at: row.integer(1)?,
+                    turn: row.text(2)?,
+                })
             })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     /// What all replicas have learned, where it is newer than this version; with its version.
@@ -125,11 +74,12 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn learned_after(&self, version: i64) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
-        let connection = self.connection.lock();
-        let mut query = connection
-            .prepare_cached("SELECT version, body FROM learned WHERE name = ?1 AND version > ?2")?;
-        let found = query.query_row(params![LEARNED, version], |row| Ok((row.get(0)?, row.get(1)?)));
-        Ok(found.optional()?)
+        let sql = "SELECT version, body FROM learned WHERE name = ?1 AND version > ?2";
+        self.read(|session| {
+            session.one(sql, &values![LEARNED, version], |row| {
+                Ok((row.integer(0)?, row.blob(1)?))
+            })
+        })
     }
 
     /// Changes what all replicas have learned, all or nothing: nobody else changes it meanwhile. Gives its new version.
@@ -140,21 +90,15 @@ impl Store {
         &self,
         change: impl FnOnce(Option<Vec<u8>>) -> Result<(T, Vec<u8>), StoreError>,
     ) -> Result<(i64, T), StoreError> {
-        let mut connection = self.connection.lock();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let known: Option<Vec<u8>> = transaction
-            .prepare_cached("SELECT body FROM learned WHERE name = ?1")?
-            .query_row([LEARNED], |row| row.get(0))
-            .optional()?;
-        let (told, body) = change(known)?;
-        let version = transaction
-            .prepare_cached(
-                "INSERT INTO learned (name, version, body) VALUES (?1, 1, ?2)
-                 ON CONFLICT (name) DO UPDATE SET version = version + 1, body = excluded.body RETURNING version",
-            )?
-            .query_row(params![LEARNED, body], |row| row.get(0))?;
-        transaction.commit()?;
-        Ok((version, told))
+        let find = "SELECT body FROM learned WHERE name = ?1";
+        let put = "INSERT INTO learned (name, version, body) VALUES (?1, 1, ?2)
+             ON CONFLICT (name) DO UPDATE SET version = learned.version + 1, body = excluded.body RETURNING version";
+        self.keep(|session| {
+            let known = session.one(find, &values![LEARNED], |row| row.blob(0))?;
+            let (told, body) = change(known)?;
+            let version = session.one(put, &[LEARNED.into(), Value::Blob(body)], |row| row.integer(0))?;
+            Ok((version.unwrap_or_default(), told))
+        })
     }
 
     /// A page of the recorded decisions.
@@ -162,20 +106,14 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn decisions(&self, filter: &DecisionFilter) -> Result<Paged<DecisionRow>, StoreError> {
-        let connection = self.connection.lock();
-        let conditions = filter.conditions();
+        let mut conditions = filter.conditions();
         let order = if filter.oldest_first { "ASC" } else { "DESC" };
+        let limit = conditions.value(i64::from(filter.limit) + 1);
         let sql = format!(
-            "SELECT {COLUMNS} FROM decisions{} ORDER BY number {order} LIMIT ?",
+            "SELECT {COLUMNS} FROM decisions{} ORDER BY number {order} LIMIT {limit}",
             conditions.sql()
         );
-        let limit = i64::from(filter.limit) + 1;
-        let mut query = connection.prepare_cached(&sql)?;
-        let mut rows = query.query(&conditions.parameters(&[&limit])[..])?;
-        let mut items = Vec::new();
-        while let Some(row) = rows.next()? {
-            items.push(read_decision(row)?);
-        }
+        let mut items = self.read_much(|session| session.all(&sql, conditions.values(), read_decision))?;
         let more = items.len() > filter.limit as usize;
         items.truncate(filter.limit as usize);
         Ok(Paged { items, more })
@@ -195,7 +133,7 @@ impl DecisionFilter {
         all.text("model = ?", self.model.as_deref());
         all.text("key = ?", self.key.as_deref());
         all.text("team = ?", self.team.as_deref());
-        all.text("user = ?", self.user.as_deref());
+        all.text("\"user\" = ?", self.user.as_deref());
         all.text("request = ?", self.request.as_deref());
         all.text("outcome = ?", self.outcome.as_deref());
         if let Some(after) = self.after {
@@ -210,86 +148,117 @@ impl DecisionFilter {
     }
 }
 
-fn insert_request(transaction: &Transaction<'_>, request: &RoutedRequest) -> Result<(), StoreError> {
+fn keep(session: &mut dyn Session, batch: &RoutedBatch) -> Result<(), StoreError> {
+    for request in &batch.requests {
+        insert_request(session, request)?;
+    }
+    for turn in &batch.turns {
+        session.execute(
+            "INSERT INTO routed_sessions (id, at, turn) VALUES (?1, ?2, ?3)
+             ON CONFLICT (id) DO UPDATE SET at = excluded.at, turn = excluded.turn
+             WHERE excluded.at >= routed_sessions.at",
+            &values![&turn.id, turn.at, &turn.turn],
+        )?;
+    }
+    let mut kept: BTreeMap<&str, u32> = BTreeMap::new();
+    for (row, most) in &batch.decisions {
+        insert_decision(session, row)?;
+        kept.insert(&row.decision, *most);
+    }
+    for (decision, most) in kept {
+        session.execute(
+            "DELETE FROM decisions WHERE decision = ?1 AND number <=
+             (SELECT number FROM decisions WHERE decision = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+            &values![decision, i64::from(most)],
+        )?;
+    }
+    let mut times = batch.requests.iter().map(|request| request.at);
+    let mut turns = batch.turns.iter().map(|turn| turn.at);
+    if times
+        .next()
+        .or_else(|| turns.next())
+        .is_some_and(|at| at % SWEEP == 0)
+    {
+        sweep(session)?;
+    }
+    Ok(())
+}
+
+fn insert_request(session: &mut dyn Session, request: &RoutedRequest) -> Result<(), StoreError> {
     let others = serde_json::to_string(&request.others)?;
-    transaction
-        .prepare_cached(
-            "INSERT OR IGNORE INTO routed_requests (request, at, tenant, scope, model, domain, others, judged)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
-        )?
-        .execute(params![
-            request.request,
+    session.execute(
+        "INSERT INTO routed_requests (request, at, tenant, scope, model, domain, others, judged)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, FALSE) ON CONFLICT DO NOTHING",
+        &values![
+            &request.request,
             request.at,
-            request.tenant,
-            request.scope,
-            request.model,
-            request.domain,
+            &request.tenant,
+            &request.scope,
+            &request.model,
+            request.domain.as_ref(),
             others
-        ])?;
+        ],
+    )?;
     Ok(())
 }
 
-fn insert_decision(transaction: &Transaction<'_>, row: &DecisionRow) -> Result<(), StoreError> {
-    transaction
-        .prepare_cached(
-            "INSERT OR IGNORE INTO decisions (at, request, key, team, user, decision, model, outcome, record)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(params![
+fn insert_decision(session: &mut dyn Session, row: &DecisionRow) -> Result<(), StoreError> {
+    session.execute(
+        "INSERT INTO decisions (at, request, key, team, \"user\", decision, model, outcome, record)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+        &values![
             row.at,
-            row.request,
-            row.key,
-            row.team,
-            row.user,
-            row.decision,
-            row.model,
-            row.outcome,
-            row.record
-        ])?;
+            &row.request,
+            row.key.as_ref(),
+            row.team.as_ref(),
+            row.user.as_ref(),
+            &row.decision,
+            row.model.as_ref(),
+            &row.outcome,
+            &row.record
+        ],
+    )?;
     Ok(())
 }
 
-fn sweep(transaction: &Transaction<'_>) -> Result<(), StoreError> {
-    transaction
-        .prepare_cached(
-            "DELETE FROM routed_requests WHERE number <=
-             (SELECT number FROM routed_requests ORDER BY number DESC LIMIT 1 OFFSET ?1)",
-        )?
-        .execute([MAX_REQUESTS])?;
-    transaction
-        .prepare_cached(
-            "DELETE FROM routed_sessions WHERE at <=
-             (SELECT at FROM routed_sessions ORDER BY at DESC LIMIT 1 OFFSET ?1)",
-        )?
-        .execute([MAX_SESSIONS])?;
+fn sweep(session: &mut dyn Session) -> Result<(), StoreError> {
+    session.execute(
+        "DELETE FROM routed_requests WHERE number <=
+         (SELECT number FROM routed_requests ORDER BY number DESC LIMIT 1 OFFSET ?1)",
+        &values![MAX_REQUESTS],
+    )?;
+    session.execute(
+        "DELETE FROM routed_sessions WHERE at <=
+         (SELECT at FROM routed_sessions ORDER BY at DESC LIMIT 1 OFFSET ?1)",
+        &values![MAX_SESSIONS],
+    )?;
     Ok(())
 }
 
-fn read_request(row: &Row<'_>) -> rusqlite::Result<(RoutedRequest, String)> {
-    let request = RoutedRequest {
-        request: row.get(0)?,
-        at: row.get(1)?,
-        tenant: row.get(2)?,
-        scope: row.get(3)?,
-        model: row.get(4)?,
-        domain: row.get(5)?,
-        others: Vec::new(),
-    };
-    Ok((request, row.get(6)?))
+fn read_request(row: &Row<'_>) -> Result<RoutedRequest, StoreError> {
+    Ok(RoutedRequest {
+        request: row.text(0)?,
+        at: row.integer(1)?,
+        tenant: row.text(2)?,
+        scope: row.text(3)?,
+        model: row.text(4)?,
+        domain: row.maybe_text(5)?,
+        others: serde_json::from_str(&row.text(6)?)?,
+    })
 }
 
-fn read_decision(row: &Row<'_>) -> rusqlite::Result<DecisionRow> {
+fn read_decision(row: &Row<'_>) -> Result<DecisionRow, StoreError> {
     Ok(DecisionRow {
-        number: row.get(0)?,
-        at: row.get(1)?,
-        request: row.get(2)?,
-        key: row.get(3)?,
-        team: row.get(4)?,
-        user: row.get(5)?,
-        decision: row.get(6)?,
-        model: row.get(7)?,
-        outcome: row.get(8)?,
-        record: row.get(9)?,
+        number: row.integer(0)?,
+        at: row.integer(1)?,
+        request: row.text(2)?,
+        key: row.maybe_text(3)?,
+        team: row.maybe_text(4)?,
+        user: row.maybe_text(5)?,
+        decision: row.text(6)?,
+        model: row.maybe_text(7)?,
+        outcome: row.text(8)?,
+        record: row.text(9)?,
     })
 }
 

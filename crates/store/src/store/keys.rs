@@ -1,12 +1,11 @@
 //! Keys: made, listed, changed, revoked.
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
 use secrecy::SecretString;
 
 use super::audit::Change;
-use super::filter::{KeyFilter, Listing};
+use super::filter::{KeyFilter, Listing, counted};
 use super::holders::{check_place, find_live};
-use super::{Store, StoreError, next_version, now};
+use super::{Row, Session, Store, StoreError, next_version, now, values};
 use crate::holder::{Actor, HolderKind, HolderSpec};
 use crate::id::{KeyId, TeamId};
 use crate::key::{self, KeyRecord, NewKey};
@@ -73,17 +72,17 @@ impl Store {
             updated_at: at,
             version: 0,
         };
-        let record = self.change(actor, |transaction| {
-            check_holders(transaction, &record.grant)?;
-            check_hash(transaction, &record)?;
-            record.version = next_version(transaction)?;
-            transaction.execute(
+        let record = self.change(actor, |session| {
+            check_holders(session, &record.grant)?;
+            check_hash(session, &record)?;
+            record.version = next_version(session)?;
+            session.execute(
                 "INSERT INTO keys (id, hash, hint, grant_json, created_at, metadata_json, updated_at, changed)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?7)",
-                params![
+                &values![
                     record.id.as_str(),
                     hash,
-                    record.hint,
+                    &record.hint,
                     serde_json::to_string(&record.grant)?,
                     at,
                     serde_json::to_string(&record.metadata)?,
@@ -101,26 +100,45 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
-        self.keys_since(0)
-    }
-
-    /// Keys that were changed after a change of this number, the oldest first.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub fn keys_since(&self, change: i64) -> Result<Vec<KeyRecord>, StoreError> {
-        let connection = self.connection.lock();
-        let sql = format!("SELECT {COLUMNS} FROM keys WHERE changed > ?1 ORDER BY created_at, id");
-        let mut query = connection.prepare_cached(&sql)?;
-        let mut rows = query.query([change])?;
         let mut keys = Vec::new();
-        while let Some(row) = rows.next()? {
-            keys.push(read_key(row)?);
-        }
+        self.each_key_since(0, |key| keys.push(key))?;
         Ok(keys)
     }
 
-    /// A page of keys, and how many there are in all.
+    /// Calls `each` with one key after the other that was changed after a change of this number, revoked ones included,
+    /// the oldest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn each_key_since(&self, change: i64, mut each: impl FnMut(KeyRecord)) -> Result<(), StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM keys WHERE changed > ?1 ORDER BY created_at, id");
+        self.read_much(|session| {
+            session.each(&sql, &values![change], &mut |row| {
+                each(read_key(row)?);
+                Ok(true)
+            })
+        })
+    }
+
+    /// Whether there are more keys than this, revoked ones included.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn has_more_keys_than(&self, count: u32) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM keys LIMIT 1 OFFSET ?1";
+        self.read(|session| session.exists(sql, &values![i64::from(count)]))
+    }
+
+    /// The key that has this hash, or had it before it was rotated, revoked ones included.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn key_by_hash(&self, hash: [u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM keys WHERE hash = ?1 OR old_hash = ?1");
+        self.read(|session| session.one(&sql, &values![hash], read_key))
+    }
+
+    /// A page of keys, and how many there are in all, up to a hundred thousand.
     ///
     /// # Errors
     /// When the database refuses.
@@ -129,36 +147,26 @@ impl Store {
         filter: &KeyFilter,
         listing: &Listing,
     ) -> Result<(Paged<KeyRecord>, u64), StoreError> {
-        let connection = self.connection.lock();
-        let mut conditions = filter.conditions(now());
-        let count = format!("SELECT COUNT(*) FROM keys{}", conditions.sql());
-        let total: i64 = connection
-            .prepare_cached(&count)?
-            .query_row(&conditions.parameters(&[])[..], |row| row.get(0))?;
-        let order = if listing.newest_first { "DESC" } else { "ASC" };
-        if let Some(after) = &listing.after {
-            let after = rusqlite::types::Value::Text(after.clone());
-            let condition = if listing.newest_first {
-                "rowid < (SELECT rowid FROM keys WHERE id = ?)"
-            } else {
-                "rowid > (SELECT rowid FROM keys WHERE id = ?)"
-            };
-            conditions.and(condition, [after]);
-        }
-        let sql = format!(
-            "SELECT {COLUMNS} FROM keys{} ORDER BY rowid {order} LIMIT ? OFFSET ?",
-            conditions.sql()
-        );
-        let mut query = connection.prepare_cached(&sql)?;
-        let limit = i64::from(listing.limit) + 1;
-        let mut rows = query.query(&conditions.parameters(&[&limit, &listing.skip])[..])?;
-        let mut items = Vec::new();
-        while let Some(row) = rows.next()? {
-            items.push(read_key(row)?);
-        }
+        let (total, mut items) = self.read(|session| {
+            let dialect = session.dialect();
+            let mut conditions = filter.conditions(now(), dialect);
+            let count = counted("keys", &conditions);
+            let total = session.one(&count, conditions.values(), |row| row.integer(0))?;
+            let ((sign, order), number) = (listing.direction(), dialect.key_number);
+            if let Some(after) = &listing.after {
+                let condition = format!("{number} {sign} (SELECT {number} FROM keys WHERE id = ?)");
+                conditions.and(&condition, values![after]);
+            }
+            let bounds = listing.bounds(&mut conditions);
+            let sql = format!(
+                "SELECT {COLUMNS} FROM keys{} ORDER BY {number} {order}{bounds}",
+                conditions.sql()
+            );
+            Ok((total, session.all(&sql, conditions.values(), read_key)?))
+        })?;
         let more = items.len() > listing.limit as usize;
         items.truncate(listing.limit as usize);
-        Ok((Paged { items, more }, total.cast_unsigned()))
+        Ok((Paged { items, more }, total.unwrap_or_default().cast_unsigned()))
     }
 
     /// The key with this id, revoked ones included.
@@ -166,12 +174,9 @@ impl Store {
     /// # Errors
     /// When there is none.
     pub fn key(&self, id: &KeyId) -> Result<KeyRecord, StoreError> {
-        let connection = self.connection.lock();
-        let mut query = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM keys WHERE id = ?1"))?;
-        let found = query
-            .query_row([id.as_str()], |row| Ok(read_key(row)))
-            .optional()?;
-        found.unwrap_or_else(|| Err(no_such(id)))
+        let sql = format!("SELECT {COLUMNS} FROM keys WHERE id = ?1");
+        let found = self.read(|session| session.one(&sql, &values![id.as_str()], read_key))?;
+        found.ok_or_else(|| no_such(id))
     }
 
     /// The key with this id or name, revoked ones left out.
@@ -179,15 +184,12 @@ impl Store {
     /// # Errors
     /// When there is none.
     pub fn find_key(&self, id_or_name: &str) -> Result<KeyRecord, StoreError> {
-        let connection = self.connection.lock();
-        let mut query = connection.prepare_cached(&format!(
+        let sql = format!(
             "SELECT {COLUMNS} FROM keys WHERE (id = ?1 OR name = ?1) AND revoked_at IS NULL
              ORDER BY created_at DESC LIMIT 1"
-        ))?;
-        let found = query
-            .query_row([id_or_name], |row| Ok(read_key(row)))
-            .optional()?;
-        found.unwrap_or_else(|| Err(StoreError::NoSuchKey(id_or_name.to_owned())))
+        );
+        let found = self.read(|session| session.one(&sql, &values![id_or_name], read_key))?;
+        found.ok_or_else(|| StoreError::NoSuchKey(id_or_name.to_owned()))
     }
 
     /// Changes what a key may do, its notes, or whether it is disabled; with `expected`, only if that is its version.
@@ -201,13 +203,13 @@ impl Store {
         expected: Option<i64>,
         change: impl FnOnce(&mut KeyRecord) -> Result<(), StoreError>,
     ) -> Result<KeyRecord, StoreError> {
-        self.alter_key(actor, ("update", id, expected), |transaction, key| {
+        self.alter_key(actor, ("update", id, expected), |session, key| {
             let before = key.grant.clone();
             change(key)?;
             key.grant.check()?;
             check_metadata(&key.metadata)?;
             if before != key.grant {
-                check_holders(transaction, &key.grant)?;
+                check_holders(session, &key.grant)?;
             }
             Ok(())
         })
@@ -277,30 +279,28 @@ impl Store {
         &self,
         actor: &Actor,
         (action, id, expected): (&'static str, &KeyId, Option<i64>),
-        change: impl FnOnce(&Transaction<'_>, &mut KeyRecord) -> Result<(), StoreError>,
+        change: impl FnOnce(&mut dyn Session, &mut KeyRecord) -> Result<(), StoreError>,
     ) -> Result<KeyRecord, StoreError> {
-        self.change(actor, |transaction| {
+        self.change(actor, |session| {
             let sql = format!("SELECT {COLUMNS} FROM keys WHERE id = ?1 AND revoked_at IS NULL");
-            let found = transaction
-                .query_row(&sql, [id.as_str()], |row| Ok(read_key(row)))
-                .optional()?;
-            let before = found.unwrap_or_else(|| Err(no_such(id)))?;
+            let found = session.one(&sql, &values![id.as_str()], read_key)?;
+            let before = found.ok_or_else(|| no_such(id))?;
             if expected.is_some_and(|expected| expected != before.version) {
                 return Err(StoreError::Changed);
             }
             let mut key = before.clone();
-            change(transaction, &mut key)?;
+            change(session, &mut key)?;
             key.updated_at = now();
-            key.version = next_version(transaction)?;
+            key.version = next_version(session)?;
             let (old_hash, old_until) = key.former.unzip();
-            transaction.execute(
+            session.execute(
                 "UPDATE keys SET hash = ?2, hint = ?3, grant_json = ?4, revoked_at = ?5, disabled_at = ?6,
                     old_hash = ?7, old_until = ?8, metadata_json = ?9, updated_at = ?10, changed = ?11
                  WHERE id = ?1",
-                params![
+                &values![
                     id.as_str(),
                     key.hash,
-                    key.hint,
+                    &key.hint,
                     serde_json::to_string(&key.grant)?,
                     key.revoked_at,
                     key.disabled_at,
@@ -335,10 +335,10 @@ impl NewKey {
 }
 
 /// Whether the holders of a key are there and belong together.
-fn check_holders(transaction: &Transaction<'_>, grant: &NewKey) -> Result<(), StoreError> {
+fn check_holders(session: &mut dyn Session, grant: &NewKey) -> Result<(), StoreError> {
     let (mut organization, mut team) = (grant.organization.clone(), grant.team.clone());
     let mut check = |kind: HolderKind, id: &str, team: &mut Option<TeamId>| {
-        let own = find_live(transaction, kind, id)?.spec;
+        let own = find_live(session, kind, id)?.spec;
         check_place(
             (kind, id),
             "organization",
@@ -361,9 +361,9 @@ fn check_holders(transaction: &Transaction<'_>, grant: &NewKey) -> Result<(), St
 }
 
 /// Whether nobody has this secret.
-fn check_hash(transaction: &Transaction<'_>, record: &KeyRecord) -> Result<(), StoreError> {
+fn check_hash(session: &mut dyn Session, record: &KeyRecord) -> Result<(), StoreError> {
     let sql = "SELECT 1 FROM keys WHERE hash = ?1";
-    if transaction.prepare_cached(sql)?.exists([record.hash])? {
+    if session.exists(sql, &values![record.hash])? {
         return Err(invalid("this key is taken; choose another".to_owned()));
     }
     Ok(())
@@ -389,18 +389,18 @@ fn no_such(id: &KeyId) -> StoreError {
 }
 
 fn read_key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
-    let former: (Option<[u8; 32]>, Option<i64>) = (row.get(7)?, row.get(8)?);
+    let former = (row.maybe_hash(7)?, row.maybe_integer(8)?);
     Ok(KeyRecord {
-        id: KeyId::from(row.get::<_, String>(0)?),
-        hash: row.get(1)?,
-        hint: row.get(2)?,
-        grant: serde_json::from_str(&row.get::<_, String>(3)?)?,
-        created_at: row.get(4)?,
-        revoked_at: row.get(5)?,
-        disabled_at: row.get(6)?,
+        id: KeyId::from(row.text(0)?),
+        hash: row.maybe_hash(1)?.unwrap_or_default(),
+        hint: row.text(2)?,
+        grant: serde_json::from_str(&row.text(3)?)?,
+        created_at: row.integer(4)?,
+        revoked_at: row.maybe_integer(5)?,
+        disabled_at: row.maybe_integer(6)?,
         former: former.0.zip(former.1),
-        metadata: serde_json::from_str(&row.get::<_, String>(9)?)?,
-        updated_at: row.get(10)?,
-        version: row.get(11)?,
+        metadata: serde_json::from_str(&row.text(9)?)?,
+        updated_at: row.integer(10)?,
+        version: row.integer(11)?,
     })
 }

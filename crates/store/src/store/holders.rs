@@ -2,11 +2,9 @@
 
 use std::fmt::Display;
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
-
 use super::audit::Change;
-use super::filter::{HolderFilter, Listing};
-use super::{Store, StoreError, next_version, now};
+use super::filter::{HolderFilter, Listing, counted};
+use super::{Row, Session, Store, StoreError, next_version, now, values};
 use crate::holder::{Actor, Holder, HolderKind, HolderSpec, check_id};
 use crate::key::random_text;
 use crate::page::Paged;
@@ -34,9 +32,9 @@ impl Store {
         };
         check_id(&id)?;
         let at = now();
-        self.change(actor, |transaction| {
-            check_parents(transaction, &spec)?;
-            if find(transaction, kind, &id)?.is_some() {
+        self.change(actor, |session| {
+            check_parents(session, &spec)?;
+            if find(session, kind, &id)?.is_some() {
                 let kind = kind.as_str();
                 return Err(StoreError::Exists { kind, id });
             }
@@ -47,9 +45,9 @@ impl Store {
                 created_at: at,
                 updated_at: at,
                 deleted_at: None,
-                version: next_version(transaction)?,
+                version: next_version(session)?,
             };
-            write(transaction, &holder)?;
+            write(session, &holder)?;
             let told = told("create", None, &holder)?;
             Ok((holder, told))
         })
@@ -60,7 +58,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn holder(&self, kind: HolderKind, id: &str) -> Result<Option<Holder>, StoreError> {
-        find(&self.connection.lock(), kind, id)
+        self.read(|session| find(session, kind, id))
     }
 
     /// Holders that were changed after a change of this number, deleted ones included.
@@ -68,15 +66,8 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn holders_since(&self, change: i64) -> Result<Vec<Holder>, StoreError> {
-        let connection = self.connection.lock();
         let sql = format!("SELECT {COLUMNS} FROM holders WHERE changed > ?1 ORDER BY number");
-        let mut query = connection.prepare_cached(&sql)?;
-        let mut rows = query.query([change])?;
-        let mut holders = Vec::new();
-        while let Some(row) = rows.next()? {
-            holders.push(read_holder(row)?);
-        }
-        Ok(holders)
+        self.read_much(|session| session.all(&sql, &values![change], read_holder))
     }
 
     /// A page of holders, and how many there are in all.
@@ -89,37 +80,26 @@ impl Store {
         filter: &HolderFilter,
         listing: &Listing,
     ) -> Result<(Paged<Holder>, u64), StoreError> {
-        let connection = self.connection.lock();
         let mut conditions = filter.conditions(kind.as_str());
-        let count = format!("SELECT COUNT(*) FROM holders{}", conditions.sql());
-        let total: i64 = connection
-            .prepare_cached(&count)?
-            .query_row(&conditions.parameters(&[])[..], |row| row.get(0))?;
-        let order = if listing.newest_first { "DESC" } else { "ASC" };
+        let count = counted("holders", &conditions);
+        let counted = conditions.values().to_vec();
+        let (sign, order) = listing.direction();
         if let Some(after) = &listing.after {
-            let [kind, after] =
-                [kind.as_str(), after.as_str()].map(|text| rusqlite::types::Value::Text(text.to_owned()));
-            let condition = if listing.newest_first {
-                "number < (SELECT number FROM holders WHERE kind = ? AND id = ?)"
-            } else {
-                "number > (SELECT number FROM holders WHERE kind = ? AND id = ?)"
-            };
-            conditions.and(condition, [kind, after]);
+            let condition = format!("number {sign} (SELECT number FROM holders WHERE kind = ? AND id = ?)");
+            conditions.and(&condition, values![kind.as_str(), after]);
         }
+        let bounds = listing.bounds(&mut conditions);
         let sql = format!(
-            "SELECT {COLUMNS} FROM holders{} ORDER BY number {order} LIMIT ? OFFSET ?",
+            "SELECT {COLUMNS} FROM holders{} ORDER BY number {order}{bounds}",
             conditions.sql()
         );
-        let mut query = connection.prepare_cached(&sql)?;
-        let limit = i64::from(listing.limit) + 1;
-        let mut rows = query.query(&conditions.parameters(&[&limit, &listing.skip])[..])?;
-        let mut items = Vec::new();
-        while let Some(row) = rows.next()? {
-            items.push(read_holder(row)?);
-        }
+        let (total, mut items) = self.read(|session| {
+            let total = session.one(&count, &counted, |row| row.integer(0))?;
+            Ok((total, session.all(&sql, conditions.values(), read_holder)?))
+        })?;
         let more = items.len() > listing.limit as usize;
         items.truncate(listing.limit as usize);
-        Ok((Paged { items, more }, total.cast_unsigned()))
+        Ok((Paged { items, more }, total.unwrap_or_default().cast_unsigned()))
     }
 
     /// Changes a holder; with `expected`, only if that is its version.
@@ -133,18 +113,18 @@ impl Store {
         expected: Option<i64>,
         change: impl FnOnce(&mut HolderSpec) -> Result<(), StoreError>,
     ) -> Result<Holder, StoreError> {
-        self.change(actor, |transaction| {
-            let before = find_live(transaction, kind, id)?;
+        self.change(actor, |session| {
+            let before = find_live(session, kind, id)?;
             if expected.is_some_and(|expected| expected != before.version) {
                 return Err(StoreError::Changed);
             }
             let mut holder = before.clone();
             change(&mut holder.spec)?;
             holder.spec.check(kind)?;
-            check_parents(transaction, &holder.spec)?;
+            check_parents(session, &holder.spec)?;
             holder.updated_at = now();
-            holder.version = next_version(transaction)?;
-            write(transaction, &holder)?;
+            holder.version = next_version(session)?;
+            write(session, &holder)?;
             let told = told("update", Some(&before), &holder)?;
             Ok((holder, told))
         })
@@ -161,14 +141,13 @@ impl Store {
         (kind, id): (HolderKind, &str),
         expected: Option<i64>,
     ) -> Result<Holder, StoreError> {
-        self.change(actor, |transaction| {
-            let before = find_live(transaction, kind, id)?;
+        self.change(actor, |session| {
+            let before = find_live(session, kind, id)?;
             if expected.is_some_and(|expected| expected != before.version) {
                 return Err(StoreError::Changed);
             }
-            let mut plans = transaction
-                .prepare_cached("SELECT 1 FROM keys WHERE plan = ?1 AND revoked_at IS NULL LIMIT 1")?;
-            if kind == HolderKind::Plan && plans.exists([id])? {
+            let plans = "SELECT 1 FROM keys WHERE plan = ?1 AND revoked_at IS NULL LIMIT 1";
+            if kind == HolderKind::Plan && session.exists(plans, &values![id])? {
                 return Err(StoreError::InUse(format!(
                     "keys go by the budget {id:?}; give them another one first"
                 )));
@@ -176,8 +155,8 @@ impl Store {
             let mut holder = before.clone();
             holder.deleted_at = Some(now());
             holder.updated_at = now();
-            holder.version = next_version(transaction)?;
-            write(transaction, &holder)?;
+            holder.version = next_version(session)?;
+            write(session, &holder)?;
             let told = told("delete", Some(&before), &holder)?;
             Ok((holder, told))
         })
@@ -185,10 +164,10 @@ impl Store {
 }
 
 /// Whether what a holder belongs to is there and belongs together.
-fn check_parents(transaction: &Transaction<'_>, spec: &HolderSpec) -> Result<(), StoreError> {
+fn check_parents(session: &mut dyn Session, spec: &HolderSpec) -> Result<(), StoreError> {
     if let Some(team) = &spec.team {
         let kind = HolderKind::Team;
-        let holder = find_live(transaction, kind, team.as_str())?;
+        let holder = find_live(session, kind, team.as_str())?;
         let organization = holder.spec.organization.as_ref();
         check_place(
             (kind, team.as_str()),
@@ -198,7 +177,7 @@ fn check_parents(transaction: &Transaction<'_>, spec: &HolderSpec) -> Result<(),
         )?;
     }
     if let Some(organization) = &spec.organization {
-        find_live(transaction, HolderKind::Organization, organization.as_str())?;
+        find_live(session, HolderKind::Organization, organization.as_str())?;
     }
     Ok(())
 }
@@ -221,18 +200,14 @@ pub(super) fn check_place<T: PartialEq + AsRef<str>>(
     }
 }
 
-fn find(connection: &Connection, kind: HolderKind, id: &str) -> Result<Option<Holder>, StoreError> {
+fn find(session: &mut dyn Session, kind: HolderKind, id: &str) -> Result<Option<Holder>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM holders WHERE kind = ?1 AND id = ?2");
-    let mut query = connection.prepare_cached(&sql)?;
-    let found = query
-        .query_row([kind.as_str(), id], |row| Ok(read_holder(row)))
-        .optional()?;
-    found.transpose()
+    session.one(&sql, &values![kind.as_str(), id], read_holder)
 }
 
 /// A holder that was not deleted.
-pub(super) fn find_live(connection: &Connection, kind: HolderKind, id: &str) -> Result<Holder, StoreError> {
-    find(connection, kind, id)?
+pub(super) fn find_live(session: &mut dyn Session, kind: HolderKind, id: &str) -> Result<Holder, StoreError> {
+    find(session, kind, id)?
         .filter(|holder| holder.deleted_at.is_none())
         .ok_or_else(|| no_such(kind.as_str(), id))
 }
@@ -242,18 +217,18 @@ fn no_such(kind: &'static str, id: impl Display) -> StoreError {
     StoreError::NoSuchHolder { kind, id }
 }
 
-fn write(transaction: &Transaction<'_>, holder: &Holder) -> Result<(), StoreError> {
+fn write(session: &mut dyn Session, holder: &Holder) -> Result<(), StoreError> {
     let spec = &holder.spec;
-    transaction.execute(
+    session.execute(
         "INSERT INTO holders (kind, id, name, organization, team, terms_json, metadata_json, created_at, updated_at,
             disabled_at, deleted_at, changed)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
          ON CONFLICT (kind, id) DO UPDATE SET name = ?3, organization = ?4, team = ?5, terms_json = ?6,
             metadata_json = ?7, updated_at = ?9, disabled_at = ?10, deleted_at = ?11, changed = ?12",
-        params![
+        &values![
             holder.kind.as_str(),
-            holder.id,
-            spec.name,
+            &holder.id,
+            &spec.name,
             spec.organization.as_ref().map(|id| id.as_str()),
             spec.team.as_ref().map(|id| id.as_str()),
             serde_json::to_string(&spec.terms)?,
@@ -279,24 +254,23 @@ fn told(action: &'static str, before: Option<&Holder>, after: &Holder) -> Result
 }
 
 fn read_holder(row: &Row<'_>) -> Result<Holder, StoreError> {
-    let kind: String = row.get(0)?;
-    let text = |at: usize| row.get::<_, Option<String>>(at);
+    let kind = row.text(0)?;
     let kind = HolderKind::of(&kind)
         .ok_or_else(|| StoreError::Invalid(format!("the database holds a {kind:?}, which is no holder")))?;
     Ok(Holder {
-        id: row.get(1)?,
+        id: row.text(1)?,
         kind,
         spec: HolderSpec {
-            name: row.get(2)?,
-            organization: text(3)?.map(Into::into),
-            team: text(4)?.map(Into::into),
-            terms: serde_json::from_str(&row.get::<_, String>(5)?)?,
-            metadata: serde_json::from_str(&row.get::<_, String>(6)?)?,
-            disabled: row.get::<_, Option<i64>>(9)?.is_some(),
+            name: row.text(2)?,
+            organization: row.maybe_text(3)?.map(Into::into),
+            team: row.maybe_text(4)?.map(Into::into),
+            terms: serde_json::from_str(&row.text(5)?)?,
+            metadata: serde_json::from_str(&row.text(6)?)?,
+            disabled: row.maybe_integer(9)?.is_some(),
         },
-        created_at: row.get(7)?,
-        updated_at: row.get(8)?,
-        deleted_at: row.get(10)?,
-        version: row.get(11)?,
+        created_at: row.integer(7)?,
+        updated_at: row.integer(8)?,
+        deleted_at: row.maybe_integer(10)?,
+        version: row.integer(11)?,
     })
 }

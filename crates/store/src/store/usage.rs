@@ -1,17 +1,16 @@
 //! The ledger as it is read: entry by entry, and summed up.
 
+use jiff::ToSpan;
 use pointsman_catalog::Money;
 use pointsman_wire::form::Usage;
-use rusqlite::types::Value;
-use rusqlite::{Row, params};
 use serde::Serialize;
 
-use super::filter::Conditions;
-use super::{Store, StoreError};
+use super::{Conditions, Row, Store, StoreError, values};
 use crate::holder::HolderKind;
 use crate::id::KeyId;
 use crate::ledger::{LedgerEntry, Outcome};
 use crate::page::Paged;
+use crate::postgres;
 
 /// Rows of a report, at most.
 const MAX_ROWS: u32 = 100_000;
@@ -103,9 +102,10 @@ impl UsageGroup {
         }
     }
 
-    fn column(self) -> &'static str {
+    /// Its column of the ledger; days have none.
+    pub(crate) fn column(self) -> &'static str {
         match self {
-            Self::Day => "date(at / 1000, 'unixepoch')",
+            Self::User => "\"user\"",
             other => other.as_str(),
         }
     }
@@ -129,28 +129,28 @@ pub struct UsageRow {
 }
 
 impl LedgerFilter {
-    fn conditions(&self) -> Conditions {
-        let mut all = Conditions::default();
-        all.and("at >= ?", [Value::Integer(self.since)]);
+    /// Demands it of rows; `when` is left out where somebody else asks for a time.
+    pub(crate) fn apply(&self, all: &mut Conditions, when: bool) {
         let of = &self.of;
-        if let Some(until) = of.until {
-            all.and("at < ?", [Value::Integer(until)]);
+        if when {
+            all.and("at >= ?", [self.since.into()]);
+        }
+        if let Some(until) = of.until.filter(|_| when) {
+            all.and("at < ?", [until.into()]);
         }
         all.text("key = ?", self.key.as_ref().map(KeyId::as_str));
         all.text("organization = ?", of.organization.as_deref());
         all.text("team = ?", of.team.as_deref());
         all.text("project = ?", of.project.as_deref());
-        all.text("user = ?", of.user.as_deref());
+        all.text("\"user\" = ?", of.user.as_deref());
         all.text("model = ?", of.model.as_deref());
         all.text("provider = ?", of.provider.as_deref());
         all.text("outcome = ?", of.outcome.map(Outcome::as_str));
         all.text("id = ?", of.request.as_deref());
         if let Some((at, id)) = &self.before {
-            let (at, id) = (Value::Integer(*at), Value::Text(id.clone()));
             // Of the same time, those with a higher id come later in the list.
-            all.and("(at < ? OR (at = ? AND id > ?))", [at.clone(), at, id]);
+            all.and("(at < ? OR (at = ? AND id > ?))", values![*at, *at, id]);
         }
-        all
     }
 }
 
@@ -160,7 +160,12 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn spent(&self, key: &KeyId, since: i64) -> Result<Money, StoreError> {
-        self.spent_since("key", key.as_str(), since)
+        let key = Some(key.clone());
+        self.spent_of(LedgerFilter {
+            key,
+            since,
+            ..LedgerFilter::default()
+        })
     }
 
     /// What a holder has spent since a time, Unix milliseconds.
@@ -168,20 +173,25 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn spent_by(&self, kind: HolderKind, id: &str, since: i64) -> Result<Money, StoreError> {
-        self.spent_since(kind.as_str(), id, since)
+        let mut of = UsageFilter::default();
+        let whose = match kind {
+            HolderKind::Organization => &mut of.organization,
+            HolderKind::Team => &mut of.team,
+            HolderKind::Project => &mut of.project,
+            HolderKind::User => &mut of.user,
+            HolderKind::Plan => return Ok(Money::ZERO),
+        };
+        *whose = Some(id.to_owned());
+        self.spent_of(LedgerFilter {
+            of,
+            since,
+            ..LedgerFilter::default()
+        })
     }
 
-    /// `column` is one of the ledger's: a text of this program's own.
-    fn spent_since(&self, column: &'static str, id: &str, since: i64) -> Result<Money, StoreError> {
-        if column == HolderKind::Plan.as_str() {
-            return Ok(Money::ZERO);
-        }
-        let connection = self.connection.lock();
-        let sql = format!("SELECT COALESCE(SUM(cost), 0) FROM ledger WHERE {column} = ?1 AND at >= ?2");
-        let sum: i64 = connection
-            .prepare_cached(&sql)?
-            .query_row(params![id, since], |row| row.get(0))?;
-        Ok(Money::from_nanodollars(sum))
+    fn spent_of(&self, filter: LedgerFilter) -> Result<Money, StoreError> {
+        let sums = self.usage(&LedgerFilter { limit: 1, ..filter }, &[])?;
+        Ok(sums.iter().map(|row| row.cost).sum())
     }
 
     /// Entries of the ledger, the newest first.
@@ -189,21 +199,16 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn ledger(&self, filter: &LedgerFilter) -> Result<Vec<LedgerEntry>, StoreError> {
-        let connection = self.connection.lock();
-        let conditions = filter.conditions();
+        let mut conditions = Conditions::default();
+        filter.apply(&mut conditions, true);
+        let limit = conditions.value(i64::from(filter.limit));
         let sql = format!(
-            "SELECT id, at, key, team, user, surface, model_requested, provider, model, decision, outcome, usage_json,
+            "SELECT id, at, key, team, \"user\", surface, model_requested, provider, model, decision, outcome, usage_json,
                     estimated, cost, attempts, streamed, status, latency_us, ttft_us, cache, organization, project
-             FROM ledger{} ORDER BY at DESC, id LIMIT ?",
+             FROM ledger{} ORDER BY at DESC, id LIMIT {limit}",
             conditions.sql()
         );
-        let mut query = connection.prepare_cached(&sql)?;
-        let mut rows = query.query(&conditions.parameters(&[&filter.limit])[..])?;
-        let mut entries = Vec::new();
-        while let Some(row) = rows.next()? {
-            entries.push(read_entry(row)?);
-        }
-        Ok(entries)
+        self.read_much(|session| session.all(&sql, conditions.values(), read_entry))
     }
 
     /// A page of the ledger.
@@ -226,81 +231,112 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn usage(&self, filter: &LedgerFilter, groups: &[UsageGroup]) -> Result<Vec<UsageRow>, StoreError> {
-        let connection = self.connection.lock();
-        let conditions = filter.conditions();
-        let columns: Vec<_> = groups.iter().map(|group| group.column()).collect();
+        let mut conditions = Conditions::default();
+        let from = if self.is_shared() {
+            postgres::report(filter, groups, &mut conditions)
+        } else {
+            filter.apply(&mut conditions, true);
+            rows(groups, &conditions.take())
+        };
+        let names: Vec<_> = (0..groups.len()).map(|at| format!("g{at}")).collect();
         let mut sql = String::from("SELECT ");
-        for column in &columns {
-            sql.push_str(column);
+        for name in &names {
+            sql.push_str(name);
             sql.push_str(", ");
         }
         sql.push_str(
-            "COUNT(*), SUM(outcome IN ('blocked', 'refused', 'provider_failed')), SUM(input), SUM(output), SUM(cost)
-             FROM ledger",
+            "CAST(SUM(requests) AS BIGINT), CAST(SUM(failed) AS BIGINT), CAST(SUM(input) AS BIGINT),
+             CAST(SUM(output) AS BIGINT), CAST(SUM(cost) AS BIGINT) AS spent FROM (",
         );
-        sql.push_str(conditions.sql());
-        if !columns.is_empty() {
+        sql.push_str(&from);
+        sql.push_str(") AS parts");
+        if !names.is_empty() {
             sql.push_str(" GROUP BY ");
-            sql.push_str(&columns.join(", "));
+            sql.push_str(&names.join(", "));
         }
         let by_day = groups.first() == Some(&UsageGroup::Day);
         sql.push_str(if by_day {
             " ORDER BY 1"
         } else {
-            " ORDER BY SUM(cost) DESC"
+            " ORDER BY spent DESC"
         });
-        sql.push_str(" LIMIT ?");
-        let limit = filter.limit.min(MAX_ROWS);
-        let mut query = connection.prepare_cached(&sql)?;
-        let mut rows = query.query(&conditions.parameters(&[&limit])[..])?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push(read_usage(row, groups.len())?);
-        }
-        Ok(found)
+        let limit = conditions.value(i64::from(filter.limit.min(MAX_ROWS)));
+        sql.push_str(" LIMIT ");
+        sql.push_str(&limit);
+        self.read_much(|session| session.all(&sql, conditions.values(), |row| read_usage(row, groups)))
     }
 }
 
-fn read_usage(row: &Row<'_>, groups: usize) -> Result<UsageRow, StoreError> {
-    let count = |at: usize| {
-        let sum: Option<i64> = row.get(groups + at)?;
-        Ok::<_, StoreError>(sum.unwrap_or(0).max(0).cast_unsigned())
+/// Rows of the ledger, as a report sums them up: the columns `g0` and so on of its groups, `requests`, `failed`, `input`,
+/// `output` and `cost`.
+pub(crate) fn rows(groups: &[UsageGroup], conditions: &str) -> String {
+    let columns = columns(groups, |group| match group {
+        UsageGroup::Day => "at / 86400000".to_owned(),
+        other => other.column().to_owned(),
+    });
+    format!(
+        "SELECT {columns}CAST(1 AS BIGINT) AS requests,
+            CASE WHEN outcome IN ('blocked', 'refused', 'provider_failed') THEN CAST(1 AS BIGINT) ELSE 0 END AS failed,
+            input, output, cost FROM ledger{conditions}"
+    )
+}
+
+/// What is summed up by, as the columns `g0` and so on.
+pub(crate) fn columns(groups: &[UsageGroup], column: impl Fn(UsageGroup) -> String) -> String {
+    let named = groups.iter().enumerate();
+    named
+        .map(|(at, group)| format!("{} AS g{at}, ", column(*group)))
+        .collect()
+}
+
+fn read_usage(row: &Row<'_>, groups: &[UsageGroup]) -> Result<UsageRow, StoreError> {
+    let sum = |at: usize| Ok::<_, StoreError>(row.maybe_integer(groups.len() + at)?.unwrap_or(0));
+    let count = |at: usize| Ok::<_, StoreError>(sum(at)?.max(0).cast_unsigned());
+    let name = |(at, group): (usize, &UsageGroup)| match group {
+        UsageGroup::Day => Ok(row.maybe_integer(at)?.map(date)),
+        _ => row.maybe_text(at),
     };
     Ok(UsageRow {
-        group: (0..groups).map(|at| row.get(at)).collect::<Result<_, _>>()?,
+        group: groups.iter().enumerate().map(name).collect::<Result<_, _>>()?,
         requests: count(0)?,
         failed: count(1)?,
         input: count(2)?,
         output: count(3)?,
-        cost: Money::from_nanodollars(row.get::<_, Option<i64>>(groups + 4)?.unwrap_or(0)),
+        cost: Money::from_nanodollars(sum(4)?),
     })
 }
 
+/// A day, counted from the beginning of 1970, as `2026-11-24`.
+fn date(day: i64) -> String {
+    let days = day.clamp(0, 2_932_896).days();
+    jiff::civil::date(1970, 1, 1).saturating_add(days).to_string()
+}
+
 fn read_entry(row: &Row<'_>) -> Result<LedgerEntry, StoreError> {
-    let text = |at: usize| row.get::<_, Option<String>>(at);
-    let usage: Usage = serde_json::from_str(&row.get::<_, String>(11)?)?;
+    let usage: Usage = serde_json::from_str(&row.text(11)?)?;
+    let small = |at: usize| Ok::<_, StoreError>(u16::try_from(row.integer(at)?).unwrap_or(u16::MAX));
     Ok(LedgerEntry {
-        id: row.get::<_, String>(0)?.into(),
-        at: row.get(1)?,
-        key: text(2)?.map(Into::into),
-        team: text(3)?.map(Into::into),
-        user: text(4)?.map(Into::into),
-        surface: row.get(5)?,
-        model_requested: row.get(6)?,
-        provider: text(7)?,
-        model: text(8)?,
-        decision: text(9)?,
-        outcome: serde_json::from_value(row.get::<_, String>(10)?.into())?,
+        id: row.text(0)?.into(),
+        at: row.integer(1)?,
+        key: row.maybe_text(2)?.map(Into::into),
+        team: row.maybe_text(3)?.map(Into::into),
+        user: row.maybe_text(4)?.map(Into::into),
+        surface: row.text(5)?,
+        model_requested: row.text(6)?,
+        provider: row.maybe_text(7)?,
+        model: row.maybe_text(8)?,
+        decision: row.maybe_text(9)?,
+        outcome: serde_json::from_value(row.text(10)?.into())?,
         usage,
-        usage_estimated: row.get(12)?,
-        cost: Money::from_nanodollars(row.get(13)?),
-        attempts: row.get(14)?,
-        streamed: row.get(15)?,
-        status: row.get(16)?,
-        latency_us: row.get::<_, i64>(17)? as u64,
-        ttft_us: row.get::<_, Option<i64>>(18)?.map(|ttft| ttft as u64),
-        cache: row.get(19)?,
-        organization: text(20)?.map(Into::into),
-        project: text(21)?.map(Into::into),
+        usage_estimated: row.flag(12)?,
+        cost: Money::from_nanodollars(row.integer(13)?),
+        attempts: small(14)?,
+        streamed: row.flag(15)?,
+        status: small(16)?,
+        latency_us: row.integer(17)?.cast_unsigned(),
+        ttft_us: row.maybe_integer(18)?.map(i64::cast_unsigned),
+        cache: row.text(19)?,
+        organization: row.maybe_text(20)?.map(Into::into),
+        project: row.maybe_text(21)?.map(Into::into),
     })
 }

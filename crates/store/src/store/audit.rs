@@ -1,12 +1,11 @@
 //! The audit log: who changed what, each row bound to the one before by a hash, so that a row that is changed, taken
 //! out or put in later is found.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Store, StoreError, now};
+use super::{Session, Store, StoreError, now, values};
 use crate::holder::Actor;
 
 /// What has been changed.
@@ -82,18 +81,9 @@ impl Line {
 }
 
 /// Puts a row at the end.
-pub(super) fn append(
-    transaction: &Transaction<'_>,
-    actor: &Actor,
-    change: &Change,
-) -> Result<(), StoreError> {
-    let last = transaction
-        .query_row(
-            "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1",
-            [],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)),
-        )
-        .optional()?;
+pub(super) fn append(session: &mut dyn Session, actor: &Actor, change: &Change) -> Result<(), StoreError> {
+    let last = "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1";
+    let last = session.one(last, &[], |row| Ok((row.integer(0)?, row.blob(1)?)))?;
     let (number, previous) = last.unwrap_or_default();
     let own = |text: &str| text.to_owned();
     let line = Line {
@@ -109,20 +99,22 @@ pub(super) fn append(
         before: change.before.clone(),
         after: change.after.clone(),
     };
-    transaction.execute(
+    let hash = line.hash(&previous);
+    let [actor, source, action, kind, object] = line.texts;
+    session.execute(
         "INSERT INTO audit (number, at, actor, source, action, kind, object, before_json, after_json, hash)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        params![
+        &values![
             line.number,
             line.at,
-            line.texts[0],
-            line.texts[1],
-            line.texts[2],
-            line.texts[3],
-            line.texts[4],
+            actor,
+            source,
+            action,
+            kind,
+            object,
             line.before,
             line.after,
-            line.hash(&previous)
+            hash
         ],
     )?;
     Ok(())
@@ -130,28 +122,29 @@ pub(super) fn append(
 
 /// Calls `each` with the rows after `after` and their hashes, until it says no.
 fn read(
-    connection: &Connection,
+    session: &mut dyn Session,
     (after, limit): (i64, i64),
     mut each: impl FnMut(Line, Vec<u8>) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
-    let mut query = connection.prepare_cached(
+    let sql =
         "SELECT number, at, actor, source, action, kind, object, before_json, after_json, hash FROM audit
-         WHERE number > ?1 ORDER BY number LIMIT ?2",
-    )?;
-    let mut rows = query.query([after, limit])?;
-    while let Some(row) = rows.next()? {
+         WHERE number > ?1 ORDER BY number LIMIT ?2";
+    session.each(sql, &values![after, limit], &mut |row| {
         let line = Line {
-            number: row.get(0)?,
-            at: row.get(1)?,
-            texts: [row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?],
-            before: row.get(7)?,
-            after: row.get(8)?,
+            number: row.integer(0)?,
+            at: row.integer(1)?,
+            texts: [
+                row.text(2)?,
+                row.text(3)?,
+                row.text(4)?,
+                row.text(5)?,
+                row.text(6)?,
+            ],
+            before: row.maybe_text(7)?,
+            after: row.maybe_text(8)?,
         };
-        if !each(line, row.get(9)?)? {
-            break;
-        }
-    }
-    Ok(())
+        each(line, row.blob(9)?)
+    })
 }
 
 impl Store {
@@ -162,10 +155,8 @@ impl Store {
     pub fn audit(&self, after: i64, limit: u32) -> Result<Vec<Audited>, StoreError> {
         let mut found = Vec::new();
         let json = |text: Option<String>| text.map(|text| serde_json::from_str(&text)).transpose();
-        read(
-            &self.connection.lock(),
-            (after, i64::from(limit)),
-            |line, hash| {
+        self.read(|session| {
+            read(session, (after, i64::from(limit)), |line, hash| {
                 let [actor, source, action, kind, object] = line.texts;
                 found.push(Audited {
                     number: line.number,
@@ -180,8 +171,8 @@ impl Store {
                     hash: hex(&hash),
                 });
                 Ok(true)
-            },
-        )?;
+            })
+        })?;
         Ok(found)
     }
 
@@ -190,10 +181,12 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn has_audited(&self, hash: &str) -> Result<bool, StoreError> {
-        let connection = self.connection.lock();
-        let mut query =
-            connection.prepare_cached("SELECT 1 FROM audit WHERE lower(hex(hash)) = lower(?1)")?;
-        Ok(query.exists([hash])?)
+        let Some(hash) = unhex(hash) else {
+            return Ok(false);
+        };
+        self.read(|session| {
+            session.exists("SELECT 1 FROM audit WHERE hash = ?1", &[super::Value::Blob(hash)])
+        })
     }
 
     /// Checks that every row of the audit log fits to the one before.
@@ -207,15 +200,17 @@ impl Store {
             head: String::new(),
         };
         let mut previous = Vec::new();
-        read(&self.connection.lock(), (0, -1), |line, hash| {
-            let expected = i64::try_from(verified.rows).unwrap_or(i64::MAX) + 1;
-            if line.number != expected || line.hash(&previous)[..] != hash[..] {
-                verified.broken = Some(line.number);
-                return Ok(false);
-            }
-            verified.rows += 1;
-            previous = hash;
-            Ok(true)
+        self.read_much(|session| {
+            read(session, (0, i64::MAX), |line, hash| {
+                let expected = i64::try_from(verified.rows).unwrap_or(i64::MAX) + 1;
+                if line.number != expected || line.hash(&previous)[..] != hash[..] {
+                    verified.broken = Some(line.number);
+                    return Ok(false);
+                }
+                verified.rows += 1;
+                previous = hash;
+                Ok(true)
+            })
         })?;
         verified.head = hex(&previous);
         Ok(verified)
@@ -230,4 +225,15 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .iter()
         .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
         .collect()
+}
+
+/// Bytes of hexadecimal digits, in capitals or not.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: &u8| (*byte as char).to_digit(16);
+    let pairs = text.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(digit(high)? * 16 + digit(low)?).ok(),
+        _ => None,
+    };
+    pairs.map(byte).collect()
 }

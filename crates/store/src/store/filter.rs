@@ -1,9 +1,11 @@
 //! What is listed: conditions as text that is written here alone, and what they are compared with as parameters.
 
-use rusqlite::types::{ToSql, Value};
-
+use super::{Dialect, Value};
 use crate::id::{OrganizationId, PlanId, ProjectId, TeamId, UserId};
 use crate::key::hash_key;
+
+/// Rows of a list are counted up to here: a page must not take the time of a million.
+pub(super) const MAX_COUNT: u32 = 100_000;
 
 /// Which stretch of a list of keys or holders, in the order in which they were made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +18,24 @@ pub struct Listing {
     pub limit: u32,
     /// The newest first.
     pub newest_first: bool,
+}
+
+impl Listing {
+    /// How the number of what comes after a row compares with that row's, and in which order.
+    pub(super) fn direction(&self) -> (&'static str, &'static str) {
+        if self.newest_first {
+            ("<", "DESC")
+        } else {
+            (">", "ASC")
+        }
+    }
+
+    /// The end of a statement that gives this stretch and, if there is more, one item of it.
+    pub(super) fn bounds(&self, conditions: &mut Conditions) -> String {
+        let limit = conditions.value(i64::from(self.limit) + 1);
+        let skip = conditions.value(i64::from(self.skip));
+        format!(" LIMIT {limit} OFFSET {skip}")
+    }
 }
 
 /// Which keys.
@@ -67,37 +87,60 @@ pub struct HolderFilter {
 
 /// Conditions, and their parameters in the same order.
 #[derive(Debug, Default)]
-pub(super) struct Conditions {
+pub(crate) struct Conditions {
     sql: String,
     values: Vec<Value>,
 }
 
 impl Conditions {
     /// Demands `condition`, in which each `?` stands for one of `values`.
-    pub(super) fn and(&mut self, condition: &'static str, values: impl IntoIterator<Item = Value>) {
+    pub(crate) fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
         self.sql
             .push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
-        self.sql.push_str(condition);
-        self.values.extend(values);
+        let mut parts = condition.split('?');
+        self.sql.push_str(parts.next().unwrap_or_default());
+        for (part, value) in parts.zip(values) {
+            let place = self.value(value);
+            self.sql.push_str(&place);
+            self.sql.push_str(part);
+        }
+    }
+
+    /// Adds a value that is no condition's, and says what stands for it.
+    pub(crate) fn value(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("?{}", self.values.len())
     }
 
     /// Demands `condition` of a text, if there is one.
-    pub(super) fn text(&mut self, condition: &'static str, text: Option<&str>) {
+    pub(crate) fn text(&mut self, condition: &str, text: Option<&str>) {
         if let Some(text) = text {
             self.and(condition, [Value::Text(text.to_owned())]);
         }
     }
 
+    /// The conditions as SQL; others may follow, whose values come after theirs.
+    pub(crate) fn take(&mut self) -> String {
+        std::mem::take(&mut self.sql)
+    }
+
     /// The conditions as SQL.
-    pub(super) fn sql(&self) -> &str {
+    pub(crate) fn sql(&self) -> &str {
         &self.sql
     }
 
-    /// Their parameters, and more of them.
-    pub(super) fn parameters<'a>(&'a self, more: &[&'a dyn ToSql]) -> Vec<&'a dyn ToSql> {
-        let own = self.values.iter().map(|value| value as &dyn ToSql);
-        own.chain(more.iter().copied()).collect()
+    /// What they are compared with.
+    pub(crate) fn values(&self) -> &[Value] {
+        &self.values
     }
+}
+
+/// A statement that counts rows, up to [`MAX_COUNT`].
+pub(super) fn counted(table: &str, conditions: &Conditions) -> String {
+    format!(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM {table}{} LIMIT {MAX_COUNT}) AS counted",
+        conditions.sql()
+    )
 }
 
 impl KeyFilter {
@@ -110,7 +153,7 @@ impl KeyFilter {
         }
     }
 
-    pub(super) fn conditions(&self, now: i64) -> Conditions {
+    pub(super) fn conditions(&self, now: i64, dialect: &Dialect) -> Conditions {
         let mut all = Conditions::default();
         all.text(
             "organization = ?",
@@ -118,27 +161,32 @@ impl KeyFilter {
         );
         all.text("team = ?", self.team.as_ref().map(TeamId::as_str));
         all.text("project = ?", self.project.as_ref().map(ProjectId::as_str));
-        all.text("user = ?", self.user.as_ref().map(UserId::as_str));
+        all.text("\"user\" = ?", self.user.as_ref().map(UserId::as_str));
         all.text("plan = ?", self.plan.as_ref().map(PlanId::as_str));
         all.text("name = ?", self.name.as_deref());
         if let Some(hash) = self.hash {
             all.and("hash = ?", [Value::Blob(hash.to_vec())]);
         }
+        let expires = dialect.key_expires;
         let (status, values) = match self.status {
             None => return all,
-            Some(KeyStatus::Revoked) => ("revoked_at IS NOT NULL", vec![]),
-            Some(KeyStatus::Disabled) => ("revoked_at IS NULL AND disabled_at IS NOT NULL", vec![]),
+            Some(KeyStatus::Revoked) => ("revoked_at IS NOT NULL".to_owned(), vec![]),
+            Some(KeyStatus::Disabled) => {
+                let disabled = "revoked_at IS NULL AND disabled_at IS NOT NULL";
+                (disabled.to_owned(), vec![])
+            }
             Some(KeyStatus::Expired) => (
-                "revoked_at IS NULL AND grant_json ->> '$.expires_at' <= ?",
+                format!("revoked_at IS NULL AND {expires} <= ?"),
                 vec![Value::Integer(now)],
             ),
             Some(KeyStatus::Active) => (
-                "revoked_at IS NULL AND disabled_at IS NULL
-                 AND (grant_json ->> '$.expires_at' IS NULL OR grant_json ->> '$.expires_at' > ?)",
+                format!(
+                    "revoked_at IS NULL AND disabled_at IS NULL AND ({expires} IS NULL OR {expires} > ?)"
+                ),
                 vec![Value::Integer(now)],
             ),
         };
-        all.and(status, values);
+        all.and(&status, values);
         all
     }
 }

@@ -1,0 +1,247 @@
+//! Many keys and many rows on PostgreSQL: how long a start takes, how much memory, what a key costs that is not in memory,
+//! a page of the list, rows of the ledger in a second, a month's report.
+//!
+//! `cargo run --release -p pointsman-governance --example scale -- [KEYS] [TEAMS] [ROWS]` starts a PostgreSQL server of its
+//! own, without `fsync`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "an example tells what it found, and fails where it cannot"
+)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pointsman_catalog::Money;
+use pointsman_governance::{IdentifyError, KeyRing, Limits, Wanted};
+use pointsman_store::{
+    KeyFilter, LedgerEntry, LedgerFilter, Listing, Outcome, Store, UsageFilter, UsageGroup,
+};
+use pointsman_testbed::postgres::PostgresServer;
+use pointsman_testbed::process::resident;
+use pointsman_wire::form::Usage;
+
+/// Lookups of keys that are not in memory.
+const LOOKUPS: u64 = 500;
+/// How long rows are written.
+const WRITING: Duration = Duration::from_secs(10);
+/// Rows that are written at once, as the journal does.
+const BATCH: u64 = 1_000;
+/// The beginning of the month of the report, Unix milliseconds: November 2026.
+const MONTH: i64 = 1_793_491_200_000;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().unwrap());
+    let mut next = |or: u64| arguments.next().unwrap_or(or);
+    let (keys, teams, rows) = (next(1_000_000), next(10_000), next(2_000_000));
+    let server = PostgresServer::start().unwrap();
+    let url = server.make("scale").unwrap();
+    drop(Store::open(&url).unwrap());
+    fill_keys(&server, keys, teams);
+    start(&url, keys);
+    write(&url);
+    fill_ledger(&server, rows, teams);
+    report(&url, rows);
+}
+
+fn took<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let begun = Instant::now();
+    (work(), begun.elapsed())
+}
+
+fn secret(number: u64) -> String {
+    format!("pm-{number:043}")
+}
+
+fn fill_keys(server: &PostgresServer, keys: u64, teams: u64) {
+    let sql = format!(
+        "INSERT INTO holders (kind, id, name, organization, terms_json, metadata_json, created_at, updated_at, changed)
+            VALUES ('organization', 'o', '', NULL, '{{}}', '{{}}', 1, 1, 2);
+         INSERT INTO holders (kind, id, name, organization, terms_json, metadata_json, created_at, updated_at, changed)
+            SELECT 'team', 'team_' || n, 'Team ' || n, 'o',
+                '{{\"budgets\":[{{\"amount\":1000000000000,\"window\":\"month\"}}]}}', '{{}}', n, n, 3
+            FROM generate_series(0, {teams} - 1) n;
+         INSERT INTO keys (id, hash, hint, grant_json, created_at, changed, updated_at, metadata_json)
+            SELECT 'key_' || n, sha256(('pm-' || lpad(n::text, 43, '0'))::bytea), 'pm-0000', json_build_object('name', 'key ' || n,
+                'team', 'team_' || n % {teams}, 'models', json_build_array('gpt-*'))::text, n, 4, n, '{{}}'
+            FROM generate_series(0, {keys} - 1) n;
+         UPDATE sequence SET value = 4; ANALYZE; CHECKPOINT"
+    );
+    let (_, time) = took(|| server.query("scale", &sql).unwrap());
+    println!("{keys} keys, {teams} teams made in {time:?}");
+}
+
+fn start(url: &str, keys: u64) {
+    let before = resident(std::process::id());
+    let ((store, ring), time) = took(|| {
+        let store = Arc::new(Store::open(url).unwrap());
+        let ring = KeyRing::load(Arc::clone(&store), Limits::default()).unwrap();
+        (store, ring)
+    });
+    let memory = resident(std::process::id());
+    println!(
+        "start: {time:?}; {} MiB, of which keys and holders {} MiB",
+        memory >> 20,
+        memory.saturating_sub(before) >> 20
+    );
+    let mut times: Vec<_> = (0..LOOKUPS)
+        .map(|at| {
+            let secret = secret(at * 7_919 % keys);
+            assert_eq!(ring.identify(&secret).unwrap_err(), IdentifyError::Unread);
+            took(|| {
+                ring.look_up(&Wanted::secret(&secret)).unwrap();
+                ring.identify(&secret).unwrap()
+            })
+            .1
+        })
+        .collect();
+    times.sort();
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+    println!("a key that is not in memory: p50 {:?}, p99 {:?}", at(50), at(99));
+    let (_, time) = took(|| assert!(ring.identify(&secret(0)).is_ok()));
+    println!("one that is: {time:?}");
+    let page = |filter: KeyFilter, newest_first, after: Option<u64>| {
+        let listing = Listing {
+            limit: 50,
+            newest_first,
+            after: after.map(|number| format!("key_{number}")),
+            ..Listing::default()
+        };
+        took(|| store.keys_page(&filter, &listing).unwrap()).1
+    };
+    let team = KeyFilter {
+        team: Some("team_7".into()),
+        ..KeyFilter::default()
+    };
+    page(KeyFilter::default(), false, None);
+    println!(
+        "a page of keys: the first {:?}, one in the middle {:?}, the newest {:?}, of a team {:?}",
+        page(KeyFilter::default(), false, None),
+        page(KeyFilter::default(), false, Some(keys / 2)),
+        page(KeyFilter::default(), true, None),
+        page(team, false, None)
+    );
+}
+
+fn entry(number: u64) -> LedgerEntry {
+    LedgerEntry {
+        id: format!("req_{number}").as_str().into(),
+        at: MONTH - 86_400_000 + i64::try_from(number).unwrap(),
+        key: Some(format!("key_{}", number % 5_000).as_str().into()),
+        team: Some(format!("team_{}", number % 500).as_str().into()),
+        user: None,
+        surface: "/v1/chat/completions".to_owned(),
+        model_requested: "fast".to_owned(),
+        provider: Some("openai".to_owned()),
+        model: Some(format!("model-{}", number % 5)),
+        decision: None,
+        outcome: Outcome::Complete,
+        usage: Usage {
+            input: 300,
+            output: 50,
+            ..Usage::default()
+        },
+        usage_estimated: false,
+        cost: Money::from_nanodollars(7_000),
+        attempts: 1,
+        streamed: true,
+        status: 200,
+        latency_us: 1_000,
+        ttft_us: Some(500),
+        cache: "miss".to_owned(),
+        organization: Some("o".into()),
+        project: None,
+    }
+}
+
+fn write(url: &str) {
+    let store = Store::open(url).unwrap();
+    let (begun, mut number) = (Instant::now(), 0);
+    while begun.elapsed() < WRITING {
+        let batch: Vec<_> = (number..number + BATCH).map(entry).collect();
+        store.insert_ledger(&batch).unwrap();
+        number += BATCH;
+    }
+    let rate = number as f64 / begun.elapsed().as_secs_f64();
+    println!(
+        "ledger: {number} rows in {:?}, {rate:.0} a second, roll-ups included",
+        begun.elapsed()
+    );
+}
+
+fn fill_ledger(server: &PostgresServer, rows: u64, teams: u64) {
+    let next = MONTH + 30 * 86_400_000;
+    let sql = format!(
+        "CREATE TABLE month AS SELECT 'req_m' || n AS id, {MONTH} + n * {spread} AS at, 'key_' || n % 100000 AS key,
+            'team_' || n % {teams} AS team, 'provider-' || n % 3 AS provider, 'model-' || n % 12 AS model
+            FROM generate_series(0::bigint, {rows} - 1) n;
+         CREATE TABLE IF NOT EXISTS ledger_2026_11 (LIKE ledger INCLUDING ALL);
+         INSERT INTO ledger_2026_11 SELECT id, at, key, team, NULL, '/v1/chat/completions', 'm', provider, model, NULL,
+            'complete', '{{}}', 300, 50, false, 7000, 1, true, 200, 1000, 500, 'miss', 'o', NULL FROM month ORDER BY at, id;
+         ALTER TABLE ledger ATTACH PARTITION ledger_2026_11 FOR VALUES FROM ({MONTH}) TO ({next});
+         INSERT INTO usage_by_key SELECT at / 86400000, key, '', '', team, 'o', provider, model, COUNT(*), 0, SUM(300), SUM(50),
+            SUM(7000) FROM month GROUP BY 1, 2, 5, 7, 8;
+         INSERT INTO usage_by_team SELECT at / 86400000, team, 'o', provider, model, COUNT(*), 0, SUM(300), SUM(50), SUM(7000)
+            FROM month GROUP BY 1, 2, 4, 5;
+         DROP TABLE month",
+        spread = 30 * 86_400_000 / rows.max(1)
+    );
+    let (_, time) = took(|| server.query("scale", &sql).unwrap());
+    server
+        .query("scale", "VACUUM ANALYZE usage_by_team, usage_by_key, ledger")
+        .unwrap();
+    let sizes = "SELECT (SELECT COUNT(*) FROM usage_by_key), (SELECT COUNT(*) FROM usage_by_team)";
+    let sizes = server.query("scale", sizes).unwrap();
+    println!("{rows} rows of a month made in {time:?}; rows of the roll-ups: {sizes}");
+}
+
+fn report(url: &str, rows: u64) {
+    let store = Store::open(url).unwrap();
+    // Neither its beginning nor its end is that of a day.
+    let filter = |since: i64, of: UsageFilter| LedgerFilter {
+        since: MONTH + since,
+        of: UsageFilter {
+            until: Some(MONTH + 30 * 86_400_000 - since),
+            ..of
+        },
+        limit: 1_000,
+        ..LedgerFilter::default()
+    };
+    let team = || UsageFilter {
+        team: Some("team_7".to_owned()),
+        ..UsageFilter::default()
+    };
+    for (what, since, of, groups) in [
+        (
+            "by team and model",
+            0,
+            UsageFilter::default(),
+            &[UsageGroup::Team, UsageGroup::Model][..],
+        ),
+        ("by day", 0, UsageFilter::default(), &[UsageGroup::Day]),
+        (
+            "by provider, from noon to noon",
+            43_200_000,
+            UsageFilter::default(),
+            &[UsageGroup::Provider],
+        ),
+        ("of a team by key", 0, team(), &[UsageGroup::Key]),
+        (
+            "of a team by day, from noon to noon",
+            43_200_000,
+            team(),
+            &[UsageGroup::Day],
+        ),
+        ("by key", 0, UsageFilter::default(), &[UsageGroup::Key]),
+    ] {
+        let ask = || store.usage(&filter(since, of.clone()), groups).unwrap();
+        let (_, cold) = took(ask);
+        let (found, warm) = took(ask);
+        let requests: u64 = found.iter().map(|row| row.requests).sum();
+        println!(
+            "a month of {rows} rows, {what}: {cold:?}, again {warm:?} ({} rows, {requests} requests)",
+            found.len()
+        );
+    }
+}

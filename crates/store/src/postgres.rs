@@ -1,0 +1,120 @@
+//! PostgreSQL: the database that many replicas share.
+//!
+//! All calls block and are bounded in time, on the server as here. The connections live on a thread of their own; whoever
+//! asks waits for it without a runtime, and may be anywhere.
+
+mod address;
+mod connection;
+mod ledger;
+mod pool;
+mod schema;
+mod tls;
+mod usage;
+mod wait;
+
+use std::time::{Duration, Instant};
+
+use crate::store::{Dialect, Session, StoreError};
+use ledger::Partitions;
+use pool::Pool;
+
+pub(crate) use address::is_url;
+pub(crate) use usage::report;
+
+/// Bytes of the journal that are carried over at once: a thousand entries. Each time is a round trip and a commit.
+pub(crate) const STRIDE: u64 = 512 * 1024;
+/// How long a question may take, waiting for a connection included.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a report may take, or a list of everything.
+pub(crate) const REPORT: Duration = Duration::from_secs(60);
+/// How long the schema may be under change.
+const MIGRATION: Duration = Duration::from_secs(3_600);
+/// Whoever changes keys, holders or settings holds this lock of the database ("pointsm", and what for).
+const CHANGE_LOCK: i64 = 0x706f_696e_7473_6d01;
+/// Whoever keeps what decisions leave behind holds this one.
+const ROUTED_LOCK: i64 = 0x706f_696e_7473_6d03;
+/// Whoever changes the schema, partitions included, holds this one.
+const SCHEMA_LOCK: i64 = 0x706f_696e_7473_6d02;
+
+static DIALECT: Dialect = Dialect {
+    key_number: "number",
+    key_expires: "expires_at",
+};
+
+/// A database.
+pub(crate) struct Postgres {
+    pool: Pool,
+    partitions: Partitions,
+}
+
+impl Postgres {
+    /// Opens the database of a URL and takes the steps of its schema that are missing.
+    pub(crate) fn open(url: &str) -> Result<Self, StoreError> {
+        let pool = Pool::new(address::read(url)?)?;
+        pool.with(MIGRATION, schema::migrate)?;
+        Ok(Self {
+            pool,
+            partitions: Partitions::default(),
+        })
+    }
+
+    /// The same, for a server that may not be there yet.
+    pub(crate) fn await_server(url: &str, patience: Duration) -> Result<Self, StoreError> {
+        let begun = Instant::now();
+        loop {
+            match Self::open(url) {
+                Err(StoreError::Unreachable(why)) if begun.elapsed() < patience => {
+                    tracing::warn!(%why, "PostgreSQL does not answer; it is asked again");
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Takes steps of the schema back, until only `step` are taken.
+    pub(crate) fn revert(url: &str, step: u32) -> Result<(), StoreError> {
+        let pool = Pool::new(address::read(url)?)?;
+        pool.with(MIGRATION, |connection| schema::revert(connection, step))
+    }
+
+    /// How many steps of the schema are taken, and how many are known.
+    pub(crate) fn steps(&self) -> Result<(u32, u32), StoreError> {
+        Ok((
+            self.pool.with(PATIENCE, |connection| schema::taken(connection))?,
+            schema::KNOWN,
+        ))
+    }
+
+    /// Asks.
+    pub(crate) fn read<T>(
+        &self,
+        patience: Duration,
+        work: impl FnOnce(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.pool.with(patience, |connection| work(connection))
+    }
+
+    /// Keeps what decisions leave behind, all of it or nothing, and nobody else at the same time.
+    pub(crate) fn keep<T>(
+        &self,
+        work: impl FnOnce(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.pool.with(PATIENCE, |connection| {
+            connection.locked(ROUTED_LOCK, |connection| work(connection))
+        })
+    }
+
+    /// Changes something, all of it or nothing, and nobody else at the same time.
+    pub(crate) fn change<T>(
+        &self,
+        work: impl FnOnce(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.pool.with(PATIENCE, |connection| {
+            connection.locked(CHANGE_LOCK, |connection| work(connection))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! The schema, step by step, each with its way back. One replica at a time takes steps; docs/stores.md says what the
+//! tables hold.
+
+use super::connection::Connection;
+use super::{MIGRATION, SCHEMA_LOCK};
+use crate::store::{Session, StoreError, now, values};
+
+/// A step: what it does, and what undoes it. The first has no way back but to drop the database.
+struct Step {
+    forward: &'static str,
+    back: Option<&'static str>,
+}
+
+/// Steps that are known.
+pub(super) const KNOWN: u32 = STEPS.len() as u32;
+
+const STEPS: [Step; 3] = [
+    Step {
+        forward: r#"
+    CREATE TABLE sequence (one BIGINT PRIMARY KEY CHECK (one = 1), value BIGINT NOT NULL);
+    INSERT INTO sequence VALUES (1, 1);
+    CREATE TABLE keys (
+        number BIGINT GENERATED ALWAYS AS IDENTITY UNIQUE, id TEXT COLLATE "C" PRIMARY KEY, hash BYTEA NOT NULL UNIQUE,
+        hint TEXT NOT NULL, grant_json TEXT NOT NULL, created_at BIGINT NOT NULL, revoked_at BIGINT,
+        changed BIGINT NOT NULL, updated_at BIGINT NOT NULL, disabled_at BIGINT, old_hash BYTEA, old_until BIGINT,
+        metadata_json TEXT NOT NULL,
+        name TEXT GENERATED ALWAYS AS (grant_json::jsonb ->> 'name') STORED,
+        organization TEXT GENERATED ALWAYS AS (grant_json::jsonb ->> 'organization') STORED,
+        team TEXT GENERATED ALWAYS AS (grant_json::jsonb ->> 'team') STORED,
+        project TEXT GENERATED ALWAYS AS (grant_json::jsonb ->> 'project') STORED,
+        "user" TEXT GENERATED ALWAYS AS (grant_json::jsonb ->> 'user') STORED,
+        plan TEXT GENERATED ALWAYS AS (grant_json::jsonb ->> 'plan') STORED,
+        expires_at BIGINT GENERATED ALWAYS AS ((grant_json::jsonb ->> 'expires_at')::bigint) STORED
+    );
+    CREATE INDEX keys_by_change ON keys (changed);
+    CREATE INDEX keys_by_former ON keys (old_hash) WHERE old_hash IS NOT NULL;
+    CREATE INDEX keys_by_name ON keys (name, number) WHERE name <> '';
+    CREATE INDEX keys_by_organization ON keys (organization, number) WHERE organization IS NOT NULL;
+    CREATE INDEX keys_by_team ON keys (team, number) WHERE team IS NOT NULL;
+    CREATE INDEX keys_by_project ON keys (project, number) WHERE project IS NOT NULL;
+    CREATE INDEX keys_by_user ON keys ("user", number) WHERE "user" IS NOT NULL;
+    CREATE INDEX keys_by_plan ON keys (plan, number) WHERE plan IS NOT NULL;
+    CREATE TABLE holders (
+        number BIGINT GENERATED ALWAYS AS IDENTITY UNIQUE, kind TEXT NOT NULL, id TEXT COLLATE "C" NOT NULL,
+        name TEXT NOT NULL, organization TEXT, team TEXT, terms_json TEXT NOT NULL, metadata_json TEXT NOT NULL,
+        created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, disabled_at BIGINT, deleted_at BIGINT,
+        changed BIGINT NOT NULL, PRIMARY KEY (kind, id)
+    );
+    CREATE INDEX holders_by_change ON holders (changed);
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value BYTEA NOT NULL);
+    CREATE TABLE audit (
+        number BIGINT PRIMARY KEY, at BIGINT NOT NULL, actor TEXT NOT NULL, source TEXT NOT NULL, action TEXT NOT NULL,
+        kind TEXT NOT NULL, object TEXT NOT NULL, before_json TEXT, after_json TEXT, hash BYTEA NOT NULL
+    );
+    CREATE INDEX audit_by_object ON audit (kind, object);
+    CREATE TABLE ledger (
+        id TEXT COLLATE "C" NOT NULL, at BIGINT NOT NULL, key TEXT COLLATE "C", team TEXT COLLATE "C",
+        "user" TEXT COLLATE "C", surface TEXT NOT NULL, model_requested TEXT NOT NULL, provider TEXT COLLATE "C", model TEXT COLLATE "C",
+        decision TEXT, outcome TEXT NOT NULL, usage_json TEXT NOT NULL, input BIGINT NOT NULL, output BIGINT NOT NULL,
+        estimated BOOLEAN NOT NULL, cost BIGINT NOT NULL, attempts BIGINT NOT NULL, streamed BOOLEAN NOT NULL,
+        status BIGINT NOT NULL, latency_us BIGINT NOT NULL, ttft_us BIGINT, cache TEXT NOT NULL,
+        organization TEXT COLLATE "C", project TEXT COLLATE "C", PRIMARY KEY (at, id)
+    ) PARTITION BY RANGE (at);
+    CREATE INDEX ledger_by_key ON ledger (key, at) WHERE key IS NOT NULL;
+    CREATE INDEX ledger_by_team ON ledger (team, at) WHERE team IS NOT NULL;
+    CREATE INDEX ledger_by_user ON ledger ("user", at) WHERE "user" IS NOT NULL;
+    CREATE INDEX ledger_by_project ON ledger (project, at) WHERE project IS NOT NULL;
+    CREATE INDEX ledger_by_organization ON ledger (organization, at) WHERE organization IS NOT NULL;
+    CREATE TABLE ledger_lines (id TEXT COLLATE "C" PRIMARY KEY, at BIGINT NOT NULL);
+    "#,
+        back: None,
+    },
+    Step {
+        forward: r#"
+    CREATE TABLE usage_by_key (
+        day BIGINT NOT NULL, key TEXT COLLATE "C" NOT NULL, "user" TEXT COLLATE "C" NOT NULL,
+        project TEXT COLLATE "C" NOT NULL, team TEXT COLLATE "C" NOT NULL, organization TEXT COLLATE "C" NOT NULL,
+        provider TEXT COLLATE "C" NOT NULL, model TEXT COLLATE "C" NOT NULL,
+        requests BIGINT NOT NULL, failed BIGINT NOT NULL, input BIGINT NOT NULL, output BIGINT NOT NULL,
+        cost BIGINT NOT NULL, PRIMARY KEY (day, key, "user", project, team, organization, provider, model)
+    );
+    CREATE INDEX usage_by_key_of_key ON usage_by_key (key, day) WHERE key <> '';
+    CREATE INDEX usage_by_key_of_user ON usage_by_key ("user", day) WHERE "user" <> '';
+    CREATE INDEX usage_by_key_of_project ON usage_by_key (project, day) WHERE project <> '';
+    CREATE TABLE usage_by_team (
+        day BIGINT NOT NULL, team TEXT COLLATE "C" NOT NULL, organization TEXT COLLATE "C" NOT NULL,
+        provider TEXT COLLATE "C" NOT NULL, model TEXT COLLATE "C" NOT NULL,
+        requests BIGINT NOT NULL, failed BIGINT NOT NULL, input BIGINT NOT NULL, output BIGINT NOT NULL,
+        cost BIGINT NOT NULL, PRIMARY KEY (day, team, organization, provider, model)
+    );
+    CREATE INDEX usage_by_team_of_team ON usage_by_team (team, day) WHERE team <> '';
+    CREATE INDEX usage_by_team_of_organization ON usage_by_team (organization, day) WHERE organization <> '';
+    INSERT INTO usage_by_key
+        SELECT at / 86400000, COALESCE(key, ''), COALESCE("user", ''), COALESCE(project, ''), COALESCE(team, ''),
+            COALESCE(organization, ''), COALESCE(provider, ''), COALESCE(model, ''), COUNT(*),
+            COUNT(*) FILTER (WHERE outcome IN ('blocked', 'refused', 'provider_failed')), SUM(input), SUM(output), SUM(cost)
+        FROM ledger GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
+    INSERT INTO usage_by_team
+        SELECT day, team, organization, provider, model, SUM(requests), SUM(failed), SUM(input), SUM(output), SUM(cost)
+        FROM usage_by_key GROUP BY 1, 2, 3, 4, 5;
+    "#,
+        back: Some("DROP TABLE usage_by_key; DROP TABLE usage_by_team;"),
+    },
+    Step {
+        forward: r#"
+    CREATE TABLE routed_requests (
+        number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, request TEXT COLLATE "C" NOT NULL UNIQUE, at BIGINT NOT NULL,
+        tenant TEXT NOT NULL, scope TEXT NOT NULL, model TEXT NOT NULL, domain TEXT, others TEXT NOT NULL,
+        judged BOOLEAN NOT NULL
+    );
+    CREATE TABLE routed_sessions (id TEXT COLLATE "C" PRIMARY KEY, at BIGINT NOT NULL, turn TEXT NOT NULL);
+    CREATE INDEX routed_sessions_by_time ON routed_sessions (at);
+    CREATE TABLE learned (name TEXT PRIMARY KEY, version BIGINT NOT NULL, body BYTEA NOT NULL);
+    CREATE TABLE decisions (
+        number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at BIGINT NOT NULL, request TEXT COLLATE "C" NOT NULL UNIQUE,
+        key TEXT COLLATE "C", team TEXT COLLATE "C", "user" TEXT COLLATE "C", decision TEXT COLLATE "C" NOT NULL,
+        model TEXT COLLATE "C", outcome TEXT NOT NULL, record TEXT NOT NULL
+    );
+    CREATE INDEX decisions_by_name ON decisions (decision, number);
+    CREATE INDEX decisions_by_time ON decisions (at);
+    "#,
+        back: Some(
+            "DROP TABLE routed_requests; DROP TABLE routed_sessions; DROP TABLE learned; DROP TABLE decisions;",
+        ),
+    },
+];
+
+/// What a change of the schema may take.
+fn patient() -> String {
+    format!(
+        "SET LOCAL statement_timeout = '{}s'; SET LOCAL lock_timeout = '60s'",
+        MIGRATION.as_secs()
+    )
+}
+
+/// How many steps are taken.
+pub(super) fn taken(connection: &mut Connection) -> Result<u32, StoreError> {
+    let there = "SELECT 1 WHERE to_regclass('pointsman_schema') IS NOT NULL";
+    let session: &mut dyn Session = connection;
+    if !session.exists(there, &[])? {
+        return Ok(0);
+    }
+    let step = session.one(
+        "SELECT COALESCE(MAX(step), 0) FROM pointsman_schema",
+        &[],
+        |row| row.integer(0),
+    )?;
+    Ok(u32::try_from(step.unwrap_or_default()).unwrap_or(u32::MAX))
+}
+
+/// Takes the steps that are missing.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    migrate_to(connection, KNOWN)
+}
+
+/// Takes steps until `step` are taken.
+pub(super) fn migrate_to(connection: &mut Connection, step: u32) -> Result<(), StoreError> {
+    while taken(connection)? < step {
+        connection.locked(SCHEMA_LOCK, |connection| {
+            // Another replica may have been faster.
+            let taken = taken(connection)?;
+            if taken < step {
+                take(connection, taken)?;
+            }
+            Ok(())
+        })?;
+    }
+    if taken(connection)? > KNOWN {
+        return Err(StoreError::Newer);
+    }
+    Ok(())
+}
+
+/// Takes the step after those that are taken.
+fn take(connection: &mut Connection, taken: u32) -> Result<(), StoreError> {
+    let Some(step) = STEPS.get(taken as usize) else {
+        return Ok(());
+    };
+    connection.batch(&patient())?;
+    if taken == 0 {
+        let steps = "CREATE TABLE pointsman_schema (step BIGINT PRIMARY KEY, taken_at BIGINT NOT NULL)";
+        connection.batch(steps)?;
+    }
+    connection.batch(step.forward)?;
+    let note = "INSERT INTO pointsman_schema (step, taken_at) VALUES (?1, ?2)";
+    connection.execute(note, &values![i64::from(taken) + 1, now()])?;
+    Ok(())
+}
+
+/// Takes steps back until only `step` are taken.
+pub(super) fn revert(connection: &mut Connection, step: u32) -> Result<(), StoreError> {
+    loop {
+        let taken = connection.locked(SCHEMA_LOCK, |connection| {
+            let taken = taken(connection)?;
+            if taken > KNOWN {
+                return Err(StoreError::Newer);
+            }
+            if taken > step {
+                let back = STEPS.get(taken as usize - 1).and_then(|step| step.back);
+                let back = back.ok_or_else(|| {
+                    StoreError::Invalid(format!(
+                        "step {taken} has no way back: it would take everything away"
+                    ))
+                })?;
+                connection.batch(&patient())?;
+                connection.batch(back)?;
+                let note = "DELETE FROM pointsman_schema WHERE step = ?1";
+                connection.execute(note, &values![i64::from(taken)])?;
+            }
+            Ok(taken)
+        })?;
+        if taken <= step + 1 {
+            return Ok(());
+        }
+    }
+}

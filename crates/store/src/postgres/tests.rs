@@ -1,0 +1,415 @@
+//! What only PostgreSQL has: a schema that goes both ways, roll-ups that agree with the ledger, months, many writers, and a
+//! server that goes away.
+
+use std::time::{Duration, Instant};
+
+use pointsman_catalog::Money;
+use pointsman_testbed::postgres::PostgresServer;
+use pointsman_wire::form::Usage;
+
+use super::*;
+use crate::ledger::{LedgerEntry, Outcome};
+use crate::store::{LedgerFilter, Store, UsageFilter, UsageGroup, UsageRow};
+use crate::{Actor, HolderKind, HolderSpec, NewKey};
+
+const DAY: i64 = 86_400_000;
+
+fn entry(id: &str, at: i64, cost: i64) -> LedgerEntry {
+    LedgerEntry {
+        id: id.into(),
+        at,
+        key: Some("key_1".into()),
+        team: Some("t".into()),
+        user: None,
+        surface: "/v1/chat/completions".to_owned(),
+        model_requested: "fast".to_owned(),
+        provider: Some("openai".to_owned()),
+        model: Some("m".to_owned()),
+        decision: None,
+        outcome: Outcome::Complete,
+        usage: Usage {
+            input: 3,
+            output: 5,
+            ..Usage::default()
+        },
+        usage_estimated: false,
+        cost: Money::from_nanodollars(cost),
+        attempts: 1,
+        streamed: true,
+        status: 200,
+        latency_us: 10,
+        ttft_us: Some(5),
+        cache: "miss".to_owned(),
+        organization: Some("o".into()),
+        project: None,
+    }
+}
+
+/// All usage, by these groups.
+fn usage(store: &Store, filter: &LedgerFilter, groups: &[UsageGroup]) -> Vec<UsageRow> {
+    let filter = LedgerFilter {
+        limit: 1_000,
+        ..filter.clone()
+    };
+    let mut rows = store.usage(&filter, groups).unwrap();
+    rows.sort_by(|one, other| one.group.cmp(&other.group));
+    rows
+}
+
+fn sum(store: &Store) -> (u64, i64) {
+    let rows = usage(store, &LedgerFilter::default(), &[]);
+    (rows[0].requests, rows[0].cost.nanodollars())
+}
+
+#[test]
+fn the_schema_goes_both_ways() {
+    let server = PostgresServer::start().unwrap();
+    let url = server.make("ways").unwrap();
+    // As the first version left it, with a ledger.
+    let pool = Pool::new(address::read(&url).unwrap()).unwrap();
+    pool.with(PATIENCE, |connection| schema::migrate_to(connection, 1))
+        .unwrap();
+    server
+        .query(
+            "ways",
+            "CREATE TABLE ledger_1970_01 (LIKE ledger INCLUDING ALL);
+             ALTER TABLE ledger ATTACH PARTITION ledger_1970_01 FOR VALUES FROM (0) TO (2678400000);
+             INSERT INTO ledger SELECT 'req_' || n, n * 86400000, 'key_1', 't', NULL, 's', 'm', 'p', 'm', NULL, 'complete', '{}',
+                1, 2, false, 7, 1, false, 200, 1, NULL, 'miss', 'o', NULL FROM generate_series(0, 9) n",
+        )
+        .unwrap();
+    // Many replicas start at once: each step is taken once.
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| Store::open(&url).unwrap());
+        }
+    });
+    let store = Store::open(&url).unwrap();
+    assert_eq!(store.schema_steps().unwrap(), (schema::KNOWN, schema::KNOWN));
+    assert_eq!(sum(&store), (10, 70));
+    let dump = |what: &str| {
+        let sql = "SELECT table_name, column_name, data_type FROM information_schema.columns
+            WHERE table_schema = 'public' AND table_name NOT LIKE 'ledger_1%' ORDER BY 1, 2";
+        server.query(what, sql).unwrap()
+    };
+    let full = dump("ways");
+    Store::revert_schema(&url, 1).unwrap();
+    assert!(!dump("ways").contains("usage_by_key") && dump("ways").contains("ledger"));
+    let error = Store::revert_schema(&url, 0).unwrap_err().to_string();
+    assert!(error.contains("no way back"), "{error}");
+    // And forward again: nothing is lost on the way.
+    let store = Store::open(&url).unwrap();
+    assert_eq!((dump("ways"), sum(&store)), (full.clone(), (10, 70)));
+    Store::open(&server.make("new").unwrap()).unwrap();
+    assert_eq!(
+        dump("new"),
+        full,
+        "a new database and a migrated one have the same schema"
+    );
+    server
+        .query("ways", "INSERT INTO pointsman_schema VALUES (99, 0)")
+        .unwrap();
+    assert!(matches!(Store::open(&url), Err(StoreError::Newer)));
+}
+
+#[test]
+fn what_comes_twice_is_counted_once_whoever_brings_it() {
+    let server = PostgresServer::start().unwrap();
+    let url = server.make("twice").unwrap();
+    let entries: Vec<_> = (0..2_000)
+        .map(|n| entry(&format!("req_{n}"), DAY * (n % 40) + n, n))
+        .collect();
+    let lines: Vec<_> = (0..200)
+        .map(|n| entry(&format!("batch_1-{n:06}"), n, 1))
+        .collect();
+    std::thread::scope(|scope| {
+        for replica in 0..4_i64 {
+            let (url, entries, lines) = (&url, &entries, &lines);
+            scope.spawn(move || {
+                let store = Store::open(url).unwrap();
+                for part in entries.chunks(300) {
+                    store.insert_ledger(part).unwrap();
+                }
+                // A line of a batch that is sent again is settled at another time.
+                let later = lines.iter().map(|line| LedgerEntry {
+                    at: line.at + replica,
+                    ..line.clone()
+                });
+                store.insert_ledger(&later.collect::<Vec<_>>()).unwrap();
+            });
+        }
+    });
+    let store = Store::open(&url).unwrap();
+    let expected: i64 = (0..2_000).sum();
+    assert_eq!(sum(&store), (2_200, expected + 200));
+    let rows = server
+        .query("twice", "SELECT COUNT(*), SUM(cost) FROM ledger")
+        .unwrap();
+    assert_eq!(rows, format!("2200|{}", expected + 200));
+    assert_eq!(store.charged_lines(&"batch_1".into()).unwrap().len(), 200);
+    assert_eq!(store.charged_lines(&"batch".into()).unwrap(), [0; 0]);
+}
+
+#[test]
+fn reports_are_what_the_ledger_says() {
+    let server = PostgresServer::start().unwrap();
+    let store = Store::open(&server.make("reports").unwrap()).unwrap();
+    let name = |kind: &str, number: i64| (number % 3 != 0).then(|| format!("{kind}{}", number % 3));
+    let entries: Vec<_> = (0..3_000_i64)
+        .map(|n| LedgerEntry {
+            key: name("k", n).map(Into::into),
+            user: name("u", n / 3).map(Into::into),
+            project: name("p", n / 5).map(Into::into),
+            team: name("t", n / 7).map(Into::into),
+            organization: name("o", n / 11).map(Into::into),
+            model: name("m", n / 2),
+            provider: name("v", n / 13),
+            outcome: if n % 4 == 0 {
+                Outcome::Refused
+            } else {
+                Outcome::Complete
+            },
+            // Five days and a little, at any time of the day.
+            ..entry(&format!("req_{n}"), n * 150_000 + 7, n)
+        })
+        .collect();
+    store.insert_ledger(&entries).unwrap();
+    let (since, until) = (DAY / 2 + 3, DAY * 4 + 12_345);
+    let of = |of: UsageFilter| LedgerFilter {
+        of,
+        ..LedgerFilter::default()
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let filters = [
+        of(UsageFilter::default()),
+        of(UsageFilter {
+            team: text("t1"),
+            ..UsageFilter::default()
+        }),
+        of(UsageFilter {
+            organization: text("o2"),
+            ..UsageFilter::default()
+        }),
+        of(UsageFilter {
+            user: text("u1"),
+            ..UsageFilter::default()
+        }),
+        of(UsageFilter {
+            project: text("p2"),
+            ..UsageFilter::default()
+        }),
+        of(UsageFilter {
+            model: text("m1"),
+            provider: text("v2"),
+            ..UsageFilter::default()
+        }),
+        of(UsageFilter {
+            outcome: Some(Outcome::Refused),
+            ..UsageFilter::default()
+        }),
+        of(UsageFilter {
+            request: text("req_1234"),
+            ..UsageFilter::default()
+        }),
+        LedgerFilter {
+            key: Some("k1".into()),
+            ..LedgerFilter::default()
+        },
+    ];
+    let reference = Store::open("sqlite::memory:").unwrap();
+    reference.insert_ledger(&entries).unwrap();
+    for filter in &filters {
+        for (since, until) in [
+            (0, None),
+            (since, None),
+            (0, Some(until)),
+            (since, Some(until)),
+            (DAY, Some(3 * DAY)),
+            (5, Some(9)),
+        ] {
+            let mut filter = filter.clone();
+            (filter.since, filter.of.until) = (since, until);
+            for groups in UsageGroup::ALL
+                .iter()
+                .map(std::slice::from_ref)
+                .chain([&[][..], &UsageGroup::ALL[..]])
+            {
+                assert_eq!(
+                    usage(&store, &filter, groups),
+                    usage(&reference, &filter, groups),
+                    "{filter:?} by {groups:?}"
+                );
+            }
+        }
+    }
+    for since in [0, 1, DAY - 1, DAY, DAY + 1, 3 * DAY + 77] {
+        for (kind, id) in [
+            (HolderKind::Team, "t1"),
+            (HolderKind::Organization, "o1"),
+            (HolderKind::User, "u2"),
+            (HolderKind::Project, "p1"),
+        ] {
+            let spent = |store: &Store| store.spent_by(kind, id, since).unwrap();
+            assert_eq!(spent(&store), spent(&reference), "{kind:?} since {since}");
+        }
+        let spent = |store: &Store| store.spent(&"k2".into(), since).unwrap();
+        assert_eq!(spent(&store), spent(&reference));
+    }
+}
+
+#[test]
+fn what_the_database_cannot_hold_stands_in_nobodys_way() {
+    let server = PostgresServer::start().unwrap();
+    let store = Store::open(&server.make("data").unwrap()).unwrap();
+    let mut entries: Vec<_> = (0..50).map(|n| entry(&format!("req_{n}"), n, 1)).collect();
+    entries[7].model_requested = "a\0b".to_owned();
+    // More than can be counted, together.
+    entries[20].cost = Money::from_nanodollars(i64::MAX);
+    entries[21].usage.input = u64::MAX;
+    entries[22].at = -1;
+    entries[23].at = i64::MAX;
+    let lines: Vec<_> = entries
+        .iter()
+        .map(|entry| serde_json::to_string(entry).unwrap())
+        .collect();
+    let strange = store.insert_lines(lines.iter().map(String::as_str)).unwrap();
+    let kept = server
+        .query("data", "SELECT COUNT(*), MAX(model_requested) FROM ledger")
+        .unwrap();
+    let (count, text) = kept.split_once('|').unwrap();
+    assert_eq!(count.parse::<usize>().unwrap() + strange, 50);
+    assert!((2..=4).contains(&strange), "{strange} entries are left out");
+    assert_eq!(text, "fast");
+    let page = LedgerFilter {
+        limit: 60,
+        ..LedgerFilter::default()
+    };
+    let read = store.ledger(&page).unwrap();
+    assert!(read.iter().any(|entry| entry.model_requested == "a\u{fffd}b"));
+}
+
+#[test]
+fn months_are_made_when_they_come_and_dropped_when_they_are_over() {
+    let server = PostgresServer::start().unwrap();
+    let url = server.make("months").unwrap();
+    let store = Store::open(&url).unwrap();
+    let entries: Vec<_> = (0..20)
+        .map(|n| entry(&format!("req_{n}"), n * 31 * DAY, 1))
+        .collect();
+    store.insert_ledger(&entries).unwrap();
+    store.insert_ledger(&[entry("batch_1-000001", 0, 1)]).unwrap();
+    let now = crate::store::now();
+    store.insert_ledger(&[entry("req_now", now, 1)]).unwrap();
+    let sql = "SELECT COUNT(*) FROM pg_inherits WHERE inhparent = 'ledger'::regclass";
+    let months = || server.query("months", sql).unwrap().parse::<u32>().unwrap();
+    assert_eq!(months(), 21);
+    let other = Store::open(&url).unwrap();
+    other.tend(None).unwrap();
+    assert_eq!(months(), 22, "the next month is there before it begins");
+    other.tend(Some(1)).unwrap();
+    assert_eq!(months(), 2);
+    assert_eq!(sum(&store), (22, 22), "what the months summed up to is kept");
+    let spent = store.spent(&"key_1".into(), 0).unwrap();
+    assert_eq!(spent, Money::from_nanodollars(22), "and counts for budgets");
+    assert_eq!(
+        server
+            .query("months", "SELECT COUNT(*) FROM ledger_lines")
+            .unwrap(),
+        "0"
+    );
+}
+
+#[test]
+fn the_audit_log_verifies_with_many_writers() {
+    let server = PostgresServer::start().unwrap();
+    let url = server.make("writers").unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let url = &url;
+            scope.spawn(move || {
+                let store = Store::open(url).unwrap();
+                let actor = Actor::local();
+                for number in 0..25 {
+                    let id = format!("team_{writer}_{number}");
+                    store
+                        .create_holder(&actor, HolderKind::Team, Some(id), HolderSpec::default())
+                        .unwrap();
+                    store.create_key(NewKey::default()).unwrap();
+                }
+            });
+        }
+    });
+    let store = Store::open(&url).unwrap();
+    let verified = store.verify_audit().unwrap();
+    assert_eq!((verified.rows, verified.broken), (200, None));
+    assert_eq!(
+        store.changes().unwrap(),
+        201,
+        "no two changes have the same number"
+    );
+}
+
+#[test]
+fn a_server_that_stalls_or_goes_away_is_waited_for_only_so_long() {
+    let mut server = PostgresServer::start().unwrap();
+    let url = format!("{}?connections=2", server.make("away").unwrap());
+    let pool = Pool::new(address::read(&url).unwrap()).unwrap();
+    let short = Duration::from_millis(300);
+    let ask = || pool.with(short, |connection| connection.batch("SELECT 1"));
+    ask().unwrap();
+    // What takes too long is given up here, and cancelled there.
+    let slept = pool.with(short, |connection| connection.batch("SELECT pg_sleep(300)"));
+    assert!(matches!(slept, Err(StoreError::Unreachable(_))), "{slept:?}");
+    let running =
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(300)%' AND state = 'active'
+        AND pid <> pg_backend_pid()";
+    let until = Instant::now() + Duration::from_secs(20);
+    while server.query("away", running).unwrap() != "0" {
+        assert!(
+            Instant::now() < until,
+            "the server goes on with what nobody waits for"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // No more connections than it may have: who comes third waits, and gives up.
+    pool.with(PATIENCE, |_| {
+        pool.with(PATIENCE, |_| {
+            let error = ask().unwrap_err().to_string();
+            assert!(error.contains("all 2 connections"), "{error}");
+            Ok(())
+        })
+    })
+    .unwrap();
+    ask().unwrap();
+    server.freeze();
+    let frozen = ask();
+    assert!(matches!(frozen, Err(StoreError::Unreachable(_))), "{frozen:?}");
+    server.thaw();
+    server.halt().unwrap();
+    let gone = ask();
+    assert!(matches!(gone, Err(StoreError::Unreachable(_))), "{gone:?}");
+    server.begin().unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    while ask().is_err() {
+        assert!(Instant::now() < until, "it is not found again");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_transaction_that_fails_leaves_nothing_behind() {
+    let server = PostgresServer::start().unwrap();
+    let url = format!("{}?connections=2", server.make("fails").unwrap());
+    let store = Store::open(&url).unwrap();
+    let seen = store.changes().unwrap();
+    for _ in 0..5 {
+        let none = NewKey {
+            organization: Some("none".into()),
+            ..NewKey::default()
+        };
+        assert!(store.create_key(none).is_err());
+    }
+    assert_eq!(store.changes().unwrap(), seen);
+    assert_eq!(store.verify_audit().unwrap().rows, 0);
+    store.create_key(NewKey::default()).unwrap();
+}

@@ -1,0 +1,49 @@
+//! What each replica has charged, as the ledger tells it: by the ids that replicas give to requests.
+
+use pointsman_catalog::Money;
+
+use super::{Store, StoreError, values};
+use crate::holder::HolderKind;
+use crate::id::KeyId;
+
+impl Store {
+    /// What a holder (a key, where no kind is given) has spent since a time, Unix milliseconds, replica by replica.
+    /// What was not charged under an id of a replica, or of which only sums are kept, comes under the empty name.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn spent_by_replica(
+        &self,
+        kind: Option<HolderKind>,
+        id: &str,
+        since: i64,
+    ) -> Result<Vec<(String, Money)>, StoreError> {
+        if kind == Some(HolderKind::Plan) {
+            return Ok(Vec::new());
+        }
+        let column = kind.map_or("key", HolderKind::as_str);
+        // `req_`, eight digits of the replica, twenty-six of the request.
+        let sql = format!(
+            "SELECT CASE WHEN length(id) = 38 AND substr(id, 1, 4) = 'req_' THEN substr(id, 5, 8) ELSE '' END AS replica,
+                    CAST(SUM(cost) AS BIGINT)
+             FROM ledger WHERE \"{column}\" = ?1 AND at >= ?2 GROUP BY 1"
+        );
+        let mut spent = self.read_much(|session| {
+            session.all(&sql, &values![id, since], |row| {
+                Ok((row.text(0)?, Money::from_nanodollars(row.integer(1)?)))
+            })
+        })?;
+        if self.is_shared() {
+            // Months that are gone have left their sums.
+            let all = match kind {
+                Some(kind) => self.spent_by(kind, id, since)?,
+                None => self.spent(&KeyId::from(id.to_owned()), since)?,
+            };
+            let told: Money = spent.iter().map(|(_, money)| *money).sum();
+            if all > told {
+                spent.push((String::new(), all - told));
+            }
+        }
+        Ok(spent)
+    }
+}
