@@ -10,11 +10,12 @@ import torch
 
 from . import container, first_stage
 from .calibrate import Evidence, apply, fit, points, sure
+from .int8 import rows_to_int8
 from .labels import PII_TAGS, SIGMOID, TEXT_HEADS
 from .model import HEADS, HIDDEN, INTERMEDIATE, MIDDLE, Encoder, Student, from_base
 from .ngrams import BITS, RUNS
 from .predict import Answers, answers, pairs
-from .quantize import quantized, rows_to_int8
+from .quantize import quantized
 from .rows import Row
 from .spans import counts, decode, f_beta
 from .tokens import CONTENT, OVERLAP, base_folder

@@ -5,8 +5,6 @@ from torch import Tensor, nn
 
 from .int8 import rows_to_int8
 
-__all__ = ["Int8Linear", "quantized", "rows_to_int8"]
-
 
 class Int8Linear(nn.Module):
     """A linear layer with int8 weights and activations quantized a row at a time."""

@@ -9,8 +9,8 @@ import pytest
 
 from pointsman_training import container, ngrams
 from pointsman_training.generate.pii import pii_rows
+from pointsman_training.int8 import rows_to_int8
 from pointsman_training.metrics import auc, recall_at
-from pointsman_training.quantize import rows_to_int8
 from pointsman_training.spans import counts, f_beta
 from pointsman_training.tokens import pieces, windows
 
