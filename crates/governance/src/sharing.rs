@@ -382,3 +382,18 @@ pub(crate) async fn prepare(accounts: &Accounts, estimate: Estimate, standing: O
         let _ = sharing.ask_for(accounts, estimate, standing).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_of_replicas_that_differ_do_not_matter() {
+        let [one, two] = [Clock::new(), Clock::new()];
+        // Asked when one had run for 500 ms and the other for 90 s: what their machines think does not come into it.
+        one.set(1_000_000, 500);
+        two.set(1_000_000, 90_000);
+        assert_eq!(one.unix_ms(700), 1_000_200);
+        assert_eq!(two.unix_ms(90_200), 1_000_200);
+    }
+}

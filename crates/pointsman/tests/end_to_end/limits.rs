@@ -1,6 +1,7 @@
 //! 256 clients on one key: never past the limit or the budget, and both fully usable.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pointsman_catalog::Money;
 use pointsman_store::{Budget, BudgetWindow, NewKey};
@@ -85,4 +86,50 @@ async fn a_crowd_on_one_key_stays_within_its_limits_and_can_use_them_up() {
         .map(|entry| entry.usage.total())
         .sum();
     assert!(tokens <= limit, "{tokens} of {limit}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_expires_while_its_answer_streams_is_answered_to_the_end_and_charged() {
+    let options = SimOptions {
+        token_delay: Duration::from_millis(60),
+        ..SimOptions::default()
+    };
+    let sim = SimServer::local(options).await.unwrap();
+    let folder = folder(&format!(
+        "providers: {{ o: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }} }}\n",
+        sim.address()
+    ));
+    let house = House::open(folder.path());
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let expires = now() + 5_000;
+    let grant = NewKey {
+        expires_at: Some(i64::try_from(expires).unwrap()),
+        ..NewKey::default()
+    };
+    let key = key(folder.path(), grant);
+    let body = json!({"model": "o/gpt-5-mini", "stream": true, "messages": [{"role": "user", "content": "repeat 120 words"}]});
+    let answer = loop {
+        // It is known here within a third of a second.
+        let answer = post(house.address, "/v1/chat/completions", &key, &body)
+            .await
+            .unwrap();
+        if answer.status == 200 {
+            break answer;
+        }
+        assert!(now() < expires, "{}", answer.text());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(now() > expires, "it has expired meanwhile");
+    assert!(answer.text().contains("[DONE]"), "{}", answer.text());
+    let refused = post(house.address, "/v1/chat/completions", &key, &body)
+        .await
+        .unwrap();
+    assert_eq!(refused.status, 401);
+    assert!(refused.text().contains("expired"), "{}", refused.text());
+    house.stop();
+    let entries = ledger(folder.path());
+    let charged = entries
+        .iter()
+        .find(|entry| entry.id.as_str() == answer.header("x-request-id"));
+    assert!(charged.unwrap().usage.output >= 120, "{entries:?}");
 }
