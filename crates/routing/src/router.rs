@@ -34,6 +34,10 @@ pub struct Router {
 }
 
 /// What was decided for a request.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each request, on its way out of a function; a box would be an allocation"
+)]
 pub enum Outcome<'a> {
     /// A decision, or the default model.
     Matched(Decided<'a>),
