@@ -102,19 +102,27 @@ fn middles(seen: &[&Seen], count: usize, width: usize) -> Vec<f32> {
     rows
 }
 
+/// Everything that is written of the texts from `from` on.
+struct Group<'a> {
+    from: usize,
+    texts: &'a [String],
+    /// The block behind which heads read, and those whose rows of tokens are wanted.
+    last: usize,
+    exits: &'a [usize],
+}
+
 fn group(
     engine: &Engine,
-    (from, texts): (usize, &[String]),
-    (last, exits): (usize, &[usize]),
+    group: &Group<'_>,
     out: &mut Out,
     room: &mut EngineRoom,
 ) -> Result<(), Box<dyn Error>> {
     let width = engine.width();
-    let pieces: Vec<_> = texts.iter().map(|text| engine.pieces(text)).collect();
+    let pieces: Vec<_> = group.texts.iter().map(|text| engine.pieces(text)).collect();
     let tokens: Vec<&[Token]> = pieces.iter().map(|pieces| pieces.tokens.as_slice()).collect();
-    let mut wanted = exits.to_vec();
-    if !wanted.contains(&last) {
-        wanted.push(last);
+    let mut wanted = group.exits.to_vec();
+    if !wanted.contains(&group.last) {
+        wanted.push(group.last);
     }
     let mut seen = Vec::new();
     engine.states(&tokens, &wanted, room, |state| {
@@ -126,39 +134,56 @@ fn group(
             exit: state.exit,
         });
     });
-    for one in seen.iter().filter(|one| one.exit == last) {
-        numbers(&mut out.windows, &[from + one.text, one.start, one.count])?;
+    for one in seen.iter().filter(|one| one.exit == group.last) {
+        numbers(&mut out.windows, &[group.from + one.text, one.start, one.count])?;
         floats(&mut out.reads, &reads(&one.rows, width))?;
     }
-    for (index, text) in texts.iter().enumerate() {
-        for (_, answer) in engine.first_answers(text, room) {
-            floats(&mut out.first, &answer.logits)?;
+    for (index, text) in group.texts.iter().enumerate() {
+        first_stage(engine, (group.from + index, text), out, room)?;
+        if !group.exits.is_empty() {
+            tokens_of(group, (index, tokens[index]), (&seen, width), out)?;
         }
-        for (bytes, buckets) in engine.buckets(text, room) {
-            numbers(&mut out.buckets, &[from + index, bytes, buckets.len()])?;
-            for bucket in buckets {
-                out.buckets.write_all(&bucket.to_le_bytes())?;
-            }
+    }
+    Ok(())
+}
+
+fn first_stage(
+    engine: &Engine,
+    (number, text): (usize, &str),
+    out: &mut Out,
+    room: &mut EngineRoom,
+) -> Result<(), Box<dyn Error>> {
+    for (_, answer) in engine.first_answers(text, room) {
+        floats(&mut out.first, &answer.logits)?;
+    }
+    for (bytes, buckets) in engine.buckets(text, room) {
+        numbers(&mut out.buckets, &[number, bytes, buckets.len()])?;
+        for bucket in buckets {
+            out.buckets.write_all(&bucket.to_le_bytes())?;
         }
-        if exits.is_empty() {
-            continue;
-        }
-        let count = tokens[index].len();
-        let each: Vec<Vec<f32>> = exits
-            .iter()
-            .map(|exit| {
-                let mine = seen.iter().filter(|one| one.text == index && one.exit == *exit);
-                middles(&mine.collect::<Vec<_>>(), count, width)
-            })
-            .collect();
-        for (place, token) in tokens[index].iter().enumerate() {
-            numbers(
-                &mut out.tokens,
-                &[from + index, token.start as usize, token.end as usize],
-            )?;
-            for rows in &each {
-                floats(&mut out.rows, &rows[place * width..(place + 1) * width])?;
-            }
+    }
+    Ok(())
+}
+
+fn tokens_of(
+    group: &Group<'_>,
+    (index, tokens): (usize, &[Token]),
+    (seen, width): (&[Seen], usize),
+    out: &mut Out,
+) -> Result<(), Box<dyn Error>> {
+    let each: Vec<Vec<f32>> = group
+        .exits
+        .iter()
+        .map(|exit| {
+            let mine = seen.iter().filter(|one| one.text == index && one.exit == *exit);
+            middles(&mine.collect::<Vec<_>>(), tokens.len(), width)
+        })
+        .collect();
+    for (place, token) in tokens.iter().enumerate() {
+        let (start, end) = (token.start as usize, token.end as usize);
+        numbers(&mut out.tokens, &[group.from + index, start, end])?;
+        for rows in &each {
+            floats(&mut out.rows, &rows[place * width..(place + 1) * width])?;
         }
     }
     Ok(())
@@ -187,13 +212,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect();
     std::fs::write(folder.join("heads.json"), serde_json::to_vec(&names)?)?;
     for (number, some) in texts.chunks(GROUP).enumerate() {
-        group(
-            &engine,
-            (number * GROUP, some),
-            (last, &exits),
-            &mut out,
-            &mut room,
-        )?;
+        let some = Group {
+            from: number * GROUP,
+            texts: some,
+            last,
+            exits: &exits,
+        };
+        group(&engine, &some, &mut out, &mut room)?;
         if number % 200 == 0 {
             println!("{} of {}", number * GROUP, texts.len());
         }

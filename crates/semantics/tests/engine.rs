@@ -8,7 +8,7 @@
 
 use pointsman_semantics::engine::{Engine, EngineRoom, Question, Stage};
 use pointsman_semantics::service::{Service, Settings};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[path = "engine/small.rs"]
 mod small;
@@ -102,6 +102,17 @@ fn only_what_is_asked_is_answered() {
     assert_eq!(engine.heads()[0].0.threshold("fpr_1pct", "attack"), Some(0.9));
 }
 
+/// Settings with this value are refused with these words.
+fn is_refused(path: &str, value: Value, told: &str) {
+    let mut changed = settings();
+    let (inside, key) = path.rsplit_once('/').unwrap();
+    changed.pointer_mut(inside).unwrap()[key] = value;
+    let error = Engine::from_file("model.pm", &file(changed))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains(told), "{path}: {error}");
+}
+
 #[test]
 fn settings_that_do_not_fit_are_refused() {
     for (path, value, told) in [
@@ -149,31 +160,29 @@ fn settings_that_do_not_fit_are_refused() {
             json!(1.5),
             "`threshold` is no probability",
         ),
-        (
-            "/heads/0/joint",
-            json!({"from": [["first", "topic"]], "layer": "guard.joint"}),
-            "`joint` names `topic`, which is no head of that stage",
-        ),
-        (
-            "/heads/0/joint",
-            json!({"from": [["encoder", "topic"]], "layer": "guard.joint"}),
-            "tensor `guard.joint` has shape [2, 7]",
-        ),
-        (
-            "/heads/0/joint",
-            json!({"from": [], "layer": "guard.joint"}),
-            "guard.joint",
-        ),
         ("/window", json!(33), "`window` or `overlap`"),
         ("/window", json!("wide"), "settings: "),
     ] {
-        let mut changed = settings();
-        let (inside, key) = path.rsplit_once('/').unwrap();
-        changed.pointer_mut(inside).unwrap()[key] = value;
-        let error = Engine::from_file("model.pm", &file(changed))
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains(told), "{path}: {error}");
+        is_refused(path, value, told);
+    }
+}
+
+#[test]
+fn joints_that_do_not_fit_are_refused() {
+    for (from, told) in [
+        (
+            json!([["first", "topic"]]),
+            "`joint` names `topic`, which is no head of that stage",
+        ),
+        (
+            json!([["encoder", "topic"]]),
+            "tensor `guard.joint` has shape [2, 7]",
+        ),
+        (json!([]), "tensor `guard.joint` has shape [2, 7]"),
+        (json!([["last", "topic"]]), "settings: "),
+    ] {
+        let joint = json!({"from": from, "layer": "guard.joint"});
+        is_refused("/heads/0/joint", joint, told);
     }
 }
 
