@@ -80,4 +80,12 @@ mod tests {
             assert!(object::<serde_json::Map<String, Value>>(text).is_err(), "{text}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_model_says_is_an_object_or_an_error(text in "[`a\"{}:, \\\\\n\\[\\]é1]{0,80}") {
+            let read = object::<serde_json::Map<String, Value>>(&text);
+            proptest::prop_assert!(read.is_ok() || !text.is_empty() || read.is_err());
+        }
+    }
 }
