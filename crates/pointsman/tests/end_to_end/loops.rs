@@ -18,9 +18,9 @@ models:
   middle: { targets: [ { provider: o, model: middle } ], price: { input: 3, output: 7 } }
   large: { targets: [ { provider: o, model: large } ], price: { input: 10, output: 30 } }
   planner: { targets: [ { provider: o, model: planner } ], price: { input: 5, output: 11 } }
-  broken: { targets: [ { provider: o, model: broken+fault=status:500 } ], price: { input: 3, output: 7 } }
-  slow: { targets: [ { provider: o, model: slow+fault=stall-before-head } ], price: { input: 3, output: 7 } }
-  cut: { targets: [ { provider: o, model: cut+fault=cut-abort } ], price: { input: 3, output: 7 } }
+  broken: { targets: [ { provider: b1, model: broken+fault=status:500 } ], price: { input: 3, output: 7 } }
+  slow: { targets: [ { provider: b2, model: slow+fault=stall-before-head } ], price: { input: 3, output: 7 } }
+  cut: { targets: [ { provider: b3, model: cut+fault=cut-abort } ], price: { input: 3, output: 7 } }
   shy: { targets: [ { provider: o, model: shy-declines } ], price: { input: 3, output: 7 } }
 "#;
 
@@ -56,11 +56,17 @@ impl Scene {
         };
         let recipes: String = loops.iter().map(recipe).collect();
         let entries: String = loops.iter().map(entry).collect();
+        // Those that fail have endpoints of their own, so that nobody else's rest after failures.
+        let provider = |name: &str| {
+            let url = format!("http://{}/v1", sim.address());
+            format!(
+                "  {name}: {{ kind: openai-compatible, base_url: \"{url}\", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }} }}\n"
+            )
+        };
+        let providers: String = ["o", "b1", "b2", "b3"].into_iter().map(provider).collect();
         let folder = folder(&format!(
-            "providers:\n  o: {{ kind: openai-compatible, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }} }}\n\
-             {MODELS}routing:\n  default_model: small\n  modelCards: [ {{ name: small, param_size: 1B }}, {{ name: middle, param_size: 8B }}, {{ name: large, param_size: 70B }} ]\n{routing}  \
-             recipes:\n{recipes}  entrypoints:\n{entries}",
-            sim.address()
+            "providers:\n{providers}{MODELS}routing:\n  default_model: small\n  modelCards: [ {{ name: small, param_size: 1B }}, {{ name: middle, param_size: 8B }}, {{ name: large, param_size: 70B }} ]\n{routing}  \
+             recipes:\n{recipes}  entrypoints:\n{entries}"
         ));
         let key = key(folder.path(), grant);
         let house = House::open(folder.path());

@@ -229,4 +229,13 @@ mod tests {
             assert_eq!(Evidence::read(none), None, "{none}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_model_says_is_read_to_its_end(text in "[a\"{}:, \\\\\\[\\]é1]{0,80}") {
+            let call = format!("{{\"arguments\":{text}");
+            proptest::prop_assert_eq!(values(&call).len(), call.len());
+            proptest::prop_assert_eq!(values(&text).len(), text.len());
+        }
+    }
 }

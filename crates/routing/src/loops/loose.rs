@@ -80,4 +80,12 @@ mod tests {
             assert!(object::<serde_json::Map<String, Value>>(text).is_err(), "{text}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn an_object_is_found_behind_any_words(before in "[a-z .,:\n]{0,20}", said in ".{0,30}") {
+            let told = json!({ "a": said });
+            proptest::prop_assert_eq!(object::<Value>(&format!("{before}{told}")), Ok(told));
+        }
+    }
 }

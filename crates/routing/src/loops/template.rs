@@ -375,4 +375,13 @@ mod tests {
             assert!(error.contains(named), "{text}: {error}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_template_is_read_or_refused(text in "(\\{\\{|\\}\\}|- | -|if|range|else|end|add|\\$i|\\.Content|\\.OriginalContent|:=|,|1| |é){0,24}") {
+            if let Ok(template) = Template::parse(&text) {
+                template.fill("why?", &[reference("a", "so", "")]);
+            }
+        }
+    }
 }

@@ -100,42 +100,46 @@ async fn limits_hold_inside_a_loop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_budget_that_runs_out_ends_the_loop_as_it_says() {
-    // Enough for the small and the middle model's most, and for what the dearest of all may cost at the door, but not for
-    // the large one on top of what the others took.
-    let budget = |nano: i64| NewKey {
-        budgets: vec![Budget::of(Money::from_nanodollars(nano), BudgetWindow::Day)],
+async fn a_budget_holds_inside_a_loop() {
+    // A dollar is enough for all but one of the panel, whose answer may cost seven.
+    let panel = |rule: &str| {
+        format!(
+            "algorithm: {{ type: fusion, fusion: {{ model: small, on_error: {rule}, analysis_overrides: [ {{ model: middle, max_completion_tokens: 1000000 }} ] }} }}"
+        )
+    };
+    let (skip, fail) = (panel("skip"), panel("fail"));
+    let all = [
+        ("skip", "small middle", skip.as_str()),
+        ("fail", "small middle", fail.as_str()),
+    ];
+    let grant = NewKey {
+        budgets: vec![Budget::of(
+            Money::from_nanodollars(1_000_000_000),
+            BudgetWindow::Day,
+        )],
         ..NewKey::default()
     };
-    let scene = Scene::new(&loops("skip"), NewKey::default()).await;
-    let most = {
-        let answer = scene.ask("ratings", SAY, json!({})).await;
-        let (_, calls) = scene.rows(answer.header("x-request-id"), 3);
-        let large = calls.iter().find(|call| call.model_requested == "large").unwrap();
-        // 200 tokens of answer at 30 dollars a million, and a prompt that is estimated a little high.
-        200 * 30_000 + (large.usage.input.cast_signed() * 3) * 10_000
-    };
-    for (on_error, status) in [("skip", 200), ("fail", 429)] {
-        let scene = Scene::new(&loops(on_error), budget(most)).await;
-        let mut ended = None;
-        for _ in 0..200 {
-            let answer = scene.ask("cascade", SAY, json!({})).await;
-            if answer.status != 200 || answer.header("x-pointsman-loop-calls") != "3" {
-                ended = Some(answer);
-                break;
-            }
-        }
-        let ended = ended.expect("the budget never ran out");
-        assert_eq!(ended.status.as_u16(), status, "{}", ended.text());
-        if status == 429 {
-            assert_eq!(ended.json()["error"]["code"], "insufficient_quota");
-        }
-        let spent: i64 = ledger(scene.folder.path())
-            .iter()
-            .map(|row| row.cost.nanodollars())
-            .sum();
-        assert!(spent <= most, "{spent} of {most}");
-    }
+    let scene = Scene::new(&all, grant).await;
+    let answer = scene.ask("skip", SAY, json!({})).await;
+    let body = answer.json();
+    assert_eq!(body["choices"][0]["message"]["content"], "one", "{body}");
+    assert_eq!(
+        answer.header("x-pointsman-loop-calls"),
+        "3",
+        "the member that was denied was not asked"
+    );
+    let failed = &body["fusion"]["failed_models"][0];
+    assert_eq!(failed["model"], "middle");
+    assert!(failed["error"].as_str().unwrap().contains("budget"), "{failed}");
+    scene.rows(answer.header("x-request-id"), 3);
+    let answer = scene.ask("fail", SAY, json!({})).await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["error"]["code"]),
+        (429, &json!("insufficient_quota")),
+        "{}",
+        answer.text()
+    );
+    assert!(scene.served().iter().all(|served| served.model != "middle"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

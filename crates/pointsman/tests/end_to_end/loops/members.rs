@@ -115,7 +115,7 @@ async fn a_loop_fails_where_none_may_fail() {
     ];
     let scene = Scene::with(&all, NewKey::default(), SHORT).await;
     for (name, status, named) in [
-        ("ratings", 502, "\"broken\""),
+        ("ratings", 502, "broken"),
         ("cascade", 502, "declined"),
         ("fusion", 502, "declined"),
         ("remom", 504, "in time"),
