@@ -212,7 +212,8 @@ impl Judged<'_> {
         let wanted = (router, Want::Decision);
         let roll = rand::random();
         let entered = &self.request.model;
-        let outcome = signals::decide(wanted, &self.models(remotes), self, |deciding| {
+        let models = self.models(remotes);
+        let outcome = signals::decide(wanted, &models, self, |deciding| {
             let outcome = deciding.outcome(roll);
             let recorded = match &outcome {
                 Some(Outcome::Matched(decided)) => decided
