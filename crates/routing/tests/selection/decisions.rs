@@ -148,30 +148,7 @@ fn a_fitted_file_selects_and_the_explanation_says_why() {
 #[test]
 fn what_nothing_feeds_is_refused_where_it_stands() {
     for (algorithm, place, part) in [
-        (
-            json!({"type": "latency_aware", "latency_aware": {"ttft_percentile": 95}}),
-            "type",
-            "not supported",
-        ),
-        (json!({"type": "elo"}), "type", "not supported"),
-        (json!({"type": "thompson"}), "type", "not supported"),
-        (json!({"type": "hybrid"}), "type", "not supported"),
         (json!({"type": "prompt"}), "type", "not supported"),
-        (
-            json!({"type": "multi_factor"}),
-            "multi_factor",
-            "weights of quality and cost",
-        ),
-        (
-            json!({"type": "automix", "target": {"min_quality": 0.5}}),
-            "target",
-            "not told",
-        ),
-        (
-            json!({"type": "automix", "session": {}}),
-            "session",
-            "not remembered",
-        ),
         (
             json!({"type": "svm", "svm": {"pretrained_path": "/nowhere/f.weights"}}),
             "svm.pretrained_path",
