@@ -27,7 +27,7 @@ const JOINED: usize = 8;
 const JOINED_BYTES: usize = 4 * 1024;
 
 /// Whoever can be asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Askable<'a> {
     /// Models of this machine.
     pub understanding: &'a Understanding,
