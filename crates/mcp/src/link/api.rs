@@ -1,7 +1,6 @@
 //! A link to an API that an OpenAPI document describes: tools are listed from the document, calls are its requests.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
