@@ -97,5 +97,10 @@ fn tell(difference: &Difference) {
 
 /// A value on one line, with nothing in it that a terminal would act on or hide.
 fn shown(value: &Value) -> String {
-    value.to_string().chars().flat_map(char::escape_debug).collect()
+    let written = value.to_string();
+    let letters = written.chars().map(|letter| match letter {
+        '"' | '\'' | '\\' => letter.to_string(),
+        other => other.escape_debug().to_string(),
+    });
+    letters.collect()
 }
