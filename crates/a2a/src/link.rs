@@ -99,23 +99,7 @@ pub async fn ask(
             });
         }
     };
-    let headers = request.headers_mut();
-    headers.insert(VERSION_HEADER, HeaderValue::from_static(way.version.name()));
-    if way.binding != Binding::Grpc {
-        let accept = if operation.is_streamed() {
-            "text/event-stream, application/json"
-        } else {
-            "application/json, application/a2a+json"
-        };
-        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-    }
-    if let Some(extensions) = extensions {
-        let name = match way.version {
-            Version::V10 => EXTENSIONS_HEADER,
-            Version::V03 => OLD_EXTENSIONS_HEADER,
-        };
-        headers.insert(name, extensions.clone());
-    }
+    say(way, operation, extensions, request.headers_mut());
     let timeouts = instance.timeouts(operation.is_streamed());
     let response = instance
         .send(client, (&way.endpoint, &path), request, &timeouts)
@@ -151,6 +135,26 @@ pub async fn ask(
         extensions,
         said: Said::Whole(whole),
     })
+}
+
+/// Says in headers what is spoken, and what is wanted back.
+fn say(way: &Way, operation: Operation, extensions: Option<&HeaderValue>, headers: &mut HeaderMap) {
+    headers.insert(VERSION_HEADER, HeaderValue::from_static(way.version.name()));
+    if way.binding != Binding::Grpc {
+        let accept = if operation.is_streamed() {
+            "text/event-stream, application/json"
+        } else {
+            "application/json, application/a2a+json"
+        };
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+    }
+    if let Some(extensions) = extensions {
+        let name = match way.version {
+            Version::V10 => EXTENSIONS_HEADER,
+            Version::V03 => OLD_EXTENSIONS_HEADER,
+        };
+        headers.insert(name, extensions.clone());
+    }
 }
 
 fn written(way: &Way, mut call: Call) -> Result<(String, Request<Bytes>), A2aError> {

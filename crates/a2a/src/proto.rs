@@ -157,21 +157,24 @@ fn write_one(field: &Field, value: &Value, skips_usual: bool, out: &mut Vec<u8>)
             write_bytes(field.number, &inner, out);
         }
         Kind::Timestamp => {
-            let at: jiff::Timestamp = value
-                .as_str()
-                .and_then(|text| text.parse().ok())
-                .ok_or_else(wrong)?;
-            let (mut seconds, mut nanos) = (at.as_second(), at.subsec_nanosecond());
-            if nanos < 0 {
-                (seconds, nanos) = (seconds - 1, nanos + 1_000_000_000);
-            }
-            let mut inner = Vec::new();
-            write_number(1, seconds.cast_unsigned(), true, &mut inner);
-            write_number(2, i64::from(nanos).cast_unsigned(), true, &mut inner);
+            let inner = time(value).ok_or_else(wrong)?;
             write_bytes(field.number, &inner, out);
         }
     }
     Ok(())
+}
+
+fn time(value: &Value) -> Option<Vec<u8>> {
+    let at: jiff::Timestamp = value.as_str()?.parse().ok()?;
+    let (mut seconds, mut nanos) = (at.as_second(), at.subsec_nanosecond());
+    // Parts of a second count forwards.
+    if nanos < 0 {
+        (seconds, nanos) = (seconds - 1, nanos + 1_000_000_000);
+    }
+    let mut inner = Vec::new();
+    write_number(1, seconds.cast_unsigned(), true, &mut inner);
+    write_number(2, i64::from(nanos).cast_unsigned(), true, &mut inner);
+    Some(inner)
 }
 
 fn write_struct(fields: &Map<String, Value>, out: &mut Vec<u8>) {

@@ -144,7 +144,7 @@ mod tests {
             ),
             (
                 r#"{"message":{"TaskID":"t","reference_task_ids":["a"],"parts":[{"media_type":"a/b","Text":"x"}]}}"#,
-                r#"{"message":{"taskId":"t","referenceTaskIds":["a"],"parts":[{"mediaType":"a/b","text":"x"}]}}"#,
+                r#"{"message":{"parts":[{"mediaType":"a/b","text":"x"}],"taskId":"t","referenceTaskIds":["a"]}}"#,
             ),
             (
                 r#"{"configuration":{"task_push_notification_config":{"URL":"u"}}}"#,

@@ -100,6 +100,15 @@ pub fn compile(config: &Config, lasting: &Lasting) -> Result<Snapshot, Vec<Probl
     }
 }
 
+/// What clients may leave here.
+fn keeping(config: &Config) -> Keeping {
+    Keeping {
+        files: config.files.clone(),
+        batches: config.batches.clone(),
+        tls: config.listeners.api.tls.is_some(),
+    }
+}
+
 /// What is kept of responses.
 fn responses(config: &Config) -> ResponsesPolicy {
     let said = config.responses;
@@ -183,11 +192,7 @@ impl Compiler<'_> {
             mcp: self.mcp(),
             a2a: self.a2a(),
             default_completion: config.server.default_completion_tokens,
-            keeping: Keeping {
-                files: config.files.clone(),
-                batches: config.batches.clone(),
-                tls: config.listeners.api.tls.is_some(),
-            },
+            keeping: keeping(config),
         };
         self.routed(&snapshot);
         snapshot
