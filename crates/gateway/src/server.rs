@@ -200,11 +200,8 @@ impl Gateway {
         let tls = Arc::new(ArcSwapOption::from(tls));
         let journal = Journal::open(&options.journal, Arc::clone(&options.store))?;
         // After the journal: what an earlier process left there counts for the budgets.
-        let keys = Arc::new(KeyRing::load_shared(
-            Arc::clone(&options.store),
-            config.limits.default,
-            sharing.clone(),
-        )?);
+        let limits = config.limits.default;
+        let keys = KeyRing::load_shared(Arc::clone(&options.store), limits, sharing.clone())?;
         let shared = Arc::new(Shared {
             kept: kept(config, &options)?,
             keeper: keeper(config, &options)?,

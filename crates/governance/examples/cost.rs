@@ -73,27 +73,36 @@ fn main() -> Result<(), Box<dyn Error>> {
             "{name}: found in {find} ns, admitted and settled in {charge} ns"
         )?;
     }
-    let threads = std::thread::available_parallelism()?.get();
-    let begun = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| measure(&ring, &keys[1]).map_err(|error| error.to_string()));
-        }
-    });
-    let each = begun.elapsed().as_nanos() / u128::from(ROUNDS) / threads as u128;
+    let (threads, each) = crowd(&ring, &keys[1])?;
     writeln!(
         out,
         "{threads} threads on the same five holders: {each} ns a request in all"
     )?;
     if let Some(url) = std::env::args().nth(1) {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()?;
-        let told = runtime.block_on(shared(&store, SecretString::from(url), &keys[1]))?;
-        writeln!(out, "{told}")?;
+        writeln!(out, "{}", together(&store, url, &keys[1])?)?;
     }
     Ok(())
+}
+
+/// How many threads, and the nanoseconds of a request in all when they use the same holders.
+fn crowd(ring: &KeyRing, key: &str) -> Result<(usize, u128), Box<dyn Error>> {
+    let threads = std::thread::available_parallelism()?.get();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| measure(ring, key).map_err(|error| error.to_string()));
+        }
+    });
+    let each = begun.elapsed().as_nanos() / u128::from(ROUNDS) / threads as u128;
+    Ok((threads, each))
+}
+
+fn together(store: &Arc<Store>, url: String, key: &str) -> Result<String, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(shared(store, SecretString::from(url), key))
 }
 
 /// What it costs to be counted together with others, far from all limits.

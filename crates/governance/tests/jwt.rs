@@ -379,10 +379,9 @@ fn claims_say_who_it_is() {
     ));
 }
 
-#[test]
-fn users_are_made_when_they_first_come_and_never_change_hands() {
+/// Two organizations, and a team of one.
+fn known_holders() -> Arc<Store> {
     let store = Arc::new(Store::open("sqlite::memory:").unwrap());
-    let actor = Actor::local();
     for (kind, id, organization) in [
         (HolderKind::Organization, "acme", None),
         (HolderKind::Organization, "evil", None),
@@ -393,9 +392,15 @@ fn users_are_made_when_they_first_come_and_never_change_hands() {
             ..HolderSpec::default()
         };
         store
-            .create_holder(&actor, kind, Some(id.to_owned()), spec)
+            .create_holder(&Actor::local(), kind, Some(id.to_owned()), spec)
             .unwrap();
     }
+    store
+}
+
+#[test]
+fn users_are_made_when_they_first_come_and_never_change_hands() {
+    let (store, actor) = (known_holders(), Actor::local());
     let limits = Limits {
         requests_per_minute: Some(2),
         ..Limits::default()

@@ -96,17 +96,7 @@ impl Site {
         for number in 0..REPLICAS {
             let own = folder.path().join(number.to_string());
             std::fs::create_dir_all(&own).unwrap();
-            let text = format!(
-                "listeners: {{ api: {{ address: \"127.0.0.1:0\" }}, admin: {{ address: \"127.0.0.1:0\" }} }}\n\
-                 stores: {{ database: \"{}\", shared: \"{}\", blobs: \"file://{}\" }}\n\
-                 server: {{ workers: 2 }}\n\
-                 providers: {{ one: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }} }}\n\
-                 models: {{ m: {{ targets: [ {{ provider: one, model: gpt-5-mini }} ], price: {{ input: 1000, output: 1000 }} }} }}\n",
-                url(folder.path()),
-                redis.url(),
-                own.display(),
-                sim.address()
-            );
+            let text = configuration(folder.path(), &own, &redis, &sim);
             std::fs::write(own.join("pointsman.yaml"), text).unwrap();
             houses.push(Some(House::open(&own)));
         }
@@ -188,6 +178,21 @@ impl Site {
         }
         all
     }
+}
+
+/// The configuration of the gateway whose own folder is `own`.
+fn configuration(folder: &Path, own: &Path, redis: &RedisServer, sim: &SimServer) -> String {
+    format!(
+        "listeners: {{ api: {{ address: \"127.0.0.1:0\" }}, admin: {{ address: \"127.0.0.1:0\" }} }}\n\
+         stores: {{ database: \"{}\", shared: \"{}\", blobs: \"file://{}\" }}\n\
+         server: {{ workers: 2 }}\n\
+         providers: {{ one: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }} }}\n\
+         models: {{ m: {{ targets: [ {{ provider: one, model: gpt-5-mini }} ], price: {{ input: 1000, output: 1000 }} }} }}\n",
+        url(folder),
+        redis.url(),
+        own.display(),
+        sim.address()
+    )
 }
 
 fn url(folder: &Path) -> String {
