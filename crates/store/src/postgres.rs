@@ -80,10 +80,7 @@ impl Postgres {
 
     /// How many steps of the schema are taken, and how many are known.
     pub(crate) fn steps(&self) -> Result<(u32, u32), StoreError> {
-        Ok((
-            self.pool.with(PATIENCE, schema::taken)?,
-            schema::KNOWN,
-        ))
+        Ok((self.pool.with(PATIENCE, schema::taken)?, schema::KNOWN))
     }
 
     /// Asks.
