@@ -18,7 +18,7 @@ use pointsman_wire::form::{Failure, FailureKind, Text};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::super::{Arrival, identify};
+use super::super::{Arrival, guard, identify};
 use crate::reply::{self, Reply};
 use crate::worker::Worker;
 
@@ -135,7 +135,8 @@ pub fn mint(worker: &Worker, arrival: &Arrival, caller: &Principal, body: &Bytes
         let message = format!("this key may not use the model {model:?}");
         return Err(Failure::new(FailureKind::PermissionDenied, message).at("session.model"));
     }
-    super::models(arrival, &model)?;
+    let guards = guard::of(arrival, caller, &model)?;
+    super::models(arrival, &model, &guards)?;
     let settings = json!({"type": "session.update", "session": session}).to_string();
     let secret = new_secret()?;
     let minted = Minted {
