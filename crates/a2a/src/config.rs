@@ -148,7 +148,7 @@ impl AgentConfig {
                 "a caller's credential is for the gateway, never for an agent behind it",
             );
         } else if let Err(error) = Credential::compile(&self.auth, &AuthStyle::Bearer) {
-            wrong(&format!("auth.{}", error.field), &error.problem);
+            wrong(&error.field, &error.problem);
         }
         for (name, value) in &self.headers {
             let lower = name.to_ascii_lowercase();

@@ -270,7 +270,7 @@ impl ServerConfig {
                 "a caller's credential is for the gateway, never for a server behind it",
             );
         } else if let Err(error) = Credential::compile(&self.auth, &AuthStyle::Bearer) {
-            wrong(&format!("auth.{}", error.field), &error.problem);
+            wrong(&error.field, &error.problem);
         }
         for (name, value) in &self.headers {
             let lower = name.to_ascii_lowercase();

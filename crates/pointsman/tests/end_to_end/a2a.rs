@@ -734,7 +734,7 @@ async fn guardrails_see_messages_and_what_agents_tell() {
         texts.starts_with("it is ") && texts.ends_with(" indeed"),
         "{texts}"
     );
-    assert!(!texts.contains("falcon"), "{texts}");
+    assert!(!texts.contains("project"), "{texts}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

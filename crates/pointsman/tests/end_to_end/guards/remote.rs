@@ -391,6 +391,13 @@ async fn models_keys_and_teams_add_guardrails_and_take_none_away() {
         answer.status.as_u16()
     };
     let plain = scene.key.as_str();
+    // Keys that are made while it runs are known within a moment.
+    for made in [&of_key, &of_team, &amiss] {
+        let until = Instant::now() + Duration::from_secs(20);
+        while ask(made, "chat", "everywhere").await == 401 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
     for (key, model, text, status) in [
         (plain, "chat", "everywhere", 403),
         (of_key.as_str(), "chat", "everywhere", 403),
