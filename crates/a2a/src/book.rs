@@ -17,10 +17,13 @@ const SHARDS: usize = 64;
 /// Who may see what.
 pub struct Book {
     hasher: RandomState,
-    owners: Vec<Mutex<HashMap<Arc<str>, Arc<Mutex<Owned>>>>>,
+    owners: Vec<Mutex<Owners>>,
     /// Who has a context.
     contexts: Vec<Mutex<HashMap<String, Arc<str>>>>,
 }
+
+/// Everybody who has anything, and what.
+type Owners = HashMap<Arc<str>, Arc<Mutex<Owned>>>;
 
 /// What one owner has.
 #[derive(Default)]
@@ -77,8 +80,8 @@ impl Book {
     #[must_use]
     pub fn task(&self, owner: &str, agent: &str, id: &str) -> Option<u64> {
         let owned = self.owned(owner)?;
-        let found = owned.lock().tasks.get(&key(agent, id)).copied();
-        found
+        let owned = owned.lock();
+        owned.tasks.get(&key(agent, id)).copied()
     }
 
     /// Where a context is, as this owner sees it.

@@ -107,24 +107,7 @@ impl Refused {
                 now,
                 ends,
             } => {
-                let left = (amount - spent - reserved).max(Money::ZERO);
-                let anew = ends.and_then(|ends| Timestamp::from_millisecond(ends).ok());
-                let anew = anew.map_or_else(
-                    || "it does not begin anew".to_owned(),
-                    |ends| format!("it begins anew at {ends}"),
-                );
-                let message = format!(
-                    "the budget of {holder} is {amount}, of which {spent} is spent and {reserved} reserved: {left} is left, and this request may cost {}; {anew}",
-                    estimate.cost
-                );
-                // What is reserved may come back soon; what is spent only with the next window.
-                let soon = reserved > Money::ZERO && spent + estimate.cost <= amount;
-                let wait = if soon {
-                    Some(Duration::from_secs(1))
-                } else {
-                    ends.and_then(|ends| u64::try_from(ends - now).ok())
-                        .map(Duration::from_millis)
-                };
+                let (message, wait) = no_money(holder, estimate.cost, (amount, spent, reserved), (now, ends));
                 (DenialKind::Budget, message, wait)
             }
             Self::Share | Self::Unreachable => (
@@ -141,6 +124,35 @@ impl Refused {
             retry_after,
         }
     }
+}
+
+/// What is said where there is no money for `cost`, and when to come back: of a budget, what was spent of it and what is
+/// reserved; of now and its end, Unix milliseconds.
+fn no_money(
+    holder: &str,
+    cost: Money,
+    (amount, spent, reserved): (Money, Money, Money),
+    (now, ends): (i64, Option<i64>),
+) -> (String, Option<Duration>) {
+    let left = (amount - spent - reserved).max(Money::ZERO);
+    let anew = ends.and_then(|ends| Timestamp::from_millisecond(ends).ok());
+    let anew = anew.map_or_else(
+        || "it does not begin anew".to_owned(),
+        |ends| format!("it begins anew at {ends}"),
+    );
+    let message = format!(
+        "the budget of {holder} is {amount}, of which {spent} is spent and {reserved} reserved: {left} is left, and this request may cost {}; {anew}",
+        cost
+    );
+    // What is reserved may come back soon; what is spent only with the next window.
+    let soon = reserved > Money::ZERO && spent + cost <= amount;
+    let wait = if soon {
+        Some(Duration::from_secs(1))
+    } else {
+        ends.and_then(|ends| u64::try_from(ends - now).ok())
+            .map(Duration::from_millis)
+    };
+    (message, wait)
 }
 
 fn again(wait: Option<Duration>) -> String {

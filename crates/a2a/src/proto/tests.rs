@@ -131,11 +131,10 @@ proptest! {
         for operation in ALL {
             let (question, answer) = schema::of(operation);
             for message in [question, answer] {
-                if let Ok(value) = decode(message, &bytes) {
-                    if let Ok(once) = encode(message, &value) {
-                        let again = decode(message, &once).unwrap();
-                        prop_assert_eq!(encode(message, &again).unwrap(), once);
-                    }
+                let once = decode(message, &bytes).ok().and_then(|value| encode(message, &value).ok());
+                if let Some(once) = once {
+                    let again = decode(message, &once).unwrap();
+                    prop_assert_eq!(encode(message, &again).unwrap(), once);
                 }
             }
         }

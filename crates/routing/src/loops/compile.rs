@@ -369,48 +369,9 @@ impl Builder<'_> {
             ..RemomConfig::default()
         });
         self.schedule(&config.breadth_schedule);
-        let distribution = match config.model_distribution.as_deref() {
-            None | Some("" | "weighted") => Distribution::Weighted,
-            Some("equal") => Distribution::Equal,
-            Some("round_robin") => Distribution::RoundRobin,
-            Some("first_only") => Distribution::FirstOnly,
-            Some(other) => {
-                let message = format!(
-                    "unknown model_distribution {other:?}; use weighted, equal, round_robin or first_only"
-                );
-                self.wrong("algorithm.remom.model_distribution", message);
-                Distribution::Weighted
-            }
-        };
-        let tokens = config
-            .compaction_tokens
-            .filter(|tokens| *tokens > 0)
-            .unwrap_or(1_000);
-        let compaction = match config.compaction_strategy.as_deref() {
-            None | Some("" | "full") => None,
-            Some("last_n_tokens") => Some(remom::letters(tokens)),
-            Some(other) => {
-                let message = format!("unknown compaction_strategy {other:?}; use full or last_n_tokens");
-                self.wrong("algorithm.remom.compaction_strategy", message);
-                None
-            }
-        };
-        let said = config
-            .synthesis_model
-            .as_deref()
-            .filter(|name| !name.trim().is_empty());
-        if let Some(name) = said
-            && !self
-                .around
-                .decision
-                .model_refs
-                .iter()
-                .any(|known| known.model == name)
-        {
-            let message = format!("{name:?} is none of modelRefs");
-            self.wrong("algorithm.remom.synthesis_model", message);
-        }
-        let synthesis = said.map(|name| self.model(name));
+        let distribution = self.distribution(config.model_distribution.as_deref());
+        let compaction = self.compaction(&config);
+        let synthesis = self.synthesis(config.synthesis_model.as_deref());
         let template = self.template(&config);
         let rules = Rules {
             at_once: self.count("remom.max_concurrent", config.max_concurrent, MOST_AT_ONCE),
@@ -449,6 +410,55 @@ impl Builder<'_> {
             terms: self.terms("remom", temperature, config.max_completion_tokens),
             rules,
         })
+    }
+
+    fn distribution(&mut self, said: Option<&str>) -> Distribution {
+        match said {
+            None | Some("" | "weighted") => Distribution::Weighted,
+            Some("equal") => Distribution::Equal,
+            Some("round_robin") => Distribution::RoundRobin,
+            Some("first_only") => Distribution::FirstOnly,
+            Some(other) => {
+                let message = format!(
+                    "unknown model_distribution {other:?}; use weighted, equal, round_robin or first_only"
+                );
+                self.wrong("algorithm.remom.model_distribution", message);
+                Distribution::Weighted
+            }
+        }
+    }
+
+    /// How many letters of an answer go on into the next round, where not all do.
+    fn compaction(&mut self, config: &RemomConfig) -> Option<usize> {
+        let tokens = config
+            .compaction_tokens
+            .filter(|tokens| *tokens > 0)
+            .unwrap_or(1_000);
+        match config.compaction_strategy.as_deref() {
+            None | Some("" | "full") => None,
+            Some("last_n_tokens") => Some(remom::letters(tokens)),
+            Some(other) => {
+                let message = format!("unknown compaction_strategy {other:?}; use full or last_n_tokens");
+                self.wrong("algorithm.remom.compaction_strategy", message);
+                None
+            }
+        }
+    }
+
+    fn synthesis(&mut self, said: Option<&str>) -> Option<Selected> {
+        let said = said.filter(|name| !name.trim().is_empty());
+        if let Some(name) = said
+            && !self
+                .around
+                .decision
+                .model_refs
+                .iter()
+                .any(|known| known.model == name)
+        {
+            let message = format!("{name:?} is none of modelRefs");
+            self.wrong("algorithm.remom.synthesis_model", message);
+        }
+        said.map(|name| self.model(name))
     }
 
     fn schedule(&mut self, schedule: &[u32]) {
@@ -490,6 +500,35 @@ impl Builder<'_> {
             );
         }
         let terms = self.terms("fusion", config.temperature, config.max_completion_tokens);
+        let panel = self.panel(config, terms);
+        let judge = match config.model.as_deref().filter(|name| !name.trim().is_empty()) {
+            Some(name) => self.model(name),
+            None => panel.first()?.selected.clone(),
+        };
+        let said = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+        Some(Fusion {
+            judge,
+            panel,
+            terms,
+            rules: Rules {
+                at_once: self.count("fusion.max_concurrent", config.max_concurrent, MOST_AT_ONCE),
+                enough: self.count(
+                    "fusion.min_successful_responses",
+                    config.min_successful_responses,
+                    u32::MAX,
+                ),
+                time: self.seconds("fusion.round_timeout_seconds", config.round_timeout_seconds),
+                on_error: self.on_error("fusion", config.on_error.as_deref(), OnError::Skip),
+            },
+            show_analysis: config.include_analysis.unwrap_or(true),
+            show: config.include_intermediate_responses.unwrap_or(true),
+            analysis_template: said(&config.analysis_template),
+            synthesis_template: said(&config.synthesis_template),
+            version: said(&config.judge_prompt_version).unwrap_or_else(|| "fusion-v1".to_owned()),
+        })
+    }
+
+    fn panel(&mut self, config: &FusionConfig, terms: Terms) -> Vec<Panelist> {
         let mut names: Vec<&str> = Vec::new();
         for name in &config.analysis_models {
             let name = name.trim();
@@ -526,31 +565,7 @@ impl Builder<'_> {
             MOST_AT_ONCE,
             "models",
         );
-        let judge = match config.model.as_deref().filter(|name| !name.trim().is_empty()) {
-            Some(name) => self.model(name),
-            None => panel.first()?.selected.clone(),
-        };
-        let said = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
-        Some(Fusion {
-            judge,
-            panel,
-            terms,
-            rules: Rules {
-                at_once: self.count("fusion.max_concurrent", config.max_concurrent, MOST_AT_ONCE),
-                enough: self.count(
-                    "fusion.min_successful_responses",
-                    config.min_successful_responses,
-                    u32::MAX,
-                ),
-                time: self.seconds("fusion.round_timeout_seconds", config.round_timeout_seconds),
-                on_error: self.on_error("fusion", config.on_error.as_deref(), OnError::Skip),
-            },
-            show_analysis: config.include_analysis.unwrap_or(true),
-            show: config.include_intermediate_responses.unwrap_or(true),
-            analysis_template: said(&config.analysis_template),
-            synthesis_template: said(&config.synthesis_template),
-            version: said(&config.judge_prompt_version).unwrap_or_else(|| "fusion-v1".to_owned()),
-        })
+        panel
     }
 
     fn workflows(&mut self, config: &WorkflowsConfig) -> Option<Workflows> {

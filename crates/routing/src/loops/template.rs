@@ -60,8 +60,8 @@ impl Template {
         };
         let (nodes, end) = parser.nodes()?;
         match end {
-            End::Text => Ok(Self { nodes }),
-            End::Else | End::End => Err("there is an end or else without its beginning".to_owned()),
+            Closing::Text => Ok(Self { nodes }),
+            Closing::Else | Closing::End => Err("there is an end or else without its beginning".to_owned()),
         }
     }
 
@@ -122,7 +122,7 @@ fn trimmed_start(text: &str, trims: bool) -> &str {
 }
 
 /// How a list of nodes ends.
-enum End {
+enum Closing {
     Text,
     Else,
     End,
@@ -143,7 +143,7 @@ struct Parser<'p, 't> {
 }
 
 impl Parser<'_, '_> {
-    fn nodes(&mut self) -> Result<(Vec<Node>, End), String> {
+    fn nodes(&mut self) -> Result<(Vec<Node>, Closing), String> {
         let mut nodes = Vec::new();
         while let Some(piece) = self.pieces.get(self.at) {
             self.at += 1;
@@ -156,14 +156,14 @@ impl Parser<'_, '_> {
                 Piece::Action(action) => *action,
             };
             match action.split_once(' ').unwrap_or((action, "")) {
-                ("end", "") => return Ok((nodes, End::End)),
-                ("else", "") => return Ok((nodes, End::Else)),
+                ("end", "") => return Ok((nodes, Closing::End)),
+                ("else", "") => return Ok((nodes, Closing::Else)),
                 ("if", what) => nodes.push(self.condition(what)?),
                 ("range", what) => nodes.push(self.range(what)?),
                 _ => nodes.push(Node::Value(self.term(action)?)),
             }
         }
-        Ok((nodes, End::Text))
+        Ok((nodes, Closing::Text))
     }
 
     fn condition(&mut self, what: &str) -> Result<Node, String> {
@@ -207,12 +207,12 @@ impl Parser<'_, '_> {
     fn branches(&mut self, of: &str) -> Result<(Vec<Node>, Vec<Node>), String> {
         let unclosed = || format!("{of} has no end");
         match self.nodes()? {
-            (then, End::End) => Ok((then, Vec::new())),
-            (then, End::Else) => match self.nodes()? {
-                (otherwise, End::End) => Ok((then, otherwise)),
+            (then, Closing::End) => Ok((then, Vec::new())),
+            (then, Closing::Else) => match self.nodes()? {
+                (otherwise, Closing::End) => Ok((then, otherwise)),
                 _ => Err(unclosed()),
             },
-            (_, End::Text) => Err(unclosed()),
+            (_, Closing::Text) => Err(unclosed()),
         }
     }
 

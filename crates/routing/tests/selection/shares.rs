@@ -64,8 +64,10 @@ fn a_play_is_the_same_for_the_same_seed() {
             true => Feed::Thumbs,
             false => Feed::Times,
         };
-        let once = |seed| play(Some(&built), (Problem::Turn, feed), None, seed).regret;
-        assert_eq!(once(3), once(3));
-        assert_ne!(once(3), once(4));
+        for problem in [Problem::Steady, Problem::Turn] {
+            let once = |seed| play(Some(&built), (problem, feed), None, seed).regret;
+            assert_eq!(once(3), once(3));
+            assert_ne!(once(3), once(4));
+        }
     }
 }
