@@ -127,19 +127,24 @@ impl Refused {
                 };
                 (DenialKind::Budget, message, wait)
             }
-            Self::Share | Self::Unreachable => (
-                DenialKind::Unreachable,
-                format!(
-                    "the limits of {holder} are counted together with other replicas, which cannot be asked at the moment"
-                ),
-                Some(Duration::from_secs(1)),
-            ),
+            Self::Share | Self::Unreachable => return unreachable(holder),
         };
         Denial {
             kind,
             message,
             retry_after,
         }
+    }
+}
+
+/// Nobody can say whether there is room.
+fn unreachable(holder: &str) -> Denial {
+    Denial {
+        kind: DenialKind::Unreachable,
+        message: format!(
+            "the limits of {holder} are counted together with other replicas, which cannot be asked at the moment"
+        ),
+        retry_after: Some(Duration::from_secs(1)),
     }
 }
 
