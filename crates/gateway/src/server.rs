@@ -209,7 +209,7 @@ impl Gateway {
             awaited: (0..config.server.workers()).map(|_| Arc::default()).collect(),
             cache: Answers::new(snapshot::cache_bounds(config)),
             snapshot: ArcSwap::from_pointee(snapshot),
-            keys,
+            keys: Arc::new(keys),
             lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
             telemetry: options.telemetry,
             lasting,

@@ -241,15 +241,16 @@ impl Captured {
                     text = Cow::Owned(cut(&text, most).to_owned());
                 }
             }
+            let is_last = text.len() >= left;
             if text.len() > left {
                 captured.cut = true;
                 text = Cow::Owned(cut(&text, left).to_owned());
             }
-            left -= text.len();
+            left = left.saturating_sub(text.len());
             captured
                 .messages
                 .push((message.role.to_owned(), text.into_owned()));
-            if left == 0 {
+            if is_last {
                 captured.cut |= captured.messages.len() < facts.messages.len();
                 break;
             }

@@ -152,7 +152,7 @@ pub fn settled(ticket: &mut Ticket, ending: &Ending, cost: Money) {
             let same = before.as_ref().filter(|before| before.model == *model);
             let turn = Turn {
                 request: ticket.facts.id.clone(),
-                scope: scope.clone(),
+                scope,
                 model: model.clone(),
                 turns: same.map_or(0, |before| before.turns).saturating_add(1),
                 tokens: used.input.saturating_add(used.output),

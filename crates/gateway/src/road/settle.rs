@@ -341,7 +341,7 @@ impl Ticket {
     /// it is not charged again.
     pub fn charged_apart(&mut self, usage: &Usage, cost: Money) {
         self.apart.usage = self.apart.usage.and(usage);
-        self.apart.cost = self.apart.cost + cost;
+        self.apart.cost += cost;
     }
 
     /// The answer that is given on is that of a call with a ticket of its own, which is settled together with this one.

@@ -36,12 +36,15 @@ fn paths_are_found_with_and_without_prefix() {
 fn a_line_is_not_hidden_by_the_lines_before_it() {
     for known in &PATHS {
         let path = known.pattern.replace("{model}", "a%2Fb/c");
-        let path = path.replace("{id}", "a%2Fb");
+        let path = path.replace("{id}", "a%2Fb").replace("{agent}", "a%2Fb");
         let surface = look(known.method.clone(), &path).unwrap();
         assert_eq!((surface.path, surface.asks), (known.pattern, known.asks));
         let named = match known.pattern {
             pattern if pattern.contains("{model}") => Some("a/b/c"),
-            pattern => pattern.contains("{id}").then_some("a/b"),
+            pattern => ["{id}", "{agent}"]
+                .iter()
+                .any(|named| pattern.contains(named))
+                .then_some("a/b"),
         };
         assert_eq!(surface.model.as_deref(), named);
     }

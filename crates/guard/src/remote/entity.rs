@@ -129,7 +129,13 @@ mod tests {
         }
         for (name, _) in NAMES {
             for theirs in presidios(name) {
-                assert_eq!(ours(theirs), name);
+                // It has one word for all places.
+                let back = if name == "STREET_ADDRESS" {
+                    "LOCATION"
+                } else {
+                    name
+                };
+                assert_eq!(ours(theirs), back);
             }
         }
         for name in ["NATIONAL_ID", "PASSPORT"] {

@@ -349,7 +349,7 @@ mod tests {
             "  ✓ keyword:sums ",
             "  → maths ",
             "      ✓ projection:hard",
-            "      ✗ AND(✗ keyword:a_decision",
+            "      ✗ AND(✗",
             "  → large ",
             "decision   maths",
             "model      large (thompson)",

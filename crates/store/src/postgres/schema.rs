@@ -135,7 +135,9 @@ fn patient() -> String {
 
 /// How many steps are taken.
 pub(super) fn taken(connection: &mut Connection) -> Result<u32, StoreError> {
-    let there = "SELECT 1 WHERE to_regclass('pointsman_schema') IS NOT NULL";
+    // Read, and not looked up by name: within a transaction that has waited for a lock the server may remember that there
+    // was none.
+    let there = "SELECT 1 FROM pg_class WHERE relname = 'pointsman_schema' AND pg_table_is_visible(oid)";
     let session: &mut dyn Session = connection;
     if !session.exists(there, &[])? {
         return Ok(0);

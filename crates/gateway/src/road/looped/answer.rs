@@ -16,6 +16,10 @@ use super::send::Answer;
 use super::settle::AskedOf;
 
 /// What a loop ends with.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each loop, taken apart at once"
+)]
 pub enum Done {
     /// An answer, whole.
     Whole {

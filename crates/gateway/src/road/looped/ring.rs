@@ -331,7 +331,7 @@ impl<'a> Ring<'a> {
     fn count(&self, ticket: &mut Ticket, usage: &Usage) {
         let mut tally = self.tally.lock();
         tally.usage = tally.usage.and(&ticket.used(usage));
-        tally.cost = tally.cost + ticket.cost(usage);
+        tally.cost += ticket.cost(usage);
         tally.attempts = tally.attempts.saturating_add(ticket.facts.attempts);
         tally.causes.extend(ticket.facts.causes.iter().cloned());
         tally.flags.extend(ticket.facts.flags.iter().cloned());

@@ -1,5 +1,7 @@
 //! Guardrails that are services: every service before every format, and what happens when it fails.
 
+use std::time::{Duration, Instant};
+
 use pointsman_store::{Actor, HolderKind, HolderSpec, NewKey, Terms};
 use pointsman_testbed::{Chunking, GUARD_KEY, GuardFault, GuardServer};
 use serde_json::{Value, json};
