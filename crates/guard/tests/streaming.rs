@@ -86,12 +86,12 @@ fn what_would_be_held_for_ever_is_blocked() {
 }
 
 #[test]
-fn unsupported_and_broken_guardrails_are_named() {
-    let json = r#"[{"type":"sorcery","name":"p"},{"type":"regex","name":"r","on":["input"],"deny":["("]},{"type":"regex","name":"e","deny":["a"]}]"#;
+fn guardrails_without_what_they_need_are_named() {
+    let json = r#"[{"type":"presidio","name":"p","on":["input"]},{"type":"regex","name":"r","on":["input"],"deny":["("]},{"type":"regex","name":"e","deny":["a"]}]"#;
     let configs: Vec<GuardrailConfig> = serde_json::from_str(json).unwrap();
     let errors = Guards::compile(&configs).unwrap_err();
     assert_eq!(errors.len(), 3);
-    assert!(errors[0].message.contains("\"sorcery\"") && errors[0].message.contains("not supported"));
+    assert_eq!((errors[0].index, errors[0].field), (0, "url"));
     assert_eq!((errors[1].index, errors[1].field), (1, "deny"));
     assert!(
         Guards::compile(
