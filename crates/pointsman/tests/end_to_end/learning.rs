@@ -72,6 +72,7 @@ fn replica(first: &Path) -> TempDir {
 const EXACT: &str = "algorithm: { type: thompson, thompson: { max_exploration: 0 } }";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 async fn what_users_say_moves_the_choice_everywhere_and_outlasts_a_restart() {
     let sim = SimServer::local(SimOptions::default()).await.unwrap();
     let folder = folder(&house_of(sim.address(), EXACT, ""));

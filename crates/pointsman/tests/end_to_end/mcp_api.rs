@@ -174,6 +174,7 @@ async fn tools(address: SocketAddr, key: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 async fn an_api_is_called_by_its_document() {
     let api = Api::start(|_| String::new()).await;
     let folder = folder("");

@@ -75,6 +75,7 @@ fn replay(folder: &Path, more: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 async fn decisions_are_recorded_without_texts_told_and_taken_again() {
     let sim = SimServer::local(SimOptions::default()).await.unwrap();
     let folder = folder(&config(sim.address(), &decisions(false)));

@@ -336,7 +336,6 @@ async fn four_replicas_and_512_clients_never_pass_a_limit_and_can_use_it_up() {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deaths_of_replicas_and_of_redis_never_pass_a_limit_and_are_recovered_from() {
     let amount = 12;

@@ -343,6 +343,7 @@ async fn a_service_that_fails_closes_or_opens_as_it_is_told_and_its_breaker_is_s
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 async fn models_keys_and_teams_add_guardrails_and_take_none_away() {
     let word = |name: &str, more: &str| {
         format!("{{ name: {name}, type: regex, on: [input, output], action: block, deny: [{name}], {more} }}")
