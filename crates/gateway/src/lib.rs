@@ -29,4 +29,5 @@ mod tls;
 mod tokens;
 mod worker;
 
+pub use road::Prices;
 pub use server::{Gateway, GatewayOptions, StartError};

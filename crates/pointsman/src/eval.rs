@@ -17,7 +17,7 @@ use pointsman_understanding::{Ask, Nobody, Understanding, UnderstandingConfig};
 use serde::Serialize;
 
 use crate::console;
-use crate::route::{configuration, explain};
+use crate::route::{Prompt, configuration, explain};
 use classes::{Classes, Measured};
 use rows::Row;
 use spans::{MeasuredSpans, Spans};
@@ -212,7 +212,11 @@ async fn decisions(rows: &[Row], router: &Router, understanding: &Understanding)
     for row in rows {
         let Some(expected) = &row.decision else { continue };
         let begun = std::time::Instant::now();
-        let explained = explain(router, &models, &row.text).await;
+        let prompt = Prompt {
+            text: &row.text,
+            prices: None,
+        };
+        let explained = explain(router, &models, &prompt).await;
         times.add(begun.elapsed(), "router");
         classes.decided(expected, explained.routing_decision.as_deref().unwrap_or("none"));
     }

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use pointsman_config::{Config, Environment};
+use pointsman_gateway::Prices;
 use pointsman_gateway::signals::{self, Examples, Models, Shows};
+use pointsman_gateway::snapshot::{self, Lasting};
+use pointsman_routing::selection::KnownModels;
 use pointsman_routing::{Explanation, Facts, MessageFacts, Router, Want};
 use pointsman_understanding::{Nobody, Understanding};
 use serde::Serialize;
@@ -122,33 +125,47 @@ async fn explained(
         Some(Some(entered)) => entered,
         Some(None) => return Err("no routing is entered by this model's name".to_owned()),
     };
-    Ok(Some(explain(router, &models, prompt).await))
+    let snapshot = snapshot::compile(config, &Lasting::default()).map_err(|problems| {
+        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        all.join("\n")
+    })?;
+    let prompt = Prompt {
+        text: prompt,
+        prices: Some(Prices(&snapshot)),
+    };
+    Ok(Some(explain(router, &models, &prompt).await))
 }
 
 /// A prompt without a conversation.
-struct Prompt<'a>(&'a str);
+pub(crate) struct Prompt<'a> {
+    pub(crate) text: &'a str,
+    /// What models cost, where it is asked which of them answers.
+    pub(crate) prices: Option<Prices<'a>>,
+}
 
 impl Shows for Prompt<'_> {
     fn show<T>(&self, judge: impl FnOnce(Facts<'_>) -> T) -> T {
         let messages = [MessageFacts {
             role: "user",
-            text: self.0,
+            text: self.text,
             ..MessageFacts::default()
         }];
         judge(Facts {
-            user_text: self.0,
+            user_text: self.text,
             messages: &messages,
-            estimated_tokens: pointsman_wire::tokens::estimate(self.0),
+            estimated_tokens: pointsman_wire::tokens::estimate(self.text),
+            completion_tokens: self
+                .prices
+                .as_ref()
+                .map_or(0, |prices| prices.0.default_completion),
+            models: self.prices.as_ref().map(|prices| prices as &dyn KnownModels),
             ..Facts::default()
         })
     }
 }
 
 /// How a router routes a prompt, with everything that it weighs.
-pub(crate) async fn explain(router: &Router, models: &Models<'_>, prompt: &str) -> Explanation {
+pub(crate) async fn explain(router: &Router, models: &Models<'_>, prompt: &Prompt<'_>) -> Explanation {
     let everything = (router, Want::Everything);
-    signals::decide(everything, models, &Prompt(prompt), |deciding| {
-        deciding.explain(0.0)
-    })
-    .await
+    signals::decide(everything, models, prompt, |deciding| deciding.explain(0.0)).await
 }

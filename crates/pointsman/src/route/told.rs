@@ -112,6 +112,14 @@ fn time(micros: u64) -> String {
     }
 }
 
+fn brief(micros: f64) -> String {
+    if micros < 1_000.0 {
+        format!("{micros:.1} µs")
+    } else {
+        format!("{:.1} ms", micros / 1_000.0)
+    }
+}
+
 /// Tells how it is routed.
 pub(super) fn routing(explanation: &Explanation) {
     lines(explanation).iter().for_each(console::say);
@@ -158,7 +166,7 @@ fn signals(explanation: &Explanation) -> Vec<String> {
             "  {mark} {} {confidence:>10.3} {} {:>12}",
             left(name, 60),
             right(&format!("{value:.3}"), 10),
-            right(&format!("{took:.1} µs"), 12)
+            right(&brief(took), 12)
         ));
     }
     for name in &explanation.failed {
