@@ -7,6 +7,7 @@ mod event;
 mod keyword;
 mod language;
 mod metadata;
+mod plain;
 mod print;
 mod structure;
 mod words;

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use aho_corasick::AhoCorasick;
 use regex::RegexSet;
 
 use super::Reading;
+use super::plain::Plain;
 use super::words::{word_pattern, words};
 use crate::config::{KeywordConfig, KeywordMethod, Operator};
 
@@ -25,8 +25,8 @@ pub(crate) struct Keyword {
 enum Method {
     Regex {
         set: RegexSet,
-        /// The keywords, where all of them are plain: most prompts hold none, and that is quickly seen.
-        plain: Option<AhoCorasick>,
+        /// The same for texts of ASCII, in a fraction of the time, where no keyword could mean a pattern.
+        plain: Option<Plain>,
     },
     Bm25 {
         terms: Vec<Vec<String>>,
@@ -71,7 +71,7 @@ impl Keyword {
                 };
                 Method::Regex {
                     set: RegexSet::new(patterns).map_err(|error| error.to_string())?,
-                    plain: plain(&config.keywords, exact),
+                    plain: Plain::compile(&config.keywords, exact, kind.is_none()),
                 }
             }
             Some(KeywordMethod::Bm25) => Method::Bm25 {
@@ -110,7 +110,7 @@ impl Keyword {
             // Other letters have ASCII ones among their small or capital forms.
             Method::Regex {
                 plain: Some(plain), ..
-            } if text.is_ascii() && !plain.is_match(text) => 0,
+            } if text.is_ascii() => plain.count(text),
             Method::Regex { set, .. } => set.matches(text).iter().count(),
             Method::Bm25 { terms, threshold } => {
                 let text = words(text, self.exact);
@@ -157,18 +157,6 @@ impl Keyword {
             value: hits as f64,
         }
     }
-}
-
-/// Finds any of the keywords, if none of them could mean a pattern.
-fn plain(keywords: &[String], exact: bool) -> Option<AhoCorasick> {
-    let stands_for_itself =
-        |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b' ' | b'_' | b'-');
-    let all_plain = keywords
-        .iter()
-        .all(|keyword| keyword.bytes().all(stands_for_itself));
-    let mut builder = AhoCorasick::builder();
-    builder.ascii_case_insensitive(!exact);
-    builder.build(keywords).ok().filter(|_| all_plain)
 }
 
 /// BM25 of a term in a text, from 0 to 1: the least of its words'.
