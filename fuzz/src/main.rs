@@ -15,14 +15,20 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let seconds = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(60);
     let only = arguments.next();
-    if let Some(only) = only.as_ref().filter(|only| targets::ALL.iter().all(|target| target.name != **only)) {
+    if let Some(only) = only
+        .as_ref()
+        .filter(|only| targets::ALL.iter().all(|target| target.name != **only))
+    {
         println!("there is no target {only:?}");
         return ExitCode::FAILURE;
     }
     let seed = std::env::var("FUZZ_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(rand::random::<u64>);
     println!("FUZZ_SEED={seed}");
-    for target in targets::ALL.iter().filter(|target| only.as_ref().is_none_or(|only| only == target.name)) {
+    for target in targets::ALL
+        .iter()
+        .filter(|target| only.as_ref().is_none_or(|only| only == target.name))
+    {
         let until = Instant::now() + Duration::from_secs(seconds);
         let mut mutator = mutate::Mutator::new(target.seeds, seed);
         let mut runs = 0_u64;

@@ -8,8 +8,30 @@ const MAX: usize = 4_096;
 
 /// Pieces that parsers trip over.
 const PIECES: [&[u8]; 24] = [
-    b"{", b"}", b"[", b"]", b"\"", b"\\", b"\\u0000", b"\\ud800", b"null", b"-1", b"1e400", b"\n\n", b"\r\n", b"\r", b"data:",
-    b"event:", b"[DONE]", b"\xff", b"\xc3\xa9", b"18446744073709551616", b"true", b",", b":", b"\xef\xbb\xbf",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"\"",
+    b"\\",
+    b"\\u0000",
+    b"\\ud800",
+    b"null",
+    b"-1",
+    b"1e400",
+    b"\n\n",
+    b"\r\n",
+    b"\r",
+    b"data:",
+    b"event:",
+    b"[DONE]",
+    b"\xff",
+    b"\xc3\xa9",
+    b"18446744073709551616",
+    b"true",
+    b",",
+    b":",
+    b"\xef\xbb\xbf",
 ];
 
 /// Makes inputs.
@@ -21,7 +43,10 @@ pub struct Mutator {
 impl Mutator {
     /// From these seeds; the same inputs again for the same `chance`.
     pub fn new(seeds: &[&str], chance: u64) -> Self {
-        Self { seeds: seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect(), rng: StdRng::seed_from_u64(chance) }
+        Self {
+            seeds: seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect(),
+            rng: StdRng::seed_from_u64(chance),
+        }
     }
 
     /// The next input.

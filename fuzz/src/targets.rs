@@ -8,10 +8,12 @@ mod personal;
 mod understanding;
 
 use bytes::{Bytes, BytesMut};
-use pointsman_wire::eventstream::{EventStreamDecoder, EventStreamError, HeaderValue, Message, write_message};
-use pointsman_wire::format::{self, EncodeTarget, Format, StreamEncoderOptions, WatchOptions};
+use pointsman_wire::eventstream::{
+    EventStreamDecoder, EventStreamError, HeaderValue, Message, write_message,
+};
 use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::form_data::{Form, FormData, Piece};
+use pointsman_wire::format::{self, EncodeTarget, Format, StreamEncoderOptions, WatchOptions};
 use pointsman_wire::realtime::{self, ClientEvent, ServerEvent};
 use pointsman_wire::splice::Edits;
 use pointsman_wire::sse::SseDecoder;
@@ -118,58 +120,269 @@ const RESPONSES_STREAM: &[&str] = &[
 
 /// Every target.
 pub const ALL: &[Target] = &[
-    Target { name: "sse", seeds: OPENAI_STREAM, run: sse },
-    Target { name: "form_data", seeds: FORMS, run: form_data },
-    Target { name: "splice", seeds: OPENAI_REQUEST, run: splice },
-    Target { name: "coding", seeds: &["\u{1f}\u{8b}\u{8}", "(\u{b5}/\u{fd}", "x\u{9c}", "\u{1b}"], run: decompress },
-    Target { name: "openai_request", seeds: OPENAI_REQUEST, run: |input| request(Format::OpenAiChat, input) },
-    Target { name: "anthropic_request", seeds: ANTHROPIC_REQUEST, run: |input| request(Format::AnthropicMessages, input) },
-    Target { name: "openai_response", seeds: OPENAI_RESPONSE, run: |input| response(Format::OpenAiChat, input) },
-    Target { name: "anthropic_response", seeds: ANTHROPIC_RESPONSE, run: |input| response(Format::AnthropicMessages, input) },
-    Target { name: "openai_stream", seeds: OPENAI_STREAM, run: |input| stream(Format::OpenAiChat, input) },
-    Target { name: "anthropic_stream", seeds: ANTHROPIC_STREAM, run: |input| stream(Format::AnthropicMessages, input) },
-    Target { name: "gemini_request", seeds: GEMINI_REQUEST, run: |input| request(Format::GeminiGenerate, input) },
-    Target { name: "gemini_response", seeds: GEMINI_RESPONSE, run: |input| response(Format::GeminiGenerate, input) },
-    Target { name: "gemini_stream", seeds: GEMINI_STREAM, run: |input| stream(Format::GeminiGenerate, input) },
-    Target { name: "eventstream", seeds: BEDROCK_STREAM, run: event_stream },
-    Target { name: "bedrock_request", seeds: BEDROCK_REQUEST, run: |input| request(Format::BedrockConverse, input) },
-    Target { name: "bedrock_response", seeds: BEDROCK_RESPONSE, run: |input| response(Format::BedrockConverse, input) },
-    Target { name: "bedrock_stream", seeds: BEDROCK_STREAM, run: bedrock_stream },
-    Target { name: "cohere_request", seeds: COHERE_REQUEST, run: |input| request(Format::CohereChat, input) },
-    Target { name: "cohere_response", seeds: COHERE_RESPONSE, run: |input| response(Format::CohereChat, input) },
-    Target { name: "cohere_stream", seeds: COHERE_STREAM, run: |input| stream(Format::CohereChat, input) },
-    Target { name: "responses_request", seeds: RESPONSES_REQUEST, run: |input| request(Format::OpenAiResponses, input) },
-    Target { name: "responses_response", seeds: RESPONSES_RESPONSE, run: |input| response(Format::OpenAiResponses, input) },
-    Target { name: "responses_stream", seeds: RESPONSES_STREAM, run: |input| stream(Format::OpenAiResponses, input) },
-    Target { name: "completions", seeds: COMPLETIONS, run: completions },
-    Target { name: "count_tokens", seeds: ANTHROPIC_REQUEST, run: count },
-    Target { name: "realtime", seeds: REALTIME, run: realtime_events },
-    Target { name: "mcp", seeds: mcp::MESSAGES, run: mcp::messages },
-    Target { name: "token", seeds: identity::TOKENS, run: identity::token },
-    Target { name: "key_set", seeds: identity::TOKENS, run: identity::keys },
-    Target { name: "a2a-requests", seeds: a2a::MESSAGES, run: a2a::requests },
-    Target { name: "a2a-told", seeds: a2a::TOLD, run: a2a::told },
-    Target { name: "a2a-calls", seeds: a2a::CALLS, run: a2a::calls },
-    Target { name: "a2a-cards", seeds: a2a::CARDS, run: a2a::cards },
-    Target { name: "openapi", seeds: mcp::DOCUMENTS, run: mcp::documents },
-    Target { name: "failures", seeds: FAILURES, run: failures },
-    Target { name: "embeddings", seeds: &[r#"{"model":"m","input":["a","b"],"dimensions":8}"#, r#"{"input":[[1],[2]],"model":"m"}"#], run: endpoints::embed },
-    Target { name: "rankings", seeds: endpoints::RANKINGS, run: endpoints::rank },
-    Target { name: "metered", seeds: endpoints::METERED, run: endpoints::meter },
-    Target { name: "wordpiece", seeds: understanding::TEXTS, run: understanding::wordpiece },
-    Target { name: "published", seeds: understanding::TEXTS, run: understanding::published },
-    Target { name: "tokenizer_json", seeds: understanding::TOKENIZERS, run: understanding::tokenizer_json },
-    Target { name: "container", seeds: understanding::EDITS, run: understanding::container },
-    Target { name: "engine_settings", seeds: understanding::SETTINGS, run: understanding::engine_settings },
-    Target { name: "engine_reading", seeds: understanding::TEXTS, run: understanding::engine_reading },
-    Target { name: "ngrams", seeds: understanding::TEXTS, run: understanding::ngrams },
-    Target { name: "spans", seeds: understanding::TEXTS, run: understanding::spans },
-    Target { name: "recognise", seeds: personal::TEXTS, run: personal::recognise },
-    Target { name: "disguised", seeds: personal::TEXTS, run: personal::disguised },
-    Target { name: "vectors", seeds: understanding::EDITS, run: understanding::vectors },
-    Target { name: "config_json", seeds: understanding::CONFIGS, run: understanding::config_json },
-    Target { name: "safetensors", seeds: understanding::EDITS, run: understanding::safetensors },
-    Target { name: "adapter", seeds: understanding::ADAPTERS, run: understanding::adapter },
+    Target {
+        name: "sse",
+        seeds: OPENAI_STREAM,
+        run: sse,
+    },
+    Target {
+        name: "form_data",
+        seeds: FORMS,
+        run: form_data,
+    },
+    Target {
+        name: "splice",
+        seeds: OPENAI_REQUEST,
+        run: splice,
+    },
+    Target {
+        name: "coding",
+        seeds: &["\u{1f}\u{8b}\u{8}", "(\u{b5}/\u{fd}", "x\u{9c}", "\u{1b}"],
+        run: decompress,
+    },
+    Target {
+        name: "openai_request",
+        seeds: OPENAI_REQUEST,
+        run: |input| request(Format::OpenAiChat, input),
+    },
+    Target {
+        name: "anthropic_request",
+        seeds: ANTHROPIC_REQUEST,
+        run: |input| request(Format::AnthropicMessages, input),
+    },
+    Target {
+        name: "openai_response",
+        seeds: OPENAI_RESPONSE,
+        run: |input| response(Format::OpenAiChat, input),
+    },
+    Target {
+        name: "anthropic_response",
+        seeds: ANTHROPIC_RESPONSE,
+        run: |input| response(Format::AnthropicMessages, input),
+    },
+    Target {
+        name: "openai_stream",
+        seeds: OPENAI_STREAM,
+        run: |input| stream(Format::OpenAiChat, input),
+    },
+    Target {
+        name: "anthropic_stream",
+        seeds: ANTHROPIC_STREAM,
+        run: |input| stream(Format::AnthropicMessages, input),
+    },
+    Target {
+        name: "gemini_request",
+        seeds: GEMINI_REQUEST,
+        run: |input| request(Format::GeminiGenerate, input),
+    },
+    Target {
+        name: "gemini_response",
+        seeds: GEMINI_RESPONSE,
+        run: |input| response(Format::GeminiGenerate, input),
+    },
+    Target {
+        name: "gemini_stream",
+        seeds: GEMINI_STREAM,
+        run: |input| stream(Format::GeminiGenerate, input),
+    },
+    Target {
+        name: "eventstream",
+        seeds: BEDROCK_STREAM,
+        run: event_stream,
+    },
+    Target {
+        name: "bedrock_request",
+        seeds: BEDROCK_REQUEST,
+        run: |input| request(Format::BedrockConverse, input),
+    },
+    Target {
+        name: "bedrock_response",
+        seeds: BEDROCK_RESPONSE,
+        run: |input| response(Format::BedrockConverse, input),
+    },
+    Target {
+        name: "bedrock_stream",
+        seeds: BEDROCK_STREAM,
+        run: bedrock_stream,
+    },
+    Target {
+        name: "cohere_request",
+        seeds: COHERE_REQUEST,
+        run: |input| request(Format::CohereChat, input),
+    },
+    Target {
+        name: "cohere_response",
+        seeds: COHERE_RESPONSE,
+        run: |input| response(Format::CohereChat, input),
+    },
+    Target {
+        name: "cohere_stream",
+        seeds: COHERE_STREAM,
+        run: |input| stream(Format::CohereChat, input),
+    },
+    Target {
+        name: "responses_request",
+        seeds: RESPONSES_REQUEST,
+        run: |input| request(Format::OpenAiResponses, input),
+    },
+    Target {
+        name: "responses_response",
+        seeds: RESPONSES_RESPONSE,
+        run: |input| response(Format::OpenAiResponses, input),
+    },
+    Target {
+        name: "responses_stream",
+        seeds: RESPONSES_STREAM,
+        run: |input| stream(Format::OpenAiResponses, input),
+    },
+    Target {
+        name: "completions",
+        seeds: COMPLETIONS,
+        run: completions,
+    },
+    Target {
+        name: "count_tokens",
+        seeds: ANTHROPIC_REQUEST,
+        run: count,
+    },
+    Target {
+        name: "realtime",
+        seeds: REALTIME,
+        run: realtime_events,
+    },
+    Target {
+        name: "mcp",
+        seeds: mcp::MESSAGES,
+        run: mcp::messages,
+    },
+    Target {
+        name: "token",
+        seeds: identity::TOKENS,
+        run: identity::token,
+    },
+    Target {
+        name: "key_set",
+        seeds: identity::TOKENS,
+        run: identity::keys,
+    },
+    Target {
+        name: "a2a-requests",
+        seeds: a2a::MESSAGES,
+        run: a2a::requests,
+    },
+    Target {
+        name: "a2a-told",
+        seeds: a2a::TOLD,
+        run: a2a::told,
+    },
+    Target {
+        name: "a2a-calls",
+        seeds: a2a::CALLS,
+        run: a2a::calls,
+    },
+    Target {
+        name: "a2a-cards",
+        seeds: a2a::CARDS,
+        run: a2a::cards,
+    },
+    Target {
+        name: "openapi",
+        seeds: mcp::DOCUMENTS,
+        run: mcp::documents,
+    },
+    Target {
+        name: "failures",
+        seeds: FAILURES,
+        run: failures,
+    },
+    Target {
+        name: "embeddings",
+        seeds: &[
+            r#"{"model":"m","input":["a","b"],"dimensions":8}"#,
+            r#"{"input":[[1],[2]],"model":"m"}"#,
+        ],
+        run: endpoints::embed,
+    },
+    Target {
+        name: "rankings",
+        seeds: endpoints::RANKINGS,
+        run: endpoints::rank,
+    },
+    Target {
+        name: "metered",
+        seeds: endpoints::METERED,
+        run: endpoints::meter,
+    },
+    Target {
+        name: "wordpiece",
+        seeds: understanding::TEXTS,
+        run: understanding::wordpiece,
+    },
+    Target {
+        name: "published",
+        seeds: understanding::TEXTS,
+        run: understanding::published,
+    },
+    Target {
+        name: "tokenizer_json",
+        seeds: understanding::TOKENIZERS,
+        run: understanding::tokenizer_json,
+    },
+    Target {
+        name: "container",
+        seeds: understanding::EDITS,
+        run: understanding::container,
+    },
+    Target {
+        name: "engine_settings",
+        seeds: understanding::SETTINGS,
+        run: understanding::engine_settings,
+    },
+    Target {
+        name: "engine_reading",
+        seeds: understanding::TEXTS,
+        run: understanding::engine_reading,
+    },
+    Target {
+        name: "ngrams",
+        seeds: understanding::TEXTS,
+        run: understanding::ngrams,
+    },
+    Target {
+        name: "spans",
+        seeds: understanding::TEXTS,
+        run: understanding::spans,
+    },
+    Target {
+        name: "recognise",
+        seeds: personal::TEXTS,
+        run: personal::recognise,
+    },
+    Target {
+        name: "disguised",
+        seeds: personal::TEXTS,
+        run: personal::disguised,
+    },
+    Target {
+        name: "vectors",
+        seeds: understanding::EDITS,
+        run: understanding::vectors,
+    },
+    Target {
+        name: "config_json",
+        seeds: understanding::CONFIGS,
+        run: understanding::config_json,
+    },
+    Target {
+        name: "safetensors",
+        seeds: understanding::EDITS,
+        run: understanding::safetensors,
+    },
+    Target {
+        name: "adapter",
+        seeds: understanding::ADAPTERS,
+        run: understanding::adapter,
+    },
 ];
 
 const TARGET: EncodeTarget<'static> = EncodeTarget {
@@ -230,7 +443,11 @@ fn event_stream(input: &[u8]) {
     let read = decode_messages(&[&whole]);
     assert_eq!(read, decode_messages(&[&whole[..middle], &whole[middle..]]));
     for message in read.unwrap_or_default() {
-        let headers: Vec<_> = message.headers.iter().map(|(name, value)| (&**name, value.clone())).collect();
+        let headers: Vec<_> = message
+            .headers
+            .iter()
+            .map(|(name, value)| (&**name, value.clone()))
+            .collect();
         let mut written = BytesMut::new();
         // Longer texts are read than written.
         if write_message(&headers, &message.payload, &mut written).is_ok() {
@@ -264,7 +481,11 @@ fn bedrock_stream(input: &[u8]) {
         let mut halves = line.splitn(2, |byte| *byte == b' ');
         let name = String::from_utf8_lossy(halves.next().unwrap_or_default()).into_owned();
         let string = |text: &str| HeaderValue::String(text.into());
-        let (kind, field) = if name.ends_with("Exception") { ("exception", ":exception-type") } else { ("event", ":event-type") };
+        let (kind, field) = if name.ends_with("Exception") {
+            ("exception", ":exception-type")
+        } else {
+            ("event", ":event-type")
+        };
         let headers = [(field, string(&name)), (":message-type", string(kind))];
         let _ = write_message(&headers, halves.next().unwrap_or_default(), &mut out);
     }
@@ -277,7 +498,10 @@ fn splice(input: &[u8]) {
     edits.set_string("model", "n");
     edits.set_nested("stream_options", "include_usage", "true");
     if let Ok(edited) = edits.apply(&Bytes::copy_from_slice(input)) {
-        assert!(edits.apply(&edited).is_ok_and(|again| again == edited), "an edit made twice is made once");
+        assert!(
+            edits.apply(&edited).is_ok_and(|again| again == edited),
+            "an edit made twice is made once"
+        );
     }
 }
 
@@ -288,22 +512,33 @@ fn decompress(input: &[u8]) {
 }
 
 fn request(format: Format, input: &[u8]) {
-    let Ok(request) = format::decode_request(format, &Bytes::copy_from_slice(input)) else { return };
+    let Ok(request) = format::decode_request(format, &Bytes::copy_from_slice(input)) else {
+        return;
+    };
     let _ = tokens::estimate_request(&request);
     for to in Format::ALL {
-        let Ok(encoded) = format::encode_request(to, &request, &TARGET) else { continue };
+        let Ok(encoded) = format::encode_request(to, &request, &TARGET) else {
+            continue;
+        };
         if to == format {
             let again = format::decode_request(format, &encoded.body).expect("what was written can be read");
             let twice = format::encode_request(to, &again, &TARGET).expect("and written again");
             // Of fields that stand twice the order is nobody's: then what is said must be the same.
             let said = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).ok();
-            assert!(encoded.body == twice.body || said(&encoded.body) == said(&twice.body), "{:?}\n{:?}", encoded.body, twice.body);
+            assert!(
+                encoded.body == twice.body || said(&encoded.body) == said(&twice.body),
+                "{:?}\n{:?}",
+                encoded.body,
+                twice.body
+            );
         }
     }
 }
 
 fn response(format: Format, input: &[u8]) {
-    let Ok(response) = format::decode_response(format, &Bytes::copy_from_slice(input)) else { return };
+    let Ok(response) = format::decode_response(format, &Bytes::copy_from_slice(input)) else {
+        return;
+    };
     for to in Format::ALL {
         let _ = format::encode_response(to, &response);
     }
@@ -313,7 +548,10 @@ fn response(format: Format, input: &[u8]) {
 fn stream(format: Format, input: &[u8]) {
     let middle = input.len() / 3;
     let whole = decode_stream(format, &[input]);
-    assert_eq!(whole, decode_stream(format, &[&input[..middle], &input[middle..]]));
+    assert_eq!(
+        whole,
+        decode_stream(format, &[&input[..middle], &input[middle..]])
+    );
     let watched = |pieces: &[&[u8]]| {
         let mut watcher = format::stream_watcher(format, WatchOptions { strip_usage: true });
         let mut out = Vec::new();
@@ -329,7 +567,10 @@ fn stream(format: Format, input: &[u8]) {
     };
     assert_eq!(watched(&[input]), watched(&[&input[..middle], &input[middle..]]));
     for to in Format::ALL {
-        let options = StreamEncoderOptions { model: "m".into(), include_usage: true };
+        let options = StreamEncoderOptions {
+            model: "m".into(),
+            include_usage: true,
+        };
         let mut encoder = format::stream_encoder(to, options);
         let mut out = BytesMut::new();
         whole.0.iter().for_each(|event| encoder.encode(event, &mut out));
@@ -339,7 +580,9 @@ fn stream(format: Format, input: &[u8]) {
 fn decode_stream(format: Format, pieces: &[&[u8]]) -> (Vec<pointsman_wire::form::StreamEvent>, bool) {
     let mut decoder = format::stream_decoder(format);
     let mut events = Vec::new();
-    let pushed = pieces.iter().try_for_each(|piece| decoder.push(&Bytes::copy_from_slice(piece), &mut events));
+    let pushed = pieces
+        .iter()
+        .try_for_each(|piece| decoder.push(&Bytes::copy_from_slice(piece), &mut events));
     let good = pushed.is_ok() && decoder.finish(&mut events).is_ok();
     (events, good)
 }
@@ -357,7 +600,9 @@ fn count(input: &[u8]) {
 }
 
 fn realtime_events(input: &[u8]) {
-    let Ok(text) = pointsman_wire::form::Text::try_from(Bytes::copy_from_slice(input)) else { return };
+    let Ok(text) = pointsman_wire::form::Text::try_from(Bytes::copy_from_slice(input)) else {
+        return;
+    };
     let _ = ServerEvent::read(&text);
     if ClientEvent::read(&text).is_err() {
         return;
@@ -375,7 +620,9 @@ fn realtime_events(input: &[u8]) {
 fn failures(input: &[u8]) {
     for from in Format::ALL {
         for status in [400, 401, 404, 413, 429, 500, 503, 529] {
-            let Ok(status) = http::StatusCode::from_u16(status) else { continue };
+            let Ok(status) = http::StatusCode::from_u16(status) else {
+                continue;
+            };
             let failure = failure::decode(from, status, None, input);
             let _ = failure::classify(&failure);
             for to in Format::ALL {

@@ -9,8 +9,8 @@ use pointsman_a2a::event::Event;
 use pointsman_a2a::json::Object;
 use pointsman_a2a::link::Decoder;
 use pointsman_a2a::operation::Operation;
-use pointsman_a2a::version::Version;
 use pointsman_a2a::proto::{self, schema};
+use pointsman_a2a::version::Version;
 use pointsman_a2a::{rest, rpc, spelling, translate};
 
 pub const MESSAGES: &[&str] = &[
@@ -68,7 +68,9 @@ pub fn told(input: &[u8]) {
     for binding in [Binding::Rpc, Binding::Rest, Binding::Grpc] {
         let (mut whole, mut cut) = (Decoder::new(binding, 1 << 20), Decoder::new(binding, 1 << 20));
         let pushed = whole.push(&Bytes::copy_from_slice(input));
-        let pieces = input.chunks(3).try_for_each(|piece| cut.push(&Bytes::copy_from_slice(piece)));
+        let pieces = input
+            .chunks(3)
+            .try_for_each(|piece| cut.push(&Bytes::copy_from_slice(piece)));
         assert_eq!(pushed.is_ok(), pieces.is_ok());
         if pushed.is_err() {
             continue;
@@ -113,7 +115,12 @@ pub fn cards(input: &[u8]) {
     assert!(shown.get("signatures").is_none());
     let again = Card::read(shown.raw().get().as_bytes());
     let again = again.unwrap_or_else(|why| panic!("{} is no card any more: {why}", shown.raw()));
-    assert!(again.interfaces.iter().all(|one| one.url == face.url || one.binding == GRPC && one.url == "gateway.example.com:443"));
+    assert!(
+        again
+            .interfaces
+            .iter()
+            .all(|one| one.url == face.url || one.binding == GRPC && one.url == "gateway.example.com:443")
+    );
     let _ = Object::read(input);
 }
 
@@ -126,15 +133,23 @@ pub fn calls(input: &[u8]) {
         Operation::CreatePush,
         Operation::ExtendedCard,
     ];
-    let Some((first, bytes)) = input.split_first() else { return };
+    let Some((first, bytes)) = input.split_first() else {
+        return;
+    };
     let (question, answer) = schema::of(ALL[usize::from(*first) % ALL.len()]);
     for message in [question, answer] {
-        let Ok(value) = proto::decode(message, bytes) else { continue };
+        let Ok(value) = proto::decode(message, bytes) else {
+            continue;
+        };
         if let Ok(once) = proto::encode(message, &value) {
-            let again = proto::decode(message, &once).unwrap_or_else(|why| panic!("{value} is no message any more: {why}"));
+            let again = proto::decode(message, &once)
+                .unwrap_or_else(|why| panic!("{value} is no message any more: {why}"));
             assert_eq!(proto::encode(message, &again).ok(), Some(once));
         }
     }
 }
 
-pub const CALLS: &[&str] = &["\0\x12\x10\n\x01m \x01*\t\n\x01t2\x04\n\x02\n\0", "\x01\n\x10\n\x01t\x1a\x0b\x08\x02\x1a\x07\x08\x01\x10\x02"];
+pub const CALLS: &[&str] = &[
+    "\0\x12\x10\n\x01m \x01*\t\n\x01t2\x04\n\x02\n\0",
+    "\x01\n\x10\n\x01t\x1a\x0b\x08\x02\x1a\x07\x08\x01\x10\x02",
+];

@@ -17,22 +17,49 @@ pub const METERED: &[&str] = &[
 ];
 
 pub fn embed(input: &[u8]) {
-    use embeddings::Shape::{BedrockCohere, Cohere, CohereOld, Gemini, GeminiBatch, OpenAi, Tei, Titan, Vertex};
+    use embeddings::Shape::{
+        BedrockCohere, Cohere, CohereOld, Gemini, GeminiBatch, OpenAi, Tei, Titan, Vertex,
+    };
     let body = Bytes::copy_from_slice(input);
     if let Ok(request) = embeddings::decode_request(OpenAi, &body) {
-        let batch = embeddings::Batch { request: &request, inputs: &request.inputs, model: &request.model, from: OpenAi };
+        let batch = embeddings::Batch {
+            request: &request,
+            inputs: &request.inputs,
+            model: &request.model,
+            from: OpenAi,
+        };
         let written = embeddings::encode_request(OpenAi, batch).unwrap();
         assert_eq!(embeddings::decode_request(OpenAi, &written), Ok(request));
     }
-    let shapes = [OpenAi, Cohere, CohereOld, Gemini, GeminiBatch, Titan, BedrockCohere, Vertex, Tei];
-    let requests: Vec<_> = shapes.iter().filter_map(|shape| embeddings::decode_request(*shape, &body).ok()).collect();
+    let shapes = [
+        OpenAi,
+        Cohere,
+        CohereOld,
+        Gemini,
+        GeminiBatch,
+        Titan,
+        BedrockCohere,
+        Vertex,
+        Tei,
+    ];
+    let requests: Vec<_> = shapes
+        .iter()
+        .filter_map(|shape| embeddings::decode_request(*shape, &body).ok())
+        .collect();
     for shape in shapes {
         for request in &requests {
-            let batch = embeddings::Batch { request, inputs: &request.inputs, model: "m", from: shape };
+            let batch = embeddings::Batch {
+                request,
+                inputs: &request.inputs,
+                model: "m",
+                from: shape,
+            };
             let _ = embeddings::encode_request(shape, batch);
             let _ = embeddings::losses(OpenAi, shape, request);
         }
-        let Ok(response) = embeddings::decode_response(shape, &http::HeaderMap::new(), &body) else { continue };
+        let Ok(response) = embeddings::decode_response(shape, &http::HeaderMap::new(), &body) else {
+            continue;
+        };
         for request in &requests {
             let _ = embeddings::encode_response(shape, request, &response, "m");
         }
@@ -53,7 +80,10 @@ pub fn rank(input: &[u8]) {
         if let Ok(request) = &request {
             let _ = rerank::encode_request(shape, request, "m");
         }
-        if let (Ok(response), Ok(request)) = (rerank::decode_response(shape, &http::HeaderMap::new(), &body), &request) {
+        if let (Ok(response), Ok(request)) = (
+            rerank::decode_response(shape, &http::HeaderMap::new(), &body),
+            &request,
+        ) {
             let _ = rerank::encode_response(shape, request, &response, "m");
         }
     }

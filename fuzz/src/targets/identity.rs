@@ -24,9 +24,14 @@ static ISSUER: LazyLock<Issuer> = LazyLock::new(|| {
 });
 
 pub fn token(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
     assert!(ISSUER.verify(text, 0).is_err(), "{text}");
-    let parts: Vec<String> = text.split('\n').map(|part| URL_SAFE_NO_PAD.encode(part)).collect();
+    let parts: Vec<String> = text
+        .split('\n')
+        .map(|part| URL_SAFE_NO_PAD.encode(part))
+        .collect();
     let token = parts.join(".");
     let _ = jwt::said_issuer(&token);
     assert!(ISSUER.verify(&token, 1_000).is_err(), "{text}");

@@ -1,10 +1,10 @@
 //! Messages of MCP servers and clients, and what is made of them.
 
+use http::HeaderMap;
 use pointsman_mcp::catalog::{self, Item, Kind};
 use pointsman_mcp::message::{self, Incoming, Message, Object};
 use pointsman_mcp::meta;
 use pointsman_mcp::openapi::{Document, operations};
-use http::HeaderMap;
 
 pub const MESSAGES: &[&str] = &[
     r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a_b","arguments":{"n":1e9,"s":"\u00e9"},"_meta":{"progressToken":"t","io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#,
@@ -14,7 +14,9 @@ pub const MESSAGES: &[&str] = &[
 ];
 
 pub fn messages(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
     match message::decode(text) {
         Ok(Incoming::One(one)) => look(one),
         Ok(Incoming::Batch(batch)) => batch.into_iter().flatten().for_each(look),
@@ -59,8 +61,12 @@ pub const DOCUMENTS: &[&str] = &[
 
 /// A document is refused or read; what is read makes tools that can be called, or say what is wrong with a call.
 pub fn documents(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else { return };
-    let Ok(document) = Document::read(text) else { return };
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
+    let Ok(document) = Document::read(text) else {
+        return;
+    };
     let _ = (document.server(), document.schemes(), document.about());
     let (all, _) = operations(&document);
     for operation in all.iter().take(8) {
@@ -71,7 +77,10 @@ pub fn documents(input: &[u8]) {
         }
         if let Ok(asked) = operation.ask(&arguments) {
             let path = asked.path.split('?').next().unwrap_or_default();
-            assert!(!path.split('/').any(|segment| matches!(segment, "." | "..")), "{path}");
+            assert!(
+                !path.split('/').any(|segment| matches!(segment, "." | "..")),
+                "{path}"
+            );
         }
     }
 }
