@@ -4,8 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::document::Document;
 
-/// Most levels of a schema that are written out.
-const MAX_DEPTH: usize = 24;
+/// Most levels of a schema that are written out: the first of these with which it is short enough.
+const DEPTHS: [usize; 7] = [24, 16, 12, 9, 7, 5, 3];
+/// Bytes of a schema as it is written out. A model reads every one of them with each request.
+const MAX_BYTES: usize = 32 * 1024;
 /// Most schemas within one that are written out; what comes after takes anything.
 const MAX_SCHEMAS: usize = 3_000;
 
@@ -18,21 +20,31 @@ pub enum Way {
     Out,
 }
 
-/// Writes a schema out.
+/// Writes a schema out. What lies too deep for it to be short takes anything.
 #[must_use]
 pub fn standalone(document: &Document, schema: &Value, way: Way) -> Value {
-    let mut writer = Writer {
-        document,
-        way,
-        left: MAX_SCHEMAS,
-        open: Vec::new(),
-    };
-    writer.write(schema, 0)
+    let mut written = Value::Null;
+    for depth in DEPTHS {
+        let mut writer = Writer {
+            document,
+            way,
+            depth,
+            left: MAX_SCHEMAS,
+            open: Vec::new(),
+        };
+        written = writer.write(schema, 0);
+        if writer.left > 0 && written.to_string().len() <= MAX_BYTES {
+            break;
+        }
+    }
+    written
 }
 
 struct Writer<'a> {
     document: &'a Document,
     way: Way,
+    /// Levels that are written out.
+    depth: usize,
     left: usize,
     /// References that are being written out.
     open: Vec<&'a str>,
@@ -47,7 +59,7 @@ impl<'a> Writer<'a> {
                 json!({})
             };
         };
-        if depth > MAX_DEPTH || self.left == 0 {
+        if depth > self.depth || self.left == 0 {
             return json!({});
         }
         self.left -= 1;
@@ -90,7 +102,12 @@ impl<'a> Writer<'a> {
             "properties" | "patternProperties" | "dependentSchemas" => {
                 let mut inner = Map::new();
                 for (key, schema) in value.as_object()? {
-                    if name != "properties" || !self.is_hidden(schema) {
+                    let told = match name {
+                        "properties" => !self.is_hidden(schema),
+                        "patternProperties" => is_pattern(&json!(key)),
+                        _ => true,
+                    };
+                    if told {
                         inner.insert(key.clone(), self.write(schema, depth + 1));
                     }
                 }
@@ -117,6 +134,13 @@ impl<'a> Writer<'a> {
             name if name.starts_with("x-") => return None,
             // Swagger and drafts of old have a boolean here.
             "required" if !value.is_array() => return None,
+            "required" => Value::Array(once_each(value.as_array()?)),
+            // Older words, which are put into newer ones below.
+            "exclusiveMinimum" | "exclusiveMaximum" => value.clone(),
+            "type" if value == "file" => value.clone(),
+            // What no reader of schemas would take (a pattern that is none, a description that is no text) says nothing.
+            _ if !jsonschema::meta::is_valid(&json!({ name: value })) => return None,
+            "pattern" if !is_pattern(value) => return None,
             _ => value.clone(),
         };
         Some((name.to_owned(), told))
@@ -144,6 +168,20 @@ impl<'a> Writer<'a> {
             !property.is_some_and(|property| self.is_hidden(property))
         });
     }
+}
+
+fn is_pattern(value: &Value) -> bool {
+    jsonschema::validator_for(&json!({ "pattern": value })).is_ok()
+}
+
+fn once_each(names: &[Value]) -> Vec<Value> {
+    let mut once: Vec<Value> = Vec::with_capacity(names.len());
+    for name in names.iter().filter(|name| name.is_string()) {
+        if !once.contains(name) {
+            once.push(name.clone());
+        }
+    }
+    once
 }
 
 /// What OpenAPI 3.0 and Swagger say in words of their own.
@@ -280,6 +318,14 @@ mod tests {
     }
 
     #[test]
+    fn what_no_validator_takes_is_left_out() {
+        let schemas = "    A: {type: object, required: [a, b, a], description: true, properties: {a: {type: string, pattern: '^{[0-9]{4}}$', minLength: 1}, b: {type: integer, minimum: low}}}";
+        let expected = json!({ "type": "object", "required": ["a", "b"], "properties": {
+            "a": { "type": "string", "minLength": 1 }, "b": { "type": "integer" } } });
+        assert_eq!(written(schemas, Way::In), expected);
+    }
+
+    #[test]
     fn a_schema_that_grows_without_end_is_cut() {
         let mut schemas = "    A: {$ref: '#/components/schemas/S0'}\n".to_owned();
         for level in 0..12 {
@@ -291,6 +337,10 @@ mod tests {
             ));
         }
         schemas.push_str("    S12: {type: string}\n");
-        assert!(written(&schemas, Way::In).to_string().len() < 400_000);
+        let cut = written(&schemas, Way::In);
+        assert!(cut.to_string().len() <= MAX_BYTES);
+        // As deep everywhere: what comes first takes nothing from what comes last.
+        assert_eq!(cut["properties"]["p0"], cut["properties"]["p5"]);
+        assert!(cut["properties"]["p5"]["properties"]["p5"].is_object());
     }
 }
