@@ -1,6 +1,6 @@
 //! `pointsman bench`: what the gateway adds, next to a direct call and nginx as a plain proxy, in interleaved rounds.
 //!
-//! The provider, nginx and the gateway are processes of their own; the gateway has keys, limits, budget, ledger,
+//! The provider, an MCP server, nginx and the gateway are processes of their own; the gateway has keys, limits, budget, ledger,
 //! metrics and a keyword routing decision on. CPU is read from the kernel's accounting of each process, once it is at
 //! rest; it is the figure to trust on a machine that does other things, too.
 
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pointsman_testbed::load::{self, LoadPlan, quantile};
 use pointsman_testbed::process;
 use serde_json::{Value, json};
@@ -54,51 +54,69 @@ pub(crate) struct Sample {
     bad: usize,
 }
 
-/// A load: its name, connections, requests, streamed.
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// An answer of a model, whole.
+    Chat,
+    /// The same as a stream.
+    Stream,
+    /// A tool of an MCP server.
+    Tool,
+}
+
+/// A load: its name, connections, requests, what is asked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     name: &'static str,
     connections: usize,
     share: usize,
-    stream: bool,
+    asks: Asks,
     /// Pause of each connection between its requests: without one the machine is full, and every route queues.
     pause: Duration,
 }
 
-const LOADS: [Load; 5] = [
+const LOADS: [Load; 6] = [
     Load {
         name: "c=1",
         connections: 1,
         share: 4,
-        stream: false,
+        asks: Asks::Chat,
         pause: Duration::ZERO,
     },
     Load {
         name: "c=16",
         connections: 16,
         share: 1,
-        stream: false,
+        asks: Asks::Chat,
         pause: Duration::ZERO,
     },
     Load {
         name: "c=64",
         connections: 64,
         share: 1,
-        stream: false,
+        asks: Asks::Chat,
         pause: Duration::ZERO,
     },
     Load {
         name: "c=16, 10 ms apart",
         connections: 16,
         share: 2,
-        stream: false,
+        asks: Asks::Chat,
         pause: Duration::from_millis(10),
     },
     Load {
         name: "64-chunk streams, c=16",
         connections: 16,
         share: 8,
-        stream: true,
+        asks: Asks::Stream,
+        pause: Duration::ZERO,
+    },
+    Load {
+        name: "tool calls, c=16",
+        connections: 16,
+        share: 1,
+        asks: Asks::Tool,
         pause: Duration::ZERO,
     },
 ];
@@ -201,28 +219,54 @@ pub(crate) fn plan(fleet: &Fleet, route: Route, wanted: Load, requests: usize) -
     if let Ok(value) = HeaderValue::from_str(&format!("Bearer {}", fleet.key(route))) {
         headers.insert(header::AUTHORIZATION, value);
     }
+    let tool = wanted.asks == Asks::Tool;
+    if tool {
+        for (name, value) in TOOL_HEADERS {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
     LoadPlan {
-        address: fleet.address(route),
-        path: "/v1/chat/completions".to_owned(),
+        address: if tool {
+            fleet.tools(route)
+        } else {
+            fleet.address(route)
+        },
+        path: if tool {
+            "/mcp/tools"
+        } else {
+            "/v1/chat/completions"
+        }
+        .to_owned(),
         headers,
-        body: body(wanted.stream),
+        body: body(wanted.asks),
         connections: wanted.connections,
         requests,
         pause: wanted.pause,
     }
 }
 
-/// About a kilobyte, as an ordinary request is.
-fn body(stream: bool) -> Bytes {
+/// What a call of a tool says in headers, too (MCP 2026-07-28, "Streamable HTTP").
+const TOOL_HEADERS: [(HeaderName, &str); 4] = [
+    (header::ACCEPT, "application/json, text/event-stream"),
+    (HeaderName::from_static("mcp-protocol-version"), "2026-07-28"),
+    (HeaderName::from_static("mcp-method"), "tools/call"),
+    (HeaderName::from_static("mcp-name"), "test_simple_text"),
+];
+
+/// A call of that tool.
+const TOOL_CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"test_simple_text","arguments":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+
+/// Of a model about a kilobyte, as an ordinary request is.
+fn body(asks: Asks) -> Bytes {
+    let options = match asks {
+        Asks::Tool => return Bytes::from_static(TOOL_CALL.as_bytes()),
+        Asks::Stream => r#","stream":true,"stream_options":{"include_usage":true}"#,
+        Asks::Chat => "",
+    };
     let text = "Please help me with this algebra problem: a train leaves the station at noon. ".repeat(9);
     let messages = format!(
         r#"[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"{text}"}}]"#
     );
-    let options = if stream {
-        r#","stream":true,"stream_options":{"include_usage":true}"#
-    } else {
-        ""
-    };
     format!(r#"{{"model":"auto","messages":{messages},"max_tokens":256{options}}}"#).into()
 }
 

@@ -36,6 +36,7 @@ impl Route {
 pub(crate) struct Fleet {
     provider: Process,
     slow: Process,
+    tools: Process,
     nginx: Option<Process>,
     gateway: Process,
     key: String,
@@ -69,13 +70,16 @@ impl Fleet {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let provider = simulator(&["--bench"]).await?;
         let slow = simulator(&["--fault", "stall-mid-stream"]).await?;
-        let nginx = nginx(folder.path(), provider.address).await?;
+        let tools = simulator(&["--mcp", "modern"]).await?;
+        let nginx = nginx(folder.path(), (provider.address, tools.address)).await?;
         let database = format!("sqlite://{}/bench.db", folder.path().display());
         let key = make_key(&database)?;
-        let gateway = gateway(folder.path(), &database, provider.address, slow.address).await?;
+        let places = [provider.address, slow.address, tools.address];
+        let gateway = gateway(folder.path(), &database, places).await?;
         Ok(Self {
             provider,
             slow,
+            tools,
             nginx,
             gateway,
             key,
@@ -96,6 +100,15 @@ impl Fleet {
             (Route::Pointsman, _) => self.gateway.address,
             (Route::Nginx, Some(nginx)) => nginx.address,
             _ => self.provider.address,
+        }
+    }
+
+    /// Where tools are called.
+    pub(crate) fn tools(&self, route: Route) -> SocketAddr {
+        if route == Route::Direct {
+            self.tools.address
+        } else {
+            self.address(route)
         }
     }
 
@@ -167,8 +180,11 @@ async fn simulator(options: &[&str]) -> Result<Process, String> {
     spawn(command, address).await
 }
 
-/// nginx as a plain proxy; none where it is not installed.
-async fn nginx(folder: &Path, provider: SocketAddr) -> Result<Option<Process>, String> {
+/// nginx as a plain proxy of the provider and the MCP server; none where it is not installed.
+async fn nginx(
+    folder: &Path,
+    (provider, tools): (SocketAddr, SocketAddr),
+) -> Result<Option<Process>, String> {
     let program = ["/usr/sbin/nginx", "/usr/bin/nginx"]
         .into_iter()
         .find(|path| Path::new(path).exists());
@@ -184,8 +200,9 @@ async fn nginx(folder: &Path, provider: SocketAddr) -> Result<Option<Process>, S
          http {{\n access_log off; client_body_temp_path {root}; proxy_temp_path {root}; fastcgi_temp_path {root};\n\
          uwsgi_temp_path {root}; scgi_temp_path {root}; keepalive_requests 1000000;\n\
          upstream provider {{ server {provider}; keepalive 128; keepalive_requests 1000000; }}\n\
-         server {{ listen {address}; location / {{ proxy_pass http://provider; proxy_http_version 1.1;\n\
-         proxy_set_header Connection \"\"; proxy_buffering off; }} }}\n}}\n"
+         upstream tools {{ server {tools}; keepalive 128; keepalive_requests 1000000; }}\n\
+         server {{ listen {address}; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off;\n\
+         location / {{ proxy_pass http://provider; }} location /mcp/ {{ proxy_pass http://tools; }} }}\n}}\n"
     );
     let path = folder.join("nginx.conf");
     std::fs::write(&path, config).map_err(|error| error.to_string())?;
@@ -215,8 +232,7 @@ fn make_key(database: &str) -> Result<String, String> {
 async fn gateway(
     folder: &Path,
     database: &str,
-    provider: SocketAddr,
-    slow: SocketAddr,
+    [provider, slow, tools]: [SocketAddr; 3],
 ) -> Result<Process, String> {
     let (address, admin) = (free_address()?, free_address()?);
     let root = folder.display();
@@ -234,6 +250,7 @@ async fn gateway(
          \x20 decisions:\n\
          \x20   - {{ name: math, priority: 2, rules: {{ type: keyword, name: math }}, modelRefs: [ {{ model: bench }} ] }}\n\
          \x20   - {{ name: code, priority: 1, rules: {{ type: keyword, name: code }}, modelRefs: [ {{ model: bench }} ] }}\n\
+         mcp: {{ servers: {{ tools: {{ url: \"http://{tools}/mcp\" }} }} }}\n\
          limits: {{ default: {{ requests_per_minute: 1000000 }} }}\n"
     );
     let path = folder.join("pointsman.yaml");
