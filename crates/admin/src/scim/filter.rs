@@ -396,11 +396,20 @@ impl Reader<'_> {
     /// A text, a number, `true`, `false` or `null`, as JSON writes them.
     fn value(&mut self) -> Option<Value> {
         let rest = self.rest.trim_start();
-        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
-        let value = values.next()?.ok()?;
-        let end = values.byte_offset();
+        if !rest.starts_with('"') {
+            let end = rest
+                .find(|c: char| c.is_whitespace() || c == ')' || c == ']')
+                .unwrap_or(rest.len());
+            let (word, rest) = rest.split_at(end);
+            self.rest = rest;
+            let value: Value = serde_json::from_str(word).ok()?;
+            return (!value.is_array() && !value.is_object()).then_some(value);
+        }
+        let mut texts = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+        let text = texts.next()?.ok()?;
+        let end = texts.byte_offset();
         self.rest = rest.get(end..)?;
-        (!value.is_array() && !value.is_object()).then_some(value)
+        Some(Value::String(text))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Changes of SCIM (RFC 7644, section 3.5.2): operations, one after the other, on a resource as it is kept.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::error::{Scim, ScimType, wrong};
@@ -38,7 +38,13 @@ struct Change {
 struct Operation {
     op: String,
     path: Option<String>,
+    #[serde(default, deserialize_with = "said")]
     value: Option<Value>,
+}
+
+/// A value that is there, be it null: that takes an attribute away.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// What a path leads to: an attribute, the values of it that fulfil a filter, a part of each.
