@@ -4,7 +4,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::error::{Scim, ScimType, wrong};
-use super::filter::{Attribute, Filter, Operator, get};
+use super::filter::{Attribute, Filter, Operator};
+use super::resource::ENTERPRISE;
 
 /// What a change says it is.
 pub const SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
@@ -144,8 +145,8 @@ fn is_read_only(name: &str) -> bool {
 
 fn at(resource: &mut Map<String, Value>, deed: Deed, path: &str, value: Option<Value>) -> Result<(), Scim> {
     // An extension as a whole.
-    if path.to_ascii_lowercase().starts_with("urn:") && get(resource, path).is_some() {
-        return on(resource, deed, path, None, value);
+    if path.eq_ignore_ascii_case(ENTERPRISE) {
+        return on(resource, deed, ENTERPRISE, None, value);
     }
     let read =
         Path::read(path).ok_or_else(|| wrong(ScimType::InvalidPath, format!("{path:?} is no path")))?;
@@ -488,6 +489,16 @@ mod tests {
                 json!({"userName": "k"}),
                 json!([{"op": "replace", "path": "urn:ietf:params:scim:schemas:core:2.0:User:userName", "value": "l"}]),
                 json!({"userName": "l"}),
+            ),
+            (
+                json!({}),
+                json!([{"op": "add", "path": enterprise, "value": {"department": "D"}}]),
+                json!({enterprise: {"department": "D"}}),
+            ),
+            (
+                json!({enterprise: {"department": "D", "division": "V"}}),
+                json!([{"op": "replace", "value": {enterprise: {"department": "E"}}}]),
+                json!({enterprise: {"department": "E", "division": "V"}}),
             ),
             // One after the other.
             (

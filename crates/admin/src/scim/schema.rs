@@ -112,7 +112,10 @@ fn types() -> Vec<Value> {
     ]
 }
 
-fn attribute(name: &str, holds: Holds) -> Value {
+/// Attributes that every resource of a kind has.
+const REQUIRED: [(&str, &str); 2] = [(USER, "userName"), (GROUP, "displayName")];
+
+fn attribute((schema, name): (&str, &str), holds: Holds) -> Value {
     let (kind, several) = match holds {
         Holds::Text => ("string", false),
         Holds::Flag => ("boolean", false),
@@ -124,13 +127,22 @@ fn attribute(name: &str, holds: Holds) -> Value {
         "type": kind,
         "multiValued": several,
         "description": "",
-        "required": name == "userName",
+        "required": REQUIRED.contains(&(schema, name)),
         "caseExact": name == "externalId",
         "mutability": "readWrite",
         "returned": "default",
-        "uniqueness": if name == "userName" { "server" } else { "none" },
+        "uniqueness": if REQUIRED.contains(&(schema, name)) { "server" } else { "none" },
     });
-    let parts: &[&str] = match (name, holds) {
+    let parts = parts(name, holds);
+    if !parts.is_empty() {
+        attribute["subAttributes"] = parts.iter().map(|part| self::part(name, part)).collect();
+    }
+    attribute
+}
+
+/// What an attribute consists of.
+fn parts(name: &str, holds: Holds) -> &'static [&'static str] {
+    match (name, holds) {
         ("name", _) => &[
             "formatted",
             "familyName",
@@ -140,6 +152,7 @@ fn attribute(name: &str, holds: Holds) -> Value {
             "honorificSuffix",
         ],
         ("members", _) => &["value", "$ref", "type"],
+        ("manager", _) => &["value", "$ref", "displayName"],
         ("addresses", _) => &[
             "formatted",
             "streetAddress",
@@ -149,16 +162,33 @@ fn attribute(name: &str, holds: Holds) -> Value {
             "country",
             "type",
         ],
-        (_, Holds::Several) => &["value", "display", "type"],
+        (_, Holds::Several) => &["value", "display", "type", "primary"],
         _ => &[],
-    };
-    if !parts.is_empty() {
-        attribute["subAttributes"] = parts
-            .iter()
-            .map(|part| self::attribute(part, Holds::Text))
-            .collect();
     }
-    attribute
+}
+
+fn part(of: &str, name: &str) -> Value {
+    let holds = if name == "primary" {
+        Holds::Flag
+    } else {
+        Holds::Text
+    };
+    let mut part = attribute(("", name), holds);
+    match (of, name) {
+        // Users alone are in groups, and above others.
+        (_, "$ref") => {
+            part["type"] = json!("reference");
+            part["referenceTypes"] = json!(["User"]);
+            part["mutability"] = json!("readOnly");
+        }
+        ("members", "type") => {
+            part["canonicalValues"] = json!(["User"]);
+            part["mutability"] = json!("readOnly");
+        }
+        ("members", "value") => part["required"] = json!(true),
+        _ => {}
+    }
+    part
 }
 
 fn schemas() -> Vec<Value> {
@@ -172,11 +202,12 @@ fn schemas() -> Vec<Value> {
         })
     };
     // An extension is a schema of its own, and what is common to all resources is in none.
-    let own = |attributes: &[(&str, Holds)]| {
+    let own = |schema: &str, attributes: &[(&str, Holds)]| {
         let own = attributes
             .iter()
             .filter(|(name, _)| !["externalId", ENTERPRISE].contains(name));
-        own.map(|(name, holds)| attribute(name, *holds)).collect()
+        own.map(|(name, holds)| attribute((schema, name), *holds))
+            .collect()
     };
     let enterprise = [
         "employeeNumber",
@@ -187,12 +218,12 @@ fn schemas() -> Vec<Value> {
     ];
     let mut enterprise: Vec<_> = enterprise
         .iter()
-        .map(|name| attribute(name, Holds::Text))
+        .map(|name| attribute((ENTERPRISE, name), Holds::Text))
         .collect();
-    enterprise.push(attribute("manager", Holds::Parts));
+    enterprise.push(attribute((ENTERPRISE, "manager"), Holds::Parts));
     vec![
-        schema(USER, "User", own(&USER_ATTRIBUTES)),
-        schema(GROUP, "Group", own(&GROUP_ATTRIBUTES)),
+        schema(USER, "User", own(USER, &USER_ATTRIBUTES)),
+        schema(GROUP, "Group", own(GROUP, &GROUP_ATTRIBUTES)),
         schema(ENTERPRISE, "EnterpriseUser", enterprise),
     ]
 }

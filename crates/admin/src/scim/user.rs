@@ -48,8 +48,8 @@ struct Said {
     display: String,
     external_id: Option<String>,
     active: bool,
-    /// The role in the organization.
-    role: Option<String>,
+    /// What the directory calls roles: the first that is one of the organization's is the user's there.
+    roles: Vec<String>,
     resource: String,
 }
 
@@ -69,16 +69,13 @@ impl Said {
         let active = taken.get("active").and_then(Value::as_bool).unwrap_or(true);
         taken.insert("active".to_owned(), json!(active));
         let roles = values(&taken, "roles");
-        if roles.len() > 1 {
-            let message = "roles has one value at most: somebody has one role in an organization";
-            return Err(wrong(ScimType::InvalidValue, message));
-        }
+        let roles = roles.into_iter().map(str::to_owned).collect();
         Ok(Self {
             display: display.unwrap_or_else(|| user_name.clone()),
             user_name,
             external_id: external_id(&taken).map(str::to_owned),
             active,
-            role: roles.first().map(|role| (*role).to_owned()),
+            roles,
             resource: Value::Object(taken).to_string(),
         })
     }
@@ -102,7 +99,7 @@ pub fn create(call: &Call) -> Answer {
     if found.is_some_and(|found| found.name == said.user_name.to_lowercase()) {
         return Err(taken_name());
     }
-    may_have(call, said.role.as_deref())?;
+    let role = given(call, &said.roles)?;
     let mut spec = HolderSpec {
         organization: Some(organization.clone()),
         ..HolderSpec::default()
@@ -127,7 +124,7 @@ pub fn create(call: &Call) -> Answer {
             return Err(error.into());
         }
     };
-    keep_role(call, &made.id, said.role.as_deref())?;
+    keep_role(call, &made.id, role)?;
     call.take_over()?;
     shown(call, &made, true)
 }
@@ -156,7 +153,7 @@ fn save(call: &Call, before: &DirectoryEntry, taken: Map<String, Value>) -> Answ
     let said = Said::of(taken)?;
     let user = UserId::from(before.id.as_str());
     may_touch(call, &user)?;
-    may_have(call, said.role.as_deref())?;
+    let role = given(call, &said.roles)?;
     let what = (said.external_id.as_deref(), said.resource.as_str());
     let after = call
         .store()
@@ -166,7 +163,7 @@ fn save(call: &Call, before: &DirectoryEntry, taken: Map<String, Value>) -> Answ
             said.spec(spec);
             Ok(())
         })?;
-    keep_role(call, &before.id, said.role.as_deref())?;
+    keep_role(call, &before.id, role)?;
     call.take_over()?;
     shown(call, &after, false)
 }
@@ -198,18 +195,17 @@ fn scope(call: &Call) -> Scope {
     Scope::Organization(organization(call))
 }
 
-/// Whether the directory may give this role in the organization.
-fn may_have(call: &Call, role: Option<&str>) -> Result<(), Failed> {
-    let Some(role) = role else { return Ok(()) };
+/// The role that is given by what a directory calls roles, if the directory may give it. What no role of the organization
+/// is called is kept, and gives nothing.
+fn given<'r>(call: &Call, roles: &'r [String]) -> Result<Option<&'r str>, Failed> {
     let scope = scope(call);
-    let permissions = call.store().role_permissions(&scope, role)?;
-    let permissions = permissions.ok_or_else(|| {
-        wrong(
-            ScimType::InvalidValue,
-            format!("there is no role {role:?} in this organization"),
-        )
-    })?;
-    may_give(call, &scope_place(call.store(), &scope)?, permissions)
+    for role in roles {
+        if let Some(permissions) = call.store().role_permissions(&scope, role)? {
+            may_give(call, &scope_place(call.store(), &scope)?, permissions)?;
+            return Ok(Some(role));
+        }
+    }
+    Ok(None)
 }
 
 /// Gives the role that the directory says, and takes the one that it said before. What others have given stays.
