@@ -1,12 +1,27 @@
-//! Who may use the admin API: whoever has the operator's token. Everything else is denied.
+//! Who may use the admin API: whoever has the operator's token, and people with what their roles allow. Everything else is
+//! denied.
+
+mod caller;
+mod rules;
 
 use std::sync::Arc;
 
 use http::uri::Authority;
 use http::{HeaderMap, header};
-use pointsman_store::{Actor, Store, StoreError, hash_key};
+use pointsman_store::{Actor, CredentialKind, Store, StoreError, hash_key};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
+
+pub use caller::{Caller, Person};
+pub use rules::{
+    Needs, Object, admit, may_change, may_change_key, may_give, may_make, may_make_key, may_touch, reads,
+    scope_place, sees_user, writes,
+};
+
+/// Where a browser keeps its session: over TLS, or on this machine, and for this host alone.
+pub(crate) const SESSION_COOKIE: &str = "__Host-pointsman-session";
+/// What a page of ours sends along with what changes something.
+pub(crate) const CSRF_HEADER: &str = "x-pointsman-csrf";
 
 /// Shorter tokens can be guessed.
 const SHORTEST: usize = 16;
@@ -27,6 +42,8 @@ pub enum Barred {
     Token,
     /// A page of somebody else's sends it.
     Origin,
+    /// A browser sends it, and no page of ours has made it do so.
+    Forged,
 }
 
 impl Access {
@@ -82,6 +99,27 @@ impl Access {
         Ok(expected.is_some_and(|expected| is_same(&hash_key(presented), &expected)))
     }
 
+    /// Who a request comes from; nobody where it has no credential, or a wrong one. A token is asked for before a cookie,
+    /// and where there is one, no cookie counts.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub(crate) fn who(&self, headers: &HeaderMap) -> Result<Option<Caller>, StoreError> {
+        let found = match presented(headers) {
+            Some(token) if self.knows(Some(token))? => return Ok(Some(Caller::Operator)),
+            Some(token) => self.store.credential(CredentialKind::Token, token)?,
+            None if headers.contains_key(header::AUTHORIZATION) => None,
+            None => match cookie(headers, SESSION_COOKIE) {
+                Some(session) => self.store.credential(CredentialKind::Session, session)?,
+                None => None,
+            },
+        };
+        let person = found
+            .map(|credential| Person::of(&self.store, credential))
+            .transpose()?;
+        Ok(person.map(Caller::Person))
+    }
+
     /// Whether a browser may send this: pages of this listener's own may, at an address or a name that is known to be
     /// this listener's. Other clients do not say whose page they are.
     pub(crate) fn admits_origin(&self, headers: &HeaderMap) -> bool {
@@ -114,6 +152,41 @@ impl Access {
 /// Compared by their digests, in a time that does not depend on what is in them.
 fn is_same(one: &[u8; 32], other: &[u8; 32]) -> bool {
     one.ct_eq(other).into()
+}
+
+/// What a page of ours must say beside its session to change something: whoever cannot read our pages does not know it.
+pub(crate) fn csrf_token(session: &str) -> String {
+    let digest = hash_key(&format!("pointsman csrf v1\0{session}"));
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a request that comes with a cookie was made by a page of ours.
+pub(crate) fn is_ours_by_csrf(headers: &HeaderMap) -> bool {
+    let (Some(session), Some(said)) = (cookie(headers, SESSION_COOKIE), headers.get(CSRF_HEADER)) else {
+        return false;
+    };
+    is_same(
+        &hash_key(&csrf_token(session)),
+        &hash_key(said.to_str().unwrap_or_default()),
+    )
+}
+
+/// The cookie of a name; none where there are two, of which a neighbour of this host may have set one.
+pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let all = headers.get_all(header::COOKIE).iter();
+    let pairs = all
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'));
+    let mut found = pairs.filter_map(|pair| {
+        let (key, value) = pair.trim().split_once('=')?;
+        (key == name).then_some(value)
+    });
+    let first = found.next()?;
+    found
+        .next()
+        .is_none()
+        .then_some(first)
+        .filter(|value| !value.is_empty())
 }
 
 /// The token that a request comes with.

@@ -4,17 +4,24 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use percent_encoding::percent_decode_str;
 use pointsman_gateway::Gateway;
-use pointsman_store::{Actor, Store, StoreError};
+use pointsman_store::{Actor, Permission, Store, StoreError, Within};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::access::Caller;
+use crate::scim::{self, ScimType};
+use crate::sign_in::Descriptions;
+
 /// Items of a page, when nobody says how many.
 pub const PAGE: u32 = 50;
+/// What most bodies are.
+const JSON: &str = "application/json";
 /// Items of a page, at most.
 pub const MAX_PAGE: u32 = 1_000;
 
@@ -22,8 +29,12 @@ pub const MAX_PAGE: u32 = 1_000;
 pub struct Call {
     /// Whose keys it is about.
     pub gateway: Arc<Gateway>,
+    /// Who asks.
+    pub caller: Caller,
     /// Who asks, for the audit log.
     pub actor: Actor,
+    /// What identity providers tell of themselves.
+    pub descriptions: Arc<Descriptions>,
     /// What stands in the path where the route has a name in braces.
     pub segments: Vec<String>,
     /// After the question mark, decoded.
@@ -43,6 +54,8 @@ pub struct Reply {
     status: StatusCode,
     body: Option<Value>,
     version: Option<i64>,
+    more: Vec<(HeaderName, HeaderValue)>,
+    media: &'static str,
 }
 
 /// Why there is none.
@@ -50,6 +63,8 @@ pub struct Reply {
 pub struct Failed {
     status: StatusCode,
     message: String,
+    /// Which of SCIM's reasons it is.
+    kind: Option<ScimType>,
 }
 
 impl Failed {
@@ -58,7 +73,22 @@ impl Failed {
         Self {
             status,
             message: message.into(),
+            kind: None,
         }
+    }
+
+    /// For one of SCIM's reasons.
+    pub fn of_kind(self, kind: ScimType) -> Self {
+        Self {
+            kind: Some(kind),
+            ..self
+        }
+    }
+
+    /// Which of SCIM's reasons it is.
+    #[cfg(test)]
+    pub fn kind(&self) -> Option<ScimType> {
+        self.kind
     }
 
     /// What is asked for makes no sense.
@@ -71,7 +101,7 @@ impl Failed {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    fn kind(&self) -> &'static str {
+    fn class(&self) -> &'static str {
         match self.status.as_u16() {
             400 | 422 => "bad_request_error",
             401 => "auth_error",
@@ -87,11 +117,29 @@ impl Failed {
     pub fn reply(self) -> Response<Full<Bytes>> {
         let error = json!({ "error": {
             "message": self.message,
-            "type": self.kind(),
+            "type": self.class(),
             "param": null,
             "code": self.status.as_str(),
         }});
-        let mut reply = whole(self.status, Some(&error));
+        self.refused(&error, JSON)
+    }
+
+    /// As an answer of SCIM (RFC 7644, section 3.12); its status is a text, too.
+    pub fn as_scim(self) -> Response<Full<Bytes>> {
+        let of_status = (self.status == StatusCode::CONFLICT).then_some(ScimType::Uniqueness);
+        let mut error = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
+            "status": self.status.as_str(),
+            "detail": self.message,
+        });
+        if let Some(kind) = self.kind.or(of_status) {
+            error["scimType"] = json!(kind.as_str());
+        }
+        self.refused(&error, scim::MEDIA_TYPE)
+    }
+
+    fn refused(&self, error: &Value, media: &'static str) -> Response<Full<Bytes>> {
+        let mut reply = whole(self.status, (Some(error), media));
         if self.status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer");
             reply.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
@@ -129,6 +177,8 @@ impl Reply {
             status: StatusCode::OK,
             body: Some(body),
             version: None,
+            more: Vec::new(),
+            media: JSON,
         }
     }
 
@@ -146,7 +196,37 @@ impl Reply {
             status: StatusCode::NO_CONTENT,
             body: None,
             version: None,
+            more: Vec::new(),
+            media: JSON,
         }
+    }
+
+    /// The client has it already.
+    pub fn unchanged() -> Self {
+        Self {
+            status: StatusCode::NOT_MODIFIED,
+            ..Self::done()
+        }
+    }
+
+    /// What its body is, where that is not just JSON.
+    pub fn speaks(&mut self, media: &'static str) {
+        self.media = media;
+    }
+
+    /// To be found elsewhere, by GET.
+    pub fn to(location: HeaderValue) -> Self {
+        Self {
+            status: StatusCode::SEE_OTHER,
+            ..Self::done()
+        }
+        .with(header::LOCATION, location)
+    }
+
+    /// With this header.
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.more.push((name, value));
+        self
     }
 
     /// With the version of what it is about, to be sent back as `If-Match`.
@@ -157,24 +237,27 @@ impl Reply {
 
     /// As it goes out.
     pub fn reply(self) -> Response<Full<Bytes>> {
-        let mut reply = whole(self.status, self.body.as_ref());
+        let mut reply = whole(self.status, (self.body.as_ref(), self.media));
         if let Some(tag) = self
             .version
             .and_then(|version| HeaderValue::from_str(&format!("\"{version}\"")).ok())
         {
             reply.headers_mut().insert(header::ETAG, tag);
         }
+        for (name, value) in self.more {
+            reply.headers_mut().append(name, value);
+        }
         reply
     }
 }
 
-fn whole(status: StatusCode, body: Option<&Value>) -> Response<Full<Bytes>> {
+fn whole(status: StatusCode, (body, media): (Option<&Value>, &'static str)) -> Response<Full<Bytes>> {
     let text = body.map(|body| body.to_string() + "\n").unwrap_or_default();
     let mut reply = Response::new(Full::new(text.into()));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     if body.is_some() {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     }
     // What is told here is for this one reader, and is a page of nobody's.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -189,6 +272,11 @@ impl Call {
     /// Keys and ledger.
     pub fn store(&self) -> &Store {
         self.gateway.store()
+    }
+
+    /// To what belongs where the caller may do this: what lists show, and nothing else.
+    pub fn within(&self, permission: Permission) -> Option<Within> {
+        self.caller.within(permission)
     }
 
     /// The value at this place of the path.

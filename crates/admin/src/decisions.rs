@@ -1,7 +1,7 @@
 //! Recorded decisions, and what was learned of models.
 
 use pointsman_routing::learning::Contribution;
-use pointsman_store::{DecisionFilter, DecisionRow};
+use pointsman_store::{DecisionFilter, DecisionRow, Permission};
 use serde_json::{Value, json};
 
 use crate::call::{Answer, Call, Failed, Reply, value};
@@ -32,6 +32,7 @@ pub fn list(call: &Call) -> Answer {
         until: call.parameter("until").map(instant).transpose()?,
         after: call.parameter("after").map(number).transpose()?,
         oldest_first: false,
+        within: call.within(Permission::DecisionsRead),
         limit: call.limit("limit")?,
     };
     let page = call.store().decisions(&filter)?;
@@ -50,6 +51,7 @@ pub fn get(call: &Call) -> Answer {
     let request = call.segment(0);
     let filter = DecisionFilter {
         request: Some(request.to_owned()),
+        within: call.within(Permission::DecisionsRead),
         limit: 1,
         ..DecisionFilter::default()
     };

@@ -1,8 +1,9 @@
 //! Organizations, teams, projects, users, and budgets that many share by name.
 
-use pointsman_store::{Holder, HolderFilter, HolderKind, Listing};
+use pointsman_store::{Holder, HolderFilter, HolderKind, HolderSpec, Listing, StoreError};
 use serde_json::{Value, json};
 
+use crate::access::{may_change, may_make, may_touch, reads};
 use crate::call::{Answer, Call, Failed, Reply, parse, value};
 use crate::shapes::{HolderFields, beside, dates, merge, spending};
 
@@ -24,6 +25,7 @@ pub fn list(call: &Call, kind: HolderKind) -> Answer {
         team: own("team").map(Into::into),
         name: own("name"),
         deleted,
+        within: call.within(reads(kind)),
     };
     let listing = Listing {
         after: own("after"),
@@ -55,9 +57,9 @@ pub fn create(call: &Call, kind: HolderKind) -> Answer {
         Some(_) => return Err(Failed::wrong("id must be a text")),
     };
     let fields: HolderFields = parse(Value::Object(object))?;
-    let holder = call
-        .store()
-        .create_holder(&call.actor, kind, id, fields.spec()?)?;
+    let spec = fields.spec()?;
+    may_make(call, kind, id.as_deref(), &spec)?;
+    let holder = call.store().create_holder(&call.actor, kind, id, spec)?;
     call.take_over()?;
     Ok(Reply::made(view(call, &holder)?).versioned(holder.version))
 }
@@ -65,23 +67,27 @@ pub fn create(call: &Call, kind: HolderKind) -> Answer {
 /// Changes one, field by field.
 pub fn patch(call: &Call, kind: HolderKind) -> Answer {
     let change = Value::Object(call.object()?);
+    let id = call.segment(0);
+    let mut expected = call.expected()?;
+    if !call.caller.is_operator() {
+        let before = find(call, kind, id)?;
+        may_change(call, &before, &merged(&before.spec, change.clone())?)?;
+        // What was looked at is what is changed, and nothing that came since.
+        expected = expected.or(Some(before.version));
+    }
     let mut failed = None;
-    let changed =
-        call.store()
-            .update_holder(&call.actor, (kind, call.segment(0)), call.expected()?, |spec| {
-                let merged = value(HolderFields::of(spec)).and_then(|mut merged| {
-                    merge(&mut merged, change);
-                    parse::<HolderFields>(merged)?.spec()
-                });
-                match merged {
-                    Ok(merged) => *spec = merged,
-                    Err(error) => {
-                        failed = Some(error);
-                        return Err(pointsman_store::StoreError::Changed);
-                    }
+    let changed = call
+        .store()
+        .update_holder(&call.actor, (kind, id), expected, |spec| {
+            match merged(spec, change) {
+                Ok(merged) => *spec = merged,
+                Err(error) => {
+                    failed = Some(error);
+                    return Err(StoreError::Changed);
                 }
-                Ok(())
-            });
+            }
+            Ok(())
+        });
     if let Some(failed) = failed {
         return Err(failed);
     }
@@ -90,11 +96,20 @@ pub fn patch(call: &Call, kind: HolderKind) -> Answer {
     Ok(Reply::of(view(call, &holder)?).versioned(holder.version))
 }
 
+/// A holder with a change.
+fn merged(spec: &HolderSpec, change: Value) -> Result<HolderSpec, Failed> {
+    let mut merged = value(HolderFields::of(spec))?;
+    merge(&mut merged, change);
+    parse::<HolderFields>(merged)?.spec()
+}
+
 /// Deletes one; its keys are refused from now on.
 pub fn delete(call: &Call, kind: HolderKind) -> Answer {
-    let expected = call.expected()?;
-    call.store()
-        .delete_holder(&call.actor, (kind, call.segment(0)), expected)?;
+    let (expected, id) = (call.expected()?, call.segment(0));
+    if kind == HolderKind::User {
+        may_touch(call, &id.into())?;
+    }
+    call.store().delete_holder(&call.actor, (kind, id), expected)?;
     call.take_over()?;
     Ok(Reply::done())
 }

@@ -1,12 +1,15 @@
 //! Keys.
 
 use jiff::Timestamp;
-use pointsman_store::{KeyFilter, KeyId, KeyRecord, KeyStatus, Listing, StoreError};
+use pointsman_store::{
+    KeyFilter, KeyId, KeyRecord, KeyStatus, Listing, Metadata, NewKey, Permission, StoreError,
+};
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::access::{may_change_key, may_make_key};
 use crate::call::{Answer, Call, Failed, Reply, parse, value};
 use crate::shapes::{KeyFields, beside, merge, spending, status, time};
 
@@ -53,6 +56,7 @@ pub fn list(call: &Call) -> Answer {
         name: own("name"),
         hash: None,
         status,
+        within: call.within(Permission::KeysRead),
     };
     let listing = Listing {
         after: own("after"),
@@ -75,6 +79,7 @@ pub fn get(call: &Call) -> Answer {
 /// Makes one; its secret is in the answer, and nowhere else.
 pub fn create(call: &Call) -> Answer {
     let (grant, metadata, disabled) = call.read::<KeyFields>()?.grant()?;
+    may_make_key(call, &grant)?;
     let (mut key, secret) = call.store().create_key_as(&call.actor, grant, metadata, None)?;
     if disabled {
         key = call.store().update_key(&call.actor, &key.id, None, |key| {
@@ -90,25 +95,28 @@ pub fn create(call: &Call) -> Answer {
 /// Changes one, field by field.
 pub fn patch(call: &Call) -> Answer {
     let change = Value::Object(call.object()?);
+    let (id, mut expected) = (id(call), call.expected()?);
+    if !call.caller.is_operator() {
+        let before = call.store().key(&id)?;
+        let (grant, metadata, disabled) = merged(&before, change.clone())?;
+        let more = metadata != before.metadata || disabled != before.disabled_at.is_some();
+        may_change_key(call, &id, (&before.grant, &grant), more)?;
+        // What was looked at is what is changed, and nothing that came since.
+        expected = expected.or(Some(before.version));
+    }
     let mut failed = None;
     let changed = call
         .store()
-        .update_key(&call.actor, &id(call), call.expected()?, |key| {
-            let merged = value(KeyFields::of(key)).and_then(|mut merged| {
-                merge(&mut merged, change);
-                parse::<KeyFields>(merged)?.grant()
-            });
-            match merged {
-                Ok((grant, metadata, disabled)) => {
-                    key.grant = grant;
-                    key.metadata = metadata;
-                    key.disabled_at = disabled.then(|| key.disabled_at.unwrap_or_else(now));
-                    Ok(())
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    Err(StoreError::Changed)
-                }
+        .update_key(&call.actor, &id, expected, |key| match merged(key, change) {
+            Ok((grant, metadata, disabled)) => {
+                key.grant = grant;
+                key.metadata = metadata;
+                key.disabled_at = disabled.then(|| key.disabled_at.unwrap_or_else(now));
+                Ok(())
+            }
+            Err(error) => {
+                failed = Some(error);
+                Err(StoreError::Changed)
             }
         });
     if let Some(failed) = failed {
@@ -117,6 +125,13 @@ pub fn patch(call: &Call) -> Answer {
     let key = changed?;
     call.take_over()?;
     Ok(Reply::of(view(call, &key)?).versioned(key.version))
+}
+
+/// A key with a change: what it may do, its notes, whether it is disabled.
+fn merged(key: &KeyRecord, change: Value) -> Result<(NewKey, Metadata, bool), Failed> {
+    let mut merged = value(KeyFields::of(key))?;
+    merge(&mut merged, change);
+    parse::<KeyFields>(merged)?.grant()
 }
 
 /// Revokes one, for good.

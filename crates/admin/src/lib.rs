@@ -1,6 +1,7 @@
 //! The admin listener: metrics, health, and the admin API.
 //!
-//! Metrics, health and the description of the API are open; everything else is for whoever has the operator's token.
+//! Metrics, health and the description of the API are open; everything else is for whoever has the operator's token, or a
+//! role that allows it.
 //! Whether a request may go on is decided by its path as it was sent, before anything of its body is read.
 
 mod access;
@@ -9,10 +10,15 @@ mod decisions;
 mod holders;
 mod keys;
 mod litellm;
+mod members;
 mod openapi;
+mod people;
 mod reports;
+mod roles;
 mod routes;
+mod scim;
 mod shapes;
+mod sign_in;
 
 use std::convert::Infallible;
 use std::io;
@@ -34,9 +40,10 @@ use tokio::sync::Semaphore;
 
 pub use access::Access;
 
-use crate::access::Barred;
+use crate::access::{Barred, Caller, Needs};
 use crate::call::{Call, Failed};
 use crate::routes::Route;
+use crate::sign_in::Descriptions;
 
 /// Connections at once: scrapers and people, not traffic.
 const MAX_CONNECTIONS: usize = 64;
@@ -58,6 +65,7 @@ struct House {
     gateway: Arc<Gateway>,
     access: Access,
     routes: Vec<Route>,
+    descriptions: Arc<Descriptions>,
 }
 
 /// Serves until the task is aborted.
@@ -67,6 +75,7 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, access: Access)
         gateway,
         access,
         routes: routes::all(),
+        descriptions: Arc::default(),
     });
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -102,8 +111,10 @@ async fn answer(house: Arc<House>, peer: SocketAddr, request: Request<Incoming>)
     if let Some(reply) = open(&house.gateway, request.method(), request.uri().path()) {
         return reply;
     }
+    let is_scim = request.uri().path().starts_with("/scim/");
     match called(house, peer, request).await {
         Ok(reply) => reply,
+        Err(failed) if is_scim => failed.as_scim(),
         Err(failed) => failed.reply(),
     }
 }
@@ -140,41 +151,43 @@ fn open(gateway: &Gateway, method: &Method, path: &str) -> Option<Response<Full<
     Some(told)
 }
 
-/// Whatever needs the operator's token.
+/// Whatever needs somebody who is known.
 async fn called(
     house: Arc<House>,
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Failed> {
     let (head, body) = request.into_parts();
-    let asker = Arc::clone(&house);
-    let headers = head.headers.clone();
-    let barred = blocking(move || barred(&asker, &headers)).await?;
-    match barred? {
-        None => {}
-        Some(Barred::Token) => {
-            return Err(Failed::new(
-                StatusCode::UNAUTHORIZED,
-                "send the admin token as `Authorization: Bearer …`: POINTSMAN_ADMIN_TOKEN, or the password of the first start (`pointsman admin password` makes another)",
-            ));
-        }
-        Some(Barred::Origin) => {
-            return Err(Failed::new(
-                StatusCode::FORBIDDEN,
-                "pages of another origin may not use the admin API; POINTSMAN_ADMIN_HOSTS names the hosts of this one",
-            ));
-        }
-    }
+    let (asker, headers, method) = (Arc::clone(&house), head.headers.clone(), head.method.clone());
     let found = routes::find(&house.routes, &head.method, head.uri.path());
+    let is_open = matches!(&found, Ok((route, _)) if route.needs == Needs::Nothing);
+    let caller = if is_open {
+        Caller::Nobody
+    } else {
+        // Whether a path is there is not told to strangers either.
+        let known = blocking(move || known(&asker, &method, &headers)).await??;
+        known.map_err(Failed::from)?
+    };
     let (route, segments) = found.map_err(|methods| elsewhere(&methods))?;
+    let (needs, answer) = (route.needs, route.answer);
+    let (gateway, named) = (
+        Arc::clone(&house.gateway),
+        segments.first().cloned().unwrap_or_default(),
+    );
+    let admitted = move || {
+        access::admit(&caller, gateway.store(), needs, &named)?;
+        Ok::<_, Failed>(caller)
+    };
+    let caller = blocking(admitted).await??;
     let body = read(&head.headers, body).await?;
-    let answer = route.answer;
     let call = Call {
         gateway: Arc::clone(&house.gateway),
         actor: Actor {
-            name: "admin".to_owned(),
+            name: caller.name(),
             source: peer.ip().to_string(),
         },
+        caller,
+        descriptions: Arc::clone(&house.descriptions),
         segments,
         query: call::query(head.uri.query().unwrap_or_default())?,
         headers: head.headers,
@@ -184,12 +197,39 @@ async fn called(
     answered.map(call::Reply::reply)
 }
 
-/// Whether a request goes no further, and why.
-fn barred(house: &House, headers: &HeaderMap) -> Result<Option<Barred>, Failed> {
-    if !house.access.knows(access::presented(headers))? {
-        return Ok(Some(Barred::Token));
+/// Who it is; or why their request goes no further.
+fn known(house: &House, method: &Method, headers: &HeaderMap) -> Result<Result<Caller, Barred>, Failed> {
+    let Some(caller) = house.access.who(headers)? else {
+        return Ok(Err(Barred::Token));
+    };
+    if !house.access.admits_origin(headers) {
+        return Ok(Err(Barred::Origin));
     }
-    Ok((!house.access.admits_origin(headers)).then_some(Barred::Origin))
+    let is_safe = *method == Method::GET || *method == Method::HEAD;
+    if caller.session().is_some() && !is_safe && !access::is_ours_by_csrf(headers) {
+        return Ok(Err(Barred::Forged));
+    }
+    Ok(Ok(caller))
+}
+
+impl From<Barred> for Failed {
+    fn from(barred: Barred) -> Self {
+        let (status, message) = match barred {
+            Barred::Token => (
+                StatusCode::UNAUTHORIZED,
+                "send the admin token as `Authorization: Bearer …`: POINTSMAN_ADMIN_TOKEN, or the password of the first start (`pointsman admin password` makes another), or a token of a user",
+            ),
+            Barred::Origin => (
+                StatusCode::FORBIDDEN,
+                "pages of another origin may not use the admin API; POINTSMAN_ADMIN_HOSTS names the hosts of this one",
+            ),
+            Barred::Forged => (
+                StatusCode::FORBIDDEN,
+                "what changes something needs the header x-pointsman-csrf beside a session; GET /admin/v1/me tells its value",
+            ),
+        };
+        Self::new(status, message)
+    }
 }
 
 fn elsewhere(methods: &[Method]) -> Failed {
@@ -222,6 +262,7 @@ async fn read(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Failed> {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         kind.eq_ignore_ascii_case("application/json")
             || kind.eq_ignore_ascii_case("application/merge-patch+json")
+            || kind.eq_ignore_ascii_case(scim::MEDIA_TYPE)
     });
     if !body.is_empty() && !is_json {
         return Err(Failed::new(

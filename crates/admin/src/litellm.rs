@@ -12,6 +12,7 @@ mod users;
 
 use http::Method;
 
+use crate::access::Needs;
 use crate::call::{Answer, Call};
 use crate::routes::{Route, Takes};
 
@@ -61,6 +62,8 @@ fn route(method: Method, path: &'static str, takes: Takes, answer: fn(&Call) -> 
         path,
         summary: "As LiteLLM has it.",
         takes,
+        // As with LiteLLM's master key: these paths know no tenants.
+        needs: Needs::Operator,
         answer,
     }
 }

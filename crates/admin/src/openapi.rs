@@ -4,9 +4,14 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use crate::access::Needs;
 use crate::call::{Answer, Call, Reply};
 use crate::keys::RotateFields;
+use crate::members::MembershipFields;
+use crate::people::TokenFields;
+use crate::roles::RoleFields;
 use crate::routes::{self, Route, Takes};
+use crate::scim;
 use crate::shapes::{HolderFields, KeyFields};
 
 /// Where it is.
@@ -26,15 +31,26 @@ pub fn document(routes: &[Route]) -> Value {
     let holder = schemas.subschema_for::<HolderFields>();
     let key = schemas.subschema_for::<KeyFields>();
     let rotation = schemas.subschema_for::<RotateFields>();
+    let membership = schemas.subschema_for::<MembershipFields>();
+    let role = schemas.subschema_for::<RoleFields>();
+    let token = schemas.subschema_for::<TokenFields>();
     let body = |takes: Takes| {
         let schema = match takes {
             Takes::Nothing => return None,
             Takes::Holder => json!(holder),
             Takes::Key => json!(key),
             Takes::Rotation => json!(rotation),
-            Takes::Litellm => json!({ "type": "object" }),
+            Takes::Membership => json!(membership),
+            Takes::Role => json!(role),
+            Takes::Token => json!(token),
+            Takes::Litellm | Takes::Scim => json!({ "type": "object" }),
         };
-        Some(json!({ "content": { "application/json": { "schema": schema } } }))
+        let kind = if takes == Takes::Scim {
+            scim::MEDIA_TYPE
+        } else {
+            "application/json"
+        };
+        Some(json!({ "content": { kind: { "schema": schema } } }))
     };
     let mut paths = Map::new();
     for route in routes {
@@ -67,6 +83,7 @@ fn operation(route: &Route, body: Option<Value>) -> Value {
         .collect();
     let mut operation = json!({
         "summary": route.summary,
+        "x-pointsman-needs": needs(route.needs),
         "responses": {
             "2XX": { "description": "Done." },
             "4XX": { "description": "Refused; `error.message` says why." },
@@ -79,6 +96,24 @@ fn operation(route: &Route, body: Option<Value>) -> Value {
         operation["requestBody"] = body;
     }
     operation
+}
+
+/// What a route demands of its caller: `by` is `nobody`, `anybody`, `session`, `operator` or `role`; a role's permissions are any of
+/// `permissions`, at (or `above`) the `object` that the path names first, or anywhere.
+fn needs(needs: Needs) -> Value {
+    let at = |object: &str, permissions: Vec<&str>, above: bool| json!({ "by": "role", "object": object, "permissions": permissions, "above": above });
+    match needs {
+        Needs::Nothing => json!({ "by": "nobody" }),
+        Needs::SomeoneKnown => json!({ "by": "anybody" }),
+        Needs::Session => json!({ "by": "session" }),
+        Needs::Operator => json!({ "by": "operator" }),
+        Needs::Somewhere(permission) => json!({ "by": "role", "permissions": [permission.as_str()] }),
+        Needs::At(object, any) => {
+            let names = any.iter().map(|permission| permission.as_str()).collect();
+            at(object.as_str(), names, false)
+        }
+        Needs::Above(object, permission) => at(object.as_str(), vec![permission.as_str()], true),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What was used and what it cost, and who changed what.
 
-use pointsman_store::{LedgerEntry, LedgerFilter, Outcome, UsageFilter, UsageGroup, UsageRow};
+use pointsman_store::{LedgerEntry, LedgerFilter, Outcome, Permission, UsageFilter, UsageGroup, UsageRow};
 use serde_json::{Map, Value, json};
 
 use crate::call::{Answer, Call, Failed, Reply, parse, value};
@@ -107,6 +107,7 @@ fn filter(call: &Call) -> Result<LedgerFilter, Failed> {
             outcome: outcome.transpose()?,
             request: own("request"),
             until: call.parameter("until").map(instant).transpose()?,
+            within: call.within(Permission::UsageRead),
         },
         since: call.parameter("since").map(instant).transpose()?.unwrap_or(0),
         ..LedgerFilter::default()

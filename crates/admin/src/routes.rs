@@ -1,10 +1,11 @@
 //! Every path of the admin API, with who answers it. What is not here is not there.
 
 use http::Method;
-use pointsman_store::HolderKind;
+use pointsman_store::{HolderKind, Permission};
 
+use crate::access::{Needs, Object, reads, writes};
 use crate::call::{Answer, Call};
-use crate::{decisions, holders, keys, litellm, openapi, reports};
+use crate::{decisions, holders, keys, litellm, members, openapi, people, reports, roles, scim, sign_in};
 
 /// A path, and who answers it.
 pub struct Route {
@@ -16,6 +17,8 @@ pub struct Route {
     pub summary: &'static str,
     /// What its body is.
     pub takes: Takes,
+    /// What it demands of whoever calls: the access checks, the description and the tests read it here.
+    pub needs: Needs,
     /// Who answers.
     pub answer: fn(&Call) -> Answer,
 }
@@ -31,23 +34,37 @@ pub enum Takes {
     Key,
     /// How a key is rotated.
     Rotation,
+    /// Which role somebody gets.
+    Membership,
+    /// What a role may do.
+    Role,
+    /// What a token is called, and when it ends.
+    Token,
+    /// What SCIM takes at this path.
+    Scim,
     /// What LiteLLM takes at this path.
     Litellm,
 }
 
-const fn get(path: &'static str, summary: &'static str, answer: fn(&Call) -> Answer) -> Route {
+pub(crate) const fn get(
+    path: &'static str,
+    needs: Needs,
+    summary: &'static str,
+    answer: fn(&Call) -> Answer,
+) -> Route {
     Route {
         method: Method::GET,
         path,
         summary,
         takes: Takes::Nothing,
+        needs,
         answer,
     }
 }
 
-const fn with(
-    method: Method,
-    path: &'static str,
+pub(crate) fn with(
+    (method, path): (Method, &'static str),
+    needs: Needs,
     takes: Takes,
     summary: &'static str,
     answer: fn(&Call) -> Answer,
@@ -57,38 +74,59 @@ const fn with(
         path,
         summary,
         takes,
+        needs,
         answer,
     }
 }
 
+/// One of these, at the place of a holder.
+const fn at(kind: HolderKind, any: &'static [Permission]) -> Needs {
+    Needs::At(Object::Holder(kind), any)
+}
+
 /// The five routes of a kind of holder.
 macro_rules! holder_routes {
-    ($kind:ident, $all:literal, $one:literal) => {
+    ($kind:ident, $all:literal, $one:literal, $make:expr, $see:expr, $change:expr, $delete:expr) => {
         [
-            get($all, "Lists them, page by page.", |call| {
-                holders::list(call, HolderKind::$kind)
-            }),
-            with(Method::POST, $all, Takes::Holder, "Makes one.", |call| {
+            get(
+                $all,
+                Needs::Somewhere(reads(HolderKind::$kind)),
+                "Lists them, page by page.",
+                |call| holders::list(call, HolderKind::$kind),
+            ),
+            with((Method::POST, $all), $make, Takes::Holder, "Makes one.", |call| {
                 holders::create(call, HolderKind::$kind)
             }),
-            get($one, "Shows one, and how its budgets stand.", |call| {
+            get($one, $see, "Shows one, and how its budgets stand.", |call| {
                 holders::get(call, HolderKind::$kind)
             }),
             with(
-                Method::PATCH,
-                $one,
+                (Method::PATCH, $one),
+                $change,
                 Takes::Holder,
-                "Changes the fields that are given.",
+                "Changes the fields that are given; limits, lists and budgets by whoever is above it.",
                 |call| holders::patch(call, HolderKind::$kind),
             ),
             with(
-                Method::DELETE,
-                $one,
+                (Method::DELETE, $one),
+                $delete,
                 Takes::Nothing,
                 "Deletes one; its keys are refused from now on.",
                 |call| holders::delete(call, HolderKind::$kind),
             ),
         ]
+    };
+    // One that belongs to somebody.
+    ($kind:ident, $all:literal, $one:literal, $read:ident, $write:ident) => {
+        holder_routes!(
+            $kind,
+            $all,
+            $one,
+            Needs::Somewhere(writes(HolderKind::$kind)),
+            at(HolderKind::$kind, &[Permission::$read]),
+            at(HolderKind::$kind, &[Permission::$write, Permission::BudgetsWrite]),
+            Needs::Above(Object::Holder(HolderKind::$kind), Permission::$write)
+        )
     };
 }
 
@@ -98,59 +136,102 @@ pub fn all() -> Vec<Route> {
     routes.extend(holder_routes!(
         Organization,
         "/admin/v1/organizations",
-        "/admin/v1/organizations/{id}"
+        "/admin/v1/organizations/{id}",
+        Needs::Operator,
+        at(HolderKind::Organization, &[Permission::OrganizationsRead]),
+        at(HolderKind::Organization, &[Permission::OrganizationsWrite]),
+        Needs::Operator
     ));
-    routes.extend(holder_routes!(Team, "/admin/v1/teams", "/admin/v1/teams/{id}"));
+    routes.extend(holder_routes!(
+        Team,
+        "/admin/v1/teams",
+        "/admin/v1/teams/{id}",
+        TeamsRead,
+        TeamsWrite
+    ));
     routes.extend(holder_routes!(
         Project,
         "/admin/v1/projects",
-        "/admin/v1/projects/{id}"
+        "/admin/v1/projects/{id}",
+        ProjectsRead,
+        ProjectsWrite
     ));
-    routes.extend(holder_routes!(User, "/admin/v1/users", "/admin/v1/users/{id}"));
     routes.extend(holder_routes!(
-        Plan,
-        "/admin/v1/budgets",
-        "/admin/v1/budgets/{id}"
+        User,
+        "/admin/v1/users",
+        "/admin/v1/users/{id}",
+        UsersRead,
+        UsersWrite
     ));
+    routes.extend(of_plans());
     routes.extend(of_keys());
     routes.extend(of_reports());
     routes.extend(of_decisions());
+    routes.extend(members::routes());
+    routes.extend(roles::routes());
+    routes.extend(people::routes());
+    routes.extend(sign_in::routes());
+    routes.extend(scim::routes());
     routes.extend(litellm::routes());
     routes
 }
 
+/// Named budgets are everybody's and nobody's: the operator's alone.
+fn of_plans() -> [Route; 5] {
+    let mut routes = holder_routes!(
+        Plan,
+        "/admin/v1/budgets",
+        "/admin/v1/budgets/{id}",
+        Needs::Operator,
+        Needs::Operator,
+        Needs::Operator,
+        Needs::Operator
+    );
+    for route in &mut routes {
+        route.needs = Needs::Operator;
+    }
+    routes
+}
+
 fn of_keys() -> [Route; 6] {
+    let change = Needs::At(Object::Key, &[Permission::KeysWrite]);
     [
-        get("/admin/v1/keys", "Lists keys, page by page.", keys::list),
-        with(
-            Method::POST,
+        get(
             "/admin/v1/keys",
+            Needs::Somewhere(Permission::KeysRead),
+            "Lists keys, page by page.",
+            keys::list,
+        ),
+        with(
+            (Method::POST, "/admin/v1/keys"),
+            Needs::Somewhere(Permission::KeysWrite),
             Takes::Key,
             "Makes a key; its secret is shown this once.",
             keys::create,
         ),
         get(
             "/admin/v1/keys/{id}",
+            Needs::At(Object::Key, &[Permission::KeysRead]),
             "Shows a key, and how its budgets stand.",
             keys::get,
         ),
         with(
-            Method::PATCH,
-            "/admin/v1/keys/{id}",
+            (Method::PATCH, "/admin/v1/keys/{id}"),
+            Needs::At(Object::Key, &[Permission::KeysWrite, Permission::BudgetsWrite]),
             Takes::Key,
             "Changes the fields that are given.",
             keys::patch,
         ),
         with(
-            Method::DELETE,
-            "/admin/v1/keys/{id}",
+            (Method::DELETE, "/admin/v1/keys/{id}"),
+            change,
             Takes::Nothing,
             "Revokes a key, for good.",
             keys::delete,
         ),
         with(
-            Method::POST,
-            "/admin/v1/keys/{id}/rotate",
+            (Method::POST, "/admin/v1/keys/{id}/rotate"),
+            change,
             Takes::Rotation,
             "Gives a key a new secret, which is shown this once.",
             keys::rotate,
@@ -159,45 +240,59 @@ fn of_keys() -> [Route; 6] {
 }
 
 fn of_reports() -> [Route; 5] {
+    let usage = Needs::Somewhere(Permission::UsageRead);
     [
         get(
             "/admin/v1/usage",
+            usage,
             "Sums usage up, by what `by` names: key, user, project, team, organization, model, provider, day.",
             reports::usage,
         ),
         get(
             "/admin/v1/ledger",
+            usage,
             "Lists requests, the newest first.",
             reports::ledger,
         ),
         get(
             "/admin/v1/audit",
+            Needs::Operator,
             "Lists who changed what, the oldest first.",
             reports::audit,
         ),
         get(
             "/admin/v1/audit/verify",
+            Needs::Operator,
             "Checks that nobody has changed the audit log.",
             reports::verify,
         ),
-        get(openapi::PATH, "This description.", openapi::answer),
+        get(
+            openapi::PATH,
+            Needs::Nothing,
+            "This description.",
+            openapi::answer,
+        ),
     ]
 }
 
 fn of_decisions() -> [Route; 3] {
+    let read = Needs::Somewhere(Permission::DecisionsRead);
     [
         get(
             "/admin/v1/decisions",
+            read,
             "Lists recorded routing decisions, the newest first.",
             decisions::list,
         ),
         get(
             "/admin/v1/decisions/{request}",
+            read,
             "Shows the recorded decision of a request.",
             decisions::get,
         ),
         get(
             "/admin/v1/learned",
+            Needs::Operator,
             "Shows what was learned of models, by decision and domain.",
             decisions::learned,
         ),

@@ -161,6 +161,10 @@ impl Checker<'_> {
         for (at, message) in JwtConfig::problems(&self.config.identity.jwt) {
             self.wrong(&format!("identity.jwt{at}"), message);
         }
+        let oidc = self.config.identity.oidc.as_ref();
+        for (at, message) in oidc.map(|oidc| oidc.problems()).unwrap_or_default() {
+            self.wrong(&format!("identity.oidc{at}"), message);
+        }
     }
 
     fn understanding(&mut self) {

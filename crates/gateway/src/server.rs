@@ -134,6 +134,7 @@ pub enum StartError {
 pub struct Gateway {
     shared: Arc<Shared>,
     store: Arc<Store>,
+    client: ClientOptions,
     address: SocketAddr,
     tls: Arc<ArcSwapOption<ServerConfig>>,
     stop: watch::Sender<bool>,
@@ -231,7 +232,7 @@ impl Gateway {
         }
         workers.push(worker::start_for_batches(
             Arc::clone(&shared),
-            Client::new(client),
+            Client::new(client.clone()),
             journal.writer()?,
             stopped.clone(),
         )?);
@@ -244,6 +245,7 @@ impl Gateway {
         Ok(Self {
             shared,
             store: options.store,
+            client,
             address,
             tls,
             stop,
@@ -254,6 +256,12 @@ impl Gateway {
                 counting,
             })),
         })
+    }
+
+    /// A client for what is asked beside the requests of clients, on the runtime where it is used.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(self.client.clone())
     }
 
     /// Where it listens.

@@ -24,6 +24,7 @@ use pointsman_catalog::Catalog;
 use pointsman_config::PromptsConfig;
 use pointsman_config::{BatchesConfig, FilesConfig, RealtimeConfig};
 use pointsman_governance::Principal;
+use pointsman_governance::oidc::OidcConfig;
 use pointsman_guard::GuardSet;
 use pointsman_mcp::Hub;
 use pointsman_routing::Router;
@@ -77,6 +78,8 @@ pub struct Snapshot {
     pub anonymous: Option<Arc<Principal>>,
     /// Identity providers whose tokens are accepted.
     pub issuers: Vec<Arc<Trusted>>,
+    /// Where people sign in to the admin API.
+    pub sign_in: Option<Arc<OidcConfig>>,
     /// What is kept of responses.
     pub responses: ResponsesPolicy,
     /// Tokens reserved for an answer whose length the client did not bound.

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::jwt::JwtConfig;
+use crate::oidc::OidcConfig;
 
 /// Limits of keys that have none of their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +38,8 @@ pub struct IdentityConfig {
     pub signing_secret: Option<Secret>,
     /// Identity providers whose tokens (JWT) are accepted in the place of a key.
     pub jwt: Vec<JwtConfig>,
+    /// Where people sign in to the admin API.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// Whether callers without a key are let in.

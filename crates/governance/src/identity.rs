@@ -4,8 +4,9 @@
 //! What nobody has is remembered for a while, so that it is not asked for again and again.
 
 mod subjects;
+mod uses;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use papaya::HashMap as SharedMap;
@@ -19,6 +20,7 @@ use crate::principal::Principal;
 use crate::sharing::Sharing;
 
 use subjects::Subjects;
+use uses::{Named, Uses};
 
 /// Why a key was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -170,6 +172,8 @@ struct States {
     is_lazy: bool,
     /// Keys that are in memory, as they were read.
     records: HashMap<KeyId, KeyRecord>,
+    /// On whom they depend.
+    uses: Uses,
     misses: Misses,
 }
 
@@ -225,6 +229,7 @@ impl KeyRing {
             all: true,
             is_lazy,
             records: HashMap::new(),
+            uses: Uses::default(),
             misses: Misses::default(),
         };
         let ring = Self {
@@ -283,8 +288,8 @@ impl KeyRing {
         };
         match found {
             Some(record) => {
-                let principal = Principal::of(&record, &mut states.directory)?;
-                self.keys.put(&record, principal);
+                let States { directory, uses, .. } = &mut *states;
+                self.put(&record, directory, uses)?;
                 states.records.insert(record.id.clone(), record);
             }
             None => {
@@ -361,47 +366,55 @@ impl KeyRing {
             return Ok(());
         }
         let since = states.seen.unwrap_or(0);
-        let holders = self.store.holders_since(since)?;
-        // What belongs to a holder may follow from it: then no key is left as it was.
-        states.all |= !holders.is_empty();
-        for holder in holders {
+        let mut touched: HashSet<Named> = HashSet::new();
+        for holder in self.store.holders_since(since)? {
+            touched.insert((holder.kind, holder.id.clone()));
             states.directory.learn(holder)?;
         }
-        let mut changed = Vec::new();
+        let mut again: HashSet<KeyId> = HashSet::new();
         if !states.is_lazy || states.seen.is_some() {
-            let (is_lazy, records) = (states.is_lazy, &states.records);
+            let States { is_lazy, records, .. } = &mut *states;
             self.store.each_key_since(since, |record| {
-                if !is_lazy || records.contains_key(&record.id) {
-                    changed.push(record);
+                if !*is_lazy || records.contains_key(&record.id) {
+                    again.insert(record.id.clone());
+                    records.insert(record.id.clone(), record);
                 }
             })?;
         }
         self.keys.unknown.pin().clear();
-        self.subjects.forget();
-        for record in &changed {
-            states.records.insert(record.id.clone(), record.clone());
+        if states.all {
+            self.subjects.forget();
+        } else {
+            self.subjects.forget_of(&touched);
         }
-        let all = states.all.then(|| std::mem::take(&mut states.records));
-        let put = match &all {
-            Some(all) => self.put_all(all.values(), &mut states.directory),
-            None => self.put_all(changed.iter(), &mut states.directory),
-        };
-        states.records.extend(all.into_iter().flatten());
-        put?;
+        let States {
+            directory,
+            uses,
+            records,
+            all,
+            ..
+        } = &mut *states;
+        if *all {
+            records
+                .values()
+                .try_for_each(|record| self.put(record, directory, uses))?;
+        } else {
+            // Of all others nothing has changed, and nothing that they depend on: a user that is made costs one row.
+            again.extend(uses.of(&touched).cloned());
+            again
+                .iter()
+                .filter_map(|id| records.get(id))
+                .try_for_each(|record| self.put(record, directory, uses))?;
+        }
         states.seen = Some(now);
         states.all = false;
         Ok(())
     }
 
-    fn put_all<'a>(
-        &self,
-        records: impl Iterator<Item = &'a KeyRecord>,
-        directory: &mut Directory,
-    ) -> Result<(), StoreError> {
-        for record in records {
-            let principal = Principal::of(record, directory)?;
-            self.keys.put(record, principal);
-        }
+    fn put(&self, record: &KeyRecord, directory: &mut Directory, uses: &mut Uses) -> Result<(), StoreError> {
+        uses.note(record, &directory.chain(record));
+        let principal = Principal::of(record, directory)?;
+        self.keys.put(record, principal);
         Ok(())
     }
 }
@@ -539,5 +552,72 @@ mod tests {
         let store = Arc::new(Store::open("sqlite::memory:").unwrap());
         let ring = KeyRing::load(Arc::clone(&store), Limits::default()).unwrap();
         assert_eq!(why(&ring, "pm-nobodys"), Some(IdentifyError::Unknown));
+    }
+
+    #[test]
+    fn what_is_changed_at_a_holder_costs_its_keys_alone() {
+        let store = Arc::new(Store::open("sqlite::memory:").unwrap());
+        let actor = Actor::local();
+        let make = |kind, id: &str, spec| {
+            let id = Some(id.to_owned());
+            store.create_holder(&actor, kind, id, spec).unwrap();
+        };
+        let of = |organization: &str| HolderSpec {
+            organization: Some(organization.into()),
+            ..HolderSpec::default()
+        };
+        for name in ["a", "b"] {
+            make(HolderKind::Organization, name, HolderSpec::default());
+            make(HolderKind::Team, &format!("team-{name}"), of(name));
+            let spec = HolderSpec {
+                team: Some(format!("team-{name}").into()),
+                ..HolderSpec::default()
+            };
+            make(HolderKind::Project, &format!("project-{name}"), spec);
+        }
+        let secret = |name: &str| {
+            let grant = NewKey {
+                project: Some(format!("project-{name}").into()),
+                ..NewKey::default()
+            };
+            let made = store.create_key(grant).unwrap();
+            made.1.expose_secret().to_owned()
+        };
+        let (one, other) = (secret("a"), secret("b"));
+        let ring = KeyRing::load(Arc::clone(&store), Limits::default()).unwrap();
+        let both = || (ring.identify(&one).unwrap(), ring.identify(&other).unwrap());
+        let before = both();
+        // A user that nobody's key belongs to.
+        make(HolderKind::User, "new", of("a"));
+        ring.refresh().unwrap();
+        let after = both();
+        assert!(Arc::ptr_eq(&before.0, &after.0) && Arc::ptr_eq(&before.1, &after.1));
+        // An organization that a key belongs to by the team of its project.
+        let change = |kind, id: &str, allowed: &str| {
+            let set = |spec: &mut HolderSpec| {
+                spec.terms.models = vec![allowed.to_owned()];
+                Ok(())
+            };
+            store.update_holder(&actor, (kind, id), None, set).unwrap();
+            ring.refresh().unwrap();
+        };
+        change(HolderKind::Organization, "a", "small");
+        let changed = both();
+        assert!(!changed.0.allows_model("large") && changed.0.allows_model("small"));
+        assert!(Arc::ptr_eq(&before.1, &changed.1));
+        // A project that moves takes its keys along, and the team that it comes to counts from then on.
+        let moved = |spec: &mut HolderSpec| {
+            spec.team = Some("team-b".into());
+            Ok(())
+        };
+        store
+            .update_holder(&actor, (HolderKind::Project, "project-a"), None, moved)
+            .unwrap();
+        ring.refresh().unwrap();
+        assert!(both().0.allows_model("large"));
+        change(HolderKind::Team, "team-b", "tiny");
+        let at_last = both();
+        assert!(!at_last.0.allows_model("large") && at_last.0.allows_model("tiny"));
+        assert!(!at_last.1.allows_model("large"));
     }
 }

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use algorithm::Algorithm;
+pub(crate) use config::is_safe;
 pub use config::{ClaimsConfig, JwksConfig, JwtConfig};
 pub use token::TokenError;
 
@@ -98,11 +99,25 @@ impl Issuer {
         Ok(count)
     }
 
+    /// The claims of a token that is what is expected, whoever it is for.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn claims(&self, text: &str, now: i64) -> Result<Map<String, Value>, TokenError> {
+        Ok(self.checked(text, now)?.0)
+    }
+
     /// Whom a token is for.
     ///
     /// # Errors
     /// When it is not what is expected. [`TokenError::NoKey`] may mean that the keys are old.
     pub fn verify(&self, text: &str, now: i64) -> Result<Subject, TokenError> {
+        let (claims, ends) = self.checked(text, now)?;
+        self.subject(&claims, ends)
+    }
+
+    /// Its claims, and when it ends, Unix milliseconds.
+    fn checked(&self, text: &str, now: i64) -> Result<(Map<String, Value>, i64), TokenError> {
         let expected = Expected {
             issuer: &self.config.issuer,
             audience: &self.config.audience,
@@ -111,10 +126,7 @@ impl Issuer {
             now: now.div_euclid(1_000),
         };
         let (claims, ends) = Token::read(text)?.verify(&self.keys.load(), &expected)?;
-        self.subject(
-            &claims,
-            ends.saturating_add(expected.leeway).saturating_mul(1_000),
-        )
+        Ok((claims, ends.saturating_add(expected.leeway).saturating_mul(1_000)))
     }
 
     fn subject(&self, claims: &Map<String, Value>, ends: i64) -> Result<Subject, TokenError> {
@@ -166,7 +178,7 @@ impl Issuer {
 
 /// A text as an id: letters that no id may have are written as `+` and two hexadecimal digits for each byte, as is `+`
 /// itself, so that different users never become the same.
-fn as_id(text: &str) -> String {
+pub(crate) fn as_id(text: &str) -> String {
     let mut id = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"_-.:@".contains(&byte) {
@@ -195,7 +207,7 @@ fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
 }
 
 /// One text; a list of one is one, too.
-fn text(claims: &Map<String, Value>, path: &str) -> Option<String> {
+pub(crate) fn text(claims: &Map<String, Value>, path: &str) -> Option<String> {
     let value = find(claims, path)?;
     let value = match value.as_array().map(Vec::as_slice) {
         Some([one]) => one,
@@ -208,7 +220,7 @@ fn text(claims: &Map<String, Value>, path: &str) -> Option<String> {
 }
 
 /// A list of texts, or one with spaces between (`scope`).
-fn texts(claims: &Map<String, Value>, path: &str) -> Vec<String> {
+pub(crate) fn texts(claims: &Map<String, Value>, path: &str) -> Vec<String> {
     let fits = |text: &&str| !text.is_empty() && text.len() <= MAX_TEXT;
     match find(claims, path) {
         Some(Value::Array(all)) => all

@@ -6,6 +6,7 @@
 //! exceeded by concurrency and never stuck.
 
 pub mod jwt;
+pub mod oidc;
 
 mod account;
 mod budget;

@@ -439,6 +439,10 @@ fn users_are_made_when_they_first_come_and_never_change_hands() {
         TokenError::Holders
     );
     assert!(store.holder(HolderKind::User, "bob").unwrap().is_none());
+    // Somebody else's first token leaves hers as it was found out.
+    ring.take_up(&subject("carol", "acme"), [5; 32]).unwrap();
+    let remembered = ring.remembered(&[1; 32]).unwrap().unwrap();
+    assert!(Arc::ptr_eq(&remembered, &alice));
     // Disabled users do not come in, whatever their token says.
     let disable = |spec: &mut HolderSpec| {
         spec.disabled = true;

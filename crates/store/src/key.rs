@@ -154,7 +154,11 @@ pub(crate) fn generate_id() -> Result<KeyId, getrandom::Error> {
     Ok(KeyId::from(format!("key_{}", random_text(16)?)))
 }
 
-pub(crate) fn random_text(length: usize) -> Result<String, getrandom::Error> {
+/// Letters of chance: 43 have more than 256 bits of it.
+///
+/// # Errors
+/// When the system has none.
+pub fn random_text(length: usize) -> Result<String, getrandom::Error> {
     let mut text = String::with_capacity(length);
     let mut bytes = [0_u8; 64];
     while text.len() < length {

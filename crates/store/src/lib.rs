@@ -6,6 +6,8 @@
 pub mod blob;
 
 mod batch;
+mod credential;
+mod directory;
 mod file;
 mod holder;
 mod id;
@@ -17,6 +19,7 @@ mod postgres;
 mod priority;
 mod replica;
 mod results;
+mod role;
 mod routed;
 mod row;
 mod segment;
@@ -27,15 +30,20 @@ mod store;
 mod terms;
 
 pub use batch::{Batch, BatchApi, BatchStatus, Counts, Ended, NewBatch};
+pub use credential::{Credential, CredentialKind, SignIn};
+pub use directory::{DirectoryEntry, DirectoryKind};
 pub use file::{FileRecord, NewFile};
 pub use holder::{Actor, Holder, HolderKind, HolderSpec};
 pub use id::{BatchId, FileId, KeyId, OrganizationId, PlanId, ProjectId, RequestId, TeamId, Tenant, UserId};
 pub use journal::{Journal, JournalError, JournalWriter};
-pub use key::{KeyRecord, NewKey, aws_secret, hash_key};
+pub use key::{KeyRecord, NewKey, aws_secret, hash_key, random_text};
 pub use ledger::{LedgerEntry, Outcome};
 pub use page::{Page, Paged};
 pub use replica::Replica;
 pub use results::{Recorded, Results};
+pub use role::{
+    BUILT_IN_ROLES, CustomRole, Membership, Permission, Permissions, Place, Scope, Source, built_in_role,
+};
 pub use routed::{DecisionFilter, DecisionRow, Judged, RoutedBatch, RoutedRequest, SessionTurn};
 pub use shared::{
     Answers, Ask, CounterKind, Patience, RedisCounters, SharedCounters, SharedError, Told, Verdict,
@@ -46,6 +54,6 @@ pub use state::{
 };
 pub use store::{
     Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, UsageFilter,
-    UsageGroup, UsageRow, Verified,
+    UsageGroup, UsageRow, Verified, Within,
 };
 pub use terms::{Budget, BudgetWindow, Metadata, Terms};

@@ -39,6 +39,7 @@ const SCHEMA_LOCK: i64 = 0x706f_696e_7473_6d02;
 static DIALECT: Dialect = Dialect {
     key_number: "number",
     key_expires: "expires_at",
+    plain: " COLLATE \"C\"",
 };
 
 /// A database.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::Within;
+
 /// A request that a decision sent to a model, to be judged by its id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoutedRequest {
@@ -90,6 +92,8 @@ pub struct DecisionFilter {
     pub since: i64,
     /// Before this time.
     pub until: Option<i64>,
+    /// Only those of teams that belong to these.
+    pub within: Option<Within>,
     /// Only what comes after the one of this number.
     pub after: Option<i64>,
     /// The oldest first, instead of the newest.

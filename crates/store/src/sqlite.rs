@@ -19,6 +19,7 @@ pub(crate) const STRIDE: u64 = 16 * 1024;
 static DIALECT: Dialect = Dialect {
     key_number: "rowid",
     key_expires: "grant_json ->> '$.expires_at'",
+    plain: "",
 };
 
 /// A database.

@@ -2,9 +2,13 @@
 //! in the SQLite database of this machine.
 
 mod audit;
+pub(crate) mod credentials;
+pub(crate) mod directory;
 mod filter;
 mod holders;
 mod keys;
+pub(crate) mod members;
+pub(crate) mod places;
 mod replicas;
 mod routed;
 mod session;
@@ -19,6 +23,7 @@ use rusqlite::Connection;
 
 pub use audit::{Audited, Verified};
 pub use filter::{HolderFilter, KeyFilter, KeyStatus, Listing};
+pub use places::Within;
 pub use usage::{LedgerFilter, UsageFilter, UsageGroup, UsageRow};
 
 pub(crate) use filter::Conditions;

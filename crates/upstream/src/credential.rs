@@ -18,6 +18,7 @@ mod keys;
 mod oauth2;
 mod passthrough;
 mod quota;
+mod redeem;
 mod registry;
 mod sigv4;
 mod skew;
@@ -27,6 +28,7 @@ mod token;
 pub use environment::Environment;
 pub use error::{CredentialError, CredentialErrorKind};
 pub use fetch::fetch_document;
+pub use redeem::{Redeemed, fetch_with_token, redeem_code};
 pub use registry::CredentialRegistry;
 pub use sigv4::{PresentedSignature, SignatureError, SignedRequest};
 

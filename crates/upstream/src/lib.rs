@@ -34,7 +34,8 @@ pub use config::{
 };
 pub use credential::{
     AuthStyle, Authorized, Credential, CredentialError, CredentialErrorKind, CredentialRegistry, Environment,
-    PresentedSignature, SignatureError, SignedRequest, fetch_document,
+    PresentedSignature, Redeemed, SignatureError, SignedRequest, fetch_document, fetch_with_token,
+    redeem_code,
 };
 pub use endpoint::{Endpoint, EndpointRegistry, InFlight, Outcome};
 pub use error::{Phase, SendError, SendErrorKind};

@@ -229,6 +229,7 @@ pub fn list(call: &Call) -> Answer {
             Some("expired") => Some(KeyStatus::Expired),
             _ => Some(KeyStatus::Active),
         },
+        within: None,
     };
     let listing = Listing {
         skip: (page - 1).saturating_mul(size),

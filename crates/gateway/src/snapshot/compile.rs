@@ -187,6 +187,7 @@ impl Compiler<'_> {
                 .map(|secret| secret.expose().into()),
             anonymous: self.anonymous(),
             issuers: self.issuers(),
+            sign_in: config.identity.oidc.clone().map(Arc::new),
             responses: responses(config),
             media: media(config),
             mcp: self.mcp(),

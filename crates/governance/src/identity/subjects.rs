@@ -1,13 +1,15 @@
 //! Whoever comes with a token instead of a key: taken up when first seen, with counters of their own as a key has.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use papaya::HashMap;
 use pointsman_store::{
-    Actor, HolderKind, HolderSpec, KeyRecord, Metadata, NewKey, OrganizationId, StoreError,
+    Actor, HolderKind, HolderSpec, KeyRecord, Metadata, NewKey, OrganizationId, PlanId, StoreError,
 };
 
 use super::KeyRing;
+use super::uses::Named;
 use crate::account::unix_ms;
 use crate::jwt::{Subject, TokenError};
 use crate::principal::Principal;
@@ -18,7 +20,29 @@ const MAX_TOKENS: usize = 65_536;
 /// A token that was checked, and when it ends, Unix milliseconds.
 struct Known {
     principal: Arc<Principal>,
+    /// The named budget that holds for it.
+    plan: Option<PlanId>,
     ends: i64,
+}
+
+impl Known {
+    /// Whether what is known of it depends on one of these.
+    fn depends_on(&self, holders: &HashSet<Named>) -> bool {
+        let of = &self.principal;
+        let named = [
+            (HolderKind::User, of.user.as_ref().map(AsRef::as_ref)),
+            (HolderKind::Team, of.team.as_ref().map(AsRef::as_ref)),
+            (
+                HolderKind::Organization,
+                of.organization.as_ref().map(AsRef::as_ref),
+            ),
+            (HolderKind::Plan, self.plan.as_ref().map(AsRef::<str>::as_ref)),
+        ];
+        let named = named
+            .into_iter()
+            .filter_map(|(kind, id)| Some((kind, id?.to_owned())));
+        named.into_iter().any(|holder| holders.contains(&holder))
+    }
 }
 
 /// Tokens that were checked, by their digests.
@@ -31,6 +55,13 @@ impl Subjects {
     /// Nothing that was found out before counts any more.
     pub(super) fn forget(&self) {
         self.known.pin().clear();
+    }
+
+    /// Nothing that depends on one of these counts any more.
+    pub(super) fn forget_of(&self, holders: &HashSet<Named>) {
+        if !holders.is_empty() {
+            self.known.pin().retain(|_, known| !known.depends_on(holders));
+        }
     }
 }
 
@@ -60,10 +91,16 @@ impl KeyRing {
     /// # Errors
     /// When a holder is not known or belongs to another than the token says, or the database refuses.
     pub fn take_up(&self, subject: &Subject, digest: [u8; 32]) -> Result<Arc<Principal>, TokenError> {
-        let principal = self.principal_of(subject)?;
+        let organization = self.known_user(subject)?;
+        let record = record(subject, organization);
+        // Under the lock: what is changed after this is seen by the next refresh, which finds the token remembered.
+        let mut states = self.states.lock();
+        let principal =
+            Principal::of(&record, &mut states.directory).map_err(|error| refused(subject, &error))?;
         if principal.closed.is_some() {
             return Err(TokenError::Closed);
         }
+        let principal = Arc::new(principal);
         let known = self.subjects.known.pin();
         if known.len() >= MAX_TOKENS {
             known.clear();
@@ -72,50 +109,49 @@ impl KeyRing {
             digest,
             Known {
                 principal: Arc::clone(&principal),
+                plan: subject.plan.clone(),
                 ends: subject.ends,
             },
         );
         Ok(principal)
     }
 
-    fn principal_of(&self, subject: &Subject) -> Result<Arc<Principal>, TokenError> {
-        let refused = |error: StoreError| {
-            tracing::warn!(%error, user = %subject.user.as_str(), "whoever a token is for cannot be taken up");
-            TokenError::Unavailable
-        };
+    /// Sees to it that the user of a token is known, and says of which organization it is.
+    fn known_user(&self, subject: &Subject) -> Result<Option<OrganizationId>, TokenError> {
+        let refused = |error: StoreError| refused(subject, &error);
         self.refresh().map_err(refused)?;
         let organization = self.states.lock().directory.place_of(subject)?;
         let user = subject.user.as_str();
         let known = self.store.holder(HolderKind::User, user).map_err(refused)?;
-        match known {
-            Some(holder) => {
-                // A user of one organization does not become another's because a token says so.
-                if holder.spec.organization.is_some() && holder.spec.organization != organization {
-                    return Err(TokenError::Holders);
-                }
+        let Some(holder) = known else {
+            let spec = HolderSpec {
+                name: subject.name.clone(),
+                organization: organization.clone(),
+                ..HolderSpec::default()
+            };
+            let made =
+                self.store
+                    .create_holder(&Actor::token(), HolderKind::User, Some(user.to_owned()), spec);
+            match made {
+                // Another replica was faster.
+                Ok(_) | Err(StoreError::Exists { .. }) => {}
+                Err(StoreError::Invalid(_)) => return Err(TokenError::Holders),
+                Err(error) => return Err(refused(error)),
             }
-            None => {
-                let spec = HolderSpec {
-                    name: subject.name.clone(),
-                    organization: organization.clone(),
-                    ..HolderSpec::default()
-                };
-                let made =
-                    self.store
-                        .create_holder(&Actor::token(), HolderKind::User, Some(user.to_owned()), spec);
-                match made {
-                    // Another replica was faster.
-                    Ok(_) | Err(StoreError::Exists { .. }) => {}
-                    Err(StoreError::Invalid(_)) => return Err(TokenError::Holders),
-                    Err(error) => return Err(refused(error)),
-                }
-                self.refresh().map_err(refused)?;
-            }
+            self.refresh().map_err(refused)?;
+            return Ok(organization);
+        };
+        // A user of one organization does not become another's because a token says so.
+        if holder.spec.organization.is_some() && holder.spec.organization != organization {
+            return Err(TokenError::Holders);
         }
-        let record = record(subject, organization);
-        let principal = Principal::of(&record, &mut self.states.lock().directory).map_err(refused)?;
-        Ok(Arc::new(principal))
+        Ok(organization)
     }
+}
+
+fn refused(subject: &Subject, error: &StoreError) -> TokenError {
+    tracing::warn!(%error, user = %subject.user.as_str(), "whoever a token is for cannot be taken up");
+    TokenError::Unavailable
 }
 
 /// A token's user as a key would be kept.

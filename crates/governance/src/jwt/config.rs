@@ -147,7 +147,7 @@ impl JwtConfig {
 }
 
 /// Whether nobody on the way can give other keys.
-fn is_safe(url: &str) -> bool {
+pub(crate) fn is_safe(url: &str) -> bool {
     let Ok(url) = url::Url::parse(url) else {
         return false;
     };

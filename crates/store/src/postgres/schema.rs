@@ -14,7 +14,7 @@ struct Step {
 /// Steps that are known.
 pub(super) const KNOWN: u32 = STEPS.len() as u32;
 
-const STEPS: [Step; 3] = [
+const STEPS: [Step; 4] = [
     Step {
         forward: r#"
     CREATE TABLE sequence (one BIGINT PRIMARY KEY CHECK (one = 1), value BIGINT NOT NULL);
@@ -121,6 +121,40 @@ const STEPS: [Step; 3] = [
     "#,
         back: Some(
             "DROP TABLE routed_requests; DROP TABLE routed_sessions; DROP TABLE learned; DROP TABLE decisions;",
+        ),
+    },
+    Step {
+        forward: r#"
+    CREATE TABLE memberships (
+        "user" TEXT COLLATE "C" NOT NULL, kind TEXT NOT NULL, scope TEXT COLLATE "C" NOT NULL, role TEXT NOT NULL,
+        source TEXT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, changed BIGINT NOT NULL,
+        PRIMARY KEY ("user", kind, scope)
+    );
+    CREATE INDEX memberships_by_scope ON memberships (kind, scope, "user");
+    CREATE TABLE admin_roles (
+        organization TEXT COLLATE "C" NOT NULL, name TEXT COLLATE "C" NOT NULL, permissions_json TEXT NOT NULL,
+        created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, changed BIGINT NOT NULL, PRIMARY KEY (organization, name)
+    );
+    CREATE TABLE credentials (
+        hash BYTEA PRIMARY KEY, id TEXT COLLATE "C" NOT NULL UNIQUE, "user" TEXT COLLATE "C" NOT NULL, kind TEXT NOT NULL,
+        name TEXT NOT NULL, created_at BIGINT NOT NULL, expires_at BIGINT
+    );
+    CREATE INDEX credentials_by_user ON credentials ("user", created_at);
+    CREATE INDEX credentials_by_end ON credentials (expires_at) WHERE expires_at IS NOT NULL;
+    CREATE TABLE sign_ins (
+        state BYTEA PRIMARY KEY, provider TEXT NOT NULL, browser BYTEA NOT NULL, nonce TEXT NOT NULL,
+        verifier TEXT NOT NULL, back TEXT NOT NULL, expires_at BIGINT NOT NULL
+    );
+    CREATE TABLE directory (
+        number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind TEXT NOT NULL, id TEXT COLLATE "C" NOT NULL,
+        organization TEXT COLLATE "C" NOT NULL, name TEXT COLLATE "C" NOT NULL, external_id TEXT COLLATE "C",
+        resource_json TEXT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, changed BIGINT NOT NULL,
+        UNIQUE (kind, id), UNIQUE (organization, kind, name)
+    );
+    CREATE INDEX directory_by_external_id ON directory (organization, kind, external_id) WHERE external_id IS NOT NULL;
+    "#,
+        back: Some(
+            "DROP TABLE memberships; DROP TABLE admin_roles; DROP TABLE credentials; DROP TABLE sign_ins; DROP TABLE directory;",
         ),
     },
 ];

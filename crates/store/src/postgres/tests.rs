@@ -321,6 +321,16 @@ fn months_are_made_when_they_come_and_dropped_when_they_are_over() {
 }
 
 #[test]
+fn roles_credentials_and_what_is_seen_are_as_in_sqlite() {
+    let server = PostgresServer::start().unwrap();
+    let open = |name: &str| Store::open(&server.make(name).unwrap()).unwrap();
+    crate::store::places::tests::check(&open("places"));
+    crate::store::members::tests::check(&open("members"));
+    crate::store::credentials::tests::check(&open("credentials"));
+    crate::store::directory::tests::check(&open("directory"));
+}
+
+#[test]
 fn the_audit_log_verifies_with_many_writers() {
     let server = PostgresServer::start().unwrap();
     let url = server.make("writers").unwrap();

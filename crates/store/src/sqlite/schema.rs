@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// Schema, step by step; a database remembers how many steps it has taken.
-pub(crate) const MIGRATIONS: [&str; 6] = ["
+pub(crate) const MIGRATIONS: [&str; 7] = ["
     CREATE TABLE keys (
         id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL, grant_json TEXT NOT NULL,
         created_at INTEGER NOT NULL, revoked_at INTEGER
@@ -125,6 +125,34 @@ pub(crate) const MIGRATIONS: [&str; 6] = ["
     CREATE INDEX decisions_by_time ON decisions (at);
     -- A key is found by its former secret, too, without reading them all.
     CREATE INDEX keys_by_former ON keys (old_hash) WHERE old_hash IS NOT NULL;
+", "
+    -- People: their roles, what they prove who they are with, sign-ins that have begun, and what directories say of them.
+    CREATE TABLE memberships (
+        user TEXT NOT NULL, kind TEXT NOT NULL, scope TEXT NOT NULL, role TEXT NOT NULL, source TEXT NOT NULL,
+        created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, changed INTEGER NOT NULL,
+        PRIMARY KEY (user, kind, scope)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX memberships_by_scope ON memberships (kind, scope, user);
+    CREATE TABLE admin_roles (
+        organization TEXT NOT NULL, name TEXT NOT NULL, permissions_json TEXT NOT NULL, created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL, changed INTEGER NOT NULL, PRIMARY KEY (organization, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE credentials (
+        hash BLOB PRIMARY KEY, id TEXT NOT NULL UNIQUE, user TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+        created_at INTEGER NOT NULL, expires_at INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX credentials_by_user ON credentials (user, created_at);
+    CREATE INDEX credentials_by_end ON credentials (expires_at) WHERE expires_at IS NOT NULL;
+    CREATE TABLE sign_ins (
+        state BLOB PRIMARY KEY, provider TEXT NOT NULL, browser BLOB NOT NULL, nonce TEXT NOT NULL, verifier TEXT NOT NULL,
+        back TEXT NOT NULL, expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE directory (
+        number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, organization TEXT NOT NULL, name TEXT NOT NULL,
+        external_id TEXT, resource_json TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+        changed INTEGER NOT NULL, UNIQUE (kind, id), UNIQUE (organization, kind, name)
+    ) STRICT;
+    CREATE INDEX directory_by_external_id ON directory (organization, kind, external_id) WHERE external_id IS NOT NULL;
 "];
 
 /// Takes the steps that a database has not taken.

@@ -1,6 +1,7 @@
 //! What is listed: conditions as text that is written here alone, and what they are compared with as parameters.
 
-use super::{Dialect, Value};
+use super::{Dialect, Value, Within};
+use crate::holder::HolderKind;
 use crate::id::{OrganizationId, PlanId, ProjectId, TeamId, UserId};
 use crate::key::hash_key;
 
@@ -57,6 +58,8 @@ pub struct KeyFilter {
     pub hash: Option<[u8; 32]>,
     /// In this state.
     pub status: Option<KeyStatus>,
+    /// Only what belongs to these.
+    pub within: Option<Within>,
 }
 
 /// In which state a key is.
@@ -83,6 +86,8 @@ pub struct HolderFilter {
     pub name: Option<String>,
     /// Deleted ones, too.
     pub deleted: bool,
+    /// Only what belongs to these.
+    pub within: Option<Within>,
 }
 
 /// Conditions, and their parameters in the same order.
@@ -167,6 +172,9 @@ impl KeyFilter {
         if let Some(hash) = self.hash {
             all.and("hash = ?", [Value::Blob(hash.to_vec())]);
         }
+        if let Some(within) = &self.within {
+            within.keys(&mut all, dialect);
+        }
         let expires = dialect.key_expires;
         let (status, values) = match self.status {
             None => return all,
@@ -192,15 +200,18 @@ impl KeyFilter {
 }
 
 impl HolderFilter {
-    pub(super) fn conditions(&self, kind: &'static str) -> Conditions {
+    pub(super) fn conditions(&self, kind: HolderKind, dialect: &Dialect) -> Conditions {
         let mut all = Conditions::default();
-        all.text("kind = ?", Some(kind));
+        all.text("kind = ?", Some(kind.as_str()));
         all.text(
             "organization = ?",
             self.organization.as_ref().map(OrganizationId::as_str),
         );
         all.text("team = ?", self.team.as_ref().map(TeamId::as_str));
         all.text("name = ?", self.name.as_deref());
+        if let Some(within) = &self.within {
+            within.holders(kind, &mut all, dialect);
+        }
         if !self.deleted {
             all.and("deleted_at IS NULL", []);
         }

@@ -80,21 +80,21 @@ impl Store {
         filter: &HolderFilter,
         listing: &Listing,
     ) -> Result<(Paged<Holder>, u64), StoreError> {
-        let mut conditions = filter.conditions(kind.as_str());
-        let count = counted("holders", &conditions);
-        let counted = conditions.values().to_vec();
-        let (sign, order) = listing.direction();
-        if let Some(after) = &listing.after {
-            let condition = format!("number {sign} (SELECT number FROM holders WHERE kind = ? AND id = ?)");
-            conditions.and(&condition, values![kind.as_str(), after]);
-        }
-        let bounds = listing.bounds(&mut conditions);
-        let sql = format!(
-            "SELECT {COLUMNS} FROM holders{} ORDER BY number {order}{bounds}",
-            conditions.sql()
-        );
         let (total, mut items) = self.read(|session| {
-            let total = session.one(&count, &counted, |row| row.integer(0))?;
+            let mut conditions = filter.conditions(kind, session.dialect());
+            let count = counted("holders", &conditions);
+            let total = session.one(&count, conditions.values(), |row| row.integer(0))?;
+            let (sign, order) = listing.direction();
+            if let Some(after) = &listing.after {
+                let condition =
+                    format!("number {sign} (SELECT number FROM holders WHERE kind = ? AND id = ?)");
+                conditions.and(&condition, values![kind.as_str(), after]);
+            }
+            let bounds = listing.bounds(&mut conditions);
+            let sql = format!(
+                "SELECT {COLUMNS} FROM holders{} ORDER BY number {order}{bounds}",
+                conditions.sql()
+            );
             Ok((total, session.all(&sql, conditions.values(), read_holder)?))
         })?;
         let more = items.len() > listing.limit as usize;

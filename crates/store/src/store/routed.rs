@@ -136,6 +136,9 @@ impl DecisionFilter {
         all.text("\"user\" = ?", self.user.as_deref());
         all.text("request = ?", self.request.as_deref());
         all.text("outcome = ?", self.outcome.as_deref());
+        if let Some(within) = &self.within {
+            within.decisions(&mut all);
+        }
         if let Some(after) = self.after {
             let condition = if self.oldest_first {
                 "number > ?"

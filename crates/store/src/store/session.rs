@@ -61,6 +61,8 @@ pub(crate) struct Dialect {
     pub(crate) key_number: &'static str,
     /// When a key ends.
     pub(crate) key_expires: &'static str,
+    /// How texts of different columns are compared: byte by byte.
+    pub(crate) plain: &'static str,
 }
 
 /// A row that was found.

@@ -5,7 +5,7 @@ use pointsman_catalog::Money;
 use pointsman_wire::form::Usage;
 use serde::Serialize;
 
-use super::{Conditions, Row, Store, StoreError, values};
+use super::{Conditions, Row, Store, StoreError, Within, values};
 use crate::holder::HolderKind;
 use crate::id::KeyId;
 use crate::ledger::{LedgerEntry, Outcome};
@@ -51,6 +51,8 @@ pub struct UsageFilter {
     pub request: Option<String>,
     /// Before this time, Unix milliseconds.
     pub until: Option<i64>,
+    /// Only what belongs to these.
+    pub within: Option<Within>,
 }
 
 /// What usage is summed up by.
@@ -147,6 +149,9 @@ impl LedgerFilter {
         all.text("provider = ?", of.provider.as_deref());
         all.text("outcome = ?", of.outcome.map(Outcome::as_str));
         all.text("id = ?", of.request.as_deref());
+        if let Some(within) = &of.within {
+            within.rows(all);
+        }
         if let Some((at, id)) = &self.before {
             // Of the same time, those with a higher id come later in the list.
             all.and("(at < ? OR (at = ? AND id > ?))", values![*at, *at, id]);

@@ -140,6 +140,12 @@ async fn reach(origin: &Origin) -> Result<TcpStream, SendError> {
     let addresses = resolve(origin.host(), origin.port())
         .await
         .map_err(|error| failed(SendErrorKind::Dns).because(error))?;
+    // A name may lead anywhere, whoever has chosen it.
+    if !addresses.iter().all(|address| origin.may_have(address.ip())) {
+        let words =
+            "it has an address of the link itself, as metadata services have, which `link_local` would allow";
+        return Err(failed(SendErrorKind::Connect).detail(words));
+    }
     reach_any(origin, &addresses).await
 }
 

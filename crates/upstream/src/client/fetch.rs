@@ -154,6 +154,8 @@ impl Client {
         is_spoken(url, bounds)?;
         let wrong = || FetchError::new("this is not a URL that can be fetched");
         let mut config = EndpointConfig::new(&url[..url::Position::BeforePath]);
+        // What its addresses may be is looked at before one is connected to, and is less than this.
+        config.link_local = true;
         config.http = HttpVersion::Http1;
         let endpoint = Endpoint::new(&config, &HealthConfig::default()).map_err(|_| wrong())?;
         let path = &url[url::Position::BeforePath..url::Position::AfterQuery];

@@ -20,6 +20,10 @@ pub struct EndpointConfig {
     /// HTTP version to speak.
     #[serde(default)]
     pub http: HttpVersion,
+    /// Whether it may have an address of the link itself, where clouds' metadata services are: they tell credentials to
+    /// whoever asks.
+    #[serde(default)]
+    pub link_local: bool,
     /// The certificate of the provider's `auth.client_certificate`; not written here.
     #[serde(skip)]
     pub client_certificate: Option<ClientCertificateConfig>,
@@ -46,6 +50,7 @@ impl EndpointConfig {
             weight: default_weight(),
             priority: 0,
             http: HttpVersion::Auto,
+            link_local: false,
             client_certificate: None,
         }
     }

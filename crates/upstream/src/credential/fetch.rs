@@ -53,6 +53,8 @@ pub(crate) struct Ask {
     secrets: Vec<String>,
     patience: Timeouts,
     tries: u32,
+    /// Whether it may be a service of this link, such as a cloud's metadata service.
+    link_local: bool,
 }
 
 /// An answer of any status.
@@ -102,6 +104,7 @@ impl Ask {
             secrets: Vec::new(),
             patience: patience(Duration::from_secs(5), Duration::from_secs(10)),
             tries: TRIES,
+            link_local: false,
         }
     }
 
@@ -155,6 +158,12 @@ impl Ask {
     /// For services of the same machine: they answer at once, or are not there.
     pub(crate) fn nearby(mut self) -> Self {
         self.patience = patience(Duration::from_secs(1), Duration::from_secs(5));
+        self.at_any_address()
+    }
+
+    /// For what the operator's own credentials lead to, which may be a service of this link.
+    pub(crate) fn at_any_address(mut self) -> Self {
+        self.link_local = true;
         self
     }
 
@@ -247,8 +256,11 @@ impl Ask {
         let url = Url::parse(&self.url).map_err(|_| wrong())?;
         let origin = url[..url::Position::BeforePath].to_owned();
         let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let endpoint =
-            Endpoint::new(&EndpointConfig::new(origin), &HealthConfig::default()).map_err(|_| wrong())?;
+        let config = EndpointConfig {
+            link_local: self.link_local,
+            ..EndpointConfig::new(origin)
+        };
+        let endpoint = Endpoint::new(&config, &HealthConfig::default()).map_err(|_| wrong())?;
         let path = endpoint.uri(path).map_err(|_| wrong())?;
         Ok(Place { endpoint, path })
     }

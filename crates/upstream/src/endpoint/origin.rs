@@ -1,5 +1,7 @@
 //! Base URLs: where connections go, and what requests say of it.
 
+use std::net::IpAddr;
+
 use http::HeaderValue;
 use http::uri::Authority;
 use url::{Host, Url};
@@ -13,6 +15,8 @@ pub struct Origin {
     host: String,
     port: u16,
     http: HttpVersion,
+    /// Whether it may have an address of the link itself.
+    link_local: bool,
     /// Connections that prove another identity are not interchangeable.
     client_certificate: Option<ClientCertificateConfig>,
 }
@@ -42,6 +46,12 @@ impl Origin {
         self.http
     }
 
+    /// Whether connections may go to this address.
+    #[must_use]
+    pub fn may_have(&self, address: IpAddr) -> bool {
+        self.link_local || !is_of_link(address)
+    }
+
     /// The same, spoken to in HTTP/1.1 only.
     pub(crate) fn over_http1(&self) -> Self {
         Self {
@@ -63,6 +73,22 @@ impl Origin {
             format!("[{}]:{}", self.host, self.port)
         } else {
             format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Whether an address is one of the link itself, or one of those at which clouds have their metadata services.
+pub(crate) fn is_of_link(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            // Azure's and Oracle's, and Alibaba's, are elsewhere.
+            let elsewhere = [[168, 63, 129, 16], [192, 0, 0, 192], [100, 100, 100, 200]];
+            address.is_link_local() || elsewhere.contains(&address.octets())
+        }
+        IpAddr::V6(address) => {
+            let part = address.segments();
+            // Amazon's and Google's are addresses of their own.
+            part[0] & 0xffc0 == 0xfe80 || part[..2] == [0xfd00, 0xec2] || part[..2] == [0xfd20, 0xce]
         }
     }
 }
@@ -98,6 +124,16 @@ pub(super) fn parse(config: &EndpointConfig) -> Result<Base, ConfigError> {
         Some(Host::Ipv6(address)) => address.to_string(),
         None => return Err(wrong("names no host".to_owned())),
     };
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+        _ => None,
+    };
+    if !config.link_local && address.is_some_and(is_of_link) {
+        return Err(wrong(format!(
+            "`{host}` is an address of the link itself, where clouds' metadata services tell credentials to whoever asks; an endpoint with `link_local: true` may have it"
+        )));
+    }
     let shown = url[url::Position::BeforeHost..url::Position::AfterPort].to_owned();
     let authority: Authority = shown
         .parse()
@@ -110,6 +146,7 @@ pub(super) fn parse(config: &EndpointConfig) -> Result<Base, ConfigError> {
             host,
             port: url.port_or_known_default().unwrap_or(0),
             http: config.http,
+            link_local: config.link_local,
             client_certificate: config.client_certificate.clone(),
         },
         prefix: url.path().trim_end_matches('/').to_owned(),

@@ -57,6 +57,52 @@ fn refuses_paths_that_would_leave_the_base_url() {
     }
 }
 
+#[test]
+fn ssrf_metadata_services_are_no_endpoints_unless_that_is_said() {
+    let made = |url: &str, link_local| {
+        let config = EndpointConfig {
+            link_local,
+            ..EndpointConfig::new(url)
+        };
+        Endpoint::new(&config, &HealthConfig::default())
+    };
+    for url in [
+        "http://169.254.169.254",
+        "http://169.254.169.254/latest/meta-data",
+        "https://169.254.170.2",
+        "http://[fe80::1]",
+        "http://[fd00:ec2::254]",
+        "http://[fd20:ce::254]",
+        "http://[::ffff:169.254.169.254]",
+        "http://168.63.129.16",
+        "http://100.100.100.200",
+        "http://192.0.0.192",
+        // As other programs write the same.
+        "http://2852039166",
+        "http://0xa9fea9fe",
+        "http://0251.0376.0251.0376",
+        "http://169.254.43518",
+    ] {
+        let error = made(url, false).err().unwrap_or_else(|| panic!("{url}"));
+        assert!(error.problem.contains("link_local"), "{url}: {}", error.problem);
+        assert!(made(url, true).is_ok(), "{url}");
+    }
+    // Servers of one's own network are what gateways are for.
+    for url in [
+        "http://127.0.0.1:8000",
+        "http://10.0.0.7",
+        "http://192.168.1.2",
+        "http://[fd12::1]",
+        "http://[::1]",
+    ] {
+        assert!(made(url, false).is_ok(), "{url}");
+    }
+    // A name is looked at when it is connected to.
+    let origin = endpoint("http://metadata.example").origin().clone();
+    assert!(!origin.may_have("169.254.169.254".parse().unwrap()));
+    assert!(origin.may_have("10.0.0.7".parse().unwrap()));
+}
+
 proptest::proptest! {
     #[test]
     fn any_path_stays_below_the_base_or_is_refused(path in "/?([a-z.]|%2[eEfF]|%5c|[/\\\\?]){0,20}") {

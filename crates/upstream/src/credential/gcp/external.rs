@@ -204,7 +204,7 @@ impl CredentialSource {
         let text = match (&self.file, &self.url) {
             (Some(file), _) => environment::read(file, what).await?,
             (None, Some(url)) => {
-                let mut ask = Ask::get(what, url.as_str());
+                let mut ask = Ask::get(what, url.as_str()).at_any_address();
                 for (name, value) in &self.headers {
                     let name = HeaderName::try_from(name).map_err(|_| {
                         CredentialError::invalid(format!("{what}: a header's name is not valid"))
