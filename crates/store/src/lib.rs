@@ -34,6 +34,7 @@ pub use journal::{Journal, JournalError, JournalWriter};
 pub use key::{KeyRecord, NewKey, aws_secret, hash_key};
 pub use ledger::{LedgerEntry, Outcome};
 pub use page::{Page, Paged};
+pub use postgres::PostgresAddress;
 pub use replica::Replica;
 pub use results::{Recorded, Results};
 pub use routed::{DecisionFilter, DecisionRow, Judged, RoutedBatch, RoutedRequest, SessionTurn};
