@@ -4,7 +4,7 @@ use http::Method;
 use pointsman_store::HolderKind;
 
 use crate::call::{Answer, Call};
-use crate::{decisions, holders, keys, litellm, openapi, reports};
+use crate::{cache, decisions, holders, keys, litellm, openapi, reports};
 
 /// A path, and who answers it.
 pub struct Route {
@@ -115,6 +115,7 @@ pub fn all() -> Vec<Route> {
     routes.extend(of_keys());
     routes.extend(of_reports());
     routes.extend(of_decisions());
+    routes.extend(of_cache());
     routes.extend(litellm::routes());
     routes
 }
@@ -200,6 +201,42 @@ fn of_decisions() -> [Route; 3] {
             "/admin/v1/learned",
             "Shows what was learned of models, by decision and domain.",
             decisions::learned,
+        ),
+    ]
+}
+
+fn of_cache() -> [Route; 5] {
+    [
+        get(
+            "/admin/v1/cache",
+            "Shows how many answers are remembered, and how the back end does.",
+            cache::stats,
+        ),
+        get(
+            "/admin/v1/cache/entries/{entry}",
+            "Shows what is known of a remembered answer, by its `x-pointsman-cache-key`.",
+            cache::get,
+        ),
+        with(
+            Method::DELETE,
+            "/admin/v1/cache/entries/{entry}",
+            Takes::Nothing,
+            "Deletes a remembered answer.",
+            cache::delete,
+        ),
+        with(
+            Method::DELETE,
+            "/admin/v1/cache/entries",
+            Takes::Nothing,
+            "Deletes remembered answers by `tag`, `model`, `key`, `user`, `team`, `organization`: those that fit all that is given.",
+            cache::delete_some,
+        ),
+        with(
+            Method::POST,
+            "/admin/v1/cache/flush",
+            Takes::Nothing,
+            "Deletes all remembered answers.",
+            cache::flush,
         ),
     ]
 }
