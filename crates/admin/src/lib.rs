@@ -5,6 +5,7 @@
 //! Whether a request may go on is decided by its path as it was sent, before anything of its body is read.
 
 mod access;
+mod cache;
 mod call;
 mod decisions;
 mod holders;

@@ -5,7 +5,9 @@ use pointsman_store::{HolderKind, Permission};
 
 use crate::access::{Needs, Object, reads, writes};
 use crate::call::{Answer, Call};
-use crate::{decisions, holders, keys, litellm, members, openapi, people, reports, roles, scim, sign_in};
+use crate::{
+    cache, decisions, holders, keys, litellm, members, openapi, people, reports, roles, scim, sign_in,
+};
 
 /// A path, and who answers it.
 pub struct Route {
@@ -167,6 +169,7 @@ pub fn all() -> Vec<Route> {
     routes.extend(of_keys());
     routes.extend(of_reports());
     routes.extend(of_decisions());
+    routes.extend(of_cache());
     routes.extend(members::routes());
     routes.extend(roles::routes());
     routes.extend(people::routes());
@@ -295,6 +298,44 @@ fn of_decisions() -> [Route; 3] {
             Needs::Operator,
             "Shows what was learned of models, by decision and domain.",
             decisions::learned,
+        ),
+    ]
+}
+
+fn of_cache() -> [Route; 5] {
+    [
+        get(
+            "/admin/v1/cache",
+            Needs::Operator,
+            "Shows how many answers are remembered, and how the back end does.",
+            cache::stats,
+        ),
+        get(
+            "/admin/v1/cache/entries/{entry}",
+            Needs::Operator,
+            "Shows what is known of a remembered answer, by its `x-pointsman-cache-key`.",
+            cache::get,
+        ),
+        with(
+            (Method::DELETE, "/admin/v1/cache/entries/{entry}"),
+            Needs::Operator,
+            Takes::Nothing,
+            "Deletes a remembered answer.",
+            cache::delete,
+        ),
+        with(
+            (Method::DELETE, "/admin/v1/cache/entries"),
+            Needs::Operator,
+            Takes::Nothing,
+            "Deletes remembered answers by `tag`, `model`, `key`, `user`, `team`, `organization`: those that fit all that is given.",
+            cache::delete_some,
+        ),
+        with(
+            (Method::POST, "/admin/v1/cache/flush"),
+            Needs::Operator,
+            Takes::Nothing,
+            "Deletes all remembered answers.",
+            cache::flush,
         ),
     ]
 }

@@ -1,9 +1,14 @@
 //! The `cache` block of the configuration.
 
+use std::borrow::Cow;
+
 use pointsman_semantics::similar::Point;
 use pointsman_upstream::HumanDuration;
+use pointsman_upstream::config::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::backend;
 
 /// Whether answers are remembered. Nothing is, unless `exact` is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +20,32 @@ pub struct CacheConfig {
     pub scope: Scope,
     /// Answers to requests that ask the same in other words; looked for where `exact` has none.
     pub semantic: Option<SemanticConfig>,
+    /// Where answers are kept beside this process: they outlast it, and replicas share them.
+    pub backend: Option<BackendConfig>,
+}
+
+/// Where answers are kept beside this process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackendConfig {
+    /// `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]` or `rediss://` for TLS (Redis, Valkey);
+    /// `postgres://USER:PASSWORD@HOST/NAME`, as `stores.database` has it; or `file://FOLDER`, for one machine.
+    #[serde(skip_serializing)]
+    pub url: Secret,
+    /// How long a request waits for it, at most.
+    #[serde(default = "timeout")]
+    pub timeout: HumanDuration,
+    /// Most bytes of all answers in a folder or a database; Redis has a bound of its own (`maxmemory`).
+    #[serde(default = "max_bytes")]
+    pub max_bytes: u64,
+}
+
+fn timeout() -> HumanDuration {
+    HumanDuration::from_millis(50)
+}
+
+fn max_bytes() -> u64 {
+    4 * 1024 * 1024 * 1024
 }
 
 /// The exact cache.
@@ -121,13 +152,22 @@ impl Scope {
 impl CacheConfig {
     /// What does not fit together, each with its place in the block.
     #[must_use]
-    pub fn problems(&self) -> Vec<(&'static str, &'static str)> {
-        let mut problems = Vec::new();
+    pub fn problems(&self) -> Vec<(&'static str, Cow<'static, str>)> {
+        let mut problems = self
+            .backend
+            .as_ref()
+            .map_or_else(Vec::new, BackendConfig::problems);
+        if self.backend.is_some() && self.exact.is_none() {
+            problems.push((
+                "backend",
+                "keeps what `exact` remembers: add `exact: { ttl: 1h }` beside it".into(),
+            ));
+        }
         let none = |duration: HumanDuration| duration.get().is_zero();
         if self.exact.as_ref().is_some_and(|exact| none(exact.ttl)) {
             problems.push((
                 "exact.ttl",
-                "remembers nothing; leave `exact` out to switch it off",
+                "remembers nothing; leave `exact` out to switch it off".into(),
             ));
         }
         let Some(semantic) = &self.semantic else {
@@ -136,19 +176,41 @@ impl CacheConfig {
         if self.exact.is_none() {
             problems.push((
                 "semantic",
-                "is looked at only where `exact` has no answer: add `exact: { ttl: 1h }` beside it",
+                "is looked at only where `exact` has no answer: add `exact: { ttl: 1h }` beside it".into(),
             ));
         }
         if none(semantic.ttl) {
             problems.push((
                 "semantic.ttl",
-                "remembers nothing; leave `semantic` out to switch it off",
+                "remembers nothing; leave `semantic` out to switch it off".into(),
             ));
         }
         if none(semantic.deadline) {
             problems.push((
                 "semantic.deadline",
-                "leaves no time to understand a question; write it like 100ms",
+                "leaves no time to understand a question; write it like 100ms".into(),
+            ));
+        }
+        problems
+    }
+}
+
+impl BackendConfig {
+    fn problems(&self) -> Vec<(&'static str, Cow<'static, str>)> {
+        let mut problems = Vec::new();
+        if let Err(error) = backend::check(self.url.expose()) {
+            problems.push(("backend.url", error.to_string().into()));
+        }
+        if self.timeout.get().is_zero() {
+            problems.push((
+                "backend.timeout",
+                "leaves no time to answer; write it like 50ms".into(),
+            ));
+        }
+        if self.max_bytes == 0 {
+            problems.push((
+                "backend.max_bytes",
+                "keeps nothing; leave `backend` out to switch it off".into(),
             ));
         }
         problems

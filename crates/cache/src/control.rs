@@ -17,6 +17,8 @@ pub struct Controls {
     pub max_age: Option<Duration>,
     /// Remember no longer than this.
     pub ttl: Option<Duration>,
+    /// What the client calls the answer, to have it deleted by (`x-pointsman-cache-tags`).
+    pub tags: Vec<String>,
 }
 
 /// A wish that makes no sense.

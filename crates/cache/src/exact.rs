@@ -108,17 +108,17 @@ impl<V> ExactCache<V> {
 
     /// Remembers a value of `cost` bytes for `ttl`.
     pub fn put(&self, key: CacheKey, value: Arc<V>, cost: usize, ttl: Duration, now: Instant) {
-        let cost = cost.saturating_add(ENTRY_OVERHEAD);
-        let room = self.max_bytes.load(Ordering::Relaxed) / SHARDS;
-        if cost > self.max_entry_bytes.load(Ordering::Relaxed) || cost > room || ttl.is_zero() {
+        if !self.takes(cost) || ttl.is_zero() {
             return;
         }
+        let cost = cost.saturating_add(ENTRY_OVERHEAD);
+        let room = self.max_bytes.load(Ordering::Relaxed) / SHARDS;
         let Some(expires) = now.checked_add(ttl) else {
             return;
         };
         let mut shard = self.shard(&key).lock();
         shard.remove_key(&key);
-        let evicted = shard.shrink(room - cost);
+        let evicted = shard.shrink(room.saturating_sub(cost));
         shard.push(Entry {
             key,
             value,
@@ -129,6 +129,41 @@ impl<V> ExactCache<V> {
         });
         drop(shard);
         self.evictions.fetch_add(evicted, Ordering::Relaxed);
+    }
+
+    /// Whether a value of `cost` bytes is remembered at all.
+    pub fn takes(&self, cost: usize) -> bool {
+        let cost = cost.saturating_add(ENTRY_OVERHEAD);
+        let room = self.max_bytes.load(Ordering::Relaxed) / SHARDS;
+        cost <= self.max_entry_bytes.load(Ordering::Relaxed) && cost <= room
+    }
+
+    /// Forgets what is meant; says how many values that were. Looks at all of them.
+    pub fn forget(&self, mut is_meant: impl FnMut(&CacheKey, &V) -> bool) -> usize {
+        let mut forgotten = 0;
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let meant = shard.entries.iter().enumerate().filter_map(|(at, entry)| {
+                let entry = entry.as_ref()?;
+                is_meant(&entry.key, &entry.value).then_some(at)
+            });
+            for at in meant.collect::<Vec<_>>() {
+                shard.remove(at);
+                forgotten += 1;
+            }
+        }
+        forgotten
+    }
+
+    /// The value of a key and how long it will be remembered, without a trace of having looked.
+    pub fn peek(&self, key: &CacheKey, now: Instant) -> Option<(Arc<V>, Duration)> {
+        let shard = self.shard(key).lock();
+        let entry = shard.entries[*shard.index.get(key)?].as_ref()?;
+        let left = entry
+            .expires
+            .checked_duration_since(now)
+            .filter(|left| !left.is_zero())?;
+        Some((Arc::clone(&entry.value), left))
     }
 
     /// How it does.
@@ -279,6 +314,55 @@ mod tests {
             max_entry_bytes: 1_000,
         });
         assert_eq!(cache.stats().entries, 0);
+    }
+
+    #[test]
+    fn what_is_meant_is_forgotten_and_the_rest_stays_in_order() {
+        let cache = cache(4);
+        let now = Instant::now();
+        let hour = Duration::from_secs(3_600);
+        for number in 1..=4 {
+            cache.put(key(number), Arc::new(number), 100, hour, now);
+        }
+        assert_eq!(cache.forget(|_, value| value % 2 == 0), 2);
+        assert_eq!(cache.stats().entries, 2);
+        assert!(cache.peek(&key(2), now).is_none() && cache.peek(&key(3), now).unwrap().1 == hour);
+        assert_eq!(cache.stats().misses, 0, "to peek is not to look up");
+        for number in 5..=7 {
+            cache.put(key(number), Arc::new(number), 100, hour, now);
+        }
+        assert!(cache.get(&key(1), now).is_none(), "the oldest went");
+        assert!(cache.get(&key(3), now).is_some());
+        assert_eq!(cache.forget(|_, _| true), 4);
+        assert_eq!(cache.stats().bytes, 0);
+    }
+
+    #[test]
+    fn a_million_entries_stream_through_in_bounded_memory() {
+        const ROOM: usize = 4 << 20;
+        let cache = ExactCache::new(&Bounds {
+            max_bytes: ROOM,
+            max_entry_bytes: ROOM,
+        });
+        let now = Instant::now();
+        for number in 0..1_000_000_u64 {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+            let cost = 100 + (number % 1_000) as usize;
+            cache.put(CacheKey(key), Arc::new(()), cost, Duration::from_secs(9), now);
+            if number % 10_000 == 0 {
+                assert!(cache.stats().bytes <= ROOM);
+            }
+        }
+        let stats = cache.stats();
+        assert!(stats.bytes > ROOM / 2 && stats.entries > 4_000, "{stats:?}");
+        assert_eq!(stats.evictions + stats.entries as u64, 1_000_000);
+        // Places of those that are gone are used again: tables are as large as the most that ever fitted.
+        for shard in &cache.shards {
+            let shard = shard.lock();
+            assert!(shard.entries.len() <= ROOM / SHARDS / (100 + ENTRY_OVERHEAD) + 1);
+            assert!(shard.index.capacity() <= 4 * shard.entries.len());
+        }
     }
 
     proptest! {

@@ -31,8 +31,30 @@ pub struct Question {
     owner: CacheKey,
     /// Of the text, to know it again.
     text: CacheKey,
+    /// The text itself; not remembered.
+    said: Box<str>,
     prompt: Prompt,
     vector: Vec<f32>,
+}
+
+impl Question {
+    /// All but the text that changes its answer, and those who may see it.
+    #[must_use]
+    pub fn place(&self) -> (CacheKey, CacheKey) {
+        (self.partition, self.owner)
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.said
+    }
+
+    /// Its vector.
+    #[must_use]
+    pub fn vector(&self) -> &[f32] {
+        &self.vector
+    }
 }
 
 /// How a question is looked up.
@@ -131,6 +153,7 @@ impl<V> SemanticCache<V> {
             partition,
             owner,
             text: own.finish(),
+            said: text.into(),
             prompt: self.verifier.get()?.read(text),
             vector,
         })
@@ -215,6 +238,28 @@ impl<V> SemanticCache<V> {
             self.entries.lock().remove(id);
         }
         self.shrink();
+    }
+
+    /// Whether vectors of this width can be compared with those that are remembered.
+    #[must_use]
+    pub fn has_width(&self, width: usize) -> bool {
+        self.index
+            .read()
+            .as_ref()
+            .is_none_or(|index| index.width == width)
+    }
+
+    /// Forgets what is meant; says how many entries that were. Looks at all of them.
+    pub fn forget(&self, mut is_meant: impl FnMut(&V) -> bool) -> usize {
+        let _writing = self.writing.lock();
+        let Some(index) = self.index.read().clone() else {
+            return 0;
+        };
+        let meant = self.entries.lock().pick(|entry| is_meant(&entry.value));
+        for (id, partition) in &meant {
+            self.drop_entry(&index.vectors, partition.short(), *id);
+        }
+        meant.len()
     }
 
     /// Lets the oldest of whoever holds most go, until all fits.

@@ -9,6 +9,7 @@
 
 pub mod again;
 pub mod experience;
+pub mod remembered;
 pub mod server;
 pub mod signals;
 pub mod snapshot;

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
+use pointsman_cache::backend::BackendConfigError;
 use pointsman_config::Config;
 use pointsman_governance::KeyRing;
 use pointsman_guard::{Stage, Tally};
@@ -104,6 +105,9 @@ pub enum StartError {
     /// What replicas count together.
     #[error("stores.shared: {0}")]
     Shared(#[from] SharedError),
+    /// Where answers are kept beside this process.
+    #[error("cache.backend: {0}")]
+    Backend(#[from] BackendConfigError),
     /// The name of this replica.
     #[error("this replica has no name: {0}")]
     Replica(#[source] io::Error),
@@ -148,6 +152,8 @@ struct Parts {
     workers: Vec<JoinHandle<()>>,
     journal: Journal,
     counting: Option<Counting>,
+    /// Takes over what other replicas tell of remembered answers.
+    follower: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// What keeps files and batches.
@@ -208,7 +214,7 @@ impl Gateway {
             keeper: keeper(config, &options)?,
             experience: Experience::open(Arc::clone(&options.store), snapshot.router.as_ref())?,
             awaited: (0..config.server.workers()).map(|_| Arc::default()).collect(),
-            cache: Answers::new(snapshot::cache_bounds(config)),
+            cache: Answers::new(snapshot::cache_bounds(config), recall::connect(config)?),
             snapshot: ArcSwap::from_pointee(snapshot),
             keys: Arc::new(keys),
             lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
@@ -220,6 +226,7 @@ impl Gateway {
         let client = ClientOptions::compile(&config.upstream)?;
         let (stop, stopped) = watch::channel(false);
         let counting = sharing.map(|sharing| Counting::start(sharing, replica));
+        let follower = recall::start_following(&shared, &stopped);
         let mut handles = Vec::new();
         let mut workers = Vec::new();
         for index in 0..config.server.workers() {
@@ -254,6 +261,7 @@ impl Gateway {
                 workers,
                 journal,
                 counting,
+                follower,
             })),
         })
     }
@@ -341,6 +349,9 @@ impl Gateway {
         if let Some(sharing) = &self.shared.lasting.sharing {
             counting::tell(&sharing.counts(), &mut text);
         }
+        if let Some(remote) = &self.shared.cache.remote {
+            recall::tell(remote, &mut text);
+        }
         text
     }
 
@@ -360,6 +371,11 @@ impl Gateway {
     #[must_use]
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// Remembered answers.
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.shared.cache
     }
 
     /// What was learned of models.
@@ -385,7 +401,7 @@ impl Gateway {
         let _ = parts.acceptor.await;
         let telemetry = Arc::clone(&self.shared.telemetry);
         let keeper = Arc::clone(&self.shared.keeper);
-        let counting = parts.counting;
+        let (counting, follower) = (parts.counting, parts.follower);
         let experience = Arc::clone(&self.shared.experience);
         let ended = tokio::task::spawn_blocking(move || {
             for worker in parts.workers {
@@ -401,6 +417,13 @@ impl Gateway {
         let _ = ended.await;
         if let Some(counting) = counting {
             counting.stop().await;
+        }
+        if let Some(follower) = follower {
+            // It has been told; a panic in it has been reported by the runtime.
+            let _ = follower.await;
+        }
+        if let Some(remote) = &self.shared.cache.remote {
+            remote.stop().await;
         }
     }
 }

@@ -259,6 +259,7 @@ fn fixed(started: &Config, now: &Config) -> Vec<&'static str> {
         ),
         ("listeners.admin", started.listeners.admin == now.listeners.admin),
         ("stores", started.stores == now.stores),
+        ("cache.backend", started.cache.backend == now.cache.backend),
         ("server.workers", started.server.workers() == now.server.workers()),
         ("upstream", started.upstream == now.upstream),
         ("telemetry", started.telemetry == now.telemetry),

@@ -39,6 +39,7 @@ pub use journal::{Journal, JournalError, JournalWriter};
 pub use key::{KeyRecord, NewKey, aws_secret, hash_key, random_text};
 pub use ledger::{LedgerEntry, Outcome};
 pub use page::{Page, Paged};
+pub use postgres::PostgresAddress;
 pub use replica::Replica;
 pub use results::{Recorded, Results};
 pub use role::{

@@ -3,6 +3,10 @@
 //! Decoded text is a slice of the body it came in: whoever keeps a word of it keeps the whole body. What is kept for long
 //! is copied, and how much it is, is known.
 
+mod stored;
+
+pub use stored::{Unreadable, pack, unpack};
+
 use crate::form::{
     ChatResponse, Choice, Extra, FinishReason, Part, PartKind, Text, TextPart, Thinking, ToolCall,
 };

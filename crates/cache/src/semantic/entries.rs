@@ -125,6 +125,12 @@ impl<V> Entries<V> {
         }
     }
 
+    /// Numbers and partitions of those that are meant.
+    pub fn pick(&self, mut is_meant: impl FnMut(&Entry<V>) -> bool) -> Vec<(u64, CacheKey)> {
+        let meant = self.all.iter().filter(|(_, entry)| is_meant(entry));
+        meant.map(|(id, entry)| (*id, entry.partition)).collect()
+    }
+
     /// Takes all out.
     pub fn clear(&mut self) {
         *self = Self {

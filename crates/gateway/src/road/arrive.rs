@@ -24,6 +24,8 @@ use crate::surface::{self, Delivery};
 
 /// What the client wants of the cache, in our own words.
 const CACHE_CONTROL: HeaderName = HeaderName::from_static("x-pointsman-cache-control");
+/// What the client calls its answers, to have them deleted by.
+const CACHE_TAGS: HeaderName = HeaderName::from_static("x-pointsman-cache-tags");
 
 /// A decoded request: its bytes, its meaning, and whether the two still agree.
 pub struct Asked {
@@ -138,8 +140,13 @@ pub fn decode(
     }
     let wishes = arrival.headers.get_all(CACHE_CONTROL).into_iter();
     let wishes = wishes.map(|value| value.to_str().unwrap_or("what is no text"));
-    let controls = Controls::parse(wishes).map_err(|error| {
+    let mut controls = Controls::parse(wishes).map_err(|error| {
         Failure::new(FailureKind::InvalidRequest, error.to_string()).at(CACHE_CONTROL.as_str())
+    })?;
+    let tags = arrival.headers.get_all(CACHE_TAGS).into_iter();
+    let tags = tags.map(|value| value.to_str().unwrap_or("what is no text"));
+    controls.tags = pointsman_cache::tags(tags).map_err(|error| {
+        Failure::new(FailureKind::InvalidRequest, error.to_string()).at(CACHE_TAGS.as_str())
     })?;
     let prompt_tokens = tokens::estimate_request(&request);
     Ok(Asked {

@@ -1,17 +1,19 @@
 //! Stage *recall*: has this been answered before, for somebody who may share the answer?
 //!
-//! First the same request to the letter; then, while the same is under way, its answer is waited for; last a question
-//! that asks the same in other words ([`alike`]). Where the cache is off, this stage does nothing.
+//! First the same request to the letter; then, while the same is under way, its answer is waited for; then what other
+//! processes have kept ([`remote`]); last a question that asks the same in other words ([`alike`]). Where the cache is off,
+//! this stage does nothing.
 
 mod alike;
 mod answers;
 mod key;
+mod remote;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pointsman_cache::{CacheKey, Flight, Joined, Question, Waited};
+use pointsman_cache::{CacheKey, Flight, Joined, Labels, Question, Waited};
 use pointsman_catalog::Money;
 use pointsman_wire::form::{ChatResponse, Failure, FailureKind, Usage};
 use pointsman_wire::keep;
@@ -23,6 +25,7 @@ use crate::worker::Worker;
 use key::Keys;
 
 pub use answers::{Answers, warm};
+pub use remote::{connect, start_following, tell};
 
 /// How many leaders that are gone a request waits for, one after another.
 const LEADERS: usize = 3;
@@ -37,21 +40,40 @@ pub struct Remembered {
     pub model: String,
     /// What it cost.
     pub cost: Money,
+    /// What it is known by.
+    pub labels: Arc<Labels>,
     /// When.
     pub stored: Instant,
 }
 
 impl Remembered {
-    /// An answer just given by the target that `ticket` asked last, `usage` of it.
-    pub fn new(response: ChatResponse, ticket: &Ticket, usage: &Usage) -> Self {
+    /// An answer just given by the target that `ticket` asked last, `usage` of it, which its client calls by `tags`.
+    pub fn new(response: ChatResponse, ticket: &Ticket, usage: &Usage, tags: &[String]) -> Self {
         let asked = ticket.facts.asked.as_ref();
         Self {
+            labels: Arc::new(labels(ticket, tags)),
             cost: ticket.cost(usage),
             response,
             provider: asked.map(|asked| asked.provider.clone()).unwrap_or_default(),
             model: asked.map(|asked| asked.model.clone()).unwrap_or_default(),
             stored: Instant::now(),
         }
+    }
+}
+
+/// What an answer is known by.
+fn labels(ticket: &Ticket, tags: &[String]) -> Labels {
+    let (caller, facts) = (ticket.caller(), &ticket.facts);
+    let mut models = vec![facts.model_requested.clone()];
+    models.extend(facts.asked.as_ref().map(|asked| asked.model.clone()));
+    models.dedup();
+    Labels {
+        key: caller.key.as_ref().map(|id| id.as_str().to_owned()),
+        user: caller.user.as_ref().map(|id| id.as_str().to_owned()),
+        team: caller.team.as_ref().map(|id| id.as_str().to_owned()),
+        organization: caller.organization.as_ref().map(|id| id.as_str().to_owned()),
+        models,
+        tags: tags.to_vec(),
     }
 }
 
@@ -69,6 +91,8 @@ pub struct Place {
     key: CacheKey,
     /// How long in the exact cache.
     ttl: Duration,
+    /// What the client calls the answer.
+    tags: Vec<String>,
     /// The question, and how long its answer is remembered by it.
     question: Option<(Mutex<Option<Question>>, Duration)>,
     /// Those who ask the same meanwhile.
@@ -109,6 +133,12 @@ pub async fn look_up(
         Flown::Alone => None,
     };
     ticket.waited(began.elapsed());
+    if let Some(found) = desk.elsewhere(asked).await {
+        if let Some(flight) = flight {
+            flight.land(found.clone());
+        }
+        return Ok(Some(desk.given(found, ticket)));
+    }
     desk.alike((worker, arrival), asked, ticket, flight).await
 }
 
@@ -133,7 +163,10 @@ pub async fn find(
     match desk.first(asked, ticket) {
         First::Bypassed => Ok(None),
         First::Found(found) => Ok(Some(found)),
-        First::Missed => desk.alike((worker, arrival), asked, ticket, None).await,
+        First::Missed => match desk.elsewhere(asked).await {
+            Some(found) => Ok(Some(desk.given(found, ticket))),
+            None => desk.alike((worker, arrival), asked, ticket, None).await,
+        },
     }
 }
 
@@ -163,6 +196,7 @@ impl Desk<'_> {
     /// Looks for the same request.
     fn first(&mut self, asked: &mut Asked, ticket: &mut Ticket) -> First {
         ticket.facts.cache = "miss";
+        ticket.facts.cache_key = Some(self.keys.exact);
         let caches = self.worker.shared.telemetry.metrics().caches();
         if asked.controls.no_store {
             caches.bypassed("no_store");
@@ -242,6 +276,15 @@ impl Desk<'_> {
         }
     }
 
+    /// Looks where the answers of other processes are.
+    async fn elsewhere(&self, asked: &Asked) -> Option<Recalled> {
+        let found = self.worker.shared.cache.elsewhere(self.keys.exact).await?;
+        asked
+            .controls
+            .allow(found.answer.stored.elapsed())
+            .then_some(found)
+    }
+
     /// Looks for a question that asks the same. What is not found will be remembered.
     async fn alike(
         &mut self,
@@ -297,6 +340,7 @@ impl Desk<'_> {
             Arc::new(Place {
                 key: self.keys.exact,
                 ttl: self.policy.ttl.min(most),
+                tags: asked.controls.tags.clone(),
                 question: question
                     .zip(semantic)
                     .map(|(question, semantic)| (Mutex::new(Some(question)), semantic.ttl.min(most))),
@@ -317,17 +361,18 @@ pub fn keep(ticket: &Ticket, place: &Place, response: &ChatResponse, usage: &Usa
     }
     let (response, bytes) = keep::copied(response);
     let is_text = keep::is_text(&response);
-    let remembered = Arc::new(Remembered::new(response, ticket, usage));
+    let remembered = Arc::new(Remembered::new(response, ticket, usage, &place.tags));
     let now = remembered.stored;
     let shared = &ticket.worker().shared;
     shared
         .cache
         .exact
         .put(place.key, Arc::clone(&remembered), bytes, place.ttl, now);
+    shared.cache.send(place.key, &remembered, bytes, place.ttl);
     if let Some((question, ttl)) = place.question.as_ref().filter(|_| is_text)
         && let Some(question) = question.lock().take()
     {
-        answers::remember(shared, question, &remembered, (bytes, *ttl));
+        answers::remember(shared, question, (place.key, &remembered), (bytes, *ttl));
     }
     if let Some(flight) = &place.flight {
         flight.land(Recalled {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use pointsman_cache::CacheKey;
 use pointsman_catalog::{Money, Price, ServiceTier};
 use pointsman_governance::{Actual, Denial, Estimate, Principal, Reservation};
 use pointsman_guard::{Reviewed, Tally};
@@ -79,6 +80,8 @@ pub struct Facts {
     pub running: Option<Running>,
     /// `miss`, `exact`, `semantic` or `bypass`.
     pub cache: &'static str,
+    /// Under which key the same request's answer is remembered, if it is.
+    pub cache_key: Option<CacheKey>,
     /// Who was asked last.
     pub asked: Option<AskedOf>,
     /// How many times a provider was asked.
@@ -177,6 +180,7 @@ impl Ticket {
                 routed: None,
                 running: None,
                 cache: "bypass",
+                cache_key: None,
                 asked: None,
                 attempts: 0,
                 waited: Duration::ZERO,

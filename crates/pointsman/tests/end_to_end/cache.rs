@@ -2,6 +2,7 @@
 
 mod alike;
 mod alone;
+mod beside;
 
 use std::time::Duration;
 

@@ -251,7 +251,7 @@ fn refused(error: &Error) -> StoreError {
 }
 
 /// What stands in the way of a connection.
-fn unconnected(error: Error) -> StoreError {
+pub(super) fn unconnected(error: Error) -> StoreError {
     match error.as_db_error() {
         Some(_) => refused(&error),
         None => StoreError::Unreachable(reason(&error)),

@@ -28,7 +28,7 @@ pub struct Audited {
     pub actor: String,
     /// From where.
     pub source: String,
-    /// What was done: `create`, `update`, `delete`, `rotate`.
+    /// What was done: `create`, `update`, `delete`, `rotate`, `flush`.
     pub action: String,
     /// To what kind of thing.
     pub kind: String,
@@ -148,6 +148,29 @@ fn read(
 }
 
 impl Store {
+    /// Writes down that something is done that is not kept in the database: which action, to what kind of thing, to
+    /// which; and how.
+    ///
+    /// # Errors
+    /// When the database refuses: then it is not to be done.
+    pub fn record_act(
+        &self,
+        actor: &Actor,
+        (action, kind, object): (&'static str, &'static str, &str),
+        how: &Value,
+    ) -> Result<(), StoreError> {
+        self.change(actor, |_| {
+            let change = Change {
+                action,
+                kind,
+                object: object.to_owned(),
+                before: None,
+                after: Some(how.to_string()),
+            };
+            Ok(((), change))
+        })
+    }
+
     /// Rows of the audit log after a number, the oldest first.
     ///
     /// # Errors

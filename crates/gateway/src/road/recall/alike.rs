@@ -7,13 +7,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pointsman_cache::{Bound, Lookup, Question, bound};
+use pointsman_cache::{Bound, Found, Lookup, Question, bound};
 use pointsman_semantics::service::Refused;
 use pointsman_understanding::{Ask, Failed, Nobody};
 use pointsman_wire::form::{ChatRequest, PartKind, Role};
 
 use super::super::Arrival;
 use super::super::arrive::Asked;
+use super::answers::Pointer;
 use super::key::{self, Keys};
 use super::{Recalled, answers};
 use crate::snapshot::{CachePolicy, SemanticPolicy};
@@ -72,13 +73,32 @@ pub async fn find(
         }
         !semantic.shadow
     });
+    let found = match found {
+        Some(found) => fetched(worker, asked, found).await,
+        None => None,
+    };
     Looked {
-        found: found.map(|found| Recalled {
-            answer: found.value,
-            similarity: Some(found.similarity),
-        }),
+        found,
         question: Some(question),
     }
+}
+
+/// The answer that was found, which another replica may have given.
+async fn fetched(worker: &Worker, asked: &Asked, found: Found<Pointer>) -> Option<Recalled> {
+    let cache = &worker.shared.cache;
+    let entry = found.value.entry;
+    let answer = match &found.value.answer {
+        Some(answer) => Arc::clone(answer),
+        None => match cache.exact.get_again(&entry, Instant::now()) {
+            Some(answer) => answer,
+            None => cache.elsewhere(entry).await?.answer,
+        },
+    };
+    // It may have been given anew, or earlier than the question was heard of.
+    asked.controls.allow(answer.stored.elapsed()).then_some(Recalled {
+        answer,
+        similarity: Some(found.similarity),
+    })
 }
 
 /// The words of a question that may have the answer of another; else why not.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use pointsman_cache::{Bounds, ExactCache, Flights, Question, SemanticCache};
+use pointsman_cache::{
+    Bounds, CacheKey, ExactCache, Filter, Flights, Labels, Question, Remote, SemanticCache,
+};
 use pointsman_understanding::Understanding;
 
 use super::{Recalled, Remembered};
@@ -17,6 +19,16 @@ const LARGE: usize = 16_384;
 /// Answers that wait for their place, at most; more are not remembered by their question.
 const WAITING: usize = 32;
 
+/// Where the answer to a question is.
+pub struct Pointer {
+    /// Its key.
+    pub entry: CacheKey,
+    /// What it is known by.
+    pub labels: Arc<Labels>,
+    /// The answer itself; where it is not here, the back end may have it.
+    pub answer: Option<Arc<Remembered>>,
+}
+
 /// Remembered answers.
 pub struct Answers {
     /// To the same request.
@@ -24,7 +36,11 @@ pub struct Answers {
     /// To requests under way.
     pub flights: Arc<Flights<Recalled>>,
     /// To questions that ask the same.
-    pub semantic: SemanticCache<Remembered>,
+    pub semantic: SemanticCache<Pointer>,
+    /// Where they are kept beside this process.
+    pub remote: Option<Arc<Remote>>,
+    /// What this process is called by those who share the back end.
+    pub name: String,
     /// Somebody loads what questions are understood with.
     loading: AtomicBool,
     /// Answers that wait for their place.
@@ -33,8 +49,10 @@ pub struct Answers {
 
 impl Answers {
     /// None yet; bounds of the exact cache, bytes of the semantic one.
-    pub fn new((exact, semantic): (Bounds, usize)) -> Self {
+    pub fn new((exact, semantic): (Bounds, usize), remote: Option<Arc<Remote>>) -> Self {
         Self {
+            remote,
+            name: format!("{:032x}", rand::random::<u128>()),
             exact: ExactCache::new(&exact),
             flights: Arc::default(),
             semantic: SemanticCache::new(semantic),
@@ -49,6 +67,15 @@ impl Answers {
         self.semantic.reconfigure(semantic);
     }
 
+    /// Forgets what a filter means in the memory of this process; says how many answers of each cache that were.
+    pub fn forget(&self, filter: &Filter) -> [usize; 2] {
+        let exact = self.exact.forget(|key, answer| filter.means(key, &answer.labels));
+        let semantic = self
+            .semantic
+            .forget(|pointer| filter.means(&pointer.entry, &pointer.labels));
+        [exact, semantic]
+    }
+
     /// Entries, bytes and evictions of the exact and of the semantic cache.
     pub fn sizes(&self) -> [[u64; 3]; 2] {
         let of = |stats: pointsman_cache::Stats| [stats.entries as u64, stats.bytes as u64, stats.evictions];
@@ -56,14 +83,20 @@ impl Answers {
     }
 }
 
-/// Remembers an answer of `bytes` by its question. Must be called within a runtime.
+/// Remembers an answer of `bytes` that lies under `entry` by its question. Must be called within a runtime.
 pub fn remember(
     shared: &Arc<Shared>,
     question: Question,
-    answer: &Arc<Remembered>,
+    (entry, answer): (CacheKey, &Arc<Remembered>),
     (bytes, ttl): (usize, Duration),
 ) {
-    let (answer, now) = (Arc::clone(answer), Instant::now());
+    shared.cache.tell(&question, entry, answer, ttl);
+    let pointer = Pointer {
+        entry,
+        labels: Arc::clone(&answer.labels),
+        answer: Some(Arc::clone(answer)),
+    };
+    let (answer, now) = (Arc::new(pointer), Instant::now());
     if shared.cache.semantic.len() < LARGE {
         shared.cache.semantic.put(question, answer, bytes, ttl, now);
         return;

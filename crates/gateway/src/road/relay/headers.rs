@@ -10,6 +10,7 @@ const MODEL: HeaderName = HeaderName::from_static("x-pointsman-model");
 const PROVIDER: HeaderName = HeaderName::from_static("x-pointsman-provider");
 const DECISION: HeaderName = HeaderName::from_static("x-pointsman-decision");
 const CACHE: HeaderName = HeaderName::from_static("x-pointsman-cache");
+const CACHE_KEY: HeaderName = HeaderName::from_static("x-pointsman-cache-key");
 const SIMILARITY: HeaderName = HeaderName::from_static("x-pointsman-cache-similarity");
 const COST: HeaderName = HeaderName::from_static("x-pointsman-cost-usd");
 const SAVED: HeaderName = HeaderName::from_static("x-pointsman-saved-usd");
@@ -37,6 +38,9 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
         text(headers, DECISION, decision);
     }
     headers.insert(CACHE, HeaderValue::from_static(facts.cache));
+    if let Some(key) = &facts.cache_key {
+        text(headers, CACHE_KEY, &key.hex());
+    }
     headers.insert(ATTEMPTS, HeaderValue::from(facts.attempts));
     headers.insert(OVERHEAD, HeaderValue::from(ticket.overhead().as_micros() as u64));
     if let Some(looped) = &facts.looped {

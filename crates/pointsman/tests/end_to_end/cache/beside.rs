@@ -1,0 +1,449 @@
+//! Answers beside the process, on a real Redis and a real PostgreSQL: shared by replicas, kept over restarts, forgotten
+//! everywhere, and never in the way when the server dies.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use pointsman_store::{Actor, HolderKind, HolderSpec, NewKey};
+use pointsman_testbed::postgres::PostgresServer;
+use pointsman_testbed::redis::{Keeps, RedisServer};
+use pointsman_testbed::{SimOptions, SimServer};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{PATH, config, hit, say};
+use crate::harness::{Answer, House, exchange, folder, get, key, post, send, store};
+
+const TOKEN: &str = "an-admin-token-of-some-length";
+
+/// One of several gateways of the same configuration.
+struct Replica {
+    house: House,
+    folder: TempDir,
+    key: String,
+}
+
+/// Answers of all teams `red` are shared by all of them.
+fn block(url: &str, semantic: &str) -> String {
+    format!(
+        "cache: {{ exact: {{ ttl: 1h }}, {semantic} scope: team, backend: {{ url: \"{url}\", timeout: 100ms }} }}"
+    )
+}
+
+fn open(folder: &Path) -> House {
+    House::open_with(folder, &[("POINTSMAN_ADMIN_TOKEN", TOKEN)])
+}
+
+impl Replica {
+    fn of(sim: &SimServer, block: &str) -> Self {
+        let folder = folder(&config(sim, block));
+        let store = store(folder.path());
+        for team in ["red", "blue"] {
+            let made = store.create_holder(
+                &Actor::local(),
+                HolderKind::Team,
+                Some(team.to_owned()),
+                HolderSpec::default(),
+            );
+            made.unwrap();
+        }
+        drop(store);
+        let key = of_team(folder.path(), "red");
+        Self {
+            house: open(folder.path()),
+            folder,
+            key,
+        }
+    }
+
+    async fn ask(&self, body: &Value) -> Answer {
+        post(self.house.address, PATH, &self.key, body).await.unwrap()
+    }
+
+    async fn admin(&self, method: Method, path: &str) -> Answer {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, format!("Bearer {TOKEN}").parse().unwrap());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        exchange(self.house.admin, method, path, headers, "".into())
+            .await
+            .unwrap()
+    }
+
+    async fn metrics(&self) -> String {
+        get(self.house.admin, "/metrics").await.unwrap().text().to_owned()
+    }
+
+    async fn wish(&self, wish: &str, body: &Value) -> Answer {
+        let request = http::Request::post(PATH)
+            .header("authorization", format!("Bearer {}", self.key))
+            .header("x-pointsman-cache-control", wish)
+            .body(body.to_string())
+            .unwrap();
+        send(self.house.address, request).await.unwrap()
+    }
+
+    /// What a metric says, its labels included in `name`.
+    async fn metric(&self, name: &str) -> u64 {
+        let metrics = self.metrics().await;
+        let line = metrics.lines().find(|line| line.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("no metric {name}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Waits until questions are understood.
+    async fn understands(&self) {
+        for number in 0..400 {
+            let body = say(&format!("Is it ready, question {number}?"));
+            hit(&self.wish("no-store", &body).await);
+            let name = "pointsman_cache_bypassed_total{reason=\"loading\"}";
+            if self.metric(name).await <= number {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("questions are never understood");
+    }
+
+    /// Waits until the back end holds so many answers.
+    async fn until_holds(&self, entries: u64) {
+        for _ in 0..200 {
+            let seen = self.admin(Method::GET, "/admin/v1/cache").await.json();
+            if seen["backend"]["entries"].as_u64() == Some(entries) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("it never holds {entries}");
+    }
+}
+
+fn of_team(folder: &Path, team: &str) -> String {
+    key(
+        folder,
+        NewKey {
+            team: Some(team.into()),
+            ..NewKey::default()
+        },
+    )
+}
+
+/// Asks until the answer is a hit of this kind, or fails.
+async fn until_hit(replica: &Replica, body: &Value, wanted: &str) -> Answer {
+    for _ in 0..200 {
+        // Nothing is sent, so that only a remembered answer can come.
+        let answer = replica.wish("only-if-cached, no-store", body).await;
+        if answer.status == 200 {
+            assert_eq!(hit(&answer), wanted, "{}", answer.text());
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{body} is never answered");
+}
+
+/// What replicas share, on any server.
+async fn is_shared(url: &str) {
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let mut first = Replica::of(&sim, &block(url, ""));
+    let second = Replica::of(&sim, &block(url, ""));
+    let body = say("What is a pointsman?");
+    let given = first.ask(&body).await;
+    assert_eq!(hit(&given), "miss");
+    first.until_holds(1).await;
+    // Another replica has it, with its age, its price and its every word.
+    let again = second.ask(&body).await;
+    assert_eq!(hit(&again), "exact");
+    assert_eq!(again.json()["choices"], given.json()["choices"]);
+    assert_eq!(
+        again.header("x-pointsman-saved-usd"),
+        given.header("x-pointsman-cost-usd")
+    );
+    assert_eq!(
+        again.header("x-pointsman-cache-key"),
+        given.header("x-pointsman-cache-key")
+    );
+    let mut streamed = body.clone();
+    streamed["stream"] = json!(true);
+    assert_eq!(hit(&second.ask(&streamed).await), "exact");
+    // Nobody of another team has it, and a repeated hit is of the memory.
+    let stranger = of_team(second.folder.path(), "blue");
+    let mut known = None;
+    for _ in 0..200 {
+        let answer = post(second.house.address, PATH, &stranger, &body).await.unwrap();
+        if answer.status == 200 {
+            known = Some(answer);
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(hit(&known.unwrap()), "miss");
+    assert_eq!(sim.served().len(), 2);
+    // A process that begins anew has it.
+    first.house.kill();
+    first.house = open(first.folder.path());
+    assert_eq!(hit(&first.ask(&body).await), "exact");
+    assert_eq!(sim.served().len(), 2);
+    // What one forgets, all forget; what does not fit stays.
+    let tagged = http::Request::post(PATH)
+        .header("authorization", format!("Bearer {}", first.key))
+        .header("x-pointsman-cache-tags", "faq, other")
+        .body(say("And tagged?").to_string())
+        .unwrap();
+    assert_eq!(hit(&send(first.house.address, tagged).await.unwrap()), "miss");
+    first.until_holds(3).await;
+    assert_eq!(hit(&second.ask(&say("And tagged?")).await), "exact");
+    let gone = first
+        .admin(Method::DELETE, "/admin/v1/cache/entries?tag=faq&team=red")
+        .await;
+    assert_eq!(gone.json()["deleted"]["backend"], 1, "{}", gone.text());
+    assert_eq!(gone.json()["deleted"]["exact"], 1);
+    let until = Instant::now() + Duration::from_secs(10);
+    while hit(&second.ask(&say("And tagged?")).await) == "exact" {
+        assert!(Instant::now() < until, "it is never forgotten");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(hit(&second.ask(&body).await), "exact");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_share_answers_on_redis() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(server) = RedisServer::start(folder.path(), Keeps::Nothing) else {
+        return;
+    };
+    is_shared(&server.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_share_answers_on_postgres() {
+    let server = PostgresServer::start().unwrap();
+    is_shared(&server.make("cache").unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_keeps_answers_over_restarts() {
+    let kept = tempfile::tempdir().unwrap();
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let url = format!("file://{}/answers", kept.path().display());
+    let mut replica = Replica::of(&sim, &block(&url, ""));
+    let body = say("What is a pointsman?");
+    assert_eq!(hit(&replica.ask(&body).await), "miss");
+    replica.until_holds(1).await;
+    replica.house.kill();
+    replica.house = open(replica.folder.path());
+    assert_eq!(hit(&replica.ask(&body).await), "exact");
+    assert_eq!(sim.served().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_in_other_words_is_answered_by_another_replica_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(server) = RedisServer::start(folder.path(), Keeps::Nothing) else {
+        return;
+    };
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let semantic = "semantic: { ttl: 1h, deadline: 5s },";
+    let first = Replica::of(&sim, &block(&server.url(), semantic));
+    let mut second = Replica::of(&sim, &block(&server.url(), semantic));
+    first.understands().await;
+    let alike = say("Can you tell me who wrote Hamlet?");
+    assert_eq!(hit(&first.ask(&say("Who wrote Hamlet?")).await), "miss");
+    let found = until_hit(&second, &alike, "semantic").await;
+    assert!(!found.header("x-pointsman-cache-similarity").is_empty());
+    assert_eq!(hit(&second.ask(&say("Who did not write Hamlet?")).await), "miss");
+    second.house.kill();
+    second.house = open(second.folder.path());
+    until_hit(&second, &alike, "semantic").await;
+    // What is forgotten at one is forgotten at the other, the question included.
+    let gone = first.admin(Method::POST, "/admin/v1/cache/flush").await;
+    assert_eq!(gone.status, 200, "{}", gone.text());
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        if second.wish("only-if-cached", &alike).await.status == 504 {
+            return;
+        }
+        assert!(Instant::now() < until, "it is never forgotten");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Requests go on while the server is gone, each at most the time-out later, and the breaker is seen to open and close.
+async fn goes_on(replica: &Replica, die: impl FnOnce(), rise: impl FnOnce()) {
+    let breaker = async |state: u8| {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            drop(replica.ask(&say(&format!("Breaker {:?}", Instant::now()))).await);
+            let said = replica.metric("pointsman_cache_backend_breaker{").await;
+            if said == u64::from(state) {
+                return;
+            }
+            assert!(Instant::now() < until, "it is {said}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    drop(replica.ask(&say("before")).await);
+    breaker(0).await;
+    die();
+    let begun = Instant::now();
+    let (mut asked, mut longest) = (0_u32, Duration::ZERO);
+    while begun.elapsed() < Duration::from_secs(2) {
+        let asking = (0..8).map(|number| {
+            let body = say(&format!("{asked} {number} {begun:?}"));
+            async move {
+                let begun = Instant::now();
+                let answer = replica.ask(&body).await;
+                assert_eq!(hit(&answer), "miss");
+                begun.elapsed()
+            }
+        });
+        let waits = futures_util::future::join_all(asking).await;
+        longest = longest.max(waits.into_iter().max().unwrap());
+        asked += 1;
+    }
+    assert!(asked > 10, "{asked} rounds of requests");
+    // The time-out is 100 ms; the rest is a busy machine.
+    assert!(longest < Duration::from_millis(900), "{longest:?}");
+    // What is here is given as ever.
+    assert_eq!(hit(&replica.ask(&say("before")).await), "exact");
+    breaker(2).await;
+    let told = replica.admin(Method::POST, "/admin/v1/cache/flush").await;
+    assert!(told.status == 503 || told.status == 200, "{}", told.text());
+    rise();
+    breaker(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_killed_under_load_is_a_miss_and_comes_back() {
+    let kept = tempfile::tempdir().unwrap();
+    let Some(mut server) = RedisServer::start(kept.path(), Keeps::Nothing) else {
+        return;
+    };
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let replica = Replica::of(&sim, &block(&server.url(), ""));
+    let server = std::cell::RefCell::new(&mut server);
+    goes_on(
+        &replica,
+        || server.borrow_mut().kill(),
+        || server.borrow_mut().begin_again(),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_killed_under_load_is_a_miss_and_comes_back() {
+    let mut server = PostgresServer::start().unwrap();
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let replica = Replica::of(&sim, &block(&server.make("cache").unwrap(), ""));
+    let server = std::cell::RefCell::new(&mut server);
+    goes_on(
+        &replica,
+        || server.borrow_mut().halt().unwrap(),
+        || server.borrow_mut().begin().unwrap(),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_starts_without_its_back_end() {
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    // Nobody listens there.
+    let replica = Replica::of(&sim, &block("redis://127.0.0.1:1", ""));
+    assert_eq!(hit(&replica.ask(&say("Anybody?")).await), "miss");
+    assert_eq!(hit(&replica.ask(&say("Anybody?")).await), "exact");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_see_and_forget_answers_and_it_is_written_down() {
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let replica = Replica::of(&sim, "cache: { exact: { ttl: 1h }, scope: key }");
+    let given = replica.ask(&say("What is a pointsman?")).await;
+    let entry = given.header("x-pointsman-cache-key").to_owned();
+    assert_eq!(entry.len(), 64);
+    let path = format!("/admin/v1/cache/entries/{entry}");
+    let seen = replica.admin(Method::GET, &path).await;
+    assert_eq!(seen.status, 200, "{}", seen.text());
+    let seen = seen.json();
+    assert_eq!(seen["labels"]["team"], "red");
+    assert_eq!(seen["labels"]["models"], json!(["fast", "gpt-5-mini"]));
+    assert_eq!(
+        seen["memory"]["cost_usd"].as_str().unwrap(),
+        given.header("x-pointsman-cost-usd")
+    );
+    assert!(seen["expires_in_seconds"].as_u64().unwrap() > 3_500);
+    let said = given.json()["choices"][0]["message"]["content"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(!seen.to_string().contains(&said), "no word of an answer is shown");
+    let stats = replica.admin(Method::GET, "/admin/v1/cache").await.json();
+    assert_eq!(
+        (&stats["exact"]["entries"], &stats["backend"]),
+        (&json!(1), &Value::Null)
+    );
+    for (method, path, status) in [
+        (Method::GET, "/admin/v1/cache/entries/00", 400),
+        (
+            Method::GET,
+            &*format!("/admin/v1/cache/entries/{}", "0".repeat(64)),
+            404,
+        ),
+        (Method::DELETE, "/admin/v1/cache/entries", 400),
+        (Method::DELETE, "/admin/v1/cache/entries?colour=red", 400),
+        (Method::GET, "/admin/v1/cache/flush", 405),
+    ] {
+        let answer = replica.admin(method, path).await;
+        assert_eq!(answer.status, status, "{path} {}", answer.text());
+    }
+    for (which, deleted, hits) in [
+        ("entries?team=blue", 0, "exact"),
+        ("entries?model=gpt-5-mini&user=nobody", 0, "exact"),
+        ("entries?model=gpt-5-mini", 1, "miss"),
+        (&*format!("entries/{entry}"), 1, "miss"),
+    ] {
+        let gone = replica
+            .admin(Method::DELETE, &format!("/admin/v1/cache/{which}"))
+            .await;
+        assert_eq!(
+            gone.json()["deleted"]["exact"],
+            deleted,
+            "{which} {}",
+            gone.text()
+        );
+        assert_eq!(
+            hit(&replica.ask(&say("What is a pointsman?")).await),
+            hits,
+            "{which}"
+        );
+    }
+    let gone = replica.admin(Method::POST, "/admin/v1/cache/flush").await;
+    assert_eq!(gone.json()["deleted"]["exact"], 1);
+    let audit = replica
+        .admin(Method::GET, "/admin/v1/audit?limit=100")
+        .await
+        .json();
+    let rows: Vec<_> = audit["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["kind"] == "cache")
+        .collect();
+    let actions: Vec<_> = rows.iter().map(|row| row["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["delete", "delete", "delete", "delete", "flush"]);
+    assert_eq!(rows[0]["after"]["labels"]["team"], "blue");
+    assert_eq!(rows[3]["after"]["entry"], entry);
+    // Whoever has no token, or that of a client, sees and deletes nothing.
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        header::AUTHORIZATION,
+        format!("Bearer {}", replica.key).parse().unwrap(),
+    );
+    let barred = exchange(
+        replica.house.admin,
+        Method::POST,
+        "/admin/v1/cache/flush",
+        headers,
+        "".into(),
+    );
+    assert_eq!(barred.await.unwrap().status, 401);
+}
