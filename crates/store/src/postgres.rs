@@ -5,6 +5,7 @@
 
 mod address;
 mod connection;
+mod foreign;
 mod ledger;
 mod pool;
 mod schema;
@@ -19,6 +20,7 @@ use ledger::Partitions;
 use pool::Pool;
 
 pub(crate) use address::is_url;
+pub use foreign::{ForeignDatabase, Snapshot};
 pub(crate) use usage::report;
 
 /// Bytes of the journal that are carried over at once: a thousand entries. Each time is a round trip and a commit.
