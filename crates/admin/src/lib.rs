@@ -132,7 +132,7 @@ fn open(gateway: &Gateway, method: &Method, path: &str) -> Option<Response<Full<
             "text/plain; version=0.0.4; charset=utf-8",
             gateway.metrics(),
         ),
-        "/health/ready" if gateway.is_stopping() => reply(
+        "/health/ready" | "/health/readiness" if gateway.is_stopping() => reply(
             StatusCode::SERVICE_UNAVAILABLE,
             json,
             "{\"status\":\"stopping\"}".to_owned(),
@@ -141,6 +141,7 @@ fn open(gateway: &Gateway, method: &Method, path: &str) -> Option<Response<Full<
             reply(StatusCode::OK, json, "{\"status\":\"ok\"}".to_owned())
         }
         // As scripts for LiteLLM look for it.
+        "/health/readiness" => reply(StatusCode::OK, json, "{\"status\":\"healthy\"}".to_owned()),
         "/health/liveliness" | "/health/liveness" => reply(StatusCode::OK, json, "\"I'm alive!\"".to_owned()),
         openapi::PATH => reply(
             StatusCode::OK,

@@ -5,6 +5,7 @@
 
 mod budgets;
 mod fields;
+mod groups;
 mod keys;
 mod spend;
 mod teams;
@@ -35,6 +36,8 @@ pub fn routes() -> Vec<Route> {
         post("/team/update", teams::update),
         post("/team/delete", teams::delete),
         get("/team/list", teams::list),
+        get("/v2/team/list", teams::page),
+        get("/team/available", teams::available),
         post("/team/block", teams::block),
         post("/team/unblock", teams::unblock),
         post("/organization/new", teams::new_organization),
@@ -42,7 +45,9 @@ pub fn routes() -> Vec<Route> {
         get("/organization/list", teams::organizations),
         post("/user/new", users::new),
         get("/user/info", users::info),
+        get("/v2/user/info", users::alone),
         get("/user/list", users::list),
+        post("/user/update", users::update),
         post("/user/delete", users::delete),
         post("/budget/new", budgets::new),
         post("/budget/info", budgets::info),
@@ -53,6 +58,9 @@ pub fn routes() -> Vec<Route> {
         get("/global/spend", spend::global),
         get("/model/info", spend::models),
         get("/v1/model/info", spend::models),
+        get("/model_group/info", groups::info),
+        get("/models", groups::names),
+        get("/v1/models", groups::names),
     ]
 }
 

@@ -1,4 +1,5 @@
-//! Configurations of other gateways, carried over to pointsman.yaml.
+//! Configurations of other gateways, carried over to pointsman.yaml; and LiteLLM's database, to Pointsman's own
+//! (`litellm_db`).
 //!
 //! The source is read into a tree that knows what was read of it (`source`); each importer takes what it understands
 //! into a draft (`draft`), and tells what has no counterpart or only a near one (`report`). Whatever nobody took is told
@@ -10,6 +11,7 @@ mod draft;
 mod envoy;
 mod hints;
 mod litellm;
+mod litellm_db;
 mod mcp;
 mod openapi;
 mod report;
@@ -21,6 +23,7 @@ mod yaml;
 pub use draft::Imported;
 pub use envoy::envoy_ai_gateway;
 pub use litellm::litellm;
+pub use litellm_db::{Applied, Migration, Told, litellm_db};
 pub use mcp::mcp_servers;
 pub use openapi::openapi;
 pub use report::{Fate, Line, Report};

@@ -1,5 +1,7 @@
 //! `pointsman import`.
 
+mod database;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,14 +9,15 @@ use clap::ValueEnum;
 use pointsman_import::{Imported, Report, envoy_ai_gateway, litellm, mcp_servers, openapi, semantic_router};
 
 use crate::console;
+use crate::holders::Database;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Whose configuration it is.
     #[arg(value_enum)]
     kind: Kind,
-    /// The configuration.
-    file: PathBuf,
+    /// The configuration; of litellm-db the URL of the database, or a variable that holds it: '${DATABASE_URL}'.
+    source: PathBuf,
     /// Where pointsman.yaml is written; standard output when not given. A file that is there is not overwritten.
     #[arg(short, long)]
     output: Option<PathBuf>,
@@ -25,12 +28,20 @@ pub(crate) struct Arguments {
     /// Overwrites the output.
     #[arg(long)]
     force: bool,
+    /// With litellm-db: carries over what was read, into the database of --config or --database. Without it nothing is
+    /// changed.
+    #[arg(long)]
+    apply: bool,
+    #[command(flatten)]
+    database: Database,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// LiteLLM's config.yaml.
     Litellm,
+    /// LiteLLM's PostgreSQL database: keys, which go on working, teams, users, organizations, budgets, spend.
+    LitellmDb,
     /// Resources of Envoy AI Gateway, all in one file.
     EnvoyAiGateway,
     /// The vLLM Semantic Router's config.yaml, v0.3, or a fragment of one.
@@ -41,13 +52,24 @@ enum Kind {
     Openapi,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    if arguments.kind == Kind::LitellmDb {
+        return database::run(arguments);
+    }
+    if arguments.apply {
+        return console::fail("only litellm-db is carried into a database: --apply means nothing");
+    }
+    file(&arguments)
+}
+
+fn file(arguments: &Arguments) -> ExitCode {
     let imported = match arguments.kind {
-        Kind::Litellm => litellm(&arguments.file),
-        Kind::EnvoyAiGateway => envoy_ai_gateway(&arguments.file),
-        Kind::SemanticRouter => semantic_router(&arguments.file),
-        Kind::Mcp => mcp_servers(&arguments.file),
-        Kind::Openapi => openapi(&arguments.file),
+        Kind::LitellmDb => return console::fail("a database is no file"),
+        Kind::Litellm => litellm(&arguments.source),
+        Kind::EnvoyAiGateway => envoy_ai_gateway(&arguments.source),
+        Kind::SemanticRouter => semantic_router(&arguments.source),
+        Kind::Mcp => mcp_servers(&arguments.source),
+        Kind::Openapi => openapi(&arguments.source),
     };
     let imported = match imported {
         Ok(imported) => imported,

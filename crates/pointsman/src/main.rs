@@ -76,7 +76,7 @@ enum Command {
     Audit(holders::Audit),
     /// Makes a new password for the admin API.
     Admin(holders::Admin),
-    /// Carries another gateway's configuration over, and tells what could not be.
+    /// Carries another gateway's configuration or database over, and tells what could not be.
     Import(import::Arguments),
     /// Lists models, verifies those that are here, fetches those of the hub.
     Models(models::Arguments),
@@ -113,7 +113,7 @@ fn main() -> ExitCode {
         Command::Database(arguments) => database::run(arguments),
         Command::Audit(arguments) => holders::audit(arguments),
         Command::Admin(arguments) => holders::admin(arguments),
-        Command::Import(arguments) => import::run(&arguments),
+        Command::Import(arguments) => import::run(arguments),
         Command::Models(arguments) => runtime.block_on(models::run(arguments)),
         Command::Sim(arguments) => runtime.block_on(sim::run(arguments)),
         Command::Bench(arguments) => runtime.block_on(bench::run(arguments)),

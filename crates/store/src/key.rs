@@ -57,6 +57,25 @@ pub struct NewKey {
     pub groups: Vec<String>,
 }
 
+/// A key that somebody else has made and whose secret nobody here has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdoptedKey {
+    /// Its id.
+    pub id: KeyId,
+    /// What it may do.
+    pub grant: NewKey,
+    /// SHA-256 of the key.
+    pub hash: [u8; 32],
+    /// What it is recognised by; nothing that would help to guess it.
+    pub hint: String,
+    /// SHA-256 of the secret that it had before, and until when, Unix milliseconds, that one is good.
+    pub former: Option<([u8; 32], i64)>,
+    /// Refused until it is enabled.
+    pub disabled: bool,
+    /// Notes.
+    pub metadata: Metadata,
+}
+
 /// A key as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRecord {

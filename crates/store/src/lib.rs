@@ -36,10 +36,10 @@ pub use file::{FileRecord, NewFile};
 pub use holder::{Actor, Holder, HolderKind, HolderSpec};
 pub use id::{BatchId, FileId, KeyId, OrganizationId, PlanId, ProjectId, RequestId, TeamId, Tenant, UserId};
 pub use journal::{Journal, JournalError, JournalWriter};
-pub use key::{KeyRecord, NewKey, aws_secret, hash_key, random_text};
+pub use key::{AdoptedKey, KeyRecord, NewKey, aws_secret, hash_key, random_text};
 pub use ledger::{LedgerEntry, Outcome};
 pub use page::{Page, Paged};
-pub use postgres::PostgresAddress;
+pub use postgres::{ForeignDatabase, PostgresAddress, Snapshot};
 pub use replica::Replica;
 pub use results::{Recorded, Results};
 pub use role::{

@@ -6,6 +6,7 @@
 mod address;
 mod connection;
 mod door;
+mod foreign;
 mod ledger;
 mod pool;
 mod schema;
@@ -21,6 +22,7 @@ use pool::Pool;
 
 pub(crate) use address::is_url;
 pub use door::PostgresAddress;
+pub use foreign::{ForeignDatabase, Snapshot};
 pub(crate) use usage::report;
 
 /// Bytes of the journal that are carried over at once: a thousand entries. Each time is a round trip and a commit.

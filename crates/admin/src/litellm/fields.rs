@@ -39,6 +39,11 @@ impl Fields {
         self.0.contains_key(name)
     }
 
+    /// Whether a field is there and not null.
+    pub fn says(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// A field that must be there.
     pub fn need<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, Failed> {
         self.take(name)?

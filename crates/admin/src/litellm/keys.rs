@@ -175,7 +175,8 @@ pub fn update(call: &Call) -> Answer {
 /// Revokes keys: all that are named, or none.
 pub fn delete(call: &Call) -> Answer {
     let mut fields = Fields::of(call)?;
-    let keys = if fields.has("key_aliases") {
+    // Clients send both names, and null for the one that they do not mean.
+    let keys = if fields.says("key_aliases") {
         let aliases = texts(&mut fields, "key_aliases")?;
         let found = aliases.iter().map(|alias| Ok(call.store().find_key(alias)?));
         found.collect::<Result<Vec<_>, Failed>>()?

@@ -9,6 +9,9 @@ use crate::call::{Answer, Call, Failed, MAX_PAGE, Reply};
 use crate::holders::find;
 use crate::shapes::{beside, time, usd};
 
+/// Teams of a page, at most, as LiteLLM has it.
+const MAX_TEAMS: u32 = 100;
+
 /// Makes a team.
 pub fn new(call: &Call) -> Answer {
     let mut fields = Fields::of(call)?;
@@ -146,6 +149,63 @@ pub fn list(call: &Call) -> Answer {
     let teams = every(call, HolderKind::Team, &filter)?;
     let shown: Result<Vec<_>, _> = teams.iter().map(|holder| team(call, holder)).collect();
     Ok(Reply::of(Value::Array(shown?)))
+}
+
+/// A page of teams.
+pub fn page(call: &Call) -> Answer {
+    call.only(&[
+        "page",
+        "page_size",
+        "organization_id",
+        "team_id",
+        "team_alias",
+        "sort_by",
+        "sort_order",
+    ])?;
+    if let Some(by) = call.parameter("sort_by").filter(|by| *by != "created_at") {
+        return Err(Failed::wrong(format!(
+            "sort_by: teams are sorted by created_at, not by {by:?}"
+        )));
+    }
+    let filter = HolderFilter {
+        organization: call.parameter("organization_id").map(Into::into),
+        name: call.parameter("team_alias").map(str::to_owned),
+        ..HolderFilter::default()
+    };
+    let number = call.number("page")?.unwrap_or(1).max(1);
+    let size = call.number("page_size")?.unwrap_or(10).clamp(1, MAX_TEAMS);
+    let (teams, total) = match call.parameter("team_id") {
+        Some(id) => {
+            let one = call.store().holder(HolderKind::Team, id)?;
+            let one: Vec<_> = one.filter(|team| team.deleted_at.is_none()).into_iter().collect();
+            let total = one.len() as u64;
+            (one, total)
+        }
+        None => {
+            let listing = Listing {
+                skip: (number - 1).saturating_mul(size),
+                limit: size,
+                newest_first: call.parameter("sort_order") == Some("desc"),
+                ..Listing::default()
+            };
+            let (page, total) = call.store().holders_page(HolderKind::Team, &filter, &listing)?;
+            (page.items, total)
+        }
+    };
+    let shown: Result<Vec<_>, _> = teams.iter().map(|holder| team(call, holder)).collect();
+    Ok(Reply::of(json!({
+        "teams": shown?,
+        "total": total,
+        "page": number,
+        "page_size": size,
+        "total_pages": total.div_ceil(u64::from(size)),
+    })))
+}
+
+/// Teams that anybody may join: there are none.
+pub fn available(call: &Call) -> Answer {
+    call.only(&[])?;
+    Ok(Reply::of(json!([])))
 }
 
 /// The first holders of a kind.

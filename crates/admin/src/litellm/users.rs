@@ -1,13 +1,13 @@
 //! `/user/…`.
 
-use pointsman_store::{Holder, HolderFilter, HolderKind, HolderSpec, KeyFilter, NewKey};
+use pointsman_store::{Holder, HolderFilter, HolderKind, HolderSpec, KeyFilter, Listing, NewKey};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::fields::{Fields, list as texts};
 use super::keys::{hash, make, row as key_row};
-use super::teams::{common, every, keys_of};
-use crate::call::{Answer, Call, Failed, Reply};
+use super::teams::{change, common, keys_of};
+use crate::call::{Answer, Call, Failed, MAX_PAGE, Reply};
 use crate::holders::find;
 use crate::shapes::beside;
 
@@ -19,23 +19,9 @@ pub fn new(call: &Call) -> Answer {
     let mut fields = Fields::of(call)?;
     let id: Option<String> = fields.take("user_id")?;
     let with_key = fields.take("auto_create_key")?.unwrap_or(true);
-    let mut spec = HolderSpec {
-        name: fields.take("user_alias")?.unwrap_or_default(),
-        ..HolderSpec::default()
-    };
-    let role: Option<String> = fields.take("user_role")?;
-    if let Some(role) = role.filter(|role| !role.starts_with("internal_user")) {
-        return Err(Failed::wrong(format!(
-            "the role {role:?} is not given: users have no roles here, and the admin token is the only one that manages"
-        )));
-    }
-    let email: Option<String> = fields.take(EMAIL)?;
+    let mut spec = HolderSpec::default();
     // The limits of a user are the user's, not the key's that is made with it.
-    fields.terms(&mut spec.terms)?;
-    fields.metadata(&mut spec.metadata)?;
-    if let Some(email) = email {
-        spec.metadata.insert(EMAIL.to_owned(), json!(email));
-    }
+    apply(&mut fields, &mut spec)?;
     let (grant, metadata, chosen, _) = make(call, &mut fields, NewKey::default())?;
     fields.end()?;
     spec.organization.clone_from(&grant.organization);
@@ -55,6 +41,51 @@ pub fn new(call: &Call) -> Answer {
     }
     call.take_over()?;
     Ok(Reply::of(shown))
+}
+
+/// Changes a user by the fields that are there.
+fn apply(fields: &mut Fields, spec: &mut HolderSpec) -> Result<(), Failed> {
+    if fields.has("user_alias") {
+        spec.name = fields.take("user_alias")?.unwrap_or_default();
+    }
+    let role: Option<String> = fields.take("user_role")?;
+    if let Some(role) = role.filter(|role| !role.starts_with("internal_user")) {
+        return Err(Failed::wrong(format!(
+            "the role {role:?} is not given: users have no roles here, and the admin token is the only one that manages"
+        )));
+    }
+    let email: Option<String> = fields.take(EMAIL)?;
+    fields.terms(&mut spec.terms)?;
+    fields.metadata(&mut spec.metadata)?;
+    if let Some(email) = email {
+        spec.metadata.insert(EMAIL.to_owned(), json!(email));
+    }
+    Ok(())
+}
+
+/// Changes a user.
+pub fn update(call: &Call) -> Answer {
+    let mut fields = Fields::of(call)?;
+    let id: String = fields.need("user_id")?;
+    let holder = change(call, (HolderKind::User, &id), |spec| {
+        let email = spec.metadata.get(EMAIL).cloned();
+        apply(&mut fields, spec)?;
+        // Notes are replaced as a whole; the address is no note.
+        if let Some(email) = email {
+            spec.metadata.entry(EMAIL).or_insert(email);
+        }
+        std::mem::replace(&mut fields, Fields::none()).end()
+    })?;
+    Ok(Reply::of(json!({ "user_id": id, "data": user(call, &holder)? })))
+}
+
+/// Shows a user alone.
+pub fn alone(call: &Call) -> Answer {
+    call.only(&["user_id"])?;
+    let Some(id) = call.parameter("user_id") else {
+        return Err(Failed::wrong("user_id is missing"));
+    };
+    Ok(Reply::of(user(call, &find(call, HolderKind::User, id)?)?))
 }
 
 /// Shows a user with their keys.
@@ -78,12 +109,24 @@ pub fn info(call: &Call) -> Answer {
 
 /// Users.
 pub fn list(call: &Call) -> Answer {
-    call.only(&[])?;
-    let all = every(call, HolderKind::User, &HolderFilter::default())?;
-    let shown: Result<Vec<_>, _> = all.iter().map(|holder| user(call, holder)).collect();
-    let total = all.len();
+    call.only(&["page", "page_size"])?;
+    let page = call.number("page")?.unwrap_or(1).max(1);
+    let size = call.number("page_size")?.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let listing = Listing {
+        skip: (page - 1).saturating_mul(size),
+        limit: size,
+        ..Listing::default()
+    };
+    let (found, total) = call
+        .store()
+        .holders_page(HolderKind::User, &HolderFilter::default(), &listing)?;
+    let shown: Result<Vec<_>, _> = found.items.iter().map(|holder| user(call, holder)).collect();
     Ok(Reply::of(json!({
-        "users": shown?, "total": total, "page": 1, "page_size": total, "total_pages": 1,
+        "users": shown?,
+        "total": total,
+        "page": page,
+        "page_size": size,
+        "total_pages": total.div_ceil(u64::from(size)),
     })))
 }
 

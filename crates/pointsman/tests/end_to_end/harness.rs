@@ -141,6 +141,12 @@ fn listen(output: impl std::io::Read + Send + 'static, said: Arc<Mutex<String>>)
     });
 }
 
+/// Says a figure that a test found, for whoever runs it by hand.
+#[expect(clippy::print_stdout, reason = "figures are there to be read")]
+pub fn figure(text: &str) {
+    println!("{text}");
+}
+
 /// A folder with a configuration: the blocks every test needs, and `rest`.
 pub fn folder(rest: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use pointsman_store::NewKey;
+use pointsman_testbed::postgres::PostgresServer;
 use pointsman_testbed::{SimOptions, SimServer};
 use serde_json::json;
 
-use crate::harness::{House, key, post, write};
+use crate::harness::{House, folder, key, post, store, write};
 
 fn data(kind: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -149,4 +151,62 @@ fn every_file_that_is_carried_over_is_good() {
         }
     }
     assert!(count >= 20, "{count}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_litellms_database_go_on_working() {
+    let server = PostgresServer::start().unwrap();
+    let url = server.make("litellm").unwrap();
+    for sql in [
+        include_str!("../../../import/tests/litellm_db/schema.sql"),
+        include_str!("../../../import/tests/litellm_db/rows.sql"),
+    ] {
+        server.query("litellm", sql).unwrap();
+    }
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let folder = folder(&format!(
+        "providers: {{ o: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }} }}\n",
+        sim.address()
+    ));
+    let config = folder.path().join("pointsman.yaml");
+    let report = folder.path().join("report.md");
+    let arguments = |more: &[&str]| {
+        let all = [
+            "import",
+            "litellm-db",
+            "${LITELLM}",
+            "-c",
+            config.to_str().unwrap(),
+            "--report",
+            report.to_str().unwrap(),
+        ];
+        let output = pointsman(&[&all, more].concat(), &[("LITELLM", &url)]);
+        let told = format!("{}{}", said(&output.stdout), said(&output.stderr));
+        assert!(output.status.success(), "{told}");
+        told
+    };
+    let told = arguments(&[]);
+    assert!(told.contains("run it again with --apply"), "{told}");
+    assert_eq!(store(folder.path()).keys().unwrap(), []);
+    let house = House::open(folder.path());
+    let ask = |key: &'static str| {
+        let address = house.address;
+        let body = json!({"model": "o/gpt-5-mini", "messages": [{"role": "user", "content": "Hello"}]});
+        async move { post(address, "/v1/chat/completions", key, &body).await.unwrap() }
+    };
+    assert_eq!(ask("sk-first-0000000000").await.status, 401);
+    // A gateway that runs takes it over.
+    let told = arguments(&["--apply"]);
+    assert!(told.contains("3 key(s)"), "{told}");
+    let until = Instant::now() + Duration::from_secs(10);
+    while ask("sk-first-0000000000").await.status != 200 {
+        assert!(Instant::now() < until, "the key does not work");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(ask("sk-before-000000000").await.status, 200);
+    assert_eq!(ask("sk-clear-0000000000").await.status, 200);
+    let blocked = ask("sk-second-000000000").await;
+    assert_eq!(blocked.status, 401, "{}", blocked.text());
+    let report = std::fs::read_to_string(report).unwrap();
+    assert!(report.contains("| `LiteLLM_TeamMembership` |"), "{report}");
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{Method, Request, header};
@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Answer, House, ask, post, send};
+use crate::harness::{Answer, House, ask, figure, post, send};
 
 const TOKEN: &str = "an-admin-token-of-some-length";
 
@@ -178,6 +178,12 @@ async fn what_is_changed_at_one_replica_holds_at_the_other() {
     assert_eq!(send(one.admin, stale).await.unwrap().status, 412);
 }
 
+/// How long PostgreSQL is away: `POINTSMAN_OUTAGE_SECONDS=300` has it stay away for five minutes.
+fn outage() -> Duration {
+    let seconds = std::env::var("POINTSMAN_OUTAGE_SECONDS");
+    Duration::from_secs(seconds.map_or(2, |seconds| seconds.parse().unwrap()))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn proxying_goes_on_while_postgres_is_down_and_the_ledger_is_complete() {
     let mut server = PostgresServer::start().unwrap();
@@ -188,10 +194,11 @@ async fn proxying_goes_on_while_postgres_is_down_and_the_ledger_is_complete() {
     let key = Arc::new(key(&url));
     assert_eq!(chat(&house, &key).await.status, 200);
     let stop = Arc::new(AtomicBool::new(false));
+    let answered = Arc::new(AtomicU64::new(0));
     let address = house.address;
     let clients: Vec<_> = (0..8)
         .map(|number| {
-            let (key, stop) = (Arc::clone(&key), Arc::clone(&stop));
+            let (key, stop, answered) = (Arc::clone(&key), Arc::clone(&stop), Arc::clone(&answered));
             tokio::spawn(async move {
                 let mut finished = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
@@ -199,19 +206,33 @@ async fn proxying_goes_on_while_postgres_is_down_and_the_ledger_is_complete() {
                     let answer = answer.unwrap();
                     assert_eq!(answer.status, 200, "{}", answer.text());
                     finished.push(answer.header("x-request-id").to_owned());
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    // As fast as a few clients may be, not as fast as this machine can.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 finished
             })
         })
         .collect();
     let second = Duration::from_secs(1);
-    tokio::time::sleep(second).await;
+    let pace = async |time: Duration| {
+        let (before, begun) = (answered.load(Ordering::Relaxed), Instant::now());
+        tokio::time::sleep(time).await;
+        (answered.load(Ordering::Relaxed) - before) as f64 / begun.elapsed().as_secs_f64()
+    };
+    let usual = pace(2 * second).await;
     // It stands still, goes away, and comes again.
     server.freeze();
-    tokio::time::sleep(second).await;
+    let frozen = pace(second).await;
     server.thaw();
     server.halt().unwrap();
-    tokio::time::sleep(2 * second).await;
+    let away = pace(outage()).await;
+    figure(&format!(
+        "{usual:.0} requests a second before, {frozen:.0} while it stood still, {away:.0} while it was away"
+    ));
+    for slow in [frozen, away] {
+        assert!(slow > usual / 3.0, "{slow} requests a second, {usual} before");
+    }
     let unknown = chat(&house, "pm-unknown0000000000000000000000000000000000000000").await;
     assert_eq!(
         unknown.status,
@@ -231,7 +252,13 @@ async fn proxying_goes_on_while_postgres_is_down_and_the_ledger_is_complete() {
         "only {} answers: the test proves little",
         finished.len()
     );
+    let begun = Instant::now();
     assert_complete(&url, &finished);
+    figure(&format!(
+        "{} answers are in the ledger {:?} after it came back",
+        finished.len(),
+        begun.elapsed() + second
+    ));
     house.stop();
     let folder = folder.path().join("journal");
     assert_eq!(

@@ -143,6 +143,23 @@ impl Connection {
         }
     }
 
+    /// A transaction that sees the database as it stands now and changes nothing, with tables looked for in `schema`
+    /// (quoted). It may take longer than a report: what is read is somebody else's.
+    pub(super) fn frozen<T>(
+        &mut self,
+        schema: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.in_transaction = true;
+        let begun = self.batch(&format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30min';
+             SET LOCAL idle_in_transaction_session_timeout = '10min'; SET LOCAL search_path = {schema}, pg_catalog"
+        ));
+        let done = begun.and_then(|()| work(self));
+        self.in_transaction = self.batch("ROLLBACK").is_err();
+        done
+    }
+
     /// A statement, prepared.
     fn prepared(&mut self, sql: &str) -> Result<Statement, StoreError> {
         if let Some(statement) = self.statements.get(sql) {

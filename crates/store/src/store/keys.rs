@@ -8,11 +8,11 @@ use super::holders::{check_place, find_live};
 use super::{Row, Session, Store, StoreError, next_version, now, values};
 use crate::holder::{Actor, HolderKind, HolderSpec};
 use crate::id::{KeyId, TeamId};
-use crate::key::{self, KeyRecord, NewKey};
+use crate::key::{self, AdoptedKey, KeyRecord, NewKey};
 use crate::page::Paged;
-use crate::terms::{Metadata, check_metadata, invalid};
+use crate::terms::{Metadata, check_metadata, check_text, invalid};
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "id, hash, hint, grant_json, created_at, revoked_at, disabled_at, old_hash, old_until, metadata_json,
     updated_at, changed";
 /// The longest time for which a secret is good beside the one that follows it: thirty days.
@@ -72,27 +72,64 @@ impl Store {
             updated_at: at,
             version: 0,
         };
-        let record = self.change(actor, |session| {
+        record.version = self.put_key(actor, &record)?;
+        Ok((record, secret))
+    }
+
+    /// Takes over a key that somebody else has made, by its hash: whoever has its secret goes on using it.
+    ///
+    /// # Errors
+    /// When the database refuses, a holder is not there, the key or its id is there already, or it cannot be so.
+    pub fn adopt_key(&self, actor: &Actor, key: AdoptedKey) -> Result<KeyRecord, StoreError> {
+        key.grant.check()?;
+        check_metadata(&key.metadata)?;
+        check_text("hint", &key.hint)?;
+        let at = now();
+        let mut record = KeyRecord {
+            id: key.id,
+            grant: key.grant,
+            hint: key.hint,
+            hash: key.hash,
+            created_at: at,
+            revoked_at: None,
+            disabled_at: key.disabled.then_some(at),
+            former: key.former,
+            metadata: key.metadata,
+            updated_at: at,
+            version: 0,
+        };
+        record.version = self.put_key(actor, &record)?;
+        Ok(record)
+    }
+
+    /// Puts a new key in; says its version.
+    fn put_key(&self, actor: &Actor, record: &KeyRecord) -> Result<i64, StoreError> {
+        self.change(actor, |session| {
             check_holders(session, &record.grant)?;
-            check_hash(session, &record)?;
-            record.version = next_version(session)?;
+            check_hash(session, record)?;
+            let version = next_version(session)?;
+            let (old_hash, old_until) = record.former.unzip();
             session.execute(
-                "INSERT INTO keys (id, hash, hint, grant_json, created_at, metadata_json, updated_at, changed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?7)",
+                "INSERT INTO keys (id, hash, hint, grant_json, created_at, metadata_json, updated_at, changed,
+                    disabled_at, old_hash, old_until)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?7, ?8, ?9, ?10)",
                 &values![
                     record.id.as_str(),
-                    hash,
+                    record.hash,
                     &record.hint,
                     serde_json::to_string(&record.grant)?,
-                    at,
+                    record.created_at,
                     serde_json::to_string(&record.metadata)?,
-                    record.version
+                    version,
+                    record.disabled_at,
+                    old_hash,
+                    old_until
                 ],
             )?;
-            let told = told("create", None, Some(&record))?;
-            Ok((record, told))
-        })?;
-        Ok((record, secret))
+            let mut made = record.clone();
+            made.version = version;
+            Ok((version, told("create", None, Some(&made))?))
+        })
     }
 
     /// All keys, revoked ones included, the oldest first.
@@ -388,7 +425,7 @@ fn no_such(id: &KeyId) -> StoreError {
     StoreError::NoSuchKey(id.as_str().to_owned())
 }
 
-fn read_key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
+pub(super) fn read_key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
     let former = (row.maybe_hash(7)?, row.maybe_integer(8)?);
     Ok(KeyRecord {
         id: KeyId::from(row.text(0)?),
