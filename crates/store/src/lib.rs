@@ -38,7 +38,8 @@ pub use replica::Replica;
 pub use results::{Recorded, Results};
 pub use routed::{DecisionFilter, DecisionRow, Judged, RoutedBatch, RoutedRequest, SessionTurn};
 pub use shared::{
-    Answers, Ask, CounterKind, Patience, RedisCounters, SharedCounters, SharedError, Told, Verdict,
+    Answers, Ask, CounterKind, Patience, RedisCounters, RedisSessions, SharedCounters, SharedError,
+    SharedSessions, Told, Verdict, sessions,
 };
 pub use state::{
     Conversation, HistoryError, KeptEvent, KeptResponse, MAX_CONVERSATION_ITEMS, StateItem, StateStore,
