@@ -410,6 +410,14 @@ impl Checker<'_> {
                 }
             }
         }
+        for (server, block) in &config.mcp.servers {
+            for (index, name) in block.guardrails.iter().enumerate() {
+                if !names.contains(name.as_str()) {
+                    let message = format!("there is no guardrail named {name:?}");
+                    self.wrong(&format!("mcp.servers.{server}.guardrails[{index}]"), message);
+                }
+            }
+        }
     }
 
     /// Guardrails ask models of this machine: a text that must not go out is not sent away to be judged.

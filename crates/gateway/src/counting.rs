@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pointsman_config::{Config, SharedDown};
 use pointsman_governance::{Sharing, SharingCounts, WhenDown};
-use pointsman_store::{Patience, RedisCounters, Replica, Store};
+use pointsman_store::{Patience, RedisCounters, RedisSessions, Replica, SharedSessions, Store};
 use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -18,11 +18,21 @@ const LIFE: Duration = Duration::from_secs(10);
 /// How long a server that has lost everything is given until all replicas have told what they hold.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// What this replica shares with others.
+pub struct Together {
+    /// Which one it is.
+    pub replica: Replica,
+    /// Counters.
+    pub sharing: Arc<Sharing>,
+    /// Sessions with MCP servers.
+    pub sessions: Arc<dyn SharedSessions>,
+}
+
 /// What counts together, where the configuration says so: the replica that this is, and its counters.
 ///
 /// # Errors
 /// When the URL cannot be used, or there is no name to be had.
-pub fn together(config: &Config, store: &Arc<Store>) -> Result<Option<(Replica, Arc<Sharing>)>, StartError> {
+pub fn together(config: &Config, store: &Arc<Store>) -> Result<Option<Together>, StartError> {
     let stores = &config.stores;
     if !stores.is_shared() {
         return Ok(None);
@@ -46,7 +56,12 @@ pub fn together(config: &Config, store: &Arc<Store>) -> Result<Option<(Replica, 
         replica.name(),
         (when_down, LIFE),
     );
-    Ok(Some((replica, sharing)))
+    let sessions = RedisSessions::new(&url, replica.processes()[0])?;
+    Ok(Some(Together {
+        replica,
+        sharing,
+        sessions: Arc::new(sessions),
+    }))
 }
 
 /// The task that tells in rounds how this replica stands.

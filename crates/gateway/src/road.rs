@@ -64,6 +64,7 @@ use crate::worker::Worker;
 
 pub use a2a::Lasting as A2aLasting;
 pub use decide::Prices;
+pub use mcp::Described as McpDescribed;
 pub use realtime::Secrets;
 pub use refuse::{Origin, Refusal};
 pub use settle::Ticket;
@@ -177,6 +178,10 @@ async fn travel(
     match arrival.surface.asks {
         Asks::Live => return Ok(list::alive()),
         Asks::Ready => return Ok(list::ready(worker)?),
+        Asks::McpDescribed => {
+            incoming::leave(&arrival.headers, body);
+            return Box::pin(mcp::describe(worker, arrival)).await;
+        }
         Asks::Chat(..)
         | Asks::Embeddings(_)
         | Asks::Rerank(_)
@@ -208,7 +213,10 @@ async fn travel(
         Ok(claim) => claim,
         Err(failure) => {
             incoming::leave(&arrival.headers, body);
-            return Err(failure.into());
+            return Err(match arrival.surface.asks {
+                Asks::Mcp => mcp::unknown(arrival, failure),
+                _ => failure.into(),
+            });
         }
     };
     if arrival.surface.asks == Asks::Models {
@@ -263,7 +271,7 @@ async fn serve(
         Asks::A2a => Box::pin(a2a::answer(worker, arrival, caller, body)).await,
         Asks::RealtimeSecret => Ok(realtime::mint(worker, arrival, &caller, &body)?),
         Asks::RealtimeAside => Err(realtime::aside().into()),
-        Asks::Models | Asks::Realtime | Asks::Live | Asks::Ready => {
+        Asks::Models | Asks::Realtime | Asks::Live | Asks::Ready | Asks::McpDescribed => {
             Err(Failure::new(FailureKind::Internal, "it was answered before").into())
         }
     }

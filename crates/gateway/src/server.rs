@@ -195,8 +195,12 @@ impl Gateway {
     /// # Errors
     /// When the configuration cannot be carried out, or what it needs cannot be had.
     pub fn start(config: &Config, options: GatewayOptions) -> Result<Self, StartError> {
-        let (replica, sharing) = counting::together(config, &options.store)?.unzip();
-        let lasting = Lasting::counting(sharing.clone());
+        let together = counting::together(config, &options.store)?;
+        let sessions = together.as_ref().map(|together| Arc::clone(&together.sessions));
+        let (replica, sharing) = together
+            .map(|together| (together.replica, together.sharing))
+            .unzip();
+        let lasting = Lasting::counting(sharing.clone(), sessions);
         let snapshot = snapshot::compile(config, &lasting).map_err(StartError::Config)?;
         let listener = listener::bind(config.listeners.api.address).map_err(|source| StartError::Listen {
             address: config.listeners.api.address,

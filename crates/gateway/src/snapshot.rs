@@ -101,6 +101,8 @@ pub struct McpPolicy {
     pub hub: Arc<Hub>,
     /// Whether clients can only come from this machine: then the host they call must be one of its own names.
     pub is_local: bool,
+    /// Another one for each configuration: what guardrails have said of a definition is of one.
+    pub revision: u64,
 }
 
 /// A2A agents, and where they reach the gateway.

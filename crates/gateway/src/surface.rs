@@ -40,6 +40,8 @@ pub enum Asks {
     Judge(Judge),
     /// Something of MCP servers; which one the path may say.
     Mcp,
+    /// How clients of MCP servers get a token.
+    McpDescribed,
     /// Something of A2A agents; which one, and what, the path says.
     A2a,
     /// A realtime session, over a WebSocket.
@@ -293,7 +295,7 @@ use Format::{
 
 /// Every path, once. A new surface adds its lines here. `{model}` and `{agent}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 104] = [
+static PATHS: [Path; 109] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -469,6 +471,27 @@ static PATHS: [Path; 104] = [
     post("/mcp/{id}", Asks::Mcp, OpenAi),
     get("/mcp/{id}", Asks::Mcp, OpenAi),
     delete("/mcp/{id}", Asks::Mcp, OpenAi),
+    get(
+        "/.well-known/oauth-protected-resource",
+        Asks::McpDescribed,
+        OpenAi,
+    ),
+    get(
+        "/.well-known/oauth-protected-resource/mcp",
+        Asks::McpDescribed,
+        OpenAi,
+    ),
+    get(
+        "/.well-known/oauth-protected-resource/mcp/{id}",
+        Asks::McpDescribed,
+        OpenAi,
+    ),
+    get(
+        "/.well-known/oauth-authorization-server",
+        Asks::McpDescribed,
+        OpenAi,
+    ),
+    get("/.well-known/openid-configuration", Asks::McpDescribed, OpenAi),
     get("/a2a", Asks::A2a, OpenAi),
     post("/a2a/{agent}", Asks::A2a, OpenAi),
     get("/a2a/{agent}", Asks::A2a, OpenAi),

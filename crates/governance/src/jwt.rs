@@ -63,6 +63,33 @@ pub fn is_token(text: &str) -> bool {
     text.starts_with("ey") && text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
+/// What a token says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Whom it is for (`aud`).
+    pub audience: Vec<String>,
+    /// What it allows (`scope`, or `scp`).
+    pub scopes: Vec<String>,
+}
+
+/// What a token says that was verified before; of another nothing of it is true.
+///
+/// # Errors
+/// When it is none.
+pub fn said(text: &str) -> Result<Said, TokenError> {
+    let token = Token::read(text)?;
+    let claims = token.claims();
+    let mut scopes = texts(claims, "scope");
+    if scopes.is_empty() {
+        scopes = texts(claims, "scp");
+    }
+    let audience = match claims.get("aud") {
+        Some(Value::String(one)) => vec![one.clone()],
+        _ => texts(claims, "aud"),
+    };
+    Ok(Said { audience, scopes })
+}
+
 /// Who says that it has issued a token. Nothing is checked yet.
 ///
 /// # Errors

@@ -108,6 +108,12 @@ impl GuardSet {
         Arc::new(guards)
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Whether requests have different ones.
     #[must_use]
     pub fn varies(&self) -> bool {

@@ -88,6 +88,8 @@ async fn main() {
         session: None,
         client: Client::new(options),
         caller: Arc::default(),
+        judge: None,
+        trail: None,
     };
     let request = Request {
         id: Id::Number(1),

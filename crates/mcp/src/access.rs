@@ -40,6 +40,8 @@ pub struct Caller {
     pub roles: Vec<String>,
     /// Their groups.
     pub groups: Vec<String>,
+    /// What their token is allowed; nothing is asked of whoever comes without one.
+    pub scopes: Option<Vec<String>>,
 }
 
 /// Who may use what. What no rule covers is for all; every rule that covers something must let its caller in.

@@ -2,20 +2,25 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use pointsman_store::SharedSessions;
+use pointsman_upstream::Client;
 use tokio::sync::mpsc;
 
 use crate::link::Link;
-use crate::message::{self, Id, Object};
+use crate::message::{self, Id, Message, Object};
 use crate::meta;
 use crate::session::Session;
+use crate::trail::Letter;
 use crate::view::View;
 
 /// Most listeners.
 const MAX_LISTENERS: usize = 10_000;
+/// How often the letters of other replicas are read.
+const LETTERS: Duration = Duration::from_millis(50);
 /// How often sessions that nobody uses are looked for.
 const SWEEP: Duration = Duration::from_secs(30);
 
@@ -26,6 +31,10 @@ pub struct Board {
     listeners: Mutex<HashMap<u64, Listener>>,
     next: AtomicU64,
     swept: Mutex<Option<Instant>>,
+    /// Where sessions are shared with other replicas, if there are any.
+    shared: Option<Arc<dyn SharedSessions>>,
+    /// Whether the letters of other replicas are read.
+    reads: AtomicBool,
 }
 
 /// Somebody who listens without a session.
@@ -49,6 +58,15 @@ pub struct Listening {
     pub receiver: mpsc::Receiver<String>,
 }
 
+/// Reads letters as long as it is there.
+struct Reading(Arc<Board>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.reads.store(false, Ordering::Release);
+    }
+}
+
 impl Drop for Listening {
     fn drop(&mut self) {
         self.board.listeners.lock().remove(&self.number);
@@ -56,6 +74,72 @@ impl Drop for Listening {
 }
 
 impl Board {
+    /// A board of sessions that other replicas can go on with.
+    #[must_use]
+    pub fn sharing(shared: Option<Arc<dyn SharedSessions>>) -> Self {
+        Self {
+            shared,
+            ..Self::default()
+        }
+    }
+
+    /// Where sessions are shared.
+    #[must_use]
+    pub fn shared(&self) -> Option<&Arc<dyn SharedSessions>> {
+        self.shared.as_ref()
+    }
+
+    /// Reads what other replicas tell of sessions, until the thread ends that began to; one does at a time.
+    pub fn read_letters(self: &Arc<Self>, client: &Client) {
+        let Some(shared) = self.shared.clone() else { return };
+        if self.reads.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let reading = Reading(Arc::clone(self));
+        let client = client.clone();
+        tokio::spawn(async move {
+            loop {
+                match shared.letters().await {
+                    Ok(letters) => {
+                        for text in letters {
+                            if let Ok(letter) = serde_json::from_str(&text) {
+                                reading.0.read(&client, letter).await;
+                            }
+                        }
+                    }
+                    Err(error) => tracing::debug!(%error, "letters of other replicas could not be read"),
+                }
+                tokio::time::sleep(LETTERS).await;
+            }
+        });
+    }
+
+    async fn read(&self, client: &Client, letter: Letter) {
+        let key = match &letter {
+            Letter::Answer { session, .. } | Letter::Cancel { session, .. } | Letter::News { session } => {
+                session
+            }
+        };
+        let session = {
+            let sessions = self.sessions.lock();
+            let mut sessions = sessions.values();
+            sessions
+                .find(|session| session.shelf().is_some_and(|shelf| shelf.key == *key))
+                .cloned()
+        };
+        let Some(session) = session else { return };
+        match letter {
+            // It was judged where it came in.
+            Letter::Answer { text, .. } => {
+                if let Ok(Message::Response(answer)) = message::decode_one(&text) {
+                    session.answered(client, answer, None).await;
+                }
+            }
+            Letter::Cancel { id, .. } => session.cancel(&id),
+            Letter::News { .. } => session.has_news(),
+        }
+    }
+
     /// Keeps a session.
     ///
     /// # Errors
@@ -164,7 +248,9 @@ impl Board {
         let sessions: Vec<Arc<Session>> = self.sessions.lock().values().cloned().collect();
         for session in sessions {
             // Who has a link of their own hears of it there.
-            if session.sees(server) && !session.has_link(server) {
+            // Replicas that share it hear the same: the one its client listens at tells.
+            let tells = session.shelf().is_none() || session.is_listening();
+            if tells && session.sees(server) && !session.has_link(server) {
                 session.post(message::notification(method, &params));
             }
         }

@@ -1,5 +1,7 @@
 //! What clients ask, answered: from lists that are merged, or by the server that a name leads to.
 
+mod policy;
+
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
@@ -12,13 +14,18 @@ use crate::access::Caller;
 use crate::catalog::Kind;
 use crate::error::RpcError;
 use crate::hub::Hub;
+use crate::judge::{Judge, Verdict};
 use crate::link::{Ask, Failed, Link, Sink};
-use crate::message::{Object, Raw, Request, Response};
+use crate::message::{self, Id, Object, Raw, Request, Response};
 use crate::meta;
 use crate::server::Server;
 use crate::session::Session;
+use crate::trail::{Resume, Trail};
 use crate::version;
 use crate::view::{Found, View};
+
+use policy::Listed;
+pub use policy::{replied, said, sent};
 
 /// How often a server may want more input for one request.
 const MAX_ROUNDS: usize = 16;
@@ -36,6 +43,10 @@ pub struct Asker {
     pub client: Client,
     /// Who they are, as far as rules look.
     pub caller: Arc<Caller>,
+    /// Who judges what passes, if anybody does.
+    pub judge: Option<Arc<dyn Judge>>,
+    /// What other replicas know of what is asked, where there are any.
+    pub trail: Option<Arc<Trail>>,
 }
 
 /// An answer, and who gave it.
@@ -98,6 +109,17 @@ fn code_of(error: &Raw) -> Option<i64> {
 impl From<RpcError> for Refused {
     fn from(error: RpcError) -> Self {
         Self::Here(error)
+    }
+}
+
+impl Answered {
+    /// The answer to `id`, as a message.
+    #[must_use]
+    pub fn text(&self, id: &Id) -> String {
+        match &self.outcome {
+            Ok(result) => message::response(Some(id), Ok(result)),
+            Err(refused) => message::response(Some(id), Err(&refused.raw())),
+        }
     }
 }
 
@@ -169,6 +191,7 @@ impl Asker {
         let Some(found) = self.find(kind, &name).await else {
             return Err(self.nothing(kind, &name).into());
         };
+        self.scoped(&found, kind)?;
         answered.server = Some(found.server.name.clone());
         answered.name = Some(found.name.clone());
         let mut params = params.clone();
@@ -176,10 +199,15 @@ impl Asker {
         if request.method.ends_with("subscribe") {
             return self.watch(&found, &request.method).await;
         }
+        let params = match self.outgoing(&found, kind, params).await {
+            Ok(params) => params,
+            Err(stopped) => return stopped.told(),
+        };
         if kind == Kind::Tools {
             answered.cost = found.server.price(&found.name);
         }
         let result = self.exchange(&found, &request.method, params, sink).await?;
+        let result = self.incoming(&found.server, result).await?;
         Ok(self.view.show(&found.server.name, result))
     }
 
@@ -199,13 +227,32 @@ impl Asker {
         } else {
             self.view.find(&self.client, kind, name).await
         };
-        found.filter(|found| self.may(&found.server, kind, &found.name))
+        let found = found.filter(|found| self.may(&found.server, kind, &found.name))?;
+        if let Some(entry) = &found.entry
+            && matches!(self.verdict(&found.server, &entry.item).await, Verdict::Hidden)
+        {
+            return None;
+        }
+        Some(found)
     }
 
     /// Whether the caller may use something of a server.
     fn may(&self, server: &Server, kind: Kind, name: &str) -> bool {
         let tool = (kind == Kind::Tools).then_some(name);
         self.hub.gates.allow(&self.caller, &server.name, tool)
+    }
+
+    /// Whether the caller's token allows what is asked.
+    ///
+    /// # Errors
+    /// When it lacks scopes: its holder can get another one.
+    fn scoped(&self, found: &Found, kind: Kind) -> Result<(), RpcError> {
+        let (Some(authorization), Some(has)) = (&self.hub.config.authorization, &self.caller.scopes) else {
+            return Ok(());
+        };
+        let tool = (kind == Kind::Tools).then_some(found.name.as_str());
+        let lacking = authorization.lacking(has, &found.server.name, tool);
+        lacking.map_or(Ok(()), |needed| Err(RpcError::scopes(&needed)))
     }
 
     /// The same for what is not there and for what is not allowed.
@@ -240,14 +287,22 @@ impl Asker {
                 && self.may(server, kind, &entry.item.name)
         });
         let size = self.hub.config.page_size.max(1);
-        let mut page: Vec<&Raw> = seen.skip(from).take(size + 1).map(|entry| &entry.text).collect();
+        let mut page: Vec<Listed<'_>> = seen
+            .skip(from)
+            .take(size + 1)
+            .map(|entry| Listed {
+                server: &self.view.servers()[entry.server],
+                item: &entry.item,
+                text: &entry.text,
+            })
+            .collect();
         if from > 0 && page.is_empty() {
             return Err(RpcError::params("`cursor` is beyond the end of the list").into());
         }
         let is_more = page.len() > size;
         page.truncate(size);
         let mut result = Object::default();
-        result.set(kind.field(), &page);
+        result.set(kind.field(), &self.listed(page).await);
         if is_more {
             result.set("nextCursor", &format!("at-{}", from + size));
         }
@@ -311,12 +366,20 @@ impl Asker {
         let Some(found) = found else {
             return Err(self.nothing(kind, &name).into());
         };
+        self.scoped(&found, kind)?;
         answered.server = Some(found.server.name.clone());
         reference.set(key, &found.name);
         let mut params = params.clone();
         params.set("ref", &reference);
+        let params = match self.outgoing(&found, kind, params).await {
+            Ok(params) => params,
+            Err(stopped) => return stopped.told(),
+        };
         let (sink, _) = tokio::sync::mpsc::channel(1);
-        self.exchange(&found, "completion/complete", params, &sink).await
+        let result = self
+            .exchange(&found, "completion/complete", params, &sink)
+            .await?;
+        self.incoming(&found.server, result).await
     }
 
     async fn watch(&self, found: &Found, method: &str) -> Result<Raw, Refused> {
@@ -350,6 +413,7 @@ impl Asker {
         sink: &Sink,
     ) -> Result<(Arc<Link>, Response), Failed> {
         let mut again = true;
+        let mut resume = self.resume(found, method)?;
         loop {
             let link = self.link(&found.server).await?;
             let ask = Ask {
@@ -358,12 +422,14 @@ impl Asker {
                 headers: headers(found, &link, params),
                 sink: Some(sink.clone()),
                 timeout: found.server.timeout,
+                trail: self.trail.clone(),
+                resume: resume.take(),
             };
             match link.ask(&self.client, ask).await {
                 Err(Failed::Lost) if again => {
                     again = false;
                     match &self.session {
-                        Some(session) => session.drop_link(&link),
+                        Some(session) => session.drop_link(&link).await,
                         None => found.server.drop_house(&link).await,
                     }
                 }
@@ -372,8 +438,24 @@ impl Asker {
         }
     }
 
+    /// From where a request goes on that another replica had under way; none where it is asked.
+    ///
+    /// # Errors
+    /// When its server cannot be asked for the rest, and might do twice what it has done already.
+    fn resume(&self, found: &Found, method: &str) -> Result<Option<Resume>, Failed> {
+        let resume = self.trail.as_ref().and_then(|trail| trail.resume());
+        match resume.filter(|resume| resume.server == found.server.name) {
+            Some(resume) if resume.from.is_some() => Ok(Some(resume)),
+            Some(_) if !found.is_harmless(method) => Err(Failed::Broken(
+                "the replica that had this call under way is gone, and nobody can say whether it was done"
+                    .to_owned(),
+            )),
+            _ => Ok(None),
+        }
+    }
+
     /// Asks a server; input that it wants first is got from the client where there is a session.
-    async fn exchange(
+    async fn exchanged(
         &self,
         found: &Found,
         method: &str,
@@ -399,7 +481,8 @@ impl Asker {
             params.remove("inputResponses");
             params.remove("requestState");
             let responses = gather(session, &wanted, sink).await?;
-            params.set("inputResponses", &responses);
+            let responses = replied(self.judge(), &found.server, responses.raw()).await;
+            params.set("inputResponses", &responses.map_err(RpcError::from)?);
             if let Some(state) = wanted.get("requestState") {
                 params.set("requestState", state);
             }

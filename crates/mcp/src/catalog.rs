@@ -1,11 +1,15 @@
 //! What servers have: tools, resources, templates and prompts; many lists made one, without clashes.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use jsonschema::Validator;
+use parking_lot::Mutex;
 use serde_json::Value;
 
+use crate::check;
 use crate::config::Prefix;
+use crate::judge::{Verdict, Verdicts};
 use crate::message::{Object, Raw};
 use crate::meta::{self, Mirrored};
 
@@ -101,6 +105,8 @@ pub struct Item {
     pub object: Object,
     /// Of a tool: parameters that are repeated in headers.
     pub mirrored: Vec<Mirrored>,
+    checker: OnceLock<Option<Validator>>,
+    verdicts: Mutex<Verdicts>,
 }
 
 impl Item {
@@ -125,7 +131,26 @@ impl Item {
             name,
             object,
             mirrored,
+            checker: OnceLock::new(),
+            verdicts: Mutex::default(),
         })
+    }
+
+    /// What checks the arguments of a tool; none where its schema cannot be used.
+    #[must_use]
+    pub fn checker(&self) -> Option<&Validator> {
+        self.checker.get_or_init(|| check::checker(&self.object)).as_ref()
+    }
+
+    /// What these guardrails have said of its definition.
+    #[must_use]
+    pub fn verdict(&self, which: u64) -> Option<Verdict> {
+        self.verdicts.lock().of(which)
+    }
+
+    /// Keeps what these guardrails say of its definition.
+    pub fn keep_verdict(&self, which: u64, verdict: &Verdict) {
+        self.verdicts.lock().keep(which, verdict);
     }
 }
 

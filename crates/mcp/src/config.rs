@@ -9,6 +9,8 @@ use pointsman_upstream::{AuthConfig, AuthStyle, Credential, HumanDuration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::scope::AuthorizationConfig;
+
 /// MCP servers, and how they are shown to clients at `/mcp` and `/mcp/{server}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -22,6 +24,8 @@ pub struct McpConfig {
     pub pins: Option<PathBuf>,
     /// Who may use what: what no rule covers is for all, and every rule that covers something must let its caller in.
     pub access: Vec<AccessRule>,
+    /// How clients get tokens of an identity provider (`identity.jwt`), and what those must be allowed.
+    pub authorization: Option<AuthorizationConfig>,
     /// Hosts (`mcp.example.com`, with a port if it has one) by which clients may call a gateway that listens on a
     /// loopback address, beside the loopback names: for reverse proxies on the same machine.
     pub allowed_hosts: Vec<String>,
@@ -51,6 +55,7 @@ impl Default for McpConfig {
             prefix: Prefix::default(),
             pins: None,
             access: Vec::new(),
+            authorization: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             list_timeout: HumanDuration::from_secs(5),
@@ -155,6 +160,8 @@ pub struct ServerConfig {
     pub base_url: Option<String>,
     /// Which of its tools there are for clients.
     pub tools: ToolRules,
+    /// Guardrails that see what passes to and from it, beside those that always act.
+    pub guardrails: Vec<String>,
     /// What becomes of a tool whose definition changes.
     pub on_change: OnChange,
     /// How long one call may take.
@@ -171,6 +178,11 @@ pub struct ToolRules {
     pub deny: Vec<String>,
     /// What a call costs in US dollars, by pattern; of several patterns that fit the longest counts.
     pub price: BTreeMap<String, Dollars>,
+    /// Whether arguments are held against the schema of their tool before its server sees them; they are when absent.
+    pub check_arguments: Option<bool>,
+    /// Most bytes of a result; what is more is cut, and a text says so.
+    #[schemars(range(min = 256))]
+    pub max_result: Option<usize>,
 }
 
 impl McpConfig {
@@ -185,6 +197,10 @@ impl McpConfig {
                     format!("{origin:?} is no origin; write it like https://chat.example.com"),
                 ));
             }
+        }
+        if let Some(authorization) = &self.authorization {
+            let wrong = authorization.problems().into_iter();
+            problems.extend(wrong.map(|(field, why)| (format!("authorization.{field}"), why)));
         }
         for (at, rule) in self.access.iter().enumerate() {
             if [&rule.keys, &rule.teams, &rule.roles, &rule.groups]

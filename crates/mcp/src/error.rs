@@ -28,6 +28,10 @@ pub struct RpcError {
 impl RpcError {
     /// The code of a request that needs what its client cannot do.
     pub const LACKS_CAPABILITY: i64 = -32021;
+    /// The code of what a token does not allow.
+    pub const LACKS_SCOPE: i64 = -32011;
+    /// The code of what a guardrail does not let pass.
+    pub const BLOCKED: i64 = -32010;
 
     fn new(code: i64, status: StatusCode, message: impl Into<String>) -> Self {
         Self {
@@ -63,6 +67,24 @@ impl RpcError {
     /// The server behind the gateway did not answer as it should.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(-32603, StatusCode::OK, message)
+    }
+
+    /// A guardrail does not let it pass.
+    pub fn blocked(message: impl Into<String>) -> Self {
+        let mut error = Self::new(Self::BLOCKED, StatusCode::OK, message);
+        error.data = Some(Box::new(serde_json::json!({ "code": "guardrail_blocked" })));
+        error
+    }
+
+    /// The token lacks scopes; the client is told all that it needs.
+    #[must_use]
+    pub fn scopes(needed: &[String]) -> Self {
+        let message = format!("the token lacks a scope: {} are needed", needed.join(" "));
+        let mut error = Self::new(Self::LACKS_SCOPE, StatusCode::FORBIDDEN, message);
+        error.data = Some(Box::new(
+            serde_json::json!({ "code": "insufficient_scope", "requiredScopes": needed }),
+        ));
+        error
     }
 
     /// The headers do not say what the body says.

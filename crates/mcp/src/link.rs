@@ -20,10 +20,11 @@ use tokio::task::AbortHandle;
 use crate::message::{self, Id, Message, Notification, Object, Raw, Request, Response};
 use crate::meta;
 use crate::server::Server;
+use crate::trail::{Keepsake, Question, Resume, Trail};
 use crate::version::Version;
 
 pub use api::{Api, brought, fetched, own_base};
-pub use greet::open;
+pub use greet::{adopted, open};
 pub use http_link::HttpLink;
 pub use process::Process;
 
@@ -41,6 +42,17 @@ pub type Sink = mpsc::Sender<Told>;
 pub enum Told {
     /// A message for the client, ready to be sent.
     Message(String),
+    /// A question for the client, ready to be sent, and by what its answer finds its way.
+    Asked {
+        /// The message.
+        text: String,
+        /// By which id the client knows it.
+        id: Id,
+        /// Whose it is.
+        question: Question,
+    },
+    /// What comes next was said in this event of the server: behind it, its stream can be taken up again.
+    At(String),
     /// The answer; the last that is said of a request.
     End(Id, Box<crate::call::Answered>),
     /// A question that the client answers in its next request.
@@ -94,6 +106,10 @@ pub struct Ask {
     pub sink: Option<Sink>,
     /// How long it may take.
     pub timeout: Duration,
+    /// What other replicas know of it.
+    pub trail: Option<Arc<Trail>>,
+    /// Where an answer goes on that another replica has heard the beginning of.
+    pub resume: Option<Resume>,
 }
 
 /// How a server is spoken to.
@@ -110,6 +126,8 @@ struct Pending {
     sink: Option<Sink>,
     /// The client's progress token.
     token: Option<Raw>,
+    /// Whether others are to know how far its server was heard.
+    trailed: bool,
 }
 
 /// What a server says of itself.
@@ -205,7 +223,10 @@ impl Link {
     /// # Errors
     /// When there is none.
     pub async fn ask(self: &Arc<Self>, client: &Client, mut ask: Ask) -> Result<Response, Failed> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let id = match &ask.resume {
+            Some(resume) => resume.id,
+            None => self.next.fetch_add(1, Ordering::Relaxed),
+        };
         let token = self.prepare(&mut ask.params, id);
         {
             let mut pending = self.pending.lock();
@@ -219,6 +240,7 @@ impl Link {
                 Pending {
                     sink: ask.sink.clone(),
                     token,
+                    trailed: ask.trail.is_some(),
                 },
             );
         }
@@ -230,6 +252,9 @@ impl Link {
         };
         let text = message::request(&Id::from(id), &ask.method, &ask.params);
         let asked = async {
+            if let Some(trail) = ask.trail.as_ref().filter(|_| ask.resume.is_none()) {
+                trail.dispatching(&self.server.name, id).await;
+            }
             match &self.transport {
                 Transport::Http(http) => http.ask(self, client, (id, text), &ask).await,
                 Transport::Process(process) => process.ask(id, text).await,
@@ -322,6 +347,28 @@ impl Link {
         }
     }
 
+    /// Where it is noted how far the server was heard, of requests that others may have to go on with.
+    fn trail(&self, id: &Id) -> Option<Sink> {
+        let Id::Number(id) = id else { return None };
+        let pending = self.pending.lock();
+        let pending = pending.get(&u64::try_from(*id).ok()?)?;
+        pending.sink.clone().filter(|_| pending.trailed)
+    }
+
+    /// What others need to go on with the conversation; none where they cannot.
+    #[must_use]
+    pub fn keepsake(&self) -> Option<Keepsake> {
+        let Transport::Http(http) = &self.transport else {
+            return None;
+        };
+        Some(Keepsake {
+            session: http.session()?,
+            version: self.version.name().to_owned(),
+            capabilities: self.greeting.capabilities.clone(),
+            instructions: self.greeting.instructions.clone(),
+        })
+    }
+
     /// Hears what the server says; an answer to what it asks, where that can be given at once.
     fn hear(self: &Arc<Self>, message: Message, with: Option<u64>) -> Option<String> {
         let sink = || {
@@ -386,7 +433,7 @@ impl Link {
 
     /// Listens to what the server says unasked, as long as the link lasts. Waits a moment until it does: what an older
     /// server says before that is lost.
-    async fn listen(self: &Arc<Self>, client: &Client) {
+    pub(crate) async fn listen(self: &Arc<Self>, client: &Client) {
         let (link, client) = (Arc::downgrade(self), client.clone());
         let (sender, listens) = oneshot::channel();
         let task = if self.version.is_modern() {
@@ -484,6 +531,8 @@ impl Ask {
             headers: Vec::new(),
             sink: None,
             timeout,
+            trail: None,
+            resume: None,
         }
     }
 }

@@ -10,7 +10,9 @@ use pointsman_upstream::Client;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use crate::call::replied;
 use crate::error::RpcError;
+use crate::judge::Judge;
 use crate::link::{Link, Told};
 use crate::message::{Id, Object, Raw, Request};
 use crate::meta;
@@ -166,7 +168,7 @@ impl Lot {
         &self,
         owner: &str,
         request: &Request,
-        client: &Client,
+        (client, judge): (&Client, Option<&dyn Judge>),
     ) -> Option<Result<Resumed, RpcError>> {
         let state = request
             .params
@@ -195,7 +197,11 @@ impl Lot {
             let Some(answer) = responses.get(key) else {
                 continue;
             };
-            if let Err(failed) = link.answer(client, id, Ok(answer)).await {
+            let answer = replied(judge, &link.server, answer.to_owned())
+                .await
+                .map_err(|blocked| RpcError::from(blocked).raw());
+            let answer = answer.as_deref().map_err(AsRef::as_ref);
+            if let Err(failed) = link.answer(client, id, answer).await {
                 return Some(Err(RpcError::internal(failed.to_string())));
             }
         }

@@ -265,6 +265,11 @@ impl Server {
         self.rules.allows(tool) && !self.judged.lock().quarantined.contains(tool)
     }
 
+    /// Whether arguments are checked here. An API checks them where it makes a request of them.
+    pub fn checks(&self) -> bool {
+        self.config.openapi.is_none() && self.config.tools.check_arguments.unwrap_or(true)
+    }
+
     /// What a call of a tool costs.
     pub fn price(&self, tool: &str) -> Money {
         let fitting = self.prices.iter().filter(|(pattern, _)| fits(pattern, tool));
@@ -448,6 +453,8 @@ impl Server {
                 headers: Vec::new(),
                 sink: None,
                 timeout: self.timeout,
+                trail: None,
+                resume: None,
             };
             let result = match link.ask(client, ask).await?.outcome {
                 Ok(result) => result,

@@ -1,28 +1,37 @@
 //! The session of a client: whose it is, its links to servers, and what is under way in it.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod shared;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use pointsman_store::SharedSessions;
 use pointsman_upstream::Client;
-use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::sync::{OnceCell, oneshot};
 
+use crate::call::replied;
 use crate::catalog::Kind;
 use crate::error::RpcError;
+use crate::judge::Judge;
 use crate::link::{self, Failed, Link, Owner, Sink, Told};
 use crate::message::{self, Id, Notification, Object, Raw, Request, Response};
+use crate::replay::{Reader, Stream};
 use crate::server::Server;
+use crate::trail::{self, Question, Shelf};
 use crate::version::Version;
 use crate::view::View;
 
-/// Messages that wait for a client that does not listen; the oldest go first.
-const MAX_WAITING: usize = 64;
+/// Streams that are kept for a client who may ask for what it has missed, and for how long behind their end.
+const MAX_STREAMS: usize = 2 * MAX_UNDER_WAY;
 /// Questions that wait for a client's answer.
 const MAX_ASKED: usize = 256;
 /// Requests of a client under way.
 const MAX_UNDER_WAY: usize = 256;
+
+use shared::{About, Post, Sharing};
 
 /// From which level on a client gets logs that has not said it.
 const UNSAID_LEVEL: &str = "info";
@@ -44,7 +53,13 @@ pub struct Session {
     asked: Mutex<HashMap<Id, Asked>>,
     next: AtomicU64,
     under_way: Mutex<HashMap<Id, oneshot::Sender<()>>>,
-    outbox: Mutex<Outbox>,
+    /// Streams that answer requests, by their names.
+    streams: Mutex<HashMap<String, Arc<Stream>>>,
+    /// What servers say unasked.
+    news: Mutex<Arc<Stream>>,
+    used: Mutex<Instant>,
+    /// What is shared with other replicas, where there are any.
+    sharing: Option<Sharing>,
     level: Mutex<Option<String>>,
     this: Weak<Self>,
 }
@@ -55,12 +70,6 @@ enum Asked {
     Server(Arc<Link>, Id),
     /// The gateway itself.
     Here(oneshot::Sender<Result<Raw, Raw>>),
-}
-
-struct Outbox {
-    sender: Option<mpsc::Sender<String>>,
-    waiting: VecDeque<String>,
-    used: Instant,
 }
 
 impl Drop for Session {
@@ -106,6 +115,7 @@ impl Session {
         owner: String,
         (version, params): (Version, &Object),
         (view, scope): (Arc<View>, Option<String>),
+        shared: Option<(Arc<dyn SharedSessions>, Duration)>,
     ) -> Result<Arc<Self>, RpcError> {
         let mut chance = [0_u8; 32];
         getrandom::fill(&mut chance)
@@ -122,42 +132,60 @@ impl Session {
                 described.set(field, said);
             }
         }
-        Ok(Arc::new_cyclic(|this| Self {
+        let about = About {
             id,
             owner,
             version,
             scope,
             described,
+        };
+        Ok(Self::new(about, view, shared))
+    }
+
+    fn new(about: About, view: Arc<View>, shared: Option<(Arc<dyn SharedSessions>, Duration)>) -> Arc<Self> {
+        Arc::new_cyclic(|this: &Weak<Self>| Self {
+            sharing: shared.map(|(sessions, life)| {
+                let key = trail::key_of(&about.id);
+                Sharing::begin(Shelf { sessions, key, life })
+            }),
+            id: about.id,
+            owner: about.owner,
+            version: about.version,
+            scope: about.scope,
+            described: about.described,
             view: Mutex::new(view),
             links: Mutex::default(),
             asked: Mutex::default(),
             next: AtomicU64::new(0),
             under_way: Mutex::default(),
-            outbox: Mutex::new(Outbox {
-                sender: None,
-                waiting: VecDeque::new(),
-                used: Instant::now(),
-            }),
+            streams: Mutex::default(),
+            news: Mutex::new(Stream::new(trail::NEWS, 0)),
+            used: Mutex::new(Instant::now()),
             level: Mutex::default(),
             this: this.clone(),
-        }))
+        })
     }
 
     /// Notes that it is used.
     pub fn touch(&self) {
-        self.outbox.lock().used = Instant::now();
+        *self.used.lock() = Instant::now();
     }
 
     /// When it was used last.
     pub fn last_used(&self) -> Instant {
-        self.outbox.lock().used
+        *self.used.lock()
+    }
+
+    /// Whether its client listens here to what servers say unasked.
+    pub fn is_listening(&self) -> bool {
+        self.news.lock().is_read()
     }
 
     /// Whether nobody has used it for so long. One whose client listens is in use.
     pub fn is_idle(&self, now: Instant, idle: Duration) -> bool {
-        let outbox = self.outbox.lock();
-        let listens = outbox.sender.as_ref().is_some_and(|sender| !sender.is_closed());
-        !listens && now.saturating_duration_since(outbox.used) > idle && self.under_way.lock().is_empty()
+        !self.is_listening()
+            && now.saturating_duration_since(self.last_used()) > idle
+            && self.under_way.lock().is_empty()
     }
 
     /// What it sees, by the configuration of now.
@@ -208,8 +236,7 @@ impl Session {
             Arc::clone(links.entry(server.name.clone()).or_default())
         };
         let opening = cell.get_or_try_init(|| async {
-            let owner: Weak<dyn Owner> = self.this.clone();
-            let link = link::open(server, client, self.described.clone(), owner).await?;
+            let link = self.opened(client, server).await?;
             let level = self.level.lock().clone();
             set_level(&link, client, level.as_deref()).await;
             Ok(link)
@@ -217,22 +244,39 @@ impl Session {
         Box::pin(opening).await.cloned()
     }
 
+    async fn opened(&self, client: &Client, server: &Arc<Server>) -> Result<Arc<Link>, Failed> {
+        let owner: Weak<dyn Owner> = self.this.clone();
+        match &self.sharing {
+            None => link::open(server, client, self.described.clone(), owner).await,
+            Some(sharing) => sharing.link(client, server, (&self.described, owner)).await,
+        }
+    }
+
     /// A link is not used any more.
-    pub fn drop_link(&self, lost: &Arc<Link>) {
-        let mut links = self.links.lock();
-        let is_it = links
-            .get(&lost.server.name)
-            .and_then(|cell| cell.get())
-            .is_some_and(|link| Arc::ptr_eq(link, lost));
-        if is_it {
+    pub async fn drop_link(&self, lost: &Arc<Link>) {
+        {
+            let mut links = self.links.lock();
+            let is_it = links
+                .get(&lost.server.name)
+                .and_then(|cell| cell.get())
+                .is_some_and(|link| Arc::ptr_eq(link, lost));
+            if !is_it {
+                return;
+            }
             links.remove(&lost.server.name);
-            lost.shut();
+        }
+        lost.shut();
+        if let (Some(sharing), Some(kept)) = (&self.sharing, lost.keepsake()) {
+            sharing.shelf.lose_link(&lost.server.name, &kept.session).await;
         }
     }
 
     /// From which level on the client wants logs.
     pub async fn set_level(&self, client: &Client, level: &str) {
         *self.level.lock() = Some(level.to_owned());
+        if let Some(sharing) = &self.sharing {
+            sharing.note("level", level).await;
+        }
         for link in self.links() {
             set_level(&link, client, Some(level)).await;
         }
@@ -267,11 +311,26 @@ impl Session {
     }
 
     /// The client answers a question.
-    pub async fn answered(&self, client: &Client, answer: Response) {
-        let waiting = answer.id.and_then(|id| self.asked.lock().remove(&id));
+    pub async fn answered(&self, client: &Client, answer: Response, judge: Option<&dyn Judge>) {
+        let id = answer.id.clone();
+        let waiting = id.as_ref().and_then(|id| self.asked.lock().remove(id));
+        if let (Some(sharing), Some(id)) = (&self.sharing, &id) {
+            let question = sharing.shelf.asked(id).await;
+            if waiting.is_none()
+                && let Some(question) = question
+            {
+                return self.answered_elsewhere(client, (question, answer), judge).await;
+            }
+        }
         match waiting {
             Some(Asked::Server(link, id)) => {
-                let outcome = answer.outcome.as_deref().map_err(AsRef::as_ref);
+                let outcome = match answer.outcome {
+                    Ok(said) => replied(judge, &link.server, said)
+                        .await
+                        .map_err(|blocked| RpcError::from(blocked).raw()),
+                    Err(error) => Err(error),
+                };
+                let outcome = outcome.as_deref().map_err(AsRef::as_ref);
                 if let Err(error) = link.answer(client, &id, outcome).await {
                     tracing::debug!(server = link.server.name, %error, "an answer could not be passed on");
                 }
@@ -289,55 +348,74 @@ impl Session {
         sink: &Sink,
     ) -> Option<oneshot::Receiver<Result<Raw, Raw>>> {
         let (sender, answer) = oneshot::channel();
-        let text = self.question(method, params, Asked::Here(sender))?;
-        sink.try_send(Told::Message(text)).ok()?;
+        let question = Question {
+            server: None,
+            id: None,
+            process: self.process(),
+        };
+        let (id, text) = self.question(method, params, Asked::Here(sender))?;
+        sink.try_send(Told::Asked { text, id, question }).ok()?;
         Some(answer)
     }
 
     /// The text of a question with an id of ours.
-    fn question(&self, method: &str, params: &Object, whose: Asked) -> Option<String> {
+    fn question(&self, method: &str, params: &Object, whose: Asked) -> Option<(Id, String)> {
         let mut asked = self.asked.lock();
         if asked.len() >= MAX_ASKED {
             return None;
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let id = Id::Text(format!("pm-{number}"));
+        // Other replicas ask in the same session.
+        let id = Id::Text(match &self.sharing {
+            None => format!("pm-{number}"),
+            Some(sharing) => format!("pm-{}-{number}", sharing.name),
+        });
         let text = message::request(&id, method, params);
-        asked.insert(id, whose);
-        Some(text)
+        asked.insert(id.clone(), whose);
+        Some((id, text))
     }
 
-    /// Puts a message into the stream that the client listens on, or keeps it until it does.
+    /// Puts a message into the stream that the client listens on; kept for a while until it does.
     pub fn post(&self, text: String) {
-        let mut outbox = self.outbox.lock();
-        let text = match &outbox.sender {
-            None => text,
-            Some(sender) => match sender.try_send(text) {
-                Ok(()) => return,
-                Err(error) => error.into_inner(),
-            },
-        };
-        if outbox.waiting.len() >= MAX_WAITING {
-            outbox.waiting.pop_front();
+        match &self.sharing {
+            None => drop(self.news.lock().offer(None, &text)),
+            Some(sharing) => sharing.post(Post { text, asked: None }),
         }
-        outbox.waiting.push_back(text);
     }
 
-    /// The client listens; what waited comes first. Whoever listened before hears nothing any more.
-    pub fn listen(&self) -> mpsc::Receiver<String> {
-        let (sender, receiver) = mpsc::channel(2 * MAX_WAITING);
-        let mut outbox = self.outbox.lock();
-        outbox.used = Instant::now();
-        while let Some(text) = outbox.waiting.pop_front() {
-            let _ = sender.try_send(text);
+    /// The stream of what servers say unasked, from behind an event on, or else from where it was left. Whoever listened
+    /// before hears nothing any more.
+    #[must_use]
+    pub fn listen(&self, after: Option<u64>) -> Option<Reader> {
+        self.touch();
+        let news = self.news.lock();
+        news.reader(after.unwrap_or_else(|| news.left_at()))
+    }
+
+    /// Keeps a stream for whoever may ask for what they have missed.
+    pub fn keep_stream(&self, stream: &Arc<Stream>) {
+        let now = Instant::now();
+        let mut streams = self.streams.lock();
+        streams.retain(|_, stream| !stream.is_over(now, trail::AFTERWARDS));
+        if streams.len() < MAX_STREAMS {
+            streams.insert(stream.name.clone(), Arc::clone(stream));
         }
-        outbox.sender = Some(sender);
-        receiver
+    }
+
+    /// A stream is not kept any more: its client has what there is to say.
+    pub fn drop_stream(&self, name: &str) {
+        self.streams.lock().remove(name);
+    }
+
+    /// A stream that answers requests.
+    #[must_use]
+    pub fn stream(&self, name: &str) -> Option<Arc<Stream>> {
+        self.streams.lock().get(name).cloned()
     }
 
     /// Ends it: links are given back.
     pub async fn close(&self, client: &Client) {
-        self.outbox.lock().sender = None;
+        self.news.lock().finish();
         let links: Vec<_> = self.links.lock().drain().collect();
         for (_, cell) in links {
             if let Some(link) = cell.get() {
@@ -376,6 +454,8 @@ async fn set_level(link: &Arc<Link>, client: &Client, level: Option<&str>) {
         headers: Vec::new(),
         sink: None,
         timeout: Duration::from_secs(10),
+        trail: None,
+        resume: None,
     };
     if let Err(error) = link.ask(client, ask).await {
         tracing::debug!(server = link.server.name, %error, "the log level could not be set");
@@ -411,21 +491,24 @@ impl Owner for Session {
     }
 
     fn asked(&self, link: &Arc<Link>, asked: Request, sink: Option<&Sink>) -> Option<Result<Raw, Raw>> {
+        let question = Question {
+            server: Some(link.server.name.clone()),
+            id: Some(asked.id.clone()),
+            process: self.process().filter(|_| link.keepsake().is_none()),
+        };
         let whose = Asked::Server(Arc::clone(link), asked.id);
-        let Some(text) = self.question(&asked.method, &asked.params, whose) else {
+        let Some((id, text)) = self.question(&asked.method, &asked.params, whose) else {
             return Some(Err(
                 RpcError::internal("too many questions wait for the client").raw()
             ));
         };
-        match sink {
-            Some(sink) => {
-                if let Err(error) = sink.try_send(Told::Message(text))
-                    && let Told::Message(text) = error.into_inner()
-                {
-                    self.post(text);
-                }
-            }
-            None => self.post(text),
+        let told = Told::Asked { text, id, question };
+        let unsent = match sink {
+            Some(sink) => sink.try_send(told).err().map(|error| error.into_inner()),
+            None => Some(told),
+        };
+        if let Some(Told::Asked { text, id, question }) = unsent {
+            self.ask_unasked(text, id, question);
         }
         None
     }

@@ -38,7 +38,31 @@ pub struct Found {
     pub entry: Option<Entry>,
 }
 
+impl Found {
+    /// Whether nothing is lost when it is done twice: it reads, or its server says so.
+    #[must_use]
+    pub fn is_harmless(&self, method: &str) -> bool {
+        let annotations = self
+            .entry
+            .as_ref()
+            .and_then(|entry| entry.item.object.object("annotations"));
+        let says = |hint: &str| {
+            let annotations = annotations.as_ref();
+            annotations
+                .and_then(|said| said.get(hint))
+                .is_some_and(|said| said.get() == "true")
+        };
+        method != "tools/call" || says("readOnlyHint") || says("idempotentHint")
+    }
+}
+
 impl View {
+    /// The server of this name.
+    #[must_use]
+    pub fn server(&self, name: &str) -> Option<&Arc<Server>> {
+        self.servers.iter().find(|server| server.name == name)
+    }
+
     /// The servers, in the order in which they are shown.
     #[must_use]
     pub fn new(servers: Vec<Arc<Server>>, prefix: Prefix, alone: bool) -> Self {

@@ -47,7 +47,8 @@ pub use role::{
 };
 pub use routed::{DecisionFilter, DecisionRow, Judged, RoutedBatch, RoutedRequest, SessionTurn};
 pub use shared::{
-    Answers, Ask, CounterKind, Patience, RedisCounters, SharedCounters, SharedError, Told, Verdict,
+    Answers, Ask, CounterKind, Patience, RedisCounters, RedisSessions, SharedCounters, SharedError,
+    SharedSessions, Told, Verdict, sessions,
 };
 pub use state::{
     Conversation, HistoryError, KeptEvent, KeptResponse, MAX_CONVERSATION_ITEMS, StateItem, StateStore,

@@ -6,6 +6,8 @@
 //! is told is absolute (what was used in all, up to where), so that what is told twice counts once.
 
 mod redis;
+mod redis_sessions;
+pub mod sessions;
 
 use std::fmt;
 use std::time::Duration;
@@ -13,6 +15,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub use self::redis::{Patience, RedisCounters};
+pub use self::redis_sessions::RedisSessions;
+pub use self::sessions::SharedSessions;
 
 /// What a counter counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

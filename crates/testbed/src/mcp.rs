@@ -3,6 +3,7 @@
 
 mod legacy;
 mod modern;
+mod resumable;
 mod things;
 
 use std::collections::HashMap;
@@ -75,6 +76,8 @@ struct Talk {
     unasked: Mutex<Option<mpsc::Sender<Value>>>,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Value>>>,
     cancelled: Mutex<Vec<Value>>,
+    /// Streams that can be taken up again.
+    logs: Mutex<HashMap<String, Arc<resumable::Log>>>,
     next: AtomicU64,
 }
 
@@ -84,6 +87,7 @@ impl Talk {
             unasked: Mutex::default(),
             waiting: Mutex::default(),
             cancelled: Mutex::default(),
+            logs: Mutex::default(),
             next: AtomicU64::new(1),
         })
     }

@@ -66,11 +66,16 @@ pub async fn identify(worker: &Arc<Worker>, arrival: &Arrival) -> Result<Claim, 
 }
 
 /// What somebody comes with, where it is a token of an identity provider.
-fn token(arrival: &Arrival) -> Option<Cow<'_, str>> {
+pub fn token(arrival: &Arrival) -> Option<Cow<'_, str>> {
     if arrival.snapshot.issuers.is_empty() || signature(&arrival.headers).is_some() {
         return None;
     }
     credential(arrival).filter(|presented| jwt::is_token(presented))
+}
+
+/// Whether somebody comes with anything.
+pub fn has_credential(arrival: &Arrival) -> bool {
+    credential(arrival).is_some()
 }
 
 /// What somebody comes with, in a header or in the query.

@@ -4,7 +4,10 @@
 //! answered by the `mcp` crate; calls are admitted and settled as everything else on the road.
 
 mod door;
+mod judge;
 mod listen;
+mod oauth;
+mod resume;
 mod sessions;
 mod stateless;
 mod stream;
@@ -18,7 +21,6 @@ use pointsman_governance::Principal;
 use pointsman_mcp::Hub;
 use pointsman_mcp::access::Caller;
 use pointsman_mcp::error::RpcError;
-use pointsman_mcp::link::Told;
 use pointsman_mcp::message::{self, Id, Incoming, Message};
 use pointsman_mcp::meta;
 use pointsman_mcp::version::Version;
@@ -29,11 +31,15 @@ use super::{Arrival, Refusal};
 use crate::reply::{self, Reply, ReplyBody};
 use crate::worker::Worker;
 
+pub use oauth::{Described, describe, unknown};
+
 /// What every part of the address needs.
 struct Desk<'a> {
     worker: &'a Arc<Worker>,
     arrival: &'a Arrival,
     caller: Arc<Principal>,
+    /// What the caller's token is allowed.
+    scopes: Option<Vec<String>>,
     hub: Arc<Hub>,
     view: Arc<View>,
 }
@@ -54,6 +60,7 @@ impl Desk<'_> {
             team: self.caller.team.as_ref().map(|team| team.as_str().to_owned()),
             roles: self.caller.roles.clone(),
             groups: self.caller.groups.clone(),
+            scopes: self.scopes.clone(),
         })
     }
 
@@ -75,6 +82,13 @@ pub async fn answer(
     if let Err(error) = door::check(&arrival.headers, arrival.uri.authority(), policy) {
         return Ok(told(&error, None));
     }
+    let scopes = oauth::scopes(arrival)?;
+    if let Some(refusal) = scopes
+        .as_ref()
+        .and_then(|has| oauth::lacking_always(arrival, has))
+    {
+        return Err(refusal);
+    }
     let scope = arrival.surface.model.as_deref();
     let view = hub.view(scope).filter(|view| !view.servers().is_empty());
     let Some(view) = view else {
@@ -84,12 +98,13 @@ pub async fn answer(
         worker,
         arrival,
         caller,
+        scopes,
         hub,
         view,
     };
     let answered = match arrival.method {
-        Method::GET => listen::open(&desk),
-        Method::DELETE => sessions::end(&desk),
+        Method::GET => listen::open(&desk).await,
+        Method::DELETE => sessions::end(&desk).await,
         Method::POST => post(&desk, &body).await?,
         _ => Err(RpcError::request("use POST, GET or DELETE").with(StatusCode::METHOD_NOT_ALLOWED)),
     };
@@ -158,21 +173,4 @@ fn accepted() -> Reply {
     let mut reply = Reply::new(ReplyBody::Whole(None));
     *reply.status_mut() = StatusCode::ACCEPTED;
     reply
-}
-
-/// The text of an answer.
-fn written(id: &Id, answered: &pointsman_mcp::call::Answered) -> String {
-    match &answered.outcome {
-        Ok(result) => message::response(Some(id), Ok(result)),
-        Err(refused) => message::response(Some(id), Err(&refused.raw())),
-    }
-}
-
-/// What of `told` is text for the client.
-fn text_of(told: Told) -> Option<String> {
-    match told {
-        Told::Message(text) => Some(text),
-        Told::End(id, answered) => Some(written(&id, &answered)),
-        Told::Question { .. } => None,
-    }
 }

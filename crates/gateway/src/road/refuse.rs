@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pointsman_governance::Principal;
 use pointsman_telemetry::RequestRecord;
 use pointsman_wire::failure;
@@ -77,6 +77,12 @@ impl Refusal {
             self.road.team = caller.team.as_ref().map(|team| team.as_str().to_owned());
             limits(&mut self.road.headers, caller);
         }
+        self
+    }
+
+    /// Says something in a header.
+    pub fn saying(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.road.headers.insert(name, value);
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
@@ -15,6 +16,7 @@ use pointsman_mcp::Hub;
 use pointsman_mcp::board::Board;
 use pointsman_mcp::parked::Lot;
 use pointsman_routing::{Router, RoutingConfig};
+use pointsman_store::SharedSessions;
 use pointsman_understanding::{Origin, Role, Understanding};
 use pointsman_upstream::{
     AuthStyle, CredentialRegistry, EndpointRegistry, FetchBounds, RetryBudget, RetryPolicy, balance::Policy,
@@ -23,7 +25,7 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use crate::pace::Paces;
-use crate::road::A2aLasting;
+use crate::road::{A2aLasting, McpDescribed};
 use crate::signals::Examples;
 use crate::tokens::Trusted;
 
@@ -54,11 +56,15 @@ pub struct Lasting {
     pub sharing: Option<Arc<Sharing>>,
     understanding: Mutex<Option<Arc<Understanding>>>,
     hub: Mutex<Option<Arc<Hub>>>,
+    /// Configurations so far.
+    revisions: AtomicU64,
     /// How fast models are.
     paces: Paces,
     agents: Mutex<Option<Arc<pointsman_a2a::Hub>>>,
     /// Sessions with MCP servers, and who listens to them.
     pub board: Arc<Board>,
+    /// What authorization servers say of themselves.
+    pub described: McpDescribed,
     /// Requests to MCP servers that wait for their clients.
     pub lot: Lot,
     /// Whose tasks of A2A agents are whose.
@@ -66,10 +72,11 @@ pub struct Lasting {
 }
 
 impl Lasting {
-    /// Nothing yet; limits are counted together with these.
-    pub fn counting(sharing: Option<Arc<Sharing>>) -> Self {
+    /// Nothing yet; limits are counted together with these, and sessions shared with those.
+    pub fn counting(sharing: Option<Arc<Sharing>>, sessions: Option<Arc<dyn SharedSessions>>) -> Self {
         Self {
             sharing,
+            board: Arc::new(Board::sharing(sessions)),
             ..Self::default()
         }
     }
@@ -251,6 +258,7 @@ impl Compiler<'_> {
         McpPolicy {
             hub: Arc::new(hub),
             is_local: self.config.listeners.api.address.ip().is_loopback(),
+            revision: self.lasting.revisions.fetch_add(1, Ordering::Relaxed),
         }
     }
 

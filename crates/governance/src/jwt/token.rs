@@ -136,6 +136,11 @@ impl<'a> Token<'a> {
         })
     }
 
+    /// Its claims, as it has them.
+    pub(crate) fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
     /// Who is said to have issued it: only for finding the keys that it is checked with.
     pub(crate) fn issuer(&self) -> Option<&str> {
         self.claims.get("iss")?.as_str()

@@ -15,6 +15,7 @@ use super::{Ask, Failed, Greeting, Link, Owner, Transport};
 use crate::message::{self, Id, Object, Raw, Response};
 use crate::meta;
 use crate::server::Server;
+use crate::trail::Keepsake;
 use crate::version::{MODERN, NEWEST_LEGACY, Version};
 
 /// What a program may take to say which era it speaks, before it is taken for an old one.
@@ -72,13 +73,52 @@ fn link(
         client,
         transport,
         owner,
-        // Ids up to here are used by greetings.
-        next: Arc::new(AtomicU64::new(10)),
+        next: Arc::new(AtomicU64::new(first_id())),
         pending: Mutex::new(HashMap::new()),
         level: Mutex::default(),
         tasks: Mutex::new(Vec::new()),
         watched: Mutex::new(HashMap::new()),
     }
+}
+
+/// From where on requests are numbered. Several replicas may ask in one session: none uses another's numbers. Ids up to
+/// ten are used by greetings; numbers stay where JavaScript is exact.
+fn first_id() -> u64 {
+    let mut chance = [0_u8; 4];
+    if getrandom::fill(&mut chance).is_err() {
+        return 10;
+    }
+    (u64::from(u32::from_ne_bytes(chance) >> 1) << 20) + 10
+}
+
+/// A conversation with a server that another replica has begun. Nobody listens yet to what is said unasked.
+///
+/// # Errors
+/// When it is none that can be gone on with here.
+pub fn adopted(
+    server: &Arc<Server>,
+    kept: Keepsake,
+    described: Object,
+    owner: Weak<dyn Owner>,
+) -> Result<Arc<Link>, Failed> {
+    let version = Version::from_name(&kept.version).filter(|_| server.web().is_some());
+    let session = http::HeaderValue::try_from(kept.session).ok();
+    let (Some(version), Some(session)) = (version, session) else {
+        return Err(Failed::Lost);
+    };
+    let greeting = Greeting {
+        capabilities: kept.capabilities,
+        info: None,
+        instructions: kept.instructions,
+    };
+    let http = Transport::Http(HttpLink::in_session(Some(session)));
+    Ok(Arc::new(link(
+        server,
+        (version, greeting),
+        described,
+        http,
+        owner,
+    )))
 }
 
 /// What `server/discover` is asked with.
@@ -341,6 +381,8 @@ pub async fn subscribe(link: Weak<Link>, client: Client, wanted: Object) {
             headers: Vec::new(),
             sink: None,
             timeout: Duration::from_secs(24 * 60 * 60),
+            trail: None,
+            resume: None,
         };
         let asked = held.ask(&client, ask).await;
         drop(held);

@@ -1,5 +1,6 @@
 //! A link over streamable HTTP: each message is a POST, answers are JSON or a stream of events.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use pointsman_upstream::{Client, SendErrorKind, Timeouts, UpstreamBody};
 use pointsman_wire::sse::SseDecoder;
 use tokio::sync::oneshot;
 
-use super::{Ask, Failed, Link};
+use super::{Ask, Failed, Link, Told};
 use crate::message::{self, Id, Incoming, Message, Object, Response};
 use crate::meta;
 use crate::server::{Server, Web};
@@ -57,6 +58,15 @@ impl HttpLink {
         }
     }
 
+    /// The session there.
+    pub fn session(&self) -> Option<String> {
+        let session = self.session.lock();
+        session
+            .as_ref()
+            .and_then(|id| id.to_str().ok())
+            .map(str::to_owned)
+    }
+
     fn head<'a>(&self, link: &Link, more: &'a [(http::HeaderName, HeaderValue)]) -> Head<'a> {
         Head {
             version: Some(link.version),
@@ -76,6 +86,11 @@ impl HttpLink {
         (id, text): (u64, String),
         ask: &Ask,
     ) -> Result<Response, Failed> {
+        if let Some(from) = ask.resume.as_ref().and_then(|resume| resume.from.as_deref()) {
+            let from = HeaderValue::try_from(from).map_err(|_| ended())?;
+            let events = resume(link, client, &from).await?;
+            return read_on(link, client, &Id::from(id), events).await;
+        }
         let mut more = ask.headers.clone();
         if link.version.is_modern() {
             more.extend(repeated(&ask.method, &ask.params));
@@ -230,11 +245,13 @@ pub async fn answer_on(
     id: &Id,
 ) -> Result<Response, Failed> {
     let mut events = Events::new(response, limit);
-    while let Some(text) = events.next().await? {
-        let answer = messages(&text)?.into_iter().find_map(|message| match message {
-            Message::Response(answer) if answer.id.as_ref() == Some(id) => Some(answer),
-            _ => None,
-        });
+    while let Some(event) = events.next().await? {
+        let answer = messages(&event.text)?
+            .into_iter()
+            .find_map(|message| match message {
+                Message::Response(answer) if answer.id.as_ref() == Some(id) => Some(answer),
+                _ => None,
+            });
         if let Some(answer) = answer {
             return Ok(answer);
         }
@@ -290,9 +307,14 @@ async fn read(
         let text = collect(response, link.server.limit).await?;
         return answer_in(&text, &id, status);
     }
-    let mut events = Events::new(response, link.server.limit);
+    let events = Events::new(response, link.server.limit);
+    read_on(link, client, &id, events).await
+}
+
+/// The answer to `id` out of a stream, taken up again where it breaks.
+async fn read_on(link: &Arc<Link>, client: &Client, id: &Id, mut events: Events) -> Result<Response, Failed> {
     for _ in 0..=MAX_RESUMED {
-        let found = events.answer(link, client, &id).await;
+        let found = events.answer(link, client, id).await;
         if let Ok(Some(answer)) = found {
             return Ok(answer);
         }
@@ -374,8 +396,25 @@ fn messages(text: &str) -> Result<Vec<Message>, Failed> {
 struct Events {
     body: UpstreamBody,
     decoder: SseDecoder,
-    ready: std::collections::VecDeque<String>,
+    ready: VecDeque<Event>,
     limit: usize,
+}
+
+/// An event.
+struct Event {
+    /// What it says; nothing where it only says from where to go on.
+    text: String,
+    /// Behind which event the stream can be taken up again once this one is heard.
+    id: Option<String>,
+}
+
+impl Event {
+    fn messages(&self) -> Result<Vec<Message>, Failed> {
+        if self.text.is_empty() {
+            return Ok(Vec::new());
+        }
+        messages(&self.text)
+    }
 }
 
 impl Events {
@@ -383,7 +422,7 @@ impl Events {
         Self {
             body: response.into_body(),
             decoder: SseDecoder::default(),
-            ready: std::collections::VecDeque::new(),
+            ready: VecDeque::new(),
             limit,
         }
     }
@@ -395,8 +434,13 @@ impl Events {
         client: &Client,
         id: &Id,
     ) -> Result<Option<Response>, Failed> {
-        while let Some(text) = self.next().await? {
-            for message in messages(&text)? {
+        while let Some(event) = self.next().await? {
+            if let (Some(at), Some(sink)) = (event.id.clone(), link.trail(id)) {
+                // Room for what comes, so that none of it is lost while whoever writes it down is slow.
+                let _ = sink.reserve_many(sink.max_capacity().min(4)).await.map(drop);
+                let _ = sink.send(Told::At(at)).await;
+            }
+            for message in event.messages()? {
                 match message {
                     Message::Response(answer) if answer.id.as_ref() == Some(id) => return Ok(Some(answer)),
                     other => hear(link, client, other, id).await,
@@ -413,32 +457,49 @@ impl Events {
         Some((from, pause.min(LONGEST_PAUSE)))
     }
 
-    /// The next event with something in it.
-    async fn next(&mut self) -> Result<Option<String>, Failed> {
+    /// Takes a line in.
+    fn line(&mut self, line: &Bytes) -> Result<(), Failed> {
+        let mut events = Vec::new();
+        let before = self.decoder.last_id().map(str::to_owned);
+        self.decoder
+            .push(line, &mut events)
+            .map_err(|error| Failed::Broken(error.to_string()))?;
+        let id = self.decoder.last_id().map(str::to_owned);
+        if let Some(event) = events.iter().find(|event| event.data.len() > self.limit) {
+            return Err(Failed::Broken(format!(
+                "an event of {} bytes is larger than {} bytes",
+                event.data.len(),
+                self.limit
+            )));
+        }
+        // The first event of newer servers has no data: it says where to resume.
+        events.retain(|event| !event.data.is_empty());
+        if events.is_empty() && id.is_some() && id != before {
+            let text = String::new();
+            self.ready.push_back(Event { text, id });
+            return Ok(());
+        }
+        self.ready.extend(events.into_iter().map(|event| Event {
+            text: event.data.to_string(),
+            id: id.clone(),
+        }));
+        Ok(())
+    }
+
+    /// The next event.
+    async fn next(&mut self) -> Result<Option<Event>, Failed> {
         loop {
-            if let Some(text) = self.ready.pop_front() {
-                return Ok(Some(text));
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
             }
             let Some(frame) = self.body.frame().await else {
                 return Ok(None);
             };
             let frame = frame.map_err(|error| Failed::Broken(error.to_string()))?;
             let Ok(data) = frame.into_data() else { continue };
-            let mut events = Vec::new();
-            self.decoder
-                .push(&data, &mut events)
-                .map_err(|error| Failed::Broken(error.to_string()))?;
-            for event in events {
-                if event.data.len() > self.limit {
-                    return Err(Failed::Broken(format!(
-                        "an event is larger than {} bytes",
-                        self.limit
-                    )));
-                }
-                // The first event of newer servers has no data: it says where to resume.
-                if !event.data.is_empty() {
-                    self.ready.push_back(event.data.to_string());
-                }
+            // Line by line: the decoder knows the id of the last event alone.
+            for line in data.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+                self.line(&data.slice_ref(line))?;
             }
         }
     }
@@ -483,9 +544,9 @@ pub async fn listen(link: Weak<Link>, client: Client, listens: oneshot::Sender<(
 }
 
 async fn relay(link: &Weak<Link>, client: &Client, mut events: Events) {
-    while let Ok(Some(text)) = events.next().await {
+    while let Ok(Some(event)) = events.next().await {
         let Some(link) = link.upgrade() else { return };
-        for message in messages(&text).unwrap_or_default() {
+        for message in event.messages().unwrap_or_default() {
             // Nobody's request: it goes to whoever the link belongs to.
             hear(&link, client, message, &Id::Text(String::new())).await;
         }

@@ -28,6 +28,8 @@ async fn ask(hub: &Arc<Hub>, client: &Client, method: &str, params: Object) -> R
         session: None,
         client: client.clone(),
         caller: Arc::default(),
+        judge: None,
+        trail: None,
     };
     let request = Request {
         id: Id::Number(1),

@@ -1,5 +1,11 @@
 //! MCP servers through the gateway: whose sessions are whose, what is kept out, what passes, what a dead server costs.
 
+mod attacks;
+mod guards;
+mod oauth;
+mod replicas;
+mod resume;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};

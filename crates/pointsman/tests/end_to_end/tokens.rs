@@ -17,13 +17,14 @@ use serde_json::{Value, json};
 use crate::harness::{House, entry, folder, post, store};
 
 /// A key of the identity provider.
-struct Key {
+pub struct Key {
     id: &'static str,
     pair: EcdsaKeyPair,
 }
 
 impl Key {
-    fn new(id: &'static str) -> Self {
+    /// A new one.
+    pub fn new(id: &'static str) -> Self {
         let (way, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
         let made = EcdsaKeyPair::generate_pkcs8(way, &random).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(way, made.as_ref(), &random).unwrap();
@@ -37,7 +38,8 @@ impl Key {
                "x": coordinate(&point[1..33]), "y": coordinate(&point[33..])})
     }
 
-    fn token(&self, claims: &Value) -> String {
+    /// A token with these claims.
+    pub fn token(&self, claims: &Value) -> String {
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let header = json!({"alg": "ES256", "kid": self.id, "typ": "JWT"});
         let message = format!("{}.{}", encode(&header), encode(claims));
@@ -47,14 +49,15 @@ impl Key {
 }
 
 /// Serves a key set, and counts who asks.
-struct Provider {
+pub struct Provider {
     address: std::net::SocketAddr,
     set: Arc<Mutex<String>>,
     asked: Arc<AtomicUsize>,
 }
 
 impl Provider {
-    fn start(keys: &[&Key]) -> Self {
+    /// Starts one with these keys.
+    pub fn start(keys: &[&Key]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let set = Arc::new(Mutex::new(String::new()));
@@ -77,6 +80,16 @@ impl Provider {
         let provider = Self { address, set, asked };
         provider.has(keys);
         provider
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
+
+    /// Says this to whoever asks, whatever they ask for.
+    pub fn says(&self, document: &Value) {
+        *self.set.lock().unwrap() = document.to_string();
     }
 
     fn has(&self, keys: &[&Key]) {

@@ -58,7 +58,7 @@ impl fmt::Debug for RedisCounters {
 ///
 /// # Errors
 /// With what is wrong with it.
-fn open(url: &SecretString) -> Result<Client, SharedError> {
+pub(super) fn open(url: &SecretString) -> Result<Client, SharedError> {
     // What the parser says may hold parts of the URL: only the kind of the mistake is told.
     let info = url.expose_secret().into_connection_info();
     let info = info
@@ -210,7 +210,7 @@ fn bounded(number: i64) -> i64 {
 }
 
 /// What the server said, without what may hold parts of a command.
-fn told(error: redis::RedisError) -> SharedError {
+pub(super) fn told(error: redis::RedisError) -> SharedError {
     let detail = error.detail().unwrap_or_default();
     let detail: String = detail.chars().take(200).collect();
     SharedError::Server(format!("{}: {detail}", error.category()))

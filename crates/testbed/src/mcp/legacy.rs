@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, Response};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{Body, QUEUE, State, Talk, error, events, result, things, whole};
+use super::{Body, QUEUE, State, Talk, error, events, result, resumable, things, whole};
 
 const SESSION: &str = "mcp-session-id";
 /// Between two messages of a tool that says several.
@@ -34,6 +34,7 @@ pub fn answer(state: &Arc<State>, parts: &Parts, message: Value) -> Response<Bod
         return whole(404, &error(&Value::Null, -32600, "unknown session"));
     };
     match parts.method {
+        Method::GET if parts.headers.contains_key("last-event-id") => resumable::resume(&talk, parts),
         Method::GET => {
             let (sender, receiver) = mpsc::channel(QUEUE);
             *talk.unasked.lock() = Some(sender);
@@ -43,6 +44,7 @@ pub fn answer(state: &Arc<State>, parts: &Parts, message: Value) -> Response<Bod
             state.sessions.lock().remove(said);
             whole(204, &Value::Null)
         }
+        _ if message["params"]["name"] == "test_count" => resumable::count(&talk, &message),
         _ if message.get("method").is_some() && message.get("id").is_some() => {
             let (out, receiver) = mpsc::channel(QUEUE);
             let state = Arc::clone(state);
@@ -180,6 +182,7 @@ async fn call(talk: &Arc<Talk>, out: &mpsc::Sender<Value>, id: &Value, params: &
             }
             text("slow".to_owned())
         }
+        "test_echo" => things::echo(arguments),
         "test_sampling" | "test_roots" => text(asked(talk, out, name, arguments).await),
         name if name.starts_with("test_elicitation") => text(elicited(talk, out, name, arguments).await),
         _ => match things::call(name) {

@@ -115,6 +115,11 @@ fn call(parts: &Parts, id: &Value, params: &Value) -> Response<Body> {
             }
             text(format!("region {}", said.unwrap_or("none")))
         }
+        "test_echo" => {
+            let mut value = things::echo(&params["arguments"]);
+            value["resultType"] = json!("complete");
+            value
+        }
         "test_tool_with_progress" => return progress(id, &params["_meta"]["progressToken"]),
         _ => match things::call(name) {
             Some(mut value) => {

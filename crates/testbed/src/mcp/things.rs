@@ -35,6 +35,17 @@ pub fn tools(description: &str) -> Vec<Value> {
     tools.push(tool("test_sampling", &text("prompt")));
     tools.push(tool("test_elicitation", &text("message")));
     tools.push(tool("test_roots", &nothing));
+    let mut echo = tool(
+        "test_echo",
+        &json!({ "text": { "type": "string" }, "times": { "type": "integer", "minimum": 1, "maximum": 100_000 } }),
+    );
+    echo["inputSchema"]["required"] = json!(["text"]);
+    echo["inputSchema"]["additionalProperties"] = json!(false);
+    tools.push(echo);
+    tools.push(tool(
+        "test_count",
+        &json!({ "to": { "type": "integer" }, "pause_ms": { "type": "integer" }, "key": { "type": "string" } }),
+    ));
     let mut changing = tool("test_changing", &nothing);
     changing["description"] = json!(description);
     tools.push(changing);
@@ -82,6 +93,16 @@ pub fn call(name: &str) -> Option<Value> {
         _ => return None,
     };
     Some(json!({ "content": content }))
+}
+
+/// What a tool says that repeats what it is told, in words and as data.
+pub fn echo(arguments: &Value) -> Value {
+    let times = arguments["times"].as_u64().unwrap_or(1);
+    let said = arguments["text"]
+        .as_str()
+        .unwrap_or_default()
+        .repeat(usize::try_from(times).unwrap_or(1));
+    json!({ "content": [{ "type": "text", "text": said }], "structuredContent": { "said": said } })
 }
 
 fn embedded(uri: &str, text: &str) -> Value {

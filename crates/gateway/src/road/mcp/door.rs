@@ -120,6 +120,7 @@ mod tests {
         let policy = McpPolicy {
             hub: Arc::new(Hub::following(&config, &Arc::default(), None).unwrap()),
             is_local,
+            revision: 0,
         };
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::try_from(host).unwrap());

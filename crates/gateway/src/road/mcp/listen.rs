@@ -6,10 +6,10 @@ use http::StatusCode;
 use pointsman_mcp::board::Listening;
 use pointsman_mcp::error::RpcError;
 use pointsman_mcp::message::{self, Id, Incoming, Object, Request};
-use pointsman_mcp::meta;
 use pointsman_mcp::session::{SWITCHES, once};
-use tokio::sync::mpsc;
+use pointsman_mcp::{meta, replay, trail};
 
+use super::resume::{self, Replayed};
 use super::stream::{self, Next, Source};
 use super::{Desk, door, is_modern, sessions};
 use crate::reply::Reply;
@@ -17,11 +17,14 @@ use crate::reply::Reply;
 /// Most resources that one listener hears of.
 const MAX_URIS: usize = 256;
 
+/// Behind which event a client goes on.
+const LAST_EVENT_ID: http::HeaderName = http::HeaderName::from_static("last-event-id");
+
 /// `GET`: what a session's servers say unasked.
 ///
 /// # Errors
 /// 405 in the era without sessions, 406 for who takes no events, and what is wrong with the session.
-pub fn open(desk: &Desk<'_>) -> Result<Reply, RpcError> {
+pub async fn open(desk: &Desk<'_>) -> Result<Reply, RpcError> {
     if is_modern(desk, &Incoming::Batch(Vec::new())) {
         let error = RpcError::request("there is no such stream in this version: use subscriptions/listen");
         return Err(error.with(StatusCode::METHOD_NOT_ALLOWED));
@@ -30,21 +33,20 @@ pub fn open(desk: &Desk<'_>) -> Result<Reply, RpcError> {
         let error = RpcError::request("accept text/event-stream");
         return Err(error.with(StatusCode::NOT_ACCEPTABLE));
     }
-    let session = sessions::find(desk)?;
-    Ok(stream::reply(desk.worker, Unasked(session.listen())))
-}
-
-/// What servers say unasked.
-struct Unasked(mpsc::Receiver<String>);
-
-impl Source for Unasked {
-    async fn next(&mut self) -> Next {
-        self.0.recv().await.map_or(Next::End, Next::Message)
-    }
-
-    fn farewell(&mut self) -> Option<Option<String>> {
-        Some(None)
-    }
+    let session = sessions::find(desk).await?.session;
+    let said = desk.arrival.headers.get(LAST_EVENT_ID);
+    let after = match said.map(|id| id.to_str().ok().and_then(replay::read_id)) {
+        None => None,
+        Some(Some((trail::NEWS, number))) => Some(number),
+        Some(Some((log, number))) => return resume::attach(desk, &session, log, number).await,
+        Some(None) => return Err(resume::unknown()),
+    };
+    let reader = match session.shelf() {
+        None => session.listen(after),
+        Some(_) => session.listen_shared(&desk.worker.client, after).await,
+    };
+    let reader = reader.ok_or_else(resume::unknown)?;
+    Ok(stream::reply(desk.worker, Replayed::news(reader, &session)))
 }
 
 /// `subscriptions/listen`: the same in the era without sessions.

@@ -13,8 +13,9 @@ use pointsman_mcp::parked::{self, Resumed, Running};
 use pointsman_upstream::Client;
 use tokio::sync::mpsc;
 
+use super::judge::{Guardrails, judging};
 use super::stream::{self, Next, Source};
-use super::{Desk, accepted, listen, work};
+use super::{Desk, accepted, listen, oauth, work};
 use crate::reply::{self, Reply};
 use crate::road::Refusal;
 use crate::worker::Worker;
@@ -41,12 +42,15 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
         }
         Incoming::Batch(_) => return Ok(Err(RpcError::request("there are no batches in this version"))),
     };
+    let guardrails = Guardrails::of(desk)?;
     let asker = Asker {
         hub: Arc::clone(&desk.hub),
         view: Arc::clone(&desk.view),
         session: None,
         client: desk.worker.client.clone(),
         caller: desk.caller(),
+        judge: judging(guardrails.as_ref()),
+        trail: None,
     };
     if let Err(error) = check(desk, &asker, &request).await {
         return Ok(Err(error.of(&request.id)));
@@ -57,7 +61,7 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
         return Ok(listening.map_err(|error| error.of(&id)));
     }
     let (owner, lot) = (desk.owner(), &desk.worker.shared.lasting.lot);
-    let resumed = lot.resume(&owner, &request, &asker.client);
+    let resumed = lot.resume(&owner, &request, (&asker.client, asker.judge.as_deref()));
     let running = match resumed.await {
         Some(Ok(Resumed::Running(running))) => running,
         Some(Ok(Resumed::Again(told))) => {
@@ -68,7 +72,7 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
         None => {
             let ticket = work::admit(desk, &request).await?;
             let (sink, told) = mpsc::channel(work::QUEUE);
-            let task = work::start(asker, request.clone(), ticket, sink, None);
+            let task = work::start((asker, guardrails), request.clone(), ticket, sink, None);
             Running { told, task }
         }
     };
@@ -93,7 +97,10 @@ async fn check(desk: &Desk<'_>, asker: &Asker, request: &Request) -> Result<(), 
 /// Whole where the answer is all there is to say, as a stream where it is not.
 async fn hand_out(desk: &Desk<'_>, mut answer: Answer) -> Reply {
     match tokio::time::timeout(PATIENCE, answer.heard()).await {
-        Ok(Heard::End(text, status)) => reply::json_bytes(status, text.into()),
+        Ok(Heard::End(text, status)) => {
+            let reply = reply::json_bytes(status, text.clone().into());
+            oauth::step_up(desk.arrival, reply, &text)
+        }
         Ok(Heard::Message(text)) => {
             answer.first = Some(text);
             stream::reply(desk.worker, answer)
@@ -137,6 +144,8 @@ impl Answer {
                 Some(Told::Message(text)) => return Heard::Message(text),
                 Some(Told::End(_, answered)) => return self.end(&answered),
                 Some(Told::Question { link, request }) => self.asked(link, request),
+                // Of sessions alone.
+                Some(Told::Asked { .. } | Told::At(_)) => {}
                 None => {
                     let error = RpcError::internal("the request ended without an answer");
                     return Heard::End(error.answer(Some(&self.request.id)), StatusCode::OK);
@@ -150,7 +159,7 @@ impl Answer {
             .outcome
             .as_ref()
             .map_or_else(Refused::stateless_status, |_| StatusCode::OK);
-        Heard::End(super::written(&self.request.id, answered), status)
+        Heard::End(answered.text(&self.request.id), status)
     }
 
     /// A server of the other era asks something; declined at once where the client could not answer.

@@ -20,6 +20,17 @@ pub enum Next {
     Message(String),
     /// The last message.
     Last(String),
+    /// A message that can be asked for again from here on.
+    Event {
+        /// Its id.
+        id: String,
+        /// The message.
+        text: Arc<str>,
+        /// Whether it is the last one.
+        last: bool,
+    },
+    /// From where on messages can be asked for again.
+    From(String),
     /// Nothing any more.
     End,
 }
@@ -90,17 +101,24 @@ fn step<S: Source>(
     next: Result<Next, tokio::time::error::Elapsed>,
 ) -> Option<(Bytes, State<S>)> {
     match next {
-        Ok(Next::Message(text)) => Some((event(&text), (worker, source, false))),
-        Ok(Next::Last(text)) => Some((event(&text), (worker, source, true))),
+        Ok(Next::Message(text)) => Some((event(None, &text), (worker, source, false))),
+        Ok(Next::Last(text)) => Some((event(None, &text), (worker, source, true))),
+        Ok(Next::Event { id, text, last }) => Some((event(Some(&id), &text), (worker, source, last))),
+        Ok(Next::From(id)) => Some((format!("id: {id}\ndata:\n\n").into(), (worker, source, false))),
         Ok(Next::End) => None,
         Err(_) => Some((Bytes::from_static(b":\n\n"), (worker, source, false))),
     }
 }
 
 /// A message as an event. The JSON that is written here has no line breaks but those of texts that came with some.
-fn event(text: &str) -> Bytes {
-    let mut event = String::with_capacity(text.len() + 32);
+fn event(id: Option<&str>, text: &str) -> Bytes {
+    let mut event = String::with_capacity(text.len() + 64);
     event.push_str("event: message\n");
+    if let Some(id) = id {
+        event.push_str("id: ");
+        event.push_str(id);
+        event.push('\n');
+    }
     for line in text.split(['\n', '\r']) {
         event.push_str("data: ");
         event.push_str(line);
@@ -116,7 +134,10 @@ mod tests {
 
     #[test]
     fn a_message_is_one_event_whatever_its_lines() {
-        assert_eq!(event("{}"), "event: message\ndata: {}\n\n");
-        assert_eq!(event("{\r\n}"), "event: message\ndata: {\ndata: \ndata: }\n\n");
+        assert_eq!(event(None, "{}"), "event: message\ndata: {}\n\n");
+        assert_eq!(
+            event(Some("p.1"), "{\r\n}"),
+            "event: message\nid: p.1\ndata: {\ndata: \ndata: }\n\n"
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pointsman_catalog::Money;
 use pointsman_governance::Estimate;
 use pointsman_mcp::call::{Answered, Asker, Refused};
+use pointsman_mcp::error::RpcError;
 use pointsman_mcp::link::{Sink, Told};
 use pointsman_mcp::message::Request;
 use pointsman_mcp::meta;
@@ -14,6 +15,7 @@ use pointsman_wire::form::{Failure, FailureKind, Usage};
 use tokio::task::AbortHandle;
 
 use super::Desk;
+use super::judge::Guardrails;
 use crate::road::settle::Ending;
 use crate::road::{Refusal, Ticket, admit};
 
@@ -47,7 +49,7 @@ pub async fn admit(desk: &Desk<'_>, request: &Request) -> Result<Option<Ticket>,
 
 /// Has a request answered. What is said of it goes into `sink`, the answer last, unless its client cancels it.
 pub fn start(
-    asker: Asker,
+    (asker, guardrails): (Asker, Option<Arc<Guardrails>>),
     request: Request,
     ticket: Option<Ticket>,
     sink: Sink,
@@ -64,7 +66,12 @@ pub fn start(
             },
         };
         let answered = match ticket {
-            Some(ticket) => settle(ticket, answered),
+            Some(mut ticket) => {
+                if let Some(guardrails) = guardrails {
+                    ticket.facts.flags.append(&mut guardrails.flags());
+                }
+                settle(ticket, answered)
+            }
             None => answered,
         };
         // A client that is gone misses it.
@@ -78,6 +85,8 @@ fn settle(mut ticket: Ticket, answered: Answered) -> Answered {
         // A server that could not be asked, or said nothing, is not paid.
         let fee = match &answered.outcome {
             Ok(_) | Err(Refused::There(_)) => answered.cost,
+            // It did its work; what it said may not be told.
+            Err(Refused::Here(error)) if error.code == RpcError::BLOCKED => answered.cost,
             Err(Refused::Here(_)) => Money::ZERO,
         };
         ticket.answered_by(server, name, fee);
@@ -86,7 +95,9 @@ fn settle(mut ticket: Ticket, answered: Answered) -> Answered {
     let (outcome, error) = match &answered.outcome {
         Ok(_) | Err(Refused::There(_)) => (Outcome::Complete, None),
         Err(Refused::Here(error)) => {
-            let (outcome, kind) = if answered.server.is_some() {
+            let (outcome, kind) = if error.code == RpcError::BLOCKED {
+                (Outcome::Refused, FailureKind::PermissionDenied)
+            } else if answered.server.is_some() {
                 (Outcome::ProviderFailed, FailureKind::Provider)
             } else {
                 (Outcome::Refused, FailureKind::NotFound)
@@ -104,7 +115,7 @@ fn settle(mut ticket: Ticket, answered: Answered) -> Answered {
     match ticket.settle(&ending) {
         Ok(_) => answered,
         Err(refusal) => {
-            let error = pointsman_mcp::error::RpcError::internal(refusal.failure.message);
+            let error = RpcError::internal(refusal.failure.message);
             Answered {
                 outcome: Err(error.into()),
                 ..answered
