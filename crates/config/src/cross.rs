@@ -406,6 +406,22 @@ impl Checker<'_> {
                 }
             }
         }
+        let Some(routing) = &config.routing else { return };
+        let recipes = routing.recipes.iter().enumerate().map(|(at, recipe)| {
+            let path = format!("routing.recipes[{at}].routing.decisions");
+            (path, &recipe.routing.decisions)
+        });
+        let own = ("routing.decisions".to_owned(), &routing.decisions);
+        for (path, decisions) in std::iter::once(own).chain(recipes) {
+            for (at, decision) in decisions.iter().enumerate() {
+                for (index, name) in decision.guardrails.iter().enumerate() {
+                    if !names.contains(name.as_str()) {
+                        let message = format!("there is no guardrail named {name:?}");
+                        self.wrong(&format!("{path}[{at}].guardrails[{index}]"), message);
+                    }
+                }
+            }
+        }
     }
 
     /// Guardrails ask models of this machine: a text that must not go out is not sent away to be judged.
