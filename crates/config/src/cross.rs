@@ -399,23 +399,33 @@ impl Checker<'_> {
         }
     }
 
-    /// Models name guardrails that there are.
+    /// Models, decisions and MCP servers name guardrails that there are.
     fn named_guardrails(&mut self, names: &HashSet<&str>) {
         let config = self.config;
         for (model, block) in &config.models {
-            for (index, name) in block.guardrails.iter().enumerate() {
-                if !names.contains(name.as_str()) {
-                    let message = format!("there is no guardrail named {name:?}");
-                    self.wrong(&format!("models.{model}.guardrails[{index}]"), message);
-                }
-            }
+            self.are_named(names, &format!("models.{model}"), &block.guardrails);
         }
         for (server, block) in &config.mcp.servers {
-            for (index, name) in block.guardrails.iter().enumerate() {
-                if !names.contains(name.as_str()) {
-                    let message = format!("there is no guardrail named {name:?}");
-                    self.wrong(&format!("mcp.servers.{server}.guardrails[{index}]"), message);
-                }
+            self.are_named(names, &format!("mcp.servers.{server}"), &block.guardrails);
+        }
+        let Some(routing) = &config.routing else { return };
+        let recipes = routing.recipes.iter().enumerate().map(|(at, recipe)| {
+            let path = format!("routing.recipes[{at}].routing.decisions");
+            (path, &recipe.routing.decisions)
+        });
+        let own = ("routing.decisions".to_owned(), &routing.decisions);
+        for (path, decisions) in std::iter::once(own).chain(recipes) {
+            for (at, decision) in decisions.iter().enumerate() {
+                self.are_named(names, &format!("{path}[{at}]"), &decision.guardrails);
+            }
+        }
+    }
+
+    fn are_named(&mut self, names: &HashSet<&str>, path: &str, guardrails: &[String]) {
+        for (index, name) in guardrails.iter().enumerate() {
+            if !names.contains(name.as_str()) {
+                let message = format!("there is no guardrail named {name:?}");
+                self.wrong(&format!("{path}.guardrails[{index}]"), message);
             }
         }
     }

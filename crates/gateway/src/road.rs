@@ -30,6 +30,8 @@ mod feedback;
 mod files;
 mod follow;
 mod forward;
+mod grounds;
+mod hallucination;
 mod list;
 mod looped;
 mod mcp;

@@ -128,6 +128,7 @@ impl Judge {
         let askable = Askable {
             understanding: &self.understanding,
             client: &self.client,
+            grounds: None,
         };
         let placeholders = Placeholders::default();
         let reviewed = self.guards.review(shown.collect(), askable, &placeholders).await;

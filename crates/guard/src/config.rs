@@ -4,10 +4,12 @@ use pointsman_upstream::HumanDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::groundedness::GroundednessConfig;
 use crate::remote::config::{
     AzureConfig, BedrockConfig, HttpConfig, LakeraConfig, LiteLlmConfig, LlmGuardConfig, ModelArmorConfig,
     ModerationConfig, NemoConfig, PresidioConfig, Remote,
 };
+use crate::topics::TopicsConfig;
 
 /// A guardrail.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -21,6 +23,10 @@ pub enum GuardrailConfig {
     Jailbreak(ClassifierConfig),
     /// What would do harm, told by a model.
     Harmful(ClassifierConfig),
+    /// Answers held against what they may go by.
+    Groundedness(GroundednessConfig),
+    /// What may be spoken of, by example sentences.
+    Topics(TopicsConfig),
     /// A Microsoft Presidio analyzer.
     Presidio(PresidioConfig),
     /// A service of your own, by the contract in `docs/guardrails.md`.
@@ -88,6 +94,8 @@ impl GuardrailConfig {
             Self::Regex(config) => common!(config),
             Self::Pii(config) => common!(config),
             Self::Jailbreak(config) | Self::Harmful(config) => common!(config),
+            Self::Groundedness(config) => common!(config),
+            Self::Topics(config) => common!(config),
             Self::Presidio(config) => common!(config),
             Self::Http(config) => common!(config),
             Self::LiteLlm(config) => common!(config),
@@ -104,7 +112,12 @@ impl GuardrailConfig {
     /// As a guardrail that is asked over the network; none where it is none.
     pub(crate) fn remote(&self) -> Option<&dyn Remote> {
         Some(match self {
-            Self::Regex(_) | Self::Pii(_) | Self::Jailbreak(_) | Self::Harmful(_) => return None,
+            Self::Regex(_)
+            | Self::Pii(_)
+            | Self::Jailbreak(_)
+            | Self::Harmful(_)
+            | Self::Groundedness(_)
+            | Self::Topics(_) => return None,
             Self::Presidio(config) => config,
             Self::Http(config) => config,
             Self::LiteLlm(config) => config,

@@ -9,11 +9,13 @@ use pointsman_upstream::breaker::BreakerState;
 
 use crate::classifier::ClassifierGuard;
 use crate::config::{Action, GuardrailConfig, Stage};
+use crate::groundedness::GroundednessGuard;
 use crate::pii::PiiGuard;
 use crate::placeholder::Placeholders;
 use crate::regex::RegexGuard;
 use crate::remote::{self, RemoteGuard};
 use crate::stage::{Guard, Kind, Manner, StageGuards, Wrong};
+use crate::topics::TopicsGuard;
 
 /// The guardrails of a request, by stage.
 #[derive(Debug, Default)]
@@ -154,7 +156,7 @@ impl GuardSet {
     pub fn breakers(&self) -> impl Iterator<Item = (&str, BreakerState)> {
         self.all.iter().filter_map(|guard| match &guard.kind {
             Kind::Remote(remote) => Some((&*guard.manner.name, remote.breaker())),
-            Kind::Regex(_) | Kind::Pii(_) | Kind::Classifier(_) => None,
+            Kind::Regex(_) | Kind::Pii(_) | Kind::Classifier(_) | Kind::Grounded(_) | Kind::Topics(_) => None,
         })
     }
 
@@ -199,6 +201,10 @@ fn guard(config: &GuardrailConfig, services: &EndpointRegistry) -> Result<Guard,
         GuardrailConfig::Harmful(config) => {
             Kind::Classifier(Arc::new(ClassifierGuard::compile("harmful", config)?))
         }
+        GuardrailConfig::Groundedness(config) => {
+            Kind::Grounded(Arc::new(GroundednessGuard::compile(config, action)?))
+        }
+        GuardrailConfig::Topics(config) => Kind::Topics(Arc::new(TopicsGuard::compile(config)?)),
         _ => Kind::Remote(Arc::new(RemoteGuard::compile(config, action, services)?)),
     };
     let flag = match (common.dry_run, common.action) {
@@ -278,7 +284,7 @@ impl Guards {
                     guards.replaces |= replaces;
                     guards.restores |= replaces && remote.restore;
                 }
-                Kind::Regex(_) | Kind::Classifier(_) => {}
+                Kind::Regex(_) | Kind::Classifier(_) | Kind::Grounded(_) | Kind::Topics(_) => {}
             }
             for stage in &guard.manner.on {
                 guards.stage_mut(*stage).add(guard, *stage);
@@ -333,7 +339,8 @@ impl StageGuards {
         match &guard.kind {
             Kind::Pii(guard) if guard.asks(stage) => self.asking.add_entities(guard.patience),
             Kind::Classifier(guard) => self.asking.add_head(guard.head, guard.patience),
-            Kind::Pii(_) | Kind::Regex(_) | Kind::Remote(_) => {}
+            Kind::Topics(guard) => self.asking.add_vectors(guard.patience),
+            Kind::Pii(_) | Kind::Regex(_) | Kind::Remote(_) | Kind::Grounded(_) => {}
         }
         let at = self.guards.len();
         let is_service = |guard: &Guard| matches!(guard.kind, Kind::Remote(_));

@@ -13,6 +13,8 @@ use pointsman_semantics::views::views;
 use pointsman_understanding::{Ask, Entity, HeadAnswer, Nobody, Understanding, Wanted};
 use tokio::time::Instant;
 
+use crate::topics;
+
 /// Texts that are asked about at once. The service that reads them has a queue for all requests.
 const AT_ONCE: usize = 8;
 /// What guardrails wait for models, when the configuration does not say.
@@ -23,6 +25,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) struct Asking {
     pub(crate) entities: bool,
     pub(crate) heads: Vec<String>,
+    /// Vectors of texts from outside.
+    pub(crate) vectors: bool,
     pub(crate) patience: Duration,
 }
 
@@ -57,11 +61,13 @@ pub(crate) struct Said {
     pub(crate) entities: Vec<Entity>,
     /// What heads say of it, and of each way in which it can be read.
     pub(crate) answers: Vec<HeadAnswer>,
+    /// Vectors of the text and of its parts.
+    pub(crate) vectors: Vec<Vec<f32>>,
 }
 
 impl Asking {
     pub(crate) fn is_empty(&self) -> bool {
-        !self.entities && self.heads.is_empty()
+        !self.entities && self.heads.is_empty() && !self.vectors
     }
 
     pub(crate) fn add_head(&mut self, head: &str, patience: Duration) {
@@ -73,6 +79,11 @@ impl Asking {
 
     pub(crate) fn add_entities(&mut self, patience: Duration) {
         self.entities = true;
+        self.patience = self.patience.max(patience);
+    }
+
+    pub(crate) fn add_vectors(&mut self, patience: Duration) {
+        self.vectors = true;
         self.patience = self.patience.max(patience);
     }
 
@@ -119,6 +130,7 @@ impl Heard {
         const NOTHING: &Said = &Said {
             entities: Vec::new(),
             answers: Vec::new(),
+            vectors: Vec::new(),
         };
         self.texts.get(text).or(text.trim().is_empty().then_some(NOTHING))
     }
@@ -135,6 +147,7 @@ async fn said(
         heads: heads(),
         entities: asking.entities,
         unaided: asking.entities,
+        embedding: is_foreign && asking.vectors,
         ..Ask::default()
     };
     if ask == Ask::default() {
@@ -147,7 +160,15 @@ async fn said(
     let mut said = Said {
         entities: read.entities,
         answers: read.heads,
+        vectors: read.embedding.into_iter().collect(),
     };
+    if is_foreign && asking.vectors {
+        for part in topics::parts(text) {
+            let part: Arc<str> = part.into();
+            let read = understanding.read(&part, &Ask::embedding(), &Nobody).await;
+            said.vectors.push(read.ok()?.embedding?);
+        }
+    }
     if !judged {
         return Some(said);
     }

@@ -8,6 +8,8 @@
 mod arguments;
 mod classifier;
 mod config;
+mod groundedness;
+mod grounds;
 mod guards;
 mod heard;
 mod hold;
@@ -20,8 +22,11 @@ mod stage;
 mod stream;
 mod tally;
 mod texts;
+mod topics;
 
 pub use config::{Action, Asked, ClassifierConfig, GuardrailConfig, OnError, PiiConfig, RegexConfig, Stage};
+pub use groundedness::{GroundednessConfig, WithoutContext};
+pub use grounds::{Given, Grounds};
 pub use guards::{CompileError, GuardSet, Guards};
 pub use heard::{Heard, Texts};
 pub use placeholder::{Placeholders, Restorer};
@@ -35,3 +40,4 @@ pub use stage::{Block, Flag, StageGuards, Verdict};
 pub use stream::{Step, StreamGuard};
 pub use tally::{Done, Note, Tally};
 pub use texts::{Shown, Sort};
+pub use topics::TopicsConfig;

@@ -143,7 +143,7 @@ impl RemoteGuard {
     pub(crate) fn judges(&self, sort: Sort) -> bool {
         match sort {
             Sort::Definition => false,
-            Sort::Foreign => true,
+            Sort::Foreign | Sort::Thought => true,
             Sort::Instruction | Sort::Model | Sort::Arguments => !self.service.judges_foreign_alone(),
         }
     }
@@ -210,7 +210,9 @@ fn service_of(config: &GuardrailConfig) -> Result<Box<dyn Service>, Wrong> {
         GuardrailConfig::Regex(_)
         | GuardrailConfig::Pii(_)
         | GuardrailConfig::Jailbreak(_)
-        | GuardrailConfig::Harmful(_) => return Err(("type", "it is asked over no network".to_owned())),
+        | GuardrailConfig::Harmful(_)
+        | GuardrailConfig::Groundedness(_)
+        | GuardrailConfig::Topics(_) => return Err(("type", "it is asked over no network".to_owned())),
     })
 }
 

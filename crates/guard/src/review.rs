@@ -13,6 +13,8 @@ use pointsman_upstream::Client;
 
 use crate::arguments;
 use crate::config::Stage;
+use crate::groundedness::Ground;
+use crate::grounds::Grounds;
 use crate::guards::Guards;
 use crate::heard::{Heard, Texts};
 use crate::placeholder::Placeholders;
@@ -33,6 +35,8 @@ pub struct Askable<'a> {
     pub understanding: &'a Understanding,
     /// The way to services.
     pub client: &'a Client,
+    /// What an answer may go by; none for what goes in.
+    pub grounds: Option<&'a Grounds>,
 }
 
 /// What the guardrails say of the texts of a request.
@@ -89,11 +93,18 @@ impl Guards {
         let mut drafts = drafts(texts);
         drafts.extend(self.joined(&drafts));
         let heard = self.hear(&drafts, askable.understanding).await;
+        let grounds = self.for_stage(Stage::Output).grounds(askable.grounds).await;
         let legs = |stage| self.for_stage(stage).legs.len();
         let legs = [Stage::Input, Stage::ToolResult, Stage::Output].map(legs);
         for leg in 0..legs.into_iter().max().unwrap_or_default() {
             let findings = self.ask(leg, &drafts, askable.client, &mut reviewed.tally).await;
-            if self.leg(leg, &mut drafts, (&heard, &findings), placeholders, &mut reviewed) {
+            if self.leg(
+                leg,
+                &mut drafts,
+                (&heard, &findings, &grounds),
+                placeholders,
+                &mut reviewed,
+            ) {
                 break;
             }
         }
@@ -107,7 +118,7 @@ impl Guards {
         &self,
         leg: usize,
         drafts: &mut [Draft],
-        (heard, findings): (&[Heard; 3], &Findings),
+        (heard, findings, grounds): (&[Heard; 3], &Findings, &[(usize, Ground)]),
         placeholders: &Placeholders,
         reviewed: &mut Reviewed,
     ) -> bool {
@@ -120,7 +131,13 @@ impl Guards {
                 text: draft.text(),
                 came: &draft.came,
                 sort: draft.sort,
+                stage: draft.stage,
                 joined: draft.joined,
+                grounds: if draft.stage == Stage::Output {
+                    grounds
+                } else {
+                    &[]
+                },
                 heard: &heard[place(draft.stage)],
                 findings,
             };
@@ -175,7 +192,9 @@ impl Guards {
                     match draft.sort {
                         Sort::Foreign => texts.foreign.push(Arc::clone(&draft.came)),
                         Sort::Definition => {}
-                        Sort::Instruction | Sort::Model | Sort::Arguments => {
+                        // An agent's answer comes from outside as much as what it was asked.
+                        Sort::Model if stage == Stage::Output => texts.foreign.push(Arc::clone(&draft.came)),
+                        Sort::Instruction | Sort::Model | Sort::Thought | Sort::Arguments => {
                             texts.own.push(Arc::clone(&draft.came));
                         }
                     }
@@ -183,8 +202,14 @@ impl Guards {
             }
             Heard::ask(asking, understanding, texts)
         };
-        let (input, results) = tokio::join!(of(Stage::Input), of(Stage::ToolResult));
-        [input, results, Heard::default()]
+        for stage in [Stage::Input, Stage::ToolResult, Stage::Output] {
+            if drafts.iter().any(|draft| draft.stage == stage) {
+                self.for_stage(stage).prepare(understanding).await;
+            }
+        }
+        let (input, results, output) =
+            tokio::join!(of(Stage::Input), of(Stage::ToolResult), of(Stage::Output));
+        [input, results, output]
     }
 
     /// Asks the services that lead a leg.
@@ -261,7 +286,7 @@ fn leading(
         let guard = guards.guards.get(at)?;
         match &guard.kind {
             Kind::Remote(remote) => Some((at, guard, remote)),
-            Kind::Regex(_) | Kind::Pii(_) | Kind::Classifier(_) => None,
+            Kind::Regex(_) | Kind::Pii(_) | Kind::Classifier(_) | Kind::Grounded(_) | Kind::Topics(_) => None,
         }
     })
 }

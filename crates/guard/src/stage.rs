@@ -4,11 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pointsman_understanding::Understanding;
 use serde_json::Value;
 
 use crate::arguments;
 use crate::classifier::{ClassifierGuard, Judged};
 use crate::config::{Action, OnError, Stage};
+use crate::groundedness::{Ground, GroundednessGuard, Held};
 use crate::heard::{Asking, Heard};
 use crate::pii::{PiiFlow, PiiGuard};
 use crate::placeholder::Placeholders;
@@ -17,6 +19,7 @@ use crate::remote::{Finding, RemoteGuard, Unjudged};
 use crate::stream::{Link, StreamGuard};
 use crate::tally::{Done, Tally};
 use crate::texts::Sort;
+use crate::topics::{About, TopicsGuard};
 
 /// The guardrails of one stage, in the order of the configuration.
 #[derive(Debug, Default)]
@@ -63,6 +66,8 @@ pub(crate) enum Kind {
     Pii(Arc<PiiGuard>),
     Classifier(Arc<ClassifierGuard>),
     Remote(Arc<RemoteGuard>),
+    Grounded(Arc<GroundednessGuard>),
+    Topics(Arc<TopicsGuard>),
 }
 
 /// What is wrong: the field, and why.
@@ -107,11 +112,14 @@ pub(crate) struct Case<'c> {
     /// As it came, and as models were asked about it.
     pub(crate) came: &'c str,
     pub(crate) sort: Sort,
+    pub(crate) stage: Stage,
     /// It is several texts read as one: there is nothing in it to be replaced.
     pub(crate) joined: bool,
     pub(crate) heard: &'c Heard,
     /// What services say of it, by their place among the guardrails.
     pub(crate) findings: &'c [(usize, Result<Finding, Unjudged>)],
+    /// What an answer may go by, by the guardrails' places.
+    pub(crate) grounds: &'c [(usize, Ground)],
 }
 
 /// What a text's replacements and notes go into.
@@ -135,12 +143,38 @@ impl StageGuards {
             .any(|guard| guard.manner.action == Action::Redact)
     }
 
-    /// Whether a whole text must be there before it can be judged: a service is asked about it.
+    /// Whether a whole text must be there before it can be judged: somebody is asked about it, or it is held against others.
     #[must_use]
     pub fn waits(&self) -> bool {
+        let waits =
+            |guard: &Guard| matches!(guard.kind, Kind::Remote(_) | Kind::Grounded(_) | Kind::Topics(_));
+        self.guards.iter().any(waits)
+    }
+
+    /// Whether one of them holds answers against what they may go by.
+    #[must_use]
+    pub fn compares(&self) -> bool {
+        self.grounded().next().is_some()
+    }
+
+    /// Those that hold answers against what they may go by, with their places.
+    pub(crate) fn grounded(&self) -> impl Iterator<Item = (usize, &Arc<GroundednessGuard>)> {
         self.guards
             .iter()
-            .any(|guard| matches!(guard.kind, Kind::Remote(_)))
+            .enumerate()
+            .filter_map(|(at, guard)| match &guard.kind {
+                Kind::Grounded(grounded) => Some((at, grounded)),
+                _ => None,
+            })
+    }
+
+    /// Has those who compare with examples read them.
+    pub(crate) async fn prepare(&self, understanding: &Understanding) {
+        for guard in &self.guards {
+            if let Kind::Topics(topics) = &guard.kind {
+                topics.prepare(understanding).await;
+            }
+        }
     }
 
     /// Judges a whole text, of which models said what was `heard`. What is replaced by placeholders is noted in the book.
@@ -150,9 +184,11 @@ impl StageGuards {
             text,
             came: text,
             sort: Sort::Foreign,
+            stage: self.stage.unwrap_or(Stage::Input),
             joined: false,
             heard,
             findings: &[],
+            grounds: &[],
         };
         let mut tally = Tally::default();
         let mut books = Books {
@@ -175,9 +211,11 @@ impl StageGuards {
             text,
             came: text,
             sort,
+            stage: self.stage.unwrap_or(Stage::Output),
             joined: false,
             heard: &Heard::default(),
             findings: &[],
+            grounds: &[],
         };
         self.judge(0..self.guards.len(), &case, &mut Books { placeholders, tally })
     }
@@ -232,6 +270,24 @@ impl StageGuards {
                 Judged::Acts(reason) => Opinion::because(reason),
                 Judged::Unheard => Opinion::unheard(MODEL_UNHEARD),
             },
+            Kind::Topics(guard) => match guard.judge(case.came, case.heard) {
+                About::OnTopic => Opinion::default(),
+                About::OffTopic(reason) => Opinion::because(reason.to_owned()),
+                About::Unheard => Opinion::unheard(MODEL_UNHEARD),
+            },
+            Kind::Grounded(guard) => {
+                let ground = case.grounds.iter().find(|(of, _)| *of == at);
+                let ground = ground.map_or(&Ground::Nothing, |(_, ground)| ground);
+                match guard.judge(seen, ground) {
+                    Held::Supported => Opinion::default(),
+                    Held::Unjudged => Opinion::unheard(CONTEXT_UNREAD),
+                    Held::Acts(reason, rewritten) => Opinion {
+                        on_whole: rewritten.is_none(),
+                        rewritten,
+                        ..Opinion::because(reason)
+                    },
+                }
+            }
             Kind::Remote(remote) => {
                 let finding = case.findings.iter().find(|(of, _)| *of == at);
                 match finding {
@@ -307,7 +363,7 @@ impl StageGuards {
                 Kind::Regex(guard) => Opinion::of_pattern(guard.inspect(seen)),
                 Kind::Pii(guard) if self.flows => Opinion::of_data(whole(guard, seen, books.placeholders)),
                 Kind::Pii(guard) => Opinion::of_data(guard.inspect_part(seen, books.placeholders)),
-                Kind::Classifier(_) | Kind::Remote(_) => continue,
+                Kind::Classifier(_) | Kind::Remote(_) | Kind::Grounded(_) | Kind::Topics(_) => continue,
             };
             let (over, done) = verdict.take(guard, opinion);
             self.note(guard, done, Duration::ZERO, books);
@@ -460,6 +516,7 @@ impl Verdict {
 pub(crate) const PATTERN: &str = "a denied pattern occurs";
 /// Why a text goes nowhere that nobody could judge.
 const MODEL_UNHEARD: &str = "its model could not be asked, or did not answer in time";
+const CONTEXT_UNREAD: &str = "what it goes by is longer than what is read, or was not read in time";
 const SERVICE_UNHEARD: &str = "its service could not be asked, or did not answer in time";
 
 impl Manner {
@@ -485,6 +542,13 @@ impl Guard {
             Kind::Classifier(_) => case.sort != Sort::Definition,
             Kind::Remote(guard) => !case.joined && guard.judges(case.sort),
             Kind::Regex(_) | Kind::Pii(_) => !case.joined,
+            Kind::Grounded(_) => !case.joined && case.sort == Sort::Foreign,
+            // What the model said before is judged no more; what an agent says has come just now.
+            Kind::Topics(_) => {
+                let says =
+                    case.sort == Sort::Foreign || (case.stage == Stage::Output && case.sort == Sort::Model);
+                !case.joined && says
+            }
         }
     }
 
@@ -494,6 +558,8 @@ impl Guard {
             Kind::Pii(guard) => guard.on_error,
             Kind::Classifier(guard) => guard.on_error,
             Kind::Remote(guard) => guard.on_error,
+            Kind::Grounded(guard) => guard.on_error,
+            Kind::Topics(guard) => guard.on_error,
         }
     }
 
@@ -505,7 +571,7 @@ impl Guard {
             Kind::Pii(guard) => {
                 PiiFlow::new(Arc::clone(guard), placeholders).map(|flow| Link::Pii(Box::new(flow), manner))
             }
-            Kind::Classifier(_) | Kind::Remote(_) => None,
+            Kind::Classifier(_) | Kind::Remote(_) | Kind::Grounded(_) | Kind::Topics(_) => None,
         }
     }
 }

@@ -13,6 +13,8 @@ pub enum Sort {
     Instruction,
     /// What the model said or thought before.
     Model,
+    /// What the model thinks before it answers, as it goes out.
+    Thought,
     /// Arguments of a tool: JSON, and it stays that.
     Arguments,
     /// What a tool does and what it takes: a schema is no sentence, and nobody is asked about it.
@@ -23,7 +25,7 @@ impl Sort {
     /// As it is told to services.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Foreign => "content",
+            Self::Foreign | Self::Thought => "content",
             Self::Instruction => "instruction",
             Self::Model => "model",
             Self::Arguments => "tool_arguments",

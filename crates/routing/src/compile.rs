@@ -6,7 +6,7 @@ use crate::config::{DecisionConfig, ModelRef, PartitionConfig, Predicate, Routin
 use crate::decision::{Decision, Joined, Rule};
 use crate::declared::{declared, undeclared_domains};
 use crate::loops::{self, LOOPS, Loop};
-use crate::plugin::{Plugins, Replay};
+use crate::plugin::{Hallucination, Plugins, Replay};
 use crate::projection::{Input, Output, Partition, Score, ValueSource};
 use crate::reasoning::{switch, wanted};
 use crate::router::{Router, opinion_of};
@@ -68,6 +68,7 @@ impl Router {
         let learns = decisions.iter().any(Decision::reads_outcomes);
         let default_plugins = Plugins {
             replay: compiler.recorded(None),
+            hallucination: Hallucination::noted(&config.signals.hallucination),
             ..Plugins::default()
         };
         let names = if config.names.is_empty() {
@@ -435,6 +436,8 @@ impl<'c> Compiler<'c> {
             }
         }
         plugins.replay = self.recorded(plugins.replay);
+        let noted = || Hallucination::noted(&self.config.signals.hallucination);
+        plugins.hallucination = plugins.hallucination.or_else(noted);
         if config.model_refs.is_empty() && plugins.fast_response.is_none() {
             self.wrong(path, "a decision needs modelRefs, or the plugin fast_response");
         }
@@ -463,6 +466,7 @@ impl<'c> Compiler<'c> {
             selection,
             looped,
             plugins,
+            guardrails: config.guardrails.clone(),
         }
     }
 
@@ -685,6 +689,12 @@ impl<'c> Compiler<'c> {
     }
 
     fn leaf(&mut self, path: &str, kind: &str, name: &str, depth: usize) -> Rule {
+        if kind == "hallucination" {
+            let message =
+                "signals of type \"hallucination\" are read from the answer; no decision can depend on them";
+            self.wrong(format!("{path}.type"), message);
+            return Rule::Always;
+        }
         if kind != "projection" {
             let signal = self
                 .find_signal(path, kind, name)

@@ -16,6 +16,8 @@ pub(crate) struct Decision {
     /// How several of them are asked for one answer.
     pub(crate) looped: Option<Loop>,
     pub(crate) plugins: Plugins,
+    /// Guardrails that act on its requests.
+    pub(crate) guardrails: Vec<String>,
     /// Whether what its models did is kept apart by what was asked about.
     pub(crate) by_domain: bool,
     /// A print of its models and algorithm.

@@ -1,5 +1,7 @@
 //! What a decision does beside choosing a model.
 
+mod hallucination;
+
 use serde::de::DeserializeOwned;
 
 use crate::config::PluginConfig;
@@ -8,6 +10,8 @@ use crate::config::plugins::{
     SystemPromptSettings, ToolsSettings,
 };
 use crate::support::{PLUGINS, plugin_kind};
+
+pub use hallucination::{Hallucination, Warning};
 
 /// A decision's plugins, compiled.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,6 +28,8 @@ pub struct Plugins {
     pub replay: Option<Replay>,
     /// Take tools away.
     pub tools: Option<Tools>,
+    /// Look at the answer.
+    pub hallucination: Option<Hallucination>,
 }
 
 /// Which of the client's tools the model sees. What may be called is for whoever runs the tools to say.
@@ -226,6 +232,7 @@ impl Plugins {
                 });
             }
             "tools" => self.tools = Tools::of(read(config)?)?,
+            "hallucination" => self.hallucination = Hallucination::of(read(config)?)?,
             "router_replay" => self.replay = Replay::of(&read(config)?)?,
             "header_mutation" => {
                 let form: HeaderMutationSettings = read(config)?;

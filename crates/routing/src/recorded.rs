@@ -42,6 +42,9 @@ pub struct Recorded {
     pub shape: Shape,
     /// What signals said, by `type:name`.
     pub signals: BTreeMap<String, Said>,
+    /// What was found in the answer, where that was looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answered>,
     /// The texts, where they are captured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub captured: Option<Captured>,
@@ -91,6 +94,18 @@ pub struct Said(
     /// The same without its threshold.
     pub u32,
 );
+
+/// What was found in an answer that was held against what the model was given.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Answered {
+    /// `supported`, `unsupported`, `unverified` (facts are asked for, and there is nothing to compare with), `unjudged`.
+    pub verdict: String,
+    /// Parts that nothing supports: choice, first character and the one behind the last, confidence, `contradiction` or
+    /// `neutral`. The first 64.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<(u32, usize, usize, f32, String)>,
+}
 
 /// Texts of a request and of its answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -59,6 +59,8 @@ pub struct Decided<'a> {
     pub looped: Option<&'a Loop>,
     /// What else is to be done.
     pub plugins: &'a Plugins,
+    /// Guardrails that act on the request, by name.
+    pub guardrails: &'a [String],
     /// Why these models in this order, where an algorithm says so.
     pub ranking: Option<Ranking>,
     /// What is made of it afterwards.
@@ -143,6 +145,7 @@ impl Router {
                     fallbacks: order.collect(),
                     looped: decision.looped.as_ref(),
                     plugins: &decision.plugins,
+                    guardrails: &decision.guardrails,
                     ranking,
                     follow: self.follow(decision, evaluation),
                     print: decision.print,
@@ -155,6 +158,7 @@ impl Router {
                     selected: Some(selected),
                     fallbacks: Vec::new(),
                     plugins: &self.default_plugins,
+                    guardrails: &[],
                     looped: None,
                     ranking: None,
                     follow: Follow {

@@ -51,7 +51,7 @@ pub(crate) const SIGNALS: [SignalKind; 23] = [
     signal("modality", "modality", true),
     signal("jailbreak", "jailbreak", true),
     signal("safety", "safety", true),
-    signal("hallucination", "hallucination", false),
+    signal("hallucination", "hallucination", true),
     signal("pii", "pii", true),
     signal("kb", "kb", false),
     signal("classifier", "classifiers", false),
@@ -121,7 +121,7 @@ pub(crate) const PLUGINS: [PluginKind; 16] = [
     plugin::<settings::CompressionSettings>(&["context_compression"], false),
     plugin::<settings::MemorySettings>(&["memory"], false),
     plugin::<settings::ResponseJailbreakSettings>(&["response_jailbreak"], false),
-    plugin::<settings::HallucinationSettings>(&["hallucination"], false),
+    plugin::<settings::HallucinationSettings>(&["hallucination"], true),
     plugin::<settings::RouterReplaySettings>(&["router_replay"], true),
     plugin::<settings::RagSettings>(&["rag"], false),
     plugin::<settings::ImageGenSettings>(&["image_gen"], false),
@@ -304,8 +304,7 @@ mod tests {
                 {"name": "a", "action": {"type": "route"}, "rules": {"type": "kb", "name": "law"}},
                 {"name": "b", "action": {"type": "route"}, "rules": {"type": "kb", "name": "math"},
                  "plugins": [{"type": "rag"}, {"type": "memory", "configuration": {"enabled": false}}]},
-                {"name": "c", "adaptations": {"mode": "bypass"}, "emits": [{"kind": "retention"}],
-                 "rules": {"operator": "NOT", "conditions": [{"type": "hallucination", "name": "x"}]}}
+                {"name": "c", "adaptations": {"mode": "bypass"}, "emits": [{"kind": "retention"}]}
             ]
         }))
         .unwrap();
@@ -323,10 +322,6 @@ mod tests {
             ("decisions[0].action", "action is"),
             ("decisions[1].plugins[0]", "the plugin \"rag\" is"),
             ("decisions[2].emits", "emits are"),
-            (
-                "decisions[2].rules.conditions[0].type",
-                "signals of type \"hallucination\" are",
-            ),
         ];
         assert_eq!(
             told,

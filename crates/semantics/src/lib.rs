@@ -5,6 +5,7 @@ pub mod container;
 pub mod encoder;
 pub mod engine;
 pub mod error;
+pub mod grounded;
 pub mod kernels;
 pub mod language;
 pub mod linear;

@@ -20,8 +20,11 @@ pub use compare::{Compared, Conflict, FEATURES};
 pub use judge::{Judge, probability};
 pub use prompt::{LONGEST, Prompt};
 
+pub(crate) use lexicon::{Kind, Lexicon, role};
+pub(crate) use prompt::stem;
+pub(crate) use text::fold;
+
 use crate::error::LoadError;
-use lexicon::Lexicon;
 
 /// How sure one wants to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -8,6 +8,7 @@
 
 mod access_log;
 mod cache;
+mod checks;
 mod config;
 mod exposition;
 mod guardrails;

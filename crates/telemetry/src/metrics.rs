@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use papaya::{Equivalent, HashMap};
 
 use crate::cache::Caches;
+use crate::checks::Checks;
 use crate::exposition::Exposition;
 use crate::guardrails::Guardrails;
 use crate::histogram::Histogram;
@@ -42,6 +43,7 @@ pub struct Metrics {
     understandings: Understandings,
     caches: Caches,
     guardrails: Guardrails,
+    checks: Checks,
 }
 
 /// The labels of a series.
@@ -184,6 +186,11 @@ impl Metrics {
         &self.guardrails
     }
 
+    /// An answer was held against what its model was given, with one of the verdicts of `checks`.
+    pub fn checked(&self, verdict: &str) {
+        self.checks.checked(verdict);
+    }
+
     /// How prompts are understood.
     #[must_use]
     pub fn understandings(&self) -> &Understandings {
@@ -225,6 +232,7 @@ impl Metrics {
         self.understandings.render(&mut out);
         self.caches.render(&mut out);
         self.guardrails.render(&mut out);
+        self.checks.render(&mut out);
         out.family(
             "pointsman_requests_in_flight",
             "gauge",

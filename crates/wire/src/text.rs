@@ -38,6 +38,65 @@ pub struct Location {
     pub stage: TextStage,
 }
 
+/// Where a text stands that an answer may go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Given {
+    /// A tool has answered it.
+    ToolResult,
+    /// A document that came along.
+    Document,
+    /// The operator's instructions.
+    Instruction,
+    /// What the user said.
+    User,
+}
+
+/// Shows the texts of a request that an answer may go by: all but what the model itself said and thought.
+pub fn given_texts(request: &ChatRequest, mut see: impl FnMut(Given, &str)) {
+    for message in &request.messages {
+        let given = match message.role {
+            Role::System | Role::Developer => Given::Instruction,
+            Role::User => Given::User,
+            Role::Tool => Given::ToolResult,
+            Role::Assistant => continue,
+        };
+        for part in &message.parts {
+            given_part(part, given, &mut see);
+        }
+    }
+}
+
+fn given_part(part: &Part, given: Given, see: &mut impl FnMut(Given, &str)) {
+    let location = Location {
+        message: 0,
+        stage: TextStage::User,
+    };
+    match &part.kind {
+        PartKind::ToolResult(result) => {
+            for part in &result.content {
+                given_part(part, Given::ToolResult, see);
+            }
+        }
+        PartKind::Document(document) => {
+            let given = if given == Given::ToolResult {
+                given
+            } else {
+                Given::Document
+            };
+            part_texts(part, location, &mut |_, text| see(given, text));
+            if let Source::Base64 { media_type, data } = &document.source
+                && let Some(text) = plain(media_type, data)
+            {
+                see(given, &text);
+            }
+        }
+        PartKind::Text(text) => see(given, &text.text),
+        // What only its own format understands holds search results and the like.
+        PartKind::Opaque { json, .. } => see(given, json.as_str()),
+        _ => {}
+    }
+}
+
 /// Shows every text of a request.
 pub fn request_texts(request: &ChatRequest, mut see: impl FnMut(&Location, &str)) {
     for (index, message) in request.messages.iter().enumerate() {

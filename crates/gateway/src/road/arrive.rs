@@ -15,6 +15,7 @@ use pointsman_wire::json::Json;
 use pointsman_wire::tokens;
 use tokio::sync::OnceCell;
 
+use super::hallucination::Check;
 use super::identify::Claim;
 use super::recall::Place;
 use super::relay::Framing;
@@ -47,6 +48,10 @@ pub struct Asked {
     pub place: Option<Arc<Place>>,
     /// Most bytes of the answer that are recorded with its decision, where any are.
     pub captures: Option<usize>,
+    /// How its answer is looked at, where its decision wants that.
+    pub check: Option<Arc<Check>>,
+    /// Guardrails that its decision names.
+    pub decided_guards: Vec<String>,
     /// The id that the answer is told under, where the gateway keeps it.
     pub answer_id: Option<Text>,
     /// The guardrails that judge it and its answer.
@@ -88,6 +93,8 @@ impl Asked {
             controls: self.controls.clone(),
             place: self.place.clone(),
             captures: self.captures,
+            check: self.check.clone(),
+            decided_guards: self.decided_guards.clone(),
             answer_id: self.answer_id.clone(),
             guards: Arc::clone(&self.guards),
             rerouted: self.rerouted.clone(),
@@ -160,6 +167,8 @@ pub fn decode(
         controls,
         place: None,
         captures: None,
+        check: None,
+        decided_guards: Vec::new(),
         answer_id: None,
         guards: Arc::clone(arrival.snapshot.guards.always()),
         rerouted: None,

@@ -79,13 +79,14 @@ async fn prepare_and_send(
     let plan = match decide::decide(worker, arrival, asked, ticket).await? {
         decide::Decided::Answer(answer) => return Ok(Way::Spoken(answer)),
         decide::Decided::Loop(several) => {
+            guard::decided(arrival, asked, None, ticket).await?;
             return Box::pin(looped::run(worker, arrival, asked, several, ticket))
                 .await
                 .map(Way::Sent);
         }
         decide::Decided::Send(plan) => plan,
     };
-    guard::decided(arrival, asked, &plan, ticket).await?;
+    guard::decided(arrival, asked, Some(&plan), ticket).await?;
     send::send(worker, arrival, asked, plan, ticket)
         .await
         .map(Way::Sent)

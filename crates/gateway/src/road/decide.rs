@@ -24,6 +24,7 @@ use tokio::sync::Mutex;
 
 use super::arrive::Asked;
 use super::follow::Routed;
+use super::hallucination;
 use super::understand::Remote;
 use super::{Arrival, Ticket};
 use crate::experience::{Turn, now, session_id};
@@ -131,6 +132,10 @@ pub async fn decide<'a>(
     ticket.facts.routed = Routed::of(&decided, session, recorded);
     if let Some(answer) = apply(decided.plugins, asked) {
         return Ok(Decided::Answer(Box::new(answer)));
+    }
+    asked.decided_guards = decided.guardrails.to_vec();
+    if let Some(settings) = &decided.plugins.hallucination {
+        Box::pin(hallucination::prepare(arrival, asked, settings, ticket)).await?;
     }
     if asked.edited {
         asked.prompt_tokens = tokens::estimate_request(&asked.request);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use pointsman_catalog::Money;
 use pointsman_routing::selection::Selected;
-use pointsman_routing::{Decided, Recorded, Replay};
+use pointsman_routing::{Answered, Decided, Recorded, Replay};
 use pointsman_store::{DecisionRow, Outcome, RoutedRequest};
 use pointsman_wire::form::{ChatResponse, Usage};
 use pointsman_wire::text;
@@ -61,6 +61,13 @@ impl Routed {
         replay.is_some_and(|replay| replay.response_bytes.is_some())
     }
 
+    /// Keeps what was found in the answer.
+    fn found(&mut self, answered: Answered) {
+        if let Some((recorded, _)) = &mut self.recorded {
+            recorded.answer = Some(answered);
+        }
+    }
+
     /// Keeps the text of the answer, where that is wanted.
     fn answered(&mut self, text: &str) {
         let Some((recorded, replay)) = &mut self.recorded else {
@@ -77,6 +84,13 @@ impl Routed {
 }
 
 impl Ticket {
+    /// Notes what was found in the answer.
+    pub fn answered(&mut self, answered: Answered) {
+        if let Some(routed) = &mut self.facts.routed {
+            routed.found(answered);
+        }
+    }
+
     /// Notes that a model is asked.
     pub fn trying(&mut self, model: &str) {
         if let Some(routed) = &mut self.facts.routed {

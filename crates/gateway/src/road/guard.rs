@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_governance::Principal;
-use pointsman_guard::{Askable, Block, Guards, Placeholders, Restorer, Reviewed, Shown, Sort, Stage};
+use pointsman_guard::{
+    Askable, Block, Grounds, Guards, Placeholders, Restorer, Reviewed, Shown, Sort, Stage,
+};
 use pointsman_wire::form::{ChatResponse, Failure, FailureKind};
 use pointsman_wire::text::{self, TextStage};
 
@@ -46,22 +48,26 @@ pub async fn input(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) ->
     show(&guards, (arrival, asked), ticket).await
 }
 
-/// Shows the request to those guardrails that only the models which may answer it name, once it is decided which these are.
+/// Shows the request to those guardrails that only its decision, or the models which may answer it, name, once it is
+/// decided which these are. Of a loop there is no plan: its models name none.
 ///
 /// # Errors
 /// As [`input`].
 pub async fn decided(
     arrival: &Arrival,
     asked: &mut Asked,
-    plan: &Plan,
+    plan: Option<&Plan>,
     ticket: &mut Ticket,
 ) -> Result<(), Failure> {
     let guards = &arrival.snapshot.guards;
     if !guards.varies() {
         return Ok(());
     }
-    let named = plan.steps.iter().flat_map(|step| step.model.guardrails.iter());
-    let named = ticket.caller().guardrails().chain(named.map(|name| &**name));
+    let steps = plan.into_iter().flat_map(|plan| &plan.steps);
+    let named = steps.flat_map(|step| step.model.guardrails.iter());
+    let caller = ticket.caller().guardrails();
+    let named = caller.chain(named.map(|name| &**name));
+    let named = named.chain(asked.decided_guards.iter().map(String::as_str));
     let all = guards.of(named, &arrival.id);
     let before = std::mem::replace(&mut asked.guards, Arc::clone(&all));
     let Some(further) = guards.beyond(&before, &all) else {
@@ -73,7 +79,8 @@ pub async fn decided(
     let earlier = asked.rerouted.clone();
     show(&further, (arrival, &mut *asked), ticket).await?;
     if asked.rerouted != earlier {
-        let message = "a guardrail of the model that was decided on wants another model to answer";
+        let message =
+            "a guardrail of the decision, or of the model that was decided on, wants another model to answer";
         return Err(Failure::new(FailureKind::PermissionDenied, message).coded("guardrail_blocked"));
     }
     Ok(())
@@ -118,9 +125,20 @@ pub async fn review(
     texts: Vec<Shown>,
     placeholders: &Placeholders,
 ) -> Reviewed {
+    review_answer((worker, arrival), guards, (texts, None), placeholders).await
+}
+
+/// The same of an answer, with what it may go by.
+pub async fn review_answer(
+    (worker, arrival): (&Arc<Worker>, &Arrival),
+    guards: &Guards,
+    (texts, grounds): (Vec<Shown>, Option<&Grounds>),
+    placeholders: &Placeholders,
+) -> Reviewed {
     let askable = Askable {
         understanding: &arrival.snapshot.understanding,
         client: &worker.client,
+        grounds,
     };
     Box::pin(guards.review(texts, askable, placeholders)).await
 }

@@ -94,6 +94,10 @@ pub struct Facts {
     pub tier: ServiceTier,
     /// Guardrails that flagged something.
     pub flags: Vec<String>,
+    /// What the client is warned of by a header.
+    pub warnings: Vec<&'static str>,
+    /// Parts of the answer that nothing supports, as they are told in a header.
+    pub unsupported: Option<String>,
     /// Which provider failed in which way, attempt by attempt.
     pub causes: Vec<String>,
     /// Fields of the request that the target that was asked last could not be told exactly.
@@ -187,6 +191,8 @@ impl Ticket {
                 first_content: None,
                 tier: ServiceTier::Standard,
                 flags: Vec::new(),
+                warnings: Vec::new(),
+                unsupported: None,
                 causes: Vec::new(),
                 losses: Vec::new(),
                 looped: None,

@@ -66,7 +66,7 @@ impl Service for Lakera {
         let role = match (shown.stage, shown.sort) {
             (Stage::Output, _) | (_, Sort::Model | Sort::Arguments) => "assistant",
             (_, Sort::Instruction) => "system",
-            (_, Sort::Foreign | Sort::Definition) => "user",
+            (_, Sort::Foreign | Sort::Thought | Sort::Definition) => "user",
         };
         let mut body = json!({
             "messages": [ { "role": role, "content": shown.text } ],

@@ -22,6 +22,7 @@ mod drain;
 mod endpoints;
 mod faults;
 mod files;
+mod grounded;
 mod guards;
 mod harness;
 mod import;

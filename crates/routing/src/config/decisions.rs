@@ -31,6 +31,8 @@ pub struct DecisionConfig {
     pub algorithm: Option<serde_json::Value>,
     /// What else is done.
     pub plugins: Vec<PluginConfig>,
+    /// Guardrails of `guardrails` that act on its requests and answers, beside those that act on all.
+    pub guardrails: Vec<String>,
     /// In which form the answer is wanted: words for the models of a loop.
     pub output_contract: Option<String>,
     /// The same for programs: a choice or a reference.

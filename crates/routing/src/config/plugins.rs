@@ -241,6 +241,9 @@ pub struct HallucinationSettings {
     pub unverified_factual_action: Option<String>,
     /// Whether the claims are told.
     pub include_hallucination_details: bool,
+    /// How sure a find must be, by the share of grounded answers in which something is found all the same: `fpr_1pct`,
+    /// `fpr_3pct` (when absent), `fpr_10pct`.
+    pub operating_point: Option<String>,
 }
 
 /// Decisions that are recorded, to be looked at and taken again by another configuration. Without texts, unless these are

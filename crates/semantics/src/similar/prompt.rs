@@ -377,7 +377,7 @@ fn value(text: &str) -> Option<f64> {
 }
 
 /// Bytes of a word without the endings of plural and past, for words in plain letters.
-fn stem(text: &str) -> usize {
+pub(crate) fn stem(text: &str) -> usize {
     let bytes = text.as_bytes();
     if text.len() < 4 || !bytes.iter().all(u8::is_ascii_lowercase) {
         return text.len();

@@ -76,7 +76,7 @@ fn plain(character: char) -> char {
 }
 
 /// Adds a character in small letters and without its accent. The marks of kana and the parts of Hangul stay.
-fn fold(character: char, folded: &mut String) {
+pub(crate) fn fold(character: char, folded: &mut String) {
     if character.is_ascii() {
         folded.push(character.to_ascii_lowercase());
         return;

@@ -104,6 +104,8 @@ impl Judge {
         let askable = Askable {
             understanding: &self.snapshot.understanding,
             client: &self.worker.client,
+            // What is told of a task is no conversation that it could be held against.
+            grounds: None,
         };
         // Tasks outlast their request: what is replaced is not put back.
         let placeholders = Placeholders::default();

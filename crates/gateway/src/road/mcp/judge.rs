@@ -101,6 +101,8 @@ impl Judge for Guardrails {
             let askable = Askable {
                 understanding: &self.snapshot.understanding,
                 client: &self.worker.client,
+                // What goes to a tool and comes from it is no answer that it could be held against.
+                grounds: None,
             };
             // What is replaced is not put back: a server's answer may be of another request's words.
             let placeholders = Placeholders::default();

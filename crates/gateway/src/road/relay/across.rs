@@ -13,8 +13,10 @@ use pointsman_wire::tokens;
 
 use super::super::arrive::Asked;
 use super::super::follow;
+use super::super::hallucination::{Check, Flow};
 use super::super::recall::{self, Place};
 use super::super::{Arrival, Ticket};
+use super::framing::Framing;
 use super::judges::{Judges, Restoring};
 use super::pipe::{Seen, counted, cut};
 use super::whole;
@@ -26,6 +28,8 @@ pub struct Across {
     events: Vec<StreamEvent>,
     judges: Judges,
     restoring: Restoring,
+    /// Gathers the answer, to be held against what its model was given.
+    checking: Option<Checking>,
     memory: Option<Memory>,
     names: Names,
     /// The id the answer is told under.
@@ -37,6 +41,31 @@ pub struct Across {
     prompt: u64,
     output: u64,
     ended: bool,
+}
+
+/// A stream on its way past a check, and whether its client reads server-sent events.
+struct Checking {
+    flow: Flow,
+    comments: bool,
+}
+
+impl Checking {
+    /// What goes before an event.
+    fn pass(&mut self, event: &StreamEvent) -> Vec<StreamEvent> {
+        let mut before = Vec::new();
+        self.flow.pass(event, &mut |event| before.push(event));
+        before
+    }
+
+    /// What readers of events leave out, before the end.
+    fn comment(&self, event: &StreamEvent) -> &'static str {
+        let told = matches!(event, StreamEvent::End) && self.comments;
+        if told {
+            self.flow.comment().unwrap_or_default()
+        } else {
+            ""
+        }
+    }
 }
 
 /// What the answer is called where its provider gives it no name.
@@ -68,6 +97,10 @@ impl Across {
             events: Vec::new(),
             judges: Judges::new(&asked.guards, &asked.placeholders),
             restoring: Restoring::new(&asked.placeholders),
+            checking: asked.check.as_ref().map(|check| Checking {
+                flow: Flow::new(check, asked.format),
+                comments: asked.framing == Framing::Events,
+            }),
             memory,
             names: Names {
                 id: arrival.id.as_str().into(),
@@ -129,6 +162,14 @@ impl Across {
             }
             let starts = matches!(event, StreamEvent::Start { .. });
             let judged = self.judges.judge(event, &mut |event| {
+                if let Some(checking) = &mut self.checking {
+                    let before = checking.pass(&event);
+                    for event in before {
+                        let encode = &mut |event: StreamEvent| self.encoder.encode(&event, &mut bytes);
+                        self.restoring.put(event, encode);
+                    }
+                    bytes.extend_from_slice(checking.comment(&event).as_bytes());
+                }
                 // What is remembered is for others, too: it is put back for each by his own book.
                 if let Some(memory) = &mut self.memory {
                     memory.assembler.push(&event);
@@ -195,6 +236,13 @@ impl Across {
         self.judges.take_tally()
     }
 
+    /// Notes what was found in the answer.
+    pub fn note_found(&mut self, ticket: &mut Ticket) {
+        if let Some(checking) = self.checking.as_mut().filter(|_| self.ended) {
+            checking.flow.note(ticket);
+        }
+    }
+
     /// Remembers a complete answer.
     pub fn remember(&mut self, ticket: &mut Ticket) {
         let Some(memory) = self.memory.take() else { return };
@@ -204,7 +252,7 @@ impl Across {
         response.usage = self.usage.map(|usage| self.beside.0.and(&usage));
         let (usage, _) = self.usage();
         follow::capture(ticket, &response);
-        if let Some(place) = &memory.place {
+        if let Some(place) = memory.place.as_ref().filter(|_| Check::may_keep(ticket)) {
             recall::keep(ticket, place, &response, &usage);
         }
     }

@@ -5,6 +5,7 @@ use pointsman_catalog::Money;
 use pointsman_governance::{Principal, RateValue};
 
 use super::super::Ticket;
+use super::super::hallucination::{SPANS, WARNINGS};
 
 const MODEL: HeaderName = HeaderName::from_static("x-pointsman-model");
 const PROVIDER: HeaderName = HeaderName::from_static("x-pointsman-provider");
@@ -47,6 +48,12 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
         headers.insert(LOOP, HeaderValue::from_static(looped.kind));
         headers.insert(LOOP_CALLS, HeaderValue::from(looped.calls));
         text(headers, LOOP_MODELS, &listed(&looped.models, MAX_MODELS));
+    }
+    if !facts.warnings.is_empty() {
+        text(headers, WARNINGS, &facts.warnings.join(", "));
+    }
+    if let Some(parts) = &facts.unsupported {
+        text(headers, SPANS, parts);
     }
     if !facts.losses.is_empty() {
         text(headers, LOSSES, &listed(&facts.losses, MAX_LOSSES));

@@ -43,7 +43,8 @@ impl Pipe {
         let prompt = asked.prompt_tokens;
         let guarded = !asked.guards.for_stage(Stage::Output).is_empty() || asked.placeholders.is_restorable();
         let kept = asked.place.is_some() || asked.captures.is_some();
-        if from == asked.format && !guarded && !kept && asked.beside.is_none() {
+        let looked_at = kept || asked.check.is_some();
+        if from == asked.format && !guarded && !looked_at && asked.beside.is_none() {
             let watcher = format::stream_watcher(
                 from,
                 WatchOptions {
@@ -114,6 +115,7 @@ impl Pipe {
             Self::Across(across) => {
                 ticket.facts.flags.extend(across.take_flags());
                 ticket.tallied(&across.take_tally());
+                across.note_found(ticket);
                 across.tier()
             }
         };

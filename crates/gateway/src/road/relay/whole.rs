@@ -11,11 +11,14 @@ use pointsman_wire::form::{ChatResponse, Failure, StreamEvent, Usage};
 use pointsman_wire::format::{self, Format, Skim, StreamEncoderOptions};
 use pointsman_wire::json::Json;
 use pointsman_wire::splice::Edits;
+use pointsman_wire::text::TextStage;
 use pointsman_wire::{replay, text, tokens};
 
 use super::super::arrive::Asked;
 use super::super::follow;
+use super::super::grounds;
 use super::super::guard;
+use super::super::hallucination::Check;
 use super::super::recall::{self, Recalled};
 use super::super::settle::Ending;
 use super::super::{Arrival, Refusal, Ticket};
@@ -45,7 +48,14 @@ pub async fn relay(
         .usage
         .unwrap_or_else(|| count(asked, &given.response));
     let estimated = given.response.usage.is_none();
-    match judge((arrival, asked), &mut given.response, &mut ticket).await {
+    let judged = match judge((arrival, asked), &mut given.response, &mut ticket).await {
+        Ok(changed) => asked.check.as_ref().map_or(Ok(changed), |check| {
+            let warned = check.whole(&mut given.response, &mut ticket)?;
+            Ok(changed || warned)
+        }),
+        blocked => blocked,
+    };
+    match judged {
         Err(failure) => {
             let Ending { outcome, status, .. } = ticket.refusal(&failure);
             let ending = Ending {
@@ -66,7 +76,7 @@ pub async fn relay(
         given.response.usage_native = None;
     }
     follow::capture(&mut ticket, &given.response);
-    if let Some(place) = &asked.place {
+    if let Some(place) = asked.place.as_ref().filter(|_| Check::may_keep(&ticket)) {
         recall::keep(&ticket, place, &given.response, &usage);
     }
     if guard::restore(&asked.placeholders, &mut given.response) {
@@ -228,6 +238,7 @@ pub async fn judge(
     let mut texts = Vec::new();
     text::rewrite_response(response, |location, text| {
         let sort = match guard::sort(location.stage) {
+            Sort::Model if location.stage == TextStage::Thinking => Sort::Thought,
             // What it says now comes from outside.
             Sort::Model => Sort::Foreign,
             sort => sort,
@@ -240,7 +251,10 @@ pub async fn judge(
         None
     });
     let worker = Arc::clone(ticket.worker());
-    let reviewed = guard::review((&worker, arrival), &asked.guards, texts, &asked.placeholders).await;
+    let compares = asked.guards.for_stage(Stage::Output).compares();
+    let grounds = compares.then(|| grounds::of(&asked.request));
+    let shown = (texts, grounds.as_ref());
+    let reviewed = guard::review_answer((&worker, arrival), &asked.guards, shown, &asked.placeholders).await;
     ticket.judged(&reviewed);
     let mut each = guard::fixed(reviewed)?.into_iter();
     Ok(text::rewrite_response(response, |_, _| each.next().flatten()))
