@@ -123,7 +123,7 @@ impl BackendConfigError {
 
 /// The kinds of back end, by their URLs.
 enum Place<'a> {
-    Redis(::redis::Client),
+    Redis(Box<::redis::Client>),
     Postgres(PostgresAddress),
     Folder(&'a Path),
 }
@@ -131,7 +131,7 @@ enum Place<'a> {
 fn place(url: &str) -> Result<Place<'_>, BackendConfigError> {
     let scheme = url.split(':').next().unwrap_or_default();
     match scheme {
-        "redis" | "rediss" | "redis+unix" => redis::client(url).map(Place::Redis),
+        "redis" | "rediss" | "redis+unix" => redis::client(url).map(|client| Place::Redis(Box::new(client))),
         "postgres" | "postgresql" => PostgresAddress::read(url)
             .map(Place::Postgres)
             .map_err(|error| BackendConfigError(error.to_string())),
@@ -161,7 +161,7 @@ pub fn check(url: &str) -> Result<(), BackendConfigError> {
 /// When the URL makes no sense.
 pub fn at(config: &BackendConfig, runtime: &Handle) -> Result<Arc<dyn Backend>, BackendConfigError> {
     Ok(match place(config.url.expose())? {
-        Place::Redis(client) => Arc::new(redis::RedisBackend::new(client, runtime.clone())),
+        Place::Redis(client) => Arc::new(redis::RedisBackend::new(*client, runtime.clone())),
         Place::Postgres(address) => Arc::new(postgres::PostgresBackend::new(
             &address,
             config.max_bytes,

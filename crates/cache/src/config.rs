@@ -60,6 +60,10 @@ pub struct ExactConfig {
     pub max_entry_bytes: usize,
     /// How long a request waits for the answer to one that is the same and came before it; `0s`: each is sent.
     pub wait: HumanDuration,
+    /// How long past its `ttl` an answer is still given, while it is asked for anew; `0s`: never.
+    pub stale: HumanDuration,
+    /// How long it is remembered that a provider has refused a request as wrong; `0s`: not at all.
+    pub errors: HumanDuration,
 }
 
 impl Default for ExactConfig {
@@ -69,6 +73,8 @@ impl Default for ExactConfig {
             max_bytes: 256 * 1024 * 1024,
             max_entry_bytes: 4 * 1024 * 1024,
             wait: HumanDuration::from_secs(30),
+            stale: HumanDuration::from_secs(0),
+            errors: HumanDuration::from_secs(0),
         }
     }
 }

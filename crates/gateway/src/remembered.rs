@@ -7,6 +7,7 @@ use pointsman_cache::backend::{BackendError, Holds};
 use pointsman_cache::{CacheKey, Filter, Labels, NoteOf, Stats};
 use pointsman_upstream::breaker::BreakerState;
 
+use crate::road::recall::Kept;
 use crate::server::Gateway;
 
 /// How the caches do.
@@ -71,6 +72,21 @@ pub struct Forgotten {
     pub backend: Option<u64>,
 }
 
+/// Who gave it; of a failure, nobody did.
+fn given(kept: &Kept) -> Option<GivenView> {
+    let (provider, model, cost, stored) = match kept {
+        Kept::Answer(answer) => (&answer.provider, &answer.model, answer.cost, answer.stored),
+        Kept::Piece(piece) => (&piece.provider, &piece.model, piece.cost, piece.stored),
+        Kept::Failure(_) => return None,
+    };
+    Some(GivenView {
+        provider: provider.clone(),
+        model: model.clone(),
+        cost_nanodollars: cost.nanodollars(),
+        age: stored.elapsed(),
+    })
+}
+
 impl Gateway {
     /// How the caches do.
     pub async fn cache(&self) -> CacheView {
@@ -107,15 +123,10 @@ impl Gateway {
         };
         let backend_bytes = beside.as_ref().map(|beside| beside.bytes);
         Ok(match (memory, beside) {
-            (Some((answer, left)), _) => Some(EntryView {
-                labels: (*answer.labels).clone(),
+            (Some((kept, left)), _) => Some(EntryView {
+                labels: kept.labels().clone(),
                 left,
-                memory: Some(GivenView {
-                    provider: answer.provider.clone(),
-                    model: answer.model.clone(),
-                    cost_nanodollars: answer.cost.nanodollars(),
-                    age: answer.stored.elapsed(),
-                }),
+                memory: given(&kept),
                 backend_bytes,
             }),
             (None, Some(beside)) => Some(EntryView {

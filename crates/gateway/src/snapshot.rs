@@ -177,6 +177,10 @@ pub struct CachePolicy {
     pub ttl: Duration,
     /// How long a request waits for another that is the same.
     pub wait: Duration,
+    /// How long past that time they are still given, while they are asked for anew.
+    pub stale: Duration,
+    /// How long refusals are remembered.
+    pub errors: Duration,
     /// Of all in the configuration that changes answers.
     pub revision: CacheKey,
     /// Decisions look at who asks.

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::exposition::Exposition;
 
-/// What came of look-ups. `shadow`: would have been answered.
-pub const RESULTS: [&str; 4] = ["exact", "semantic", "shadow", "miss"];
+/// What came of look-ups. `shadow`: would have been answered; `stale`: of those that were, past its time; `failure`: the
+/// request was refused before.
+pub const RESULTS: [&str; 6] = ["exact", "semantic", "shadow", "stale", "failure", "miss"];
 /// Why an answer was not looked for: by the client's wish, by rule, or because the question was not understood in time.
 pub const REASONS: [&str; 13] = [
     "no_cache",

@@ -224,6 +224,8 @@ impl Backend for PostgresBackend {
 
     fn tend(&self) -> Doing<'_, ()> {
         async move {
+            // Connected before anybody has to wait for it.
+            self.reads.get().await?;
             self.changed(EXPIRE, &[]).await?;
             if self.holds().await?.bytes.unwrap_or(0) > self.max_bytes.unsigned_abs() {
                 self.changed(SHRINK, &[(&self.max_bytes, Type::INT8)]).await?;

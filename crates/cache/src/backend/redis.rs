@@ -214,8 +214,8 @@ impl Backend for RedisBackend {
     }
 
     fn tend(&self) -> Doing<'_, ()> {
-        // The server lets go by itself.
-        async { Ok(()) }.boxed()
+        // The server lets go by itself; it is connected to before anybody has to wait for it.
+        async { self.link.get().await.map(drop) }.boxed()
     }
 
     fn is_shared(&self) -> bool {

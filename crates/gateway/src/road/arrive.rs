@@ -130,6 +130,24 @@ pub async fn read(
     }
 }
 
+/// What a client wants of the cache.
+///
+/// # Errors
+/// When it makes no sense.
+pub fn controls(arrival: &Arrival) -> Result<Controls, Failure> {
+    let texts = |name: HeaderName| {
+        let values = arrival.headers.get_all(name).into_iter();
+        values.map(|value| value.to_str().unwrap_or("what is no text"))
+    };
+    let mut controls = Controls::parse(texts(CACHE_CONTROL)).map_err(|error| {
+        Failure::new(FailureKind::InvalidRequest, error.to_string()).at(CACHE_CONTROL.as_str())
+    })?;
+    controls.tags = pointsman_cache::tags(texts(CACHE_TAGS)).map_err(|error| {
+        Failure::new(FailureKind::InvalidRequest, error.to_string()).at(CACHE_TAGS.as_str())
+    })?;
+    Ok(controls)
+}
+
 /// Decodes the body. What stands in the path (the model, whether to stream) is part of what the request says.
 pub fn decode(
     arrival: &Arrival,
@@ -145,16 +163,7 @@ pub fn decode(
         Delivery::Whole => request.stream.enabled = false,
         Delivery::Streamed => request.stream.enabled = true,
     }
-    let wishes = arrival.headers.get_all(CACHE_CONTROL).into_iter();
-    let wishes = wishes.map(|value| value.to_str().unwrap_or("what is no text"));
-    let mut controls = Controls::parse(wishes).map_err(|error| {
-        Failure::new(FailureKind::InvalidRequest, error.to_string()).at(CACHE_CONTROL.as_str())
-    })?;
-    let tags = arrival.headers.get_all(CACHE_TAGS).into_iter();
-    let tags = tags.map(|value| value.to_str().unwrap_or("what is no text"));
-    controls.tags = pointsman_cache::tags(tags).map_err(|error| {
-        Failure::new(FailureKind::InvalidRequest, error.to_string()).at(CACHE_TAGS.as_str())
-    })?;
+    let controls = controls(arrival)?;
     let prompt_tokens = tokens::estimate_request(&request);
     Ok(Asked {
         format,

@@ -87,7 +87,11 @@ async fn prepare_and_send(
         decide::Decided::Send(plan) => plan,
     };
     guard::decided(arrival, asked, Some(&plan), ticket).await?;
-    send::send(worker, arrival, asked, plan, ticket)
-        .await
-        .map(Way::Sent)
+    match send::send(worker, arrival, asked, plan, ticket).await {
+        Ok(answer) => Ok(Way::Sent(answer)),
+        Err(failure) => {
+            recall::keep_failure(ticket, asked, &failure);
+            Err(failure)
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! Embeddings: in the client's shape and the target's, split where the target takes fewer inputs at a time.
 
 mod here;
+mod memory;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,10 +18,12 @@ use pointsman_wire::format::{Format, Loss};
 use pointsman_wire::tokens;
 
 use super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
+use super::recall::Pieces;
 use super::{Arrival, Refusal, Ticket, admit, arrive};
 use crate::reply::Reply;
 use crate::snapshot::Target;
 use crate::worker::Worker;
+use memory::Memory;
 
 /// Most inputs of one request.
 const MAX_INPUTS: usize = 2048;
@@ -40,6 +44,7 @@ pub async fn travel(
     if is_here(arrival, embedding.model()) {
         return here::travel(worker, arrival, caller, embedding).await;
     }
+    embedding.is_remembered = true;
     errand::run(worker, arrival, caller, &mut embedding).await
 }
 
@@ -77,6 +82,8 @@ pub fn of_texts(model: &str, texts: &[Arc<str>], dimensions: Option<usize>) -> i
         shape: Shape::OpenAi,
         request,
         body: None,
+        is_remembered: false,
+        memory: None,
     }
 }
 
@@ -140,6 +147,10 @@ struct Embedding {
     images: u64,
     /// The client's bytes, where they still say what is asked.
     body: Option<Bytes>,
+    /// Whether its vectors may be remembered.
+    is_remembered: bool,
+    /// What is remembered of them.
+    memory: Option<Memory>,
 }
 
 impl Errand for Embedding {
@@ -183,11 +194,13 @@ impl Errand for Embedding {
     fn calls(&self, target: &Target) -> Result<Vec<Outgoing>, Failure> {
         let (shape, path) = self.way(target)?;
         let outgoing = |body| Outgoing::json(path.clone(), body, format(shape));
-        if let Some(body) = self.passes(target, shape)? {
+        let wanted = self.wanted(target);
+        let all = wanted.len() == self.request.inputs.len();
+        if let Some(body) = self.passes(target, shape)?.filter(|_| all) {
             return Ok(vec![outgoing(body)]);
         }
         let most = most_inputs(target, shape);
-        let batches = self.request.inputs.chunks(most).map(|inputs| {
+        let batches = wanted.chunks(most).map(|inputs| {
             let batch = Batch {
                 request: &self.request,
                 inputs,
@@ -199,6 +212,23 @@ impl Errand for Embedding {
                 .map_err(errand::inexpressible)
         });
         batches.collect()
+    }
+
+    fn user(&self) -> Option<&str> {
+        self.request.user.as_deref()
+    }
+
+    fn is_remembered(&self) -> bool {
+        self.is_remembered
+    }
+
+    fn recall(&mut self, pieces: &Pieces, ticket: &mut Ticket) -> Result<Option<Answer>, Failure> {
+        self.memory = Memory::look(pieces, self);
+        memory::recalled(self, pieces, ticket)
+    }
+
+    fn keep(&self, pieces: &Pieces, ticket: &mut Ticket, answer: &Answer) {
+        memory::keep(self, pieces, ticket, &answer.usage);
     }
 
     fn losses(&self, target: &Target) -> Vec<Loss> {
@@ -216,15 +246,22 @@ impl Errand for Embedding {
     fn answer(&self, target: &Target, answers: Vec<Whole>) -> Result<Answer, Failure> {
         let (shape, _) = self.way(target)?;
         let mut response = embeddings::join(self.decode(target, &answers)?);
-        let wanted = self.request.inputs.len();
+        let missing = self.memory.as_ref().map(|memory| memory.missing(&target.model));
+        let all = self.request.inputs.len();
+        let wanted = missing.as_ref().map_or(all, Vec::len);
         if let Some((_, vectors)) = response.sets.iter().find(|(_, vectors)| vectors.len() != wanted) {
             let message = format!("the provider gave {} vectors for {wanted} inputs", vectors.len());
             return Err(Failure::new(FailureKind::Provider, message));
         }
+        if let (Some(memory), Some(missing)) = (&self.memory, &missing) {
+            memory.join(missing, &mut response)?;
+        }
         let estimated = response.usage.is_none();
-        let usage = response.usage.unwrap_or_else(|| self.estimate());
+        let usage = response
+            .usage
+            .unwrap_or_else(|| self.estimate_of(missing.as_deref()));
         response.usage = Some(usage);
-        let same = shape == self.shape && self.passes(target, shape)?.is_some();
+        let same = wanted == all && shape == self.shape && self.passes(target, shape)?.is_some();
         let body = match answers.into_iter().next() {
             Some(only) if same => only.body,
             _ => embeddings::encode_response(self.shape, &self.request, &response, &target.model)
@@ -235,6 +272,31 @@ impl Errand for Embedding {
 }
 
 impl Embedding {
+    /// What it uses when only the `missing` inputs are sent, where any are remembered.
+    fn estimate_of(&self, missing: Option<&[usize]>) -> Usage {
+        let Some(missing) = missing else {
+            return self.estimate();
+        };
+        let inputs = &self.request.inputs;
+        Usage {
+            input: missing.iter().filter_map(|at| inputs.get(*at)).map(count).sum(),
+            ..Usage::default()
+        }
+    }
+
+    /// The inputs that a target must be asked for: those whose vectors are not remembered.
+    fn wanted(&self, target: &Target) -> Cow<'_, [EmbeddingInput]> {
+        let inputs = &self.request.inputs;
+        let missing = self.memory.as_ref().map(|memory| memory.missing(&target.model));
+        match missing.filter(|missing| missing.len() < inputs.len()) {
+            Some(missing) => missing
+                .into_iter()
+                .filter_map(|at| inputs.get(at).cloned())
+                .collect(),
+            None => Cow::Borrowed(inputs),
+        }
+    }
+
     fn read(arrival: &Arrival, shape: Shape, body: Bytes) -> Result<Self, Failure> {
         let mut request = embeddings::decode_request(shape, &body).map_err(arrive::malformed)?;
         let named = request.model.clone();
@@ -257,6 +319,8 @@ impl Embedding {
             shape,
             request,
             body: Some(body),
+            is_remembered: false,
+            memory: None,
         })
     }
 

@@ -22,6 +22,7 @@ use pointsman_wire::format::{DecodeError, EncodeError, Format, Loss};
 use pointsman_wire::metered::Medium;
 use pointsman_wire::splice::Edits;
 
+use super::recall::Pieces;
 use super::relay::describe;
 use super::send::{self, Attempt, Failed, Round};
 use super::settle::Ending;
@@ -73,6 +74,27 @@ pub trait Errand: Sync {
     /// What answers used that the client does not get, because others to the same errand did not come.
     fn spent(&self, _target: &Target, _answers: &[Whole]) -> Usage {
         Usage::default()
+    }
+
+    /// The end user that it names.
+    fn user(&self) -> Option<&str> {
+        None
+    }
+
+    /// Looks for what is remembered of it, once guardrails have seen it; the answer, if that is all.
+    ///
+    /// # Errors
+    /// When the client wants nothing else, and there is not.
+    fn recall(&mut self, _pieces: &Pieces, _ticket: &mut Ticket) -> Result<Option<Answer>, Failure> {
+        Ok(None)
+    }
+
+    /// Remembers what has come.
+    fn keep(&self, _pieces: &Pieces, _ticket: &mut Ticket, _answer: &Answer) {}
+
+    /// Whether any of it is remembered.
+    fn is_remembered(&self) -> bool {
+        false
     }
 
     /// What its answer is made of if it comes as a stream of events.
@@ -159,6 +181,7 @@ pub async fn run<E: Errand>(
     ticket.facts.streamed = errand.streamed().is_some();
     match travel(worker, arrival, errand, &mut ticket).await {
         Ok(Sent::Whole(answer)) => hand_out(*answer, ticket),
+        Ok(Sent::Recalled(answer)) => give(*answer, ticket, Outcome::Cached),
         Ok(Sent::Stream(passed)) => Ok(streamed(passed, ticket)),
         Err((failure, spent)) if spent == Usage::default() => Err(ticket.refuse(failure)),
         Err((failure, spent)) => {
@@ -174,13 +197,17 @@ pub async fn run<E: Errand>(
 /// # Errors
 /// When it cannot be recorded.
 pub fn hand_out(answer: Answer, ticket: Ticket) -> Result<Reply, Refusal> {
+    give(answer, ticket, Outcome::Complete)
+}
+
+fn give(answer: Answer, ticket: Ticket, outcome: Outcome) -> Result<Reply, Refusal> {
     let mut reply = reply::json_bytes(StatusCode::OK, answer.body);
     if let Some(kind) = answer.content_type {
         reply.headers_mut().insert(header::CONTENT_TYPE, kind);
     }
     describe(reply.headers_mut(), &ticket, Some(ticket.cost(&answer.usage)));
     ticket.settle(&Ending {
-        outcome: Outcome::Complete,
+        outcome,
         status: 200,
         usage: answer.usage,
         estimated: answer.estimated,
@@ -210,7 +237,7 @@ pub async fn within<E: Errand>(
     ticket: &mut Ticket,
 ) -> Result<Answer, (Failure, Usage)> {
     match travel(worker, arrival, errand, ticket).await? {
-        Sent::Whole(answer) => Ok(*answer),
+        Sent::Whole(answer) | Sent::Recalled(answer) => Ok(*answer),
         Sent::Stream(_) => {
             let failure = Failure::new(FailureKind::Provider, "the provider answered with a stream");
             Err((failure, Usage::default()))
@@ -248,6 +275,8 @@ pub async fn inspect<E: Errand>(
 /// What came back.
 enum Sent {
     Whole(Box<Answer>),
+    /// It is remembered.
+    Recalled(Box<Answer>),
     Stream(Box<Passed>),
 }
 
@@ -260,6 +289,16 @@ async fn travel<E: Errand>(
 ) -> Result<Sent, (Failure, Usage)> {
     let free = |failure| (failure, Usage::default());
     inspect(arrival, errand, ticket).await.map_err(free)?;
+    let mut pieces = None;
+    if errand.is_remembered() {
+        let of = (errand.model(), errand.user());
+        pieces = Pieces::of(worker, arrival, ticket, of).map_err(free)?;
+    }
+    if let Some(pieces) = &pieces
+        && let Some(answer) = errand.recall(pieces, ticket).map_err(free)?
+    {
+        return Ok(Sent::Recalled(Box::new(answer)));
+    }
     let model = arrival.snapshot.resolve(errand.model());
     let model = model.map_err(|unknown| free(unknown.into()))?;
     let attempt = Try {
@@ -274,6 +313,9 @@ async fn travel<E: Errand>(
     };
     let mut causes = Vec::new();
     let sent = round.run(ticket, &mut causes).await;
+    if let (Some(pieces), Ok(Sent::Whole(answer))) = (&pieces, &sent) {
+        attempt.errand.keep(pieces, ticket, answer);
+    }
     sent.map_err(|failed| {
         let kept = attempt.kept.into_inner();
         let spent = kept

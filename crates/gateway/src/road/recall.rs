@@ -6,7 +6,10 @@
 
 mod alike;
 mod answers;
+mod kept;
 mod key;
+mod pieces;
+mod refresh;
 mod remote;
 
 use std::sync::Arc;
@@ -25,6 +28,8 @@ use crate::worker::Worker;
 use key::Keys;
 
 pub use answers::{Answers, warm};
+pub use kept::{Kept, Piece, Said};
+pub use pieces::{Found, Pieces};
 pub use remote::{connect, start_following, tell};
 
 /// How many leaders that are gone a request waits for, one after another.
@@ -42,16 +47,19 @@ pub struct Remembered {
     pub cost: Money,
     /// What it is known by.
     pub labels: Arc<Labels>,
+    /// How long it is fresh. Past that it may still be given, while it is asked for anew.
+    pub fresh: Duration,
     /// When.
     pub stored: Instant,
 }
 
 impl Remembered {
-    /// An answer just given by the target that `ticket` asked last, `usage` of it, which its client calls by `tags`.
-    pub fn new(response: ChatResponse, ticket: &Ticket, usage: &Usage, tags: &[String]) -> Self {
+    /// An answer just given by the target that `ticket` asked last, `usage` of it, for this place.
+    fn new(response: ChatResponse, ticket: &Ticket, usage: &Usage, place: &Place) -> Self {
         let asked = ticket.facts.asked.as_ref();
         Self {
-            labels: Arc::new(labels(ticket, tags)),
+            labels: Arc::new(labels(ticket, &place.tags)),
+            fresh: place.ttl,
             cost: ticket.cost(usage),
             response,
             provider: asked.map(|asked| asked.provider.clone()).unwrap_or_default(),
@@ -91,6 +99,10 @@ pub struct Place {
     key: CacheKey,
     /// How long in the exact cache.
     ttl: Duration,
+    /// How long past that.
+    stale: Duration,
+    /// How long it is remembered that it was refused.
+    errors: Duration,
     /// What the client calls the answer.
     tags: Vec<String>,
     /// The question, and how long its answer is remembered by it.
@@ -118,9 +130,10 @@ pub async fn look_up(
         // Computed once: later stages may edit the request, and the answer belongs to what was asked.
         keys: key::of(policy, arrival, asked, ticket),
     };
-    match desk.first(asked, ticket) {
+    match desk.first(arrival, asked, ticket) {
         First::Bypassed => return Ok(None),
         First::Found(found) => return Ok(Some(found)),
+        First::Failed(failure) => return Err(failure),
         First::Missed => {}
     }
     let began = Instant::now();
@@ -129,11 +142,12 @@ pub async fn look_up(
             ticket.waited(began.elapsed());
             return Ok(Some(desk.given(found, ticket)));
         }
+        Flown::Failed(failure) => return Err(desk.failed(&failure, ticket)),
         Flown::Leads(flight) => Some(flight),
         Flown::Alone => None,
     };
     ticket.waited(began.elapsed());
-    if let Some(found) = desk.elsewhere(asked).await {
+    if let Some(found) = desk.elsewhere(arrival, asked, ticket).await {
         if let Some(flight) = flight {
             flight.land(found.clone());
         }
@@ -160,10 +174,11 @@ pub async fn find(
         policy,
         keys: key::of(policy, arrival, asked, ticket),
     };
-    match desk.first(asked, ticket) {
+    match desk.first(arrival, asked, ticket) {
         First::Bypassed => Ok(None),
         First::Found(found) => Ok(Some(found)),
-        First::Missed => match desk.elsewhere(asked).await {
+        First::Failed(failure) => Err(failure),
+        First::Missed => match desk.elsewhere(arrival, asked, ticket).await {
             Some(found) => Ok(Some(desk.given(found, ticket))),
             None => desk.alike((worker, arrival), asked, ticket, None).await,
         },
@@ -182,19 +197,22 @@ enum First {
     /// The client does not want to know.
     Bypassed,
     Found(Recalled),
+    /// It was refused before, and would be again.
+    Failed(Failure),
     Missed,
 }
 
 /// What became of joining those who ask the same.
 enum Flown {
     Answer(Recalled),
+    Failed(Failure),
     Leads(Flight<Recalled>),
     Alone,
 }
 
 impl Desk<'_> {
     /// Looks for the same request.
-    fn first(&mut self, asked: &mut Asked, ticket: &mut Ticket) -> First {
+    fn first(&mut self, arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> First {
         ticket.facts.cache = "miss";
         ticket.facts.cache_key = Some(self.keys.exact);
         let caches = self.worker.shared.telemetry.metrics().caches();
@@ -213,16 +231,35 @@ impl Desk<'_> {
             .cache
             .exact
             .get(&self.keys.exact, Instant::now());
-        match found.filter(|found| asked.controls.allow(found.stored.elapsed())) {
-            Some(answer) => First::Found(self.given(
-                Recalled {
-                    answer,
+        match found.as_deref() {
+            Some(Kept::Answer(answer)) if asked.controls.allow(answer.stored.elapsed()) => {
+                self.freshen(arrival, (asked, ticket), answer);
+                let found = Recalled {
+                    answer: Arc::clone(answer),
                     similarity: None,
-                },
-                ticket,
-            )),
-            None => First::Missed,
+                };
+                First::Found(self.given(found, ticket))
+            }
+            Some(Kept::Failure(failed)) if asked.controls.allow(failed.stored.elapsed()) => {
+                First::Failed(self.failed(&failed.failure, ticket))
+            }
+            _ => First::Missed,
         }
+    }
+
+    /// Has an answer that is past its time asked for anew.
+    fn freshen(&self, arrival: &Arrival, (asked, ticket): (&Asked, &Ticket), answer: &Remembered) {
+        if answer.stored.elapsed() > answer.fresh {
+            self.worker.shared.telemetry.metrics().caches().found("stale");
+            refresh::start((self.worker, arrival), asked, ticket, self.keys.exact);
+        }
+    }
+
+    /// Notes that a request is refused as it was before.
+    fn failed(&self, failure: &Failure, ticket: &mut Ticket) -> Failure {
+        ticket.facts.cache = "exact";
+        self.worker.shared.telemetry.metrics().caches().found("failure");
+        failure.clone()
     }
 
     /// Joins those who ask the same: leads them, or waits for the one who does.
@@ -263,26 +300,27 @@ impl Desk<'_> {
     /// The leader before may have landed between the look and the joining.
     fn lead(&self, flight: Flight<Recalled>) -> Flown {
         let exact = &self.worker.shared.cache.exact;
-        match exact.get_again(&self.keys.exact, Instant::now()) {
-            Some(answer) => {
+        match exact.get_again(&self.keys.exact, Instant::now()).as_deref() {
+            Some(Kept::Answer(answer)) => {
                 let found = Recalled {
-                    answer,
+                    answer: Arc::clone(answer),
                     similarity: None,
                 };
                 flight.land(found.clone());
                 Flown::Answer(found)
             }
-            None => Flown::Leads(flight),
+            Some(Kept::Failure(failed)) => Flown::Failed(failed.failure.clone()),
+            _ => Flown::Leads(flight),
         }
     }
 
     /// Looks where the answers of other processes are.
-    async fn elsewhere(&self, asked: &Asked) -> Option<Recalled> {
+    async fn elsewhere(&self, arrival: &Arrival, asked: &Asked, ticket: &Ticket) -> Option<Recalled> {
         let found = self.worker.shared.cache.elsewhere(self.keys.exact).await?;
-        asked
-            .controls
-            .allow(found.answer.stored.elapsed())
-            .then_some(found)
+        let is_allowed = asked.controls.allow(found.answer.stored.elapsed());
+        let found = is_allowed.then_some(found)?;
+        self.freshen(arrival, (asked, ticket), &found.answer);
+        Some(found)
     }
 
     /// Looks for a question that asks the same. What is not found will be remembered.
@@ -340,6 +378,8 @@ impl Desk<'_> {
             Arc::new(Place {
                 key: self.keys.exact,
                 ttl: self.policy.ttl.min(most),
+                stale: self.policy.stale.min(most.saturating_sub(self.policy.ttl)),
+                errors: self.policy.errors.min(most),
                 tags: asked.controls.tags.clone(),
                 question: question
                     .zip(semantic)
@@ -361,14 +401,19 @@ pub fn keep(ticket: &Ticket, place: &Place, response: &ChatResponse, usage: &Usa
     }
     let (response, bytes) = keep::copied(response);
     let is_text = keep::is_text(&response);
-    let remembered = Arc::new(Remembered::new(response, ticket, usage, &place.tags));
+    let remembered = Arc::new(Remembered::new(response, ticket, usage, place));
     let now = remembered.stored;
     let shared = &ticket.worker().shared;
+    shared.cache.exact.put(
+        place.key,
+        Arc::new(Kept::Answer(Arc::clone(&remembered))),
+        bytes,
+        place.ttl + place.stale,
+        now,
+    );
     shared
         .cache
-        .exact
-        .put(place.key, Arc::clone(&remembered), bytes, place.ttl, now);
-    shared.cache.send(place.key, &remembered, bytes, place.ttl);
+        .send(place.key, &remembered, bytes, place.ttl + place.stale);
     if let Some((question, ttl)) = place.question.as_ref().filter(|_| is_text)
         && let Some(question) = question.lock().take()
     {
@@ -380,4 +425,23 @@ pub fn keep(ticket: &Ticket, place: &Place, response: &ChatResponse, usage: &Usa
             similarity: None,
         });
     }
+}
+
+/// Remembers that a request was refused, if the same would be again.
+pub fn keep_failure(ticket: &Ticket, asked: &Asked, failure: &Failure) {
+    let place = asked.place.as_ref().filter(|place| !place.errors.is_zero());
+    let Some(place) = place.filter(|_| kept::is_deterministic(failure)) else {
+        return;
+    };
+    let labels = Arc::new(labels(ticket, &place.tags));
+    let bytes = failure.message.len() + labels.bytes() + size_of::<Failure>();
+    let now = Instant::now();
+    let failed = kept::Failed {
+        failure: failure.clone(),
+        labels,
+        stored: now,
+    };
+    let kept = Arc::new(Kept::Failure(failed));
+    let cache = &ticket.worker().shared.cache;
+    cache.exact.put(place.key, kept, bytes, place.errors, now);
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pointsman_cache::CacheKey;
 use pointsman_governance::Principal;
 use pointsman_wire::form::{Failure, Units, Usage};
 use pointsman_wire::format::{Format, Loss};
@@ -10,7 +11,8 @@ use pointsman_wire::rerank::{self, RerankRequest, Shape};
 use pointsman_wire::tokens;
 
 use super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
-use super::{Arrival, Refusal, arrive};
+use super::recall::{Found, Piece, Pieces, Said};
+use super::{Arrival, Refusal, Ticket, arrive};
 use crate::reply::Reply;
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -33,6 +35,7 @@ pub async fn travel(
         shape,
         request,
         body: Some(body),
+        key: None,
     };
     errand::run(worker, arrival, caller, &mut ranking).await
 }
@@ -44,6 +47,8 @@ struct Ranking {
     prompt: u64,
     /// The client's bytes, where they still say what is asked.
     body: Option<Bytes>,
+    /// Where its answer is remembered.
+    key: Option<CacheKey>,
 }
 
 impl Errand for Ranking {
@@ -91,6 +96,41 @@ impl Errand for Ranking {
         Ok(vec![Outgoing::json(path, body, format(shape))])
     }
 
+    fn is_remembered(&self) -> bool {
+        true
+    }
+
+    fn recall(&mut self, pieces: &Pieces, ticket: &mut Ticket) -> Result<Option<Answer>, Failure> {
+        let key = self.key(pieces);
+        self.key = Some(key);
+        let kept = pieces.get(&key);
+        let Found::All(kept) = pieces.looked(kept, ticket)? else {
+            return Ok(None);
+        };
+        let Some(Piece {
+            said: Said::Body(body, usage),
+            provider,
+            model,
+            cost,
+            stored,
+            ..
+        }) = kept.piece()
+        else {
+            return Ok(None);
+        };
+        ticket.recalled_from((provider, model), *cost, (*stored, None));
+        Ok(Some(Answer::json(body.clone(), *usage, false)))
+    }
+
+    fn keep(&self, pieces: &Pieces, ticket: &mut Ticket, answer: &Answer) {
+        if let Some(key) = self.key {
+            // In memory of its own: it may be a slice of more.
+            let body = Bytes::copy_from_slice(&answer.body);
+            let cost = ticket.cost(&answer.usage);
+            pieces.put(ticket, vec![(key, Said::Body(body, answer.usage), cost)]);
+        }
+    }
+
     fn losses(&self, target: &Target) -> Vec<Loss> {
         match way(target) {
             Some((shape, _)) if shape != self.shape => rerank::losses(shape, &self.request),
@@ -112,6 +152,36 @@ impl Errand for Ranking {
             rerank::encode_response(self.shape, &self.request, &response, &target.model)
         };
         Ok(Answer::json(body, usage, estimated))
+    }
+}
+
+impl Ranking {
+    /// Everything that changes the answer. Taken apart field by field, so that one that is added cannot be forgotten.
+    fn key(&self, pieces: &Pieces) -> CacheKey {
+        let RerankRequest {
+            // Part of the errand.
+            model: _,
+            query,
+            documents,
+            top,
+            show,
+            extra,
+        } = &self.request;
+        let mut key = pieces.key("rerank");
+        key.field("shape", format!("{:?}", self.shape).as_bytes());
+        key.field("query", query.as_bytes());
+        key.field("top", format!("{top:?} {show}").as_bytes());
+        for document in documents {
+            key.field("document", document.text.as_bytes());
+            if let Some(object) = &document.object {
+                key.field("object", object.as_str().as_bytes());
+            }
+        }
+        key.field("extra", &[]);
+        for (name, json) in &extra.0 {
+            key.field(name, json.as_str().as_bytes());
+        }
+        key.finish()
     }
 }
 

@@ -240,17 +240,27 @@ impl Ticket {
 
     /// Notes who gave the remembered answer; it costs nothing now.
     pub fn remembered_from(&mut self, found: &Recalled) {
-        let remembered = &found.answer;
-        let (provider, model) = (remembered.provider.clone(), remembered.model.clone());
+        let answer = &found.answer;
+        let when = (answer.stored, found.similarity);
+        self.recalled_from((&answer.provider, &answer.model), answer.cost, when);
+    }
+
+    /// Notes provider and model that gave what is remembered, what it cost then, and when that was and how near.
+    pub fn recalled_from(
+        &mut self,
+        (provider, model): (&str, &str),
+        saved: Money,
+        when: (Instant, Option<f32>),
+    ) {
         self.facts.first_content = Some(Instant::now());
         self.facts.asked = Some(AskedOf {
-            provider,
+            provider: provider.to_owned(),
             kind: None,
-            model,
+            model: model.to_owned(),
             price: None,
             fee: Money::ZERO,
-            saved: remembered.cost,
-            recalled: Some((remembered.stored, found.similarity)),
+            saved,
+            recalled: Some(when),
             at_stake: None,
         });
     }

@@ -40,6 +40,8 @@ pub(super) fn policy(config: &Config) -> Option<CachePolicy> {
         scope: config.cache.scope,
         ttl: exact.ttl.get(),
         wait: exact.wait.get(),
+        stale: exact.stale.get(),
+        errors: exact.errors.get(),
         revision: revision(config),
         routes_by_caller: routes_by_caller(config),
         credentials: credentials(config),

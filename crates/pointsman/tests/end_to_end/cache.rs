@@ -3,6 +3,7 @@
 mod alike;
 mod alone;
 mod beside;
+mod errands;
 
 use std::time::Duration;
 

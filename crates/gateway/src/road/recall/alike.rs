@@ -16,7 +16,7 @@ use super::super::Arrival;
 use super::super::arrive::Asked;
 use super::answers::Pointer;
 use super::key::{self, Keys};
-use super::{Recalled, answers};
+use super::{Kept, Recalled, answers};
 use crate::snapshot::{CachePolicy, SemanticPolicy};
 use crate::worker::Worker;
 
@@ -89,8 +89,13 @@ async fn fetched(worker: &Worker, asked: &Asked, found: Found<Pointer>) -> Optio
     let entry = found.value.entry;
     let answer = match &found.value.answer {
         Some(answer) => Arc::clone(answer),
-        None => match cache.exact.get_again(&entry, Instant::now()) {
-            Some(answer) => answer,
+        None => match cache
+            .exact
+            .get_again(&entry, Instant::now())
+            .as_deref()
+            .and_then(Kept::answer)
+        {
+            Some(answer) => Arc::clone(answer),
             None => cache.elsewhere(entry).await?.answer,
         },
     };

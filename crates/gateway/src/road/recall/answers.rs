@@ -9,7 +9,7 @@ use pointsman_cache::{
 };
 use pointsman_understanding::Understanding;
 
-use super::{Recalled, Remembered};
+use super::{Kept, Recalled, Remembered};
 use crate::server::Shared;
 
 /// How long a model that could not be loaded is left alone.
@@ -32,7 +32,7 @@ pub struct Pointer {
 /// Remembered answers.
 pub struct Answers {
     /// To the same request.
-    pub exact: ExactCache<Remembered>,
+    pub exact: ExactCache<Kept>,
     /// To requests under way.
     pub flights: Arc<Flights<Recalled>>,
     /// To questions that ask the same.
@@ -41,6 +41,8 @@ pub struct Answers {
     pub remote: Option<Arc<Remote>>,
     /// What this process is called by those who share the back end.
     pub name: String,
+    /// Answers past their time that are asked for anew.
+    pub refreshing: AtomicUsize,
     /// Somebody loads what questions are understood with.
     loading: AtomicBool,
     /// Answers that wait for their place.
@@ -56,6 +58,7 @@ impl Answers {
             exact: ExactCache::new(&exact),
             flights: Arc::default(),
             semantic: SemanticCache::new(semantic),
+            refreshing: AtomicUsize::new(0),
             loading: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
         }
@@ -69,7 +72,7 @@ impl Answers {
 
     /// Forgets what a filter means in the memory of this process; says how many answers of each cache that were.
     pub fn forget(&self, filter: &Filter) -> [usize; 2] {
-        let exact = self.exact.forget(|key, answer| filter.means(key, &answer.labels));
+        let exact = self.exact.forget(|key, kept| filter.means(key, kept.labels()));
         let semantic = self
             .semantic
             .forget(|pointer| filter.means(&pointer.entry, &pointer.labels));

@@ -28,20 +28,11 @@ pub struct Keys {
 /// The keys of a request.
 pub fn of(policy: &CachePolicy, arrival: &Arrival, asked: &Asked, ticket: &Ticket) -> Keys {
     let mut key = KeyBuilder::new();
-    scope(policy, ticket.caller(), &asked.request, &mut key);
+    scope(policy, ticket.caller(), asked.request.user.as_deref(), &mut key);
     let owner = key.clone().finish();
     key.field("revision", policy.revision.as_bytes());
     router_facts(policy, arrival, (ticket.caller(), &asked.request), &mut key);
-    for name in MEANING {
-        for value in arrival.headers.get_all(name) {
-            key.field(name, value.as_bytes());
-        }
-    }
-    for name in &policy.credentials {
-        for value in arrival.headers.get_all(name) {
-            key.field(name.as_str(), value.as_bytes());
-        }
-    }
+    headers(policy, arrival, &mut key);
     // What one caller's guardrails let pass is not for those whose guardrails are others.
     for name in asked.guards.apart() {
         key.field("guardrail", name.as_bytes());
@@ -60,8 +51,36 @@ pub fn of(policy: &CachePolicy, arrival: &Arrival, asked: &Asked, ticket: &Ticke
     }
 }
 
+/// What the keys of an errand begin with.
+pub fn of_errand(
+    policy: &CachePolicy,
+    arrival: &Arrival,
+    caller: &Principal,
+    user: Option<&str>,
+) -> KeyBuilder {
+    let mut key = KeyBuilder::new();
+    scope(policy, caller, user, &mut key);
+    key.field("revision", policy.revision.as_bytes());
+    headers(policy, arrival, &mut key);
+    key
+}
+
+/// Headers that change the answer.
+fn headers(policy: &CachePolicy, arrival: &Arrival, key: &mut KeyBuilder) {
+    for name in MEANING {
+        for value in arrival.headers.get_all(name) {
+            key.field(name, value.as_bytes());
+        }
+    }
+    for name in &policy.credentials {
+        for value in arrival.headers.get_all(name) {
+            key.field(name.as_str(), value.as_bytes());
+        }
+    }
+}
+
 /// Who may see the answer. What a caller does not have narrows the scope.
-fn scope(policy: &CachePolicy, caller: &Principal, request: &ChatRequest, key: &mut KeyBuilder) {
+fn scope(policy: &CachePolicy, caller: &Principal, end_user: Option<&str>, key: &mut KeyBuilder) {
     let organization = || Some(("organization", caller.organization.as_ref()?.as_str()));
     let team = || Some(("team", caller.team.as_ref()?.as_str()));
     let user = || Some(("user", caller.user.as_ref()?.as_str()));
@@ -78,7 +97,7 @@ fn scope(policy: &CachePolicy, caller: &Principal, request: &ChatRequest, key: &
     if let Some((kind, name)) = organization().filter(|_| matches!(kind, "team" | "user")) {
         key.field(kind, name.as_bytes());
     }
-    if let Some(user) = request.user.as_ref().filter(|_| matches!(kind, "key" | "user")) {
+    if let Some(user) = end_user.filter(|_| matches!(kind, "key" | "user")) {
         key.field("end user", user.as_bytes());
     }
 }

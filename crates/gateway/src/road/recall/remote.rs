@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 
 use super::answers::Answers;
-use super::{Recalled, Remembered};
+use super::{Kept, Recalled, Remembered};
 
 pub use follow::start_following;
 
@@ -50,6 +50,8 @@ struct Packed<'a> {
     at: u64,
     /// How long it may be, in milliseconds.
     ttl: u64,
+    /// How long it is fresh, in milliseconds.
+    fresh: u64,
     provider: String,
     model: String,
     cost: i64,
@@ -65,6 +67,7 @@ pub fn pack(key: CacheKey, answer: &Remembered, ttl: Duration) -> Option<NewEntr
         key,
         at: now().saturating_sub(millis(answer.stored.elapsed())),
         ttl: millis(ttl),
+        fresh: millis(answer.fresh),
         provider: answer.provider.clone(),
         model: answer.model.clone(),
         cost: answer.cost.nanodollars(),
@@ -94,6 +97,7 @@ pub fn unpack(key: CacheKey, bytes: &[u8]) -> Option<(Arc<Remembered>, Duration)
         model: packed.model,
         cost: Money::from_nanodollars(packed.cost),
         labels: Arc::new(packed.labels),
+        fresh: Duration::from_millis(packed.fresh),
         stored: Instant::now().checked_sub(Duration::from_millis(age))?,
     };
     Some((Arc::new(answer), Duration::from_millis(left)))
@@ -105,7 +109,13 @@ impl Answers {
         let bytes = self.remote.as_ref()?.get(key).await?;
         let (answer, left) = unpack(key, &bytes)?;
         let now = Instant::now();
-        self.exact.put(key, Arc::clone(&answer), bytes.len(), left, now);
+        self.exact.put(
+            key,
+            Arc::new(Kept::Answer(Arc::clone(&answer))),
+            bytes.len(),
+            left,
+            now,
+        );
         Some(Recalled {
             answer,
             similarity: None,
@@ -210,6 +220,7 @@ mod tests {
                 team: Some("red".to_owned()),
                 ..Labels::default()
             }),
+            fresh: Duration::from_secs(9),
             stored: Instant::now().checked_sub(age).unwrap(),
         }
     }
