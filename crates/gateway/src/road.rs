@@ -19,17 +19,20 @@ pub mod line;
 
 mod a2a;
 mod arrive;
+mod aside;
 mod batches;
 mod compact;
 mod converse;
 mod count;
 mod embed;
+mod enrich;
 pub mod errand;
 mod explain;
 mod feedback;
 mod files;
 mod follow;
 mod forward;
+mod imagine;
 mod list;
 mod looped;
 mod mcp;
@@ -42,6 +45,7 @@ mod rerank;
 mod sound;
 mod state;
 mod structure;
+mod suspect;
 mod tokens;
 mod understand;
 

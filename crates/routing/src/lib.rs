@@ -22,7 +22,9 @@ mod decision;
 mod declared;
 mod evaluation;
 mod explain;
+mod extract;
 mod facts;
+mod knowledge;
 mod plugin;
 mod projection;
 mod reasoning;
@@ -38,10 +40,15 @@ pub use config::{FeedbackFrom, LearningConfig, RoutingConfig};
 pub use conflict::{Conflict, ConflictKind, conflicts};
 pub use evaluation::{Call, Deciding, Readings, Step, Want};
 pub use explain::{DecisionTrace, Explanation, RuleTrace};
+pub use extract::extract;
 pub use facts::{CallerFacts, Facts, Meaning, MessageFacts};
-pub use plugin::{FastResponse, Plugins, Replay, RequestParams, SystemPrompt, Tools};
+pub use plugin::{
+    AnswerAction, CacheControls, CacheScope, Caching, Compression, CompressionControls, FastResponse,
+    ImageGen, ItemBounds, ListedTool, OnFailure, Plugins, Rag, RagAccess, RagPlace, RagSource, Replay,
+    RequestParams, ResponseCache, ResponseJailbreak, SystemPrompt, ToolChoice, Tools, WeighedTool,
+};
 pub use reasoning::Reasoning;
-pub use recorded::{Captured, Recorded, Said, Shape};
+pub use recorded::{Captured, Prints, Recorded, Said, Shape, Words};
 pub use replay::{Again, Line, Replayed, Route, why};
 pub use router::{Decided, Follow, Outcome, Router};
 pub use selection::Selected;

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use pointsman_cache::Controls;
 use pointsman_governance::Principal;
 use pointsman_guard::{Guards, Placeholders};
+use pointsman_routing::ResponseJailbreak;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Text, Usage};
 use pointsman_wire::form_data::FormDataError;
 use pointsman_wire::format::{self, DecodeError, Format};
@@ -43,6 +44,10 @@ pub struct Asked {
     pub controls: Controls,
     /// Where its answer is remembered, if it may be.
     pub place: Option<Arc<Place>>,
+    /// Something of the caller's own was put into it: memories, or findings that not everybody may see.
+    pub personal: bool,
+    /// How its answer is judged by what was decided.
+    pub suspicion: Option<ResponseJailbreak>,
     /// Most bytes of the answer that are recorded with its decision, where any are.
     pub captures: Option<usize>,
     /// The id that the answer is told under, where the gateway keeps it.
@@ -85,6 +90,8 @@ impl Asked {
             edited: true,
             controls: self.controls.clone(),
             place: self.place.clone(),
+            personal: self.personal,
+            suspicion: self.suspicion,
             captures: self.captures,
             answer_id: self.answer_id.clone(),
             guards: Arc::clone(&self.guards),
@@ -152,6 +159,8 @@ pub fn decode(
         fetched: OnceCell::new(),
         controls,
         place: None,
+        personal: false,
+        suspicion: None,
         captures: None,
         answer_id: None,
         guards: Arc::clone(arrival.snapshot.guards.always()),

@@ -36,6 +36,7 @@ mod mcp;
 mod mcp_api;
 mod media;
 mod models;
+mod plugins;
 mod postgres;
 mod realtime;
 mod realtime_ends;

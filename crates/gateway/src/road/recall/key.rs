@@ -31,6 +31,9 @@ pub fn of(policy: &CachePolicy, arrival: &Arrival, asked: &Asked, ticket: &Ticke
     scope(policy, ticket.caller(), &asked.request, &mut key);
     let owner = key.clone().finish();
     key.field("revision", policy.revision.as_bytes());
+    for part in &policy.apart {
+        key.field("decided", part.as_bytes());
+    }
     router_facts(policy, arrival, (ticket.caller(), &asked.request), &mut key);
     for name in MEANING {
         for value in arrival.headers.get_all(name) {

@@ -5,6 +5,7 @@ use pointsman_catalog::Money;
 use pointsman_governance::{Principal, RateValue};
 
 use super::super::Ticket;
+use super::super::suspect::Suspicion;
 
 const MODEL: HeaderName = HeaderName::from_static("x-pointsman-model");
 const PROVIDER: HeaderName = HeaderName::from_static("x-pointsman-provider");
@@ -22,6 +23,7 @@ const LOOP_MODELS: HeaderName = HeaderName::from_static("x-pointsman-loop-models
 const LOOP_CALLS: HeaderName = HeaderName::from_static("x-pointsman-loop-calls");
 /// Most bytes of the names of models that a loop has asked.
 const MAX_MODELS: usize = 1_024;
+const SUSPICION: HeaderName = HeaderName::from_static("x-pointsman-response-jailbreak");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-pointsman-attempts");
 
 /// Writes the headers; `cost` is known only of whole answers.
@@ -43,6 +45,11 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
         headers.insert(LOOP, HeaderValue::from_static(looped.kind));
         headers.insert(LOOP_CALLS, HeaderValue::from(looped.calls));
         text(headers, LOOP_MODELS, &listed(&looped.models, MAX_MODELS));
+    }
+    match facts.suspicion {
+        Some(Suspicion::Likely(probability)) => text(headers, SUSPICION, &format!("{probability:.2}")),
+        Some(Suspicion::Unjudged) => text(headers, SUSPICION, "unjudged"),
+        None => {}
     }
     if !facts.losses.is_empty() {
         text(headers, LOSSES, &listed(&facts.losses, MAX_LOSSES));
