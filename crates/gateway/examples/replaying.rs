@@ -34,8 +34,7 @@ fn main() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = kept.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(folder).unwrap();
-    let old = configuration(folder, "old.yaml", 0);
-    let new = configuration(folder, "new.yaml", 3);
+    let old = configuration(folder, "old.yaml", Changed::default());
     let store = Store::open(&old.stores.database).unwrap();
     let begun = Instant::now();
     record(&store, &Router::compile(old.routing.as_ref().unwrap()).unwrap());
@@ -43,16 +42,47 @@ fn main() {
     // A closed output is nobody to tell.
     let _ = writeln!(
         out,
-        "{MANY} decisions recorded in {:.1} s",
+        "{MANY} decisions recorded in {:.1} s, one in ten with its text",
         begun.elapsed().as_secs_f64()
     );
+    let rules = Changed {
+        rules: true,
+        ..Changed::default()
+    };
+    let moved = Changed {
+        words: Words::Moved,
+        ..rules
+    };
+    let fresh = Changed {
+        words: Words::New,
+        ..rules
+    };
+    for (name, what, changed) in [
+        ("rules.yaml", "other rules and priorities", rules),
+        ("new.yaml", "and signals that look for other of the words", moved),
+        (
+            "words.yaml",
+            "and signals that look for words that none looked for",
+            fresh,
+        ),
+    ] {
+        let [same, changed, unknown, took] = retaken(&store, &old, &configuration(folder, name, changed));
+        let _ = writeln!(
+            out,
+            "{what}: taken again in {:.1} s, one thread: {same} the same, {changed} changed and told why, {unknown} unknown",
+            f64::from(u32::try_from(took).unwrap_or(u32::MAX)) / 1_000.0
+        );
+    }
+}
 
+/// How many are the same, changed and unknown, and how long it took, in milliseconds.
+fn retaken(store: &Store, old: &Config, new: &Config) -> [usize; 4] {
     let begun = Instant::now();
     let snapshot = |config: &Config| {
         snapshot::compile(config, &Lasting::default()).unwrap_or_else(|wrong| panic!("{wrong:?}"))
     };
-    let retaker = Retaker::new(snapshot(&new), Some(snapshot(&old)));
-    let mut counts = [0_usize; 3];
+    let retaker = Retaker::new(snapshot(new), Some(snapshot(old)));
+    let mut counts = [0_usize; 4];
     let mut filter = DecisionFilter {
         oldest_first: true,
         limit: 1_000,
@@ -73,16 +103,32 @@ fn main() {
             break;
         }
     }
-    let [same, changed, unknown] = counts;
-    let took = begun.elapsed().as_secs_f64();
-    let _ = writeln!(
-        out,
-        "taken again in {took:.1} s, one thread: {same} the same, {changed} changed and told why, {unknown} unknown"
-    );
+    counts[3] = usize::try_from(begun.elapsed().as_millis()).unwrap_or(usize::MAX);
+    counts
 }
 
-/// A configuration; `shift` moves which words its signals look for.
-fn configuration(folder: &Path, name: &str, shift: usize) -> Config {
+/// What a configuration has otherwise than the one that recorded.
+#[derive(Debug, Clone, Copy, Default)]
+struct Changed {
+    /// Half of the decisions have changed places.
+    rules: bool,
+    words: Words,
+}
+
+/// Which words some of the signals look for.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Words {
+    /// As they did.
+    #[default]
+    Same,
+    /// Those of other signals.
+    Moved,
+    /// Words that no signal looked for.
+    New,
+}
+
+/// A configuration.
+fn configuration(folder: &Path, name: &str, changed: Changed) -> Config {
     let root = folder.display();
     let mut text = format!(
         "stores: {{ database: \"sqlite://{root}/replay.db\", blobs: \"file://{root}\" }}\n\
@@ -93,8 +139,12 @@ fn configuration(folder: &Path, name: &str, shift: usize) -> Config {
     );
     for signal in 0..DECISIONS {
         // Some signals look for other words.
-        let moved = if signal % 10 == 0 { shift } else { 0 };
-        let words = (0..3).map(|at| format!("word{:03}", (signal * 3 + at + moved) % WORDS));
+        let (moved, stem) = match changed.words {
+            Words::Moved if signal % 10 == 0 => (3, "word"),
+            Words::New if signal % 10 == 0 => (0, "term"),
+            _ => (0, "word"),
+        };
+        let words = (0..3).map(|at| format!("{stem}{:03}", (signal * 3 + at + moved) % WORDS));
         let words: Vec<String> = words.collect();
         let _ = writeln!(
             text,
@@ -108,7 +158,7 @@ fn configuration(folder: &Path, name: &str, shift: usize) -> Config {
             |at: usize| format!("{{ type: keyword, name: k{} }}", (decision + at * 7) % DECISIONS);
         let model = if decision % 2 == 0 { "large" } else { "small" };
         // Half of them have changed places.
-        let priority = if shift > 0 && decision % 2 == 0 {
+        let priority = if changed.rules && decision % 2 == 0 {
             DECISIONS - decision
         } else {
             decision + 1

@@ -1,6 +1,7 @@
 //! Request parameters by the names that OpenAI's clients know them by, whatever the format they came in.
 
 use pointsman_wire::form::{ChatRequest, Reasoning, Text, Tool, ToolKind};
+use pointsman_wire::format::Format;
 use pointsman_wire::openai::request::effort_of;
 use serde_json::Value;
 
@@ -29,6 +30,71 @@ pub fn remove(request: &mut ChatRequest, name: &str) -> bool {
         "service_tier" => request.service_tier.take().is_some(),
         other => remove_tool(request, other) || request.extra.remove(other).is_some(),
     }
+}
+
+/// Takes away the fields of a request that its format (OpenAI's two, Anthropic's) does not publish; true when there were any.
+pub fn strip_unknown(request: &mut ChatRequest) -> bool {
+    let Some(published) = published(request.format) else {
+        return false;
+    };
+    let before = request.extra.0.len();
+    // What the form notes of how things were written is no field.
+    request
+        .extra
+        .0
+        .retain(|(name, _)| name.starts_with('?') || published.contains(&&**name));
+    request.extra.0.len() != before
+}
+
+/// Fields of a request that a format publishes and that have no place of their own in the form; none where the form keeps
+/// fields of a format by other names.
+fn published(format: Format) -> Option<&'static [&'static str]> {
+    Some(match format {
+        Format::OpenAiChat => &[
+            "audio",
+            "function_call",
+            "functions",
+            "metadata",
+            "modalities",
+            "moderation",
+            "prediction",
+            "prompt_cache_key",
+            "prompt_cache_retention",
+            "safety_identifier",
+            "store",
+            "stream_options",
+            "verbosity",
+            "web_search_options",
+        ],
+        Format::OpenAiResponses => &[
+            "background",
+            "context_management",
+            "conversation",
+            "include",
+            "max_tool_calls",
+            "metadata",
+            "previous_response_id",
+            "prompt",
+            "prompt_cache_key",
+            "prompt_cache_retention",
+            "safety_identifier",
+            "store",
+            "stream_options",
+            "text",
+            "truncation",
+        ],
+        Format::AnthropicMessages => &[
+            "container",
+            "context_management",
+            "inference_geo",
+            "mcp_servers",
+            "metadata",
+            "output_config",
+            "output_format",
+            "speed",
+        ],
+        _ => return None,
+    })
 }
 
 /// Removes a tool that only its own format knows, such as `tools[4].type web_search`.
@@ -123,9 +189,18 @@ pub fn set(request: &mut ChatRequest, name: &str, value: &Value) -> Result<(), &
 
 #[cfg(test)]
 mod tests {
-    use pointsman_wire::format::{Format, decode_request};
+    use pointsman_wire::format::decode_request;
 
     use super::*;
+
+    #[test]
+    fn fields_that_no_format_publishes_go() {
+        let body = r#"{"model": "m", "messages": [], "metadata": {"a": "b"}, "store": true, "my_field": 1, "top_k": 3}"#;
+        let mut request = decode_request(Format::OpenAiChat, &body.into()).unwrap();
+        assert!(strip_unknown(&mut request));
+        assert!(request.extra.get("metadata").is_some() && request.extra.get("my_field").is_none());
+        assert!(!strip_unknown(&mut request));
+    }
 
     #[test]
     fn tools_of_a_format_alone_can_go_and_no_others() {

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
+use pointsman_routing::selection::HelperQuestion;
 use pointsman_routing::{Answers, Asks, Call, Deciding, Facts, Meaning, Readings, Router, Step, Want};
 use pointsman_understanding::{Ask, Failed, Remotes, SHIPPED, Understanding, Understood, Wanted};
 use tokio::sync::OnceCell;
@@ -50,6 +52,14 @@ pub struct Models<'a> {
     pub remotes: &'a dyn Remotes,
     /// The router's examples.
     pub examples: &'a Examples,
+    /// How helpers that pick are asked; they are not, where there is none.
+    pub helper: Option<&'a dyn Helper>,
+}
+
+/// Asks a helper that picks among the models of a decision.
+pub trait Helper: Sync {
+    /// What it answers; none where it could not be asked, or did not answer in time.
+    fn ask(&self, question: HelperQuestion) -> BoxFuture<'_, Option<String>>;
 }
 
 /// Shows a router what it may judge by. Facts are borrowed: they are shown anew for each step.
@@ -168,7 +178,9 @@ pub async fn decide<'r, T>(
     let begun = facts.show(|facts| {
         let deciding = router.deciding(facts, want);
         match deciding.step() {
-            Step::Settled if deciding.meaning().is_empty() => Ok(finish(&deciding)),
+            Step::Settled if deciding.meaning().is_empty() && deciding.helper().is_none() => {
+                Ok(finish(&deciding))
+            }
             _ => Err((finish, deciding.pause())),
         }
     });
@@ -177,17 +189,22 @@ pub async fn decide<'r, T>(
         Err(rest) => rest,
     };
     let readings = settle((router, want), models, facts, readings).await;
-    let (asks, readings) = facts.show(|facts| {
+    let (asks, question, readings) = facts.show(|facts| {
         let settled = router.resume(facts, want, readings);
-        (settled.meaning(), settled.pause())
+        (settled.meaning(), settled.helper(), settled.pause())
     });
     // Most selections go by nothing that has to be read.
     let read = match asks.is_empty() {
         false => Some(models.answer(&asks).await),
         true => None,
     };
+    let picked = match (question, models.helper) {
+        (Some(question), Some(helper)) => helper.ask(question).await,
+        _ => None,
+    };
     facts.show(|facts| {
         let facts = Facts {
+            helper: picked.as_deref(),
             meaning: read.as_ref().map(|read| -> &dyn Meaning { read }),
             ..facts
         };

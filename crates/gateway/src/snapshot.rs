@@ -72,6 +72,8 @@ pub struct Snapshot {
     pub prompts: PromptsConfig,
     /// Whether and for whom answers are remembered.
     pub cache: Option<CachePolicy>,
+    /// The same for decisions that say so of their own answers, before what they say is put in its place.
+    pub cache_of_decisions: Option<CachePolicy>,
     /// From what the secrets of callers who sign are made, if they may come.
     pub signing: Option<SecretString>,
     /// Who comes without a key, if anyone may.
@@ -187,6 +189,8 @@ pub struct CachePolicy {
     pub routes_by_caller: bool,
     /// Headers in which callers bring credentials of their own for providers.
     pub credentials: Vec<HeaderName>,
+    /// What else keeps answers apart: the decision, and what it depends on.
+    pub apart: Vec<String>,
     /// Whether and how questions that ask the same are answered alike.
     pub semantic: Option<SemanticPolicy>,
 }
@@ -198,6 +202,8 @@ pub struct SemanticPolicy {
     pub ttl: Duration,
     /// How sure it must be that both ask the same.
     pub point: Point,
+    /// How like questions must be at least, whatever else is looked at: the cosine of their vectors.
+    pub least: Option<f32>,
     /// Only count.
     pub shadow: bool,
     /// Most bytes of a question.

@@ -2,6 +2,7 @@
 
 mod documents;
 mod hints;
+mod images;
 mod providers;
 mod reliability;
 mod routing;

@@ -208,6 +208,7 @@ async fn decisions(rows: &[Row], router: &Router, understanding: &Understanding)
         understanding,
         remotes: &Nobody,
         examples: &examples,
+        helper: None,
     };
     for row in rows {
         let Some(expected) = &row.decision else { continue };

@@ -119,6 +119,7 @@ async fn explained(
         understanding,
         remotes: &Nobody,
         examples: &examples,
+        helper: None,
     };
     let router = match model.map(|model| router.entered(model)) {
         None => &router,

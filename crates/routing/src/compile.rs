@@ -1,17 +1,21 @@
 //! From the configuration to a router; everything that is wrong is told at once.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use crate::config::{DecisionConfig, ModelRef, PartitionConfig, Predicate, RoutingConfig, RuleNode};
+use crate::config::{
+    DecisionConfig, ModelRef, PartitionConfig, Predicate, RoutingConfig, RuleNode, ScoreInput,
+};
 use crate::decision::{Decision, Joined, Rule};
 use crate::declared::{declared, undeclared_domains};
+use crate::knowledge::Knowledge;
 use crate::loops::{self, LOOPS, Loop};
 use crate::plugin::{Hallucination, Plugins, Replay};
 use crate::projection::{Input, Output, Partition, Score, ValueSource};
 use crate::reasoning::{switch, wanted};
 use crate::router::{Router, opinion_of};
 use crate::selection::{self, Candidate, Card, Selected, Selection};
-use crate::signal::{self, AskedSignal, Signal};
+use crate::signal::{self, AskedSignal, KbMetric, Shelf, Signal};
 use crate::support::{self, ALGORITHMS, SIGNALS};
 
 /// Deepest nesting of rules.
@@ -41,6 +45,7 @@ impl Router {
             config,
             asked,
             errors: support::refused(config, asked),
+            shelves: Vec::new(),
             signals: Vec::new(),
             partitions: Vec::new(),
             scores: Vec::new(),
@@ -98,6 +103,8 @@ struct Compiler<'c> {
     config: &'c RoutingConfig,
     asked: &'c [AskedSignal],
     errors: Vec<CompileError>,
+    /// Knowledge bases with their examples.
+    shelves: Vec<Arc<Shelf>>,
     signals: Vec<Signal>,
     partitions: Vec<Partition>,
     scores: Vec<Score>,
@@ -143,7 +150,8 @@ impl<'c> Compiler<'c> {
         let mut errors = Vec::new();
         let mut signals = self.config.signals.clone();
         signals.domains.extend(undeclared_domains(self.config));
-        self.signals = signal::compile(&signals, self.asked, &mut errors);
+        self.shelves = self.shelves();
+        self.signals = signal::compile(&signals, &self.shelves, self.asked, &mut errors);
         for error in errors {
             self.wrong(error.path, error.message);
         }
@@ -206,6 +214,66 @@ impl<'c> Compiler<'c> {
         None
     }
 
+    /// Knowledge bases that any signal or score asks.
+    fn shelves(&mut self) -> Vec<Arc<Shelf>> {
+        let config = self.config;
+        let asked = |name: &str| {
+            let inputs = config.projections.scores.iter().flat_map(|score| &score.inputs);
+            let mut inputs = inputs.filter(|input| input.kind == signal::KB_METRIC);
+            config.signals.kb.iter().any(|signal| signal.kb == name)
+                || inputs.any(|input| input.kb.as_deref() == Some(name))
+        };
+        let mut shelves = Vec::new();
+        for (index, base) in config.knowledge_bases.iter().enumerate() {
+            if !asked(&base.name) {
+                continue;
+            }
+            match Knowledge::read(base) {
+                Ok(known) => shelves.push(Shelf::new(&known)),
+                Err((field, message)) => self.wrong(format!("knowledge_bases[{index}].{field}"), message),
+            }
+        }
+        shelves
+    }
+
+    /// The signal that is a number of a knowledge base.
+    fn metric(&mut self, path: &str, input: &ScoreInput) -> Option<usize> {
+        let base = input.kb.as_deref().unwrap_or_default();
+        let metric = input.metric.as_deref().unwrap_or_default();
+        let name = format!("{base}.{metric}");
+        let known = |signal: &Signal| signal.kind == signal::KB_METRIC && signal.name == name;
+        if let Some(index) = self.signals.iter().position(known) {
+            return Some(index);
+        }
+        let Some(shelf) = self.shelves.iter().find(|shelf| shelf.name() == base).cloned() else {
+            let declared = self.config.knowledge_bases.iter().map(|base| base.name.as_str());
+            // One that cannot be read was told.
+            if !declared.clone().any(|known| known == base) {
+                self.unknown(format!("{path}.kb"), "knowledge base", base, declared);
+            }
+            return None;
+        };
+        let Some(found) = shelf.known().metric(metric) else {
+            let metrics = shelf
+                .known()
+                .config
+                .metrics
+                .iter()
+                .map(|metric| metric.name.as_str());
+            let metrics = metrics.chain(["best_score", "best_matched_score"]);
+            self.unknown(
+                format!("{path}.metric"),
+                &format!("number of {base:?}"),
+                metric,
+                metrics,
+            );
+            return None;
+        };
+        self.signals
+            .push(Signal::metric(name, KbMetric::new(&shelf, found)));
+        Some(self.signals.len() - 1)
+    }
+
     fn projections(&mut self) {
         let config = &self.config.projections;
         for (index, partition) in config.partitions.iter().enumerate() {
@@ -223,15 +291,18 @@ impl<'c> Compiler<'c> {
             let mut inputs = Vec::new();
             for (number, input) in score.inputs.iter().enumerate() {
                 let path = format!("{path}.inputs[{number}]");
-                if ["kb_metric", "projection"].contains(&input.kind.as_str()) {
+                if input.kind == "projection" {
                     continue;
                 }
-                if self.composer(&input.kind, &input.name).is_some() {
-                    self.wrong(
-                        &path,
-                        "scores of signals with a composer are not supported in this version; put the composer's rule \
-                         into the decision",
-                    );
+                if input.kind == signal::KB_METRIC {
+                    if let Some(signal) = self.metric(&path, input) {
+                        inputs.push(Input {
+                            signal,
+                            gate: None,
+                            weight: input.weight,
+                            source: ValueSource::Raw,
+                        });
+                    }
                     continue;
                 }
                 let Some(signal) = self.find_signal(&path, &input.kind, &input.name) else {
@@ -251,8 +322,11 @@ impl<'c> Compiler<'c> {
                         continue;
                     }
                 };
+                let composer = self.composer(&input.kind, &input.name);
+                let gate = composer.map(|(place, composer)| self.rule(&place, composer, 1));
                 inputs.push(Input {
                     signal,
+                    gate,
                     weight: input.weight,
                     source,
                 });
@@ -438,8 +512,12 @@ impl<'c> Compiler<'c> {
         plugins.replay = self.recorded(plugins.replay);
         let noted = || Hallucination::noted(&self.config.signals.hallucination);
         plugins.hallucination = plugins.hallucination.or_else(noted);
-        if config.model_refs.is_empty() && plugins.fast_response.is_none() {
-            self.wrong(path, "a decision needs modelRefs, or the plugin fast_response");
+        let answers = plugins.fast_response.is_some() || plugins.image_gen.is_some();
+        if config.model_refs.is_empty() && !answers {
+            self.wrong(
+                path,
+                "a decision needs modelRefs, or the plugin fast_response or image_gen",
+            );
         }
         let references = config.model_refs.iter().enumerate();
         let candidates: Vec<Candidate> = references

@@ -87,6 +87,22 @@ pub struct RoutingConfig {
 }
 
 impl RoutingConfig {
+    /// Whether any decision, of recipes, too, remembers answers by a plugin of its own.
+    #[must_use]
+    pub fn caches_by_decision(&self) -> bool {
+        let recipes = self.recipes.iter().flat_map(|recipe| &recipe.routing.decisions);
+        let mut plugins = self
+            .decisions
+            .iter()
+            .chain(recipes)
+            .flat_map(|decision| &decision.plugins);
+        plugins.any(|plugin| {
+            let is_cache = crate::support::plugin_kind(&plugin.kind)
+                .is_some_and(|kind| kind.names.first() == Some(&"response_cache"));
+            is_cache && plugin.configuration.get("enabled") == Some(&serde_json::Value::Bool(true))
+        })
+    }
+
     /// Every model that may be chosen, with where it is named.
     #[must_use]
     pub fn candidates(&self) -> Vec<(String, &str)> {
@@ -115,10 +131,19 @@ fn named<'a>(path: &str, references: &'a [ModelRef], all: &mut Vec<(String, &'a 
     all.extend(named.map(|(at, one)| (format!("{path}modelRefs[{at}].model"), one.model.as_str())));
 }
 
-/// Models that a loop asks beside those of its decision.
+/// Models that a decision asks beside those that it names: of a loop, and for images.
 fn looped<'a>(path: &str, decision: &'a DecisionConfig, all: &mut Vec<(String, &'a str)>) {
     let named = crate::loops::named(decision).into_iter();
     all.extend(named.map(|(at, model)| (format!("{path}{at}"), model)));
+    for (index, plugin) in decision.plugins.iter().enumerate() {
+        let on = plugin.configuration.get("enabled") == Some(&serde_json::Value::Bool(true));
+        let model = plugin.configuration.pointer("/backend_config/model");
+        let model = model.and_then(serde_json::Value::as_str);
+        if let Some(model) = model.filter(|_| on && plugin.kind == "image_gen") {
+            let at = format!("{path}plugins[{index}].configuration.backend_config.model");
+            all.push((at, model));
+        }
+    }
 }
 
 /// How the winner among matching decisions is found.

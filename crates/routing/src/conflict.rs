@@ -8,6 +8,7 @@
 mod bands;
 mod matching;
 mod solve;
+mod unfitted;
 mod unused;
 mod world;
 
@@ -36,6 +37,8 @@ pub enum ConflictKind {
     Unused,
     /// A candidate of which nothing is known.
     NoCard,
+    /// An algorithm that has nothing to go by.
+    Unfitted,
     /// Ranges that leave a gap, overlap or stand in the wrong order; partitions that share a member.
     Ranges,
 }
@@ -49,6 +52,7 @@ pub fn conflicts(config: &RoutingConfig) -> Vec<Conflict> {
         matching::check(&part.config, &mut own);
         unused::check(&part.config, &mut own);
         bands::check(&part.config, &mut own);
+        unfitted::check(&part.config, &mut own);
         found.extend(own.into_iter().map(|conflict| Conflict {
             path: format!("{}{}", part.path, conflict.path),
             ..conflict

@@ -26,6 +26,8 @@ pub struct Facts<'a> {
     pub meaning: Option<&'a dyn Meaning>,
     /// What was learned of models.
     pub learned: Option<&'a Learner>,
+    /// What a helper said that was [asked](crate::Deciding::helper) to pick.
+    pub helper: Option<&'a str>,
     /// The last turn of the session, where the request belongs to one.
     pub previous: Option<Previous<'a>>,
 }

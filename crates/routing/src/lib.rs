@@ -22,7 +22,9 @@ mod decision;
 mod declared;
 mod evaluation;
 mod explain;
+mod extract;
 mod facts;
+mod knowledge;
 mod plugin;
 mod projection;
 mod reasoning;
@@ -38,10 +40,16 @@ pub use config::{FeedbackFrom, LearningConfig, RoutingConfig};
 pub use conflict::{Conflict, ConflictKind, conflicts};
 pub use evaluation::{Call, Deciding, Readings, Step, Want};
 pub use explain::{DecisionTrace, Explanation, RuleTrace};
+pub use extract::extract;
 pub use facts::{CallerFacts, Facts, Meaning, MessageFacts};
-pub use plugin::{FastResponse, Hallucination, Plugins, Replay, RequestParams, SystemPrompt, Tools, Warning};
+pub use plugin::{
+    AnswerAction, CacheControls, CacheScope, Caching, Compression, CompressionControls, FastResponse,
+    Hallucination, ImageGen, ItemBounds, ListedTool, OnFailure, Plugins, Rag, RagAccess, RagPlace, RagSource,
+    Replay, RequestParams, ResponseCache, ResponseJailbreak, SystemPrompt, ToolChoice, Tools, Warning,
+    WeighedTool,
+};
 pub use reasoning::Reasoning;
-pub use recorded::{Answered, Captured, Recorded, Said, Shape};
+pub use recorded::{Answered, Captured, Prints, Recorded, Said, Shape, Words};
 pub use replay::{Again, Line, Replayed, Route, why};
 pub use router::{Decided, Follow, Outcome, Router};
 pub use selection::Selected;

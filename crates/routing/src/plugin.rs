@@ -1,17 +1,29 @@
 //! What a decision does beside choosing a model.
 
+mod answer;
+mod cached;
+mod compress;
 mod hallucination;
+mod image;
+mod rag;
+mod tools;
 
 use serde::de::DeserializeOwned;
 
 use crate::config::PluginConfig;
 use crate::config::plugins::{
     FastResponseSettings, HeaderMutationSettings, RequestParamsSettings, RouterReplaySettings,
-    SystemPromptSettings, ToolsSettings,
+    SystemPromptSettings,
 };
 use crate::support::{PLUGINS, plugin_kind};
 
+pub use answer::{AnswerAction, ResponseJailbreak};
+pub use cached::{CacheControls, CacheScope, Caching, ResponseCache};
+pub use compress::{Compression, CompressionControls, ItemBounds};
 pub use hallucination::{Hallucination, Warning};
+pub use image::ImageGen;
+pub use rag::{OnFailure, Rag, RagAccess, RagPlace, RagSource};
+pub use tools::{ListedTool, ToolChoice, Tools, WeighedTool};
 
 /// A decision's plugins, compiled.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,65 +40,20 @@ pub struct Plugins {
     pub replay: Option<Replay>,
     /// Take tools away.
     pub tools: Option<Tools>,
+    /// Choose tools by what they are for, in this order.
+    pub tool_choices: Vec<ToolChoice>,
+    /// Remember answers otherwise than those of all.
+    pub caching: Option<Caching>,
+    /// Look things up for the prompt.
+    pub rag: Option<Rag>,
+    /// Make what is too long shorter.
+    pub compression: Option<Compression>,
+    /// Answer with an image.
+    pub image_gen: Option<ImageGen>,
+    /// Judge answers.
+    pub response_jailbreak: Option<ResponseJailbreak>,
     /// Look at the answer.
     pub hallucination: Option<Hallucination>,
-}
-
-/// Which of the client's tools the model sees. What may be called is for whoever runs the tools to say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tools {
-    /// None at all.
-    pub none: bool,
-    /// Only these, where there are any.
-    pub allowed: Vec<String>,
-    /// Not these.
-    pub blocked: Vec<String>,
-    /// Earlier calls and their results are left out.
-    pub without_history: bool,
-}
-
-impl Tools {
-    /// Whether the model sees a tool.
-    #[must_use]
-    pub fn shows(&self, name: &str) -> bool {
-        let is = |known: &String| known == name;
-        !self.none && (self.allowed.is_empty() || self.allowed.iter().any(is)) && !self.blocked.iter().any(is)
-    }
-
-    /// Of its settings; none where they leave everything as it is.
-    fn of(form: ToolsSettings) -> Result<Option<Self>, String> {
-        if !form.enabled {
-            return Ok(None);
-        }
-        let refused = [
-            ("semantic_selection", form.semantic_selection == Some(true)),
-            ("strategy", form.strategy.is_some()),
-            ("dynamic_retrieval", form.dynamic_retrieval.is_some()),
-        ];
-        if let Some((name, _)) = refused.iter().find(|(_, used)| *used) {
-            return Err(format!("tools.{name} is not supported in this version"));
-        }
-        let mode = form.mode.as_deref().unwrap_or("passthrough");
-        if form.strip_tool_history && mode != "none" {
-            return Err("tools.strip_tool_history goes with mode none alone".to_owned());
-        }
-        match mode {
-            "passthrough" => Ok(None),
-            "none" => Ok(Some(Self {
-                none: true,
-                without_history: form.strip_tool_history,
-                ..Self::default()
-            })),
-            "filtered" => Ok(Some(Self {
-                allowed: form.allow_tools,
-                blocked: form.block_tools,
-                ..Self::default()
-            })),
-            other => Err(format!(
-                "unknown mode {other:?}; use passthrough, filtered or none"
-            )),
-        }
-    }
 }
 
 /// How a decision is recorded.
@@ -181,11 +148,21 @@ pub struct RequestParams {
     pub max_tokens: Option<u64>,
     /// Most answers.
     pub max_n: Option<u64>,
+    /// Tokens of an answer where the client says nothing.
+    pub default_max_tokens: Option<u64>,
     /// Parameters that are taken away.
     pub blocked: Vec<String>,
+    /// Parameters that the client's format does not have are taken away.
+    pub strip_unknown: bool,
 }
 
 impl Plugins {
+    /// Whether the text of an answer is looked at before anybody has it.
+    #[must_use]
+    pub fn reads_answers(&self) -> bool {
+        self.response_jailbreak.is_some()
+    }
+
     /// Adds a plugin. One that is not carried out is told elsewhere.
     pub(crate) fn add(&mut self, config: &PluginConfig) -> Result<(), String> {
         let Some(kind) = plugin_kind(&config.kind) else {
@@ -205,18 +182,12 @@ impl Plugins {
             }
             "request_params" => {
                 let form: RequestParamsSettings = read(config)?;
-                if form.strip_unknown {
-                    return Err("request_params.strip_unknown is not supported in this version".to_owned());
-                }
-                if form.default_max_tokens.is_some() {
-                    return Err(
-                        "request_params.default_max_tokens is not supported in this version".to_owned(),
-                    );
-                }
                 self.request_params = Some(RequestParams {
                     max_tokens: form.max_tokens_limit,
                     max_n: form.max_n,
+                    default_max_tokens: form.default_max_tokens,
                     blocked: form.blocked_params,
+                    strip_unknown: form.strip_unknown,
                 });
             }
             "system_prompt" => {
@@ -231,8 +202,18 @@ impl Plugins {
                     replace,
                 });
             }
-            "tools" => self.tools = Tools::of(read(config)?)?,
             "hallucination" => self.hallucination = Hallucination::of(read(config)?)?,
+            "tools" => {
+                let (by_name, chosen) = Tools::of(read(config)?)?;
+                self.tools = by_name;
+                self.tool_choices.extend(chosen);
+            }
+            "tool_selection" => self.tool_choices.extend(ToolChoice::of(read(config)?)?),
+            "response_cache" => self.caching = Some(Caching::of(read(config)?)?),
+            "context_compression" => self.compression = Compression::of(&read(config)?)?,
+            "rag" => self.rag = Rag::of(read(config)?)?,
+            "image_gen" => self.image_gen = ImageGen::of(read(config)?)?,
+            "response_jailbreak" => self.response_jailbreak = ResponseJailbreak::of(&read(config)?)?,
             "router_replay" => self.replay = Replay::of(&read(config)?)?,
             "header_mutation" => {
                 let form: HeaderMutationSettings = read(config)?;

@@ -1,6 +1,7 @@
 //! Projections, compiled: scores over signals, and named ranges of scores.
 
 use crate::config::Predicate;
+use crate::decision::Rule;
 use crate::signal::Reading;
 
 /// Signals of which one wins; of the others rules see that they do not match.
@@ -77,6 +78,8 @@ pub(crate) struct Score {
 pub(crate) struct Input {
     /// Number of the signal.
     pub(crate) signal: usize,
+    /// The rule without which the signal does not hold.
+    pub(crate) gate: Option<Rule>,
     pub(crate) weight: f64,
     pub(crate) source: ValueSource,
 }

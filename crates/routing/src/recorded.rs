@@ -2,6 +2,8 @@
 //!
 //! What signals said is kept, and not what they looked at: no text of the prompt is in here unless it is to be captured.
 
+mod words;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,6 +15,8 @@ use crate::facts::{CallerFacts, Facts, MessageFacts};
 use crate::plugin::Replay;
 use crate::router::Decided;
 use crate::signal::Reading;
+
+pub use words::{Prints, Words};
 
 /// Messages whose shape is kept, the latest.
 const MAX_MESSAGES: usize = 512;
@@ -45,6 +49,9 @@ pub struct Recorded {
     /// What was found in the answer, where that was looked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answered>,
+    /// Which of the keywords that signals look for were there.
+    #[serde(skip_serializing_if = "Words::is_empty")]
+    pub words: Words,
     /// The texts, where they are captured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub captured: Option<Captured>,
@@ -143,6 +150,12 @@ impl Recorded {
         Self {
             shape: Shape::of(facts),
             signals,
+            words: Words::of(
+                router
+                    .signals
+                    .iter()
+                    .flat_map(|signal| signal.looked_for(facts.user_text)),
+            ),
             captured: replay.request_bytes.map(|most| Captured::of(facts, most, replay)),
             ..Self::default()
         }

@@ -15,7 +15,7 @@ use crate::learning::Learner;
 use crate::recorded::{Recorded, Said};
 use crate::router::{Outcome, Router};
 use crate::selection::{KnownModels, Selected};
-use crate::signal::Reading;
+use crate::signal::{Reading, Signal};
 
 pub use why::why;
 
@@ -94,7 +94,7 @@ impl Router {
 
     /// What every signal says, as far as that is known.
     fn recalled(&self, recorded: &Recorded, facts: &Facts<'_>, has_texts: bool) -> Vec<Option<Reading>> {
-        let read = |signal: &crate::signal::Signal| {
+        let read = |signal: &Signal| {
             let shaped = matches!(
                 signal.kind,
                 "context" | "conversation" | "authz" | "input_modality"
@@ -105,19 +105,10 @@ impl Router {
                     return reading;
                 }
             }
-            let Said(matched, confidence, value, whole, loose) = *recorded
-                .signals
-                .get(&format!("{}:{}", signal.kind, signal.name))?;
-            let reading = Reading {
-                matched,
-                confidence,
-                value,
-            };
-            match signal.print {
-                print if print.whole == whole => Some(reading),
-                print if print.loose == loose => signal.judged_again(reading),
-                _ => None,
-            }
+            let said = recorded.signals.get(&format!("{}:{}", signal.kind, signal.name));
+            let said = said.and_then(|said| again(signal, *said));
+            // Other words of those that were looked for then.
+            said.or_else(|| signal.of_words(&|print| recorded.words.had(print)))
         };
         self.signals.iter().map(read).collect()
     }
@@ -166,6 +157,20 @@ impl Router {
             },
             Some(Outcome::NoMatch) | None => Route::Nowhere,
         }
+    }
+}
+
+/// What a signal said, where it is the same, or judges the same number.
+fn again(signal: &Signal, Said(matched, confidence, value, whole, loose): Said) -> Option<Reading> {
+    let reading = Reading {
+        matched,
+        confidence,
+        value,
+    };
+    match signal.print {
+        print if print.whole == whole => Some(reading),
+        print if print.loose == loose => signal.judged_again(reading),
+        _ => None,
     }
 }
 

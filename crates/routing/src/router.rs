@@ -5,7 +5,7 @@ use crate::decision::Decision;
 use crate::evaluation::{Evaluation, Settled, Want};
 use crate::facts::Facts;
 use crate::loops::Loop;
-use crate::plugin::Plugins;
+use crate::plugin::{Caching, Plugins, Rag, ResponseCache};
 use crate::projection::{Output, Partition, Score};
 use crate::selection::{self, Ranking, Selected, Selection, draw};
 use crate::signal::Signal;
@@ -67,6 +67,8 @@ pub struct Decided<'a> {
     pub follow: Follow,
     /// A print of the decision's models and algorithm.
     pub print: u32,
+    /// Tokens of prompt and answer that the model takes together, as its card says.
+    pub window: Option<u64>,
 }
 
 /// What is made of a decision once it is known what came of it.
@@ -138,10 +140,12 @@ impl Router {
             Settled::Winner(index) => {
                 let decision = &self.decisions[index];
                 let (mut order, ranking) = decision.order(&evaluation.facts, roll);
+                let selected = order.next();
                 Outcome::Matched(Decided {
                     decision: &decision.name,
                     confidence: evaluation.sureness(&decision.rule).low,
-                    selected: order.next(),
+                    window: selected.and_then(|selected| decision.window(selected)),
+                    selected,
                     fallbacks: order.collect(),
                     looped: decision.looped.as_ref(),
                     plugins: &decision.plugins,
@@ -166,6 +170,7 @@ impl Router {
                         ..Follow::default()
                     },
                     print: 0,
+                    window: None,
                 }),
                 None => Outcome::NoMatch,
             },
@@ -218,6 +223,30 @@ impl Router {
         decisions
             .filter(move |decision| models.iter().all(|model| has(decision, model)))
             .map(|decision| decision.name.as_str())
+    }
+
+    /// Where decisions, those of recipes, too, look things up for the prompt, by the decision's name.
+    pub fn lookups(&self) -> impl Iterator<Item = (&str, &Rag)> {
+        let decisions = self.all().flat_map(|router| &router.decisions);
+        decisions.filter_map(|decision| Some((decision.name.as_str(), decision.plugins.rag.as_ref()?)))
+    }
+
+    /// Whether any of its decisions, recipes aside, says how its answers are remembered: then that is known once it is
+    /// decided.
+    #[must_use]
+    pub fn caches_by_decision(&self) -> bool {
+        self.decisions
+            .iter()
+            .any(|decision| decision.plugins.caching.is_some())
+    }
+
+    /// Decisions, those of recipes, too, whose answers are remembered as their own plugin says.
+    pub fn caches(&self) -> impl Iterator<Item = &ResponseCache> {
+        let decisions = self.all().flat_map(|router| &router.decisions);
+        decisions.filter_map(|decision| match &decision.plugins.caching {
+            Some(Caching::On(cache)) => Some(cache),
+            Some(Caching::Off) | None => None,
+        })
     }
 
     /// Whether anything is kept of a session from turn to turn: its model, or what its user thought of the answers.
@@ -278,6 +307,12 @@ impl Decision {
         asks || (selection.reads_prompt() && !has_texts)
             || selection.algorithm.reads_pace()
             || selection.holds_sessions()
+            || selection.algorithm.helper().is_some()
+    }
+
+    /// The helper that picks among its models.
+    pub(crate) fn helper(&self) -> Option<&selection::Prompt> {
+        self.selection.as_ref()?.algorithm.helper()
     }
 
     /// Whether sessions stay with their model.
@@ -298,6 +333,13 @@ impl Decision {
         let read = selection.is_some_and(|selection| selection.algorithm.reads_descriptions());
         let described = self.candidates.iter().filter(move |_| read);
         described.filter_map(|candidate| candidate.card.description.as_deref())
+    }
+
+    /// Tokens that one of its models takes, as its card says.
+    fn window(&self, selected: &Selected) -> Option<u64> {
+        let mut candidates = self.candidates.iter();
+        let own = candidates.find(|candidate| candidate.selected.model == selected.model)?;
+        own.card.window
     }
 
     /// Its models, the choice first, and why in that order.

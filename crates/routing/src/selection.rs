@@ -22,6 +22,7 @@ mod selector;
 mod session;
 mod target;
 mod thompson;
+mod unfitted;
 mod weighted;
 mod wired;
 
@@ -36,7 +37,7 @@ pub use config::{
 pub use fitted::{
     Algorithm, Embedder, FitError, FitOptions, Fitted, HashedNgrams, Questions, Row, Sparse, fit,
 };
-pub use prompt::Prompt;
+pub use prompt::{HelperQuestion, Prompt};
 pub use ranking::{Parts, Ranked, Ranking, Score, Scores, Unfit};
 pub use selector::{Selection, Selector, WhenNone};
 pub use wired::KnownModels;

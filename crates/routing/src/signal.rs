@@ -16,13 +16,19 @@ mod input;
 mod learned;
 mod need;
 
+use std::sync::Arc;
+
 use crate::config::{AuthzConfig, SignalsConfig};
 use crate::facts::Facts;
 
 pub use learned::{Answers, Asks};
 pub(crate) use learned::{DOMAIN, domain_names, is_unknown_domain, texts};
+pub(crate) use learned::{KbMetric, Shelf};
 pub use need::{About, AskedSignal, Need};
 pub(crate) use print::hash;
+
+/// The type of signals that are numbers of knowledge bases: scores take them, and rules do not name them.
+pub(crate) const KB_METRIC: &str = "kb_metric";
 
 /// What a signal says.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -121,6 +127,34 @@ impl Signal {
         }
     }
 
+    /// A number of a knowledge base: the signal that scores take it of.
+    pub(crate) fn metric(name: String, metric: KbMetric) -> Self {
+        let learned = learned::Learned::metric(metric);
+        let mut signal = Self {
+            kind: KB_METRIC,
+            need: learned.need().clone(),
+            print: Print::default(),
+            judge: Judge::Learned(learned),
+            name,
+        };
+        signal.print_beside();
+        signal
+    }
+
+    /// What it goes by beside its own settings counts in its print, too.
+    fn print_beside(&mut self) {
+        let Judge::Learned(learned) = &self.judge else {
+            return;
+        };
+        if let Some(beside) = learned.beside() {
+            let mixed = |own: u32| hash(&serde_json::json!([self.kind, self.name, own, beside]));
+            self.print = Print {
+                whole: mixed(self.print.whole),
+                loose: mixed(self.print.loose),
+            };
+        }
+    }
+
     /// What has to be asked to know it.
     pub(crate) fn need(&self) -> &Need {
         &self.need
@@ -172,6 +206,24 @@ impl Signal {
     pub(crate) fn judged_again(&self, reading: Reading) -> Option<Reading> {
         match &self.judge {
             Judge::Learned(learned) => learned.judged_again(reading),
+            Judge::Structure(structure) => Some(structure.judge(reading.value)),
+            Judge::Language(language) => Some(language.judge(reading.value)),
+            _ => None,
+        }
+    }
+
+    /// Keywords that it looks for, by their prints, and whether they are there.
+    pub(crate) fn looked_for(&self, text: &str) -> Vec<(u32, bool)> {
+        match &self.judge {
+            Judge::Keyword(keyword) => keyword.looked_for(text),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What it says where it is known of all its keywords whether they were there.
+    pub(crate) fn of_words(&self, had: &dyn Fn(u32) -> Option<bool>) -> Option<Reading> {
+        match &self.judge {
+            Judge::Keyword(keyword) => keyword.of_words(had),
             _ => None,
         }
     }
@@ -196,6 +248,7 @@ impl Signal {
 /// Compiles all signals; of those that a model answers, also those that somebody else is said to answer are left out.
 pub(crate) fn compile(
     config: &SignalsConfig,
+    shelves: &[Arc<Shelf>],
     asked: &[AskedSignal],
     errors: &mut Vec<SignalError>,
 ) -> Vec<Signal> {
@@ -210,7 +263,7 @@ pub(crate) fn compile(
         }),
         Err(message) => errors.push(learned::wrong(collection, index, message)),
     });
-    learned::compile(config, &mut |kind, collection, index, name, learned| {
+    learned::compile(config, shelves, &mut |kind, collection, index, name, learned| {
         let elsewhere = |signal: &AskedSignal| signal.kind == kind && signal.name == name;
         match learned {
             _ if asked.iter().any(elsewhere) => {}
@@ -226,6 +279,7 @@ pub(crate) fn compile(
     });
     all.extend(asked.iter().map(Signal::asked));
     print::of(config, &mut all);
+    all.iter_mut().for_each(Signal::print_beside);
     all
 }
 

@@ -53,7 +53,7 @@ pub(crate) const SIGNALS: [SignalKind; 23] = [
     signal("safety", "safety", true),
     signal("hallucination", "hallucination", true),
     signal("pii", "pii", true),
-    signal("kb", "kb", false),
+    signal("kb", "kb", true),
     signal("classifier", "classifiers", false),
     signal("input_modality", "input_modality", true),
 ];
@@ -116,17 +116,17 @@ pub(crate) const PLUGINS: [PluginKind; 16] = [
             "semantic_cache",
             "response-cache",
         ],
-        false,
+        true,
     ),
-    plugin::<settings::CompressionSettings>(&["context_compression"], false),
+    plugin::<settings::CompressionSettings>(&["context_compression"], true),
     plugin::<settings::MemorySettings>(&["memory"], false),
-    plugin::<settings::ResponseJailbreakSettings>(&["response_jailbreak"], false),
+    plugin::<settings::ResponseJailbreakSettings>(&["response_jailbreak"], true),
     plugin::<settings::HallucinationSettings>(&["hallucination"], true),
     plugin::<settings::RouterReplaySettings>(&["router_replay"], true),
-    plugin::<settings::RagSettings>(&["rag"], false),
-    plugin::<settings::ImageGenSettings>(&["image_gen"], false),
+    plugin::<settings::RagSettings>(&["rag"], true),
+    plugin::<settings::ImageGenSettings>(&["image_gen"], true),
     plugin::<settings::ToolsSettings>(&["tools"], true),
-    plugin::<settings::ToolSelectionSettings>(&["tool_selection"], false),
+    plugin::<settings::ToolSelectionSettings>(&["tool_selection"], true),
     plugin::<settings::PromptCacheSettings>(&["prompt_cache"], false),
     plugin::<settings::ShadowSettings>(&["shadow_dispatch"], false),
 ];
@@ -141,10 +141,7 @@ pub(crate) fn plugin_kind(name: &str) -> Option<&'static PluginKind> {
 type Part<T> = (&'static str, fn(&T) -> Option<&'static str>);
 
 /// Parts of a recipe.
-const RECIPE_PARTS: [Part<RoutingConfig>; 5] = [
-    ("scores of knowledge bases (kb_metric) are", |config| {
-        uses_input(config, "kb_metric").then_some("projections.scores")
-    }),
+const RECIPE_PARTS: [Part<RoutingConfig>; 4] = [
     ("scores of scores (inputs of type projection) are", |config| {
         uses_input(config, "projection").then_some("projections.scores")
     }),
@@ -299,11 +296,11 @@ mod tests {
     #[test]
     fn every_part_is_refused_once() {
         let config: RoutingConfig = serde_json::from_value(serde_json::json!({
-            "signals": {"kb": [{"name": "law"}, {"name": "math"}]},
+            "signals": {"classifiers": [{"name": "law"}, {"name": "math"}]},
             "decisions": [
-                {"name": "a", "action": {"type": "route"}, "rules": {"type": "kb", "name": "law"}},
-                {"name": "b", "action": {"type": "route"}, "rules": {"type": "kb", "name": "math"},
-                 "plugins": [{"type": "rag"}, {"type": "memory", "configuration": {"enabled": false}}]},
+                {"name": "a", "action": {"type": "route"}, "rules": {"type": "classifier", "name": "law"}},
+                {"name": "b", "action": {"type": "route"}, "rules": {"type": "classifier", "name": "math"},
+                 "plugins": [{"type": "shadow_dispatch"}, {"type": "memory", "configuration": {"enabled": false}}]},
                 {"name": "c", "adaptations": {"mode": "bypass"}, "emits": [{"kind": "retention"}]}
             ]
         }))
@@ -318,9 +315,9 @@ mod tests {
             })
             .collect();
         let expected = [
-            ("signals.kb", "signals of type \"kb\" are"),
+            ("signals.classifiers", "signals of type \"classifier\" are"),
             ("decisions[0].action", "action is"),
-            ("decisions[1].plugins[0]", "the plugin \"rag\" is"),
+            ("decisions[1].plugins[0]", "the plugin \"shadow_dispatch\" is"),
             ("decisions[2].emits", "emits are"),
         ];
         assert_eq!(

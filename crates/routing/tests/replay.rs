@@ -223,6 +223,79 @@ fn what_was_not_recorded_is_not_guessed() {
 }
 
 #[test]
+fn other_words_of_those_that_were_looked_for_are_known_without_texts() {
+    let two = |config: &mut Value| {
+        config["signals"]["keywords"] = json!([
+            {"name": "sums", "keywords": ["algebra", "calculus"]},
+            {"name": "law", "keywords": ["contract"]}
+        ]);
+    };
+    let before = changed(two);
+    let recorded_ = recorded(&before, "a contract about calculus that is secret", None);
+    assert!(!serde_json::to_string(&recorded_).unwrap().contains("secret"));
+    assert_eq!(recorded_.decision, "algebra");
+    let moved = |first: Value| {
+        changed(|config| {
+            two(config);
+            config["signals"]["keywords"][0]["keywords"] = first;
+        })
+    };
+    for (words, expected) in [
+        (json!(["contract"]), Some("algebra")),
+        (json!(["algebra"]), Some("default")),
+        (json!(["algebra", "contract"]), Some("algebra")),
+        (json!(["geometry"]), None),
+    ] {
+        let now = again(&moved(words.clone()), &recorded_).route;
+        match expected {
+            Some("algebra") => assert_eq!(decided(&now).0, "algebra", "{words}"),
+            // Nobody was asked what it is about: that is not known.
+            Some(_) => assert_eq!(
+                now,
+                Route::Unknown {
+                    signals: vec!["domain:maths".to_owned()]
+                },
+                "{words}"
+            ),
+            None => assert_eq!(
+                now,
+                Route::Unknown {
+                    signals: vec!["keyword:sums".to_owned()]
+                },
+                "{words}"
+            ),
+        }
+    }
+    // Compared in another way, it is another keyword.
+    let exact = changed(|config| {
+        two(config);
+        config["signals"]["keywords"][0] =
+            json!({"name": "sums", "keywords": ["contract"], "case_sensitive": true});
+    });
+    assert!(matches!(again(&exact, &recorded_).route, Route::Unknown { .. }));
+}
+
+#[test]
+fn bounds_of_a_count_are_judged_again() {
+    let counted = |least: u32| {
+        changed(|config| {
+            config["signals"]["structure"] = json!([{
+                "name": "many", "feature": {"type": "count", "source": {"type": "regex", "pattern": "[?]"}},
+                "predicate": {"gte": least}
+            }]);
+            config["decisions"][0]["rules"] = json!({"type": "structure", "name": "many"});
+        })
+    };
+    let recorded_ = recorded(&counted(2), "what? why?", None);
+    assert_eq!(recorded_.decision, "algebra");
+    assert_eq!(decided(&again(&counted(1), &recorded_).route).0, "algebra");
+    assert!(matches!(
+        again(&counted(3), &recorded_).route,
+        Route::Unknown { .. }
+    ));
+}
+
+#[test]
 fn a_choice_that_goes_by_what_is_gone_is_one_of_several() {
     let before = router(base());
     let recorded = recorded(&before, "some algebra", None);

@@ -247,12 +247,12 @@ fn plugins_are_compiled() {
 fn everything_wrong_is_named_at_once() {
     let found = errors(json!({
         "modelCards": [{"name": "m", "loras": [{"name": "math-adapter"}]}, {"name": "m"}],
-        "signals": {"keywords": [{"name": "math_terms", "keywords": ["a"]}], "domains": [{"name": "maths"}], "kb": [{"name": "k"}]},
+        "signals": {"keywords": [{"name": "math_terms", "keywords": ["a"]}], "domains": [{"name": "maths"}], "classifiers": [{"name": "k"}]},
         "decisions": [
             {"name": "d", "rules": {"type": "keyword", "name": "math_term"}, "modelRefs": [{"model": "m", "lora_name": "math-adaptor"}]},
             {"name": "d", "rules": {"type": "domain", "name": "maths"}, "modelRefs": [{"model": "m"}]},
             {"name": "e", "rules": {"type": "keywrd", "name": "x"}, "modelRefs": [{"model": "m"}], "algorithm": {"type": "fusion", "remom": {}}},
-            {"name": "f", "plugins": [{"type": "rag"}, {"type": "fast_respons"}]}
+            {"name": "f", "plugins": [{"type": "shadow_dispatch"}, {"type": "fast_respons"}]}
         ]
     }));
     let has = |path: &str, message: &str, suggestion: Option<&str>| {
@@ -265,7 +265,7 @@ fn everything_wrong_is_named_at_once() {
     };
     has("modelCards[1].name", "another model card", None);
     has("signals.domains[0]", "there is no domain \"maths\"", None);
-    has("signals.kb", "not supported in this version", None);
+    has("signals.classifiers", "not supported in this version", None);
     has(
         "decisions[0].rules.name",
         "no keyword signal \"math_term\"",
@@ -283,7 +283,11 @@ fn everything_wrong_is_named_at_once() {
         Some("keyword"),
     );
     has("decisions[2].algorithm.remom", "is not read by type", None);
-    has("decisions[3].plugins[0]", "\"rag\" is not supported", None);
+    has(
+        "decisions[3].plugins[0]",
+        "\"shadow_dispatch\" is not supported",
+        None,
+    );
     has("decisions[3].plugins[1]", "unknown plugin", None);
     has("decisions[3]", "needs modelRefs", None);
 }

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use pointsman_cache::Controls;
 use pointsman_governance::Principal;
 use pointsman_guard::{Guards, Placeholders};
+use pointsman_routing::ResponseJailbreak;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Text, Usage};
 use pointsman_wire::form_data::FormDataError;
 use pointsman_wire::format::{self, DecodeError, Format};
@@ -46,6 +47,10 @@ pub struct Asked {
     pub controls: Controls,
     /// Where its answer is remembered, if it may be.
     pub place: Option<Arc<Place>>,
+    /// Something of the caller's own was put into it: memories, or findings that not everybody may see.
+    pub personal: bool,
+    /// How its answer is judged by what was decided.
+    pub suspicion: Option<ResponseJailbreak>,
     /// Most bytes of the answer that are recorded with its decision, where any are.
     pub captures: Option<usize>,
     /// How its answer is looked at, where its decision wants that.
@@ -92,6 +97,8 @@ impl Asked {
             edited: true,
             controls: self.controls.clone(),
             place: self.place.clone(),
+            personal: self.personal,
+            suspicion: self.suspicion,
             captures: self.captures,
             check: self.check.clone(),
             decided_guards: self.decided_guards.clone(),
@@ -175,6 +182,8 @@ pub fn decode(
         fetched: OnceCell::new(),
         controls,
         place: None,
+        personal: false,
+        suspicion: None,
         captures: None,
         check: None,
         decided_guards: Vec::new(),

@@ -8,7 +8,9 @@ use pointsman_wire::form::Failure;
 use pointsman_wire::format::Format;
 
 use super::arrive::Asked;
-use super::{Arrival, Refusal, Ticket, admit, arrive, decide, guard, looped, prompt, recall, relay, send};
+use super::{
+    Arrival, Refusal, Ticket, admit, arrive, decide, guard, imagine, looped, prompt, recall, relay, send,
+};
 use crate::reply::Reply;
 use crate::surface::Delivery;
 use crate::worker::Worker;
@@ -60,7 +62,7 @@ pub async fn carry(
 enum Way {
     /// The cache.
     Recalled(recall::Recalled),
-    /// The configuration itself (`fast_response`).
+    /// The configuration itself (`fast_response`), or a model that makes images.
     Spoken(Box<pointsman_wire::form::ChatResponse>),
     /// A provider.
     Sent(send::Answer),
@@ -76,8 +78,21 @@ async fn prepare_and_send(
     if let Some(remembered) = recall::look_up(worker, arrival, asked, ticket).await? {
         return Ok(Way::Recalled(remembered));
     }
-    let plan = match decide::decide(worker, arrival, asked, ticket).await? {
+    let taken = decide::decide(worker, arrival, asked, ticket).await?;
+    if !matches!(
+        taken.decided,
+        decide::Decided::Answer(_) | decide::Decided::Image(_)
+    ) && let Some(remembered) =
+        recall::look_up_decided(worker, arrival, asked, ticket, taken.caching).await?
+    {
+        return Ok(Way::Recalled(remembered));
+    }
+    let plan = match taken.decided {
         decide::Decided::Answer(answer) => return Ok(Way::Spoken(answer)),
+        decide::Decided::Image(image) => {
+            let imagined = Box::pin(imagine::imagine((worker, arrival), asked, image, ticket)).await?;
+            return Ok(Way::Spoken(imagined));
+        }
         decide::Decided::Loop(several) => {
             guard::decided(arrival, asked, None, ticket).await?;
             return Box::pin(looped::run(worker, arrival, asked, several, ticket))

@@ -10,8 +10,8 @@ use pointsman_governance::Principal;
 use pointsman_routing::learning::Learner;
 use pointsman_routing::loops::Loop;
 use pointsman_routing::{
-    CallerFacts, Explanation, Facts, MessageFacts, Outcome, Plugins, Reasoning, Recorded, Replay,
-    RequestParams, Router, Selected, Want,
+    Caching, CallerFacts, Explanation, Facts, ImageGen, MessageFacts, Outcome, Plugins, Reasoning, Recorded,
+    Replay, RequestParams, Router, Selected, Want,
 };
 use pointsman_understanding::Remotes;
 use pointsman_wire::form::{
@@ -23,16 +23,35 @@ use pointsman_wire::{text, tokens};
 use tokio::sync::Mutex;
 
 use super::arrive::Asked;
+use super::aside::Aside;
+use super::enrich::{self, Fit};
 use super::follow::Routed;
 use super::hallucination;
 use super::understand::Remote;
 use super::{Arrival, Ticket};
 use crate::experience::{Turn, now, session_id};
-use crate::signals::{self, Models, Shows};
+use crate::signals::{self, Helper, Models, Shows};
 use crate::snapshot::{Model, Target};
 use crate::worker::Worker;
 
 pub use prices::Prices;
+
+/// What was decided, and how answers to it are remembered.
+pub struct Taken<'a> {
+    /// What was decided.
+    pub decided: Decided<'a>,
+    /// How answers are remembered, where the decision says so.
+    pub caching: Option<&'a Caching>,
+}
+
+impl<'a> Taken<'a> {
+    fn of(decided: Decided<'a>) -> Self {
+        Self {
+            decided,
+            caching: None,
+        }
+    }
+}
 
 /// What was decided.
 pub enum Decided<'a> {
@@ -42,6 +61,8 @@ pub enum Decided<'a> {
     Send(Plan),
     /// Several are asked for one answer.
     Loop(&'a Loop),
+    /// An image is the answer.
+    Image(&'a ImageGen),
 }
 
 /// Models to ask, in order.
@@ -85,7 +106,7 @@ pub async fn decide<'a>(
     arrival: &'a Arrival,
     asked: &mut Asked,
     ticket: &mut Ticket,
-) -> Result<Decided<'a>, Failure> {
+) -> Result<Taken<'a>, Failure> {
     let snapshot = &arrival.snapshot;
     let Some(router) = snapshot
         .router
@@ -93,7 +114,8 @@ pub async fn decide<'a>(
         .and_then(|router| router.entered(&asked.request.model))
     else {
         let model = snapshot.resolve(&asked.request.model)?;
-        return Ok(Decided::Send(with_fallbacks(arrival, Step::plain(model))));
+        let plan = with_fallbacks(arrival, Step::plain(model));
+        return Ok(Taken::of(Decided::Send(plan)));
     };
     let caller = ticket.shared_caller();
     let session = session(worker, arrival, router, ticket);
@@ -108,11 +130,13 @@ pub async fn decide<'a>(
         learned: worker.shared.experience.learner(),
         before,
     };
+    let aside = Aside::new(worker, arrival, asked, ticket);
     let (outcome, recorded) = {
         let lent = Mutex::new(&mut *ticket);
         let remote = Remote::new(worker, arrival, &lent);
-        judged.outcome(router, &remote).await
+        judged.outcome(router, &remote, &aside).await
     };
+    aside.tell(ticket);
     let decided = match outcome {
         Outcome::Matched(decided) => decided,
         Outcome::NoMatch => {
@@ -131,7 +155,7 @@ pub async fn decide<'a>(
     asked.captures = recorded.as_ref().and_then(|(_, replay)| replay.response_bytes);
     ticket.facts.routed = Routed::of(&decided, session, recorded);
     if let Some(answer) = apply(decided.plugins, asked) {
-        return Ok(Decided::Answer(Box::new(answer)));
+        return Ok(Taken::of(Decided::Answer(Box::new(answer))));
     }
     asked.decided_guards = decided.guardrails.to_vec();
     if let Some(settings) = &decided.plugins.hallucination {
@@ -140,8 +164,26 @@ pub async fn decide<'a>(
     if asked.edited {
         asked.prompt_tokens = tokens::estimate_request(&asked.request);
     }
+    asked.suspicion = decided.plugins.response_jailbreak;
+    let fit = Fit {
+        window: window(arrival, &decided),
+    };
+    Box::pin(enrich::enrich(
+        worker,
+        arrival,
+        asked,
+        ticket,
+        (decided.plugins, &fit),
+    ))
+    .await?;
+    let caching = decided.plugins.caching.as_ref();
+    if let Some(image) = &decided.plugins.image_gen {
+        let decided = Decided::Image(image);
+        return Ok(Taken { decided, caching });
+    }
     if let Some(looped) = decided.looped {
-        return Ok(Decided::Loop(looped));
+        let decided = Decided::Loop(looped);
+        return Ok(Taken { decided, caching });
     }
     let Some(selected) = decided.selected else {
         return Err(unfit(&decided));
@@ -150,7 +192,21 @@ pub async fn decide<'a>(
     for other in decided.fallbacks {
         plan.steps.push(step(arrival, other)?);
     }
-    Ok(Decided::Send(plan))
+    let decided = Decided::Send(plan);
+    Ok(Taken { decided, caching })
+}
+
+/// Tokens that the chosen model takes: as its card says, or the catalog.
+fn window(arrival: &Arrival, decided: &pointsman_routing::Decided<'_>) -> Option<u64> {
+    let known = || {
+        let model = arrival.snapshot.resolve(&decided.selected?.model).ok()?;
+        let target = model.targets.first()?;
+        target
+            .provider
+            .facts(&arrival.snapshot.catalog, &target.model)?
+            .context_window
+    };
+    decided.window.or_else(known)
 }
 
 /// The session that a request belongs to and its turn before, where the router follows any.
@@ -205,12 +261,13 @@ impl Judged<'_> {
         }
     }
 
-    fn models<'m>(&'m self, remotes: &'m dyn Remotes) -> Models<'m> {
+    fn models<'m>(&'m self, remotes: &'m dyn Remotes, helper: Option<&'m dyn Helper>) -> Models<'m> {
         let snapshot = self.prices.0;
         Models {
             understanding: &snapshot.understanding,
             remotes,
             examples: &snapshot.examples,
+            helper,
         }
     }
 
@@ -219,11 +276,12 @@ impl Judged<'_> {
         &self,
         router: &'r Router,
         remotes: &dyn Remotes,
+        helper: &dyn Helper,
     ) -> (Outcome<'r>, Option<(Recorded, Replay)>) {
         let wanted = (router, Want::Decision);
         let roll = rand::random();
         let entered = &self.request.model;
-        let models = self.models(remotes);
+        let models = self.models(remotes, Some(helper));
         let outcome = signals::decide(wanted, &models, self, |deciding| {
             let outcome = deciding.outcome(roll);
             let recorded = match &outcome {
@@ -243,7 +301,7 @@ impl Judged<'_> {
     pub async fn explained(&self, router: &Router, remotes: &dyn Remotes) -> Explanation {
         signals::decide(
             (router, Want::Everything),
-            &self.models(remotes),
+            &self.models(remotes, None),
             self,
             |deciding| deciding.explain(rand::random()),
         )
@@ -400,6 +458,12 @@ fn put_system_prompt(request: &mut ChatRequest, text: &str, replace: bool) {
 fn cap(request: &mut ChatRequest, params: &RequestParams) -> bool {
     let mut edited = false;
     let sampling = &mut request.sampling;
+    if let Some(usual) = params.default_max_tokens
+        && sampling.max_tokens.is_none()
+    {
+        sampling.max_tokens = Some(params.max_tokens.map_or(usual, |most| usual.min(most)));
+        edited = true;
+    }
     if let Some(most) = params.max_tokens
         && sampling.max_tokens.is_none_or(|asked| asked > most)
     {
@@ -415,11 +479,14 @@ fn cap(request: &mut ChatRequest, params: &RequestParams) -> bool {
     for blocked in &params.blocked {
         edited |= crate::parameters::remove(request, blocked);
     }
+    if params.strip_unknown {
+        edited |= crate::parameters::strip_unknown(request);
+    }
     edited
 }
 
 /// An answer that says `message`.
-fn spoken(request: &ChatRequest, message: &str) -> ChatResponse {
+pub fn spoken(request: &ChatRequest, message: &str) -> ChatResponse {
     ChatResponse {
         format: request.format,
         id: Text::from_static("fast-response"),

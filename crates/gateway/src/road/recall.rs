@@ -6,6 +6,7 @@
 
 mod alike;
 mod answers;
+mod decided;
 mod kept;
 mod key;
 mod pieces;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use pointsman_cache::{CacheKey, Flight, Joined, Labels, Question, Waited};
 use pointsman_catalog::Money;
+use pointsman_routing::Caching;
 use pointsman_wire::form::{ChatResponse, Failure, FailureKind, Usage};
 use pointsman_wire::keep;
 
@@ -121,9 +123,40 @@ pub async fn look_up(
     asked: &mut Asked,
     ticket: &mut Ticket,
 ) -> Result<Option<Recalled>, Failure> {
-    let Some(policy) = &arrival.snapshot.cache else {
+    match &arrival.snapshot.cache {
+        Some(policy) if !decided::is_decided(arrival, &asked.request.model) => {
+            look_up_by(policy, (worker, arrival), asked, ticket).await
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// Looks a decided request up, where what was decided says how its answers are remembered.
+///
+/// # Errors
+/// As [`look_up`]; 400 when what the client wishes for makes no sense.
+pub async fn look_up_decided(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    asked: &mut Asked,
+    ticket: &mut Ticket,
+    caching: Option<&Caching>,
+) -> Result<Option<Recalled>, Failure> {
+    if !decided::is_decided(arrival, &asked.request.model) {
         return Ok(None);
-    };
+    }
+    match decided::policy(arrival, asked, ticket, caching)? {
+        Some(policy) => look_up_by(&policy, (worker, arrival), asked, ticket).await,
+        None => Ok(None),
+    }
+}
+
+async fn look_up_by(
+    policy: &CachePolicy,
+    (worker, arrival): (&Arc<Worker>, &Arrival),
+    asked: &mut Asked,
+    ticket: &mut Ticket,
+) -> Result<Option<Recalled>, Failure> {
     let mut desk = Desk {
         worker,
         policy,

@@ -21,6 +21,7 @@ use pointsman_wire::format::{Format, Loss};
 
 use super::follow::{self, Routed};
 use super::recall::Recalled;
+use super::suspect::Suspicion;
 use super::{Arrival, Refusal, Standing};
 use crate::pace::Running;
 use crate::snapshot::Target;
@@ -102,6 +103,8 @@ pub struct Facts {
     pub causes: Vec<String>,
     /// Fields of the request that the target that was asked last could not be told exactly.
     pub losses: Vec<String>,
+    /// What is suspected of the answer.
+    pub suspicion: Option<Suspicion>,
     /// What a loop has done, where several models were asked for one answer.
     pub looped: Option<Looped>,
 }
@@ -193,6 +196,7 @@ impl Ticket {
                 flags: Vec::new(),
                 warnings: Vec::new(),
                 unsupported: None,
+                suspicion: None,
                 causes: Vec::new(),
                 losses: Vec::new(),
                 looped: None,

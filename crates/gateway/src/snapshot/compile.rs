@@ -182,10 +182,10 @@ impl Compiler<'_> {
             patterns,
             paces: self.lasting.paces.of(router.iter().flat_map(Router::models)),
             examples: router.as_ref().map(Examples::of).unwrap_or_default(),
-            router,
             understanding: self.understanding(),
             guards,
             prompts: config.prompts.clone(),
+            cache_of_decisions: recall::of_decisions(config, router.as_ref()),
             cache: recall::policy(config),
             signing: config
                 .identity
@@ -201,6 +201,7 @@ impl Compiler<'_> {
             a2a: self.a2a(),
             default_completion: config.server.default_completion_tokens,
             keeping: keeping(config),
+            router,
         };
         self.routed(&snapshot);
         snapshot
@@ -334,6 +335,15 @@ impl Compiler<'_> {
                 "no provider serves {model:?}: add it under `models`, or under a provider's `models`"
             );
             self.wrong(format!("routing.{path}"), message);
+        }
+        for (decision, rag) in snapshot.router.iter().flat_map(Router::lookups) {
+            if !snapshot.providers.contains_key(&rag.provider) {
+                let message = format!(
+                    "the decision {decision:?} looks things up at {:?}, which is none of `providers`",
+                    rag.provider
+                );
+                self.wrong("routing", message);
+            }
         }
         for (name, model) in snapshot.guards.alternatives() {
             if !snapshot.is_routed(model) && snapshot.resolve(model).is_err() {

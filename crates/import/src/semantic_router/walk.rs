@@ -1,5 +1,7 @@
 //! What is the same language here and there: taken as it is, as far as the schema knows it.
 
+use std::path::Path;
+
 use serde_json::Value as Schema;
 
 use crate::draft::Draft;
@@ -11,6 +13,11 @@ use crate::yaml::{Map, Yaml};
 const SECRETS: [&str; 5] = ["api_key", "password", "auth_token", "access_key", "secret"];
 /// Older names of the response cache.
 const CACHE: [&str; 3] = ["semantic-cache", "semantic_cache", "response-cache"];
+
+/// Paths of files that belong to the configuration.
+const PATHS: [&str; 2] = ["kbs[].source.path", ".tools_db_path"];
+/// How far up from the file those are looked for.
+const LEVELS: usize = 8;
 
 /// Takes values over.
 pub(super) struct Walk<'a> {
@@ -54,6 +61,8 @@ impl<'a> Walk<'a> {
                 let map = self.map(entries, schema.as_ref());
                 let map = if item.shape.ends_with("modelRefs[]") {
                     self.reference(map)
+                } else if item.shape.ends_with("plugins[]") {
+                    super::images::settled(self, item, map)
                 } else {
                     map
                 };
@@ -105,6 +114,9 @@ impl<'a> Walk<'a> {
         let wants = |kind: &str| kinds.contains(&format!("\"{kind}\""));
         if CACHE.contains(&text) && item.shape.ends_with("plugins[].type") {
             return Yaml::text("response_cache");
+        }
+        if PATHS.iter().any(|path| item.shape.ends_with(path)) {
+            return Yaml::text(beside(&item.file, text));
         }
         if !quoted && !kinds.is_empty() && wants("string") && !wants("number") && !wants("boolean") {
             return Yaml::text(text);
@@ -234,4 +246,14 @@ fn nearest(key: &str, known: &Schema) -> Option<String> {
     let known = known.as_object()?.keys();
     let same = known.into_iter().find(|known| plain(known) == plain(key));
     same.cloned()
+}
+
+/// A path as it is found from the source: in its folder or one above it; as it is where it is in none.
+fn beside(file: &str, path: &str) -> String {
+    let folders = Path::new(file).ancestors().skip(1).take(LEVELS);
+    let found = folders
+        .map(|folder| folder.join(path))
+        .find(|found| found.exists());
+    let whole = found.and_then(|found| std::path::absolute(found).ok());
+    whole.map_or_else(|| path.to_owned(), |found| found.display().to_string())
 }

@@ -37,6 +37,7 @@ mod mcp;
 mod mcp_api;
 mod media;
 mod models;
+mod plugins;
 mod postgres;
 mod realtime;
 mod realtime_ends;

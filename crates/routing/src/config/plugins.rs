@@ -356,8 +356,8 @@ pub struct ToolSelectionSettings {
     /// Least likeness, to add.
     pub similarity_threshold: Option<f64>,
     /// What else counts.
-    pub advanced_filtering: Option<serde_json::Value>,
-    /// How they are chosen.
+    pub advanced_filtering: Option<AdvancedFiltering>,
+    /// How they are chosen: `default`.
     pub strategy: Option<String>,
     /// Whether none is good enough.
     pub fallback_to_empty: Option<bool>,
@@ -365,6 +365,50 @@ pub struct ToolSelectionSettings {
     pub relevance_threshold: Option<f64>,
     /// So many stay in any case.
     pub preserve_count: Option<u64>,
+}
+
+/// What counts beside the likeness of a tool's description.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdvancedFiltering {
+    /// Whether it acts.
+    pub enabled: bool,
+    /// `weighted` (the default).
+    pub retrieval_strategy: Option<String>,
+    /// How many are looked at; all are.
+    pub candidate_pool_size: Option<u64>,
+    /// So many of the user's words must stand in the tool's.
+    pub min_lexical_overlap: Option<u64>,
+    /// Least score, 0 to 1.
+    pub min_combined_score: Option<f64>,
+    /// What weighs how much; likeness alone when absent.
+    pub weights: Option<ToolWeights>,
+    /// Whether only tools of the prompt's category come.
+    pub use_category_filter: Option<bool>,
+    /// How sure the category must be.
+    pub category_confidence_threshold: Option<f64>,
+    /// Only these.
+    pub allow_tools: Vec<String>,
+    /// Not these.
+    pub block_tools: Vec<String>,
+    /// How earlier calls count.
+    pub hybrid_history: Option<serde_json::Value>,
+}
+
+/// What weighs how much in the score of a tool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolWeights {
+    /// The likeness of its description.
+    pub embed: Option<f64>,
+    /// Words that it shares with what the user says.
+    pub lexical: Option<f64>,
+    /// Its tags.
+    pub tag: Option<f64>,
+    /// Its name.
+    pub name: Option<f64>,
+    /// Its category.
+    pub category: Option<f64>,
 }
 
 /// Marks for the provider's own cache.

@@ -165,7 +165,13 @@ impl Evaluation<'_, '_> {
 
     fn gather_score(&self, score: usize, wanted: &mut Vec<usize>) {
         for input in &self.router.scores[score].inputs {
+            if self.input(input).is_some() {
+                continue;
+            }
             self.gather_signal(input.signal, wanted);
+            if let Some(gate) = &input.gate {
+                self.gather_truth(gate, wanted);
+            }
         }
     }
 

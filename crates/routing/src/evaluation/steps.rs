@@ -10,6 +10,7 @@ use crate::facts::Facts;
 use crate::plugin::Replay;
 use crate::recorded::Recorded;
 use crate::router::{Outcome, Router};
+use crate::selection::HelperQuestion;
 use crate::signal::{self, Answers, Asks, Need, Reading, Signal};
 
 /// How much is to be known before it is settled.
@@ -229,6 +230,35 @@ impl<'r> Deciding<'r, '_> {
             },
             false => Asks::default(),
         }
+    }
+
+    /// What a helper is asked that picks among the models of the decision that won; nothing, for most. Its answer is to be
+    /// known as a [fact](Facts::helper) before the outcome is asked for.
+    #[must_use]
+    pub fn helper(&self) -> Option<HelperQuestion> {
+        let router = self.evaluation.router;
+        if !router
+            .decisions
+            .iter()
+            .any(|decision| decision.helper().is_some())
+        {
+            return None;
+        }
+        let Settled::Winner(winner) = self.evaluation.settle(Want::Decision) else {
+            return None;
+        };
+        let winner = &router.decisions[winner];
+        let models: Vec<(&str, Option<&str>)> = winner
+            .candidates
+            .iter()
+            .map(|candidate| {
+                (
+                    candidate.selected.model.as_str(),
+                    candidate.card.description.as_deref(),
+                )
+            })
+            .collect();
+        Some(winner.helper()?.asks(self.evaluation.text(), &models))
     }
 
     /// What was decided; none as long as it is not settled. `roll`, from 0 to 1, draws among a decision's models.

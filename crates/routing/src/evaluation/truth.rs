@@ -102,7 +102,7 @@ impl Evaluation<'_, '_> {
         let inputs = &self.router.scores[index].inputs;
         let mut all_known = true;
         let bounds = Bounds::sum(inputs.iter().map(|input| {
-            let reading = self.reading(input.signal);
+            let reading = self.input(input);
             all_known &= reading.is_some();
             input.bounds(reading)
         }));
@@ -117,6 +117,26 @@ impl Evaluation<'_, '_> {
                 low: f64::NEG_INFINITY,
                 high: f64::INFINITY,
             },
+        }
+    }
+
+    /// What a summand's signal says, where the rule that it needs holds; none where that is not known.
+    pub(crate) fn input(&self, input: &Input) -> Option<Reading> {
+        let own = self.reading(input.signal);
+        let Some(gate) = &input.gate else { return own };
+        let raw = matches!(input.source, ValueSource::Raw);
+        let shut = |value: f64| Reading {
+            value,
+            ..Reading::default()
+        };
+        match self.truth(gate) {
+            Truth::Yes => own,
+            Truth::No if raw => own.map(|own| shut(own.value)),
+            Truth::No => Some(shut(0.0)),
+            // The number behind it does not depend on the rule, and what does not match anyway neither.
+            Truth::Open => {
+                own.filter(|own| raw || (!own.matched && matches!(input.source, ValueSource::Binary { .. })))
+            }
         }
     }
 

@@ -52,6 +52,7 @@ pub(crate) fn named(decision: &DecisionConfig) -> Vec<(String, &str)> {
         ["fusion", "model"].as_slice(),
         ["workflows", "planner", "model"].as_slice(),
         ["remom", "synthesis_model"].as_slice(),
+        ["prompt", "model"].as_slice(),
     ] {
         if let Some(name) = at(path)
             .and_then(serde_json::Value::as_str)

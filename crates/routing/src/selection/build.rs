@@ -21,6 +21,7 @@ use super::selector::{Selection, Selector, WhenNone};
 use super::session::Session;
 use super::target::Target;
 use super::thompson::{Posterior, Thompson};
+use super::unfitted::Unfitted;
 use super::weighted::Weighted;
 
 /// Types that pick one model.
@@ -180,10 +181,10 @@ impl Builder<'_> {
             "automix" => Box::new(self.automix(&settings.automix.clone().unwrap_or_default())),
             "elo" => Box::new(self.elo(&settings.elo.clone().unwrap_or_default())),
             "thompson" => Box::new(self.thompson(&settings.thompson.clone().unwrap_or_default())),
-            "knn" => Box::new(self.learned(Algorithm::Knn, settings.knn.as_ref())?),
-            "kmeans" => Box::new(self.learned(Algorithm::Kmeans, settings.kmeans.as_ref())?),
-            "svm" => Box::new(self.learned(Algorithm::Svm, settings.svm.as_ref())?),
-            "mlp" => Box::new(self.learned(Algorithm::Mlp, settings.mlp.as_ref())?),
+            "knn" => self.learned(Algorithm::Knn, settings.knn.as_ref())?,
+            "kmeans" => self.learned(Algorithm::Kmeans, settings.kmeans.as_ref())?,
+            "svm" => self.learned(Algorithm::Svm, settings.svm.as_ref())?,
+            "mlp" => self.learned(Algorithm::Mlp, settings.mlp.as_ref())?,
             "prompt" => Box::new(self.prompt(settings.prompt.as_ref())?),
             other => {
                 self.unknown(other);
@@ -366,14 +367,11 @@ impl Builder<'_> {
         }
     }
 
-    fn learned(&mut self, algorithm: Algorithm, config: Option<&FittedConfig>) -> Option<Learned> {
+    /// By what was fitted; as declared where no file of it is named yet.
+    fn learned(&mut self, algorithm: Algorithm, config: Option<&FittedConfig>) -> Option<Box<dyn Selector>> {
         let name = algorithm.name();
         let Some(config) = config.filter(|config| !config.pretrained_path.is_empty()) else {
-            let message = format!(
-                "{name} needs a fitted file: pointsman train OUTCOMES --algorithm {name} --out FILE, then {name}.pretrained_path"
-            );
-            self.wrong(name, message);
-            return None;
+            return Some(Box::new(Unfitted(algorithm)));
         };
         let path = format!("{name}.efficiency_weight");
         let cost_weight = self.number(config.efficiency_weight, 0.0, Range(&path, 0.0, 1.0));
@@ -382,7 +380,7 @@ impl Builder<'_> {
             algorithm,
             &config.pretrained_path,
         )?;
-        Some(Learned { fitted, cost_weight })
+        Some(Box::new(Learned { fitted, cost_weight }))
     }
 
     fn fitted(&mut self, place: &str, algorithm: Algorithm, path: &str) -> Option<Arc<Fitted>> {

@@ -1,5 +1,7 @@
 //! `prompt`: a helper model picks. This is what it is asked, and how its answer is read; whoever calls it is elsewhere.
 
+use std::time::Duration;
+
 use super::candidate::{CandidateFacts, SelectionRequest};
 use super::ranking::{Score, Scores};
 use super::selector::Selector;
@@ -12,6 +14,19 @@ const MAX_DESCRIPTION: usize = 512;
 
 /// Most bytes of an answer that are looked at.
 const MAX_ANSWER: usize = 4_096;
+
+/// What is asked of a helper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelperQuestion {
+    /// The helper.
+    pub model: String,
+    /// What it is told, as the system's message.
+    pub instructions: String,
+    /// What it is shown, as the user's.
+    pub message: String,
+    /// How long it may take.
+    pub time: Duration,
+}
 
 /// A helper that picks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +77,16 @@ impl Prompt {
             from += 1;
         }
         format!("<message>\n{head}\n[…]\n{}\n</message>", &text[from..])
+    }
+
+    /// What it is asked about a text, for these models.
+    pub(crate) fn asks(&self, text: &str, candidates: &[(&str, Option<&str>)]) -> HelperQuestion {
+        HelperQuestion {
+            model: self.model.clone(),
+            instructions: self.instruct(candidates),
+            message: self.question(text),
+            time: Duration::from_secs(self.timeout_seconds.into()),
+        }
     }
 
     /// Which of the models an answer names; none when it names none, or several and not one in the form asked for.
@@ -120,6 +145,10 @@ impl Selector for Prompt {
 
     fn comparable(&self) -> bool {
         false
+    }
+
+    fn helper(&self) -> Option<&Prompt> {
+        Some(self)
     }
 
     fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use super::candidate::{CandidateFacts, SelectionRequest};
+use super::prompt::Prompt;
 use super::ranking::{Ranked, Ranking, Score, Scores, Unfit, order};
 use super::session::Session;
 use super::target::Target;
@@ -59,6 +60,11 @@ pub trait Selector: Debug + Send + Sync {
     /// Whether it goes by what the descriptions of models mean.
     fn reads_descriptions(&self) -> bool {
         false
+    }
+
+    /// The helper that picks, where one does.
+    fn helper(&self) -> Option<&Prompt> {
+        None
     }
 
     /// Scores candidates, all of which fit; one for each, in their order.

@@ -1,7 +1,4 @@
-//! From a decision's `algorithm` to what selects its model: checks what of it the gateway feeds, and ranks.
-//!
-//! What an algorithm goes by must come from somewhere. What nobody measures or remembers yet is refused here, by its name:
-//! where it is fed, its line goes.
+//! From a decision's `algorithm` to what selects its model: builds it, and ranks by what is known of the request.
 
 use std::fmt::Debug;
 
@@ -41,9 +38,6 @@ pub(crate) fn compile(value: &serde_json::Value, candidates: &[Candidate]) -> Re
             serde_json::from_value(value.clone()).map_err(|error| vec![(String::new(), error.to_string())])?
         }
     };
-    if let Some(wrong) = unfed(&config) {
-        return Err(vec![wrong]);
-    }
     let names: Vec<(&str, bool)> = candidates
         .iter()
         .map(|candidate| {
@@ -58,15 +52,6 @@ pub(crate) fn compile(value: &serde_json::Value, candidates: &[Candidate]) -> Re
         fitted: &|path| Fitted::load(path),
     };
     Selection::build(&config, &surroundings)
-}
-
-/// What the configuration wants to go by and nobody tells.
-fn unfed(config: &AlgorithmConfig) -> Option<Wrong> {
-    let asks_a_helper = config.kind == "prompt";
-    asks_a_helper.then(|| {
-        let message = "no helper is asked; prompt is not supported in this version";
-        ("type".to_owned(), message.to_owned())
-    })
 }
 
 /// Ranks a decision's candidates for a request; `roll` is its chance.
@@ -86,6 +71,7 @@ pub(crate) fn rank(
         completion_tokens: facts.completion_tokens,
         previous: facts.previous,
         learned: facts.learned,
+        helper_answer: facts.helper,
         seed: roll.to_bits(),
         ..SelectionRequest::default()
     };

@@ -6,6 +6,7 @@ use regex::RegexSet;
 
 use super::Reading;
 use super::plain::Plain;
+use super::print::hash;
 use super::words::{word_pattern, words};
 use crate::config::{KeywordConfig, KeywordMethod, Operator};
 
@@ -19,7 +20,8 @@ pub(crate) struct Keyword {
     operator: Operator,
     method: Method,
     exact: bool,
-    count: usize,
+    /// Of each keyword, and how it is compared.
+    prints: Vec<u32>,
 }
 
 enum Method {
@@ -96,7 +98,7 @@ impl Keyword {
             operator: config.operator,
             method,
             exact,
-            count: config.keywords.len(),
+            prints: prints(config),
         })
     }
 
@@ -106,18 +108,51 @@ impl Keyword {
     }
 
     pub(crate) fn read(&self, text: &str) -> Reading {
-        let hits = match &self.method {
-            // Other letters have ASCII ones among their small or capital forms.
-            Method::Regex {
-                plain: Some(plain), ..
-            } if text.is_ascii() => plain.count(text),
-            Method::Regex { set, .. } => set.matches(text).iter().count(),
+        match &self.method {
+            // By far the most: counted without a list of all.
+            Method::Regex { set, plain } => self.judge(match Self::at_once(plain.as_ref(), text) {
+                Some(plain) => plain.found(text).len(),
+                None => set.matches(text).iter().count(),
+            }),
+            _ => self.judge(self.hits(text).into_iter().filter(|hit| *hit).count()),
+        }
+    }
+
+    /// Words that are looked for together. Other letters than those of ASCII have some of ASCII among their small or
+    /// capital forms.
+    fn at_once<'p>(plain: Option<&'p Plain>, text: &str) -> Option<&'p Plain> {
+        plain.filter(|_| text.is_ascii())
+    }
+
+    /// Its keywords by their prints, and whether they are there.
+    pub(crate) fn looked_for(&self, text: &str) -> Vec<(u32, bool)> {
+        self.prints.iter().copied().zip(self.hits(text)).collect()
+    }
+
+    /// What it says where it is known of all its keywords whether they were there.
+    pub(crate) fn of_words(&self, had: &dyn Fn(u32) -> Option<bool>) -> Option<Reading> {
+        let hits: Vec<bool> = self
+            .prints
+            .iter()
+            .map(|print| had(*print))
+            .collect::<Option<_>>()?;
+        Some(self.judge(hits.into_iter().filter(|hit| *hit).count()))
+    }
+
+    /// Which keywords are there, in their order.
+    fn hits(&self, text: &str) -> Vec<bool> {
+        match &self.method {
+            Method::Regex { set, plain } => {
+                let mut hits = vec![false; self.prints.len()];
+                match Self::at_once(plain.as_ref(), text) {
+                    Some(plain) => plain.found(text).into_iter().for_each(|place| hits[place] = true),
+                    None => set.matches(text).iter().for_each(|place| hits[place] = true),
+                }
+                hits
+            }
             Method::Bm25 { terms, threshold } => {
                 let text = words(text, self.exact);
-                terms
-                    .iter()
-                    .filter(|term| bm25(term, &text) >= *threshold)
-                    .count()
+                terms.iter().map(|term| bm25(term, &text) >= *threshold).collect()
             }
             Method::Ngram {
                 terms,
@@ -125,30 +160,35 @@ impl Keyword {
                 threshold,
             } => {
                 let text = words(text, self.exact);
-                let near = |(length, term): &&(usize, HashSet<String>)| {
+                let near = |(length, term): &(usize, HashSet<String>)| {
                     windows(&text, *length).any(|window| shared(term, &grams(&window, *arity)) >= *threshold)
                 };
-                terms.iter().filter(near).count()
+                terms.iter().map(near).collect()
             }
             Method::Fuzzy { terms, threshold } => {
                 let text = words(text, self.exact);
-                let near = |term: &&Vec<String>| {
+                let near = |term: &Vec<String>| {
                     let joined = term.join(" ");
                     windows(&text, term.len().max(1))
                         .any(|window| strsim::normalized_levenshtein(&joined, &window) >= *threshold)
                 };
-                terms.iter().filter(near).count()
+                terms.iter().map(near).collect()
             }
-        };
+        }
+    }
+
+    /// What so many of its keywords say.
+    fn judge(&self, hits: usize) -> Reading {
+        let count = self.prints.len();
         let matched = match self.operator {
             Operator::Or => hits > 0,
-            Operator::And => hits == self.count,
+            Operator::And => hits == count,
             Operator::Nor => hits == 0,
         };
         let share = if self.operator == Operator::Nor {
             1.0
         } else {
-            hits as f64 / self.count as f64
+            hits as f64 / count as f64
         };
         let confidence = if matched { 0.5 + 0.5 * share } else { 0.0 };
         Reading {
@@ -157,6 +197,23 @@ impl Keyword {
             value: hits as f64,
         }
     }
+}
+
+/// Prints of the keywords, each with how it is compared.
+fn prints(config: &KeywordConfig) -> Vec<u32> {
+    let how = serde_json::json!([
+        config.method,
+        config.fuzzy_match,
+        config.case_sensitive,
+        config.bm25_threshold,
+        config.ngram_threshold,
+        config.ngram_arity,
+        config.fuzzy_threshold
+    ]);
+    let keywords = config.keywords.iter();
+    keywords
+        .map(|keyword| hash(&serde_json::json!([how, keyword])))
+        .collect()
 }
 
 /// BM25 of a term in a text, from 0 to 1: the least of its words'.

@@ -22,11 +22,16 @@ impl Language {
         let Some(detected) = language::detect(text).filter(|detected| detected.code == self.code) else {
             return Reading::default();
         };
-        let matched = detected.confidence >= self.threshold;
+        self.judge(detected.confidence)
+    }
+
+    /// What it says of a text that is in its language with this confidence; 0 where it is in another.
+    pub(crate) fn judge(&self, sure: f64) -> Reading {
+        let matched = sure > 0.0 && sure >= self.threshold;
         Reading {
             matched,
-            confidence: if matched { detected.confidence } else { 0.0 },
-            value: detected.confidence,
+            confidence: if matched { sure } else { 0.0 },
+            value: sure,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod bank;
 mod classes;
 mod guards;
+mod kb;
 mod likeness;
 
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use super::need::{About, Need};
 use super::{Reading, SignalError};
 use crate::config::SignalsConfig;
 use crate::facts::{Facts, MessageFacts};
+
+pub(crate) use kb::{KbMetric, Shelf};
 
 pub(crate) use classes::{DOMAIN, is_unknown as is_unknown_domain};
 
@@ -68,6 +71,8 @@ enum Judge {
     Preference(likeness::Preference),
     Complexity(likeness::Complexity),
     Reask(likeness::Reask),
+    Kb(kb::Kb),
+    KbMetric(KbMetric),
 }
 
 impl Learned {
@@ -81,6 +86,20 @@ impl Learned {
 
     fn of(judge: Judge, need: Need) -> Self {
         Self { judge, need }
+    }
+
+    /// A number of a knowledge base.
+    pub(super) fn metric(metric: KbMetric) -> Self {
+        Self::vectors(Judge::KbMetric(metric))
+    }
+
+    /// A print of what it goes by beside its own settings.
+    pub(super) fn beside(&self) -> Option<u32> {
+        match &self.judge {
+            Judge::Kb(kb) => Some(kb.print()),
+            Judge::KbMetric(metric) => Some(metric.print()),
+            _ => None,
+        }
     }
 
     pub(super) fn need(&self) -> &Need {
@@ -99,7 +118,9 @@ impl Learned {
             | Judge::Embedding(_)
             | Judge::Preference(_)
             | Judge::Complexity(_)
-            | Judge::Reask(_) => None,
+            | Judge::Reask(_)
+            | Judge::Kb(_)
+            | Judge::KbMetric(_) => None,
         };
         if let Some(head) = head.filter(|head| !asks.heads.contains(head)) {
             asks.heads.push(head);
@@ -115,6 +136,8 @@ impl Learned {
             Judge::Preference(preference) => preference.examples(),
             Judge::Complexity(complexity) => complexity.examples(),
             Judge::Attack(attack) => attack.examples(),
+            Judge::Kb(kb) => kb.examples(),
+            Judge::KbMetric(metric) => metric.examples(),
             _ => Vec::new(),
         }
     }
@@ -149,6 +172,8 @@ impl Learned {
             Judge::Preference(preference) => preference.judge(answers.vector(facts.user_text)?, answers),
             Judge::Complexity(complexity) => complexity.judge(answers.vector(facts.user_text)?, answers),
             Judge::Reask(reask) => reask.judge(facts, answers),
+            Judge::Kb(kb) => kb.judge(answers.vector(facts.user_text)?, answers),
+            Judge::KbMetric(metric) => metric.judge(answers.vector(facts.user_text)?, answers),
         }
     }
 }
@@ -206,7 +231,11 @@ fn conversation(facts: &Facts<'_>) -> String {
 type Add<'a> = dyn FnMut(&'static str, &'static str, usize, &str, Result<Learned, String>) + 'a;
 
 /// Compiles all signals that a model answers. Those whose model this version does not have are left out.
-pub(super) fn compile(config: &SignalsConfig, add: &mut Add<'_>) {
+pub(super) fn compile(config: &SignalsConfig, shelves: &[Arc<Shelf>], add: &mut Add<'_>) {
+    for (index, config) in config.kb.iter().enumerate() {
+        let kb = kb::Kb::compile(config, shelves).map(|kb| Learned::vectors(Judge::Kb(kb)));
+        add("kb", "kb", index, &config.name, kb);
+    }
     for (index, config) in config.domains.iter().enumerate() {
         let domain = classes::Domain::compile(config).map(|domain| Learned::heads(Judge::Domain(domain)));
         add("domain", "domains", index, &config.name, domain);

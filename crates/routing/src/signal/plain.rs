@@ -11,6 +11,8 @@ pub(super) struct Plain {
 }
 
 struct Word {
+    /// Its place among the keywords.
+    place: usize,
     text: Box<[u8]>,
     /// Whether a word begins with it, and whether one ends with it, in the text, too.
     begins: bool,
@@ -54,12 +56,13 @@ impl Plain {
             .build(keywords)
             .ok()?;
         let bound = |letter: Option<u8>| whole && letter.is_some_and(is_word);
-        let word = |keyword: &String| Word {
+        let word = |(place, keyword): (usize, &String)| Word {
+            place,
             text: keyword.as_bytes().into(),
             begins: bound(keyword.bytes().next()),
             ends: bound(keyword.bytes().next_back()),
         };
-        let mut keywords: Vec<Word> = keywords.iter().map(word).collect();
+        let mut keywords: Vec<Word> = keywords.iter().enumerate().map(word).collect();
         keywords.sort_by_key(Word::first);
         Some(Self {
             finder,
@@ -68,8 +71,8 @@ impl Plain {
         })
     }
 
-    /// How many of the keywords are in a text of ASCII.
-    pub(super) fn count(&self, text: &str) -> usize {
+    /// The places of the keywords that are in a text of ASCII, in no order.
+    pub(super) fn found(&self, text: &str) -> Vec<usize> {
         let mut found: Vec<usize> = Vec::new();
         let mut from = 0;
         // Wherever any keyword begins, all that could begin there are held next to the text.
@@ -79,9 +82,10 @@ impl Plain {
             let alike = self.keywords[begin..]
                 .iter()
                 .take_while(|keyword| keyword.first() == first);
-            for (number, keyword) in (begin..).zip(alike) {
-                if !found.contains(&number) && keyword.stands_at(hit.start(), text.as_bytes(), self.exact) {
-                    found.push(number);
+            for keyword in alike {
+                let is_new = !found.contains(&keyword.place);
+                if is_new && keyword.stands_at(hit.start(), text.as_bytes(), self.exact) {
+                    found.push(keyword.place);
                 }
             }
             if found.len() == self.keywords.len() {
@@ -89,7 +93,7 @@ impl Plain {
             }
             from = hit.start() + 1;
         }
-        found.len()
+        found
     }
 }
 
@@ -107,9 +111,9 @@ mod tests {
     use super::Plain;
 
     proptest! {
-        /// Counts what the patterns count that it stands in for.
+        /// Finds what the patterns find that it stands in for.
         #[test]
-        fn counts_what_patterns_count(
+        fn finds_what_patterns_find(
             keywords in proptest::collection::vec("[abAB _-]{1,4}", 1..5),
             text in "[abAB _.-]{0,24}",
             exact: bool,
@@ -119,7 +123,9 @@ mod tests {
             let pattern = |keyword: &String| if whole { word_pattern(keyword, exact) } else { format!("{case}{keyword}") };
             let set = RegexSet::new(keywords.iter().map(pattern)).unwrap();
             let plain = Plain::compile(&keywords, exact, whole).unwrap();
-            prop_assert_eq!(plain.count(&text), set.matches(&text).iter().count());
+            let mut found = plain.found(&text);
+            found.sort_unstable();
+            prop_assert_eq!(found, set.matches(&text).iter().collect::<Vec<_>>());
         }
     }
 }

@@ -36,6 +36,9 @@ pub(super) fn of(config: &SignalsConfig, signals: &mut [Signal]) {
         let mut loose = whole.clone();
         if let Value::Object(fields) = &mut loose {
             fields.remove("threshold");
+            if signal.kind == "structure" {
+                fields.remove("predicate");
+            }
         }
         signal.print = Print {
             whole: hash(whole),

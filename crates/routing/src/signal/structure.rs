@@ -56,6 +56,11 @@ impl Structure {
         if self.density {
             value /= (units(text).max(1)) as f64;
         }
+        self.judge(value)
+    }
+
+    /// What it says of a number.
+    pub(crate) fn judge(&self, value: f64) -> Reading {
         let matched = self
             .predicate
             .map_or(value > 0.0, |predicate| predicate.holds(value));

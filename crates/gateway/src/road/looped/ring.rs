@@ -223,6 +223,7 @@ impl<'a> Ring<'a> {
         if beside.is_none() {
             asked.place = None;
             asked.answer_id = None;
+            asked.suspicion = None;
         }
         asked.beside = beside.map(Arc::new);
         asked

@@ -67,6 +67,8 @@ pub async fn find(
         .cache
         .semantic
         .find(&question, lookup, Instant::now());
+    let least = semantic.least.unwrap_or(f32::NEG_INFINITY);
+    let found = found.filter(|found| found.similarity >= least);
     let found = found.filter(|_| {
         if semantic.shadow {
             counters.found("shadow");

@@ -119,11 +119,8 @@ pub fn remember(
 /// Must be called within a runtime.
 pub fn warm(shared: &Arc<Shared>) {
     let snapshot = shared.snapshot.load();
-    if snapshot
-        .cache
-        .as_ref()
-        .is_some_and(|cache| cache.semantic.is_some())
-    {
+    let mut policies = snapshot.cache.iter().chain(&snapshot.cache_of_decisions);
+    if policies.any(|cache| cache.semantic.is_some()) {
         understands(shared, &snapshot.understanding);
     }
 }

@@ -31,6 +31,9 @@ pub fn of(policy: &CachePolicy, arrival: &Arrival, asked: &Asked, ticket: &Ticke
     scope(policy, ticket.caller(), asked.request.user.as_deref(), &mut key);
     let owner = key.clone().finish();
     key.field("revision", policy.revision.as_bytes());
+    for part in &policy.apart {
+        key.field("decided", part.as_bytes());
+    }
     router_facts(policy, arrival, (ticket.caller(), &asked.request), &mut key);
     headers(policy, arrival, &mut key);
     // What one caller's guardrails let pass is not for those whose guardrails are others.

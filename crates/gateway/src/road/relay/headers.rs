@@ -6,6 +6,7 @@ use pointsman_governance::{Principal, RateValue};
 
 use super::super::Ticket;
 use super::super::hallucination::{SPANS, WARNINGS};
+use super::super::suspect::Suspicion;
 
 const MODEL: HeaderName = HeaderName::from_static("x-pointsman-model");
 const PROVIDER: HeaderName = HeaderName::from_static("x-pointsman-provider");
@@ -24,6 +25,7 @@ const LOOP_MODELS: HeaderName = HeaderName::from_static("x-pointsman-loop-models
 const LOOP_CALLS: HeaderName = HeaderName::from_static("x-pointsman-loop-calls");
 /// Most bytes of the names of models that a loop has asked.
 const MAX_MODELS: usize = 1_024;
+const SUSPICION: HeaderName = HeaderName::from_static("x-pointsman-response-jailbreak");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-pointsman-attempts");
 
 /// Writes the headers; `cost` is known only of whole answers.
@@ -54,6 +56,11 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
     }
     if let Some(parts) = &facts.unsupported {
         text(headers, SPANS, parts);
+    }
+    match facts.suspicion {
+        Some(Suspicion::Likely(probability)) => text(headers, SUSPICION, &format!("{probability:.2}")),
+        Some(Suspicion::Unjudged) => text(headers, SUSPICION, "unjudged"),
+        None => {}
     }
     if !facts.losses.is_empty() {
         text(headers, LOSSES, &listed(&facts.losses, MAX_LOSSES));

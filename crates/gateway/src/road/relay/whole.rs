@@ -21,6 +21,7 @@ use super::super::guard;
 use super::super::hallucination::Check;
 use super::super::recall::{self, Recalled};
 use super::super::settle::Ending;
+use super::super::suspect;
 use super::super::{Arrival, Refusal, Ticket};
 use super::headers;
 use crate::reply::{self, Reply, ReplyBody};
@@ -76,7 +77,9 @@ pub async fn relay(
         given.response.usage_native = None;
     }
     follow::capture(&mut ticket, &given.response);
-    if let Some(place) = asked.place.as_ref().filter(|_| Check::may_keep(&ticket)) {
+    // What is suspected of an answer is told with it, and not with its copies.
+    let may_keep = Check::may_keep(&ticket) && ticket.facts.suspicion.is_none();
+    if let Some(place) = asked.place.as_ref().filter(|_| may_keep) {
         recall::keep(&ticket, place, &given.response, &usage);
     }
     if guard::restore(&asked.placeholders, &mut given.response) {
@@ -223,11 +226,21 @@ fn streamed(asked: &Asked, response: &ChatResponse) -> Reply {
     reply
 }
 
-/// Shows the answer to the output guardrails; true when one of them changed it.
+/// Shows the answer to the output guardrails, and to whoever else judges it by what was decided; true when it was changed.
 ///
 /// # Errors
 /// When one of them blocks.
 pub async fn judge(
+    of: (&Arrival, &Asked),
+    response: &mut ChatResponse,
+    ticket: &mut Ticket,
+) -> Result<bool, Failure> {
+    let changed = guarded(of, response, ticket).await?;
+    suspect::judge(of, response, ticket).await?;
+    Ok(changed)
+}
+
+async fn guarded(
     (arrival, asked): (&Arrival, &Asked),
     response: &mut ChatResponse,
     ticket: &mut Ticket,

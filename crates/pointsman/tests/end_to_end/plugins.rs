@@ -1,0 +1,103 @@
+//! What decisions do beside choosing a model, as clients and providers see it.
+
+mod cached;
+mod changed;
+mod imagined;
+mod judged;
+mod known;
+mod looked_up;
+mod picked;
+
+use http::Request;
+use pointsman_store::NewKey;
+use pointsman_testbed::{SimOptions, SimServer};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::{Answer, House, folder, key, post, send};
+
+const PATH: &str = "/v1/chat/completions";
+
+/// A gateway with two models behind a router, before a simulated provider.
+struct Scene {
+    sim: SimServer,
+    folder: TempDir,
+    house: House,
+    key: String,
+}
+
+impl Scene {
+    /// With this `routing` block.
+    async fn new(routing: &Value) -> Self {
+        Self::with_providers(routing, "", "").await
+    }
+
+    /// With this `routing` block, more providers, and other blocks.
+    async fn with_providers(routing: &Value, providers: &str, rest: &str) -> Self {
+        let sim = SimServer::local(SimOptions::default()).await.unwrap();
+        let folder = folder(&format!(
+            "providers:\n  o: {{ kind: openai-compatible, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }} }}\n{providers}\
+             models: {{ small: {{ targets: [ {{ provider: o, model: small }} ], price: {{ input: 1, output: 1 }} }},\n  \
+             large: {{ targets: [ {{ provider: o, model: large }} ], price: {{ input: 10, output: 10 }} }},\n  \
+             painter: {{ targets: [ {{ provider: o, model: gpt-image-1 }} ], price: {{ input: 5, output: 40 }} }} }}\n\
+             routing: {routing}\n{rest}",
+            sim.address()
+        ));
+        let key = key(folder.path(), NewKey::default());
+        let house = House::open(folder.path());
+        Self {
+            sim,
+            folder,
+            house,
+            key,
+        }
+    }
+
+    async fn ask(&self, body: &Value) -> Answer {
+        post(self.house.address, PATH, &self.key, body).await.unwrap()
+    }
+
+    /// With one more header.
+    async fn ask_with(&self, header: (&str, &str), body: &Value) -> Answer {
+        let request = Request::post(PATH)
+            .header("authorization", format!("Bearer {}", self.key))
+            .header(header.0, header.1)
+            .body(body.to_string())
+            .unwrap();
+        send(self.house.address, request).await.unwrap()
+    }
+
+    /// What reached the provider since it was asked for last.
+    fn served(&self) -> Vec<Value> {
+        let served = self.sim.served().into_iter();
+        let served = served
+            .map(|served| serde_json::from_str(&served.body).unwrap())
+            .collect();
+        self.sim.clear();
+        served
+    }
+}
+
+fn say(text: &str) -> Value {
+    json!({"model": "auto", "messages": [{"role": "user", "content": text}]})
+}
+
+/// A decision for prompts with a word, of the small model.
+fn decision(name: &str, plugins: Value) -> Value {
+    json!({
+        "name": name, "priority": 9, "rules": {"type": "keyword", "name": name},
+        "modelRefs": [{"model": "small"}], "plugins": plugins
+    })
+}
+
+/// A router with these decisions, each for prompts with its name.
+fn routing(decisions: Vec<Value>) -> Value {
+    let words = decisions
+        .iter()
+        .map(|decision| json!({"name": decision["name"], "keywords": [decision["name"]]}));
+    json!({
+        "default_model": "large",
+        "signals": {"keywords": words.collect::<Vec<_>>()},
+        "decisions": decisions
+    })
+}

@@ -1,0 +1,250 @@
+//! The plugin `context_compression`: which parts of a long request are made shorter, and to what length.
+
+use crate::config::plugins::{CompressionSettings, CompressionTarget, TokenLimit};
+
+/// What is made shorter. Lengths are in tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compression {
+    /// Whether a request that is not too long is made shorter, too.
+    pub always: bool,
+    /// From which length a request is too long; what its model can take less the answer, where absent.
+    pub trigger: Option<u64>,
+    /// To which length it is brought; the trigger where absent.
+    pub target: Option<u64>,
+    /// Kept free for the answer; what is asked for, where absent.
+    pub reserve: Option<u64>,
+    /// Results of tools: from which length each is made shorter, and to which.
+    pub tool_outputs: Option<ItemBounds>,
+    /// Earlier turns, where the request is too long.
+    pub history: Option<ItemBounds>,
+    /// What was looked up for the prompt.
+    pub rag: Option<ItemBounds>,
+    /// What is remembered of the user.
+    pub memory: Option<ItemBounds>,
+    /// What clients may ask for.
+    pub controls: Option<CompressionControls>,
+    /// A request that stays too long is refused.
+    pub strict: bool,
+}
+
+/// Lengths of one item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ItemBounds {
+    /// Shorter ones stay.
+    pub least: u64,
+    /// To which length.
+    pub target: u64,
+}
+
+/// What clients may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompressionControls {
+    /// In which header, in lower case.
+    pub header: String,
+    /// Whether they may do without.
+    pub bypass: bool,
+    /// Whether they may name a length.
+    pub target: bool,
+    /// The greatest that they may name.
+    pub most: Option<u64>,
+}
+
+/// Results of tools, where nothing is said.
+const TOOL_OUTPUTS: ItemBounds = ItemBounds {
+    least: 2_000,
+    target: 1_000,
+};
+/// Everything else, where nothing is said.
+const OTHERS: ItemBounds = ItemBounds {
+    least: 200,
+    target: 100,
+};
+const HEADER: &str = "x-vsr-compression-control";
+
+impl Compression {
+    pub(super) fn of(form: &CompressionSettings) -> Result<Option<Self>, String> {
+        let mode = form.mode.as_deref().unwrap_or("auto");
+        if !["auto", "always", "off"].contains(&mode) {
+            return Err(format!(
+                "context_compression.mode: unknown mode {mode:?}; use auto, always or off"
+            ));
+        }
+        if let Some(scoring) = &form.scoring
+            && let Some(method) = scoring.method.as_deref().filter(|method| *method != "bm25")
+        {
+            return Err(format!(
+                "context_compression.scoring.method {method:?} is not supported in this version; use bm25"
+            ));
+        }
+        if form.recovery.as_ref().is_some_and(|recovery| recovery.enabled) {
+            return Err("context_compression.recovery is not supported in this version".to_owned());
+        }
+        let strict = match form.failure_mode.as_deref() {
+            None | Some("fail_open") => false,
+            Some("fail_closed") => true,
+            Some(other) => {
+                return Err(format!(
+                    "context_compression.failure_mode: unknown mode {other:?}; use fail_open or fail_closed"
+                ));
+            }
+        };
+        let budget = form.budget.clone().unwrap_or_default();
+        let targets = form.targets.clone().unwrap_or_default();
+        if targets
+            .current_user
+            .as_ref()
+            .is_some_and(|target| target.mode.as_deref() == Some("extractive"))
+        {
+            return Err(
+                "context_compression.targets.current_user is not supported in this version but to preserve: what the \
+                 user says now stays as it is"
+                    .to_owned(),
+            );
+        }
+        let compression = Self {
+            always: mode == "always",
+            trigger: limit("trigger_tokens", budget.trigger_tokens)?,
+            target: limit("target_tokens", budget.target_tokens)?,
+            reserve: limit("reserve_output_tokens", budget.reserve_output_tokens)?,
+            tool_outputs: item("tool_outputs", targets.tool_outputs.as_ref(), true, TOOL_OUTPUTS)?,
+            history: item("history", targets.history.as_ref(), false, OTHERS)?,
+            rag: item("rag", targets.rag.as_ref(), false, OTHERS)?,
+            memory: item("memory", targets.memory.as_ref(), false, OTHERS)?,
+            controls: controls(form)?,
+            strict,
+        };
+        Ok((form.enabled && mode != "off").then_some(compression))
+    }
+}
+
+fn limit(name: &str, limit: Option<TokenLimit>) -> Result<Option<u64>, String> {
+    match limit {
+        None => Ok(None),
+        Some(TokenLimit::Tokens(tokens)) if tokens > 0 => Ok(Some(tokens)),
+        Some(TokenLimit::Word(word)) if word == "auto" => Ok(None),
+        Some(_) => Err(format!(
+            "context_compression.budget.{name} is a number of tokens, or auto"
+        )),
+    }
+}
+
+fn item(
+    name: &str,
+    target: Option<&CompressionTarget>,
+    usually: bool,
+    usual: ItemBounds,
+) -> Result<Option<ItemBounds>, String> {
+    let Some(target) = target else {
+        return Ok(usually.then_some(usual));
+    };
+    let extracts = match target.mode.as_deref() {
+        None => usually,
+        Some("extractive") => true,
+        Some("preserve") => false,
+        Some(other) => {
+            return Err(format!(
+                "context_compression.targets.{name}.mode {other:?} is not supported in this version; use extractive or \
+                 preserve"
+            ));
+        }
+    };
+    let bounds = ItemBounds {
+        least: target.min_tokens.unwrap_or(usual.least),
+        target: target.target_tokens.unwrap_or(usual.target),
+    };
+    if extracts && (bounds.target == 0 || bounds.target >= bounds.least) {
+        return Err(format!(
+            "context_compression.targets.{name}.target_tokens must be above 0 and below its min_tokens"
+        ));
+    }
+    Ok(extracts.then_some(bounds))
+}
+
+fn controls(form: &CompressionSettings) -> Result<Option<CompressionControls>, String> {
+    let Some(controls) = form.request_controls.as_ref() else {
+        return Ok(None);
+    };
+    let known = ["bypass", "target"];
+    if let Some(unknown) = controls
+        .allowed
+        .iter()
+        .find(|word| !known.contains(&word.as_str()))
+    {
+        return Err(format!(
+            "context_compression.request_controls.allowed: unknown word {unknown:?}; use bypass or target"
+        ));
+    }
+    let may =
+        |word: &str| controls.allowed.is_empty() || controls.allowed.iter().any(|allowed| allowed == word);
+    Ok(controls.enabled.then(|| CompressionControls {
+        header: controls
+            .header
+            .as_deref()
+            .unwrap_or(HEADER)
+            .trim()
+            .to_ascii_lowercase(),
+        bypass: may("bypass"),
+        target: may("target"),
+        most: controls.max_target_tokens,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(settings: serde_json::Value) -> Result<Option<Compression>, String> {
+        Compression::of(&serde_json::from_value(settings).unwrap())
+    }
+
+    #[test]
+    fn tool_outputs_are_shortened_unless_said_otherwise() {
+        let usual = of(json!({"enabled": true})).unwrap().unwrap();
+        assert_eq!(
+            (usual.tool_outputs, usual.history, usual.always),
+            (Some(TOOL_OUTPUTS), None, false)
+        );
+        let other = of(json!({
+            "enabled": true, "mode": "always", "failure_mode": "fail_closed",
+            "budget": {"trigger_tokens": "auto", "target_tokens": 900},
+            "targets": {"tool_outputs": {"mode": "preserve"}, "history": {"mode": "extractive", "min_tokens": 50, "target_tokens": 20}},
+            "request_controls": {"enabled": true, "allowed": ["bypass"]}
+        }))
+        .unwrap()
+        .unwrap();
+        assert_eq!(
+            (other.tool_outputs, other.trigger, other.target),
+            (None, None, Some(900))
+        );
+        assert_eq!(
+            other.history,
+            Some(ItemBounds {
+                least: 50,
+                target: 20
+            })
+        );
+        assert!(other.strict && other.always);
+        let controls = other.controls.unwrap();
+        assert!(controls.bypass && !controls.target);
+        assert_eq!(of(json!({"enabled": false})), Ok(None));
+        assert_eq!(of(json!({"enabled": true, "mode": "off"})), Ok(None));
+    }
+
+    #[test]
+    fn what_is_not_done_is_refused() {
+        for wrong in [
+            json!({"enabled": true, "mode": "sometimes"}),
+            json!({"enabled": true, "scoring": {"method": "embedding"}}),
+            json!({"enabled": true, "recovery": {"enabled": true}}),
+            json!({"enabled": true, "failure_mode": "fail"}),
+            json!({"enabled": true, "budget": {"trigger_tokens": "many"}}),
+            json!({"enabled": true, "targets": {"history": {"mode": "recoverable"}}}),
+            json!({"enabled": true, "targets": {"tool_outputs": {"mode": "extractive", "min_tokens": 10, "target_tokens": 10}}}),
+            json!({"enabled": true, "targets": {"current_user": {"mode": "extractive"}}}),
+        ] {
+            assert!(of(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+}
