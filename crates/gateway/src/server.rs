@@ -32,7 +32,7 @@ use crate::road::recall::{self, Answers};
 use crate::snapshot::{self, Lasting, Problem, Snapshot};
 use crate::state::Keeper;
 use crate::tls::{self, TlsError};
-use crate::worker;
+use crate::worker::{self, WorkerHandle};
 
 /// What all workers share.
 pub struct Shared {
@@ -156,6 +156,35 @@ struct Parts {
     follower: Option<tokio::task::JoinHandle<()>>,
 }
 
+/// Starts the threads that serve requests, and the one for batches.
+fn employ(
+    count: usize,
+    (shared, client, journal): (&Arc<Shared>, &ClientOptions, &Journal),
+    stopped: &watch::Receiver<bool>,
+) -> Result<(Vec<WorkerHandle>, Vec<JoinHandle<()>>), StartError> {
+    let mut handles = Vec::new();
+    let mut workers = Vec::new();
+    for index in 0..count {
+        let client = Client::new(client.clone());
+        let (handle, thread) = worker::start(
+            index,
+            Arc::clone(shared),
+            client,
+            journal.writer()?,
+            stopped.clone(),
+        )?;
+        handles.push(handle);
+        workers.push(thread);
+    }
+    workers.push(worker::start_for_batches(
+        Arc::clone(shared),
+        Client::new(client.clone()),
+        journal.writer()?,
+        stopped.clone(),
+    )?);
+    Ok((handles, workers))
+}
+
 /// What keeps files and batches.
 fn kept(config: &Config, options: &GatewayOptions) -> Result<Kept, StartError> {
     Ok(Kept {
@@ -231,22 +260,7 @@ impl Gateway {
         let (stop, stopped) = watch::channel(false);
         let counting = sharing.map(|sharing| Counting::start(sharing, replica));
         let follower = recall::start_following(&shared, &stopped);
-        let mut handles = Vec::new();
-        let mut workers = Vec::new();
-        for index in 0..config.server.workers() {
-            let client = Client::new(client.clone());
-            let writer = journal.writer()?;
-            let (handle, thread) =
-                worker::start(index, Arc::clone(&shared), client, writer, stopped.clone())?;
-            handles.push(handle);
-            workers.push(thread);
-        }
-        workers.push(worker::start_for_batches(
-            Arc::clone(&shared),
-            Client::new(client.clone()),
-            journal.writer()?,
-            stopped.clone(),
-        )?);
+        let (handles, workers) = employ(config.server.workers(), (&shared, &client, &journal), &stopped)?;
         let acceptor = tokio::spawn(listener::accept(
             listener,
             Arc::clone(&tls),

@@ -157,33 +157,43 @@ pub async fn decide<'a>(
     if let Some(answer) = apply(decided.plugins, asked) {
         return Ok(Taken::of(Decided::Answer(Box::new(answer))));
     }
+    prepare(worker, arrival, asked, ticket, &decided).await?;
+    Ok(Taken {
+        caching: decided.plugins.caching.as_ref(),
+        decided: way(arrival, decided)?,
+    })
+}
+
+/// What the decision wants done with the request before anybody is asked, and noted for the answer.
+async fn prepare(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    asked: &mut Asked,
+    ticket: &mut Ticket,
+    decided: &pointsman_routing::Decided<'_>,
+) -> Result<(), Failure> {
+    let plugins = decided.plugins;
     asked.decided_guards = decided.guardrails.to_vec();
-    if let Some(settings) = &decided.plugins.hallucination {
+    if let Some(settings) = &plugins.hallucination {
         Box::pin(hallucination::prepare(arrival, asked, settings, ticket)).await?;
     }
     if asked.edited {
         asked.prompt_tokens = tokens::estimate_request(&asked.request);
     }
-    asked.suspicion = decided.plugins.response_jailbreak;
+    asked.suspicion = plugins.response_jailbreak;
     let fit = Fit {
-        window: window(arrival, &decided),
+        window: window(arrival, decided),
     };
-    Box::pin(enrich::enrich(
-        worker,
-        arrival,
-        asked,
-        ticket,
-        (decided.plugins, &fit),
-    ))
-    .await?;
-    let caching = decided.plugins.caching.as_ref();
+    Box::pin(enrich::enrich(worker, arrival, asked, ticket, (plugins, &fit))).await
+}
+
+/// Who is asked.
+fn way<'a>(arrival: &Arrival, decided: pointsman_routing::Decided<'a>) -> Result<Decided<'a>, Failure> {
     if let Some(image) = &decided.plugins.image_gen {
-        let decided = Decided::Image(image);
-        return Ok(Taken { decided, caching });
+        return Ok(Decided::Image(image));
     }
     if let Some(looped) = decided.looped {
-        let decided = Decided::Loop(looped);
-        return Ok(Taken { decided, caching });
+        return Ok(Decided::Loop(looped));
     }
     let Some(selected) = decided.selected else {
         return Err(unfit(&decided));
@@ -192,8 +202,7 @@ pub async fn decide<'a>(
     for other in decided.fallbacks {
         plan.steps.push(step(arrival, other)?);
     }
-    let decided = Decided::Send(plan);
-    Ok(Taken { decided, caching })
+    Ok(Decided::Send(plan))
 }
 
 /// Tokens that the chosen model takes: as its card says, or the catalog.
