@@ -182,6 +182,10 @@ test("a user of one organization does not come in by another's provider", async 
   await house.operator("POST", "/admin/v1/users", { id: "two:ada", organization: "acme" });
   const ada = new Browser();
   assert.equal((await ada.signIn(house, "two", "ada")).status, 403);
+  // Nor does one of no organization, who may have roles anywhere, by that of one.
+  await house.operator("POST", "/admin/v1/users", { id: "two:ben" });
+  await house.operator("PUT", "/admin/v1/organizations/acme/members/two:ben", { role: "owner" });
+  assert.equal((await new Browser().signIn(house, "two", "ben")).status, 403);
 });
 
 test("signing out ends the session, here and wherever its cookie went", async () => {

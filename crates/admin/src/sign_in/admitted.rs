@@ -74,11 +74,12 @@ fn check(holder: &Holder, provider: &ProviderConfig) -> Result<(), Failed> {
         ));
     }
     let own = holder.spec.organization.as_ref().map(|id| id.as_str());
-    // A user of one organization does not become another's because a provider says so.
-    if own.is_some() && own != provider.organization.as_deref() {
+    // A user of one organization does not become another's because a provider says so; nor does one of none, who may have
+    // roles anywhere.
+    if own != provider.organization.as_deref() {
         return Err(Failed::new(
             StatusCode::FORBIDDEN,
-            "this user belongs to another organization",
+            "this user is not of the organization that this identity provider is for",
         ));
     }
     Ok(())

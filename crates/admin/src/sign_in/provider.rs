@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use parking_lot::Mutex;
 use pointsman_gateway::Gateway;
 use pointsman_governance::oidc::{
     Description, ProviderConfig, SignInError, SignedIn, github_api, id_token, with_userinfo,
@@ -12,7 +13,6 @@ use pointsman_governance::oidc::{
 use pointsman_store::SignIn;
 use pointsman_upstream::{Client, CredentialError, Redeemed, fetch_document, fetch_with_token, redeem_code};
 use serde_json::{Map, Value, json};
-use tokio::sync::Mutex;
 
 use super::{At, now, provider_failed};
 use crate::call::Failed;
@@ -27,26 +27,30 @@ const FRESH: Duration = Duration::from_secs(600);
 pub struct Descriptions(Mutex<HashMap<String, (Instant, Arc<Description>)>>);
 
 impl Descriptions {
-    /// The description of a provider: one asks for it, the others wait.
+    /// The description of a provider. Nobody waits for another's provider.
     pub async fn of(&self, gateway: &Gateway, provider: &ProviderConfig) -> Result<Arc<Description>, Failed> {
         let issuer = provider.issuer();
         if !provider.is_openid() {
             return Ok(Arc::new(Description::github(issuer)));
         }
-        let mut known = self.0.lock().await;
-        if let Some((read, description)) = known.get(issuer)
-            && read.elapsed() < FRESH
-        {
-            return Ok(Arc::clone(description));
+        if let Some(known) = self.known(issuer) {
+            return Ok(known);
         }
         let client = gateway.client();
         let text = fetch_document(&client, WHO, &Description::place(issuer)).await;
         let text = text.map_err(|error| unreachable(&error))?;
         let read = Description::read(&text, provider).map_err(|error| provider_failed(&error))?;
         let read = Arc::new(read);
+        let mut known = self.0.lock();
         known.retain(|_, (read, _)| read.elapsed() < FRESH);
         known.insert(issuer.to_owned(), (Instant::now(), Arc::clone(&read)));
         Ok(read)
+    }
+
+    fn known(&self, issuer: &str) -> Option<Arc<Description>> {
+        let known = self.0.lock();
+        let (read, description) = known.get(issuer)?;
+        (read.elapsed() < FRESH).then(|| Arc::clone(description))
     }
 }
 

@@ -100,6 +100,7 @@ fn bearer(token: &str) -> HeaderMap {
     headers
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of credentials that are none")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn privilege_escalation_every_route_denies_whoever_has_no_token() {
     let site = Site::open().await;

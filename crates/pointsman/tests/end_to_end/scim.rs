@@ -244,6 +244,7 @@ async fn a_user_is_made_changed_disabled_and_deleted() {
     assert_ne!(anew, id);
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of questions")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_are_filtered_and_turned_page_by_page() {
     let directory = Directory::open().await;
@@ -492,6 +493,7 @@ async fn groups_are_teams_and_their_members_see_them() {
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of what is refused")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_makes_no_sense_is_refused_in_the_standards_words() {
     let directory = Directory::open().await;
@@ -620,6 +622,7 @@ async fn what_makes_no_sense_is_refused_in_the_standards_words() {
     assert_eq!(schema["name"], "User");
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_is_its_organizations_and_gives_no_more_than_its_token_has() {
     let directory = Directory::open().await;
