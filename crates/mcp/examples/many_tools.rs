@@ -125,7 +125,12 @@ async fn main() {
     let greeting = greeting.unwrap();
     for number in 0..SESSIONS {
         let seen = (Arc::clone(&view), None);
-        let session = Session::begin(format!("key:{number}"), (Version::V2025November, &greeting), seen);
+        let session = Session::begin(
+            format!("key:{number}"),
+            (Version::V2025November, &greeting),
+            seen,
+            None,
+        );
         let kept = hub
             .board
             .keep(session.unwrap(), SESSIONS, Duration::from_secs(3_600));
