@@ -221,3 +221,52 @@ def test_parameters_are_repeated_in_headers(gateway):
             assert text_of(result) == "region eu-north-1"
 
     run(test)
+
+
+@contextlib.asynccontextmanager
+async def cutting(gateway):
+    """The gateway behind a proxy that breaks the first stream with progress in it; says how often it did."""
+    cuts = []
+    port = int(gateway.url.split(":")[2].split("/")[0])
+
+    async def copy(reader, writer, is_answer):
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+                if is_answer and not cuts and b"notifications/progress" in data:
+                    cuts.append(len(data))
+                    break
+        writer.close()
+
+    async def connected(reader, writer):
+        answers, asks = await asyncio.open_connection("127.0.0.1", port)
+        both = [asyncio.create_task(copy(reader, asks, False)), asyncio.create_task(copy(answers, writer, True))]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for end in (writer, asks):
+            end.close()
+        await asyncio.gather(*both, return_exceptions=True)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    own = server.sockets[0].getsockname()[1]
+    try:
+        yield type(gateway)(f"127.0.0.1:{own}", gateway.key), cuts
+    finally:
+        server.close()
+
+
+def test_a_broken_stream_is_taken_up_again(gateway):
+    async def test():
+        seen = []
+
+        async def progress(done, total, message):
+            seen.append(done)
+
+        async with cutting(gateway) as (proxy, cuts), connected(proxy, "legacy") as client:
+            arguments = {"to": 30, "pause_ms": 50, "key": "cut"}
+            result = await client.call_tool("old_test_count", arguments, progress_callback=progress)
+            assert text_of(result) == "counted to 30"
+            assert len(cuts) == 1
+            assert seen == list(range(1, 31))
+
+    run(test)

@@ -28,6 +28,20 @@ pub struct Together {
     pub sessions: Arc<dyn SharedSessions>,
 }
 
+/// The same, where a replica may be alone.
+pub type Parts = (
+    Option<Replica>,
+    Option<Arc<Sharing>>,
+    Option<Arc<dyn SharedSessions>>,
+);
+
+impl Together {
+    /// Each by itself.
+    pub fn parts(self) -> Parts {
+        (Some(self.replica), Some(self.sharing), Some(self.sessions))
+    }
+}
+
 /// What counts together, where the configuration says so: the replica that this is, and its counters.
 ///
 /// # Errors

@@ -224,11 +224,8 @@ impl Gateway {
     /// # Errors
     /// When the configuration cannot be carried out, or what it needs cannot be had.
     pub fn start(config: &Config, options: GatewayOptions) -> Result<Self, StartError> {
-        let together = counting::together(config, &options.store)?;
-        let sessions = together.as_ref().map(|together| Arc::clone(&together.sessions));
-        let (replica, sharing) = together
-            .map(|together| (together.replica, together.sharing))
-            .unzip();
+        let (replica, sharing, sessions) =
+            counting::together(config, &options.store)?.map_or((None, None, None), counting::Together::parts);
         let lasting = Lasting::counting(sharing.clone(), sessions);
         let snapshot = snapshot::compile(config, &lasting).map_err(StartError::Config)?;
         let listener = listener::bind(config.listeners.api.address).map_err(|source| StartError::Listen {

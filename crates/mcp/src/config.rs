@@ -164,6 +164,9 @@ pub struct ServerConfig {
     pub guardrails: Vec<String>,
     /// What becomes of a tool whose definition changes.
     pub on_change: OnChange,
+    /// What becomes of a tool whose definition holds what a reader does not see (characters without width, tags, changes of
+    /// direction, control characters), or whose name has letters beyond ASCII.
+    pub on_suspect: OnChange,
     /// How long one call may take.
     pub timeout: Option<HumanDuration>,
 }

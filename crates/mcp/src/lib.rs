@@ -30,6 +30,7 @@ pub mod scope;
 pub mod server;
 pub mod session;
 pub mod shorten;
+pub mod suspect;
 pub mod texts;
 pub mod trail;
 pub mod version;

@@ -23,6 +23,7 @@ use crate::link::{self, Api, Ask, Failed, Link, Owner, Sink, Told};
 use crate::message::{Notification, Object, Raw, Request};
 use crate::openapi::Document;
 use crate::pin::Pins;
+use crate::suspect::suspicion;
 
 /// How long a call may take unless the configuration says something else.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -108,6 +109,8 @@ impl From<&McpConfig> for ListTimes {
 struct Judged {
     pins: Pins,
     quarantined: HashSet<String>,
+    /// Those that were told of as suspect.
+    suspects: HashSet<String>,
 }
 
 #[derive(Default)]
@@ -191,6 +194,7 @@ impl Server {
             judged: Mutex::new(Judged {
                 pins: approved.map(Pins::approved).unwrap_or_default(),
                 quarantined: HashSet::new(),
+                suspects: HashSet::new(),
             }),
             approved: approved.cloned(),
         }))
@@ -489,6 +493,26 @@ impl Server {
             return false;
         };
         let mut judged = self.judged.lock();
+        if let Some(why) = suspicion(&item.name, &definition) {
+            let hide = self.config.on_suspect == OnChange::Quarantine;
+            if judged.suspects.insert(item.name.clone()) {
+                let what = if hide { "it is hidden" } else { "it is still shown" };
+                // Its name may be what is suspect.
+                let tool = item.name.escape_debug().to_string();
+                tracing::warn!(
+                    server = self.name,
+                    tool,
+                    why,
+                    "the definition of a tool is suspect; {what}"
+                );
+            }
+            if hide {
+                judged.quarantined.insert(item.name.clone());
+                return false;
+            }
+        } else {
+            judged.suspects.remove(&item.name);
+        }
         let Some(change) = judged.pins.look(&item.name, &definition) else {
             judged.quarantined.remove(&item.name);
             return true;

@@ -89,3 +89,29 @@ async fn a_program_that_hangs_holds_up_nobody() {
         started.elapsed()
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_reader_does_not_see_is_told_and_can_be_quarantined() {
+    for (on_suspect, stays) in [("report", true), ("quarantine", false)] {
+        let server = McpServer::local(McpEra::Legacy).await.unwrap();
+        server.change("Adds.\u{e0069}\u{e0067}\u{e006e}\u{e006f}\u{e0072}\u{e0065}");
+        let servers = format!(
+            "servers: {{ a: {{ {}, on_suspect: {on_suspect} }} }}",
+            at(&server)
+        );
+        let (_folder, house, key) = open(&servers);
+        let mut client = Client::new(&house, &key);
+        client.begin().await;
+        assert_eq!(
+            client.tools().await.contains(&"a_test_changing".to_owned()),
+            stays
+        );
+        assert_eq!(
+            client.call("a_test_changing").await["result"].is_object(),
+            stays,
+            "{on_suspect}"
+        );
+        assert!(client.call("a_test_simple_text").await["result"].is_object());
+        house.hears("the definition of a tool is suspect");
+    }
+}

@@ -178,50 +178,56 @@ fn size(name: &str, otherwise: u64) -> u64 {
         .unwrap_or(otherwise)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_die_and_no_message_is_lost_or_heard_twice() {
-    let Some(site) = Site::new().await else { return };
-    let site = Arc::new(site);
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let proxy = site.proxy().await;
-    let (sessions, seconds) = (size("MCP_SESSIONS", 12), size("MCP_SECONDS", 20));
-    let over = Arc::new(AtomicBool::new(false));
-    let mut clients = Vec::new();
-    for number in 0..sessions {
-        let (site, over) = (Arc::clone(&site), Arc::clone(&over));
-        clients.push(tokio::spawn(async move {
-            let session = begin(proxy, &site.key).await;
-            let (mut calls, mut resumed, mut unsure) = (0, 0, 0);
-            while !over.load(Ordering::Relaxed) {
-                calls += 1;
-                let name = format!("{number}-{calls}");
-                let came = call(proxy, (&site.key, &session), counting(calls, (30, 50), &name)).await;
-                let mut answers = came
-                    .heard
-                    .iter()
-                    .map(|one| &one.message)
-                    .filter(|one| one.get("id").is_some());
-                let answer = answers.next().unwrap();
-                assert!(answers.next().is_none(), "{name} was answered twice");
-                resumed += came.resumed;
-                if answer["error"]["message"]
-                    .as_str()
-                    .is_some_and(|why| why.contains("nobody can say"))
-                {
-                    // The replica died between its server's taking the call and the first event: that is told.
-                    unsure += 1;
-                    continue;
-                }
-                assert_eq!(
-                    answer["result"]["content"][0]["text"], "counted to 30",
-                    "{name}: {answer}"
-                );
-                assert_eq!(numbers(&came.heard), (1..=30).collect::<Vec<_>>(), "{name}");
-            }
-            (calls, resumed, unsure)
-        }));
+/// What came of the calls of a client.
+#[derive(Default)]
+struct Came {
+    calls: u64,
+    resumed: usize,
+    /// Calls of which nobody can say whether they were done.
+    unsure: u64,
+}
+
+/// A client that counts, again and again, until it is over.
+async fn client(site: Arc<Site>, proxy: SocketAddr, number: u64, over: Arc<AtomicBool>) -> Came {
+    let session = begin(proxy, &site.key).await;
+    let mut came = Came::default();
+    while !over.load(Ordering::Relaxed) {
+        came.calls += 1;
+        let name = format!("{number}-{}", came.calls);
+        let call = call(
+            proxy,
+            (&site.key, &session),
+            counting(came.calls, (30, 50), &name),
+        )
+        .await;
+        let mut answers = call
+            .heard
+            .iter()
+            .map(|one| &one.message)
+            .filter(|one| one.get("id").is_some());
+        let answer = answers.next().unwrap();
+        assert!(answers.next().is_none(), "{name} was answered twice");
+        came.resumed += call.resumed;
+        if answer["error"]["message"]
+            .as_str()
+            .is_some_and(|why| why.contains("nobody can say"))
+        {
+            // The replica died between its server's taking the call and the first event: that is told.
+            came.unsure += 1;
+            continue;
+        }
+        assert_eq!(
+            answer["result"]["content"][0]["text"], "counted to 30",
+            "{name}: {answer}"
+        );
+        assert_eq!(numbers(&call.heard), (1..=30).collect::<Vec<_>>(), "{name}");
     }
-    let until = Instant::now() + Duration::from_secs(seconds);
+    came
+}
+
+/// Kills replicas at random, and starts them again; says how many.
+async fn kill_for(site: &Arc<Site>, time: Duration) -> u32 {
+    let until = Instant::now() + time;
     let mut kills = 0;
     while Instant::now() < until {
         let (victim, wait) = {
@@ -232,19 +238,39 @@ async fn replicas_die_and_no_message_is_lost_or_heard_twice() {
         site.kill(victim);
         kills += 1;
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let site = Arc::clone(&site);
+        let site = Arc::clone(site);
         tokio::task::spawn_blocking(move || site.start(victim))
             .await
             .unwrap();
     }
+    kills
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_die_and_no_message_is_lost_or_heard_twice() {
+    let Some(site) = Site::new().await else { return };
+    let site = Arc::new(site);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let proxy = site.proxy().await;
+    let (sessions, seconds) = (size("MCP_SESSIONS", 12), size("MCP_SECONDS", 20));
+    let over = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..sessions)
+        .map(|number| tokio::spawn(client(Arc::clone(&site), proxy, number, Arc::clone(&over))))
+        .collect();
+    let kills = kill_for(&site, Duration::from_secs(seconds)).await;
     over.store(true, Ordering::Relaxed);
-    let (mut calls, mut resumed, mut unsure) = (0, 0, 0);
+    let mut all = Came::default();
     for client in clients {
         let came = client.await.unwrap();
-        calls += came.0;
-        resumed += came.1;
-        unsure += came.2;
+        all.calls += came.calls;
+        all.resumed += came.resumed;
+        all.unsure += came.unsure;
     }
+    let Came {
+        calls,
+        resumed,
+        unsure,
+    } = all;
     println!(
         "{sessions} sessions, {calls} calls, {kills} kills, {resumed} times gone on with, {unsure} unsure"
     );
@@ -270,7 +296,7 @@ async fn replicas_die_and_no_message_is_lost_or_heard_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_question_is_answered_at_any_replica_and_a_session_ends_at_all() {
+async fn a_question_is_answered_at_any_replica() {
     let Some(site) = Site::new().await else { return };
     tokio::time::sleep(Duration::from_secs(1)).await;
     let [one, two, three] = [0, 1, 2].map(|at| locked(&site.addresses)[at].unwrap());
@@ -308,8 +334,16 @@ async fn a_question_is_answered_at_any_replica_and_a_session_ends_at_all() {
     .await;
     let said = &rest.heard.last().unwrap().message["result"]["content"][0]["text"];
     assert!(said.as_str().unwrap().contains("action=accept"), "{said}");
+}
 
-    // What servers say unasked is heard wherever the client listens.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn news_is_heard_at_any_replica_and_a_session_ends_at_all() {
+    let Some(site) = Site::new().await else { return };
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let [one, two, three] = [0, 1, 2].map(|at| locked(&site.addresses)[at].unwrap());
+    let key = site.key.as_str();
+    let begun = (Method::POST, headers(key, None, &[]), initialize("2025-11-25"));
+    let session = hear(one, begun, 9).await.session.unwrap();
     let watched = json!({ "jsonrpc": "2.0", "id": 6, "method": "resources/subscribe", "params": { "uri": "a+test://watched-resource" } });
     let subscribed = hear(
         two,
