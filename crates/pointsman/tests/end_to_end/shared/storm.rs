@@ -56,8 +56,8 @@ impl Storm {
             // Whether it answers or says that the limit is reached: it counts.
             while begun.elapsed() < RECOVERY
                 && !post(address, "/v1/chat/completions", &site.rich, &crowd.body)
-                .await
-                .is_some_and(|answer| matches!(answer.status.as_u16(), 200 | 429))
+                    .await
+                    .is_some_and(|answer| matches!(answer.status.as_u16(), 200 | 429))
             {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
