@@ -22,7 +22,7 @@ const LONGEST_EXAMPLE: usize = 1_000;
 /// Parts of a text that are looked at by themselves.
 const MOST_PARTS: usize = 12;
 /// Bytes that a part has at least.
-const SHORTEST_PART: usize = 24;
+const SHORTEST_PART: usize = 12;
 
 /// Topics that may, or may not, be spoken of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -67,7 +67,12 @@ fn chat(model: &str, answer: &str, given: Option<&str>, stream: bool) -> Value {
         messages.push(json!({"role": "assistant", "content": null, "tool_calls": [call]}));
         messages.push(json!({"role": "tool", "tool_call_id": "call_1", "content": given}));
     }
-    json!({"model": model, "stream": stream, "messages": messages})
+    let mut body = json!({"model": model, "stream": stream, "messages": messages});
+    if given.is_some() {
+        let function = json!({"name": "museum", "parameters": {"type": "object", "properties": {}}});
+        body["tools"] = json!([{"type": "function", "function": function}]);
+    }
+    body
 }
 
 fn said(answer: &Answer) -> String {
@@ -184,7 +189,8 @@ async fn a_stream_is_told_at_its_end() {
     let (text, own) = streamed(&scene.chat("auto", TRUE, Some(GIVEN), true).await);
     assert_eq!((text.as_str(), own.len()), (TRUE, 0));
     // Others read server-sent events, too, and leave comments out.
-    let body = json!({"model": "auto", "max_tokens": 200, "stream": true, "system": format!("say in turn: {FALSE}"), "messages": [
+    let body = json!({"model": "auto", "max_tokens": 200, "stream": true, "system": format!("say in turn: {FALSE}"),
+        "tools": [{"name": "museum", "input_schema": {"type": "object", "properties": {}}}], "messages": [
         {"role": "user", "content": "When does the museum open?"},
         {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "museum", "input": {}}]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": GIVEN}]},
