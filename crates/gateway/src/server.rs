@@ -221,11 +221,10 @@ impl Gateway {
             lasting,
             secrets: Secrets::default(),
         });
-        recall::warm(&shared);
         let client = ClientOptions::compile(&config.upstream)?;
         let (stop, stopped) = watch::channel(false);
         let counting = sharing.map(|sharing| Counting::start(sharing, replica));
-        let follower = recall::start_following(&shared, &stopped);
+        let follower = recall::start(&shared, &stopped);
         let mut handles = Vec::new();
         let mut workers = Vec::new();
         for index in 0..config.server.workers() {
