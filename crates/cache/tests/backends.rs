@@ -61,6 +61,14 @@ fn of(change: impl Fn(&mut Filter)) -> Filter {
 /// What every back end must do.
 async fn behaves(back: &dyn Backend) {
     assert_eq!(back.get(key("a")).await.unwrap(), None);
+    fill(back).await;
+    tells_what_it_has(back).await;
+    lets_go_in_time(back).await;
+    deletes_what_is_meant(back).await;
+}
+
+/// Five entries.
+async fn fill(back: &dyn Backend) {
     for (name, team, tags) in [
         ("a", "red", &["faq", "x"][..]),
         ("b", "red", &["faq"]),
@@ -74,6 +82,9 @@ async fn behaves(back: &dyn Backend) {
         back.get(key("a")).await.unwrap().unwrap(),
         entry("a", "", &[], HOUR).value
     );
+}
+
+async fn tells_what_it_has(back: &dyn Backend) {
     // In place of an earlier one.
     let mut again = entry("a", "red", &["faq"], HOUR);
     again.value = Bytes::from_static(b"new");
@@ -88,7 +99,10 @@ async fn behaves(back: &dyn Backend) {
     );
     assert_eq!(back.describe(key("nobody's")).await.unwrap(), None);
     assert_eq!(back.holds().await.unwrap().entries, 5);
-    // A time of its own.
+}
+
+/// Each entry has a time of its own.
+async fn lets_go_in_time(back: &dyn Backend) {
     back.put(&entry("short", "red", &[], Duration::from_millis(120)))
         .await
         .unwrap();
@@ -98,7 +112,10 @@ async fn behaves(back: &dyn Backend) {
     assert_eq!(back.describe(key("short")).await.unwrap(), None);
     back.tend().await.unwrap();
     assert_eq!(back.holds().await.unwrap().entries, 5);
-    // Deleted is what fits in every respect.
+}
+
+/// What fits in every respect.
+async fn deletes_what_is_meant(back: &dyn Backend) {
     for (filter, gone) in [
         (of(|filter| filter.labels.team = Some("green".to_owned())), 0),
         (

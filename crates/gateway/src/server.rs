@@ -252,11 +252,10 @@ impl Gateway {
             lasting,
             secrets: Secrets::default(),
         });
-        recall::warm(&shared);
         let client = ClientOptions::compile(&config.upstream)?;
         let (stop, stopped) = watch::channel(false);
         let counting = sharing.map(|sharing| Counting::start(sharing, replica));
-        let follower = recall::start_following(&shared, &stopped);
+        let follower = recall::start(&shared, &stopped);
         let (handles, workers) = employ(config.server.workers(), (&shared, &client, &journal), &stopped)?;
         let acceptor = tokio::spawn(listener::accept(
             listener,

@@ -22,9 +22,12 @@ use pointsman_catalog::Money;
 use pointsman_routing::Caching;
 use pointsman_wire::form::{ChatResponse, Failure, FailureKind, Usage};
 use pointsman_wire::keep;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::arrive::Asked;
 use super::{Arrival, Ticket};
+use crate::server::Shared;
 use crate::snapshot::CachePolicy;
 use crate::worker::Worker;
 use key::Keys;
@@ -32,10 +35,16 @@ use key::Keys;
 pub use answers::{Answers, warm};
 pub use kept::{Kept, Piece, Said};
 pub use pieces::{Found, Pieces};
-pub use remote::{connect, start_following, tell};
+pub use remote::{connect, tell};
 
 /// How many leaders that are gone a request waits for, one after another.
 const LEADERS: usize = 3;
+
+/// Loads what questions are understood with, and takes over what other replicas tell. Must be called within a runtime.
+pub fn start(shared: &Arc<Shared>, stopped: &watch::Receiver<bool>) -> Option<JoinHandle<()>> {
+    warm(shared);
+    remote::start_following(shared, stopped)
+}
 
 /// An answer worth giving again.
 pub struct Remembered {

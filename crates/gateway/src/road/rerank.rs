@@ -119,7 +119,7 @@ impl Errand for Ranking {
             return Ok(None);
         };
         ticket.recalled_from((provider, model), *cost, (*stored, None));
-        Ok(Some(Answer::json(body.clone(), *usage, false)))
+        Ok(Some(Answer::json(body.clone(), **usage, false)))
     }
 
     fn keep(&self, pieces: &Pieces, ticket: &mut Ticket, answer: &Answer) {
@@ -127,7 +127,10 @@ impl Errand for Ranking {
             // In memory of its own: it may be a slice of more.
             let body = Bytes::copy_from_slice(&answer.body);
             let cost = ticket.cost(&answer.usage);
-            pieces.put(ticket, vec![(key, Said::Body(body, answer.usage), cost)]);
+            pieces.put(
+                ticket,
+                vec![(key, Said::Body(body, Box::new(answer.usage)), cost)],
+            );
         }
     }
 

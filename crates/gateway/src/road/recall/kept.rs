@@ -19,7 +19,7 @@ pub enum Kept {
     /// Why there is none.
     Failure(Failed),
     /// A vector, or a ranking.
-    Piece(Piece),
+    Piece(Box<Piece>),
 }
 
 /// A failure that the same request would meet again.
@@ -53,7 +53,7 @@ pub enum Said {
     /// A vector in each of the ways in which it is written, and about how many tokens were read for it.
     Vector(Vec<(Encoding, Json)>, u64),
     /// A whole answer of JSON, and what it used.
-    Body(Bytes, Usage),
+    Body(Bytes, Box<Usage>),
 }
 
 impl Kept {

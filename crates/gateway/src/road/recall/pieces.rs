@@ -126,7 +126,7 @@ impl Pieces {
                 labels: Arc::clone(&labels),
                 stored: now,
             };
-            let kept = Arc::new(Kept::Piece(piece));
+            let kept = Arc::new(Kept::Piece(Box::new(piece)));
             self.worker
                 .shared
                 .cache

@@ -27,8 +27,13 @@ struct Replica {
 /// Answers of all teams `red` are shared by all of them.
 fn block(url: &str, semantic: &str) -> String {
     format!(
-        "cache: {{ exact: {{ ttl: 1h }}, {semantic} scope: team, backend: {{ url: \"{url}\", timeout: 100ms }} }}"
+        "cache: {{ exact: {{ ttl: 1h }}, {semantic} scope: team, backend: {{ url: \"{url}\", timeout: 2s }} }}"
     )
+}
+
+/// The same, of which a request waits for a tenth of a second.
+fn impatient(url: &str) -> String {
+    block(url, "").replace("timeout: 2s", "timeout: 100ms")
 }
 
 fn open(folder: &Path) -> House {
@@ -148,11 +153,24 @@ async fn is_shared(url: &str) {
     let mut first = Replica::of(&sim, &block(url, ""));
     let second = Replica::of(&sim, &block(url, ""));
     let body = say("What is a pointsman?");
-    let given = first.ask(&body).await;
+    another_replica_has_it(&first, &second, &body).await;
+    nobody_of_another_team_has_it(&second, &body).await;
+    assert_eq!(sim.served().len(), 2);
+    // A process that begins anew has it.
+    first.house.kill();
+    first.house = open(first.folder.path());
+    until_hit(&first, &body, "exact").await;
+    assert_eq!(sim.served().len(), 2);
+    what_one_forgets_all_forget(&first, &second).await;
+    assert_eq!(hit(&second.ask(&body).await), "exact", "what does not fit stays");
+}
+
+/// With its price and its every word.
+async fn another_replica_has_it(first: &Replica, second: &Replica, body: &Value) {
+    let given = first.ask(body).await;
     assert_eq!(hit(&given), "miss");
     first.until_holds(1).await;
-    // Another replica has it, with its age, its price and its every word.
-    let again = second.ask(&body).await;
+    let again = second.ask(body).await;
     assert_eq!(hit(&again), "exact");
     assert_eq!(again.json()["choices"], given.json()["choices"]);
     assert_eq!(
@@ -166,11 +184,13 @@ async fn is_shared(url: &str) {
     let mut streamed = body.clone();
     streamed["stream"] = json!(true);
     assert_eq!(hit(&second.ask(&streamed).await), "exact");
-    // Nobody of another team has it, and a repeated hit is of the memory.
+}
+
+async fn nobody_of_another_team_has_it(second: &Replica, body: &Value) {
     let stranger = of_team(second.folder.path(), "blue");
     let mut known = None;
     for _ in 0..200 {
-        let answer = post(second.house.address, PATH, &stranger, &body).await.unwrap();
+        let answer = post(second.house.address, PATH, &stranger, body).await.unwrap();
         if answer.status == 200 {
             known = Some(answer);
             break;
@@ -178,13 +198,9 @@ async fn is_shared(url: &str) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(hit(&known.unwrap()), "miss");
-    assert_eq!(sim.served().len(), 2);
-    // A process that begins anew has it.
-    first.house.kill();
-    first.house = open(first.folder.path());
-    until_hit(&first, &body, "exact").await;
-    assert_eq!(sim.served().len(), 2);
-    // What one forgets, all forget; what does not fit stays.
+}
+
+async fn what_one_forgets_all_forget(first: &Replica, second: &Replica) {
     let tagged = http::Request::post(PATH)
         .header("authorization", format!("Bearer {}", first.key))
         .header("x-pointsman-cache-tags", "faq, other")
@@ -203,7 +219,6 @@ async fn is_shared(url: &str) {
         assert!(Instant::now() < until, "it is never forgotten");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(hit(&second.ask(&body).await), "exact");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -337,7 +352,7 @@ async fn a_redis_killed_under_load_is_a_miss_and_comes_back() {
         return;
     };
     let sim = SimServer::local(SimOptions::default()).await.unwrap();
-    let replica = Replica::of(&sim, &block(&server.url(), ""));
+    let replica = Replica::of(&sim, &impatient(&server.url()));
     let server = std::cell::RefCell::new(&mut server);
     goes_on(
         &replica,
@@ -351,7 +366,7 @@ async fn a_redis_killed_under_load_is_a_miss_and_comes_back() {
 async fn a_postgres_killed_under_load_is_a_miss_and_comes_back() {
     let mut server = PostgresServer::start().unwrap();
     let sim = SimServer::local(SimOptions::default()).await.unwrap();
-    let replica = Replica::of(&sim, &block(&server.make("cache").unwrap(), ""));
+    let replica = Replica::of(&sim, &impatient(&server.make("cache").unwrap()));
     let server = std::cell::RefCell::new(&mut server);
     goes_on(
         &replica,
@@ -377,6 +392,14 @@ async fn operators_see_and_forget_answers_and_it_is_written_down() {
     let given = replica.ask(&say("What is a pointsman?")).await;
     let entry = given.header("x-pointsman-cache-key").to_owned();
     assert_eq!(entry.len(), 64);
+    is_seen(&replica, &entry, &given).await;
+    makes_sense(&replica).await;
+    is_forgotten(&replica, &entry).await;
+    is_written_down(&replica, &entry).await;
+}
+
+/// What is known of an answer, and no word of it.
+async fn is_seen(replica: &Replica, entry: &str, given: &Answer) {
     let path = format!("/admin/v1/cache/entries/{entry}");
     let seen = replica.admin(Method::GET, &path).await;
     assert_eq!(seen.status, 200, "{}", seen.text());
@@ -398,6 +421,9 @@ async fn operators_see_and_forget_answers_and_it_is_written_down() {
         (&stats["exact"]["entries"], &stats["backend"]),
         (&json!(1), &Value::Null)
     );
+}
+
+async fn makes_sense(replica: &Replica) {
     for (method, path, status) in [
         (Method::GET, "/admin/v1/cache/entries/00", 400),
         (
@@ -412,6 +438,9 @@ async fn operators_see_and_forget_answers_and_it_is_written_down() {
         let answer = replica.admin(method, path).await;
         assert_eq!(answer.status, status, "{path} {}", answer.text());
     }
+}
+
+async fn is_forgotten(replica: &Replica, entry: &str) {
     for (which, deleted, hits) in [
         ("entries?team=blue", 0, "exact"),
         ("entries?model=gpt-5-mini&user=nobody", 0, "exact"),
@@ -435,6 +464,10 @@ async fn operators_see_and_forget_answers_and_it_is_written_down() {
     }
     let gone = replica.admin(Method::POST, "/admin/v1/cache/flush").await;
     assert_eq!(gone.json()["deleted"]["exact"], 1);
+}
+
+/// Who has had what forgotten; and whoever has the token of a client has nothing forgotten.
+async fn is_written_down(replica: &Replica, entry: &str) {
     let audit = replica
         .admin(Method::GET, "/admin/v1/audit?limit=100")
         .await
@@ -449,7 +482,6 @@ async fn operators_see_and_forget_answers_and_it_is_written_down() {
     assert_eq!(actions, ["delete", "delete", "delete", "delete", "flush"]);
     assert_eq!(rows[0]["after"]["labels"]["team"], "blue");
     assert_eq!(rows[3]["after"]["entry"], entry);
-    // Whoever has no token, or that of a client, sees and deletes nothing.
     let mut headers = HeaderMap::new();
     headers.insert(
         header::AUTHORIZATION,

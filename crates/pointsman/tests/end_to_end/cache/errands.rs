@@ -75,7 +75,11 @@ async fn vectors_are_remembered_one_by_one() {
         .await
         .unwrap();
     assert_eq!(hit(&theirs), "miss", "another key");
-    // Wishes count as for conversations.
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wishes_count_for_vectors_as_for_conversations() {
+    let (town, key) = town("{ exact: { ttl: 1h } }", SimOptions::default()).await;
     let wish = async |wish: &str, body: Value| {
         let request = Request::post(EMBED)
             .header("authorization", format!("Bearer {key}"))
@@ -84,6 +88,8 @@ async fn vectors_are_remembered_one_by_one() {
             .unwrap();
         send(town.house.address, request).await.unwrap()
     };
+    assert_eq!(hit(&wish("max-age=60", texts(&["red"])).await), "miss");
+    assert_eq!(hit(&wish("only-if-cached", texts(&["red"])).await), "exact");
     assert_eq!(hit(&wish("no-cache", texts(&["red"])).await), "bypass");
     assert_eq!(wish("only-if-cached", texts(&["red", "white"])).await.status, 504);
     assert_eq!(hit(&wish("no-store", texts(&["white"])).await), "miss");
@@ -118,17 +124,22 @@ async fn vectors_of_different_models_are_not_put_into_one_answer() {
         first.text()
     );
     sim.set_faults(Vec::new());
-    sim.clear();
-    let mixed = ask(&["red", "blue"]).await;
-    assert_eq!(mixed.header("x-pointsman-model"), "text-embedding-3-small");
-    assert_ne!(vectors(&mixed)[0], vectors(&first)[0]);
-    // It was asked for both: what is remembered is another's.
-    let inputs: Vec<Value> = sim
-        .served()
-        .iter()
-        .map(|served| serde_json::from_str::<Value>(&served.body).unwrap()["input"].clone())
-        .collect();
-    assert_eq!(inputs, [json!(["red", "blue"])]);
+    // The provider that has failed rests for a moment. Once it answers, it is asked for both: what is remembered of the first
+    // is another's.
+    for number in 0..200 {
+        let text = format!("blue {number}");
+        let mixed = ask(&["red", &text]).await;
+        if mixed.header("x-pointsman-model") == "text-embedding-3-large" {
+            assert_eq!(vectors(&mixed)[0], vectors(&first)[0]);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        }
+        let served = sim.served();
+        let body: Value = serde_json::from_str(&served.last().unwrap().body).unwrap();
+        assert_eq!(body["input"], json!(["red", text]));
+        return;
+    }
+    panic!("the first provider is never asked again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
