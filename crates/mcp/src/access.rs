@@ -126,6 +126,7 @@ mod tests {
             team: team.map(str::to_owned),
             roles: roles.iter().map(|one| (*one).to_owned()).collect(),
             groups: groups.iter().map(|one| (*one).to_owned()).collect(),
+            scopes: None,
         };
         let nobody = Caller::default();
         let admin = of(&[], None, &["admin"], &[]);
