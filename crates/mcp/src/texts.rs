@@ -287,7 +287,8 @@ mod tests {
                 "chosen"
             ]
         );
+        let mut definition = definition;
         let mut redact = |text: &str, _: Sort| Some(text.replace("key", "***"));
-        assert_eq!(of_definition(&mut definition.clone(), &mut redact), None);
+        assert_eq!(of_definition(&mut definition, &mut redact), None);
     }
 }
