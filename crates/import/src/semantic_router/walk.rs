@@ -254,6 +254,5 @@ fn beside(file: &str, path: &str) -> String {
     let found = folders
         .map(|folder| folder.join(path))
         .find(|found| found.exists());
-    let whole = found.and_then(|found| std::path::absolute(found).ok());
-    whole.map_or_else(|| path.to_owned(), |found| found.display().to_string())
+    found.map_or_else(|| path.to_owned(), |found| found.display().to_string())
 }

@@ -129,6 +129,16 @@ impl Rag {
             return Err(format!("rag.{name} is not supported in this version"));
         }
         let backend = form.backend_config.unwrap_or_default();
+        if ["endpoint", "base_url", "url", "api_key"]
+            .iter()
+            .any(|field| backend.get(field).is_some())
+        {
+            return Err(
+                "a backend of rag with an address or a key of its own is not supported in this version; name one of \
+                 `providers` as backend_config.provider"
+                    .to_owned(),
+            );
+        }
         let backend: Backend = match backend.is_null() {
             true => Backend::default(),
             false => {
