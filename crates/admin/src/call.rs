@@ -125,7 +125,7 @@ impl Failed {
     }
 
     /// As an answer of SCIM (RFC 7644, section 3.12); its status is a text, too.
-    pub fn as_scim(self) -> Response<Full<Bytes>> {
+    pub fn into_scim(self) -> Response<Full<Bytes>> {
         let of_status = (self.status == StatusCode::CONFLICT).then_some(ScimType::Uniqueness);
         let mut error = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],

@@ -115,7 +115,7 @@ async fn answer(house: Arc<House>, peer: SocketAddr, request: Request<Incoming>)
     let is_scim = request.uri().path().starts_with("/scim/");
     match called(house, peer, request).await {
         Ok(reply) => reply,
-        Err(failed) if is_scim => failed.as_scim(),
+        Err(failed) if is_scim => failed.into_scim(),
         Err(failed) => failed.reply(),
     }
 }

@@ -70,7 +70,7 @@ fn read(snapshot: &mut Snapshot<'_>, now: i64) -> Result<Migration, StoreError> 
     // In the order in which one refers to another.
     each(snapshot, &tables, table::BUDGETS, |row| plan.budget(row))?;
     each(snapshot, &tables, table::ORGANIZATIONS, |row| {
-        plan.organization(row)
+        plan.organization(row);
     })?;
     each(snapshot, &tables, table::TEAMS, |row| plan.team(row))?;
     each(snapshot, &tables, table::PROJECTS, |row| plan.project(row))?;

@@ -197,16 +197,15 @@ impl Detector {
     }
 }
 
+/// A word of an answer, for fitting: its bytes, whether it is a small one, and its features in their order.
+pub type Described = (Range<usize>, bool, Vec<f32>);
+
 /// What is known of each word of an answer, for fitting the network: its bytes, and the features in their order.
 ///
 /// # Errors
 ///
 /// If the lists that ship are damaged.
-pub fn features(
-    context: &[&str],
-    question: &str,
-    answer: &str,
-) -> Result<Vec<(Range<usize>, bool, Vec<f32>)>, LoadError> {
+pub fn features(context: &[&str], question: &str, answer: &str) -> Result<Vec<Described>, LoadError> {
     static LISTS: LazyLock<Result<Lexicon, LoadError>> = LazyLock::new(Lexicon::shipped);
     let lexicon = LISTS
         .as_ref()

@@ -38,7 +38,7 @@ pub struct Check {
 /// What an answer may go by.
 enum What {
     /// This, and what was asked.
-    Texts(Context, Context),
+    Texts(Box<(Context, Context)>),
     /// Nothing, and facts are asked for.
     Unverified,
     /// Nothing, and none are.
@@ -149,7 +149,7 @@ async fn given(arrival: &Arrival, asked: &Asked, settings: &Hallucination, detec
         tokio::task::spawn_blocking(read).await.ok()
     };
     match read {
-        Some((context, question)) if !context.is_cut() => What::Texts(context, question),
+        Some(texts) if !texts.0.is_cut() => What::Texts(Box::new(texts)),
         _ => What::TooMuch,
     }
 }
@@ -178,9 +178,10 @@ impl Check {
 
     /// What is found in the text of a choice; none where all of it is supported, or nothing can be said.
     fn look_at(&self, choice: u32, text: &str) -> Option<Finding> {
-        let What::Texts(context, question) = &self.given else {
+        let What::Texts(texts) = &self.given else {
             return None;
         };
+        let (context, question) = &**texts;
         let judged = self.detector.judge(context, question, text, self.point);
         (!judged.is_grounded()).then(|| Finding {
             choice,

@@ -184,7 +184,7 @@ impl OidcConfig {
         }
         for (name, provider) in &self.providers {
             let mut wrong = |at: &str, message: &str| {
-                problems.push((format!(".providers.{name}{at}"), message.to_owned()))
+                problems.push((format!(".providers.{name}{at}"), message.to_owned()));
             };
             let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             if name.is_empty() || !name.bytes().all(allowed) {

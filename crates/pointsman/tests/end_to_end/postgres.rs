@@ -185,6 +185,7 @@ fn outage() -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn proxying_goes_on_while_postgres_is_down_and_the_ledger_is_complete() {
     let mut server = PostgresServer::start().unwrap();
     let url = server.make("down").unwrap();

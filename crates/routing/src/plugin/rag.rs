@@ -107,6 +107,32 @@ struct Backend {
     path: Option<String>,
 }
 
+impl Backend {
+    fn of(config: serde_json::Value) -> Result<Self, String> {
+        let own = ["endpoint", "base_url", "url", "api_key"];
+        if own.iter().any(|field| config.get(field).is_some()) {
+            return Err(
+                "a backend of rag with an address or a key of its own is not supported in this version; name one of \
+                 `providers` as backend_config.provider"
+                    .to_owned(),
+            );
+        }
+        if config.is_null() {
+            return Ok(Self::default());
+        }
+        let backend: Self =
+            serde_json::from_value(config).map_err(|error| format!("rag.backend_config: {error}"))?;
+        if backend.reuse_cache_connection {
+            return Err(
+                "rag.backend_config.reuse_cache_connection is not supported in this version; name one of `providers` as \
+                 `provider`"
+                    .to_owned(),
+            );
+        }
+        Ok(backend)
+    }
+}
+
 const MOST: usize = 5;
 const LONGEST: usize = 8_000;
 
@@ -128,30 +154,7 @@ impl Rag {
         if let Some((name, _)) = refused.iter().find(|(_, used)| *used) {
             return Err(format!("rag.{name} is not supported in this version"));
         }
-        let backend = form.backend_config.unwrap_or_default();
-        if ["endpoint", "base_url", "url", "api_key"]
-            .iter()
-            .any(|field| backend.get(field).is_some())
-        {
-            return Err(
-                "a backend of rag with an address or a key of its own is not supported in this version; name one of \
-                 `providers` as backend_config.provider"
-                    .to_owned(),
-            );
-        }
-        let backend: Backend = match backend.is_null() {
-            true => Backend::default(),
-            false => {
-                serde_json::from_value(backend).map_err(|error| format!("rag.backend_config: {error}"))?
-            }
-        };
-        if backend.reuse_cache_connection {
-            return Err(
-                "rag.backend_config.reuse_cache_connection is not supported in this version; name one of `providers` as \
-                 `provider`"
-                    .to_owned(),
-            );
-        }
+        let backend = Backend::of(form.backend_config.unwrap_or_default())?;
         let Some(provider) = backend.provider.clone().filter(|provider| !provider.is_empty()) else {
             return Err("rag.backend_config.provider: name one of `providers` that is asked".to_owned());
         };

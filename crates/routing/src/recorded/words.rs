@@ -27,9 +27,11 @@ pub struct Prints(Vec<u32>);
 impl Words {
     /// Of keywords and whether they were there.
     pub(crate) fn of(looked: impl Iterator<Item = (u32, bool)>) -> Self {
-        let (found, missed): (Vec<(u32, bool)>, Vec<(u32, bool)>) = looked.partition(|(_, found)| *found);
-        let prints = |all: Vec<(u32, bool)>| {
-            let mut prints: Vec<u32> = all.into_iter().map(|(print, _)| print).collect();
+        let (mut found, mut missed) = (Vec::new(), Vec::new());
+        for (print, was_found) in looked {
+            if was_found { &mut found } else { &mut missed }.push(print);
+        }
+        let prints = |mut prints: Vec<u32>| {
             prints.sort_unstable();
             prints.dedup();
             Prints(prints)

@@ -168,7 +168,7 @@ impl Text {
             }
             '%' | '$' | '€' | '£' | '¥' | '₩' | '₹' | '°' | '＝' | '=' | '+' => {
                 self.push(at..at + mark.len_utf8(), Look::default(), |folded| {
-                    folded.push(mark)
+                    folded.push(mark);
                 });
                 false
             }

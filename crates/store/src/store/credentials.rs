@@ -257,7 +257,7 @@ pub(crate) mod tests {
             None
         );
         assert_eq!(whose(CredentialKind::Token, ""), None);
-        assert_eq!(store.credentials_of(&kim).unwrap(), [made.clone()]);
+        assert_eq!(store.credentials_of(&kim).unwrap(), std::slice::from_ref(&made));
         let disable = |disabled| {
             let set = |spec: &mut HolderSpec| {
                 spec.disabled = disabled;

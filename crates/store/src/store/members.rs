@@ -420,7 +420,7 @@ pub(crate) mod tests {
         let role = store
             .set_custom_role(&actor, (&a, "auditor"), permissions, None)
             .unwrap();
-        assert_eq!(store.custom_role(&a, "auditor").unwrap(), Some(role.clone()));
+        assert_eq!(store.custom_role(&a, "auditor").unwrap(), Some(role));
         let give = |scope: &Scope, role: &str| {
             store.set_membership(&actor, (&kim, scope), (role, Source::Admin), None)
         };

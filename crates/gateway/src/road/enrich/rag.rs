@@ -16,7 +16,6 @@ use pointsman_wire::form::{
 use pointsman_wire::format::Format;
 use pointsman_wire::json::Json;
 use pointsman_wire::{text, tokens};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -255,75 +254,90 @@ fn read(source: &RagSource, body: &Bytes) -> Result<Vec<Finding>, Failure> {
             format!("the answer makes no sense: {error}"),
         )
     };
-    match source {
+    Ok(match source {
         RagSource::Qdrant { content, .. } => {
-            #[derive(Deserialize)]
-            struct Told {
-                result: Points,
-            }
-            #[derive(Deserialize)]
-            struct Points {
-                points: Vec<Point>,
-            }
-            #[derive(Deserialize)]
-            struct Point {
-                score: f64,
-                #[serde(default)]
-                payload: Value,
-            }
-            let told: Told = serde_json::from_slice(body).map_err(senseless)?;
-            let text = |point: Point| {
+            let told: told::Points = serde_json::from_slice(body).map_err(senseless)?;
+            let text = |point: told::Point| {
                 Some(Finding {
                     text: point.payload.get(content)?.as_str()?.to_owned(),
                     score: Some(point.score),
                 })
             };
-            Ok(told.result.points.into_iter().filter_map(text).collect())
+            told.result.points.into_iter().filter_map(text).collect()
         }
         RagSource::OpenAi { .. } => {
-            #[derive(Deserialize)]
-            struct Told {
-                data: Vec<One>,
-            }
-            #[derive(Deserialize)]
-            struct One {
-                score: f64,
-                content: Vec<Piece>,
-            }
-            #[derive(Deserialize)]
-            struct Piece {
-                #[serde(default)]
-                text: String,
-            }
-            let told: Told = serde_json::from_slice(body).map_err(senseless)?;
-            let text = |one: One| Finding {
-                text: one
-                    .content
-                    .into_iter()
-                    .map(|piece| piece.text)
-                    .collect::<Vec<_>>()
-                    .join("\n"),
-                score: Some(one.score),
+            let told: told::Data = serde_json::from_slice(body).map_err(senseless)?;
+            let text = |one: told::Datum| {
+                let pieces: Vec<String> = one.content.into_iter().map(|piece| piece.text).collect();
+                Finding {
+                    text: pieces.join("\n"),
+                    score: Some(one.score),
+                }
             };
-            Ok(told.data.into_iter().map(text).collect())
+            told.data.into_iter().map(text).collect()
         }
         RagSource::Http { .. } => {
-            #[derive(Deserialize)]
-            struct Told {
-                results: Vec<One>,
-            }
-            #[derive(Deserialize)]
-            struct One {
-                content: String,
-                score: Option<f64>,
-            }
-            let told: Told = serde_json::from_slice(body).map_err(senseless)?;
-            let text = |one: One| Finding {
+            let told: told::Results = serde_json::from_slice(body).map_err(senseless)?;
+            let text = |one: told::Found| Finding {
                 text: one.content,
                 score: one.score,
             };
-            Ok(told.results.into_iter().map(text).collect())
+            told.results.into_iter().map(text).collect()
         }
+    })
+}
+
+/// What each of the services answers.
+mod told {
+    use serde::Deserialize;
+    use serde_json::Value;
+
+    /// Qdrant's `points/query`.
+    #[derive(Deserialize)]
+    pub struct Points {
+        pub result: Result,
+    }
+
+    #[derive(Deserialize)]
+    pub struct Result {
+        pub points: Vec<Point>,
+    }
+
+    #[derive(Deserialize)]
+    pub struct Point {
+        pub score: f64,
+        #[serde(default)]
+        pub payload: Value,
+    }
+
+    /// OpenAI's search of a vector store.
+    #[derive(Deserialize)]
+    pub struct Data {
+        pub data: Vec<Datum>,
+    }
+
+    #[derive(Deserialize)]
+    pub struct Datum {
+        pub score: f64,
+        pub content: Vec<Piece>,
+    }
+
+    #[derive(Deserialize)]
+    pub struct Piece {
+        #[serde(default)]
+        pub text: String,
+    }
+
+    /// A service of one's own.
+    #[derive(Deserialize)]
+    pub struct Results {
+        pub results: Vec<Found>,
+    }
+
+    #[derive(Deserialize)]
+    pub struct Found {
+        pub content: String,
+        pub score: Option<f64>,
     }
 }
 

@@ -61,11 +61,11 @@ impl Check {
                 .parts
                 .iter()
                 .position(|part| matches!(part.kind, PartKind::Text(_)));
-            if let (Some(words), Some(at)) = (self.words(finding), says) {
-                if let PartKind::Text(text) = &mut choice.parts[at].kind {
-                    text.text = format!("{words}\n\n{}", text.text).into();
-                    changed = true;
-                }
+            if let (Some(words), Some(at)) = (self.words(finding), says)
+                && let PartKind::Text(text) = &mut choice.parts[at].kind
+            {
+                text.text = format!("{words}\n\n{}", text.text).into();
+                changed = true;
             }
         }
         changed

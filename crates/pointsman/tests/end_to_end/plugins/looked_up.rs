@@ -145,6 +145,7 @@ async fn findings_of_every_backend_come_into_the_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn callers_see_what_is_theirs_and_failures_do_as_written() {
     let qdrant = Shelf::open(
         json!({"result": {"points": [{"id": 1, "score": 0.9, "payload": {"content": "Only for us."}}]}}),

@@ -81,6 +81,7 @@ impl Site {
     }
 
     /// Nothing where there is no Redis.
+    #[expect(clippy::too_many_lines, reason = "a whole site, told in order")]
     pub async fn open_on(database: Database, plan: Plan) -> Option<Self> {
         let amount = plan.amount;
         let folder = tempfile::tempdir().unwrap();
