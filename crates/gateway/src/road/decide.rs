@@ -181,6 +181,9 @@ async fn prepare(
         asked.prompt_tokens = tokens::estimate_request(&asked.request);
     }
     asked.suspicion = plugins.response_jailbreak;
+    if plugins.tool_choices.is_empty() && plugins.rag.is_none() && plugins.compression.is_none() {
+        return Ok(());
+    }
     let fit = Fit {
         window: window(arrival, decided),
     };

@@ -14,6 +14,7 @@ fn pointsman(folder: &Path, arguments: &[&str]) -> Output {
         .env("OPENAI_API_KEY", "sk-example-one")
         .env("ANTHROPIC_API_KEY", "sk-example-two")
         .env("REDIS_URL", "redis://:secret@127.0.0.1:6379/1")
+        .env("OKTA_SECRET", "secret-example")
         .env("PLANNER_TOKEN", "token-example")
         .env("SEARCH_TOKEN", "token-example")
         .env("POINTSMAN_SIGNING_SECRET", "0123456789abcdef0123456789abcdef")
