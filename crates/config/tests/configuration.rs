@@ -118,8 +118,10 @@ fn each_mistake_is_named_with_its_place() {
             ],
         ),
         (
-            "routing:\n  signals:\n    kb: [ { name: law } ]",
-            vec![r#"p.yaml:3:5: routing.signals.kb: signals of type "kb" are not supported in this version"#],
+            "routing:\n  signals:\n    classifiers: [ { name: law } ]",
+            vec![
+                r#"p.yaml:3:5: routing.signals.classifiers: signals of type "classifier" are not supported in this version"#,
+            ],
         ),
     ] {
         let found = problems(text);

@@ -74,9 +74,11 @@ fn imports() -> BTreeMap<String, Vec<String>> {
             .map(|other| short(other["name"].as_str().unwrap()))
             .collect()
     };
-    let packages = metadata["packages"].as_array().unwrap();
+    let crates = root().join("crates");
+    // What fuzzes the house stands before its door.
+    let packages = metadata["packages"].as_array().unwrap().iter();
     packages
-        .iter()
+        .filter(|package| Path::new(package["manifest_path"].as_str().unwrap()).starts_with(&crates))
         .map(|package| (short(package["name"].as_str().unwrap()), of(package)))
         .collect()
 }

@@ -148,7 +148,7 @@ fn a_fitted_file_selects_and_the_explanation_says_why() {
 #[test]
 fn what_nothing_feeds_is_refused_where_it_stands() {
     for (algorithm, place, part) in [
-        (json!({"type": "prompt"}), "type", "not supported"),
+        (json!({"type": "prompt"}), "prompt", "needs model"),
         (
             json!({"type": "svm", "svm": {"pretrained_path": "/nowhere/f.weights"}}),
             "svm.pretrained_path",

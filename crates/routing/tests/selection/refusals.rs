@@ -39,7 +39,6 @@ fn printed_blocks_of_selectors_are_taken() {
 #[expect(clippy::too_many_lines, reason = "a table: one row for each mistake")]
 fn what_is_not_there_is_refused_by_name() {
     for (config, place, part) in [
-        (json!({"type": "knn"}), "knn", "pointsman train"),
         (
             json!({"type": "mlp", "mlp": {"pretrained_path": "gone"}}),
             "mlp.pretrained_path",

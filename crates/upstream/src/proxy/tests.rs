@@ -14,7 +14,11 @@ fn from_environment(variables: &[(&str, &str)]) -> Result<Proxies, ConfigError> 
 }
 
 fn proxy_for(proxies: &Proxies, url: &str) -> Option<String> {
-    let endpoint = Endpoint::new(&EndpointConfig::new(url), &HealthConfig::default()).unwrap();
+    let config = EndpointConfig {
+        link_local: true,
+        ..EndpointConfig::new(url)
+    };
+    let endpoint = Endpoint::new(&config, &HealthConfig::default()).unwrap();
     proxies
         .for_origin(endpoint.origin())
         .map(|proxy| format!("{}:{}", proxy.host(), proxy.port()))

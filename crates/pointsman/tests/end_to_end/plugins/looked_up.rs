@@ -199,7 +199,7 @@ async fn callers_see_what_is_theirs_and_failures_do_as_written() {
         // What not everybody may see is not remembered.
         assert_eq!(
             (answer.status.as_u16(), answer.header("x-pointsman-cache")),
-            (200, "miss"),
+            (200, "bypass"),
             "{}",
             answer.text()
         );
