@@ -23,15 +23,23 @@ pub fn checker(definition: &Object) -> Option<Validator> {
     checking.build(&schema).ok()
 }
 
-/// Holds arguments against a schema.
+/// Holds arguments against a schema. One that is `null` counts as one that is not there, too: clients fill in what they
+/// do not know so.
 ///
 /// # Errors
 /// What is wrong and where.
 pub fn arguments(checker: &Validator, arguments: Option<&RawValue>) -> Result<(), String> {
     let said = arguments.map_or("{}", RawValue::get);
-    let value: Value = serde_json::from_str(said).map_err(|error| error.to_string())?;
-    if !value.is_object() {
+    let mut value: Value = serde_json::from_str(said).map_err(|error| error.to_string())?;
+    let Some(fields) = value.as_object() else {
         return Err("the arguments must be an object".to_owned());
+    };
+    if fields.values().any(Value::is_null) && !checker.is_valid(&value) {
+        value = fields
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
     }
     let wrong = checker.iter_errors(&value).next();
     wrong.map_or(Ok(()), |error| {
@@ -139,6 +147,9 @@ mod tests {
         let schema = json!({ "type": "object", "additionalProperties": false, "required": ["path"],
             "properties": { "path": { "type": "string", "pattern": "^[a-z/]+$" }, "count": { "type": "integer" } } });
         assert_eq!(wrong(&schema, r#"{"path":"a/b","count":1}"#), None);
+        // What is null is not there, where it need not be.
+        assert_eq!(wrong(&schema, r#"{"path":"a/b","count":null}"#), None);
+        assert!(wrong(&schema, r#"{"path":null}"#).unwrap().contains("required"));
         for (given, says) in [
             (r#"{"path":"a/../b"}"#, "/path"),
             (r#"{"path":"a","count":"1"}"#, "/count"),

@@ -246,12 +246,10 @@ pub async fn answer_on(
 ) -> Result<Response, Failed> {
     let mut events = Events::new(response, limit);
     while let Some(event) = events.next().await? {
-        let answer = messages(&event.text)?
-            .into_iter()
-            .find_map(|message| match message {
-                Message::Response(answer) if answer.id.as_ref() == Some(id) => Some(answer),
-                _ => None,
-            });
+        let answer = event.messages()?.into_iter().find_map(|message| match message {
+            Message::Response(answer) if answer.id.as_ref() == Some(id) => Some(answer),
+            _ => None,
+        });
         if let Some(answer) = answer {
             return Ok(answer);
         }

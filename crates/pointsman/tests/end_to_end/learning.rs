@@ -303,6 +303,8 @@ async fn a_model_that_fails_is_asked_less() {
 async fn the_faster_of_two_models_is_found() {
     let slow = SimServer::local(SimOptions {
         first_token: Duration::from_millis(150),
+        // What a whole answer takes counts: of one that is made at once, each token's time would be chance.
+        token_delay: Duration::from_millis(10),
         ..SimOptions::default()
     })
     .await
