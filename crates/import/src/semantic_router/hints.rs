@@ -49,8 +49,8 @@ pub(super) const HINTS: Hints = Hints {
         ),
         (
             "global.router.learning",
-            "this version does not learn from outcomes",
-            "",
+            "what is learned has settings of its own here",
+            "set routing.learning",
         ),
         (
             "global.router.fallback",
@@ -90,8 +90,8 @@ pub(super) const HINTS: Hints = Hints {
         ),
         (
             "global.services.router_replay",
-            "this version does not record decisions to be replayed",
-            "",
+            "each decision says whether it is recorded",
+            "set the plugin router_replay of the decisions",
         ),
         (
             "global.services.startup_status",
@@ -121,8 +121,8 @@ pub(super) const HINTS: Hints = Hints {
         ),
         (
             "global.integrations.tools",
-            "this version does not choose tools",
-            "",
+            "each decision says which tools its model sees",
+            "set the plugin tool_selection of the decisions",
         ),
         ("global.integrations.looper", LOOPS, ""),
         ("global.model_catalog.embeddings", OWN, ""),

@@ -48,10 +48,11 @@ pub(super) fn carry(import: &mut Import, root: &Item) {
     if let Some(learning) = global.at_path(&["router", "learning"])
         && learning.get("enabled").and_then(Item::flag) != Some(false)
     {
-        import
-            .draft
-            .report
-            .lost(learning, "this version does not learn from outcomes", "");
+        import.draft.report.lost(
+            learning,
+            "what is learned has settings of its own here",
+            "set routing.learning",
+        );
     }
 }
 
