@@ -111,6 +111,7 @@ fn parted(backend: &str, address: &str) -> (String, Option<String>) {
     let path = address[start..].find('/').map(|at| start + at);
     match (backend, path) {
         ("external_api", Some(path)) => (address[..path].to_owned(), Some(address[path..].to_owned())),
+        ("external_api", None) => (address.to_owned(), Some("/".to_owned())),
         ("openai", None) => (format!("{address}/v1"), None),
         _ => (address.to_owned(), None),
     }
