@@ -188,6 +188,7 @@ async fn travel(
             incoming::leave(&arrival.headers, body);
             return Box::pin(mcp::describe(worker, arrival)).await;
         }
+        Asks::McpConsent => return Box::pin(mcp::consent(worker, arrival, body)).await,
         Asks::Chat(..)
         | Asks::Embeddings(_)
         | Asks::Rerank(_)
@@ -277,7 +278,7 @@ async fn serve(
         Asks::A2a => Box::pin(a2a::answer(worker, arrival, caller, body)).await,
         Asks::RealtimeSecret => Ok(realtime::mint(worker, arrival, &caller, &body)?),
         Asks::RealtimeAside => Err(realtime::aside().into()),
-        Asks::Models | Asks::Realtime | Asks::Live | Asks::Ready | Asks::McpDescribed => {
+        Asks::Models | Asks::Realtime | Asks::Live | Asks::Ready | Asks::McpDescribed | Asks::McpConsent => {
             Err(Failure::new(FailureKind::Internal, "it was answered before").into())
         }
     }

@@ -42,6 +42,8 @@ pub enum Asks {
     Mcp,
     /// How clients of MCP servers get a token.
     McpDescribed,
+    /// Pages on which users let the gateway in at MCP servers.
+    McpConsent,
     /// Something of A2A agents; which one, and what, the path says.
     A2a,
     /// A realtime session, over a WebSocket.
@@ -295,7 +297,7 @@ use Format::{
 
 /// Every path, once. A new surface adds its lines here. `{model}` and `{agent}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 109] = [
+static PATHS: [Path; 113] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -492,6 +494,10 @@ static PATHS: [Path; 109] = [
         OpenAi,
     ),
     get("/.well-known/openid-configuration", Asks::McpDescribed, OpenAi),
+    get("/oauth/mcp/{id}", Asks::McpConsent, OpenAi),
+    post("/oauth/mcp/{id}", Asks::McpConsent, OpenAi),
+    get("/oauth/callback/mcp", Asks::McpConsent, OpenAi),
+    get("/oauth/client/mcp", Asks::McpConsent, OpenAi),
     get("/a2a", Asks::A2a, OpenAi),
     post("/a2a/{agent}", Asks::A2a, OpenAi),
     get("/a2a/{agent}", Asks::A2a, OpenAi),

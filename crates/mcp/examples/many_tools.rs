@@ -90,6 +90,7 @@ async fn main() {
         caller: Arc::default(),
         judge: None,
         trail: None,
+        base: None,
     };
     let request = Request {
         id: Id::Number(1),

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::link::Link;
 use crate::message::{self, Id, Message, Object};
 use crate::meta;
+use crate::oauth::{Grants, Vault};
 use crate::session::Session;
 use crate::trail::Letter;
 use crate::view::View;
@@ -33,6 +34,8 @@ pub struct Board {
     swept: Mutex<Option<Instant>>,
     /// Where sessions are shared with other replicas, if there are any.
     shared: Option<Arc<dyn SharedSessions>>,
+    /// What servers have granted.
+    vault: Arc<Vault>,
     /// Whether the letters of other replicas are read.
     reads: AtomicBool,
 }
@@ -74,13 +77,20 @@ impl Drop for Listening {
 }
 
 impl Board {
-    /// A board of sessions that other replicas can go on with.
+    /// A board of sessions that other replicas can go on with; what servers grant lasts in `grants`.
     #[must_use]
-    pub fn sharing(shared: Option<Arc<dyn SharedSessions>>) -> Self {
+    pub fn sharing(shared: Option<Arc<dyn SharedSessions>>, grants: Option<Arc<dyn Grants>>) -> Self {
         Self {
             shared,
+            vault: Arc::new(Vault::new(grants)),
             ..Self::default()
         }
+    }
+
+    /// What servers have granted.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
     }
 
     /// Where sessions are shared.
@@ -264,8 +274,14 @@ impl Board {
     /// A resource has changed, and the house was told.
     pub fn updated(&self, link: &Link, uri: &str) {
         for listener in self.listeners.lock().values() {
+            // What a server says on behalf of one user is for that user.
+            let sees = listener
+                .view
+                .servers()
+                .iter()
+                .any(|server| Arc::ptr_eq(server, &link.server));
             let shown = listener.view.show_uri(&link.server.name, uri);
-            if listener.uris.contains(&shown) {
+            if sees && listener.uris.contains(&shown) {
                 let mut params = Object::default();
                 params.set("uri", &shown);
                 listener.tell("notifications/resources/updated", params);

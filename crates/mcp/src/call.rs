@@ -1,5 +1,6 @@
 //! What clients ask, answered: from lists that are merged, or by the server that a name leads to.
 
+mod entrance;
 mod policy;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::trail::{Resume, Trail};
 use crate::version;
 use crate::view::{Found, View};
 
+pub use entrance::TICKET;
 use policy::Listed;
 pub use policy::{replied, said, sent};
 
@@ -47,6 +49,8 @@ pub struct Asker {
     pub judge: Option<Arc<dyn Judge>>,
     /// What other replicas know of what is asked, where there are any.
     pub trail: Option<Arc<Trail>>,
+    /// Where their browser reaches the gateway, as far as that is known.
+    pub base: Option<String>,
 }
 
 /// An answer, and who gave it.
@@ -199,6 +203,9 @@ impl Asker {
         if request.method.ends_with("subscribe") {
             return self.watch(&found, &request.method).await;
         }
+        if found.entry.as_ref().is_some_and(|entry| entry.item.is_entrance) {
+            return self.entrance(&found.server).await;
+        }
         let params = match self.outgoing(&found, kind, params).await {
             Ok(params) => params,
             Err(stopped) => return stopped.told(),
@@ -283,7 +290,7 @@ impl Asker {
         let merged = self.view.fresh(&self.client, kind).await;
         let seen = merged.entries.iter().filter(|entry| {
             let server = &self.view.servers()[entry.server];
-            (kind != Kind::Tools || server.allows(&entry.item.name))
+            (kind != Kind::Tools || entry.item.is_entrance || server.allows(&entry.item.name))
                 && self.may(server, kind, &entry.item.name)
         });
         let size = self.hub.config.page_size.max(1);
@@ -386,14 +393,14 @@ impl Asker {
         let link = self
             .link(&found.server)
             .await
-            .map_err(|failed| failure(&found.server, &failed))?;
+            .map_err(|failed| self.failure(&found.server, failed))?;
         let timeout = found.server.timeout;
         let asked = if method == "resources/subscribe" {
             link.watch(&self.client, &found.name, timeout).await
         } else {
             link.unwatch(&self.client, &found.name, timeout).await
         };
-        let answer = asked.map_err(|failed| failure(&found.server, &failed))?;
+        let answer = asked.map_err(|failed| self.failure(&found.server, failed))?;
         answer.outcome.map_err(Refused::There)
     }
 
@@ -464,7 +471,7 @@ impl Asker {
     ) -> Result<Raw, Refused> {
         for _ in 0..MAX_ROUNDS {
             let asked = self.ask(found, method, &params, sink).await;
-            let (link, answer) = asked.map_err(|failed| failure(&found.server, &failed))?;
+            let (link, answer) = asked.map_err(|failed| self.failure(&found.server, failed))?;
             let result = answer.outcome.map_err(Refused::There)?;
             let Some(session) = &self.session else {
                 return Ok(result);
@@ -530,11 +537,6 @@ fn headers(found: &Found, link: &Link, params: &Object) -> Vec<(http::HeaderName
     mirrored
         .filter_map(|one| Some((one.header.clone(), meta::encoded(&one.value(&arguments)?)?)))
         .collect()
-}
-
-fn failure(server: &Server, failed: &Failed) -> Refused {
-    tracing::debug!(server = server.name, error = %failed, "an MCP server gave no answer");
-    RpcError::internal(format!("{}: {failed}", server.name)).into()
 }
 
 /// What the stateless era wants of every result, where an older server does not say it; its own code for what is not there.

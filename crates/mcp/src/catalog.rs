@@ -89,12 +89,26 @@ impl Kind {
         }
     }
 
+    /// The notification that says that they have changed.
+    #[must_use]
+    pub fn changes(self) -> Option<&'static str> {
+        match self {
+            Self::Tools => Some("notifications/tools/list_changed"),
+            Self::Resources => Some("notifications/resources/list_changed"),
+            Self::Templates => None,
+            Self::Prompts => Some("notifications/prompts/list_changed"),
+        }
+    }
+
     /// Whether names are URIs.
     #[must_use]
     pub fn is_uri(self) -> bool {
         matches!(self, Self::Resources | Self::Templates)
     }
 }
+
+/// What the gateway's own way to a user's consent is called.
+const ENTRANCE: &str = "authorize";
 
 /// One thing that a server lists.
 #[derive(Debug)]
@@ -105,6 +119,8 @@ pub struct Item {
     pub object: Object,
     /// Of a tool: parameters that are repeated in headers.
     pub mirrored: Vec<Mirrored>,
+    /// Whether it is the gateway's own: the way to a user's consent, where a server wants that first.
+    pub is_entrance: bool,
     checker: OnceLock<Option<Validator>>,
     verdicts: Mutex<Verdicts>,
 }
@@ -131,9 +147,35 @@ impl Item {
             name,
             object,
             mirrored,
+            is_entrance: false,
             checker: OnceLock::new(),
             verdicts: Mutex::default(),
         })
+    }
+
+    /// The tool that stands in for those of a server that wants a user's consent first.
+    #[must_use]
+    pub fn entrance(server: &str) -> Self {
+        let mut object = Object::default();
+        let about = format!(
+            "{server} wants to be let in: call this, and have the user open the page that it names. Its tools are there behind that."
+        );
+        object.set("name", ENTRANCE);
+        object.set("title", &format!("Connect to {server}"));
+        object.set("description", &about);
+        object.set(
+            "inputSchema",
+            &serde_json::json!({ "type": "object", "properties": {} }),
+        );
+        object.set("annotations", &serde_json::json!({ "readOnlyHint": true }));
+        Self {
+            name: ENTRANCE.to_owned(),
+            object,
+            mirrored: Vec::new(),
+            is_entrance: true,
+            checker: OnceLock::new(),
+            verdicts: Mutex::default(),
+        }
     }
 
     /// What checks the arguments of a tool; none where its schema cannot be used.

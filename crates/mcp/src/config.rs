@@ -9,6 +9,7 @@ use pointsman_upstream::{AuthConfig, AuthStyle, Credential, HumanDuration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::oauth::OAuthConfig;
 use crate::scope::AuthorizationConfig;
 
 /// MCP servers, and how they are shown to clients at `/mcp` and `/mcp/{server}`.
@@ -31,6 +32,9 @@ pub struct McpConfig {
     pub allowed_hosts: Vec<String>,
     /// Origins (`https://chat.example.com`) of web pages that may call, beside those on loopback names.
     pub allowed_origins: Vec<String>,
+    /// Where browsers reach the gateway (`https://gateway.example.com`): users who let it in at a server (`oauth`) come
+    /// back there. The listener's own address when absent and clients can only come from this machine.
+    pub public_url: Option<String>,
     /// How long a server is waited for when lists are put together; its last list stands in for one that is late.
     pub list_timeout: HumanDuration,
     /// How long a list is good for when its server says nothing of changes.
@@ -58,6 +62,7 @@ impl Default for McpConfig {
             authorization: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            public_url: None,
             list_timeout: HumanDuration::from_secs(5),
             list_ttl: HumanDuration::from_secs(300),
             page_size: 1_000,
@@ -142,6 +147,8 @@ pub struct ServerConfig {
     pub url: Option<String>,
     /// How to be let in. A caller's own credential is never passed on.
     pub auth: AuthConfig,
+    /// How to get tokens from the authorization server that the server itself names; in place of `auth`.
+    pub oauth: Option<OAuthConfig>,
     /// Headers that go with every request.
     pub headers: BTreeMap<String, Secret>,
     /// A program and its arguments; it speaks over its standard input and output.
@@ -200,6 +207,11 @@ impl McpConfig {
                     format!("{origin:?} is no origin; write it like https://chat.example.com"),
                 ));
             }
+        }
+        if let Some(url) = &self.public_url
+            && !is_url(url)
+        {
+            problems.push(("public_url".to_owned(), "is no http or https URL".to_owned()));
         }
         if let Some(authorization) = &self.authorization {
             let wrong = authorization.problems().into_iter();
@@ -282,6 +294,18 @@ impl ServerConfig {
                     );
                 }
             }
+        }
+        if let Some(oauth) = &self.oauth {
+            if self.url.is_none() {
+                wrong("oauth", "goes with a `url`");
+            }
+            if self.auth != AuthConfig::default() {
+                wrong(
+                    "auth",
+                    "cannot be combined with `oauth`: a request carries one credential",
+                );
+            }
+            oauth.problems(wrong);
         }
         if self.auth.passthrough.is_some() {
             wrong(

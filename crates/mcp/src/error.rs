@@ -30,6 +30,8 @@ impl RpcError {
     pub const LACKS_CAPABILITY: i64 = -32021;
     /// The code of what a token does not allow.
     pub const LACKS_SCOPE: i64 = -32011;
+    /// The code of what wants a page to be opened first (2025-11-25, elicitation by URL).
+    pub const WANTS_PAGE: i64 = -32042;
     /// The code of what a guardrail does not let pass.
     pub const BLOCKED: i64 = -32010;
 
@@ -84,6 +86,20 @@ impl RpcError {
         error.data = Some(Box::new(
             serde_json::json!({ "code": "insufficient_scope", "requiredScopes": needed }),
         ));
+        error
+    }
+
+    /// A user has to open a page first.
+    #[must_use]
+    pub fn consent(server: &str, url: &str) -> Self {
+        let message = format!("{server} wants to be let in: open {url}");
+        let mut error = Self::new(Self::WANTS_PAGE, StatusCode::OK, message);
+        let id = url.rsplit('=').next().unwrap_or_default();
+        let id: String = id.chars().take(24).collect();
+        let asked = serde_json::json!({
+            "mode": "url", "elicitationId": id, "url": url, "message": format!("Connect to {server}"),
+        });
+        error.data = Some(Box::new(serde_json::json!({ "elicitations": [asked] })));
         error
     }
 

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use pointsman_upstream::Client;
 use serde_json::{Value, json};
 
@@ -26,7 +28,14 @@ pub struct Hub {
     servers: BTreeMap<String, Arc<Server>>,
     all: Arc<View>,
     alone: HashMap<String, Arc<View>>,
+    /// What users see who have grants of their own, and when they came last.
+    personal: Mutex<HashMap<(Option<String>, String), (Arc<View>, Instant)>>,
 }
+
+/// Views of users that are at hand, at most.
+const MAX_PERSONAL: usize = 10_000;
+/// How long the view of a user is at hand that does not come back.
+const PERSONAL: Duration = Duration::from_secs(30 * 60);
 
 impl Hub {
     /// Compiles a configuration. Servers that have not changed stay as they are, with what is known of them.
@@ -76,6 +85,7 @@ impl Hub {
                 .iter()
                 .map(|(name, server)| (name.clone(), view(server)))
                 .collect(),
+            personal: Mutex::default(),
             servers,
         })
     }
@@ -90,6 +100,7 @@ impl Hub {
             servers: BTreeMap::new(),
             all: Arc::new(View::new(Vec::new(), Prefix::default(), false)),
             alone: HashMap::new(),
+            personal: Mutex::default(),
         }
     }
 
@@ -113,6 +124,46 @@ impl Hub {
             None => Some(Arc::clone(&self.all)),
             Some(server) => self.alone.get(server).cloned(),
         }
+    }
+
+    /// What is seen there on behalf of `owner`: of servers where users have grants of their own, what they list for that
+    /// one.
+    #[must_use]
+    pub fn view_of(&self, scope: Option<&str>, owner: &str) -> Option<Arc<View>> {
+        let shared = self.view(scope)?;
+        if !shared.servers().iter().any(|server| server.is_personal()) {
+            return Some(shared);
+        }
+        let servers: Vec<Arc<Server>> = shared.servers().iter().map(|server| server.of(owner)).collect();
+        let now = Instant::now();
+        let mut personal = self.personal.lock();
+        let key = (scope.map(str::to_owned), owner.to_owned());
+        if let Some((view, used)) = personal.get_mut(&key) {
+            let is_same = |(one, other): (&Arc<Server>, &Arc<Server>)| Arc::ptr_eq(one, other);
+            if view.servers().iter().zip(&servers).all(is_same) {
+                *used = now;
+                return Some(Arc::clone(view));
+            }
+        }
+        if personal.len() >= MAX_PERSONAL {
+            personal.retain(|_, (_, used)| now.saturating_duration_since(*used) < PERSONAL);
+        }
+        let prefix = if scope.is_some() {
+            Prefix::Never
+        } else {
+            self.config.prefix
+        };
+        let view = Arc::new(View::new(servers, prefix, scope.is_some()));
+        if personal.len() < MAX_PERSONAL {
+            personal.insert(key, (Arc::clone(&view), now));
+        }
+        Some(view)
+    }
+
+    /// The server of this name, with what was granted on behalf of `owner`.
+    #[must_use]
+    pub fn server_of(&self, name: &str, owner: &str) -> Option<Arc<Server>> {
+        self.servers.get(name).map(|server| server.of(owner))
     }
 
     /// The names of the servers.

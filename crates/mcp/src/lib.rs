@@ -21,6 +21,7 @@ pub mod judge;
 pub mod link;
 pub mod message;
 pub mod meta;
+pub mod oauth;
 pub mod openapi;
 pub mod parked;
 pub mod pin;

@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 
 use crate::message::{self, Id, Message, Notification, Object, Raw, Request, Response};
 use crate::meta;
+use crate::oauth::Needed;
 use crate::server::Server;
 use crate::trail::{Keepsake, Question, Resume, Trail};
 use crate::version::Version;
@@ -91,6 +92,9 @@ pub enum Failed {
     /// Too much is under way, or too many processes run.
     #[error("{0}")]
     Full(&'static str),
+    /// A user has to let the gateway in first; nothing was done.
+    #[error("the server wants a user's consent first")]
+    Consent(Box<Needed>),
 }
 
 /// What is asked of a server.

@@ -1,6 +1,6 @@
 //! A server behind the gateway: how it is reached, what it lists, and what of that clients may see.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -16,11 +16,12 @@ use url::Url;
 
 use crate::access::Rules;
 use crate::board::Board;
-use crate::catalog::{Item, Kind, List};
+use crate::catalog::{Item, KINDS, Kind, List};
 use crate::config::{McpConfig, OnChange, ServerConfig};
 use crate::error::RpcError;
 use crate::link::{self, Api, Ask, Failed, Link, Owner, Sink, Told};
 use crate::message::{Notification, Object, Raw, Request};
+use crate::oauth::Account;
 use crate::openapi::Document;
 use crate::pin::Pins;
 use crate::suspect::suspicion;
@@ -30,9 +31,17 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a server that could not be reached is left alone.
 const REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_secs(60);
+/// How soon a server is asked again that wants somebody's consent.
+const CLOSED: Duration = Duration::from_secs(2);
 /// Most pages of a list, and most entries.
 const MAX_PAGES: usize = 200;
 const MAX_ITEMS: usize = 20_000;
+/// Users whose own grants at one server are at hand, at most.
+const MAX_PERSONAL: usize = 10_000;
+/// How long those of a user are at hand that does not come back.
+const PERSONAL: Duration = Duration::from_secs(30 * 60);
+/// Whose everything is that is nobody's own.
+const NOBODY: &str = "anonymous";
 /// Most processes of a program unless the configuration says something else.
 const MAX_PROCESSES: usize = 32;
 
@@ -63,6 +72,10 @@ pub struct Server {
     rules: Rules,
     prices: Vec<(String, Money)>,
     web: Option<Web>,
+    /// What was granted there.
+    account: Option<Account>,
+    /// The same server for users who have grants of their own, and when they came last.
+    personal: Mutex<HashMap<String, (Arc<Self>, Instant)>>,
     described: Option<Described>,
     /// The API that a document describes, once that is here.
     api: OnceCell<Arc<Api>>,
@@ -89,7 +102,7 @@ enum Described {
 }
 
 /// How long lists are waited for, and how long they are good.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct ListTimes {
     timeout: Duration,
     ttl: Duration,
@@ -162,6 +175,18 @@ impl Server {
         (all, approved): (&McpConfig, Option<&BTreeMap<String, Value>>),
         board: &Arc<Board>,
     ) -> Result<Arc<Self>, (String, String)> {
+        let bounds = (all.message_limit, all.into());
+        Self::made(name, config, (bounds, approved), (board, NOBODY))
+    }
+
+    fn made(
+        name: &str,
+        config: &ServerConfig,
+        ((limit, lists_for), approved): ((usize, ListTimes), Option<&BTreeMap<String, Value>>),
+        (board, owner): (&Arc<Board>, &str),
+    ) -> Result<Arc<Self>, (String, String)> {
+        let account = config.oauth.as_ref().zip(config.url.as_deref());
+        let account = account.map(|(oauth, url)| Account::new(name, url, oauth, owner, board.vault()));
         let web = config
             .url
             .as_deref()
@@ -177,11 +202,13 @@ impl Server {
             name: name.to_owned(),
             config: config.clone(),
             timeout: config.timeout.map_or(TIMEOUT, |timeout| timeout.get()),
-            limit: all.message_limit,
-            lists_for: all.into(),
+            limit,
+            lists_for,
             rules: Rules::new(&config.tools.allow, &config.tools.deny),
             prices,
             web,
+            account,
+            personal: Mutex::default(),
             described,
             api: OnceCell::new(),
             board: Arc::clone(board),
@@ -216,6 +243,67 @@ impl Server {
     /// Where it is on the web.
     pub fn web(&self) -> Option<&Web> {
         self.web.as_ref()
+    }
+
+    /// What was granted there.
+    pub fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
+    }
+
+    /// Whether each user has a grant of their own.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        self.config
+            .oauth
+            .as_ref()
+            .is_some_and(|oauth| oauth.is_personal())
+    }
+
+    /// The same server with what was granted on behalf of `owner`: what it lists for one is not told to another.
+    #[must_use]
+    pub fn of(self: &Arc<Self>, owner: &str) -> Arc<Self> {
+        if !self.is_personal() || owner == NOBODY {
+            return Arc::clone(self);
+        }
+        let mut personal = self.personal.lock();
+        let now = Instant::now();
+        if let Some((server, used)) = personal.get_mut(owner) {
+            *used = now;
+            return Arc::clone(server);
+        }
+        let idle = |used: &Instant| now.saturating_duration_since(*used) > PERSONAL;
+        for (_, (server, _)) in personal.extract_if(|_, (_, used)| idle(used)) {
+            server.shut();
+        }
+        if personal.len() >= MAX_PERSONAL {
+            let oldest = personal.iter().min_by_key(|(_, (_, used))| *used);
+            if let Some(oldest) = oldest.map(|(owner, _)| owner.clone())
+                && let Some((server, _)) = personal.remove(&oldest)
+            {
+                server.shut();
+            }
+        }
+        let bounds = ((self.limit, self.lists_for), self.approved.as_ref());
+        // What has been compiled once is compiled again.
+        let made = Self::made(&self.name, &self.config, bounds, (&self.board, owner));
+        let made = made.unwrap_or_else(|_| Arc::clone(self));
+        personal.insert(owner.to_owned(), (Arc::clone(&made), now));
+        made
+    }
+
+    /// Somebody has let the gateway in: what it lists is asked for anew.
+    pub async fn granted(&self) {
+        *self.resting.lock() = None;
+        let house = self.house.lock().await.take();
+        if let Some(house) = house {
+            house.shut();
+        }
+        self.invalidate(&KINDS);
+        for kind in KINDS {
+            if let Some(method) = kind.changes() {
+                self.board.changed(&self.name, method);
+            }
+        }
     }
 
     /// The API that its document describes.
@@ -316,6 +404,8 @@ impl Server {
                 *house = Some(Arc::clone(&link));
                 Ok(link)
             }
+            // It is there, and comes in once somebody lets the gateway in.
+            Err(why @ Failed::Consent(_)) => Err(why),
             Err(why) => {
                 tracing::warn!(server = self.name, error = %why, "an MCP server cannot be reached");
                 self.rest(&why);
@@ -353,6 +443,9 @@ impl Server {
 
     /// Listens no more: the configuration has no such server any more.
     pub fn shut(&self) {
+        for (_, (server, _)) in self.personal.lock().drain() {
+            server.shut();
+        }
         if let Ok(mut house) = self.house.try_lock()
             && let Some(link) = house.take()
         {
@@ -399,6 +492,10 @@ impl Server {
             }
             match self.find(client, kind).await {
                 Ok((list, ttl)) => self.keep(kind, list, ttl),
+                Err(Failed::Consent(_)) => {
+                    let entrance = (kind == Kind::Tools).then(|| Arc::new(Item::entrance(&self.name)));
+                    self.keep(kind, entrance.into_iter().collect(), CLOSED);
+                }
                 Err(why) => tracing::debug!(server = self.name, error = %why, "{} failed", kind.method()),
             }
         };

@@ -156,7 +156,8 @@ impl View {
             }
         };
         // A list may be older than a quarantine.
-        (kind != Kind::Tools || found.server.allows(&found.name)).then_some(found)
+        let is_entrance = found.entry.as_ref().is_some_and(|entry| entry.item.is_entrance);
+        (kind != Kind::Tools || is_entrance || found.server.allows(&found.name)).then_some(found)
     }
 
     /// Where a URI leads.

@@ -34,8 +34,8 @@ pub use config::{
 };
 pub use credential::{
     AuthStyle, Authorized, Credential, CredentialError, CredentialErrorKind, CredentialRegistry, Environment,
-    PresentedSignature, Redeemed, SignatureError, SignedRequest, fetch_document, fetch_with_token,
-    redeem_code,
+    PresentedSignature, Proof, Redeemed, SignatureError, SignedRequest, TokenRequest, fetch_document,
+    fetch_with_token, redeem_code, register_client, request_token,
 };
 pub use endpoint::{Endpoint, EndpointRegistry, InFlight, Outcome};
 pub use error::{Phase, SendError, SendErrorKind};

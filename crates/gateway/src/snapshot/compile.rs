@@ -14,6 +14,7 @@ use pointsman_governance::{Anonymous, Principal, Sharing};
 use pointsman_guard::GuardSet;
 use pointsman_mcp::Hub;
 use pointsman_mcp::board::Board;
+use pointsman_mcp::oauth::Grants;
 use pointsman_mcp::parked::Lot;
 use pointsman_routing::{Router, RoutingConfig};
 use pointsman_store::SharedSessions;
@@ -72,11 +73,16 @@ pub struct Lasting {
 }
 
 impl Lasting {
-    /// Nothing yet; limits are counted together with these, and sessions shared with those.
-    pub fn counting(sharing: Option<Arc<Sharing>>, sessions: Option<Arc<dyn SharedSessions>>) -> Self {
+    /// Nothing yet; limits are counted together with these, and sessions shared with those. What MCP servers grant lasts
+    /// in `grants`.
+    pub fn counting(
+        sharing: Option<Arc<Sharing>>,
+        sessions: Option<Arc<dyn SharedSessions>>,
+        grants: Option<Arc<dyn Grants>>,
+    ) -> Self {
         Self {
             sharing,
-            board: Arc::new(Board::sharing(sessions)),
+            board: Arc::new(Board::sharing(sessions, grants)),
             ..Self::default()
         }
     }
@@ -249,6 +255,10 @@ impl Compiler<'_> {
     /// MCP servers, with what is known of those that stay.
     fn mcp(&mut self) -> McpPolicy {
         let board = &self.lasting.board;
+        // Sealed with the operator's secret, grants are good at every replica, and after a restart.
+        if let Some(secret) = &self.config.identity.signing_secret {
+            board.vault().seal_with(secret.expose());
+        }
         let before = self.lasting.hub.lock().clone();
         let hub = Hub::following(&self.config.mcp, board, before.as_deref()).unwrap_or_else(|problems| {
             for (at, message) in problems {

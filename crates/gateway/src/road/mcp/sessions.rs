@@ -279,6 +279,7 @@ async fn converse(
                     caller: desk.caller(),
                     judge: judge.clone(),
                     trail: trail.clone(),
+                    base: desk.base(),
                 };
                 let asker = (asker, guardrails.clone());
                 // It goes on when its connection breaks: only `notifications/cancelled` says that it is not wanted.

@@ -51,6 +51,7 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
         caller: desk.caller(),
         judge: judging(guardrails.as_ref()),
         trail: None,
+        base: desk.base(),
     };
     if let Err(error) = check(desk, &asker, &request).await {
         return Ok(Err(error.of(&request.id)));
