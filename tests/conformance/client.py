@@ -97,7 +97,9 @@ async def drive_with_consent(client):
         entrance = next((tool.name for tool in tools if tool.name == "authorize"), None)
         page = None
         if entrance:
-            page = (await client.call_tool(entrance, {})).structured_content["url"]
+            said = (await client.call_tool(entrance, {})).structured_content
+            # Without one it is connected already.
+            page = said and said["url"]
         elif tools:
             try:
                 await client.call_tool(tools[0].name, {})

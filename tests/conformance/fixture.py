@@ -16,6 +16,7 @@ import socket
 import warnings
 import weakref
 
+import jobs
 import uvicorn
 from mcp import types
 from mcp.server.caching import CacheHint
@@ -297,6 +298,10 @@ LISTED = [*SIMPLE, "test_error_handling", *TOOLS]
 async def list_tools(ctx, params):
     nothing = {"type": "object", "properties": {}}
     tools = [types.Tool(name=name, description=f"Tests {name}.", input_schema=SCHEMAS.get(name, nothing)) for name in LISTED]
+    if ctx.protocol_version == MODERN:
+        for name, properties in jobs.SCHEMAS.items():
+            schema = {"type": "object", "properties": properties}
+            tools.append(types.Tool(name=name, description=f"Tests {name}.", input_schema=schema))
     return types.ListToolsResult(tools=tools)
 
 
@@ -305,6 +310,14 @@ async def call_tool(ctx, params):
         return types.CallToolResult(content=SIMPLE[params.name])
     if params.name == "test_error_handling":
         return types.CallToolResult(content=[text("This tool intentionally returns an error for testing")], is_error=True)
+    if params.name in jobs.SCHEMAS and ctx.protocol_version == MODERN:
+        if params.name != "test_tool_with_task":
+            return await jobs.call(ctx, params)
+        try:
+            answers = await ask(ctx, params, {"user_name": NAME})
+        except Wanted as wanted:
+            return wanted.result
+        return jobs.begun(jobs.named(answers["user_name"].content["name"]))
     if params.name not in TOOLS:
         raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
     try:
@@ -462,6 +475,8 @@ def server(part):
     server = Server(
         "fixture", version="1.0.0", cache_hints=hints, on_subscriptions_listen=ListenHandler(bus), **taken
     )
+    if part in ("tools", "all"):
+        jobs.serve(server)
     server.middleware.append(note_session)
     return server
 

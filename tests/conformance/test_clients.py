@@ -69,6 +69,9 @@ SCENARIOS = [
 def test_the_gateway_passes_as_a_client(tmp_path, scenario, revision):
     command = f"{sys.executable} {shlex.quote(str(CLIENT))}"
     arguments = ["client", "--command", command, "--scenario", scenario, "--spec-version", revision]
+    if scenario.removeprefix("auth/") in EXTENSIONS:
+        # They belong to no revision.
+        arguments.append("--force")
     judged = suite(tmp_path, *arguments)
     print(f"{scenario} {revision}: {len(judged.passed)} passed, {len(judged.failed)} failed", *judged.failed, sep="\n  ")
     assert judged.passed and not judged.failed and not judged.warned, judged.told

@@ -90,6 +90,7 @@ async fn main() {
         caller: Arc::default(),
         judge: None,
         trail: None,
+        owner: "anonymous".to_owned(),
         base: None,
     };
     let request = Request {

@@ -50,7 +50,27 @@ struct Listener {
     methods: Vec<&'static str>,
     /// Resources they want to hear of, as clients call them.
     uris: Vec<String>,
-    sender: mpsc::Sender<String>,
+    /// Tasks they want to hear of: servers, what those call them, and what clients do.
+    tasks: Vec<WatchedTask>,
+    sender: mpsc::Sender<News>,
+}
+
+/// A task that somebody wants to hear of.
+pub struct WatchedTask {
+    /// Who has it.
+    pub server: String,
+    /// What its server calls it.
+    pub id: String,
+    /// What its client calls it.
+    pub shown: String,
+}
+
+/// What a listener hears.
+pub enum News {
+    /// A message, ready to be sent.
+    Message(String),
+    /// Something is new of the task that its client calls this.
+    Task(String),
 }
 
 /// Listens as long as it is there.
@@ -58,7 +78,7 @@ pub struct Listening {
     board: Arc<Board>,
     number: u64,
     /// What comes.
-    pub receiver: mpsc::Receiver<String>,
+    pub receiver: mpsc::Receiver<News>,
 }
 
 /// Reads letters as long as it is there.
@@ -229,7 +249,7 @@ impl Board {
         self: &Arc<Self>,
         id: Id,
         view: Arc<View>,
-        (methods, uris): (Vec<&'static str>, Vec<String>),
+        (methods, uris, tasks): (Vec<&'static str>, Vec<String>, Vec<WatchedTask>),
     ) -> Option<Listening> {
         let (sender, receiver) = mpsc::channel(64);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -242,6 +262,7 @@ impl Board {
             view,
             methods,
             uris,
+            tasks,
             sender,
         };
         listeners.insert(number, listener);
@@ -271,6 +292,22 @@ impl Board {
         }
     }
 
+    /// Something is new of a task, and the house was told.
+    pub fn task(&self, link: &Link, id: &str) {
+        for listener in self.listeners.lock().values() {
+            let sees = listener
+                .view
+                .servers()
+                .iter()
+                .any(|server| Arc::ptr_eq(server, &link.server));
+            let mut tasks = listener.tasks.iter();
+            let watched = tasks.find(|task| sees && task.server == link.server.name && task.id == id);
+            if let Some(task) = watched {
+                let _ = listener.sender.try_send(News::Task(task.shown.clone()));
+            }
+        }
+    }
+
     /// A resource has changed, and the house was told.
     pub fn updated(&self, link: &Link, uri: &str) {
         for listener in self.listeners.lock().values() {
@@ -296,6 +333,8 @@ impl Listener {
         meta.set(meta::SUBSCRIPTION_ID, &self.id);
         params.set("_meta", &meta);
         // Who does not read will read the lists again anyway.
-        let _ = self.sender.try_send(message::notification(method, &params));
+        let _ = self
+            .sender
+            .try_send(News::Message(message::notification(method, &params)));
     }
 }

@@ -2,6 +2,7 @@
 
 mod entrance;
 mod policy;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::message::{self, Id, Object, Raw, Request, Response};
 use crate::meta;
 use crate::server::Server;
 use crate::session::Session;
+use crate::task;
 use crate::trail::{Resume, Trail};
 use crate::version;
 use crate::view::{Found, View};
@@ -49,6 +51,8 @@ pub struct Asker {
     pub judge: Option<Arc<dyn Judge>>,
     /// What other replicas know of what is asked, where there are any.
     pub trail: Option<Arc<Trail>>,
+    /// Whose tasks are theirs.
+    pub owner: String,
     /// Where their browser reaches the gateway, as far as that is known.
     pub base: Option<String>,
 }
@@ -177,6 +181,9 @@ impl Asker {
         if let Some(kind) = Kind::listed_by(&request.method) {
             return self.list(kind, params).await;
         }
+        if request.method.starts_with("tasks/") {
+            return Box::pin(self.task(request, sink, answered)).await;
+        }
         let (key, kind) = match (request.method.as_str(), &self.session) {
             ("ping", Some(_)) => return Ok(Object::default().raw()),
             ("logging/setLevel", Some(session)) => return self.set_level(session, params).await,
@@ -214,8 +221,10 @@ impl Asker {
             answered.cost = found.server.price(&found.name);
         }
         let result = self.exchange(&found, &request.method, params, sink).await?;
+        self.note_begun(&found.server, &result).await;
         let result = self.incoming(&found.server, result).await?;
-        Ok(self.view.show(&found.server.name, result))
+        let result = self.view.show(&found.server.name, result);
+        Ok(self.names().show(&found.server.name, result, false))
     }
 
     /// The status of a method that is not there: newer clients tell by it that this is no older server.
@@ -309,6 +318,10 @@ impl Asker {
         let is_more = page.len() > size;
         page.truncate(size);
         let mut result = Object::default();
+        // It changes as soon as somebody consents.
+        if self.is_modern() && page.iter().any(|entry| entry.item.is_entrance) {
+            result.set("ttlMs", &0);
+        }
         result.set(kind.field(), &self.listed(page).await);
         if is_more {
             result.set("nextCursor", &format!("at-{}", from + size));
@@ -317,7 +330,7 @@ impl Asker {
     }
 
     async fn discover(&self) -> Raw {
-        let (capabilities, instructions) = self.hub.greeting(&self.view, &self.client).await;
+        let (capabilities, instructions) = self.hub.greeting(&self.view, &self.client, version::MODERN).await;
         let mut result = Object::default();
         result.set("supportedVersions", &[version::MODERN.name()]);
         result.set("capabilities", &capabilities);
@@ -469,13 +482,42 @@ impl Asker {
         mut params: Object,
         sink: &Sink,
     ) -> Result<Raw, Refused> {
+        let (mut as_task, mut knows_tasks) = (false, false);
+        if method == "tools/call"
+            && found
+                .entry
+                .as_ref()
+                .is_some_and(|entry| task::is_required(&entry.item.object))
+        {
+            let link = self.link(&found.server).await;
+            let link = link.map_err(|failed| self.failure(&found.server, failed))?;
+            as_task = self.must_be_task(found, method, &link);
+            if as_task {
+                params.set("task", &json!({}));
+            }
+        }
         for _ in 0..MAX_ROUNDS {
             let asked = self.ask(found, method, &params, sink).await;
             let (link, answer) = asked.map_err(|failed| self.failure(&found.server, failed))?;
-            let result = answer.outcome.map_err(Refused::There)?;
+            let result = match (answer.outcome, &self.session) {
+                (Ok(result), _) => result,
+                // Its client has never heard of tasks as this server has them: they are waited for.
+                (Err(error), Some(session)) if !knows_tasks && tasks::wants_tasks(&error) => {
+                    knows_tasks = true;
+                    tasks::declare(session, &mut params);
+                    continue;
+                }
+                (Err(error), _) => return Err(Refused::There(error)),
+            };
+            if as_task {
+                return self.awaited_result((found, &link), result, sink).await;
+            }
             let Some(session) = &self.session else {
                 return Ok(result);
             };
+            if knows_tasks && task::begun(&result).is_some() {
+                return self.awaited_end((found, &link, session), result, sink).await;
+            }
             if !link.version.is_modern() || !result.get().contains("input_required") {
                 return Ok(result);
             }

@@ -133,6 +133,19 @@ impl RpcError {
         error
     }
 
+    /// The client does not declare an extension that the request needs.
+    #[must_use]
+    pub fn extension(name: &str) -> Self {
+        let message = format!("the client does not declare the extension {name}");
+        let mut error = Self::new(Self::LACKS_CAPABILITY, StatusCode::BAD_REQUEST, message);
+        let mut needed = serde_json::Map::new();
+        needed.insert(name.to_owned(), serde_json::json!({}));
+        error.data = Some(Box::new(
+            serde_json::json!({ "requiredCapabilities": { "extensions": needed } }),
+        ));
+        error
+    }
+
     /// The same with another status.
     #[must_use]
     pub fn with(mut self, status: StatusCode) -> Self {

@@ -13,8 +13,11 @@ use crate::access::Gates;
 use crate::board::Board;
 use crate::config::{McpConfig, Prefix};
 use crate::link::Link;
+use crate::message::Object;
 use crate::pin::Approved;
 use crate::server::Server;
+use crate::task;
+use crate::version::Version;
 use crate::view::View;
 
 /// The servers of a configuration.
@@ -172,7 +175,7 @@ impl Hub {
     }
 
     /// What can be had at an address, and how it wants to be used. Servers that are late or gone say nothing.
-    pub async fn greeting(&self, view: &View, client: &Client) -> (Value, Option<String>) {
+    pub async fn greeting(&self, view: &View, client: &Client, version: Version) -> (Value, Option<String>) {
         let patience = self.config.list_timeout.get();
         let reached = view.servers().iter().map(|server| {
             let house = Box::pin(server.house(client));
@@ -200,10 +203,41 @@ impl Hub {
                 capabilities[capability] = json!({});
             }
         }
+        let of_era = |link: &&Arc<Link>| link.version.is_modern() == version.is_modern();
+        let said = links
+            .iter()
+            .filter(of_era)
+            .map(|link| &link.greeting.capabilities);
+        if let Some((name, tasks)) = tasks(version, said) {
+            capabilities[name] = tasks;
+        }
         let instructions = links.first().filter(|_| view.is_alone());
         (
             capabilities,
             instructions.and_then(|link| link.greeting.instructions.clone()),
         )
     }
+}
+
+/// What there is of tasks for clients of a version, by what servers of its era can do. Between the eras, they are waited
+/// for.
+fn tasks<'a>(
+    version: Version,
+    mut said: impl Iterator<Item = &'a Object> + Clone,
+) -> Option<(&'static str, Value)> {
+    if version.is_modern() {
+        let extension = said.any(task::has_extension);
+        return extension.then(|| ("extensions", json!({ (task::EXTENSION): {} })));
+    }
+    if version < Version::V2025November || !said.clone().any(task::has_tasks) {
+        return None;
+    }
+    let mut tasks = json!({ "requests": { "tools": { "call": {} } } });
+    for ability in ["list", "cancel"] {
+        let mut of_tasks = said.clone().filter_map(|one| one.object("tasks"));
+        if of_tasks.any(|one| one.get(ability).is_some()) {
+            tasks[ability] = json!({});
+        }
+    }
+    Some(("tasks", tasks))
 }

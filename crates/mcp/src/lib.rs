@@ -32,6 +32,7 @@ pub mod server;
 pub mod session;
 pub mod shorten;
 pub mod suspect;
+pub mod task;
 pub mod texts;
 pub mod trail;
 pub mod version;

@@ -180,6 +180,16 @@ impl Drop for Link {
     }
 }
 
+/// Watches as long as it is there.
+#[derive(Debug)]
+pub struct Watch(AbortHandle);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// A request that is not over; told to the server as cancelled when it is dropped.
 struct UnderWay<'a> {
     link: &'a Arc<Link>,
@@ -480,6 +490,15 @@ impl Link {
             before.abort();
         }
         Ok(Response::empty())
+    }
+
+    /// Asks to be told of a task, in the newer era; as long as the returned watch lasts.
+    #[must_use]
+    pub fn watch_task(self: &Arc<Self>, client: &Client, id: &str) -> Watch {
+        let mut wanted = Object::default();
+        wanted.set("taskIds", &[id]);
+        let task = tokio::spawn(greet::subscribe(Arc::downgrade(self), client.clone(), wanted));
+        Watch(task.abort_handle())
     }
 
     /// The opposite.

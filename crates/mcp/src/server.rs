@@ -21,7 +21,7 @@ use crate::config::{McpConfig, OnChange, ServerConfig};
 use crate::error::RpcError;
 use crate::link::{self, Api, Ask, Failed, Link, Owner, Sink, Told};
 use crate::message::{Notification, Object, Raw, Request};
-use crate::oauth::Account;
+use crate::oauth::{Account, Vault};
 use crate::openapi::Document;
 use crate::pin::Pins;
 use crate::suspect::suspicion;
@@ -248,6 +248,12 @@ impl Server {
     /// What was granted there.
     pub fn account(&self) -> Option<&Account> {
         self.account.as_ref()
+    }
+
+    /// What seals what is said of it.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        self.board.vault()
     }
 
     /// Whether each user has a grant of their own.
@@ -678,6 +684,10 @@ impl Owner for Server {
         } else if told.method == "notifications/resources/updated" {
             if let Some(uri) = told.params.text("uri") {
                 self.board.updated(link, &uri);
+            }
+        } else if told.method == "notifications/tasks" {
+            if let Some(id) = told.params.text("taskId") {
+                self.board.task(link, &id);
             }
         } else if let Some(sink) = sink {
             let text = crate::message::notification(&told.method, &told.params);

@@ -419,8 +419,10 @@ impl Token {
             return Err(format!("tokens of the type {kind:?} are not used"));
         }
         let lifetime = answer.get("expires_in").and_then(|said| {
+            // Some say it as a text, and some with a fraction.
             let text = said.as_str().and_then(|text| text.trim().parse().ok());
-            said.as_u64().or(text)
+            let lifetime = Duration::try_from_secs_f64(said.as_f64().or(text)?).ok()?;
+            Some(lifetime.as_secs())
         });
         let refresh = text("refresh_token").filter(|token| token.len() <= MAX_TOKEN);
         Ok(Self {
@@ -444,7 +446,7 @@ mod tests {
 
     #[test]
     fn tokens_are_those_that_need_no_more_proof() {
-        let token = read(json!({"access_token": "a", "token_type": "bearer", "expires_in": "60"})).unwrap();
+        let token = read(json!({"access_token": "a", "token_type": "bearer", "expires_in": "60.5"})).unwrap();
         assert!(token.expires_at.unwrap() >= now() + 59 && token.refresh.is_none());
         assert!(read(json!({"access_token": "a"})).unwrap().expires_at.is_none());
         assert!(read(json!({"access_token": "a", "token_type": "DPoP"})).is_err());

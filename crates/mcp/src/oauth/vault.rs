@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use pointsman_upstream::config::Secret;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 
@@ -38,6 +39,8 @@ pub struct Vault {
 
 struct Key {
     key: Option<LessSafeKey>,
+    /// What nonces are made with where the same value gives the same text.
+    same: hmac::Key,
     /// Whether it is the same at all replicas, and after a restart.
     lasts: bool,
 }
@@ -61,6 +64,7 @@ impl Vault {
         let bytes = random::<32>().map(Vec::from).unwrap_or_default();
         let key = Key {
             key: UnboundKey::new(&AES_256_GCM, &bytes).ok().map(LessSafeKey::new),
+            same: same(&bytes),
             lasts: false,
         };
         Self {
@@ -77,6 +81,7 @@ impl Vault {
         let key = UnboundKey::new(&AES_256_GCM, digest.as_ref()).ok();
         *self.key.lock() = Key {
             key: key.map(LessSafeKey::new),
+            same: same(digest.as_ref()),
             lasts: true,
         };
     }
@@ -84,6 +89,18 @@ impl Vault {
     /// Seals something for one purpose.
     pub fn seal<T: Serialize>(&self, purpose: &str, value: &T) -> Option<String> {
         self.sealed(purpose, value)
+            .map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// The same, so that the same value always gives the same text.
+    pub fn seal_same<T: Serialize>(&self, purpose: &str, value: &T) -> Option<String> {
+        let text = serde_json::to_vec(value).ok()?;
+        let nonce = {
+            let key = self.key.lock();
+            let tag = hmac::sign(&key.same, &[purpose.as_bytes(), b"\n", &text].concat());
+            *tag.as_ref().first_chunk::<NONCE_LEN>()?
+        };
+        self.sealed_as(nonce, purpose, text)
             .map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
     }
 
@@ -96,8 +113,10 @@ impl Vault {
     }
 
     fn sealed<T: Serialize>(&self, purpose: &str, value: &T) -> Option<Vec<u8>> {
-        let nonce = random::<NONCE_LEN>()?;
-        let mut text = serde_json::to_vec(value).ok()?;
+        self.sealed_as(random::<NONCE_LEN>()?, purpose, serde_json::to_vec(value).ok()?)
+    }
+
+    fn sealed_as(&self, nonce: [u8; NONCE_LEN], purpose: &str, mut text: Vec<u8>) -> Option<Vec<u8>> {
         let key = self.key.lock();
         let place = Aad::from(purpose.as_bytes());
         key.key
@@ -171,6 +190,12 @@ impl Vault {
             }
         }
     }
+}
+
+/// The key that nonces are made with: of the same secret, and another than the one that seals.
+fn same(secret: &[u8]) -> hmac::Key {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"nonces");
+    hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref())
 }
 
 /// Bytes of chance.

@@ -292,6 +292,7 @@ impl Heir {
             caller: desk.caller(),
             judge: judging(guardrails.as_ref()),
             trail: Some(Arc::clone(trail)),
+            owner: desk.owner(),
             base: desk.base(),
         };
         let (sink, told) = mpsc::channel(work::QUEUE);

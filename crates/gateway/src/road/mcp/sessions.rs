@@ -187,7 +187,7 @@ async fn begin(desk: &Desk<'_>, request: Request) -> Result<Reply, RpcError> {
     };
     let version = Version::agreed(&requested);
     let client = &desk.worker.client;
-    let (capabilities, instructions) = Box::pin(desk.hub.greeting(&desk.view, client)).await;
+    let (capabilities, instructions) = Box::pin(desk.hub.greeting(&desk.view, client, version)).await;
     let scope = desk.arrival.surface.model.clone();
     let seen = (Arc::clone(&desk.view), scope);
     let (board, idle) = (&desk.hub.board, desk.hub.config.session_timeout.get());
@@ -279,6 +279,7 @@ async fn converse(
                     caller: desk.caller(),
                     judge: judge.clone(),
                     trail: trail.clone(),
+                    owner: desk.owner(),
                     base: desk.base(),
                 };
                 let asker = (asker, guardrails.clone());

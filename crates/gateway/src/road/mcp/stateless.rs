@@ -51,6 +51,7 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
         caller: desk.caller(),
         judge: judging(guardrails.as_ref()),
         trail: None,
+        owner: desk.owner(),
         base: desk.base(),
     };
     if let Err(error) = check(desk, &asker, &request).await {
@@ -58,7 +59,7 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
     }
     if request.method == "subscriptions/listen" {
         let id = request.id.clone();
-        let listening = listen::subscribe(desk, request).await;
+        let listening = listen::subscribe(desk, asker, request).await;
         return Ok(listening.map_err(|error| error.of(&id)));
     }
     let (owner, lot) = (desk.owner(), &desk.worker.shared.lasting.lot);
