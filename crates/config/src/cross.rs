@@ -47,6 +47,9 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     for (at, message) in config.mcp.problems() {
         checker.wrong(&format!("mcp.{at}"), message);
     }
+    for (at, message) in config.alerts.problems() {
+        checker.wrong(&format!("alerts.{at}"), message);
+    }
     for (at, message) in config.a2a.problems() {
         checker.wrong(&format!("a2a.{at}"), message);
     }

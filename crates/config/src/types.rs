@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use pointsman_a2a::A2aConfig;
+use pointsman_alerts::AlertsConfig;
 use pointsman_cache::CacheConfig;
 use pointsman_catalog::Price;
 use pointsman_governance::{IdentityConfig, LimitsConfig};
@@ -64,6 +65,8 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// Who is told.
     pub telemetry: TelemetryConfig,
+    /// Who is told of what goes wrong.
+    pub alerts: AlertsConfig,
     /// Files that clients keep here.
     pub files: FilesConfig,
     /// Batches.

@@ -14,7 +14,7 @@ use pointsman_store::{HolderKind, KeyId, KeyRecord, Store, StoreError, hash_key}
 
 use crate::account::unix_ms;
 use crate::config::Limits;
-use crate::directory::{Directory, Standing};
+use crate::directory::{BeyondSoft, Directory, Standing};
 use crate::principal::Principal;
 use crate::sharing::Sharing;
 
@@ -330,6 +330,15 @@ impl KeyRing {
         let states = self.states.try_lock();
         states
             .map(|states| states.directory.past_soft())
+            .unwrap_or_default()
+    }
+
+    /// Everybody who has spent more than a soft budget says; nothing while they are being read anew.
+    #[must_use]
+    pub fn beyond_soft(&self) -> Vec<BeyondSoft> {
+        let states = self.states.try_lock();
+        states
+            .map(|states| states.directory.beyond_soft())
             .unwrap_or_default()
     }
 

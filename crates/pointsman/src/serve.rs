@@ -11,10 +11,13 @@ use pointsman_config::{Config, Environment, Loaded, Mask, StoresConfig};
 use pointsman_gateway::{Gateway, GatewayOptions};
 use pointsman_store::{Store, StoreError};
 use pointsman_telemetry::Telemetry;
+use pointsman_upstream::ClientOptions;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::alarms::Alarms;
 use crate::watch::Watched;
 use crate::{console, zero};
 
@@ -83,6 +86,8 @@ pub(crate) struct Running {
     /// Of the admin API, when this is the first start.
     password: Option<SecretString>,
     tasks: Vec<JoinHandle<()>>,
+    /// Who tells of what goes wrong, and how they are told to stop.
+    alarms: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 impl Running {
@@ -108,11 +113,13 @@ impl Running {
             tokio::spawn(watch_keys(Arc::clone(&gateway))),
             tokio::spawn(tend_ledger(Arc::clone(&gateway), months)),
         ];
+        let alarms = alarms(&gateway, config)?;
         Ok(Self {
             gateway,
             admin,
             password,
             tasks,
+            alarms,
         })
     }
 
@@ -129,11 +136,29 @@ impl Running {
     /// Lets open requests finish and stops. The admin listener tells how it goes until the end.
     pub(crate) async fn stop(self) {
         self.gateway.stop().await;
+        if let Some((stop, task)) = self.alarms {
+            let _ = stop.send(true);
+            let _ = task.await;
+        }
         for task in self.tasks {
             task.abort();
             let _ = task.await;
         }
     }
+}
+
+/// Whoever tells of what goes wrong, if anybody does.
+fn alarms(
+    gateway: &Arc<Gateway>,
+    config: &Config,
+) -> Result<Option<(watch::Sender<bool>, JoinHandle<()>)>, String> {
+    let options = ClientOptions::compile(&config.upstream).map_err(|error| error.to_string())?;
+    let alarms =
+        Alarms::new(Arc::clone(gateway), &config.alerts, &options).map_err(|error| error.to_string())?;
+    Ok(alarms.map(|alarms| {
+        let (stop, stopped) = watch::channel(false);
+        (stop, tokio::spawn(alarms.run(stopped)))
+    }))
 }
 
 /// Who may use the admin API.
@@ -262,6 +287,7 @@ fn fixed(started: &Config, now: &Config) -> Vec<&'static str> {
         ("server.workers", started.server.workers() == now.server.workers()),
         ("upstream", started.upstream == now.upstream),
         ("telemetry", started.telemetry == now.telemetry),
+        ("alerts", started.alerts == now.alerts),
     ];
     parts
         .into_iter()

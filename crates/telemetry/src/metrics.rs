@@ -2,6 +2,7 @@
 //!
 //! Names follow the OpenTelemetry GenAI semantic conventions (v1.41) where these have one, in Prometheus' spelling.
 
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -188,6 +189,26 @@ impl Metrics {
     #[must_use]
     pub fn understandings(&self) -> &Understandings {
         &self.understandings
+    }
+
+    /// What was asked of each provider, answers out of the cache left out: how many requests, and how many of them it did
+    /// not answer.
+    #[must_use]
+    pub fn answered(&self) -> BTreeMap<String, (u64, u64)> {
+        let mut all = BTreeMap::<String, (u64, u64)>::new();
+        let guard = self.series.pin();
+        for (key, series) in guard.iter() {
+            if key.provider.is_empty() || !["complete", "provider_failed"].contains(&key.outcome) {
+                continue;
+            }
+            let requests = series.requests.load(Ordering::Relaxed);
+            let (sum, failed) = all.entry(key.provider.clone()).or_default();
+            *sum += requests;
+            if key.outcome == "provider_failed" {
+                *failed += requests;
+            }
+        }
+        all
     }
 
     pub(crate) fn lost_log_line(&self) {

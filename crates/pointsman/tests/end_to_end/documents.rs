@@ -15,6 +15,7 @@ fn pointsman(folder: &Path, arguments: &[&str]) -> Output {
         .env("ANTHROPIC_API_KEY", "sk-example-two")
         .env("REDIS_URL", "redis://:secret@127.0.0.1:6379/1")
         .env("PLANNER_TOKEN", "token-example")
+        .env("SLACK_WEBHOOK_URL", "https://hooks.example.com/services/example")
         .env("POINTSMAN_SIGNING_SECRET", "0123456789abcdef0123456789abcdef")
         .output()
         .unwrap()

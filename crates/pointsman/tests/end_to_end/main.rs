@@ -10,6 +10,7 @@
 mod a2a;
 mod abuse;
 mod admin;
+mod alerts;
 mod batches;
 mod batches_across_deaths;
 mod batches_handed;
