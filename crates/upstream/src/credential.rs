@@ -9,9 +9,9 @@ mod aws;
 mod bearer;
 mod cache;
 mod entra;
-mod environment;
+pub(crate) mod environment;
 mod error;
-mod fetch;
+pub(crate) mod fetch;
 mod gcp;
 mod granted;
 mod jwt;
@@ -21,7 +21,7 @@ mod passthrough;
 mod quota;
 mod redeem;
 mod registry;
-mod sigv4;
+pub(crate) mod sigv4;
 mod skew;
 mod subject;
 mod token;
@@ -340,4 +340,4 @@ fn carrier(config: &AuthConfig, style: &AuthStyle) -> Result<Carrier, ConfigErro
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
