@@ -230,6 +230,7 @@ fn entry(id: &str, cost: i64) -> LedgerEntry {
         cache: "bypass".to_owned(),
         organization: Some("o".into()),
         project: None,
+        saved: Money::ZERO,
     }
 }
 

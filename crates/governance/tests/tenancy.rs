@@ -127,6 +127,7 @@ fn entry(id: String, who: &Principal, cost: i64) -> LedgerEntry {
         cache: "miss".to_owned(),
         organization: who.organization.clone(),
         project: who.project.clone(),
+        saved: Money::ZERO,
     }
 }
 

@@ -6,6 +6,11 @@ use unicode_normalization::UnicodeNormalization;
 const ACCENTS: usize = 2;
 /// Letters apart that are a word.
 const APART: usize = 4;
+/// Words of which digits may leave no letter.
+const SHORT: [&str; 18] = [
+    "a", "i", "as", "at", "is", "it", "its", "so", "to", "too", "see", "set", "sit", "eat", "test", "state",
+    "site", "best",
+];
 /// Words with digits for letters that make a text suspicious.
 const SPELLED: usize = 3;
 
@@ -200,12 +205,20 @@ pub(super) fn spelled(text: &str) -> Option<String> {
     }
     let mut out = String::with_capacity(text.len());
     for word in text.split_inclusive(char::is_whitespace) {
-        let has_letter = word.chars().any(char::is_alphabetic);
-        if has_letter || is_spelled(word.trim_end()) {
-            out.extend(word.chars().map(|letter| meant(letter).unwrap_or(letter)));
+        // An exclamation at the end is one.
+        let body = word.trim_end_matches(|letter: char| letter.is_whitespace() || letter == '!');
+        let read: String = body
+            .chars()
+            .map(|letter| meant(letter).unwrap_or(letter))
+            .collect();
+        let has_letter = body.chars().any(char::is_alphabetic);
+        let bare = read.trim_matches(|letter: char| letter.is_ascii_punctuation());
+        out.push_str(if has_letter || SHORT.contains(&bare) {
+            &read
         } else {
-            out.push_str(word);
-        }
+            body
+        });
+        out.push_str(&word[body.len()..]);
     }
     Some(out)
 }
