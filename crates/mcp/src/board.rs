@@ -10,6 +10,7 @@ use pointsman_store::SharedSessions;
 use pointsman_upstream::Client;
 use tokio::sync::mpsc;
 
+use crate::flows::Asked;
 use crate::link::Link;
 use crate::message::{self, Id, Message, Object};
 use crate::meta;
@@ -33,6 +34,8 @@ pub struct Board {
     swept: Mutex<Option<Instant>>,
     /// Where sessions are shared with other replicas, if there are any.
     shared: Option<Arc<dyn SharedSessions>>,
+    /// Who has asked which server, as far as flows are forbidden.
+    pub asked: Asked,
     /// Whether the letters of other replicas are read.
     reads: AtomicBool,
 }

@@ -7,6 +7,7 @@ mod door;
 mod judge;
 mod listen;
 mod oauth;
+mod read;
 mod resume;
 mod sessions;
 mod stateless;
@@ -32,6 +33,7 @@ use crate::reply::{self, Reply, ReplyBody};
 use crate::worker::Worker;
 
 pub use oauth::{Described, describe, unknown};
+pub use read::tool_reader;
 
 /// What every part of the address needs.
 struct Desk<'a> {
