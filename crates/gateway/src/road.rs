@@ -70,7 +70,7 @@ use crate::worker::Worker;
 
 pub use a2a::Lasting as A2aLasting;
 pub use decide::Prices;
-pub use mcp::Described as McpDescribed;
+pub use mcp::{Described as McpDescribed, tool_reader};
 pub use realtime::Secrets;
 pub use refuse::{Origin, Refusal};
 pub use settle::Ticket;

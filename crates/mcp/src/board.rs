@@ -10,6 +10,7 @@ use pointsman_store::SharedSessions;
 use pointsman_upstream::Client;
 use tokio::sync::mpsc;
 
+use crate::flows::Asked;
 use crate::link::Link;
 use crate::message::{self, Id, Message, Object};
 use crate::meta;
@@ -36,6 +37,8 @@ pub struct Board {
     shared: Option<Arc<dyn SharedSessions>>,
     /// What servers have granted.
     vault: Arc<Vault>,
+    /// Who has asked which server, as far as flows are forbidden.
+    pub asked: Asked,
     /// Whether the letters of other replicas are read.
     reads: AtomicBool,
 }

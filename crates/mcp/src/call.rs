@@ -1,6 +1,7 @@
 //! What clients ask, answered: from lists that are merged, or by the server that a name leads to.
 
 mod entrance;
+mod find;
 mod policy;
 mod tasks;
 
@@ -28,7 +29,7 @@ use crate::version;
 use crate::view::{Found, View};
 
 pub use entrance::TICKET;
-use policy::Listed;
+use policy::{Listed, Outgoing};
 pub use policy::{replied, said, sent};
 
 /// How often a server may want more input for one request.
@@ -179,10 +180,16 @@ impl Asker {
     async fn route(&self, request: &Request, sink: &Sink, answered: &mut Answered) -> Result<Raw, Refused> {
         let params = &request.params;
         if let Some(kind) = Kind::listed_by(&request.method) {
+            if kind == Kind::Tools && self.view.is_searched() {
+                return Ok(find::listed());
+            }
             return self.list(kind, params).await;
         }
         if request.method.starts_with("tasks/") {
             return Box::pin(self.task(request, sink, answered)).await;
+        }
+        if self.is_search(request) {
+            return self.find_tools(params).await;
         }
         let (key, kind) = match (request.method.as_str(), &self.session) {
             ("ping", Some(_)) => return Ok(Object::default().raw()),
@@ -203,6 +210,7 @@ impl Asker {
             return Err(self.nothing(kind, &name).into());
         };
         self.scoped(&found, kind)?;
+        self.may_flow(&found.server).await?;
         answered.server = Some(found.server.name.clone());
         answered.name = Some(found.name.clone());
         let mut params = params.clone();
@@ -387,6 +395,7 @@ impl Asker {
             return Err(self.nothing(kind, &name).into());
         };
         self.scoped(&found, kind)?;
+        self.may_flow(&found.server).await?;
         answered.server = Some(found.server.name.clone());
         reference.set(key, &found.name);
         let mut params = params.clone();

@@ -12,6 +12,7 @@ use crate::config::Prefix;
 use crate::judge::{Verdict, Verdicts};
 use crate::message::{Object, Raw};
 use crate::meta::{self, Mirrored};
+use crate::search::Described;
 
 /// A sort of things that servers list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,6 +213,27 @@ pub struct Entry {
     pub text: Raw,
 }
 
+impl Entry {
+    /// As it is searched for.
+    #[must_use]
+    pub fn described(&self) -> Described {
+        let object = &self.item.object;
+        let said = [object.text("title"), object.text("description")];
+        let schema = object.object("inputSchema");
+        let parameters = schema.and_then(|schema| schema.object("properties"));
+        Described {
+            server: self.server,
+            name: self.item.name.clone(),
+            description: said.into_iter().flatten().collect::<Vec<_>>().join(". "),
+            parameters: parameters
+                .iter()
+                .flat_map(Object::iter)
+                .map(|(name, _)| name.to_owned())
+                .collect(),
+        }
+    }
+}
+
 /// The lists of several servers as one.
 #[derive(Debug, Default)]
 pub struct Merged {
@@ -250,6 +272,17 @@ pub fn prefixed(kind: Kind, server: &str, name: &str) -> String {
 /// Makes several lists one. The names of servers hold no `_` and no `+`, so that two prefixed names are never the same.
 #[must_use]
 pub fn merge(kind: Kind, prefix: Prefix, lists: &[(&str, List)]) -> Merged {
+    merge_as(kind, prefix, lists, |_, _| None)
+}
+
+/// The same, with names of its own for what `called` says (by server, and by what that calls it).
+#[must_use]
+pub fn merge_as<'a>(
+    kind: Kind,
+    prefix: Prefix,
+    lists: &[(&str, List)],
+    called: impl Fn(&str, &str) -> Option<&'a str>,
+) -> Merged {
     let all = || {
         lists
             .iter()
@@ -278,10 +311,10 @@ pub fn merge(kind: Kind, prefix: Prefix, lists: &[(&str, List)]) -> Merged {
     };
     let mut merged = Merged::default();
     for (at, item) in all() {
-        let shown = if with_prefix(at, &item.name) {
-            prefixed(kind, lists[at].0, &item.name)
-        } else {
-            item.name.clone()
+        let shown = match called(lists[at].0, &item.name) {
+            Some(name) => name.to_owned(),
+            None if with_prefix(at, &item.name) => prefixed(kind, lists[at].0, &item.name),
+            None => item.name.clone(),
         };
         if merged.by_name.contains_key(&shown) {
             merged.hidden.push((at, item.name.clone()));

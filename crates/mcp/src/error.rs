@@ -78,6 +78,13 @@ impl RpcError {
         error
     }
 
+    /// Data may not flow where it would.
+    pub fn flow(message: impl Into<String>) -> Self {
+        let mut error = Self::new(Self::BLOCKED, StatusCode::OK, message);
+        error.data = Some(Box::new(serde_json::json!({ "code": "flow_forbidden" })));
+        error
+    }
+
     /// The token lacks scopes; the client is told all that it needs.
     #[must_use]
     pub fn scopes(needed: &[String]) -> Self {

@@ -12,13 +12,16 @@ use serde_json::{Value, json};
 use crate::access::Gates;
 use crate::board::Board;
 use crate::config::{McpConfig, Prefix};
+use crate::flows::Flows;
 use crate::link::Link;
 use crate::message::Object;
 use crate::pin::Approved;
+use crate::search::vectors::{Reader, Vectors};
 use crate::server::Server;
 use crate::task;
 use crate::version::Version;
 use crate::view::View;
+use crate::virtuals::{self, Picked};
 
 /// The servers of a configuration.
 pub struct Hub {
@@ -28,6 +31,12 @@ pub struct Hub {
     pub board: Arc<Board>,
     /// Who may use what.
     pub gates: Gates,
+    /// Which way data may not flow.
+    pub flows: Flows,
+    /// Who makes vectors of texts, where anybody does: tools are found by what they mean, too.
+    pub reader: Option<Arc<dyn Reader>>,
+    /// Vectors of tools.
+    pub vectors: Arc<Vectors>,
     servers: BTreeMap<String, Arc<Server>>,
     all: Arc<View>,
     alone: HashMap<String, Arc<View>>,
@@ -75,20 +84,30 @@ impl Hub {
             return Err(problems);
         }
         let view = |server: &Arc<Server>| Arc::new(View::new(vec![Arc::clone(server)], Prefix::Never, true));
+        let mut alone: HashMap<String, Arc<View>> = servers
+            .iter()
+            .map(|(name, server)| (name.clone(), view(server)))
+            .collect();
+        for (name, said) in &config.virtuals {
+            let chosen = servers.values().filter(|server| said.has(&server.name));
+            let seen = View::new(chosen.cloned().collect(), said.prefix, false)
+                .with(Picked::new(said))
+                .searched(said.search);
+            alone.insert(name.clone(), Arc::new(seen));
+        }
+        let all = View::new(servers.values().cloned().collect(), config.prefix, false);
         Ok(Self {
             config: config.clone(),
             board: Arc::clone(board),
             gates: Gates::new(&config.access),
-            all: Arc::new(View::new(
-                servers.values().cloned().collect(),
-                config.prefix,
-                false,
-            )),
-            alone: servers
-                .iter()
-                .map(|(name, server)| (name.clone(), view(server)))
-                .collect(),
             personal: Mutex::default(),
+            flows: Flows::new(&config.flows),
+            reader: None,
+            vectors: before
+                .map(|before| Arc::clone(&before.vectors))
+                .unwrap_or_default(),
+            all: Arc::new(all.searched(config.search)),
+            alone,
             servers,
         })
     }
@@ -100,6 +119,9 @@ impl Hub {
             config: McpConfig::default(),
             board: Arc::clone(board),
             gates: Gates::default(),
+            flows: Flows::default(),
+            reader: None,
+            vectors: Arc::default(),
             servers: BTreeMap::new(),
             all: Arc::new(View::new(Vec::new(), Prefix::default(), false)),
             alone: HashMap::new(),
@@ -120,7 +142,7 @@ impl Hub {
         }
     }
 
-    /// What is seen at `/mcp`, or at `/mcp/{server}`.
+    /// What is seen at `/mcp`, or at `/mcp/{name}` of a server or of a virtual one.
     #[must_use]
     pub fn view(&self, scope: Option<&str>) -> Option<Arc<View>> {
         match scope {
@@ -151,12 +173,7 @@ impl Hub {
         if personal.len() >= MAX_PERSONAL {
             personal.retain(|_, (_, used)| now.saturating_duration_since(*used) < PERSONAL);
         }
-        let prefix = if scope.is_some() {
-            Prefix::Never
-        } else {
-            self.config.prefix
-        };
-        let view = Arc::new(View::new(servers, prefix, scope.is_some()));
+        let view = Arc::new(shared.through(servers));
         if personal.len() < MAX_PERSONAL {
             personal.insert(key, (Arc::clone(&view), now));
         }
@@ -210,6 +227,9 @@ impl Hub {
             .map(|link| &link.greeting.capabilities);
         if let Some((name, tasks)) = tasks(version, said) {
             capabilities[name] = tasks;
+        }
+        if view.is_searched() {
+            return (capabilities, Some(virtuals::INSTRUCTIONS.to_owned()));
         }
         let instructions = links.first().filter(|_| view.is_alone());
         (

@@ -24,6 +24,7 @@ use crate::message::{Notification, Object, Raw, Request};
 use crate::oauth::{Account, Vault};
 use crate::openapi::Document;
 use crate::pin::Pins;
+use crate::search::Source;
 use crate::suspect::suspicion;
 
 /// How long a call may take unless the configuration says something else.
@@ -88,6 +89,8 @@ pub struct Server {
     house: tokio::sync::Mutex<Option<Arc<Link>>>,
     resting: Mutex<Option<Resting>>,
     lists: [Listed; 4],
+    /// What it last said of itself.
+    says: Mutex<Option<String>>,
     judged: Mutex<Judged>,
     /// What was approved of it, if anything was.
     approved: Option<BTreeMap<String, Value>>,
@@ -218,6 +221,7 @@ impl Server {
             house: tokio::sync::Mutex::new(None),
             resting: Mutex::new(None),
             lists: Default::default(),
+            says: Mutex::default(),
             judged: Mutex::new(Judged {
                 pins: approved.map(Pins::approved).unwrap_or_default(),
                 quarantined: HashSet::new(),
@@ -407,6 +411,7 @@ impl Server {
         match link::open(self, client, described, owner).await {
             Ok(link) => {
                 *self.resting.lock() = None;
+                self.says.lock().clone_from(&link.greeting.instructions);
                 *house = Some(Arc::clone(&link));
                 Ok(link)
             }
@@ -465,6 +470,14 @@ impl Server {
         let kept = listed.list.lock();
         let list = Arc::clone(&kept.as_ref()?.list);
         Some((list, listed.generation.load(Ordering::Acquire)))
+    }
+
+    /// As it is searched for.
+    pub fn source(&self) -> Source {
+        Source {
+            name: self.name.clone(),
+            says: self.says.lock().clone().unwrap_or_default(),
+        }
     }
 
     /// How often what it lists has been found anew.

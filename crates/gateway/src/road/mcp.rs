@@ -8,6 +8,7 @@ mod door;
 mod judge;
 mod listen;
 mod oauth;
+mod read;
 mod resume;
 mod sessions;
 mod stateless;
@@ -34,6 +35,7 @@ use crate::worker::Worker;
 
 pub use consent::serve as consent;
 pub use oauth::{Described, describe, unknown};
+pub use read::tool_reader;
 
 /// What every part of the address needs.
 struct Desk<'a> {

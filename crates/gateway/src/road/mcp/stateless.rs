@@ -10,6 +10,7 @@ use pointsman_mcp::link::{Link, Told};
 use pointsman_mcp::message::{self, Incoming, Message, Request};
 use pointsman_mcp::meta;
 use pointsman_mcp::parked::{self, Resumed, Running};
+use pointsman_mcp::virtuals::unwrapped;
 use pointsman_upstream::Client;
 use tokio::sync::mpsc;
 
@@ -57,6 +58,11 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
     if let Err(error) = check(desk, &asker, &request).await {
         return Ok(Err(error.of(&request.id)));
     }
+    let id = request.id.clone();
+    let request = match unwrapped(&desk.view, request) {
+        Ok(request) => request,
+        Err(error) => return Ok(Err(error.of(&id))),
+    };
     if request.method == "subscriptions/listen" {
         let id = request.id.clone();
         let listening = listen::subscribe(desk, asker, request).await;
