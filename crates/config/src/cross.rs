@@ -8,9 +8,10 @@ use http::{HeaderName, HeaderValue};
 use pointsman_catalog::Catalog;
 use pointsman_governance::jwt::JwtConfig;
 use pointsman_guard::GuardSet;
+use pointsman_routing::About;
 use pointsman_routing::Router;
 use pointsman_store::{RedisCounters, blob};
-use pointsman_understanding::Origin;
+use pointsman_understanding::{Medium, Origin, Role};
 use pointsman_upstream::{
     AuthStyle, Credential, Endpoint, EndpointConfig, EndpointRegistry, Environment, RetryPolicy,
     balance::Policy,
@@ -42,6 +43,7 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     }
     checker.routing();
     checker.understanding();
+    checker.classifiers();
     checker.guardrails();
     checker.cache();
     checker.kept();
@@ -86,7 +88,39 @@ pub(crate) fn conflicts(config: &Config, root: &Node, file: File<'_>) -> Vec<Pro
         let path = format!("routing.{}", conflict.path);
         file.problem(root.place_of(&path), path, conflict.message)
     };
-    found.map(problem).collect()
+    let mut all: Vec<Problem> = found.map(problem).collect();
+    all.extend(
+        unread(config)
+            .into_iter()
+            .map(|(path, message)| file.problem(root.place_of(&path), path, message)),
+    );
+    all
+}
+
+/// Signals that compare what no model reads.
+fn unread(config: &Config) -> Vec<(String, String)> {
+    let reads = |medium: Medium| {
+        let mut models = config.understanding.models.values();
+        models.any(|model| model.reads.contains(&medium))
+    };
+    let Some(routing) = &config.routing else {
+        return Vec::new();
+    };
+    let compared = routing.media_signals().into_iter();
+    let unread = compared.filter_map(|(path, about)| {
+        let medium = match about {
+            About::Image => Medium::Image,
+            About::Audio => Medium::Audio,
+            _ => return None,
+        };
+        let message = format!(
+            "never matches: no model of understanding.models reads this; name one at a provider, with role: embedding \
+             and reads: [{}]",
+            medium.name()
+        );
+        (!reads(medium)).then(|| (format!("routing.{path}.query_modality"), message))
+    });
+    unread.collect()
 }
 
 struct Checker<'a> {
@@ -189,6 +223,39 @@ impl Checker<'_> {
             {
                 let known = config.providers.keys().map(String::as_str);
                 self.unknown(&format!("{path}.provider"), "provider", provider, known);
+            }
+        }
+    }
+
+    /// Classifiers on this machine are models of classes.
+    fn classifiers(&mut self) {
+        let config = self.config;
+        let Some(routing) = &config.routing else { return };
+        let recipes = routing.recipes.iter().enumerate().map(|(at, recipe)| {
+            let path = format!("routing.recipes[{at}].routing.signals.classifiers");
+            (path, &recipe.routing.signals.classifiers)
+        });
+        let own = (
+            "routing.signals.classifiers".to_owned(),
+            &routing.signals.classifiers,
+        );
+        for (path, classifiers) in std::iter::once(own).chain(recipes) {
+            for (at, classifier) in classifiers.iter().enumerate() {
+                let Some(name) = classifier.model.as_deref().filter(|_| classifier.kind == "local") else {
+                    continue;
+                };
+                let models = &config.understanding.models;
+                let of_texts = models.iter().filter(|(_, model)| model.role == Role::Texts);
+                let known: Vec<&str> = of_texts.map(|(name, _)| name.as_str()).collect();
+                if !known.contains(&name) {
+                    let path = format!("{path}[{at}].model");
+                    self.unknown(
+                        &path,
+                        "model of texts in understanding.models",
+                        name,
+                        known.into_iter(),
+                    );
+                }
             }
         }
     }

@@ -135,9 +135,7 @@ fn each_mistake_is_named_with_its_place() {
         ),
         (
             "routing:\n  signals:\n    classifiers: [ { name: law } ]",
-            vec![
-                r#"p.yaml:3:5: routing.signals.classifiers: signals of type "classifier" are not supported in this version"#,
-            ],
+            vec![r#"p.yaml:3:20: routing.signals.classifiers[0].labels: at least two labels are wanted"#],
         ),
     ] {
         let found = problems(text);

@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use pointsman_routing::learning::{Learner, LearnerConfig};
 use pointsman_routing::{LearningConfig, Recorded, Router};
-use pointsman_store::{DecisionRow, RoutedRequest, SessionTurn, Store};
+use pointsman_store::{DecisionRow, NewMemory, RoutedRequest, SessionTurn, Store};
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -50,6 +50,8 @@ enum Job {
     Turned(String, Box<Turn>),
     /// A decision, and how many of its name are kept.
     Decided(Box<Told>, u32),
+    /// Something of a user that is remembered.
+    Remember(Box<NewMemory>),
     /// How good an answer was.
     Judge(Judgement, Option<oneshot::Sender<Verdict>>),
     /// Which of two models is preferred.
@@ -220,6 +222,11 @@ impl Experience {
     /// Notes a decision.
     pub fn decided(&self, told: Told, most: u32) {
         self.hand(Job::Decided(Box::new(told), most));
+    }
+
+    /// Has something of a user remembered.
+    pub fn remember(&self, memory: NewMemory) {
+        self.hand(Job::Remember(Box::new(memory)));
     }
 
     /// Notes what the next turn says of the answer before.

@@ -38,6 +38,7 @@ mod imagine;
 mod list;
 mod looped;
 mod mcp;
+mod memory;
 mod picture;
 mod prompt;
 mod rates;
@@ -198,6 +199,7 @@ async fn travel(
         | Asks::State(_)
         | Asks::Models
         | Asks::Files(_)
+        | Asks::Memory(_)
         | Asks::Batches(_)
         | Asks::RealtimeSecret
         | Asks::RealtimeAside
@@ -273,6 +275,7 @@ async fn serve(
         Asks::Understand(what) => Box::pin(understand::travel(worker, arrival, caller, (what, body))).await,
         Asks::Judge(what) => Box::pin(feedback::travel(worker, arrival, caller, (what, body))).await,
         Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),
+        Asks::Memory(call) => Ok(Box::pin(memory::travel(worker, arrival, &caller, (call, body))).await?),
         Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
         Asks::Mcp => Box::pin(mcp::answer(worker, arrival, caller, body)).await,
         Asks::A2a => Box::pin(a2a::answer(worker, arrival, caller, body)).await,

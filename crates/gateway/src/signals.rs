@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use pointsman_routing::selection::HelperQuestion;
-use pointsman_routing::{Answers, Asks, Call, Deciding, Facts, Meaning, Readings, Router, Step, Want};
-use pointsman_understanding::{Ask, Failed, Remotes, SHIPPED, Understanding, Understood, Wanted};
+use pointsman_routing::{
+    About, Answers, Asks, Call, Classifier, ClassifierBy, Deciding, Facts, Meaning, Readings, Router, Step,
+    Want,
+};
+use pointsman_understanding::{Ask, Failed, Medium, Remotes, SHIPPED, Understanding, Understood, Wanted};
 use tokio::sync::OnceCell;
 
 /// Vectors by their texts.
@@ -19,16 +22,40 @@ type Vectors = HashMap<Arc<str>, Vec<f32>>;
 pub struct Examples {
     texts: Vec<Arc<str>>,
     vectors: OnceCell<Vectors>,
+    /// Those that are compared with images, and with sound.
+    media: [(Vec<Arc<str>>, OnceCell<Vectors>); 2],
 }
 
 impl Examples {
     /// Those of a router.
     #[must_use]
     pub fn of(router: &Router) -> Self {
+        let of_media = |about| {
+            let texts = router.media_examples(about).into_iter().map(Arc::from);
+            (texts.collect(), OnceCell::new())
+        };
         Self {
             texts: router.examples().into_iter().map(Arc::from).collect(),
             vectors: OnceCell::new(),
+            media: [About::Image, About::Audio].map(of_media),
         }
+    }
+
+    /// Those that are compared with a medium, by the model that reads both.
+    async fn of_media(&self, medium: Medium, name: &str, models: &Models<'_>) -> Result<&Vectors, Failed> {
+        let [image, audio] = &self.media;
+        let (texts, vectors) = match medium {
+            Medium::Image => image,
+            Medium::Audio => audio,
+        };
+        let embed = || async {
+            let embedded = models
+                .understanding
+                .embed(name, texts.clone(), None, models.remotes);
+            let each = embedded.await?.vectors.into_iter().map(of_length_one);
+            Ok(texts.iter().cloned().zip(each).collect())
+        };
+        vectors.get_or_try_init(embed).await
     }
 
     async fn vectors(&self, models: &Models<'_>) -> Result<&Vectors, Failed> {
@@ -42,6 +69,15 @@ impl Examples {
         };
         self.vectors.get_or_try_init(embed).await
     }
+}
+
+/// A vector of a model elsewhere, of length 1.
+fn of_length_one(mut vector: Vec<f32>) -> Vec<f32> {
+    let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
+    if length.is_finite() && length > 0.0 {
+        vector.iter_mut().for_each(|number| *number /= length);
+    }
+    vector
 }
 
 /// Whoever reads texts for a router.
@@ -72,8 +108,10 @@ pub trait Shows {
 struct Answered<'a> {
     read: Vec<(Arc<str>, Understood)>,
     /// For each head the most that any text reaches.
-    labels: HashMap<&'static str, Vec<(String, f32)>>,
+    labels: HashMap<String, Vec<(String, f32)>>,
     examples: Option<&'a Vectors>,
+    /// Of images and sound, by their addresses.
+    seen: Vectors,
 }
 
 impl fmt::Debug for Answered<'_> {
@@ -113,6 +151,7 @@ impl Answers for Answered<'_> {
     fn vector(&self, text: &str) -> Option<&[f32]> {
         let own = self.read.iter().find(|(known, _)| **known == *text);
         let own = own.and_then(|(_, read)| read.embedding.as_deref());
+        let own = own.or_else(|| self.seen.get(text).map(Vec::as_slice));
         own.or_else(|| self.examples?.get(text).map(Vec::as_slice))
     }
 }
@@ -133,7 +172,18 @@ impl<'a> Models<'a> {
             read: Vec::with_capacity(asks.texts.len()),
             labels: HashMap::new(),
             examples: None,
+            seen: Vectors::new(),
         };
+        if let Some(classifier) = &asks.classifier {
+            if let Some(labels) = self.classified(classifier, asks).await {
+                answered.labels.insert(classifier.name.clone(), labels);
+            }
+            return answered;
+        }
+        if let Some(about) = asks.media {
+            self.see(about, asks, &mut answered).await;
+            return answered;
+        }
         if asks.vectors {
             match self.examples.vectors(self).await {
                 Ok(vectors) => answered.examples = Some(vectors),
@@ -150,11 +200,83 @@ impl<'a> Models<'a> {
     }
 }
 
+impl<'a> Models<'a> {
+    /// What a classifier of one's own says of a text; none where nobody can be asked, or the answer makes no sense.
+    async fn classified(&self, classifier: &Classifier, asks: &Asks) -> Option<Vec<(String, f32)>> {
+        let text = asks.texts.first()?;
+        let labels = match &classifier.by {
+            ClassifierBy::Model(model) => {
+                let read = self
+                    .understanding
+                    .classify(model, Arc::clone(text), self.remotes)
+                    .await;
+                match read {
+                    Ok(classes) => Some(classes.labels),
+                    Err(error) => {
+                        tracing::warn!(%error, classifier = classifier.name, "a classifier could not be asked");
+                        return None;
+                    }
+                }
+            }
+            ClassifierBy::Helper { .. } => {
+                let answer = self.helper?.ask(classifier.question(text)?).await?;
+                classifier.scores(&answer)
+            }
+        };
+        let known = |labels: &Vec<(String, f32)>| {
+            let named = |wanted: &String| labels.iter().any(|(label, _)| label == wanted);
+            classifier.labels.iter().all(named)
+        };
+        let labels = labels.filter(known);
+        if labels.is_none() {
+            tracing::warn!(
+                classifier = classifier.name,
+                "a classifier's answer does not have its labels"
+            );
+        }
+        labels
+    }
+
+    /// Reads images or sound, and what they are compared with; nothing of it where there are none.
+    async fn see(&'a self, about: About, asks: &Asks, answered: &mut Answered<'a>) {
+        if asks.texts.is_empty() {
+            return;
+        }
+        let medium = match about {
+            About::Audio => Medium::Audio,
+            _ => Medium::Image,
+        };
+        let Some(name) = self.understanding.reader_of(medium) else {
+            tracing::warn!(
+                medium = medium.name(),
+                "no model of understanding.models reads this: signals that compare it do not match"
+            );
+            return;
+        };
+        match self.examples.of_media(medium, name, self).await {
+            Ok(vectors) => answered.examples = Some(vectors),
+            Err(error) => return tracing::warn!(%error, "examples of signals could not be read"),
+        }
+        for address in &asks.texts {
+            let what = (medium, Arc::clone(address));
+            match self.understanding.see(name, what, self.remotes).await {
+                Ok(read) => {
+                    let vector = read.vectors.into_iter().next().map(of_length_one);
+                    answered
+                        .seen
+                        .extend(vector.map(|vector| (Arc::clone(address), vector)));
+                }
+                Err(error) => tracing::warn!(%error, "a signal could not be computed: it does not match"),
+            }
+        }
+    }
+}
+
 impl Answered<'_> {
     fn take(&mut self, text: &Arc<str>, heads: &[&'static str], read: Understood) {
         for head in heads {
             let Some(answer) = read.head(head) else { continue };
-            let known = self.labels.entry(head).or_default();
+            let known = self.labels.entry((*head).to_owned()).or_default();
             if known.is_empty() {
                 known.clone_from(&answer.probabilities);
                 continue;

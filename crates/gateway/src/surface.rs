@@ -30,6 +30,8 @@ pub enum Asks {
     Models,
     /// Something of a file.
     Files(FileCall),
+    /// Something of what is remembered of the caller.
+    Memory(MemoryCall),
     /// Something of a batch; whose shapes it has is said by the dialect.
     Batches(BatchCall),
     /// How a prompt would be routed.
@@ -178,6 +180,19 @@ pub enum FileCall {
     Content,
     /// Forget it.
     Delete,
+}
+
+/// What is asked of what is remembered of the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryCall {
+    /// What it is.
+    List,
+    /// That one of it goes.
+    Forget,
+    /// That all of it goes.
+    ForgetAll,
+    /// Whether they agree to it.
+    Consent,
 }
 
 /// What is asked of batches.
@@ -456,6 +471,10 @@ static PATHS: [Path; 113] = [
     post("/api/v1/eval", Asks::Explain, OpenAi),
     post("/api/v1/feedback", Asks::Judge(Judge::Feedback), OpenAi),
     get("/api/v1/ratings", Asks::Judge(Judge::Ratings), OpenAi),
+    get("/v1/memory", Asks::Memory(MemoryCall::List), OpenAi),
+    delete("/v1/memory", Asks::Memory(MemoryCall::ForgetAll), OpenAi),
+    delete("/v1/memory/{id}", Asks::Memory(MemoryCall::Forget), OpenAi),
+    post("/v1/memory/consent", Asks::Memory(MemoryCall::Consent), OpenAi),
     post("/v1/router/outcomes", Asks::Judge(Judge::Outcome), OpenAi),
     understands("/api/v1/classify/intent", Understand::Intent),
     understands("/api/v1/classify/pii", Understand::Pii),

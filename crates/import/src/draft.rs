@@ -23,7 +23,7 @@ pub struct Imported {
 }
 
 /// Blocks in the order in which they are written.
-const BLOCKS: [&str; 16] = [
+const BLOCKS: [&str; 17] = [
     "listeners",
     "server",
     "upstream",
@@ -31,6 +31,7 @@ const BLOCKS: [&str; 16] = [
     "models",
     "catalog",
     "routing",
+    "understanding",
     "mcp",
     "guardrails",
     "cache",

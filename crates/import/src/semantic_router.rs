@@ -1,14 +1,19 @@
 //! Configurations of the vLLM Semantic Router, v0.3.
 
+mod bases;
+mod classifiers;
 mod documents;
 mod hints;
 mod images;
+mod lookups;
+mod memory;
 mod providers;
 mod reliability;
 mod routing;
 mod settings;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -16,6 +21,7 @@ use pointsman_config::Problem;
 
 use crate::draft::{Draft, Imported};
 use crate::source::Item;
+use crate::yaml::Map;
 
 /// Carries a configuration of the vLLM Semantic Router over: the file itself, a fragment of one, or what Kubernetes
 /// and Helm wrap around one.
@@ -29,6 +35,9 @@ pub fn semantic_router(path: &Path) -> Result<Imported, Vec<Problem>> {
         draft: Draft::new(),
         schema: pointsman_config::schema(),
         reasoning: None,
+        stores: BTreeMap::new(),
+        memory: None,
+        externals: BTreeMap::new(),
     };
     for root in &roots {
         import.carry(root);
@@ -47,6 +56,12 @@ struct Import {
     schema: serde_json::Value,
     /// How much models reason where nothing else is said.
     reasoning: Option<String>,
+    /// Addresses of stores of vectors that the cache has, by their kinds.
+    stores: BTreeMap<&'static str, String>,
+    /// What decisions remember of users, where they say nothing themselves.
+    memory: Option<Map>,
+    /// Models elsewhere that classifiers ask, each with how long it may take.
+    externals: BTreeMap<String, Option<u64>>,
 }
 
 impl Import {
@@ -55,6 +70,9 @@ impl Import {
             version.accept();
         }
         settings::listeners(self, root);
+        self.stores = lookups::stores(root);
+        self.memory = memory::usual(self, root);
+        self.externals = classifiers::externals(self, root);
         let families = providers::families(self, root);
         providers::carry(self, root);
         routing::carry(self, root, &families);

@@ -10,12 +10,12 @@ use crate::decision::{Decision, Joined, Rule};
 use crate::declared::{declared, undeclared_domains};
 use crate::knowledge::Knowledge;
 use crate::loops::{self, LOOPS, Loop};
-use crate::plugin::{Hallucination, Plugins, Replay};
+use crate::plugin::{Hallucination, Plugins, Replay, Retention};
 use crate::projection::{Input, Output, Partition, Score, ValueSource};
 use crate::reasoning::{switch, wanted};
 use crate::router::{Router, opinion_of};
 use crate::selection::{self, Candidate, Card, Selected, Selection};
-use crate::signal::{self, AskedSignal, KbMetric, Shelf, Signal};
+use crate::signal::{self, AskedSignal, ClassRule, Classifier, KbMetric, Shelf, Signal};
 use crate::support::{self, ALGORITHMS, SIGNALS};
 
 /// Deepest nesting of rules.
@@ -46,6 +46,7 @@ impl Router {
             asked,
             errors: support::refused(config, asked),
             shelves: Vec::new(),
+            classifiers: Vec::new(),
             signals: Vec::new(),
             partitions: Vec::new(),
             scores: Vec::new(),
@@ -105,6 +106,8 @@ struct Compiler<'c> {
     errors: Vec<CompileError>,
     /// Knowledge bases with their examples.
     shelves: Vec<Arc<Shelf>>,
+    /// Classifiers of one's own.
+    classifiers: Vec<Arc<Classifier>>,
     signals: Vec<Signal>,
     partitions: Vec<Partition>,
     scores: Vec<Score>,
@@ -151,6 +154,7 @@ impl<'c> Compiler<'c> {
         let mut signals = self.config.signals.clone();
         signals.domains.extend(undeclared_domains(self.config));
         self.shelves = self.shelves();
+        self.classifiers = self.classifiers();
         self.signals = signal::compile(&signals, &self.shelves, self.asked, &mut errors);
         for error in errors {
             self.wrong(error.path, error.message);
@@ -212,6 +216,29 @@ impl<'c> Compiler<'c> {
             known.iter().map(String::as_str).chain(domains.iter().copied()),
         );
         None
+    }
+
+    /// Classifiers of one's own, but for those that somebody else answers for.
+    fn classifiers(&mut self) -> Vec<Arc<Classifier>> {
+        let config = self.config;
+        let mut all: Vec<Arc<Classifier>> = Vec::new();
+        for (index, declared) in config.signals.classifiers.iter().enumerate() {
+            let name = declared.name.as_str();
+            let mut asked = self.asked.iter();
+            if asked.any(|signal| signal.kind == signal::CLASSIFIER && signal.name == name) {
+                continue;
+            }
+            let path = format!("signals.classifiers[{index}]");
+            if name.is_empty() || all.iter().any(|known| known.name == name) {
+                self.wrong(path, "a classifier needs a name that no other has");
+                continue;
+            }
+            match Classifier::compile(declared) {
+                Ok(classifier) => all.push(classifier),
+                Err((field, message)) => self.wrong(format!("{path}.{field}"), message),
+            }
+        }
+        all
     }
 
     /// Knowledge bases that any signal or score asks.
@@ -303,6 +330,12 @@ impl<'c> Compiler<'c> {
                             source: ValueSource::Raw,
                         });
                     }
+                    continue;
+                }
+                if input.kind == signal::CLASSIFIER {
+                    let message =
+                        "scores take no classifiers: rules say which label, and how likely it must be";
+                    self.wrong(format!("{path}.type"), message);
                     continue;
                 }
                 let Some(signal) = self.find_signal(&path, &input.kind, &input.name) else {
@@ -509,6 +542,10 @@ impl<'c> Compiler<'c> {
                 self.wrong(format!("{path}.plugins[{index}]"), message);
             }
         }
+        match Retention::of(&config.emits) {
+            Ok(retention) => plugins.retention = retention,
+            Err((index, message)) => self.wrong(format!("{path}.emits[{index}]"), message),
+        }
         plugins.replay = self.recorded(plugins.replay);
         let noted = || Hallucination::noted(&self.config.signals.hallucination);
         plugins.hallucination = plugins.hallucination.or_else(noted);
@@ -681,6 +718,11 @@ impl<'c> Compiler<'c> {
         }
         if let Some(kind) = &node.kind {
             self.classified(path, kind, node);
+            let name = node.name.as_deref().unwrap_or_default();
+            let elsewhere = |signal: &&AskedSignal| signal.kind == kind.as_str() && signal.name == name;
+            if kind == signal::CLASSIFIER && !self.asked.iter().any(|signal| elsewhere(&signal)) {
+                return self.class_rule(path, name, node);
+            }
             return self.leaf(path, kind, node.name.as_deref().unwrap_or_default(), depth);
         }
         let children = node.conditions.iter().enumerate();
@@ -764,6 +806,38 @@ impl<'c> Compiler<'c> {
                 "is not supported in this version: a signal that cannot be told does not match",
             );
         }
+    }
+
+    /// A rule about a classifier of one's own: a signal for each label and bound.
+    fn class_rule(&mut self, path: &str, name: &str, node: &RuleNode) -> Rule {
+        let Some(classifier) = self.classifiers.iter().find(|known| known.name == name).cloned() else {
+            let declared = self.config.signals.classifiers.iter();
+            let known: Vec<&str> = declared.map(|known| known.name.as_str()).collect();
+            // One that is wrong was told.
+            if !known.contains(&name) {
+                self.unknown(
+                    format!("{path}.name"),
+                    "classifier signal",
+                    name,
+                    known.into_iter(),
+                );
+            }
+            return Rule::Always;
+        };
+        let rule = match ClassRule::compile(&classifier, node) {
+            Ok(rule) => rule,
+            Err((field, message)) => {
+                self.wrong(format!("{path}.{field}"), message);
+                return Rule::Always;
+            }
+        };
+        let name = rule.name();
+        let known = |signal: &Signal| signal.kind == signal::CLASSIFIER && signal.name == name;
+        if let Some(index) = self.signals.iter().position(known) {
+            return Rule::Signal(index);
+        }
+        self.signals.push(Signal::class_rule(rule));
+        Rule::Signal(self.signals.len() - 1)
     }
 
     fn leaf(&mut self, path: &str, kind: &str, name: &str, depth: usize) -> Rule {

@@ -16,7 +16,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use cards::{LoraCard, Modalities, ModelCard, ReasoningFamily, ReasoningKind};
-pub use decisions::{Adaptation, Adaptations, DecisionConfig, ModelRef, PluginConfig, Protection, RuleNode};
+pub use decisions::{
+    Adaptation, Adaptations, DecisionConfig, EmitConfig, ModelRef, PluginConfig, Protection, RetentionConfig,
+    RuleNode,
+};
 pub use knowledge::{KnowledgeBase, KnowledgeMetric, KnowledgeSource};
 pub use learned::{
     Aggregation, ClassConfig, ClassifierConfig, ComplexityConfig, ComplexityExamples, DomainConfig,
@@ -103,6 +106,32 @@ impl RoutingConfig {
         })
     }
 
+    /// Signals that compare no texts, of recipes, too: where they stand, and what they compare.
+    #[must_use]
+    pub fn media_signals(&self) -> Vec<(String, crate::signal::About)> {
+        use crate::signal::About;
+        let recipes = self.recipes.iter().enumerate().map(|(number, recipe)| {
+            let path = format!("recipes[{number}].routing.");
+            (path, &recipe.routing.signals)
+        });
+        let all = std::iter::once((String::new(), &self.signals)).chain(recipes);
+        let each = all.flat_map(|(path, signals)| {
+            signals
+                .embeddings
+                .iter()
+                .enumerate()
+                .filter_map(move |(index, signal)| {
+                    let about = match signal.query_modality? {
+                        QueryModality::Text => return None,
+                        QueryModality::Image => About::Image,
+                        QueryModality::Audio => About::Audio,
+                    };
+                    Some((format!("{path}signals.embeddings[{index}]"), about))
+                })
+        });
+        each.collect()
+    }
+
     /// Every model that may be chosen, with where it is named.
     #[must_use]
     pub fn candidates(&self) -> Vec<(String, &str)> {
@@ -111,11 +140,17 @@ impl RoutingConfig {
             all.push(("default_model".to_owned(), model));
         }
         named("", &self.model_refs, &mut all);
+        classifiers("", &self.signals, &mut all);
         for (index, decision) in self.decisions.iter().enumerate() {
             named(&format!("decisions[{index}]."), &decision.model_refs, &mut all);
             looped(&format!("decisions[{index}]."), decision, &mut all);
         }
         for (number, recipe) in self.recipes.iter().enumerate() {
+            classifiers(
+                &format!("recipes[{number}].routing."),
+                &recipe.routing.signals,
+                &mut all,
+            );
             for (index, decision) in recipe.routing.decisions.iter().enumerate() {
                 let path = format!("recipes[{number}].routing.decisions[{index}].");
                 named(&path, &decision.model_refs, &mut all);
@@ -129,6 +164,15 @@ impl RoutingConfig {
 fn named<'a>(path: &str, references: &'a [ModelRef], all: &mut Vec<(String, &'a str)>) {
     let named = references.iter().enumerate();
     all.extend(named.map(|(at, one)| (format!("{path}modelRefs[{at}].model"), one.model.as_str())));
+}
+
+/// Models that classifiers ask.
+fn classifiers<'a>(path: &str, signals: &'a SignalsConfig, all: &mut Vec<(String, &'a str)>) {
+    for (index, classifier) in signals.classifiers.iter().enumerate() {
+        if let Some(model) = classifier.model.as_deref().filter(|_| classifier.kind == "llm") {
+            all.push((format!("{path}signals.classifiers[{index}].model"), model));
+        }
+    }
 }
 
 /// Models that a decision asks beside those that it names: of a loop, and for images.

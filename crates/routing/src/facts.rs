@@ -1,7 +1,10 @@
 //! What a router may judge by.
 
+use std::sync::Arc;
+
 use crate::learning::Learner;
 use crate::selection::{KnownModels, Previous};
+use crate::signal::About;
 
 /// A request, as far as signals look at it. Everything is borrowed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,12 +27,20 @@ pub struct Facts<'a> {
     pub models: Option<&'a dyn KnownModels>,
     /// What texts mean, where a selection [goes by it](crate::Deciding::meaning).
     pub meaning: Option<&'a dyn Meaning>,
+    /// Images and sound that the user gives, where anything looks at them.
+    pub media: Option<&'a dyn Media>,
     /// What was learned of models.
     pub learned: Option<&'a Learner>,
     /// What a helper said that was [asked](crate::Deciding::helper) to pick.
     pub helper: Option<&'a str>,
     /// The last turn of the session, where the request belongs to one.
     pub previous: Option<Previous<'a>>,
+}
+
+/// Images and sound of a request.
+pub trait Media: std::fmt::Debug {
+    /// Those of what the user said last, each as an address: `data:` with what it holds, or where it lies.
+    fn shown(&self, about: About) -> Vec<Arc<str>>;
 }
 
 /// What texts mean.

@@ -41,16 +41,16 @@ pub use conflict::{Conflict, ConflictKind, conflicts};
 pub use evaluation::{Call, Deciding, Readings, Step, Want};
 pub use explain::{DecisionTrace, Explanation, RuleTrace};
 pub use extract::extract;
-pub use facts::{CallerFacts, Facts, Meaning, MessageFacts};
+pub use facts::{CallerFacts, Facts, Meaning, Media, MessageFacts};
 pub use plugin::{
     AnswerAction, CacheControls, CacheScope, Caching, Compression, CompressionControls, FastResponse,
-    Hallucination, ImageGen, ItemBounds, ListedTool, OnFailure, Plugins, Rag, RagAccess, RagPlace, RagSource,
-    Replay, RequestParams, ResponseCache, ResponseJailbreak, SystemPrompt, ToolChoice, Tools, Warning,
-    WeighedTool,
+    Hallucination, ImageGen, ItemBounds, ListedTool, Memory, OnFailure, Plugins, Rag, RagAccess, RagPlace,
+    RagSource, Replay, RequestParams, ResponseCache, ResponseJailbreak, Retention, SystemPrompt, ToolChoice,
+    Tools, Warning, WeighedTool,
 };
 pub use reasoning::Reasoning;
 pub use recorded::{Answered, Captured, Prints, Recorded, Said, Shape, Words};
 pub use replay::{Again, Line, Replayed, Route, why};
 pub use router::{Decided, Follow, Outcome, Router};
 pub use selection::Selected;
-pub use signal::{About, Answers, AskedSignal, Asks, Need, Reading};
+pub use signal::{About, Answers, AskedSignal, Asks, Classifier, ClassifierBy, Need, Reading};

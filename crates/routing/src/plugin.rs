@@ -5,7 +5,9 @@ mod cached;
 mod compress;
 mod hallucination;
 mod image;
+mod memory;
 mod rag;
+mod retention;
 mod tools;
 
 use serde::de::DeserializeOwned;
@@ -22,7 +24,9 @@ pub use cached::{CacheControls, CacheScope, Caching, ResponseCache};
 pub use compress::{Compression, CompressionControls, ItemBounds};
 pub use hallucination::{Hallucination, Warning};
 pub use image::ImageGen;
+pub use memory::Memory;
 pub use rag::{OnFailure, Rag, RagAccess, RagPlace, RagSource};
+pub use retention::Retention;
 pub use tools::{ListedTool, ToolChoice, Tools, WeighedTool};
 
 /// A decision's plugins, compiled.
@@ -46,6 +50,10 @@ pub struct Plugins {
     pub caching: Option<Caching>,
     /// Look things up for the prompt.
     pub rag: Option<Rag>,
+    /// Remember the user.
+    pub memory: Option<Memory>,
+    /// How long what is left behind is kept.
+    pub retention: Retention,
     /// Make what is too long shorter.
     pub compression: Option<Compression>,
     /// Answer with an image.
@@ -69,6 +77,8 @@ pub struct Replay {
     pub tool_bytes: Option<usize>,
     /// Most results of tools among the texts, the latest.
     pub tool_steps: Option<usize>,
+    /// Signals that only need the request are all read, needed or not.
+    pub all_signals: bool,
 }
 
 impl Default for Replay {
@@ -79,6 +89,7 @@ impl Default for Replay {
             response_bytes: None,
             tool_bytes: None,
             tool_steps: None,
+            all_signals: true,
         }
     }
 }
@@ -120,6 +131,7 @@ impl Replay {
             response_bytes: form.capture_response_body.then_some(body),
             tool_bytes: limit(form.max_tool_trace_bytes),
             tool_steps: limit(form.max_tool_trace_steps),
+            all_signals: form.all_signals.unwrap_or(true),
         };
         Ok(form.enabled.then_some(replay))
     }
@@ -211,6 +223,7 @@ impl Plugins {
             "tool_selection" => self.tool_choices.extend(ToolChoice::of(read(config)?)?),
             "response_cache" => self.caching = Some(Caching::of(read(config)?)?),
             "context_compression" => self.compression = Compression::of(&read(config)?)?,
+            "memory" => self.memory = Memory::of(read(config)?)?,
             "rag" => self.rag = Rag::of(read(config)?)?,
             "image_gen" => self.image_gen = ImageGen::of(read(config)?)?,
             "response_jailbreak" => self.response_jailbreak = ResponseJailbreak::of(&read(config)?)?,

@@ -130,8 +130,16 @@ pub struct Captured {
 }
 
 impl Recorded {
-    /// What is known of a request that is being judged. Signals that only need the request are all read for it.
+    /// What is known of a request that is being judged. Signals that only need the request are all read for it, unless only
+    /// those are wanted that were needed.
     pub(crate) fn of(evaluation: &Evaluation<'_, '_>, replay: &Replay) -> Self {
+        match replay.all_signals {
+            true => Self::known(evaluation, replay),
+            false => evaluation.quietly(|| Self::known(evaluation, replay)),
+        }
+    }
+
+    fn known(evaluation: &Evaluation<'_, '_>, replay: &Replay) -> Self {
         let router = evaluation.router;
         let facts = &evaluation.facts;
         let mut signals = BTreeMap::new();
@@ -154,7 +162,9 @@ impl Recorded {
                 router
                     .signals
                     .iter()
-                    .flat_map(|signal| signal.looked_for(facts.user_text)),
+                    .enumerate()
+                    .filter(|(index, _)| replay.all_signals || evaluation.own(*index).is_some())
+                    .flat_map(|(_, signal)| signal.looked_for(facts.user_text)),
             ),
             captured: replay.request_bytes.map(|most| Captured::of(facts, most, replay)),
             ..Self::default()

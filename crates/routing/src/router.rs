@@ -139,7 +139,8 @@ impl Router {
             Settled::Open(..) => return None,
             Settled::Winner(index) => {
                 let decision = &self.decisions[index];
-                let (mut order, ranking) = decision.order(&evaluation.facts, roll);
+                let (order, ranking) = decision.order(&evaluation.facts, roll);
+                let mut order = decision.kept(&evaluation.facts, order);
                 let selected = order.next();
                 Outcome::Matched(Decided {
                     decision: &decision.name,
@@ -300,13 +301,13 @@ impl Decision {
     /// Whether the choice goes by more than is recorded of a request.
     pub(crate) fn reads_more(&self, has_texts: bool) -> bool {
         let Some(selection) = &self.selection else {
-            return false;
+            return self.holds_sessions();
         };
         // Vectors and domains would have to be asked for, words are there where texts were captured.
         let asks = selection.algorithm.reads_meaning() || self.by_domain;
         asks || (selection.reads_prompt() && !has_texts)
             || selection.algorithm.reads_pace()
-            || selection.holds_sessions()
+            || self.holds_sessions()
             || selection.algorithm.helper().is_some()
     }
 
@@ -318,7 +319,7 @@ impl Decision {
     /// Whether sessions stay with their model.
     pub(crate) fn holds_sessions(&self) -> bool {
         let selection = self.selection.as_ref();
-        selection.is_some_and(Selection::holds_sessions)
+        self.plugins.retention.keep_model || selection.is_some_and(Selection::holds_sessions)
     }
 
     /// Whether the choice among its models goes by what the prompt means.
@@ -340,6 +341,23 @@ impl Decision {
         let mut candidates = self.candidates.iter();
         let own = candidates.find(|candidate| candidate.selected.model == selected.model)?;
         own.card.window
+    }
+
+    /// Its models, that of the session first where the decision stays with it.
+    fn kept<'d>(
+        &'d self,
+        facts: &Facts<'_>,
+        order: std::vec::IntoIter<&'d Selected>,
+    ) -> std::vec::IntoIter<&'d Selected> {
+        let previous = facts.previous.filter(|_| self.plugins.retention.keep_model);
+        let Some(previous) = previous else {
+            return order;
+        };
+        let mut order: Vec<&Selected> = order.collect();
+        if let Some(at) = order.iter().position(|selected| selected.model == previous.model) {
+            order[..=at].rotate_right(1);
+        }
+        order.into_iter()
     }
 
     /// Its models, the choice first, and why in that order.

@@ -37,6 +37,7 @@ pub use config::{
 pub use fitted::{
     Algorithm, Embedder, FitError, FitOptions, Fitted, HashedNgrams, Questions, Row, Sparse, fit,
 };
+pub(crate) use prompt::framed;
 pub use prompt::{HelperQuestion, Prompt};
 pub use ranking::{Parts, Ranked, Ranking, Score, Scores, Unfit};
 pub use selector::{Selection, Selector, WhenNone};

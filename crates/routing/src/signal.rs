@@ -21,14 +21,17 @@ use std::sync::Arc;
 use crate::config::{AuthzConfig, SignalsConfig};
 use crate::facts::Facts;
 
-pub use learned::{Answers, Asks};
-pub(crate) use learned::{DOMAIN, domain_names, is_unknown_domain, texts};
-pub(crate) use learned::{KbMetric, Shelf};
+pub use learned::{Answers, Asks, Classifier, ClassifierBy};
+pub(crate) use learned::{ClassRule, KbMetric, Shelf};
+pub(crate) use learned::{DOMAIN, domain_names, is_unknown_domain, texts, unknown_classes};
 pub use need::{About, AskedSignal, Need};
 pub(crate) use print::hash;
 
 /// The type of signals that are numbers of knowledge bases: scores take them, and rules do not name them.
 pub(crate) const KB_METRIC: &str = "kb_metric";
+
+/// The type of rules about classifiers.
+pub(crate) const CLASSIFIER: &str = "classifier";
 
 /// What a signal says.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -141,6 +144,21 @@ impl Signal {
         signal
     }
 
+    /// A rule about a classifier.
+    pub(crate) fn class_rule(rule: ClassRule) -> Self {
+        let name = rule.name();
+        let learned = learned::Learned::rule(rule);
+        let mut signal = Self {
+            kind: CLASSIFIER,
+            need: learned.need().clone(),
+            print: Print::default(),
+            judge: Judge::Learned(learned),
+            name,
+        };
+        signal.print_beside();
+        signal
+    }
+
     /// What it goes by beside its own settings counts in its print, too.
     fn print_beside(&mut self) {
         let Judge::Learned(learned) = &self.judge else {
@@ -232,6 +250,14 @@ impl Signal {
     pub(crate) fn examples(&self) -> Vec<&str> {
         match &self.judge {
             Judge::Learned(learned) => learned.examples(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Examples that it compares with what is no text.
+    pub(crate) fn media_examples(&self, about: About) -> Vec<&str> {
+        match &self.judge {
+            Judge::Learned(learned) => learned.media_examples(about),
             _ => Vec::new(),
         }
     }

@@ -54,7 +54,7 @@ pub(crate) const SIGNALS: [SignalKind; 23] = [
     signal("hallucination", "hallucination", true),
     signal("pii", "pii", true),
     signal("kb", "kb", true),
-    signal("classifier", "classifiers", false),
+    signal("classifier", "classifiers", true),
     signal("input_modality", "input_modality", true),
 ];
 
@@ -119,7 +119,7 @@ pub(crate) const PLUGINS: [PluginKind; 16] = [
         true,
     ),
     plugin::<settings::CompressionSettings>(&["context_compression"], true),
-    plugin::<settings::MemorySettings>(&["memory"], false),
+    plugin::<settings::MemorySettings>(&["memory"], true),
     plugin::<settings::ResponseJailbreakSettings>(&["response_jailbreak"], true),
     plugin::<settings::HallucinationSettings>(&["hallucination"], true),
     plugin::<settings::RouterReplaySettings>(&["router_replay"], true),
@@ -161,7 +161,7 @@ const RECIPE_PARTS: [Part<RoutingConfig>; 4] = [
 ];
 
 /// Parts of a decision.
-const DECISION_PARTS: [Part<DecisionConfig>; 4] = [
+const DECISION_PARTS: [Part<DecisionConfig>; 3] = [
     ("action is", |decision| {
         decision.action.is_some().then_some("action")
     }),
@@ -176,9 +176,6 @@ const DECISION_PARTS: [Part<DecisionConfig>; 4] = [
     }),
     ("candidateIterations are", |decision| {
         (!decision.candidate_iterations.is_empty()).then_some("candidateIterations")
-    }),
-    ("emits are", |decision| {
-        (!decision.emits.is_empty()).then_some("emits")
     }),
 ];
 
@@ -296,12 +293,11 @@ mod tests {
     #[test]
     fn every_part_is_refused_once() {
         let config: RoutingConfig = serde_json::from_value(serde_json::json!({
-            "signals": {"classifiers": [{"name": "law"}, {"name": "math"}]},
             "decisions": [
-                {"name": "a", "action": {"type": "route"}, "rules": {"type": "classifier", "name": "law"}},
-                {"name": "b", "action": {"type": "route"}, "rules": {"type": "classifier", "name": "math"},
-                 "plugins": [{"type": "shadow_dispatch"}, {"type": "memory", "configuration": {"enabled": false}}]},
-                {"name": "c", "adaptations": {"mode": "bypass"}, "emits": [{"kind": "retention"}]}
+                {"name": "a", "action": {"type": "route"}},
+                {"name": "b", "action": {"type": "route"},
+                 "plugins": [{"type": "shadow_dispatch"}, {"type": "prompt_cache", "configuration": {"enabled": false}}]},
+                {"name": "c", "adaptations": {"mode": "bypass"}, "candidateIterations": [{"source": "all"}]}
             ]
         }))
         .unwrap();
@@ -315,10 +311,9 @@ mod tests {
             })
             .collect();
         let expected = [
-            ("signals.classifiers", "signals of type \"classifier\" are"),
             ("decisions[0].action", "action is"),
             ("decisions[1].plugins[0]", "the plugin \"shadow_dispatch\" is"),
-            ("decisions[2].emits", "emits are"),
+            ("decisions[2].candidateIterations", "candidateIterations are"),
         ];
         assert_eq!(
             told,

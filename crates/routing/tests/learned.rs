@@ -520,8 +520,8 @@ fn what_makes_no_sense_is_told_where_it_stands() {
             "signals.domains[0]: there is no domain \"maths\"; is \"math\" meant?",
         ),
         (
-            json!({"user_feedbacks": [{"name": "happy"}]}),
-            "signals.user_feedbacks[0]: there is no class \"happy\"",
+            json!({"user_feedbacks": [{"name": "wrong_anser"}]}),
+            "signals.user_feedbacks[0]: there is no class \"wrong_anser\"",
         ),
         (
             json!({"jailbreak": [{"name": "j", "method": "contrastive"}]}),

@@ -223,6 +223,29 @@ fn what_was_not_recorded_is_not_guessed() {
 }
 
 #[test]
+fn signals_that_nobody_needed_are_recorded_unless_that_is_not_wanted() {
+    // What comes first settles it: the length is not looked at.
+    let before = router(base());
+    let by_length = |config: &mut Value| {
+        config["decisions"][0]["rules"] = json!({"type": "context", "name": "long"});
+    };
+    let told = recorded(&before, "more algebra", None);
+    assert!(told.signals.contains_key("context:long"), "{told:?}");
+    // Of what is known nothing is missing: it is a model that was not asked.
+    let Route::Unknown { signals } = again(&changed(by_length), &told).route else {
+        panic!("the domain was not asked");
+    };
+    assert_eq!(signals, ["domain:maths"]);
+    let needed = Replay {
+        all_signals: false,
+        ..Replay::default()
+    };
+    let told = recorded(&before, "more algebra", Some(needed));
+    let names: Vec<&String> = told.signals.keys().collect();
+    assert_eq!(names, ["keyword:sums"]);
+}
+
+#[test]
 fn other_words_of_those_that_were_looked_for_are_known_without_texts() {
     let two = |config: &mut Value| {
         config["signals"]["keywords"] = json!([

@@ -265,7 +265,7 @@ fn everything_wrong_is_named_at_once() {
     };
     has("modelCards[1].name", "another model card", None);
     has("signals.domains[0]", "there is no domain \"maths\"", None);
-    has("signals.classifiers", "not supported in this version", None);
+    has("signals.classifiers[0].labels", "at least two labels", None);
     has(
         "decisions[0].rules.name",
         "no keyword signal \"math_term\"",
@@ -346,4 +346,39 @@ proptest! {
         prop_assert_eq!(&lazy, &best.map(|(.., number)| format!("d{number}")));
         prop_assert_eq!(lazy, explained.routing_decision);
     }
+}
+
+#[test]
+fn a_decision_may_stay_with_the_sessions_model() {
+    let keeps = |keeps: bool| {
+        compile(json!({
+            "decisions": [{
+                "name": "d", "modelRefs": [{"model": "a"}, {"model": "b"}],
+                "emits": [{"kind": "retention", "retention": {"keep_current_model": keeps}}]
+            }]
+        }))
+    };
+    let chosen = |router: &Router, model: &str| {
+        let previous = pointsman_routing::selection::Previous {
+            model,
+            warm_tokens: 0,
+            turns: 1,
+            idle_seconds: 1,
+            in_tool_loop: false,
+        };
+        let facts = Facts {
+            previous: Some(previous),
+            ..Facts::default()
+        };
+        match router.decide(&facts, 0.0) {
+            Outcome::Matched(decided) => (decided.selected.unwrap().model.clone(), decided.fallbacks.len()),
+            Outcome::NoMatch => panic!("nothing matches"),
+        }
+    };
+    let (keeping, drawing) = (keeps(true), keeps(false));
+    assert!(keeping.follows_sessions() && !drawing.follows_sessions());
+    assert_eq!(chosen(&keeping, "b"), ("b".to_owned(), 1));
+    assert_eq!(chosen(&drawing, "b"), ("a".to_owned(), 1));
+    // One that the decision does not have is none of its.
+    assert_eq!(chosen(&keeping, "z"), ("a".to_owned(), 1));
 }

@@ -14,6 +14,7 @@ mod id;
 mod journal;
 mod key;
 mod ledger;
+mod memory;
 mod page;
 mod postgres;
 mod priority;
@@ -38,6 +39,7 @@ pub use id::{BatchId, FileId, KeyId, OrganizationId, PlanId, ProjectId, RequestI
 pub use journal::{Journal, JournalError, JournalWriter};
 pub use key::{AdoptedKey, KeyRecord, NewKey, aws_secret, hash_key, random_text};
 pub use ledger::{LedgerEntry, Outcome};
+pub use memory::{Memory, NewMemory};
 pub use page::{Page, Paged};
 pub use postgres::{ForeignDatabase, PostgresAddress, Snapshot};
 pub use replica::Replica;

@@ -9,6 +9,7 @@ mod filter;
 mod holders;
 mod keys;
 pub(crate) mod members;
+mod memories;
 pub(crate) mod places;
 mod replicas;
 mod routed;

@@ -79,6 +79,9 @@ pub struct UnderstandingModelConfig {
     pub dimensions: Option<usize>,
     /// Blocks behind which its vectors are read. All when absent.
     pub blocks: Option<usize>,
+    /// What it reads beside texts, of a model of vectors at a provider: signals with `query_modality` compare it.
+    #[serde(default)]
+    pub reads: Vec<Medium>,
     /// The head for which it answers in place of the shipped model: `domain`, `jailbreak`, `fact_check`, `feedback`, …; of
     /// tokens: `pii`.
     pub head: Option<String>,
@@ -99,6 +102,27 @@ fn window() -> usize {
 
 fn half() -> f32 {
     0.5
+}
+
+/// What is no text, and has a vector all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Medium {
+    /// Images.
+    Image,
+    /// Sound.
+    Audio,
+}
+
+impl Medium {
+    /// As the configuration has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Audio => "audio",
+        }
+    }
 }
 
 /// What a model is for.
@@ -187,6 +211,11 @@ impl UnderstandingModelConfig {
             if said && name == "blocks" && self.provider.is_some() {
                 problems.push((name, "a provider's model is asked as a whole".to_owned()));
             }
+        }
+        if !self.reads.is_empty() && (self.role != Role::Embedding || self.provider.is_none()) {
+            let wanted =
+                "is for models with `role: embedding` at a provider: those on this machine read texts alone";
+            problems.push(("reads", wanted.to_owned()));
         }
         match (self.role, self.head.as_deref()) {
             (Role::Embedding, Some(_)) => {
@@ -299,6 +328,10 @@ mod tests {
             (
                 r#"{"models":{"a":{"role":"texts","hub":"x/y","dimensions":8}}}"#,
                 "models.a.dimensions",
+            ),
+            (
+                r#"{"models":{"a":{"role":"embedding","hub":"x/y","reads":["image"]}}}"#,
+                "models.a.reads",
             ),
             (
                 r#"{"models":{"a":{"role":"embedding","hub":"x/y","head":"domain"}}}"#,

@@ -15,10 +15,10 @@ use pointsman_semantics::service::Counts;
 
 use crate::answer::{Entity, HeadAnswer, Understood};
 use crate::ask::{Ask, Wanted};
-use crate::config::{Origin, Role, UnderstandingConfig, UnderstandingModelConfig};
+use crate::config::{Medium, Origin, Role, UnderstandingConfig, UnderstandingModelConfig};
 use crate::failed::Failed;
 use crate::lazy::{Lazy, Running, Shared};
-use crate::model::{Model, Remotes, Vectors};
+use crate::model::{Classes, Model, Remotes, Vectors};
 use crate::personal;
 use crate::published::{AT_ONCE, Published};
 
@@ -374,6 +374,61 @@ impl Understanding {
             .model()
             .vectors(texts, dimensions.or(further.config.dimensions))
             .await
+    }
+
+    /// The model of vectors that reads a medium; the first by its name.
+    #[must_use]
+    pub fn reader_of(&self, medium: Medium) -> Option<&str> {
+        let mut all = self.models.iter();
+        let found = all.find(|(_, further)| further.config.reads.contains(&medium))?;
+        Some(found.0)
+    }
+
+    /// The vector of an image or of sound, by the model of this name that reads it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such model, or as [`Understanding::read`].
+    pub fn see<'a>(
+        &'a self,
+        name: &'a str,
+        (medium, address): (Medium, Arc<str>),
+        remotes: &'a dyn Remotes,
+    ) -> BoxFuture<'a, Result<Vectors, Failed>> {
+        Box::pin(async move {
+            let further = self.models.get(name);
+            let Some(further) = further.filter(|further| further.config.reads.contains(&medium)) else {
+                return Err(Failed::unknown("embedding model", name, self.embedding_models()));
+            };
+            let asked = self.asked(name, further, remotes)?;
+            asked.model().seen(medium, address).await
+        })
+    }
+
+    /// Classes of a text, by the further model of this name.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such model of texts, or as [`Understanding::read`].
+    pub fn classify<'a>(
+        &'a self,
+        name: &'a str,
+        text: Arc<str>,
+        remotes: &'a dyn Remotes,
+    ) -> BoxFuture<'a, Result<Classes, Failed>> {
+        Box::pin(async move {
+            let of_texts = |further: &&Further| further.config.role == Role::Texts;
+            let Some(further) = self.models.get(name).filter(of_texts) else {
+                let all = self.models.iter().filter(|(_, further)| of_texts(further));
+                return Err(Failed::unknown(
+                    "model of texts",
+                    name,
+                    all.map(|(name, _)| name.as_str()),
+                ));
+            };
+            let asked = self.asked(name, further, remotes)?;
+            asked.model().classes(text).await
+        })
     }
 
     /// By the main model.

@@ -16,7 +16,7 @@ pub mod published;
 
 pub use answer::{Entity, HeadAnswer, Point, Source, Understood};
 pub use ask::{Ask, Wanted};
-pub use config::{Origin, Role, UnderstandingConfig, UnderstandingModelConfig, WeightsKept};
+pub use config::{Medium, Origin, Role, UnderstandingConfig, UnderstandingModelConfig, WeightsKept};
 pub use engine::{Nobody, Understanding};
 pub use failed::Failed;
 pub use model::{Classes, Model, Remotes, Spans, Vectors};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::config::UnderstandingModelConfig;
+use crate::config::{Medium, UnderstandingModelConfig};
 use crate::failed::Failed;
 
 /// Labels with their probabilities.
@@ -42,6 +42,9 @@ pub trait Model: Send + Sync {
         texts: Vec<Arc<str>>,
         dimensions: Option<usize>,
     ) -> BoxFuture<'_, Result<Vectors, Failed>>;
+
+    /// The vector of an image or of sound, by its address: `data:` with what it holds, or where it lies.
+    fn seen(&self, medium: Medium, address: Arc<str>) -> BoxFuture<'_, Result<Vectors, Failed>>;
 }
 
 /// Who reaches models at providers.

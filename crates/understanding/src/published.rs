@@ -12,7 +12,7 @@ use pointsman_semantics::linear::Precision;
 use pointsman_semantics::load::{self, AskError, AskRoom, Options, Task};
 use pointsman_semantics::service::{Reader, Settings};
 
-use crate::config::{Origin, Role, UnderstandingModelConfig, WeightsKept};
+use crate::config::{Medium, Origin, Role, UnderstandingModelConfig, WeightsKept};
 use crate::failed::Failed;
 use crate::lazy::{Lazy, Shared};
 use crate::model::{Classes, Model, Spans, Vectors};
@@ -331,6 +331,14 @@ impl Model for Published {
                 tokens: all.iter().map(|(_, tokens)| *tokens).sum(),
                 vectors: all.into_iter().map(|(vector, _)| vector).collect(),
             })
+        })
+    }
+
+    fn seen(&self, _medium: Medium, _address: Arc<str>) -> BoxFuture<'_, Result<Vectors, Failed>> {
+        let name = self.name.clone();
+        Box::pin(async move {
+            let problem = "models on this machine read texts alone".to_owned();
+            Err(Failed::Ask { name, problem })
         })
     }
 }

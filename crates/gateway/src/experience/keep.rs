@@ -15,6 +15,8 @@ use super::{Came, Job, Judgement, Preference, Sessions, Told, Turn, Verdict, now
 const SHOWN: Duration = Duration::from_millis(100);
 /// How often what was learned is shared.
 const SHARED: Duration = Duration::from_millis(1_000);
+/// How often memories whose time is over are deleted; nobody is shown them before, either.
+const SWEPT: Duration = Duration::from_secs(60);
 /// What is written at once, at most.
 const BATCH: usize = 512;
 /// Clocks of replicas may be so far apart, in milliseconds.
@@ -41,6 +43,7 @@ pub(super) struct Keeper {
     turns_until: i64,
     last_shown: Instant,
     last_shared: Instant,
+    last_swept: Instant,
 }
 
 impl Keeper {
@@ -57,6 +60,7 @@ impl Keeper {
             turns_until: 0,
             last_shown: Instant::now(),
             last_shared: Instant::now(),
+            last_swept: Instant::now(),
         }
     }
 
@@ -86,6 +90,11 @@ impl Keeper {
             Job::Routed(request) => self.batch.requests.push(request),
             Job::Turned(id, turn) => self.batch.turns.extend(turn.stored(id)),
             Job::Decided(told, most) => self.record(*told, most),
+            Job::Remember(memory) => {
+                if let Err(error) = self.store.remember(&memory) {
+                    tracing::error!(%error, "what a user said could not be remembered");
+                }
+            }
             Job::Judge(judgement, tell) => {
                 let verdict = self.judge(&judgement);
                 // Nobody may be waiting any more.
@@ -262,6 +271,12 @@ impl Keeper {
 
     fn share(&mut self) {
         self.last_shared = Instant::now();
+        if self.last_swept.elapsed() >= SWEPT {
+            self.last_swept = Instant::now();
+            if let Err(error) = self.store.sweep_memories(now()) {
+                tracing::error!(%error, "memories whose time is over could not be deleted");
+            }
+        }
         if let Some(learned) = self.learner.unshared() {
             match self.add(&learned) {
                 Ok((version, all)) => {

@@ -1,4 +1,5 @@
-//! Questions that the gateway asks models on a request's behalf, beside the request: who shall answer it (`prompt`). Each is
+//! Questions that the gateway asks models on a request's behalf, beside the request: who shall answer it (`prompt`), of
+//! which class it is (`classifier`). Each is
 //! admitted, sent, read and settled by itself, and has its own row in the ledger under the request's id.
 
 use std::sync::Arc;
@@ -159,7 +160,7 @@ impl Helper for Aside<'_> {
             match self.answer(question).await {
                 Ok(said) => Some(said),
                 Err(failure) => {
-                    tracing::warn!(error = %failure.message, "a helper that picks a model could not be asked");
+                    tracing::warn!(error = %failure.message, "a helper that picks a model or tells classes could not be asked");
                     None
                 }
             }

@@ -10,13 +10,13 @@ use pointsman_governance::Principal;
 use pointsman_routing::learning::Learner;
 use pointsman_routing::loops::Loop;
 use pointsman_routing::{
-    Caching, CallerFacts, Explanation, Facts, ImageGen, MessageFacts, Outcome, Plugins, Reasoning, Recorded,
-    Replay, RequestParams, Router, Selected, Want,
+    About, Caching, CallerFacts, Explanation, Facts, ImageGen, Media, MessageFacts, Outcome, Plugins,
+    Reasoning, Recorded, Replay, RequestParams, Router, Selected, Want,
 };
 use pointsman_understanding::Remotes;
 use pointsman_wire::form::{
     ChatRequest, ChatResponse, Choice, Extra, Failure, FailureKind, FinishReason, Message, Part, PartKind,
-    Role, Text, Usage,
+    Role, Source, Text, Usage,
 };
 use pointsman_wire::{text, tokens};
 
@@ -28,13 +28,17 @@ use super::enrich::{self, Fit};
 use super::follow::Routed;
 use super::hallucination;
 use super::understand::Remote;
-use super::{Arrival, Ticket};
+use super::{Arrival, Ticket, recall};
 use crate::experience::{Turn, now, session_id};
 use crate::signals::{self, Helper, Models, Shows};
 use crate::snapshot::{Model, Target};
 use crate::worker::Worker;
 
 pub use prices::Prices;
+
+/// By which servers of models are told that the beginning of a prompt is worth keeping.
+const PREFER_PREFIX: HeaderName = HeaderName::from_static("x-vsr-retention-prefer-prefix");
+const YES: HeaderValue = HeaderValue::from_static("true");
 
 /// What was decided, and how answers to it are remembered.
 pub struct Taken<'a> {
@@ -154,6 +158,7 @@ pub async fn decide<'a>(
     }
     asked.captures = recorded.as_ref().and_then(|(_, replay)| replay.response_bytes);
     ticket.facts.routed = Routed::of(&decided, session, recorded);
+    recall::retain(asked, decided.plugins.retention);
     if let Some(answer) = apply(decided.plugins, asked) {
         return Ok(Taken::of(Decided::Answer(Box::new(answer))));
     }
@@ -181,7 +186,8 @@ async fn prepare(
         asked.prompt_tokens = tokens::estimate_request(&asked.request);
     }
     asked.suspicion = plugins.response_jailbreak;
-    if plugins.tool_choices.is_empty() && plugins.rag.is_none() && plugins.compression.is_none() {
+    let enriches = plugins.memory.is_some() || plugins.rag.is_some() || plugins.compression.is_some();
+    if plugins.tool_choices.is_empty() && !enriches {
         return Ok(());
     }
     let fit = Fit {
@@ -401,6 +407,7 @@ fn with_facts<T>(request: &ChatRequest, known: &Known<'_>, judge: impl FnOnce(Fa
         .collect();
     let user_text = text::user_text(request);
     let metadata = read_metadata(request);
+    let seen = Seen(request);
     let facts = Facts {
         user_text: &user_text,
         messages: &messages,
@@ -408,9 +415,43 @@ fn with_facts<T>(request: &ChatRequest, known: &Known<'_>, judge: impl FnOnce(Fa
         tools_defined: request.tools.len(),
         metadata: &metadata,
         caller: caller_facts(known.caller),
+        media: Some(&seen),
         ..Facts::default()
     };
     judge(facts)
+}
+
+/// A request, as signals see what is no text in it.
+#[derive(Clone, Copy)]
+struct Seen<'a>(&'a ChatRequest);
+
+impl std::fmt::Debug for Seen<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Seen")
+    }
+}
+
+impl Media for Seen<'_> {
+    fn shown(&self, about: About) -> Vec<Arc<str>> {
+        let mut turns = self.0.messages.iter().rev();
+        let Some(last) = turns.find(|message| message.role == Role::User) else {
+            return Vec::new();
+        };
+        let address = |part: &Part| match (&part.kind, about) {
+            (PartKind::Image(image), About::Image) => match &image.source {
+                Source::Base64 { media_type, data } => {
+                    Some(format!("data:{media_type};base64,{data}").into())
+                }
+                Source::Url(url) => Some(Arc::from(&**url)),
+                _ => None,
+            },
+            (PartKind::Audio(audio), About::Audio) if !audio.data.is_empty() => {
+                Some(format!("data:audio/{};base64,{}", audio.format, audio.data).into())
+            }
+            _ => None,
+        };
+        last.parts.iter().filter_map(address).collect()
+    }
 }
 
 /// Whether any part is of a kind.
@@ -443,6 +484,9 @@ fn apply(plugins: &Plugins, asked: &mut Asked) -> Option<ChatResponse> {
     }
     if let Some(shown) = &plugins.tools {
         asked.edited |= tools::take_away(&mut asked.request, shown);
+    }
+    if plugins.retention.prefer_prefix {
+        asked.header_edits.push((PREFER_PREFIX, Some(YES)));
     }
     for (name, value) in &plugins.headers {
         // Names and values were checked when the configuration was compiled.

@@ -1,10 +1,12 @@
 //! Within *decide*: what a decision puts into the request, or takes out of it, that somebody must be asked for or that takes
-//! a look at all of it: tools by what they are for, and the length of the whole.
+//! a look at all of it: tools by what they are for, what is remembered of the user, what is looked up, and the length of the
+//! whole.
 //!
 //! What is put in by then is a part of what is asked: it is judged by the guardrails that see what tools bring, and it is
 //! looked up in the cache with it.
 
 mod compress;
+mod memory;
 mod rag;
 mod tools;
 
@@ -17,6 +19,8 @@ use pointsman_wire::tokens;
 use super::arrive::Asked;
 use super::{Arrival, Ticket};
 use crate::worker::Worker;
+
+pub use memory::cut;
 
 /// The model that will be asked, as far as its request is fitted to it.
 pub struct Fit {
@@ -39,6 +43,13 @@ pub async fn enrich(
     asked.edited = false;
     for choice in &plugins.tool_choices {
         tools::choose((worker, arrival), asked, ticket, choice).await;
+    }
+    if let Some(memory) = &plugins.memory {
+        let bounds = plugins
+            .compression
+            .as_ref()
+            .and_then(|compression| compression.memory);
+        Box::pin(memory::recall((worker, arrival), asked, ticket, (memory, bounds))).await?;
     }
     if let Some(looked) = &plugins.rag {
         let bounds = plugins

@@ -5,12 +5,12 @@ use std::time::Instant;
 use pointsman_catalog::Money;
 use pointsman_routing::selection::Selected;
 use pointsman_routing::{Answered, Decided, Recorded, Replay};
-use pointsman_store::{DecisionRow, Outcome, RoutedRequest};
+use pointsman_store::{DecisionRow, NewMemory, Outcome, RoutedRequest};
 use pointsman_wire::form::{ChatResponse, Usage};
 use pointsman_wire::text;
 
-use super::Ticket;
 use super::settle::Ending;
+use super::{Ticket, enrich};
 use crate::experience::{Came, Judgement, Told, Turn, now};
 use crate::kept;
 
@@ -28,6 +28,24 @@ pub struct Routed {
     recorded: Option<(Recorded, Replay)>,
     /// The model that is asked now.
     model: Option<String>,
+    /// What is remembered of the user once there is an answer.
+    remembering: Option<Remembering>,
+}
+
+/// What is remembered of a user.
+pub struct Remembering {
+    /// Whose it is.
+    pub owner: String,
+    /// What they said.
+    pub said: String,
+    /// Only if they have agreed.
+    pub needs_consent: bool,
+    /// For so many milliseconds.
+    pub lasts: Option<i64>,
+    /// Most memories of the user.
+    pub most: u32,
+    /// What was answered.
+    pub answer: Option<String>,
 }
 
 impl Routed {
@@ -52,13 +70,27 @@ impl Routed {
             session,
             recorded,
             model: None,
+            remembering: None,
         }))
+    }
+
+    /// Of nothing but what is remembered.
+    fn of_memory() -> Self {
+        Self {
+            learns: false,
+            domain: None,
+            models: Vec::new(),
+            session: None,
+            recorded: None,
+            model: None,
+            remembering: None,
+        }
     }
 
     /// Whether the text of the answer is wanted.
     fn captures(&self) -> bool {
         let replay = self.recorded.as_ref().map(|(_, replay)| replay);
-        replay.is_some_and(|replay| replay.response_bytes.is_some())
+        self.remembering.is_some() || replay.is_some_and(|replay| replay.response_bytes.is_some())
     }
 
     /// Keeps what was found in the answer.
@@ -70,6 +102,9 @@ impl Routed {
 
     /// Keeps the text of the answer, where that is wanted.
     fn answered(&mut self, text: &str) {
+        if let Some(remembering) = &mut self.remembering {
+            remembering.answer = Some(enrich::cut(text));
+        }
         let Some((recorded, replay)) = &mut self.recorded else {
             return;
         };
@@ -84,6 +119,15 @@ impl Routed {
 }
 
 impl Ticket {
+    /// Has what is said, and what will be answered, remembered.
+    pub fn remembers(&mut self, remembering: Remembering) {
+        let routed = self
+            .facts
+            .routed
+            .get_or_insert_with(|| Box::new(Routed::of_memory()));
+        routed.remembering = Some(remembering);
+    }
+
     /// Notes what was found in the answer.
     pub fn answered(&mut self, answered: Answered) {
         if let Some(routed) = &mut self.facts.routed {
@@ -158,7 +202,14 @@ pub fn settled(ticket: &mut Ticket, ending: &Ending, cost: Money) {
     let Some(routed) = ticket.facts.routed.take() else {
         return;
     };
-    let routed = *routed;
+    let mut routed = *routed;
+    if let Some(remembering) = routed
+        .remembering
+        .take()
+        .filter(|_| ending.outcome == Outcome::Complete)
+    {
+        remember(ticket, remembering);
+    }
     let scope = ticket.facts.decision.clone().unwrap_or_default();
     if let Some(model) = &routed.model {
         learn(ticket, &routed, (&scope, model), ending, cost);
@@ -214,6 +265,24 @@ fn learn(ticket: &Ticket, routed: &Routed, (scope, model): (&str, &str), ending:
             others: others.cloned().collect(),
         });
     }
+}
+
+/// Hands over what is to be remembered of a turn that has ended well.
+fn remember(ticket: &Ticket, remembering: Remembering) {
+    let Some(answer) = remembering.answer.filter(|answer| !answer.is_empty()) else {
+        return;
+    };
+    let at = now();
+    let memory = NewMemory {
+        id: format!("mem_{}", ticket.facts.id.trim_start_matches("req_")),
+        owner: remembering.owner,
+        text: format!("User: {}\nAssistant: {answer}", remembering.said),
+        at,
+        expires_at: remembering.lasts.map(|lasts| at.saturating_add(lasts)),
+        needs_consent: remembering.needs_consent,
+        most: remembering.most,
+    };
+    ticket.worker().shared.experience.remember(memory);
 }
 
 fn record(

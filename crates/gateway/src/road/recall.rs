@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use pointsman_cache::{CacheKey, Flight, Joined, Labels, Question, Waited};
 use pointsman_catalog::Money;
-use pointsman_routing::Caching;
+use pointsman_routing::{Caching, Retention};
 use pointsman_wire::form::{ChatResponse, Failure, FailureKind, Usage};
 use pointsman_wire::keep;
 use tokio::sync::watch;
@@ -137,6 +137,25 @@ pub async fn look_up(
             look_up_by(policy, (worker, arrival), asked, ticket).await
         }
         Some(_) | None => Ok(None),
+    }
+}
+
+/// What was decided of how long the answer is remembered, where it was looked up before that.
+pub fn retain(asked: &mut Asked, retention: Retention) {
+    asked.controls.no_store |= retention.drop;
+    if retention.drop {
+        asked.place = None;
+    }
+    if let Some(ttl) = retention.ttl {
+        asked.controls.ttl = Some(asked.controls.ttl.map_or(ttl, |own| own.min(ttl)));
+        // Nobody else has it yet.
+        if let Some(place) = asked.place.as_mut().and_then(Arc::get_mut) {
+            place.ttl = place.ttl.min(ttl);
+            place.stale = Duration::ZERO;
+            if let Some((_, lasts)) = &mut place.question {
+                *lasts = (*lasts).min(ttl);
+            }
+        }
     }
 }
 

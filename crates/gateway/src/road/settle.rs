@@ -95,6 +95,8 @@ pub struct Facts {
     pub tier: ServiceTier,
     /// Guardrails that flagged something.
     pub flags: Vec<String>,
+    /// How many memories of the user were put into the request, where any might have been.
+    pub memories: Option<usize>,
     /// What the client is warned of by a header.
     pub warnings: Vec<&'static str>,
     /// Parts of the answer that nothing supports, as they are told in a header.
@@ -194,6 +196,7 @@ impl Ticket {
                 first_content: None,
                 tier: ServiceTier::Standard,
                 flags: Vec::new(),
+                memories: None,
                 warnings: Vec::new(),
                 unsupported: None,
                 suspicion: None,

@@ -4,7 +4,7 @@ use crate::hints::Hints;
 
 const OWN: &str = "signals are computed by the models that come with Pointsman";
 const KEYS: &str = "callers are known by their keys, not by headers that a proxy sets";
-const MEMORY: &str = "this version remembers nothing of users";
+const MEMORY: &str = "each decision says what it remembers of users";
 const LOOPS: &str = "loops call models inside the process";
 
 /// Why, and what instead.
@@ -113,7 +113,11 @@ pub(super) const HINTS: Hints = Hints {
             "answers are remembered in the memory of the process",
             "set cache.exact",
         ),
-        ("global.stores.memory", MEMORY, ""),
+        (
+            "global.stores.memory",
+            MEMORY,
+            "set the plugin memory of the decisions",
+        ),
         (
             "global.stores.vector_store",
             "this version keeps no documents to look up",

@@ -43,7 +43,7 @@ pub(super) fn carry(import: &mut Import, root: &Item, families: &BTreeMap<String
         strategy.accept();
     }
     cards(import, root, families, &mut block);
-    bases(import, root, &mut block);
+    super::bases::carry(import, root, &mut block);
     if let Some(routing) = routing {
         body(import, routing, &mut block);
     }
@@ -79,6 +79,7 @@ fn body(import: &mut Import, routing: &Item, block: &mut Map) {
     };
     for decision in decisions.items() {
         if let Some(value) = walk.named(decision, "DecisionConfig") {
+            let value = super::memory::added(&walk, decision, value);
             block.push("decisions", Noted::from(value));
         }
     }
@@ -90,6 +91,9 @@ impl Import {
             draft: &mut self.draft,
             schema: &self.schema,
             reasoning: self.reasoning.as_deref(),
+            stores: &self.stores,
+            memory: self.memory.as_ref(),
+            externals: &self.externals,
         }
     }
 }
@@ -160,16 +164,6 @@ fn cards(import: &mut Import, root: &Item, families: &BTreeMap<String, Map>, blo
         map.set("name", Yaml::text(name));
         map.put_map("reasoning_family", family.clone());
         block.push("modelCards", Noted::from(Yaml::Map(map)));
-    }
-}
-
-/// Knowledge bases.
-fn bases(import: &mut Import, root: &Item, block: &mut Map) {
-    let listed = root.at_path(&["global", "model_catalog", "kbs"]);
-    for base in listed.map(Item::items).unwrap_or_default() {
-        if let Some(value) = import.walk().named(base, "KnowledgeBase") {
-            block.push("knowledge_bases", Noted::from(value));
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is the same language here and there: taken as it is, as far as the schema knows it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value as Schema;
@@ -25,6 +26,12 @@ pub(super) struct Walk<'a> {
     pub(super) schema: &'a Schema,
     /// How much models reason where nothing else is said.
     pub(super) reasoning: Option<&'a str>,
+    /// Addresses of stores of vectors that the cache has, by their kinds.
+    pub(super) stores: &'a BTreeMap<&'static str, String>,
+    /// What decisions remember of users, where they say nothing themselves.
+    pub(super) memory: Option<&'a Map>,
+    /// Models elsewhere that classifiers ask, each with how long it may take.
+    pub(super) externals: &'a BTreeMap<String, Option<u64>>,
 }
 
 impl<'a> Walk<'a> {
@@ -61,8 +68,12 @@ impl<'a> Walk<'a> {
                 let map = self.map(entries, schema.as_ref());
                 let map = if item.shape.ends_with("modelRefs[]") {
                     self.reference(map)
+                } else if item.shape.ends_with("classifiers[]") {
+                    super::classifiers::settled(self, item, map)
                 } else if item.shape.ends_with("plugins[]") {
-                    super::images::settled(self, item, map)
+                    let map = super::images::settled(self, item, map);
+                    let map = super::lookups::settled(self, item, map);
+                    super::memory::settled(self, item, map)
                 } else {
                     map
                 };
@@ -249,7 +260,7 @@ fn nearest(key: &str, known: &Schema) -> Option<String> {
 }
 
 /// A path as it is found from the source: in its folder or one above it; as it is where it is in none.
-fn beside(file: &str, path: &str) -> String {
+pub(super) fn beside(file: &str, path: &str) -> String {
     let folders = Path::new(file).ancestors().skip(1).take(LEVELS);
     let found = folders
         .map(|folder| folder.join(path))

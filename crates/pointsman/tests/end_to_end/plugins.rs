@@ -2,11 +2,13 @@
 
 mod cached;
 mod changed;
+mod classed;
 mod imagined;
 mod judged;
 mod known;
 mod looked_up;
 mod picked;
+mod remembering;
 
 use http::Request;
 use pointsman_store::NewKey;

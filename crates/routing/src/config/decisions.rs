@@ -44,10 +44,34 @@ pub struct DecisionConfig {
     /// Candidates that are made of a list.
     #[serde(rename = "candidateIterations")]
     pub candidate_iterations: Vec<serde_json::Value>,
-    /// What later requests are told.
-    pub emits: Vec<serde_json::Value>,
+    /// How long what its requests leave behind is kept: one `retention` at most.
+    pub emits: Vec<EmitConfig>,
     /// Words of one's own; nothing follows from them.
     pub annotations: BTreeMap<String, serde_json::Value>,
+}
+
+/// What a decision says beside its answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmitConfig {
+    /// `retention`.
+    pub kind: String,
+    /// How long what is left behind is kept.
+    pub retention: Option<RetentionConfig>,
+}
+
+/// How long what a request leaves behind is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionConfig {
+    /// The cache does not remember its answer.
+    pub drop: Option<bool>,
+    /// It remembers it for so many turns of a minute.
+    pub ttl_turns: Option<u32>,
+    /// The session stays with its model.
+    pub keep_current_model: Option<bool>,
+    /// The provider is told that the beginning of the prompt is worth keeping.
+    pub prefer_prefix_retention: Option<bool>,
 }
 
 /// How far learning may change a decision.

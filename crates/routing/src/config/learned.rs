@@ -303,18 +303,20 @@ pub struct ClassifierConfig {
     /// `local` or `llm`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The model that is asked, of an `llm`.
+    /// Who is asked: of an `llm` one of `models`, of a `local` one one of `understanding.models`.
     pub model: Option<String>,
-    /// The folder of a `local` one.
+    /// The folder of a `local` one, as it is published; `understanding.models` names it here.
     pub model_path: Option<String>,
     /// Its classes.
     pub labels: Vec<String>,
     /// What an `llm` is told.
     pub instructions: Option<String>,
-    /// Whether an `llm` gives no reasons.
+    /// Whether an `llm` gives no reasons: it never does.
     pub disable_rationale: bool,
-    /// Whether a `local` one stays on the processor.
+    /// Whether a `local` one stays on the processor: it does.
     pub use_cpu: bool,
+    /// How long an `llm` may take; 10 when absent.
+    pub timeout_seconds: Option<u64>,
 }
 
 /// A kind of content in the request.

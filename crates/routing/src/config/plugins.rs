@@ -195,6 +195,12 @@ pub struct MemorySettings {
     pub hybrid_mode: Option<String>,
     /// What is let through.
     pub reflection: Option<MemoryReflection>,
+    /// Who has agreed: `operator` (the default): users may refuse; `user`: only those who have said so are remembered.
+    pub consent: Option<String>,
+    /// After how many days one is gone; never when absent.
+    pub ttl_days: Option<u64>,
+    /// Most memories of a user; the oldest go.
+    pub max_memories: Option<u64>,
 }
 
 /// Which memories are let through.
@@ -265,6 +271,8 @@ pub struct RouterReplaySettings {
     pub max_tool_trace_bytes: Option<u64>,
     /// Most results of tools among them, the latest; 0 or absent is no limit.
     pub max_tool_trace_steps: Option<u64>,
+    /// Whether signals that only need the request are all read for the record, needed or not; they are when absent.
+    pub all_signals: Option<bool>,
 }
 
 /// What is looked up for the prompt.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Conflict, ConflictKind, tell};
 use crate::config::{RoutingConfig, RuleNode};
 use crate::declared::declared;
-use crate::signal::is_unknown_domain;
+use crate::signal::{is_unknown_domain, unknown_classes};
 
 pub(super) fn check(config: &RoutingConfig, found: &mut Vec<Conflict>) {
     let mut used = HashSet::new();
@@ -41,7 +41,7 @@ pub(super) fn check(config: &RoutingConfig, found: &mut Vec<Conflict>) {
     domains(config, found);
 }
 
-/// Domains that the model does not know by their names, and that name none of its own.
+/// Domains that the model does not know by their names and that name none of its own, and classes that it does not know.
 fn domains(config: &RoutingConfig, found: &mut Vec<Conflict>) {
     for (index, domain) in config.signals.domains.iter().enumerate() {
         if is_unknown_domain(domain) {
@@ -52,6 +52,11 @@ fn domains(config: &RoutingConfig, found: &mut Vec<Conflict>) {
             let path = format!("signals.domains[{index}]");
             tell(found, ConflictKind::NeverMatches, path, message);
         }
+    }
+    for (collection, index, name) in unknown_classes(&config.signals) {
+        let message = format!("the model knows no class {name:?}, so that it never matches");
+        let path = format!("signals.{collection}[{index}]");
+        tell(found, ConflictKind::NeverMatches, path, message);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::plugin::Replay;
 use crate::recorded::Recorded;
 use crate::router::{Outcome, Router};
 use crate::selection::HelperQuestion;
-use crate::signal::{self, Answers, Asks, Need, Reading, Signal};
+use crate::signal::{self, About, Answers, Asks, Need, Reading, Signal};
 
 /// How much is to be known before it is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,6 +75,16 @@ impl Router {
         let decisions = self.all().flat_map(|router| &router.decisions);
         let mut all: Vec<&str> = signals.flat_map(Signal::examples).collect();
         all.extend(decisions.flat_map(Decision::descriptions));
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Examples that signals compare with images, or with sound; of recipes, too, each once.
+    #[must_use]
+    pub fn media_examples(&self, about: About) -> Vec<&str> {
+        let signals = self.all().flat_map(|router| &router.signals);
+        let mut all: Vec<&str> = signals.flat_map(|signal| signal.media_examples(about)).collect();
         all.sort_unstable();
         all.dedup();
         all

@@ -37,6 +37,19 @@ pub enum RagSource {
         /// The model whose vectors the collection holds; the one that ships where absent.
         model: Option<String>,
     },
+    /// A collection of Milvus, by the vector of what the user says.
+    Milvus {
+        /// The collection.
+        collection: String,
+        /// The field that holds texts.
+        content: String,
+        /// The field that holds vectors.
+        vector: String,
+        /// What else must hold of what is found, in Milvus's own words.
+        filter: Option<String>,
+        /// The model whose vectors the collection holds; the one that ships where absent.
+        model: Option<String>,
+    },
     /// A vector store of OpenAI, by what the user says.
     OpenAi {
         /// Its id.
@@ -95,17 +108,34 @@ impl RagAccess {
 struct Backend {
     provider: Option<String>,
     access: RagAccess,
-    // Qdrant
+    // Qdrant and Milvus
     collection: Option<String>,
     content_field: Option<String>,
     metadata_field: Option<String>,
     reuse_cache_connection: bool,
     embedding_model: Option<String>,
+    // Milvus
+    vector_field: Option<String>,
+    filter_expression: Option<String>,
     // OpenAI
     vector_store_id: Option<String>,
     // A service of one's own
     path: Option<String>,
 }
+
+/// Settings that are published and that no backend here carries out.
+const PUBLISHED: [&str; 10] = [
+    "request_format",
+    "request_template",
+    "headers",
+    "server_name",
+    "tool_name",
+    "tool_arguments",
+    "file_ids",
+    "filter",
+    "strategy",
+    "timeout_seconds",
+];
 
 impl Backend {
     fn of(config: serde_json::Value) -> Result<Self, String> {
@@ -117,15 +147,20 @@ impl Backend {
                     .to_owned(),
             );
         }
+        if let Some(field) = PUBLISHED.iter().find(|field| config.get(*field).is_some()) {
+            return Err(format!(
+                "rag.backend_config.{field} is not supported in this version"
+            ));
+        }
         if config.is_null() {
             return Ok(Self::default());
         }
         let backend: Self =
             serde_json::from_value(config).map_err(|error| format!("rag.backend_config: {error}"))?;
-        if backend.reuse_cache_connection {
+        if backend.reuse_cache_connection && backend.provider.is_none() {
             return Err(
-                "rag.backend_config.reuse_cache_connection is not supported in this version; name one of `providers` as \
-                 `provider`"
+                "rag.backend_config.reuse_cache_connection: the cache has no connection that others use; name one of \
+                 `providers` as backend_config.provider"
                     .to_owned(),
             );
         }
@@ -142,9 +177,10 @@ impl Rag {
             return Ok(None);
         }
         let named = form.backend.as_deref().unwrap_or_default();
-        if !["qdrant", "openai", "external_api"].contains(&named) {
+        if !["qdrant", "milvus", "openai", "external_api"].contains(&named) {
             return Err(format!(
-                "the backend {named:?} of rag is not supported in this version; use qdrant, openai or external_api"
+                "the backend {named:?} of rag is not supported in this version; use qdrant, milvus, openai or \
+                 external_api"
             ));
         }
         let refused = [
@@ -204,7 +240,7 @@ impl Rag {
     #[must_use]
     pub fn name(&self) -> String {
         let what = match &self.source {
-            RagSource::Qdrant { collection, .. } => collection,
+            RagSource::Qdrant { collection, .. } | RagSource::Milvus { collection, .. } => collection,
             RagSource::OpenAi { store } => store,
             RagSource::Http { path } => path.trim_start_matches('/'),
         };
@@ -236,10 +272,15 @@ fn source(named: &str, backend: Backend) -> Result<RagSource, String> {
         ("metadata_field", backend.metadata_field.is_some()),
         ("embedding_model", backend.embedding_model.is_some()),
     ];
+    let of_milvus = [
+        ("vector_field", backend.vector_field.is_some()),
+        ("filter_expression", backend.filter_expression.is_some()),
+    ];
     let of_openai = [("vector_store_id", backend.vector_store_id.is_some())];
     let of_http = [("path", backend.path.is_some())];
     match named {
         "qdrant" => {
+            strange(&of_milvus)?;
             strange(&of_openai)?;
             strange(&of_http)?;
             Ok(RagSource::Qdrant {
@@ -248,8 +289,26 @@ fn source(named: &str, backend: Backend) -> Result<RagSource, String> {
                 model: backend.embedding_model,
             })
         }
+        "milvus" => {
+            strange(&of_openai)?;
+            strange(&of_http)?;
+            let field = |value: Option<String>, name: &str, usual: &str| match value {
+                Some(value) => wanted(Some(value), name),
+                None => Ok(usual.to_owned()),
+            };
+            Ok(RagSource::Milvus {
+                collection: wanted(backend.collection, "collection")?,
+                content: field(backend.content_field, "content_field", "content")?,
+                vector: field(backend.vector_field, "vector_field", "embedding")?,
+                filter: backend
+                    .filter_expression
+                    .filter(|filter| !filter.trim().is_empty()),
+                model: backend.embedding_model,
+            })
+        }
         "openai" => {
             strange(&of_qdrant)?;
+            strange(&of_milvus)?;
             strange(&of_http)?;
             Ok(RagSource::OpenAi {
                 store: wanted(backend.vector_store_id, "vector_store_id")?,
@@ -257,6 +316,7 @@ fn source(named: &str, backend: Backend) -> Result<RagSource, String> {
         }
         _ => {
             strange(&of_qdrant)?;
+            strange(&of_milvus)?;
             strange(&of_openai)?;
             let path = backend.path.unwrap_or_else(|| "/search".to_owned());
             match path.starts_with('/') && !path.contains(['?', '#', ' ']) && !path.contains("..") {
@@ -293,7 +353,9 @@ mod tests {
         );
         assert!(!known.access.is_open());
         for wrong in [
-            json!({"enabled": true, "backend": "milvus"}),
+            json!({"enabled": true, "backend": "mcp"}),
+            json!({"enabled": true, "backend": "milvus", "backend_config": {"provider": "m", "collection": "docs", "content_field": "a b"}}),
+            json!({"enabled": true, "backend": "qdrant", "backend_config": {"provider": "q", "collection": "docs", "vector_field": "v"}}),
             json!({"enabled": true, "backend": "qdrant", "backend_config": {"collection": "docs"}}),
             json!({"enabled": true, "backend": "qdrant", "backend_config": {"provider": "q", "collection": "a/b"}}),
             json!({"enabled": true, "backend": "qdrant", "backend_config": {"collection": "docs", "reuse_cache_connection": true}}),

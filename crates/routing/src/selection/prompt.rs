@@ -66,17 +66,7 @@ impl Prompt {
     /// What the helper is shown, as the user's message: of a long text its beginning and its end.
     #[must_use]
     pub fn question(&self, text: &str) -> String {
-        // What closes the frame early would let the text speak in its own name.
-        let text = text.replace("</message>", "< /message>");
-        if text.len() <= MAX_TEXT {
-            return format!("<message>\n{text}\n</message>");
-        }
-        let head = cut(&text, MAX_TEXT / 2);
-        let mut from = text.len() - MAX_TEXT / 2;
-        while !text.is_char_boundary(from) {
-            from += 1;
-        }
-        format!("<message>\n{head}\n[…]\n{}\n</message>", &text[from..])
+        framed(text)
     }
 
     /// What it is asked about a text, for these models.
@@ -111,6 +101,21 @@ impl Prompt {
             _ => None,
         }
     }
+}
+
+/// What a helper is shown: of a long text its beginning and its end, in a frame that it cannot leave.
+pub(crate) fn framed(text: &str) -> String {
+    // What closes the frame early would let the text speak in its own name.
+    let text = text.replace("</message>", "< /message>");
+    if text.len() <= MAX_TEXT {
+        return format!("<message>\n{text}\n</message>");
+    }
+    let head = cut(&text, MAX_TEXT / 2);
+    let mut from = text.len() - MAX_TEXT / 2;
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    format!("<message>\n{head}\n[…]\n{}\n</message>", &text[from..])
 }
 
 /// Whether a name is in a text and not just a part of a longer one.

@@ -2,6 +2,7 @@
 
 mod bank;
 mod classes;
+mod classifier;
 mod guards;
 mod kb;
 mod likeness;
@@ -10,15 +11,20 @@ use std::sync::Arc;
 
 use super::need::{About, Need};
 use super::{Reading, SignalError};
-use crate::config::SignalsConfig;
+use crate::config::{QueryModality, SignalsConfig};
 use crate::facts::{Facts, MessageFacts};
 
+pub(crate) use classifier::ClassRule;
+pub use classifier::{Classifier, ClassifierBy};
 pub(crate) use kb::{KbMetric, Shelf};
 
-pub(crate) use classes::{DOMAIN, is_unknown as is_unknown_domain};
+pub(crate) use classes::{DOMAIN, is_unknown as is_unknown_domain, unknown_classes};
 
 /// Most messages that signals of the whole conversation look at, the latest.
 const MAX_TURNS: usize = 16;
+
+/// Most images, or pieces of sound, that are looked at.
+const MAX_MEDIA: usize = 4;
 
 /// What was answered to a call, by whoever read the texts.
 pub trait Answers {
@@ -43,13 +49,17 @@ pub struct Asks {
     pub entities: bool,
     /// Whether vectors are wanted: of each text, and of the examples.
     pub vectors: bool,
+    /// What is compared are no texts but these, by the model that reads both; `texts` holds their addresses.
+    pub media: Option<About>,
+    /// The classifier that is asked; nothing else is then.
+    pub classifier: Option<Arc<Classifier>>,
 }
 
 impl Asks {
     /// Whether nothing is asked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.heads.is_empty() && !self.entities && !self.vectors
+        self.heads.is_empty() && !self.entities && !self.vectors && self.classifier.is_none()
     }
 }
 
@@ -73,6 +83,7 @@ enum Judge {
     Reask(likeness::Reask),
     Kb(kb::Kb),
     KbMetric(KbMetric),
+    Classifier(ClassRule),
 }
 
 impl Learned {
@@ -93,11 +104,18 @@ impl Learned {
         Self::vectors(Judge::KbMetric(metric))
     }
 
+    /// A rule about a classifier.
+    pub(super) fn rule(rule: ClassRule) -> Self {
+        let need = Need::Remote(About::User, rule.classifier().name.clone());
+        Self::of(Judge::Classifier(rule), need)
+    }
+
     /// A print of what it goes by beside its own settings.
     pub(super) fn beside(&self) -> Option<u32> {
         match &self.judge {
             Judge::Kb(kb) => Some(kb.print()),
             Judge::KbMetric(metric) => Some(metric.print()),
+            Judge::Classifier(rule) => Some(rule.print()),
             _ => None,
         }
     }
@@ -120,24 +138,51 @@ impl Learned {
             | Judge::Complexity(_)
             | Judge::Reask(_)
             | Judge::Kb(_)
+            | Judge::Classifier(_)
             | Judge::KbMetric(_) => None,
         };
+        if let Judge::Classifier(rule) = &self.judge {
+            asks.classifier = Some(Arc::clone(rule.classifier()));
+        }
         if let Some(head) = head.filter(|head| !asks.heads.contains(head)) {
             asks.heads.push(head);
         }
         asks.entities |= matches!(self.judge, Judge::Pii(_));
         asks.vectors |= matches!(self.need, Need::Embedding(_));
+        if let Need::Embedding(about) = self.need
+            && about.is_media()
+        {
+            asks.media = Some(about);
+        }
     }
 
     /// Examples whose vectors are wanted.
     pub(super) fn examples(&self) -> Vec<&str> {
         match &self.judge {
+            // Those are read by the model that reads what they are compared with.
+            Judge::Embedding(_) if self.media().is_some() => Vec::new(),
             Judge::Embedding(embedding) => embedding.examples(),
             Judge::Preference(preference) => preference.examples(),
             Judge::Complexity(complexity) => complexity.examples(),
             Judge::Attack(attack) => attack.examples(),
             Judge::Kb(kb) => kb.examples(),
             Judge::KbMetric(metric) => metric.examples(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What it compares, where that is no text.
+    pub(super) fn media(&self) -> Option<About> {
+        match self.need {
+            Need::Embedding(about) if about.is_media() => Some(about),
+            _ => None,
+        }
+    }
+
+    /// Examples that are compared with what is no text.
+    pub(super) fn media_examples(&self, about: About) -> Vec<&str> {
+        match &self.judge {
+            Judge::Embedding(embedding) if self.media() == Some(about) => embedding.examples(),
             _ => Vec::new(),
         }
     }
@@ -168,12 +213,16 @@ impl Learned {
             Judge::Attack(attack) => attack.judge(&texts(facts, &self.need), answers),
             Judge::Harm(harm) => harm.judge(answers),
             Judge::Pii(pii) => Some(pii.judge(answers)),
+            Judge::Embedding(embedding) if self.media().is_some() => {
+                embedding.judge_all(&texts(facts, &self.need), answers)
+            }
             Judge::Embedding(embedding) => embedding.judge(answers.vector(facts.user_text)?, answers),
             Judge::Preference(preference) => preference.judge(answers.vector(facts.user_text)?, answers),
             Judge::Complexity(complexity) => complexity.judge(answers.vector(facts.user_text)?, answers),
             Judge::Reask(reask) => reask.judge(facts, answers),
             Judge::Kb(kb) => kb.judge(answers.vector(facts.user_text)?, answers),
             Judge::KbMetric(metric) => metric.judge(answers.vector(facts.user_text)?, answers),
+            Judge::Classifier(rule) => rule.judge(answers),
         }
     }
 }
@@ -195,6 +244,11 @@ pub(crate) fn texts(facts: &Facts<'_>, need: &Need) -> Vec<Arc<str>> {
                 }
             }
             texts
+        }
+        Need::Embedding(about) if about.is_media() => {
+            let mut shown = facts.media.map(|media| media.shown(*about)).unwrap_or_default();
+            shown.truncate(MAX_MEDIA);
+            shown
         }
         _ => vec![facts.user_text.into()],
     }
@@ -273,8 +327,13 @@ pub(super) fn compile(config: &SignalsConfig, shelves: &[Arc<Shelf>], add: &mut 
         add("pii", "pii", index, &config.name, Ok(pii));
     }
     for (index, config) in config.embeddings.iter().enumerate() {
+        let about = match config.query_modality {
+            None | Some(QueryModality::Text) => About::User,
+            Some(QueryModality::Image) => About::Image,
+            Some(QueryModality::Audio) => About::Audio,
+        };
         let embedding = likeness::Embedding::compile(config)
-            .map(|embedding| Learned::vectors(Judge::Embedding(embedding)));
+            .map(|embedding| Learned::of(Judge::Embedding(embedding), Need::Embedding(about)));
         add("embedding", "embeddings", index, &config.name, embedding);
     }
     let all = likeness::Preferences::new(&config.preferences);

@@ -10,6 +10,18 @@ pub enum About {
     Conversation,
     /// What the model answers.
     Answer,
+    /// Images that the user shows.
+    Image,
+    /// Sound that the user gives.
+    Audio,
+}
+
+impl About {
+    /// Whether it is no text.
+    #[must_use]
+    pub fn is_media(self) -> bool {
+        matches!(self, Self::Image | Self::Audio)
+    }
 }
 
 /// What a signal needs. In the order of what it costs.

@@ -14,7 +14,7 @@ struct Step {
 /// Steps that are known.
 pub(super) const KNOWN: u32 = STEPS.len() as u32;
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step {
         forward: r#"
     CREATE TABLE sequence (one BIGINT PRIMARY KEY CHECK (one = 1), value BIGINT NOT NULL);
@@ -183,6 +183,18 @@ const STEPS: [Step; 5] = [
              ALTER TABLE usage_by_key DROP COLUMN cached, DROP COLUMN cached_tokens, DROP COLUMN saved;
              ALTER TABLE ledger DROP COLUMN saved;",
         ),
+    },
+    Step {
+        forward: r#"
+    CREATE TABLE memories (
+        id TEXT COLLATE "C" PRIMARY KEY, owner TEXT COLLATE "C" NOT NULL, at BIGINT NOT NULL, expires_at BIGINT,
+        text TEXT NOT NULL, model TEXT, vector BYTEA
+    );
+    CREATE INDEX memories_by_owner ON memories (owner, at);
+    CREATE INDEX memories_by_end ON memories (expires_at) WHERE expires_at IS NOT NULL;
+    CREATE TABLE memory_consents (owner TEXT COLLATE "C" PRIMARY KEY, agrees BIGINT NOT NULL, at BIGINT NOT NULL);
+    "#,
+        back: Some("DROP TABLE memories; DROP TABLE memory_consents;"),
     },
 ];
 

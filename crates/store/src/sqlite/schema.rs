@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// Schema, step by step; a database remembers how many steps it has taken.
-pub(crate) const MIGRATIONS: [&str; 8] = ["
+pub(crate) const MIGRATIONS: [&str; 9] = ["
     CREATE TABLE keys (
         id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL, grant_json TEXT NOT NULL,
         created_at INTEGER NOT NULL, revoked_at INTEGER
@@ -156,6 +156,15 @@ pub(crate) const MIGRATIONS: [&str; 8] = ["
 ", "
     -- What remembered answers would have cost.
     ALTER TABLE ledger ADD COLUMN saved INTEGER NOT NULL DEFAULT 0;
+", "
+    -- What is remembered of users, and whether they have agreed to it.
+    CREATE TABLE memories (
+        id TEXT PRIMARY KEY, owner TEXT NOT NULL, at INTEGER NOT NULL, expires_at INTEGER, text TEXT NOT NULL,
+        model TEXT, vector BLOB
+    ) STRICT;
+    CREATE INDEX memories_by_owner ON memories (owner, at);
+    CREATE INDEX memories_by_end ON memories (expires_at) WHERE expires_at IS NOT NULL;
+    CREATE TABLE memory_consents (owner TEXT PRIMARY KEY, agrees INTEGER NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 "];
 
 /// Takes the steps that a database has not taken.

@@ -157,6 +157,9 @@ impl Store {
             holder.updated_at = now();
             holder.version = next_version(session)?;
             write(session, &holder)?;
+            if kind == HolderKind::User {
+                super::memories::forget_user(session, id)?;
+            }
             let told = told("delete", Some(&before), &holder)?;
             Ok((holder, told))
         })

@@ -10,7 +10,7 @@ use crate::terms::{Budget, BudgetWindow, Metadata, Terms};
 
 type Case = fn(&Store);
 
-const CASES: [(&str, Case); 11] = [
+const CASES: [(&str, Case); 12] = [
     (
         "a_line_of_a_batch_is_written_once_whenever_it_comes",
         a_line_of_a_batch_is_written_once_whenever_it_comes,
@@ -51,6 +51,10 @@ const CASES: [(&str, Case); 11] = [
     (
         "every_change_is_seen_by_whoever_asks_since_the_last",
         every_change_is_seen_by_whoever_asks_since_the_last,
+    ),
+    (
+        "memories_are_their_owners_and_end_when_they_say",
+        memories_are_their_owners_and_end_when_they_say,
     ),
 ];
 
@@ -586,4 +590,58 @@ fn every_change_is_seen_by_whoever_asks_since_the_last(store: &Store) {
         .unwrap();
     assert_eq!(since(seen), (vec![key.id.as_str().to_owned()], 1));
     assert!(store.changes().unwrap() >= seen + 2);
+}
+
+fn memories_are_their_owners_and_end_when_they_say(store: &Store) {
+    let memory = |owner: &str, text: &str, at: i64| crate::NewMemory {
+        id: format!("mem_{owner}_{text}"),
+        owner: owner.to_owned(),
+        text: text.to_owned(),
+        at,
+        expires_at: (text == "short").then_some(at + 10),
+        needs_consent: owner == "user:asked",
+        most: 3,
+    };
+    let texts = |owner: &str, now: i64| {
+        let (_, all) = store.memories(owner, now, 10).unwrap();
+        all.into_iter().map(|memory| memory.text).collect::<Vec<_>>()
+    };
+    for (text, at) in [("a", 1), ("b", 2), ("short", 3), ("a", 4)] {
+        assert!(store.remember(&memory("user:ann", text, at)).unwrap());
+    }
+    // What is said again is said now, nobody else sees it, and what is over is not shown.
+    assert_eq!(texts("user:ann", 5), ["a", "short", "b"]);
+    assert_eq!(texts("user:ann", 13), ["a", "b"]);
+    assert!(texts("user:bob", 5).is_empty());
+    // The oldest goes where there are too many.
+    assert!(store.remember(&memory("user:ann", "c", 6)).unwrap());
+    assert_eq!(texts("user:ann", 7), ["c", "a", "short"]);
+    let vectors = [("mem_user:ann_c".to_owned(), vec![0.5_f32, -1.0])];
+    store.note_vectors("user:bob", "m", &vectors).unwrap();
+    assert_eq!(store.memories("user:ann", 7, 1).unwrap().1[0].vector, None);
+    store.note_vectors("user:ann", "m", &vectors).unwrap();
+    let kept = store.memories("user:ann", 7, 1).unwrap().1.remove(0);
+    assert_eq!(kept.vector, Some(("m".to_owned(), vec![0.5, -1.0])));
+    assert_eq!(store.sweep_memories(13).unwrap(), 1);
+    assert!(!store.forget_memory("user:bob", "mem_user:ann_c").unwrap());
+    assert!(store.forget_memory("user:ann", "mem_user:ann_c").unwrap());
+    assert_eq!(texts("user:ann", 7), ["a"]);
+    // Who is to be asked is remembered once they agree, and forgotten when they do not any more.
+    assert!(!store.remember(&memory("user:asked", "a", 1)).unwrap());
+    store.agree_to_memory("user:asked", true, 1).unwrap();
+    assert!(store.remember(&memory("user:asked", "a", 1)).unwrap());
+    assert_eq!(store.memories("user:asked", 2, 10).unwrap().0, Some(true));
+    assert_eq!(store.agree_to_memory("user:asked", false, 2).unwrap(), 1);
+    assert!(!store.remember(&memory("user:asked", "b", 3)).unwrap());
+    // Deleted, a user is forgotten.
+    let actor = Actor::local();
+    let spec = HolderSpec::default();
+    store
+        .create_holder(&actor, HolderKind::User, Some("ann".to_owned()), spec)
+        .unwrap();
+    store
+        .delete_holder(&actor, (HolderKind::User, "ann"), None)
+        .unwrap();
+    assert!(texts("user:ann", 7).is_empty());
+    assert_eq!(store.forget_memories("user:ann").unwrap(), 0);
 }

@@ -93,7 +93,7 @@ async fn found(
     (rag, said): (&Rag, &str),
 ) -> Result<Vec<String>, Failure> {
     let vector = match &rag.source {
-        RagSource::Qdrant { model, .. } => {
+        RagSource::Qdrant { model, .. } | RagSource::Milvus { model, .. } => {
             let model = model.as_deref().unwrap_or(SHIPPED.name);
             let lent = Mutex::new(&mut *ticket);
             let remote = Remote::new(worker, arrival, &lent);
@@ -204,6 +204,31 @@ impl Question<'_> {
                 }
                 (format!("/collections/{collection}/points/query"), body)
             }
+            RagSource::Milvus {
+                collection,
+                content,
+                vector,
+                filter,
+                ..
+            } => {
+                let mut body = json!({
+                    "collectionName": collection, "data": [self.vector], "annsField": vector, "limit": most,
+                    "outputFields": [content],
+                });
+                let mut conditions: Vec<String> = filter.iter().map(|filter| format!("({filter})")).collect();
+                if !self.rag.access.is_open() {
+                    let own = own(&self.rag.access, self.caller).into_iter();
+                    // Texts are written as JSON writes them: no name can be more than a name.
+                    let any: Vec<String> = own
+                        .map(|(key, values)| format!("{key} in {}", json!(values)))
+                        .collect();
+                    conditions.push(format!("({})", any.join(" or ")));
+                }
+                if !conditions.is_empty() {
+                    body["filter"] = conditions.join(" and ").into();
+                }
+                ("/v2/vectordb/entities/search".to_owned(), body)
+            }
             RagSource::OpenAi { store } => {
                 let mut body = json!({ "query": self.said, "max_num_results": most.min(50) });
                 if let Some(least) = self.rag.least {
@@ -265,6 +290,24 @@ fn read(source: &RagSource, body: &Bytes) -> Result<Vec<Finding>, Failure> {
             };
             told.result.points.into_iter().filter_map(text).collect()
         }
+        RagSource::Milvus { content, .. } => {
+            let told: told::Entities = serde_json::from_slice(body).map_err(senseless)?;
+            // What went wrong is told with status 200.
+            if told.code != 0 {
+                let message = format!("Milvus refuses ({}): {}", told.code, told.message);
+                return Err(Failure::new(FailureKind::Provider, message));
+            }
+            let text = |mut entity: told::Entity| {
+                Some(Finding {
+                    text: match entity.fields.remove(content)? {
+                        Value::String(text) => text,
+                        _ => return None,
+                    },
+                    score: Some(entity.distance),
+                })
+            };
+            told.data.into_iter().filter_map(text).collect()
+        }
         RagSource::OpenAi { .. } => {
             let told: told::Data = serde_json::from_slice(body).map_err(senseless)?;
             let text = |one: told::Datum| {
@@ -308,6 +351,23 @@ mod told {
         pub score: f64,
         #[serde(default)]
         pub payload: Value,
+    }
+
+    /// Milvus's `entities/search`: by cosine or inner product, its distance is a likeness.
+    #[derive(Deserialize)]
+    pub struct Entities {
+        pub code: i64,
+        #[serde(default)]
+        pub message: String,
+        #[serde(default)]
+        pub data: Vec<Entity>,
+    }
+
+    #[derive(Deserialize)]
+    pub struct Entity {
+        pub distance: f64,
+        #[serde(flatten)]
+        pub fields: serde_json::Map<String, Value>,
     }
 
     /// OpenAI's search of a vector store.
@@ -463,7 +523,19 @@ mod tests {
             read(&http, &Bytes::from(r#"{"results": [{"content": "x"}]}"#)).unwrap()[0].score,
             None
         );
-        for source in [&qdrant, &openai, &http] {
+        let milvus = RagSource::Milvus {
+            collection: "docs".to_owned(),
+            content: "body".to_owned(),
+            vector: "embedding".to_owned(),
+            filter: None,
+            model: None,
+        };
+        let body =
+            r#"{"code": 0, "data": [{"distance": 0.7, "id": 3, "body": "one"}, {"distance": 0.6, "id": 4}]}"#;
+        assert_eq!(read(&milvus, &Bytes::from(body)).unwrap()[0].text, "one");
+        let refused = r#"{"code": 1100, "message": "no such collection"}"#;
+        assert!(read(&milvus, &Bytes::from(refused)).is_err());
+        for source in [&qdrant, &openai, &http, &milvus] {
             assert!(read(source, &Bytes::from("[]")).is_err());
         }
     }

@@ -26,6 +26,7 @@ const LOOP_CALLS: HeaderName = HeaderName::from_static("x-pointsman-loop-calls")
 /// Most bytes of the names of models that a loop has asked.
 const MAX_MODELS: usize = 1_024;
 const SUSPICION: HeaderName = HeaderName::from_static("x-pointsman-response-jailbreak");
+const MEMORIES: HeaderName = HeaderName::from_static("x-pointsman-memories");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-pointsman-attempts");
 
 /// Writes the headers; `cost` is known only of whole answers.
@@ -50,6 +51,9 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
         headers.insert(LOOP, HeaderValue::from_static(looped.kind));
         headers.insert(LOOP_CALLS, HeaderValue::from(looped.calls));
         text(headers, LOOP_MODELS, &listed(&looped.models, MAX_MODELS));
+    }
+    if let Some(memories) = facts.memories {
+        headers.insert(MEMORIES, HeaderValue::from(memories));
     }
     if !facts.warnings.is_empty() {
         text(headers, WARNINGS, &facts.warnings.join(", "));

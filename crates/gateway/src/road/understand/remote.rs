@@ -7,13 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use pointsman_understanding::{
-    Classes, Failed, Model, Origin, Remotes, Spans, UnderstandingModelConfig, Vectors,
+    Classes, Failed, Medium, Model, Origin, Remotes, Spans, UnderstandingModelConfig, Vectors,
 };
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 use pointsman_wire::format::Format;
 use pointsman_wire::tokens;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
@@ -127,15 +127,99 @@ impl<T: BorrowMut<Ticket> + Send> Model for There<'_, T> {
             vectors(&body).map_err(|failure| failed(&failure))
         })
     }
+
+    fn seen(&self, medium: Medium, address: Arc<str>) -> BoxFuture<'_, Result<Vectors, Failed>> {
+        Box::pin(async move {
+            let mut errand = See {
+                model: self.name.clone(),
+                medium,
+                address,
+            };
+            let body = self.remote.ask(&mut errand).await?;
+            vectors(&body).map_err(|failure| failed(&failure))
+        })
+    }
 }
 
-/// Vectors in OpenAI's shape.
+/// The vector of an image or of sound: as Cohere, Jina or vLLM are asked for it.
+struct See {
+    model: String,
+    medium: Medium,
+    address: Arc<str>,
+}
+
+/// What an image or a piece of sound counts until its provider says what it used.
+const SEEN: u64 = 1_000;
+
+impl Errand for See {
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn estimate(&self) -> Usage {
+        Usage {
+            input: SEEN,
+            ..Usage::default()
+        }
+    }
+
+    fn inspect(&mut self, _inspector: &mut Inspector) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn calls(&self, target: &Target) -> Result<Vec<Outgoing>, Failure> {
+        let (path, body) = see(&target.provider.kind, &target.model, self.medium, &self.address);
+        let body = Bytes::from(body.to_string());
+        Ok(vec![Outgoing::json(path.to_owned(), body, Format::OpenAiChat)])
+    }
+
+    fn answer(&self, _target: &Target, answers: Vec<Whole>) -> Result<Answer, Failure> {
+        let only = errand::only(answers)?;
+        let told = vectors(&only.body)?;
+        let usage = Usage {
+            input: if told.tokens > 0 { told.tokens } else { SEEN },
+            ..Usage::default()
+        };
+        Ok(Answer::json(only.body, usage, told.tokens == 0))
+    }
+}
+
+/// Path and body by which a provider of a kind is asked for the vector of an image or of sound.
+fn see(kind: &str, model: &str, medium: Medium, address: &str) -> (&'static str, Value) {
+    match (kind, medium) {
+        ("cohere", Medium::Image) => (
+            "/../v2/embed",
+            json!({ "model": model, "input_type": "image", "images": [address], "embedding_types": ["float"] }),
+        ),
+        ("jina", medium) => (
+            "/embeddings",
+            json!({ "model": model, "input": [{ medium.name(): address }] }),
+        ),
+        (_, medium) => {
+            let part = format!("{}_url", medium.name());
+            let part = json!({ "type": part, (part.as_str()): { "url": address } });
+            let messages = json!([{ "role": "user", "content": [part] }]);
+            (
+                "/embeddings",
+                json!({ "model": model, "messages": messages, "encoding_format": "float" }),
+            )
+        }
+    }
+}
+
+/// Vectors in OpenAI's shape, or in Cohere's.
 fn vectors(body: &Bytes) -> Result<Vectors, Failure> {
     #[derive(Deserialize)]
     struct Told {
+        #[serde(default)]
         data: Vec<One>,
+        embeddings: Option<ByType>,
         #[serde(default)]
         usage: Used,
+    }
+    #[derive(Deserialize)]
+    struct ByType {
+        float: Vec<Vec<f32>>,
     }
     #[derive(Deserialize)]
     struct One {
@@ -147,8 +231,14 @@ fn vectors(body: &Bytes) -> Result<Vectors, Failure> {
         prompt_tokens: u64,
     }
     let told: Told = serde_json::from_slice(body).map_err(senseless)?;
+    let own = told.data.into_iter().map(|one| one.embedding);
+    let of_cohere = told.embeddings.into_iter().flat_map(|all| all.float);
+    let vectors: Vec<Vec<f32>> = own.chain(of_cohere).collect();
+    if vectors.is_empty() {
+        return Err(Failure::new(FailureKind::Provider, "the provider gave no vector"));
+    }
     Ok(Vectors {
-        vectors: told.data.into_iter().map(|one| one.embedding).collect(),
+        vectors,
         tokens: told.usage.prompt_tokens,
     })
 }
@@ -257,6 +347,25 @@ fn classes(body: &Bytes, names: &[String]) -> Result<Classes, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_are_asked_for_in_each_providers_words() {
+        let image = "data:image/png;base64,AAAA";
+        let (path, body) = see("vllm", "clip", Medium::Image, image);
+        assert_eq!(path, "/embeddings");
+        let part = &body["messages"][0]["content"][0];
+        assert_eq!(
+            (&part["type"], &part["image_url"]["url"]),
+            (&json!("image_url"), &json!(image))
+        );
+        let (path, body) = see("cohere", "embed-v4.0", Medium::Image, image);
+        assert_eq!((path, &body["images"]), ("/../v2/embed", &json!([image])));
+        let (_, body) = see("jina", "jina-clip-v2", Medium::Image, image);
+        assert_eq!(body["input"], json!([{"image": image}]));
+        let told = br#"{"embeddings": {"float": [[0.5, 0.5]]}}"#;
+        assert_eq!(vectors(&Bytes::from_static(told)).unwrap().vectors, [[0.5, 0.5]]);
+        assert!(vectors(&Bytes::from_static(b"{}")).is_err());
+    }
 
     #[test]
     fn classes_are_read_as_servers_tell_them() {

@@ -11,13 +11,13 @@ use super::{PATH, Scene, decision, routing};
 use crate::harness::{key, post, store};
 
 /// Somebody who answers every request with the same JSON, and notes what was asked.
-struct Shelf {
-    address: std::net::SocketAddr,
+pub(super) struct Shelf {
+    pub(super) address: std::net::SocketAddr,
     asked: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
 impl Shelf {
-    async fn open(answer: Value) -> Self {
+    pub(super) async fn open(answer: Value) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
@@ -58,7 +58,7 @@ impl Shelf {
         Self { address, asked }
     }
 
-    fn asked(&self) -> Vec<(String, Value)> {
+    pub(super) fn asked(&self) -> Vec<(String, Value)> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 }
@@ -84,6 +84,10 @@ async fn findings_of_every_backend_come_into_the_request() {
         {"id": 3, "score": 0.6, "payload": {"content": "a third one"}}]}}))
     .await;
     let files = Shelf::open(json!({"object": "list", "data": [{"file_id": "f", "score": 0.8, "content": [{"type": "text", "text": "Three years, says the file."}]}]})).await;
+    let milvus = Shelf::open(
+        json!({"code": 0, "data": [{"id": 1, "distance": 0.9, "body": "Five years, says Milvus."}]}),
+    )
+    .await;
     let own = Shelf::open(json!({"results": [{"content": "Four years; mail boss@example.com.", "score": 0.9}, {"content": "too far off", "score": 0.1}]})).await;
     let shelf = |name: &str, at: &Shelf| {
         format!(
@@ -95,9 +99,10 @@ async fn findings_of_every_backend_come_into_the_request() {
         &routing(vec![
             decision("vectors", rag(json!({"backend": "qdrant", "backend_config": {"provider": "qdrant", "collection": "docs"}}))),
             decision("files", rag(json!({"backend": "openai", "injection_mode": "tool_role", "backend_config": {"provider": "files", "vector_store_id": "vs_1"}}))),
+            decision("columns", rag(json!({"backend": "milvus", "backend_config": {"provider": "milvus", "collection": "docs", "content_field": "body", "filter_expression": "lang == 'en'", "access": {"team": "team_id"}}}))),
             decision("own", rag(json!({"backend": "external_api", "similarity_threshold": 0.5, "backend_config": {"provider": "own", "path": "/find"}}))),
         ]),
-        &(shelf("qdrant", &qdrant) + &shelf("files", &files) + &shelf("own", &own)),
+        &(shelf("qdrant", &qdrant) + &shelf("files", &files) + &shelf("milvus", &milvus) + &shelf("own", &own)),
         "guardrails: [ { name: mail, type: pii, on: [tool_result], action: redact, entities: [EMAIL_ADDRESS], model: never } ]",
     )
     .await;
@@ -128,6 +133,21 @@ async fn findings_of_every_backend_come_into_the_request() {
     );
     assert_eq!(sent["tool_choice"], "none");
     assert_eq!(files.asked()[0].0, "/vector_stores/vs_1/search");
+    scene.ask(&ask("columns")).await;
+    let sent = scene.served().remove(0);
+    let found = sent["messages"][1]["content"].as_str().unwrap();
+    assert!(found.contains("Five years"), "{found}");
+    let (path, body) = milvus.asked().remove(0);
+    assert_eq!(path, "/v2/vectordb/entities/search");
+    assert_eq!(
+        (&body["collectionName"], &body["outputFields"], &body["filter"]),
+        (
+            &json!("docs"),
+            &json!(["body"]),
+            &json!("(lang == 'en') and (team_id in [])")
+        )
+    );
+    assert!(body["data"][0].as_array().unwrap().len() > 100);
     scene.ask(&ask("own")).await;
     let sent = scene.served().remove(0);
     let found = sent["messages"][1]["content"].as_str().unwrap();

@@ -3,7 +3,7 @@
 
 use super::super::Reading;
 use super::{Answers, near, reading};
-use crate::config::{ClassConfig, ComplexityConfig, DomainConfig};
+use crate::config::{ClassConfig, ComplexityConfig, DomainConfig, SignalsConfig};
 
 pub(crate) const DOMAIN: &str = "domain";
 pub(super) const DIFFICULTY: &str = "difficulty";
@@ -15,6 +15,9 @@ const MODALITY: &str = "modality";
 const SURE_OF_DOMAIN: f64 = 0.5;
 const SURE_OF_FACT_CHECK: f64 = 0.6;
 const SURE_OF_CLASS: f64 = 0.7;
+
+/// The label of a class that the model does not know.
+const NONE: &str = "";
 
 /// The domains of MMLU-Pro, which the head tells apart.
 pub(super) const DOMAINS: [&str; 14] = [
@@ -56,6 +59,25 @@ fn is_misspelt(name: &str) -> bool {
 /// Whether a domain has a name that the model does not know, and names none that it does.
 pub(crate) fn is_unknown(config: &DomainConfig) -> bool {
     Domain::compile(config).is_ok_and(|domain| domain.domains.is_empty())
+}
+
+/// Classes of which the model knows none, by the collections they stand in: they never match.
+pub(crate) fn unknown_classes(config: &SignalsConfig) -> Vec<(&'static str, usize, &str)> {
+    type Compile = fn(&ClassConfig) -> Result<Class, String>;
+    let all: [(&str, &[ClassConfig], Compile); 3] = [
+        ("fact_check", &config.fact_check, Class::fact_check),
+        ("user_feedbacks", &config.user_feedbacks, Class::feedback),
+        ("modality", &config.modality, Class::modality),
+    ];
+    let mut found = Vec::new();
+    for (collection, classes, compile) in all {
+        for (index, class) in classes.iter().enumerate() {
+            if compile(class).is_ok_and(|compiled| compiled.is_none()) {
+                found.push((collection, index, class.name.as_str()));
+            }
+        }
+    }
+    found
 }
 
 /// What the prompt is about: the probabilities of all domains that count as this one, together.
@@ -162,19 +184,30 @@ impl Class {
         let known = labels
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case(&config.name));
-        let Some((_, label)) = known else {
-            let names: Vec<&str> = labels.iter().map(|(name, _)| *name).collect();
-            return Err(format!(
-                "there is no class {:?}; there are {}",
-                config.name,
-                names.join(", ")
-            ));
+        let names = || labels.iter().map(|(name, _)| *name);
+        let label = match known {
+            Some((_, label)) => *label,
+            None if names().any(|name| strsim::jaro_winkler(name, &config.name) > 0.9) => {
+                let near = near(&config.name, names());
+                let names = names().collect::<Vec<_>>().join(", ");
+                return Err(format!(
+                    "there is no class {:?}; there are {names}{near}",
+                    config.name
+                ));
+            }
+            // The language takes any name; of one that the model does not know nothing is ever probable.
+            None => NONE,
         };
         Ok(Self {
             head,
             label,
             least: config.threshold.filter(|least| *least > 0.0).unwrap_or(usual),
         })
+    }
+
+    /// Whether the model has no such class.
+    fn is_none(&self) -> bool {
+        self.label == NONE
     }
 
     pub(super) fn head(&self) -> &'static str {

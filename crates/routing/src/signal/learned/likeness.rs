@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::Reading;
 use super::bank::{Bank, dot};
 use super::{Answers, reading, turns};
-use crate::config::{ComplexityConfig, EmbeddingConfig, PreferenceConfig, QueryModality, ReaskConfig};
+use crate::config::{ComplexityConfig, EmbeddingConfig, PreferenceConfig, ReaskConfig};
 use crate::facts::Facts;
 
 /// Least likeness to examples, where nothing is said.
@@ -30,12 +30,6 @@ impl Embedding {
                 "image_candidates are not supported in this version: the model that ships reads text"
                     .to_owned(),
             );
-        }
-        if config
-            .query_modality
-            .is_some_and(|modality| modality != QueryModality::Text)
-        {
-            return Err("query_modality is not supported in this version but for text".to_owned());
         }
         let scoring = config.prototype_scoring.as_ref();
         let meant = Bank::new(&config.candidates, scoring).aggregated(config.aggregation_method);
@@ -65,6 +59,21 @@ impl Embedding {
             read.matched &= self.other.score(text, answers)? < like;
         }
         Some(read)
+    }
+}
+
+impl Embedding {
+    /// The likest of several; nothing is like where there are none.
+    pub(super) fn judge_all(&self, all: &[Arc<str>], answers: &dyn Answers) -> Option<Reading> {
+        let mut best = Reading::default();
+        for one in all {
+            let read = self.judge(answers.vector(one)?, answers)?;
+            let is_better = (read.matched, read.value) > (best.matched, best.value);
+            if is_better {
+                best = read;
+            }
+        }
+        Some(best)
     }
 }
 

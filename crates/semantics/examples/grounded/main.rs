@@ -3,12 +3,17 @@
 //! `grounded features FILE…` writes one JSON line a row: for each word its bytes, whether it is small, and its features.
 //! `grounded judge POINT FILE…` writes the spans of each answer, and to standard error how long that took. A file has one JSON
 //! object a line: `context`, `question`, `answer`.
+//! `grounded measure FOLDER` (or files) says how well the spans are found that stand under `spans` in each row, in characters:
+//! span F1, false alarms, and both by `source` and `lang`. It judges as the gateway does.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
+    clippy::cast_precision_loss,
     reason = "a measurement is printed"
 )]
+
+mod measure;
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -24,6 +29,13 @@ struct Row {
     #[serde(default)]
     question: String,
     answer: String,
+    /// What nothing supports, in characters; for `measure`.
+    #[serde(default)]
+    spans: Vec<(usize, usize)>,
+    #[serde(default)]
+    source: String,
+    #[serde(default)]
+    lang: String,
 }
 
 fn rows(path: &str) -> Result<Vec<Row>, Box<dyn Error>> {
@@ -90,6 +102,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (point, files) = rest.split_first().ok_or("judge POINT FILE…")?;
             judge(point, files, &mut out)
         }
-        _ => Err("grounded features FILE… or grounded judge POINT FILE…".into()),
+        Some((word, files)) if word == "measure" => measure::measure(files),
+        _ => Err("grounded features FILE…, grounded judge POINT FILE… or grounded measure FOLDER".into()),
     }
 }
