@@ -242,6 +242,10 @@ def changes(event, method):
     return tool
 
 
+async def asked_name(ctx):
+    return (await question(ctx, NAME)).content["name"]
+
+
 TOOLS = {
     "test_tool_with_progress": progress,
     "test_tool_with_logging": logging,
@@ -298,10 +302,10 @@ LISTED = [*SIMPLE, "test_error_handling", *TOOLS]
 async def list_tools(ctx, params):
     nothing = {"type": "object", "properties": {}}
     tools = [types.Tool(name=name, description=f"Tests {name}.", input_schema=SCHEMAS.get(name, nothing)) for name in LISTED]
-    if ctx.protocol_version == MODERN:
-        for name, properties in jobs.SCHEMAS.items():
-            schema = {"type": "object", "properties": properties}
-            tools.append(types.Tool(name=name, description=f"Tests {name}.", input_schema=schema))
+    for name, properties in jobs.SCHEMAS.items():
+        schema, support = {"type": "object", "properties": properties}, jobs.SUPPORT.get(name)
+        execution = types.ToolExecution(task_support=support) if support and ctx.protocol_version != MODERN else None
+        tools.append(types.Tool(name=name, description=f"Tests {name}.", input_schema=schema, execution=execution))
     return types.ListToolsResult(tools=tools)
 
 
@@ -476,7 +480,7 @@ def server(part):
         "fixture", version="1.0.0", cache_hints=hints, on_subscriptions_listen=ListenHandler(bus), **taken
     )
     if part in ("tools", "all"):
-        jobs.serve(server)
+        jobs.serve(server, MODERN, asked_name)
     server.middleware.append(note_session)
     return server
 

@@ -1,4 +1,5 @@
-"""The tasks extension for the fixture: tools whose calls outlast their requests, and what is asked of such a task."""
+"""Tasks for the fixture, as the extension of the newer era has them and as the older one has them itself: tools whose calls
+outlast their requests, and what is asked of such a task."""
 
 import asyncio
 import datetime
@@ -6,6 +7,7 @@ import secrets
 
 from mcp import types
 from mcp.shared.exceptions import MCPError
+from mcp.shared.message import ServerMessageMetadata
 from pydantic import Field
 
 EXTENSION = "io.modelcontextprotocol/tasks"
@@ -215,8 +217,102 @@ async def cancel(ctx, params):
     return {}
 
 
-def serve(server):
-    """Adds the extension to a server."""
+# The older era: the SDK has its types and not its methods, so that all of them are answered before it looks.
+
+
+RELATED = "io.modelcontextprotocol/related-task"
+SUPPORT = {name: "required" if name in REQUIRED else "optional" for name in [*JOBS, "test_tool_with_task"]}
+
+
+def told_older(task):
+    told = task.told()
+    status = task.status
+    if status == "completed" and task.more["result"].get("isError"):
+        status = "failed"
+    base = {name: told[name] for name in ["taskId", "createdAt", "lastUpdatedAt"]}
+    return base | {"status": status, "ttl": LASTS, "pollInterval": POLL}
+
+
+async def ask_older(ctx, task, key):
+    """Asks what a task wants, on the stream of whoever waits for its result."""
+    params = task.wanted[key]["params"]
+    asked = types.ElicitRequestFormParams(message=params["message"], requested_schema=params["requestedSchema"])
+    asked = asked.model_copy(update={"meta": {RELATED: {"taskId": task.id}}})
+    metadata = ServerMessageMetadata(related_request_id=ctx.request_id)
+    try:
+        answer = await ctx.session.send_request(types.ElicitRequest(params=asked), types.ElicitResult, metadata=metadata)
+    except MCPError:
+        # Nobody waits for the task any more.
+        return
+    task.answers[key] = answer.model_dump(mode="json")
+    task.wanted.pop(key, None)
+    task.answered.set()
+
+
+async def result_older(ctx, task):
+    """The result of a task, waited for; what it wants meanwhile is asked."""
+    asking = {}
+    while task.status not in OVER:
+        for key in list(task.wanted):
+            if key not in asking:
+                asking[key] = asyncio.create_task(ask_older(ctx, task, key))
+        await asyncio.sleep(0.02)
+    if task.status == "failed":
+        raise MCPError(task.more["error"]["code"], task.more["error"]["message"])
+    if task.status == "cancelled":
+        raise MCPError(types.INVALID_PARAMS, "the task was cancelled")
+    result = {name: value for name, value in task.more["result"].items() if name != "resultType"}
+    return result | {"_meta": {RELATED: {"taskId": task.id}}}
+
+
+async def of_task_older(ctx, name):
+    if name not in tasks:
+        raise MCPError(types.INVALID_PARAMS, f"Unknown task: {name}")
+    task = tasks[name]
+    if ctx.method == "tasks/result":
+        return await result_older(ctx, task)
+    if ctx.method == "tasks/cancel":
+        if task.status in OVER:
+            raise MCPError(types.INVALID_PARAMS, f"The task is {task.status}.")
+        task.become("cancelled")
+        task.job.cancel()
+    return told_older(task)
+
+
+def older(modern, asked_name):
+    """Tasks of the era with sessions."""
+
+    async def middleware(ctx, call_next):
+        if ctx.protocol_version == modern:
+            return await call_next(ctx)
+        params = ctx.params or {}
+        if ctx.method in ("tasks/get", "tasks/result", "tasks/cancel"):
+            return await of_task_older(ctx, params.get("taskId"))
+        name = params.get("name")
+        if ctx.method != "tools/call" or name not in SCHEMAS:
+            answer = await call_next(ctx)
+            if ctx.method == "initialize":
+                capability = {"cancel": {}, "requests": {"tools": {"call": {}}}}
+                answer = answer | {"capabilities": answer["capabilities"] | {"tasks": capability}}
+            return answer
+        arguments = params.get("arguments") or {}
+        if name == "greet":
+            return {"content": (await greet(arguments))["content"]}
+        is_task = "task" in params
+        if not is_task and (name in REQUIRED or name not in JOBS):
+            raise MCPError(types.METHOD_NOT_FOUND, "this tool is nothing but a task")
+        work = named(await asked_name(ctx)) if name not in JOBS else JOBS[name](arguments)
+        task = Task(work)
+        if is_task:
+            return {"task": told_older(task)}
+        return await result_older(ctx, task)
+
+    return middleware
+
+
+def serve(server, modern, asked_name):
+    """Adds tasks to a server; `asked_name` asks a client of the older era for a name."""
+    server.middleware.append(older(modern, asked_name))
     server.extensions[EXTENSION] = {}
     for method, handler in [("tasks/get", get), ("tasks/update", update), ("tasks/cancel", cancel)]:
         server.add_request_handler(method, OfTask, handler)

@@ -2,6 +2,7 @@
 
 mod entrance;
 mod find;
+mod older;
 mod policy;
 mod tasks;
 
@@ -29,8 +30,10 @@ use crate::version;
 use crate::view::{Found, View};
 
 pub use entrance::TICKET;
+pub use older::Waits;
 use policy::{Listed, Outgoing};
 pub use policy::{replied, said, sent};
+use tasks::Call;
 
 /// How often a server may want more input for one request.
 const MAX_ROUNDS: usize = 16;
@@ -491,20 +494,7 @@ impl Asker {
         mut params: Object,
         sink: &Sink,
     ) -> Result<Raw, Refused> {
-        let (mut as_task, mut knows_tasks) = (false, false);
-        if method == "tools/call"
-            && found
-                .entry
-                .as_ref()
-                .is_some_and(|entry| task::is_required(&entry.item.object))
-        {
-            let link = self.link(&found.server).await;
-            let link = link.map_err(|failed| self.failure(&found.server, failed))?;
-            as_task = self.must_be_task(found, method, &link);
-            if as_task {
-                params.set("task", &json!({}));
-            }
-        }
+        let (call, mut knows_tasks) = (self.kind_of_call(found, method, &mut params).await?, false);
         for _ in 0..MAX_ROUNDS {
             let asked = self.ask(found, method, &params, sink).await;
             let (link, answer) = asked.map_err(|failed| self.failure(&found.server, failed))?;
@@ -518,8 +508,10 @@ impl Asker {
                 }
                 (Err(error), _) => return Err(Refused::There(error)),
             };
-            if as_task {
-                return self.awaited_result((found, &link), result, sink).await;
+            match call {
+                Call::Plain => {}
+                Call::Task => return Ok(older::begun(result)),
+                Call::Awaited => return self.awaited_result((found, &link), result, sink).await,
             }
             let Some(session) = &self.session else {
                 return Ok(result);

@@ -352,6 +352,21 @@ impl ServerConfig {
         }
     }
 
+    /// How tokens for it are got, if they are.
+    fn how_let_in(&self, wrong: &mut impl FnMut(&str, &str)) {
+        let Some(oauth) = &self.oauth else { return };
+        if self.url.is_none() {
+            wrong("oauth", "goes with a `url`");
+        }
+        if self.auth != AuthConfig::default() {
+            wrong(
+                "auth",
+                "cannot be combined with `oauth`: a request carries one credential",
+            );
+        }
+        oauth.problems(wrong);
+    }
+
     fn problems(&self, wrong: &mut impl FnMut(&str, &str)) {
         self.one_kind(wrong);
         for (pattern, price) in &self.tools.price {
@@ -386,18 +401,7 @@ impl ServerConfig {
                 }
             }
         }
-        if let Some(oauth) = &self.oauth {
-            if self.url.is_none() {
-                wrong("oauth", "goes with a `url`");
-            }
-            if self.auth != AuthConfig::default() {
-                wrong(
-                    "auth",
-                    "cannot be combined with `oauth`: a request carries one credential",
-                );
-            }
-            oauth.problems(wrong);
-        }
+        self.how_let_in(wrong);
         if self.auth.passthrough.is_some() {
             wrong(
                 "auth.passthrough",

@@ -41,8 +41,11 @@ pub struct Hub {
     all: Arc<View>,
     alone: HashMap<String, Arc<View>>,
     /// What users see who have grants of their own, and when they came last.
-    personal: Mutex<HashMap<(Option<String>, String), (Arc<View>, Instant)>>,
+    personal: Mutex<HashMap<Address, (Arc<View>, Instant)>>,
 }
+
+/// Where something is seen: of which server, if of one alone, and on whose behalf.
+type Address = (Option<String>, String);
 
 /// Views of users that are at hand, at most.
 const MAX_PERSONAL: usize = 10_000;
@@ -220,11 +223,9 @@ impl Hub {
                 capabilities[capability] = json!({});
             }
         }
-        let of_era = |link: &&Arc<Link>| link.version.is_modern() == version.is_modern();
         let said = links
             .iter()
-            .filter(of_era)
-            .map(|link| &link.greeting.capabilities);
+            .map(|link| (link.version, &link.greeting.capabilities));
         if let Some((name, tasks)) = tasks(version, said) {
             capabilities[name] = tasks;
         }
@@ -239,22 +240,29 @@ impl Hub {
     }
 }
 
-/// What there is of tasks for clients of a version, by what servers of its era can do. Between the eras, they are waited
-/// for.
+/// What there is of tasks for clients of a version. Those of the newer era know tasks of both; to those of the older one
+/// tasks of the newer are not handed out, but waited for.
 fn tasks<'a>(
     version: Version,
-    mut said: impl Iterator<Item = &'a Object> + Clone,
+    mut said: impl Iterator<Item = (Version, &'a Object)> + Clone,
 ) -> Option<(&'static str, Value)> {
     if version.is_modern() {
-        let extension = said.any(task::has_extension);
-        return extension.then(|| ("extensions", json!({ (task::EXTENSION): {} })));
+        let has = said.any(|(spoken, said)| {
+            if spoken.is_modern() {
+                task::has_extension(said)
+            } else {
+                task::has_tasks(said)
+            }
+        });
+        return has.then(|| ("extensions", json!({ (task::EXTENSION): {} })));
     }
-    if version < Version::V2025November || !said.clone().any(task::has_tasks) {
+    let said = said.filter(|(spoken, said)| !spoken.is_modern() && task::has_tasks(said));
+    if version < Version::V2025November || said.clone().next().is_none() {
         return None;
     }
     let mut tasks = json!({ "requests": { "tools": { "call": {} } } });
     for ability in ["list", "cancel"] {
-        let mut of_tasks = said.clone().filter_map(|one| one.object("tasks"));
+        let mut of_tasks = said.clone().filter_map(|(_, one)| one.object("tasks"));
         if of_tasks.any(|one| one.get(ability).is_some()) {
             tasks[ability] = json!({});
         }

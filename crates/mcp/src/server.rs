@@ -1,5 +1,7 @@
 //! A server behind the gateway: how it is reached, what it lists, and what of that clients may see.
 
+mod granted;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -16,12 +18,13 @@ use url::Url;
 
 use crate::access::Rules;
 use crate::board::Board;
-use crate::catalog::{Item, KINDS, Kind, List};
+use crate::call::Waits;
+use crate::catalog::{Item, Kind, List};
 use crate::config::{McpConfig, OnChange, ServerConfig};
 use crate::error::RpcError;
 use crate::link::{self, Api, Ask, Failed, Link, Owner, Sink, Told};
 use crate::message::{Notification, Object, Raw, Request};
-use crate::oauth::{Account, Vault};
+use crate::oauth::Account;
 use crate::openapi::Document;
 use crate::pin::Pins;
 use crate::search::Source;
@@ -37,10 +40,6 @@ const CLOSED: Duration = Duration::from_secs(2);
 /// Most pages of a list, and most entries.
 const MAX_PAGES: usize = 200;
 const MAX_ITEMS: usize = 20_000;
-/// Users whose own grants at one server are at hand, at most.
-const MAX_PERSONAL: usize = 10_000;
-/// How long those of a user are at hand that does not come back.
-const PERSONAL: Duration = Duration::from_secs(30 * 60);
 /// Whose everything is that is nobody's own.
 const NOBODY: &str = "anonymous";
 /// Most processes of a program unless the configuration says something else.
@@ -75,6 +74,8 @@ pub struct Server {
     web: Option<Web>,
     /// What was granted there.
     account: Option<Account>,
+    /// Its tasks that wait for input of clients of the newer era.
+    waits: Waits,
     /// The same server for users who have grants of their own, and when they came last.
     personal: Mutex<HashMap<String, (Arc<Self>, Instant)>>,
     described: Option<Described>,
@@ -211,6 +212,7 @@ impl Server {
             prices,
             web,
             account,
+            waits: Waits::default(),
             personal: Mutex::default(),
             described,
             api: OnceCell::new(),
@@ -247,73 +249,6 @@ impl Server {
     /// Where it is on the web.
     pub fn web(&self) -> Option<&Web> {
         self.web.as_ref()
-    }
-
-    /// What was granted there.
-    pub fn account(&self) -> Option<&Account> {
-        self.account.as_ref()
-    }
-
-    /// What seals what is said of it.
-    #[must_use]
-    pub fn vault(&self) -> &Vault {
-        self.board.vault()
-    }
-
-    /// Whether each user has a grant of their own.
-    #[must_use]
-    pub fn is_personal(&self) -> bool {
-        self.config
-            .oauth
-            .as_ref()
-            .is_some_and(|oauth| oauth.is_personal())
-    }
-
-    /// The same server with what was granted on behalf of `owner`: what it lists for one is not told to another.
-    #[must_use]
-    pub fn of(self: &Arc<Self>, owner: &str) -> Arc<Self> {
-        if !self.is_personal() || owner == NOBODY {
-            return Arc::clone(self);
-        }
-        let mut personal = self.personal.lock();
-        let now = Instant::now();
-        if let Some((server, used)) = personal.get_mut(owner) {
-            *used = now;
-            return Arc::clone(server);
-        }
-        let idle = |used: &Instant| now.saturating_duration_since(*used) > PERSONAL;
-        for (_, (server, _)) in personal.extract_if(|_, (_, used)| idle(used)) {
-            server.shut();
-        }
-        if personal.len() >= MAX_PERSONAL {
-            let oldest = personal.iter().min_by_key(|(_, (_, used))| *used);
-            if let Some(oldest) = oldest.map(|(owner, _)| owner.clone())
-                && let Some((server, _)) = personal.remove(&oldest)
-            {
-                server.shut();
-            }
-        }
-        let bounds = ((self.limit, self.lists_for), self.approved.as_ref());
-        // What has been compiled once is compiled again.
-        let made = Self::made(&self.name, &self.config, bounds, (&self.board, owner));
-        let made = made.unwrap_or_else(|_| Arc::clone(self));
-        personal.insert(owner.to_owned(), (Arc::clone(&made), now));
-        made
-    }
-
-    /// Somebody has let the gateway in: what it lists is asked for anew.
-    pub async fn granted(&self) {
-        *self.resting.lock() = None;
-        let house = self.house.lock().await.take();
-        if let Some(house) = house {
-            house.shut();
-        }
-        self.invalidate(&KINDS);
-        for kind in KINDS {
-            if let Some(method) = kind.changes() {
-                self.board.changed(&self.name, method);
-            }
-        }
     }
 
     /// The API that its document describes.

@@ -170,14 +170,24 @@ pub fn has_tasks(capabilities: &Object) -> bool {
     tools.is_some_and(|tools| tools.get("call").is_some())
 }
 
-/// Whether a tool of the older era can only be called as a task.
+/// Whether a tool of the older era can be called as a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    /// It can.
+    Optional,
+    /// It can be called no other way.
+    Required,
+}
+
+/// Whether a tool of the older era can be called as a task.
 #[must_use]
-pub fn is_required(tool: &Object) -> bool {
-    let execution = tool.object("execution");
-    execution
-        .and_then(|execution| execution.text("taskSupport"))
-        .as_deref()
-        == Some("required")
+pub fn support(tool: &Object) -> Option<Support> {
+    let execution = tool.object("execution")?;
+    match execution.text("taskSupport").as_deref() {
+        Some("optional") => Some(Support::Optional),
+        Some("required") => Some(Support::Required),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

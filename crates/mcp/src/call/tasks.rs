@@ -14,7 +14,7 @@ use crate::meta;
 use crate::server::Server;
 use crate::session::Session;
 use crate::shorten::shortened;
-use crate::task::{self, EXTENSION, Names};
+use crate::task::{self, EXTENSION, Names, Support};
 use crate::version::Version;
 use crate::view::Found;
 
@@ -24,6 +24,17 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Most pages of a server's list of tasks.
 const MAX_PAGES: usize = 20;
+
+/// How a tool is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// As it is asked for.
+    Plain,
+    /// As a task, that is handed out.
+    Task,
+    /// As a task, that is waited for.
+    Awaited,
+}
 
 impl Asker {
     /// What they call tasks.
@@ -80,7 +91,13 @@ impl Asker {
             Ok(params) => params,
             Err(stopped) => return stopped.told(),
         };
-        let result = self.exchange(&found, &request.method, params, sink).await?;
+        let link = self.link(server).await;
+        let link = link.map_err(|failed| self.failure(server, failed))?;
+        let result = if self.is_modern() && !link.version.is_modern() {
+            self.of_older((&found, request), params, sink).await?
+        } else {
+            self.exchange(&found, &request.method, params, sink).await?
+        };
         let result = self.incoming(server, result).await?;
         let result = self.within(server, self.view.show(&server.name, result));
         Ok(self
@@ -169,18 +186,44 @@ impl Asker {
         }
     }
 
-    /// Whether a call is to be made as a task although its client has not asked for one: its tool cannot be called
-    /// otherwise, and its client does not know tasks as this server does.
-    pub(super) fn must_be_task(&self, found: &Found, method: &str, link: &Link) -> bool {
-        let is_old = |session: &Arc<Session>| session.version < Version::V2025November;
-        method == "tools/call"
-            && !link.version.is_modern()
-            && self.session.as_ref().is_none_or(is_old)
-            && task::has_tasks(&link.greeting.capabilities)
-            && found
-                .entry
-                .as_ref()
-                .is_some_and(|entry| task::is_required(&entry.item.object))
+    /// How a server of the older era is called, whose client does not know tasks as it does.
+    ///
+    /// # Errors
+    /// When its tool is nothing but a task, and the client has not heard of tasks though it could have.
+    pub(super) async fn kind_of_call(
+        &self,
+        found: &Found,
+        method: &str,
+        params: &mut Object,
+    ) -> Result<Call, Refused> {
+        let knows_them = |session: &Arc<Session>| session.version >= Version::V2025November;
+        let Some(entry) = found.entry.as_ref().filter(|_| method == "tools/call") else {
+            return Ok(Call::Plain);
+        };
+        let support = task::support(&entry.item.object);
+        if self.session.as_ref().is_some_and(knows_them)
+            || (support.is_none() && params.get("task").is_none())
+        {
+            return Ok(Call::Plain);
+        }
+        let link = self.link(&found.server).await;
+        let link = link.map_err(|failed| self.failure(&found.server, failed))?;
+        if link.version.is_modern() {
+            return Ok(Call::Plain);
+        }
+        // It would be taken for a wish in the older era's way.
+        params.remove("task");
+        let call = match (support, &self.session) {
+            (Some(_), _) if !task::has_tasks(&link.greeting.capabilities) => Call::Plain,
+            (Some(_), None) if declares(params) => Call::Task,
+            (Some(Support::Required), None) => return Err(RpcError::extension(EXTENSION).into()),
+            (Some(Support::Required), Some(_)) => Call::Awaited,
+            _ => Call::Plain,
+        };
+        if call != Call::Plain {
+            params.set("task", &json!({}));
+        }
+        Ok(call)
     }
 
     /// The result of a task of the older era, waited for. What its server asks meanwhile is asked as in any call.

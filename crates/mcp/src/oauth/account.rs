@@ -343,7 +343,7 @@ impl Account {
             let renewed = self.issued(client, None, scopes).await;
             let renewed = renewed
                 .inspect_err(|error| {
-                    tracing::warn!(server = self.server, error, "a token could not be renewed")
+                    tracing::warn!(server = self.server, error, "a token could not be renewed");
                 })
                 .ok()?;
             let renewed = Arc::new(renewed);

@@ -199,10 +199,11 @@ pub(crate) async fn discover(
         &server.authorization_endpoint,
         &server.token_endpoint,
         &server.registration_endpoint,
-    ] {
-        if let Some(endpoint) = endpoint {
-            reach.vet(client, endpoint).await?;
-        }
+    ]
+    .into_iter()
+    .flatten()
+    {
+        reach.vet(client, endpoint).await?;
     }
     Ok(Discovered {
         resource: name,
