@@ -11,6 +11,8 @@ const SHORT: [&str; 18] = [
     "a", "i", "as", "at", "is", "it", "its", "so", "to", "too", "see", "set", "sit", "eat", "test", "state",
     "site", "best",
 ];
+/// What stands in and behind words, and apart like their letters.
+const MARKS: [char; 12] = ['\'', '’', '"', '“', '”', '.', ',', '!', '?', ';', ':', ')'];
 /// Words with digits for letters that make a text suspicious.
 const SPELLED: usize = 3;
 
@@ -150,8 +152,8 @@ fn join(letters: &[char], least: usize) -> Option<String> {
     let mut out = String::with_capacity(letters.len());
     let (mut at, mut found) = (0, false);
     while at < letters.len() {
-        let length = apart(&letters[at..], at.checked_sub(1).map(|before| letters[before]));
-        if length >= least {
+        let (length, spelled) = apart(&letters[at..], at.checked_sub(1).map(|before| letters[before]));
+        if spelled >= least {
             found = true;
             out.extend(letters[at..].iter().step_by(2).take(length));
             at += length * 2 - 1;
@@ -164,26 +166,32 @@ fn join(letters: &[char], least: usize) -> Option<String> {
     found.then(|| out.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// How many letters stand apart here, with the same sign between each two.
-fn apart(letters: &[char], before: Option<char>) -> usize {
+/// How many letters and marks stand apart here, with the same sign between each two, and how many of them are letters.
+fn apart(letters: &[char], before: Option<char>) -> (usize, usize) {
     let sign = match letters {
         [first, sign, ..] if first.is_alphanumeric() && is_between(*sign) => *sign,
-        _ => return 0,
+        _ => return (0, 0),
     };
     if before.is_some_and(char::is_alphanumeric) {
-        return 0;
+        return (0, 0);
     }
-    let mut count = 1;
-    for pair in letters[1..].chunks_exact(2) {
-        if pair[0] != sign || !pair[1].is_alphanumeric() {
+    let (mut count, mut spelled) = (1, 1);
+    for (at, pair) in letters[1..].chunks_exact(2).enumerate() {
+        // A point behind the last letter, where points stand between them.
+        let ends = || letters.get(2 * at + 3).is_none_or(|next| next.is_whitespace());
+        let is_mark = MARKS.contains(&pair[1]) && (pair[1] != sign || ends());
+        if pair[0] != sign || !(pair[1].is_alphanumeric() || is_mark) {
             break;
         }
         count += 1;
+        spelled += usize::from(pair[1].is_alphanumeric());
     }
     // The last letter must not begin a word.
     match letters.get(count * 2 - 1) {
-        Some(next) if next.is_alphanumeric() => count - 1,
-        _ => count,
+        Some(next) if next.is_alphanumeric() && letters[count * 2 - 2].is_alphanumeric() => {
+            (count - 1, spelled - 1)
+        }
+        _ => (count, spelled),
     }
 }
 
