@@ -65,7 +65,7 @@ class Judged:
 
     def __init__(self, code, told, folder):
         self.code, self.told = code, told
-        self.passed, self.failed = [], []
+        self.passed, self.failed, self.warned = [], [], []
         for file in sorted(folder.glob("**/checks.json")):
             scenario = re.sub(r"-\d{4}-\d\d-\d\dT.*", "", file.parent.name).removeprefix("server-")
             for check in json.loads(file.read_text()):
@@ -74,6 +74,8 @@ class Judged:
                     self.passed.append(said)
                 elif check["status"] == "FAILURE":
                     self.failed.append(f"{said} {check.get('errorMessage', '')}")
+                elif check["status"] == "WARNING":
+                    self.warned.append(said)
 
 
 def suite(folder, *arguments, **options):

@@ -16,6 +16,7 @@ import socket
 import warnings
 import weakref
 
+import jobs
 import uvicorn
 from mcp import types
 from mcp.server.caching import CacheHint
@@ -241,6 +242,10 @@ def changes(event, method):
     return tool
 
 
+async def asked_name(ctx):
+    return (await question(ctx, NAME)).content["name"]
+
+
 TOOLS = {
     "test_tool_with_progress": progress,
     "test_tool_with_logging": logging,
@@ -297,6 +302,10 @@ LISTED = [*SIMPLE, "test_error_handling", *TOOLS]
 async def list_tools(ctx, params):
     nothing = {"type": "object", "properties": {}}
     tools = [types.Tool(name=name, description=f"Tests {name}.", input_schema=SCHEMAS.get(name, nothing)) for name in LISTED]
+    for name, properties in jobs.SCHEMAS.items():
+        schema, support = {"type": "object", "properties": properties}, jobs.SUPPORT.get(name)
+        execution = types.ToolExecution(task_support=support) if support and ctx.protocol_version != MODERN else None
+        tools.append(types.Tool(name=name, description=f"Tests {name}.", input_schema=schema, execution=execution))
     return types.ListToolsResult(tools=tools)
 
 
@@ -305,6 +314,14 @@ async def call_tool(ctx, params):
         return types.CallToolResult(content=SIMPLE[params.name])
     if params.name == "test_error_handling":
         return types.CallToolResult(content=[text("This tool intentionally returns an error for testing")], is_error=True)
+    if params.name in jobs.SCHEMAS and ctx.protocol_version == MODERN:
+        if params.name != "test_tool_with_task":
+            return await jobs.call(ctx, params)
+        try:
+            answers = await ask(ctx, params, {"user_name": NAME})
+        except Wanted as wanted:
+            return wanted.result
+        return jobs.begun(jobs.named(answers["user_name"].content["name"]))
     if params.name not in TOOLS:
         raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
     try:
@@ -462,6 +479,8 @@ def server(part):
     server = Server(
         "fixture", version="1.0.0", cache_hints=hints, on_subscriptions_listen=ListenHandler(bus), **taken
     )
+    if part in ("tools", "all"):
+        jobs.serve(server, MODERN, asked_name)
     server.middleware.append(note_session)
     return server
 

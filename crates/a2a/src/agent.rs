@@ -15,6 +15,8 @@ use url::Url;
 use crate::card::{Card, GRPC, HTTP_JSON, Interface, JSON_RPC, MAX_CARD};
 use crate::config::{A2aConfig, AgentConfig};
 use crate::link::{self, Failed};
+use crate::signed::Signers;
+use crate::spoken;
 use crate::version::Version;
 
 /// Where cards are when nobody says.
@@ -39,6 +41,8 @@ pub struct Agent {
     /// Most bytes of a message.
     pub limit: usize,
     turn: AtomicUsize,
+    /// What is known of a model in its place.
+    spoken: Option<Arc<Known>>,
 }
 
 /// One of them.
@@ -53,6 +57,8 @@ pub struct Instance {
     credential: Credential,
     headers: HeaderMap,
     config: AgentConfig,
+    /// Whose signatures of its card count.
+    signers: Option<Signers>,
     card_ttl: Duration,
     card_timeout: Duration,
     known: Mutex<Option<Kept>>,
@@ -107,12 +113,20 @@ impl Agent {
     /// A field of it, and what is wrong.
     pub fn compile(name: &str, config: &AgentConfig, all: &A2aConfig) -> Result<Arc<Self>, (String, String)> {
         let instances = config.cards().map(|url| Instance::compile(url, config, all));
+        let spoken = match &config.model {
+            Some(model) => Some(Arc::new(Known {
+                card: spoken::card(name, model).map_err(|why| ("model".to_owned(), why))?,
+                ways: Vec::new(),
+            })),
+            None => None,
+        };
         Ok(Arc::new(Self {
             name: name.to_owned(),
             config: config.clone(),
             instances: instances.collect::<Result<_, _>>()?,
             limit: all.message_limit,
             turn: AtomicUsize::new(0),
+            spoken,
         }))
     }
 
@@ -149,6 +163,9 @@ impl Agent {
     /// # Errors
     /// When none can be reached.
     pub async fn known(&self, client: &Client) -> Result<Arc<Known>, Failed> {
+        if let Some(known) = &self.spoken {
+            return Ok(Arc::clone(known));
+        }
         let mut failed = Failed::Unreachable("the agent has no instances".to_owned());
         for instance in &self.instances {
             match instance.known(client).await {
@@ -183,6 +200,7 @@ impl Instance {
             value.set_sensitive(true);
             headers.insert(parsed, value);
         }
+        let signers = Signers::compile(&config.signatures)?;
         let mut hasher = DefaultHasher::new();
         url.as_str().hash(&mut hasher);
         Ok(Arc::new(Self {
@@ -193,6 +211,7 @@ impl Instance {
             credential,
             headers,
             config: config.clone(),
+            signers,
             card_ttl: all.card_ttl.get(),
             card_timeout: all.card_timeout.get(),
             known: Mutex::default(),
@@ -311,6 +330,9 @@ impl Instance {
                 )));
             }
             let text = link::collect(sent, MAX_CARD).await?;
+            if let Some(signers) = &self.signers {
+                signers.check(text.as_bytes()).map_err(Failed::Card)?;
+            }
             let card = Card::read(text.as_bytes()).map_err(Failed::Card)?;
             return self.understood(card);
         }

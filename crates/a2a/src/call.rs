@@ -7,6 +7,9 @@ use crate::spelling;
 use crate::translate;
 use crate::version::Version;
 
+/// How metadata name a skill.
+const SKILL: [&str; 3] = ["skillId", "skill_id", "skill"];
+
 /// What is asked.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -54,6 +57,20 @@ impl Call {
                 .filter_map(|id| serde_json::from_str(id.get()).ok())
                 .collect(),
         }
+    }
+
+    /// The skills that its message names, in its own metadata or in those of the request.
+    #[must_use]
+    pub fn skills(&self) -> Vec<String> {
+        let message = self
+            .params
+            .object("message")
+            .and_then(|message| message.object("metadata"));
+        let all = [message, self.params.object("metadata")];
+        all.iter()
+            .flatten()
+            .flat_map(|said| SKILL.iter().filter_map(|name| said.filled(name)))
+            .collect()
     }
 
     /// Puts the names of its parameters right, and checks what must be there, whatever the agent makes of it.

@@ -1,5 +1,6 @@
 //! Agent cards: read, checked, and shown to clients as the gateway's own.
 
+use pointsman_governance::fits;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -57,6 +58,8 @@ pub struct Face<'a> {
     pub pushes: bool,
     /// Whether words of 0.3 stand beside those of 1.0.
     pub is_both: bool,
+    /// Skills that are not for who reads it, `*` standing for any run of letters.
+    pub hidden: &'a [&'a str],
 }
 
 impl Card {
@@ -123,6 +126,13 @@ impl Card {
         let mut capabilities = card.object("capabilities").unwrap_or_default();
         capabilities.set("pushNotifications", &(self.pushes && face.pushes));
         card.set("capabilities", &capabilities);
+        if let Some(skills) = card.list("skills").filter(|_| !face.hidden.is_empty()) {
+            let seen: Vec<Raw> = skills
+                .into_iter()
+                .filter(|skill| !is_hidden(skill, face.hidden))
+                .collect();
+            card.set("skills", &seen);
+        }
         card.each("skills", |skill| {
             skill.remove("securityRequirements");
         });
@@ -155,6 +165,12 @@ impl Card {
         faces.push(one(JSON_RPC, Version::V03));
         faces
     }
+}
+
+/// Whether a skill is none of the reader's; one without an id is nobody's where any is hidden.
+fn is_hidden(skill: &Raw, hidden: &[&str]) -> bool {
+    let id = Object::of(skill).and_then(|skill| skill.filled("id"));
+    id.is_none_or(|id| hidden.iter().any(|pattern| fits(pattern, &id)))
 }
 
 /// gRPC has no path: its address is a host and a port, and what is said with every request names the agent.
@@ -251,6 +267,7 @@ mod tests {
             needs_key: true,
             pushes: false,
             is_both,
+            hidden: &[],
         };
         let shown = Card::read(card.as_bytes()).unwrap().shown(&face);
         serde_json::from_str(shown.raw().get()).unwrap()
@@ -285,6 +302,23 @@ mod tests {
                 "Bearer"
             );
         }
+    }
+
+    #[test]
+    fn skills_that_are_not_the_readers_are_not_shown() {
+        let card = r#"{"name":"n","url":"u","skills":[{"id":"pay-out","name":"a"},{"id":"look","name":"b"},{"name":"c"}]}"#;
+        let seen = |hidden: &[&str]| {
+            let face = Face {
+                url: "https://gw.example.com/a2a/a",
+                needs_key: true,
+                pushes: false,
+                is_both: true,
+                hidden,
+            };
+            let shown = Card::read(card.as_bytes()).unwrap().shown(&face);
+            shown.list("skills").unwrap().len()
+        };
+        assert_eq!((seen(&[]), seen(&["pay-*"]), seen(&["*"])), (3, 1, 0));
     }
 
     #[test]

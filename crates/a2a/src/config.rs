@@ -1,6 +1,7 @@
 //! The `a2a` block of the configuration.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use pointsman_upstream::config::Secret;
 use pointsman_upstream::{AuthConfig, AuthStyle, Credential, HumanDuration};
@@ -94,10 +95,40 @@ pub struct AgentConfig {
     pub timeout: Option<HumanDuration>,
     /// Who may call.
     pub allow: Allow,
+    /// Whose signatures of its card count.
+    pub signatures: SignaturesConfig,
+    /// Skills that some callers alone may use, by their ids.
+    pub skills: BTreeMap<String, Allow>,
     /// Whether its card needs a key, as everything else does.
     pub private_card: bool,
-    /// A model in place of an agent. Not supported in this version.
-    pub model: Option<serde_json::Value>,
+    /// A model in the place of an agent.
+    pub model: Option<ModelAgent>,
+}
+
+/// A model that is shown as an agent: its messages are chats, with all that holds for them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelAgent {
+    /// The model, as chats name it.
+    pub name: String,
+    /// What the card calls it; the agent's name when absent.
+    pub title: Option<String>,
+    /// What the card says of it.
+    pub description: Option<String>,
+    /// What it is told before each message.
+    pub instructions: Option<String>,
+}
+
+/// Signatures of cards. Where keys are named, a card that is signed must be signed by one of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignaturesConfig {
+    /// A file with a set of public keys (JWKS).
+    pub jwks: Option<PathBuf>,
+    /// Public keys (JWK), in the place of a file.
+    pub keys: Vec<serde_json::Value>,
+    /// Whether a card must be signed.
+    pub required: bool,
 }
 
 /// Who may call: everybody whose key allows it when nothing is said, else whoever is named by one of these.
@@ -127,8 +158,23 @@ impl AgentConfig {
     }
 
     fn problems(&self, wrong: &mut impl FnMut(&str, &str)) {
-        if self.model.is_some() {
-            wrong("model", "models as agents are not supported in this version");
+        if let Some(model) = &self.model {
+            if model.name.is_empty() {
+                wrong("model.name", "names no model");
+            }
+            let other = Self {
+                allow: self.allow.clone(),
+                skills: self.skills.clone(),
+                private_card: self.private_card,
+                model: self.model.clone(),
+                ..Self::default()
+            };
+            if *self != other {
+                wrong(
+                    "model",
+                    "goes with `allow`, `skills` and `private_card` alone: it is no agent elsewhere",
+                );
+            }
             return;
         }
         if self.cards().next().is_none() {
@@ -256,7 +302,14 @@ mod tests {
                 json!({ "agents": { "a": { "url": "https://a", "headers": { "A2A-Version": "1" } } } }),
                 "agents.a.headers.A2A-Version",
             ),
-            (json!({ "agents": { "a": { "model": "m" } } }), "agents.a.model"),
+            (
+                json!({ "agents": { "a": { "model": { "name": "m" }, "url": "https://a" } } }),
+                "agents.a.model",
+            ),
+            (
+                json!({ "agents": { "a": { "model": { "name": "" } } } }),
+                "agents.a.model.name",
+            ),
             (json!({ "default": "b" }), "default"),
             (json!({ "public_url": "gateway" }), "public_url"),
         ] {

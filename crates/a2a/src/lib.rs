@@ -23,7 +23,9 @@ pub mod proto;
 pub mod rest;
 pub mod rpc;
 pub mod seal;
+pub mod signed;
 pub mod spelling;
+pub mod spoken;
 pub mod translate;
 pub mod version;
 

@@ -124,6 +124,9 @@ fn row_view(row: &UsageRow, groups: &[UsageGroup]) -> Value {
     view.insert("input_tokens".to_owned(), json!(row.input));
     view.insert("output_tokens".to_owned(), json!(row.output));
     view.insert("cost_usd".to_owned(), usd(row.cost));
+    view.insert("cached".to_owned(), json!(row.cached));
+    view.insert("cached_tokens".to_owned(), json!(row.cached_tokens));
+    view.insert("saved_usd".to_owned(), usd(row.saved));
     Value::Object(view)
 }
 
@@ -132,7 +135,9 @@ fn entry_view(entry: &LedgerEntry) -> Result<Value, Failed> {
     view["at"] = json!(time(entry.at));
     if let Value::Object(view) = &mut view {
         view.remove("cost");
+        view.remove("saved");
         view.insert("cost_usd".to_owned(), usd(entry.cost));
+        view.insert("saved_usd".to_owned(), usd(entry.saved));
     }
     Ok(view)
 }

@@ -1,7 +1,8 @@
 //! Measures the semantic cache with the model that ships.
 //!
-//! `lookups N P`: times of a look-up among N entries in P partitions, the vector included. `pairs FILE…`: of pairs of
-//! questions (`{"a", "b", "label"}` a line), how many get each other's answer. `stream N`: bytes, as counted and as the
+//! `figures DATA`: all that docs/cache.md says of look-ups and of pairs, on the development pairs of a folder of data
+//! (`pairs/dev.jsonl.gz` in it) and those written for this project. `lookups N P`: times of a look-up among N entries in P partitions, the vector included. `pairs FILE…`: of pairs of
+//! questions (`{"a", "b", "label"}` a line, plain or with `.gz`), how many get each other's answer. `stream N`: bytes, as counted and as the
 //! process has them, while N entries stream into both caches of 64 MiB.
 
 #![allow(
@@ -10,6 +11,7 @@
     reason = "a measurement says what it measured, and breaks where it cannot"
 )]
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,11 @@ use pointsman_semantics::similar::Point;
 use serde::Deserialize;
 
 const HOUR: Duration = Duration::from_secs(3_600);
+/// Pairs written for this project.
+const OWN: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../semantics/tests/similar/pairs.jsonl"
+);
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -28,12 +35,18 @@ fn main() {
     )
     .unwrap();
     let kind = arguments.next();
+    if kind.as_deref() == Some("figures") {
+        let folder = arguments.next().unwrap_or_else(|| "../shared/data".to_owned());
+        pairs(&engine, &format!("{folder}/pairs/dev.jsonl.gz"));
+        pairs(&engine, OWN);
+        return lookups(&engine, 100_000, 10);
+    }
     let mut number = |or: usize| arguments.next().and_then(|many| many.parse().ok()).unwrap_or(or);
     match kind.as_deref() {
         Some("lookups") => lookups(&engine, number(100_000), number(10)),
         Some("stream") => stream(number(1_000_000)),
         Some("pairs") => arguments.for_each(|file| pairs(&engine, &file)),
-        _ => println!("lookups N P | pairs FILE… | stream N"),
+        _ => println!("figures DATA | lookups N P | pairs FILE… | stream N"),
     }
 }
 
@@ -196,7 +209,12 @@ struct Row {
 }
 
 fn pairs(engine: &Engine, file: &str) {
-    let text = std::fs::read_to_string(file).unwrap();
+    let text = if file.ends_with(".gz") {
+        let unpacked = Command::new("gzip").args(["-dc", file]).output().unwrap();
+        String::from_utf8(unpacked.stdout).unwrap()
+    } else {
+        std::fs::read_to_string(file).unwrap()
+    };
     let rows: Vec<Row> = text
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

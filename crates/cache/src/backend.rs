@@ -4,9 +4,13 @@
 //! than a bounded wait is what [`Remote`](crate::Remote) is for.
 
 mod disk;
+mod head;
 mod link;
+mod objects;
 mod postgres;
+mod qdrant;
 mod redis;
+mod service;
 
 use std::fmt;
 use std::path::Path;
@@ -14,13 +18,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
 use pointsman_store::PostgresAddress;
+use pointsman_upstream::AuthConfig;
 use tokio::runtime::Handle;
 
 use crate::config::BackendConfig;
 use crate::key::CacheKey;
 use crate::labels::{Filter, Labels};
+use crate::note::QuestionNote;
 
 /// Something a back end does.
 pub type Doing<'a, T> = BoxFuture<'a, Result<T, BackendError>>;
@@ -104,6 +110,21 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// The next notes, the oldest first, at most `most`; and up to where they go.
     fn hear(&self, after: Heard, most: usize) -> Doing<'_, (Vec<Bytes>, Heard)>;
 
+    /// Whether it finds questions by nearness: then they are kept there, and are not passed on by notes.
+    fn finds(&self) -> bool {
+        false
+    }
+
+    /// Keeps a question, in place of the same one in its partition.
+    fn learn<'a>(&'a self, _: &'a QuestionNote) -> Doing<'a, ()> {
+        async { Err(BackendError("questions are not kept there".to_owned())) }.boxed()
+    }
+
+    /// Questions of a partition that are near to a vector, the nearest first, at most `most`.
+    fn near<'a>(&'a self, _: CacheKey, _: &'a [f32], _: usize) -> Doing<'a, Vec<QuestionNote>> {
+        async { Err(BackendError("questions are not found there".to_owned())) }.boxed()
+    }
+
     /// What is connected may be dead: the next one begins anew.
     fn reconnect(&self) {}
 }
@@ -126,11 +147,24 @@ enum Place<'a> {
     Redis(Box<::redis::Client>),
     Postgres(PostgresAddress),
     Folder(&'a Path),
+    Bucket(objects::BucketAddress),
+    Qdrant(qdrant::QdrantAddress),
 }
 
-fn place(url: &str) -> Result<Place<'_>, BackendConfigError> {
+fn place<'a>(url: &'a str, auth: &AuthConfig) -> Result<Place<'a>, BackendConfigError> {
     let scheme = url.split(':').next().unwrap_or_default();
+    let dialect = objects::Dialect::of(scheme);
+    let is_asked_over_http = dialect.is_some() || matches!(scheme, "qdrant" | "qdrants");
+    if !is_asked_over_http && *auth != AuthConfig::default() {
+        return Err(BackendConfigError(
+            "says who asks itself; leave `auth` out".to_owned(),
+        ));
+    }
+    if let Some(dialect) = dialect {
+        return objects::BucketAddress::read(dialect, url, auth).map(Place::Bucket);
+    }
     match scheme {
+        "qdrant" | "qdrants" => qdrant::QdrantAddress::read(url, auth).map(Place::Qdrant),
         "redis" | "rediss" | "redis+unix" => redis::client(url).map(|client| Place::Redis(Box::new(client))),
         "postgres" | "postgresql" => PostgresAddress::read(url)
             .map(Place::Postgres)
@@ -142,17 +176,24 @@ fn place(url: &str) -> Result<Place<'_>, BackendConfigError> {
             )),
         },
         _ => Err(BackendConfigError(format!(
-            "{scheme:?} is not supported in this version; use redis://…, rediss://…, postgres://… or file://FOLDER"
+            "{scheme:?} is not supported in this version; use redis://…, rediss://…, postgres://…, qdrant://…, s3://…, gs://…, az://… or file://FOLDER"
         ))),
     }
 }
 
-/// What is wrong with a URL.
+/// What is wrong with a URL, or with who asks there.
 ///
 /// # Errors
 /// When no back end can be at it.
-pub fn check(url: &str) -> Result<(), BackendConfigError> {
-    place(url).map(drop)
+pub fn check(url: &str, auth: &AuthConfig) -> Result<(), BackendConfigError> {
+    place(url, auth).map(drop)
+}
+
+/// Whether questions can be found by nearness where a URL leads.
+#[must_use]
+pub fn can_search(url: &str) -> bool {
+    let scheme = url.split(':').next().unwrap_or_default();
+    matches!(scheme, "postgres" | "postgresql" | "qdrant" | "qdrants")
 }
 
 /// The back end of a configuration. Nothing is connected yet; connections are driven by `runtime`.
@@ -160,13 +201,15 @@ pub fn check(url: &str) -> Result<(), BackendConfigError> {
 /// # Errors
 /// When the URL makes no sense.
 pub fn at(config: &BackendConfig, runtime: &Handle) -> Result<Arc<dyn Backend>, BackendConfigError> {
-    Ok(match place(config.url.expose())? {
+    Ok(match place(config.url.expose(), &config.auth)? {
         Place::Redis(client) => Arc::new(redis::RedisBackend::new(*client, runtime.clone())),
         Place::Postgres(address) => Arc::new(postgres::PostgresBackend::new(
             &address,
-            config.max_bytes,
+            (config.max_bytes, config.search),
             runtime,
         )),
         Place::Folder(folder) => Arc::new(disk::DiskBackend::new(folder, config.max_bytes)),
+        Place::Bucket(address) => Arc::new(objects::BucketBackend::new(address, runtime.clone())),
+        Place::Qdrant(address) => Arc::new(qdrant::QdrantBackend::new(address, runtime.clone())),
     })
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use pointsman_semantics::similar::Point;
-use pointsman_upstream::HumanDuration;
 use pointsman_upstream::config::Secret;
+use pointsman_upstream::{AuthConfig, HumanDuration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,13 +29,23 @@ pub struct CacheConfig {
 #[serde(deny_unknown_fields)]
 pub struct BackendConfig {
     /// `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]` or `rediss://` for TLS (Redis, Valkey);
-    /// `postgres://USER:PASSWORD@HOST/NAME`, as `stores.database` has it; or `file://FOLDER`, for one machine.
+    /// `postgres://USER:PASSWORD@HOST/NAME`, as `stores.database` has it; `qdrant://HOST[:PORT][/COLLECTION]` or `qdrants://`
+    /// for TLS; `s3://BUCKET/PREFIX?region=REGION`, `gs://BUCKET/PREFIX` or `az://ACCOUNT/CONTAINER/PREFIX`, each with
+    /// `endpoint=URL` where it is elsewhere; or `file://FOLDER`, for one machine.
     #[serde(skip_serializing)]
     pub url: Secret,
+    /// Who asks, as providers have it: for Qdrant its `api_key`; for buckets the usual credentials of their cloud when absent.
+    #[serde(default, skip_serializing)]
+    pub auth: AuthConfig,
+    /// Questions in other words are found there, rather than in the memory of each replica: PostgreSQL with pgvector. Qdrant
+    /// always finds them.
+    #[serde(default)]
+    pub search: bool,
     /// How long a request waits for it, at most.
     #[serde(default = "timeout")]
     pub timeout: HumanDuration,
-    /// Most bytes of all answers in a folder or a database; Redis has a bound of its own (`maxmemory`).
+    /// Most bytes of all answers in a folder or a database; Redis has a bound of its own (`maxmemory`), and buckets and
+    /// Qdrant have none.
     #[serde(default = "max_bytes")]
     pub max_bytes: u64,
 }
@@ -204,8 +214,15 @@ impl CacheConfig {
 impl BackendConfig {
     fn problems(&self) -> Vec<(&'static str, Cow<'static, str>)> {
         let mut problems = Vec::new();
-        if let Err(error) = backend::check(self.url.expose()) {
+        if let Err(error) = backend::check(self.url.expose(), &self.auth) {
             problems.push(("backend.url", error.to_string().into()));
+        }
+        if self.search && !backend::can_search(self.url.expose()) {
+            problems.push((
+                "backend.search",
+                "needs postgres://… with pgvector, or qdrant://…; elsewhere each replica finds questions in its own memory"
+                    .into(),
+            ));
         }
         if self.timeout.get().is_zero() {
             problems.push((

@@ -1,6 +1,10 @@
-//! The exact cache: sharded, bounded by bytes, the least recently used goes first.
+//! The exact cache: sharded, bounded by bytes. What goes first is what has not been used for longest, unless it was asked for
+//! more often than what would take its place (W-TinyLFU): a thousand requests that come once do not push out the one that
+//! comes every minute.
 
-use std::collections::HashMap;
+mod shard;
+mod sketch;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -8,6 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::key::CacheKey;
+use shard::{Entry, Shard};
 
 /// Locks are held for a few pointer moves, and a request meets another's with a chance of one in so many.
 const SHARDS: usize = 32;
@@ -48,25 +53,6 @@ pub struct ExactCache<V> {
     evictions: AtomicU64,
 }
 
-/// Entries in a list from the most to the least recently used, linked by index.
-struct Shard<V> {
-    index: HashMap<CacheKey, usize, foldhash::fast::RandomState>,
-    entries: Vec<Option<Entry<V>>>,
-    free: Vec<usize>,
-    newest: Option<usize>,
-    oldest: Option<usize>,
-    bytes: usize,
-}
-
-struct Entry<V> {
-    key: CacheKey,
-    value: Arc<V>,
-    cost: usize,
-    expires: Instant,
-    newer: Option<usize>,
-    older: Option<usize>,
-}
-
 impl<V> ExactCache<V> {
     /// An empty cache.
     #[must_use]
@@ -95,7 +81,11 @@ impl<V> ExactCache<V> {
 
     /// The value of a key, if it is there and not too old.
     pub fn get(&self, key: &CacheKey, now: Instant) -> Option<Arc<V>> {
-        let found = self.shard(key).lock().get(key, now);
+        let found = {
+            let mut shard = self.shard(key).lock();
+            shard.count(key);
+            shard.get(key, now)
+        };
         let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
@@ -116,18 +106,8 @@ impl<V> ExactCache<V> {
         let Some(expires) = now.checked_add(ttl) else {
             return;
         };
-        let mut shard = self.shard(&key).lock();
-        shard.remove_key(&key);
-        let evicted = shard.shrink(room.saturating_sub(cost));
-        shard.push(Entry {
-            key,
-            value,
-            cost,
-            expires,
-            newer: None,
-            older: None,
-        });
-        drop(shard);
+        let entry = Entry::new(key, value, cost, expires);
+        let evicted = self.shard(&key).lock().put(entry, room, now);
         self.evictions.fetch_add(evicted, Ordering::Relaxed);
     }
 
@@ -142,28 +122,14 @@ impl<V> ExactCache<V> {
     pub fn forget(&self, mut is_meant: impl FnMut(&CacheKey, &V) -> bool) -> usize {
         let mut forgotten = 0;
         for shard in &self.shards {
-            let mut shard = shard.lock();
-            let meant = shard.entries.iter().enumerate().filter_map(|(at, entry)| {
-                let entry = entry.as_ref()?;
-                is_meant(&entry.key, &entry.value).then_some(at)
-            });
-            for at in meant.collect::<Vec<_>>() {
-                shard.remove(at);
-                forgotten += 1;
-            }
+            forgotten += shard.lock().forget(&mut is_meant);
         }
         forgotten
     }
 
     /// The value of a key and how long it will be remembered, without a trace of having looked.
     pub fn peek(&self, key: &CacheKey, now: Instant) -> Option<(Arc<V>, Duration)> {
-        let shard = self.shard(key).lock();
-        let entry = shard.entries[*shard.index.get(key)?].as_ref()?;
-        let left = entry
-            .expires
-            .checked_duration_since(now)
-            .filter(|left| !left.is_zero())?;
-        Some((Arc::clone(&entry.value), left))
+        self.shard(key).lock().peek(key, now)
     }
 
     /// How it does.
@@ -176,102 +142,14 @@ impl<V> ExactCache<V> {
         };
         for shard in &self.shards {
             let shard = shard.lock();
-            stats.entries += shard.index.len();
-            stats.bytes += shard.bytes;
+            stats.entries += shard.len();
+            stats.bytes += shard.bytes();
         }
         stats
     }
 
     fn shard(&self, key: &CacheKey) -> &Mutex<Shard<V>> {
         &self.shards[usize::from(key.0[0]) % SHARDS]
-    }
-}
-
-impl<V> Shard<V> {
-    fn new() -> Self {
-        Self {
-            index: HashMap::default(),
-            entries: Vec::new(),
-            free: Vec::new(),
-            newest: None,
-            oldest: None,
-            bytes: 0,
-        }
-    }
-
-    fn get(&mut self, key: &CacheKey, now: Instant) -> Option<Arc<V>> {
-        let at = *self.index.get(key)?;
-        if self.entries[at]
-            .as_ref()
-            .is_some_and(|entry| entry.expires <= now)
-        {
-            self.remove(at);
-            return None;
-        }
-        let entry = self.unlink(at)?;
-        let value = Arc::clone(&entry.value);
-        self.link(at, entry);
-        Some(value)
-    }
-
-    fn push(&mut self, entry: Entry<V>) {
-        self.bytes += entry.cost;
-        let at = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(None);
-            self.entries.len() - 1
-        });
-        self.index.insert(entry.key, at);
-        self.link(at, entry);
-    }
-
-    fn remove_key(&mut self, key: &CacheKey) {
-        if let Some(at) = self.index.get(key).copied() {
-            self.remove(at);
-        }
-    }
-
-    fn remove(&mut self, at: usize) {
-        if let Some(entry) = self.unlink(at) {
-            self.bytes -= entry.cost;
-            self.index.remove(&entry.key);
-            self.free.push(at);
-        }
-    }
-
-    /// Lets the least recently used go until at most `room` bytes are left; says how many went.
-    fn shrink(&mut self, room: usize) -> u64 {
-        let mut evicted = 0;
-        while self.bytes > room {
-            let Some(at) = self.oldest else { break };
-            self.remove(at);
-            evicted += 1;
-        }
-        evicted
-    }
-
-    /// Puts an entry at the newest end.
-    fn link(&mut self, at: usize, mut entry: Entry<V>) {
-        entry.newer = None;
-        entry.older = self.newest;
-        if let Some(newest) = self.newest.and_then(|newest| self.entries[newest].as_mut()) {
-            newest.newer = Some(at);
-        }
-        self.newest = Some(at);
-        self.oldest.get_or_insert(at);
-        self.entries[at] = Some(entry);
-    }
-
-    fn unlink(&mut self, at: usize) -> Option<Entry<V>> {
-        let entry = self.entries[at].take()?;
-        match entry.newer.and_then(|newer| self.entries[newer].as_mut()) {
-            Some(newer) => newer.older = entry.older,
-            None => self.newest = entry.older,
-        }
-        match entry.older.and_then(|older| self.entries[older].as_mut()) {
-            Some(older) => older.newer = entry.newer,
-            None => self.oldest = entry.newer,
-        }
-        Some(entry)
     }
 }
 
@@ -359,34 +237,113 @@ mod tests {
         assert_eq!(stats.evictions + stats.entries as u64, 1_000_000);
         // Places of those that are gone are used again: tables are as large as the most that ever fitted.
         for shard in &cache.shards {
-            let shard = shard.lock();
-            assert!(shard.entries.len() <= ROOM / SHARDS / (100 + ENTRY_OVERHEAD) + 1);
-            assert!(shard.index.capacity() <= 4 * shard.entries.len());
+            let (places, table) = shard.lock().places();
+            assert!(places <= ROOM / SHARDS / (100 + ENTRY_OVERHEAD) + 1);
+            assert!(table <= 4 * places);
         }
+    }
+
+    /// Hits among requests that come again and again, in a row of others that come once.
+    fn hits(between: u64) -> u64 {
+        const ROOM: usize = 32 * 64 * (100 + ENTRY_OVERHEAD);
+        let cache = ExactCache::new(&Bounds {
+            max_bytes: ROOM,
+            max_entry_bytes: ROOM,
+        });
+        let key = |number: u64| {
+            let mut key = crate::key::KeyBuilder::new();
+            key.field("number", &number.to_le_bytes());
+            key.finish()
+        };
+        let (now, hour) = (Instant::now(), Duration::from_secs(3_600));
+        let asked = |number: u64| {
+            let found = cache.get(&key(number), now).is_some();
+            if !found {
+                cache.put(key(number), Arc::new(()), 100, hour, now);
+            }
+            u64::from(found)
+        };
+        // A thousand that are wanted take half of the room; between two rounds come as many others as `between` says.
+        let mut once = 1_000_000;
+        let mut hits = 0;
+        for round in 0..20 {
+            for number in 0..1_000 {
+                let hit = asked(number);
+                hits += if round >= 10 { hit } else { 0 };
+            }
+            for _ in 0..between {
+                once += 1;
+                asked(once);
+            }
+        }
+        hits
+    }
+
+    #[test]
+    fn what_comes_once_does_not_push_out_what_comes_again() {
+        assert_eq!(hits(0), 10_000);
+        // By time of use alone, ten thousand strangers in a room of two thousand would leave nothing behind.
+        let found = hits(10_000);
+        assert!(found > 9_000, "{found} of 10000");
+    }
+
+    #[test]
+    fn what_has_become_useless_makes_room() {
+        let cache = cache(2);
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        for number in [1, 2] {
+            cache.put(key(number), Arc::new(number), 100, second, now);
+            for _ in 0..9 {
+                assert!(cache.get(&key(number), now).is_some());
+            }
+        }
+        cache.put(key(3), Arc::new(3), 100, second, now);
+        assert!(cache.get(&key(3), now).is_none(), "both are wanted more");
+        let later = now + second;
+        cache.put(key(4), Arc::new(4), 100, second, later);
+        cache.put(key(5), Arc::new(5), 100, second, later);
+        assert!(cache.get(&key(4), later).is_some() && cache.get(&key(5), later).is_some());
+        assert_eq!(cache.stats().entries, 2);
     }
 
     proptest! {
         #[test]
-        fn it_behaves_as_a_plain_list(steps in proptest::collection::vec((0_u8..8, any::<bool>()), 0..200)) {
+        fn unasked_for_it_behaves_as_a_plain_list(numbers in proptest::collection::vec(0_u8..8, 0..200)) {
             let cache = cache(3);
             let now = Instant::now();
             let mut plain: Vec<u8> = Vec::new();
-            for (number, put) in steps {
-                if put {
-                    cache.put(key(number), Arc::new(number), 100, Duration::from_secs(9), now);
-                    plain.retain(|other| *other != number);
-                    plain.push(number);
-                    if plain.len() > 3 {
-                        plain.remove(0);
-                    }
-                } else {
-                    prop_assert_eq!(cache.get(&key(number), now).is_some(), plain.contains(&number));
-                    if plain.contains(&number) {
-                        plain.retain(|other| *other != number);
-                        plain.push(number);
-                    }
+            for number in numbers {
+                cache.put(key(number), Arc::new(number), 100, Duration::from_secs(9), now);
+                plain.retain(|other| *other != number);
+                plain.push(number);
+                if plain.len() > 3 {
+                    plain.remove(0);
                 }
-                prop_assert_eq!(cache.stats().entries, plain.len());
+                for number in 0..8 {
+                    prop_assert_eq!(cache.peek(&key(number), now).is_some(), plain.contains(&number));
+                }
+            }
+        }
+
+        #[test]
+        fn whatever_is_done_bytes_are_bounded_and_counted(
+            steps in proptest::collection::vec((0_u8..12, 0_u8..4, 1_usize..400), 0..300),
+        ) {
+            let cache = cache(4);
+            let room = 4 * (100 + ENTRY_OVERHEAD);
+            let now = Instant::now();
+            for (number, what, cost) in steps {
+                match what {
+                    0 => drop(cache.forget(|_, value| *value == number)),
+                    1 | 2 => {
+                        if let Some(found) = cache.get(&key(number), now) {
+                            prop_assert_eq!(*found, number);
+                        }
+                    }
+                    _ => cache.put(key(number), Arc::new(number), cost, Duration::from_secs(9), now),
+                }
+                prop_assert!(cache.stats().bytes <= room);
+                prop_assert_eq!(cache.shards[0].lock().counted(), (cache.stats().entries, cache.stats().bytes));
             }
         }
     }

@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use crate::backend::{Backend, BackendConfigError, BackendError, Described, Heard, Holds, NewEntry};
 use crate::key::CacheKey;
 use crate::labels::Filter;
+use crate::note::QuestionNote;
 use health::Health;
 use queue::Queue;
 
@@ -108,6 +109,35 @@ impl Remote {
         if self.is_shared() {
             self.queue.tell(note);
         }
+    }
+
+    /// Whether it finds questions by nearness.
+    #[must_use]
+    pub fn finds(&self) -> bool {
+        self.backend.finds()
+    }
+
+    /// Has a question kept, as soon as may be, where questions are found.
+    pub fn learn(&self, question: QuestionNote) {
+        if self.finds() {
+            self.queue.learn(question);
+        }
+    }
+
+    /// Questions of a partition that are near to a vector, the nearest first; none where it does not say in time.
+    pub async fn near(&self, partition: CacheKey, vector: &[f32], most: usize) -> Vec<QuestionNote> {
+        let asked = self.backend.near(partition, vector, most);
+        let found = self
+            .health
+            .ask(&*self.backend, Operation::Near, self.timeout, asked)
+            .await;
+        let came = match &found {
+            Some(found) if found.is_empty() => Came::Missed,
+            Some(_) => Came::Done,
+            None => return Vec::new(),
+        };
+        self.health.count(Operation::Near, came);
+        found.unwrap_or_default()
     }
 
     /// The next notes of all who share it, this process included; none where it does not say.

@@ -99,6 +99,14 @@ struct Counts {
     evictions: AtomicU64,
 }
 
+fn cosine(one: &[f32], other: &[f32]) -> f32 {
+    let pairs = one.iter().zip(other);
+    let (product, first, second) = pairs.fold((0.0, 0.0, 0.0), |(product, first, second), (a, b)| {
+        (product + a * b, first + a * a, second + b * b)
+    });
+    product / (f32::sqrt(first) * f32::sqrt(second))
+}
+
 impl<V> SemanticCache<V> {
     /// An empty cache of so many bytes.
     #[must_use]
@@ -200,6 +208,24 @@ impl<V> SemanticCache<V> {
             }
         }
         None
+    }
+
+    /// The cosine between a question and one that lies elsewhere, with this text and vector; none where that asks something
+    /// else.
+    #[must_use]
+    pub fn alike(&self, question: &Question, (text, vector): (&str, &[f32]), point: Point) -> Option<f32> {
+        let verifier = self.verifier.get()?;
+        if vector.len() != question.vector.len() {
+            return None;
+        }
+        let cosine = cosine(&question.vector, vector);
+        if cosine.is_nan() || cosine < NEAR {
+            return None;
+        }
+        match verifier.verify(&question.prompt, &verifier.read(text), None, point) {
+            Verdict::Same(_) => Some(cosine),
+            _ => None,
+        }
     }
 
     /// Remembers a value of `cost` bytes for `ttl`, in place of an earlier one to the same text.

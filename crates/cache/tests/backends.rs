@@ -1,4 +1,5 @@
-//! Every back end does the same, and a dead one costs a bounded wait: against a real folder, Redis and PostgreSQL.
+//! Every back end does the same, and a dead one costs a bounded wait: against a real folder, Redis and PostgreSQL, and
+//! against buckets and a Qdrant that are simulated from their published descriptions.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,11 +12,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pointsman_cache::backend::{self, Backend, Heard, NewEntry};
-use pointsman_cache::{BackendConfig, CacheKey, Came, Filter, KeyBuilder, Labels, Operation, Remote};
+use pointsman_cache::{
+    BackendConfig, CacheKey, Came, Filter, KeyBuilder, Labels, Operation, QuestionNote, Remote,
+};
 use pointsman_testbed::postgres::PostgresServer;
 use pointsman_testbed::redis::{Keeps, RedisServer};
-use pointsman_upstream::HumanDuration;
+use pointsman_testbed::{
+    KEPT_ACCESS_KEY, KEPT_BUCKET, KEPT_KEY, KEPT_REGION, KEPT_SECRET, KeptKind, KeptServer,
+};
 use pointsman_upstream::breaker::BreakerState;
+use pointsman_upstream::{AuthConfig, HumanDuration};
 use tokio::runtime::Handle;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -23,6 +29,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 fn config(url: &str, max_bytes: u64) -> BackendConfig {
     BackendConfig {
         url: url.into(),
+        auth: AuthConfig::default(),
+        search: false,
         timeout: HumanDuration::from_millis(50),
         max_bytes,
     }
@@ -150,6 +158,8 @@ async fn passes_notes_on(back: &dyn Backend, other: &dyn Backend) {
     assert!(back.is_shared());
     let (none, begun) = other.hear(Heard::Since(HOUR), 10).await.unwrap();
     assert!(none.is_empty());
+    // Where there is nothing yet, too, it is known from where to go on: what is noted later is missed at no time.
+    assert!(matches!(begun, Heard::UpTo(_)), "{begun:?}");
     for number in 0..5_u8 {
         back.tell(Bytes::from(vec![number, 0, 255])).await.unwrap();
     }
@@ -261,6 +271,243 @@ async fn postgres_does_what_every_back_end_does() {
     assert!(holds.bytes.unwrap() <= 200 && holds.entries > 5, "{holds:?}");
     assert!(small.get(key("19")).await.unwrap().is_some());
     assert_eq!(small.get(key("0")).await.unwrap(), None);
+}
+
+/// A simulated place, and the back end there.
+async fn kept(kind: KeptKind, auth: serde_json::Value) -> (KeptServer, BackendConfig) {
+    let server = KeptServer::local(kind).await.unwrap();
+    let endpoint = format!("endpoint=http://{}", server.address());
+    let url = match kind {
+        KeptKind::S3 => format!("s3://{KEPT_BUCKET}/of/gateway?{endpoint}&region={KEPT_REGION}"),
+        KeptKind::Google => format!("gs://{KEPT_BUCKET}?{endpoint}"),
+        KeptKind::Azure => format!("az://account/{KEPT_BUCKET}/of-gateway?{endpoint}"),
+        KeptKind::Qdrant => format!("qdrant://{}/cache", server.address()),
+    };
+    let config = BackendConfig {
+        auth: serde_json::from_value(auth).unwrap(),
+        ..config(&url, 1 << 30)
+    };
+    (server, config)
+}
+
+fn of_kind(kind: KeptKind) -> serde_json::Value {
+    match kind {
+        KeptKind::S3 => serde_json::json!({
+            "aws": { "access_key_id": KEPT_ACCESS_KEY, "secret_access_key": KEPT_SECRET },
+        }),
+        _ => serde_json::json!({ "api_key": KEPT_KEY }),
+    }
+}
+
+#[tokio::test]
+async fn buckets_do_what_every_back_end_does() {
+    for kind in [KeptKind::S3, KeptKind::Google, KeptKind::Azure] {
+        let (server, config) = kept(kind, of_kind(kind)).await;
+        let back = backend::at(&config, &Handle::current()).unwrap();
+        behaves(&*back).await;
+        assert!(!back.is_shared() && !back.finds());
+        // Another process reads what this one has put, and deletes it by its labels; it is listed in pages.
+        for number in 0..10 {
+            let name = number.to_string();
+            back.put(&entry(&name, if number < 7 { "red" } else { "blue" }, &[], HOUR))
+                .await
+                .unwrap();
+        }
+        let other = backend::at(&config, &Handle::current()).unwrap();
+        assert!(other.get(key("3")).await.unwrap().is_some());
+        assert_eq!(other.holds().await.unwrap().entries, 10);
+        let red = of(|filter| filter.labels.team = Some("red".to_owned()));
+        assert_eq!(other.delete(&red).await.unwrap(), 7);
+        assert_eq!(back.get(key("3")).await.unwrap(), None);
+        assert!(back.get(key("8")).await.unwrap().is_some());
+        // What is refused is told by its code.
+        server.fault(Some(503));
+        assert!(back.get(key("8")).await.unwrap_err().to_string().contains("503"));
+        assert!(back.put(&entry("x", "red", &[], HOUR)).await.is_err());
+        assert!(back.delete(&Filter::default()).await.is_err());
+        let stranger = BackendConfig {
+            auth: serde_json::from_value(serde_json::json!({ "api_key": "another" })).unwrap(),
+            ..config
+        };
+        server.fault(None);
+        let stranger = backend::at(&stranger, &Handle::current()).unwrap();
+        let refused = stranger.get(key("8")).await.unwrap_err().to_string();
+        assert!(refused.starts_with("40"), "{kind:?}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_was_put_anew_outlives_the_end_of_the_one_before() {
+    let (_server, config) = kept(KeptKind::Google, of_kind(KeptKind::Google)).await;
+    let one = backend::at(&config, &Handle::current()).unwrap();
+    let other = backend::at(&config, &Handle::current()).unwrap();
+    for name in ["own", "other's", "nobody's"] {
+        one.put(&entry(name, "red", &[], Duration::from_millis(50)))
+            .await
+            .unwrap();
+    }
+    one.put(&entry("own", "red", &[], HOUR)).await.unwrap();
+    other.put(&entry("other's", "red", &[], HOUR)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(80)).await;
+    one.tend().await.unwrap();
+    assert_eq!(one.holds().await.unwrap().entries, 2);
+    assert!(one.get(key("own")).await.unwrap().is_some());
+    assert!(one.get(key("other's")).await.unwrap().is_some());
+}
+
+fn question(partition: &str, text: &str, vector: &[f32], ttl: Duration) -> QuestionNote {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    QuestionNote {
+        partition: key(partition),
+        owner: key("owner"),
+        text: text.to_owned(),
+        vector: vector.to_vec(),
+        entry: key(text),
+        labels: entry(text, "red", &["faq"], HOUR).labels,
+        at: u64::try_from(now.as_millis()).unwrap(),
+        ttl: u64::try_from(ttl.as_millis()).unwrap(),
+    }
+}
+
+/// What those do that find questions by nearness.
+async fn finds_questions(back: &dyn Backend, other: &dyn Backend) {
+    assert!(back.finds());
+    let near = async |partition: &str, vector: &[f32]| -> Vec<String> {
+        let found = other.near(key(partition), vector, 2).await.unwrap();
+        found.into_iter().map(|note| note.text).collect()
+    };
+    assert!(
+        near("p", &[1.0, 0.0, 0.0]).await.is_empty(),
+        "there is nothing yet"
+    );
+    for (partition, text, vector) in [
+        ("p", "east", [1.0, 0.0, 0.0]),
+        ("p", "north east", [0.7, 0.7, 0.0]),
+        ("p", "north", [0.0, 1.0, 0.0]),
+        ("another", "east of others", [1.0, 0.01, 0.0]),
+    ] {
+        back.learn(&question(partition, text, &vector, HOUR))
+            .await
+            .unwrap();
+    }
+    let over = question("p", "over", &[1.0, 0.0, 0.0], Duration::ZERO);
+    back.learn(&over).await.unwrap();
+    assert_eq!(near("p", &[1.0, 0.1, 0.0]).await, ["east", "north east"]);
+    assert_eq!(near("another", &[0.0, 1.0, 0.0]).await, ["east of others"]);
+    // The same question again takes the place of the one before; vectors of another model are apart.
+    back.learn(&question("p", "east", &[0.0, 0.0, 1.0], HOUR))
+        .await
+        .unwrap();
+    back.learn(&question("p", "wide", &[1.0, 0.0], HOUR))
+        .await
+        .unwrap();
+    assert_eq!(near("p", &[1.0, 0.0, 0.0]).await[0], "north east");
+    assert_eq!(near("p", &[0.0, 0.0, 1.0]).await[0], "east");
+    assert_eq!(near("p", &[1.0, 0.0]).await, ["wide"]);
+    // Questions go with what they are known by.
+    back.tend().await.unwrap();
+    let faq = of(|filter| filter.labels.tags = vec!["faq".to_owned()]);
+    back.delete(&faq).await.unwrap();
+    assert!(near("p", &[0.0, 0.0, 1.0]).await.is_empty());
+    assert!(near("p", &[1.0, 0.0]).await.is_empty());
+}
+
+#[tokio::test]
+async fn qdrant_does_what_every_back_end_does_and_finds_questions() {
+    let (server, config) = kept(KeptKind::Qdrant, of_kind(KeptKind::Qdrant)).await;
+    let open = || backend::at(&config, &Handle::current()).unwrap();
+    let (one, two) = (open(), open());
+    behaves(&*one).await;
+    passes_notes_on(&*one, &*two).await;
+    // A flush leaves the notes that tell of it.
+    one.delete(&Filter::default()).await.unwrap();
+    assert_eq!(two.hear(Heard::Since(HOUR), 100).await.unwrap().0.len(), 6);
+    finds_questions(&*one, &*two).await;
+    let stranger = BackendConfig {
+        auth: serde_json::from_value(serde_json::json!({ "api_key": "another" })).unwrap(),
+        ..config.clone()
+    };
+    let stranger = backend::at(&stranger, &Handle::current()).unwrap();
+    let refused = stranger.get(key("a")).await.unwrap_err().to_string();
+    assert!(refused.starts_with("401"), "{refused}");
+    server.fault(Some(500));
+    assert!(one.near(key("p"), &[1.0, 0.0, 0.0], 2).await.is_err());
+}
+
+/// What pgvector has, by its description, made of what PostgreSQL has: a type that is written `[1,2,3]`, and the operator of
+/// the cosine's distance.
+const VECTORS: &str = r"
+    CREATE DOMAIN vector AS text CHECK (VALUE ~ '^\[-?[0-9.e-]+(,-?[0-9.e-]+)*\]$');
+    CREATE FUNCTION far(one text, other text) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
+        SELECT 1 - sum(a * b) / sqrt(sum(a * a) * sum(b * b))
+        FROM unnest(translate(one, '[]', '{}')::float8[], translate(other, '[]', '{}')::float8[]) AS pairs (a, b)
+    $$;
+    CREATE OPERATOR <=> (LEFTARG = text, RIGHTARG = text, FUNCTION = far)";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_finds_questions_where_it_has_vectors_and_keeps_entries_where_it_has_none() {
+    let server = PostgresServer::start().unwrap();
+    let open = |url: &str| {
+        let config = BackendConfig {
+            search: true,
+            ..config(url, 1 << 30)
+        };
+        backend::at(&config, &Handle::current()).unwrap()
+    };
+    let bare = open(&server.make("bare").unwrap());
+    let has_none = server.query(
+        "bare",
+        "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'",
+    );
+    if has_none.unwrap() == "0" {
+        behaves(&*bare).await;
+        let asked = question("p", "east", &[1.0, 0.0, 0.0], HOUR);
+        bare.learn(&asked).await.unwrap();
+        assert!(bare.near(key("p"), &[1.0, 0.0, 0.0], 2).await.unwrap().is_empty());
+    }
+    let url = server.make("vectors").unwrap();
+    server.query("vectors", VECTORS).unwrap();
+    let (one, two) = (open(&url), open(&url));
+    behaves(&*one).await;
+    finds_questions(&*one, &*two).await;
+    passes_notes_on(&*one, &*two).await;
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_of_a_place_is_told() {
+    let wrong = |url: &str, auth: serde_json::Value| {
+        let auth = serde_json::from_value(auth).unwrap();
+        backend::check(url, &auth).unwrap_err().to_string()
+    };
+    let none = || serde_json::json!({});
+    for (url, auth, part) in [
+        ("s3://answers?region=x&colour=red", none(), "unknown setting"),
+        ("s3://user:secret@answers?region=x", none(), "holds keys"),
+        ("az://account", none(), "names no bucket"),
+        ("gs://answers/a%20b", none(), "prefix"),
+        ("qdrant://host/a/b", none(), "collection"),
+        ("qdrant://host?key=secret", none(), "auth"),
+        (
+            "redis://127.0.0.1",
+            serde_json::json!({ "api_key": "x" }),
+            "leave `auth` out",
+        ),
+        ("ftp://answers", none(), "not supported"),
+    ] {
+        let told = wrong(url, auth);
+        assert!(told.contains(part) && !told.contains("secret"), "{url}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_fails_costs_a_bounded_wait_and_comes_back() {
+    let (server, config) = kept(KeptKind::S3, of_kind(KeptKind::S3)).await;
+    let back = backend::at(&config, &Handle::current()).unwrap();
+    let remote = Remote::new(back, Duration::from_millis(50), &Handle::current());
+    let remote = Arc::new(remote.unwrap());
+    survives(&remote, || server.fault(Some(500)), || server.fault(None)).await;
 }
 
 /// How often an operation came to something.

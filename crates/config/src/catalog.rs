@@ -60,7 +60,7 @@ pub(crate) fn read_files(
     root: &Node,
     main: File<'_>,
     environment: &Environment<'_>,
-    found: &mut Found,
+    found: &mut Found<'_>,
 ) {
     let folder = Path::new(main.name).parent().unwrap_or_else(|| Path::new(""));
     let files = config.catalog.files.clone();
@@ -98,7 +98,7 @@ fn read_file(
     text: &str,
     file: File<'_>,
     environment: &Environment<'_>,
-    found: &mut Found,
+    found: &mut Found<'_>,
 ) -> Result<CatalogConfig, Vec<Problem>> {
     let mut root = document::read(text, file)?;
     interpolate(&mut root, environment, file, "", found);

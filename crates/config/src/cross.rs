@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use pointsman_catalog::Catalog;
@@ -48,6 +49,12 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     checker.kept();
     for (at, message) in config.mcp.problems() {
         checker.wrong(&format!("mcp.{at}"), message);
+    }
+    if config.secrets.refresh.get() < Duration::from_secs(1) {
+        checker.wrong("secrets.refresh", "is at least 1s");
+    }
+    for (at, message) in config.alerts.problems() {
+        checker.wrong(&format!("alerts.{at}"), message);
     }
     for (at, message) in config.a2a.problems() {
         checker.wrong(&format!("a2a.{at}"), message);

@@ -1,8 +1,14 @@
-//! Variables: `${NAME}`, `${NAME:-default}`, `${file:PATH}`; `$$` is a dollar.
+//! Variables: `${NAME}`, `${NAME:-default}`, `${file:PATH}`, `${vault:PATH#FIELD}` and other managers of secrets; `$$` is
+//! a dollar.
 //!
 //! What a variable holds may be a secret: it is never part of a message.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use pointsman_upstream::config::SecretsConfig;
+use pointsman_upstream::secrets::{Reference, SCHEMES, Secrets, SecretsSession};
+use secrecy::ExposeSecret;
 
 use crate::mask::Mask;
 use crate::node::{File, Node, Value};
@@ -15,6 +21,7 @@ type Lookup<'a> = Box<dyn Fn(&str) -> Option<String> + 'a>;
 pub struct Environment<'a> {
     lookup: Lookup<'a>,
     names: Vec<String>,
+    secrets: Option<Arc<Secrets>>,
 }
 
 impl<'a> Environment<'a> {
@@ -27,6 +34,7 @@ impl<'a> Environment<'a> {
         Self {
             lookup: Box::new(|name| std::env::var(name).ok()),
             names,
+            secrets: Some(Arc::default()),
         }
     }
 
@@ -43,7 +51,45 @@ impl<'a> Environment<'a> {
         Self {
             lookup: Box::new(find),
             names,
+            secrets: None,
         }
+    }
+
+    /// The same, with managers that are asked for secrets; what they say is kept there.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Arc<Secrets>) -> Self {
+        self.secrets = Some(secrets);
+        self
+    }
+}
+
+/// Puts variables into every text of a document: first into the block that says where secrets are, which may hold none
+/// itself.
+pub(crate) fn interpolate_all<'a>(
+    root: &mut Node,
+    environment: &'a Environment<'_>,
+    file: File<'_>,
+    found: &mut Found<'a>,
+) {
+    const BLOCK: &str = "secrets";
+    let mut managers = Some(SecretsConfig::default());
+    let Value::Map(entries) = &mut root.value else {
+        return;
+    };
+    for (key, _, node) in entries.iter_mut().filter(|(key, ..)| key == BLOCK) {
+        interpolate(node, environment, file, key, found);
+        // What is wrong with it is told when all is checked.
+        managers = match &node.value {
+            Value::Null => managers,
+            _ => serde_json::from_value(node.json()).ok(),
+        };
+    }
+    found.secrets = match (&environment.secrets, managers) {
+        (Some(secrets), Some(managers)) => Some(secrets.begin(&managers)),
+        _ => None,
+    };
+    for (key, _, node) in entries.iter_mut().filter(|(key, ..)| key != BLOCK) {
+        interpolate(node, environment, file, key, found);
     }
 }
 
@@ -53,7 +99,7 @@ pub(crate) fn interpolate(
     environment: &Environment<'_>,
     file: File<'_>,
     path: &str,
-    found: &mut Found,
+    found: &mut Found<'_>,
 ) {
     match &mut node.value {
         Value::Text { text, .. } if text.contains('$') => match resolve(text, environment, found) {
@@ -90,11 +136,13 @@ pub(crate) fn interpolate(
 }
 
 /// What interpolation came upon.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
+#[derive(Default)]
+pub(crate) struct Found<'a> {
     pub(crate) problems: Vec<Problem>,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) mask: Mask,
+    /// Where secrets are read, once it is known how.
+    pub(crate) secrets: Option<SecretsSession<'a>>,
 }
 
 struct Wrong {
@@ -109,7 +157,7 @@ fn wrong(message: String) -> Wrong {
     }
 }
 
-fn resolve(text: &str, environment: &Environment<'_>, found: &mut Found) -> Result<String, Wrong> {
+fn resolve(text: &str, environment: &Environment<'_>, found: &mut Found<'_>) -> Result<String, Wrong> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -133,7 +181,7 @@ fn resolve(text: &str, environment: &Environment<'_>, found: &mut Found) -> Resu
     Ok(out)
 }
 
-fn variable(expression: &str, environment: &Environment<'_>, found: &mut Found) -> Result<String, Wrong> {
+fn variable(expression: &str, environment: &Environment<'_>, found: &mut Found<'_>) -> Result<String, Wrong> {
     if let Some(path) = expression.strip_prefix("file:") {
         let text = std::fs::read_to_string(path)
             .map_err(|error| wrong(format!("the file {path:?} cannot be read: {error}")))?;
@@ -145,9 +193,7 @@ fn variable(expression: &str, environment: &Environment<'_>, found: &mut Found) 
         .split_once(':')
         .filter(|(_, rest)| !rest.starts_with('-'))
     {
-        return Err(wrong(format!(
-            "secrets from {scheme:?} are not supported in this version; use a variable or file:PATH"
-        )));
+        return secret(scheme, expression, found);
     }
     let (name, default) = expression
         .split_once(":-")
@@ -171,4 +217,32 @@ fn variable(expression: &str, environment: &Environment<'_>, found: &mut Found) 
         message: format!("the environment variable {name} is not set"),
         suggestion: near.map(|(_, known)| known.clone()),
     })
+}
+
+/// What a manager keeps.
+fn secret(scheme: &str, expression: &str, found: &mut Found<'_>) -> Result<String, Wrong> {
+    if !SCHEMES.contains(&scheme) {
+        let near = SCHEMES.iter().copied().chain(["file"]);
+        let near = near.map(|known| (strsim::jaro_winkler(scheme, known), known));
+        let near = near.filter(|(near, _)| *near > 0.7);
+        return Err(Wrong {
+            message: format!(
+                "there are no secrets of {scheme:?}; there are file and {}",
+                SCHEMES.join(", ")
+            ),
+            suggestion: near
+                .max_by(|left, right| left.0.total_cmp(&right.0))
+                .map(|(_, known)| known.to_owned()),
+        });
+    }
+    let reference = Reference::parse(expression).map_err(|what| wrong(format!("{expression:?} {what}")))?;
+    let Some(secrets) = &mut found.secrets else {
+        return Err(wrong(
+            "secrets of managers cannot be named within the block secrets, nor while that makes no sense"
+                .to_owned(),
+        ));
+    };
+    let value = secrets.get(&reference).map_err(wrong)?;
+    found.mask.hide(value.expose_secret());
+    Ok(value.expose_secret().to_owned())
 }

@@ -6,7 +6,7 @@ use crate::catalog;
 use crate::check::{check, coerce};
 use crate::cross;
 use crate::document;
-use crate::interpolate::{Environment, Found, interpolate};
+use crate::interpolate::{Environment, Found, interpolate_all};
 use crate::mask::Mask;
 use crate::node::{File, Node, Place};
 use crate::problem::Problem;
@@ -52,17 +52,21 @@ pub fn parse(text: &str, name: &str, environment: &Environment<'_>) -> Result<Lo
     let file = File { name };
     let mut root = document::read(text, file)?;
     let mut found = Found::default();
-    interpolate(&mut root, environment, file, "", &mut found);
+    interpolate_all(&mut root, environment, file, &mut found);
     let read = understand(&mut root, file, environment, &mut found);
     let Found {
         mut problems,
         mut files,
         mask,
+        secrets,
     } = found;
     if let (Some((config, warnings)), true) = (read, problems.is_empty()) {
         if let Some(tls) = &config.listeners.api.tls {
             files.extend([tls.cert.clone(), tls.key.clone()]);
             files.extend(tls.client_ca.clone());
+        }
+        if let Some(secrets) = secrets {
+            secrets.keep();
         }
         return Ok(Loaded {
             config,
@@ -83,7 +87,7 @@ fn understand(
     root: &mut Node,
     file: File<'_>,
     environment: &Environment<'_>,
-    found: &mut Found,
+    found: &mut Found<'_>,
 ) -> Option<(Config, Vec<Problem>)> {
     let schema = schema();
     coerce(root, &schema, &schema);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use pointsman_a2a::A2aConfig;
+use pointsman_alerts::AlertsConfig;
 use pointsman_cache::CacheConfig;
 use pointsman_catalog::Price;
 use pointsman_governance::{IdentityConfig, LimitsConfig};
@@ -13,7 +14,7 @@ use pointsman_mcp::McpConfig;
 use pointsman_routing::RoutingConfig;
 use pointsman_telemetry::TelemetryConfig;
 use pointsman_understanding::UnderstandingConfig;
-use pointsman_upstream::config::Secret;
+use pointsman_upstream::config::{Secret, SecretsConfig};
 use pointsman_upstream::{
     AuthConfig, BalanceConfig, EndpointConfig, HealthConfig, HumanDuration, RetryConfig, TimeoutsConfig,
     UpstreamConfig,
@@ -41,6 +42,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// How providers are reached.
     pub upstream: UpstreamConfig,
+    /// Where secrets are that are not in this file.
+    pub secrets: SecretsConfig,
     /// Who answers.
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Names that clients ask for. A name may hold one `*`, which stands for any run of letters; a `*` in the `model`
@@ -64,6 +67,8 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// Who is told.
     pub telemetry: TelemetryConfig,
+    /// Who is told of what goes wrong.
+    pub alerts: AlertsConfig,
     /// Files that clients keep here.
     pub files: FilesConfig,
     /// Batches.

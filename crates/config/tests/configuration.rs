@@ -64,6 +64,22 @@ fn each_mistake_is_named_with_its_place() {
             ],
         ),
         (
+            "providers: { openai: { auth: { api_key: \"${vualt:secret/openai#key}\" } } }",
+            vec![
+                r#"p.yaml:1:41: providers.openai.auth.api_key: there are no secrets of "vualt"; there are file and vault, aws, gcp, azure, kubernetes; did you mean "vault"?"#,
+            ],
+        ),
+        (
+            "secrets: { vault: { address: \"${vault:secret/address}\" } }",
+            vec![
+                "p.yaml:1:30: secrets.vault.address: secrets of managers cannot be named within the block secrets, nor while that makes no sense",
+            ],
+        ),
+        (
+            "secrets: { refresh: 10ms }",
+            vec!["p.yaml:1:12: secrets.refresh: is at least 1s"],
+        ),
+        (
             "identity: { anonymous: alow }",
             vec![r#"p.yaml:1:24: identity.anonymous: expected one of deny, allow; did you mean "allow"?"#],
         ),

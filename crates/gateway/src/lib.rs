@@ -9,6 +9,7 @@
 
 pub mod again;
 pub mod experience;
+mod granted;
 pub mod remembered;
 pub mod server;
 pub mod signals;

@@ -24,7 +24,7 @@ pub struct CacheView {
 /// How a back end does.
 #[derive(Debug)]
 pub struct BackendView {
-    /// `redis`, `postgres` or `disk`.
+    /// `redis`, `postgres`, `qdrant`, `s3`, `google-storage`, `azure-blob` or `disk`.
     pub kind: &'static str,
     /// What its breaker does.
     pub breaker: BreakerState,

@@ -71,7 +71,7 @@ use crate::worker::Worker;
 
 pub use a2a::Lasting as A2aLasting;
 pub use decide::Prices;
-pub use mcp::Described as McpDescribed;
+pub use mcp::{Described as McpDescribed, tool_reader};
 pub use realtime::Secrets;
 pub use refuse::{Origin, Refusal};
 pub use settle::Ticket;
@@ -189,6 +189,7 @@ async fn travel(
             incoming::leave(&arrival.headers, body);
             return Box::pin(mcp::describe(worker, arrival)).await;
         }
+        Asks::McpConsent => return Box::pin(mcp::consent(worker, arrival, body)).await,
         Asks::Chat(..)
         | Asks::Embeddings(_)
         | Asks::Rerank(_)
@@ -280,7 +281,7 @@ async fn serve(
         Asks::A2a => Box::pin(a2a::answer(worker, arrival, caller, body)).await,
         Asks::RealtimeSecret => Ok(realtime::mint(worker, arrival, &caller, &body)?),
         Asks::RealtimeAside => Err(realtime::aside().into()),
-        Asks::Models | Asks::Realtime | Asks::Live | Asks::Ready | Asks::McpDescribed => {
+        Asks::Models | Asks::Realtime | Asks::Live | Asks::Ready | Asks::McpDescribed | Asks::McpConsent => {
             Err(Failure::new(FailureKind::Internal, "it was answered before").into())
         }
     }

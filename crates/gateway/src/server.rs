@@ -24,6 +24,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::counting::{self, Counting};
 use crate::experience::Experience;
+use crate::granted::Granted;
 use crate::kept::{Kept, MAX_UPLOADS};
 use crate::listener;
 use crate::road::Secrets;
@@ -226,7 +227,8 @@ impl Gateway {
     pub fn start(config: &Config, options: GatewayOptions) -> Result<Self, StartError> {
         let (replica, sharing, sessions) =
             counting::together(config, &options.store)?.map_or((None, None, None), counting::Together::parts);
-        let lasting = Lasting::counting(sharing.clone(), sessions);
+        let grants = Arc::new(Granted(Arc::clone(&options.store)));
+        let lasting = Lasting::counting(sharing.clone(), sessions, Some(grants));
         let snapshot = snapshot::compile(config, &lasting).map_err(StartError::Config)?;
         let listener = listener::bind(config.listeners.api.address).map_err(|source| StartError::Listen {
             address: config.listeners.api.address,

@@ -44,6 +44,8 @@ pub enum Asks {
     Mcp,
     /// How clients of MCP servers get a token.
     McpDescribed,
+    /// Pages on which users let the gateway in at MCP servers.
+    McpConsent,
     /// Something of A2A agents; which one, and what, the path says.
     A2a,
     /// A realtime session, over a WebSocket.
@@ -511,6 +513,10 @@ static PATHS: [Path; 113] = [
         OpenAi,
     ),
     get("/.well-known/openid-configuration", Asks::McpDescribed, OpenAi),
+    get("/oauth/mcp/{id}", Asks::McpConsent, OpenAi),
+    post("/oauth/mcp/{id}", Asks::McpConsent, OpenAi),
+    get("/oauth/callback/mcp", Asks::McpConsent, OpenAi),
+    get("/oauth/client/mcp", Asks::McpConsent, OpenAi),
     get("/a2a", Asks::A2a, OpenAi),
     post("/a2a/{agent}", Asks::A2a, OpenAi),
     get("/a2a/{agent}", Asks::A2a, OpenAi),

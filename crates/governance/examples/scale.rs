@@ -152,6 +152,7 @@ fn entry(number: u64) -> LedgerEntry {
         cache: "miss".to_owned(),
         organization: Some("o".into()),
         project: None,
+        saved: Money::ZERO,
     }
 }
 

@@ -93,6 +93,20 @@ impl Purse {
         Some((soft, self.total()))
     }
 
+    /// What will be spent when the window ends, if it goes on as it has since it began; nothing where it never ends, or has
+    /// not run for `after` of a hundred parts.
+    pub(crate) fn forecast(&self, after: u8, now: i64) -> Option<Money> {
+        let length = i128::from(self.ends? - self.begun);
+        let passed = i128::from(now - self.begun);
+        if passed <= 0 || passed > length || passed * 100 < length * i128::from(after) {
+            return None;
+        }
+        let expected = i128::from(self.total().nanodollars()) * length / passed;
+        Some(Money::from_nanodollars(
+            i64::try_from(expected).unwrap_or(i64::MAX),
+        ))
+    }
+
     pub(crate) fn is_past_soft(&self) -> bool {
         self.budget.soft.is_some_and(|soft| self.total() > soft)
     }
@@ -234,6 +248,32 @@ mod tests {
         purse.spent = money(10);
         purse.advance(now);
         assert!(purse.check(money(1), now).is_err());
+    }
+
+    #[test]
+    fn a_forecast_goes_on_as_it_has_begun() {
+        let money = Money::from_nanodollars;
+        let begun = at("2026-11-24T00:00:00Z");
+        let purse = |window, spent| {
+            let budget = Budget::of(money(100), window);
+            Purse::new(&budget, [money(spent), Money::ZERO], 1, begun)
+        };
+        let hour = 3_600_000;
+        let day = purse(BudgetWindow::Day, 30);
+        assert_eq!(day.forecast(10, begun + 6 * hour), Some(money(120)));
+        assert_eq!(day.forecast(10, begun + 24 * hour), Some(money(30)));
+        assert_eq!(
+            day.forecast(10, begun + 2 * hour),
+            None,
+            "too early to say anything"
+        );
+        assert_eq!(day.forecast(0, begun), None);
+        assert_eq!(day.forecast(10, begun + 25 * hour), None, "of another window");
+        assert_eq!(purse(BudgetWindow::Total, 30).forecast(0, begun + hour), None);
+        assert_eq!(
+            purse(BudgetWindow::Day, i64::MAX).forecast(0, begun + 1),
+            Some(money(i64::MAX))
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use pointsman_store::{
 };
 
 use crate::account::{Account, Place, unix_ms};
-use crate::budget::{bounds, zone_of};
+use crate::budget::{Purse, bounds, zone_of};
 use crate::config::Limits;
 use crate::identity::IdentifyError;
 use crate::jwt::{Subject, TokenError};
@@ -27,6 +27,40 @@ pub struct Standing {
     pub reserved: Money,
     /// When it begins anew, Unix milliseconds; never for a total one.
     pub ends: Option<i64>,
+}
+
+/// Somebody who has spent more than a soft budget says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeyondSoft {
+    /// What kind of holder; a key where there is none.
+    pub kind: Option<HolderKind>,
+    /// Its id.
+    pub id: String,
+    /// The soft amount.
+    pub soft: Money,
+    /// What is never passed, if there is such.
+    pub amount: Option<Money>,
+    /// Spent since the window began.
+    pub spent: Money,
+    /// When the budget begins anew, Unix milliseconds; never for a total one.
+    pub ends: Option<i64>,
+}
+
+/// Somebody who will have spent more than a budget says when it begins anew, if they go on as they do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// What kind of holder; a key where there is none.
+    pub kind: Option<HolderKind>,
+    /// Its id.
+    pub id: String,
+    /// What is to last: the amount, or the soft amount where there is no other.
+    pub amount: Money,
+    /// Spent since the window began.
+    pub spent: Money,
+    /// What will be spent at its end.
+    pub expected: Money,
+    /// When the budget begins anew, Unix milliseconds.
+    pub ends: i64,
 }
 
 /// The organization, team, project and user of a key, whichever it has.
@@ -270,7 +304,7 @@ impl Directory {
             None => self.keys.get(&KeyId::from(id)),
         };
         let purses = account.map(|account| account.purses()).unwrap_or_default();
-        let stand = |purse: crate::budget::Purse| Standing {
+        let stand = |purse: Purse| Standing {
             spent: purse.total(),
             budget: purse.budget,
             reserved: purse.reserved,
@@ -293,6 +327,68 @@ impl Directory {
             past.push((kind.as_str(), count));
         }
         past
+    }
+
+    /// Everybody who has spent more than a soft budget says.
+    pub(crate) fn beyond_soft(&self) -> Vec<BeyondSoft> {
+        let mut all = Vec::new();
+        let mut look = |kind: Option<HolderKind>, id: &str, account: &Account| {
+            if !account.is_past_soft() {
+                return;
+            }
+            for purse in account.purses().into_iter().filter(Purse::is_past_soft) {
+                all.extend(purse.budget.soft.map(|soft| BeyondSoft {
+                    kind,
+                    id: id.to_owned(),
+                    soft,
+                    amount: purse.budget.amount,
+                    spent: purse.total(),
+                    ends: purse.ends,
+                }));
+            }
+        };
+        for (id, account) in &self.keys {
+            look(None, id.as_str(), account);
+        }
+        for ((kind, id), held) in &self.holders {
+            look(Some(*kind), id, &held.account);
+        }
+        all
+    }
+
+    /// Everybody who will have spent more than `percent` of a budget when its window ends; those whose window has not run for
+    /// `after` of a hundred parts left out.
+    pub(crate) fn outlooks(&self, (percent, after): (u16, u8), now: i64) -> Vec<Outlook> {
+        let mut all = Vec::new();
+        let mut look = |kind: Option<HolderKind>, id: &str, account: &Account| {
+            for purse in account.purses() {
+                let amount = purse.budget.amount.or(purse.budget.soft);
+                let (Some(amount), Some(ends)) = (amount, purse.ends) else {
+                    continue;
+                };
+                let Some(expected) = purse.forecast(after, now) else {
+                    continue;
+                };
+                let parts = |money: Money, parts: u16| i128::from(money.nanodollars()) * i128::from(parts);
+                if parts(expected, 100) > parts(amount, percent) {
+                    all.push(Outlook {
+                        kind,
+                        id: id.to_owned(),
+                        amount,
+                        spent: purse.total(),
+                        expected,
+                        ends,
+                    });
+                }
+            }
+        };
+        for (id, account) in &self.keys {
+            look(None, id.as_str(), account);
+        }
+        for ((kind, id), held) in &self.holders {
+            look(Some(*kind), id, &held.account);
+        }
+        all
     }
 
     /// The holders of a chain, lowest first; with nothing where one is not known.

@@ -15,7 +15,7 @@ use pointsman_store::{HolderKind, KeyId, KeyRecord, Store, StoreError, hash_key}
 
 use crate::account::unix_ms;
 use crate::config::Limits;
-use crate::directory::{Directory, Standing};
+use crate::directory::{BeyondSoft, Directory, Outlook, Standing};
 use crate::principal::Principal;
 use crate::sharing::Sharing;
 
@@ -335,6 +335,25 @@ impl KeyRing {
         let states = self.states.try_lock();
         states
             .map(|states| states.directory.past_soft())
+            .unwrap_or_default()
+    }
+
+    /// Everybody who has spent more than a soft budget says; nothing while they are being read anew.
+    #[must_use]
+    pub fn beyond_soft(&self) -> Vec<BeyondSoft> {
+        let states = self.states.try_lock();
+        states
+            .map(|states| states.directory.beyond_soft())
+            .unwrap_or_default()
+    }
+
+    /// Everybody who will have spent more than `percent` of a budget when its window ends, if they go on as they do; not
+    /// before `after` of a hundred parts of it have passed. Nothing while they are being read anew.
+    #[must_use]
+    pub fn outlooks(&self, percent: u16, after: u8) -> Vec<Outlook> {
+        let states = self.states.try_lock();
+        states
+            .map(|states| states.directory.outlooks((percent, after), unix_ms()))
             .unwrap_or_default()
     }
 

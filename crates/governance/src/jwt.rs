@@ -15,12 +15,11 @@ use pointsman_store::{KeyId, OrganizationId, PlanId, TeamId, UserId};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-pub use algorithm::Algorithm;
+pub use algorithm::{Algorithm, KeySet, Unsigned};
 pub(crate) use config::is_safe;
 pub use config::{ClaimsConfig, JwksConfig, JwtConfig};
 pub use token::TokenError;
 
-use algorithm::KeySet;
 use token::{Expected, Token};
 
 /// Entries of a list that a claim gives, at most.

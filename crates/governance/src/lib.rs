@@ -24,7 +24,7 @@ mod window;
 
 pub use config::{Anonymous, IdentityConfig, Limits, LimitsConfig};
 pub use denial::{Denial, DenialKind};
-pub use directory::Standing;
+pub use directory::{BeyondSoft, Outlook, Standing};
 pub use identity::{IdentifyError, KeyRing, Wanted};
 pub use pattern::fits;
 pub use principal::Principal;

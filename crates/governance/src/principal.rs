@@ -138,6 +138,12 @@ impl Principal {
         in_all(&self.providers, provider)
     }
 
+    /// The lists of providers that may answer it: whoever has the same may be answered by the same.
+    #[must_use]
+    pub fn provider_lists(&self) -> &[Vec<String>] {
+        &self.providers
+    }
+
     /// Guardrails that act on its requests beside those that always do.
     pub fn guardrails(&self) -> impl Iterator<Item = &str> {
         self.guardrails.iter().map(String::as_str)

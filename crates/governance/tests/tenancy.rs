@@ -127,6 +127,7 @@ fn entry(id: String, who: &Principal, cost: i64) -> LedgerEntry {
         cache: "miss".to_owned(),
         organization: who.organization.clone(),
         project: who.project.clone(),
+        saved: Money::ZERO,
     }
 }
 
@@ -572,5 +573,47 @@ fn several_budgets_hold_at_once_and_soft_ones_only_tell() {
             .filter(|standing| standing.ends.is_none())
             .count(),
         1
+    );
+}
+
+/// How long a comparison takes would tell how much of a key is right, if keys were compared. They are not: of a key there
+/// is its digest alone, and keys that are nearly right have others.
+#[test]
+fn timing_of_key_comparison_keys_are_compared_by_their_digests_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pointsman.db");
+    let site = Site::on(Arc::new(
+        Store::open(&format!("sqlite://{}", file.display())).unwrap(),
+    ));
+    let (_, secret) = site.key(NewKey::default());
+    assert!(site.ring.identify(&secret).is_ok());
+    for length in 0..secret.len() {
+        let part = &secret[..length];
+        assert!(
+            site.ring.identify(part).is_err(),
+            "{length} letters of it are right"
+        );
+        let mut near = secret.clone().into_bytes();
+        near[length] ^= 1;
+        let near = String::from_utf8(near).unwrap();
+        assert!(
+            site.ring.identify(&near).is_err(),
+            "all of it but letter {length} are right"
+        );
+    }
+    // Nothing that could be compared letter by letter lies anywhere.
+    let mut kept = Vec::new();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        kept.extend(std::fs::read(entry.unwrap().path()).unwrap());
+    }
+    assert!(kept.len() > 1_000);
+    let body = secret.trim_start_matches("pm-").as_bytes();
+    for part in body.windows(12) {
+        assert!(!kept.windows(part.len()).any(|known| known == part));
+    }
+    let digest = pointsman_store::hash_key(&secret);
+    assert!(
+        kept.windows(digest.len()).any(|known| known == digest),
+        "its digest is what is kept"
     );
 }

@@ -185,12 +185,25 @@ pub struct PiiConfig {
     pub certainty: Option<u8>,
     /// With `redact`: what was replaced is put back into the answer.
     pub restore: bool,
+    /// With `redact`: what stands in the place of a find.
+    pub replace: Replace,
     /// The model is asked for names, places and organisations, and for whatever has no shape of its own.
     pub model: Asked,
     /// What happens to a text when the model can't be asked, or does not answer in time.
     pub on_error: OnError,
     /// How long the model may take for all texts of a request; 2 s when absent.
     pub timeout: Option<HumanDuration>,
+}
+
+/// What stands in the place of a find.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Replace {
+    /// Its kind in brackets, with a number.
+    #[default]
+    Placeholder,
+    /// A made-up value of the same kind and form.
+    Synthetic,
 }
 
 /// Whether a model is asked.

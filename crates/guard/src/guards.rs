@@ -25,6 +25,8 @@ pub struct Guards {
     output: StageGuards,
     /// One of them puts placeholders into texts.
     replaces: bool,
+    /// One of them replaces by made-up values.
+    makes_up: bool,
     /// One of them wants them back.
     restores: bool,
     /// Names of those that act only because they were named, or that a sample left out: what sets it apart.
@@ -278,7 +280,8 @@ impl Guards {
             match &guard.kind {
                 Kind::Pii(pii) => {
                     guards.replaces |= replaces;
-                    guards.restores |= replaces && pii.restore;
+                    guards.restores |= replaces && pii.replacing.restorable;
+                    guards.makes_up |= replaces && pii.replacing.synthetic;
                 }
                 Kind::Remote(remote) => {
                     guards.replaces |= replaces;
@@ -308,7 +311,9 @@ impl Guards {
     /// A book for the placeholders of one request.
     #[must_use]
     pub fn placeholders(&self) -> Placeholders {
-        if self.replaces {
+        if self.makes_up {
+            Placeholders::making_up()
+        } else if self.replaces {
             Placeholders::new()
         } else {
             Placeholders::default()

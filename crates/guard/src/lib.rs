@@ -20,11 +20,14 @@ mod remote;
 mod review;
 mod stage;
 mod stream;
+mod synthetic;
 mod tally;
 mod texts;
 mod topics;
 
-pub use config::{Action, Asked, ClassifierConfig, GuardrailConfig, OnError, PiiConfig, RegexConfig, Stage};
+pub use config::{
+    Action, Asked, ClassifierConfig, GuardrailConfig, OnError, PiiConfig, RegexConfig, Replace, Stage,
+};
 pub use groundedness::{GroundednessConfig, WithoutContext};
 pub use grounds::{Given, Grounds};
 pub use guards::{CompileError, GuardSet, Guards};

@@ -8,12 +8,18 @@ use pointsman_semantics::recognise::flow::{Flow, Flowing, Piece};
 use pointsman_semantics::recognise::{self, Definition, Recognisers};
 use pointsman_understanding::{Entity, personal};
 
-use crate::config::{Action, Asked, OnError, PiiConfig, Stage};
+use crate::config::{Action, Asked, OnError, PiiConfig, Replace, Stage};
 use crate::heard::{Heard, PATIENCE};
-use crate::placeholder::Placeholders;
+use crate::placeholder::{Placeholders, Replacing};
 
 /// How sure a find must be, when the configuration does not say.
 const LEAST: f32 = 0.5;
+
+/// What stands in answers is a name in brackets: a made-up value would be taken for a true one.
+const IN_ANSWERS: Replacing = Replacing {
+    restorable: false,
+    synthetic: false,
+};
 
 /// A compiled guardrail.
 #[derive(Debug)]
@@ -28,7 +34,7 @@ pub(crate) struct PiiGuard {
     kinds: Vec<String>,
     asks: bool,
     least: f32,
-    pub(crate) restore: bool,
+    pub(crate) replacing: Replacing,
 }
 
 /// What the guardrail found in a text.
@@ -74,6 +80,19 @@ impl PiiGuard {
             );
             return Err(("entities", message));
         }
+        if config.replace == Replace::Synthetic {
+            if config.action != Action::Redact {
+                return Err((
+                    "replace",
+                    "is what action: redact puts in the place of a find".to_owned(),
+                ));
+            }
+            if config.on.contains(&Stage::Output) {
+                let message =
+                    "synthetic values in answers would be taken for true ones; use on: [input, tool_result]";
+                return Err(("replace", message.to_owned()));
+            }
+        }
         let wanted = |one: &Definition| {
             config.entities.is_empty() || config.entities.iter().any(|entity| one.answers_to(entity))
         };
@@ -96,7 +115,10 @@ impl PiiGuard {
             least: config
                 .certainty
                 .map_or(LEAST, |percent| f32::from(percent.min(100)) / 100.0),
-            restore: config.restore,
+            replacing: Replacing {
+                restorable: config.restore,
+                synthetic: config.replace == Replace::Synthetic,
+            },
         })
     }
 
@@ -163,7 +185,7 @@ impl PiiGuard {
         let mut from = 0;
         for one in spans {
             out.push_str(&text[from..one.start]);
-            out.push_str(&placeholders.of(&one.kind, &text[one.start..one.end], self.restore));
+            out.push_str(&placeholders.of(&one.kind, &text[one.start..one.end], self.replacing));
             from = one.end;
         }
         out.push_str(&text[from..]);
@@ -203,7 +225,7 @@ impl PiiFlow {
                 let entity = &guard.recognisers.at(of).entity;
                 entities.insert(entity.clone());
                 match guard.action {
-                    Action::Redact => out.push_str(&placeholders.of(entity, text, false)),
+                    Action::Redact => out.push_str(&placeholders.of(entity, text, IN_ANSWERS)),
                     Action::Flag | Action::Route => out.push_str(text),
                     Action::Block => blocked = true,
                 }

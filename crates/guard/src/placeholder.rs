@@ -9,8 +9,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::synthetic;
+
 /// The longest placeholder.
 const LONGEST: usize = 64;
+/// Values that are made up until one is found that occurs nowhere.
+const TRIES: usize = 32;
 /// Most different values of a request that get placeholders of their own; further ones share one.
 const MOST: usize = 10_000;
 
@@ -27,6 +31,21 @@ struct Book {
     counts: HashMap<String, usize>,
     /// What somebody wrote who did not mean a placeholder: it stands for nothing else.
     written: HashSet<String>,
+    /// Texts in which a made-up value must not occur by itself; none where nothing is made up.
+    texts: Option<Vec<Box<str>>>,
+    /// Values that were made up.
+    used: HashSet<String>,
+    /// Of what may be given back, how much is made up and not in brackets.
+    made_up: usize,
+}
+
+/// What a value is replaced by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Replacing {
+    /// [`Restorer`] puts the value back.
+    pub(crate) restorable: bool,
+    /// By a made-up value of the same form, rather than by a name in brackets.
+    pub(crate) synthetic: bool,
 }
 
 impl std::fmt::Debug for Book {
@@ -43,9 +62,22 @@ impl Placeholders {
         Self(Some(Arc::default()))
     }
 
+    /// The same where values are replaced by made-up ones.
+    #[must_use]
+    pub fn making_up() -> Self {
+        let book = Book {
+            texts: Some(Vec::new()),
+            ..Book::default()
+        };
+        Self(Some(Arc::new(Mutex::new(book))))
+    }
+
     /// Takes down what looks like a placeholder in a text that is to be looked at, so that nothing else gets it.
     pub fn spare(&self, text: &str) {
         let Some(book) = &self.0 else { return };
+        if let Some(texts) = &mut book.lock().texts {
+            texts.push(text.into());
+        }
         let mut rest = text;
         while let Some(open) = rest.find('[') {
             rest = &rest[open..];
@@ -60,8 +92,8 @@ impl Placeholders {
         }
     }
 
-    /// What stands for a value. With `restorable`, [`Restorer`] puts the value back.
-    pub(crate) fn of(&self, entity: &str, value: &str, restorable: bool) -> String {
+    /// What stands for a value.
+    pub(crate) fn of(&self, entity: &str, value: &str, replacing: Replacing) -> String {
         let Some(book) = &self.0 else {
             return format!("[{entity}]");
         };
@@ -74,15 +106,27 @@ impl Placeholders {
             return format!("[{entity}]");
         }
         let mut count = book.counts.get(entity).copied().unwrap_or_default();
-        let placeholder = loop {
-            count += 1;
-            let placeholder = format!("[{entity}_{count}]");
-            if !book.written.contains(&placeholder) {
-                break placeholder;
-            }
+        let made_up = if replacing.synthetic {
+            book.made_up_for(entity, value, &mut count)
+        } else {
+            None
         };
+        let is_made_up = made_up.is_some();
+        let placeholder = made_up.unwrap_or_else(|| {
+            loop {
+                count += 1;
+                let placeholder = format!("[{entity}_{count}]");
+                if !book.written.contains(&placeholder) {
+                    break placeholder;
+                }
+            }
+        });
         book.counts.insert(entity.to_owned(), count);
-        if restorable && placeholder.len() <= LONGEST {
+        if is_made_up {
+            book.used.insert(placeholder.clone());
+        }
+        if replacing.restorable && placeholder.len() <= LONGEST {
+            book.made_up += usize::from(is_made_up);
             book.back.insert(placeholder.clone(), value.to_owned());
         }
         book.given.insert(key, placeholder.clone());
@@ -107,8 +151,46 @@ impl Placeholders {
         self.0.as_ref().is_some_and(|book| !book.lock().back.is_empty())
     }
 
+    /// What is made up and may be given back, with what it stands for, the longest first; none where it is no more than
+    /// `known`.
+    fn made_up(&self, known: usize) -> Option<Vec<(String, String)>> {
+        let book = self.0.as_ref()?.lock();
+        if book.made_up <= known {
+            return None;
+        }
+        let made_up = book.back.iter().filter(|(stands, _)| !stands.starts_with('['));
+        let mut made_up: Vec<_> = made_up
+            .map(|(stands, value)| (stands.clone(), value.clone()))
+            .collect();
+        made_up.sort_by(|(one, _), (other, _)| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        Some(made_up)
+    }
+
     fn original(&self, placeholder: &str) -> Option<String> {
         self.0.as_ref()?.lock().back.get(placeholder).cloned()
+    }
+}
+
+impl Book {
+    /// A made-up value that occurs nowhere else; none where none is found soon.
+    fn made_up_for(&self, entity: &str, value: &str, count: &mut usize) -> Option<String> {
+        let texts = self.texts.as_ref()?;
+        for _ in 0..TRIES {
+            let made_up = synthetic::value(entity, value, *count);
+            *count += 1;
+            let occurs = |text: &Box<str>| text.contains(&made_up);
+            let is_free = made_up.len() <= LONGEST
+                && !made_up.is_empty()
+                && !made_up.starts_with('[')
+                && made_up != value
+                && !self.back.contains_key(&made_up)
+                && !self.used.contains(&made_up)
+                && !texts.iter().any(occurs);
+            if is_free {
+                return Some(made_up);
+            }
+        }
+        None
     }
 }
 
@@ -119,14 +201,28 @@ fn placeholder(text: &str) -> Option<usize> {
     (text.as_bytes()[end] == b']' && end < LONGEST).then_some(end + 1)
 }
 
+/// What a text begins with.
+enum Stands {
+    /// So many bytes that stand for a value.
+    For(usize, String),
+    /// It is not known before more has come.
+    Unknown,
+    /// Nothing of the kind.
+    ForItself,
+}
+
 /// Puts values back into a text that comes in pieces.
 #[derive(Debug)]
 pub struct Restorer {
     placeholders: Placeholders,
     /// The text is JSON as it is written: values are escaped for a string.
     json: bool,
-    /// From a bracket on that may be a placeholder.
+    /// From where on there may be something that stands for a value.
     held: String,
+    /// What is made up, the longest first.
+    made_up: Vec<(String, String)>,
+    /// What came before `held` ended in a word.
+    in_word: bool,
 }
 
 impl Restorer {
@@ -137,6 +233,8 @@ impl Restorer {
             placeholders: placeholders.clone(),
             json,
             held: String::new(),
+            made_up: Vec::new(),
+            in_word: false,
         }
     }
 
@@ -161,6 +259,12 @@ impl Restorer {
     }
 
     fn give(&mut self, ended: bool) -> String {
+        if let Some(more) = self.placeholders.made_up(self.made_up.len()) {
+            self.made_up = more;
+        }
+        if !self.made_up.is_empty() {
+            return self.give_made_up(ended);
+        }
         let mut out = String::with_capacity(self.held.len());
         let mut rest = self.held.as_str();
         while let Some(open) = rest.find('[') {
@@ -192,6 +296,73 @@ impl Restorer {
         out.push_str(rest);
         self.held.clear();
         out
+    }
+
+    /// The same where values are made up, which may begin anywhere but within a word.
+    fn give_made_up(&mut self, ended: bool) -> String {
+        let text = std::mem::take(&mut self.held);
+        let mut out = String::with_capacity(text.len());
+        let mut at = 0;
+        while let Some(letter) = text[at..].chars().next() {
+            let rest = &text[at..];
+            match self.stands(rest, ended) {
+                Stands::For(length, value) => {
+                    self.put(&mut out, &value);
+                    self.in_word = rest[..length]
+                        .chars()
+                        .next_back()
+                        .is_some_and(char::is_alphanumeric);
+                    at += length;
+                }
+                Stands::Unknown => {
+                    self.held = rest.to_owned();
+                    return out;
+                }
+                Stands::ForItself => {
+                    self.in_word = letter.is_alphanumeric();
+                    out.push(letter);
+                    at += letter.len_utf8();
+                }
+            }
+        }
+        out
+    }
+
+    /// What a text begins with.
+    fn stands(&self, rest: &str, ended: bool) -> Stands {
+        if rest.starts_with('[') {
+            if let Some(length) = placeholder(rest) {
+                let value = self.placeholders.original(&rest[..length]);
+                return value.map_or(Stands::ForItself, |value| Stands::For(length, value));
+            }
+            let is_name =
+                |letter: char| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_';
+            let may_go_on = !ended && rest.len() < LONGEST && rest[1..].chars().all(is_name);
+            return if may_go_on {
+                Stands::Unknown
+            } else {
+                Stands::ForItself
+            };
+        }
+        for (made_up, value) in &self.made_up {
+            let begins_word = made_up.chars().next().is_some_and(char::is_alphanumeric);
+            if self.in_word && begins_word {
+                continue;
+            }
+            let Some(behind) = rest.strip_prefix(made_up.as_str()) else {
+                if !ended && made_up.starts_with(rest) {
+                    return Stands::Unknown;
+                }
+                continue;
+            };
+            let ends_word = made_up.chars().next_back().is_some_and(char::is_alphanumeric);
+            match behind.chars().next() {
+                None if !ended && ends_word => return Stands::Unknown,
+                Some(next) if ends_word && next.is_alphanumeric() => {}
+                _ => return Stands::For(made_up.len(), value.clone()),
+            }
+        }
+        Stands::ForItself
     }
 
     fn put(&self, out: &mut String, value: &str) {

@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::{Action, GuardrailConfig, OnError, Stage};
 use crate::heard::PATIENCE;
-use crate::placeholder::Placeholders;
+use crate::placeholder::{Placeholders, Replacing};
 use crate::stage::Wrong;
 use crate::texts::Sort;
 use config::{Asked, AzureCheck};
@@ -178,7 +178,14 @@ impl RemoteGuard {
 
     /// What stands for a value.
     pub(crate) fn placeholder(&self, span: &Span, value: &str, placeholders: &Placeholders) -> String {
-        placeholders.of(&span.kind, value, self.restore)
+        placeholders.of(
+            &span.kind,
+            value,
+            Replacing {
+                restorable: self.restore,
+                synthetic: false,
+            },
+        )
     }
 }
 

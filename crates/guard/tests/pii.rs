@@ -7,7 +7,7 @@
 )]
 
 use pointsman_guard::{
-    Action, Asked, GuardrailConfig, Guards, Heard, PiiConfig, Placeholders, Restorer, Stage,
+    Action, Asked, GuardrailConfig, Guards, Heard, PiiConfig, Placeholders, Replace, Restorer, Stage,
 };
 use proptest::prelude::*;
 
@@ -52,6 +52,58 @@ fn a_value_has_one_placeholder_and_comes_back() {
     // Another request knows nothing of it.
     let other = guards.placeholders();
     assert_eq!(Restorer::whole(&other, &redacted, false), redacted);
+}
+
+fn synthetic() -> Guards {
+    guards(PiiConfig {
+        replace: Replace::Synthetic,
+        ..config(Action::Redact, &["EMAIL_ADDRESS", "CREDIT_CARD"])
+    })
+}
+
+#[test]
+fn a_made_up_value_keeps_the_form_and_comes_back_to_whoever_said_it() {
+    let guards = synthetic();
+    let book = guards.placeholders();
+    let taken = "what is user0@mail0.example?";
+    book.spare(LETTER);
+    book.spare(taken);
+    let inspect = |text: &str| {
+        let verdict = guards
+            .for_stage(Stage::Input)
+            .inspect(text, &Heard::default(), &book);
+        verdict.rewritten.unwrap()
+    };
+    let redacted = inspect(LETTER);
+    // Somebody has said the first of all made-up addresses: it stands for nothing else.
+    assert!(!redacted.contains("jane") && !redacted.contains("4111") && !redacted.contains("user0@"));
+    assert_eq!(redacted.matches("user1@mail1.example").count(), 2, "{redacted}");
+    assert_eq!(redacted.matches("user2@mail2.example").count(), 1, "{redacted}");
+    let card = redacted.split("card ").nth(1).unwrap().split(')').next().unwrap();
+    assert_eq!(
+        card.replace(|letter: char| letter.is_ascii_digit(), "0"),
+        "0000 0000 0000 0000"
+    );
+    assert_eq!(Restorer::whole(&book, &redacted, false), LETTER);
+    // What the model says of it comes back, also at the end and before a point; what only begins so does not.
+    let told =
+        "Ask user2@mail2.example. Not user2@mail2.examples or xuser2@mail2.example, but user1@mail1.example";
+    assert_eq!(
+        Restorer::whole(&book, told, false),
+        "Ask tom@example.com. Not user2@mail2.examples or xuser2@mail2.example, but jane@example.com"
+    );
+    // The same conversation, sent again: the same values. Another request knows nothing of it.
+    let again = guards.placeholders();
+    again.spare(LETTER);
+    again.spare(taken);
+    let verdict = guards
+        .for_stage(Stage::Input)
+        .inspect(LETTER, &Heard::default(), &again);
+    assert_eq!(verdict.rewritten.unwrap(), redacted);
+    assert_eq!(
+        Restorer::whole(&guards.placeholders(), &redacted, false),
+        redacted
+    );
 }
 
 #[test]
@@ -100,6 +152,13 @@ fn what_it_cannot_do_is_refused() {
     let mut restoring = config(Action::Block, &[]);
     restoring.restore = true;
     assert!(wrong(restoring).starts_with("restore: "));
+    let mut blocking = config(Action::Block, &[]);
+    blocking.replace = Replace::Synthetic;
+    assert!(wrong(blocking).starts_with("replace: "));
+    let mut answering = config(Action::Redact, &["EMAIL_ADDRESS"]);
+    answering.replace = Replace::Synthetic;
+    answering.on.push(Stage::Output);
+    assert!(wrong(answering).contains("true ones"));
     let mut nowhere = config(Action::Block, &[]);
     nowhere.on.clear();
     assert!(wrong(nowhere).starts_with("on: "));
@@ -140,9 +199,15 @@ proptest! {
     fn what_comes_back_is_what_was_said_in_any_pieces(
         texts in conversation(),
         cuts in prop::collection::vec(0_usize..200, 0..12),
+        made_up in any::<bool>(),
     ) {
         static GUARDS: std::sync::OnceLock<Guards> = std::sync::OnceLock::new();
-        let guards = GUARDS.get_or_init(|| guards(config(Action::Redact, &["EMAIL_ADDRESS", "CREDIT_CARD"])));
+        static MAKING_UP: std::sync::OnceLock<Guards> = std::sync::OnceLock::new();
+        let guards = if made_up {
+            MAKING_UP.get_or_init(synthetic)
+        } else {
+            GUARDS.get_or_init(|| guards(config(Action::Redact, &["EMAIL_ADDRESS", "CREDIT_CARD"])))
+        };
         let book = guards.placeholders();
         for text in &texts {
             book.spare(text);

@@ -90,6 +90,8 @@ async fn main() {
         caller: Arc::default(),
         judge: None,
         trail: None,
+        owner: "anonymous".to_owned(),
+        base: None,
     };
     let request = Request {
         id: Id::Number(1),

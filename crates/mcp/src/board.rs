@@ -10,9 +10,11 @@ use pointsman_store::SharedSessions;
 use pointsman_upstream::Client;
 use tokio::sync::mpsc;
 
+use crate::flows::Asked;
 use crate::link::Link;
 use crate::message::{self, Id, Message, Object};
 use crate::meta;
+use crate::oauth::{Grants, Vault};
 use crate::session::Session;
 use crate::trail::Letter;
 use crate::view::View;
@@ -33,6 +35,10 @@ pub struct Board {
     swept: Mutex<Option<Instant>>,
     /// Where sessions are shared with other replicas, if there are any.
     shared: Option<Arc<dyn SharedSessions>>,
+    /// What servers have granted.
+    vault: Arc<Vault>,
+    /// Who has asked which server, as far as flows are forbidden.
+    pub asked: Asked,
     /// Whether the letters of other replicas are read.
     reads: AtomicBool,
 }
@@ -47,7 +53,27 @@ struct Listener {
     methods: Vec<&'static str>,
     /// Resources they want to hear of, as clients call them.
     uris: Vec<String>,
-    sender: mpsc::Sender<String>,
+    /// Tasks they want to hear of: servers, what those call them, and what clients do.
+    tasks: Vec<WatchedTask>,
+    sender: mpsc::Sender<News>,
+}
+
+/// A task that somebody wants to hear of.
+pub struct WatchedTask {
+    /// Who has it.
+    pub server: String,
+    /// What its server calls it.
+    pub id: String,
+    /// What its client calls it.
+    pub shown: String,
+}
+
+/// What a listener hears.
+pub enum News {
+    /// A message, ready to be sent.
+    Message(String),
+    /// Something is new of the task that its client calls this.
+    Task(String),
 }
 
 /// Listens as long as it is there.
@@ -55,7 +81,7 @@ pub struct Listening {
     board: Arc<Board>,
     number: u64,
     /// What comes.
-    pub receiver: mpsc::Receiver<String>,
+    pub receiver: mpsc::Receiver<News>,
 }
 
 /// Reads letters as long as it is there.
@@ -74,13 +100,20 @@ impl Drop for Listening {
 }
 
 impl Board {
-    /// A board of sessions that other replicas can go on with.
+    /// A board of sessions that other replicas can go on with; what servers grant lasts in `grants`.
     #[must_use]
-    pub fn sharing(shared: Option<Arc<dyn SharedSessions>>) -> Self {
+    pub fn sharing(shared: Option<Arc<dyn SharedSessions>>, grants: Option<Arc<dyn Grants>>) -> Self {
         Self {
             shared,
+            vault: Arc::new(Vault::new(grants)),
             ..Self::default()
         }
+    }
+
+    /// What servers have granted.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
     }
 
     /// Where sessions are shared.
@@ -219,7 +252,7 @@ impl Board {
         self: &Arc<Self>,
         id: Id,
         view: Arc<View>,
-        (methods, uris): (Vec<&'static str>, Vec<String>),
+        (methods, uris, tasks): (Vec<&'static str>, Vec<String>, Vec<WatchedTask>),
     ) -> Option<Listening> {
         let (sender, receiver) = mpsc::channel(64);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -232,6 +265,7 @@ impl Board {
             view,
             methods,
             uris,
+            tasks,
             sender,
         };
         listeners.insert(number, listener);
@@ -261,11 +295,33 @@ impl Board {
         }
     }
 
+    /// Something is new of a task, and the house was told.
+    pub fn task(&self, link: &Link, id: &str) {
+        for listener in self.listeners.lock().values() {
+            let sees = listener
+                .view
+                .servers()
+                .iter()
+                .any(|server| Arc::ptr_eq(server, &link.server));
+            let mut tasks = listener.tasks.iter();
+            let watched = tasks.find(|task| sees && task.server == link.server.name && task.id == id);
+            if let Some(task) = watched {
+                let _ = listener.sender.try_send(News::Task(task.shown.clone()));
+            }
+        }
+    }
+
     /// A resource has changed, and the house was told.
     pub fn updated(&self, link: &Link, uri: &str) {
         for listener in self.listeners.lock().values() {
+            // What a server says on behalf of one user is for that user.
+            let sees = listener
+                .view
+                .servers()
+                .iter()
+                .any(|server| Arc::ptr_eq(server, &link.server));
             let shown = listener.view.show_uri(&link.server.name, uri);
-            if listener.uris.contains(&shown) {
+            if sees && listener.uris.contains(&shown) {
                 let mut params = Object::default();
                 params.set("uri", &shown);
                 listener.tell("notifications/resources/updated", params);
@@ -280,6 +336,8 @@ impl Listener {
         meta.set(meta::SUBSCRIPTION_ID, &self.id);
         params.set("_meta", &meta);
         // Who does not read will read the lists again anyway.
-        let _ = self.sender.try_send(message::notification(method, &params));
+        let _ = self
+            .sender
+            .try_send(News::Message(message::notification(method, &params)));
     }
 }

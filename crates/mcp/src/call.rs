@@ -1,6 +1,10 @@
 //! What clients ask, answered: from lists that are merged, or by the server that a name leads to.
 
+mod entrance;
+mod find;
+mod older;
 mod policy;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -20,12 +24,16 @@ use crate::message::{self, Id, Object, Raw, Request, Response};
 use crate::meta;
 use crate::server::Server;
 use crate::session::Session;
+use crate::task;
 use crate::trail::{Resume, Trail};
 use crate::version;
 use crate::view::{Found, View};
 
-use policy::Listed;
+pub use entrance::TICKET;
+pub use older::Waits;
+use policy::{Listed, Outgoing};
 pub use policy::{replied, said, sent};
+use tasks::Call;
 
 /// How often a server may want more input for one request.
 const MAX_ROUNDS: usize = 16;
@@ -47,6 +55,10 @@ pub struct Asker {
     pub judge: Option<Arc<dyn Judge>>,
     /// What other replicas know of what is asked, where there are any.
     pub trail: Option<Arc<Trail>>,
+    /// Whose tasks are theirs.
+    pub owner: String,
+    /// Where their browser reaches the gateway, as far as that is known.
+    pub base: Option<String>,
 }
 
 /// An answer, and who gave it.
@@ -171,7 +183,16 @@ impl Asker {
     async fn route(&self, request: &Request, sink: &Sink, answered: &mut Answered) -> Result<Raw, Refused> {
         let params = &request.params;
         if let Some(kind) = Kind::listed_by(&request.method) {
+            if kind == Kind::Tools && self.view.is_searched() {
+                return Ok(find::listed());
+            }
             return self.list(kind, params).await;
+        }
+        if request.method.starts_with("tasks/") {
+            return Box::pin(self.task(request, sink, answered)).await;
+        }
+        if self.is_search(request) {
+            return self.find_tools(params).await;
         }
         let (key, kind) = match (request.method.as_str(), &self.session) {
             ("ping", Some(_)) => return Ok(Object::default().raw()),
@@ -192,12 +213,16 @@ impl Asker {
             return Err(self.nothing(kind, &name).into());
         };
         self.scoped(&found, kind)?;
+        self.may_flow(&found.server).await?;
         answered.server = Some(found.server.name.clone());
         answered.name = Some(found.name.clone());
         let mut params = params.clone();
         params.set(key, &found.name);
         if request.method.ends_with("subscribe") {
             return self.watch(&found, &request.method).await;
+        }
+        if found.entry.as_ref().is_some_and(|entry| entry.item.is_entrance) {
+            return self.entrance(&found.server).await;
         }
         let params = match self.outgoing(&found, kind, params).await {
             Ok(params) => params,
@@ -207,8 +232,10 @@ impl Asker {
             answered.cost = found.server.price(&found.name);
         }
         let result = self.exchange(&found, &request.method, params, sink).await?;
+        self.note_begun(&found.server, &result).await;
         let result = self.incoming(&found.server, result).await?;
-        Ok(self.view.show(&found.server.name, result))
+        let result = self.view.show(&found.server.name, result);
+        Ok(self.names().show(&found.server.name, result, false))
     }
 
     /// The status of a method that is not there: newer clients tell by it that this is no older server.
@@ -283,7 +310,7 @@ impl Asker {
         let merged = self.view.fresh(&self.client, kind).await;
         let seen = merged.entries.iter().filter(|entry| {
             let server = &self.view.servers()[entry.server];
-            (kind != Kind::Tools || server.allows(&entry.item.name))
+            (kind != Kind::Tools || entry.item.is_entrance || server.allows(&entry.item.name))
                 && self.may(server, kind, &entry.item.name)
         });
         let size = self.hub.config.page_size.max(1);
@@ -302,6 +329,10 @@ impl Asker {
         let is_more = page.len() > size;
         page.truncate(size);
         let mut result = Object::default();
+        // It changes as soon as somebody consents.
+        if self.is_modern() && page.iter().any(|entry| entry.item.is_entrance) {
+            result.set("ttlMs", &0);
+        }
         result.set(kind.field(), &self.listed(page).await);
         if is_more {
             result.set("nextCursor", &format!("at-{}", from + size));
@@ -310,7 +341,7 @@ impl Asker {
     }
 
     async fn discover(&self) -> Raw {
-        let (capabilities, instructions) = self.hub.greeting(&self.view, &self.client).await;
+        let (capabilities, instructions) = self.hub.greeting(&self.view, &self.client, version::MODERN).await;
         let mut result = Object::default();
         result.set("supportedVersions", &[version::MODERN.name()]);
         result.set("capabilities", &capabilities);
@@ -367,6 +398,7 @@ impl Asker {
             return Err(self.nothing(kind, &name).into());
         };
         self.scoped(&found, kind)?;
+        self.may_flow(&found.server).await?;
         answered.server = Some(found.server.name.clone());
         reference.set(key, &found.name);
         let mut params = params.clone();
@@ -386,14 +418,14 @@ impl Asker {
         let link = self
             .link(&found.server)
             .await
-            .map_err(|failed| failure(&found.server, &failed))?;
+            .map_err(|failed| self.failure(&found.server, failed))?;
         let timeout = found.server.timeout;
         let asked = if method == "resources/subscribe" {
             link.watch(&self.client, &found.name, timeout).await
         } else {
             link.unwatch(&self.client, &found.name, timeout).await
         };
-        let answer = asked.map_err(|failed| failure(&found.server, &failed))?;
+        let answer = asked.map_err(|failed| self.failure(&found.server, failed))?;
         answer.outcome.map_err(Refused::There)
     }
 
@@ -462,13 +494,31 @@ impl Asker {
         mut params: Object,
         sink: &Sink,
     ) -> Result<Raw, Refused> {
+        let (call, mut knows_tasks) = (self.kind_of_call(found, method, &mut params).await?, false);
         for _ in 0..MAX_ROUNDS {
             let asked = self.ask(found, method, &params, sink).await;
-            let (link, answer) = asked.map_err(|failed| failure(&found.server, &failed))?;
-            let result = answer.outcome.map_err(Refused::There)?;
+            let (link, answer) = asked.map_err(|failed| self.failure(&found.server, failed))?;
+            let result = match (answer.outcome, &self.session) {
+                (Ok(result), _) => result,
+                // Its client has never heard of tasks as this server has them: they are waited for.
+                (Err(error), Some(session)) if !knows_tasks && tasks::wants_tasks(&error) => {
+                    knows_tasks = true;
+                    tasks::declare(session, &mut params);
+                    continue;
+                }
+                (Err(error), _) => return Err(Refused::There(error)),
+            };
+            match call {
+                Call::Plain => {}
+                Call::Task => return Ok(older::begun(result)),
+                Call::Awaited => return self.awaited_result((found, &link), result, sink).await,
+            }
             let Some(session) = &self.session else {
                 return Ok(result);
             };
+            if knows_tasks && task::begun(&result).is_some() {
+                return self.awaited_end((found, &link, session), result, sink).await;
+            }
             if !link.version.is_modern() || !result.get().contains("input_required") {
                 return Ok(result);
             }
@@ -530,11 +580,6 @@ fn headers(found: &Found, link: &Link, params: &Object) -> Vec<(http::HeaderName
     mirrored
         .filter_map(|one| Some((one.header.clone(), meta::encoded(&one.value(&arguments)?)?)))
         .collect()
-}
-
-fn failure(server: &Server, failed: &Failed) -> Refused {
-    tracing::debug!(server = server.name, error = %failed, "an MCP server gave no answer");
-    RpcError::internal(format!("{}: {failed}", server.name)).into()
 }
 
 /// What the stateless era wants of every result, where an older server does not say it; its own code for what is not there.

@@ -12,6 +12,7 @@ use crate::config::Prefix;
 use crate::judge::{Verdict, Verdicts};
 use crate::message::{Object, Raw};
 use crate::meta::{self, Mirrored};
+use crate::search::Described;
 
 /// A sort of things that servers list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,12 +90,26 @@ impl Kind {
         }
     }
 
+    /// The notification that says that they have changed.
+    #[must_use]
+    pub fn changes(self) -> Option<&'static str> {
+        match self {
+            Self::Tools => Some("notifications/tools/list_changed"),
+            Self::Resources => Some("notifications/resources/list_changed"),
+            Self::Templates => None,
+            Self::Prompts => Some("notifications/prompts/list_changed"),
+        }
+    }
+
     /// Whether names are URIs.
     #[must_use]
     pub fn is_uri(self) -> bool {
         matches!(self, Self::Resources | Self::Templates)
     }
 }
+
+/// What the gateway's own way to a user's consent is called.
+const ENTRANCE: &str = "authorize";
 
 /// One thing that a server lists.
 #[derive(Debug)]
@@ -105,6 +120,8 @@ pub struct Item {
     pub object: Object,
     /// Of a tool: parameters that are repeated in headers.
     pub mirrored: Vec<Mirrored>,
+    /// Whether it is the gateway's own: the way to a user's consent, where a server wants that first.
+    pub is_entrance: bool,
     checker: OnceLock<Option<Validator>>,
     verdicts: Mutex<Verdicts>,
 }
@@ -131,9 +148,35 @@ impl Item {
             name,
             object,
             mirrored,
+            is_entrance: false,
             checker: OnceLock::new(),
             verdicts: Mutex::default(),
         })
+    }
+
+    /// The tool that stands in for those of a server that wants a user's consent first.
+    #[must_use]
+    pub fn entrance(server: &str) -> Self {
+        let mut object = Object::default();
+        let about = format!(
+            "{server} wants to be let in: call this, and have the user open the page that it names. Its tools are there behind that."
+        );
+        object.set("name", ENTRANCE);
+        object.set("title", &format!("Connect to {server}"));
+        object.set("description", &about);
+        object.set(
+            "inputSchema",
+            &serde_json::json!({ "type": "object", "properties": {} }),
+        );
+        object.set("annotations", &serde_json::json!({ "readOnlyHint": true }));
+        Self {
+            name: ENTRANCE.to_owned(),
+            object,
+            mirrored: Vec::new(),
+            is_entrance: true,
+            checker: OnceLock::new(),
+            verdicts: Mutex::default(),
+        }
     }
 
     /// What checks the arguments of a tool; none where its schema cannot be used.
@@ -168,6 +211,27 @@ pub struct Entry {
     pub item: Arc<Item>,
     /// Its definition as clients see it.
     pub text: Raw,
+}
+
+impl Entry {
+    /// As it is searched for.
+    #[must_use]
+    pub fn described(&self) -> Described {
+        let object = &self.item.object;
+        let said = [object.text("title"), object.text("description")];
+        let schema = object.object("inputSchema");
+        let parameters = schema.and_then(|schema| schema.object("properties"));
+        Described {
+            server: self.server,
+            name: self.item.name.clone(),
+            description: said.into_iter().flatten().collect::<Vec<_>>().join(". "),
+            parameters: parameters
+                .iter()
+                .flat_map(Object::iter)
+                .map(|(name, _)| name.to_owned())
+                .collect(),
+        }
+    }
 }
 
 /// The lists of several servers as one.
@@ -208,6 +272,17 @@ pub fn prefixed(kind: Kind, server: &str, name: &str) -> String {
 /// Makes several lists one. The names of servers hold no `_` and no `+`, so that two prefixed names are never the same.
 #[must_use]
 pub fn merge(kind: Kind, prefix: Prefix, lists: &[(&str, List)]) -> Merged {
+    merge_as(kind, prefix, lists, |_, _| None)
+}
+
+/// The same, with names of its own for what `called` says (by server, and by what that calls it).
+#[must_use]
+pub fn merge_as<'a>(
+    kind: Kind,
+    prefix: Prefix,
+    lists: &[(&str, List)],
+    called: impl Fn(&str, &str) -> Option<&'a str>,
+) -> Merged {
     let all = || {
         lists
             .iter()
@@ -236,10 +311,10 @@ pub fn merge(kind: Kind, prefix: Prefix, lists: &[(&str, List)]) -> Merged {
     };
     let mut merged = Merged::default();
     for (at, item) in all() {
-        let shown = if with_prefix(at, &item.name) {
-            prefixed(kind, lists[at].0, &item.name)
-        } else {
-            item.name.clone()
+        let shown = match called(lists[at].0, &item.name) {
+            Some(name) => name.to_owned(),
+            None if with_prefix(at, &item.name) => prefixed(kind, lists[at].0, &item.name),
+            None => item.name.clone(),
         };
         if merged.by_name.contains_key(&shown) {
             merged.hidden.push((at, item.name.clone()));

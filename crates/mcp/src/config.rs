@@ -1,14 +1,16 @@
 //! The `mcp` block of the configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use pointsman_catalog::Money;
+use pointsman_governance::fits;
 use pointsman_upstream::config::Secret;
 use pointsman_upstream::{AuthConfig, AuthStyle, Credential, HumanDuration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::oauth::OAuthConfig;
 use crate::scope::AuthorizationConfig;
 
 /// MCP servers, and how they are shown to clients at `/mcp` and `/mcp/{server}`.
@@ -19,11 +21,19 @@ pub struct McpConfig {
     pub servers: BTreeMap<String, ServerConfig>,
     /// Whether names at `/mcp` are prefixed with that of their server.
     pub prefix: Prefix,
+    /// Whether `/mcp` lists two tools in the place of all, one that finds tools by what they are for and one that calls
+    /// them: for catalogs that no model should read as a whole.
+    pub search: bool,
+    /// Views of servers with names of their own, at `/mcp/{name}`.
+    #[serde(rename = "virtual")]
+    pub virtuals: BTreeMap<String, VirtualConfig>,
     /// A file with the definitions of tools that were approved, as `pointsman mcp pin` writes it: what of a server that is
     /// in it is new or other is changed, also after a start (`on_change`).
     pub pins: Option<PathBuf>,
     /// Who may use what: what no rule covers is for all, and every rule that covers something must let its caller in.
     pub access: Vec<AccessRule>,
+    /// Which way data may not flow in one session: once one of `from` has been asked, none of `to` is.
+    pub flows: Vec<FlowRule>,
     /// How clients get tokens of an identity provider (`identity.jwt`), and what those must be allowed.
     pub authorization: Option<AuthorizationConfig>,
     /// Hosts (`mcp.example.com`, with a port if it has one) by which clients may call a gateway that listens on a
@@ -31,6 +41,9 @@ pub struct McpConfig {
     pub allowed_hosts: Vec<String>,
     /// Origins (`https://chat.example.com`) of web pages that may call, beside those on loopback names.
     pub allowed_origins: Vec<String>,
+    /// Where browsers reach the gateway (`https://gateway.example.com`): users who let it in at a server (`oauth`) come
+    /// back there. The listener's own address when absent and clients can only come from this machine.
+    pub public_url: Option<String>,
     /// How long a server is waited for when lists are put together; its last list stands in for one that is late.
     pub list_timeout: HumanDuration,
     /// How long a list is good for when its server says nothing of changes.
@@ -53,11 +66,15 @@ impl Default for McpConfig {
         Self {
             servers: BTreeMap::new(),
             prefix: Prefix::default(),
+            search: false,
+            virtuals: BTreeMap::new(),
             pins: None,
             access: Vec::new(),
+            flows: Vec::new(),
             authorization: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            public_url: None,
             list_timeout: HumanDuration::from_secs(5),
             list_ttl: HumanDuration::from_secs(300),
             page_size: 1_000,
@@ -84,6 +101,33 @@ pub struct AccessRule {
     pub roles: Vec<String>,
     /// Groups that may.
     pub groups: Vec<String>,
+}
+
+/// Servers that keep secrets, and servers that must not hear them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FlowRule {
+    /// Servers whose data is held together, `*` standing for any run of letters.
+    pub from: Vec<String>,
+    /// Servers that are not asked any more in a session that has asked one of these.
+    pub to: Vec<String>,
+}
+
+/// Some tools of some servers, under names of their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct VirtualConfig {
+    /// Servers that are in it, `*` standing for any run of letters; all when empty.
+    pub servers: Vec<String>,
+    /// Tools that are in it, as `server_tool`, `*` standing for any run of letters; all when empty.
+    pub tools: Vec<String>,
+    /// What tools are called, by `server_tool`; the others as `prefix` says.
+    pub rename: BTreeMap<String, String>,
+    /// Whether names are prefixed with that of their server.
+    pub prefix: Prefix,
+    /// Whether two tools are listed in the place of all, one that finds tools by what they are for and one that calls
+    /// them.
+    pub search: bool,
 }
 
 /// US dollars, as a number or a text.
@@ -142,6 +186,8 @@ pub struct ServerConfig {
     pub url: Option<String>,
     /// How to be let in. A caller's own credential is never passed on.
     pub auth: AuthConfig,
+    /// How to get tokens from the authorization server that the server itself names; in place of `auth`.
+    pub oauth: Option<OAuthConfig>,
     /// Headers that go with every request.
     pub headers: BTreeMap<String, Secret>,
     /// A program and its arguments; it speaks over its standard input and output.
@@ -201,6 +247,11 @@ impl McpConfig {
                 ));
             }
         }
+        if let Some(url) = &self.public_url
+            && !is_url(url)
+        {
+            problems.push(("public_url".to_owned(), "is no http or https URL".to_owned()));
+        }
         if let Some(authorization) = &self.authorization {
             let wrong = authorization.problems().into_iter();
             problems.extend(wrong.map(|(field, why)| (format!("authorization.{field}"), why)));
@@ -214,6 +265,20 @@ impl McpConfig {
                 problems.push((format!("access[{at}]"), message.to_owned()));
             }
         }
+        for (at, rule) in self.flows.iter().enumerate() {
+            for (field, patterns) in [("from", &rule.from), ("to", &rule.to)] {
+                let at = format!("flows[{at}].{field}");
+                if patterns.is_empty() {
+                    problems.push((at.clone(), "names no server".to_owned()));
+                }
+                for pattern in patterns {
+                    if !self.servers.keys().any(|server| fits(pattern, server)) {
+                        problems.push((at.clone(), format!("{pattern:?} is the name of no server")));
+                    }
+                }
+            }
+        }
+        self.virtual_problems(&mut problems);
         for (name, server) in &self.servers {
             let mut wrong = |field: &str, message: &str| {
                 let dot = if field.is_empty() { "" } else { "." };
@@ -228,6 +293,44 @@ impl McpConfig {
             server.problems(&mut wrong);
         }
         problems
+    }
+
+    fn virtual_problems(&self, problems: &mut Vec<(String, String)>) {
+        for (name, view) in &self.virtuals {
+            let mut wrong = |field: &str, message: String| {
+                problems.push((format!("virtual.{name}{field}"), message));
+            };
+            if !is_name(name) {
+                let message = "is no name: letters, digits and `-`, a letter first, 64 at most";
+                wrong("", message.to_owned());
+            }
+            if self.servers.contains_key(name) {
+                wrong("", "is the name of a server".to_owned());
+            }
+            for pattern in &view.servers {
+                if !self.servers.keys().any(|server| fits(pattern, server)) {
+                    wrong(".servers", format!("{pattern:?} is the name of no server"));
+                }
+            }
+            let mut taken = HashSet::new();
+            for (tool, called) in &view.rename {
+                let server = tool.split_once('_').map(|(server, _)| server);
+                if !server.is_some_and(|server| self.servers.contains_key(server)) {
+                    let message = "begins with the name of no server: write `server_tool`";
+                    wrong(&format!(".rename.{tool}"), message.to_owned());
+                }
+                if !is_tool_name(called) {
+                    let message = "is no name of a tool: letters, digits, `_`, `-` and `.`, 128 at most";
+                    wrong(&format!(".rename.{tool}"), message.to_owned());
+                }
+                if !taken.insert(called) {
+                    wrong(
+                        &format!(".rename.{tool}"),
+                        format!("{called:?} is the name of another"),
+                    );
+                }
+            }
+        }
     }
 }
 
@@ -247,6 +350,21 @@ impl ServerConfig {
         if self.openapi.is_none() && self.base_url.is_some() {
             wrong("base_url", "goes with `openapi`");
         }
+    }
+
+    /// How tokens for it are got, if they are.
+    fn how_let_in(&self, wrong: &mut impl FnMut(&str, &str)) {
+        let Some(oauth) = &self.oauth else { return };
+        if self.url.is_none() {
+            wrong("oauth", "goes with a `url`");
+        }
+        if self.auth != AuthConfig::default() {
+            wrong(
+                "auth",
+                "cannot be combined with `oauth`: a request carries one credential",
+            );
+        }
+        oauth.problems(wrong);
     }
 
     fn problems(&self, wrong: &mut impl FnMut(&str, &str)) {
@@ -283,6 +401,7 @@ impl ServerConfig {
                 }
             }
         }
+        self.how_let_in(wrong);
         if self.auth.passthrough.is_some() {
             wrong(
                 "auth.passthrough",
@@ -325,9 +444,74 @@ fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
+/// Whether a tool may be called this (2025-11-25, "Tool Names").
+fn is_tool_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 128
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flows_are_between_servers_that_there_are() {
+        let found = |flow: serde_json::Value| {
+            problems(serde_json::json!({
+                "servers": { "crm": { "url": "https://a/mcp" } }, "flows": [flow],
+            }))
+        };
+        assert!(found(serde_json::json!({ "from": ["crm"], "to": ["*"] })).is_empty());
+        for (flow, field) in [
+            (serde_json::json!({ "from": ["crm"] }), "flows[0].to"),
+            (
+                serde_json::json!({ "from": ["cmr"], "to": ["*"] }),
+                "flows[0].from",
+            ),
+        ] {
+            let found = found(flow);
+            assert_eq!((found.len(), found[0].0.as_str()), (1, field));
+        }
+    }
+
+    #[test]
+    fn a_virtual_server_is_of_servers_that_there_are() {
+        let found = |view: serde_json::Value| {
+            problems(serde_json::json!({
+                "servers": { "files": { "url": "https://a/mcp" } }, "virtual": view,
+            }))
+        };
+        assert!(
+            found(serde_json::json!({ "office": { "servers": ["fi*"], "rename": { "files_read": "read" }, "search": true } }))
+                .is_empty()
+        );
+        for (view, field) in [
+            (serde_json::json!({ "files": {} }), "virtual.files"),
+            (serde_json::json!({ "a_b": {} }), "virtual.a_b"),
+            (
+                serde_json::json!({ "a": { "servers": ["mail"] } }),
+                "virtual.a.servers",
+            ),
+            (
+                serde_json::json!({ "a": { "rename": { "mail_send": "send" } } }),
+                "virtual.a.rename.mail_send",
+            ),
+            (
+                serde_json::json!({ "a": { "rename": { "files_read": "re ad" } } }),
+                "virtual.a.rename.files_read",
+            ),
+            (
+                serde_json::json!({ "a": { "rename": { "files_read": "x", "files_write": "x" } } }),
+                "virtual.a.rename.files_write",
+            ),
+        ] {
+            let found = found(view);
+            assert_eq!((found.len(), found[0].0.as_str()), (1, field));
+        }
+    }
 
     fn problems(json: serde_json::Value) -> Vec<(String, String)> {
         serde_json::from_value::<McpConfig>(json).unwrap().problems()

@@ -30,6 +30,8 @@ impl RpcError {
     pub const LACKS_CAPABILITY: i64 = -32021;
     /// The code of what a token does not allow.
     pub const LACKS_SCOPE: i64 = -32011;
+    /// The code of what wants a page to be opened first (2025-11-25, elicitation by URL).
+    pub const WANTS_PAGE: i64 = -32042;
     /// The code of what a guardrail does not let pass.
     pub const BLOCKED: i64 = -32010;
 
@@ -76,6 +78,13 @@ impl RpcError {
         error
     }
 
+    /// Data may not flow where it would.
+    pub fn flow(message: impl Into<String>) -> Self {
+        let mut error = Self::new(Self::BLOCKED, StatusCode::OK, message);
+        error.data = Some(Box::new(serde_json::json!({ "code": "flow_forbidden" })));
+        error
+    }
+
     /// The token lacks scopes; the client is told all that it needs.
     #[must_use]
     pub fn scopes(needed: &[String]) -> Self {
@@ -84,6 +93,20 @@ impl RpcError {
         error.data = Some(Box::new(
             serde_json::json!({ "code": "insufficient_scope", "requiredScopes": needed }),
         ));
+        error
+    }
+
+    /// A user has to open a page first.
+    #[must_use]
+    pub fn consent(server: &str, url: &str) -> Self {
+        let message = format!("{server} wants to be let in: open {url}");
+        let mut error = Self::new(Self::WANTS_PAGE, StatusCode::OK, message);
+        let id = url.rsplit('=').next().unwrap_or_default();
+        let id: String = id.chars().take(24).collect();
+        let asked = serde_json::json!({
+            "mode": "url", "elicitationId": id, "url": url, "message": format!("Connect to {server}"),
+        });
+        error.data = Some(Box::new(serde_json::json!({ "elicitations": [asked] })));
         error
     }
 
@@ -114,6 +137,19 @@ impl RpcError {
         let mut needed = serde_json::Map::new();
         needed.insert(name.to_owned(), serde_json::json!({}));
         error.data = Some(Box::new(serde_json::json!({ "requiredCapabilities": needed })));
+        error
+    }
+
+    /// The client does not declare an extension that the request needs.
+    #[must_use]
+    pub fn extension(name: &str) -> Self {
+        let message = format!("the client does not declare the extension {name}");
+        let mut error = Self::new(Self::LACKS_CAPABILITY, StatusCode::BAD_REQUEST, message);
+        let mut needed = serde_json::Map::new();
+        needed.insert(name.to_owned(), serde_json::json!({}));
+        error.data = Some(Box::new(
+            serde_json::json!({ "requiredCapabilities": { "extensions": needed } }),
+        ));
         error
     }
 

@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 
 use crate::message::{self, Id, Message, Notification, Object, Raw, Request, Response};
 use crate::meta;
+use crate::oauth::Needed;
 use crate::server::Server;
 use crate::trail::{Keepsake, Question, Resume, Trail};
 use crate::version::Version;
@@ -91,6 +92,9 @@ pub enum Failed {
     /// Too much is under way, or too many processes run.
     #[error("{0}")]
     Full(&'static str),
+    /// A user has to let the gateway in first; nothing was done.
+    #[error("the server wants a user's consent first")]
+    Consent(Box<Needed>),
 }
 
 /// What is asked of a server.
@@ -173,6 +177,16 @@ impl std::fmt::Debug for Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.shut();
+    }
+}
+
+/// Watches as long as it is there.
+#[derive(Debug)]
+pub struct Watch(AbortHandle);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -476,6 +490,15 @@ impl Link {
             before.abort();
         }
         Ok(Response::empty())
+    }
+
+    /// Asks to be told of a task, in the newer era; as long as the returned watch lasts.
+    #[must_use]
+    pub fn watch_task(self: &Arc<Self>, client: &Client, id: &str) -> Watch {
+        let mut wanted = Object::default();
+        wanted.set("taskIds", &[id]);
+        let task = tokio::spawn(greet::subscribe(Arc::downgrade(self), client.clone(), wanted));
+        Watch(task.abort_handle())
     }
 
     /// The opposite.

@@ -1,6 +1,8 @@
 //! A server behind the gateway: how it is reached, what it lists, and what of that clients may see.
 
-use std::collections::{BTreeMap, HashSet};
+mod granted;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -16,13 +18,16 @@ use url::Url;
 
 use crate::access::Rules;
 use crate::board::Board;
+use crate::call::Waits;
 use crate::catalog::{Item, Kind, List};
 use crate::config::{McpConfig, OnChange, ServerConfig};
 use crate::error::RpcError;
 use crate::link::{self, Api, Ask, Failed, Link, Owner, Sink, Told};
 use crate::message::{Notification, Object, Raw, Request};
+use crate::oauth::Account;
 use crate::openapi::Document;
 use crate::pin::Pins;
+use crate::search::Source;
 use crate::suspect::suspicion;
 
 /// How long a call may take unless the configuration says something else.
@@ -30,9 +35,13 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a server that could not be reached is left alone.
 const REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_secs(60);
+/// How soon a server is asked again that wants somebody's consent.
+const CLOSED: Duration = Duration::from_secs(2);
 /// Most pages of a list, and most entries.
 const MAX_PAGES: usize = 200;
 const MAX_ITEMS: usize = 20_000;
+/// Whose everything is that is nobody's own.
+const NOBODY: &str = "anonymous";
 /// Most processes of a program unless the configuration says something else.
 const MAX_PROCESSES: usize = 32;
 
@@ -63,6 +72,12 @@ pub struct Server {
     rules: Rules,
     prices: Vec<(String, Money)>,
     web: Option<Web>,
+    /// What was granted there.
+    account: Option<Account>,
+    /// Its tasks that wait for input of clients of the newer era.
+    waits: Waits,
+    /// The same server for users who have grants of their own, and when they came last.
+    personal: Mutex<HashMap<String, (Arc<Self>, Instant)>>,
     described: Option<Described>,
     /// The API that a document describes, once that is here.
     api: OnceCell<Arc<Api>>,
@@ -75,6 +90,8 @@ pub struct Server {
     house: tokio::sync::Mutex<Option<Arc<Link>>>,
     resting: Mutex<Option<Resting>>,
     lists: [Listed; 4],
+    /// What it last said of itself.
+    says: Mutex<Option<String>>,
     judged: Mutex<Judged>,
     /// What was approved of it, if anything was.
     approved: Option<BTreeMap<String, Value>>,
@@ -89,7 +106,7 @@ enum Described {
 }
 
 /// How long lists are waited for, and how long they are good.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct ListTimes {
     timeout: Duration,
     ttl: Duration,
@@ -162,6 +179,18 @@ impl Server {
         (all, approved): (&McpConfig, Option<&BTreeMap<String, Value>>),
         board: &Arc<Board>,
     ) -> Result<Arc<Self>, (String, String)> {
+        let bounds = (all.message_limit, all.into());
+        Self::made(name, config, (bounds, approved), (board, NOBODY))
+    }
+
+    fn made(
+        name: &str,
+        config: &ServerConfig,
+        ((limit, lists_for), approved): ((usize, ListTimes), Option<&BTreeMap<String, Value>>),
+        (board, owner): (&Arc<Board>, &str),
+    ) -> Result<Arc<Self>, (String, String)> {
+        let account = config.oauth.as_ref().zip(config.url.as_deref());
+        let account = account.map(|(oauth, url)| Account::new(name, url, oauth, owner, board.vault()));
         let web = config
             .url
             .as_deref()
@@ -177,11 +206,14 @@ impl Server {
             name: name.to_owned(),
             config: config.clone(),
             timeout: config.timeout.map_or(TIMEOUT, |timeout| timeout.get()),
-            limit: all.message_limit,
-            lists_for: all.into(),
+            limit,
+            lists_for,
             rules: Rules::new(&config.tools.allow, &config.tools.deny),
             prices,
             web,
+            account,
+            waits: Waits::default(),
+            personal: Mutex::default(),
             described,
             api: OnceCell::new(),
             board: Arc::clone(board),
@@ -191,6 +223,7 @@ impl Server {
             house: tokio::sync::Mutex::new(None),
             resting: Mutex::new(None),
             lists: Default::default(),
+            says: Mutex::default(),
             judged: Mutex::new(Judged {
                 pins: approved.map(Pins::approved).unwrap_or_default(),
                 quarantined: HashSet::new(),
@@ -313,9 +346,12 @@ impl Server {
         match link::open(self, client, described, owner).await {
             Ok(link) => {
                 *self.resting.lock() = None;
+                self.says.lock().clone_from(&link.greeting.instructions);
                 *house = Some(Arc::clone(&link));
                 Ok(link)
             }
+            // It is there, and comes in once somebody lets the gateway in.
+            Err(why @ Failed::Consent(_)) => Err(why),
             Err(why) => {
                 tracing::warn!(server = self.name, error = %why, "an MCP server cannot be reached");
                 self.rest(&why);
@@ -353,6 +389,9 @@ impl Server {
 
     /// Listens no more: the configuration has no such server any more.
     pub fn shut(&self) {
+        for (_, (server, _)) in self.personal.lock().drain() {
+            server.shut();
+        }
         if let Ok(mut house) = self.house.try_lock()
             && let Some(link) = house.take()
         {
@@ -366,6 +405,14 @@ impl Server {
         let kept = listed.list.lock();
         let list = Arc::clone(&kept.as_ref()?.list);
         Some((list, listed.generation.load(Ordering::Acquire)))
+    }
+
+    /// As it is searched for.
+    pub fn source(&self) -> Source {
+        Source {
+            name: self.name.clone(),
+            says: self.says.lock().clone().unwrap_or_default(),
+        }
     }
 
     /// How often what it lists has been found anew.
@@ -399,6 +446,10 @@ impl Server {
             }
             match self.find(client, kind).await {
                 Ok((list, ttl)) => self.keep(kind, list, ttl),
+                Err(Failed::Consent(_)) => {
+                    let entrance = (kind == Kind::Tools).then(|| Arc::new(Item::entrance(&self.name)));
+                    self.keep(kind, entrance.into_iter().collect(), CLOSED);
+                }
                 Err(why) => tracing::debug!(server = self.name, error = %why, "{} failed", kind.method()),
             }
         };
@@ -581,6 +632,10 @@ impl Owner for Server {
         } else if told.method == "notifications/resources/updated" {
             if let Some(uri) = told.params.text("uri") {
                 self.board.updated(link, &uri);
+            }
+        } else if told.method == "notifications/tasks" {
+            if let Some(id) = told.params.text("taskId") {
+                self.board.task(link, &id);
             }
         } else if let Some(sink) = sink {
             let text = crate::message::notification(&told.method, &told.params);

@@ -2,7 +2,7 @@
 
 mod shared;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ use crate::link::{self, Failed, Link, Owner, Sink, Told};
 use crate::message::{self, Id, Notification, Object, Raw, Request, Response};
 use crate::replay::{Reader, Stream};
 use crate::server::Server;
+use crate::task::Names;
 use crate::trail::{self, Question, Shelf};
 use crate::version::Version;
 use crate::view::View;
@@ -32,6 +33,11 @@ const MAX_ASKED: usize = 256;
 const MAX_UNDER_WAY: usize = 256;
 
 use shared::{About, Post, Sharing};
+
+/// Tasks of a session that are listed, the latest.
+const MAX_TASKS: usize = 1_024;
+/// What fields begin with that note tasks.
+const TASK: &str = "task:";
 
 /// From which level on a client gets logs that has not said it.
 const UNSAID_LEVEL: &str = "info";
@@ -61,6 +67,8 @@ pub struct Session {
     /// What is shared with other replicas, where there are any.
     sharing: Option<Sharing>,
     level: Mutex<Option<String>>,
+    /// Tasks that were begun here: servers, and what they call them.
+    tasks: Mutex<VecDeque<(String, String)>>,
     this: Weak<Self>,
 }
 
@@ -162,6 +170,7 @@ impl Session {
             news: Mutex::new(Stream::new(trail::NEWS, 0)),
             used: Mutex::new(Instant::now()),
             level: Mutex::default(),
+            tasks: Mutex::default(),
             this: this.clone(),
         })
     }
@@ -282,6 +291,48 @@ impl Session {
         }
     }
 
+    /// What the client can do.
+    #[must_use]
+    pub fn capabilities(&self) -> Object {
+        self.described.object("capabilities").unwrap_or_default()
+    }
+
+    /// Notes a task that was begun here.
+    pub async fn note_task(&self, server: &str, id: &str) {
+        {
+            let mut tasks = self.tasks.lock();
+            if tasks.len() >= MAX_TASKS {
+                tasks.pop_front();
+            }
+            tasks.push_back((server.to_owned(), id.to_owned()));
+        }
+        if let Some(sharing) = &self.sharing {
+            sharing.note(&format!("{TASK}{server}:{id}"), "").await;
+        }
+    }
+
+    /// The tasks that were begun in it, here or at another replica.
+    pub async fn tasks(&self) -> HashSet<(String, String)> {
+        let mut all: HashSet<_> = self.tasks.lock().iter().cloned().collect();
+        if let Some(sharing) = &self.sharing {
+            let shelf = &sharing.shelf;
+            let fields = shelf.sessions.fields(&shelf.key, shelf.life).await;
+            for name in fields.ok().flatten().unwrap_or_default().into_keys() {
+                let task = name.strip_prefix(TASK).and_then(|task| task.split_once(':'));
+                all.extend(task.map(|(server, id)| (server.to_owned(), id.to_owned())));
+            }
+        }
+        all
+    }
+
+    /// What its client calls tasks.
+    fn names<'a>(&'a self, server: &'a Server) -> Names<'a> {
+        Names {
+            vault: server.vault(),
+            owner: &self.owner,
+        }
+    }
+
     /// Notes a request that the client may cancel.
     ///
     /// # Errors
@@ -324,7 +375,7 @@ impl Session {
         }
         match waiting {
             Some(Asked::Server(link, id)) => {
-                let outcome = match answer.outcome {
+                let outcome = match answer.outcome.map(|said| self.of_task(&link.server, said)) {
                     Ok(said) => replied(judge, &link.server, said)
                         .await
                         .map_err(|blocked| RpcError::from(blocked).raw()),
@@ -424,6 +475,20 @@ impl Session {
         }
     }
 
+    /// What a client answers, as its server calls the task that it belongs to.
+    fn of_task(&self, server: &Server, said: Raw) -> Raw {
+        if !said.get().contains("taskId") {
+            return said;
+        }
+        let Ok(mut object) = Object::parse(said.get()) else {
+            return said;
+        };
+        if self.names(server).hide_related(&mut object) {
+            return object.raw();
+        }
+        said
+    }
+
     /// A notification, as its client sees it.
     fn shown(&self, link: &Link, mut told: Notification) -> String {
         if told.method == "notifications/resources/updated"
@@ -431,6 +496,12 @@ impl Session {
         {
             let shown = self.view.lock().show_uri(&link.server.name, &uri);
             told.params.set("uri", &shown);
+        }
+        let names = self.names(&link.server);
+        if told.method == "notifications/tasks/status" {
+            names.show_told(&link.server.name, &mut told.params);
+        } else {
+            names.show_related(&link.server.name, &mut told.params);
         }
         message::notification(&told.method, &told.params)
     }
@@ -482,7 +553,11 @@ impl Owner for Session {
         }
         let changed = Kind::changed_by(&told.method);
         link.server.invalidate(changed);
-        let is_news = !changed.is_empty() || told.method == "notifications/resources/updated";
+        let is_news = !changed.is_empty()
+            || matches!(
+                told.method.as_str(),
+                "notifications/resources/updated" | "notifications/tasks/status"
+            );
         let text = self.shown(link, told);
         match sink.filter(|_| !is_news) {
             Some(sink) => drop(sink.try_send(Told::Message(text))),
@@ -490,7 +565,9 @@ impl Owner for Session {
         }
     }
 
-    fn asked(&self, link: &Arc<Link>, asked: Request, sink: Option<&Sink>) -> Option<Result<Raw, Raw>> {
+    fn asked(&self, link: &Arc<Link>, mut asked: Request, sink: Option<&Sink>) -> Option<Result<Raw, Raw>> {
+        self.names(&link.server)
+            .show_related(&link.server.name, &mut asked.params);
         let question = Question {
             server: Some(link.server.name.clone()),
             id: Some(asked.id.clone()),

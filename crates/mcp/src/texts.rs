@@ -30,7 +30,7 @@ pub type See<'a> = &'a mut dyn FnMut(&str, Sort) -> Option<String>;
 /// Fields in which callers' words are.
 pub const ASKED: [&str; 3] = ["arguments", "argument", "inputResponses"];
 /// Fields of results that are not words: kinds, addresses, bytes, and what is the protocol's own.
-const NOT_WORDS: [&str; 17] = [
+const NOT_WORDS: [&str; 18] = [
     "_meta",
     "blob",
     "cacheScope",
@@ -44,6 +44,7 @@ const NOT_WORDS: [&str; 17] = [
     "requestState",
     "resultType",
     "role",
+    "taskId",
     "type",
     "uri",
     "uriTemplate",

@@ -10,7 +10,9 @@ use pointsman_upstream::Client;
 use crate::catalog::{self, Entry, Kind, List, Merged};
 use crate::config::Prefix;
 use crate::message::{Object, Raw};
+use crate::search::Index;
 use crate::server::Server;
+use crate::virtuals::Picked;
 
 /// Servers as they are seen at one address.
 pub struct View {
@@ -18,7 +20,12 @@ pub struct View {
     prefix: Prefix,
     /// Whether it is the address of one server alone.
     alone: bool,
+    /// Which tools of theirs there are here, and what they are called.
+    picked: Picked,
+    /// Whether tools are found by searching, and not listed.
+    searched: bool,
     merged: [Mutex<Option<Made>>; 4],
+    index: Mutex<Option<(Arc<Merged>, Arc<Index>)>>,
 }
 
 /// A merged list, and of which lists it was made.
@@ -70,8 +77,54 @@ impl View {
             servers,
             prefix,
             alone,
+            picked: Picked::default(),
+            searched: false,
             merged: Default::default(),
+            index: Mutex::default(),
         }
+    }
+
+    /// With these tools alone.
+    #[must_use]
+    pub fn with(mut self, picked: Picked) -> Self {
+        self.picked = picked;
+        self
+    }
+
+    /// With tools that are found by searching.
+    #[must_use]
+    pub fn searched(mut self, searched: bool) -> Self {
+        self.searched = searched;
+        self
+    }
+
+    /// The same address, its servers asked on behalf of somebody: what is chosen of them, and how, stays.
+    #[must_use]
+    pub fn through(&self, servers: Vec<Arc<Server>>) -> Self {
+        Self::new(servers, self.prefix, self.alone)
+            .with(self.picked.clone())
+            .searched(self.searched)
+    }
+
+    /// Whether tools are found by searching, and not listed.
+    #[must_use]
+    pub fn is_searched(&self) -> bool {
+        self.searched
+    }
+
+    /// What is searched in a list.
+    pub fn index(&self, merged: &Arc<Merged>) -> Arc<Index> {
+        let mut kept = self.index.lock();
+        if let Some((of, index)) = kept.as_ref()
+            && Arc::ptr_eq(of, merged)
+        {
+            return Arc::clone(index);
+        }
+        let tools = merged.entries.iter().map(|entry| entry.described()).collect();
+        let sources = self.servers.iter().map(|server| server.source()).collect();
+        let index = Arc::new(Index::new(tools, sources));
+        *kept = Some((Arc::clone(merged), Arc::clone(&index)));
+        index
     }
 
     /// The servers.
@@ -110,10 +163,11 @@ impl View {
             .iter()
             .map(|server| {
                 let list = server.known(kind).map(|(list, _)| list).unwrap_or_default();
-                (server.name.as_str(), list)
+                (server.name.as_str(), self.picked.of(kind, &server.name, list))
             })
             .collect();
-        let merged = Arc::new(catalog::merge(kind, self.prefix, &lists));
+        let called = |server: &str, name: &str| self.picked.called(kind, server, name);
+        let merged = Arc::new(catalog::merge_as(kind, self.prefix, &lists, called));
         for (at, name) in &merged.hidden {
             let server = &self.servers[*at].name;
             tracing::warn!(
@@ -156,7 +210,8 @@ impl View {
             }
         };
         // A list may be older than a quarantine.
-        (kind != Kind::Tools || found.server.allows(&found.name)).then_some(found)
+        let is_entrance = found.entry.as_ref().is_some_and(|entry| entry.item.is_entrance);
+        (kind != Kind::Tools || is_entrance || found.server.allows(&found.name)).then_some(found)
     }
 
     /// Where a URI leads.

@@ -1,5 +1,6 @@
 //! The one binary: command line and wiring.
 
+mod alarms;
 mod bench;
 mod check;
 mod client;

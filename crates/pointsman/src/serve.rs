@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_admin::Access;
-use pointsman_config::{Config, Environment, Loaded, Mask, StoresConfig};
+use pointsman_config::{Config, Environment, Loaded, Mask, Problem, StoresConfig};
 use pointsman_gateway::{Gateway, GatewayOptions};
 use pointsman_store::{Store, StoreError};
 use pointsman_telemetry::Telemetry;
+use pointsman_upstream::{ClientOptions, Secrets};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::alarms::Alarms;
 use crate::watch::Watched;
 use crate::{console, zero};
 
@@ -33,8 +36,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    let secrets = Arc::new(Secrets::default());
     let loaded = match &arguments.config {
-        Some(path) => pointsman_config::load(path, &Environment::process()),
+        Some(path) => read(path.clone(), &secrets).await,
         None => Ok(Loaded {
             config: zero::config().await,
             files: Vec::new(),
@@ -70,6 +74,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     let source = arguments.config.as_deref().map(|path| Source {
         path,
         started: &loaded.config,
+        secrets: &secrets,
     });
     until_stopped(&running, source, &mut watched).await;
     running.stop().await;
@@ -83,6 +88,8 @@ pub(crate) struct Running {
     /// Of the admin API, when this is the first start.
     password: Option<SecretString>,
     tasks: Vec<JoinHandle<()>>,
+    /// Who tells of what goes wrong, and how they are told to stop.
+    alarms: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 impl Running {
@@ -108,11 +115,13 @@ impl Running {
             tokio::spawn(watch_keys(Arc::clone(&gateway))),
             tokio::spawn(tend_ledger(Arc::clone(&gateway), months)),
         ];
+        let alarms = alarms(&gateway, config)?;
         Ok(Self {
             gateway,
             admin,
             password,
             tasks,
+            alarms,
         })
     }
 
@@ -129,11 +138,29 @@ impl Running {
     /// Lets open requests finish and stops. The admin listener tells how it goes until the end.
     pub(crate) async fn stop(self) {
         self.gateway.stop().await;
+        if let Some((stop, task)) = self.alarms {
+            let _ = stop.send(true);
+            let _ = task.await;
+        }
         for task in self.tasks {
             task.abort();
             let _ = task.await;
         }
     }
+}
+
+/// Whoever tells of what goes wrong, if anybody does.
+fn alarms(
+    gateway: &Arc<Gateway>,
+    config: &Config,
+) -> Result<Option<(watch::Sender<bool>, JoinHandle<()>)>, String> {
+    let options = ClientOptions::compile(&config.upstream).map_err(|error| error.to_string())?;
+    let alarms =
+        Alarms::new(Arc::clone(gateway), &config.alerts, &options).map_err(|error| error.to_string())?;
+    Ok(alarms.map(|alarms| {
+        let (stop, stopped) = watch::channel(false);
+        (stop, tokio::spawn(alarms.run(stopped)))
+    }))
 }
 
 /// Who may use the admin API.
@@ -192,6 +219,25 @@ async fn tend_ledger(gateway: Arc<Gateway>, months: Option<u32>) {
 struct Source<'a> {
     path: &'a Path,
     started: &'a Config,
+    secrets: &'a Arc<Secrets>,
+}
+
+/// Reads the file, and the secrets that it names: on a thread that may wait for them.
+async fn read(path: PathBuf, secrets: &Arc<Secrets>) -> Result<Loaded, Vec<Problem>> {
+    let (secrets, name) = (Arc::clone(secrets), path.display().to_string());
+    let reading = tokio::task::spawn_blocking(move || {
+        pointsman_config::load(&path, &Environment::process().with_secrets(secrets))
+    });
+    reading.await.unwrap_or_else(|error| {
+        Err(vec![Problem {
+            file: name,
+            line: 0,
+            column: 0,
+            path: String::new(),
+            message: format!("cannot be read: {error}"),
+            suggestion: None,
+        }])
+    })
 }
 
 /// Waits for a signal to stop; takes over configurations that change meanwhile.
@@ -212,17 +258,32 @@ async fn until_stopped(running: &Running, source: Option<Source<'_>>, watched: &
             _ = hangup.recv() => true,
             () = tokio::time::sleep(LOOK) => false,
         };
-        if let Some(source) = source
-            && (watched.changed() || forced)
-        {
-            reload(running, source, watched);
+        let Some(source) = source else { continue };
+        tell_of(running, source.secrets);
+        // Both are asked: each forgets what it has told.
+        let (by_file, by_secret) = (watched.changed(), source.secrets.changed());
+        if by_file || by_secret || forced {
+            reload(running, source, watched).await;
         }
     }
 }
 
-fn reload(running: &Running, source: Source<'_>, watched: &mut Watched) {
+/// How it stands with managers of secrets goes into the metrics.
+fn tell_of(running: &Running, secrets: &Secrets) {
+    let metrics = running.gateway.telemetry().metrics();
+    for standing in secrets.standing() {
+        metrics.secrets().stand(
+            &standing.scheme,
+            standing.kept,
+            standing.oldest,
+            (standing.reads, standing.failures),
+        );
+    }
+}
+
+async fn reload(running: &Running, source: Source<'_>, watched: &mut Watched) {
     let path = source.path;
-    match pointsman_config::load(path, &Environment::process()) {
+    match read(path.to_owned(), source.secrets).await {
         Ok(loaded) => {
             watched.set(loaded.files);
             match running.gateway.reload(&loaded.config) {
@@ -263,6 +324,7 @@ fn fixed(started: &Config, now: &Config) -> Vec<&'static str> {
         ("server.workers", started.server.workers() == now.server.workers()),
         ("upstream", started.upstream == now.upstream),
         ("telemetry", started.telemetry == now.telemetry),
+        ("alerts", started.alerts == now.alerts),
     ];
     parts
         .into_iter()

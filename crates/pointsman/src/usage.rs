@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
+use pointsman_catalog::Money;
 use pointsman_store::{LedgerEntry, LedgerFilter, Store, StoreError, UsageGroup, UsageRow};
 use serde_json::{Map, Value, json};
 
@@ -138,8 +139,13 @@ fn show(store: &Store, filter: &LedgerFilter, groups: &[UsageGroup]) -> Result<(
             .iter()
             .map(|name| name.as_deref().unwrap_or("-"))
             .collect();
+        let saved = if row.cached == 0 && row.saved == Money::ZERO {
+            String::new()
+        } else {
+            format!("  ({} remembered, saved {})", row.cached, row.saved)
+        };
         console::say(format!(
-            "{:<48} {:>9} requests {:>12} tokens in {:>12} out  {}",
+            "{:<48} {:>9} requests {:>12} tokens in {:>12} out  {}{saved}",
             group.join("  "),
             row.requests,
             row.input,
@@ -199,6 +205,9 @@ fn sum(row: &UsageRow, groups: &[UsageGroup]) -> Map<String, Value> {
         ("input_tokens", json!(row.input)),
         ("output_tokens", json!(row.output)),
         ("cost_nanodollars", json!(row.cost.nanodollars())),
+        ("cached", json!(row.cached)),
+        ("cached_tokens", json!(row.cached_tokens)),
+        ("saved_nanodollars", json!(row.saved.nanodollars())),
     ] {
         fields.insert(name.to_owned(), value);
     }
@@ -211,9 +220,11 @@ fn request(entry: &LedgerEntry) -> Result<Map<String, Value>, Broken> {
     };
     fields.remove("cost");
     fields.remove("usage");
+    fields.remove("saved");
     fields.insert("input_tokens".to_owned(), json!(entry.usage.input));
     fields.insert("output_tokens".to_owned(), json!(entry.usage.output));
     fields.insert("cost_nanodollars".to_owned(), json!(entry.cost.nanodollars()));
+    fields.insert("saved_nanodollars".to_owned(), json!(entry.saved.nanodollars()));
     Ok(fields)
 }
 

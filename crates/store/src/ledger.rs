@@ -47,7 +47,7 @@ pub struct LedgerEntry {
     pub latency_us: u64,
     /// From request to the first content.
     pub ttft_us: Option<u64>,
-    /// `miss`, `exact` or `bypass`.
+    /// `miss`, `exact`, `semantic` or `bypass`.
     pub cache: String,
     /// The key's organization.
     #[serde(default)]
@@ -55,6 +55,9 @@ pub struct LedgerEntry {
     /// The key's project.
     #[serde(default)]
     pub project: Option<ProjectId>,
+    /// What the answer would have cost, had it not been remembered.
+    #[serde(default)]
+    pub saved: Money,
 }
 
 /// How a request ended.

@@ -8,7 +8,7 @@ use rusqlite::Statement;
 
 /// Puts a row in; one that is there already stays as it is.
 pub(crate) const INSERT: &str = "INSERT OR IGNORE INTO ledger VALUES
-    (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
+    (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)";
 
 /// What a field of a line holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,13 +17,15 @@ enum Holds {
     MaybeText,
     Count,
     MaybeCount,
+    /// Nothing, in lines of versions that did not know it yet.
+    LateCount,
     Flag,
     /// Three columns: as it was written, prompt tokens, generated tokens.
     Usage,
 }
 
 /// The fields of a [`LedgerEntry`](crate::LedgerEntry) in the order of the columns, which is that of its lines.
-const FIELDS: [(&str, Holds); 22] = [
+const FIELDS: [(&str, Holds); 23] = [
     ("id", Holds::Text),
     ("at", Holds::Count),
     ("key", Holds::MaybeText),
@@ -46,6 +48,7 @@ const FIELDS: [(&str, Holds); 22] = [
     ("cache", Holds::Text),
     ("organization", Holds::MaybeText),
     ("project", Holds::MaybeText),
+    ("saved", Holds::LateCount),
 ];
 
 /// Why a line did not become a row.
@@ -75,6 +78,7 @@ pub(crate) fn insert(line: &str, statement: &mut Statement<'_>) -> Result<(), Mi
             (Holds::MaybeText | Holds::MaybeCount, None) => {
                 statement.raw_bind_parameter(column, rusqlite::types::Null)?;
             }
+            (Holds::LateCount, None) => statement.raw_bind_parameter(column, 0_i64)?,
             (_, None) => return Err(Misfit::Line),
             (Holds::Text | Holds::MaybeText, Some((text, node))) => {
                 let said = outline.string(line, node).map_err(|_| Misfit::Line)?;
@@ -83,7 +87,7 @@ pub(crate) fn insert(line: &str, statement: &mut Statement<'_>) -> Result<(), Mi
                 }
                 statement.raw_bind_parameter(column, &*said)?;
             }
-            (Holds::Count | Holds::MaybeCount, Some((text, _))) => {
+            (Holds::Count | Holds::MaybeCount | Holds::LateCount, Some((text, _))) => {
                 statement.raw_bind_parameter(column, count(text)?)?;
             }
             (Holds::Flag, Some((text, _))) => {

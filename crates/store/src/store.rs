@@ -1,6 +1,7 @@
 //! What lasts, in one engine or two: keys, holders, ledger and audit log in SQLite or PostgreSQL; files and batches always
 //! in the SQLite database of this machine.
 
+mod alerts;
 mod audit;
 pub(crate) mod credentials;
 pub(crate) mod directory;

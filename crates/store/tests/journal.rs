@@ -43,6 +43,7 @@ fn entry(id: &str) -> LedgerEntry {
         cache: "miss".to_owned(),
         organization: Some("org_1".into()),
         project: None,
+        saved: Money::from_nanodollars(11),
     }
 }
 

@@ -16,6 +16,7 @@ mod histogram;
 mod metrics;
 mod otlp;
 mod record;
+mod secrets;
 mod understanding;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub use guardrails::{Guardrails, breakers};
 pub use metrics::Metrics;
 pub use otlp::OtlpError;
 pub use record::{OwnedRecord, RequestRecord};
+pub use secrets::Keepers;
 pub use understanding::Understandings;
 
 /// Longest wait for standard output to take the rest of the access log.

@@ -2,6 +2,7 @@
 //!
 //! Names follow the OpenTelemetry GenAI semantic conventions (v1.41) where these have one, in Prometheus' spelling.
 
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use crate::exposition::Exposition;
 use crate::guardrails::Guardrails;
 use crate::histogram::Histogram;
 use crate::record::RequestRecord;
+use crate::secrets::Keepers;
 use crate::understanding::Understandings;
 
 /// Series at most; what comes after is counted under `other`, so that no client can make the process grow.
@@ -44,6 +46,7 @@ pub struct Metrics {
     caches: Caches,
     guardrails: Guardrails,
     checks: Checks,
+    secrets: Keepers,
 }
 
 /// The labels of a series.
@@ -191,10 +194,53 @@ impl Metrics {
         self.checks.checked(verdict);
     }
 
+    /// How managers of secrets have answered.
+    #[must_use]
+    pub fn secrets(&self) -> &Keepers {
+        &self.secrets
+    }
+
     /// How prompts are understood.
     #[must_use]
     pub fn understandings(&self) -> &Understandings {
         &self.understandings
+    }
+
+    /// What was asked of each provider, answers out of the cache left out: how many requests, and how many of them it did
+    /// not answer.
+    #[must_use]
+    pub fn answered(&self) -> BTreeMap<String, (u64, u64)> {
+        let mut all = BTreeMap::<String, (u64, u64)>::new();
+        let guard = self.series.pin();
+        for (key, series) in guard.iter() {
+            if key.provider.is_empty() || !["complete", "provider_failed"].contains(&key.outcome) {
+                continue;
+            }
+            let requests = series.requests.load(Ordering::Relaxed);
+            let (sum, failed) = all.entry(key.provider.clone()).or_default();
+            *sum += requests;
+            if key.outcome == "provider_failed" {
+                *failed += requests;
+            }
+        }
+        all
+    }
+
+    /// How many answers each model of each provider gave, and the microseconds that they took together.
+    #[must_use]
+    pub fn paces(&self) -> BTreeMap<String, (u64, u64)> {
+        let mut all = BTreeMap::<String, (u64, u64)>::new();
+        let guard = self.series.pin();
+        for (key, series) in guard.iter() {
+            if key.provider.is_empty() || key.outcome != "complete" {
+                continue;
+            }
+            let (_, count, took) = series.duration.snapshot();
+            let (counts, sum) = all.entry(format!("{}/{}", key.provider, key.model)).or_default();
+            *counts += count;
+            *sum += took;
+        }
+        all
     }
 
     pub(crate) fn lost_log_line(&self) {
@@ -233,6 +279,7 @@ impl Metrics {
         self.caches.render(&mut out);
         self.guardrails.render(&mut out);
         self.checks.render(&mut out);
+        self.secrets.render(&mut out);
         out.family(
             "pointsman_requests_in_flight",
             "gauge",

@@ -7,7 +7,7 @@ mod messages;
 mod models;
 mod reply;
 mod shapes;
-mod signature;
+pub(crate) mod signature;
 
 use http::{HeaderName, HeaderValue, Method, Response};
 use serde_json::{Value, json};

@@ -21,6 +21,7 @@ mod fault;
 mod fleet;
 mod gemini;
 mod guards;
+mod kept;
 mod media;
 mod multipart;
 mod openai;
@@ -39,5 +40,6 @@ mod tokens;
 
 pub use fault::{Fault, Schedule};
 pub use guards::{GUARD_KEY, GuardFault, GuardServed, GuardServer};
+pub use kept::{KEPT_ACCESS_KEY, KEPT_BUCKET, KEPT_KEY, KEPT_REGION, KEPT_SECRET, KeptKind, KeptServer};
 pub use served::{Served, ServedDetails, ServedOutcome};
 pub use sim::{AwsAccount, BatchOptions, Chunking, Coding, SimOptions, SimServer};

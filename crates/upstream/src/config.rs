@@ -11,6 +11,7 @@ mod endpoint;
 mod health;
 mod retry;
 mod secret;
+mod secrets;
 mod timeouts;
 
 pub use auth::{
@@ -26,6 +27,10 @@ pub use endpoint::{EndpointConfig, HttpVersion};
 pub use health::HealthConfig;
 pub use retry::{BackoffConfig, RetryBudgetConfig, RetryConfig};
 pub use secret::Secret;
+pub use secrets::{
+    AppRoleConfig, AwsSecretsConfig, AzureSecretsConfig, GcpSecretsConfig, KubernetesSecretsConfig,
+    SecretsConfig, VaultAuthConfig, VaultConfig, VaultKubernetesConfig,
+};
 pub use timeouts::TimeoutsConfig;
 
 /// A value that has the right shape and yet cannot be used.

@@ -9,10 +9,11 @@ mod aws;
 mod bearer;
 mod cache;
 mod entra;
-mod environment;
+pub(crate) mod environment;
 mod error;
-mod fetch;
+pub(crate) mod fetch;
 mod gcp;
+mod granted;
 mod jwt;
 mod keys;
 mod oauth2;
@@ -20,7 +21,7 @@ mod passthrough;
 mod quota;
 mod redeem;
 mod registry;
-mod sigv4;
+pub(crate) mod sigv4;
 mod skew;
 mod subject;
 mod token;
@@ -28,6 +29,7 @@ mod token;
 pub use environment::Environment;
 pub use error::{CredentialError, CredentialErrorKind};
 pub use fetch::fetch_document;
+pub use granted::{Proof, TokenRequest, register_client, request_token};
 pub use redeem::{Redeemed, fetch_with_token, redeem_code};
 pub use registry::CredentialRegistry;
 pub use sigv4::{PresentedSignature, SignatureError, SignedRequest};
@@ -338,4 +340,4 @@ fn carrier(config: &AuthConfig, style: &AuthStyle) -> Result<Carrier, ConfigErro
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

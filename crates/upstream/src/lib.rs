@@ -1,4 +1,4 @@
-//! Reaching providers: HTTP client, credentials, endpoints, health, balancing.
+//! Reaching providers: HTTP client, credentials, secrets that are kept elsewhere, endpoints, health, balancing.
 //!
 //! One [`Client`] a worker thread sends requests to an [`Endpoint`] and hands back the response with its body still
 //! arriving. Around it are the decisions that need no network and are plain functions over plain data: which
@@ -22,6 +22,7 @@ pub mod failure;
 mod latency;
 pub mod proxy;
 pub mod retry;
+pub mod secrets;
 pub mod timeouts;
 mod window;
 
@@ -34,11 +35,12 @@ pub use config::{
 };
 pub use credential::{
     AuthStyle, Authorized, Credential, CredentialError, CredentialErrorKind, CredentialRegistry, Environment,
-    PresentedSignature, Redeemed, SignatureError, SignedRequest, fetch_document, fetch_with_token,
-    redeem_code,
+    PresentedSignature, Proof, Redeemed, SignatureError, SignedRequest, TokenRequest, fetch_document,
+    fetch_with_token, redeem_code, register_client, request_token,
 };
 pub use endpoint::{Endpoint, EndpointRegistry, InFlight, Outcome};
 pub use error::{Phase, SendError, SendErrorKind};
 pub use failure::Failure;
 pub use retry::{Backoff, RetryBudget, RetryPolicy, parse_retry_after};
+pub use secrets::{Secrets, SecretsSession};
 pub use timeouts::Timeouts;

@@ -110,6 +110,7 @@ pub fn cards(input: &[u8]) {
         needs_key: true,
         pushes: true,
         is_both: true,
+        hidden: &["a*"],
     };
     let shown = card.shown(&face);
     assert!(shown.get("signatures").is_none());

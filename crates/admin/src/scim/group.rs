@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::error::{Scim, ScimType, wrong};
 use super::resource::{self, GROUP, GROUP_ATTRIBUTES, check_schema, external_id, name, taken, values};
 use super::user::end;
-use super::{answer, body, check_version, entry, is_known, kept, organization, page, patch as change};
+use super::{body, check_version, entry, kept, organization, page, patch as change};
 use crate::access::{may_give, scope_place};
 use crate::call::{Answer, Call, Failed, Reply};
 
@@ -25,17 +25,7 @@ pub fn list(call: &Call) -> Answer {
 
 /// One of them.
 pub fn show(call: &Call) -> Answer {
-    let entry = entry(call, KIND)?;
-    if is_known(&call.headers, &entry) {
-        return Ok(Reply::unchanged());
-    }
-    shown(call, &entry, false)
-}
-
-fn shown(call: &Call, entry: &DirectoryEntry, made: bool) -> Answer {
-    let mut shown = resource::shown(call, entry)?;
-    complete(call, entry, &mut shown)?;
-    answer(call, entry, &shown, made)
+    page::show(call, KIND, complete)
 }
 
 /// Where members are, and what they are.
@@ -138,7 +128,7 @@ pub fn create(call: &Call) -> Answer {
     };
     keep_members(call, &made.id, (&BTreeSet::new(), &said.members))?;
     call.take_over()?;
-    shown(call, &made, true)
+    page::shown(call, &made, true, complete)
 }
 
 /// Says all of one anew.
@@ -174,7 +164,7 @@ fn save(call: &Call, before: &DirectoryEntry, taken: Map<String, Value>) -> Answ
     }
     keep_members(call, &before.id, (&old, &said.members))?;
     call.take_over()?;
-    shown(call, &after, false)
+    page::shown(call, &after, false, complete)
 }
 
 /// Deletes one: the team, whose keys are refused from now on.

@@ -1,11 +1,11 @@
-//! Lists of SCIM: filtered, page by page, with the attributes that are asked for (RFC 7644, sections 3.4.2 and 3.9).
+//! Resources of SCIM as they are answered: one, or filtered and page by page, with the attributes that are asked for (RFC 7644, sections 3.4.2 and 3.9).
 
 use pointsman_store::{DirectoryEntry, DirectoryKind};
 use serde_json::{Map, Value, json};
 
 use super::error::{Scim, ScimType, wrong};
 use super::filter::{Attribute, Filter, get};
-use super::{MEDIA_TYPE, organization, resource};
+use super::{MEDIA_TYPE, answer, entry, is_known, organization, resource};
 use crate::call::{Answer, Call, Failed, Reply};
 
 const SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
@@ -57,6 +57,22 @@ pub fn list(call: &Call, kind: DirectoryKind, complete: Completed) -> Answer {
     }));
     reply.speaks(MEDIA_TYPE);
     Ok(reply)
+}
+
+/// One of a directory; only that it has not changed where the caller knows it.
+pub fn show(call: &Call, kind: DirectoryKind, complete: Completed) -> Answer {
+    let entry = entry(call, kind)?;
+    if is_known(&call.headers, &entry) {
+        return Ok(Reply::unchanged());
+    }
+    shown(call, &entry, false, complete)
+}
+
+/// An entry as it is answered; `made` where the request has made it.
+pub fn shown(call: &Call, entry: &DirectoryEntry, made: bool, complete: Completed) -> Answer {
+    let mut shown = resource::shown(call, entry)?;
+    complete(call, entry, &mut shown)?;
+    answer(call, entry, &shown, made)
 }
 
 fn number(call: &Call, name: &str) -> Result<Option<i64>, Scim> {

@@ -6,8 +6,8 @@ use pointsman_store::{
 use serde_json::{Map, Value, json};
 
 use super::error::{Scim, ScimType, wrong};
-use super::resource::{self, USER, USER_ATTRIBUTES, check_schema, external_id, name, taken, values};
-use super::{answer, body, check_version, entry, group, is_known, kept, organization, page, patch as change};
+use super::resource::{USER, USER_ATTRIBUTES, check_schema, external_id, name, taken, values};
+use super::{body, check_version, entry, group, kept, organization, page, patch as change};
 use crate::access::{may_give, may_touch, scope_place};
 use crate::call::{Answer, Call, Failed, Reply};
 
@@ -20,17 +20,7 @@ pub fn list(call: &Call) -> Answer {
 
 /// One of them.
 pub fn show(call: &Call) -> Answer {
-    let entry = entry(call, KIND)?;
-    if is_known(&call.headers, &entry) {
-        return Ok(Reply::unchanged());
-    }
-    shown(call, &entry, false)
-}
-
-fn shown(call: &Call, entry: &DirectoryEntry, made: bool) -> Answer {
-    let mut shown = resource::shown(call, entry)?;
-    complete(call, entry, &mut shown)?;
-    answer(call, entry, &shown, made)
+    page::show(call, KIND, complete)
 }
 
 /// The groups that somebody is in.
@@ -126,7 +116,7 @@ pub fn create(call: &Call) -> Answer {
     };
     keep_role(call, &made.id, role)?;
     call.take_over()?;
-    shown(call, &made, true)
+    page::shown(call, &made, true, complete)
 }
 
 fn taken_name() -> Scim {
@@ -165,7 +155,7 @@ fn save(call: &Call, before: &DirectoryEntry, taken: Map<String, Value>) -> Answ
         })?;
     keep_role(call, &before.id, role)?;
     call.take_over()?;
-    shown(call, &after, false)
+    page::shown(call, &after, false, complete)
 }
 
 /// Deletes one: their keys, tokens and sessions are refused from now on, for good.

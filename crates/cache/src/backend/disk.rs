@@ -8,16 +8,16 @@ mod files;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 
+use super::head::{Head, now};
 use super::{Backend, BackendError, Described, Doing, Heard, Holds, NewEntry};
 use crate::key::CacheKey;
 use crate::labels::Filter;
-use files::{Head, Index};
+use files::Index;
 
 /// A folder.
 pub struct DiskBackend(Arc<Folder>);
@@ -97,7 +97,7 @@ impl Folder {
         let Some(mut file) = files::open(&self.root, key)? else {
             return Ok(None);
         };
-        let Some(head) = files::head(&mut file)?.filter(|head| head.expires > now()) else {
+        let Some(head) = files::head(&mut file)?.filter(|head| !head.is_over()) else {
             return Ok(None);
         };
         files::rest(file, &head)
@@ -107,12 +107,8 @@ impl Folder {
         let Some(mut file) = files::open(&self.root, key)? else {
             return Ok(None);
         };
-        let head = files::head(&mut file)?.filter(|head| head.expires > now());
-        Ok(head.map(|head| Described {
-            bytes: head.bytes,
-            left: Duration::from_millis(head.expires.saturating_sub(now())),
-            labels: head.labels,
-        }))
+        let head = files::head(&mut file)?.filter(|head| !head.is_over());
+        Ok(head.map(Head::described))
     }
 
     fn delete(&self, filter: &Filter) -> std::io::Result<u64> {
@@ -148,7 +144,7 @@ impl Folder {
                     index.remove(&key);
                     continue;
                 };
-                if files::head(&mut file)?.is_none_or(|head| head.expires <= now()) {
+                if files::head(&mut file)?.is_none_or(|head| head.is_over()) {
                     self.remove(index, key)?;
                 }
             }
@@ -211,10 +207,4 @@ impl Backend for DiskBackend {
     fn hear(&self, after: Heard, _: usize) -> Doing<'_, (Vec<Bytes>, Heard)> {
         async move { Ok((Vec::new(), after)) }.boxed()
     }
-}
-
-/// Unix milliseconds.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,6 +3,8 @@
 //! The table of entries is not logged: what it costs to write is all that a cache may cost, and a crash of the server
 //! empties it. Notes are logged, so that their numbers only grow.
 
+mod questions;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use super::link::Link;
 use super::{Backend, BackendError, Described, Doing, Heard, Holds, NewEntry};
 use crate::key::CacheKey;
 use crate::labels::{Filter, Labels};
+use crate::note::QuestionNote;
 
 /// Whoever makes the tables holds this lock of the database ("pointsm", and what for).
 const SCHEMA_LOCK: i64 = 0x706f_696e_7473_6d05;
@@ -77,6 +80,8 @@ pub struct PostgresBackend {
     /// What nobody waits for, and what may take long.
     writes: Link<Arc<Connection>>,
     max_bytes: i64,
+    /// Questions are kept and found here.
+    search: bool,
 }
 
 impl fmt::Debug for PostgresBackend {
@@ -90,9 +95,11 @@ struct Connection {
     client: Client,
     get: Statement,
     put: Statement,
+    /// It has vectors, where they were asked for.
+    vectors: bool,
 }
 
-async fn open(address: PostgresAddress) -> Result<Arc<Connection>, BackendError> {
+async fn open(address: PostgresAddress, search: bool) -> Result<Arc<Connection>, BackendError> {
     let client = address
         .connect()
         .await
@@ -109,20 +116,29 @@ async fn open(address: PostgresAddress) -> Result<Arc<Connection>, BackendError>
     let get = client.prepare_typed(GET, &[Type::BYTEA]).await.map_err(told)?;
     let kinds = [Type::BYTEA, Type::BYTEA, Type::TEXT, Type::INT8, Type::INT8];
     let put = client.prepare_typed(PUT, &kinds).await.map_err(told)?;
-    Ok(Arc::new(Connection { client, get, put }))
+    let vectors = search && questions::prepared(&client).await?;
+    Ok(Arc::new(Connection {
+        client,
+        get,
+        put,
+        vectors,
+    }))
 }
 
 impl PostgresBackend {
-    /// Not connected yet; of `max_bytes` of values at most, looked at from time to time.
-    pub fn new(address: &PostgresAddress, max_bytes: u64, runtime: &Handle) -> Self {
-        let link = || {
+    /// Not connected yet; of `max_bytes` of values at most, looked at from time to time. With `search`, questions are
+    /// found there, too.
+    pub fn new(address: &PostgresAddress, (max_bytes, search): (u64, bool), runtime: &Handle) -> Self {
+        // One of both connections prepares for questions.
+        let link = |search: bool| {
             let address = address.clone();
-            Link::new(runtime.clone(), move || open(address.clone()).boxed())
+            Link::new(runtime.clone(), move || open(address.clone(), search).boxed())
         };
         Self {
-            reads: link(),
-            writes: link(),
+            reads: link(search),
+            writes: link(false),
             max_bytes: i64::try_from(max_bytes).unwrap_or(i64::MAX),
+            search,
         }
     }
 
@@ -185,6 +201,7 @@ impl Backend for PostgresBackend {
         async move {
             let labels = json(&filter.labels)?;
             let key = filter.entry.map(|key| key.as_bytes().to_vec());
+            self.forget_questions(&labels, key.as_deref()).await?;
             self.changed(DELETE, &[(&labels, Type::TEXT), (&key, Type::BYTEA)])
                 .await
         }
@@ -227,6 +244,7 @@ impl Backend for PostgresBackend {
             // Connected before anybody has to wait for it.
             self.reads.get().await?;
             self.changed(EXPIRE, &[]).await?;
+            self.expire_questions().await?;
             if self.holds().await?.bytes.unwrap_or(0) > self.max_bytes.unsigned_abs() {
                 self.changed(SHRINK, &[(&self.max_bytes, Type::INT8)]).await?;
             }
@@ -269,6 +287,23 @@ impl Backend for PostgresBackend {
             Ok((notes.collect(), Heard::UpTo(last.to_string())))
         }
         .boxed()
+    }
+
+    fn finds(&self) -> bool {
+        self.search
+    }
+
+    fn learn<'a>(&'a self, question: &'a QuestionNote) -> Doing<'a, ()> {
+        self.learn_question(question).boxed()
+    }
+
+    fn near<'a>(
+        &'a self,
+        partition: CacheKey,
+        vector: &'a [f32],
+        most: usize,
+    ) -> Doing<'a, Vec<QuestionNote>> {
+        self.near_questions(partition, vector, most).boxed()
     }
 
     fn reconnect(&self) {

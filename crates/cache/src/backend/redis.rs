@@ -241,29 +241,35 @@ impl Backend for RedisBackend {
 
     fn hear(&self, after: Heard, most: usize) -> Doing<'_, (Vec<Bytes>, Heard)> {
         async move {
-            let from = match &after {
-                Heard::UpTo(last) => format!("({last}"),
+            let mut last = match after {
+                Heard::UpTo(last) => last,
                 Heard::Since(age) => {
-                    // The server's own clock gives the names.
+                    // The server's own clock gives the names. What is noted from now on comes after this one, even
+                    // where there is none yet.
                     let (seconds, _): (u64, u64) = self.ask(&redis::cmd("TIME")).await?;
-                    format!("{}", seconds.saturating_sub(age.as_secs()) * 1_000)
+                    let begin = seconds.saturating_sub(age.as_secs()) * 1_000;
+                    format!("{}-0", begin.saturating_sub(1))
                 }
             };
             let mut command = redis::cmd("XRANGE");
-            command.arg(NOTES).arg(from).arg("+").arg("COUNT").arg(most);
+            command
+                .arg(NOTES)
+                .arg(format!("({last}"))
+                .arg("+")
+                .arg("COUNT")
+                .arg(most);
             let mut notes = Vec::new();
-            let mut last = after;
             for item in list(self.ask(&command).await?) {
                 let mut item = list(item).into_iter();
                 let (Some(id), Some(fields)) = (item.next(), item.next()) else {
                     continue;
                 };
                 if let Some(id) = bytes(id).and_then(|id| String::from_utf8(id).ok()) {
-                    last = Heard::UpTo(id);
+                    last = id;
                 }
                 notes.extend(list(fields).into_iter().nth(1).and_then(bytes).map(Bytes::from));
             }
-            Ok((notes, last))
+            Ok((notes, Heard::UpTo(last)))
         }
         .boxed()
     }

@@ -28,6 +28,10 @@ pub enum Operation {
     Tell,
     /// To give notes.
     Hear,
+    /// To keep a question.
+    Learn,
+    /// To find questions by nearness.
+    Near,
     /// To let go what is over.
     Tend,
 }
@@ -50,7 +54,15 @@ pub enum Came {
 }
 
 impl Operation {
-    const ALL: [Self; 5] = [Self::Get, Self::Put, Self::Tell, Self::Hear, Self::Tend];
+    const ALL: [Self; 7] = [
+        Self::Get,
+        Self::Put,
+        Self::Tell,
+        Self::Hear,
+        Self::Learn,
+        Self::Near,
+        Self::Tend,
+    ];
 
     /// As metrics tell it.
     #[must_use]
@@ -60,6 +72,8 @@ impl Operation {
             Self::Put => "put",
             Self::Tell => "tell",
             Self::Hear => "hear",
+            Self::Learn => "learn",
+            Self::Near => "near",
             Self::Tend => "tend",
         }
     }

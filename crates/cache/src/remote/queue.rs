@@ -16,6 +16,7 @@ use super::health::{Came, Health, Operation};
 use super::{PATIENCE, UNHURRIED};
 use crate::backend::{Backend, BackendError, NewEntry};
 use crate::labels::Filter;
+use crate::note::QuestionNote;
 
 /// Most items that wait.
 const ITEMS: usize = 4_096;
@@ -32,6 +33,7 @@ const LAST: Duration = Duration::from_secs(3);
 enum Item {
     Put(NewEntry),
     Tell(Bytes),
+    Learn(Box<QuestionNote>),
     Delete(Filter, oneshot::Sender<Result<u64, BackendError>>),
     End,
 }
@@ -74,6 +76,10 @@ impl Queue {
 
     pub fn tell(&self, note: Bytes) {
         self.add(Operation::Tell, Item::Tell(note));
+    }
+
+    pub fn learn(&self, question: QuestionNote) {
+        self.add(Operation::Learn, Item::Learn(Box::new(question)));
     }
 
     fn add(&self, operation: Operation, item: Item) {
@@ -128,6 +134,9 @@ impl Item {
         match self {
             Self::Put(entry) => entry.value.len() + entry.labels.bytes() + 128,
             Self::Tell(note) => note.len() + 64,
+            Self::Learn(question) => {
+                question.text.len() + 4 * question.vector.len() + question.labels.bytes() + 256
+            }
             Self::Delete(..) | Self::End => 0,
         }
     }
@@ -172,7 +181,7 @@ impl Carrier {
         let mut together = Vec::new();
         for item in items.drain(..) {
             match item {
-                Item::Put(_) | Item::Tell(_) => together.push(item),
+                Item::Put(_) | Item::Tell(_) | Item::Learn(_) => together.push(item),
                 Item::Delete(filter, tell) => {
                     join_all(together.drain(..).map(|item| self.keep(item))).await;
                     let deleted = tokio::time::timeout(PATIENCE, self.backend.delete(&filter)).await;
@@ -194,6 +203,7 @@ impl Carrier {
         let (operation, doing) = match &item {
             Item::Put(entry) => (Operation::Put, self.backend.put(entry)),
             Item::Tell(note) => (Operation::Tell, self.backend.tell(note.clone())),
+            Item::Learn(question) => (Operation::Learn, self.backend.learn(question)),
             Item::Delete(..) | Item::End => return,
         };
         let done = self.health.ask(&*self.backend, operation, UNHURRIED, doing).await;

@@ -7,6 +7,7 @@
 mod cards;
 mod judge;
 mod list;
+mod model;
 mod push;
 mod speech;
 mod stream;
@@ -20,6 +21,7 @@ use hyper::body::Incoming;
 use pointsman_a2a::Hub;
 use pointsman_a2a::agent::{Agent, WELL_KNOWN};
 use pointsman_a2a::call::Call;
+use pointsman_a2a::config::Allow;
 use pointsman_a2a::error::{A2aError, Kind};
 use pointsman_a2a::json::{self, Object};
 use pointsman_a2a::link::{EXTENSIONS_HEADER, OLD_EXTENSIONS_HEADER, VERSION_HEADER};
@@ -107,7 +109,7 @@ pub async fn unkeyed(
         return Err(body);
     };
     incoming::leave(&arrival.headers, body);
-    Ok(Box::pin(cards::card(worker, arrival, agent)).await)
+    Ok(Box::pin(cards::card(worker, arrival, agent, None)).await)
 }
 
 /// Answers whatever is asked at `/a2a` and below by a caller who is known.
@@ -132,12 +134,12 @@ pub async fn answer(
                 "no agent's card stands here; GET /a2a lists the agents, `a2a.default` names one of several";
             Failure::new(FailureKind::NotFound, why)
         })?;
-        return Box::pin(cards::card(worker, arrival, agent)).await;
+        return Box::pin(cards::card(worker, arrival, agent, Some(&caller))).await;
     };
     let agent = hub.agent(place.agent).filter(|agent| may_call(&caller, agent));
     let agent = Arc::clone(agent.ok_or_else(|| nothing(&hub, &caller, place.agent))?);
     if place.rest == WELL_KNOWN && arrival.method != Method::POST {
-        return Box::pin(cards::card(worker, arrival, &agent)).await;
+        return Box::pin(cards::card(worker, arrival, &agent, Some(&caller))).await;
     }
     if place.rest.trim_end_matches('/').is_empty() && arrival.method != Method::POST {
         let message = "use POST here; the agent's card is at /.well-known/agent-card.json below";
@@ -239,8 +241,12 @@ fn nothing(hub: &Hub, caller: &Principal, name: &str) -> Failure {
 
 /// Whether a caller may call an agent: its key's models name it as `a2a/NAME`, and the agent names the caller.
 fn may_call(caller: &Principal, agent: &Agent) -> bool {
-    let allow = &agent.config.allow;
-    let by_agent = allow.is_everybody()
+    is_named(caller, &agent.config.allow) && caller.allows_model(&model_name(agent))
+}
+
+/// Whether a caller is one of those who may; everybody is where nobody is named.
+fn is_named(caller: &Principal, allow: &Allow) -> bool {
+    allow.is_everybody()
         || allow.keys.iter().any(|pattern| fits(pattern, &caller.name))
         || caller
             .team
@@ -249,8 +255,19 @@ fn may_call(caller: &Principal, agent: &Agent) -> bool {
         || caller
             .organization
             .as_ref()
-            .is_some_and(|one| allow.organizations.iter().any(|id| id == one.as_str()));
-    by_agent && caller.allows_model(&model_name(agent))
+            .is_some_and(|one| allow.organizations.iter().any(|id| id == one.as_str()))
+}
+
+/// Skills of an agent that are not a caller's, as patterns; of whoever is not known, all that are for some alone.
+fn hidden<'a>(caller: Option<&Principal>, agent: &'a Agent) -> Vec<&'a str> {
+    let rules = agent.config.skills.iter();
+    rules
+        .filter(|(_, allow)| match caller {
+            Some(caller) => !is_named(caller, allow),
+            None => !allow.is_everybody(),
+        })
+        .map(|(skill, _)| skill.as_str())
+        .collect()
 }
 
 /// What an agent is called in lists of models, and in the ledger.

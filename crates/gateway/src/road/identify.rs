@@ -159,6 +159,25 @@ fn known(worker: &Worker, arrival: &Arrival) -> Result<Claim, Unproved> {
     }
 }
 
+/// Finds the principal behind a key or token that somebody wrote into a form.
+///
+/// # Errors
+/// As [`identify`]; 401 where it is nobody's.
+pub async fn by_text(worker: &Arc<Worker>, arrival: &Arrival, text: &str) -> Result<Arc<Principal>, Failure> {
+    if !arrival.snapshot.issuers.is_empty() && jwt::is_token(text) {
+        let identified = Box::pin(tokens::identify(worker, &arrival.snapshot.issuers, text)).await;
+        return identified.map_err(wrong_token);
+    }
+    let keys = &worker.shared.keys;
+    match keys.identify(text) {
+        Err(IdentifyError::Unread) => {
+            look_up(worker, Wanted::secret(text)).await?;
+            keys.identify(text).map_err(not_accepted)
+        }
+        known => known.map_err(not_accepted),
+    }
+}
+
 /// Whoever comes without a key of ours, if anyone may.
 fn anonymous(arrival: &Arrival) -> Option<Claim> {
     arrival.snapshot.anonymous.clone().map(Claim::Known)

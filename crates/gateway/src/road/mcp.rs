@@ -3,10 +3,12 @@
 //! Here is what HTTP is about: who may call from where, statuses, streams, sessions by their header. What is asked is
 //! answered by the `mcp` crate; calls are admitted and settled as everything else on the road.
 
+mod consent;
 mod door;
 mod judge;
 mod listen;
 mod oauth;
+mod read;
 mod resume;
 mod sessions;
 mod stateless;
@@ -31,7 +33,9 @@ use super::{Arrival, Refusal};
 use crate::reply::{self, Reply, ReplyBody};
 use crate::worker::Worker;
 
+pub use consent::serve as consent;
 pub use oauth::{Described, describe, unknown};
+pub use read::tool_reader;
 
 /// What every part of the address needs.
 struct Desk<'a> {
@@ -49,6 +53,11 @@ impl Desk<'_> {
     fn owner(&self) -> String {
         let key = self.caller.key.as_ref();
         key.map_or_else(|| "anonymous".to_owned(), |key| format!("key:{}", key.as_str()))
+    }
+
+    /// Where their browser reaches the gateway.
+    fn base(&self) -> Option<String> {
+        consent::base(self.arrival)
     }
 
     /// Who they are, as far as rules look.
@@ -90,7 +99,9 @@ pub async fn answer(
         return Err(refusal);
     }
     let scope = arrival.surface.model.as_deref();
-    let view = hub.view(scope).filter(|view| !view.servers().is_empty());
+    let view = hub
+        .view_of(scope, &consent::owner(&caller))
+        .filter(|view| !view.servers().is_empty());
     let Some(view) = view else {
         return Err(nothing(&hub, scope).into());
     };

@@ -542,6 +542,7 @@ impl Ticket {
             cache: facts.cache.to_owned(),
             organization: self.caller.organization.clone(),
             project: self.caller.project.clone(),
+            saved: asked.map_or(Money::ZERO, |asked| asked.saved),
         }
     }
 

@@ -14,6 +14,7 @@ use pointsman_governance::{Anonymous, Principal, Sharing};
 use pointsman_guard::GuardSet;
 use pointsman_mcp::Hub;
 use pointsman_mcp::board::Board;
+use pointsman_mcp::oauth::Grants;
 use pointsman_mcp::parked::Lot;
 use pointsman_routing::{Router, RoutingConfig};
 use pointsman_store::SharedSessions;
@@ -25,7 +26,7 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use crate::pace::Paces;
-use crate::road::{A2aLasting, McpDescribed};
+use crate::road::{A2aLasting, McpDescribed, tool_reader};
 use crate::signals::Examples;
 use crate::tokens::Trusted;
 
@@ -72,11 +73,16 @@ pub struct Lasting {
 }
 
 impl Lasting {
-    /// Nothing yet; limits are counted together with these, and sessions shared with those.
-    pub fn counting(sharing: Option<Arc<Sharing>>, sessions: Option<Arc<dyn SharedSessions>>) -> Self {
+    /// Nothing yet; limits are counted together with these, and sessions shared with those. What MCP servers grant lasts
+    /// in `grants`.
+    pub fn counting(
+        sharing: Option<Arc<Sharing>>,
+        sessions: Option<Arc<dyn SharedSessions>>,
+        grants: Option<Arc<dyn Grants>>,
+    ) -> Self {
         Self {
             sharing,
-            board: Arc::new(Board::sharing(sessions)),
+            board: Arc::new(Board::sharing(sessions, grants)),
             ..Self::default()
         }
     }
@@ -174,6 +180,7 @@ impl Compiler<'_> {
                 }
             });
         let guards = self.guards();
+        let understanding = self.understanding();
         let snapshot = Snapshot {
             bounds: bounds(config),
             catalog: Arc::clone(&self.catalog),
@@ -182,7 +189,7 @@ impl Compiler<'_> {
             patterns,
             paces: self.lasting.paces.of(router.iter().flat_map(Router::models)),
             examples: router.as_ref().map(Examples::of).unwrap_or_default(),
-            understanding: self.understanding(),
+            understanding: Arc::clone(&understanding),
             guards,
             prompts: config.prompts.clone(),
             cache_of_decisions: recall::of_decisions(config, router.as_ref()),
@@ -197,7 +204,7 @@ impl Compiler<'_> {
             sign_in: config.identity.oidc.clone().map(Arc::new),
             responses: responses(config),
             media: media(config),
-            mcp: self.mcp(),
+            mcp: self.mcp(&understanding),
             a2a: self.a2a(),
             default_completion: config.server.default_completion_tokens,
             keeping: keeping(config),
@@ -247,15 +254,20 @@ impl Compiler<'_> {
     }
 
     /// MCP servers, with what is known of those that stay.
-    fn mcp(&mut self) -> McpPolicy {
+    fn mcp(&mut self, understanding: &Arc<Understanding>) -> McpPolicy {
         let board = &self.lasting.board;
+        // Sealed with the operator's secret, grants are good at every replica, and after a restart.
+        if let Some(secret) = &self.config.identity.signing_secret {
+            board.vault().seal_with(secret.expose());
+        }
         let before = self.lasting.hub.lock().clone();
-        let hub = Hub::following(&self.config.mcp, board, before.as_deref()).unwrap_or_else(|problems| {
+        let mut hub = Hub::following(&self.config.mcp, board, before.as_deref()).unwrap_or_else(|problems| {
             for (at, message) in problems {
                 self.wrong(format!("mcp.{at}"), message);
             }
             Hub::empty(board)
         });
+        hub.reader = Some(tool_reader(understanding));
         McpPolicy {
             hub: Arc::new(hub),
             is_local: self.config.listeners.api.address.ip().is_loopback(),

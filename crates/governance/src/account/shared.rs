@@ -57,10 +57,11 @@ impl Place {
         self.sharing.link()
     }
 
-    /// The name of a counter. What stands in braces keeps all counters of a holder on one server of a cluster.
+    /// The name of a counter. What stands in braces keeps all counters on one server of a cluster: those of one request,
+    /// and of one round, are counted in one script, which may touch no others.
     fn key(&self, counter: &str) -> String {
         let kind = self.kind.map_or("key", HolderKind::as_str);
-        format!("pointsman:{{{kind}/{}}}:{counter}", self.id)
+        format!("pointsman:{{limits}}:{kind}/{}:{counter}", self.id)
     }
 
     fn key_of(&self, purse: &Purse) -> String {

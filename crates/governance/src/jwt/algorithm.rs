@@ -51,7 +51,8 @@ enum Kind {
 
 impl Algorithm {
     /// By its name in a header; none for whatever is not signed with a private key.
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "RS256" => Self::Rs256,
             "RS384" => Self::Rs384,
@@ -113,11 +114,11 @@ struct Key {
 
 /// The public keys of an issuer.
 #[derive(Default)]
-pub(crate) struct KeySet(Vec<Key>);
+pub struct KeySet(Vec<Key>);
 
 /// Why no key of a set says yes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unsigned {
+pub enum Unsigned {
     /// None of this id that fits to the algorithm: the set may be old.
     NoKey,
     /// The signature is not that of the key.
@@ -126,19 +127,33 @@ pub(crate) enum Unsigned {
 
 impl KeySet {
     /// Reads a JWK set; keys that are not for checking signatures, or of kinds that are not known, are left out.
-    pub(crate) fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
+    ///
+    /// # Errors
+    /// When it is no JWK set.
+    pub fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
         let set: Set = serde_json::from_slice(text)?;
         let keys = set.keys.into_iter().take(MAX_KEYS);
         let keys = keys.filter_map(|key| Key::of(serde_json::from_value(key).ok()?));
         Ok(Self(keys.collect()))
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether `signature` over `message` is by the key of this id; without one, by the only key that fits.
-    pub(crate) fn verify(
+    ///
+    /// # Errors
+    /// When there is no such key, or it says no.
+    pub fn verify(
         &self,
         (algorithm, id): (Algorithm, Option<&str>),
         message: &[u8],

@@ -1,6 +1,7 @@
 //! Putting what was read into Pointsman's database. What is there already is left as it is, so that a run that broke off
 //! is simply done again.
 
+use pointsman_catalog::Money;
 use pointsman_store::{
     Actor, HolderKind, LedgerEntry, LedgerFilter, Outcome, Store, StoreError, UsageFilter, hash_key,
 };
@@ -136,5 +137,6 @@ fn entry(balance: &Balance) -> LedgerEntry {
         cache: "bypass".to_owned(),
         organization: of(HolderKind::Organization).map(Into::into),
         project: of(HolderKind::Project).map(Into::into),
+        saved: Money::ZERO,
     }
 }

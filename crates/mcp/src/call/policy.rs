@@ -13,6 +13,7 @@ use super::{Asker, Refused};
 use crate::catalog::{Item, Kind};
 use crate::check;
 use crate::error::RpcError;
+use crate::flows::Unit;
 use crate::judge::{Blocked, Guarded, Judge, Verdict};
 use crate::link::{Sink, Told};
 use crate::message::{Object, Raw, Response};
@@ -108,6 +109,24 @@ pub async fn said(judge: Option<&dyn Judge>, server: &Server, result: Raw) -> Re
 }
 
 impl Asker {
+    /// Whether a request may go to a server after what was asked before.
+    ///
+    /// # Errors
+    /// When something could flow that may not.
+    pub(super) async fn may_flow(&self, server: &Server) -> Result<(), RpcError> {
+        let (hub, board) = (&self.hub, &self.hub.board);
+        if hub.flows.is_empty() {
+            return Ok(());
+        }
+        let unit = match &self.session {
+            Some(session) => Unit::session(&session.id),
+            None => Unit::key(self.caller.keys.first()),
+        };
+        let lasting = (board.shared(), hub.config.session_timeout.get());
+        let asked = (&unit, server.name.as_str());
+        board.asked.pass(&hub.flows, asked, hub.names(), lasting).await
+    }
+
     pub(super) fn judge(&self) -> Option<&dyn Judge> {
         self.judge.as_deref()
     }

@@ -386,7 +386,10 @@ pub async fn subscribe(link: Weak<Link>, client: Client, wanted: Object) {
         };
         let asked = held.ask(&client, ask).await;
         drop(held);
-        if let Ok(Response { outcome: Err(_), .. }) = asked {
+        if matches!(
+            asked,
+            Ok(Response { outcome: Err(_), .. }) | Err(Failed::Consent(_))
+        ) {
             return;
         }
         tokio::time::sleep(RESUBSCRIBE).await;

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use super::{Ask, Failed, Link, Told};
 use crate::message::{self, Id, Incoming, Message, Object, Response};
 use crate::meta;
+use crate::oauth::Account;
 use crate::server::{Server, Web};
 use crate::version::Version;
 
@@ -30,6 +31,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const MAX_RESUMED: usize = 64;
 /// The header of the event behind which a stream is taken up again.
 const LAST_EVENT_ID: http::HeaderName = http::HeaderName::from_static("last-event-id");
+/// How often a request is sent again with something else that was granted.
+const MAX_GRANTS: usize = 2;
 /// How long a message that wants no answer may take.
 const SEND_TIME: Duration = Duration::from_secs(30);
 
@@ -200,15 +203,52 @@ async fn exchange(
         .map_err(|error| Failed::Unreachable(error.to_string()))?;
     *request.headers_mut() = headers(web, &method, head);
     *request.method_mut() = method;
+    if let Some(account) = server.account() {
+        return granted(web, (account, client), &request, timeouts).await;
+    }
     web.credential
         .authorize(client, &web.endpoint, &mut request, 0)
         .await
         .map_err(|error| Failed::Unreachable(format!("there is no credential for the server: {error}")))?;
+    sent(web, client, request, timeouts).await
+}
+
+async fn sent(
+    web: &Web,
+    client: &Client,
+    request: HttpRequest<Bytes>,
+    timeouts: &Timeouts,
+) -> Result<HttpResponse<UpstreamBody>, Failed> {
     let sent = Box::pin(client.send(&web.endpoint, request, timeouts)).await;
     sent.map_err(|error| match error.kind() {
         SendErrorKind::Timeout(_) => Failed::Late,
         _ => Failed::Unreachable(error.to_string()),
     })
+}
+
+/// Sends a request with what was granted at its server; once more where that gives something else for it.
+async fn granted(
+    web: &Web,
+    (account, client): (&Account, &Client),
+    request: &HttpRequest<Bytes>,
+    timeouts: &Timeouts,
+) -> Result<HttpResponse<UpstreamBody>, Failed> {
+    let mut tries = 0;
+    loop {
+        let mut request = request.clone();
+        let used = account.authorize(client, request.headers_mut()).await;
+        let response = sent(web, client, request, timeouts).await?;
+        let status = response.status();
+        let is_refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if !is_refused || tries == MAX_GRANTS {
+            return Ok(response);
+        }
+        tries += 1;
+        let refused = Box::pin(account.refused(client, used, (status, response.headers())));
+        if !refused.await? {
+            return Ok(response);
+        }
+    }
 }
 
 /// The headers of a request: nothing of the caller's is among them.
@@ -535,6 +575,8 @@ pub async fn listen(link: Weak<Link>, client: Client, listens: oneshot::Sender<(
                 // It has none, or knows the session no more.
                 return;
             }
+            // It is listened to again once somebody has let the gateway in.
+            Err(Failed::Consent(_)) => return,
             _ => {}
         }
         tokio::time::sleep(REOPEN).await;

@@ -1,7 +1,7 @@
 //! A link to a program over its standard input and output: one message a line.
 //!
 //! The program has an environment of its own, a process group of its own, and bounds: lines that are too long, or an
-//! input that nobody reads, end it. It ends with its link.
+//! input that nobody reads, end it; more lines than a program has reason to write are read later. It ends with its link.
 
 use std::collections::HashMap;
 use std::process::Stdio;
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::{Failed, Link};
 use crate::message::{self, Id, Message, Response};
@@ -24,6 +25,9 @@ const QUEUE: usize = 256;
 const WRITE_TIME: Duration = Duration::from_secs(30);
 /// How long a program may take to end once its input has ended.
 const GRACE: Duration = Duration::from_secs(2);
+/// Most lines of a program that are read in a second, of its output and of its log: what it writes more of waits in it.
+const LINES_A_SECOND: usize = 5_000;
+const SECOND: Duration = Duration::from_secs(1);
 /// Longest line of a program's log that is told.
 const LOG_LINE: usize = 2_048;
 /// Of the gateway's own environment, what a program has.
@@ -242,8 +246,10 @@ async fn read(
     (input, limit): (mpsc::WeakSender<String>, usize),
 ) -> &'static str {
     let mut line = Vec::new();
+    let mut pace = Pace::new();
     loop {
         line.clear();
+        pace.keep().await;
         let mut bounded = (&mut output).take(limit as u64 + 1);
         match bounded.read_until(b'\n', &mut line).await {
             Ok(0) => return "its output ended",
@@ -288,15 +294,113 @@ async fn read(
     }
 }
 
+/// How fast a program is listened to: one that floods waits, and nobody else.
+struct Pace {
+    began: Instant,
+    lines: usize,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            lines: 0,
+        }
+    }
+
+    /// Waits where as many lines as may have come in this second.
+    async fn keep(&mut self) {
+        let since = self.began.elapsed();
+        if since >= SECOND {
+            *self = Self::new();
+        } else if self.lines >= LINES_A_SECOND {
+            tokio::time::sleep(SECOND - since).await;
+            *self = Self::new();
+        }
+        self.lines += 1;
+    }
+}
+
 /// Tells what a program writes to its standard error, to whoever debugs it.
 async fn log(server: String, mut output: impl AsyncBufRead + Unpin) {
     let mut line = Vec::new();
+    let mut pace = Pace::new();
     loop {
         line.clear();
+        pace.keep().await;
         let mut bounded = (&mut output).take(LOG_LINE as u64);
         match bounded.read_until(b'\n', &mut line).await {
             Ok(0) | Err(_) => return,
             Ok(_) => tracing::debug!(server, "{}", String::from_utf8_lossy(&line).trim_end()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::Board;
+    use crate::config::{McpConfig, ServerConfig};
+
+    /// As `yes` writes: the same again as fast as it is read, but not for ever.
+    struct Flood(&'static [u8], usize);
+
+    impl tokio::io::AsyncRead for Flood {
+        fn poll_read(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            into: &mut tokio::io::ReadBuf<'_>,
+        ) -> std::task::Poll<std::io::Result<()>> {
+            self.1 -= usize::from(self.1 > 0);
+            while self.1 > 0 && into.remaining() >= self.0.len() {
+                into.put_slice(self.0);
+            }
+            std::task::Poll::Ready(Ok(()))
+        }
+    }
+
+    fn shared() -> Arc<Shared> {
+        let all = McpConfig::default();
+        let config = ServerConfig {
+            command: vec!["true".to_owned()],
+            ..ServerConfig::default()
+        };
+        let server = Server::compile("p", &config, (&all, None), &Arc::new(Board::default())).unwrap();
+        Arc::new(Shared {
+            waiting: Mutex::default(),
+            link: Mutex::default(),
+            alive: AtomicBool::new(true),
+            stop: Notify::new(),
+            name: "p".to_owned(),
+            _place: server.place().unwrap(),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_program_that_floods_is_read_at_a_pace() {
+        for line in [
+            &b"no message\n"[..],
+            br#"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#,
+        ] {
+            let line: Vec<u8> = [line.trim_ascii_end(), b"\n"].concat();
+            let flood = Flood(Box::leak(line.into_boxed_slice()), 200);
+            let (input, _kept) = mpsc::channel(1);
+            let reading = read(shared(), BufReader::new(flood), (input.downgrade(), 1_000));
+            let began = Instant::now();
+            let ended = tokio::time::timeout(3 * SECOND, reading).await;
+            // It is still at it: at once, all would have been read.
+            assert!(ended.is_err() && began.elapsed() >= 3 * SECOND, "{ended:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_is_too_long_ends_the_program() {
+        let (input, _kept) = mpsc::channel(1);
+        let reading = read(
+            shared(),
+            BufReader::new(Flood(b"xxxxxxxx", 200)),
+            (input.downgrade(), 1_000),
+        );
+        assert_eq!(reading.await, "it wrote a message that is too large");
     }
 }

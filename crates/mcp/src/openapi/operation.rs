@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use jsonschema::{PatternOptions, Validator};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -25,6 +26,8 @@ const MAX_OPERATIONS: usize = 5_000;
 /// Most letters of a tool's name, and of its description.
 const MAX_NAME: usize = 64;
 const MAX_DESCRIPTION: usize = 4_096;
+/// How often a path is read as one who decodes it would.
+const DECODED: usize = 4;
 /// Headers that are the gateway's, the connection's or the credential's, not a caller's.
 const OWN_HEADERS: [&str; 14] = [
     "accept",
@@ -607,11 +610,19 @@ impl Operation {
     }
 }
 
-/// Whether a path leads where its template does: no value may be a step up, however it is written.
+/// Whether a path leads where its template does: no value may hold a step up, however it is written. Servers decode what
+/// is sent, some of them twice, and some take `\\` for `/` or drop what is behind a `;`.
 fn stays_in_place(path: &str) -> Result<(), String> {
-    let is_step = |segment: &str| matches!(segment, "." | "..");
-    if path.split('/').any(is_step) {
-        return Err("a parameter of the path may not be `.` or `..`".to_owned());
+    let is_step = |segment: &str| {
+        let name = segment.split(';').next().unwrap_or_default();
+        matches!(name, "." | "..")
+    };
+    let mut text = path.to_owned();
+    for _ in 0..DECODED {
+        if text.split(['/', '\\']).any(is_step) {
+            return Err("a parameter of the path may not be or hold `.` or `..` as a step".to_owned());
+        }
+        text = percent_decode_str(&text).decode_utf8_lossy().into_owned();
     }
     Ok(())
 }

@@ -30,6 +30,8 @@ async fn ask(hub: &Arc<Hub>, client: &Client, method: &str, params: Object) -> R
         caller: Arc::default(),
         judge: None,
         trail: None,
+        owner: "anonymous".to_owned(),
+        base: None,
     };
     let request = Request {
         id: Id::Number(1),

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body_util::{BodyExt, Full};
 use pointsman_store::{NewKey, Outcome};
 use pointsman_testbed::a2a::A2aAgent;
-use pointsman_testbed::load;
+use pointsman_testbed::{SimOptions, SimServer, load};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -816,5 +816,139 @@ async fn an_agent_that_hangs_is_not_waited_for_forever() {
     assert_eq!(
         entry(folder.path(), answer.header("x-request-id")).outcome,
         Outcome::ProviderFailed
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_that_is_not_signed_as_it_must_be_is_not_used() {
+    let agent = A2aAgent::local(&["rpc"]).await.unwrap();
+    let key = "{ kty: EC, crv: P-256, kid: k1, x: \"q-0HapVAzMR4T89vWfskYqL1Uq_oCIbnIpnk3Y22Sro\", y: \"S9oB5YsIOv6OkmImjNWLzfKwhRLELDoqKM5fvexhPMw\" }";
+    let at = at(&agent);
+    // The agent's card has a signature, by nobody.
+    let (_folder, house, client_key) = open(
+        &format!("agents: {{ a: {{ {at} }}, b: {{ {at}, signatures: {{ keys: [{key}] }} }} }}"),
+        "",
+    );
+    let client = Client::new(&house, &client_key);
+    assert!(client.ask("a", "SendMessage", said("echo")).await["result"].is_object());
+    let refused = client.ask("b", "SendMessage", said("echo")).await;
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("none of its signatures"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn skills_are_for_who_may_use_them() {
+    let agent = A2aAgent::local(&["rpc"]).await.unwrap();
+    agent.change_card(|card| {
+        card["skills"] = json!([
+            { "id": "echo", "name": "Echo", "description": "Echoes.", "tags": [] },
+            { "id": "pay-out", "name": "Pay", "description": "Pays.", "tags": [] },
+        ]);
+    });
+    let block = format!(
+        "agents: {{ a: {{ {}, skills: {{ \"pay-*\": {{ keys: [\"ops-*\"] }} }} }} }}",
+        at(&agent)
+    );
+    let (folder, house, plain) = open(&block, "");
+    let ops = key(folder.path(), named("ops-1"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asking = |skill: Option<&str>, deep: bool| {
+        let mut params = said("echo");
+        if let Some(skill) = skill {
+            let at = if deep { &mut params["message"] } else { &mut params };
+            at["metadata"] = json!({ "skillId": skill });
+        }
+        params
+    };
+    let path = "/a2a/a/.well-known/agent-card.json";
+    let everybodys = exchange(house.address, Method::GET, path, HeaderMap::new(), Bytes::new())
+        .await
+        .unwrap();
+    assert_eq!(everybodys.json()["skills"].as_array().unwrap().len(), 1);
+    for (key, may) in [(&plain, false), (&ops, true)] {
+        let client = Client::new(&house, key);
+        for (skill, deep, passes) in [
+            (Some("pay-out"), true, may),
+            (Some("pay-out"), false, may),
+            (Some("echo"), true, true),
+            // An agent chooses by itself where nobody says which.
+            (None, true, may),
+        ] {
+            let before = agent.served().len();
+            let answer = client.ask("a", "SendMessage", asking(skill, deep)).await;
+            assert_eq!(answer["result"].is_object(), passes, "{skill:?}: {answer}");
+            assert_eq!(agent.served().len() > before, passes);
+        }
+        // Two that are named must both be allowed.
+        let mut both = asking(Some("echo"), true);
+        both["metadata"] = json!({ "skill": "pay-out" });
+        assert_eq!(
+            client.ask("a", "SendMessage", both).await["result"].is_object(),
+            may
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_stands_in_the_place_of_an_agent() {
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let beside = format!(
+        "providers: {{ o: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }} }}\n\
+         models: {{ m: {{ targets: [ {{ provider: o, model: gpt-5-mini }} ] }} }}\n\
+         guardrails: [ {{ name: words, type: regex, on: [input], action: block, deny: [launch] }} ]\n",
+        sim.address()
+    );
+    let (folder, house, key) = open(
+        "agents: { writer: { model: { name: m, description: Writes. } }, none: { model: { name: gone } } }",
+        &beside,
+    );
+    let narrow = crate::harness::key(
+        folder.path(),
+        NewKey {
+            models: vec!["a2a/*".to_owned()],
+            ..named("narrow")
+        },
+    );
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let client = Client::new(&house, &key);
+    let card = client
+        .send(Method::GET, "/a2a/writer/.well-known/agent-card.json", "", &[])
+        .await
+        .json();
+    assert_eq!(
+        (&card["name"], &card["skills"][0]["id"]),
+        (&json!("writer"), &json!("chat"))
+    );
+    let answer = client.ask("writer", "SendMessage", said("repeat 3 words")).await;
+    let text = answer["result"]["message"]["parts"][0]["text"].as_str();
+    assert!(text.is_some_and(|text| !text.is_empty()), "{answer}");
+    let streamed = json!({ "jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": said("repeat 3 words") });
+    let streamed = client
+        .send(Method::POST, "/a2a/writer", &streamed.to_string(), &[])
+        .await;
+    let events = events(&streamed);
+    assert_eq!(events.len(), 1, "{}", streamed.text());
+    assert!(events[0]["result"]["message"]["parts"][0]["text"].is_string());
+    let missing = client.ask("writer", "GetTask", json!({ "id": "x" })).await;
+    assert_eq!(missing["error"]["code"], -32001);
+    // All that holds for chats holds here.
+    for (key, agent, text, status) in [
+        (&key, "writer", "launch it", 403),
+        (&key, "none", "hello", 404),
+        (&narrow, "writer", "hello", 403),
+    ] {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": said(text) });
+        let answer = Client::new(&house, key)
+            .send(Method::POST, &format!("/a2a/{agent}"), &body.to_string(), &[])
+            .await;
+        assert_eq!(answer.status, status, "{agent} {text}: {}", answer.text());
+    }
+    house.stop();
+    let entries = ledger(folder.path());
+    let paid: Vec<_> = entries.iter().filter(|one| one.usage.output > 0).collect();
+    assert_eq!(paid.len(), 2);
+    assert!(
+        paid.iter()
+            .all(|one| one.model_requested == "m" && one.cost.nanodollars() > 0)
     );
 }

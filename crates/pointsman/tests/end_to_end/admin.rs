@@ -652,3 +652,149 @@ async fn the_first_start_shows_a_password_once() {
     assert_eq!(ask(house.admin, password).await, StatusCode::OK);
     assert!(store(folder.path()).verify_audit().unwrap().broken.is_none());
 }
+
+/// What a database might take for a part of a question.
+const EVIL: [&str; 4] = [
+    "' OR '1'='1",
+    "x'; DROP TABLE keys; --",
+    "%' UNION SELECT value FROM settings --",
+    "\" OR 1=1 --",
+];
+
+/// Everything that some route is narrowed by, and more.
+const NARROWS: [&str; 22] = [
+    "key",
+    "user",
+    "project",
+    "team",
+    "organization",
+    "model",
+    "provider",
+    "outcome",
+    "request",
+    "since",
+    "until",
+    "by",
+    "after",
+    "limit",
+    "name",
+    "plan",
+    "state",
+    "filter",
+    "startIndex",
+    "count",
+    "team_id",
+    "user_id",
+];
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sql_injection_by_query_header_and_body_changes_nothing() {
+    let site = Site::open().await;
+    site.does(Method::POST, "/admin/v1/organizations", json!({"id": "o"}))
+        .await;
+    site.does(
+        Method::POST,
+        "/admin/v1/teams",
+        json!({"id": "t", "organization": "o"}),
+    )
+    .await;
+    let made = site
+        .does(Method::POST, "/admin/v1/keys", json!({"team": "t", "name": "k"}))
+        .await;
+    let secret = made["secret"].as_str().unwrap().to_owned();
+    let document = get(site.house.admin, "/admin/openapi.json").await.unwrap().json();
+    let (mut tried, mut taken) = (0, 0);
+    for (pattern, operations) in document["paths"].as_object().unwrap() {
+        if operations.get("get").is_none() || pattern.starts_with("/admin/auth") {
+            continue;
+        }
+        for (number, evil) in EVIL.iter().enumerate() {
+            let evil = encoded(evil);
+            let path = pattern.split('/').map(|part| {
+                if part.starts_with('{') {
+                    evil.as_str()
+                } else {
+                    part
+                }
+            });
+            let path = path.collect::<Vec<_>>().join("/");
+            // One of them in turn for each name: each name meets all of them at some route.
+            let names = NARROWS
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| at % EVIL.len() == number || path != *pattern);
+            let queries = names.map(|(_, name)| format!("?{name}={evil}"));
+            for query in queries.chain([String::new()]) {
+                let answer = site
+                    .call(Method::GET, &format!("{path}{query}"), Value::Null)
+                    .await;
+                assert!(
+                    answer.status.as_u16() < 500,
+                    "{path}{query}: {} {}",
+                    answer.status,
+                    answer.text()
+                );
+                tried += 1;
+                // A list that is narrowed by what nobody is called is empty.
+                let is_list = ["teams", "keys", "organizations", "ledger"]
+                    .iter()
+                    .any(|list| path.ends_with(&format!("/v1/{list}")));
+                if answer.status == StatusCode::OK && is_list && !query.is_empty() {
+                    assert_eq!(answer.json()["data"], json!([]), "{path}{query}");
+                    taken += 1;
+                }
+            }
+        }
+    }
+    assert!(tried > 500 && taken > 10, "{tried} {taken}");
+    for evil in EVIL {
+        // Headers that are looked at, on both listeners.
+        for name in [
+            "if-match",
+            "idempotency-key",
+            "x-request-id",
+            "user-agent",
+            "x-pointsman-csrf",
+        ] {
+            let more = [(header::HeaderName::from_static(name), evil)];
+            let answer = site
+                .call_with(Method::GET, "/admin/v1/teams/t", Value::Null, &more)
+                .await;
+            assert!(answer.status.as_u16() < 500, "{name}: {}", answer.text());
+        }
+        for name in ["authorization", "x-api-key", "x-goog-api-key", "api-key"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, format!("Bearer {evil}").parse().unwrap());
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let asked = exchange(
+                site.house.address,
+                Method::POST,
+                "/v1/chat/completions",
+                headers,
+                "{}".into(),
+            );
+            assert_eq!(asked.await.unwrap().status, StatusCode::UNAUTHORIZED, "{name}");
+        }
+        // A text is a text: it comes back as it was given.
+        let made = site
+            .does(Method::POST, "/admin/v1/keys", json!({"team": "t", "name": evil}))
+            .await;
+        let path = format!("/admin/v1/keys/{}", made["id"].as_str().unwrap());
+        assert_eq!(site.does(Method::GET, &path, Value::Null).await["name"], evil);
+        site.does(Method::DELETE, &path, Value::Null).await;
+    }
+    // All is there, and as it was.
+    assert_eq!(
+        site.does(Method::GET, "/admin/v1/teams", Value::Null).await["total"],
+        1
+    );
+    assert_eq!(site.chat(&secret, "m").await.status, StatusCode::OK);
+    let verified = site
+        .does(Method::GET, "/admin/v1/audit/verify", Value::Null)
+        .await;
+    assert_eq!(verified["broken_at"], Value::Null);
+}

@@ -209,5 +209,6 @@ fn recorded(id: RequestId, owner: KeyId) -> LedgerEntry {
         cache: "bypass".to_owned(),
         organization: None,
         project: None,
+        saved: Money::ZERO,
     }
 }

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::harness::{House, folder, key, post};
 
 /// A server that answers each request by its head: a status, and a body.
-async fn server(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> SocketAddr {
+pub async fn server(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let answer = Arc::new(answer);
@@ -52,14 +52,14 @@ async fn serve(mut stream: TcpStream, answer: Arc<impl Fn(&str) -> (u16, String)
     }
 }
 
-fn bearer(head: &str) -> &str {
+pub fn bearer(head: &str) -> &str {
     let line = head
         .lines()
         .find_map(|line| line.strip_prefix("authorization: bearer "));
     line.unwrap_or_default()
 }
 
-fn completion(text: &str) -> (u16, String) {
+pub fn completion(text: &str) -> (u16, String) {
     let body = json!({
         "id": "c", "object": "chat.completion", "created": 1, "model": "m",
         "choices": [{ "index": 0, "finish_reason": "stop", "message": { "role": "assistant", "content": text } }],
@@ -75,11 +75,11 @@ fn refusal(status: u16) -> (u16, String) {
     )
 }
 
-fn ask() -> Value {
+pub fn ask() -> Value {
     json!({ "model": "m", "messages": [{ "role": "user", "content": "hi" }] })
 }
 
-fn config(provider: SocketAddr, auth: &str) -> String {
+pub fn config(provider: SocketAddr, auth: &str) -> String {
     format!(
         "server: {{ workers: 2 }}\n\
          providers: {{ o: {{ kind: openai-compatible, base_url: \"http://{provider}\", auth: {auth} }} }}\n\

@@ -17,6 +17,7 @@ fn pointsman(folder: &Path, arguments: &[&str]) -> Output {
         .env("OKTA_SECRET", "secret-example")
         .env("PLANNER_TOKEN", "token-example")
         .env("SEARCH_TOKEN", "token-example")
+        .env("SLACK_WEBHOOK_URL", "https://hooks.example.com/services/example")
         .env("POINTSMAN_SIGNING_SECRET", "0123456789abcdef0123456789abcdef")
         .output()
         .unwrap()

@@ -5,6 +5,7 @@ mod guards;
 mod oauth;
 mod replicas;
 mod resume;
+mod search;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -35,6 +35,7 @@ async fn a_remembered_answer_costs_nothing_and_what_it_saves_is_told() {
         assert_eq!(again.header("x-pointsman-saved-usd"), cost);
         let told = entry(folder.path(), again.header("x-request-id"));
         assert_eq!((told.outcome, told.cost.nanodollars()), (Outcome::Cached, 0));
+        assert_eq!(told.saved.usd_decimal(), cost);
         assert!(told.usage.total() > 0, "what it says is known all the same");
         assert!(told.ttft_us.is_some(), "the time to its first token is known");
     }

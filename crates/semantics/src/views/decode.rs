@@ -2,6 +2,8 @@
 
 /// Letters of a stretch of base 64 or hexadecimal that may hold a text.
 const LEAST: usize = 20;
+/// Letters of a line from which on the next line may go on with the same stretch.
+const LINE: usize = 40;
 /// Escapes in a text that are more than a stray one.
 const ESCAPES: usize = 4;
 
@@ -27,7 +29,6 @@ pub(super) fn tags(text: &str) -> Option<String> {
 fn stretches(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let (mut from, mut found) = (0, false);
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=');
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -35,19 +36,63 @@ fn stretches(text: &str) -> Option<String> {
             at += 1;
             continue;
         }
-        let length = bytes[at..].iter().take_while(|byte| is_part(**byte)).count();
-        let stretch = &text[at..at + length];
-        if length >= LEAST
-            && let Some(said) = hexadecimal(stretch).or_else(|| base64(stretch))
-        {
-            out.push_str(&text[from..at]);
-            out.push_str(&said);
-            (from, found) = (at + length, true);
+        let length = run(&bytes[at..]);
+        let whole = over_lines(&bytes[at..]);
+        let said = (whole > length)
+            .then(|| encoded(&text[at..at + whole].replace(['\r', '\n'], "")))
+            .flatten()
+            .map(|said| (said, whole))
+            .or_else(|| Some((encoded(&text[at..at + length])?, length)));
+        match said {
+            Some((said, length)) => {
+                out.push_str(&text[from..at]);
+                out.push_str(&said);
+                at += length;
+                (from, found) = (at, true);
+            }
+            None => at += length,
         }
-        at += length;
     }
     out.push_str(&text[from..]);
     found.then_some(out)
+}
+
+fn is_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+}
+
+/// Bytes from here that may be one encoded text.
+fn run(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| is_part(**byte)).count()
+}
+
+/// The same over lines that are broken as mail and editors break them: all but the last of one length.
+fn over_lines(bytes: &[u8]) -> usize {
+    let line = run(bytes);
+    let mut end = line;
+    while line >= LINE {
+        let rest = &bytes[end..];
+        let gap = rest
+            .iter()
+            .take(2)
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+            .count();
+        let next = run(&rest[gap..]);
+        if gap == 0 || next == 0 || next > line {
+            break;
+        }
+        end += gap + next;
+        if next < line {
+            break;
+        }
+    }
+    end
+}
+
+fn encoded(stretch: &str) -> Option<String> {
+    (stretch.len() >= LEAST)
+        .then(|| hexadecimal(stretch).or_else(|| base64(stretch)))
+        .flatten()
 }
 
 fn hexadecimal(stretch: &str) -> Option<String> {
@@ -95,12 +140,21 @@ fn base64(stretch: &str) -> Option<String> {
 /// The bytes as a text that somebody wrote; none where they are anything else.
 fn readable(bytes: Vec<u8>) -> Option<String> {
     let text = String::from_utf8(bytes).ok()?;
-    let all = text.chars().count();
-    let plain = text
-        .chars()
-        .filter(|letter| letter.is_alphanumeric() || letter.is_whitespace() || letter.is_ascii_punctuation());
-    let letters = text.chars().filter(|letter| letter.is_alphabetic()).count();
-    (plain.count() == all && letters * 2 > all).then_some(text)
+    // Random bytes that are UTF-8 hold signs that nobody writes, or few letters.
+    let is_written = |letter: char| {
+        !letter.is_control()
+            && !matches!(letter, '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}' | '\u{f0000}'..)
+            || letter.is_whitespace()
+    };
+    let (mut all, mut letters) = (0, 0);
+    for letter in text.chars() {
+        if !is_written(letter) {
+            return None;
+        }
+        all += 1;
+        letters += usize::from(letter.is_alphabetic());
+    }
+    (letters * 2 > all).then_some(text)
 }
 
 /// Percent signs, escapes of programs and of HTML, decoded.

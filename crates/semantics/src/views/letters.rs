@@ -6,6 +6,13 @@ use unicode_normalization::UnicodeNormalization;
 const ACCENTS: usize = 2;
 /// Letters apart that are a word.
 const APART: usize = 4;
+/// Words of which digits may leave no letter.
+const SHORT: [&str; 18] = [
+    "a", "i", "as", "at", "is", "it", "its", "so", "to", "too", "see", "set", "sit", "eat", "test", "state",
+    "site", "best",
+];
+/// What stands in and behind words, and apart like their letters.
+const MARKS: [char; 12] = ['\'', '’', '"', '“', '”', '.', ',', '!', '?', ';', ':', ')'];
 /// Words with digits for letters that make a text suspicious.
 const SPELLED: usize = 3;
 
@@ -145,8 +152,8 @@ fn join(letters: &[char], least: usize) -> Option<String> {
     let mut out = String::with_capacity(letters.len());
     let (mut at, mut found) = (0, false);
     while at < letters.len() {
-        let length = apart(&letters[at..], at.checked_sub(1).map(|before| letters[before]));
-        if length >= least {
+        let (length, spelled) = apart(&letters[at..], at.checked_sub(1).map(|before| letters[before]));
+        if spelled >= least {
             found = true;
             out.extend(letters[at..].iter().step_by(2).take(length));
             at += length * 2 - 1;
@@ -159,26 +166,32 @@ fn join(letters: &[char], least: usize) -> Option<String> {
     found.then(|| out.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// How many letters stand apart here, with the same sign between each two.
-fn apart(letters: &[char], before: Option<char>) -> usize {
+/// How many letters and marks stand apart here, with the same sign between each two, and how many of them are letters.
+fn apart(letters: &[char], before: Option<char>) -> (usize, usize) {
     let sign = match letters {
         [first, sign, ..] if first.is_alphanumeric() && is_between(*sign) => *sign,
-        _ => return 0,
+        _ => return (0, 0),
     };
     if before.is_some_and(char::is_alphanumeric) {
-        return 0;
+        return (0, 0);
     }
-    let mut count = 1;
-    for pair in letters[1..].chunks_exact(2) {
-        if pair[0] != sign || !pair[1].is_alphanumeric() {
+    let (mut count, mut spelled) = (1, 1);
+    for (at, pair) in letters[1..].chunks_exact(2).enumerate() {
+        // A point behind the last letter, where points stand between them.
+        let ends = || letters.get(2 * at + 3).is_none_or(|next| next.is_whitespace());
+        let is_mark = MARKS.contains(&pair[1]) && (pair[1] != sign || ends());
+        if pair[0] != sign || !(pair[1].is_alphanumeric() || is_mark) {
             break;
         }
         count += 1;
+        spelled += usize::from(pair[1].is_alphanumeric());
     }
     // The last letter must not begin a word.
     match letters.get(count * 2 - 1) {
-        Some(next) if next.is_alphanumeric() => count - 1,
-        _ => count,
+        Some(next) if next.is_alphanumeric() && letters[count * 2 - 2].is_alphanumeric() => {
+            (count - 1, spelled - 1)
+        }
+        _ => (count, spelled),
     }
 }
 
@@ -200,12 +213,20 @@ pub(super) fn spelled(text: &str) -> Option<String> {
     }
     let mut out = String::with_capacity(text.len());
     for word in text.split_inclusive(char::is_whitespace) {
-        let has_letter = word.chars().any(char::is_alphabetic);
-        if has_letter || is_spelled(word.trim_end()) {
-            out.extend(word.chars().map(|letter| meant(letter).unwrap_or(letter)));
+        // An exclamation at the end is one.
+        let body = word.trim_end_matches(|letter: char| letter.is_whitespace() || letter == '!');
+        let read: String = body
+            .chars()
+            .map(|letter| meant(letter).unwrap_or(letter))
+            .collect();
+        let has_letter = body.chars().any(char::is_alphabetic);
+        let bare = read.trim_matches(|letter: char| letter.is_ascii_punctuation());
+        out.push_str(if has_letter || SHORT.contains(&bare) {
+            &read
         } else {
-            out.push_str(word);
-        }
+            body
+        });
+        out.push_str(&word[body.len()..]);
     }
     Some(out)
 }

@@ -29,9 +29,9 @@ WITH given AS MATERIALIZED (
     SELECT * FROM unnest(?1::text[], ?2::bigint[], ?3::text[], ?4::text[], ?5::text[], ?6::text[], ?7::text[],
         ?8::text[], ?9::text[], ?10::text[], ?11::text[], ?12::text[], ?13::bigint[], ?14::bigint[], ?15::boolean[],
         ?16::bigint[], ?17::bigint[], ?18::boolean[], ?19::bigint[], ?20::bigint[], ?21::bigint[], ?22::text[],
-        ?23::text[], ?24::text[])
+        ?23::text[], ?24::text[], ?25::bigint[])
     AS given (id, at, key, team, "user", surface, model_requested, provider, model, decision, outcome, usage_json, input,
-        output, estimated, cost, attempts, streamed, status, latency_us, ttft_us, cache, organization, project)
+        output, estimated, cost, attempts, streamed, status, latency_us, ttft_us, cache, organization, project, saved)
 ), lines AS (
     INSERT INTO ledger_lines (id, at)
         SELECT DISTINCT ON (id COLLATE "C") id, at FROM given WHERE id NOT LIKE 'req\_%' ORDER BY id COLLATE "C", at
@@ -46,21 +46,28 @@ WITH given AS MATERIALIZED (
         COALESCE(project, '') AS project, COALESCE(team, '') AS team, COALESCE(organization, '') AS organization,
         COALESCE(provider, '') AS provider, COALESCE(model, '') AS model, COUNT(*) AS requests,
         COUNT(*) FILTER (WHERE outcome IN ('blocked', 'refused', 'provider_failed')) AS failed,
-        SUM(input) AS input, SUM(output) AS output, SUM(cost) AS cost
+        SUM(input) AS input, SUM(output) AS output, SUM(cost) AS cost,
+        COUNT(*) FILTER (WHERE outcome = 'cached') AS cached,
+        COALESCE(SUM(input + output) FILTER (WHERE outcome = 'cached'), 0) AS cached_tokens, SUM(saved) AS saved
     FROM put GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ), keys AS (
     INSERT INTO usage_by_key AS old
         SELECT * FROM sums ORDER BY day, key, "user", project, team, organization, provider, model
     ON CONFLICT (day, key, "user", project, team, organization, provider, model) DO UPDATE SET
         requests = old.requests + excluded.requests, failed = old.failed + excluded.failed,
-        input = old.input + excluded.input, output = old.output + excluded.output, cost = old.cost + excluded.cost
+        input = old.input + excluded.input, output = old.output + excluded.output, cost = old.cost + excluded.cost,
+        cached = old.cached + excluded.cached, cached_tokens = old.cached_tokens + excluded.cached_tokens,
+        saved = old.saved + excluded.saved
 )
 INSERT INTO usage_by_team AS old
-    SELECT day, team, organization, provider, model, SUM(requests), SUM(failed), SUM(input), SUM(output), SUM(cost)
+    SELECT day, team, organization, provider, model, SUM(requests), SUM(failed), SUM(input), SUM(output), SUM(cost),
+        SUM(cached), SUM(cached_tokens), SUM(saved)
     FROM sums GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 ON CONFLICT (day, team, organization, provider, model) DO UPDATE SET
     requests = old.requests + excluded.requests, failed = old.failed + excluded.failed,
-    input = old.input + excluded.input, output = old.output + excluded.output, cost = old.cost + excluded.cost
+    input = old.input + excluded.input, output = old.output + excluded.output, cost = old.cost + excluded.cost,
+    cached = old.cached + excluded.cached, cached_tokens = old.cached_tokens + excluded.cached_tokens,
+    saved = old.saved + excluded.saved
 "#;
 
 /// Entries, column by column.
@@ -83,6 +90,7 @@ struct Columns<'a> {
     latency: Vec<i64>,
     ttft: Vec<Option<i64>>,
     cache: Vec<String>,
+    saved: Vec<i64>,
 }
 
 /// What the database cannot count is as much as it can.
@@ -123,11 +131,12 @@ impl<'a> Columns<'a> {
         self.latency.push(count(entry.latency_us));
         self.ttft.push(entry.ttft_us.map(count));
         self.cache.push(own(&entry.cache));
+        self.saved.push(entry.saved.nanodollars());
         Ok(())
     }
 
     /// In the order of [`INSERT`].
-    fn values(&self) -> [&(dyn ToSql + Sync); 24] {
+    fn values(&self) -> [&(dyn ToSql + Sync); 25] {
         let ([key, team, user, organization, project], [provider, model, decision]) =
             (&self.holders, &self.names);
         let [input, output] = &self.tokens;
@@ -156,6 +165,7 @@ impl<'a> Columns<'a> {
             &self.cache,
             organization,
             project,
+            &self.saved,
         ]
     }
 }

@@ -14,7 +14,7 @@ struct Step {
 /// Steps that are known.
 pub(super) const KNOWN: u32 = STEPS.len() as u32;
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step {
         forward: r#"
     CREATE TABLE sequence (one BIGINT PRIMARY KEY CHECK (one = 1), value BIGINT NOT NULL);
@@ -155,6 +155,33 @@ const STEPS: [Step; 5] = [
     "#,
         back: Some(
             "DROP TABLE memberships; DROP TABLE admin_roles; DROP TABLE credentials; DROP TABLE sign_ins; DROP TABLE directory;",
+        ),
+    },
+    Step {
+        forward: r#"
+    ALTER TABLE ledger ADD COLUMN saved BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE usage_by_key ADD COLUMN cached BIGINT NOT NULL DEFAULT 0,
+        ADD COLUMN cached_tokens BIGINT NOT NULL DEFAULT 0, ADD COLUMN saved BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE usage_by_team ADD COLUMN cached BIGINT NOT NULL DEFAULT 0,
+        ADD COLUMN cached_tokens BIGINT NOT NULL DEFAULT 0, ADD COLUMN saved BIGINT NOT NULL DEFAULT 0;
+    UPDATE usage_by_key AS sums SET cached = found.cached, cached_tokens = found.tokens
+        FROM (SELECT at / 86400000 AS day, COALESCE(key, '') AS key, COALESCE("user", '') AS "user",
+                COALESCE(project, '') AS project, COALESCE(team, '') AS team, COALESCE(organization, '') AS organization,
+                COALESCE(provider, '') AS provider, COALESCE(model, '') AS model, COUNT(*) AS cached,
+                SUM(input + output) AS tokens
+            FROM ledger WHERE outcome = 'cached' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8) AS found
+        WHERE (sums.day, sums.key, sums."user", sums.project, sums.team, sums.organization, sums.provider, sums.model)
+            = (found.day, found.key, found."user", found.project, found.team, found.organization, found.provider, found.model);
+    UPDATE usage_by_team AS sums SET cached = found.cached, cached_tokens = found.tokens
+        FROM (SELECT day, team, organization, provider, model, SUM(cached) AS cached, SUM(cached_tokens) AS tokens
+            FROM usage_by_key WHERE cached > 0 GROUP BY 1, 2, 3, 4, 5) AS found
+        WHERE (sums.day, sums.team, sums.organization, sums.provider, sums.model)
+            = (found.day, found.team, found.organization, found.provider, found.model);
+    "#,
+        back: Some(
+            "ALTER TABLE usage_by_team DROP COLUMN cached, DROP COLUMN cached_tokens, DROP COLUMN saved;
+             ALTER TABLE usage_by_key DROP COLUMN cached, DROP COLUMN cached_tokens, DROP COLUMN saved;
+             ALTER TABLE ledger DROP COLUMN saved;",
         ),
     },
     Step {

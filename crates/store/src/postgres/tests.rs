@@ -42,6 +42,7 @@ fn entry(id: &str, at: i64, cost: i64) -> LedgerEntry {
         cache: "miss".to_owned(),
         organization: Some("o".into()),
         project: None,
+        saved: Money::ZERO,
     }
 }
 
@@ -74,8 +75,9 @@ fn the_schema_goes_both_ways() {
             "ways",
             "CREATE TABLE ledger_1970_01 (LIKE ledger INCLUDING ALL);
              ALTER TABLE ledger ATTACH PARTITION ledger_1970_01 FOR VALUES FROM (0) TO (2678400000);
-             INSERT INTO ledger SELECT 'req_' || n, n * 86400000, 'key_1', 't', NULL, 's', 'm', 'p', 'm', NULL, 'complete', '{}',
-                1, 2, false, 7, 1, false, 200, 1, NULL, 'miss', 'o', NULL FROM generate_series(0, 9) n",
+             INSERT INTO ledger SELECT 'req_' || n, n * 86400000, 'key_1', 't', NULL, 's', 'm', 'p', 'm', NULL,
+                CASE WHEN n < 3 THEN 'cached' ELSE 'complete' END, '{}', 1, 2, false, 7, 1, false, 200, 1, NULL, 'miss', 'o', NULL
+             FROM generate_series(0, 9) n",
         )
         .unwrap();
     // Many replicas start at once: each step is taken once.
@@ -87,6 +89,11 @@ fn the_schema_goes_both_ways() {
     let store = Store::open(&url).unwrap();
     assert_eq!(store.schema_steps().unwrap(), (schema::KNOWN, schema::KNOWN));
     assert_eq!(sum(&store), (10, 70));
+    let cached = |store: &Store| {
+        let rows = usage(store, &LedgerFilter::default(), &[UsageGroup::Team]);
+        (rows[0].cached, rows[0].cached_tokens)
+    };
+    assert_eq!(cached(&store), (3, 9));
     let dump = |what: &str| {
         let sql = "SELECT table_name, column_name, data_type FROM information_schema.columns
             WHERE table_schema = 'public' AND table_name NOT LIKE 'ledger_1%' ORDER BY 1, 2";
@@ -100,6 +107,7 @@ fn the_schema_goes_both_ways() {
     // And forward again: nothing is lost on the way.
     let store = Store::open(&url).unwrap();
     assert_eq!((dump("ways"), sum(&store)), (full.clone(), (10, 70)));
+    assert_eq!(cached(&store), (3, 9));
     Store::open(&server.make("new").unwrap()).unwrap();
     assert_eq!(
         dump("new"),
@@ -165,11 +173,12 @@ fn reports_are_what_the_ledger_says() {
             organization: name("o", n / 11).map(Into::into),
             model: name("m", n / 2),
             provider: name("v", n / 13),
-            outcome: if n % 4 == 0 {
-                Outcome::Refused
-            } else {
-                Outcome::Complete
+            outcome: match n % 4 {
+                0 => Outcome::Refused,
+                1 => Outcome::Cached,
+                _ => Outcome::Complete,
             },
+            saved: Money::from_nanodollars(if n % 4 == 1 { 3 * n } else { 0 }),
             // Five days and a little, at any time of the day.
             ..entry(&format!("req_{n}"), n * 150_000 + 7, n)
         })

@@ -6,7 +6,7 @@ use crate::store::{Conditions, LedgerFilter, UsageGroup, columns, rows};
 const DAY: i64 = 86_400_000;
 
 /// Where a report finds what it sums up, as a table with the columns `g0` and so on of its groups, `requests`, `failed`,
-/// `input`, `output` and `cost`.
+/// `input`, `output`, `cost`, `cached`, `cached_tokens` and `saved`.
 pub(crate) fn report(filter: &LedgerFilter, groups: &[UsageGroup], conditions: &mut Conditions) -> String {
     let first = filter.since.max(0).saturating_add(DAY - 1) / DAY;
     let last = filter.of.until.map(|until| until.max(0) / DAY);
@@ -59,5 +59,7 @@ fn days(filter: &LedgerFilter, groups: &[UsageGroup], conditions: &str) -> Strin
         UsageGroup::Day => "day".to_owned(),
         other => format!("NULLIF({}, '')", other.column()),
     });
-    format!("SELECT {columns}requests, failed, input, output, cost FROM {table}{conditions}")
+    format!(
+        "SELECT {columns}requests, failed, input, output, cost, cached, cached_tokens, saved FROM {table}{conditions}"
+    )
 }

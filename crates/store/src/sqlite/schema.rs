@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// Schema, step by step; a database remembers how many steps it has taken.
-pub(crate) const MIGRATIONS: [&str; 8] = ["
+pub(crate) const MIGRATIONS: [&str; 9] = ["
     CREATE TABLE keys (
         id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL, grant_json TEXT NOT NULL,
         created_at INTEGER NOT NULL, revoked_at INTEGER
@@ -153,6 +153,9 @@ pub(crate) const MIGRATIONS: [&str; 8] = ["
         changed INTEGER NOT NULL, UNIQUE (kind, id), UNIQUE (organization, kind, name)
     ) STRICT;
     CREATE INDEX directory_by_external_id ON directory (organization, kind, external_id) WHERE external_id IS NOT NULL;
+", "
+    -- What remembered answers would have cost.
+    ALTER TABLE ledger ADD COLUMN saved INTEGER NOT NULL DEFAULT 0;
 ", "
     -- What is remembered of users, and whether they have agreed to it.
     CREATE TABLE memories (

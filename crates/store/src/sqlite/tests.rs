@@ -70,6 +70,26 @@ fn the_ledger_of_an_older_database_is_kept() {
 }
 
 #[test]
+fn the_ledger_of_a_version_that_knew_no_savings_is_read_and_so_are_lines_of_its_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    older(&path, &[("req_a", 1)]);
+    let store = Store::open(&format!("sqlite://{}", path.display())).unwrap();
+    let old = r#"{"id":"req_b","at":2,"key":null,"team":null,"user":null,"surface":"s","model_requested":"m","provider":null,
+        "model":null,"decision":null,"outcome":"cached","usage":{"input":3,"output":4},"usage_estimated":false,"cost":0,
+        "attempts":0,"streamed":false,"status":200,"latency_us":1,"ttft_us":null,"cache":"exact","organization":null,
+        "project":null"#;
+    let lines = [
+        format!("{old}}}"),
+        format!("{},\"saved\":9}}", old.replace("req_b", "req_c")),
+    ];
+    assert_eq!(store.insert_lines(lines.iter().map(String::as_str)).unwrap(), 0);
+    let row = &usage(&store, &[])[0];
+    assert_eq!((row.requests, row.cached, row.cached_tokens), (3, 2, 14));
+    assert_eq!(row.saved, Money::from_nanodollars(9));
+}
+
+#[test]
 fn lines_of_a_batch_are_looked_up_in_an_index() {
     let store = Store::open("sqlite::memory:").unwrap();
     let plan: String = store

@@ -3,10 +3,13 @@
 use secrecy::SecretString;
 
 use super::audit::Change;
+use super::session::Value;
 use super::{Store, StoreError, values};
 use crate::holder::Actor;
 use crate::key;
 
+/// What the names of sealed texts begin with: none of them is the name of anything else.
+const SEALED: &str = "sealed/";
 /// The name under which the password's hash is kept.
 const ADMIN_PASSWORD: &str = "admin_password";
 
@@ -20,6 +23,38 @@ impl Store {
         let found =
             self.read(|session| session.one(sql, &values![ADMIN_PASSWORD], |row| row.maybe_hash(0)))?;
         Ok(found.flatten())
+    }
+
+    /// A text that whoever keeps it here has sealed.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn sealed(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let (sql, name) = (
+            "SELECT value FROM settings WHERE name = ?1",
+            [SEALED, name].concat(),
+        );
+        self.read(|session| session.one(sql, &values![name], |row| row.blob(0)))
+    }
+
+    /// Keeps such a text in place of the one before.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn keep_sealed(&self, name: &str, sealed: &[u8]) -> Result<(), StoreError> {
+        let sql = "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        let values = [[SEALED, name].concat().into(), Value::Blob(sealed.to_vec())];
+        self.keep(|session| session.execute(sql, &values)).map(|_| ())
+    }
+
+    /// Forgets such a text.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn forget_sealed(&self, name: &str) -> Result<(), StoreError> {
+        let (sql, name) = ("DELETE FROM settings WHERE name = ?1", [SEALED, name].concat());
+        self.keep(|session| session.execute(sql, &values![name]))
+            .map(|_| ())
     }
 
     /// Makes a password for the operator, which ends the one before; given once and kept nowhere, only its hash is. It

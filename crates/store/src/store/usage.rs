@@ -128,6 +128,12 @@ pub struct UsageRow {
     pub output: u64,
     /// Money.
     pub cost: Money,
+    /// Requests whose answers were remembered.
+    pub cached: u64,
+    /// Tokens of those, in and out; they are among `input` and `output`.
+    pub cached_tokens: u64,
+    /// What was saved because answers were remembered.
+    pub saved: Money,
 }
 
 impl LedgerFilter {
@@ -209,7 +215,7 @@ impl Store {
         let limit = conditions.value(i64::from(filter.limit));
         let sql = format!(
             "SELECT id, at, key, team, \"user\", surface, model_requested, provider, model, decision, outcome, usage_json,
-                    estimated, cost, attempts, streamed, status, latency_us, ttft_us, cache, organization, project
+                    estimated, cost, attempts, streamed, status, latency_us, ttft_us, cache, organization, project, saved
              FROM ledger{} ORDER BY at DESC, id LIMIT {limit}",
             conditions.sql()
         );
@@ -251,7 +257,8 @@ impl Store {
         }
         sql.push_str(
             "CAST(SUM(requests) AS BIGINT), CAST(SUM(failed) AS BIGINT), CAST(SUM(input) AS BIGINT),
-             CAST(SUM(output) AS BIGINT), CAST(SUM(cost) AS BIGINT) AS spent FROM (",
+             CAST(SUM(output) AS BIGINT), CAST(SUM(cost) AS BIGINT) AS spent, CAST(SUM(cached) AS BIGINT),
+             CAST(SUM(cached_tokens) AS BIGINT), CAST(SUM(saved) AS BIGINT) FROM (",
         );
         sql.push_str(&from);
         sql.push_str(") AS parts");
@@ -273,7 +280,7 @@ impl Store {
 }
 
 /// Rows of the ledger, as a report sums them up: the columns `g0` and so on of its groups, `requests`, `failed`, `input`,
-/// `output` and `cost`.
+/// `output`, `cost`, `cached`, `cached_tokens` and `saved`.
 pub(crate) fn rows(groups: &[UsageGroup], conditions: &str) -> String {
     let columns = columns(groups, |group| match group {
         UsageGroup::Day => "at / 86400000".to_owned(),
@@ -282,7 +289,8 @@ pub(crate) fn rows(groups: &[UsageGroup], conditions: &str) -> String {
     format!(
         "SELECT {columns}CAST(1 AS BIGINT) AS requests,
             CASE WHEN outcome IN ('blocked', 'refused', 'provider_failed') THEN CAST(1 AS BIGINT) ELSE 0 END AS failed,
-            input, output, cost FROM ledger{conditions}"
+            input, output, cost, CASE WHEN outcome = 'cached' THEN CAST(1 AS BIGINT) ELSE 0 END AS cached,
+            CASE WHEN outcome = 'cached' THEN input + output ELSE 0 END AS cached_tokens, saved FROM ledger{conditions}"
     )
 }
 
@@ -308,6 +316,9 @@ fn read_usage(row: &Row<'_>, groups: &[UsageGroup]) -> Result<UsageRow, StoreErr
         input: count(2)?,
         output: count(3)?,
         cost: Money::from_nanodollars(sum(4)?),
+        cached: count(5)?,
+        cached_tokens: count(6)?,
+        saved: Money::from_nanodollars(sum(7)?),
     })
 }
 
@@ -343,5 +354,6 @@ fn read_entry(row: &Row<'_>) -> Result<LedgerEntry, StoreError> {
         cache: row.text(19)?,
         organization: row.maybe_text(20)?.map(Into::into),
         project: row.maybe_text(21)?.map(Into::into),
+        saved: Money::from_nanodollars(row.integer(22)?),
     })
 }

@@ -12,16 +12,16 @@ use crate::sim::{Asked, AwsAccount};
 const SKEW: Duration = Duration::from_secs(300);
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A keyed checksum.
-fn hmac(key: &[u8], text: &str) -> [u8; 32] {
+pub(crate) fn hmac(key: &[u8], text: &str) -> [u8; 32] {
     let mut block = [0_u8; 64];
     if key.len() > 64 {
         block[..32].copy_from_slice(&sha256(key));

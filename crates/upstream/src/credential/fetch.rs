@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
+use super::Credential;
 use super::error::{CredentialError, CredentialErrorKind};
 use crate::client::Client;
 use crate::config::{EndpointConfig, HealthConfig};
@@ -42,6 +43,7 @@ pub async fn fetch_document(client: &Client, who: &str, url: &str) -> Result<Byt
 }
 
 /// A request to whoever issues credentials.
+#[derive(Clone)]
 pub(crate) struct Ask {
     /// What the errors call it.
     who: String,
@@ -209,6 +211,27 @@ impl Ask {
         }
     }
 
+    /// Sends it with a credential on it; once more where that is refused and another may do.
+    pub(crate) async fn send_with(
+        self,
+        client: &Client,
+        credential: &Credential,
+    ) -> Result<Reply, CredentialError> {
+        let place = self.place()?;
+        let mut is_first = true;
+        loop {
+            let mut request = self.fresh(&place);
+            let with = credential
+                .authorize(client, &place.endpoint, &mut request, 0)
+                .await?;
+            let reply = self.clone().with_headers_of(&request).send(client).await?;
+            if !(is_first && credential.answered(with, reply.status, &reply.headers)) {
+                return Ok(reply);
+            }
+            is_first = false;
+        }
+    }
+
     async fn send_once(&self, client: &Client, place: &Place) -> Result<Reply, CredentialError> {
         let unreachable = |message: String| CredentialError::new(CredentialErrorKind::Unreachable, message);
         let sent = client
@@ -352,7 +375,7 @@ fn is_code(code: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
-/// The code and the sentence of an error, in any of the forms that are in use.
+/// The code and the sentence of an error, in any of the forms that are in use; Vault's is a list of sentences.
 fn told(body: &[u8]) -> (Option<String>, Option<String>) {
     if let Ok(json) = serde_json::from_slice::<serde_json::Value>(body) {
         let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
@@ -362,7 +385,8 @@ fn told(body: &[u8]) -> (Option<String>, Option<String>) {
         let nested = json.get("error").filter(|error| error.is_object());
         let from = nested.unwrap_or(&json);
         let code = first(&["error", "status", "code", "Code", "__type"], from);
-        let sentence = first(&["error_description", "message", "Message"], from);
+        let listed = json.get("errors").and_then(|errors| errors.get(0)).and_then(text);
+        let sentence = first(&["error_description", "message", "Message"], from).or(listed);
         return (code, sentence);
     }
     let text = String::from_utf8_lossy(body);

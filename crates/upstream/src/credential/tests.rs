@@ -1,6 +1,6 @@
 //! Where credentials go, and where they do not.
 
-pub(super) mod idp;
+pub(crate) mod idp;
 mod keys;
 mod marker;
 mod passing;
@@ -38,7 +38,7 @@ pub(super) fn request() -> Request<Bytes> {
         .unwrap()
 }
 
-pub(super) fn nothing() -> Environment {
+pub(crate) fn nothing() -> Environment {
     Environment::of(BTreeMap::<String, String>::new())
 }
 

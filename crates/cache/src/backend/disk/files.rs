@@ -8,55 +8,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
-use super::super::NewEntry;
+use super::super::head::{Head, LONGEST_HEAD};
 use crate::key::CacheKey;
-use crate::labels::Labels;
 
-/// The version of what is in a file.
-const VERSION: u32 = 1;
-/// Most bytes of a head: labels are few and short.
-const LONGEST_HEAD: u64 = 64 * 1024;
 /// Most bytes of a value that are read at once before more is known of the file.
 const LONGEST_VALUE: u64 = 1 << 32;
 /// How the name of a file ends.
 const ENDING: &str = "entry";
 /// Where files are written before they are whole.
 const UNFINISHED: &str = "unfinished";
-
-/// What a file begins with.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Head {
-    version: u32,
-    /// Unix milliseconds.
-    pub expires: u64,
-    /// Bytes of the value.
-    pub bytes: u64,
-    checksum: u32,
-    pub labels: Labels,
-}
-
-impl Head {
-    /// The head of an entry that is put at `now`, in Unix milliseconds.
-    pub fn of(entry: &NewEntry, now: u64) -> Self {
-        let ttl = u64::try_from(entry.ttl.as_millis()).unwrap_or(u64::MAX);
-        Self {
-            version: VERSION,
-            expires: now.saturating_add(ttl),
-            bytes: entry.value.len() as u64,
-            checksum: crc32fast::hash(&entry.value),
-            labels: entry.labels.clone(),
-        }
-    }
-
-    /// The line.
-    pub fn written(&self) -> io::Result<Vec<u8>> {
-        let mut line = serde_json::to_vec(self)?;
-        line.push(b'\n');
-        Ok(line)
-    }
-}
 
 fn place(root: &Path, key: CacheKey) -> PathBuf {
     let name = key.hex();
@@ -102,9 +63,8 @@ pub fn open(root: &Path, key: CacheKey) -> io::Result<Option<BufReader<File>>> {
 /// The head of a file; none where another version has written it, or nobody.
 pub fn head(file: &mut BufReader<File>) -> io::Result<Option<Head>> {
     let mut line = Vec::new();
-    file.take(LONGEST_HEAD).read_until(b'\n', &mut line)?;
-    let head = serde_json::from_slice::<Head>(&line).ok();
-    Ok(head.filter(|head| head.version == VERSION))
+    file.take(LONGEST_HEAD as u64).read_until(b'\n', &mut line)?;
+    Ok(Head::read(&line))
 }
 
 /// The value of a file behind its head; none where it is damaged.
@@ -114,8 +74,7 @@ pub fn rest(file: BufReader<File>, head: &Head) -> io::Result<Option<Bytes>> {
     }
     let mut value = Vec::new();
     file.take(head.bytes + 1).read_to_end(&mut value)?;
-    let is_whole = value.len() as u64 == head.bytes && crc32fast::hash(&value) == head.checksum;
-    Ok(is_whole.then(|| Bytes::from(value)))
+    Ok(head.fits(&value).then(|| Bytes::from(value)))
 }
 
 /// Deletes the file of a key; one that is not there is deleted already.

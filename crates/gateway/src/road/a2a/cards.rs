@@ -15,7 +15,7 @@ use pointsman_governance::Principal;
 use pointsman_wire::form::{Failure, FailureKind};
 use serde_json::json;
 
-use super::{Desk, may_call, push};
+use super::{Desk, hidden, may_call, push};
 use crate::reply::{self, Reply, ReplyBody};
 use crate::road::{Arrival, Refusal};
 use crate::worker::Worker;
@@ -52,7 +52,12 @@ fn reads_old(known: &Known, said: Option<Version>) -> bool {
 }
 
 /// The card of an agent, as the gateway shows it.
-pub async fn card(worker: &Arc<Worker>, arrival: &Arrival, agent: &Arc<Agent>) -> Result<Reply, Refusal> {
+pub async fn card(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    agent: &Arc<Agent>,
+    caller: Option<&Principal>,
+) -> Result<Reply, Refusal> {
     let known = agent
         .known(&worker.client)
         .await
@@ -68,6 +73,7 @@ pub async fn card(worker: &Arc<Worker>, arrival: &Arrival, agent: &Arc<Agent>) -
         needs_key: arrival.snapshot.anonymous.is_none(),
         pushes: push::base(arrival).is_some(),
         is_both: reads_old(&known, said),
+        hidden: &hidden(caller, agent),
     };
     let text = known.card.shown(&face).raw().get().to_owned();
     let etag = card::etag(&text);
@@ -136,6 +142,7 @@ pub fn extended(desk: &Desk<'_>, result: &Raw, (from, to): (Version, Version)) -
         needs_key: desk.arrival.snapshot.anonymous.is_none(),
         pushes: push::base(desk.arrival).is_some(),
         is_both: false,
+        hidden: &hidden(Some(&desk.caller), &desk.agent),
     };
     let mut shown = Card::of(object).map_err(none)?.shown(&face);
     if to == Version::V03 {

@@ -14,13 +14,13 @@ use pointsman_a2a::link::{self, Answer, EXTENSIONS_HEADER, Events, Failed, OLD_E
 use pointsman_a2a::operation::Operation;
 use pointsman_a2a::version::Version;
 use pointsman_catalog::Money;
-use pointsman_governance::Estimate;
+use pointsman_governance::{Estimate, fits};
 use pointsman_store::Outcome;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 
 use super::judge::Judge;
 use super::speech::Speech;
-use super::{Desk, cards, list, model_name, push, stream};
+use super::{Desk, cards, hidden, list, model, model_name, push, stream};
 use crate::reply::Reply;
 use crate::road::settle::Ending;
 use crate::road::{Refusal, Ticket, admit, guard};
@@ -77,6 +77,9 @@ pub struct Begun {
 /// # Errors
 /// What is refused as any request is: limits and guardrails.
 pub async fn answer(desk: &Desk<'_>, speech: Speech, call: Call) -> Result<Reply, Refusal> {
+    if let Some(spoken) = &desk.agent.config.model {
+        return Box::pin(model::answer(desk, speech, call, spoken)).await;
+    }
     let name = model_name(&desk.agent);
     let asked = (name.as_str(), Estimate::default());
     let admitted = admit::admit_any(desk.worker, desk.arrival, Arc::clone(&desk.caller), asked).await;
@@ -149,6 +152,7 @@ async fn carry(
     let operation = call.operation;
     ticket.answered_by(&desk.agent.name, operation.label(), Money::ZERO);
     call.check().map_err(Stopped::here)?;
+    may_use(desk, &call).map_err(Stopped::here)?;
     let instances = instances(desk, &call).map_err(Stopped::here)?;
     push::seal(desk, &mut call).await.map_err(Stopped::here)?;
     if operation.is_message() {
@@ -190,6 +194,28 @@ async fn carry(
             let error = A2aError::new(Kind::InvalidAgentResponse, "the agent answered with a stream");
             Err(Stopped::Told(error, Outcome::ProviderFailed))
         }
+    }
+}
+
+/// Whether the caller may use the skills that a message names. An agent chooses by itself where none is named, so whoever
+/// may not use all of them must name one.
+pub fn may_use(desk: &Desk<'_>, call: &Call) -> Result<(), A2aError> {
+    let hidden = hidden(Some(&desk.caller), &desk.agent);
+    if hidden.is_empty() || !call.operation.is_message() {
+        return Ok(());
+    }
+    let named = call.skills();
+    if named.is_empty() {
+        return Err(A2aError::params(
+            "`message.metadata.skillId` must say which skill of the agent's card is wanted",
+        ));
+    }
+    match named
+        .iter()
+        .find(|skill| hidden.iter().any(|pattern| fits(pattern, skill)))
+    {
+        Some(skill) => Err(A2aError::params(format!("the agent has no skill {skill:?}"))),
+        None => Ok(()),
     }
 }
 

@@ -12,20 +12,8 @@ use crate::snapshot::McpPolicy;
 /// # Errors
 /// 403 for a host that is none of ours, or a page that may not call.
 pub fn check(headers: &HeaderMap, authority: Option<&Authority>, policy: &McpPolicy) -> Result<(), RpcError> {
+    check_host(headers, authority, policy)?;
     let config = &policy.hub.config;
-    let said = headers
-        .get(header::HOST)
-        .map(|host| host.to_str().unwrap_or_default());
-    // HTTP/2 has it in the target.
-    let host = said
-        .or_else(|| authority.map(Authority::as_str))
-        .unwrap_or_default();
-    let is_known = |allowed: &String| allowed.eq_ignore_ascii_case(host);
-    if policy.is_local && !is_loopback(name_of(host)) && !config.allowed_hosts.iter().any(is_known) {
-        return Err(forbidden(format!(
-            "this gateway is not called {host:?}; add it to mcp.allowed_hosts if it is"
-        )));
-    }
     let Some(origin) = headers.get(header::ORIGIN) else {
         return Ok(());
     };
@@ -41,6 +29,32 @@ pub fn check(headers: &HeaderMap, authority: Option<&Authority>, policy: &McpPol
     Err(forbidden(format!(
         "pages of {origin:?} may not call; add it to mcp.allowed_origins if they may"
     )))
+}
+
+/// Checks by which name a call comes.
+///
+/// # Errors
+/// 403 for a host that is none of ours.
+pub fn check_host(
+    headers: &HeaderMap,
+    authority: Option<&Authority>,
+    policy: &McpPolicy,
+) -> Result<(), RpcError> {
+    let config = &policy.hub.config;
+    let said = headers
+        .get(header::HOST)
+        .map(|host| host.to_str().unwrap_or_default());
+    // HTTP/2 has it in the target.
+    let host = said
+        .or_else(|| authority.map(Authority::as_str))
+        .unwrap_or_default();
+    let is_known = |allowed: &String| allowed.eq_ignore_ascii_case(host);
+    if policy.is_local && !is_loopback(name_of(host)) && !config.allowed_hosts.iter().any(is_known) {
+        return Err(forbidden(format!(
+            "this gateway is not called {host:?}; add it to mcp.allowed_hosts if it is"
+        )));
+    }
+    Ok(())
 }
 
 fn forbidden(message: String) -> RpcError {

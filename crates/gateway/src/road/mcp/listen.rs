@@ -3,17 +3,22 @@
 use std::collections::VecDeque;
 
 use http::StatusCode;
-use pointsman_mcp::board::Listening;
+use pointsman_mcp::board::{self, Listening, WatchedTask};
+use pointsman_mcp::call::Asker;
 use pointsman_mcp::error::RpcError;
+use pointsman_mcp::link::Watch;
 use pointsman_mcp::message::{self, Id, Incoming, Object, Request};
 use pointsman_mcp::session::{SWITCHES, once};
 use pointsman_mcp::{meta, replay, trail};
+use tokio::sync::mpsc;
 
 use super::resume::{self, Replayed};
 use super::stream::{self, Next, Source};
 use super::{Desk, door, is_modern, sessions};
 use crate::reply::Reply;
 
+/// Most tasks that one listener hears of.
+const MAX_TASKS: usize = 64;
 /// Most resources that one listener hears of.
 const MAX_URIS: usize = 256;
 
@@ -53,7 +58,7 @@ pub async fn open(desk: &Desk<'_>) -> Result<Reply, RpcError> {
 ///
 /// # Errors
 /// When nothing is subscribed to, or too much.
-pub async fn subscribe(desk: &Desk<'_>, request: Request) -> Result<Reply, RpcError> {
+pub async fn subscribe(desk: &Desk<'_>, asker: Asker, request: Request) -> Result<Reply, RpcError> {
     let Some(wanted) = request.params.object("notifications") else {
         return Err(RpcError::params("`notifications` is missing"));
     };
@@ -76,8 +81,23 @@ pub async fn subscribe(desk: &Desk<'_>, request: Request) -> Result<Reply, RpcEr
     if !uris.is_empty() {
         honoured.set("resourceSubscriptions", &uris);
     }
+    let tasks = wanted.get("taskIds");
+    let tasks: Vec<String> = tasks
+        .and_then(|ids| serde_json::from_str(ids.get()).ok())
+        .unwrap_or_default();
+    if tasks.len() > MAX_TASKS {
+        return Err(RpcError::params(format!("more than {MAX_TASKS} tasks")));
+    }
+    let (tasks, watches) = watch_tasks(desk, &asker, once(tasks)).await;
+    if !tasks.is_empty() {
+        let shown: Vec<&str> = tasks.iter().map(|task| task.shown.as_str()).collect();
+        honoured.set("taskIds", &shown);
+    }
     let view = std::sync::Arc::clone(&desk.view);
-    let listening = desk.hub.board.listen(request.id.clone(), view, (methods, uris));
+    let listening = desk
+        .hub
+        .board
+        .listen(request.id.clone(), view, (methods, uris, tasks));
     let listening = listening.ok_or_else(|| RpcError::internal("there are too many listeners"))?;
     let mut params = Object::default();
     params.set("notifications", &honoured);
@@ -89,8 +109,33 @@ pub async fn subscribe(desk: &Desk<'_>, request: Request) -> Result<Reply, RpcEr
             id: request.id,
             ready: VecDeque::from([first]),
             listening,
+            asker,
+            meta: meta::of(&request.params),
+            _watches: watches,
         },
     ))
+}
+
+/// Has servers tell of tasks; gives those that are the caller's, of servers of this era.
+async fn watch_tasks(desk: &Desk<'_>, asker: &Asker, shown: Vec<String>) -> (Vec<WatchedTask>, Vec<Watch>) {
+    let client = &desk.worker.client;
+    let (mut tasks, mut watches) = (Vec::new(), Vec::new());
+    for shown in shown {
+        let Some((server, id)) = asker.names().find(&shown) else {
+            continue;
+        };
+        let Some(found) = desk.view.server(&server) else {
+            continue;
+        };
+        let Ok(link) = found.house(client).await else {
+            continue;
+        };
+        if link.version.is_modern() {
+            watches.push(link.watch_task(client, &id));
+            tasks.push(WatchedTask { server, id, shown });
+        }
+    }
+    (tasks, watches)
 }
 
 /// Has servers tell of resources; gives those whose servers do.
@@ -126,6 +171,30 @@ struct News {
     id: Id,
     ready: VecDeque<String>,
     listening: Listening,
+    asker: Asker,
+    /// What its client has said with the request.
+    meta: Object,
+    _watches: Vec<Watch>,
+}
+
+impl News {
+    /// A task as it is now, seen as whoever asks after it sees it; nothing where it cannot be told.
+    async fn task(&self, shown: String) -> Option<String> {
+        let mut params = Object::default();
+        params.set("taskId", &shown);
+        params.set("_meta", &self.meta);
+        let request = Request {
+            id: self.id.clone(),
+            method: "tasks/get".to_owned(),
+            params,
+        };
+        let (sink, _told) = mpsc::channel(16);
+        let task = Box::pin(self.asker.answer(&request, &sink)).await.outcome.ok()?;
+        let mut task = Object::parse(task.get()).ok()?;
+        task.remove("resultType");
+        task.set("_meta", &belongs_to(&self.id));
+        Some(message::notification("notifications/tasks", &task))
+    }
 }
 
 impl Source for News {
@@ -133,11 +202,17 @@ impl Source for News {
         if let Some(text) = self.ready.pop_front() {
             return Next::Message(text);
         }
-        self.listening
-            .receiver
-            .recv()
-            .await
-            .map_or(Next::End, Next::Message)
+        loop {
+            match self.listening.receiver.recv().await {
+                None => return Next::End,
+                Some(board::News::Message(text)) => return Next::Message(text),
+                Some(board::News::Task(shown)) => {
+                    if let Some(text) = self.task(shown).await {
+                        return Next::Message(text);
+                    }
+                }
+            }
+        }
     }
 
     fn farewell(&mut self) -> Option<Option<String>> {

@@ -16,6 +16,7 @@ use pointsman_mcp::version::Version;
 use pointsman_store::sessions::Log;
 use tokio::sync::{mpsc, oneshot};
 
+use super::consent;
 use super::judge::{Guardrails, judging};
 use super::sessions::Found;
 use super::stream::{self, Next, Source};
@@ -265,7 +266,10 @@ impl Heir {
 
     async fn go_on(&self, request: &Request, trail: &Arc<Trail>) -> Result<(), RpcError> {
         let hub = Arc::clone(&self.arrival.snapshot.mcp.hub);
-        let view = hub.view(self.session.scope.as_deref()).ok_or_else(unknown)?;
+        let owner = consent::owner(&self.caller);
+        let view = hub
+            .view_of(self.session.scope.as_deref(), &owner)
+            .ok_or_else(unknown)?;
         let desk = Desk {
             worker: &self.worker,
             arrival: &self.arrival,
@@ -288,6 +292,8 @@ impl Heir {
             caller: desk.caller(),
             judge: judging(guardrails.as_ref()),
             trail: Some(Arc::clone(trail)),
+            owner: desk.owner(),
+            base: desk.base(),
         };
         let (sink, told) = mpsc::channel(work::QUEUE);
         let task = work::start(

@@ -12,6 +12,7 @@ use pointsman_mcp::replay::Stream;
 use pointsman_mcp::run::{First, Run};
 use pointsman_mcp::session::Session;
 use pointsman_mcp::version::Version;
+use pointsman_mcp::virtuals::unwrapped;
 use pointsman_mcp::{meta, trail};
 use pointsman_store::SharedSessions;
 use serde_json::json;
@@ -38,6 +39,10 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
             return Ok(begin(desk, request).await.map_err(|error| error.of(&id)));
         }
         Incoming::One(message) => {
+            let message = match read(desk, message) {
+                Ok(message) => message,
+                Err(error) => return Ok(Err(error)),
+            };
             let found = match find(desk).await {
                 Ok(found) => found,
                 Err(error) => return Ok(Err(of(error, &message))),
@@ -59,9 +64,25 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
         }
         Err(error) => return Ok(Err(error)),
     };
-    match messages.into_iter().collect::<Result<Vec<_>, _>>() {
+    let messages = messages.into_iter();
+    match messages
+        .map(|message| read(desk, message?))
+        .collect::<Result<Vec<_>, _>>()
+    {
         Ok(messages) => converse(desk, session, messages, true).await,
         Err(error) => Ok(Err(error)),
+    }
+}
+
+/// A message with the call that it stands for, where tools are searched for.
+fn read(desk: &Desk<'_>, message: Message) -> Result<Message, RpcError> {
+    match message {
+        Message::Request(request) => {
+            let id = request.id.clone();
+            let request = unwrapped(&desk.view, request);
+            request.map(Message::Request).map_err(|error| error.of(&id))
+        }
+        message => Ok(message),
     }
 }
 
@@ -187,7 +208,7 @@ async fn begin(desk: &Desk<'_>, request: Request) -> Result<Reply, RpcError> {
     };
     let version = Version::agreed(&requested);
     let client = &desk.worker.client;
-    let (capabilities, instructions) = Box::pin(desk.hub.greeting(&desk.view, client)).await;
+    let (capabilities, instructions) = Box::pin(desk.hub.greeting(&desk.view, client, version)).await;
     let scope = desk.arrival.surface.model.clone();
     let seen = (Arc::clone(&desk.view), scope);
     let (board, idle) = (&desk.hub.board, desk.hub.config.session_timeout.get());
@@ -279,6 +300,8 @@ async fn converse(
                     caller: desk.caller(),
                     judge: judge.clone(),
                     trail: trail.clone(),
+                    owner: desk.owner(),
+                    base: desk.base(),
                 };
                 let asker = (asker, guardrails.clone());
                 // It goes on when its connection breaks: only `notifications/cancelled` says that it is not wanted.

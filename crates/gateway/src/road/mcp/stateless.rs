@@ -10,6 +10,7 @@ use pointsman_mcp::link::{Link, Told};
 use pointsman_mcp::message::{self, Incoming, Message, Request};
 use pointsman_mcp::meta;
 use pointsman_mcp::parked::{self, Resumed, Running};
+use pointsman_mcp::virtuals::unwrapped;
 use pointsman_upstream::Client;
 use tokio::sync::mpsc;
 
@@ -51,13 +52,20 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
         caller: desk.caller(),
         judge: judging(guardrails.as_ref()),
         trail: None,
+        owner: desk.owner(),
+        base: desk.base(),
     };
     if let Err(error) = check(desk, &asker, &request).await {
         return Ok(Err(error.of(&request.id)));
     }
+    let id = request.id.clone();
+    let request = match unwrapped(&desk.view, request) {
+        Ok(request) => request,
+        Err(error) => return Ok(Err(error.of(&id))),
+    };
     if request.method == "subscriptions/listen" {
         let id = request.id.clone();
-        let listening = listen::subscribe(desk, request).await;
+        let listening = listen::subscribe(desk, asker, request).await;
         return Ok(listening.map_err(|error| error.of(&id)));
     }
     let (owner, lot) = (desk.owner(), &desk.worker.shared.lasting.lot);

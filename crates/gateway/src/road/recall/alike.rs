@@ -5,7 +5,7 @@
 //! being understood in time is a miss.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pointsman_cache::{Bound, Found, Lookup, Question, bound};
 use pointsman_semantics::service::Refused;
@@ -16,10 +16,13 @@ use super::super::Arrival;
 use super::super::arrive::Asked;
 use super::answers::Pointer;
 use super::key::{self, Keys};
+use super::remote::now;
 use super::{Kept, Recalled, answers};
 use crate::snapshot::{CachePolicy, SemanticPolicy};
 use crate::worker::Worker;
 
+/// How many of the nearest of a back end are looked at.
+const CANDIDATES: usize = 8;
 /// From here on answers are meant to differ.
 const CALM: f64 = 1.0;
 /// By these fields of a request its provider looks things up.
@@ -67,6 +70,10 @@ pub async fn find(
         .cache
         .semantic
         .find(&question, lookup, Instant::now());
+    let found = match found {
+        Some(found) => Some(found),
+        None => beside(worker, &question, lookup).await,
+    };
     let least = semantic.least.unwrap_or(f32::NEG_INFINITY);
     let found = found.filter(|found| found.similarity >= least);
     let found = found.filter(|_| {
@@ -83,6 +90,33 @@ pub async fn find(
         found,
         question: Some(question),
     }
+}
+
+/// What the back end finds, where it finds questions by nearness: it says which are near, and which is the same is told here.
+async fn beside(worker: &Worker, question: &Question, lookup: Lookup) -> Option<Found<Pointer>> {
+    let cache = &worker.shared.cache;
+    let remote = cache.remote.as_ref().filter(|remote| remote.finds())?;
+    let (partition, _) = question.place();
+    let near = remote.near(partition, question.vector(), CANDIDATES).await;
+    near.into_iter().find_map(|note| {
+        let age = now().saturating_sub(note.at);
+        let is_old = |most| Duration::from_millis(age) > most;
+        if note.partition != partition || note.ttl <= age || lookup.max_age.is_some_and(is_old) {
+            return None;
+        }
+        let similarity = cache
+            .semantic
+            .alike(question, (&note.text, &note.vector), lookup.point)?;
+        let pointer = Pointer {
+            entry: note.entry,
+            labels: Arc::new(note.labels),
+            answer: None,
+        };
+        Some(Found {
+            value: Arc::new(pointer),
+            similarity,
+        })
+    })
 }
 
 /// The answer that was found, which another replica may have given.

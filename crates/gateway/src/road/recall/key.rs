@@ -103,6 +103,13 @@ fn scope(policy: &CachePolicy, caller: &Principal, end_user: Option<&str>, key: 
     if let Some(user) = end_user.filter(|_| matches!(kind, "key" | "user")) {
         key.field("end user", user.as_bytes());
     }
+    // Nobody is given the answer of a provider that may not answer them.
+    for list in caller.provider_lists() {
+        key.field("providers", b"");
+        for pattern in list {
+            key.field("provider", pattern.as_bytes());
+        }
+    }
 }
 
 /// Where decisions look at who asks, callers who are told apart get answers of their own.

@@ -131,9 +131,10 @@ impl Answers {
         }
     }
 
-    /// Tells all who share the back end that a question has an answer there.
+    /// Has the back end keep that a question has an answer there, or tells all who share it.
     pub fn tell(&self, question: &Question, entry: CacheKey, answer: &Remembered, ttl: Duration) {
-        let Some(remote) = self.remote.as_ref().filter(|remote| remote.is_shared()) else {
+        let tells = |remote: &&Arc<Remote>| remote.is_shared() || remote.finds();
+        let Some(remote) = self.remote.as_ref().filter(tells) else {
             return;
         };
         let (partition, owner) = question.place();
@@ -147,7 +148,11 @@ impl Answers {
             at: now().saturating_sub(millis(answer.stored.elapsed())),
             ttl: millis(ttl),
         };
-        self.note(remote, NoteOf::Question(Box::new(says)));
+        if remote.finds() {
+            remote.learn(says);
+        } else {
+            self.note(remote, NoteOf::Question(Box::new(says)));
+        }
     }
 
     /// Leaves a note.
@@ -163,7 +168,7 @@ impl Answers {
 }
 
 /// Unix milliseconds.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use http::Request;
 use pointsman_store::NewKey;
-use pointsman_testbed::{Fault, Schedule, SimOptions};
+use pointsman_testbed::{Fault, Schedule, SimOptions, SimServer};
 use serde_json::json;
 
 use super::{PATH, Town, hit, say, town, town_of};
-use crate::harness::{post, send, store};
+use crate::harness::{House, folder, key, post, send, store};
 
 fn of(user: Option<&str>, team: Option<&str>) -> NewKey {
     NewKey {
@@ -83,6 +83,45 @@ async fn each_scope_gives_answers_to_its_own_and_to_nobody_else() {
             assert_eq!(hit(&town.ask(first, &body).await), "exact");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_given_the_answer_of_a_provider_that_may_not_answer_them() {
+    let (cheap, trusted) = (
+        SimServer::local(SimOptions::default()).await.unwrap(),
+        SimServer::local(SimOptions::default()).await.unwrap(),
+    );
+    let of = |name: &str, sim: &SimServer| {
+        format!(
+            "{name}: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: k }} }}",
+            sim.address()
+        )
+    };
+    let target = |name: &str| format!("{{ provider: {name}, model: gpt-5-mini, format: openai-chat }}");
+    let folder = folder(&format!(
+        "providers: {{ {}, {} }}\nmodels: {{ fast: {{ targets: [ {}, {} ] }} }}\ncache: {{ exact: {{ ttl: 1h }}, scope: shared }}\n",
+        of("cheap", &cheap),
+        of("trusted", &trusted),
+        target("cheap").replace(" }", ", priority: 0 }"),
+        target("trusted").replace(" }", ", priority: 1 }"),
+    ));
+    let anybody = key(folder.path(), NewKey::default());
+    let narrow = || NewKey {
+        providers: vec!["trusted".to_owned()],
+        ..NewKey::default()
+    };
+    let (one, another) = (key(folder.path(), narrow()), key(folder.path(), narrow()));
+    let house = House::open(folder.path());
+    let body = say("Whose answer is this?");
+    for (key, wanted) in [
+        (&anybody, "miss"),
+        (&anybody, "exact"),
+        (&one, "miss"),
+        (&another, "exact"),
+    ] {
+        assert_eq!(hit(&post(house.address, PATH, key, &body).await.unwrap()), wanted);
+    }
+    assert_eq!((cheap.served().len(), trusted.served().len()), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! Answers beside the process, on a real Redis and a real PostgreSQL: shared by replicas, kept over restarts, forgotten
+//! Answers beside the process, on a real Redis, a real PostgreSQL and a simulated Qdrant: shared by replicas, kept over restarts, forgotten
 //! everywhere, and never in the way when the server dies.
 
 use std::path::Path;
@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use pointsman_store::{Actor, HolderKind, HolderSpec, NewKey};
 use pointsman_testbed::postgres::PostgresServer;
 use pointsman_testbed::redis::{Keeps, RedisServer};
-use pointsman_testbed::{SimOptions, SimServer};
+use pointsman_testbed::{KEPT_KEY, KeptKind, KeptServer, SimOptions, SimServer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -29,6 +29,13 @@ fn block(url: &str, semantic: &str) -> String {
     format!(
         "cache: {{ exact: {{ ttl: 1h }}, {semantic} scope: team, backend: {{ url: \"{url}\", timeout: 2s }} }}"
     )
+}
+
+/// The same on Qdrant, which wants a key.
+fn on_qdrant(server: &KeptServer, semantic: &str) -> String {
+    let url = format!("qdrant://{}/answers", server.address());
+    let auth = format!("auth: {{ api_key: {KEPT_KEY} }}, timeout: 2s");
+    block(&url, semantic).replace("timeout: 2s", &auth)
 }
 
 /// The same, of which a request waits for a tenth of a second.
@@ -148,10 +155,10 @@ async fn until_hit(replica: &Replica, body: &Value, wanted: &str) -> Answer {
 }
 
 /// What replicas share, on any server.
-async fn is_shared(url: &str) {
+async fn is_shared(block: &str) {
     let sim = SimServer::local(SimOptions::default()).await.unwrap();
-    let mut first = Replica::of(&sim, &block(url, ""));
-    let second = Replica::of(&sim, &block(url, ""));
+    let mut first = Replica::of(&sim, block);
+    let second = Replica::of(&sim, block);
     let body = say("What is a pointsman?");
     another_replica_has_it(&first, &second, &body).await;
     nobody_of_another_team_has_it(&second, &body).await;
@@ -227,13 +234,19 @@ async fn replicas_share_answers_on_redis() {
     let Some(server) = RedisServer::start(folder.path(), Keeps::Nothing) else {
         return;
     };
-    is_shared(&server.url()).await;
+    is_shared(&block(&server.url(), "")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_share_answers_on_postgres() {
     let server = PostgresServer::start().unwrap();
-    is_shared(&server.make("cache").unwrap()).await;
+    is_shared(&block(&server.make("cache").unwrap(), "")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_share_answers_on_qdrant() {
+    let server = KeptServer::local(KeptKind::Qdrant).await.unwrap();
+    is_shared(&on_qdrant(&server, "")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -257,10 +270,23 @@ async fn a_question_in_other_words_is_answered_by_another_replica_and_after_a_re
     let Some(server) = RedisServer::start(folder.path(), Keeps::Nothing) else {
         return;
     };
+    is_understood_by_all(&block(&server.url(), SEMANTIC)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_in_other_words_is_found_on_qdrant_by_another_replica_and_after_a_restart() {
+    let server = KeptServer::local(KeptKind::Qdrant).await.unwrap();
+    is_understood_by_all(&on_qdrant(&server, SEMANTIC)).await;
+    let asked = server.served();
+    assert!(asked.iter().any(|line| line.contains("/points/query")));
+}
+
+const SEMANTIC: &str = "semantic: { ttl: 1h, deadline: 5s },";
+
+async fn is_understood_by_all(block: &str) {
     let sim = SimServer::local(SimOptions::default()).await.unwrap();
-    let semantic = "semantic: { ttl: 1h, deadline: 5s },";
-    let first = Replica::of(&sim, &block(&server.url(), semantic));
-    let mut second = Replica::of(&sim, &block(&server.url(), semantic));
+    let first = Replica::of(&sim, block);
+    let mut second = Replica::of(&sim, block);
     first.understands().await;
     let alike = say("What's the capital of Australia, please?");
     assert_eq!(

@@ -280,7 +280,7 @@ impl Site {
                     held += (numbers[1] - numbers[0]).max(0);
                 }
             }
-            let holder = key.split(['{', '}']).nth(1).unwrap().to_owned();
+            let holder = key.split(':').nth(2).unwrap().to_owned();
             all.insert(
                 holder,
                 (Money::from_nanodollars(used), Money::from_nanodollars(held)),

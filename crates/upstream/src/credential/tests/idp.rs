@@ -21,53 +21,53 @@ use url::form_urlencoded;
 use super::super::sigv4::{self, AccessKeys, Payload, Scope};
 use super::*;
 
-pub(in super::super) const RSA_1: &str = include_str!("../../../tests/data/client-1.key.pem");
-pub(in super::super) const RSA_1_PKCS1: &str = include_str!("../../../tests/data/client-1.pkcs1.pem");
-pub(in super::super) const RSA_2: &str = include_str!("../../../tests/data/client-2.key.pem");
-pub(in super::super) const CERT_1: &str = include_str!("../../../tests/data/client-1.cert.pem");
-pub(in super::super) const CERT_2: &str = include_str!("../../../tests/data/client-2.cert.pem");
+pub(crate) const RSA_1: &str = include_str!("../../../tests/data/client-1.key.pem");
+pub(crate) const RSA_1_PKCS1: &str = include_str!("../../../tests/data/client-1.pkcs1.pem");
+pub(crate) const RSA_2: &str = include_str!("../../../tests/data/client-2.key.pem");
+pub(crate) const CERT_1: &str = include_str!("../../../tests/data/client-1.cert.pem");
+pub(crate) const CERT_2: &str = include_str!("../../../tests/data/client-2.cert.pem");
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Call {
-    pub(in super::super) method: String,
-    pub(in super::super) path: String,
+pub(crate) struct Call {
+    pub(crate) method: String,
+    pub(crate) path: String,
     query: String,
     headers: HeaderMap,
     body: Bytes,
 }
 
 /// What is answered.
-pub(in super::super) struct Answer {
+pub(crate) struct Answer {
     status: u16,
     body: String,
     headers: Vec<(String, String)>,
 }
 
-pub(in super::super) struct Idp {
-    pub(in super::super) url: String,
+pub(crate) struct Idp {
+    pub(crate) url: String,
     calls: Arc<Mutex<Vec<Call>>>,
 }
 
 impl Call {
-    pub(in super::super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    pub(in super::super) fn form(&self, name: &str) -> String {
+    pub(crate) fn form(&self, name: &str) -> String {
         pair(&self.body, name)
     }
 
-    pub(in super::super) fn parameter(&self, name: &str) -> String {
+    pub(crate) fn parameter(&self, name: &str) -> String {
         pair(self.query.as_bytes(), name)
     }
 
-    pub(in super::super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
     /// Id and secret of basic authentication.
-    pub(in super::super) fn basic(&self) -> String {
+    pub(crate) fn basic(&self) -> String {
         let encoded = self
             .header("authorization")
             .strip_prefix("Basic ")
@@ -76,7 +76,7 @@ impl Call {
     }
 
     /// Whether the request is signed by whoever holds these keys.
-    pub(in super::super) fn is_signed(&self, keys: &AccessKeys, scope: Scope<'_>) -> bool {
+    pub(crate) fn is_signed(&self, keys: &AccessKeys, scope: Scope<'_>) -> bool {
         let target = format!("{}?{}", self.path, self.query);
         let mut again = Request::post(target.trim_end_matches('?'))
             .body(self.body.clone())
@@ -110,11 +110,11 @@ fn pair(encoded: &[u8], name: &str) -> String {
 }
 
 impl Answer {
-    pub(in super::super) fn json(body: &Value) -> Self {
+    pub(crate) fn json(body: &Value) -> Self {
         Self::text(200, body.to_string())
     }
 
-    pub(in super::super) fn text(status: u16, body: impl Into<String>) -> Self {
+    pub(crate) fn text(status: u16, body: impl Into<String>) -> Self {
         Self {
             status,
             body: body.into(),
@@ -123,12 +123,12 @@ impl Answer {
     }
 
     /// An OAuth token.
-    pub(in super::super) fn token(token: &str, lifetime_secs: u64) -> Self {
+    pub(crate) fn token(token: &str, lifetime_secs: u64) -> Self {
         Self::json(&json!({ "access_token": token, "token_type": "Bearer", "expires_in": lifetime_secs }))
     }
 
     /// An OAuth error.
-    pub(in super::super) fn error(status: u16, code: &str, description: &str) -> Self {
+    pub(crate) fn error(status: u16, code: &str, description: &str) -> Self {
         Self::text(
             status,
             json!({ "error": code, "error_description": description }).to_string(),
@@ -136,7 +136,7 @@ impl Answer {
     }
 
     /// The keys of a role, as the Security Token Service writes them.
-    pub(in super::super) fn role(action: &str, id: &str, lifetime_secs: i64) -> Self {
+    pub(crate) fn role(action: &str, id: &str, lifetime_secs: i64) -> Self {
         Self::text(
             200,
             format!(
@@ -149,14 +149,14 @@ impl Answer {
         )
     }
 
-    pub(in super::super) fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 }
 
 impl Idp {
-    pub(in super::super) async fn start(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
@@ -194,7 +194,7 @@ impl Idp {
     }
 
     /// One that numbers the tokens it gives: `token-1`, `token-2`, …
-    pub(in super::super) async fn numbering(lifetime_secs: u64) -> Self {
+    pub(crate) async fn numbering(lifetime_secs: u64) -> Self {
         let issued = AtomicU64::new(0);
         Self::start(move |_| {
             let number = issued.fetch_add(1, Ordering::SeqCst) + 1;
@@ -203,31 +203,31 @@ impl Idp {
         .await
     }
 
-    pub(in super::super) fn at(&self, path: &str) -> String {
+    pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
 
-    pub(in super::super) fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         self.calls.lock().clone()
     }
 
-    pub(in super::super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.calls.lock().len()
     }
 }
 
 /// What a signed assertion must be.
-pub(in super::super) struct Expected<'a> {
-    pub(in super::super) key: &'a str,
-    pub(in super::super) algorithm: &'a str,
-    pub(in super::super) issuer: &'a str,
-    pub(in super::super) audience: &'a str,
+pub(crate) struct Expected<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) algorithm: &'a str,
+    pub(crate) issuer: &'a str,
+    pub(crate) audience: &'a str,
     /// By whose clock.
-    pub(in super::super) now: i64,
+    pub(crate) now: i64,
 }
 
 /// Header and claims of an assertion that is signed, in time, and by and for whom it should be; else why not.
-pub(in super::super) fn verified(token: &str, expected: &Expected<'_>) -> Result<(Value, Value), String> {
+pub(crate) fn verified(token: &str, expected: &Expected<'_>) -> Result<(Value, Value), String> {
     let (signed, signature) = token.rsplit_once('.').ok_or("no token")?;
     let (header, claims) = signed.split_once('.').ok_or("no token")?;
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|error| error.to_string());
@@ -270,24 +270,24 @@ fn ec_public(pem: &str) -> Vec<u8> {
     rcgen::PublicKeyData::der_bytes(&key).to_vec()
 }
 
-pub(in super::super) fn now_secs() -> i64 {
+pub(crate) fn now_secs() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 
 /// The time in so many seconds, as services write it.
-pub(in super::super) fn in_secs(secs: i64) -> String {
+pub(crate) fn in_secs(secs: i64) -> String {
     let time = jiff::Timestamp::from_second(now_secs() + secs).unwrap();
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The `Date` header of a server whose clock is so many seconds ahead.
-pub(in super::super) fn date_ahead(secs: i64) -> String {
+pub(crate) fn date_ahead(secs: i64) -> String {
     let time = jiff::Timestamp::from_second(now_secs() + secs).unwrap();
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// What `Authorization` holds after a request was authorized.
-pub(in super::super) async fn bearer(credential: &Credential) -> Result<String, CredentialError> {
+pub(crate) async fn bearer(credential: &Credential) -> Result<String, CredentialError> {
     let (request, _) = authorized(credential).await?;
     Ok(request.headers()["authorization"].to_str().unwrap().to_owned())
 }

@@ -1,0 +1,392 @@
+//! Which tools are for what a request says: what is alike in meaning, and which words both have.
+//!
+//! Here are functions over texts and vectors; who makes vectors of texts is not known here. Tools are ranked by
+//!
+//! - how like their text is to the request in meaning, and that of the likeliest tool about the same thing (a server has
+//!   five tools for an issue; a request that is like one of them is about issues);
+//! - how like what their server says of itself is, in meaning and in words;
+//! - the words that both have, the rare ones more (BM25);
+//! - whether they do what the request wants: a wish that takes nothing away is seldom for a tool that does.
+//!
+//! The weights were chosen on a quarter of `tests/tools/requests.txt`.
+
+pub mod vectors;
+pub mod words;
+
+use std::collections::HashMap;
+
+use words::Deed;
+
+/// Bytes of a description, or of what a server says of itself, that are read.
+const LONGEST: usize = 2_000;
+
+/// How the parts of a score are weighed.
+mod weight {
+    pub const OWN: f32 = 0.4;
+    pub const THING: f32 = 0.4;
+    pub const SERVER: f32 = 0.2;
+    pub const WORDS: f32 = 0.1;
+    pub const SERVER_WORDS: f32 = 0.25;
+    pub const DEED: f32 = 0.08;
+    pub const OTHER_DEED: f32 = -0.1;
+    /// Words of a name count for as much.
+    pub const NAME: f32 = 2.0;
+    pub const PARAMETER: f32 = 0.5;
+}
+
+/// How soon a word that comes again counts less, and how much long texts are held against.
+const SATURATION: f32 = 1.2;
+const LENGTH: f32 = 0.5;
+/// A few words in common are not much, however much more they are than others have.
+const FEW: f32 = 8.0;
+const FEW_OF_SERVER: f32 = 3.0;
+
+/// A tool as it is searched for.
+#[derive(Debug, Clone, Default)]
+pub struct Described {
+    /// The place of its server.
+    pub server: usize,
+    /// What its server calls it.
+    pub name: String,
+    /// What is said of it.
+    pub description: String,
+    /// The names of its parameters.
+    pub parameters: Vec<String>,
+}
+
+impl Described {
+    /// What is understood of it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}: {}", words::apart(&self.name).trim(), cut(&self.description))
+    }
+}
+
+fn cut(text: &str) -> &str {
+    let mut end = LONGEST.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// A server as it is searched for.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// What it says of itself.
+    pub says: String,
+}
+
+impl Source {
+    /// What is understood of it; nothing where it says nothing.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        let says = cut(self.says.trim());
+        (!says.is_empty()).then(|| says.to_owned())
+    }
+}
+
+/// How like a request is to tools and servers in meaning; none for those of which nothing is known yet.
+#[derive(Debug, Clone, Default)]
+pub struct Likeness {
+    /// To each tool.
+    pub tools: Vec<Option<f32>>,
+    /// To each server.
+    pub servers: Vec<Option<f32>>,
+}
+
+impl Likeness {
+    /// Of one that is not known it is not said that it is unlike.
+    fn filled(known: &[Option<f32>], count: usize) -> Vec<f32> {
+        let there: Vec<f32> = known.iter().flatten().copied().collect();
+        #[expect(clippy::cast_precision_loss, reason = "a count of tools")]
+        let usual = if there.is_empty() {
+            0.0
+        } else {
+            there.iter().sum::<f32>() / there.len() as f32
+        };
+        (0..count)
+            .map(|at| known.get(at).copied().flatten().unwrap_or(usual))
+            .collect()
+    }
+}
+
+/// Tools and servers, ready to be searched.
+#[derive(Debug)]
+pub struct Index {
+    tools: Vec<Described>,
+    servers: Vec<Source>,
+    deeds: Vec<Deed>,
+    /// Which thing each tool is about.
+    things: Vec<usize>,
+    words: Words,
+    server_words: Words,
+}
+
+impl Index {
+    /// Reads tools and servers.
+    #[must_use]
+    pub fn new(tools: Vec<Described>, servers: Vec<Source>) -> Self {
+        let mut words = Words::default();
+        for tool in &tools {
+            let place = servers.get(tool.server);
+            let mut bag = Bag::default();
+            bag.add(&tool.name, weight::NAME);
+            bag.add(place.map_or("", |place| &place.name), 1.0);
+            bag.add(cut(&tool.description), 1.0);
+            for parameter in &tool.parameters {
+                bag.add(parameter, weight::PARAMETER);
+            }
+            words.push(bag);
+        }
+        let mut server_words = Words::default();
+        for place in &servers {
+            let mut bag = Bag::default();
+            bag.add(cut(&place.says), 1.0);
+            server_words.push(bag);
+        }
+        Self {
+            deeds: tools.iter().map(|tool| words::deed(&tool.name)).collect(),
+            things: things(&tools),
+            tools,
+            servers,
+            words,
+            server_words,
+        }
+    }
+
+    /// The tools, in the order in which they are scored.
+    #[must_use]
+    pub fn tools(&self) -> &[Described] {
+        &self.tools
+    }
+
+    /// The servers.
+    #[must_use]
+    pub fn servers(&self) -> &[Source] {
+        &self.servers
+    }
+
+    /// How much each tool is for what a request says; without a likeness, by words alone.
+    #[must_use]
+    pub fn scores(&self, request: &str, likeness: Option<&Likeness>) -> Vec<f32> {
+        let terms = words::telling(request);
+        let shared = by_most(self.words.shared(&terms), FEW);
+        let of_servers = by_most(self.server_words.present(&terms), FEW_OF_SERVER);
+        let wanted = words::wanted(request);
+        let (own, servers) = match likeness {
+            Some(likeness) => (
+                Likeness::filled(&likeness.tools, self.tools.len()),
+                Likeness::filled(&likeness.servers, self.servers.len()),
+            ),
+            None => (vec![0.0; self.tools.len()], vec![0.0; self.servers.len()]),
+        };
+        let by_words = if likeness.is_some() { weight::WORDS } else { 1.0 };
+        let mut best = vec![f32::MIN; self.tools.len()];
+        for (thing, own) in self.things.iter().zip(&own) {
+            best[*thing] = best[*thing].max(*own);
+        }
+        let place = |scores: &[f32], at: usize| scores.get(at).copied().unwrap_or(0.0);
+        (0..self.tools.len())
+            .map(|at| {
+                let server = self.tools[at].server;
+                weight::OWN * own[at]
+                    + weight::THING * best[self.things[at]]
+                    + weight::SERVER * place(&servers, server)
+                    + by_words * shared[at]
+                    + weight::SERVER_WORDS * place(&of_servers, server)
+                    + done(self.deeds[at], &wanted)
+            })
+            .collect()
+    }
+}
+
+fn done(deed: Deed, wanted: &[Deed]) -> f32 {
+    match deed {
+        Deed::Other => weight::DEED,
+        deed if wanted.contains(&deed) => weight::DEED,
+        Deed::Updates | Deed::Deletes => weight::OTHER_DEED,
+        Deed::Reads | Deed::Creates => 0.0,
+    }
+}
+
+/// Tools of a server whose names are the same but for the first or the last word are about the same thing: by the one of
+/// both that more of them have.
+fn things(tools: &[Described]) -> Vec<usize> {
+    let about: Vec<[String; 2]> = tools.iter().map(|tool| words::things(&tool.name)).collect();
+    let mut counts: HashMap<(usize, &str), usize> = HashMap::new();
+    for (tool, about) in tools.iter().zip(&about) {
+        for thing in about.iter().filter(|thing| !thing.is_empty()) {
+            *counts.entry((tool.server, thing)).or_default() += 1;
+        }
+    }
+    let mut first: HashMap<(usize, &str), usize> = HashMap::new();
+    let mut places = Vec::with_capacity(tools.len());
+    for (at, (tool, about)) in tools.iter().zip(&about).enumerate() {
+        let count = |thing: &str| counts.get(&(tool.server, thing)).copied().unwrap_or(0);
+        let [without_first, without_last] = about;
+        let thing = if count(without_last) > count(without_first) {
+            without_last
+        } else {
+            without_first
+        };
+        places.push(if thing.is_empty() {
+            at
+        } else {
+            *first.entry((tool.server, thing)).or_insert(at)
+        });
+    }
+    places
+}
+
+/// Scores as shares of the greatest.
+fn by_most(mut scores: Vec<f32>, few: f32) -> Vec<f32> {
+    let most = scores.iter().copied().fold(0.0, f32::max) + few;
+    scores.iter_mut().for_each(|score| *score /= most);
+    scores
+}
+
+/// The words of one text, with how much each counts.
+#[derive(Debug, Default)]
+struct Bag(HashMap<String, f32>);
+
+impl Bag {
+    fn add(&mut self, text: &str, weight: f32) {
+        for word in words::telling(text) {
+            *self.0.entry(word).or_default() += weight;
+        }
+    }
+}
+
+/// Which texts have which words.
+#[derive(Debug, Default)]
+struct Words {
+    lengths: Vec<f32>,
+    total: f32,
+    texts_with: HashMap<String, Vec<(usize, f32)>>,
+}
+
+impl Words {
+    fn push(&mut self, bag: Bag) {
+        let at = self.lengths.len();
+        let length: f32 = bag.0.values().sum();
+        self.lengths.push(length);
+        self.total += length;
+        for (word, count) in bag.0 {
+            self.texts_with.entry(word).or_default().push((at, count));
+        }
+    }
+
+    /// The rarer, the more it tells.
+    #[expect(clippy::cast_precision_loss, reason = "counts of texts")]
+    fn rarity(&self, texts: usize) -> f32 {
+        let (all, with) = (self.lengths.len() as f32, texts as f32);
+        (1.0 + (all - with + 0.5) / (with + 0.5)).ln()
+    }
+
+    fn each(&self, terms: &[String], score: impl Fn(usize, f32) -> f32) -> Vec<f32> {
+        let mut scores = vec![0.0; self.lengths.len()];
+        for (at, term) in terms.iter().enumerate() {
+            if terms[..at].contains(term) {
+                continue;
+            }
+            for (text, count) in self.texts_with.get(term).into_iter().flatten() {
+                let rarity = self.rarity(self.texts_with[term].len());
+                scores[*text] += rarity * score(*text, *count);
+            }
+        }
+        scores
+    }
+
+    /// What BM25 says.
+    #[expect(clippy::cast_precision_loss, reason = "a count of texts")]
+    fn shared(&self, terms: &[String]) -> Vec<f32> {
+        let usual = (self.total / self.lengths.len().max(1) as f32).max(1.0);
+        self.each(terms, |text, count| {
+            let long = 1.0 - LENGTH + LENGTH * self.lengths[text] / usual;
+            count * (SATURATION + 1.0) / (count + SATURATION * long)
+        })
+    }
+
+    /// Whether they are there, and no more.
+    fn present(&self, terms: &[String]) -> Vec<f32> {
+        self.each(terms, |_, _| 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index() -> Index {
+        let tool = |server: usize, name: &str, description: &str| Described {
+            server,
+            name: name.to_owned(),
+            description: description.to_owned(),
+            parameters: vec!["id".to_owned()],
+        };
+        let place = |name: &str, says: &str| Source {
+            name: name.to_owned(),
+            says: says.to_owned(),
+        };
+        Index::new(
+            vec![
+                tool(0, "list_issues", "Lists issues of a repository"),
+                tool(0, "create_issue", "Files something"),
+                tool(0, "delete_issue", "Removes an issue"),
+                tool(1, "parcelTrack", "Tells where a parcel is"),
+                tool(1, "x", "Something else"),
+            ],
+            vec![
+                place("repos", "Source code and bugs"),
+                place("shipping", "Packages"),
+            ],
+        )
+    }
+
+    fn first(scores: &[f32]) -> usize {
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by(|left, right| scores[*right].total_cmp(&scores[*left]));
+        order[0]
+    }
+
+    #[test]
+    fn words_find_tools_without_any_vector() {
+        let index = index();
+        assert_eq!(first(&index.scores("tracking a parcel", None)), 3);
+        assert_eq!(first(&index.scores("show issues", None)), 0);
+        assert_eq!(first(&index.scores("create issue", None)), 1);
+        // Nothing is taken away that nobody wants gone.
+        let scores = index.scores("an issue", None);
+        assert!(scores[2] < scores[0], "{scores:?}");
+        let scores = index.scores("remove an issue", None);
+        assert_eq!(first(&scores), 2);
+    }
+
+    #[test]
+    fn a_likeness_to_one_tool_is_one_to_what_it_is_about() {
+        let index = index();
+        let likeness = Likeness {
+            tools: vec![Some(0.2), Some(0.2), Some(0.8), Some(0.3), Some(0.3)],
+            servers: Vec::new(),
+        };
+        let scores = index.scores("file something", Some(&likeness));
+        assert!(scores[1] > scores[3], "{scores:?}");
+    }
+
+    #[test]
+    fn tools_that_are_not_read_yet_are_neither_like_nor_unlike() {
+        let likeness = Likeness {
+            tools: vec![Some(0.9), Some(0.1), Some(0.1), Some(0.1), None],
+            servers: vec![None, None],
+        };
+        assert_eq!(
+            Likeness::filled(&likeness.tools, 5)[4],
+            (0.9 + 0.1 + 0.1 + 0.1) / 4.0
+        );
+        assert_eq!(index().scores("anything", Some(&likeness)).len(), 5);
+        assert!(Index::new(Vec::new(), Vec::new()).scores("x", None).is_empty());
+    }
+}
