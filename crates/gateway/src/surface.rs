@@ -312,7 +312,7 @@ use Format::{
 
 /// Every path, once. A new surface adds its lines here. `{model}` and `{agent}` may hold slashes, `{id}` may not; in a path that belongs to two
 /// lines the first one has it.
-static PATHS: [Path; 113] = [
+static PATHS: [Path; 117] = [
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
