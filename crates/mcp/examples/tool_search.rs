@@ -1,8 +1,8 @@
 //! How often a search puts the right one of 2,000 tools among the first five:
 //! `cargo run --release -p pointsman-mcp --example tool_search`.
 //!
-//! `tests/tools/` has the tools and what is asked for. The weights were chosen on the first of each four requests; what is
-//! told of the others was not looked at before.
+//! `tests/tools/` has the tools and what is asked for. The weights were chosen on the first of each four requests; of the
+//! others only the shares were looked at, never which ones are missed (`--missed` tells of the first ones alone).
 
 #![allow(
     clippy::unwrap_used,

@@ -13,7 +13,7 @@ use super::{Index, Likeness};
 /// How long a search waits for what is not read yet; it goes on without, and the reading goes on beside it.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Texts that are read at once: others wait for the same reader.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 4;
 /// Most vectors that are kept, in how many times those that are searched.
 const SPARE: usize = 4;
 

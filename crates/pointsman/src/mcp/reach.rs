@@ -83,7 +83,12 @@ pub(super) fn configured(path: &Path) -> Result<(Arc<Hub>, Client), String> {
     if config.mcp.servers.is_empty() {
         return Err(format!("{} has no `mcp.servers`", path.display()));
     }
-    hub(&config.mcp, &config.upstream)
+    // Whoever runs the servers wants to see what there is, not how it is searched.
+    let all = McpConfig {
+        search: false,
+        ..config.mcp
+    };
+    hub(&all, &config.upstream)
 }
 
 fn hub(config: &McpConfig, upstream: &UpstreamConfig) -> Result<(Arc<Hub>, Client), String> {

@@ -246,12 +246,14 @@ async fn a_server_takes_no_name_of_another() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_gets_nothing_by_the_gateways_own_credential_that_is_not_theirs() {
     let server = McpServer::local(McpEra::Legacy).await.unwrap();
-    let (folder, house, key) = open(&format!(
-        "servers: {{ a: {{ {}, auth: {{ api_key: the-gateways-own }} }} }}, \
-         access: [ {{ servers: [a], keys: [trusted] }} ], search: true, virtual: {{ v: {{ search: false }} }}",
+    let folder = folder(&format!(
+        "mcp: {{ servers: {{ a: {{ {}, auth: {{ api_key: the-gateways-own }} }} }}, \
+         access: [ {{ servers: [a], keys: [trusted] }} ], search: true, virtual: {{ v: {{ search: false }} }} }}\n",
         at(&server)
     ));
-    let trusted = crate::harness::key(folder.path(), named("trusted"));
+    let trusted = key(folder.path(), named("trusted"));
+    let key = key(folder.path(), named("agent"));
+    let house = House::open(folder.path());
     let asks = [
         (
             "tools/call",
