@@ -310,9 +310,9 @@ use Format::{
     OpenAiResponses as Responses,
 };
 
-/// Every path, once. A new surface adds its lines here. `{model}` and `{agent}` may hold slashes, `{id}` may not; in a path that belongs to two
-/// lines the first one has it.
-static PATHS: [Path; 117] = [
+/// Every path, once. A new surface adds its lines here. `{model}` and `{agent}` may hold slashes, `{id}` may not; in a path
+/// that belongs to two lines the first one has it.
+static PATHS: &[Path] = &[
     chat("/v1/chat/completions", OpenAi),
     chat("/v1/messages", Anthropic),
     chat("/v1/responses", Responses),
@@ -547,7 +547,7 @@ pub fn find(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Surface, 
     let path = path::normalize(rest);
     let said = prefixed.or_else(|| said_by(uri, headers));
     let mut other_method = None;
-    for known in &PATHS {
+    for known in PATHS {
         let Some(model) = path::matches(known.pattern, &path) else {
             continue;
         };

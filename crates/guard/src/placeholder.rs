@@ -178,14 +178,13 @@ impl Book {
         for _ in 0..TRIES {
             let made_up = synthetic::value(entity, value, *count);
             *count += 1;
-            let occurs = |text: &Box<str>| text.contains(&made_up);
             let is_free = made_up.len() <= LONGEST
                 && !made_up.is_empty()
                 && !made_up.starts_with('[')
                 && made_up != value
                 && !self.back.contains_key(&made_up)
                 && !self.used.contains(&made_up)
-                && !texts.iter().any(occurs);
+                && !texts.iter().any(|text| text.contains(&made_up));
             if is_free {
                 return Some(made_up);
             }
@@ -330,14 +329,14 @@ impl Restorer {
 
     /// What a text begins with.
     fn stands(&self, rest: &str, ended: bool) -> Stands {
-        if rest.starts_with('[') {
+        if let Some(name) = rest.strip_prefix('[') {
             if let Some(length) = placeholder(rest) {
                 let value = self.placeholders.original(&rest[..length]);
                 return value.map_or(Stands::ForItself, |value| Stands::For(length, value));
             }
             let is_name =
                 |letter: char| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_';
-            let may_go_on = !ended && rest.len() < LONGEST && rest[1..].chars().all(is_name);
+            let may_go_on = !ended && rest.len() < LONGEST && name.chars().all(is_name);
             return if may_go_on {
                 Stands::Unknown
             } else {

@@ -29,7 +29,7 @@ impl Sketch {
         for place in places(key) {
             let now = self.at(place);
             if now < MOST {
-                self.counters[place / 2] += if place % 2 == 0 { 1 } else { 16 };
+                self.counters[place / 2] += if place.is_multiple_of(2) { 1 } else { 16 };
             }
         }
         self.counted += 1;
@@ -52,7 +52,11 @@ impl Sketch {
 
     fn at(&self, place: usize) -> u8 {
         let both = self.counters[place / 2];
-        if place % 2 == 0 { both & 15 } else { both >> 4 }
+        if place.is_multiple_of(2) {
+            both & 15
+        } else {
+            both >> 4
+        }
     }
 }
 

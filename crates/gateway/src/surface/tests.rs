@@ -34,7 +34,7 @@ fn paths_are_found_with_and_without_prefix() {
 
 #[test]
 fn a_line_is_not_hidden_by_the_lines_before_it() {
-    for known in &PATHS {
+    for known in PATHS {
         let path = known.pattern.replace("{model}", "a%2Fb/c");
         let path = path.replace("{id}", "a%2Fb").replace("{agent}", "a%2Fb");
         let surface = look(known.method.clone(), &path).unwrap();

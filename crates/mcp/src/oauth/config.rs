@@ -120,3 +120,44 @@ impl OAuthConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::config::McpConfig;
+
+    #[test]
+    fn what_cannot_be_asked_for_is_told_by_its_field() {
+        for (oauth, field) in [
+            (json!({}), None),
+            (json!({"client_id": "c", "client_secret": "s"}), None),
+            (json!({"client_secret": "s"}), Some("oauth.client_id")),
+            (
+                json!({"grant": "client_credentials", "client_id": "c"}),
+                Some("oauth.client_secret"),
+            ),
+            (json!({"grant": "jwt_bearer"}), Some("oauth.assertion_file")),
+            (json!({"assertion": "a"}), Some("oauth.assertion")),
+            (json!({"client_auth": "post"}), Some("oauth.client_auth")),
+            (
+                json!({"client_metadata": "http://c/d"}),
+                Some("oauth.client_metadata"),
+            ),
+            (json!({"issuer": "login"}), Some("oauth.issuer")),
+            (
+                json!({"client_id": "c", "private_key": {}}),
+                Some("oauth.private_key"),
+            ),
+        ] {
+            let config = json!({"servers": {"a": {"url": "https://a/mcp", "oauth": oauth}}});
+            let config: McpConfig = serde_json::from_value(config).unwrap();
+            let found: Vec<String> = config.problems().into_iter().map(|(field, _)| field).collect();
+            let expected: Vec<String> = field.iter().map(|field| format!("servers.a.{field}")).collect();
+            assert_eq!(found, expected, "{oauth}");
+        }
+        let both = json!({"servers": {"a": {"url": "https://a/mcp", "oauth": {}, "auth": {"api_key": "k"}}}});
+        let both: McpConfig = serde_json::from_value(both).unwrap();
+        assert_eq!(both.problems()[0].0, "servers.a.auth");
+    }
+}

@@ -70,23 +70,22 @@ fn run(bytes: &[u8]) -> usize {
 fn over_lines(bytes: &[u8]) -> usize {
     let line = run(bytes);
     let mut end = line;
-    while line >= LINE {
+    if line < LINE {
+        return end;
+    }
+    loop {
         let rest = &bytes[end..];
-        let gap = rest
-            .iter()
-            .take(2)
-            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-            .count();
+        let breaks = rest.iter().take(2);
+        let gap = breaks.take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let next = run(&rest[gap..]);
         if gap == 0 || next == 0 || next > line {
-            break;
+            return end;
         }
         end += gap + next;
         if next < line {
-            break;
+            return end;
         }
     }
-    end
 }
 
 fn encoded(stretch: &str) -> Option<String> {
