@@ -1,4 +1,4 @@
-//! Makes many recorded decisions and takes them again: `cargo run --release -p pointsman-gateway --example replaying [FOLDER]`.
+//! Makes many recorded decisions and takes them again: `cargo run --release -p pointsman-gateway --example replaying [FOLDER [COUNT]]`.
 //!
 //! With a folder, the database and the configuration stay there, for `pointsman replay --config FOLDER/new.yaml`.
 
@@ -22,7 +22,7 @@ use pointsman_routing::{Facts, MessageFacts, Outcome, Replay, Router, Want};
 use pointsman_store::{DecisionFilter, DecisionRow, RoutedBatch, Store};
 use pointsman_wire::form::Usage;
 
-/// Recorded decisions.
+/// Recorded decisions, where nobody says how many.
 const MANY: usize = 100_000;
 /// Decisions of the configuration, each of five conditions.
 const DECISIONS: usize = 40;
@@ -36,13 +36,20 @@ fn main() {
     std::fs::create_dir_all(folder).unwrap();
     let old = configuration(folder, "old.yaml", Changed::default());
     let store = Store::open(&old.stores.database).unwrap();
+    let many = std::env::args()
+        .nth(2)
+        .map_or(MANY, |count| count.parse().unwrap());
     let begun = Instant::now();
-    record(&store, &Router::compile(old.routing.as_ref().unwrap()).unwrap());
+    record(
+        many,
+        &store,
+        &Router::compile(old.routing.as_ref().unwrap()).unwrap(),
+    );
     let mut out = std::io::stdout().lock();
     // A closed output is nobody to tell.
     let _ = writeln!(
         out,
-        "{MANY} decisions recorded in {:.1} s, one in ten with its text",
+        "{many} decisions recorded in {:.1} s, one in ten with its text",
         begun.elapsed().as_secs_f64()
     );
     let rules = Changed {
@@ -180,10 +187,10 @@ fn configuration(folder: &Path, name: &str, changed: Changed) -> Config {
         .config
 }
 
-fn record(store: &Store, router: &Router) {
+fn record(many: usize, store: &Store, router: &Router) {
     let mut chance = Chance::new(7);
     let mut batch = RoutedBatch::default();
-    for number in 0..MANY {
+    for number in 0..many {
         let length = 5 + chance.below(60);
         let words: Vec<String> = (0..length)
             .map(|_| format!("word{:03}", chance.below(WORDS)))
