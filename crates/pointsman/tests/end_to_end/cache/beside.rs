@@ -1,5 +1,5 @@
-//! Answers beside the process, on a real Redis, a real PostgreSQL and a simulated Qdrant: shared by replicas, kept over restarts, forgotten
-//! everywhere, and never in the way when the server dies.
+//! Answers beside the process, on a real Redis, a real PostgreSQL and a simulated Qdrant: shared by replicas, kept over
+//! restarts, forgotten everywhere, and never in the way when the server dies.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
