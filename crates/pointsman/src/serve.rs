@@ -89,7 +89,7 @@ pub(crate) struct Running {
     password: Option<SecretString>,
     tasks: Vec<JoinHandle<()>>,
     /// Who tells of what goes wrong, and how they are told to stop.
-    alarms: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    alarms: Option<Stoppable>,
 }
 
 impl Running {
@@ -149,11 +149,11 @@ impl Running {
     }
 }
 
+/// A task, and what ends it.
+type Stoppable = (watch::Sender<bool>, JoinHandle<()>);
+
 /// Whoever tells of what goes wrong, if anybody does.
-fn alarms(
-    gateway: &Arc<Gateway>,
-    config: &Config,
-) -> Result<Option<(watch::Sender<bool>, JoinHandle<()>)>, String> {
+fn alarms(gateway: &Arc<Gateway>, config: &Config) -> Result<Option<Stoppable>, String> {
     let options = ClientOptions::compile(&config.upstream).map_err(|error| error.to_string())?;
     let alarms =
         Alarms::new(Arc::clone(gateway), &config.alerts, &options).map_err(|error| error.to_string())?;

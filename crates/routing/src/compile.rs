@@ -301,6 +301,23 @@ impl<'c> Compiler<'c> {
         Some(self.signals.len() - 1)
     }
 
+    /// What of a signal counts in a score.
+    fn value_source(&mut self, path: &str, input: &ScoreInput) -> Option<ValueSource> {
+        match input.value_source.as_deref() {
+            None | Some("binary") => Some(ValueSource::Binary {
+                matched: input.on_match.unwrap_or(1.0),
+                missed: input.miss.unwrap_or(0.0),
+            }),
+            Some("confidence" | "score") => Some(ValueSource::Confidence),
+            Some("raw") => Some(ValueSource::Raw),
+            Some(other) => {
+                let message = format!("unknown value_source {other:?}; use binary, confidence, raw or score");
+                self.wrong(format!("{path}.value_source"), message);
+                None
+            }
+        }
+    }
+
     fn projections(&mut self) {
         let config = &self.config.projections;
         for (index, partition) in config.partitions.iter().enumerate() {
@@ -341,19 +358,8 @@ impl<'c> Compiler<'c> {
                 let Some(signal) = self.find_signal(&path, &input.kind, &input.name) else {
                     continue;
                 };
-                let source = match input.value_source.as_deref() {
-                    None | Some("binary") => ValueSource::Binary {
-                        matched: input.on_match.unwrap_or(1.0),
-                        missed: input.miss.unwrap_or(0.0),
-                    },
-                    Some("confidence" | "score") => ValueSource::Confidence,
-                    Some("raw") => ValueSource::Raw,
-                    Some(other) => {
-                        let message =
-                            format!("unknown value_source {other:?}; use binary, confidence, raw or score");
-                        self.wrong(format!("{path}.value_source"), message);
-                        continue;
-                    }
+                let Some(source) = self.value_source(&path, input) else {
+                    continue;
                 };
                 let composer = self.composer(&input.kind, &input.name);
                 let gate = composer.map(|(place, composer)| self.rule(&place, composer, 1));

@@ -692,6 +692,7 @@ fn encoded(text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "every way in, one after another")]
 async fn sql_injection_by_query_header_and_body_changes_nothing() {
     let site = Site::open().await;
     site.does(Method::POST, "/admin/v1/organizations", json!({"id": "o"}))

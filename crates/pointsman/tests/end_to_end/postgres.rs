@@ -374,7 +374,7 @@ async fn commands_work_on_postgres() {
     );
     assert!(row["cost_nanodollars"].as_i64().unwrap() > 0);
     assert!(on(&["audit", "verify"]).contains("2 rows"));
-    assert!(on(&["database", "migrate"]).contains("4 of 4 steps"));
+    assert!(on(&["database", "migrate"]).contains("6 of 6 steps"));
     on(&["database", "revert", "--to", "1"]);
     let (good, said) = run(&["database", "revert", "--to", "0", "--database", &url]);
     assert!(!good && said.contains("no way back"), "{said}");

@@ -12,6 +12,7 @@ use crate::credentials::{ask, bearer, completion, config, server};
 use crate::harness::{House, folder, get, key, post, write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, from beginning to end")]
 async fn a_secret_of_vault_is_used_renewed_and_kept_while_vault_is_down() {
     let (version, is_down) = (Arc::new(AtomicUsize::new(1)), Arc::new(AtomicBool::new(false)));
     let (current, down) = (Arc::clone(&version), Arc::clone(&is_down));

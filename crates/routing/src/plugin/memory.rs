@@ -58,6 +58,27 @@ const HALF_LIFE: u64 = 30;
 /// How alike those are that are one, where nothing is said.
 const ALIKE: f64 = 0.9;
 
+/// Words and likeness are weighed together: there is no other way.
+fn weighted(mode: Option<&str>) -> Result<(), String> {
+    match mode {
+        None | Some("" | "rerank" | "weighted") => Ok(()),
+        Some(_) => {
+            Err("memory.hybrid_mode: use rerank (weighted): words and likeness make one score".to_owned())
+        }
+    }
+}
+
+/// Whether nothing is remembered before its user says so.
+fn needs_consent(of: Option<&str>) -> Result<bool, String> {
+    match of {
+        None | Some("operator") => Ok(false),
+        Some("user") => Ok(true),
+        Some(other) => Err(format!(
+            "memory.consent: unknown value {other:?}; use user or operator"
+        )),
+    }
+}
+
 impl Memory {
     /// Of its settings; none where they say that nothing is remembered.
     pub(super) fn of(form: MemorySettings) -> Result<Option<Self>, String> {
@@ -76,23 +97,8 @@ impl Memory {
         let reflects = reflection.enabled.unwrap_or(true);
         known(&reflection)?;
         let words = form.hybrid_search;
-        if !matches!(
-            form.hybrid_mode.as_deref(),
-            None | Some("" | "rerank" | "weighted")
-        ) {
-            return Err(
-                "memory.hybrid_mode: use rerank (weighted): words and likeness make one score".to_owned(),
-            );
-        }
-        let needs_consent = match form.consent.as_deref() {
-            None | Some("operator") => false,
-            Some("user") => true,
-            Some(other) => {
-                return Err(format!(
-                    "memory.consent: unknown value {other:?}; use user or operator"
-                ));
-            }
-        };
+        weighted(form.hybrid_mode.as_deref())?;
+        let needs_consent = needs_consent(form.consent.as_deref())?;
         let days = form
             .ttl_days
             .map(|days| within("ttl_days", days, 36_500))

@@ -248,24 +248,31 @@ impl Rag {
     }
 }
 
-fn source(named: &str, backend: Backend) -> Result<RagSource, String> {
-    let wanted = |value: Option<String>, field: &str| {
-        let plain = |text: &String| {
-            !text.is_empty()
-                && text
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-        };
-        value
-            .filter(plain)
-            .ok_or_else(|| format!("rag.backend_config.{field}: a plain name is wanted"))
+/// A name that is part of a path or a query as it is.
+fn wanted(value: Option<String>, field: &str) -> Result<String, String> {
+    let plain = |text: &String| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
-    let strange = |used: &[(&str, bool)]| match used.iter().find(|(_, used)| *used) {
+    value
+        .filter(plain)
+        .ok_or_else(|| format!("rag.backend_config.{field}: a plain name is wanted"))
+}
+
+/// Refuses the first field that is used, and is another back end's.
+fn strange(named: &str, used: &[(&str, bool)]) -> Result<(), String> {
+    match used.iter().find(|(_, used)| *used) {
         Some((field, _)) => Err(format!(
             "rag.backend_config.{field} is none of the backend {named}'s"
         )),
         None => Ok(()),
-    };
+    }
+}
+
+fn source(named: &str, backend: Backend) -> Result<RagSource, String> {
+    let strange = |used: &[(&str, bool)]| strange(named, used);
     let of_qdrant = [
         ("collection", backend.collection.is_some()),
         ("content_field", backend.content_field.is_some()),

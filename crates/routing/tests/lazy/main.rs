@@ -173,7 +173,7 @@ fn models() -> Vec<AskedSignal> {
         asked("jailbreak", "guard", Need::Heads(About::User)),
         asked("pii", "history", Need::Heads(About::Conversation)),
         asked("embedding", "refund", Need::Embedding(About::User)),
-        asked("classifier", "far", Need::Remote(About::User, "tei".to_owned())),
+        asked("preference", "far", Need::Remote(About::User, "tei".to_owned())),
     ]
 }
 
@@ -272,7 +272,7 @@ fn calls_are_grouped_by_what_answers_them_and_the_cheap_come_first() {
         decision(
             "far",
             5,
-            &all(&["classifier:far", "embedding:refund", "domain:math"]),
+            &all(&["preference:far", "embedding:refund", "domain:math"]),
         ),
         decision("law", 4, &all(&["domain:law", "pii:history"])),
         decision(

@@ -50,7 +50,7 @@ const ASKED: [(&str, &str); 10] = [
     ("embedding", "e0"),
     ("embedding", "e1"),
     ("embedding", "e2"),
-    ("classifier", "c0"),
+    ("preference", "c0"),
     ("safety", "s0"),
 ];
 const BANDS: [&str; 6] = ["b0", "b1", "b2", "b3", "b4", "b5"];
@@ -59,7 +59,7 @@ fn asked() -> Vec<AskedSignal> {
     let need = |kind: &str, name: &str| match kind {
         "pii" => Need::Heads(About::Conversation),
         "embedding" => Need::Embedding(About::User),
-        "classifier" => Need::Remote(About::User, name.to_owned()),
+        "preference" => Need::Remote(About::User, name.to_owned()),
         _ => Need::Heads(About::User),
     };
     let each = |(kind, name): (&'static str, &str)| AskedSignal {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use pointsman_governance::Principal;
 use pointsman_mcp::call::Asker;
 use pointsman_mcp::error::RpcError;
@@ -121,10 +122,14 @@ pub async fn attach(
     log: &str,
     after: u64,
 ) -> Result<Reply, RpcError> {
-    let replayed = match (session.stream(log), session.shelf()) {
-        (Some(stream), _) => Replayed::answers(&stream, after, session),
+    let here = session
+        .stream(log)
+        .and_then(|stream| Replayed::answers(&stream, after, session));
+    let replayed = match (here, session.shelf()) {
+        (Some(replayed), _) => Some(replayed),
         (None, None) => None,
-        (None, Some(shelf)) => follow(desk, session, (shelf, log, after)).await,
+        // What is here may lag behind what its client has heard elsewhere.
+        (None, Some(shelf)) => follow(desk, session, (shelf, log, after)).await?,
     };
     let replayed = replayed.ok_or_else(unknown)?;
     Ok(stream::reply(desk.worker, replayed))
@@ -153,18 +158,23 @@ struct Heir {
     stream: Arc<Stream>,
 }
 
-/// Follows a log that another replica writes.
+/// Follows a log that another replica writes; none where there is none, or no more of it.
+///
+/// # Errors
+/// 503 where it cannot be asked for now: it may be there.
 async fn follow(
     desk: &Desk<'_>,
     session: &Arc<Session>,
     (shelf, log, after): (&Shelf, &str, u64),
-) -> Option<Replayed> {
+) -> Result<Option<Replayed>, RpcError> {
     match shelf.sessions.events(&shelf.key, log, after).await {
         Ok(Log::Events(_)) => {}
-        Ok(Log::Unknown | Log::Gone) => return None,
+        Ok(Log::Unknown | Log::Gone) => return Ok(None),
         Err(error) => {
             tracing::warn!(%error, "a stream of another replica cannot be asked for");
-            return None;
+            let error =
+                RpcError::internal("streams cannot be asked for now (`stores.shared`); come back soon");
+            return Err(error.with(StatusCode::SERVICE_UNAVAILABLE));
         }
     }
     let stream = Stream::new(log, after);
@@ -180,7 +190,7 @@ async fn follow(
         stream,
     };
     tokio::spawn(heir.follow(after));
-    replayed
+    Ok(replayed)
 }
 
 impl Heir {

@@ -93,7 +93,7 @@ async fn nobody_is_given_the_answer_of_a_provider_that_may_not_answer_them() {
     );
     let of = |name: &str, sim: &SimServer| {
         format!(
-            "{name}: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: k }} }}",
+            "{name}: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }}",
             sim.address()
         )
     };

@@ -336,6 +336,38 @@ async fn a_question_is_answered_at_any_replica() {
     assert!(said.as_str().unwrap().contains("action=accept"), "{said}");
 }
 
+/// Whoever copies a stream is a little behind who writes it: that is no reason to know nothing of what comes next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_goes_on_where_less_of_it_is_known_than_its_client_has_heard() {
+    let Some(site) = Site::new().await else { return };
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let [one, two] = [0, 1].map(|at| locked(&site.addresses)[at].unwrap());
+    let key = site.key.as_str();
+    let begun = (Method::POST, headers(key, None, &[]), initialize("2025-11-25"));
+    let session = hear(one, begun, 9).await.session.unwrap();
+    let asked = (
+        Method::POST,
+        headers(key, Some(&session), &[]),
+        counting(1, (30, 40), "behind"),
+    );
+    let mut heard = hear(one, asked, 3).await.heard;
+    let is_answered = |heard: &[Heard]| heard.iter().any(|one| one.message.get("result").is_some());
+    for turn in 0.. {
+        assert!(turn < 200, "it never comes to its end");
+        let last = heard.iter().rev().find(|one| !one.id.is_empty()).unwrap();
+        let more = [("last-event-id", last.id.clone())];
+        let asked = (Method::GET, headers(key, Some(&session), &more), String::new());
+        // From the one that writes to the one that copies, and back, two events at a time: the first only names the place.
+        let piece = hear([two, one][turn % 2], asked, 2).await;
+        assert_eq!(piece.status, Some(200), "{turn}: {:?}", piece.heard);
+        heard.extend(piece.heard);
+        if is_answered(&heard) {
+            break;
+        }
+    }
+    assert_eq!(numbers(&heard), (1..=30).collect::<Vec<_>>());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn news_is_heard_at_any_replica_and_a_session_ends_at_all() {
     let Some(site) = Site::new().await else { return };

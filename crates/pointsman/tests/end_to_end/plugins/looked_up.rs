@@ -77,6 +77,7 @@ fn ask(decision: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, from beginning to end")]
 async fn findings_of_every_backend_come_into_the_request() {
     let qdrant = Shelf::open(json!({"result": {"points": [
         {"id": 1, "score": 0.9, "payload": {"content": "The warranty is two years."}},

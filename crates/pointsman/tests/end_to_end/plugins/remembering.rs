@@ -60,6 +60,7 @@ fn instructions(request: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, from beginning to end")]
 async fn what_a_user_says_is_remembered_for_them_alone_and_forgotten_when_they_say_so() {
     let scene = Scene::with_providers(
         &routing(vec![decision("remembering", memory(json!({})))]),
