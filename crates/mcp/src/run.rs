@@ -40,9 +40,9 @@ pub enum First {
 }
 
 impl Run {
-    /// Writes what is said, to the end. Whoever waits is told how it begins; one who waits no more reads the stream.
-    pub async fn pump(mut self, first: oneshot::Sender<First>) {
-        let mut first = Some(first);
+    /// Writes what is said, to the end. Whoever waits is told how it begins; one who waits no more reads the stream, as all
+    /// do where nobody waits because it has begun elsewhere.
+    pub async fn pump(mut self, mut first: Option<oneshot::Sender<First>>) {
         // The last event of the server behind what comes next.
         let mut from = None;
         // The first one is written down at once: from then on nothing has to be done twice.

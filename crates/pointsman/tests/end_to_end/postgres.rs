@@ -55,7 +55,9 @@ fn ledger(url: &str) -> Vec<String> {
 
 /// Waits until all of these are in the ledger, and asserts that nothing is there twice.
 fn assert_complete(url: &str, finished: &HashSet<String>) {
-    let until = Instant::now() + Duration::from_secs(30);
+    // What has waited long is much, and to look for all of it takes time from those who bring it.
+    let many = Duration::from_millis(finished.len() as u64);
+    let until = Instant::now() + Duration::from_secs(30) + 5 * many;
     loop {
         let ids = ledger(url);
         let known: HashSet<&String> = ids.iter().collect();
@@ -69,7 +71,7 @@ fn assert_complete(url: &str, finished: &HashSet<String>) {
             "{missing} of {} finished answers are missing",
             finished.len()
         );
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100) + many);
     }
 }
 

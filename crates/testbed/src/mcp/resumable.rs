@@ -51,7 +51,7 @@ impl Log {
     }
 }
 
-/// Counts to `to`, with a notification for each number, whoever listens.
+/// Counts to `to`, with a notification for each number, whoever listens; and answers after a rest.
 pub fn count(talk: &Arc<Talk>, message: &Value) -> Response<Body> {
     let name = format!("c{}", talk.next.fetch_add(1, Ordering::Relaxed));
     let log = Arc::new(Log::default());
@@ -71,6 +71,8 @@ pub fn count(talk: &Arc<Talk>, message: &Value) -> Response<Body> {
                 false,
             );
         }
+        let rest = arguments["rest_ms"].as_u64().unwrap_or_default();
+        tokio::time::sleep(Duration::from_millis(rest)).await;
         let said = json!({ "content": [{ "type": "text", "text": format!("counted to {to}") }] });
         counting.push(result(&id, &said), true);
     });

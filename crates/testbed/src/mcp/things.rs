@@ -44,7 +44,7 @@ pub fn tools(description: &str) -> Vec<Value> {
     tools.push(echo);
     tools.push(tool(
         "test_count",
-        &json!({ "to": { "type": "integer" }, "pause_ms": { "type": "integer" }, "key": { "type": "string" } }),
+        &json!({ "to": { "type": "integer" }, "pause_ms": { "type": "integer" }, "rest_ms": { "type": "integer" }, "key": { "type": "string" } }),
     ));
     let mut changing = tool("test_changing", &nothing);
     changing["description"] = json!(description);

@@ -15,7 +15,7 @@ use pointsman_mcp::session::Session;
 use pointsman_mcp::trail::{Record, Resume, Shelf, Trail};
 use pointsman_mcp::version::Version;
 use pointsman_store::sessions::Log;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::consent;
 use super::judge::{Guardrails, judging};
@@ -322,7 +322,7 @@ impl Heir {
             work: vec![task],
         };
         // Nobody waits for how it begins: it has begun.
-        run.pump(oneshot::channel().0).await;
+        run.pump(None).await;
         Ok(())
     }
 }

@@ -339,7 +339,7 @@ async fn hand_out(desk: &Desk<'_>, run: Run, batch: bool) -> Reply {
     let (first, begins) = oneshot::channel();
     let begins = if batch { None } else { Some(begins) };
     // It ends with its requests, and those with their time.
-    tokio::spawn(run.pump(first));
+    tokio::spawn(run.pump(Some(first)));
     if let Some(begins) = begins {
         match tokio::time::timeout(PATIENCE, begins).await {
             Ok(Ok(First::Whole(text, status))) => {

@@ -368,6 +368,36 @@ async fn a_stream_goes_on_where_less_of_it_is_known_than_its_client_has_heard() 
     assert_eq!(numbers(&heard), (1..=30).collect::<Vec<_>>());
 }
 
+/// Of what a dead replica has left, there may be nothing to come but the answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_comes_alone_comes_at_another_replica() {
+    let Some(site) = Site::new().await else { return };
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let [one, two] = [0, 1].map(|at| locked(&site.addresses)[at].unwrap());
+    let key = site.key.as_str();
+    let begun = (Method::POST, headers(key, None, &[]), initialize("2025-11-25"));
+    let session = hear(one, begun, 9).await.session.unwrap();
+    let body = counting(1, (3, 20), "alone").replace("\"pause_ms\"", "\"rest_ms\":2000,\"pause_ms\"");
+    let asked = (Method::POST, headers(key, Some(&session), &[]), body);
+    let mut heard = hear(one, asked, 3).await.heard;
+    site.kill(0);
+    for _ in 0..40 {
+        let last = heard.iter().rev().find(|one| !one.id.is_empty()).unwrap();
+        let more = [("last-event-id", last.id.clone())];
+        let asked = (Method::GET, headers(key, Some(&session), &more), String::new());
+        let piece = hear(two, asked, usize::MAX).await;
+        assert_eq!(piece.status, Some(200), "{:?}", piece.heard);
+        let is_answered = piece.is_answered();
+        heard.extend(piece.heard);
+        if is_answered {
+            assert_eq!(numbers(&heard), [1, 2, 3]);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("no answer ever comes");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn news_is_heard_at_any_replica_and_a_session_ends_at_all() {
     let Some(site) = Site::new().await else { return };
