@@ -287,10 +287,12 @@ impl Trail {
         }
     }
 
-    /// Notes how far its server was heard before it said anything.
+    /// Notes how far its server was heard before it said anything. What is noted with its events is further, and stays,
+    /// however late this comes.
     pub async fn mark(&self, from: &str) {
-        let fields = [(format!("c:{}", self.log), from.to_owned())];
-        if let Err(error) = self.shelf.sessions.set(&self.shelf.key, &fields).await {
+        let field = format!("c:{}", self.log);
+        let (sessions, key) = (&self.shelf.sessions, &self.shelf.key);
+        if let Err(error) = sessions.swap(key, &field, Some(""), Some(from)).await {
             tracing::debug!(%error, "it could not be noted how far a server was heard");
         }
     }
