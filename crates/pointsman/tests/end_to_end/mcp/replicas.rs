@@ -292,7 +292,13 @@ async fn replicas_die_and_no_message_is_lost_or_heard_twice() {
     let all = done.len();
     done.sort_unstable();
     done.dedup();
-    assert_eq!((all, done.len()), (usize::try_from(calls).unwrap(), all));
+    assert_eq!(done.len(), all);
+    // Of calls that nobody can say anything of, some were done.
+    let all = all as u64;
+    assert!(
+        (calls - unsure..=calls).contains(&all),
+        "{all} of {calls} were done"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
