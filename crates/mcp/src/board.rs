@@ -298,11 +298,7 @@ impl Board {
     /// Something is new of a task, and the house was told.
     pub fn task(&self, link: &Link, id: &str) {
         for listener in self.listeners.lock().values() {
-            let sees = listener
-                .view
-                .servers()
-                .iter()
-                .any(|server| Arc::ptr_eq(server, &link.server));
+            let sees = listener.view.asks(&link.server);
             let mut tasks = listener.tasks.iter();
             let watched = tasks.find(|task| sees && task.server == link.server.name && task.id == id);
             if let Some(task) = watched {
@@ -315,11 +311,7 @@ impl Board {
     pub fn updated(&self, link: &Link, uri: &str) {
         for listener in self.listeners.lock().values() {
             // What a server says on behalf of one user is for that user.
-            let sees = listener
-                .view
-                .servers()
-                .iter()
-                .any(|server| Arc::ptr_eq(server, &link.server));
+            let sees = listener.view.asks(&link.server);
             let shown = listener.view.show_uri(&link.server.name, uri);
             if sees && listener.uris.contains(&shown) {
                 let mut params = Object::default();

@@ -548,6 +548,11 @@ impl Ask {
     pub fn about_uri(method: &str, uri: &str, timeout: Duration) -> Self {
         let mut params = Object::default();
         params.set("uri", uri);
+        Self::plain(method, params, timeout)
+    }
+
+    /// A question that nobody but this replica knows of.
+    pub(crate) fn plain(method: &str, params: Object, timeout: Duration) -> Self {
         Self {
             method: method.to_owned(),
             params,

@@ -139,6 +139,12 @@ impl View {
         self.alone
     }
 
+    /// Whether this very server is among them, asked on behalf of the same.
+    #[must_use]
+    pub fn asks(&self, server: &Arc<Server>) -> bool {
+        self.servers.iter().any(|other| Arc::ptr_eq(other, server))
+    }
+
     /// Whether a server is among them.
     #[must_use]
     pub fn has(&self, server: &str) -> bool {

@@ -157,7 +157,7 @@ impl Asker {
             if let Some(cursor) = &cursor {
                 params.set("cursor", cursor);
             }
-            let ask = plain("tasks/list", params, self.hub.config.list_timeout.get());
+            let ask = Ask::plain("tasks/list", params, self.hub.config.list_timeout.get());
             let Ok(answer) = link.ask(&self.client, ask).await else {
                 break;
             };
@@ -352,18 +352,6 @@ fn pause(task: &Object) -> Duration {
         .clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
 }
 
-fn plain(method: &str, params: Object, timeout: Duration) -> Ask {
-    Ask {
-        method: method.to_owned(),
-        params,
-        headers: Vec::new(),
-        sink: None,
-        timeout,
-        trail: None,
-        resume: None,
-    }
-}
-
 /// A task that is waited for: nobody wants it any more when this is dropped before it is over.
 struct Abandoned {
     link: Arc<Link>,
@@ -397,7 +385,7 @@ impl Drop for Abandoned {
             return;
         }
         let (link, client) = (Arc::clone(&self.link), self.client.clone());
-        let ask = plain(
+        let ask = Ask::plain(
             "tasks/cancel",
             std::mem::take(&mut self.params),
             Duration::from_secs(10),
