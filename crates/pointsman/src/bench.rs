@@ -43,6 +43,9 @@ pub(crate) struct Arguments {
 /// Who has done nothing for so long has nothing left to do: longer than the journal waits.
 const REST: Duration = Duration::from_millis(250);
 
+/// After this long a gateway that nobody asks has nothing left of its start.
+const STARTED: Duration = Duration::from_secs(5);
+
 /// What is measured of one route under one load.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sample {
@@ -138,6 +141,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 
 async fn measure(arguments: &Arguments) -> Result<Value, String> {
     let fleet = Fleet::start().await?;
+    tokio::time::sleep(STARTED).await;
     let idle = process::resident(fleet.gateway_pid());
     let mut figures = json!({"idle_bytes": idle, "loads": {}});
     let only = arguments.only.as_deref().unwrap_or_default();

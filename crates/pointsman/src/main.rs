@@ -14,6 +14,7 @@ mod key;
 mod mcp;
 mod models;
 mod replay;
+mod resident;
 mod route;
 mod serve;
 mod sim;

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::alarms::Alarms;
 use crate::watch::Watched;
-use crate::{console, zero};
+use crate::{console, resident, zero};
 
 /// How often keys and configuration are looked at for changes.
 const LOOK: Duration = Duration::from_millis(300);
@@ -114,6 +114,7 @@ impl Running {
             tokio::spawn(pointsman_admin::serve(listener, Arc::clone(&gateway), access)),
             tokio::spawn(watch_keys(Arc::clone(&gateway))),
             tokio::spawn(tend_ledger(Arc::clone(&gateway), months)),
+            tokio::spawn(resident::give_back_code_of_the_start()),
         ];
         let alarms = alarms(&gateway, config)?;
         Ok(Self {
