@@ -75,7 +75,8 @@ pub(crate) struct Load {
     connections: usize,
     share: usize,
     asks: Asks,
-    /// Pause of each connection between its requests: without one the machine is full, and every route queues.
+    /// Pause of each connection between its requests, on the average: without one the machine is full, and every route
+    /// queues.
     pause: Duration,
 }
 

@@ -1,5 +1,7 @@
 //! A closed-loop load generator: so many connections, each with one request after another.
 
+mod pace;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +13,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+
+use pace::{Pacer, Pauses};
 
 /// What is asked, how often, by how many at once.
 #[derive(Debug, Clone)]
@@ -27,7 +31,7 @@ pub struct LoadPlan {
     pub connections: usize,
     /// Requests in all.
     pub requests: usize,
-    /// Pause of a connection between its requests.
+    /// Pause of a connection between its requests, on the average; pauses are drawn.
     pub pause: Duration,
 }
 
@@ -60,17 +64,21 @@ pub async fn run(plan: LoadPlan) -> LoadReport {
     let plan = Arc::new(plan);
     let report = Arc::new(Mutex::new(LoadReport::default()));
     let started = Instant::now();
+    let pacer = (!plan.pause.is_zero()).then(Pacer::start);
     let mut tasks = Vec::new();
     for number in 0..plan.connections {
         let share = plan.requests / plan.connections + usize::from(number < plan.requests % plan.connections);
-        // Paced connections begin one after another, not as one crowd.
-        let begin = plan.pause.mul_f64(number as f64 / plan.connections.max(1) as f64);
+        let pace = pacer
+            .clone()
+            .map(|pacer| (pacer, Pauses::new(plan.pause, number)));
         tasks.push(tokio::spawn(client(
             Arc::clone(&plan),
-            (share, begin),
+            share,
+            pace,
             Arc::clone(&report),
         )));
     }
+    drop(pacer);
     for task in tasks {
         // A panic in the generator shows as missing requests.
         let _ = task.await;
@@ -82,16 +90,20 @@ pub async fn run(plan: LoadPlan) -> LoadReport {
     report
 }
 
-async fn client(plan: Arc<LoadPlan>, (share, begin): (usize, Duration), report: Arc<Mutex<LoadReport>>) {
+async fn client(
+    plan: Arc<LoadPlan>,
+    share: usize,
+    mut pace: Option<(Pacer, Pauses)>,
+    report: Arc<Mutex<LoadReport>>,
+) {
     let mut own = LoadReport::default();
     let mut sender = None;
-    tokio::time::sleep(begin).await;
     for _ in 0..share {
         if sender.is_none() {
             sender = connect(plan.address).await.ok();
         }
-        if !plan.pause.is_zero() {
-            tokio::time::sleep(plan.pause).await;
+        if let Some((pacer, pauses)) = &mut pace {
+            pacer.pause(pauses.next()).await;
         }
         let outcome = match &mut sender {
             Some(open) => once(open, &plan).await,
