@@ -182,11 +182,12 @@ async fn called(
     };
     let caller = blocking(admitted).await??;
     let body = read(&head.headers, body).await?;
+    let client = house.gateway.snapshot().proxies.client(peer.ip(), &head.headers);
     let call = Call {
         gateway: Arc::clone(&house.gateway),
         actor: Actor {
             name: caller.name(),
-            source: peer.ip().to_string(),
+            source: client.to_string(),
         },
         caller,
         descriptions: Arc::clone(&house.descriptions),

@@ -81,6 +81,7 @@ pub fn verify(call: &Call) -> Answer {
     let verified = call.store().verify_audit()?;
     Ok(Reply::of(json!({
         "rows": verified.rows,
+        "trimmed": verified.trimmed,
         "broken_at": verified.broken,
         "head": verified.head,
     })))

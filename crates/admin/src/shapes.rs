@@ -111,6 +111,10 @@ pub struct HolderFields {
     pub providers: Vec<String>,
     /// Guardrails that act beside those that always do, by their names in the configuration.
     pub guardrails: Vec<String>,
+    /// Surfaces that may be asked, by their paths such as `/v1/chat/completions` or `/mcp*`; empty means all.
+    pub surfaces: Vec<String>,
+    /// Networks that requests may come from, such as `10.0.0.0/8`; empty means any.
+    pub networks: Vec<String>,
     /// Rates.
     pub limits: LimitFields,
     /// Money; all of them hold at once.
@@ -137,6 +141,10 @@ pub struct KeyFields {
     pub providers: Vec<String>,
     /// Guardrails that act beside those that always do, by their names in the configuration.
     pub guardrails: Vec<String>,
+    /// Surfaces that may be asked, by their paths such as `/v1/chat/completions` or `/mcp*`; empty means all.
+    pub surfaces: Vec<String>,
+    /// Networks that requests may come from, such as `10.0.0.0/8`; empty means any.
+    pub networks: Vec<String>,
     /// Rates.
     pub limits: LimitFields,
     /// Money; all of them hold at once.
@@ -229,6 +237,8 @@ impl HolderFields {
                 models: self.models,
                 providers: self.providers,
                 guardrails: self.guardrails,
+                surfaces: self.surfaces,
+                networks: self.networks,
                 requests_per_minute: self.limits.requests_per_minute,
                 tokens_per_minute: self.limits.tokens_per_minute,
                 concurrency: self.limits.concurrency,
@@ -249,6 +259,8 @@ impl HolderFields {
             models: terms.models.clone(),
             providers: terms.providers.clone(),
             guardrails: terms.guardrails.clone(),
+            surfaces: terms.surfaces.clone(),
+            networks: terms.networks.clone(),
             limits: LimitFields {
                 requests_per_minute: terms.requests_per_minute,
                 tokens_per_minute: terms.tokens_per_minute,
@@ -274,6 +286,8 @@ impl KeyFields {
             models: self.models,
             providers: self.providers,
             guardrails: self.guardrails,
+            surfaces: self.surfaces,
+            networks: self.networks,
             requests_per_minute: self.limits.requests_per_minute,
             tokens_per_minute: self.limits.tokens_per_minute,
             concurrency: self.limits.concurrency,
@@ -301,6 +315,8 @@ impl KeyFields {
             models: grant.models.clone(),
             providers: grant.providers.clone(),
             guardrails: grant.guardrails.clone(),
+            surfaces: grant.surfaces.clone(),
+            networks: grant.networks.clone(),
             limits: LimitFields {
                 requests_per_minute: grant.requests_per_minute,
                 tokens_per_minute: grant.tokens_per_minute,

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use pointsman_catalog::Catalog;
+use pointsman_governance::introspection::IntrospectionConfig;
 use pointsman_governance::jwt::JwtConfig;
 use pointsman_guard::GuardSet;
 use pointsman_routing::About;
 use pointsman_routing::Router;
-use pointsman_store::{RedisCounters, blob};
+use pointsman_store::{Network, RedisCounters, blob};
 use pointsman_understanding::{Medium, Origin, Role};
 use pointsman_upstream::{
     AuthStyle, Credential, Endpoint, EndpointConfig, EndpointRegistry, Environment, RetryPolicy,
@@ -182,6 +183,7 @@ impl Checker<'_> {
         }
         self.shared_counters();
         self.issuers();
+        self.proxies();
     }
 
     /// Where limits and budgets are counted.
@@ -197,10 +199,36 @@ impl Checker<'_> {
         }
     }
 
+    /// Proxies that are believed.
+    fn proxies(&mut self) {
+        for (at, text) in self.config.server.trusted_proxies.iter().enumerate() {
+            if let Err(error) = text.parse::<Network>() {
+                self.wrong(&format!("server.trusted_proxies[{at}]"), error.to_string());
+            }
+        }
+    }
+
     /// Identity providers whose tokens are accepted.
     fn issuers(&mut self) {
         for (at, message) in JwtConfig::problems(&self.config.identity.jwt) {
             self.wrong(&format!("identity.jwt{at}"), message);
+        }
+        for (at, message) in IntrospectionConfig::problems(&self.config.identity.introspection) {
+            self.wrong(&format!("identity.introspection{at}"), message);
+        }
+        if let Some(proxy) = &self.config.identity.proxy {
+            let wrong: Vec<_> = proxy
+                .headers()
+                .filter(|name| HeaderName::from_bytes(name.as_bytes()).is_err())
+                .map(|name| format!("{name:?} is no name of a header"))
+                .collect();
+            for message in wrong {
+                self.wrong("identity.proxy", message);
+            }
+            if self.config.server.trusted_proxies.is_empty() {
+                let message = "is believed from nobody: name the proxies in server.trusted_proxies";
+                self.wrong("identity.proxy", message.to_owned());
+            }
         }
         let oidc = self.config.identity.oidc.as_ref();
         for (at, message) in oidc.map(|oidc| oidc.problems()).unwrap_or_default() {

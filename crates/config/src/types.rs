@@ -248,6 +248,8 @@ pub struct ServerConfig {
     pub drain: HumanDuration,
     /// Tokens set aside for an answer whose length the client does not bound.
     pub default_completion_tokens: u64,
+    /// Networks of proxies that are believed when they say for whom they ask (`x-forwarded-for`, `x-forwarded-proto`).
+    pub trusted_proxies: Vec<String>,
     /// Files that requests name by URL.
     pub media: MediaConfig,
     /// Bounds of realtime sessions.
@@ -265,6 +267,7 @@ impl Default for ServerConfig {
             request_timeout: HumanDuration::from_secs(120),
             drain: HumanDuration::from_secs(30),
             default_completion_tokens: 1_024,
+            trusted_proxies: Vec::new(),
             media: MediaConfig::default(),
             realtime: RealtimeConfig::default(),
         }

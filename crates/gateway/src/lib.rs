@@ -29,7 +29,9 @@ mod state;
 mod surface;
 mod tls;
 mod tokens;
+mod vouched;
 mod worker;
 
 pub use road::Prices;
 pub use server::{Gateway, GatewayOptions, StartError};
+pub use surface::paths;

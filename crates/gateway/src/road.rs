@@ -52,7 +52,7 @@ mod suspect;
 mod tokens;
 mod understand;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -97,6 +97,8 @@ pub struct Arrival {
     pub headers: HeaderMap,
     /// Who is at the other end of the connection.
     pub peer: SocketAddr,
+    /// Where the client is: there, or where a proxy that is trusted says.
+    pub client: IpAddr,
     /// What is asked for, and in which dialect.
     pub surface: Surface,
     /// The configuration of this request, from its first to its last stage.
@@ -138,14 +140,17 @@ pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: Socke
     };
     (origin.dialect, origin.surface) = (surface.dialect, surface.path);
     let opening = realtime::prepare(&surface, &mut parts);
+    let snapshot = worker.shared.snapshot.load_full();
+    let client = snapshot.proxies.client(peer.ip(), &parts.headers);
     let arrival = Arrival {
         started,
         method: parts.method,
         uri: parts.uri,
         headers: parts.headers,
         peer,
+        client,
         surface,
-        snapshot: worker.shared.snapshot.load_full(),
+        snapshot,
         id: origin.id.clone(),
         standing: Standing::Awaited,
     };

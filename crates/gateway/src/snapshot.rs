@@ -8,6 +8,7 @@ mod model;
 mod pattern;
 mod place;
 mod provider;
+mod proxies;
 mod recall;
 mod resolve;
 mod shape;
@@ -24,6 +25,7 @@ use pointsman_catalog::Catalog;
 use pointsman_config::PromptsConfig;
 use pointsman_config::{BatchesConfig, FilesConfig, RealtimeConfig};
 use pointsman_governance::Principal;
+use pointsman_governance::introspection::ProxyConfig;
 use pointsman_governance::oidc::OidcConfig;
 use pointsman_guard::GuardSet;
 use pointsman_mcp::Hub;
@@ -36,11 +38,13 @@ use secrecy::SecretString;
 use crate::pace::Pace;
 use crate::signals::Examples;
 use crate::tokens::Trusted;
+use crate::vouched::Introspector;
 
 pub use compile::{Lasting, Problem, compile};
 pub use model::{Fallback, Model, Target};
 pub use pattern::Pattern;
 pub use provider::{Batches, Patience, Provider};
+pub use proxies::Proxies;
 pub use recall::bounds as cache_bounds;
 pub use resolve::Unresolved;
 pub use shape::Shape;
@@ -78,8 +82,14 @@ pub struct Snapshot {
     pub signing: Option<SecretString>,
     /// Who comes without a key, if anyone may.
     pub anonymous: Option<Arc<Principal>>,
+    /// Proxies that are believed when they say for whom they ask.
+    pub proxies: Proxies,
     /// Identity providers whose tokens are accepted.
     pub issuers: Vec<Arc<Trusted>>,
+    /// Servers that are asked about tokens which only they can read.
+    pub introspectors: Vec<Arc<Introspector>>,
+    /// Which headers of proxies say whom they have let in.
+    pub proxy: Option<Arc<ProxyConfig>>,
     /// Where people sign in to the admin API.
     pub sign_in: Option<Arc<OidcConfig>>,
     /// What is kept of responses.

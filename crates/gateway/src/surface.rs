@@ -528,6 +528,11 @@ static PATHS: &[Path] = &[
     get("/health/ready", Asks::Ready, OpenAi),
 ];
 
+/// Every path of the API listener with its method; what stands in braces may be anything.
+pub fn paths() -> impl Iterator<Item = (&'static Method, &'static str)> {
+    PATHS.iter().map(|path| (&path.method, path.pattern))
+}
+
 /// Prefixes that name a format, so that an SDK's base URL can.
 const PREFIXES: [(&str, Format); 5] = [
     ("/openai", OpenAi),

@@ -172,7 +172,11 @@ pub async fn identify(
     take_up(keys, subject, digest).await
 }
 
-async fn take_up(
+/// Takes up whoever it is, and remembers them under this digest.
+///
+/// # Errors
+/// When a holder is not known or closed, or the database refuses.
+pub async fn take_up(
     keys: Arc<KeyRing>,
     subject: jwt::Subject,
     digest: [u8; 32],
@@ -181,7 +185,8 @@ async fn take_up(
     taken.await.unwrap_or(Err(TokenError::Unavailable))
 }
 
-fn unix_ms() -> i64 {
+/// Unix milliseconds.
+pub fn unix_ms() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |time| time.as_millis() as i64)

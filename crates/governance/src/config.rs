@@ -4,6 +4,7 @@ use pointsman_upstream::config::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::introspection::{IntrospectionConfig, ProxyConfig};
 use crate::jwt::JwtConfig;
 use crate::oidc::OidcConfig;
 
@@ -38,6 +39,10 @@ pub struct IdentityConfig {
     pub signing_secret: Option<Secret>,
     /// Identity providers whose tokens (JWT) are accepted in the place of a key.
     pub jwt: Vec<JwtConfig>,
+    /// Servers that are asked about tokens which only they can read (RFC 7662).
+    pub introspection: Vec<IntrospectionConfig>,
+    /// Callers without a key whom a proxy of `server.trusted_proxies` has let in.
+    pub proxy: Option<ProxyConfig>,
     /// Where people sign in to the admin API.
     pub oidc: Option<OidcConfig>,
 }

@@ -19,6 +19,7 @@ pub use algorithm::{Algorithm, KeySet, Unsigned};
 pub(crate) use config::is_safe;
 pub use config::{ClaimsConfig, JwksConfig, JwtConfig};
 pub use token::TokenError;
+pub(crate) use token::{is_for, seconds};
 
 use token::{Expected, Token};
 
@@ -156,18 +157,47 @@ impl Issuer {
     }
 
     fn subject(&self, claims: &Map<String, Value>, ends: i64) -> Result<Subject, TokenError> {
-        let said = &self.config.claims;
+        let mapping = Mapping {
+            issuer: &self.config.issuer,
+            claims: &self.config.claims,
+            organization: self.config.organization.as_ref(),
+            team: self.config.team.as_ref(),
+            plan: self.config.plan.as_ref(),
+            user_prefix: &self.config.user_prefix,
+        };
+        mapping.subject(claims, ends)
+    }
+}
+
+/// What becomes of what is said of somebody.
+pub(crate) struct Mapping<'a> {
+    /// Who says it.
+    pub(crate) issuer: &'a str,
+    /// Which claims say what.
+    pub(crate) claims: &'a ClaimsConfig,
+    /// Where no claim says it.
+    pub(crate) organization: Option<&'a String>,
+    /// Where no claim says it.
+    pub(crate) team: Option<&'a String>,
+    pub(crate) plan: Option<&'a String>,
+    pub(crate) user_prefix: &'a str,
+}
+
+impl Mapping<'_> {
+    /// Whom it is said of, until `ends`, Unix milliseconds.
+    pub(crate) fn subject(&self, claims: &Map<String, Value>, ends: i64) -> Result<Subject, TokenError> {
+        let said = self.claims;
         let user = text(claims, &said.user).ok_or(TokenError::Lacks("who it is for"))?;
-        let holder = |claim: &Option<String>, fixed: &Option<String>, what| match claim {
+        let holder = |claim: &Option<String>, fixed: Option<&String>, what| match claim {
             Some(claim) => text(claims, claim).map(Some).ok_or(TokenError::Lacks(what)),
-            None => Ok(fixed.clone()),
+            None => Ok(fixed.cloned()),
         };
         let organization = holder(
             &said.organization,
-            &self.config.organization,
+            self.organization,
             "which organization it is of",
         )?;
-        let team = holder(&said.team, &self.config.team, "which team it is of")?;
+        let team = holder(&said.team, self.team, "which team it is of")?;
         let list = |claim: &Option<String>| {
             claim
                 .as_ref()
@@ -175,7 +205,7 @@ impl Issuer {
                 .unwrap_or_default()
         };
         let mut digest = Sha256::new();
-        digest.update(self.config.issuer.as_bytes());
+        digest.update(self.issuer.as_bytes());
         digest.update([0]);
         digest.update(user.as_bytes());
         let hex: String = digest
@@ -191,10 +221,10 @@ impl Issuer {
                 .as_ref()
                 .and_then(|claim| text(claims, claim))
                 .unwrap_or_else(|| user.clone()),
-            user: UserId::from(format!("{}{}", self.config.user_prefix, as_id(&user))),
+            user: UserId::from(format!("{}{}", self.user_prefix, as_id(&user))),
             organization: organization.map(OrganizationId::from),
             team: team.map(TeamId::from),
-            plan: self.config.plan.clone().map(PlanId::from),
+            plan: self.plan.cloned().map(PlanId::from),
             roles: list(&said.roles),
             groups: list(&said.groups),
             ends,

@@ -5,6 +5,7 @@
 //! what was really used. Reservations give back what was not used, also when they are dropped, so that a limit is never
 //! exceeded by concurrency and never stuck.
 
+pub mod introspection;
 pub mod jwt;
 pub mod oidc;
 

@@ -1,10 +1,11 @@
 //! Who asks.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use pointsman_catalog::Money;
-use pointsman_store::{KeyId, KeyRecord, OrganizationId, ProjectId, StoreError, TeamId, UserId};
+use pointsman_store::{KeyId, KeyRecord, Network, OrganizationId, ProjectId, StoreError, TeamId, UserId};
 
 use crate::account::{Account, Place};
 use crate::config::Limits;
@@ -38,6 +39,9 @@ pub struct Principal {
     /// Of models, and of providers: what is used must be in each list.
     models: Vec<Vec<String>>,
     providers: Vec<Vec<String>>,
+    /// Of paths that may be asked, and of networks that it may come from: as above.
+    surfaces: Vec<Vec<String>>,
+    networks: Vec<Vec<Network>>,
     /// What its key and all its holders name.
     guardrails: Vec<String>,
     pub(crate) expires_at: Option<i64>,
@@ -69,6 +73,8 @@ impl Principal {
             groups: Vec::new(),
             models: Vec::new(),
             providers: Vec::new(),
+            surfaces: Vec::new(),
+            networks: Vec::new(),
             guardrails: Vec::new(),
             expires_at: None,
             closed: None,
@@ -89,6 +95,8 @@ impl Principal {
         };
         let models = directory.lists(record, &chain, |terms| &terms.models);
         let providers = directory.lists(record, &chain, |terms| &terms.providers);
+        let surfaces = directory.lists(record, &chain, |terms| &terms.surfaces);
+        let networks = directory.lists(record, &chain, |terms| &terms.networks);
         let mut guardrails = directory
             .lists(record, &chain, |terms| &terms.guardrails)
             .concat();
@@ -113,6 +121,11 @@ impl Principal {
             groups: grant.groups.clone(),
             models: narrowed(&grant.models, models),
             providers: narrowed(&grant.providers, providers),
+            surfaces: narrowed(&grant.surfaces, surfaces),
+            networks: narrowed(&grant.networks, networks)
+                .iter()
+                .map(|list| read(list))
+                .collect(),
             guardrails,
             expires_at: grant.expires_at,
             accounts: accounts.into(),
@@ -136,6 +149,19 @@ impl Principal {
     #[must_use]
     pub fn allows_provider(&self, provider: &str) -> bool {
         in_all(&self.providers, provider)
+    }
+
+    /// Whether it may ask for what is at `path`, as the table of surfaces has it.
+    #[must_use]
+    pub fn allows_surface(&self, path: &str) -> bool {
+        in_all(&self.surfaces, path)
+    }
+
+    /// Whether it may come from `address`.
+    #[must_use]
+    pub fn allows_address(&self, address: IpAddr) -> bool {
+        let mut lists = self.networks.iter();
+        lists.all(|list| list.iter().any(|network| network.contains(address)))
     }
 
     /// The lists of providers that may answer it: whoever has the same may be answered by the same.
@@ -208,6 +234,11 @@ impl Principal {
         }
         status
     }
+}
+
+/// Networks as they are kept. What is none was never let in, and lets nobody in.
+fn read(list: &[String]) -> Vec<Network> {
+    list.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 /// Whether `name` fits to a pattern of each list.

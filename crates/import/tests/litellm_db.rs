@@ -94,12 +94,11 @@ fn keys_holders_budgets_and_spend_are_carried_over_and_the_rest_is_told() {
     assert_eq!(store.spent(&second.id, 1_600_000_000_000).unwrap(), Money::ZERO);
     assert_eq!(store.spent(&second.id, 0).unwrap(), dollars("9"));
     // A key in clear text works as any other, and is kept nowhere.
-    assert!(
-        store
-            .key_by_hash(hash_key("sk-clear-0000000000"))
-            .unwrap()
-            .is_some()
-    );
+    let clear = store
+        .key_by_hash(hash_key("sk-clear-0000000000"))
+        .unwrap()
+        .unwrap();
+    assert_eq!(clear.grant.surfaces, ["/v1/chat/completions", "/v1/files*"]);
     for gone in [
         "sk-session-00000000",
         "sk-narrow-000000000",

@@ -1,4 +1,4 @@
-//! `pointsman organization|team|project|user`, `pointsman audit`, `pointsman admin`.
+//! `pointsman organization|team|project|user|budget`, `pointsman admin`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -102,6 +102,13 @@ struct Create {
     /// A guardrail that acts beside those that always do, by its name in the configuration; may be given several times.
     #[arg(long = "guardrail")]
     guardrails: Vec<String>,
+    /// A surface that may be asked, by its path such as `/v1/chat/completions` or `/mcp*`; may be given several times. All, when not
+    /// given.
+    #[arg(long = "surface")]
+    surfaces: Vec<String>,
+    /// A network that requests may come from, such as 10.0.0.0/8; may be given several times. Any, when not given.
+    #[arg(long = "network")]
+    networks: Vec<String>,
     /// Requests a minute.
     #[arg(long)]
     rpm: Option<u64>,
@@ -204,6 +211,8 @@ fn spec(create: Create) -> Result<(Option<String>, HolderSpec), String> {
         models: create.models,
         providers: create.providers,
         guardrails: create.guardrails,
+        surfaces: create.surfaces,
+        networks: create.networks,
         requests_per_minute: create.rpm,
         tokens_per_minute: create.tpm,
         concurrency: create.concurrency,
@@ -217,52 +226,6 @@ fn spec(create: Create) -> Result<(Option<String>, HolderSpec), String> {
         ..HolderSpec::default()
     };
     Ok((create.id, spec))
-}
-
-#[derive(clap::Args)]
-pub(crate) struct Audit {
-    #[command(flatten)]
-    database: Database,
-    #[command(subcommand)]
-    action: AuditAction,
-}
-
-#[derive(Subcommand)]
-enum AuditAction {
-    /// Checks that nobody has changed it.
-    Verify {
-        /// The head that an earlier check has shown, hexadecimal: it must still be in the log.
-        #[arg(long)]
-        head: Option<String>,
-    },
-}
-
-/// Looks at the audit log.
-pub(crate) fn audit(arguments: Audit) -> ExitCode {
-    let AuditAction::Verify { head } = arguments.action;
-    let verified = arguments.database.open().and_then(|store| {
-        let verified = store.verify_audit().map_err(|error| error.to_string())?;
-        let known = head
-            .as_ref()
-            .map(|head| store.has_audited(head))
-            .transpose()
-            .map_err(|error| error.to_string())?;
-        Ok((verified, known))
-    });
-    match verified {
-        Err(message) => console::fail(&message),
-        Ok((verified, _)) if verified.broken.is_some() => console::fail(&format!(
-            "row {} does not fit to the one before: the audit log has been changed",
-            verified.broken.unwrap_or_default()
-        )),
-        Ok((_, Some(false))) => {
-            console::fail("the head is not in the audit log: rows have been taken from its end")
-        }
-        Ok((verified, _)) => {
-            console::say(format!("{} rows, head {}", verified.rows, verified.head));
-            ExitCode::SUCCESS
-        }
-    }
 }
 
 #[derive(clap::Args)]

@@ -79,6 +79,13 @@ struct Create {
     /// A guardrail that acts beside those that always do, by its name in the configuration; may be given several times.
     #[arg(long = "guardrail")]
     guardrails: Vec<String>,
+    /// A surface it may ask, by its path such as `/v1/chat/completions` or `/mcp*`; may be given several times. All, when not
+    /// given.
+    #[arg(long = "surface")]
+    surfaces: Vec<String>,
+    /// A network it may be used from, such as 10.0.0.0/8; may be given several times. Any, when not given.
+    #[arg(long = "network")]
+    networks: Vec<String>,
     /// The named budget whose terms hold where the key has none of its own.
     #[arg(long)]
     plan: Option<String>,
@@ -241,6 +248,8 @@ fn grant(create: Create) -> Result<NewKey, String> {
         plan: create.plan.map(Into::into),
         providers: create.providers,
         guardrails: create.guardrails,
+        surfaces: create.surfaces,
+        networks: create.networks,
         expires_at: None,
         roles: create.roles,
         groups: create.groups,

@@ -1,6 +1,7 @@
 //! The one binary: command line and wiring.
 
 mod alarms;
+mod audit;
 mod bench;
 mod check;
 mod client;
@@ -70,12 +71,14 @@ enum Command {
     Project(holders::Holders),
     /// Manages users.
     User(holders::Holders),
+    /// Manages named budgets, whose terms many keys have.
+    Budget(holders::Holders),
     /// Shows what was used and what it cost, and exports it.
     Usage(usage::Usage),
     /// Tells how far the schema of a PostgreSQL database is, and takes it back for an older version.
     Database(database::Arguments),
-    /// Checks the audit log.
-    Audit(holders::Audit),
+    /// Checks, exports and shortens the audit log.
+    Audit(audit::Audit),
     /// Makes a new password for the admin API.
     Admin(holders::Admin),
     /// Carries another gateway's configuration or database over, and tells what could not be.
@@ -111,9 +114,10 @@ fn main() -> ExitCode {
         Command::Team(arguments) => holders::run(HolderKind::Team, arguments),
         Command::Project(arguments) => holders::run(HolderKind::Project, arguments),
         Command::User(arguments) => holders::run(HolderKind::User, arguments),
+        Command::Budget(arguments) => holders::run(HolderKind::Plan, arguments),
         Command::Usage(arguments) => usage::run(arguments),
         Command::Database(arguments) => database::run(arguments),
-        Command::Audit(arguments) => holders::audit(arguments),
+        Command::Audit(arguments) => audit::run(arguments),
         Command::Admin(arguments) => holders::admin(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Models(arguments) => runtime.block_on(models::run(arguments)),

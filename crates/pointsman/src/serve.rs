@@ -261,6 +261,9 @@ async fn until_stopped(running: &Running, source: Option<Source<'_>>, watched: &
         };
         let Some(source) = source else { continue };
         tell_of(running, source.secrets);
+        if forced {
+            source.secrets.hurry();
+        }
         // Both are asked: each forgets what it has told.
         let (by_file, by_secret) = (watched.changed(), source.secrets.changed());
         if by_file || by_secret || forced {

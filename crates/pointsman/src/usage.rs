@@ -1,6 +1,8 @@
-//! `pointsman usage`: what was used and what it cost, for people, and for programs as CSV or JSON.
+//! `pointsman usage`: what was used and what it cost, for people, and for programs as CSV, JSON or Parquet.
 
-use std::io::{self, BufWriter, Write};
+mod parquet;
+
+use std::io::{self, BufWriter, Stdout, Write};
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
@@ -8,6 +10,7 @@ use pointsman_catalog::Money;
 use pointsman_store::{LedgerEntry, LedgerFilter, Store, StoreError, UsageGroup, UsageRow};
 use serde_json::{Map, Value, json};
 
+use self::parquet::Table;
 use crate::console;
 use crate::holders::Database;
 
@@ -15,6 +18,44 @@ use crate::holders::Database;
 const MAX_ROWS: u32 = 100_000;
 /// Rows of the ledger that are read at once.
 const PAGE: u32 = 5_000;
+/// What is told of a sum.
+const SUMS: [&str; 8] = [
+    "requests",
+    "failed",
+    "input_tokens",
+    "output_tokens",
+    "cost_nanodollars",
+    "cached",
+    "cached_tokens",
+    "saved_nanodollars",
+];
+/// What is told of a request.
+const REQUEST: [&str; 24] = [
+    "id",
+    "at",
+    "key",
+    "team",
+    "user",
+    "surface",
+    "model_requested",
+    "provider",
+    "model",
+    "decision",
+    "outcome",
+    "usage_estimated",
+    "attempts",
+    "streamed",
+    "status",
+    "latency_us",
+    "ttft_us",
+    "cache",
+    "organization",
+    "project",
+    "input_tokens",
+    "output_tokens",
+    "cost_nanodollars",
+    "saved_nanodollars",
+];
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
 
@@ -51,6 +92,8 @@ enum Format {
     Csv,
     /// A JSON object in each line.
     Json,
+    /// Parquet: columns with types, not compressed.
+    Parquet,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,6 +130,8 @@ enum Broken {
     Store(#[from] StoreError),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    #[error("Parquet: {0}")]
+    Parquet(#[from] ::parquet::errors::ParquetError),
     #[error("standard output: {0}")]
     Output(#[from] io::Error),
 }
@@ -115,13 +160,19 @@ pub(crate) fn run(arguments: Usage) -> ExitCode {
     let told = match arguments.action {
         None => show(&store, &filter, &groups),
         Some(Action::Export { format, requests }) => {
-            let mut out = BufWriter::new(io::stdout().lock());
-            let written = if requests {
-                export_requests(&store, filter, format, &mut out)
+            let names = if requests {
+                REQUEST.to_vec()
             } else {
-                export_sums(&store, &filter, (&groups, format), &mut out)
+                sum_names(&groups)
             };
-            written.and_then(|()| Ok(out.flush()?))
+            Sink::open(format, &names).and_then(|mut out| {
+                if requests {
+                    export_requests(&store, filter, &mut out)?;
+                } else {
+                    export_sums(&store, &filter, &groups, &mut out)?;
+                }
+                out.finish()
+            })
         }
     };
     match told {
@@ -156,16 +207,64 @@ fn show(store: &Store, filter: &LedgerFilter, groups: &[UsageGroup]) -> Result<(
     Ok(())
 }
 
+/// Where rows go.
+enum Sink {
+    Csv {
+        out: BufWriter<Stdout>,
+        /// Whether the line of names is still to come.
+        is_new: bool,
+    },
+    Json(BufWriter<Stdout>),
+    Parquet(Box<Table<BufWriter<Stdout>>>),
+}
+
+impl Sink {
+    /// Standard output; rows will have these fields.
+    fn open(format: Format, names: &[&str]) -> Result<Self, Broken> {
+        let out = BufWriter::new(io::stdout());
+        Ok(match format {
+            Format::Csv => Self::Csv { out, is_new: true },
+            Format::Json => Self::Json(out),
+            Format::Parquet => Self::Parquet(Box::new(Table::new(out, names)?)),
+        })
+    }
+
+    fn add(&mut self, fields: Map<String, Value>) -> Result<(), Broken> {
+        match self {
+            Self::Csv { out, is_new } => {
+                if std::mem::take(is_new) {
+                    let names: Vec<_> = fields.keys().map(String::as_str).collect();
+                    write!(out, "{}\r\n", names.join(","))?;
+                }
+                let cells: Vec<_> = fields.values().map(cell).collect();
+                write!(out, "{}\r\n", cells.join(","))?;
+            }
+            Self::Json(out) => {
+                serde_json::to_writer(&mut *out, &fields)?;
+                out.write_all(b"\n")?;
+            }
+            Self::Parquet(table) => table.add(fields)?,
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Broken> {
+        match self {
+            Self::Csv { mut out, .. } | Self::Json(mut out) => Ok(out.flush()?),
+            Self::Parquet(table) => Ok(table.finish()?),
+        }
+    }
+}
+
 fn export_sums(
     store: &Store,
     filter: &LedgerFilter,
-    (groups, format): (&[UsageGroup], Format),
-    out: &mut impl Write,
+    groups: &[UsageGroup],
+    out: &mut Sink,
 ) -> Result<(), Broken> {
     let rows = store.usage(filter, groups)?;
-    let mut first = true;
     for row in &rows {
-        write(out, format, &sum(row, groups), &mut first)?;
+        out.add(sum(row, groups))?;
     }
     if rows.len() == MAX_ROWS as usize {
         console::complain(format!(
@@ -175,18 +274,12 @@ fn export_sums(
     Ok(())
 }
 
-fn export_requests(
-    store: &Store,
-    mut filter: LedgerFilter,
-    format: Format,
-    out: &mut impl Write,
-) -> Result<(), Broken> {
+fn export_requests(store: &Store, mut filter: LedgerFilter, out: &mut Sink) -> Result<(), Broken> {
     filter.limit = PAGE;
-    let mut first = true;
     loop {
         let page = store.ledger_page(&filter)?;
         for entry in &page.items {
-            write(out, format, &request(entry)?, &mut first)?;
+            out.add(request(entry)?)?;
         }
         match page.items.last().filter(|_| page.more) {
             None => return Ok(()),
@@ -195,22 +288,27 @@ fn export_requests(
     }
 }
 
+/// Fields of a sum.
+fn sum_names(groups: &[UsageGroup]) -> Vec<&'static str> {
+    let names = groups.iter().map(|group| group.as_str());
+    names.chain(SUMS).collect()
+}
+
 /// Money is told in whole nano-dollars: nothing is rounded on the way.
 fn sum(row: &UsageRow, groups: &[UsageGroup]) -> Map<String, Value> {
     let names = groups.iter().map(|group| group.as_str().to_owned());
     let mut fields: Map<_, _> = names.zip(row.group.iter().map(|name| json!(name))).collect();
-    for (name, value) in [
-        ("requests", json!(row.requests)),
-        ("failed", json!(row.failed)),
-        ("input_tokens", json!(row.input)),
-        ("output_tokens", json!(row.output)),
-        ("cost_nanodollars", json!(row.cost.nanodollars())),
-        ("cached", json!(row.cached)),
-        ("cached_tokens", json!(row.cached_tokens)),
-        ("saved_nanodollars", json!(row.saved.nanodollars())),
-    ] {
-        fields.insert(name.to_owned(), value);
-    }
+    let values = [
+        json!(row.requests),
+        json!(row.failed),
+        json!(row.input),
+        json!(row.output),
+        json!(row.cost.nanodollars()),
+        json!(row.cached),
+        json!(row.cached_tokens),
+        json!(row.saved.nanodollars()),
+    ];
+    fields.extend(SUMS.map(str::to_owned).into_iter().zip(values));
     fields
 }
 
@@ -218,9 +316,10 @@ fn request(entry: &LedgerEntry) -> Result<Map<String, Value>, Broken> {
     let Value::Object(mut fields) = serde_json::to_value(entry)? else {
         return Ok(Map::new());
     };
-    fields.remove("cost");
-    fields.remove("usage");
-    fields.remove("saved");
+    // The others keep their order.
+    for name in ["cost", "usage", "saved"] {
+        fields.shift_remove(name);
+    }
     fields.insert("input_tokens".to_owned(), json!(entry.usage.input));
     fields.insert("output_tokens".to_owned(), json!(entry.usage.output));
     fields.insert("cost_nanodollars".to_owned(), json!(entry.cost.nanodollars()));
@@ -228,28 +327,9 @@ fn request(entry: &LedgerEntry) -> Result<Map<String, Value>, Broken> {
     Ok(fields)
 }
 
-fn write(
-    out: &mut impl Write,
-    format: Format,
-    fields: &Map<String, Value>,
-    first: &mut bool,
-) -> Result<(), Broken> {
-    if format == Format::Json {
-        serde_json::to_writer(&mut *out, fields)?;
-        return Ok(out.write_all(b"\n")?);
-    }
-    if std::mem::take(first) {
-        let names: Vec<_> = fields.keys().map(String::as_str).collect();
-        write!(out, "{}\r\n", names.join(","))?;
-    }
-    let cells: Vec<_> = fields.values().map(cell).collect();
-    write!(out, "{}\r\n", cells.join(","))?;
-    Ok(())
-}
-
 /// A value as a cell. A text that a spreadsheet would take for a formula gets an apostrophe before it: clients choose
 /// names of models.
-fn cell(value: &Value) -> String {
+pub(crate) fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => return String::new(),
         Value::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
@@ -266,6 +346,19 @@ fn cell(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_are_what_rows_have() {
+        let entry = json!({
+            "id": "r", "at": 1, "key": null, "team": null, "user": null, "surface": "s", "model_requested": "m",
+            "provider": null, "model": null, "decision": null, "outcome": "complete", "usage": {},
+            "usage_estimated": false, "cost": 7, "attempts": 1, "streamed": false, "status": 200, "latency_us": 1,
+            "ttft_us": null, "cache": "miss",
+        });
+        let fields = request(&serde_json::from_value(entry).unwrap()).unwrap();
+        assert_eq!(fields.keys().collect::<Vec<_>>(), REQUEST);
+        assert_eq!(sum_names(&[UsageGroup::Team])[..2], ["team", "requests"]);
+    }
 
     #[test]
     fn cells_are_read_as_they_were_meant() {

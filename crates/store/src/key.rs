@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::id::{KeyId, OrganizationId, PlanId, ProjectId, TeamId, UserId};
 use crate::store::StoreError;
-use crate::terms::{Budget, Metadata, check_budgets, check_list, check_text, invalid};
+use crate::terms::{Budget, Metadata, check_budgets, check_list, check_networks, check_text, invalid};
 
 /// Letters of a key: digits, capitals, small letters.
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -39,6 +39,12 @@ pub struct NewKey {
     /// Guardrails that act on its requests beside those that always do, by their names in the configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub guardrails: Vec<String>,
+    /// Surfaces it may ask, by their paths, `*` as above; empty means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub surfaces: Vec<String>,
+    /// Networks that it may be used from; empty means any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
     /// Requests in any minute.
     pub requests_per_minute: Option<u64>,
     /// Tokens in any minute, prompt and answer together.
@@ -115,6 +121,8 @@ impl NewKey {
         check_list("models", &self.models)?;
         check_list("providers", &self.providers)?;
         check_list("guardrails", &self.guardrails)?;
+        check_list("surfaces", &self.surfaces)?;
+        check_networks(&self.networks)?;
         check_list("roles", &self.roles)?;
         check_list("groups", &self.groups)?;
         check_budgets(&self.budgets)

@@ -15,6 +15,7 @@ mod journal;
 mod key;
 mod ledger;
 mod memory;
+mod network;
 mod page;
 mod postgres;
 mod priority;
@@ -40,6 +41,7 @@ pub use journal::{Journal, JournalError, JournalWriter};
 pub use key::{AdoptedKey, KeyRecord, NewKey, aws_secret, hash_key, random_text};
 pub use ledger::{LedgerEntry, Outcome};
 pub use memory::{Memory, NewMemory};
+pub use network::{Network, NoNetwork};
 pub use page::{Page, Paged};
 pub use postgres::{ForeignDatabase, PostgresAddress, Snapshot};
 pub use replica::Replica;
@@ -58,6 +60,6 @@ pub use state::{
 };
 pub use store::{
     Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, UsageFilter,
-    UsageGroup, UsageRow, Verified, Within,
+    Trimmed, UsageGroup, UsageRow, Verified, Within,
 };
 pub use terms::{Budget, BudgetWindow, Metadata, Terms};

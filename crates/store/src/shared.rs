@@ -5,6 +5,7 @@
 //! limit, so that none of them needs to ask for every request, and all of them together never pass it. Everything that
 //! is told is absolute (what was used in all, up to where), so that what is told twice counts once.
 
+mod link;
 mod redis;
 mod redis_sessions;
 pub mod sessions;

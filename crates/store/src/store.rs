@@ -23,7 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use parking_lot::MutexGuard;
 use rusqlite::Connection;
 
-pub use audit::{Audited, Verified};
+pub use audit::{Audited, Trimmed, Verified};
 pub use filter::{HolderFilter, KeyFilter, KeyStatus, Listing};
 pub use places::Within;
 pub use usage::{LedgerFilter, UsageFilter, UsageGroup, UsageRow};

@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use pointsman_catalog::Money;
 use serde::{Deserialize, Serialize};
 
+use crate::network::Network;
 use crate::store::StoreError;
 
 /// Entries of an allow-list, at most.
@@ -32,6 +33,12 @@ pub struct Terms {
     /// Guardrails that act on their requests beside those that always do, by their names in the configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub guardrails: Vec<String>,
+    /// Surfaces that may be asked, by their paths, `*` as above; empty means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub surfaces: Vec<String>,
+    /// Networks that requests may come from; empty means any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
     /// Requests in any minute.
     pub requests_per_minute: Option<u64>,
     /// Tokens in any minute, prompt and answer together.
@@ -96,6 +103,8 @@ impl Terms {
         check_list("models", &self.models)?;
         check_list("providers", &self.providers)?;
         check_list("guardrails", &self.guardrails)?;
+        check_list("surfaces", &self.surfaces)?;
+        check_networks(&self.networks)?;
         check_budgets(&self.budgets)
     }
 }
@@ -108,6 +117,15 @@ pub(crate) fn check_list(field: &str, list: &[String]) -> Result<(), StoreError>
         )));
     }
     list.iter().try_for_each(|entry| check_text(field, entry))
+}
+
+/// Whether a list of networks can be kept.
+pub(crate) fn check_networks(list: &[String]) -> Result<(), StoreError> {
+    check_list("networks", list)?;
+    list.iter().try_for_each(|text| {
+        let network = text.parse::<Network>();
+        network.map(drop).map_err(|error| invalid(error.to_string()))
+    })
 }
 
 /// Whether a text can be kept: not endless, and not empty.
@@ -204,6 +222,8 @@ mod tests {
         ] {
             assert!(check_list("models", &list).is_err());
         }
+        check_networks(&["10.0.0.0/8".to_owned(), "::1".to_owned()]).unwrap();
+        assert!(check_networks(&["10.0.0.0/8".to_owned(), "office".to_owned()]).is_err());
     }
 
     #[test]

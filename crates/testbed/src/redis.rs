@@ -48,10 +48,7 @@ impl RedisServer {
     /// When there is one and it does not begin.
     #[must_use]
     pub fn start_with(folder: &Path, options: &[&str]) -> Option<Self> {
-        let port = TcpListener::bind(("127.0.0.1", 0))
-            .and_then(|free| free.local_addr())
-            .ok()?
-            .port();
+        let port = free_port()?;
         let mut server = Self {
             child: None,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
@@ -145,6 +142,122 @@ impl RedisServer {
             .map(|pair| (pair[0].clone(), pair[1].clone()));
         Ok(pairs.collect())
     }
+}
+
+/// A cluster of servers of a test's own; each has a part of the slots.
+#[derive(Debug)]
+pub struct RedisCluster {
+    /// Its servers.
+    pub servers: Vec<RedisServer>,
+}
+
+impl RedisCluster {
+    /// Starts so many servers that are a cluster, with their files in `folder`; nothing where there is no `redis-server`.
+    ///
+    /// # Panics
+    /// When they do not become one.
+    #[must_use]
+    pub fn start(folder: &Path, servers: u16) -> Option<Self> {
+        let mut all = Vec::new();
+        let mut buses = Vec::new();
+        for number in 0..servers {
+            let own = folder.join(format!("redis-{number}"));
+            std::fs::create_dir_all(&own).ok()?;
+            // By itself it would be too high for a port.
+            let bus = free_port()?.to_string();
+            let options = [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                &bus,
+                "--cluster-node-timeout",
+                "2000",
+                "--appendonly",
+                "no",
+                "--save",
+                "",
+            ];
+            let server = RedisServer::start_with(&own, &options)?;
+            let (first, last) = slots(number, servers);
+            let given = server.ask(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
+            assert!(given.is_ok_and(|said| said == ["OK"]), "slots are not given");
+            all.push(server);
+            buses.push(bus);
+        }
+        let cluster = Self { servers: all };
+        for (server, bus) in cluster.servers.iter().zip(&buses).skip(1) {
+            let port = server.address.port().to_string();
+            let met = cluster.servers[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &port, bus]);
+            assert!(met.is_ok_and(|said| said == ["OK"]), "a server is not met");
+        }
+        let until = Instant::now() + PATIENCE;
+        while !cluster.is_whole() {
+            assert!(Instant::now() < until, "the servers do not find each other");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(cluster)
+    }
+
+    fn is_whole(&self) -> bool {
+        let known = format!("cluster_known_nodes:{}", self.servers.len());
+        self.servers.iter().all(|server| {
+            let said = server.ask(&["CLUSTER", "INFO"]).unwrap_or_default().concat();
+            said.contains("cluster_state:ok") && said.contains(&known)
+        })
+    }
+
+    /// Which of the servers has the slot of a key.
+    #[must_use]
+    pub fn place_of(&self, key: &str) -> Option<usize> {
+        let has = |server: &RedisServer| {
+            let said = server.ask(&["EXISTS", key]).unwrap_or_default();
+            !said.concat().starts_with("MOVED")
+        };
+        self.servers.iter().position(has)
+    }
+
+    /// Moves the slot of a key, and all that is in it, from one server to another while it goes on.
+    ///
+    /// # Errors
+    /// When they do not answer, or refuse.
+    pub fn move_slot(&self, key: &str, from: usize, to: usize) -> io::Result<()> {
+        let (from, to) = (&self.servers[from], &self.servers[to]);
+        let slot = from.ask(&["CLUSTER", "KEYSLOT", key])?.concat();
+        let from_id = from.ask(&["CLUSTER", "MYID"])?.concat();
+        let to_id = to.ask(&["CLUSTER", "MYID"])?.concat();
+        let set = |server: &RedisServer, how: &str, id: &str| {
+            let said = server.ask(&["CLUSTER", "SETSLOT", &slot, how, id])?.concat();
+            if said == "OK" {
+                return Ok(());
+            }
+            Err(io::Error::other(said))
+        };
+        set(to, "IMPORTING", &from_id)?;
+        set(from, "MIGRATING", &to_id)?;
+        let port = to.address.port().to_string();
+        loop {
+            let keys = from.ask(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"])?;
+            if keys.is_empty() {
+                break;
+            }
+            let mut words = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+            words.extend(keys.iter().map(String::as_str));
+            from.ask(&words)?;
+        }
+        set(to, "NODE", &to_id)?;
+        set(from, "NODE", &to_id)
+    }
+}
+
+/// The first and the last slot of one of so many servers.
+fn slots(number: u16, servers: u16) -> (String, String) {
+    let begin = |number: u16| u32::from(number) * 16_384 / u32::from(servers);
+    (begin(number).to_string(), (begin(number + 1) - 1).to_string())
+}
+
+fn free_port() -> Option<u16> {
+    let free = TcpListener::bind(("127.0.0.1", 0)).ok()?;
+    Some(free.local_addr().ok()?.port())
 }
 
 impl Drop for RedisServer {

@@ -242,7 +242,14 @@ pub fn may_change(call: &Call, before: &Holder, after: &HolderSpec) -> Result<()
     }
     let lists = |spec: &HolderSpec| {
         let terms = &spec.terms;
-        [&terms.models, &terms.providers, &terms.guardrails].map(Clone::clone)
+        [
+            &terms.models,
+            &terms.providers,
+            &terms.guardrails,
+            &terms.surfaces,
+            &terms.networks,
+        ]
+        .map(Clone::clone)
     };
     if lists(old) != lists(after) || old.disabled != after.disabled {
         demand(&call.caller, &above, &write)?;

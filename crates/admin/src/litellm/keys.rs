@@ -124,6 +124,8 @@ fn terms(grant: &NewKey) -> Terms {
         models: grant.models.clone(),
         providers: grant.providers.clone(),
         guardrails: grant.guardrails.clone(),
+        surfaces: grant.surfaces.clone(),
+        networks: grant.networks.clone(),
         requests_per_minute: grant.requests_per_minute,
         tokens_per_minute: grant.tokens_per_minute,
         concurrency: grant.concurrency,

@@ -16,8 +16,8 @@ use secrecy::SecretString;
 
 use super::{Arrival, Refusal};
 use crate::surface::query_value;
-use crate::tokens;
 use crate::worker::Worker;
+use crate::{tokens, vouched};
 
 /// Where SDKs put their key, in the order in which they are looked at.
 const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
@@ -44,12 +44,48 @@ pub const MAX_LOOKUPS: usize = 64;
 ///
 /// # Errors
 /// 401 without a credential (unless anonymous callers are allowed) or with one that is unknown, revoked or expired; 503
-/// where it would have to be looked up and cannot be, and for a token whose user cannot be taken up.
+/// where it would have to be looked up and cannot be, and for a token whose user cannot be taken up; 403 where it may not be
+/// used for this, or from there.
 pub async fn identify(worker: &Arc<Worker>, arrival: &Arrival) -> Result<Claim, Failure> {
+    let claim = find(worker, arrival).await?;
+    if let Claim::Known(caller) = &claim {
+        may_come(arrival, caller)?;
+    }
+    Ok(claim)
+}
+
+/// Whether a caller may ask for this at all, and from there.
+///
+/// # Errors
+/// 403 when it may not.
+fn may_come(arrival: &Arrival, caller: &Principal) -> Result<(), Failure> {
+    if !caller.allows_address(arrival.client) {
+        let message = format!("this key may not be used from {}", arrival.client);
+        return Err(Failure::new(FailureKind::PermissionDenied, message).coded("address_not_allowed"));
+    }
+    may_ask(caller, arrival.surface.path)
+}
+
+/// Whether a caller may ask for what is at a path, as the table of surfaces has it.
+///
+/// # Errors
+/// 403 when it may not.
+pub fn may_ask(caller: &Principal, path: &str) -> Result<(), Failure> {
+    if caller.allows_surface(path) {
+        return Ok(());
+    }
+    let message = format!("this key may not ask for {path}; whoever runs this gateway can allow it");
+    Err(Failure::new(FailureKind::PermissionDenied, message).coded("surface_not_allowed"))
+}
+
+async fn find(worker: &Arc<Worker>, arrival: &Arrival) -> Result<Claim, Failure> {
     if let Some(token) = token(arrival) {
         let issuers = &arrival.snapshot.issuers;
         let identified = Box::pin(tokens::identify(worker, issuers, &token)).await;
         return identified.map(Claim::Known).map_err(wrong_token);
+    }
+    if let Some(known) = by_somebody(worker, arrival).await? {
+        return known.map(Claim::Known).map_err(wrong_token);
     }
     match known(worker, arrival) {
         Ok(claim) => Ok(claim),
@@ -63,6 +99,58 @@ pub async fn identify(worker: &Arc<Worker>, arrival: &Arrival) -> Result<Claim, 
             })
         }
     }
+}
+
+/// Who somebody else says that it is: an issuer of their token, asked about it, or a proxy that has let them in.
+async fn by_somebody(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+) -> Result<Option<Result<Arc<Principal>, TokenError>>, Failure> {
+    let snapshot = &arrival.snapshot;
+    if snapshot.introspectors.is_empty() && snapshot.proxy.is_none() || signature(&arrival.headers).is_some()
+    {
+        return Ok(None);
+    }
+    let Some(presented) = credential(arrival) else {
+        let by_proxy = snapshot.proxy.as_ref();
+        let by_proxy = by_proxy.filter(|_| snapshot.proxies.has(arrival.peer.ip()));
+        return Ok(match by_proxy {
+            Some(proxy) => Box::pin(vouched::by_proxy(worker, proxy, &arrival.headers)).await,
+            None => None,
+        });
+    };
+    by_issuer(worker, arrival, &presented).await
+}
+
+/// Who the issuer of a token says that it is for; nothing where it is a key, or of nobody who can be asked.
+async fn by_issuer(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    presented: &str,
+) -> Result<Option<Result<Arc<Principal>, TokenError>>, Failure> {
+    let mut all = arrival.snapshot.introspectors.iter();
+    let Some(introspector) = all.find(|one| one.is_meant(presented)) else {
+        return Ok(None);
+    };
+    if !is_nobodys(worker, presented).await? {
+        return Ok(None);
+    }
+    Ok(Some(Box::pin(introspector.identify(worker, presented)).await))
+}
+
+/// Whether this is no key of ours, whatever else it may be.
+async fn is_nobodys(worker: &Worker, presented: &str) -> Result<bool, Failure> {
+    let keys = &worker.shared.keys;
+    Ok(match keys.identify(presented) {
+        Err(IdentifyError::Unread) => {
+            look_up(worker, Wanted::secret(presented)).await?;
+            matches!(
+                keys.identify(presented),
+                Err(IdentifyError::Unknown | IdentifyError::Unread)
+            )
+        }
+        known => matches!(known, Err(IdentifyError::Unknown)),
+    })
 }
 
 /// What somebody comes with, where it is a token of an identity provider.
@@ -164,9 +252,18 @@ fn known(worker: &Worker, arrival: &Arrival) -> Result<Claim, Unproved> {
 /// # Errors
 /// As [`identify`]; 401 where it is nobody's.
 pub async fn by_text(worker: &Arc<Worker>, arrival: &Arrival, text: &str) -> Result<Arc<Principal>, Failure> {
+    let caller = of_text(worker, arrival, text).await?;
+    may_come(arrival, &caller)?;
+    Ok(caller)
+}
+
+async fn of_text(worker: &Arc<Worker>, arrival: &Arrival, text: &str) -> Result<Arc<Principal>, Failure> {
     if !arrival.snapshot.issuers.is_empty() && jwt::is_token(text) {
         let identified = Box::pin(tokens::identify(worker, &arrival.snapshot.issuers, text)).await;
         return identified.map_err(wrong_token);
+    }
+    if let Some(known) = by_issuer(worker, arrival, text).await? {
+        return known.map_err(wrong_token);
     }
     let keys = &worker.shared.keys;
     match keys.identify(text) {
@@ -242,6 +339,7 @@ impl Claim {
         PresentedSignature::parse(signature)
             .and_then(|presented| presented.verify(&request, secret, now.as_secs().cast_signed()))
             .map_err(wrong_signature)?;
+        may_come(arrival, &caller)?;
         Ok(caller)
     }
 }

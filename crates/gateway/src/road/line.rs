@@ -15,7 +15,7 @@ use pointsman_store::KeyId;
 use pointsman_wire::form::{Failure, FailureKind};
 use serde::Deserialize;
 
-use super::{Arrival, Origin, Refusal, Standing, refuse, serve};
+use super::{Arrival, Origin, Refusal, Standing, identify, refuse, serve};
 use crate::surface;
 use crate::worker::Worker;
 
@@ -102,6 +102,7 @@ pub fn arrive(worker: &Worker, line: &Line) -> Result<(Arrival, Origin), Box<(Fa
         uri,
         headers,
         peer: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        client: Ipv4Addr::UNSPECIFIED.into(),
         surface,
         snapshot: worker.shared.snapshot.load_full(),
         standing: if line.charged {
@@ -116,6 +117,7 @@ pub fn arrive(worker: &Worker, line: &Line) -> Result<(Arrival, Origin), Box<(Fa
 /// Who asks, if the line may be asked at all.
 pub fn allowed(worker: &Worker, arrival: &Arrival, line: &Line) -> Result<Arc<Principal>, Failure> {
     let caller = owner(worker, arrival, line.owner.as_ref())?;
+    identify::may_ask(&caller, arrival.surface.path)?;
     whole(&line.body)?;
     Ok(caller)
 }

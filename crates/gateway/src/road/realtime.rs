@@ -75,6 +75,8 @@ pub async fn enter(
     let (caller, minted) = match secret::redeem(worker, arrival) {
         Some(redeemed) => {
             let (caller, minted) = redeemed?;
+            // Where it may be used from was for whoever has minted it: this is for a browser elsewhere.
+            identify::may_ask(&caller, arrival.surface.path)?;
             (caller, Some(minted))
         }
         None => {

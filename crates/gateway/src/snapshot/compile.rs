@@ -29,10 +29,12 @@ use crate::pace::Paces;
 use crate::road::{A2aLasting, McpDescribed, tool_reader};
 use crate::signals::Examples;
 use crate::tokens::Trusted;
+use crate::vouched::Introspector;
 
 use super::{
     A2aPolicy, Batches, Bounds, Fallback, Keeping, McpPolicy, MediaPolicy, Model, Patience, Pattern,
-    Provider, ResponsesPolicy, Shape, Snapshot, Speech, Target, Template, place, provider::Speaks, recall,
+    Provider, Proxies, ResponsesPolicy, Shape, Snapshot, Speech, Target, Template, place, provider::Speaks,
+    recall,
 };
 
 /// Something that cannot be carried out. The configuration's own checks name places; this is what they cannot see.
@@ -200,7 +202,15 @@ impl Compiler<'_> {
                 .as_ref()
                 .map(|secret| secret.expose().into()),
             anonymous: self.anonymous(),
+            proxies: Proxies::new(&config.server.trusted_proxies),
             issuers: self.issuers(),
+            introspectors: config
+                .identity
+                .introspection
+                .iter()
+                .map(|config| Arc::new(Introspector::new(config)))
+                .collect(),
+            proxy: config.identity.proxy.clone().map(Arc::new),
             sign_in: config.identity.oidc.clone().map(Arc::new),
             responses: responses(config),
             media: media(config),

@@ -36,6 +36,9 @@ pub enum TokenError {
     /// It is for somebody else.
     #[error("the token is not for this gateway")]
     Audience,
+    /// Whoever issued it says so.
+    #[error("the token is not good: whoever issued it says so")]
+    Inactive,
     /// Its time is over.
     #[error("the token has expired")]
     Expired,
@@ -184,7 +187,7 @@ impl<'a> Token<'a> {
 }
 
 /// Whether one of those it is for is one of ours.
-fn is_for(said: Option<&Value>, ours: &[String]) -> bool {
+pub(crate) fn is_for(said: Option<&Value>, ours: &[String]) -> bool {
     let is_ours = |value: &Value| {
         value
             .as_str()
@@ -198,7 +201,7 @@ fn is_for(said: Option<&Value>, ours: &[String]) -> bool {
 }
 
 /// Unix seconds; fractions are cut off.
-fn seconds(value: &Value) -> Option<i64> {
+pub(crate) fn seconds(value: &Value) -> Option<i64> {
     let whole = value.as_i64();
     whole.or_else(|| {
         let number = value.as_f64().filter(|number| number.abs() < 1e15)?;

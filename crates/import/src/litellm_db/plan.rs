@@ -18,7 +18,26 @@ use crate::report::Fate;
 const DASHBOARD: &str = "litellm-dashboard";
 /// What a key may do that may do everything that models do.
 const MODEL_ROUTES: &str = "llm_api_routes";
-const NARROW: &str = "it may ask only some paths (allowed_routes), and a key here may ask for all that models answer: make it anew where that may be";
+const NARROW: &str = "it may ask only some paths (allowed_routes), and one of them is none that keys can ask here: make it anew where that may be";
+/// Paths that LiteLLM answers without `/v1` as well.
+const WITHOUT_VERSION: [&str; 14] = [
+    "/chat/",
+    "/completions",
+    "/embeddings",
+    "/images/",
+    "/audio/",
+    "/moderations",
+    "/responses",
+    "/messages",
+    "/files",
+    "/batches",
+    "/rerank",
+    "/models",
+    "/realtime",
+    "/conversations",
+];
+/// What paths that keys can ask begin with.
+const ASKED: [&str; 6] = ["/v1/", "/v2/", "/v1beta/", "/mcp", "/a2a", "/model/"];
 const NO_ID: &str = "its id cannot be one here: it is empty, or too long";
 const NO_ORGANIZATION: &str = "its organization is not carried over, or not there";
 const NO_TEAM: &str = "its team is not carried over, or not there";
@@ -83,13 +102,29 @@ impl Plan {
         self.budgets.insert(row.budget_id.clone(), row);
     }
 
+    /// Where a row stands, and what its id is here; nothing where it cannot have one.
+    fn begun<'a>(&mut self, table: &'static str, row: &'a str) -> Option<(Place<'a>, String)> {
+        let id = as_id(row);
+        if id.is_none() {
+            self.told.lost(table, NO_ID, row);
+        }
+        Some((Place { table, row }, id?))
+    }
+
+    /// Takes a holder over, with what it has spent.
+    fn hold(
+        &mut self,
+        (kind, id): (HolderKind, &str),
+        spec: HolderSpec,
+        (spend, limits): (Option<Dollars>, &Limits),
+    ) {
+        self.balance(Some(kind), id, spend, limits);
+        self.holders.push((kind, id.to_owned(), spec));
+    }
+
     pub(super) fn organization(&mut self, row: OrganizationRow) {
-        let at = Place {
-            table: table::ORGANIZATIONS,
-            row: &row.organization_id,
-        };
-        let Some(id) = as_id(&row.organization_id) else {
-            return self.told.lost(at.table, NO_ID, at.row);
+        let Some((at, id)) = self.begun(table::ORGANIZATIONS, &row.organization_id) else {
+            return;
         };
         self.told.rest(at.table, &row.rest, at.row);
         let limits = self.shared(row.budget_id.as_deref(), at);
@@ -99,18 +134,13 @@ impl Plan {
             metadata: notes(row.metadata, &mut self.told, at),
             ..HolderSpec::default()
         };
-        self.balance(Some(HolderKind::Organization), &id, row.spend, &limits);
-        self.holders.push((HolderKind::Organization, id.clone(), spec));
+        self.hold((HolderKind::Organization, &id), spec, (row.spend, &limits));
         self.organizations.insert(row.organization_id, id);
     }
 
     pub(super) fn team(&mut self, row: TeamRow) {
-        let at = Place {
-            table: table::TEAMS,
-            row: &row.team_id,
-        };
-        let Some(id) = as_id(&row.team_id) else {
-            return self.told.lost(at.table, NO_ID, at.row);
+        let Some((at, id)) = self.begun(table::TEAMS, &row.team_id) else {
+            return;
         };
         if row.team_id == DASHBOARD {
             return;
@@ -127,8 +157,7 @@ impl Plan {
             disabled: row.blocked == Some(true),
             ..HolderSpec::default()
         };
-        self.balance(Some(HolderKind::Team), &id, row.spend, &row.limits);
-        self.holders.push((HolderKind::Team, id.clone(), spec));
+        self.hold((HolderKind::Team, &id), spec, (row.spend, &row.limits));
         let known = Known {
             id,
             organization,
@@ -138,12 +167,8 @@ impl Plan {
     }
 
     pub(super) fn project(&mut self, row: ProjectRow) {
-        let at = Place {
-            table: table::PROJECTS,
-            row: &row.project_id,
-        };
-        let Some(id) = as_id(&row.project_id) else {
-            return self.told.lost(at.table, NO_ID, at.row);
+        let Some((at, id)) = self.begun(table::PROJECTS, &row.project_id) else {
+            return;
         };
         let Ok(team) = self.team_of(row.team_id.as_deref()) else {
             return self.told.lost(at.table, NO_TEAM, at.row);
@@ -167,18 +192,13 @@ impl Plan {
             organization: spec.organization.clone(),
             team: spec.team.clone(),
         };
-        self.balance(Some(HolderKind::Project), &id, row.spend, &limits);
-        self.holders.push((HolderKind::Project, id, spec));
+        self.hold((HolderKind::Project, &id), spec, (row.spend, &limits));
         self.projects.insert(row.project_id, known);
     }
 
     pub(super) fn user(&mut self, row: UserRow) {
-        let at = Place {
-            table: table::USERS,
-            row: &row.user_id,
-        };
-        let Some(id) = as_id(&row.user_id) else {
-            return self.told.lost(at.table, NO_ID, at.row);
+        let Some((at, id)) = self.begun(table::USERS, &row.user_id) else {
+            return;
         };
         let organization = self.organization_of(row.organization_id.as_deref());
         let organization = organization.unwrap_or_else(|()| {
@@ -233,11 +253,8 @@ impl Plan {
         }
         let hash =
             hash_of(&row.token).ok_or("what is kept of it is no SHA-256: nobody can be recognised by it")?;
-        let routes = row.allowed_routes.unwrap_or_default();
-        if !routes.is_empty() && !routes.iter().any(|route| route == MODEL_ROUTES) {
-            // Taken over as it is, it would open more than it did.
-            return Err(NARROW);
-        }
+        // Taken over without them, it would open more than it did.
+        let surfaces = surfaces(&row.allowed_routes.unwrap_or_default()).ok_or(NARROW)?;
         let team = self.team_of(row.team_id.as_deref()).map_err(|()| NO_TEAM)?;
         let organization = self
             .organization_of(row.organization_id.as_deref())
@@ -262,6 +279,7 @@ impl Plan {
             project: project.map(|project| project.id.as_str().into()),
             user: user.map(Into::into),
             models: terms.models,
+            surfaces,
             requests_per_minute: terms.requests_per_minute,
             tokens_per_minute: terms.tokens_per_minute,
             concurrency: terms.concurrency,
@@ -452,6 +470,34 @@ fn one<T: PartialEq>(first: Option<T>, second: Option<T>) -> Option<Option<T>> {
     }
 }
 
+/// Paths that a key may ask, as surfaces here; nothing where one of them is none.
+fn surfaces(routes: &[String]) -> Option<Vec<String>> {
+    if routes.iter().any(|route| route == MODEL_ROUTES) {
+        return Some(Vec::new());
+    }
+    let surface = |route: &String| {
+        let path = if WITHOUT_VERSION.iter().any(|with| route.starts_with(*with)) {
+            format!("/v1{route}")
+        } else {
+            ASKED
+                .iter()
+                .any(|with| route.starts_with(*with))
+                .then(|| route.clone())?
+        };
+        // Names of parameters are others here.
+        let mut pattern = String::new();
+        let mut rest = path.as_str();
+        while let Some((before, after)) = rest.split_once('{') {
+            pattern.push_str(before);
+            pattern.push('*');
+            rest = after.split_once('}').map_or("", |(_, after)| after);
+        }
+        pattern.push_str(rest);
+        Some(pattern)
+    };
+    routes.iter().map(surface).collect()
+}
+
 /// The hash of a key, which old versions of LiteLLM kept in clear text.
 fn hash_of(token: &str) -> Option<[u8; 32]> {
     if token.starts_with("sk-") {
@@ -483,4 +529,33 @@ fn hint(name: Option<&str>) -> String {
 fn label(row: &KeyRow) -> String {
     let alias = row.key_alias.as_deref().filter(|alias| !alias.is_empty());
     alias.map_or_else(|| hint(row.key_name.as_deref()), |alias| as_name(Some(alias)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_surfaces_or_the_key_is_not_taken() {
+        for (routes, expected) in [
+            (&[][..], Some(&[][..])),
+            (&["llm_api_routes"], Some(&[])),
+            (&["info_routes", "llm_api_routes"], Some(&[])),
+            (
+                &["/chat/completions", "/v1/embeddings", "/v1/chat/*"],
+                Some(&["/v1/chat/completions", "/v1/embeddings", "/v1/chat/*"]),
+            ),
+            (
+                &["/v1/batches/{batch_id}/cancel"],
+                Some(&["/v1/batches/*/cancel"]),
+            ),
+            (&["/v1/files", "/key/generate"], None),
+            (&["info_routes"], None),
+            (&["*"], None),
+        ] {
+            let routes: Vec<String> = routes.iter().map(|route| (*route).to_owned()).collect();
+            let expected = expected.map(|all| all.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+            assert_eq!(surfaces(&routes), expected, "{routes:?}");
+        }
+    }
 }

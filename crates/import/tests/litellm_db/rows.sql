@@ -26,11 +26,11 @@ INSERT INTO "LiteLLM_VerificationToken" ("token", "key_name", "key_alias", "spen
     (encode(sha256('sk-session-00000000'), 'hex'), 'sk-...0002', NULL, 0, 'me@example.com', 'litellm-dashboard', NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', NULL),
     (encode(sha256('sk-narrow-000000000'), 'hex'), 'sk-...0003', 'narrow', 0, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{/v1/embeddings}', '{}', NULL),
+        NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{/v1/embeddings,/key/info}', '{}', NULL),
     (encode(sha256('sk-orphan-000000000'), 'hex'), 'sk-...0004', 'orphan', 3, NULL, 'orphans', NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', NULL),
     ('sk-clear-0000000000', 'sk-...0005', 'clear', 0, 'somebody', NULL, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', NULL);
+        NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{/chat/completions,/v1/files*}', '{}', NULL);
 INSERT INTO "LiteLLM_DeprecatedVerificationToken" ("id", "token", "active_token_id", "revoke_at") VALUES
     ('1', encode(sha256('sk-before-000000000'), 'hex'), encode(sha256('sk-first-0000000000'), 'hex'), '2099-01-01 00:00:00'),
     ('2', encode(sha256('sk-older-0000000000'), 'hex'), encode(sha256('sk-first-0000000000'), 'hex'), '2020-01-01 00:00:00');

@@ -278,6 +278,63 @@ async fn what_goes_wrong_is_told_once_and_told_when_it_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_takes_longer_than_it_did_is_told_of_and_when_it_is_as_it_was() {
+    let slow = SimOptions {
+        token_delay: Duration::from_millis(4),
+        ..SimOptions::default()
+    };
+    let sim = SimServer::local(slow).await.unwrap();
+    let (ops, heard) = hook(0);
+    let folder = folder(&format!(
+        "providers: {{ p: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }} }}\n\
+         models: {{ m: {{ targets: [ {{ provider: p, model: gpt-5-mini }} ] }} }}\n\
+         alerts:\n\
+         \x20 every: 100ms\n\
+         \x20 receivers: {{ ops: {{ webhook: {{ url: \"http://{ops}/\", private: true }} }} }}\n\
+         \x20 latency: {{ times: 3, above: 250ms, within: 2s, against: 60s, requests: 3 }}\n",
+        sim.address()
+    ));
+    let who = key(folder.path(), NewKey::default());
+    let house = House::open(folder.path());
+    let ask = |words: u32| {
+        let body = json!({"model": "m", "stream": true,
+                          "messages": [{"role": "user", "content": format!("repeat {words} words")}]});
+        let (address, who) = (house.address, who.clone());
+        async move {
+            let answer = post(address, "/v1/chat/completions", &who, &body).await.unwrap();
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    };
+    let is_told = |state: &str| all(&heard).iter().any(|alert| alert["state"] == state);
+    let until = Instant::now() + Duration::from_secs(40);
+    // As it is used to be, until it is looked at as what was before.
+    let before = Instant::now() + Duration::from_millis(2_500);
+    while Instant::now() < before {
+        ask(2).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!is_told("firing"), "{:?}", all(&heard));
+    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    while !is_told("firing") {
+        assert!(Instant::now() < until, "it is slow, and nobody is told");
+        ask(80).await;
+    }
+    let slower = all(&heard)[0].clone();
+    assert_eq!(slower["kind"], "latency", "{slower}");
+    assert_eq!(slower["subject"], "provider/p/gpt-5-mini", "{slower}");
+    let milliseconds = |fact: &str| slower["facts"][fact].as_str().unwrap().parse::<u64>().unwrap();
+    let (mean, mean_before) = (milliseconds("mean_ms"), milliseconds("mean_before_ms"));
+    assert!(mean > 250 && mean > 3 * mean_before, "{slower}");
+    while !is_told("resolved") {
+        assert!(Instant::now() < until, "it is over, and nobody is told");
+        ask(2).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    house.stop();
+    assert_eq!(all(&heard).len(), 2, "{:?}", all(&heard));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_without_leave_is_never_posted_to_within_the_operator_s_own_network() {
     let (inside, heard) = hook(0);
     let folder = folder(&format!(

@@ -375,6 +375,9 @@ async fn commands_work_on_postgres() {
         (&json!("research"), &json!("complete"))
     );
     assert!(row["cost_nanodollars"].as_i64().unwrap() > 0);
+    let parquet = on(&["usage", "export", "--format", "parquet", "--requests"]);
+    assert!(parquet.starts_with("PAR1") && parquet.ends_with("PAR1"));
+    assert!(parquet.contains("cost_nanodollars") && parquet.contains("research"));
     assert!(on(&["audit", "verify"]).contains("2 rows"));
     assert!(on(&["database", "migrate"]).contains("6 of 6 steps"));
     on(&["database", "revert", "--to", "1"]);

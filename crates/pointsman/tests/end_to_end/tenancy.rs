@@ -1,5 +1,7 @@
 //! Many keys of one organization at once, and what other tenants see of each other: nothing.
 
+mod paths;
+
 use std::sync::Arc;
 
 use http::Method;

@@ -87,6 +87,11 @@ impl Provider {
         self.address
     }
 
+    /// How often it was asked.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
     /// Says this to whoever asks, whatever they ask for.
     pub fn says(&self, document: &Value) {
         *self.set.lock().unwrap() = document.to_string();

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Script};
-use secrecy::{ExposeSecret, SecretString};
-use tokio::runtime::Handle;
+use redis::Script;
+use secrecy::SecretString;
 
+use super::link::{Link, open, told};
 use super::{Answers, Ask, CounterKind, SharedCounters, SharedError, Told, Verdict};
 
 /// The rules.
@@ -21,6 +19,8 @@ const FIELDS: usize = 8;
 const EXACT: i64 = 1 << 53;
 /// Counters of one call of the script: it holds up everybody else for that long.
 const MOST: usize = 256;
+/// Where the counters of a cluster are: whose clock is asked for where no counter is.
+const THERE: &str = "pointsman:{limits}:clock";
 
 /// How long replicas are taken for alive, and how long a server that has just begun is given for them to tell what they
 /// hold.
@@ -34,16 +34,12 @@ pub struct Patience {
 
 /// Counters on a server.
 pub struct RedisCounters {
-    client: Client,
+    link: Link,
     script: Script,
     replica: String,
     /// Of this process, and of the one before it: that one holds nothing any more.
     processes: [String; 2],
     patience: Patience,
-    /// The connection is driven here, whoever asks.
-    runtime: Handle,
-    connection: Mutex<Option<MultiplexedConnection>>,
-    connecting: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for RedisCounters {
@@ -52,18 +48,6 @@ impl fmt::Debug for RedisCounters {
             .field("replica", &self.replica)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a URL can be used: `redis://`, `rediss://` or `redis+unix://`, as `redis-cli -u` takes it.
-///
-/// # Errors
-/// With what is wrong with it.
-pub(super) fn open(url: &SecretString) -> Result<Client, SharedError> {
-    // What the parser says may hold parts of the URL: only the kind of the mistake is told.
-    let info = url.expose_secret().into_connection_info();
-    let info = info
-        .map_err(|_| SharedError::Url("use redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], or rediss://"))?;
-    Client::open(info).map_err(|_| SharedError::Url("it cannot be used"))
 }
 
 impl RedisCounters {
@@ -86,42 +70,13 @@ impl RedisCounters {
         processes: [&str; 2],
         patience: Patience,
     ) -> Result<Self, SharedError> {
-        let runtime = Handle::try_current().map_err(|error| SharedError::Server(error.to_string()))?;
         Ok(Self {
-            client: open(url)?,
+            link: Link::new(url)?,
             script: Script::new(RULES),
             replica: replica.to_owned(),
             processes: processes.map(str::to_owned),
             patience,
-            runtime,
-            connection: Mutex::new(None),
-            connecting: tokio::sync::Mutex::new(()),
         })
-    }
-
-    async fn connection(&self, within: Duration) -> Result<MultiplexedConnection, SharedError> {
-        let there = || self.connection.lock().clone();
-        if let Some(connection) = there() {
-            return Ok(connection);
-        }
-        // One connects, the others wait for it.
-        let _alone = self.connecting.lock().await;
-        if let Some(connection) = there() {
-            return Ok(connection);
-        }
-        let client = self.client.clone();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(within))
-            .set_response_timeout(Some(within));
-        let made = self
-            .runtime
-            .spawn(async move { client.get_multiplexed_async_connection_with_config(&config).await });
-        let made = made
-            .await
-            .map_err(|error| SharedError::Server(error.to_string()))?;
-        let connection = made.map_err(told)?;
-        *self.connection.lock() = Some(connection.clone());
-        Ok(connection)
     }
 
     async fn call(&self, asks: &[Ask], within: Duration) -> Result<Answers, SharedError> {
@@ -129,9 +84,9 @@ impl RedisCounters {
         // Without asks it is asked all the same: for the time, and whether anybody answers.
         let parts = asks.chunks(MOST).chain(asks.is_empty().then_some(asks));
         for part in parts {
-            let mut connection = self.connection(within).await?;
+            let mut wire = self.link.wire(within).await?;
             let invocation = self.invocation(part);
-            let called = invocation.invoke_async::<Vec<String>>(&mut connection).await;
+            let called = invocation.invoke_async::<Vec<String>>(&mut wire).await;
             let said = called.map_err(told)?;
             answers.now = read(&said, part.len(), &mut answers.told)?;
         }
@@ -145,6 +100,9 @@ impl RedisCounters {
             .arg(&self.processes)
             .arg(milliseconds(self.patience.life))
             .arg(milliseconds(self.patience.grace));
+        if asks.is_empty() {
+            call.key(THERE);
+        }
         for ask in asks {
             let kind = match ask.kind {
                 CounterKind::Places => "p",
@@ -194,10 +152,7 @@ impl SharedCounters for RedisCounters {
         async move {
             let called = tokio::time::timeout(within, self.call(asks, within)).await;
             let called = called.unwrap_or(Err(SharedError::Slow(within)));
-            if called.is_err() {
-                // Whatever it is, the next one begins with a new connection.
-                *self.connection.lock() = None;
-            }
+            self.link.went(called.is_ok());
             called
         }
         .boxed()
@@ -207,13 +162,6 @@ impl SharedCounters for RedisCounters {
 /// As far as the script counts exactly.
 fn bounded(number: i64) -> i64 {
     number.clamp(-EXACT, EXACT)
-}
-
-/// What the server said, without what may hold parts of a command.
-pub(super) fn told(error: redis::RedisError) -> SharedError {
-    let detail = error.detail().unwrap_or_default();
-    let detail: String = detail.chars().take(200).collect();
-    SharedError::Server(format!("{}: {detail}", error.category()))
 }
 
 /// Reads the answers of `count` counters; says what time it is there.

@@ -9,14 +9,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncCommands, AsyncConnectionConfig, Client, RedisResult, Script};
+use redis::{AsyncCommands, RedisResult, Script};
 use secrecy::SecretString;
-use tokio::runtime::Handle;
 
 use super::SharedError;
-use super::redis::{open, told};
+use super::link::{Link, Wire, told};
 use super::sessions::{Append, Appended, Events, Log, SharedSessions};
 
 /// How long a call may take.
@@ -30,13 +27,9 @@ const MAX_LETTERS: isize = 4_096;
 
 /// Sessions on a server.
 pub struct RedisSessions {
-    client: Client,
+    link: Link,
     process: String,
     scripts: Scripts,
-    /// The connection is driven here, whoever asks.
-    runtime: Handle,
-    connection: Mutex<Option<MultiplexedConnection>>,
-    connecting: tokio::sync::Mutex<()>,
 }
 
 struct Scripts {
@@ -63,6 +56,15 @@ fn log_key(session: &str, log: &str) -> String {
     format!("pm:mcp:{{{session}}}:{log}")
 }
 
+/// Where it stands that a process is alive, and what waits for it: on one server of a cluster, too.
+fn alive_key(process: &str) -> String {
+    format!("pm:mcp:alive:{{{process}}}")
+}
+
+fn mail_key(process: &str) -> String {
+    format!("pm:mcp:mail:{{{process}}}")
+}
+
 fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
@@ -74,9 +76,8 @@ impl RedisSessions {
     /// # Errors
     /// When the URL cannot be used.
     pub fn new(url: &SecretString, process: &str) -> Result<Self, SharedError> {
-        let runtime = Handle::try_current().map_err(|error| SharedError::Server(error.to_string()))?;
         Ok(Self {
-            client: open(url)?,
+            link: Link::new(url)?,
             process: process.to_owned(),
             scripts: Scripts {
                 append: Script::new(include_str!("redis/append.lua")),
@@ -85,49 +86,19 @@ impl RedisSessions {
                 set: Script::new(include_str!("redis/set.lua")),
                 take: Script::new(include_str!("redis/take.lua")),
             },
-            runtime,
-            connection: Mutex::new(None),
-            connecting: tokio::sync::Mutex::new(()),
         })
-    }
-
-    async fn connection(&self) -> Result<MultiplexedConnection, SharedError> {
-        let there = || self.connection.lock().clone();
-        if let Some(connection) = there() {
-            return Ok(connection);
-        }
-        // One connects, the others wait for it.
-        let _alone = self.connecting.lock().await;
-        if let Some(connection) = there() {
-            return Ok(connection);
-        }
-        let client = self.client.clone();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(WITHIN))
-            .set_response_timeout(Some(WITHIN));
-        let made = self
-            .runtime
-            .spawn(async move { client.get_multiplexed_async_connection_with_config(&config).await });
-        let made = made
-            .await
-            .map_err(|error| SharedError::Server(error.to_string()))?;
-        let connection = made.map_err(told)?;
-        *self.connection.lock() = Some(connection.clone());
-        Ok(connection)
     }
 
     /// Calls the server, on a new connection after one that failed.
     async fn call<T, C, F>(&self, call: C) -> Result<T, SharedError>
     where
-        C: FnOnce(MultiplexedConnection) -> F + Send,
+        C: FnOnce(Wire) -> F + Send,
         F: Future<Output = RedisResult<T>> + Send,
     {
-        let called = async { call(self.connection().await?).await.map_err(told) };
+        let called = async { call(self.link.wire(WITHIN).await?).await.map_err(told) };
         let called = tokio::time::timeout(WITHIN, called).await;
         let called = called.unwrap_or(Err(SharedError::Slow(WITHIN)));
-        if called.is_err() {
-            *self.connection.lock() = None;
-        }
+        self.link.went(called.is_ok());
         called
     }
 }
@@ -143,7 +114,7 @@ impl SharedSessions for RedisSessions {
         fields: &'a [(String, String)],
         life: Duration,
     ) -> BoxFuture<'a, Result<(), SharedError>> {
-        self.call(move |mut connection| async move {
+        self.call(move |mut wire| async move {
             let key = key(session);
             let mut pipe = redis::pipe();
             pipe.atomic()
@@ -151,7 +122,7 @@ impl SharedSessions for RedisSessions {
                 .ignore()
                 .pexpire(&key, milliseconds(life))
                 .ignore();
-            pipe.query_async::<()>(&mut connection).await
+            pipe.query_async::<()>(&mut wire).await
         })
         .boxed()
     }
@@ -163,11 +134,11 @@ impl SharedSessions for RedisSessions {
     ) -> BoxFuture<'a, Result<Option<HashMap<String, String>>, SharedError>> {
         async move {
             let (fields,): (HashMap<String, String>,) = self
-                .call(move |mut connection| async move {
+                .call(move |mut wire| async move {
                     let key = key(session);
                     let mut pipe = redis::pipe();
                     pipe.hgetall(&key).pexpire(&key, milliseconds(life)).ignore();
-                    pipe.query_async(&mut connection).await
+                    pipe.query_async(&mut wire).await
                 })
                 .await?;
             Ok(Some(fields).filter(|fields| !fields.is_empty()))
@@ -182,7 +153,7 @@ impl SharedSessions for RedisSessions {
         before: Option<&'a str>,
         after: Option<&'a str>,
     ) -> BoxFuture<'a, Result<bool, SharedError>> {
-        self.call(move |mut connection| async move {
+        self.call(move |mut wire| async move {
             let mut call = self.scripts.swap.prepare_invoke();
             call.key(key(session))
                 .arg(field)
@@ -190,7 +161,7 @@ impl SharedSessions for RedisSessions {
                 .arg(before.unwrap_or_default())
                 .arg(u8::from(after.is_some()))
                 .arg(after.unwrap_or_default());
-            call.invoke_async::<bool>(&mut connection).await
+            call.invoke_async::<bool>(&mut wire).await
         })
         .boxed()
     }
@@ -200,13 +171,13 @@ impl SharedSessions for RedisSessions {
         session: &'a str,
         fields: &'a [(String, String)],
     ) -> BoxFuture<'a, Result<bool, SharedError>> {
-        self.call(move |mut connection| async move {
+        self.call(move |mut wire| async move {
             let mut call = self.scripts.set.prepare_invoke();
             call.key(key(session));
             for (field, value) in fields {
                 call.arg(field).arg(value);
             }
-            call.invoke_async::<bool>(&mut connection).await
+            call.invoke_async::<bool>(&mut wire).await
         })
         .boxed()
     }
@@ -216,10 +187,10 @@ impl SharedSessions for RedisSessions {
         session: &'a str,
         field: &'a str,
     ) -> BoxFuture<'a, Result<Option<String>, SharedError>> {
-        self.call(move |mut connection| async move {
+        self.call(move |mut wire| async move {
             let mut call = self.scripts.take.prepare_invoke();
             call.key(key(session)).arg(field);
-            call.invoke_async::<Option<String>>(&mut connection).await
+            call.invoke_async::<Option<String>>(&mut wire).await
         })
         .boxed()
     }
@@ -227,7 +198,7 @@ impl SharedSessions for RedisSessions {
     fn append<'a>(&'a self, event: Append<'a>) -> BoxFuture<'a, Result<Option<Appended>, SharedError>> {
         async move {
             let (number, listener) = self
-                .call(move |mut connection| async move {
+                .call(move |mut wire| async move {
                     let mut call = self.scripts.append.prepare_invoke();
                     call.key(key(event.session))
                         .key(log_key(event.session, event.log))
@@ -241,7 +212,7 @@ impl SharedSessions for RedisSessions {
                     for (field, value) in &event.marks {
                         call.arg(field).arg(value);
                     }
-                    call.invoke_async::<(u64, String)>(&mut connection).await
+                    call.invoke_async::<(u64, String)>(&mut wire).await
                 })
                 .await?;
             Ok((number > 0).then(|| Appended {
@@ -260,14 +231,14 @@ impl SharedSessions for RedisSessions {
     ) -> BoxFuture<'a, Result<Log, SharedError>> {
         async move {
             let said: Vec<String> = self
-                .call(move |mut connection| async move {
+                .call(move |mut wire| async move {
                     let mut call = self.scripts.events.prepare_invoke();
                     call.key(key(session))
                         .key(log_key(session, log))
                         .arg(log)
                         .arg(after)
                         .arg(MANY);
-                    call.invoke_async(&mut connection).await
+                    call.invoke_async(&mut wire).await
                 })
                 .await?;
             read(said)
@@ -294,7 +265,7 @@ impl SharedSessions for RedisSessions {
         log: &'a str,
         fields: &'a [String],
     ) -> BoxFuture<'a, Result<(), SharedError>> {
-        self.call(move |mut connection| async move {
+        self.call(move |mut wire| async move {
             let own = ["h:", "n:", "b:", "o:"].map(|kind| format!("{kind}{log}"));
             let all: Vec<&String> = own.iter().chain(fields).collect();
             let mut pipe = redis::pipe();
@@ -302,18 +273,18 @@ impl SharedSessions for RedisSessions {
                 .ignore()
                 .hdel(key(session), all)
                 .ignore();
-            pipe.query_async::<()>(&mut connection).await
+            pipe.query_async::<()>(&mut wire).await
         })
         .boxed()
     }
 
     fn remove<'a>(&'a self, session: &'a str) -> BoxFuture<'a, Result<(), SharedError>> {
-        self.call(move |mut connection| async move {
+        self.call(move |mut wire| async move {
             let own = key(session);
-            let fields: Vec<String> = connection.hkeys(&own).await?;
+            let fields: Vec<String> = wire.hkeys(&own).await?;
             let logs = fields.iter().filter_map(|field| field.strip_prefix("n:"));
             let keys: Vec<String> = logs.map(|log| log_key(session, log)).chain([own]).collect();
-            connection.del(keys).await
+            wire.del(keys).await
         })
         .boxed()
     }
@@ -322,15 +293,13 @@ impl SharedSessions for RedisSessions {
         if process == self.process {
             return std::future::ready(Ok(true)).boxed();
         }
-        self.call(
-            move |mut connection| async move { connection.exists(format!("pm:mcp:alive:{process}")).await },
-        )
-        .boxed()
+        self.call(move |mut wire| async move { wire.exists(alive_key(process)).await })
+            .boxed()
     }
 
     fn mail<'a>(&'a self, process: &'a str, text: &'a str) -> BoxFuture<'a, Result<(), SharedError>> {
-        self.call(move |mut connection| async move {
-            let key = format!("pm:mcp:mail:{process}");
+        self.call(move |mut wire| async move {
+            let key = mail_key(process);
             let mut pipe = redis::pipe();
             pipe.rpush(&key, text)
                 .ignore()
@@ -338,7 +307,7 @@ impl SharedSessions for RedisSessions {
                 .ignore()
                 .pexpire(&key, milliseconds(LIFE))
                 .ignore();
-            pipe.query_async::<()>(&mut connection).await
+            pipe.query_async::<()>(&mut wire).await
         })
         .boxed()
     }
@@ -346,17 +315,14 @@ impl SharedSessions for RedisSessions {
     fn letters(&self) -> BoxFuture<'_, Result<Vec<String>, SharedError>> {
         async move {
             let (letters,): (Option<Vec<String>>,) = self
-                .call(move |mut connection| async move {
+                .call(move |mut wire| async move {
                     let process = &self.process;
                     let life = u64::try_from(LIFE.as_millis()).unwrap_or(u64::MAX);
                     let mut pipe = redis::pipe();
-                    pipe.pset_ex(format!("pm:mcp:alive:{process}"), "1", life)
+                    pipe.pset_ex(alive_key(process), "1", life)
                         .ignore()
-                        .lpop(
-                            format!("pm:mcp:mail:{process}"),
-                            std::num::NonZeroUsize::new(LETTERS),
-                        );
-                    pipe.query_async(&mut connection).await
+                        .lpop(mail_key(process), std::num::NonZeroUsize::new(LETTERS));
+                    pipe.query_async(&mut wire).await
                 })
                 .await?;
             Ok(letters.unwrap_or_default())

@@ -47,11 +47,28 @@ pub struct Audited {
 pub struct Verified {
     /// How many rows there are.
     pub rows: u64,
+    /// How many were taken from the beginning, by [`Store::trim_audit`].
+    pub trimmed: u64,
     /// The first one that does not fit to the one before.
     pub broken: Option<i64>,
     /// The hash of the last, hexadecimal: kept elsewhere, it shows later whether rows were taken from the end.
     pub head: String,
 }
+
+/// What was taken from the beginning of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trimmed {
+    /// How many rows.
+    pub rows: u64,
+    /// The hash of the last of them, hexadecimal.
+    pub head: String,
+}
+
+/// The name under which it is kept where the log begins, once rows were taken from its beginning.
+const BEGINS: &str = "audit_begins";
+
+/// Where the log begins: the number and the hash of the last row that was taken out.
+type Begins = (i64, Vec<u8>);
 
 /// A row as it is hashed and kept.
 struct Line {
@@ -78,6 +95,23 @@ impl Line {
         }
         hash.finalize().into()
     }
+}
+
+/// Where the log begins; nothing where no row was ever taken out.
+fn begins(session: &mut dyn Session) -> Result<Option<Begins>, StoreError> {
+    let sql = "SELECT value FROM settings WHERE name = ?1";
+    let kept = session.one(sql, &values![BEGINS], |row| row.blob(0))?;
+    Ok(kept.and_then(|kept| {
+        let (number, hash) = kept.split_first_chunk::<8>()?;
+        Some((i64::from_be_bytes(*number), hash.to_vec()))
+    }))
+}
+
+/// The last row of those that are all older than this, but for the newest of all: its number and hash.
+fn last_before(session: &mut dyn Session, before: i64) -> Result<Option<Begins>, StoreError> {
+    let sql = "SELECT number, hash FROM audit WHERE number = -1 + COALESCE(
+                   (SELECT MIN(number) FROM audit WHERE at >= ?1), (SELECT MAX(number) FROM audit))";
+    session.one(sql, &values![before], |row| Ok((row.integer(0)?, row.blob(1)?)))
 }
 
 /// Puts a row at the end.
@@ -212,32 +246,84 @@ impl Store {
         })
     }
 
-    /// Checks that every row of the audit log fits to the one before.
+    /// Takes the rows out that are older than `before`, Unix milliseconds, but for the newest of all; nothing where there
+    /// are none. That this was done, and the hash that the rest is bound to, is a row of the log itself.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn trim_audit(&self, actor: &Actor, before: i64) -> Result<Option<Trimmed>, StoreError> {
+        if self.read(|session| last_before(session, before))?.is_none() {
+            return Ok(None);
+        }
+        self.change(actor, |session| {
+            let (number, hash) = last_before(session, before)?.unwrap_or_default();
+            let rows = session.execute("DELETE FROM audit WHERE number <= ?1", &values![number])?;
+            let kept = [&number.to_be_bytes()[..], &hash].concat();
+            let keep = "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+            session.execute(keep, &[BEGINS.to_owned().into(), super::Value::Blob(kept)])?;
+            let trimmed = Trimmed {
+                rows: rows as u64,
+                head: hex(&hash),
+            };
+            let told = Change {
+                action: "trim",
+                kind: "audit",
+                object: number.to_string(),
+                before: None,
+                after: Some(head_text(&trimmed.head)),
+            };
+            Ok((Some(trimmed), told))
+        })
+    }
+
+    /// Checks that every row of the audit log fits to the one before, and that a row says so where the first are missing.
     ///
     /// # Errors
     /// When the database refuses.
     pub fn verify_audit(&self) -> Result<Verified, StoreError> {
         let mut verified = Verified {
             rows: 0,
+            trimmed: 0,
             broken: None,
             head: String::new(),
         };
         let mut previous = Vec::new();
         self.read_much(|session| {
+            let begins = begins(session)?;
+            let first = begins.as_ref().map_or(0, |(number, _)| *number);
+            let trim = begins.map(|(number, hash)| {
+                previous = hash;
+                (number.to_string(), head_text(&hex(&previous)))
+            });
+            let mut is_said = trim.is_none();
+            verified.trimmed = first.unsigned_abs();
             read(session, (0, i64::MAX), |line, hash| {
-                let expected = i64::try_from(verified.rows).unwrap_or(i64::MAX) + 1;
+                let expected = i64::try_from(verified.rows).unwrap_or(i64::MAX) + 1 + first;
                 if line.number != expected || line.hash(&previous)[..] != hash[..] {
                     verified.broken = Some(line.number);
                     return Ok(false);
                 }
+                is_said |= trim.as_ref().is_some_and(|(object, head)| {
+                    let [_, _, action, kind, of] = &line.texts;
+                    (&**action, &**kind, of, line.after.as_ref()) == ("trim", "audit", object, Some(head))
+                });
                 verified.rows += 1;
                 previous = hash;
                 Ok(true)
-            })
+            })?;
+            if !is_said && verified.broken.is_none() {
+                verified.broken = Some(first + 1);
+            }
+            Ok(())
         })?;
         verified.head = hex(&previous);
         Ok(verified)
     }
+}
+
+/// What a row says that tells of a trimming.
+fn head_text(head: &str) -> String {
+    serde_json::json!({ "head": head }).to_string()
 }
 
 /// Bytes as hexadecimal digits.
@@ -251,7 +337,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Bytes of hexadecimal digits, in capitals or not.
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: &u8| (*byte as char).to_digit(16);
     let pairs = text.as_bytes().chunks(2);
     let byte = |pair: &[u8]| match pair {

@@ -3,6 +3,7 @@
 use pointsman_catalog::Money;
 use pointsman_testbed::postgres::PostgresServer;
 
+use super::audit::unhex;
 use super::*;
 use crate::holder::{HolderKind, HolderSpec};
 use crate::key::NewKey;
@@ -10,7 +11,7 @@ use crate::terms::{Budget, BudgetWindow, Metadata, Terms};
 
 type Case = fn(&Store);
 
-const CASES: [(&str, Case); 12] = [
+const CASES: [(&str, Case); 13] = [
     (
         "a_line_of_a_batch_is_written_once_whenever_it_comes",
         a_line_of_a_batch_is_written_once_whenever_it_comes,
@@ -26,6 +27,10 @@ const CASES: [(&str, Case); 12] = [
     (
         "sql_injection_finds_and_breaks_nothing",
         sql_injection_finds_and_breaks_nothing,
+    ),
+    (
+        "the_beginning_of_the_audit_log_is_taken_out_and_says_so",
+        the_beginning_of_the_audit_log_is_taken_out_and_says_so,
     ),
     (
         "the_audit_log_shows_every_change_and_every_tampering",
@@ -345,6 +350,63 @@ fn sql_injection_finds_and_breaks_nothing(store: &Store) {
         }
     }
     assert_eq!(store.keys().unwrap().len(), 1);
+}
+
+fn the_beginning_of_the_audit_log_is_taken_out_and_says_so(store: &Store) {
+    let actor = Actor::local();
+    assert_eq!(
+        store.trim_audit(&actor, i64::MAX).unwrap(),
+        None,
+        "there is nothing"
+    );
+    tree(store);
+    let rows = store.audit(0, 100).unwrap();
+    assert_eq!(
+        store.trim_audit(&actor, rows[0].at).unwrap(),
+        None,
+        "all is newer"
+    );
+    // Rows in the order of their numbers, whatever their times: what is kept is kept from the first newer one on.
+    let age = "UPDATE audit SET at = 1 WHERE number <= 3";
+    store.read(|session| session.execute(age, &[])).unwrap();
+    let trimmed = store.trim_audit(&actor, 2).unwrap().unwrap();
+    assert_eq!((trimmed.rows, &trimmed.head), (3, &rows[2].hash));
+    let verified = store.verify_audit().unwrap();
+    assert_eq!(
+        (verified.rows, verified.trimmed, verified.broken),
+        (rows.len() as u64 - 2, 3, None)
+    );
+    let kept = store.audit(0, 100).unwrap();
+    assert_eq!(kept[0], rows[3]);
+    assert_eq!(
+        kept.last().map(|row| (row.action.as_str(), row.object.as_str())),
+        Some(("trim", "3"))
+    );
+    // Taking more out by hand is found, also where the beginning is moved along.
+    let run = |sql: &str, values: &[Value]| {
+        let changed = store.read(|session| session.execute(sql, values));
+        assert_eq!(changed.unwrap(), 1, "{sql}");
+    };
+    let begin = |row: &Audited| {
+        let kept = [&row.number.to_be_bytes()[..], &unhex(&row.hash).unwrap()].concat();
+        let sql = "UPDATE settings SET value = ?1 WHERE name = 'audit_begins'";
+        run(sql, &[Value::Blob(kept)]);
+    };
+    for is_moved in [false, true] {
+        run("UPDATE audit SET number = -4 WHERE number = 4", &[]);
+        if is_moved {
+            begin(&rows[3]);
+        }
+        assert!(store.verify_audit().unwrap().broken.is_some(), "{is_moved}");
+        run("UPDATE audit SET number = 4 WHERE number = -4", &[]);
+        begin(&rows[2]);
+        assert_eq!(store.verify_audit().unwrap(), verified);
+    }
+    // Again, and down to the newest row.
+    let trimmed = store.trim_audit(&actor, i64::MAX).unwrap().unwrap();
+    assert_eq!(trimmed.rows, verified.rows - 1);
+    let verified = store.verify_audit().unwrap();
+    assert_eq!((verified.rows, verified.broken), (2, None));
 }
 
 fn the_audit_log_shows_every_change_and_every_tampering(store: &Store) {

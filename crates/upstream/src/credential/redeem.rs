@@ -1,4 +1,4 @@
-//! Asking an identity provider about somebody who signs in: redeeming their code, and what their token opens.
+//! Asking an identity provider about somebody: redeeming their code, what their token opens, and whether it is good.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -44,10 +44,7 @@ pub async fn redeem_code(
         .set_secret("code_verifier", redeemed.verifier);
     let ask = match redeemed.secret {
         Some((secret, true)) => {
-            // Both are written as in a form before they are put together (RFC 6749, section 2.3.1).
-            let [id, secret] = [redeemed.client_id, secret.expose()]
-                .map(|part| byte_serialize(part.as_bytes()).collect::<String>());
-            let basic = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+            let basic = basic(redeemed.client_id, secret);
             Ask::form(who, redeemed.url, form).secret(AUTHORIZATION, &basic)?
         }
         Some((secret, false)) => {
@@ -60,6 +57,29 @@ pub async fn redeem_code(
             Ask::form(who, redeemed.url, form)
         }
     };
+    ask.send(client).await?.json()
+}
+
+/// What a client is known by. Both are written as in a form before they are put together (RFC 6749, section 2.3.1).
+fn basic(client_id: &str, secret: &Secret) -> String {
+    let [id, secret] =
+        [client_id, secret.expose()].map(|part| byte_serialize(part.as_bytes()).collect::<String>());
+    format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
+}
+
+/// Asks about a token: what whoever issued it says (RFC 7662).
+///
+/// # Errors
+/// When it cannot be asked, or refuses.
+pub async fn introspect(
+    client: &Client,
+    who: &str,
+    (url, token): (&str, &str),
+    (client_id, secret): (&str, &Secret),
+) -> Result<Map<String, Value>, CredentialError> {
+    let mut form = Form::default();
+    form.set_secret("token", token);
+    let ask = Ask::form(who, url, form).secret(AUTHORIZATION, &basic(client_id, secret))?;
     ask.send(client).await?.json()
 }
 

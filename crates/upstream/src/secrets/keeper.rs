@@ -41,6 +41,8 @@ struct Shared {
     environment: Environment,
     state: Mutex<State>,
     changed: AtomicBool,
+    /// All is to be read again now.
+    hurried: AtomicBool,
 }
 
 #[derive(Default)]
@@ -108,6 +110,7 @@ impl Secrets {
             environment,
             state: Mutex::default(),
             changed: AtomicBool::new(false),
+            hurried: AtomicBool::new(false),
         }))
     }
 
@@ -132,6 +135,11 @@ impl Secrets {
             wanted: BTreeMap::new(),
             silent: BTreeSet::new(),
         }
+    }
+
+    /// Has all that is known read again now, whenever it would be otherwise.
+    pub fn hurry(&self) {
+        self.0.hurried.store(true, Ordering::Release);
     }
 
     /// Whether something has changed since this was asked: then the configuration is to be loaded again.
@@ -299,6 +307,9 @@ async fn tend(shared: Weak<Shared>, mut told: mpsc::Receiver<Question>) {
             let state = shared.state.lock();
             (state.config.refresh.get(), state.known.is_empty())
         };
+        if shared.hurried.swap(false, Ordering::AcqRel) {
+            due = Some(Instant::now());
+        }
         match due {
             _ if is_idle => due = None,
             None => due = Some(Instant::now() + spread(every)),

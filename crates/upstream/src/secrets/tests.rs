@@ -399,6 +399,24 @@ async fn the_last_good_value_is_kept_while_a_manager_fails_and_a_new_one_is_told
     version.store(2, Ordering::SeqCst);
     until("it has changed", || secrets.changed()).await;
     assert!(!secrets.changed(), "it is told once");
+    // Whoever cannot wait says so.
+    let patient = config(json!({ "refresh": "1h", "vault": {
+        "address": idp.url, "kv_version": 1, "auth": { "token": "t" }
+    } }));
+    assert_eq!(
+        all(&secrets, &patient, &[reference]).await,
+        [Ok("sk-2".to_owned())]
+    );
+    // What was due by the other configuration is done.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    version.store(3, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!secrets.changed(), "it is not time yet");
+    secrets.hurry();
+    until("it has changed, too", || secrets.changed()).await;
+    version.store(2, Ordering::SeqCst);
+    secrets.hurry();
+    until("it has changed back", || secrets.changed()).await;
     assert_eq!(all(&secrets, &block, &[reference]).await, [Ok("sk-2".to_owned())]);
     assert!(!format!("{secrets:?}{:?}", secrets.standing()).contains("sk-"));
 }

@@ -208,7 +208,8 @@ fn results_url(batch: &Batch, arrival: &Arrival) -> String {
     let header = |name: header::HeaderName| arrival.headers.get(name).and_then(|value| value.to_str().ok());
     let host = header(header::HOST).or_else(|| arrival.uri.authority().map(http::uri::Authority::as_str));
     let forwarded = header(header::HeaderName::from_static("x-forwarded-proto"));
-    let tls = arrival.snapshot.keeping.tls || forwarded == Some("https");
+    let is_trusted = arrival.snapshot.proxies.has(arrival.peer.ip());
+    let tls = arrival.snapshot.keeping.tls || is_trusted && forwarded == Some("https");
     let scheme = if tls { "https" } else { "http" };
     let path = arrival.uri.path();
     let prefix = path.find("/v1/").map_or("", |at| &path[..at]);

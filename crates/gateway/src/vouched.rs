@@ -1,0 +1,155 @@
+//! Callers that somebody else vouches for: the issuer of a token that only it can read is asked about it (RFC 7662), and a
+//! proxy that is trusted says whom it has let in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use parking_lot::Mutex;
+use pointsman_governance::Principal;
+use pointsman_governance::introspection::{IntrospectionConfig, ProxyConfig};
+use pointsman_governance::jwt::TokenError;
+use pointsman_upstream::introspect;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use crate::tokens::{take_up, unix_ms};
+use crate::worker::Worker;
+
+/// What errors call it.
+const WHO: &str = "the issuer of a token";
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Tokens that are asked about at once.
+const MAX_ASKED: usize = 64;
+/// How long it is remembered that a token is not good, milliseconds, and of how many.
+const REFUSED_FOR: i64 = 10_000;
+const MAX_REFUSED: usize = 20_000;
+/// Bytes of a token, at most.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// A server that is asked about tokens.
+pub struct Introspector {
+    config: IntrospectionConfig,
+    /// Of the configuration: what was found out by another counts no more.
+    salt: [u8; 32],
+    places: Semaphore,
+    /// Tokens that are not good, by their digests, and until when that is believed, Unix milliseconds.
+    refused: Mutex<HashMap<[u8; 32], i64>>,
+}
+
+impl Introspector {
+    /// One that nobody has been asked about.
+    pub fn new(config: &IntrospectionConfig) -> Self {
+        Self {
+            // Secrets are hidden in it.
+            salt: Sha256::digest(format!("{config:?}")).into(),
+            config: config.clone(),
+            places: Semaphore::new(MAX_ASKED),
+            refused: Mutex::default(),
+        }
+    }
+
+    /// Whether it is asked about this: never about what looks like a key of the gateway's own.
+    pub fn is_meant(&self, presented: &str) -> bool {
+        !presented.starts_with("pm-")
+            && presented.len() <= MAX_TOKEN
+            && presented.starts_with(self.config.prefix.as_str())
+    }
+
+    /// Who comes with a token.
+    ///
+    /// # Errors
+    /// When it is not good, whoever it is for may not come, or nobody can be asked.
+    pub async fn identify(&self, worker: &Arc<Worker>, text: &str) -> Result<Arc<Principal>, TokenError> {
+        let digest = digest(&self.salt, [text.as_bytes()].into_iter());
+        let keys = &worker.shared.keys;
+        // One whose answer is too old is asked about again.
+        if let Some(Ok(known)) = keys.remembered(&digest) {
+            return Ok(known);
+        }
+        let now = unix_ms();
+        if self.refused.lock().get(&digest).is_some_and(|until| now < *until) {
+            return Err(TokenError::Inactive);
+        }
+        let answer = tokio::time::timeout(PATIENCE, self.ask(worker, text)).await;
+        let answer = answer.unwrap_or_else(|_| {
+            tracing::warn!(
+                url = self.config.url,
+                "the issuer of a token does not answer in time"
+            );
+            Err(TokenError::Unavailable)
+        })?;
+        match self.config.subject(&answer, unix_ms()) {
+            Ok(subject) => take_up(Arc::clone(keys), subject, digest).await,
+            Err(error) => {
+                self.refuse(digest, now);
+                Err(error)
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        worker: &Worker,
+        text: &str,
+    ) -> Result<serde_json::Map<String, serde_json::Value>, TokenError> {
+        let _place = self.places.acquire().await.map_err(|_| TokenError::Unavailable)?;
+        let config = &self.config;
+        let client = (config.client_id.as_str(), &config.client_secret);
+        let answer = introspect(&worker.client, WHO, (&config.url, text), client).await;
+        answer.map_err(|error| {
+            tracing::warn!(url = config.url, %error, "the issuer of a token cannot be asked about it");
+            TokenError::Unavailable
+        })
+    }
+
+    fn refuse(&self, digest: [u8; 32], now: i64) {
+        let mut refused = self.refused.lock();
+        if refused.len() >= MAX_REFUSED {
+            refused.clear();
+        }
+        refused.insert(digest, now + REFUSED_FOR);
+    }
+}
+
+/// Whom a proxy has let in; nothing where it says nobody. Whoever calls this has seen that the proxy is trusted.
+pub async fn by_proxy(
+    worker: &Arc<Worker>,
+    config: &ProxyConfig,
+    headers: &HeaderMap,
+) -> Option<Result<Arc<Principal>, TokenError>> {
+    // A header that is there twice may be the client's own beside the proxy's.
+    let said = |name: &str| {
+        let mut all = headers.get_all(name).iter();
+        let one = all.next()?.to_str().ok()?;
+        (all.next().is_none() && !one.is_empty()).then(|| one.to_owned())
+    };
+    said(&config.user)?;
+    let salt = Sha256::digest(format!("{config:?}")).into();
+    let parts: Vec<_> = config
+        .headers()
+        .map(|name| said(name).unwrap_or_default())
+        .collect();
+    let digest = digest(&salt, parts.iter().map(String::as_bytes));
+    let keys = &worker.shared.keys;
+    if let Some(Ok(known)) = keys.remembered(&digest) {
+        return Some(Ok(known));
+    }
+    Some(match config.subject(said, unix_ms()) {
+        Ok(subject) => take_up(Arc::clone(keys), subject, digest).await,
+        Err(error) => Err(error),
+    })
+}
+
+/// Parts cannot be taken for others that read the same together.
+fn digest<'a>(salt: &[u8; 32], parts: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    digest.update(salt);
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
+}
