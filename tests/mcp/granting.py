@@ -1,9 +1,9 @@
 """An MCP server that wants to be let in, and its authorization server, which registers whoever comes and lets in whoever
 goes through: small, strict, and counting.
 
-    python granting.py LIFETIME
+    python granting.py LIFETIME [plain]
 
-Tokens are good for so many seconds. Says where it listens on its first line; `/seen` tells what has come.
+Tokens are good for so many seconds; they can be revoked, unless it is a plain one. Says where it listens on its first line; `/seen` tells what has come.
 """
 
 import base64
@@ -18,7 +18,7 @@ import uvicorn
 
 LIFETIME = float(sys.argv[1]) if __name__ == "__main__" else 0
 clients, codes, refreshes, tokens = {}, {}, {}, {}
-seen = {"refreshed": 0, "authorized": 0, "users": []}
+seen = {"refreshed": 0, "authorized": 0, "users": [], "revoked": []}
 base = ""
 
 
@@ -96,12 +96,20 @@ async def app(scope, receive, send):
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": True,
         }
+        if "plain" not in sys.argv:
+            answer["revocation_endpoint"] = f"{base}/revocation"
     elif path == "/register":
         status, answer = register(body)
     elif path == "/authorize":
         status, extra = 302, [(b"location", authorize(dict(parse_qsl(scope["query_string"].decode()))).encode())]
     elif path == "/token":
         status, answer = token({name: values[0] for name, values in parse_qs(body.decode()).items()})
+    elif path == "/revocation":
+        form = dict(parse_qsl(body.decode()))
+        assert form["client_id"] in clients, form
+        seen["revoked"].append([form["token_type_hint"], form["token"]])
+        refreshes.pop(form["token"], None)
+        tokens.pop(form["token"], None)
     elif path == "/seen":
         answer = seen
     elif path == "/revoke":

@@ -14,6 +14,7 @@ import pytest
 
 BINARY = os.environ.get("POINTSMAN", "pointsman")
 HERE = pathlib.Path(__file__).parent
+ADMIN = "an operator's token of these tests"
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
@@ -29,24 +30,31 @@ mcp: {{ servers: {{ files: {{ url: "{server}/mcp", oauth: {{}} }} }} }}
 class House:
     """A server that wants to be let in, and a gateway before it."""
 
-    def __init__(self, folder, lifetime=3600):
+    def __init__(self, folder, lifetime=3600, *more):
         self.folder, self.processes = folder, []
-        self.server = self.start([sys.executable, str(HERE / "granting.py"), str(lifetime)])
+        (self.server,) = self.start([sys.executable, str(HERE / "granting.py"), str(lifetime), *more], r"listening on (\S+)")
         self.config = folder / "pointsman.yaml"
         self.config.write_text(CONFIG.format(folder=folder, server=self.server))
         self.one, self.other = self.key("one"), self.key("other")
         self.serve()
 
-    def start(self, command):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def start(self, command, *patterns):
+        environment = os.environ | {"POINTSMAN_ADMIN_TOKEN": ADMIN}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         self.processes.append(process)
+        told, wanted = [], list(patterns)
         for line in process.stdout:
-            if found := re.search(r"listening on (\S+)", line):
-                return found.group(1)
+            while wanted and (found := re.search(wanted[0], line)):
+                told.append(found.group(1))
+                wanted.pop(0)
+            if not wanted:
+                return told
         raise RuntimeError(f"{command} ended")
 
     def serve(self):
-        self.url = f"http://{self.start([BINARY, 'serve', '-c', str(self.config)])}"
+        command = [BINARY, "serve", "-c", str(self.config)]
+        address, admin = self.start(command, r"listening on ([\d.:]+)", r"metrics on http://([\d.:]+)")
+        self.url, self.admin = f"http://{address}", f"http://{admin}"
 
     def restart(self):
         self.end(self.processes.pop())
@@ -60,6 +68,16 @@ class House:
     def end(process):
         process.terminate()
         process.wait(timeout=30)
+
+    def grants(self, key):
+        return self.of_user("GET", "/oauth/grants/mcp", key).json()["grants"]
+
+    def of_user(self, method, path, key):
+        return httpx2.request(method, f"{self.url}{path}", headers={"authorization": f"Bearer {key}"}, timeout=20)
+
+    def of_operator(self, method, path, token=None):
+        headers = {"authorization": f"Bearer {token or ADMIN}"}
+        return httpx2.request(method, f"{self.admin}{path}", headers=headers, timeout=20)
 
     def seen(self):
         return httpx2.get(f"{self.server}/seen").json()
@@ -191,3 +209,85 @@ def test_what_was_taken_back_is_asked_for_again(house, browser):
     assert asked["mode"] == "url" and json.dumps(asked["url"]) in json.dumps(refused)
     assert house.consent(browser, asked["url"], one).status_code == 200
     assert house.tools(one) == ["files_of_user-2"]
+
+
+def both_let_in(house, browser):
+    for key in (house.one, house.other):
+        house.tools(key)
+        with httpx2.Client(timeout=20, follow_redirects=True) as another:
+            assert house.consent(another, house.page(key), key).status_code == 200
+        house.tools(key)
+
+
+def test_users_see_what_they_granted_and_take_it_back(house, browser):
+    one, other = house.one, house.other
+    assert house.grants(one) == []
+    both_let_in(house, browser)
+    (grant,) = house.grants(one)
+    assert (grant["server"], grant["issuer"], grant["is_renewable"]) == ("files", house.server, True)
+    assert grant["expires_at"] > time.time() and grant["scopes"] == ["use"]
+    issued = house.seen()["tokens"]
+    told = house.of_user("GET", "/oauth/grants/mcp", one).text
+    assert not any(token in told for token in issued)
+    assert house.of_user("GET", "/oauth/grants/mcp", "pm-nobody").status_code == 401
+    assert house.of_user("DELETE", "/oauth/grants/mcp/nothing", one).status_code == 404
+
+    taken = house.of_user("DELETE", "/oauth/grants/mcp/files", one).json()
+    assert taken["grant"] == grant and taken["revocation"] == {"outcome": "done"}
+    # Both its tokens, and nobody else's.
+    assert [hint for hint, _ in house.seen()["revoked"]] == ["refresh_token", "access_token"]
+    assert {token for _, token in house.seen()["revoked"]} == set(issued[:2])
+    assert house.grants(one) == [] and len(house.grants(other)) == 1
+    assert house.tools(one) == ["files_authorize"]
+    assert house.call(one, "files_of_user-1")["error"]["code"] in (-32042, -32602)
+    assert house.tools(other) == ["files_of_user-2"]
+    assert house.of_user("DELETE", "/oauth/grants/mcp/files", one).status_code == 404
+    kept = b"".join(file.read_bytes() for file in house.folder.glob("p.db*"))
+    for token in issued:
+        assert token.encode() not in kept
+    # Written down, with who it was; and whoever wants may let the gateway in again.
+    audited = [row for row in house.of_operator("GET", "/admin/v1/audit").json()["data"] if row["action"] == "take_back"]
+    assert len(audited) == 3 and all(row["actor"] == grant["owner"] for row in audited)
+    with httpx2.Client(timeout=20, follow_redirects=True) as another:
+        assert house.consent(another, house.page(one), one).status_code == 200
+    assert house.tools(one) == ["files_of_user-3"]
+
+
+def test_the_operator_sees_all_grants_and_takes_any_back(house, browser):
+    both_let_in(house, browser)
+    path = "/admin/v1/mcp/grants"
+    assert house.of_operator("GET", path, house.one).status_code == 401
+    listed = house.of_operator("GET", path).json()
+    assert listed["next"] is None and {grant["server"] for grant in listed["grants"]} == {"files"}
+    assert house.of_operator("GET", f"{path}?server=others").json()["grants"] == []
+    (mine,) = house.grants(house.one)
+    assert sorted(grant["owner"] for grant in listed["grants"])[0] and mine in listed["grants"]
+    place = f"{path}/files/{mine['owner'].replace(':', '%3A')}"
+    assert house.of_operator("DELETE", place).json()["revocation"] == {"outcome": "done"}
+    assert house.of_operator("DELETE", place).status_code == 404
+    assert house.tools(house.one) == ["files_authorize"]
+    assert house.tools(house.other) == ["files_of_user-2"]
+    assert len(house.of_operator("GET", path).json()["grants"]) == 1
+
+
+def test_a_grant_is_taken_back_where_nobody_revokes_and_at_every_replica(tmp_path, browser):
+    house = House(tmp_path, 3600, "plain")
+    try:
+        one = house.one
+        house.tools(one)
+        house.consent(browser, house.page(one), one)
+        assert house.tools(one) == ["files_of_user-1"]
+        first, _ = house.url, house.serve()
+        # Another one on the same database.
+        assert house.tools(one) == ["files_of_user-1"]
+        taken = house.of_user("DELETE", "/oauth/grants/mcp/files", one).json()
+        assert taken["revocation"] == {"outcome": "not_offered"}
+        assert house.tools(one) == ["files_authorize"]
+        house.url = first
+        until = time.monotonic() + 20
+        while house.call(one, "files_of_user-1").get("error", {}).get("code") not in (-32042, -32602):
+            assert time.monotonic() < until, "a replica goes on with what was taken back"
+            time.sleep(1)
+    finally:
+        for process in reversed(house.processes):
+            house.end(process)

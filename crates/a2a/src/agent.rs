@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use parking_lot::Mutex;
+use pointsman_catalog::Money;
 use pointsman_upstream::config::HttpVersion;
 use pointsman_upstream::{AuthStyle, Client, Credential, Endpoint, EndpointConfig, HealthConfig, Timeouts};
 use url::Url;
@@ -40,6 +41,8 @@ pub struct Agent {
     pub instances: Vec<Arc<Instance>>,
     /// Most bytes of a message.
     pub limit: usize,
+    /// What a message that it takes costs.
+    pub price: Money,
     turn: AtomicUsize,
     /// What is known of a model in its place.
     spoken: Option<Arc<Known>>,
@@ -125,6 +128,7 @@ impl Agent {
             config: config.clone(),
             instances: instances.collect::<Result<_, _>>()?,
             limit: all.message_limit,
+            price: config.cost().map_err(|why| ("price".to_owned(), why))?,
             turn: AtomicUsize::new(0),
             spoken,
         }))

@@ -32,6 +32,8 @@ struct Owned {
     task_order: VecDeque<String>,
     contexts: HashMap<String, u64>,
     context_order: VecDeque<String>,
+    /// Of contexts whose agent waits to hear more: the task that waits.
+    waiting: HashMap<String, String>,
 }
 
 /// Where a context is.
@@ -144,11 +146,32 @@ impl Book {
         };
         if let Some(oldest) = oldest {
             owned.contexts.remove(&oldest);
+            owned.waiting.remove(&oldest);
             drop(owned);
             if let Some(shard) = self.shard(&self.contexts, &oldest) {
                 shard.lock().remove(&oldest);
             }
         }
+    }
+}
+
+impl Book {
+    /// Notes which task of a context of this owner waits to hear more.
+    pub fn keep_waiting(&self, owner: &str, agent: &str, context: &str, task: &str) {
+        let Some(owned) = self.owned(owner) else { return };
+        let mut owned = owned.lock();
+        let key = key(agent, context);
+        if owned.contexts.contains_key(&key) {
+            owned.waiting.insert(key, task.to_owned());
+        }
+    }
+
+    /// The task of a context that waits to hear more, which is told now.
+    #[must_use]
+    pub fn take_waiting(&self, owner: &str, agent: &str, context: &str) -> Option<String> {
+        let owned = self.owned(owner)?;
+        let task = owned.lock().waiting.remove(&key(agent, context));
+        task
     }
 }
 
@@ -192,6 +215,21 @@ mod tests {
         assert_eq!(book.context("loud", "p", "c996"), Place::Free);
         let held: usize = book.contexts.iter().map(|shard| shard.lock().len()).sum();
         assert_eq!(held, 4);
+    }
+
+    #[test]
+    fn a_task_waits_in_its_context_until_it_is_told() {
+        let book = Book::default();
+        book.keep_waiting("a", "p", "c", "t");
+        assert_eq!(book.take_waiting("a", "p", "c"), None);
+        book.keep_context("a", "p", "c", 1, 1);
+        book.keep_waiting("a", "p", "c", "t");
+        assert_eq!(book.take_waiting("b", "p", "c"), None);
+        assert_eq!(book.take_waiting("a", "p", "c").as_deref(), Some("t"));
+        assert_eq!(book.take_waiting("a", "p", "c"), None);
+        book.keep_waiting("a", "p", "c", "t");
+        book.keep_context("a", "p", "d", 1, 1);
+        assert_eq!(book.take_waiting("a", "p", "c"), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use pointsman_catalog::Money;
 use pointsman_upstream::config::Secret;
 use pointsman_upstream::{AuthConfig, AuthStyle, Credential, HumanDuration};
 use schemars::JsonSchema;
@@ -101,6 +102,8 @@ pub struct AgentConfig {
     pub skills: BTreeMap<String, Allow>,
     /// Whether its card needs a key, as everything else does.
     pub private_card: bool,
+    /// What a message that it takes costs, in US dollars.
+    pub price: Option<serde_json::Number>,
     /// A model in the place of an agent.
     pub model: Option<ModelAgent>,
 }
@@ -152,6 +155,17 @@ impl Allow {
 }
 
 impl AgentConfig {
+    /// What a message costs.
+    ///
+    /// # Errors
+    /// Why it is nothing that can be charged.
+    pub fn cost(&self) -> Result<Money, String> {
+        let Some(price) = &self.price else {
+            return Ok(Money::ZERO);
+        };
+        Money::parse(&price.to_string()).map_err(|error| error.to_string())
+    }
+
     /// Where its cards are.
     pub fn cards(&self) -> impl Iterator<Item = &str> {
         self.url.iter().chain(&self.urls).map(String::as_str)
@@ -176,6 +190,9 @@ impl AgentConfig {
                 );
             }
             return;
+        }
+        if let Err(why) = self.cost() {
+            wrong("price", &why);
         }
         if self.cards().next().is_none() {
             wrong("", "needs a `url`: where its card is");
@@ -309,6 +326,10 @@ mod tests {
             (
                 json!({ "agents": { "a": { "model": { "name": "" } } } }),
                 "agents.a.model.name",
+            ),
+            (
+                json!({ "agents": { "a": { "url": "https://a", "price": -1 } } }),
+                "agents.a.price",
             ),
             (json!({ "default": "b" }), "default"),
             (json!({ "public_url": "gateway" }), "public_url"),

@@ -11,6 +11,7 @@ pub mod agent;
 pub mod book;
 pub mod call;
 pub mod card;
+pub mod chat;
 pub mod config;
 pub mod error;
 pub mod event;

@@ -8,6 +8,7 @@ mod access;
 mod cache;
 mod call;
 mod decisions;
+mod grants;
 mod holders;
 mod keys;
 mod litellm;

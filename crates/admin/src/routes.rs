@@ -6,7 +6,7 @@ use pointsman_store::{HolderKind, Permission};
 use crate::access::{Needs, Object, reads, writes};
 use crate::call::{Answer, Call};
 use crate::{
-    cache, decisions, holders, keys, litellm, members, openapi, people, reports, roles, scim, sign_in,
+    cache, decisions, grants, holders, keys, litellm, members, openapi, people, reports, roles, scim, sign_in,
 };
 
 /// A path, and who answers it.
@@ -170,6 +170,7 @@ pub fn all() -> Vec<Route> {
     routes.extend(of_reports());
     routes.extend(of_decisions());
     routes.extend(of_cache());
+    routes.extend(of_grants());
     routes.extend(members::routes());
     routes.extend(roles::routes());
     routes.extend(people::routes());
@@ -298,6 +299,24 @@ fn of_decisions() -> [Route; 3] {
             Needs::Operator,
             "Shows what was learned of models, by decision and domain.",
             decisions::learned,
+        ),
+    ]
+}
+
+fn of_grants() -> [Route; 2] {
+    [
+        get(
+            "/admin/v1/mcp/grants",
+            Needs::Operator,
+            "Lists what users have granted at MCP servers, or at one (`server`); `next` goes into `after` for more.",
+            grants::list,
+        ),
+        with(
+            (Method::DELETE, "/admin/v1/mcp/grants/{server}/{owner}"),
+            Needs::Operator,
+            Takes::Nothing,
+            "Takes a grant back, and has it revoked where its authorization server does that (RFC 7009).",
+            grants::take_back,
         ),
     ]
 }

@@ -211,6 +211,7 @@ async fn travel(
         | Asks::Understand(_)
         | Asks::Judge(_)
         | Asks::Mcp
+        | Asks::McpGrants
         | Asks::A2a
         | Asks::Explain => {}
         Asks::Realtime => return Box::pin(realtime::enter(worker, arrival, opening)).await,
@@ -283,6 +284,7 @@ async fn serve(
         Asks::Memory(call) => Ok(Box::pin(memory::travel(worker, arrival, &caller, (call, body))).await?),
         Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
         Asks::Mcp => Box::pin(mcp::answer(worker, arrival, caller, body)).await,
+        Asks::McpGrants => Ok(Box::pin(mcp::grants(worker, arrival, &caller)).await?),
         Asks::A2a => Box::pin(a2a::answer(worker, arrival, caller, body)).await,
         Asks::RealtimeSecret => Ok(realtime::mint(worker, arrival, &caller, &body)?),
         Asks::RealtimeAside => Err(realtime::aside().into()),

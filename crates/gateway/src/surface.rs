@@ -46,6 +46,8 @@ pub enum Asks {
     McpDescribed,
     /// Pages on which users let the gateway in at MCP servers.
     McpConsent,
+    /// What a user has let the gateway do at MCP servers, and taking it back.
+    McpGrants,
     /// Something of A2A agents; which one, and what, the path says.
     A2a,
     /// A realtime session, over a WebSocket.
@@ -517,6 +519,8 @@ static PATHS: &[Path] = &[
     post("/oauth/mcp/{id}", Asks::McpConsent, OpenAi),
     get("/oauth/callback/mcp", Asks::McpConsent, OpenAi),
     get("/oauth/client/mcp", Asks::McpConsent, OpenAi),
+    get("/oauth/grants/mcp", Asks::McpGrants, OpenAi),
+    delete("/oauth/grants/mcp/{id}", Asks::McpGrants, OpenAi),
     get("/a2a", Asks::A2a, OpenAi),
     post("/a2a/{agent}", Asks::A2a, OpenAi),
     get("/a2a/{agent}", Asks::A2a, OpenAi),

@@ -12,6 +12,7 @@ mod config;
 mod consent;
 mod discover;
 mod register;
+mod taken;
 mod vault;
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,9 @@ use serde::{Deserialize, Serialize};
 pub use account::Account;
 pub use config::{GrantKind, OAuthConfig};
 pub use consent::{Begun, Returned};
+pub use discover::{is_same, places};
 pub use register::metadata_document;
+pub use taken::{Revocation, ShownGrant, TakenBack, forget, list};
 pub use vault::{Grants, Vault};
 
 /// How long a ticket, and the way through the authorization server, is good.

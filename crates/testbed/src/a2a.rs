@@ -1,7 +1,8 @@
 //! A simulated A2A agent, in both versions and both bindings over HTTP: what it does is the first word of the message.
 //!
 //! `hello` is answered with a message, `ask` wants input, `wait` works until it is cancelled, `chunks a|b|c` makes an
-//! artifact of pieces, `die` breaks its stream off, and everything else is an artifact that echoes it.
+//! artifact of pieces, `picture` one with a file, `think` says what it does meanwhile, `fail` and `reject` end in that way,
+//! `die` breaks its stream off, and everything else is an artifact that echoes it. Of several texts the last counts.
 
 mod old;
 
@@ -404,10 +405,9 @@ fn push(state: &State, name: &str, mut params: Value) -> Came {
 
 async fn send(state: &Arc<State>, streamed: bool, params: &Value) -> Came {
     let message = &params["message"];
-    let text = message["parts"][0]["text"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+    let parts = message["parts"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut texts = parts.iter().rev().filter_map(|part| part["text"].as_str());
+    let text = texts.next().unwrap_or_default().to_owned();
     let number = state.next.fetch_add(1, Ordering::Relaxed);
     let known = message["taskId"]
         .as_str()
@@ -476,13 +476,27 @@ async fn work(state: &Arc<State>, id: &str, text: &str) {
         }
         return;
     }
+    for (word, said) in [("fail", "TASK_STATE_FAILED"), ("reject", "TASK_STATE_REJECTED")] {
+        if text.starts_with(word) {
+            set_status(state, id, said, Some(text));
+            return;
+        }
+    }
+    if text.starts_with("think") {
+        let status = json!({ "state": "TASK_STATE_WORKING", "message": { "messageId": "w", "role": "ROLE_AGENT", "parts": [{ "text": text }] } });
+        let event = json!({ "statusUpdate": { "taskId": id, "status": status } });
+        tell(state, id, &event);
+    }
     let pieces: Vec<String> = match text.strip_prefix("chunks ") {
         Some(pieces) => pieces.split('|').map(str::to_owned).collect(),
         None => vec![format!("echo: {text}")],
     };
     let count = pieces.len();
     for (index, piece) in pieces.into_iter().enumerate() {
-        let artifact = json!({ "artifactId": "a", "parts": [{ "text": piece }] });
+        let mut artifact = json!({ "artifactId": "a", "parts": [{ "text": piece }] });
+        if let (Some(parts), true) = (artifact["parts"].as_array_mut(), text.starts_with("picture")) {
+            parts.push(json!({ "raw": "iVBORw0KGgo=", "mediaType": "image/png", "filename": "fox.png" }));
+        }
         let event = {
             let mut tasks = state.tasks.lock();
             let Some(running) = tasks.get_mut(id) else { return };

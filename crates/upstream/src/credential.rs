@@ -29,7 +29,7 @@ mod token;
 pub use environment::Environment;
 pub use error::{CredentialError, CredentialErrorKind};
 pub use fetch::fetch_document;
-pub use granted::{Proof, TokenRequest, register_client, request_token};
+pub use granted::{Proof, TokenRequest, register_client, request_token, revoke_token};
 pub use redeem::{Redeemed, fetch_with_token, introspect, redeem_code};
 pub use registry::CredentialRegistry;
 pub use sigv4::{PresentedSignature, SignatureError, SignedRequest};

@@ -5,6 +5,7 @@
 //! whose tasks are whose is kept apart here.
 
 mod cards;
+mod chat;
 mod judge;
 mod list;
 mod model;
@@ -38,6 +39,7 @@ use crate::reply::Reply;
 use crate::worker::Worker;
 use speech::Speech;
 
+pub use chat::{ask, named, names};
 pub use push::Lasting;
 
 /// Where all of it is.

@@ -9,7 +9,7 @@ use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 
 use super::arrive::Asked;
 use super::decide::Plan;
-use super::{Arrival, Ticket};
+use super::{Arrival, Ticket, a2a};
 use crate::snapshot::{Snapshot, Target};
 use crate::worker::Worker;
 
@@ -191,7 +191,9 @@ pub async fn reserve(
     } = *wanted;
     may_use(&caller, model)?;
     let snapshot = &arrival.snapshot;
-    let cost = if snapshot.is_routed(model) {
+    let cost = if let Some(agent) = a2a::named(snapshot, &caller, model) {
+        agent.price
+    } else if snapshot.is_routed(model) {
         snapshot
             .routed_models()
             .map(|model| dearest(&model.targets, &usage, tier, price))

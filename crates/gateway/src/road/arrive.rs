@@ -29,6 +29,11 @@ const CACHE_CONTROL: HeaderName = HeaderName::from_static("x-pointsman-cache-con
 /// What the client calls its answers, to have them deleted by.
 const CACHE_TAGS: HeaderName = HeaderName::from_static("x-pointsman-cache-tags");
 
+/// The context of an agent that a conversation is in: as the client names it, and as it is told.
+pub const CONTEXT: HeaderName = HeaderName::from_static("x-pointsman-context");
+/// Most bytes of its name.
+const MAX_CONTEXT: usize = 256;
+
 /// A decoded request: its bytes, its meaning, and whether the two still agree.
 pub struct Asked {
     /// The client's format.
@@ -71,6 +76,8 @@ pub struct Asked {
     pub beside: Option<Arc<Beside>>,
     /// What it says, with files in the place of their URLs: once they were fetched for a provider that takes none.
     pub fetched: OnceCell<Box<ChatRequest>>,
+    /// The context of an agent that the client goes on in, or begins.
+    pub context: Option<String>,
     /// Headers the provider shall see in addition (from `header_mutation`); none removes.
     pub header_edits: Vec<(HeaderName, Option<http::HeaderValue>)>,
 }
@@ -109,6 +116,7 @@ impl Asked {
             bounded_here: self.bounded_here,
             beside: self.beside.clone(),
             fetched: OnceCell::new(),
+            context: self.context.clone(),
             header_edits: self.header_edits.clone(),
         }
     }
@@ -135,6 +143,23 @@ pub async fn read(
         Ok(body) => Ok((caller, body)),
         Err(failure) => Err(Refusal::from(failure).of(&caller)),
     }
+}
+
+/// The context of an agent that a client names.
+///
+/// # Errors
+/// When it is no name.
+fn context(arrival: &Arrival) -> Result<Option<String>, Failure> {
+    let Some(said) = arrival.headers.get(CONTEXT) else {
+        return Ok(None);
+    };
+    let said = said.to_str().ok();
+    let named = said.filter(|said| !said.is_empty() && said.len() <= MAX_CONTEXT);
+    let named = named.ok_or_else(|| {
+        let message = format!("a context is named by 1 to {MAX_CONTEXT} characters of ASCII");
+        Failure::new(FailureKind::InvalidRequest, message).at(CONTEXT.as_str())
+    })?;
+    Ok(Some(named.to_owned()))
 }
 
 /// What a client wants of the cache.
@@ -193,6 +218,7 @@ pub fn decode(
         placeholders: Placeholders::default(),
         bounded_here: false,
         beside: None,
+        context: context(arrival)?,
         header_edits: Vec::new(),
     })
 }

@@ -9,7 +9,7 @@ use pointsman_wire::format::Format;
 
 use super::arrive::Asked;
 use super::{
-    Arrival, Refusal, Ticket, admit, arrive, decide, guard, imagine, looped, prompt, recall, relay, send,
+    Arrival, Refusal, Ticket, a2a, admit, arrive, decide, guard, imagine, looped, prompt, recall, relay, send,
 };
 use crate::reply::Reply;
 use crate::surface::Delivery;
@@ -75,6 +75,12 @@ async fn prepare_and_send(
     ticket: &mut Ticket,
 ) -> Result<Way, Failure> {
     guard::input(arrival, asked, ticket).await?;
+    // An agent does things and remembers: what it said before is no answer now.
+    if let Some(agent) = a2a::named(&arrival.snapshot, ticket.caller(), &asked.request.model) {
+        let agent = Arc::clone(agent);
+        let asking = a2a::ask((worker, arrival), asked, agent, ticket);
+        return Box::pin(asking).await.map(Way::Sent);
+    }
     if let Some(remembered) = recall::look_up(worker, arrival, asked, ticket).await? {
         return Ok(Way::Recalled(remembered));
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use self::card::Card;
 use self::page::Page;
-use super::Arrival;
+use super::{Arrival, a2a};
 use crate::reply::{self, Reply};
 use crate::snapshot::Unresolved;
 use crate::worker::Worker;
@@ -42,7 +42,10 @@ pub fn ready(worker: &Worker) -> Result<Reply, Failure> {
 pub fn models(arrival: &Arrival, caller: &Principal) -> Result<Reply, Failure> {
     let dialect = arrival.surface.dialect;
     if let Some(name) = &arrival.surface.model {
-        let card = Card::of(&arrival.snapshot, name).filter(|card| caller.allows_model(card.id()));
+        let agent = a2a::named(&arrival.snapshot, caller, name).map(|_| Card::agent(name));
+        let card = agent
+            .or_else(|| Card::of(&arrival.snapshot, name))
+            .filter(|card| caller.allows_model(card.id()));
         let card = card.ok_or_else(|| Unresolved {
             name: name.clone(),
             near: Vec::new(),
@@ -50,6 +53,11 @@ pub fn models(arrival: &Arrival, caller: &Principal) -> Result<Reply, Failure> {
         return Ok(reply::json(StatusCode::OK, &card.shaped(dialect)));
     }
     let mut cards = Card::all(&arrival.snapshot);
+    cards.extend(
+        a2a::names(&arrival.snapshot, caller)
+            .iter()
+            .map(|name| Card::agent(name)),
+    );
     cards.retain(|card| caller.allows_model(card.id()));
     let page = Page::asked(dialect, arrival.uri.query().unwrap_or_default())?.of(&cards);
     let shaped: Vec<_> = page.cards.iter().map(|card| card.shaped(dialect)).collect();

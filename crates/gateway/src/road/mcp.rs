@@ -5,6 +5,7 @@
 
 mod consent;
 mod door;
+mod grants;
 mod judge;
 mod listen;
 mod oauth;
@@ -34,6 +35,7 @@ use crate::reply::{self, Reply, ReplyBody};
 use crate::worker::Worker;
 
 pub use consent::serve as consent;
+pub use grants::answer as grants;
 pub use oauth::{Described, describe, unknown};
 pub use read::tool_reader;
 

@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::{BoxStream, StreamExt};
 use http::StatusCode;
 use http_body::Body;
 use pointsman_store::Outcome;
@@ -43,7 +44,7 @@ pub use whole::{count, judge, replay, speak};
 /// A streamed answer between provider and client.
 pub struct Relay {
     /// Gone once the client has all it gets.
-    body: Option<UpstreamBody>,
+    body: Option<Origin>,
     coding: Option<coding::Decoder>,
     pipe: Pipe,
     /// What may go to the client.
@@ -56,6 +57,29 @@ pub struct Relay {
     /// Counts the stream as load of its endpoint until it ends.
     in_flight: Option<InFlight>,
     client: Client,
+}
+
+/// Where a stream comes from.
+pub enum Origin {
+    /// A provider.
+    Provider(UpstreamBody),
+    /// An agent, as a provider would have told it.
+    Agent(BoxStream<'static, Result<Bytes, Broken>>),
+}
+
+/// Why a stream broke: for the client, and for who judges its origin.
+pub type Broken = (Failure, Fault);
+
+impl From<UpstreamBody> for Origin {
+    fn from(body: UpstreamBody) -> Self {
+        Self::Provider(body)
+    }
+}
+
+impl From<BoxStream<'static, Result<Bytes, Broken>>> for Origin {
+    fn from(told: BoxStream<'static, Result<Bytes, Broken>>) -> Self {
+        Self::Agent(told)
+    }
 }
 
 /// Pieces that are gathered before they are handed on, at most, when they come faster than they can be.
@@ -87,12 +111,12 @@ impl Relay {
     /// A relay that has not read anything.
     pub fn new(
         (arrival, asked): (&Arrival, &Asked),
-        body: UpstreamBody,
+        body: impl Into<Origin>,
         coding: Option<coding::Decoder>,
         pipe: Pipe,
     ) -> Self {
         Self {
-            body: Some(body),
+            body: Some(body.into()),
             coding,
             pipe,
             ready: VecDeque::new(),
@@ -116,7 +140,7 @@ impl Relay {
     ///
     /// # Errors
     /// When the stream breaks, fails or takes longer than `limit` before that: somebody else can still be asked.
-    pub async fn until_content(&mut self, limit: Option<Duration>) -> Result<(), (Failure, Fault)> {
+    pub async fn until_content(&mut self, limit: Option<Duration>) -> Result<(), Broken> {
         let reading = poll_fn(|context| self.poll_content(context));
         match limit {
             None => reading.await,
@@ -130,7 +154,7 @@ impl Relay {
         }
     }
 
-    fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Result<(), (Failure, Fault)>> {
+    fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         loop {
             let content = match ready!(self.poll_step(context)) {
                 Ok(content) => content,
@@ -148,9 +172,18 @@ impl Relay {
     }
 
     /// Reads one chunk into `ready`; says whether it held content.
-    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, (Failure, Fault)>> {
+    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, Broken>> {
         let Some(body) = &mut self.body else {
             return Poll::Ready(self.end());
+        };
+        let body = match body {
+            Origin::Provider(body) => body,
+            Origin::Agent(told) => {
+                return Poll::Ready(match ready!(told.poll_next_unpin(context)) {
+                    Some(told) => told.and_then(|data| self.take(data)),
+                    None => self.end(),
+                });
+            }
         };
         let frame = ready!(Pin::new(body).poll_frame(context));
         Poll::Ready(match frame {
@@ -170,7 +203,7 @@ impl Relay {
         })
     }
 
-    fn take(&mut self, data: Bytes) -> Result<bool, (Failure, Fault)> {
+    fn take(&mut self, data: Bytes) -> Result<bool, Broken> {
         let data = match &mut self.coding {
             None => data,
             Some(coding) => coding.push(&data).map_err(|error| {
@@ -192,7 +225,7 @@ impl Relay {
         Ok(seen.content)
     }
 
-    fn end(&mut self) -> Result<bool, (Failure, Fault)> {
+    fn end(&mut self) -> Result<bool, Broken> {
         if !matches!(self.flow, Flow::Open) {
             return Ok(false);
         }
@@ -289,7 +322,9 @@ impl Relay {
     /// The client has all it gets. What is left on the wire after a terminator is a few bytes of framing: read, they
     /// let the connection serve again.
     fn leave_rest(&mut self, context: &mut Context<'_>) {
-        let Some(mut body) = self.body.take() else { return };
+        let Some(Origin::Provider(mut body)) = self.body.take() else {
+            return;
+        };
         if let Poll::Ready(None | Some(Err(_))) = Pin::new(&mut body).poll_frame(context) {
             return;
         }

@@ -109,6 +109,8 @@ pub struct Facts {
     pub suspicion: Option<Suspicion>,
     /// What a loop has done, where several models were asked for one answer.
     pub looped: Option<Looped>,
+    /// The context of an agent that the conversation is in.
+    pub context: Option<String>,
 }
 
 /// What a loop has done.
@@ -203,6 +205,7 @@ impl Ticket {
                 causes: Vec::new(),
                 losses: Vec::new(),
                 looped: None,
+                context: None,
             },
         }
     }

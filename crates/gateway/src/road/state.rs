@@ -60,6 +60,12 @@ pub async fn travel(
     let (turn, body) = Turn::begin(worker, arrival, &caller, &said, kept, &body).await?;
     let (mut asked, ticket) = converse::admitted(worker, arrival, caller, ASKED, body).await?;
     asked.answer_id = Some(turn.id.as_str().into());
+    if asked.context.is_none() {
+        asked.context = turn
+            .conversation
+            .as_ref()
+            .map(|conversation| conversation.id.clone());
+    }
     if said.background {
         return background::begin(worker, arrival, (asked, ticket), turn, &said).await;
     }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::discover::{Challenge, Discovered, discover};
 use super::register::{Registered, known};
+use super::taken::GRANTS;
 use super::{Grant, GrantKind, Needed, OAuthConfig, Vault, now, union};
 use crate::link::Failed;
 
@@ -19,6 +20,8 @@ use crate::link::Failed;
 const LEAD_SECS: u64 = 30;
 /// How often it is looked whether another replica has been granted something.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How often it is looked whether another replica has taken back what is held.
+const KEPT_LOOKS: Duration = Duration::from_secs(10);
 /// A token that was got so shortly before it is refused is not renewed once more.
 const JUST_NOW: Duration = Duration::from_secs(10);
 /// How long a lifetime is that nobody says.
@@ -48,6 +51,8 @@ struct Held {
     got: Option<Instant>,
     /// When the vault was looked into.
     looked: Option<Instant>,
+    /// When it was last seen to be kept; none where it is not kept.
+    kept: Option<Instant>,
 }
 
 /// With what a request was let out.
@@ -77,11 +82,21 @@ impl Account {
     }
 
     /// Under which name the grant is kept.
-    fn name(&self) -> String {
-        format!("mcp_grant/{}/{}", self.server, self.owner)
+    pub(super) fn name(&self) -> String {
+        format!("{GRANTS}{}/{}", self.server, self.owner)
     }
 
-    fn held(&self) -> Option<Arc<Grant>> {
+    /// Whoever holds it is the only one who renews the grant, asks for it, or takes it back.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// What is held is not used any more.
+    pub(super) fn let_go(&self) {
+        *self.held.lock() = Held::default();
+    }
+
+    pub(super) fn held(&self) -> Option<Arc<Grant>> {
         self.held.lock().grant.clone()
     }
 
@@ -100,6 +115,9 @@ impl Account {
     }
 
     async fn current(&self, client: &Client) -> Option<Arc<Grant>> {
+        if self.is_taken_back().await {
+            self.let_go();
+        }
         let grant = match self.held() {
             Some(grant) => grant,
             None => self.look().await?,
@@ -119,6 +137,21 @@ impl Account {
         }
     }
 
+    /// Whether another replica has taken back what is held here; looked for now and then.
+    async fn is_taken_back(&self) -> bool {
+        {
+            let mut held = self.held.lock();
+            let Some(kept) = held.kept.filter(|_| held.grant.is_some()) else {
+                return false;
+            };
+            if kept.elapsed() < KEPT_LOOKS {
+                return false;
+            }
+            held.kept = Some(Instant::now());
+        }
+        self.vault.is_gone(&self.name()).await
+    }
+
     /// Looks whether something was granted elsewhere, or before.
     async fn look(&self) -> Option<Arc<Grant>> {
         {
@@ -130,15 +163,18 @@ impl Account {
         }
         let grant = self.vault.load::<Grant>(&self.name()).await?;
         let grant = Arc::new(grant);
-        self.held.lock().grant = Some(Arc::clone(&grant));
+        let mut held = self.held.lock();
+        held.grant = Some(Arc::clone(&grant));
+        held.kept = Some(Instant::now());
         Some(grant)
     }
 
     /// Takes a grant over that was got.
     pub(super) async fn keep(&self, grant: Grant) -> Arc<Grant> {
-        self.vault.save(&self.name(), &grant).await;
+        let is_kept = self.vault.save(&self.name(), &grant).await;
         let grant = Arc::new(grant);
         let mut held = self.held.lock();
+        held.kept = is_kept.then(Instant::now);
         held.grant = Some(Arc::clone(&grant));
         held.got = Some(Instant::now());
         grant
@@ -293,7 +329,7 @@ impl Account {
         let name = format!("mcp_issuer/{}/{}", self.server, self.url);
         let issuer = &found.server.issuer;
         match self.vault.load::<String>(&name).await {
-            None => self.vault.save(&name, issuer).await,
+            None => drop(self.vault.save(&name, issuer).await),
             Some(first) if first == *issuer => {}
             Some(first) => {
                 return Err(format!(

@@ -123,6 +123,7 @@ pub(crate) struct Metadata {
     pub(crate) authorization_endpoint: Option<String>,
     pub(crate) token_endpoint: Option<String>,
     pub(crate) registration_endpoint: Option<String>,
+    pub(crate) revocation_endpoint: Option<String>,
     pub(crate) scopes_supported: Option<Vec<String>>,
     pub(crate) token_endpoint_auth_methods_supported: Option<Vec<String>>,
     pub(crate) code_challenge_methods_supported: Option<Vec<String>>,
@@ -212,6 +213,23 @@ pub(crate) async fn discover(
     })
 }
 
+/// Where an authorization server revokes tokens (RFC 7009), if it says so.
+///
+/// # Errors
+/// When that leads where nobody may be asked.
+pub(crate) async fn revocation_endpoint<'a>(
+    client: &Client,
+    (url, config): (&str, &OAuthConfig),
+    server: &'a Metadata,
+) -> Result<Option<&'a str>, String> {
+    let Some(endpoint) = server.revocation_endpoint.as_deref() else {
+        return Ok(None);
+    };
+    let here = Url::parse(url).map_err(|error| error.to_string())?;
+    Reach::of(&here, config).vet(client, endpoint).await?;
+    Ok(Some(endpoint))
+}
+
 async fn authorization_server(client: &Client, reach: &Reach, issuer: &str) -> Result<Metadata, String> {
     let mut why = format!("{issuer} says nothing of itself");
     for place in places(issuer) {
@@ -286,7 +304,8 @@ fn described_at(here: &Url) -> Vec<String> {
 }
 
 /// Where an authorization server may describe itself.
-fn places(issuer: &str) -> Vec<String> {
+#[must_use]
+pub fn places(issuer: &str) -> Vec<String> {
     let Ok(url) = Url::parse(issuer) else {
         return Vec::new();
     };
@@ -303,7 +322,9 @@ fn places(issuer: &str) -> Vec<String> {
     places
 }
 
-fn is_same(one: &str, other: &str) -> bool {
+/// Whether two issuers are the same.
+#[must_use]
+pub fn is_same(one: &str, other: &str) -> bool {
     one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
@@ -372,6 +393,11 @@ mod tests {
                 "https://id.example.com/t/.well-known/openid-configuration",
             ]
         );
+        assert_eq!(
+            places("https://id.example.com/t/"),
+            places("https://id.example.com/t")
+        );
+        assert_eq!(places("https://id.example.com").len(), 2);
     }
 
     #[test]

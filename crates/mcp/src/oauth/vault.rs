@@ -28,6 +28,14 @@ pub trait Grants: Send + Sync {
 
     /// Forgets a text.
     fn remove(&self, name: String) -> BoxFuture<'static, Result<(), String>>;
+
+    /// The names that begin with this one and come after another, in their order; `most` of them.
+    fn names(
+        &self,
+        prefix: String,
+        after: String,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Vec<String>, String>>;
 }
 
 /// Seals texts, and keeps some. Outlives a configuration.
@@ -159,36 +167,68 @@ impl Vault {
         self.opened(name, &bytes)
     }
 
-    /// Keeps something under a name.
-    pub(crate) async fn save<T: Serialize>(&self, name: &str, value: &T) {
+    /// Whether it is certain that nothing is kept under a name where others could have forgotten it.
+    pub(crate) async fn is_gone(&self, name: &str) -> bool {
+        let Some(grants) = self.lasting() else {
+            return false;
+        };
+        matches!(grants.load(name.to_owned()).await, Ok(None))
+    }
+
+    /// Names under which something is kept, that begin with this one and come after another; `most` of them.
+    pub(crate) async fn names(&self, prefix: &str, after: &str, most: usize) -> Result<Vec<String>, String> {
+        if let Some(grants) = self.lasting() {
+            return grants.names(prefix.to_owned(), after.to_owned(), most).await;
+        }
+        let memory = self.memory.lock();
+        let mut names: Vec<String> = memory
+            .keys()
+            .filter(|name| name.starts_with(prefix) && name.as_str() > after)
+            .cloned()
+            .collect();
+        names.sort_unstable();
+        names.truncate(most);
+        Ok(names)
+    }
+
+    /// Keeps something under a name; whether it is kept.
+    pub(crate) async fn save<T: Serialize>(&self, name: &str, value: &T) -> bool {
         let Some(sealed) = self.sealed(name, value) else {
-            return;
+            return false;
         };
         match self.lasting() {
             None => {
                 let mut memory = self.memory.lock();
-                if memory.len() < MAX_IN_MEMORY || memory.contains_key(name) {
+                let has_room = memory.len() < MAX_IN_MEMORY || memory.contains_key(name);
+                if has_room {
                     memory.insert(name.to_owned(), sealed);
                 }
+                has_room
             }
             Some(grants) => {
-                if let Err(error) = grants.save(name.to_owned(), sealed).await {
+                let saved = grants.save(name.to_owned(), sealed).await;
+                if let Err(error) = &saved {
                     tracing::warn!(error, "a grant could not be kept: it is lost with this process");
                 }
+                saved.is_ok()
             }
         }
     }
 
-    /// Forgets what is kept under a name.
+    /// Forgets what is kept under a name, as far as that can be done now.
     pub(crate) async fn remove(&self, name: &str) {
-        match self.lasting() {
-            None => drop(self.memory.lock().remove(name)),
-            Some(grants) => {
-                if let Err(error) = grants.remove(name.to_owned()).await {
-                    tracing::warn!(error, "a grant could not be forgotten");
-                }
-            }
+        if let Err(error) = self.forget(name).await {
+            tracing::warn!(error, "a grant could not be forgotten");
         }
+    }
+
+    /// Forgets what is kept under a name.
+    pub(crate) async fn forget(&self, name: &str) -> Result<(), String> {
+        if let Some(grants) = self.lasting() {
+            return grants.remove(name.to_owned()).await;
+        }
+        self.memory.lock().remove(name);
+        Ok(())
     }
 }
 
@@ -232,6 +272,8 @@ mod tests {
         one.save("a", &1).await;
         assert_eq!(one.load::<u8>("a").await, Some(1));
         assert_eq!(one.load::<u8>("b").await, None);
+        assert_eq!(one.names("a", "", 9).await.unwrap(), ["a"]);
+        assert!(one.names("a", "a", 9).await.unwrap().is_empty());
         one.remove("a").await;
         assert_eq!(one.load::<u8>("a").await, None);
     }

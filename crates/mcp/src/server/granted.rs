@@ -71,7 +71,7 @@ impl Server {
         made
     }
 
-    /// Somebody has let the gateway in: what it lists is asked for anew.
+    /// Somebody has let the gateway in, or shut it out: what it lists is asked for anew.
     pub async fn granted(&self) {
         *self.resting.lock() = None;
         let house = self.house.lock().await.take();

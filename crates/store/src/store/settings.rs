@@ -47,6 +47,27 @@ impl Store {
         self.keep(|session| session.execute(sql, &values)).map(|_| ())
     }
 
+    /// The names of such texts that begin with `prefix` and come after `after`, in their order; `most` of them.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn sealed_names(&self, prefix: &str, after: &str, most: usize) -> Result<Vec<String>, StoreError> {
+        let prefix = [SEALED, prefix].concat();
+        let sql = format!(
+            "SELECT name FROM settings WHERE substr(name, 1, {}) = ?1 AND name > ?2 ORDER BY name LIMIT {most}",
+            prefix.chars().count()
+        );
+        let mut names = Vec::new();
+        self.read(|session| {
+            session.each(&sql, &values![prefix, [SEALED, after].concat()], &mut |row| {
+                let name = row.text(0)?;
+                names.push(name.strip_prefix(SEALED).unwrap_or(&name).to_owned());
+                Ok(true)
+            })
+        })?;
+        Ok(names)
+    }
+
     /// Forgets such a text.
     ///
     /// # Errors

@@ -55,6 +55,27 @@ pub async fn request_token(
     who: &str,
     request: &TokenRequest<'_>,
 ) -> Result<Map<String, Value>, CredentialError> {
+    addressed(who, request).await?.send(client).await?.json()
+}
+
+/// Has a token revoked (RFC 7009): whatever the answer says beside its status is of no interest.
+///
+/// # Errors
+/// When the server cannot be asked, or refuses.
+pub async fn revoke_token(
+    client: &Client,
+    who: &str,
+    request: &TokenRequest<'_>,
+) -> Result<(), CredentialError> {
+    let reply = addressed(who, request).await?.send(client).await?;
+    if reply.status.is_success() {
+        return Ok(());
+    }
+    Err(reply.refusal())
+}
+
+/// A question for an authorization server, with what shows who asks.
+async fn addressed(who: &str, request: &TokenRequest<'_>) -> Result<Ask, CredentialError> {
     let mut form = Form::default();
     for (name, value) in &request.fields {
         form.set(name, *value);
@@ -91,7 +112,7 @@ pub async fn request_token(
             Ask::form(who, request.url, form)
         }
     };
-    ask.send(client).await?.json()
+    Ok(ask)
 }
 
 /// What a client says of itself, signed.

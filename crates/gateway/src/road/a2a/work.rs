@@ -81,7 +81,16 @@ pub async fn answer(desk: &Desk<'_>, speech: Speech, call: Call) -> Result<Reply
         return Box::pin(model::answer(desk, speech, call, spoken)).await;
     }
     let name = model_name(&desk.agent);
-    let asked = (name.as_str(), Estimate::default());
+    let price = if call.operation.is_message() {
+        desk.agent.price
+    } else {
+        Money::ZERO
+    };
+    let estimate = Estimate {
+        tokens: 0,
+        cost: price,
+    };
+    let asked = (name.as_str(), estimate);
     let admitted = admit::admit_any(desk.worker, desk.arrival, Arc::clone(&desk.caller), asked).await;
     let mut ticket = admitted.map_err(|failure| Refusal::from(failure).asking(&name))?;
     ticket.facts.streamed = call.operation.is_streamed();
@@ -163,6 +172,9 @@ async fn carry(
         return Ok(Carried::Whole(listed, None));
     }
     let (instance, way, answer) = ask(desk, &instances, (speech, call), ticket).await?;
+    if operation.is_message() {
+        ticket.answered_by(&desk.agent.name, operation.label(), desk.agent.price);
+    }
     let from = way.version;
     let begun = |events, first, extensions| {
         Carried::Stream(Begun {
@@ -220,7 +232,7 @@ pub fn may_use(desk: &Desk<'_>, call: &Call) -> Result<(), A2aError> {
 }
 
 /// The instances that may answer, in the order in which they are tried. What is of somebody else is not there.
-fn instances(desk: &Desk<'_>, call: &Call) -> Result<Vec<Arc<Instance>>, A2aError> {
+pub fn instances(desk: &Desk<'_>, call: &Call) -> Result<Vec<Arc<Instance>>, A2aError> {
     let (owner, agent, book) = (desk.owner(), &desk.agent, &desk.lasting().book);
     let of_task = |id: &str| {
         let at = book.task(&owner, &agent.name, id).ok_or_else(A2aError::no_task)?;
@@ -249,7 +261,7 @@ fn instances(desk: &Desk<'_>, call: &Call) -> Result<Vec<Arc<Instance>>, A2aErro
 }
 
 /// Asks the first instance that can be reached. Once a request may have been seen, nobody else is asked.
-async fn ask(
+pub async fn ask(
     desk: &Desk<'_>,
     instances: &[Arc<Instance>],
     (speech, call): (&Speech, Call),

@@ -99,6 +99,11 @@ impl<'a> Card<'a> {
         }
     }
 
+    /// An agent, as a model.
+    pub fn agent(name: &str) -> Self {
+        Self::unknown(name, "a2a")
+    }
+
     /// An embedding model on this machine, which is free.
     fn here(name: &str) -> Self {
         let free = Entry {

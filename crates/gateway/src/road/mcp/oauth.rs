@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use parking_lot::Mutex;
 use pointsman_governance::jwt;
+use pointsman_mcp::oauth::{is_same, places};
 use pointsman_mcp::scope::AuthorizationConfig;
 use pointsman_upstream::fetch_document;
 use pointsman_wire::form::{Failure, FailureKind};
@@ -21,9 +22,6 @@ use crate::worker::Worker;
 
 /// Where a resource describes itself (RFC 9728, section 3).
 const RESOURCE: &str = "/.well-known/oauth-protected-resource";
-/// Where authorization servers do (RFC 8414, section 3; OpenID Connect Discovery, section 4).
-const SERVER: &str = "/.well-known/oauth-authorization-server";
-const OPENID: &str = "/.well-known/openid-configuration";
 /// How long what an authorization server says of itself is good.
 const FRESH: Duration = Duration::from_secs(300);
 /// How long it is waited for.
@@ -208,44 +206,9 @@ async fn authorization_server(
     Err(failed("says nothing of itself"))
 }
 
-fn is_same(one: &str, other: &str) -> bool {
-    one.trim_end_matches('/') == other.trim_end_matches('/')
-}
-
-/// Where an authorization server may describe itself.
-fn places(server: &str) -> Vec<String> {
-    let Ok(url) = Url::parse(server) else {
-        return Vec::new();
-    };
-    let path = url.path().trim_end_matches('/').to_owned();
-    let at = |path: String| {
-        let mut place = url.clone();
-        place.set_path(&path);
-        place.to_string()
-    };
-    let mut places = vec![at(format!("{SERVER}{path}")), at(format!("{OPENID}{path}"))];
-    if !path.is_empty() {
-        places.push(at(format!("{path}{OPENID}")));
-    }
-    places
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn authorization_servers_are_asked_where_they_may_be() {
-        assert_eq!(
-            places("https://id.example.com/realms/a/"),
-            [
-                "https://id.example.com/.well-known/oauth-authorization-server/realms/a",
-                "https://id.example.com/.well-known/openid-configuration/realms/a",
-                "https://id.example.com/realms/a/.well-known/openid-configuration",
-            ]
-        );
-        assert_eq!(places("https://id.example.com").len(), 2);
-    }
 
     #[test]
     fn a_challenge_says_where_the_resource_describes_itself() {

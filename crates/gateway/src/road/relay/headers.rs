@@ -5,6 +5,7 @@ use pointsman_catalog::Money;
 use pointsman_governance::{Principal, RateValue};
 
 use super::super::Ticket;
+use super::super::arrive::CONTEXT;
 use super::super::hallucination::{SPANS, WARNINGS};
 use super::super::suspect::Suspicion;
 
@@ -51,6 +52,9 @@ pub fn describe(headers: &mut HeaderMap, ticket: &Ticket, cost: Option<Money>) {
         headers.insert(LOOP, HeaderValue::from_static(looped.kind));
         headers.insert(LOOP_CALLS, HeaderValue::from(looped.calls));
         text(headers, LOOP_MODELS, &listed(&looped.models, MAX_MODELS));
+    }
+    if let Some(context) = &facts.context {
+        text(headers, CONTEXT, context);
     }
     if let Some(memories) = facts.memories {
         headers.insert(MEMORIES, HeaderValue::from(memories));
