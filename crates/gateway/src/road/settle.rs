@@ -21,6 +21,7 @@ use pointsman_wire::format::{Format, Loss};
 
 use super::follow::{self, Routed};
 use super::recall::Recalled;
+use super::shadow::Duplicate;
 use super::suspect::Suspicion;
 use super::{Arrival, Refusal, Standing};
 use crate::pace::Running;
@@ -109,6 +110,8 @@ pub struct Facts {
     pub suspicion: Option<Suspicion>,
     /// What a loop has done, where several models were asked for one answer.
     pub looped: Option<Looped>,
+    /// A copy that goes to another model once the client has its answer.
+    pub duplicate: Option<Box<Duplicate>>,
 }
 
 /// What a loop has done.
@@ -203,6 +206,7 @@ impl Ticket {
                 causes: Vec::new(),
                 losses: Vec::new(),
                 looped: None,
+                duplicate: None,
             },
         }
     }
@@ -321,6 +325,15 @@ impl Ticket {
     pub fn nothing_at_stake(&mut self) {
         if let Some(asked) = &mut self.facts.asked {
             asked.at_stake = None;
+        }
+    }
+
+    /// What is owed if the attempt that is under way is given up now: its prompt, if its provider has it.
+    pub fn at_stake(&self) -> Usage {
+        let asked = self.facts.asked.as_ref();
+        Usage {
+            input: asked.and_then(|asked| asked.at_stake).unwrap_or(0),
+            ..Usage::default()
         }
     }
 
@@ -596,19 +609,10 @@ impl Drop for Ticket {
             return;
         }
         // The client went away while the request was on its way: what the provider had been given is charged.
-        let at_stake = self
-            .facts
-            .asked
-            .as_ref()
-            .and_then(|asked| asked.at_stake)
-            .unwrap_or(0);
         let ending = Ending {
             outcome: Outcome::Cancelled,
             status: 499,
-            usage: Usage {
-                input: at_stake,
-                ..Usage::default()
-            },
+            usage: self.at_stake(),
             estimated: true,
             error: None,
         };
