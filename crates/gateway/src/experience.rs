@@ -50,6 +50,8 @@ enum Job {
     Turned(String, Box<Turn>),
     /// A decision, and how many of its name are kept.
     Decided(Box<Told>, u32),
+    /// What came of a copy of a request, by the request's id.
+    Shadowed(String, Box<Shadowed>),
     /// Something of a user that is remembered.
     Remember(Box<NewMemory>),
     /// How good an answer was.
@@ -143,6 +145,39 @@ pub struct Told {
     /// From request to the first content, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttft_us: Option<u64>,
+    /// What came of the copy that went to another model, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadowed>,
+}
+
+/// What came of a copy of a request that went to another model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Shadowed {
+    /// The model.
+    pub model: String,
+    /// Who was asked for it last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// How it ended.
+    pub outcome: String,
+    /// The status that a client would have seen.
+    pub status: u16,
+    /// What was used.
+    pub usage: Usage,
+    /// What it cost, in nano-dollars.
+    pub cost: i64,
+    /// How long it took, in microseconds.
+    pub latency_us: u64,
+    /// How like its answer is to that which the client got, -1 to 1, where both say something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<f64>,
+    /// What went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Its answer, where that is captured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
 }
 
 /// How a router's configuration has its learner learn.
@@ -222,6 +257,11 @@ impl Experience {
     /// Notes a decision.
     pub fn decided(&self, told: Told, most: u32) {
         self.hand(Job::Decided(Box::new(told), most));
+    }
+
+    /// Notes what came of a copy of a request.
+    pub fn shadowed(&self, request: String, shadowed: Shadowed) {
+        self.hand(Job::Shadowed(request, Box::new(shadowed)));
     }
 
     /// Has something of a user remembered.

@@ -45,6 +45,7 @@ mod rates;
 mod realtime;
 mod refuse;
 mod rerank;
+mod shadow;
 mod sound;
 mod state;
 mod structure;
@@ -75,6 +76,7 @@ pub use mcp::{Described as McpDescribed, tool_reader};
 pub use realtime::Secrets;
 pub use refuse::{Origin, Refusal};
 pub use settle::Ticket;
+pub use shadow::{Desk as CopyDesk, Lanes as CopyLanes, Owner as CopyOwner, desk as copy_desk};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Where Anthropic's SDKs look for it.

@@ -27,9 +27,9 @@ use crate::experience::Experience;
 use crate::granted::Granted;
 use crate::kept::{Kept, MAX_UPLOADS};
 use crate::listener;
-use crate::road::Secrets;
 use crate::road::identify::MAX_LOOKUPS;
 use crate::road::recall::{self, Answers};
+use crate::road::{CopyLanes, Secrets};
 use crate::snapshot::{self, Lasting, Problem, Snapshot};
 use crate::state::Keeper;
 use crate::tls::{self, TlsError};
@@ -57,6 +57,8 @@ pub struct Shared {
     pub kept: Kept,
     /// Short-lived keys for realtime sessions.
     pub secrets: Secrets,
+    /// Copies of requests that are under way and wait.
+    pub shadows: CopyLanes,
     /// Requests of clients in flight, worker by worker.
     pub awaited: Vec<Arc<AtomicUsize>>,
 }
@@ -253,6 +255,7 @@ impl Gateway {
             telemetry: options.telemetry,
             lasting,
             secrets: Secrets::default(),
+            shadows: CopyLanes::default(),
         });
         let client = ClientOptions::compile(&config.upstream)?;
         let (stop, stopped) = watch::channel(false);

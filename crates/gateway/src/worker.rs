@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::batch;
 use crate::listener::Accepted;
 use crate::protocol::{self, Protocol, Rewound};
-use crate::road;
+use crate::road::{self, CopyDesk, CopyOwner};
 use crate::server::Shared;
 use crate::snapshot::Bounds;
 
@@ -51,6 +51,8 @@ pub struct Worker {
     pub journal: Mutex<JournalWriter>,
     /// Requests of clients that it has in flight.
     pub awaited: Arc<AtomicUsize>,
+    /// Where copies of requests are handed over.
+    pub copies: CopyDesk,
     ids: IdSource,
     connections: Arc<AtomicUsize>,
     stop: watch::Receiver<bool>,
@@ -123,7 +125,9 @@ pub fn start(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let (copies, handed) = road::copy_desk();
     let worker = Worker {
+        copies,
         ids: IdSource::new(index, shared.replica()),
         awaited: shared.awaited.get(index).cloned().unwrap_or_default(),
         shared,
@@ -136,7 +140,11 @@ pub fn start(
         .name(format!("worker-{index}"))
         .spawn(move || {
             slice::short();
-            runtime.block_on(run(Arc::new(worker), receiver, stop));
+            runtime.block_on(async {
+                let owner = CopyOwner::start(handed);
+                run(Arc::new(worker), receiver, stop).await;
+                owner.stop().await;
+            });
         })?;
     Ok((WorkerHandle { sender, connections }, thread))
 }
@@ -155,6 +163,8 @@ pub fn start_for_batches(
         .enable_all()
         .build()?;
     let worker = Worker {
+        // No copies are made of the lines of batches: nobody takes any up.
+        copies: road::copy_desk().0,
         ids: IdSource::new(usize::MAX, shared.replica()),
         awaited: Arc::default(),
         shared,

@@ -1,28 +1,25 @@
 //! From the configuration to a router; everything that is wrong is told at once.
 
+mod projections;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::config::{
-    DecisionConfig, ModelRef, PartitionConfig, Predicate, RoutingConfig, RuleNode, ScoreInput,
-};
+use crate::config::{DecisionConfig, ModelRef, RoutingConfig, RuleNode};
 use crate::decision::{Decision, Joined, Rule};
 use crate::declared::{declared, undeclared_domains};
 use crate::knowledge::Knowledge;
 use crate::loops::{self, LOOPS, Loop};
 use crate::plugin::{Hallucination, Plugins, Replay, Retention};
-use crate::projection::{Input, Output, Partition, Score, ValueSource};
+use crate::projection::{Output, Partition, Score};
 use crate::reasoning::{switch, wanted};
 use crate::router::{Router, opinion_of};
 use crate::selection::{self, Candidate, Card, Selected, Selection};
-use crate::signal::{self, AskedSignal, ClassRule, Classifier, KbMetric, Shelf, Signal};
+use crate::signal::{self, AskedSignal, ClassRule, Classifier, Shelf, Signal};
 use crate::support::{self, ALGORITHMS, SIGNALS};
 
 /// Deepest nesting of rules.
 const MAX_DEPTH: usize = 32;
-
-/// How steeply a range grows surer, where nothing is said.
-const SLOPE: f64 = 12.0;
 
 /// Something wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -263,229 +260,6 @@ impl<'c> Compiler<'c> {
         shelves
     }
 
-    /// The signal that is a number of a knowledge base.
-    fn metric(&mut self, path: &str, input: &ScoreInput) -> Option<usize> {
-        let base = input.kb.as_deref().unwrap_or_default();
-        let metric = input.metric.as_deref().unwrap_or_default();
-        let name = format!("{base}.{metric}");
-        let known = |signal: &Signal| signal.kind == signal::KB_METRIC && signal.name == name;
-        if let Some(index) = self.signals.iter().position(known) {
-            return Some(index);
-        }
-        let Some(shelf) = self.shelves.iter().find(|shelf| shelf.name() == base).cloned() else {
-            let declared = self.config.knowledge_bases.iter().map(|base| base.name.as_str());
-            // One that cannot be read was told.
-            if !declared.clone().any(|known| known == base) {
-                self.unknown(format!("{path}.kb"), "knowledge base", base, declared);
-            }
-            return None;
-        };
-        let Some(found) = shelf.known().metric(metric) else {
-            let metrics = shelf
-                .known()
-                .config
-                .metrics
-                .iter()
-                .map(|metric| metric.name.as_str());
-            let metrics = metrics.chain(["best_score", "best_matched_score"]);
-            self.unknown(
-                format!("{path}.metric"),
-                &format!("number of {base:?}"),
-                metric,
-                metrics,
-            );
-            return None;
-        };
-        self.signals
-            .push(Signal::metric(name, KbMetric::new(&shelf, found)));
-        Some(self.signals.len() - 1)
-    }
-
-    /// What of a signal counts in a score.
-    fn value_source(&mut self, path: &str, input: &ScoreInput) -> Option<ValueSource> {
-        match input.value_source.as_deref() {
-            None | Some("binary") => Some(ValueSource::Binary {
-                matched: input.on_match.unwrap_or(1.0),
-                missed: input.miss.unwrap_or(0.0),
-            }),
-            Some("confidence" | "score") => Some(ValueSource::Confidence),
-            Some("raw") => Some(ValueSource::Raw),
-            Some(other) => {
-                let message = format!("unknown value_source {other:?}; use binary, confidence, raw or score");
-                self.wrong(format!("{path}.value_source"), message);
-                None
-            }
-        }
-    }
-
-    fn projections(&mut self) {
-        let config = &self.config.projections;
-        for (index, partition) in config.partitions.iter().enumerate() {
-            self.partition(&format!("projections.partitions[{index}]"), partition);
-        }
-        for (index, score) in config.scores.iter().enumerate() {
-            let path = format!("projections.scores[{index}]");
-            if score
-                .method
-                .as_deref()
-                .is_some_and(|method| method != "weighted_sum")
-            {
-                self.wrong(format!("{path}.method"), "unknown method; use weighted_sum");
-            }
-            let mut inputs = Vec::new();
-            for (number, input) in score.inputs.iter().enumerate() {
-                let path = format!("{path}.inputs[{number}]");
-                if input.kind == "projection" {
-                    continue;
-                }
-                if input.kind == signal::KB_METRIC {
-                    if let Some(signal) = self.metric(&path, input) {
-                        inputs.push(Input {
-                            signal,
-                            gate: None,
-                            weight: input.weight,
-                            source: ValueSource::Raw,
-                        });
-                    }
-                    continue;
-                }
-                if input.kind == signal::CLASSIFIER {
-                    let message =
-                        "scores take no classifiers: rules say which label, and how likely it must be";
-                    self.wrong(format!("{path}.type"), message);
-                    continue;
-                }
-                let Some(signal) = self.find_signal(&path, &input.kind, &input.name) else {
-                    continue;
-                };
-                let Some(source) = self.value_source(&path, input) else {
-                    continue;
-                };
-                let composer = self.composer(&input.kind, &input.name);
-                let gate = composer.map(|(place, composer)| self.rule(&place, composer, 1));
-                inputs.push(Input {
-                    signal,
-                    gate,
-                    weight: input.weight,
-                    source,
-                });
-            }
-            self.scores.push(Score {
-                name: score.name.clone(),
-                inputs,
-            });
-        }
-        self.mappings();
-    }
-
-    /// A partition: its members are `domain` signals or `embedding` signals, by their names.
-    fn partition(&mut self, path: &str, config: &PartitionConfig) {
-        let temperature = match (config.semantics.as_str(), config.temperature) {
-            ("" | "exclusive", _) => None,
-            ("softmax_exclusive", Some(temperature)) if temperature > 0.0 => Some(temperature),
-            ("softmax_exclusive", _) => {
-                return self.wrong(
-                    format!("{path}.temperature"),
-                    "softmax_exclusive needs one above 0",
-                );
-            }
-            (other, _) => {
-                let message = format!("unknown semantics {other:?}; use exclusive or softmax_exclusive");
-                return self.wrong(format!("{path}.semantics"), message);
-            }
-        };
-        let of_kind = |kind: &str, name: &String| {
-            let mut signals = self.signals.iter();
-            signals.position(|signal| signal.kind == kind && signal.name == *name)
-        };
-        let members = ["domain", "embedding"].iter().find_map(|kind| {
-            let members = config.members.iter().map(|name| of_kind(kind, name));
-            members.collect::<Option<Vec<usize>>>()
-        });
-        let Some(members) = members.filter(|members| !members.is_empty()) else {
-            let message =
-                "names of domain signals, or names of embedding signals, are wanted; all must be declared";
-            return self.wrong(format!("{path}.members"), message);
-        };
-        if members
-            .iter()
-            .any(|member| self.partitions.iter().any(|other| other.members.contains(member)))
-        {
-            return self.wrong(
-                format!("{path}.members"),
-                "a signal belongs to one partition at most",
-            );
-        }
-        let mut default = None;
-        if let Some(name) = &config.default {
-            default = config
-                .members
-                .iter()
-                .position(|member| member == name)
-                .map(|place| members[place]);
-            if default.is_none() {
-                return self.wrong(format!("{path}.default"), "is none of the members");
-            }
-        }
-        self.partitions.push(Partition {
-            members,
-            default,
-            temperature,
-        });
-    }
-
-    fn mappings(&mut self) {
-        let config = self.config;
-        for (index, mapping) in config.projections.mappings.iter().enumerate() {
-            let path = format!("projections.mappings[{index}]");
-            let every = mapping.method.as_deref() == Some("multi_emit");
-            if !every
-                && mapping
-                    .method
-                    .as_deref()
-                    .is_some_and(|method| method != "threshold_bands")
-            {
-                self.wrong(
-                    format!("{path}.method"),
-                    "unknown method; use threshold_bands or multi_emit",
-                );
-            }
-            let calibration = mapping.calibration.as_ref();
-            let calibrated = calibration.and_then(|calibration| calibration.method.as_deref());
-            if calibrated.is_some_and(|method| method != "sigmoid_distance") {
-                self.wrong(
-                    format!("{path}.calibration.method"),
-                    "unknown method; use sigmoid_distance",
-                );
-            }
-            let slope = calibration.and_then(|calibration| calibration.slope);
-            let Some(score) = self.scores.iter().position(|score| score.name == mapping.source) else {
-                let known: Vec<String> = self.scores.iter().map(|score| score.name.clone()).collect();
-                self.unknown(
-                    format!("{path}.source"),
-                    "score",
-                    &mapping.source,
-                    known.iter().map(String::as_str),
-                );
-                continue;
-            };
-            let mut before: Vec<Predicate> = Vec::new();
-            for band in &mapping.outputs {
-                let range = band.predicate();
-                self.outputs.push(Output {
-                    name: band.name.clone(),
-                    score,
-                    range,
-                    before: before.clone(),
-                    slope: slope.filter(|slope| *slope > 0.0).unwrap_or(SLOPE),
-                });
-                if !every {
-                    before.push(range);
-                }
-            }
-        }
-    }
-
     fn decisions(&mut self) -> Vec<Decision> {
         let configs = self.joined();
         self.unique(
@@ -552,6 +326,10 @@ impl<'c> Compiler<'c> {
             Ok(retention) => plugins.retention = retention,
             Err((index, message)) => self.wrong(format!("{path}.emits[{index}]"), message),
         }
+        let says_so = config.plugins.iter().any(|plugin| plugin.kind == "router_replay");
+        if plugins.shadow.is_some() && !says_so {
+            plugins.replay = Some(Replay::of_shadows());
+        }
         plugins.replay = self.recorded(plugins.replay);
         let noted = || Hallucination::noted(&self.config.signals.hallucination);
         plugins.hallucination = plugins.hallucination.or_else(noted);
@@ -595,7 +373,7 @@ impl<'c> Compiler<'c> {
     fn recorded(&self, plugin: Option<Replay>) -> Option<Replay> {
         let policy = self.config.data_policy.as_ref();
         match policy.and_then(|policy| policy.replay) {
-            Some(true) => Some(plugin.unwrap_or_default()),
+            Some(true) => Some(plugin.filter(|plugin| !plugin.of_shadows).unwrap_or_default()),
             Some(false) => None,
             None => plugin,
         }

@@ -175,7 +175,7 @@ fn classifiers<'a>(path: &str, signals: &'a SignalsConfig, all: &mut Vec<(String
     }
 }
 
-/// Models that a decision asks beside those that it names: of a loop, and for images.
+/// Models that a decision asks beside those that it names: of a loop, for images, and for copies.
 fn looped<'a>(path: &str, decision: &'a DecisionConfig, all: &mut Vec<(String, &'a str)>) {
     let named = crate::loops::named(decision).into_iter();
     all.extend(named.map(|(at, model)| (format!("{path}{at}"), model)));
@@ -186,6 +186,13 @@ fn looped<'a>(path: &str, decision: &'a DecisionConfig, all: &mut Vec<(String, &
         if let Some(model) = model.filter(|_| on && plugin.kind == "image_gen") {
             let at = format!("{path}plugins[{index}].configuration.backend_config.model");
             all.push((at, model));
+        }
+        let model = plugin
+            .configuration
+            .get("model")
+            .and_then(serde_json::Value::as_str);
+        if let Some(model) = model.filter(|_| on && plugin.kind == "shadow_dispatch") {
+            all.push((format!("{path}plugins[{index}].configuration.model"), model));
         }
     }
 }

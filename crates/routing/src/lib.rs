@@ -44,12 +44,12 @@ pub use extract::extract;
 pub use facts::{CallerFacts, Facts, Meaning, Media, MessageFacts};
 pub use plugin::{
     AnswerAction, CacheControls, CacheScope, Caching, Compression, CompressionControls, FastResponse,
-    Hallucination, ImageGen, ItemBounds, ListedTool, Memory, OnFailure, Plugins, Rag, RagAccess, RagPlace,
-    RagSource, Replay, RequestParams, ResponseCache, ResponseJailbreak, Retention, SystemPrompt, ToolChoice,
-    Tools, Warning, WeighedTool,
+    Hallucination, ImageGen, ItemBounds, ListedTool, Memory, OnFailure, Plugins, PromptCache, Rag, RagAccess,
+    RagPlace, RagSource, Replay, RequestParams, ResponseCache, ResponseJailbreak, Retention, Shadow,
+    SystemPrompt, ToolChoice, Tools, Warning, WeighedTool,
 };
 pub use reasoning::Reasoning;
-pub use recorded::{Answered, Captured, Prints, Recorded, Said, Shape, Words};
+pub use recorded::{Answered, Captured, Memories, Prints, Recorded, Said, Shape, Words};
 pub use replay::{Again, Line, Replayed, Route, why};
 pub use router::{Decided, Follow, Outcome, Router};
 pub use selection::Selected;

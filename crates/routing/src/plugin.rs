@@ -5,9 +5,11 @@ mod cached;
 mod compress;
 mod hallucination;
 mod image;
+mod marks;
 mod memory;
 mod rag;
 mod retention;
+mod shadow;
 mod tools;
 
 use serde::de::DeserializeOwned;
@@ -24,9 +26,11 @@ pub use cached::{CacheControls, CacheScope, Caching, ResponseCache};
 pub use compress::{Compression, CompressionControls, ItemBounds};
 pub use hallucination::{Hallucination, Warning};
 pub use image::ImageGen;
+pub use marks::PromptCache;
 pub use memory::Memory;
 pub use rag::{OnFailure, Rag, RagAccess, RagPlace, RagSource};
 pub use retention::Retention;
+pub use shadow::Shadow;
 pub use tools::{ListedTool, ToolChoice, Tools, WeighedTool};
 
 /// A decision's plugins, compiled.
@@ -62,6 +66,10 @@ pub struct Plugins {
     pub response_jailbreak: Option<ResponseJailbreak>,
     /// Look at the answer.
     pub hallucination: Option<Hallucination>,
+    /// Mark what the provider shall cache.
+    pub marks: Option<PromptCache>,
+    /// Send a copy to another model.
+    pub shadow: Option<Shadow>,
 }
 
 /// How a decision is recorded.
@@ -79,6 +87,8 @@ pub struct Replay {
     pub tool_steps: Option<usize>,
     /// Signals that only need the request are all read, needed or not.
     pub all_signals: bool,
+    /// Only requests of which a copy is made are recorded, with what came of it.
+    pub of_shadows: bool,
 }
 
 impl Default for Replay {
@@ -90,6 +100,7 @@ impl Default for Replay {
             tool_bytes: None,
             tool_steps: None,
             all_signals: true,
+            of_shadows: false,
         }
     }
 }
@@ -104,6 +115,16 @@ const BODY: usize = 4_096;
 const MOST_BODY: u64 = 1 << 20;
 
 impl Replay {
+    /// Of requests of which a copy is made, where nothing else is said.
+    #[must_use]
+    pub fn of_shadows() -> Self {
+        Self {
+            all_signals: false,
+            of_shadows: true,
+            ..Self::default()
+        }
+    }
+
     /// Of its settings; none where they say that nothing is recorded.
     fn of(form: &RouterReplaySettings) -> Result<Option<Self>, String> {
         let records = form.max_records.unwrap_or(MAX_RECORDS.into());
@@ -132,6 +153,7 @@ impl Replay {
             tool_bytes: limit(form.max_tool_trace_bytes),
             tool_steps: limit(form.max_tool_trace_steps),
             all_signals: form.all_signals.unwrap_or(true),
+            of_shadows: false,
         };
         Ok(form.enabled.then_some(replay))
     }
@@ -228,6 +250,8 @@ impl Plugins {
             "image_gen" => self.image_gen = ImageGen::of(read(config)?)?,
             "response_jailbreak" => self.response_jailbreak = ResponseJailbreak::of(&read(config)?)?,
             "router_replay" => self.replay = Replay::of(&read(config)?)?,
+            "prompt_cache" => self.marks = PromptCache::of(&read(config)?)?,
+            "shadow_dispatch" => self.shadow = Shadow::of(read(config)?)?,
             "header_mutation" => {
                 let form: HeaderMutationSettings = read(config)?;
                 let set = form.add.into_iter().chain(form.update);

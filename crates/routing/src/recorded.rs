@@ -49,6 +49,9 @@ pub struct Recorded {
     /// What was found in the answer, where that was looked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answered>,
+    /// What was done about memories of the user, where the decision has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memories>,
     /// Which of the keywords that signals look for were there.
     #[serde(skip_serializing_if = "Words::is_empty")]
     pub words: Words,
@@ -101,6 +104,24 @@ pub struct Said(
     /// The same without its threshold.
     pub u32,
 );
+
+/// What was done about memories of the user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memories {
+    /// `read`; or why none were: `off` (the client's wish), `nobody` (a caller without a key), `no_prompt`, `refused` (the
+    /// user has, or has not agreed yet), `unavailable`.
+    pub state: String,
+    /// How many were put into the request.
+    pub put: usize,
+    /// How many there were that are like enough, before guardrails.
+    pub found: usize,
+    /// Whether the turn is to be remembered if it ends well.
+    pub stores: bool,
+    /// Those that were put in, where texts are captured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<String>,
+}
 
 /// What was found in an answer that was held against what the model was given.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -132,28 +132,22 @@ impl Signal {
 
     /// A number of a knowledge base: the signal that scores take it of.
     pub(crate) fn metric(name: String, metric: KbMetric) -> Self {
-        let learned = learned::Learned::metric(metric);
-        let mut signal = Self {
-            kind: KB_METRIC,
-            need: learned.need().clone(),
-            print: Print::default(),
-            judge: Judge::Learned(learned),
-            name,
-        };
-        signal.print_beside();
-        signal
+        Self::made(KB_METRIC, name, learned::Learned::metric(metric))
     }
 
     /// A rule about a classifier.
     pub(crate) fn class_rule(rule: ClassRule) -> Self {
-        let name = rule.name();
-        let learned = learned::Learned::rule(rule);
+        Self::made(CLASSIFIER, rule.name(), learned::Learned::rule(rule))
+    }
+
+    /// One that no collection declares by this name.
+    fn made(kind: &'static str, name: String, learned: learned::Learned) -> Self {
         let mut signal = Self {
-            kind: CLASSIFIER,
+            kind,
+            name,
             need: learned.need().clone(),
             print: Print::default(),
             judge: Judge::Learned(learned),
-            name,
         };
         signal.print_beside();
         signal

@@ -127,8 +127,8 @@ pub(crate) const PLUGINS: [PluginKind; 16] = [
     plugin::<settings::ImageGenSettings>(&["image_gen"], true),
     plugin::<settings::ToolsSettings>(&["tools"], true),
     plugin::<settings::ToolSelectionSettings>(&["tool_selection"], true),
-    plugin::<settings::PromptCacheSettings>(&["prompt_cache"], false),
-    plugin::<settings::ShadowSettings>(&["shadow_dispatch"], false),
+    plugin::<settings::PromptCacheSettings>(&["prompt_cache"], true),
+    plugin::<settings::ShadowSettings>(&["shadow_dispatch"], true),
 ];
 
 /// The plugin of a name.
@@ -296,7 +296,7 @@ mod tests {
             "decisions": [
                 {"name": "a", "action": {"type": "route"}},
                 {"name": "b", "action": {"type": "route"},
-                 "plugins": [{"type": "shadow_dispatch"}, {"type": "prompt_cache", "configuration": {"enabled": false}}]},
+                 "plugins": [{"type": "shadow_dispatch"}, {"type": "prompt_cache"}]},
                 {"name": "c", "adaptations": {"mode": "bypass"}, "candidateIterations": [{"source": "all"}]}
             ]
         }))
@@ -312,7 +312,6 @@ mod tests {
             .collect();
         let expected = [
             ("decisions[0].action", "action is"),
-            ("decisions[1].plugins[0]", "the plugin \"shadow_dispatch\" is"),
             ("decisions[2].candidateIterations", "candidateIterations are"),
         ];
         assert_eq!(

@@ -252,7 +252,7 @@ fn everything_wrong_is_named_at_once() {
             {"name": "d", "rules": {"type": "keyword", "name": "math_term"}, "modelRefs": [{"model": "m", "lora_name": "math-adaptor"}]},
             {"name": "d", "rules": {"type": "domain", "name": "maths"}, "modelRefs": [{"model": "m"}]},
             {"name": "e", "rules": {"type": "keywrd", "name": "x"}, "modelRefs": [{"model": "m"}], "algorithm": {"type": "fusion", "remom": {}}},
-            {"name": "f", "plugins": [{"type": "shadow_dispatch"}, {"type": "fast_respons"}]}
+            {"name": "f", "plugins": [{"type": "shadow_dispatch", "configuration": {"enabled": true}}, {"type": "fast_respons"}]}
         ]
     }));
     let has = |path: &str, message: &str, suggestion: Option<&str>| {
@@ -285,7 +285,7 @@ fn everything_wrong_is_named_at_once() {
     has("decisions[2].algorithm.remom", "is not read by type", None);
     has(
         "decisions[3].plugins[0]",
-        "\"shadow_dispatch\" is not supported",
+        "shadow_dispatch.model names the model",
         None,
     );
     has("decisions[3].plugins[1]", "unknown plugin", None);

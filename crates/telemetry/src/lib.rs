@@ -17,6 +17,7 @@ mod metrics;
 mod otlp;
 mod record;
 mod secrets;
+mod shadows;
 mod understanding;
 
 use std::sync::Arc;

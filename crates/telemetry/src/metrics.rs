@@ -16,6 +16,7 @@ use crate::guardrails::Guardrails;
 use crate::histogram::Histogram;
 use crate::record::RequestRecord;
 use crate::secrets::Keepers;
+use crate::shadows::Shadows;
 use crate::understanding::Understandings;
 
 /// Series at most; what comes after is counted under `other`, so that no client can make the process grow.
@@ -46,6 +47,7 @@ pub struct Metrics {
     caches: Caches,
     guardrails: Guardrails,
     checks: Checks,
+    shadows: Shadows,
     secrets: Keepers,
 }
 
@@ -194,6 +196,12 @@ impl Metrics {
         self.checks.checked(verdict);
     }
 
+    /// Copies of requests to other models.
+    #[must_use]
+    pub fn shadows(&self) -> &Shadows {
+        &self.shadows
+    }
+
     /// How managers of secrets have answered.
     #[must_use]
     pub fn secrets(&self) -> &Keepers {
@@ -279,6 +287,7 @@ impl Metrics {
         self.caches.render(&mut out);
         self.guardrails.render(&mut out);
         self.checks.render(&mut out);
+        self.shadows.render(&mut out);
         self.secrets.render(&mut out);
         out.family(
             "pointsman_requests_in_flight",

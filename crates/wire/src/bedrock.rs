@@ -24,3 +24,5 @@ mod reasoning;
 mod tools;
 mod turn;
 mod write;
+
+pub use model::Family;

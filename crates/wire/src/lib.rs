@@ -27,6 +27,7 @@ pub mod hosted;
 mod in_turn;
 pub mod json;
 pub mod keep;
+pub mod marks;
 pub mod metered;
 pub mod openai;
 pub mod pointer;

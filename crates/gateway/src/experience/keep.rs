@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use pointsman_routing::learning::{Comparison, Contribution, Learner, LearnerError, Outcome};
 use pointsman_store::{Judged, RoutedBatch, RoutedRequest, Store, StoreError};
 
-use super::{Came, Job, Judgement, Preference, Sessions, Told, Turn, Verdict, now};
+use super::{Came, Job, Judgement, Preference, Sessions, Shadowed, Told, Turn, Verdict, now};
 
 /// How often what was learned is shown to decisions, and what was handed over is written.
 const SHOWN: Duration = Duration::from_millis(100);
@@ -90,6 +90,7 @@ impl Keeper {
             Job::Routed(request) => self.batch.requests.push(request),
             Job::Turned(id, turn) => self.batch.turns.extend(turn.stored(id)),
             Job::Decided(told, most) => self.record(*told, most),
+            Job::Shadowed(request, shadowed) => self.shadowed(&request, &shadowed),
             Job::Remember(memory) => {
                 if let Err(error) = self.store.remember(&memory) {
                     tracing::error!(%error, "what a user said could not be remembered");
@@ -124,6 +125,18 @@ impl Keeper {
                 self.batch.decisions.push((told.row, most));
             }
             Err(error) => tracing::warn!(%error, "a decision could not be recorded"),
+        }
+    }
+
+    /// Notes with a decision what came of the copy of its request.
+    fn shadowed(&mut self, request: &str, shadowed: &Shadowed) {
+        // The decision may still be on its way.
+        self.write();
+        let noted = serde_json::to_value(shadowed)
+            .map_err(StoreError::from)
+            .and_then(|shadowed| self.store.note_shadow(request, &shadowed));
+        if let Err(error) = noted {
+            tracing::error!(%error, "what came of the copy of a request could not be noted");
         }
     }
 

@@ -117,6 +117,12 @@ pub fn part(
     asked: &Asked,
     plan: &Plan,
 ) -> Result<Reservation, Failure> {
+    let estimate = planned(snapshot, asked, plan);
+    caller.admit_part(estimate, Instant::now()).map_err(denied)
+}
+
+/// What a conversation may use at most, at the dearest target that its plan may lead to.
+pub fn planned(snapshot: &Snapshot, asked: &Asked, plan: &Plan) -> Estimate {
     let usage = Usage {
         input: asked.prompt_tokens,
         output: completion_bound(snapshot, &asked.request),
@@ -127,11 +133,10 @@ pub fn part(
         .steps
         .iter()
         .map(|step| dearest(&step.model.targets, &usage, tier, &usual));
-    let estimate = Estimate {
+    Estimate {
         tokens: usage.total(),
         cost: costs.max().unwrap_or(Money::ZERO),
-    };
-    caller.admit_part(estimate, Instant::now()).map_err(denied)
+    }
 }
 
 /// What a conversation may use at most, where `target` answers it as usual.

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use pointsman_cache::Controls;
 use pointsman_governance::Principal;
 use pointsman_guard::{Guards, Placeholders};
-use pointsman_routing::ResponseJailbreak;
+use pointsman_routing::{PromptCache, ResponseJailbreak};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Text, Usage};
 use pointsman_wire::form_data::FormDataError;
 use pointsman_wire::format::{self, DecodeError, Format};
@@ -60,6 +60,10 @@ pub struct Asked {
     pub captures: Option<usize>,
     /// How its answer is looked at, where its decision wants that.
     pub check: Option<Arc<Check>>,
+    /// What the provider shall cache of it, where its decision says so.
+    pub marks: Option<PromptCache>,
+    /// Most bytes of its answer, where that is less than of others.
+    pub longest: Option<usize>,
     /// Guardrails that its decision names.
     pub decided_guards: Vec<String>,
     /// The id that the answer is told under, where the gateway keeps it.
@@ -108,6 +112,8 @@ impl Asked {
             suspicion: self.suspicion,
             captures: self.captures,
             check: self.check.clone(),
+            marks: self.marks,
+            longest: self.longest,
             decided_guards: self.decided_guards.clone(),
             answer_id: self.answer_id.clone(),
             guards: Arc::clone(&self.guards),
@@ -211,6 +217,8 @@ pub fn decode(
         suspicion: None,
         captures: None,
         check: None,
+        marks: None,
+        longest: None,
         decided_guards: Vec::new(),
         answer_id: None,
         guards: Arc::clone(arrival.snapshot.guards.always()),

@@ -149,6 +149,7 @@ impl<'a> Aside<'a> {
         asked.captures = None;
         asked.suspicion = None;
         asked.beside = None;
+        asked.marks = None;
         asked.header_edits.clear();
         asked
     }

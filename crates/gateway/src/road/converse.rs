@@ -9,7 +9,8 @@ use pointsman_wire::format::Format;
 
 use super::arrive::Asked;
 use super::{
-    Arrival, Refusal, Ticket, a2a, admit, arrive, decide, guard, imagine, looped, prompt, recall, relay, send,
+    Arrival, Refusal, Ticket, a2a, admit, arrive, decide, guard, imagine, looped, prompt, recall, relay,
+    send, shadow,
 };
 use crate::reply::Reply;
 use crate::surface::Delivery;
@@ -101,6 +102,9 @@ async fn prepare_and_send(
         }
         decide::Decided::Loop(several) => {
             guard::decided(arrival, asked, None, ticket).await?;
+            if let Some(other) = taken.shadow {
+                shadow::take(arrival, asked, other, ticket);
+            }
             return Box::pin(looped::run(worker, arrival, asked, several, ticket))
                 .await
                 .map(Way::Sent);
@@ -108,6 +112,9 @@ async fn prepare_and_send(
         decide::Decided::Send(plan) => plan,
     };
     guard::decided(arrival, asked, Some(&plan), ticket).await?;
+    if let Some(other) = taken.shadow {
+        shadow::take(arrival, asked, other, ticket);
+    }
     match send::send(worker, arrival, asked, plan, ticket).await {
         Ok(answer) => Ok(Way::Sent(answer)),
         Err(failure) => {

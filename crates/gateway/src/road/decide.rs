@@ -11,7 +11,7 @@ use pointsman_routing::learning::Learner;
 use pointsman_routing::loops::Loop;
 use pointsman_routing::{
     About, Caching, CallerFacts, Explanation, Facts, ImageGen, Media, MessageFacts, Outcome, Plugins,
-    Reasoning, Recorded, Replay, RequestParams, Router, Selected, Want,
+    Reasoning, Recorded, Replay, RequestParams, Router, Selected, Shadow, Want,
 };
 use pointsman_understanding::Remotes;
 use pointsman_wire::form::{
@@ -46,6 +46,8 @@ pub struct Taken<'a> {
     pub decided: Decided<'a>,
     /// How answers are remembered, where the decision says so.
     pub caching: Option<&'a Caching>,
+    /// Where a copy of the request goes, where one is made.
+    pub shadow: Option<&'a Shadow>,
 }
 
 impl<'a> Taken<'a> {
@@ -53,6 +55,7 @@ impl<'a> Taken<'a> {
         Self {
             decided,
             caching: None,
+            shadow: None,
         }
     }
 }
@@ -156,6 +159,9 @@ pub async fn decide<'a>(
     if let (Some(turn), Some(opinion)) = (before, decided.follow.opinion) {
         ticket.overheard(turn, opinion);
     }
+    let shadow = decided.plugins.shadow.as_ref();
+    let shadow = shadow.filter(|shadow| shadow.takes(rand::random()));
+    let recorded = recorded.filter(|(_, replay)| !replay.of_shadows || shadow.is_some());
     asked.captures = recorded.as_ref().and_then(|(_, replay)| replay.response_bytes);
     ticket.facts.routed = Routed::of(&decided, session, recorded);
     recall::retain(asked, decided.plugins.retention);
@@ -165,6 +171,7 @@ pub async fn decide<'a>(
     prepare(worker, arrival, asked, ticket, &decided).await?;
     Ok(Taken {
         caching: decided.plugins.caching.as_ref(),
+        shadow,
         decided: way(arrival, decided)?,
     })
 }
@@ -485,6 +492,7 @@ fn apply(plugins: &Plugins, asked: &mut Asked) -> Option<ChatResponse> {
     if let Some(shown) = &plugins.tools {
         asked.edited |= tools::take_away(&mut asked.request, shown);
     }
+    asked.marks = plugins.marks;
     if plugins.retention.prefer_prefix {
         asked.header_edits.push((PREFER_PREFIX, Some(YES)));
     }

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use pointsman_catalog::Money;
 use pointsman_routing::selection::Selected;
-use pointsman_routing::{Answered, Decided, Recorded, Replay};
+use pointsman_routing::{Answered, Decided, Memories, Recorded, Replay};
 use pointsman_store::{DecisionRow, NewMemory, Outcome, RoutedRequest};
 use pointsman_wire::form::{ChatResponse, Usage};
 use pointsman_wire::text;
 
 use super::settle::Ending;
-use super::{Ticket, enrich};
+use super::{Ticket, enrich, shadow};
 use crate::experience::{Came, Judgement, Told, Turn, now};
 use crate::kept;
 
@@ -100,6 +100,17 @@ impl Routed {
         }
     }
 
+    /// Keeps what was done about memories; their texts only where the request's are kept.
+    fn remembered(&mut self, mut memories: Memories) {
+        if let Some((recorded, replay)) = &mut self.recorded {
+            match replay.request_bytes {
+                Some(most) => bounded(&mut memories.texts, most),
+                None => memories.texts.clear(),
+            }
+            recorded.memory = Some(memories);
+        }
+    }
+
     /// Keeps the text of the answer, where that is wanted.
     fn answered(&mut self, text: &str) {
         if let Some(remembering) = &mut self.remembering {
@@ -132,6 +143,13 @@ impl Ticket {
     pub fn answered(&mut self, answered: Answered) {
         if let Some(routed) = &mut self.facts.routed {
             routed.found(answered);
+        }
+    }
+
+    /// Notes what was done about memories of the user.
+    pub fn remembered(&mut self, memories: Memories) {
+        if let Some(routed) = &mut self.facts.routed {
+            routed.remembered(memories);
         }
     }
 
@@ -181,14 +199,33 @@ impl Ticket {
     }
 }
 
-/// Keeps the text of an answer with its decision, where that is wanted.
+/// At most so many bytes of texts, the first of them whole.
+fn bounded(texts: &mut Vec<String>, most: usize) {
+    let mut room = most;
+    texts.retain(|text| {
+        let fits = text.len() <= room;
+        if fits {
+            room -= text.len();
+        }
+        fits
+    });
+}
+
+/// Keeps the text of an answer with its decision, or to be compared with that of a copy, where that is wanted.
 pub fn capture(ticket: &mut Ticket, response: &ChatResponse) {
-    let Some(routed) = ticket.facts.routed.as_mut().filter(|routed| routed.captures()) else {
+    let facts = &mut ticket.facts;
+    let routed = facts.routed.as_mut().filter(|routed| routed.captures());
+    if routed.is_none() && facts.duplicate.is_none() {
         return;
-    };
+    }
     let mut all = String::new();
     text::response_texts(response, |_, said| all.push_str(said));
-    routed.answered(&all);
+    if let Some(routed) = routed {
+        routed.answered(&all);
+    }
+    if let Some(duplicate) = &mut facts.duplicate {
+        duplicate.answered(&all);
+    }
 }
 
 /// Tells what came of a request that is settled.
@@ -199,10 +236,15 @@ pub fn settled(ticket: &mut Ticket, ending: &Ending, cost: Money) {
     {
         running.answered(first, ending.usage.output, ticket.facts.streamed);
     }
-    let Some(routed) = ticket.facts.routed.take() else {
-        return;
-    };
-    let mut routed = *routed;
+    let routed = ticket.facts.routed.take();
+    if let Some(routed) = routed {
+        came(ticket, *routed, (ending, used), cost);
+    }
+    shadow::settled(ticket, ending);
+}
+
+/// Tells what came of a decision.
+fn came(ticket: &Ticket, mut routed: Routed, (ending, used): (&Ending, Usage), cost: Money) {
     if let Some(remembering) = routed
         .remembering
         .take()
@@ -313,6 +355,7 @@ fn record(
         cost: cost.nanodollars(),
         latency_us: since(Instant::now()),
         ttft_us: facts.first_content.map(since),
+        shadow: None,
     };
     let experience = &ticket.worker().shared.experience;
     experience.decided(told, replay.max_records);

@@ -156,18 +156,22 @@ async fn given(arrival: &Arrival, asked: &Asked, settings: &Hallucination, detec
 
 /// Whether a question asks for facts; not where nobody can say so.
 async fn asks_for_facts(arrival: &Arrival, question: &Arc<str>) -> bool {
+    let likely = wants_facts(arrival, question).await;
+    likely.is_some_and(|likely| likely >= SURE)
+}
+
+/// How likely it is that a question asks for facts; none where nobody can say so.
+pub async fn wants_facts(arrival: &Arrival, question: &Arc<str>) -> Option<f32> {
     let ask = Ask::head("fact_check");
     let read = arrival.snapshot.understanding.read(question, &ask, &Nobody).await;
     let read = match read {
         Ok(read) => read,
         Err(failed) => {
             tracing::warn!(%failed, "nobody could say whether facts are asked for");
-            return false;
+            return None;
         }
     };
-    read.heads
-        .iter()
-        .any(|answer| answer.label == "fact_check_needed" && answer.probability >= SURE)
+    Some(read.heads.first()?.of("fact_check_needed"))
 }
 
 impl Check {

@@ -9,6 +9,7 @@ mod across;
 mod framing;
 mod headers;
 mod judges;
+mod listener;
 mod pipe;
 mod whole;
 

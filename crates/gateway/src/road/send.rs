@@ -7,6 +7,7 @@ mod attempt;
 mod authorized;
 mod betas;
 mod handed;
+mod marks;
 mod media;
 mod request;
 mod round;

@@ -21,6 +21,7 @@ use pointsman_wire::format::{Format, Loss};
 
 use super::follow::{self, Routed};
 use super::recall::Recalled;
+use super::shadow::Duplicate;
 use super::suspect::Suspicion;
 use super::{Arrival, Refusal, Standing};
 use crate::pace::Running;
@@ -111,6 +112,8 @@ pub struct Facts {
     pub looped: Option<Looped>,
     /// The context of an agent that the conversation is in.
     pub context: Option<String>,
+    /// A copy that goes to another model once the client has its answer.
+    pub duplicate: Option<Box<Duplicate>>,
 }
 
 /// What a loop has done.
@@ -206,6 +209,7 @@ impl Ticket {
                 losses: Vec::new(),
                 looped: None,
                 context: None,
+                duplicate: None,
             },
         }
     }
@@ -324,6 +328,15 @@ impl Ticket {
     pub fn nothing_at_stake(&mut self) {
         if let Some(asked) = &mut self.facts.asked {
             asked.at_stake = None;
+        }
+    }
+
+    /// What is owed if the attempt that is under way is given up now: its prompt, if its provider has it.
+    pub fn at_stake(&self) -> Usage {
+        let asked = self.facts.asked.as_ref();
+        Usage {
+            input: asked.and_then(|asked| asked.at_stake).unwrap_or(0),
+            ..Usage::default()
         }
     }
 
@@ -599,19 +612,10 @@ impl Drop for Ticket {
             return;
         }
         // The client went away while the request was on its way: what the provider had been given is charged.
-        let at_stake = self
-            .facts
-            .asked
-            .as_ref()
-            .and_then(|asked| asked.at_stake)
-            .unwrap_or(0);
         let ending = Ending {
             outcome: Outcome::Cancelled,
             status: 499,
-            usage: Usage {
-                input: at_stake,
-                ..Usage::default()
-            },
+            usage: self.at_stake(),
             estimated: true,
             error: None,
         };

@@ -9,14 +9,16 @@ mod known;
 mod looked_up;
 mod picked;
 mod remembering;
+mod shadowed;
 
-use http::Request;
+use http::{HeaderMap, Method, Request, header};
 use pointsman_store::NewKey;
 use pointsman_testbed::{SimOptions, SimServer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Answer, House, folder, key, post, send};
+use crate::admin::TOKEN;
+use crate::harness::{Answer, House, exchange, folder, key, post, send, write};
 
 const PATH: &str = "/v1/chat/completions";
 
@@ -36,17 +38,38 @@ impl Scene {
 
     /// With this `routing` block, more providers, and other blocks.
     async fn with_providers(routing: &Value, providers: &str, rest: &str) -> Self {
+        Self::with_all(routing, (providers, rest), &[]).await
+    }
+
+    /// With these environment variables.
+    async fn with_environment(routing: &Value, environment: &[(&str, &str)]) -> Self {
+        Self::with_all(routing, ("", ""), environment).await
+    }
+
+    /// With more providers, other blocks and environment variables.
+    async fn with_all(routing: &Value, more: (&str, &str), environment: &[(&str, &str)]) -> Self {
+        Self::in_folder(folder(""), routing, more, environment).await
+    }
+
+    /// In a folder that is there already.
+    async fn in_folder(
+        folder: TempDir,
+        routing: &Value,
+        (providers, rest): (&str, &str),
+        environment: &[(&str, &str)],
+    ) -> Self {
         let sim = SimServer::local(SimOptions::default()).await.unwrap();
-        let folder = folder(&format!(
+        let blocks = format!(
             "providers:\n  o: {{ kind: openai-compatible, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }} }}\n{providers}\
              models: {{ small: {{ targets: [ {{ provider: o, model: small }} ], price: {{ input: 1, output: 1 }} }},\n  \
              large: {{ targets: [ {{ provider: o, model: large }} ], price: {{ input: 10, output: 10 }} }},\n  \
              painter: {{ targets: [ {{ provider: o, model: gpt-image-1 }} ], price: {{ input: 5, output: 40 }} }} }}\n\
              routing: {routing}\n{rest}",
             sim.address()
-        ));
+        );
+        write(folder.path(), &blocks);
         let key = key(folder.path(), NewKey::default());
-        let house = House::open(folder.path());
+        let house = House::open_with(folder.path(), environment);
         Self {
             sim,
             folder,
@@ -102,4 +125,15 @@ fn routing(decisions: Vec<Value>) -> Value {
         "signals": {"keywords": words.collect::<Vec<_>>()},
         "decisions": decisions
     })
+}
+
+/// The recorded decision of a request, where it is recorded.
+async fn recorded(house: &House, request: &str) -> Option<Value> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::AUTHORIZATION, format!("Bearer {TOKEN}").parse().unwrap());
+    let path = format!("/admin/v1/decisions/{request}");
+    let answer = exchange(house.admin, Method::GET, &path, headers, Default::default())
+        .await
+        .unwrap();
+    (answer.status == 200).then(|| answer.json())
 }

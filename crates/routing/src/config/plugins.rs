@@ -301,7 +301,7 @@ pub struct RagSettings {
     pub cache_results: bool,
     /// How long.
     pub cache_ttl_seconds: Option<u64>,
-    /// Least confidence.
+    /// How likely it must be that facts are asked for, 0 to 1, before anything is looked up.
     pub min_confidence_threshold: Option<f64>,
 }
 
@@ -419,21 +419,21 @@ pub struct ToolWeights {
     pub category: Option<f64>,
 }
 
-/// Marks for the provider's own cache.
+/// Marks for the provider's own cache, where the client has set none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PromptCacheSettings {
     /// Whether it acts.
     pub enabled: bool,
-    /// How long.
+    /// How long the provider keeps it: `5m` (when absent) or `1h`.
     pub ttl: Option<String>,
-    /// Where.
+    /// What is marked: `instructions`, `tools` (both when absent), `history`.
     pub targets: Vec<String>,
-    /// What if it has none.
+    /// What is done for a provider that knows no marks: `skip` (when absent) or `reject`.
     pub on_unsupported: Option<String>,
 }
 
-/// A copy to another model.
+/// Copies of requests that go to another model, behind the answer, to be compared with it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShadowSettings {
@@ -441,26 +441,28 @@ pub struct ShadowSettings {
     pub enabled: bool,
     /// The model.
     pub model: Option<String>,
-    /// Share of requests.
+    /// Share of requests, 0 to 1; all when absent.
     pub sample_rate: Option<f64>,
-    /// Most at once.
+    /// Most at once; 2 when absent.
     pub max_concurrency: Option<u64>,
-    /// Most in waiting.
+    /// Most in waiting, what is more is let go; 8 when absent.
     pub max_queue_depth: Option<u64>,
-    /// Longest wait.
+    /// Longest wait; 30 when absent.
     pub timeout_seconds: Option<u64>,
-    /// Longest answer.
+    /// Longest answer; 1048576 when absent.
     pub max_response_bytes: Option<u64>,
-    /// How often it is tried again.
+    /// How often it is tried again, up to 3; not at all when absent.
     pub max_retries: Option<u64>,
     /// Whether answers are kept.
     pub capture_response_body: bool,
-    /// Most of one.
+    /// Most of one; 4096 when absent.
     pub max_capture_bytes: Option<u64>,
     /// Whether anybody is believed.
     pub tls_skip_verify: bool,
-    /// Headers that go with it.
+    /// Headers of `header_mutation` that go with it.
     pub forward_headers: Vec<String>,
+    /// Who pays: `caller` (when absent), or the id of a key (`key_…`), whose limits and budgets then hold.
+    pub charge_to: Option<String>,
 }
 
 /// An answer of the configuration's own.

@@ -11,6 +11,8 @@ pub struct Rag {
     pub source: RagSource,
     /// The gateway's provider that is asked: its address, credential, times and health.
     pub provider: String,
+    /// How likely it must be that facts are asked for; whatever is asked where absent.
+    pub least_sure: Option<f64>,
     /// The least score that counts.
     pub least: Option<f64>,
     /// Most findings.
@@ -196,10 +198,14 @@ impl Rag {
         };
         let access = backend.access.clone();
         let source = source(named, backend)?;
-        let least = form.similarity_threshold.or(form.min_confidence_threshold);
-        if least.is_some_and(|least| !(0.0..=1.0).contains(&least)) {
-            return Err("rag.similarity_threshold is a number from 0 to 1".to_owned());
-        }
+        let share = |field: &str, value: Option<f64>| match value {
+            Some(value) if !(0.0..=1.0).contains(&value) => {
+                Err(format!("rag.{field} is a number from 0 to 1"))
+            }
+            value => Ok(value),
+        };
+        let least = share("similarity_threshold", form.similarity_threshold)?;
+        let least_sure = share("min_confidence_threshold", form.min_confidence_threshold)?;
         let most = form.top_k.unwrap_or(MOST as u64);
         if !(1..=100).contains(&most) {
             return Err("rag.top_k is a number from 1 to 100".to_owned());
@@ -210,6 +216,7 @@ impl Rag {
         Ok(Some(Self {
             source,
             provider,
+            least_sure,
             least,
             most: usize::try_from(most).unwrap_or(MOST),
             longest: longest.filter(|length| *length > 0).unwrap_or(LONGEST),
@@ -359,8 +366,17 @@ mod tests {
             (RagPlace::System, OnFailure::Block)
         );
         assert!(!known.access.is_open());
+        assert_eq!((known.least, known.least_sure), (Some(0.5), None));
+        let sure = of(json!({
+            "enabled": true, "backend": "qdrant", "min_confidence_threshold": 0.55,
+            "backend_config": {"provider": "qdrant", "collection": "docs"}
+        }))
+        .unwrap()
+        .unwrap();
+        assert_eq!((sure.least, sure.least_sure), (None, Some(0.55)));
         for wrong in [
             json!({"enabled": true, "backend": "mcp"}),
+            json!({"enabled": true, "backend": "qdrant", "min_confidence_threshold": 1.1, "backend_config": {"provider": "q", "collection": "docs"}}),
             json!({"enabled": true, "backend": "milvus", "backend_config": {"provider": "m", "collection": "docs", "content_field": "a b"}}),
             json!({"enabled": true, "backend": "qdrant", "backend_config": {"provider": "q", "collection": "docs", "vector_field": "v"}}),
             json!({"enabled": true, "backend": "qdrant", "backend_config": {"collection": "docs"}}),

@@ -101,6 +101,24 @@ impl Store {
         })
     }
 
+    /// Notes with a recorded decision what came of the copy of its request (`shadow`); says whether it is recorded.
+    ///
+    /// # Errors
+    /// When the database refuses, or the record is none.
+    pub fn note_shadow(&self, request: &str, shadow: &serde_json::Value) -> Result<bool, StoreError> {
+        let find = "SELECT record FROM decisions WHERE request = ?1";
+        let put = "UPDATE decisions SET record = ?2 WHERE request = ?1";
+        self.keep(|session| {
+            let Some(record) = session.one(find, &values![request], |row| row.text(0))? else {
+                return Ok(false);
+            };
+            let mut record: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&record)?;
+            record.insert("shadow".to_owned(), shadow.clone());
+            let record = serde_json::to_string(&record)?;
+            Ok(session.execute(put, &values![request, &record])? > 0)
+        })
+    }
+
     /// A page of the recorded decisions.
     ///
     /// # Errors
@@ -291,6 +309,26 @@ mod tests {
             record: "{}".to_owned(),
             ..DecisionRow::default()
         }
+    }
+
+    #[test]
+    fn what_came_of_a_copy_is_noted_with_its_decision() {
+        let store = Store::open("sqlite::memory:").unwrap();
+        let batch = RoutedBatch {
+            decisions: vec![(decision(1, "d"), 10)],
+            ..RoutedBatch::default()
+        };
+        store.keep_routed(&batch).unwrap();
+        let came = serde_json::json!({"model": "other", "status": 200});
+        assert!(store.note_shadow("req_1", &came).unwrap());
+        assert!(!store.note_shadow("req_2", &came).unwrap());
+        let filter = DecisionFilter {
+            limit: 1,
+            ..DecisionFilter::default()
+        };
+        let page = store.decisions(&filter).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&page.items[0].record).unwrap();
+        assert_eq!(record["shadow"], came);
     }
 
     #[test]

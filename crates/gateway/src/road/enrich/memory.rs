@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_guard::{Shown, Sort, Stage};
-use pointsman_routing::{ItemBounds, Memory, extract};
+use pointsman_routing::{ItemBounds, Memories, Memory, extract};
 use pointsman_understanding::SHIPPED;
 use pointsman_wire::form::{Failure, FailureKind, Message, Role};
 use pointsman_wire::{text, tokens};
@@ -50,32 +50,41 @@ pub async fn recall(
     (memory, bounds): (&Memory, Option<ItemBounds>),
 ) -> Result<(), Failure> {
     let wish = memory::Wish::of(&at.1.headers)?;
-    let Some(owner) = memory::owner(ticket.caller()).filter(|_| wish != memory::Wish::Off) else {
-        return Ok(());
-    };
     let said = text::user_text(&asked.request).into_owned();
-    if said.trim().is_empty() {
-        return Ok(());
-    }
+    let owner = match memory::owner(ticket.caller()) {
+        _ if wish == memory::Wish::Off => return none(ticket, "off"),
+        None => return none(ticket, "nobody"),
+        Some(_) if said.trim().is_empty() => return none(ticket, "no_prompt"),
+        Some(owner) => owner,
+    };
     let looked = (memory, owner.as_str(), said.as_str());
     let found = match tokio::time::timeout(PATIENCE, remembered(at, ticket, looked)).await {
         Ok(found) => found,
         Err(_) => Err(Failure::new(FailureKind::Internal, "it took too long")),
     };
-    let found = match found {
-        Ok(Some(found)) => found,
+    let (state, found) = match found {
+        Ok(Some(found)) => ("read", found),
         // They do not want to be remembered, or have not said that they do.
-        Ok(None) => return Ok(()),
+        Ok(None) => return none(ticket, "refused"),
         Err(failure) => {
             tracing::warn!(error = %failure.message, "what is remembered of a user could not be looked up");
-            Vec::new()
+            ("unavailable", Vec::new())
         }
     };
+    let like = found.len();
     // Answers go by whom they are for, whatever is found this time.
     asked.personal = true;
     let texts = reviewed(at, asked, ticket, found).await?;
     ticket.facts.memories = Some(texts.len());
-    if memory.stores && wish == memory::Wish::All {
+    let stores = memory.stores && wish == memory::Wish::All;
+    ticket.remembered(Memories {
+        state: state.to_owned(),
+        put: texts.len(),
+        found: like,
+        stores,
+        texts: texts.clone(),
+    });
+    if stores {
         asked.captures = asked.captures.or(Some(4 * LONGEST));
         ticket.remembers(Remembering {
             owner,
@@ -86,16 +95,21 @@ pub async fn recall(
             answer: None,
         });
     }
-    if texts.is_empty() {
-        return Ok(());
+    if !texts.is_empty() {
+        put(asked, &texts, &said, bounds);
     }
+    Ok(())
+}
+
+/// Puts what is remembered behind the instructions.
+fn put(asked: &mut Asked, texts: &[String], said: &str, bounds: Option<ItemBounds>) {
     let together = texts
         .iter()
         .map(|text| format!("- {}", text.replace('\n', "\n  ")))
         .collect::<Vec<_>>()
         .join("\n");
     let together = match bounds.filter(|bounds| tokens::estimate(&together) >= bounds.least) {
-        Some(bounds) => extract(&together, &said, bounds.target, &tokens::estimate).unwrap_or(together),
+        Some(bounds) => extract(&together, said, bounds.target, &tokens::estimate).unwrap_or(together),
         None => together,
     };
     let is_instruction = |message: &Message| matches!(message.role, Role::System | Role::Developer);
@@ -110,6 +124,14 @@ pub async fn recall(
     );
     messages.insert(behind, Message::text(Role::System, told));
     asked.edited = true;
+}
+
+/// Notes why nothing was read.
+fn none(ticket: &mut Ticket, state: &str) -> Result<(), Failure> {
+    ticket.remembered(Memories {
+        state: state.to_owned(),
+        ..Memories::default()
+    });
     Ok(())
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 use super::super::arrive::Asked;
 use super::super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
 use super::super::understand::Remote;
-use super::super::{Arrival, Ticket, guard};
+use super::super::{Arrival, Ticket, guard, hallucination};
 use crate::snapshot::Target;
 use crate::worker::Worker;
 
@@ -53,6 +53,13 @@ pub async fn look_up(
     let said = text::user_text(&asked.request).into_owned();
     if said.trim().is_empty() {
         return Ok(());
+    }
+    if let Some(least) = rag.least_sure {
+        let likely = hallucination::wants_facts(at.1, &Arc::from(said.as_str())).await;
+        // Where nobody can say, what is looked up for nothing does less harm than what is not.
+        if likely.is_some_and(|likely| f64::from(likely) < least) {
+            return Ok(());
+        }
     }
     asked.personal |= !rag.access.is_open();
     let found = match tokio::time::timeout(PATIENCE, found(at, asked, ticket, (rag, &said))).await {

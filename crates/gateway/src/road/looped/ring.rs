@@ -346,7 +346,7 @@ impl<'a> Ring<'a> {
 
     /// A call that took too long: what its provider was given is charged.
     fn late(&self, mut ticket: Ticket) -> Failure {
-        let usage = at_stake(&ticket);
+        let usage = ticket.at_stake();
         self.count(&mut ticket, &usage);
         let failure = slow("the answer did not come in time");
         let ending = Ending {
@@ -389,7 +389,7 @@ impl Held<'_, '_> {
 impl Drop for Held<'_, '_> {
     fn drop(&mut self) {
         if let Some(mut ticket) = self.ticket.take() {
-            let usage = at_stake(&ticket);
+            let usage = ticket.at_stake();
             self.ring.count(&mut ticket, &usage);
         }
     }
@@ -397,15 +397,6 @@ impl Drop for Held<'_, '_> {
 
 fn gone() -> Failure {
     Failure::new(FailureKind::Internal, "the ticket of a call was taken twice")
-}
-
-/// What a call owes that is given up now: its prompt, if its provider has it.
-fn at_stake(ticket: &Ticket) -> Usage {
-    let asked = ticket.facts.asked.as_ref();
-    Usage {
-        input: asked.and_then(|asked| asked.at_stake).unwrap_or(0),
-        ..Usage::default()
-    }
 }
 
 impl Tally {

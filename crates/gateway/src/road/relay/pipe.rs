@@ -10,8 +10,9 @@ use pointsman_wire::format::{self, Format, StreamWatcher, WatchOptions};
 use smallvec::SmallVec;
 
 use super::super::arrive::Asked;
-use super::super::{Arrival, Ticket};
+use super::super::{Arrival, Ticket, follow};
 use super::across::Across;
+use super::listener::Listener;
 
 /// What was seen in a chunk.
 #[derive(Debug, Default)]
@@ -30,6 +31,8 @@ pub enum Pipe {
     Same {
         /// Watches for content, usage and the end.
         watcher: Box<StreamWatcher>,
+        /// Hears what is said, where that is to be kept.
+        listener: Option<Box<Listener>>,
         /// Prompt tokens, counted, in case the provider does not say.
         prompt: u64,
     },
@@ -42,8 +45,7 @@ impl Pipe {
     pub fn new(arrival: &Arrival, asked: &Asked, (from, model): (Format, &str), usage_forced: bool) -> Self {
         let prompt = asked.prompt_tokens;
         let guarded = !asked.guards.for_stage(Stage::Output).is_empty() || asked.placeholders.is_restorable();
-        let kept = asked.place.is_some() || asked.captures.is_some();
-        let looked_at = kept || asked.check.is_some();
+        let looked_at = asked.place.is_some() || asked.check.is_some();
         if from == asked.format && !guarded && !looked_at && asked.beside.is_none() {
             let watcher = format::stream_watcher(
                 from,
@@ -53,6 +55,7 @@ impl Pipe {
             );
             return Self::Same {
                 watcher: Box::new(watcher),
+                listener: asked.captures.map(|_| Box::new(Listener::new(from))),
                 prompt,
             };
         }
@@ -65,7 +68,12 @@ impl Pipe {
     /// When the chunk makes no sense in its format.
     pub fn take(&mut self, data: Bytes, out: &mut VecDeque<Bytes>) -> Result<Seen, Failure> {
         match self {
-            Self::Same { watcher, .. } => {
+            Self::Same {
+                watcher, listener, ..
+            } => {
+                if let Some(listener) = listener {
+                    listener.hear(&data);
+                }
                 let mut forward = SmallVec::new();
                 let seen = watcher.push(data, &mut forward);
                 out.extend(forward);
@@ -132,8 +140,13 @@ impl Pipe {
 
     /// Remembers a complete answer, where that was asked for.
     pub fn remember(&mut self, ticket: &mut Ticket) {
-        if let Self::Across(across) = self {
-            across.remember(ticket);
+        match self {
+            Self::Same { listener, .. } => {
+                if let Some(response) = listener.take().and_then(|listener| listener.heard()) {
+                    follow::capture(ticket, &response);
+                }
+            }
+            Self::Across(across) => across.remember(ticket),
         }
     }
 }

@@ -147,7 +147,9 @@ impl Exchange<'_> {
         ticket: &mut Ticket,
     ) -> Result<Answer, Failed> {
         let begun = Instant::now();
-        let bytes = collect(response, self.arrival.snapshot.bounds.response_limit).await;
+        let limit = self.arrival.snapshot.bounds.response_limit;
+        let limit = self.asked.longest.map_or(limit, |longest| limit.min(longest));
+        let bytes = collect(response, limit).await;
         ticket.waited(begun.elapsed());
         let bytes = bytes?;
         if !self.is_read

@@ -13,7 +13,7 @@ use pointsman_wire::splice::Edits;
 use super::super::Arrival;
 use super::super::arrive::Asked;
 use super::super::decide::Step;
-use super::betas;
+use super::{betas, marks};
 use crate::parameters;
 use crate::snapshot::{Envelope, Speech, Target, are_kin};
 
@@ -60,7 +60,11 @@ pub fn body(
     let stream = &said.stream;
     let usage_forced = is_openai(to) && stream.enabled && !stream.include_usage;
     let reasons = step.reasoning.as_ref();
-    let shaped = target.shape.request(said);
+    let mut shaped = target.shape.request(said);
+    if let Some(settings) = asked.marks {
+        let plain = shaped.as_ref().unwrap_or(said);
+        shaped = marks::marked(settings, plain, (step.name(target), target, to))?.or(shaped);
+    }
     let mut edits = Edits::new();
     let mut losses = Vec::new();
     // What another provider signed may not pass as it came.
@@ -93,6 +97,9 @@ pub fn body(
     };
     if let Some(switch) = reasons.filter(|_| is_openai(to)) {
         reason_by_field(&mut edits, &asked.request, switch);
+    }
+    if asked.marks.is_some() {
+        marks::key(&mut edits, said, (target, to));
     }
     enclose(&mut edits, speech);
     betas::enclose(&mut edits, arrival, (target, speech), &mut losses);

@@ -241,3 +241,29 @@ async fn callers_see_what_is_theirs_and_failures_do_as_written() {
         refused.text()
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_no_facts_are_asked_for_nothing_is_looked_up() {
+    let shelf = Shelf::open(json!({"results": [{"content": "It ended in 1945.", "score": 0.9}]})).await;
+    let settings = json!({"backend": "external_api", "min_confidence_threshold": 0.5, "backend_config": {"provider": "own"}});
+    let scene = Scene::with_providers(
+        &routing(vec![decision("sure", rag(settings))]),
+        &format!(
+            "  own: {{ kind: openai-compatible, base_url: \"http://{}\", auth: {{ api_key: k }} }}\n",
+            shelf.address
+        ),
+        "",
+    )
+    .await;
+    let ask = |text: &str| json!({"model": "auto", "messages": [{"role": "user", "content": format!("{text} (sure)")}]});
+    let facts = scene
+        .ask(&ask("In which year did the Second World War end?"))
+        .await;
+    assert_eq!(facts.status, 200, "{}", facts.text());
+    assert_eq!(shelf.asked().len(), 1);
+    let poem = scene
+        .ask(&ask("Write me a short poem about a cat that likes the rain."))
+        .await;
+    assert_eq!(poem.status, 200, "{}", poem.text());
+    assert_eq!(shelf.asked().len(), 0);
+}

@@ -203,3 +203,57 @@ async fn where_users_are_to_agree_nothing_is_remembered_before() {
     .await;
     assert_eq!(senseless.status, 400);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_done_about_memories_is_recorded_and_their_texts_only_where_texts_are() {
+    let with = |name: &str, capture: bool| {
+        let mut plugins = memory(json!({})).as_array().unwrap().clone();
+        plugins.push(json!({"type": "router_replay", "configuration": {"enabled": true, "capture_request_body": capture}}));
+        decision(name, plugins.into())
+    };
+    let scene = Scene::with_environment(
+        &routing(vec![with("counted", false), with("told", true)]),
+        &[("POINTSMAN_ADMIN_TOKEN", crate::admin::TOKEN)],
+    )
+    .await;
+    let recorded = async |answer: &Answer| {
+        let until = Instant::now() + Duration::from_secs(20);
+        let id = answer.header("x-request-id").to_owned();
+        loop {
+            if let Some(decision) = super::recorded(&scene.house, &id).await {
+                return decision;
+            }
+            assert!(Instant::now() < until, "{id} is not recorded");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let first = scene.ask(&say("counted: my dog is called Rex", false)).await;
+    assert_eq!(
+        recorded(&first).await["record"]["memory"],
+        json!({"state": "read", "put": 0, "found": 0, "stores": true})
+    );
+    until_known(&scene, &scene.key, 1).await;
+    let second = scene.ask(&say("counted: what is my dog called?", false)).await;
+    let told = recorded(&second).await;
+    assert_eq!(
+        told["record"]["memory"],
+        json!({"state": "read", "put": 1, "found": 1, "stores": true})
+    );
+    assert!(!told.to_string().contains("Rex"), "{told}");
+    let third = scene.ask(&say("told: what is my dog called?", false)).await;
+    let memory = recorded(&third).await["record"]["memory"].clone();
+    assert!(
+        memory["put"].as_u64().unwrap() >= 1 && memory["texts"].to_string().contains("Rex"),
+        "{memory}"
+    );
+    let off = scene
+        .ask_with(
+            ("x-pointsman-memory", "off"),
+            &say("told: what is my dog called?", false),
+        )
+        .await;
+    assert_eq!(
+        recorded(&off).await["record"]["memory"],
+        json!({"state": "off", "put": 0, "found": 0, "stores": false})
+    );
+}
