@@ -59,7 +59,7 @@ pub use state::{
     Unfinished,
 };
 pub use store::{
-    Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, UsageFilter,
-    Trimmed, UsageGroup, UsageRow, Verified, Within,
+    Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, Trimmed,
+    UsageFilter, UsageGroup, UsageRow, Verified, Within,
 };
 pub use terms::{Budget, BudgetWindow, Metadata, Terms};

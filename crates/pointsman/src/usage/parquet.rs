@@ -201,6 +201,11 @@ mod tests {
     }
 
     #[test]
+    fn sums_are_numbers() {
+        assert!(super::super::SUMS.iter().all(|name| kind(name) == Kind::Number));
+    }
+
+    #[test]
     fn nothing_is_a_file_without_rows() {
         let file = tempfile::tempfile().unwrap();
         Table::new(file.try_clone().unwrap(), &["at"])
