@@ -230,6 +230,11 @@ impl Checker<'_> {
                 self.wrong("identity.proxy", message.to_owned());
             }
         }
+        let tls = self.config.listeners.api.tls.as_ref();
+        if self.config.identity.certificate.is_some() && tls.is_none_or(|tls| tls.client_ca.is_none()) {
+            let message = "nobody shows a certificate: set listeners.api.tls.client_ca";
+            self.wrong("identity.certificate", message.to_owned());
+        }
         let oidc = self.config.identity.oidc.as_ref();
         for (at, message) in oidc.map(|oidc| oidc.problems()).unwrap_or_default() {
             self.wrong(&format!("identity.oidc{at}"), message);

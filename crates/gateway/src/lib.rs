@@ -16,6 +16,7 @@ pub mod signals;
 pub mod snapshot;
 
 mod batch;
+mod certificate;
 mod counting;
 mod incoming;
 mod kept;

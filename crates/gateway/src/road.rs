@@ -64,6 +64,7 @@ use pointsman_governance::Principal;
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
 
+use crate::certificate::Certificate;
 use crate::incoming;
 use crate::reply::{self, Reply};
 use crate::snapshot::Snapshot;
@@ -101,6 +102,8 @@ pub struct Arrival {
     pub peer: SocketAddr,
     /// Where the client is: there, or where a proxy that is trusted says.
     pub client: IpAddr,
+    /// The certificate that was shown when the connection was made.
+    pub certificate: Option<Arc<Certificate>>,
     /// What is asked for, and in which dialect.
     pub surface: Surface,
     /// The configuration of this request, from its first to its last stage.
@@ -120,8 +123,13 @@ pub enum Standing {
     Charged,
 }
 
-/// Answers a request, whatever it is. Cannot fail: failures are told in the client's format.
-pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+/// Answers a request, whatever it is, of who is at the other end of the connection and has shown this certificate. Cannot
+/// fail: failures are told in the client's format.
+pub async fn answer(
+    worker: Arc<Worker>,
+    request: Request<Incoming>,
+    (peer, certificate): (SocketAddr, Option<Arc<Certificate>>),
+) -> Reply {
     let started = Instant::now();
     let (mut parts, body) = request.into_parts();
     let mut origin = Origin {
@@ -151,6 +159,7 @@ pub async fn answer(worker: Arc<Worker>, request: Request<Incoming>, peer: Socke
         headers: parts.headers,
         peer,
         client,
+        certificate,
         surface,
         snapshot,
         id: origin.id.clone(),

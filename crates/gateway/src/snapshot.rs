@@ -25,7 +25,6 @@ use pointsman_catalog::Catalog;
 use pointsman_config::PromptsConfig;
 use pointsman_config::{BatchesConfig, FilesConfig, RealtimeConfig};
 use pointsman_governance::Principal;
-use pointsman_governance::introspection::ProxyConfig;
 use pointsman_governance::oidc::OidcConfig;
 use pointsman_guard::GuardSet;
 use pointsman_mcp::Hub;
@@ -38,7 +37,7 @@ use secrecy::SecretString;
 use crate::pace::Pace;
 use crate::signals::Examples;
 use crate::tokens::Trusted;
-use crate::vouched::Introspector;
+use crate::vouched::Vouchers;
 
 pub use compile::{Lasting, Problem, compile};
 pub use model::{Fallback, Model, Target};
@@ -86,10 +85,8 @@ pub struct Snapshot {
     pub proxies: Proxies,
     /// Identity providers whose tokens are accepted.
     pub issuers: Vec<Arc<Trusted>>,
-    /// Servers that are asked about tokens which only they can read.
-    pub introspectors: Vec<Arc<Introspector>>,
-    /// Which headers of proxies say whom they have let in.
-    pub proxy: Option<Arc<ProxyConfig>>,
+    /// Who may vouch for callers without a key.
+    pub vouchers: Vouchers,
     /// Where people sign in to the admin API.
     pub sign_in: Option<Arc<OidcConfig>>,
     /// What is kept of responses.

@@ -1,5 +1,5 @@
-//! Callers that somebody else vouches for: the issuer of a token that only it can read is asked about it (RFC 7662), and a
-//! proxy that is trusted says whom it has let in.
+//! Callers that somebody else vouches for: the issuer of a token that only it can read is asked about it (RFC 7662), a proxy
+//! that is trusted says whom it has let in, an authority has signed a certificate.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use parking_lot::Mutex;
-use pointsman_governance::Principal;
-use pointsman_governance::introspection::{IntrospectionConfig, ProxyConfig};
+use pointsman_governance::introspection::{CertificateConfig, IntrospectionConfig, ProxyConfig};
 use pointsman_governance::jwt::TokenError;
+use pointsman_governance::{IdentityConfig, Principal};
 use pointsman_upstream::introspect;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
+use crate::certificate::Certificate;
 use crate::tokens::{take_up, unix_ms};
 use crate::worker::Worker;
 
@@ -28,6 +29,33 @@ const REFUSED_FOR: i64 = 10_000;
 const MAX_REFUSED: usize = 20_000;
 /// Bytes of a token, at most.
 const MAX_TOKEN: usize = 16 * 1024;
+
+/// Who may vouch for callers without a key.
+pub struct Vouchers {
+    /// Servers that are asked about tokens which only they can read.
+    pub introspectors: Vec<Arc<Introspector>>,
+    /// Which headers of trusted proxies say whom they have let in.
+    pub proxy: Option<Arc<ProxyConfig>>,
+    /// What a client's certificate says of it.
+    pub certificate: Option<Arc<CertificateConfig>>,
+}
+
+impl Vouchers {
+    /// Those of a configuration.
+    pub fn of(config: &IdentityConfig) -> Self {
+        let introspector = |config| Arc::new(Introspector::new(config));
+        Self {
+            introspectors: config.introspection.iter().map(introspector).collect(),
+            proxy: config.proxy.clone().map(Arc::new),
+            certificate: config.certificate.clone().map(Arc::new),
+        }
+    }
+
+    /// Whether nobody may.
+    pub fn is_empty(&self) -> bool {
+        self.introspectors.is_empty() && self.proxy.is_none() && self.certificate.is_none()
+    }
+}
 
 /// A server that is asked about tokens.
 pub struct Introspector {
@@ -138,6 +166,25 @@ pub async fn by_proxy(
         return Some(Ok(known));
     }
     Some(match config.subject(said, unix_ms()) {
+        Ok(subject) => take_up(Arc::clone(keys), subject, digest).await,
+        Err(error) => Err(error),
+    })
+}
+
+/// Who comes with a certificate; nothing where it does not say.
+pub async fn by_certificate(
+    worker: &Arc<Worker>,
+    config: &CertificateConfig,
+    shown: &Certificate,
+) -> Option<Result<Arc<Principal>, TokenError>> {
+    let name = shown.name(config.user)?;
+    let salt = Sha256::digest(format!("{config:?}")).into();
+    let digest = digest(&salt, [name.as_bytes()].into_iter());
+    let keys = &worker.shared.keys;
+    if let Some(Ok(known)) = keys.remembered(&digest) {
+        return Some(Ok(known));
+    }
+    Some(match config.subject(name, unix_ms()) {
         Ok(subject) => take_up(Arc::clone(keys), subject, digest).await,
         Err(error) => Err(error),
     })

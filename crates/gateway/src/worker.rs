@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::batch;
+use crate::certificate::Certificate;
 use crate::listener::Accepted;
 use crate::protocol::{self, Protocol, Rewound};
 use crate::road::{self, CopyDesk, CopyOwner};
@@ -241,14 +242,16 @@ impl Connection {
             return;
         };
         match accepted.tls {
-            None => self.serve_http(stream, accepted.peer, None).await,
+            None => self.serve_http(stream, (accepted.peer, None), None).await,
             Some(config) => {
                 let handshake = TlsAcceptor::from(config).accept(stream);
                 match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, handshake).await {
                     Ok(Ok(stream)) => {
-                        let agreed = protocol::by_alpn(stream.get_ref().1.alpn_protocol());
+                        let session = stream.get_ref().1;
+                        let agreed = protocol::by_alpn(session.alpn_protocol());
+                        let shown = Certificate::read(session.peer_certificates()).map(Arc::new);
                         // Boxed, as is HTTP/2 below: a connection without them takes no room for them.
-                        Box::pin(self.serve_http(stream, accepted.peer, agreed)).await;
+                        Box::pin(self.serve_http(stream, (accepted.peer, shown), agreed)).await;
                     }
                     Ok(Err(error)) => tracing::debug!(%error, peer = %accepted.peer, "TLS handshake failed"),
                     Err(_) => tracing::debug!(peer = %accepted.peer, "TLS handshake timed out"),
@@ -257,8 +260,12 @@ impl Connection {
         }
     }
 
-    async fn serve_http<S>(&mut self, stream: S, peer: SocketAddr, agreed: Option<Protocol>)
-    where
+    async fn serve_http<S>(
+        &mut self,
+        stream: S,
+        (peer, shown): (SocketAddr, Option<Arc<Certificate>>),
+        agreed: Option<Protocol>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let bounds = self.worker.shared.snapshot.load().bounds;
@@ -271,8 +278,8 @@ impl Connection {
         };
         let worker = Arc::clone(&self.worker);
         let service = service_fn(move |request: Request<Incoming>| {
-            let worker = Arc::clone(&worker);
-            async move { Ok::<_, std::convert::Infallible>(road::answer(worker, request, peer).await) }
+            let (worker, shown) = (Arc::clone(&worker), shown.clone());
+            async move { Ok::<_, std::convert::Infallible>(road::answer(worker, request, (peer, shown)).await) }
         });
         let stream = TokioIo::new(stream);
         let ended = match protocol {

@@ -4,7 +4,7 @@ use pointsman_upstream::config::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::introspection::{IntrospectionConfig, ProxyConfig};
+use crate::introspection::{CertificateConfig, IntrospectionConfig, ProxyConfig};
 use crate::jwt::JwtConfig;
 use crate::oidc::OidcConfig;
 
@@ -43,6 +43,8 @@ pub struct IdentityConfig {
     pub introspection: Vec<IntrospectionConfig>,
     /// Callers without a key whom a proxy of `server.trusted_proxies` has let in.
     pub proxy: Option<ProxyConfig>,
+    /// Callers without a key who come with a client certificate.
+    pub certificate: Option<CertificateConfig>,
     /// Where people sign in to the admin API.
     pub oidc: Option<OidcConfig>,
 }

@@ -1,5 +1,5 @@
-//! Credentials that somebody else vouches for: tokens that only their issuer can read (RFC 7662), and callers that a proxy
-//! has identified. Nothing here asks anybody: what was answered, and what headers say, comes from whoever uses it.
+//! Credentials that somebody else vouches for: tokens that only their issuer can read (RFC 7662), callers that a proxy has
+//! identified, and client certificates. Nothing here asks anybody: what was answered, and what headers say, comes from whoever uses it.
 
 use pointsman_upstream::HumanDuration;
 use pointsman_upstream::config::Secret;
@@ -81,6 +81,59 @@ pub struct ProxyConfig {
     /// The named budget that each of its users has.
     #[serde(default)]
     pub plan: Option<String>,
+}
+
+/// Callers without a key who come with a client certificate that `client_ca` of the listener has signed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateConfig {
+    /// Which of its names says who they are. A certificate that has none of this kind, or several, says nothing.
+    pub user: CertificateName,
+    /// The organization of all of them.
+    #[serde(default)]
+    pub organization: Option<String>,
+    /// The team of all of them.
+    #[serde(default)]
+    pub team: Option<String>,
+    /// What stands before their ids here.
+    #[serde(default)]
+    pub user_prefix: String,
+    /// The named budget that each of them has.
+    #[serde(default)]
+    pub plan: Option<String>,
+}
+
+/// A kind of name in a certificate (subject alternative names).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CertificateName {
+    /// A URI, such as SPIFFE's `spiffe://example.org/app`.
+    Uri,
+    /// A name of the DNS.
+    Dns,
+}
+
+impl CertificateConfig {
+    /// Who comes with a certificate of this name, `now`, Unix milliseconds.
+    ///
+    /// # Errors
+    /// When it cannot be a name.
+    pub fn subject(&self, name: &str, now: i64) -> Result<Subject, TokenError> {
+        let claims = Map::from_iter([("name".to_owned(), Value::from(name))]);
+        let names = ClaimsConfig {
+            user: "name".to_owned(),
+            ..ClaimsConfig::default()
+        };
+        let mapping = Mapping {
+            issuer: "certificate",
+            claims: &names,
+            organization: self.organization.as_ref(),
+            team: self.team.as_ref(),
+            plan: self.plan.as_ref(),
+            user_prefix: &self.user_prefix,
+        };
+        mapping.subject(&claims, now.saturating_add(PROXY_FRESH))
+    }
 }
 
 impl IntrospectionConfig {

@@ -84,7 +84,10 @@ async fn find(worker: &Arc<Worker>, arrival: &Arrival) -> Result<Claim, Failure>
         let identified = Box::pin(tokens::identify(worker, issuers, &token)).await;
         return identified.map(Claim::Known).map_err(wrong_token);
     }
-    if let Some(known) = by_somebody(worker, arrival).await? {
+    // Boxed: hardly any request comes there, and none has to carry it along.
+    if !arrival.snapshot.vouchers.is_empty()
+        && let Some(known) = Box::pin(by_somebody(worker, arrival)).await?
+    {
         return known.map(Claim::Known).map_err(wrong_token);
     }
     match known(worker, arrival) {
@@ -101,22 +104,27 @@ async fn find(worker: &Arc<Worker>, arrival: &Arrival) -> Result<Claim, Failure>
     }
 }
 
-/// Who somebody else says that it is: an issuer of their token, asked about it, or a proxy that has let them in.
+/// Who somebody else says that it is: an issuer of their token, asked about it; where they bring none, a proxy that has let
+/// them in, or the authority of their certificate.
 async fn by_somebody(
     worker: &Arc<Worker>,
     arrival: &Arrival,
 ) -> Result<Option<Result<Arc<Principal>, TokenError>>, Failure> {
     let snapshot = &arrival.snapshot;
-    if snapshot.introspectors.is_empty() && snapshot.proxy.is_none() || signature(&arrival.headers).is_some()
-    {
+    if signature(&arrival.headers).is_some() {
         return Ok(None);
     }
     let Some(presented) = credential(arrival) else {
-        let by_proxy = snapshot.proxy.as_ref();
+        let by_proxy = snapshot.vouchers.proxy.as_ref();
         let by_proxy = by_proxy.filter(|_| snapshot.proxies.has(arrival.peer.ip()));
-        return Ok(match by_proxy {
-            Some(proxy) => Box::pin(vouched::by_proxy(worker, proxy, &arrival.headers)).await,
-            None => None,
+        if let Some(proxy) = by_proxy
+            && let Some(known) = Box::pin(vouched::by_proxy(worker, proxy, &arrival.headers)).await
+        {
+            return Ok(Some(known));
+        }
+        return Ok(match (&snapshot.vouchers.certificate, &arrival.certificate) {
+            (Some(config), Some(shown)) => Box::pin(vouched::by_certificate(worker, config, shown)).await,
+            _ => None,
         });
     };
     by_issuer(worker, arrival, &presented).await
@@ -128,7 +136,7 @@ async fn by_issuer(
     arrival: &Arrival,
     presented: &str,
 ) -> Result<Option<Result<Arc<Principal>, TokenError>>, Failure> {
-    let mut all = arrival.snapshot.introspectors.iter();
+    let mut all = arrival.snapshot.vouchers.introspectors.iter();
     let Some(introspector) = all.find(|one| one.is_meant(presented)) else {
         return Ok(None);
     };

@@ -103,6 +103,7 @@ pub fn arrive(worker: &Worker, line: &Line) -> Result<(Arrival, Origin), Box<(Fa
         headers,
         peer: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         client: Ipv4Addr::UNSPECIFIED.into(),
+        certificate: None,
         surface,
         snapshot: worker.shared.snapshot.load_full(),
         standing: if line.charged {

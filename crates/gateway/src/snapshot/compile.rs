@@ -29,7 +29,7 @@ use crate::pace::Paces;
 use crate::road::{A2aLasting, McpDescribed, tool_reader};
 use crate::signals::Examples;
 use crate::tokens::Trusted;
-use crate::vouched::Introspector;
+use crate::vouched::Vouchers;
 
 use super::{
     A2aPolicy, Batches, Bounds, Fallback, Keeping, McpPolicy, MediaPolicy, Model, Patience, Pattern,
@@ -204,13 +204,7 @@ impl Compiler<'_> {
             anonymous: self.anonymous(),
             proxies: Proxies::new(&config.server.trusted_proxies),
             issuers: self.issuers(),
-            introspectors: config
-                .identity
-                .introspection
-                .iter()
-                .map(|config| Arc::new(Introspector::new(config)))
-                .collect(),
-            proxy: config.identity.proxy.clone().map(Arc::new),
+            vouchers: Vouchers::of(&config.identity),
             sign_in: config.identity.oidc.clone().map(Arc::new),
             responses: responses(config),
             media: media(config),

@@ -137,8 +137,10 @@ fn kind(name: &str) -> Kind {
     match name {
         "at" => Kind::Time,
         "streamed" | "usage_estimated" => Kind::Truth,
-        "requests" | "failed" | "input_tokens" | "output_tokens" | "cost_nanodollars" | "cached_tokens"
-        | "saved_nanodollars" | "attempts" | "status" | "latency_us" | "ttft_us" => Kind::Number,
+        "requests" | "failed" | "input_tokens" | "output_tokens" | "cost_nanodollars" | "cached"
+        | "cached_tokens" | "saved_nanodollars" | "attempts" | "status" | "latency_us" | "ttft_us" => {
+            Kind::Number
+        }
         _ => Kind::Text,
     }
 }
@@ -196,6 +198,11 @@ mod tests {
                 vec![Field::Null, text("größe"), Field::Null, Field::Long(-1)],
             ]
         );
+    }
+
+    #[test]
+    fn sums_are_numbers() {
+        assert!(super::super::SUMS.iter().all(|name| kind(name) == Kind::Number));
     }
 
     #[test]

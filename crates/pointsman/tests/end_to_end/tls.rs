@@ -11,7 +11,7 @@ use http::{Request, Version};
 use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use pointsman_store::NewKey;
+use pointsman_store::{Actor, HolderKind, HolderSpec, NewKey};
 use pointsman_testbed::{SimOptions, SimServer};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -20,7 +20,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::harness::{Answer, House, folder, read};
+use crate::harness::{Answer, House, entry, folder, key, read, store};
+
+/// What a client offers that speaks the older version alone.
+const HTTP1: &[&[u8]] = &[b"http/1.1"];
 
 /// Somebody who signs certificates.
 struct Authority {
@@ -113,6 +116,81 @@ async fn over_http2(stream: TlsStream<TcpStream>) -> Option<Answer> {
     let response = sender.send_request(health()).await.ok()?;
     assert_eq!(response.version(), Version::HTTP_2);
     read(response).await
+}
+
+/// Asks a model over this connection, with these headers beside.
+async fn chat(stream: TlsStream<TcpStream>, more: &[(&str, &str)]) -> Answer {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::post("/v1/chat/completions")
+        .header("host", "localhost")
+        .header("content-type", "application/json");
+    let request = more
+        .iter()
+        .fold(request, |request, (name, value)| request.header(*name, *value));
+    let body = r#"{"model": "o/gpt-5-mini", "messages": [{"role": "user", "content": "hi"}]}"#;
+    let request = request
+        .body(Full::new(Bytes::from_static(body.as_bytes())))
+        .unwrap();
+    read(sender.send_request(request).await.unwrap()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_certificate_says_who_comes_where_no_key_does() {
+    let sim = SimServer::local(SimOptions::default()).await.unwrap();
+    let authority = Authority::new("ca");
+    let folder = folder(&format!(
+        "providers: {{ o: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }} }}\n\
+         identity: {{ certificate: {{ user: dns, user_prefix: \"mtls:\" }} }}\n",
+        sim.address()
+    ));
+    authority.sign("localhost").write(folder.path());
+    std::fs::write(folder.path().join("ca.pem"), authority.certificate.pem()).unwrap();
+    secure(folder.path(), true);
+    let who = key(folder.path(), NewKey::default());
+    let house = House::open(folder.path());
+    let (app, other) = (
+        authority.sign("app.example.org"),
+        Authority::new("other").sign("app.example.org"),
+    );
+    let dial = |shown| dial(house.address, &authority, shown, HTTP1);
+    let answer = chat(dial(Some(&app)).await.unwrap(), &[]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let row = entry(folder.path(), answer.header("x-request-id"));
+    assert_eq!(row.user.unwrap().as_str(), "mtls:app.example.org");
+    // Whoever brings a credential is who it says.
+    let bearer = format!("Bearer {who}");
+    let answer = chat(dial(Some(&app)).await.unwrap(), &[("authorization", &bearer)]).await;
+    assert_eq!(entry(folder.path(), answer.header("x-request-id")).user, None);
+    let wrong = chat(
+        dial(Some(&app)).await.unwrap(),
+        &[("authorization", "Bearer pm-nobodys")],
+    )
+    .await;
+    assert_eq!(wrong.status, 401);
+    // A user who is disabled stays out, however good the certificate is.
+    let disable = |spec: &mut HolderSpec| {
+        spec.disabled = true;
+        Ok(())
+    };
+    store(folder.path())
+        .update_holder(
+            &Actor::local(),
+            (HolderKind::User, "mtls:app.example.org"),
+            None,
+            disable,
+        )
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(chat(dial(Some(&app)).await.unwrap(), &[]).await.status, 401);
+    // Of another authority, or without one, nobody gets as far as a request.
+    for shown in [Some(&other), None] {
+        let is_in = match dial(shown).await {
+            Ok(stream) => over_http1(stream).await.is_some(),
+            Err(_) => false,
+        };
+        assert!(!is_in);
+    }
 }
 
 /// The configuration of a listener with TLS.
@@ -248,7 +326,7 @@ async fn a_websocket_goes_over_tls_and_not_over_http2() {
         "providers: {{ o: {{ kind: openai, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }} }}\n",
         sim.address()
     ));
-    let key = crate::harness::key(folder.path(), NewKey::default());
+    let key = key(folder.path(), NewKey::default());
     authority.sign("localhost").write(folder.path());
     secure(folder.path(), false);
     let house = House::open(folder.path());

@@ -73,6 +73,11 @@ async fn a_token_that_only_its_issuer_can_read_is_asked_about_and_keys_are_not()
     let row = entry(folder.path(), answer.header("x-request-id"));
     assert_eq!(row.user.unwrap().as_str(), "idp:kim");
     assert_eq!(row.organization.unwrap().as_str(), "acme");
+    // A token that begins like another is another.
+    issuer.says(&json!({"active": true, "sub": "ann", "org": "acme"}));
+    let answer = with(&house, "opaque-of-kim-and-more").await;
+    let row = entry(folder.path(), answer.header("x-request-id"));
+    assert_eq!(row.user.unwrap().as_str(), "idp:ann");
     // What was answered is believed for a second, and nobody is asked about keys.
     let asked = issuer.asked();
     for _ in 0..5 {
@@ -141,7 +146,7 @@ async fn only_a_trusted_proxy_says_whom_it_has_let_in() {
 #[test]
 fn what_nobody_could_be_believed_by_is_told() {
     let folder = folder(
-        "server: { trusted_proxies: [office] }\nidentity:\n  proxy: { user: \"no header\" }\n  introspection:\n    \
+        "server: { trusted_proxies: [office] }\nidentity:\n  proxy: { user: \"no header\" }\n  certificate: { user: uri }\n  introspection:\n    \
          - { url: \"http://login.example/introspect\", client_id: c, client_secret: s3cr3t, cache: 2h }\n",
     );
     let checked = std::process::Command::new(env!("CARGO_BIN_EXE_pointsman"))
@@ -154,6 +159,7 @@ fn what_nobody_could_be_believed_by_is_told() {
     for part in [
         "server.trusted_proxies[0]",
         "identity.proxy",
+        "identity.certificate",
         "identity.introspection[0].url",
         "identity.introspection[0].cache",
     ] {

@@ -262,7 +262,7 @@ impl Store {
             let keep = "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
             session.execute(keep, &[BEGINS.to_owned().into(), super::Value::Blob(kept)])?;
             let trimmed = Trimmed {
-                rows: rows as u64,
+                rows,
                 head: hex(&hash),
             };
             let told = Change {

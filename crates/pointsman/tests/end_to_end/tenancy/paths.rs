@@ -39,6 +39,7 @@ const THINGS: [Thing; 5] = [
 ];
 
 /// What each path shows; nothing where nobody has said it.
+#[expect(clippy::too_many_lines, reason = "a list of paths")]
 fn shows(method: &Method, path: &str) -> Option<Shows> {
     let kept = [
         ("/v1/files/", Thing::File),
@@ -241,6 +242,7 @@ fn id(answer: &Answer) -> String {
     id.unwrap_or_else(|| panic!("{}", answer.text())).to_owned()
 }
 
+#[expect(clippy::too_many_lines, reason = "every way in, one after another")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_path_of_the_api_shows_nothing_of_another_tenants() {
     let world = World::open().await;
