@@ -38,6 +38,9 @@ impl Reader for Shipped {
 }
 
 fn told(what: &str, places: &[(&Request, usize)]) {
+    if places.is_empty() {
+        return;
+    }
     let share = |most: usize| {
         let there = places.iter().filter(|(_, place)| *place < most).count();
         format!("{:.1} %", 100.0 * there as f64 / places.len() as f64)
