@@ -170,8 +170,7 @@ impl Book {
     #[must_use]
     pub fn take_waiting(&self, owner: &str, agent: &str, context: &str) -> Option<String> {
         let owned = self.owned(owner)?;
-        let task = owned.lock().waiting.remove(&key(agent, context));
-        task
+        owned.lock().waiting.remove(&key(agent, context))
     }
 }
 

@@ -5,10 +5,11 @@
 //! - how like their text is to the request in meaning, and that of the likeliest tool about the same thing (a server has
 //!   five tools for an issue; a request that is like one of them is about issues);
 //! - how like what their server says of itself is, in meaning and in words;
-//! - the words that both have, the rare ones more (BM25);
+//! - the words that the request has in common with all that is said of that thing, the rare ones more (BM25): which of its
+//!   tools is meant is seldom said with the words of one;
 //! - whether they do what the request wants: a wish that takes nothing away is seldom for a tool that does.
 //!
-//! The weights were chosen on a quarter of `tests/tools/requests.txt`.
+//! The weights were chosen on a quarter of `tests/tools/requests.txt`, and on `tests/tools/drawn.txt`.
 
 pub mod vectors;
 pub mod words;
@@ -23,12 +24,16 @@ const LONGEST: usize = 2_000;
 /// How the parts of a score are weighed.
 mod weight {
     pub const OWN: f32 = 0.4;
-    pub const THING: f32 = 0.4;
+    pub const THING: f32 = 0.5;
     pub const SERVER: f32 = 0.2;
-    pub const WORDS: f32 = 0.1;
+    pub const WORDS: f32 = 0.15;
     pub const SERVER_WORDS: f32 = 0.25;
-    pub const DEED: f32 = 0.08;
-    pub const OTHER_DEED: f32 = -0.1;
+    pub const DEED: f32 = 0.12;
+    pub const OTHER_DEED: f32 = -0.15;
+    /// Where nothing is known but words: how much those of the thing count, and how much the tool's own.
+    pub const THING_ALONE: f32 = 0.7;
+    pub const OWN_ALONE: f32 = 0.3;
+    pub const DEED_ALONE: f32 = 0.7;
     /// Words of a name count for as much.
     pub const NAME: f32 = 2.0;
     pub const PARAMETER: f32 = 0.5;
@@ -122,6 +127,7 @@ pub struct Index {
     /// Which thing each tool is about.
     things: Vec<usize>,
     words: Words,
+    thing_words: Words,
     server_words: Words,
 }
 
@@ -129,8 +135,10 @@ impl Index {
     /// Reads tools and servers.
     #[must_use]
     pub fn new(tools: Vec<Described>, servers: Vec<Source>) -> Self {
+        let things = things(&tools);
         let mut words = Words::default();
-        for tool in &tools {
+        let mut of_things = vec![Bag::default(); things.iter().max().map_or(0, |most| most + 1)];
+        for (tool, thing) in tools.iter().zip(&things) {
             let place = servers.get(tool.server);
             let mut bag = Bag::default();
             bag.add(&tool.name, weight::NAME);
@@ -139,8 +147,11 @@ impl Index {
             for parameter in &tool.parameters {
                 bag.add(parameter, weight::PARAMETER);
             }
+            of_things[*thing].widen(&bag);
             words.push(bag);
         }
+        let mut thing_words = Words::default();
+        of_things.into_iter().for_each(|bag| thing_words.push(bag));
         let mut server_words = Words::default();
         for place in &servers {
             let mut bag = Bag::default();
@@ -149,10 +160,11 @@ impl Index {
         }
         Self {
             deeds: tools.iter().map(|tool| words::deed(&tool.name)).collect(),
-            things: things(&tools),
+            things,
             tools,
             servers,
             words,
+            thing_words,
             server_words,
         }
     }
@@ -173,7 +185,7 @@ impl Index {
     #[must_use]
     pub fn scores(&self, request: &str, likeness: Option<&Likeness>) -> Vec<f32> {
         let terms = words::telling(request);
-        let shared = by_most(self.words.shared(&terms), FEW);
+        let of_things = by_most(self.thing_words.shared(&terms), FEW);
         let of_servers = by_most(self.server_words.present(&terms), FEW_OF_SERVER);
         let wanted = words::wanted(request);
         let (own, servers) = match likeness {
@@ -183,7 +195,14 @@ impl Index {
             ),
             None => (vec![0.0; self.tools.len()], vec![0.0; self.servers.len()]),
         };
-        let by_words = if likeness.is_some() { weight::WORDS } else { 1.0 };
+        let own_words = match likeness {
+            Some(_) => Vec::new(),
+            None => by_most(self.words.shared(&terms), FEW),
+        };
+        let (by_words, by_deed) = match likeness {
+            Some(_) => (weight::WORDS, 1.0),
+            None => (weight::THING_ALONE, weight::DEED_ALONE),
+        };
         let mut best = vec![f32::MIN; self.tools.len()];
         for (thing, own) in self.things.iter().zip(&own) {
             best[*thing] = best[*thing].max(*own);
@@ -195,9 +214,10 @@ impl Index {
                 weight::OWN * own[at]
                     + weight::THING * best[self.things[at]]
                     + weight::SERVER * place(&servers, server)
-                    + by_words * shared[at]
+                    + by_words * of_things[self.things[at]]
+                    + weight::OWN_ALONE * place(&own_words, at)
                     + weight::SERVER_WORDS * place(&of_servers, server)
-                    + done(self.deeds[at], &wanted)
+                    + by_deed * done(self.deeds[at], &wanted)
             })
             .collect()
     }
@@ -213,7 +233,7 @@ fn done(deed: Deed, wanted: &[Deed]) -> f32 {
 }
 
 /// Tools of a server whose names are the same but for the first or the last word are about the same thing: by the one of
-/// both that more of them have.
+/// both that more of them have. Things are numbered as they come.
 fn things(tools: &[Described]) -> Vec<usize> {
     let about: Vec<[String; 2]> = tools.iter().map(|tool| words::things(&tool.name)).collect();
     let mut counts: HashMap<(usize, &str), usize> = HashMap::new();
@@ -224,7 +244,8 @@ fn things(tools: &[Described]) -> Vec<usize> {
     }
     let mut first: HashMap<(usize, &str), usize> = HashMap::new();
     let mut places = Vec::with_capacity(tools.len());
-    for (at, (tool, about)) in tools.iter().zip(&about).enumerate() {
+    let mut next = 0;
+    for (tool, about) in tools.iter().zip(&about) {
         let count = |thing: &str| counts.get(&(tool.server, thing)).copied().unwrap_or(0);
         let [without_first, without_last] = about;
         let thing = if count(without_last) > count(without_first) {
@@ -232,11 +253,13 @@ fn things(tools: &[Described]) -> Vec<usize> {
         } else {
             without_first
         };
-        places.push(if thing.is_empty() {
-            at
+        let number = if thing.is_empty() {
+            next
         } else {
-            *first.entry((tool.server, thing)).or_insert(at)
-        });
+            *first.entry((tool.server, thing)).or_insert(next)
+        };
+        next += usize::from(number == next);
+        places.push(number);
     }
     places
 }
@@ -249,13 +272,21 @@ fn by_most(mut scores: Vec<f32>, few: f32) -> Vec<f32> {
 }
 
 /// The words of one text, with how much each counts.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Bag(HashMap<String, f32>);
 
 impl Bag {
     fn add(&mut self, text: &str, weight: f32) {
         for word in words::telling(text) {
             *self.0.entry(word).or_default() += weight;
+        }
+    }
+
+    /// Takes in the words of another; each counts as much as where it counts most.
+    fn widen(&mut self, other: &Self) {
+        for (word, count) in &other.0 {
+            let own = self.0.entry(word.clone()).or_default();
+            *own = own.max(*count);
         }
     }
 }

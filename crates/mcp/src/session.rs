@@ -1,6 +1,7 @@
 //! The session of a client: whose it is, its links to servers, and what is under way in it.
 
 mod shared;
+mod tasks;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,6 @@ use crate::link::{self, Failed, Link, Owner, Sink, Told};
 use crate::message::{self, Id, Notification, Object, Raw, Request, Response};
 use crate::replay::{Reader, Stream};
 use crate::server::Server;
-use crate::task::Names;
 use crate::trail::{self, Question, Shelf};
 use crate::version::Version;
 use crate::view::View;
@@ -33,11 +33,6 @@ const MAX_ASKED: usize = 256;
 const MAX_UNDER_WAY: usize = 256;
 
 use shared::{About, Post, Sharing};
-
-/// Tasks of a session that are listed, the latest.
-const MAX_TASKS: usize = 1_024;
-/// What fields begin with that note tasks.
-const TASK: &str = "task:";
 
 /// From which level on a client gets logs that has not said it.
 const UNSAID_LEVEL: &str = "info";
@@ -297,42 +292,6 @@ impl Session {
         self.described.object("capabilities").unwrap_or_default()
     }
 
-    /// Notes a task that was begun here.
-    pub async fn note_task(&self, server: &str, id: &str) {
-        {
-            let mut tasks = self.tasks.lock();
-            if tasks.len() >= MAX_TASKS {
-                tasks.pop_front();
-            }
-            tasks.push_back((server.to_owned(), id.to_owned()));
-        }
-        if let Some(sharing) = &self.sharing {
-            sharing.note(&format!("{TASK}{server}:{id}"), "").await;
-        }
-    }
-
-    /// The tasks that were begun in it, here or at another replica.
-    pub async fn tasks(&self) -> HashSet<(String, String)> {
-        let mut all: HashSet<_> = self.tasks.lock().iter().cloned().collect();
-        if let Some(sharing) = &self.sharing {
-            let shelf = &sharing.shelf;
-            let fields = shelf.sessions.fields(&shelf.key, shelf.life).await;
-            for name in fields.ok().flatten().unwrap_or_default().into_keys() {
-                let task = name.strip_prefix(TASK).and_then(|task| task.split_once(':'));
-                all.extend(task.map(|(server, id)| (server.to_owned(), id.to_owned())));
-            }
-        }
-        all
-    }
-
-    /// What its client calls tasks.
-    fn names<'a>(&'a self, server: &'a Server) -> Names<'a> {
-        Names {
-            vault: server.vault(),
-            owner: &self.owner,
-        }
-    }
-
     /// Notes a request that the client may cancel.
     ///
     /// # Errors
@@ -473,37 +432,6 @@ impl Session {
                 link.close(client).await;
             }
         }
-    }
-
-    /// What a client answers, as its server calls the task that it belongs to.
-    fn of_task(&self, server: &Server, said: Raw) -> Raw {
-        if !said.get().contains("taskId") {
-            return said;
-        }
-        let Ok(mut object) = Object::parse(said.get()) else {
-            return said;
-        };
-        if self.names(server).hide_related(&mut object) {
-            return object.raw();
-        }
-        said
-    }
-
-    /// A notification, as its client sees it.
-    fn shown(&self, link: &Link, mut told: Notification) -> String {
-        if told.method == "notifications/resources/updated"
-            && let Some(uri) = told.params.text("uri")
-        {
-            let shown = self.view.lock().show_uri(&link.server.name, &uri);
-            told.params.set("uri", &shown);
-        }
-        let names = self.names(&link.server);
-        if told.method == "notifications/tasks/status" {
-            names.show_told(&link.server.name, &mut told.params);
-        } else {
-            names.show_related(&link.server.name, &mut told.params);
-        }
-        message::notification(&told.method, &told.params)
     }
 }
 

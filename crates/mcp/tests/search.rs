@@ -33,6 +33,20 @@ fn likeness(asked: &[f32], to: &[Vec<f32>]) -> Vec<Option<f32>> {
     to.iter().map(|other| Some(cosine(other))).collect()
 }
 
+#[test]
+fn every_request_names_a_tool() {
+    let catalog = Catalog::read();
+    for (set, all, tuned) in [
+        (Set::Requests, 200, 50),
+        (Set::Drawn, 100, 100),
+        (Set::Wishes, 200, 50),
+    ] {
+        let requests = catalog.requests(set);
+        let on = requests.iter().filter(|request| request.tuned).count();
+        assert_eq!((requests.len(), on), (all, tuned));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_right_tool_is_among_the_first_five() {
     let mut catalog = Catalog::read();

@@ -18,13 +18,20 @@ const DELETES: &str = "delete remove erase destroy";
 
 /// What requests begin with that want something read, made, changed or gone.
 const WANTS_READ: &str = "list get show find search look see view read fetch retrieve check query which what who where \
-    when how whether is are has do does will tell describe count identify verify calculate compute";
+    when how why whether is are has do does will tell describe count identify verify calculate compute open";
 const WANTS_CREATED: &str = "create add make new register open report file write record log set submit book reserve \
     request order announce publish issue schedule apply arrange enter generate start send give launch post say put bill \
-    complain buy invite share";
+    complain buy invite share note sign let upload";
 const WANTS_UPDATED: &str = "update change edit modify set adjust fix correct rename move shift raise lower switch mark \
     turn swap replace put";
-const WANTS_DELETED: &str = "delete remove erase drop cancel clear purge discard end destroy revoke";
+/// What tells of a change wherever it stands.
+const CHANGES: &str = "update change edit modify adjust fix correct rename move shift raise lower switch mark swap replace \
+    amend revise alter extend shorten postpone reschedule increase decrease reduce wrong";
+/// The same of what shall be gone.
+const WANTS_DELETED: &str = "delete remove erase drop cancel clear purge discard end destroy revoke withdraw rid forget \
+    throw dispose scrap undo void retire unsubscribe";
+/// Words that say it together.
+const GONE_TOGETHER: [[&str; 2]; 4] = [["take", "out"], ["take", "off"], ["call", "off"], ["any", "more"]];
 
 /// What a tool does, as far as its name tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +52,7 @@ struct Lists {
     empty: HashSet<&'static str>,
     deeds: [(Deed, HashSet<String>); 4],
     wants: [(Deed, HashSet<String>); 4],
+    changes: HashSet<String>,
 }
 
 static LISTS: LazyLock<Lists> = LazyLock::new(|| {
@@ -63,6 +71,7 @@ static LISTS: LazyLock<Lists> = LazyLock::new(|| {
             (Deed::Updates, set(WANTS_UPDATED)),
             (Deed::Deletes, set(WANTS_DELETED)),
         ],
+        changes: set(CHANGES),
     }
 });
 
@@ -121,7 +130,13 @@ pub fn wanted(request: &str) -> Vec<Deed> {
     let words = stems(request);
     let wants = LISTS.wants.iter().filter(|(deed, list)| {
         let begins = words.first().is_some_and(|word| list.contains(word));
-        begins || (*deed == Deed::Deletes && words.iter().any(|word| list.contains(word)))
+        let says = |list: &HashSet<String>| words.iter().any(|word| list.contains(word));
+        begins
+            || match deed {
+                Deed::Deletes => says(list) || is_gone_together(request),
+                Deed::Updates => says(&LISTS.changes),
+                _ => false,
+            }
     });
     let wants: Vec<Deed> = wants.map(|(deed, _)| *deed).collect();
     if wants.is_empty() {
@@ -129,6 +144,13 @@ pub fn wanted(request: &str) -> Vec<Deed> {
     } else {
         wants
     }
+}
+
+fn is_gone_together(request: &str) -> bool {
+    let lower = request.to_lowercase();
+    let words: HashSet<&str> = lower.split(|one: char| !one.is_alphanumeric()).collect();
+    let mut pairs = GONE_TOGETHER.iter();
+    pairs.any(|pair| pair.iter().all(|word| words.contains(word)))
 }
 
 /// What a tool is about: its name without the first word, and without the last.
@@ -163,6 +185,9 @@ mod tests {
         assert_eq!(wanted("book a room"), [Deed::Creates]);
         assert_eq!(wanted("the rooms of a house"), [Deed::Reads]);
         assert!(wanted("have a booking cancelled").contains(&Deed::Deletes));
+        assert_eq!(wanted("we do not need it any more"), [Deed::Deletes]);
+        assert_eq!(wanted("take a page out"), [Deed::Deletes]);
+        assert_eq!(wanted("a guest has moved"), [Deed::Updates]);
         assert_eq!(things("list_pull_requests")[0], things("pullRequest_merge")[1]);
     }
 }

@@ -4,6 +4,7 @@ use pointsman_mcp::search::{Described, Source};
 
 const SERVERS: &str = include_str!("servers.txt");
 const REQUESTS: &str = include_str!("requests.txt");
+const DRAWN: &str = include_str!("drawn.txt");
 const WISHES: &str = include_str!("wishes.txt");
 
 /// Tools, and the servers they are of.
@@ -19,15 +20,17 @@ pub struct Request {
     pub text: String,
     pub right: usize,
     /// Whether the weights were chosen on it.
-    #[allow(dead_code, reason = "one of both readers tells them apart")]
     pub tuned: bool,
 }
 
 /// Which file of requests.
 #[derive(Clone, Copy)]
 pub enum Set {
+    /// What a model asks for.
     Requests,
-    #[allow(dead_code, reason = "one of both readers tells of wishes, too")]
+    /// The same, for tools that were drawn by lot: the weights were chosen on all of them.
+    Drawn,
+    /// What people say.
     Wishes,
 }
 
@@ -160,6 +163,7 @@ impl Catalog {
     pub fn requests(&self, set: Set) -> Vec<Request> {
         let text = match set {
             Set::Requests => REQUESTS,
+            Set::Drawn => DRAWN,
             Set::Wishes => WISHES,
         };
         lines(text)
@@ -171,7 +175,7 @@ impl Catalog {
                 Request {
                     text: line[2].to_owned(),
                     right: right.unwrap_or_else(|| panic!("no tool is {id:?}")),
-                    tuned: at % 4 == 0,
+                    tuned: matches!(set, Set::Drawn) || at % 4 == 0,
                 }
             })
             .collect()

@@ -341,7 +341,8 @@ impl Drop for Talk {
         };
         runtime.spawn(tokio::time::timeout(CANCELLING, async move {
             let call = of_task(Operation::Cancel, &task);
-            if let Err(why) = link::ask(&instance, &worker.client, &way, (call, None)).await {
+            let asked = link::ask(&instance, &worker.client, &way, (call, None));
+            if let Err(why) = Box::pin(asked).await {
                 tracing::debug!(%why, "a task that nobody waits for could not be cancelled");
             }
         }));

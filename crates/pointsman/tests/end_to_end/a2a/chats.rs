@@ -69,6 +69,7 @@ fn heard(agent: &A2aAgent) -> Value {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_answers_chats_of_every_format_and_costs_what_is_said() {
     for interfaces in [["rpc"], ["rest"], ["old"]] {
