@@ -128,7 +128,7 @@ fn the_beginning_is_marked_for_every_provider_that_takes_marks() {
         "agent.openai",
         agent,
         (OpenAiChat, "anthropic/claude-sonnet-4.5"),
-        (ALL, CLAUDE),
+        (ALL, texts),
     );
 }
 
