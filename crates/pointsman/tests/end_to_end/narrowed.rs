@@ -78,7 +78,6 @@ async fn a_key_is_good_in_its_networks_and_only_trusted_proxies_say_where_that_i
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn surfaces_are_narrowed_by_every_holder_and_lines_of_batches_are_no_way_around() {
     let (_sim, folder) = open("").await;
