@@ -36,8 +36,8 @@ mod linux {
     /// Where code lies, if a line of proc_pid_maps(5) tells of code of this file: read and carried out, never written.
     fn code_of(line: &str, binary: &str) -> Option<Range<usize>> {
         let (addresses, rest) = line.split_once(' ')?;
-        let is_code =
-            rest.starts_with("r-xp ") && rest.split_once('/').is_some_and(|(_, path)| binary[1..] == *path);
+        let path = rest.find('/').map(|at| &rest[at..]);
+        let is_code = rest.starts_with("r-xp ") && path == Some(binary);
         let (start, end) = addresses.split_once('-')?;
         let address = |text| usize::from_str_radix(text, 16).ok();
         is_code.then_some(address(start)?..address(end)?)
@@ -63,6 +63,10 @@ mod linux {
 
     #[cfg(test)]
     mod tests {
+        use std::fs::File;
+        use std::io::{Read, Seek, SeekFrom};
+        use std::ops::Range;
+
         use super::{code_of, give_back};
 
         #[test]
@@ -84,21 +88,31 @@ mod linux {
             }
         }
 
-        /// Resident pages of files, in kB, by proc_pid_status(5).
-        fn of_files() -> u64 {
-            let status = std::fs::read_to_string("/proc/self/status").unwrap();
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix("RssFile:"))
-                .unwrap();
-            line.trim().trim_end_matches(" kB").parse().unwrap()
+        /// Where this file's code lies, and how much of it is in memory, in kB, by proc_pid_smaps(5).
+        fn code() -> (Range<usize>, u64) {
+            let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+            let binary = std::fs::read_link("/proc/self/exe").unwrap();
+            let mut lines = maps.lines();
+            let mut found = lines
+                .by_ref()
+                .filter_map(|line| code_of(line, &binary.to_string_lossy()));
+            let code = found.next().unwrap();
+            let resident = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+            (code, resident.trim().trim_end_matches(" kB").parse().unwrap())
         }
 
         #[test]
         fn code_given_back_is_gone_from_memory_and_works_on() {
-            let before = of_files();
+            // Who reads all of it has all of it in memory.
+            let (code_lies, _) = code();
+            let mut memory = File::open("/proc/self/mem").unwrap();
+            memory.seek(SeekFrom::Start(code_lies.start as u64)).unwrap();
+            let mut all = memory.take(code_lies.len() as u64);
+            std::io::copy(&mut all, &mut std::io::sink()).unwrap();
+            let (_, before) = code();
             give_back().unwrap();
-            assert!(of_files() < before);
+            let (_, after) = code();
+            assert!(after < before / 2, "{before} kB, {after} kB");
         }
     }
 }

@@ -71,8 +71,8 @@ pub async fn relay(
         Ok(true) => given.native = None,
         Ok(false) => {}
     }
-    if usage != ticket.used(&usage) {
-        // The client pays for all that was asked, and is told so.
+    if estimated && given.native.is_none() || usage != ticket.used(&usage) {
+        // The client pays for all that was asked, and for what was counted where nobody has said it, and is told so.
         given.response.usage = Some(ticket.used(&usage));
         given.response.usage_native = None;
     }

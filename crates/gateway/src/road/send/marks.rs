@@ -165,7 +165,7 @@ mod tests {
                 "openrouter",
                 "anthropic/claude-haiku-4.5",
                 Format::OpenAiChat,
-                Some((4_096, true)),
+                Some((4_096, false)),
             ),
             ("openrouter", "qwen/qwen3", Format::OpenAiChat, None),
             ("openai", "gpt-5", Format::OpenAiChat, None),

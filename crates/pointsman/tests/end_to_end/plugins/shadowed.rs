@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use pointsman_store::{LedgerEntry, NewKey, Outcome};
+use pointsman_testbed::{Fault, Schedule, SimOptions, SimServer};
 use serde_json::{Value, json};
 
 use super::{Scene, decision, recorded, routing, say};
@@ -171,12 +172,8 @@ fn shape_of(text: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::too_many_lines, reason = "one story, from beginning to end")]
 async fn a_copy_that_fails_is_late_or_has_no_room_is_told_and_the_client_never_waits() {
-    let slow = pointsman_testbed::SimServer::local(pointsman_testbed::SimOptions {
-        first_token: Duration::from_secs(3),
-        ..Default::default()
-    })
-    .await
-    .unwrap();
+    let slow = SimServer::local(SimOptions::default()).await.unwrap();
+    slow.set_faults(vec![(Schedule::Always, Fault::SlowFirstToken(3_000))]);
     let slow_one = format!(
         "  slow: {{ kind: openai-compatible, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }}, models: [crawling] }}\n  \
          gone: {{ kind: openai-compatible, base_url: \"http://127.0.0.1:9/v1\", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }}, models: [lost] }}\n",
@@ -274,7 +271,8 @@ async fn another_key_pays_where_the_decision_says_so_and_its_limits_hold() {
 fn what_is_wrong_with_it_is_told_where_it_stands() {
     let check = |settings: &str| {
         let folder = folder(&format!(
-            "providers: {{ o: {{ kind: openai-compatible, base_url: \"http://127.0.0.1:9/v1\", auth: {{ api_key: k }}, models: [small] }} }}\n\
+            "providers:\n  o: {{ kind: openai-compatible, base_url: \"http://127.0.0.1:9/v1\", auth: {{ api_key: k }}, models: [small] }}\n  \
+             p: {{ kind: openai-compatible, base_url: \"http://127.0.0.1:9/v1\", auth: {{ api_key: k }}, models: [large] }}\n\
              routing:\n  default_model: small\n  decisions:\n    - name: d\n      modelRefs: [ {{ model: small }} ]\n      \
              plugins: [ {{ type: shadow_dispatch, configuration: {{ enabled: true, {settings} }} }} ]\n"
         ));

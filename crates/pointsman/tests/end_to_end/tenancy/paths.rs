@@ -69,6 +69,9 @@ fn shows(method: &Method, path: &str) -> Option<Shows> {
         ("POST", "/api/v1/feedback" | "/v1/router/outcomes") => {
             Shows::Elsewhere("judgements_are_of_ones_own_requests_once_and_in_the_published_shapes")
         }
+        ("GET", "/oauth/grants/mcp") | ("DELETE", "/oauth/grants/mcp/{id}") => {
+            Shows::Elsewhere("test_users_see_what_they_granted_and_take_it_back")
+        }
         ("POST" | "GET", path) if path.starts_with("/oauth/") => {
             Shows::Elsewhere("test_nobody_goes_on_for_somebody_else")
         }
