@@ -46,7 +46,7 @@ impl Shadows {
     }
 
     /// Two answers were compared: how like they are, -1 to 1. What cannot be told is not counted.
-    #[allow(
+    #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "thousandths of a number from 0 to 1"
