@@ -11,7 +11,6 @@ use pointsman_catalog::Money;
 use pointsman_governance::Principal;
 use pointsman_routing::Selected;
 use pointsman_routing::selection::HelperQuestion;
-use pointsman_store::Outcome;
 use pointsman_wire::form::{ChatRequest, ChatResponse, Failure, FailureKind, Usage};
 use pointsman_wire::format::{self, Format};
 use pointsman_wire::text;
@@ -113,13 +112,7 @@ impl<'a> Aside<'a> {
             used.cost += ticket.cost(&usage);
             used.causes.extend(ticket.facts.causes.iter().cloned());
         }
-        let ending = Ending {
-            outcome: Outcome::Complete,
-            status: 200,
-            usage,
-            estimated: response.usage.is_none(),
-            error: None,
-        };
+        let ending = Ending::complete(usage, response.usage.is_none());
         ticket.settle(&ending).map_err(|refusal| refusal.failure)?;
         let mut said = String::new();
         text::response_texts(response, |_, text| said.push_str(text));

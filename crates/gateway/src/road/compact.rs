@@ -9,7 +9,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use pointsman_governance::Principal;
-use pointsman_store::Outcome;
 use pointsman_upstream::{Failure as Fault, InFlight};
 use pointsman_wire::form::{Failure, FailureKind, Usage};
 use pointsman_wire::format::{self, EncodeTarget, Format};
@@ -48,13 +47,7 @@ pub async fn travel(
         Ok(shorter) => {
             let mut reply = reply::json_bytes(StatusCode::OK, shorter.body);
             describe(reply.headers_mut(), &ticket, Some(ticket.cost(&shorter.usage)));
-            ticket.settle(&Ending {
-                outcome: Outcome::Complete,
-                status: 200,
-                usage: shorter.usage,
-                estimated: shorter.estimated,
-                error: None,
-            })?;
+            ticket.settle(&Ending::complete(shorter.usage, shorter.estimated))?;
             Ok(reply)
         }
         Err(failure) => Err(ticket.refuse(failure)),

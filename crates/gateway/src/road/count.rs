@@ -8,7 +8,6 @@ use http::StatusCode;
 use pointsman_catalog::ServiceTier;
 use pointsman_governance::Principal;
 use pointsman_semantics::tokens::{self, Vocabulary};
-use pointsman_store::Outcome;
 use pointsman_upstream::InFlight;
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 use pointsman_wire::format::Format;
@@ -54,13 +53,7 @@ pub async fn travel(
     match answer(&counting, &mut ticket).await {
         Ok(body) => {
             let usage = Usage::default();
-            let ending = Ending {
-                outcome: Outcome::Complete,
-                status: 200,
-                usage,
-                estimated: false,
-                error: None,
-            };
+            let ending = Ending::complete(usage, false);
             ticket.settle(&ending)?;
             Ok(reply::json_bytes(StatusCode::OK, body))
         }

@@ -341,13 +341,7 @@ impl Relay {
         };
         self.pipe.report(&mut ticket);
         let (usage, estimated) = self.pipe.usage();
-        let ending = Ending {
-            outcome: Outcome::Complete,
-            status: 200,
-            usage,
-            estimated,
-            error: None,
-        };
+        let ending = Ending::complete(usage, estimated);
         self.pipe.remember(&mut ticket);
         if let Err(refusal) = ticket.settle(&ending) {
             self.ready.clear();

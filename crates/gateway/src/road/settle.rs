@@ -162,6 +162,19 @@ pub struct Ending {
     pub error: Option<Failure>,
 }
 
+impl Ending {
+    /// Of a request that was answered whole, with 200.
+    pub fn complete(usage: Usage, estimated: bool) -> Self {
+        Self {
+            outcome: Outcome::Complete,
+            status: 200,
+            usage,
+            estimated,
+            error: None,
+        }
+    }
+}
+
 impl Ticket {
     /// A ticket for an admitted request.
     pub fn new(

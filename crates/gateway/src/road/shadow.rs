@@ -284,13 +284,7 @@ async fn answered(of: (&Arrival, &Asked), mut response: ChatResponse, mut ticket
         };
         return failed("blocked", failure, ending, ticket);
     }
-    let ending = Ending {
-        outcome: Outcome::Complete,
-        status: 200,
-        usage,
-        estimated,
-        error: None,
-    };
+    let ending = Ending::complete(usage, estimated);
     let came = came(&ticket, &ending);
     if ticket.settle(&ending).is_err() {
         return ("failed", came, None);

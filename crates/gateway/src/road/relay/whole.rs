@@ -97,13 +97,7 @@ pub async fn relay(
         reply::json_bytes(StatusCode::OK, with_field(asked, body))
     };
     headers::describe(reply.headers_mut(), &ticket, Some(ticket.cost(&usage)));
-    ticket.settle(&Ending {
-        outcome: Outcome::Complete,
-        status: 200,
-        usage,
-        estimated,
-        error: None,
-    })?;
+    ticket.settle(&Ending::complete(usage, estimated))?;
     Ok(reply)
 }
 
@@ -114,13 +108,7 @@ pub fn pass(mut ticket: Ticket, bytes: Bytes, skim: &Skim) -> Result<Reply, Refu
     }
     let mut reply = reply::json_bytes(StatusCode::OK, bytes);
     headers::describe(reply.headers_mut(), &ticket, Some(ticket.cost(&skim.usage)));
-    ticket.settle(&Ending {
-        outcome: Outcome::Complete,
-        status: 200,
-        usage: skim.usage,
-        estimated: false,
-        error: None,
-    })?;
+    ticket.settle(&Ending::complete(skim.usage, false))?;
     Ok(reply)
 }
 
@@ -145,18 +133,7 @@ pub fn replay(asked: &Asked, mut ticket: Ticket, found: &Recalled) -> Result<Rep
 /// Gives an answer of the configuration's own.
 pub fn speak(asked: &Asked, ticket: Ticket, response: &ChatResponse) -> Result<Reply, Refusal> {
     let usage = Usage::default();
-    give(
-        asked,
-        ticket,
-        response,
-        Ending {
-            outcome: Outcome::Complete,
-            status: 200,
-            usage,
-            estimated: false,
-            error: None,
-        },
-    )
+    give(asked, ticket, response, Ending::complete(usage, false))
 }
 
 fn give(asked: &Asked, ticket: Ticket, response: &ChatResponse, ending: Ending) -> Result<Reply, Refusal> {
