@@ -6,7 +6,8 @@ use pointsman_store::{HolderKind, Permission};
 use crate::access::{Needs, Object, reads, writes};
 use crate::call::{Answer, Call};
 use crate::{
-    cache, decisions, grants, holders, keys, litellm, members, openapi, people, reports, roles, scim, sign_in,
+    cache, decisions, grants, holders, keys, litellm, members, openapi, people, reports, roles, running,
+    scim, sign_in,
 };
 
 /// A path, and who answers it.
@@ -171,6 +172,7 @@ pub fn all() -> Vec<Route> {
     routes.extend(of_decisions());
     routes.extend(of_cache());
     routes.extend(of_grants());
+    routes.extend(running::routes());
     routes.extend(members::routes());
     routes.extend(roles::routes());
     routes.extend(people::routes());
