@@ -166,6 +166,7 @@ pub fn all() -> Vec<Route> {
         UsersRead,
         UsersWrite
     ));
+    routes.extend(of_labels());
     routes.extend(of_plans());
     routes.extend(of_keys());
     routes.extend(of_reports());
@@ -179,6 +180,33 @@ pub fn all() -> Vec<Route> {
     routes.extend(sign_in::routes());
     routes.extend(scim::routes());
     routes.extend(litellm::routes());
+    routes
+}
+
+/// What requests name: end customers, agents, tags.
+fn of_labels() -> Vec<Route> {
+    let mut routes = Vec::new();
+    routes.extend(holder_routes!(
+        Customer,
+        "/admin/v1/customers",
+        "/admin/v1/customers/{id}",
+        UsageRead,
+        BudgetsWrite
+    ));
+    routes.extend(holder_routes!(
+        Agent,
+        "/admin/v1/agents",
+        "/admin/v1/agents/{id}",
+        UsageRead,
+        BudgetsWrite
+    ));
+    routes.extend(holder_routes!(
+        Tag,
+        "/admin/v1/tags",
+        "/admin/v1/tags/{id}",
+        UsageRead,
+        BudgetsWrite
+    ));
     routes
 }
 
@@ -251,7 +279,7 @@ fn of_reports() -> [Route; 5] {
         get(
             "/admin/v1/usage",
             usage,
-            "Sums usage up, by what `by` names: key, user, project, team, organization, model, provider, day.",
+            "Sums usage up, by what `by` names: key, user, project, team, organization, customer, agent, tag, model, provider, day.",
             reports::usage,
         ),
         get(

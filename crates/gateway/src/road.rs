@@ -35,6 +35,7 @@ mod forward;
 mod grounds;
 mod hallucination;
 mod imagine;
+mod labels;
 mod list;
 mod looped;
 mod mcp;
@@ -256,6 +257,8 @@ async fn travel(
         return kept.map_err(|failure| Refusal::from(failure).of(&caller));
     }
     let (caller, body) = arrive::read(arrival, claim, body).await?;
+    let named = labels::of_headers(worker, arrival, Arc::clone(&caller)).await;
+    let caller = named.map_err(|failure| Refusal::from(failure).of(&caller))?;
     let served = serve(worker, arrival, Arc::clone(&caller), body).await;
     served.map_err(|refusal| refusal.of(&caller))
 }

@@ -37,6 +37,7 @@ pub async fn travel(
     let request = decode(arrival, &body)?;
     let wanted = admit::Wanted {
         model: &request.model,
+        customer: None,
         usage: Usage::default(),
         tier: ServiceTier::Standard,
         price: &|target| target.price.clone(),

@@ -170,6 +170,7 @@ pub async fn run<E: Errand>(
     let mut ticket = {
         let wanted = admit::Wanted {
             model: errand.model(),
+            customer: errand.user(),
             usage: errand.estimate(),
             tier: ServiceTier::Standard,
             price: &|target| errand.price(target),

@@ -572,6 +572,9 @@ impl Ticket {
             organization: self.caller.organization.clone(),
             project: self.caller.project.clone(),
             saved: asked.map_or(Money::ZERO, |asked| asked.saved),
+            customer: self.caller.labels.customer.as_deref().map(str::to_owned),
+            agent: self.caller.labels.agent.as_deref().map(str::to_owned),
+            tags: self.caller.labels.tags.iter().map(ToString::to_string).collect(),
         }
     }
 
