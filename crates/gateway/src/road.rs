@@ -52,6 +52,7 @@ mod state;
 mod structure;
 mod suspect;
 mod tokens;
+mod tooled;
 mod understand;
 
 use std::net::{IpAddr, SocketAddr};

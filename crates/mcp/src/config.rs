@@ -10,6 +10,7 @@ use pointsman_upstream::{AuthConfig, AuthStyle, Credential, HumanDuration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::model_tools::ModelTools;
 use crate::oauth::OAuthConfig;
 use crate::scope::AuthorizationConfig;
 
@@ -59,6 +60,8 @@ pub struct McpConfig {
     /// Most bytes of one message, either way.
     #[schemars(range(min = 1024))]
     pub message_limit: usize,
+    /// How far it goes when a request for a model names servers as its tools, and the gateway calls them.
+    pub model_tools: ModelTools,
 }
 
 impl Default for McpConfig {
@@ -81,6 +84,7 @@ impl Default for McpConfig {
             max_sessions: 10_000,
             session_timeout: HumanDuration::from_secs(30 * 60),
             message_limit: 16 * 1024 * 1024,
+            model_tools: ModelTools::default(),
         }
     }
 }
@@ -278,6 +282,9 @@ impl McpConfig {
                 }
             }
         }
+        let wrong = self.model_tools.problems();
+        problems
+            .extend(wrong.map(|field| (format!("model_tools.{field}"), "must be more than 0".to_owned())));
         self.virtual_problems(&mut problems);
         for (name, server) in &self.servers {
             let mut wrong = |field: &str, message: &str| {

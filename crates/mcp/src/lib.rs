@@ -23,6 +23,7 @@ pub mod judge;
 pub mod link;
 pub mod message;
 pub mod meta;
+pub mod model_tools;
 pub mod oauth;
 pub mod openapi;
 pub mod parked;

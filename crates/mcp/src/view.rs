@@ -195,6 +195,13 @@ impl View {
         self.known(kind)
     }
 
+    /// What limits and budgets know a tool as, at whichever address it is called: `mcp/`, its server, `/`, and what that
+    /// calls it.
+    pub async fn counted_as(&self, client: &Client, name: &str) -> Option<String> {
+        let found = self.find(client, Kind::Tools, name).await?;
+        Some(format!("mcp/{}/{}", found.server.name, found.name))
+    }
+
     /// What a call of a tool costs, as far as its list is known.
     #[must_use]
     pub fn price(&self, name: &str) -> Money {

@@ -10,7 +10,7 @@ use pointsman_wire::format::Format;
 use super::arrive::Asked;
 use super::{
     Arrival, Refusal, Ticket, a2a, admit, arrive, decide, guard, imagine, looped, prompt, recall, relay,
-    send, shadow,
+    send, shadow, tooled,
 };
 use crate::reply::Reply;
 use crate::surface::Delivery;
@@ -75,6 +75,7 @@ async fn prepare_and_send(
     asked: &mut Asked,
     ticket: &mut Ticket,
 ) -> Result<Way, Failure> {
+    let tooled = tooled::open(arrival, asked)?;
     guard::input(arrival, asked, ticket).await?;
     // An agent does things and remembers: what it said before is no answer now.
     if let Some(agent) = a2a::named(&arrival.snapshot, ticket.caller(), &asked.request.model) {
@@ -82,15 +83,20 @@ async fn prepare_and_send(
         let asking = a2a::ask((worker, arrival), asked, agent, ticket);
         return Box::pin(asking).await.map(Way::Sent);
     }
-    if let Some(remembered) = recall::look_up(worker, arrival, asked, ticket).await? {
+    // Nor is what tools have done.
+    if tooled.is_none()
+        && let Some(remembered) = recall::look_up(worker, arrival, asked, ticket).await?
+    {
         return Ok(Way::Recalled(remembered));
     }
     let taken = decide::decide(worker, arrival, asked, ticket).await?;
-    if !matches!(
-        taken.decided,
-        decide::Decided::Answer(_) | decide::Decided::Image(_)
-    ) && let Some(remembered) =
-        recall::look_up_decided(worker, arrival, asked, ticket, taken.caching).await?
+    if tooled.is_none()
+        && !matches!(
+            taken.decided,
+            decide::Decided::Answer(_) | decide::Decided::Image(_)
+        )
+        && let Some(remembered) =
+            recall::look_up_decided(worker, arrival, asked, ticket, taken.caching).await?
     {
         return Ok(Way::Recalled(remembered));
     }
@@ -100,6 +106,7 @@ async fn prepare_and_send(
             let imagined = Box::pin(imagine::imagine((worker, arrival), asked, image, ticket)).await?;
             return Ok(Way::Spoken(imagined));
         }
+        decide::Decided::Loop(_) if tooled.is_some() => return Err(no_loop()),
         decide::Decided::Loop(several) => {
             guard::decided(arrival, asked, None, ticket).await?;
             if let Some(other) = taken.shadow {
@@ -112,6 +119,11 @@ async fn prepare_and_send(
         decide::Decided::Send(plan) => plan,
     };
     guard::decided(arrival, asked, Some(&plan), ticket).await?;
+    // Nobody does twice what tools do.
+    if let Some(tooled) = tooled {
+        let running = tooled::run((worker, arrival), asked, tooled, plan, ticket);
+        return Box::pin(running).await.map(Way::Sent);
+    }
     if let Some(other) = taken.shadow {
         shadow::take(arrival, asked, other, ticket);
     }
@@ -122,4 +134,10 @@ async fn prepare_and_send(
             Err(failure)
         }
     }
+}
+
+/// Models in between have no tools, and nobody would know whose calls are to be made.
+fn no_loop() -> Failure {
+    let message = "the decision for this request asks several models, which call no MCP servers; name one model, or leave the servers out";
+    Failure::new(pointsman_wire::form::FailureKind::InvalidRequest, message).at("tools")
 }

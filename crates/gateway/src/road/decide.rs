@@ -78,7 +78,17 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
+impl Plan {
+    /// The same, for another call of the same request.
+    pub fn again(&self) -> Self {
+        Self {
+            steps: self.steps.clone(),
+        }
+    }
+}
+
 /// One model to ask.
+#[derive(Clone)]
 pub struct Step {
     /// The model.
     pub model: Arc<Model>,

@@ -220,6 +220,15 @@ pub fn restored(placeholders: &Placeholders, text: &str) -> String {
     }
 }
 
+/// The same of arguments, which are JSON.
+pub fn restored_arguments(placeholders: &Placeholders, arguments: &str) -> String {
+    if placeholders.is_restorable() {
+        Restorer::whole(placeholders, arguments, true)
+    } else {
+        arguments.to_owned()
+    }
+}
+
 /// A block, as a failure.
 pub fn refusal(block: &Block) -> Failure {
     if block.unjudged {

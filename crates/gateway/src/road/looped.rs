@@ -5,13 +5,13 @@
 //! request's row has none of that again. Calls are parts of the request's own future: when its client goes away, they all
 //! end, and each is charged what it had used.
 
-mod answer;
+pub(super) mod answer;
 mod confidence;
 mod fusion;
 mod ratings;
 mod remom;
 mod request;
-mod ring;
+pub(super) mod ring;
 mod together;
 mod workflows;
 

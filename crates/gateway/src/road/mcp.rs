@@ -12,6 +12,7 @@ mod oauth;
 mod read;
 mod resume;
 mod sessions;
+mod shelf;
 mod stateless;
 mod stream;
 mod work;
@@ -38,6 +39,7 @@ pub use consent::serve as consent;
 pub use grants::answer as grants;
 pub use oauth::{Described, describe, unknown};
 pub use read::tool_reader;
+pub use shelf::{Called, Listed, Shelf, is_known, may_reach};
 
 /// What every part of the address needs.
 struct Desk<'a> {

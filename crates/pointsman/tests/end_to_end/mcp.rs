@@ -2,6 +2,7 @@
 
 mod attacks;
 mod guards;
+mod models;
 mod oauth;
 mod replicas;
 mod resume;

@@ -359,6 +359,8 @@ fn write_foreign(list: &mut List<'_>, choice: &Choice, (id, status): (&str, &str
         PartKind::Text(text) => text.text.is_empty(),
         PartKind::Thinking(thinking) => thinking.text.is_empty() && thinking.signature.is_none(),
         PartKind::Refusal(_) | PartKind::ToolCall(_) => false,
+        // An item of this format, which the gateway has put there.
+        PartKind::Opaque { format, .. } => *format != Format::OpenAiResponses,
         // What a model cannot say here is not part of an answer.
         _ => true,
     };
@@ -443,6 +445,7 @@ fn write_item(list: &mut List<'_>, part: &Part, (id, number): (&str, u64), statu
             write_summary(item, &thinking.text);
             item.maybe_string("encrypted_content", thinking.signature.as_deref());
         }),
+        PartKind::Opaque { json, .. } => list.raw(json.as_str()),
         _ => {}
     }
 }

@@ -3,6 +3,7 @@
 mod decoder;
 mod encoder;
 mod item;
+mod whole;
 
 pub use decoder::Decoder;
 pub(super) use decoder::failure_of;

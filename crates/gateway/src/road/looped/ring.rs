@@ -28,10 +28,37 @@ pub struct Ring<'a> {
     arrival: &'a Arrival,
     /// What the client asks.
     pub asked: &'a Asked,
-    looped: &'a Loop,
+    bounds: Bounds,
     request: Enclosing,
     until: Instant,
     tally: Mutex<Tally>,
+}
+
+/// How far the calls of one request may go.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Most calls.
+    pub calls: u32,
+    /// Where the configuration says so.
+    pub calls_key: &'static str,
+    /// How long one may take, where nothing else is said.
+    pub call_time: Duration,
+    /// How long all of it may take.
+    pub whole_time: Duration,
+    /// Whether the last answer is looked at before it is given.
+    pub is_checked: bool,
+}
+
+impl Bounds {
+    fn of(looped: &Loop) -> Self {
+        Self {
+            calls: looped.bounds.max_calls,
+            calls_key: "routing.loops.max_calls",
+            call_time: looped.call_time(),
+            whole_time: looped.whole_time(),
+            is_checked: looped.contract.is_checked(),
+        }
+    }
 }
 
 /// What calls take over from the request that they belong to.
@@ -85,24 +112,29 @@ pub enum Last {
 
 impl<'a> Ring<'a> {
     /// For a request with this ticket.
-    pub fn new(
+    pub fn new(at: (&'a Arc<Worker>, &'a Arrival), asked: &'a Asked, looped: &Loop, ticket: &Ticket) -> Self {
+        Self::within(at, asked, Bounds::of(looped), ticket)
+    }
+
+    /// The same, of calls that no loop bounds.
+    pub fn within(
         (worker, arrival): (&'a Arc<Worker>, &'a Arrival),
         asked: &'a Asked,
-        looped: &'a Loop,
+        bounds: Bounds,
         ticket: &Ticket,
     ) -> Self {
         Self {
             worker,
             arrival,
             asked,
-            looped,
+            bounds,
             request: Enclosing {
                 caller: ticket.shared_caller(),
                 id: ticket.facts.id.clone(),
                 decision: ticket.facts.decision.clone(),
                 tier: ticket.facts.tier,
             },
-            until: Instant::now() + looped.whole_time(),
+            until: Instant::now() + bounds.whole_time,
             tally: Mutex::default(),
         }
     }
@@ -154,8 +186,25 @@ impl<'a> Ring<'a> {
     }
 
     async fn tried(&self, call: Call<'_>, model: &str) -> Result<Heard, Failure> {
-        let asked = self.asked_of(call.request, None);
-        let (mut held, plan, until) = self.admit((call.selected, model), &asked, call.until)?;
+        let plan = decide::plan(self.arrival, call.selected)?;
+        let (response, from) = self.read(plan, model, call.request, call.until).await?;
+        let said = said(model, &response)?;
+        Ok(Heard { said, response, from })
+    }
+
+    /// Makes a call along a plan, and reads its answer, whatever that says.
+    ///
+    /// # Errors
+    /// When it may not be made, fails, takes too long or is blocked.
+    pub async fn read(
+        &self,
+        plan: decide::Plan,
+        model: &str,
+        request: ChatRequest,
+        until: Option<Instant>,
+    ) -> Result<(Box<ChatResponse>, AskedOf), Failure> {
+        let asked = self.asked_of(request, None);
+        let (mut held, plan, until) = self.admit((plan, model), &asked, until)?;
         let ticket = held.ticket()?;
         let reading = Box::pin(send::read(self.worker, self.arrival, &asked, plan, ticket));
         let read = timeout_at(until.into(), reading).await;
@@ -164,7 +213,7 @@ impl<'a> Ring<'a> {
             return Err(self.late(ticket));
         };
         match read {
-            Ok(response) => self.take((model, &asked), response, ticket).await,
+            Ok(response) => self.take(&asked, response, ticket).await,
             Err(failure) => Err(self.refused(ticket, failure)),
         }
     }
@@ -174,7 +223,7 @@ impl<'a> Ring<'a> {
     /// # Errors
     /// As [`Ring::ask`].
     pub async fn finish(&self, call: Call<'_>, beside: Beside) -> Result<Last, Failure> {
-        if !self.asked.request.stream.enabled || self.looped.contract.is_checked() {
+        if !self.asked.request.stream.enabled || self.bounds.is_checked {
             return self.ask(call).await.map(|heard| Last::Heard(Box::new(heard)));
         }
         let model = name_of(call.selected).to_owned();
@@ -189,7 +238,8 @@ impl<'a> Ring<'a> {
         let mut request = call.request;
         request.stream = self.asked.request.stream.clone();
         let asked = self.asked_of(request, Some(beside));
-        let (mut held, plan, until) = self.admit((call.selected, model), &asked, call.until)?;
+        let plan = decide::plan(self.arrival, call.selected)?;
+        let (mut held, plan, until) = self.admit((plan, model), &asked, call.until)?;
         let ticket = held.ticket()?;
         let sending = Box::pin(send::send(self.worker, self.arrival, &asked, plan, ticket));
         let sent = timeout_at(until.into(), sending).await;
@@ -199,8 +249,9 @@ impl<'a> Ring<'a> {
         };
         match sent {
             Ok(send::Answer::Whole { response, .. }) => {
-                let heard = self.take((model, &asked), response, ticket).await?;
-                Ok(Last::Heard(Box::new(heard)))
+                let (response, from) = self.take(&asked, response, ticket).await?;
+                let said = said(model, &response)?;
+                Ok(Last::Heard(Box::new(Heard { said, response, from })))
             }
             Ok(answer) => {
                 let mut tally = self.tally.lock();
@@ -232,24 +283,23 @@ impl<'a> Ring<'a> {
     /// Numbers a call, and sets aside what it may use.
     fn admit(
         &self,
-        (selected, model): (&Selected, &str),
+        (plan, model): (decide::Plan, &str),
         asked: &Asked,
         until: Option<Instant>,
     ) -> Result<(Held<'_, 'a>, decide::Plan, Instant), Failure> {
         let now = Instant::now();
         let until = until
-            .unwrap_or_else(|| now + self.looped.call_time())
+            .unwrap_or_else(|| now + self.bounds.call_time)
             .min(self.until);
         if now >= until {
             return Err(slow("there was no time left to ask"));
         }
-        let most = self.looped.bounds.max_calls;
+        let most = self.bounds.calls;
         if self.tally.lock().looped.calls >= most {
-            let message = format!("routing.loops.max_calls, {most}, are made");
+            let message = format!("{}, {most}, are made", self.bounds.calls_key);
             return Err(Failure::new(FailureKind::Unavailable, message).coded("loop_calls"));
         }
         self.fits(asked)?;
-        let plan = decide::plan(self.arrival, selected)?;
         let caller = Arc::clone(&self.request.caller);
         let reservation = admit::part(&self.arrival.snapshot, &caller, asked, &plan)?;
         let mut ticket = Ticket::new(self.worker, self.arrival, caller, reservation);
@@ -292,13 +342,13 @@ impl<'a> Ring<'a> {
         Err(Failure::new(FailureKind::TooLarge, message).coded("loop_too_large"))
     }
 
-    /// Takes an answer: judged by the output guardrails, settled, read.
+    /// Takes an answer: judged by the output guardrails, settled.
     async fn take(
         &self,
-        (model, asked): (&str, &Asked),
+        asked: &Asked,
         mut response: Box<ChatResponse>,
         mut ticket: Ticket,
-    ) -> Result<Heard, Failure> {
+    ) -> Result<(Box<ChatResponse>, AskedOf), Failure> {
         if let Some(tier) = &response.service_tier {
             ticket.facts.tier = ServiceTier::said(Some(tier));
         }
@@ -324,8 +374,7 @@ impl<'a> Ring<'a> {
         if let Some(failure) = blocked {
             return Err(failure);
         }
-        let said = said(model, &response)?;
-        Ok(Heard { said, response, from })
+        Ok((response, from))
     }
 
     /// What a call has come to.
@@ -400,6 +449,11 @@ fn gone() -> Failure {
 }
 
 impl Tally {
+    /// What was used.
+    pub fn used(&self) -> Usage {
+        self.usage
+    }
+
     /// Tells the request's own ticket.
     pub fn tell(mut self, kind: &'static str, ticket: &mut Ticket) {
         self.looped.kind = kind;

@@ -33,6 +33,8 @@ pub async fn admit(desk: &Desk<'_>, request: &Request) -> Result<Option<Ticket>,
         return Ok(None);
     };
     let name = request.params.text(field).unwrap_or_default();
+    // Finds the tool, too, where its list is not known yet: its price is.
+    let counted = counted_as(desk, request, &name).await;
     let estimate = Estimate {
         cost: if request.method == "tools/call" {
             desk.view.price(&name)
@@ -41,12 +43,20 @@ pub async fn admit(desk: &Desk<'_>, request: &Request) -> Result<Option<Ticket>,
         },
         ..Estimate::default()
     };
-    let asked = (name.as_str(), estimate);
-    let admitted = admit::admit_any(desk.worker, desk.arrival, Arc::clone(&desk.caller), asked);
-    admitted
-        .await
-        .map(Some)
-        .map_err(|failure| Refusal::from(failure).asking(&name))
+    let asked = (counted.as_str(), estimate);
+    let admitted = admit::admit_any(desk.worker, desk.arrival, Arc::clone(&desk.caller), asked).await;
+    let mut ticket = admitted.map_err(|failure| Refusal::from(failure).asking(&name))?;
+    ticket.facts.model_requested = name;
+    Ok(Some(ticket))
+}
+
+/// What limits and budgets know as what is asked: a tool is one at whichever address it is called.
+pub async fn counted_as(desk: &Desk<'_>, request: &Request, name: &str) -> String {
+    let tool = match request.method.as_str() {
+        "tools/call" => desk.view.counted_as(&desk.worker.client, name).await,
+        _ => None,
+    };
+    tool.unwrap_or_else(|| name.to_owned())
 }
 
 /// Has a request answered. What is said of it goes into `sink`, the answer last, unless its client cancels it.
@@ -72,7 +82,7 @@ pub fn start(
                 if let Some(guardrails) = guardrails {
                     ticket.facts.flags.append(&mut guardrails.flags());
                 }
-                settle(ticket, answered)
+                settle(ticket, answered).0
             }
             None => answered,
         };
@@ -82,7 +92,9 @@ pub fn start(
     tokio::spawn(work).abort_handle()
 }
 
-fn settle(mut ticket: Ticket, answered: Answered) -> Answered {
+/// Settles what was answered; says what it has cost.
+pub fn settle(mut ticket: Ticket, answered: Answered) -> (Answered, Money) {
+    let mut cost = Money::ZERO;
     if let (Some(server), Some(name)) = (&answered.server, &answered.name) {
         // A server that could not be asked, or said nothing, is not paid.
         let fee = match &answered.outcome {
@@ -92,6 +104,7 @@ fn settle(mut ticket: Ticket, answered: Answered) -> Answered {
             Err(Refused::Here(_)) => Money::ZERO,
         };
         ticket.answered_by(server, name, fee);
+        cost = fee;
         ticket.facts.attempts = 1;
     }
     let (outcome, error) = match &answered.outcome {
@@ -115,13 +128,11 @@ fn settle(mut ticket: Ticket, answered: Answered) -> Answered {
         error,
     };
     match ticket.settle(&ending) {
-        Ok(_) => answered,
+        Ok(_) => (answered, cost),
         Err(refusal) => {
             let error = RpcError::internal(refusal.failure.message);
-            Answered {
-                outcome: Err(error.into()),
-                ..answered
-            }
+            let outcome = Err(error.into());
+            (Answered { outcome, ..answered }, cost)
         }
     }
 }

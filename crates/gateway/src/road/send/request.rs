@@ -13,6 +13,7 @@ use pointsman_wire::splice::Edits;
 use super::super::Arrival;
 use super::super::arrive::Asked;
 use super::super::decide::Step;
+use super::super::tooled;
 use super::{betas, marks};
 use crate::parameters;
 use crate::snapshot::{Envelope, Speech, Target, are_kin};
@@ -57,6 +58,7 @@ pub fn body(
     let to = speech.format;
     let asked = said.asked;
     let said = said.fetched.unwrap_or(&asked.request);
+    tooled::check_foreign(said, to)?;
     let stream = &said.stream;
     let usage_forced = is_openai(to) && stream.enabled && !stream.include_usage;
     let reasons = step.reasoning.as_ref();

@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use smallvec::SmallVec;
 
 use super::item::{Call, Content, Item, Kind};
+use super::whole;
 use crate::form::{FinishReason, PartStart, StreamEvent, Text, ToolCallKind, Usage};
 use crate::format::{Format, StreamEncoderOptions};
 use crate::json::Json;
@@ -204,9 +205,36 @@ impl Encoder {
                 };
                 self.begin_item(part, if custom { "ctc" } else { "fc" }, Kind::Call(call), out);
             }
+            PartStart::Opaque {
+                format: Format::OpenAiResponses,
+                json,
+            } => self.whole_item(json, out),
             // Reasoning that is encrypted as a whole comes as reasoning, sealed.
             PartStart::RedactedThinking(_) | PartStart::Opaque { .. } => {}
         }
+    }
+
+    /// An item of this format that comes as a whole, told with the events of its kind. Those that a decoder of this
+    /// format has read come as events of their own ([`Self::pass`]), and are not told twice.
+    fn whole_item(&mut self, json: &Json, out: &mut BytesMut) {
+        let Some(steps) = whole::steps(json) else { return };
+        self.settle("completed", out);
+        let output = self.next;
+        self.next += 1;
+        self.pen.event(out, "response.output_item.added", |event| {
+            event.count("output_index", output);
+            event.raw("item", &steps.beginning);
+        });
+        for step in &steps.between {
+            self.pen.event(out, step.kind, |event| {
+                event.count("output_index", output);
+                event.string("item_id", &steps.id);
+                if let Some((field, text)) = &step.says {
+                    event.string(field, text);
+                }
+            });
+        }
+        self.keep(output, json.as_str(), out);
     }
 
     fn begin_item(&mut self, part: u32, prefix: &str, kind: Kind, out: &mut BytesMut) {
