@@ -53,7 +53,7 @@ impl<'a> View<'a> {
             let named = one.get("properties").and_then(|known| known.get(key));
             named.or_else(|| one.get("additionalProperties"))
         };
-        let inner: Vec<_> = types.iter().filter_map(|one| own(one)).collect();
+        let inner: Vec<_> = types.iter().filter_map(own).collect();
         match &value.value {
             // A program and its arguments, which may hold tokens.
             Value::List(items) if key == "command" => {

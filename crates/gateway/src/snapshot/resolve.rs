@@ -137,19 +137,15 @@ impl Snapshot {
         if name.len() > LONGEST {
             return Vec::new();
         }
-        let served = |provider: &Arc<Provider>| {
-            let known = self
-                .catalog
-                .models_of(&provider.kind)
-                .map(|model| model.id.as_str());
-            known.chain(provider.listed.iter().map(String::as_str))
-        };
-        let known = self.models.keys().map(String::as_str);
-        let known = known.chain(self.providers.values().flat_map(served));
-        let mut near: Vec<(f64, &str)> = known
-            .map(|known| (strsim::jaro_winkler(name, known), known))
-            .filter(|(likeness, _)| *likeness >= ALIKE)
-            .collect();
+        let mut known: Vec<&str> = self.models.keys().map(String::as_str).collect();
+        for provider in self.providers.values() {
+            let facts = self.catalog.models_of(&provider.kind);
+            known.extend(facts.map(|model| &*model.id));
+            known.extend(provider.listed.iter().map(String::as_str));
+        }
+        let likeness = |known| (strsim::jaro_winkler(name, known), known);
+        let mut near: Vec<(f64, &str)> = known.into_iter().map(likeness).collect();
+        near.retain(|(likeness, _)| *likeness >= ALIKE);
         near.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(other.1)));
         near.dedup_by(|one, other| one.1 == other.1);
         near.into_iter()

@@ -31,6 +31,7 @@ fn code(answer: &Answer) -> (u16, Value) {
     (answer.status.as_u16(), answer.json()["error"]["code"].clone())
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_requests_name_is_limited_charged_and_reported() {
     let site = Site::open().await;

@@ -283,10 +283,7 @@ async fn streams_have_the_events_of_their_api() {
         "{numbers:?}"
     );
     let output = &told.last().unwrap()["response"]["output"];
-    assert_eq!(
-        super::models::kinds(output),
-        ["mcp_list_tools", "mcp_call", "message"]
-    );
+    assert_eq!(kinds(output), ["mcp_list_tools", "mcp_call", "message"]);
 
     let mut body = messages(
         "chat",
