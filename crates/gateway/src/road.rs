@@ -43,6 +43,7 @@ mod picture;
 mod prompt;
 mod rates;
 mod realtime;
+mod recover;
 mod refuse;
 mod rerank;
 mod shadow;

@@ -57,6 +57,8 @@ pub struct Shared {
     pub kept: Kept,
     /// Short-lived keys for realtime sessions.
     pub secrets: Secrets,
+    /// Bytes that were left out of requests and can be read again.
+    pub omitted: Arc<AtomicUsize>,
     /// Copies of requests that are under way and wait.
     pub shadows: CopyLanes,
     /// Requests of clients in flight, worker by worker.
@@ -255,6 +257,7 @@ impl Gateway {
             telemetry: options.telemetry,
             lasting,
             secrets: Secrets::default(),
+            omitted: Arc::default(),
             shadows: CopyLanes::default(),
         });
         let client = ClientOptions::compile(&config.upstream)?;

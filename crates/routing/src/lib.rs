@@ -45,8 +45,8 @@ pub use facts::{CallerFacts, Facts, Meaning, Media, MessageFacts};
 pub use plugin::{
     AnswerAction, CacheControls, CacheScope, Caching, Compression, CompressionControls, FastResponse,
     Hallucination, ImageGen, ItemBounds, ListedTool, Memory, OnFailure, Plugins, PromptCache, Rag, RagAccess,
-    RagPlace, RagSource, Replay, RequestParams, ResponseCache, ResponseJailbreak, Retention, Shadow,
-    SystemPrompt, ToolChoice, Tools, Warning, WeighedTool,
+    RagPlace, RagSource, Recovery, Replay, RequestParams, ResponseCache, ResponseJailbreak, Retention,
+    Shadow, SystemPrompt, ToolChoice, Tools, Warning, WeighedTool,
 };
 pub use reasoning::Reasoning;
 pub use recorded::{Answered, Captured, Memories, Prints, Recorded, Said, Shape, Words};

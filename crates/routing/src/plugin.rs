@@ -23,7 +23,7 @@ use crate::support::{PLUGINS, plugin_kind};
 
 pub use answer::{AnswerAction, ResponseJailbreak};
 pub use cached::{CacheControls, CacheScope, Caching, ResponseCache};
-pub use compress::{Compression, CompressionControls, ItemBounds};
+pub use compress::{Compression, CompressionControls, ItemBounds, Recovery};
 pub use hallucination::{Hallucination, Warning};
 pub use image::ImageGen;
 pub use marks::PromptCache;

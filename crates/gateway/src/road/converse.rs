@@ -9,8 +9,8 @@ use pointsman_wire::format::Format;
 
 use super::arrive::Asked;
 use super::{
-    Arrival, Refusal, Ticket, a2a, admit, arrive, decide, guard, imagine, looped, prompt, recall, relay,
-    send, shadow,
+    Arrival, Refusal, Ticket, a2a, admit, arrive, decide, guard, imagine, looped, prompt, recall, recover,
+    relay, send, shadow,
 };
 use crate::reply::Reply;
 use crate::surface::Delivery;
@@ -115,7 +115,7 @@ async fn prepare_and_send(
     if let Some(other) = taken.shadow {
         shadow::take(arrival, asked, other, ticket);
     }
-    match send::send(worker, arrival, asked, plan, ticket).await {
+    match Box::pin(recover::send(worker, arrival, asked, plan, ticket)).await {
         Ok(answer) => Ok(Way::Sent(answer)),
         Err(failure) => {
             recall::keep_failure(ticket, asked, &failure);

@@ -73,12 +73,14 @@ pub enum Decided<'a> {
 }
 
 /// Models to ask, in order.
+#[derive(Clone)]
 pub struct Plan {
     /// The first is the choice; the others take over when it fails.
     pub steps: Vec<Step>,
 }
 
 /// One model to ask.
+#[derive(Clone)]
 pub struct Step {
     /// The model.
     pub model: Arc<Model>,
@@ -199,6 +201,7 @@ async fn prepare(
     }
     let fit = Fit {
         window: window(arrival, decided),
+        alone: decided.looped.is_none() && plugins.image_gen.is_none(),
     };
     Box::pin(enrich::enrich(worker, arrival, asked, ticket, (plugins, &fit))).await
 }
