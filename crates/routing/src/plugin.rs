@@ -28,7 +28,7 @@ pub use hallucination::{Hallucination, Warning};
 pub use image::ImageGen;
 pub use marks::PromptCache;
 pub use memory::Memory;
-pub use rag::{OnFailure, Rag, RagAccess, RagPlace, RagSource};
+pub use rag::{OnFailure, Rag, RagAccess, RagPlace, RagSource, Rerank};
 pub use retention::Retention;
 pub use shadow::Shadow;
 pub use tools::{ListedTool, ToolChoice, Tools, WeighedTool};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use pointsman_governance::Principal;
 use pointsman_wire::form::Failure;
 use pointsman_wire::format::Format;
@@ -115,7 +116,8 @@ async fn prepare_and_send(
     if let Some(other) = taken.shadow {
         shadow::take(arrival, asked, other, ticket);
     }
-    match Box::pin(recover::send(worker, arrival, asked, plan, ticket)).await {
+    let sending: BoxFuture<'_, _> = Box::pin(recover::send(worker, arrival, asked, plan, ticket));
+    match sending.await {
         Ok(answer) => Ok(Way::Sent(answer)),
         Err(failure) => {
             recall::keep_failure(ticket, asked, &failure);

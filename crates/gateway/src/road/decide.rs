@@ -10,8 +10,8 @@ use pointsman_governance::Principal;
 use pointsman_routing::learning::Learner;
 use pointsman_routing::loops::Loop;
 use pointsman_routing::{
-    About, Caching, CallerFacts, Explanation, Facts, ImageGen, Media, MessageFacts, Outcome, Plugins,
-    Reasoning, Recorded, Replay, RequestParams, Router, Selected, Shadow, Want,
+    About, Caching, CallerFacts, Explanation, Facts, Fallback, ImageGen, Media, MessageFacts, Outcome,
+    Plugins, Reasoning, Recorded, Replay, RequestParams, Router, Selected, Shadow, Want,
 };
 use pointsman_understanding::Remotes;
 use pointsman_wire::form::{
@@ -77,6 +77,8 @@ pub enum Decided<'a> {
 pub struct Plan {
     /// The first is the choice; the others take over when it fails.
     pub steps: Vec<Step>,
+    /// How far they do, where the recipe says so.
+    pub policy: Option<Fallback>,
 }
 
 /// One model to ask.
@@ -221,6 +223,7 @@ fn way<'a>(arrival: &Arrival, decided: pointsman_routing::Decided<'a>) -> Result
     for other in decided.fallbacks {
         plan.steps.push(step(arrival, other)?);
     }
+    plan.policy = decided.fallback.cloned();
     Ok(Decided::Send(plan))
 }
 
@@ -381,7 +384,7 @@ fn with_fallbacks(arrival: &Arrival, first: Step) -> Plan {
             .filter_map(|name| arrival.snapshot.resolve(name).ok())
             .map(Step::plain),
     );
-    Plan { steps }
+    Plan { steps, policy: None }
 }
 
 /// What is known of a request beyond its body.

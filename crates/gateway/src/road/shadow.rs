@@ -232,6 +232,7 @@ fn plan(arrival: &Arrival, shadow: &Shadow, caller: &Principal) -> Result<Plan, 
     };
     Ok(Plan {
         steps: vec![Step::plain(Arc::new(alone))],
+        policy: None,
     })
 }
 
