@@ -21,6 +21,7 @@ mod a2a;
 mod arrive;
 mod aside;
 mod batches;
+mod collections;
 mod compact;
 mod converse;
 mod count;
@@ -44,6 +45,7 @@ mod picture;
 mod prompt;
 mod rates;
 mod realtime;
+mod recover;
 mod refuse;
 mod rerank;
 mod shadow;
@@ -60,6 +62,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use hyper::body::Incoming;
 use pointsman_governance::Principal;
@@ -218,6 +221,7 @@ async fn travel(
         | Asks::Models
         | Asks::Files(_)
         | Asks::Memory(_)
+        | Asks::Collections(_)
         | Asks::Batches(_)
         | Asks::RealtimeSecret
         | Asks::RealtimeAside
@@ -297,6 +301,11 @@ async fn serve(
         Asks::Judge(what) => Box::pin(feedback::travel(worker, arrival, caller, (what, body))).await,
         Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),
         Asks::Memory(call) => Ok(Box::pin(memory::travel(worker, arrival, &caller, (call, body))).await?),
+        Asks::Collections(call) => {
+            let answering: BoxFuture<'_, _> =
+                Box::pin(collections::travel(worker, arrival, &caller, (call, body)));
+            Ok(answering.await?)
+        }
         Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
         Asks::Mcp => Box::pin(mcp::answer(worker, arrival, caller, body)).await,
         Asks::McpGrants => Ok(Box::pin(mcp::grants(worker, arrival, &caller)).await?),

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod audit;
+mod collections;
 pub(crate) mod credentials;
 pub(crate) mod directory;
 mod filter;

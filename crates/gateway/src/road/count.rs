@@ -118,6 +118,7 @@ async fn answer(counting: &Counting<'_>, ticket: &mut Ticket) -> Result<Bytes, F
     let round = Round {
         model: &model,
         attempt: counting,
+        barred: &[],
     };
     round
         .run(ticket, &mut causes)

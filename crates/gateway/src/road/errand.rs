@@ -311,6 +311,7 @@ async fn travel<E: Errand>(
     let round = Round {
         model: &model,
         attempt: &attempt,
+        barred: &[],
     };
     let mut causes = Vec::new();
     let sent = round.run(ticket, &mut causes).await;

@@ -235,7 +235,11 @@ async fn dial_any(steps: &[Model], dial: &Dial<'_>, ticket: &mut Ticket) -> Resu
     let mut causes = Vec::new();
     let mut last = None;
     for model in steps {
-        let round = Round { model, attempt: dial };
+        let round = Round {
+            model,
+            attempt: dial,
+            barred: &[],
+        };
         match round.run(ticket, &mut causes).await {
             Ok(dialed) => return Ok(dialed),
             Err(failed) => {

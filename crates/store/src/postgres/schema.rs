@@ -14,7 +14,7 @@ struct Step {
 /// Steps that are known.
 pub(super) const KNOWN: u32 = STEPS.len() as u32;
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step {
         forward: r#"
     CREATE TABLE sequence (one BIGINT PRIMARY KEY CHECK (one = 1), value BIGINT NOT NULL);
@@ -210,6 +210,24 @@ const STEPS: [Step; 7] = [
              ALTER TABLE ledger DROP COLUMN customer, DROP COLUMN agent, DROP COLUMN tags;
              DELETE FROM holders WHERE kind IN ('customer', 'agent', 'tag');",
         ),
+    },
+    Step {
+        forward: r#"
+    CREATE TABLE collections (
+        id TEXT COLLATE "C" PRIMARY KEY, owner TEXT COLLATE "C" NOT NULL, at BIGINT NOT NULL, version BIGINT NOT NULL,
+        name TEXT NOT NULL, metadata TEXT NOT NULL, readers TEXT NOT NULL
+    );
+    CREATE INDEX collections_by_owner ON collections (owner, at);
+    CREATE TABLE collection_files (
+        collection TEXT COLLATE "C" NOT NULL, file TEXT COLLATE "C" NOT NULL, at BIGINT NOT NULL, name TEXT NOT NULL,
+        bytes BIGINT NOT NULL, passages BIGINT NOT NULL, attributes TEXT NOT NULL, PRIMARY KEY (collection, file)
+    );
+    CREATE TABLE passages (
+        collection TEXT COLLATE "C" NOT NULL, file TEXT COLLATE "C" NOT NULL, number BIGINT NOT NULL, text TEXT NOT NULL,
+        model TEXT NOT NULL, vector BYTEA NOT NULL, PRIMARY KEY (collection, file, number)
+    );
+    "#,
+        back: Some("DROP TABLE collections; DROP TABLE collection_files; DROP TABLE passages;"),
     },
 ];
 
