@@ -58,7 +58,7 @@ pub fn models(pool: &Pool, dev: &Side, results: &[Result]) -> Picture {
             dev.len()
         ),
         cost: "cost, as a share of always asking the large model",
-        oracle: Curve::oracle(dev).hull(&[]),
+        oracle: Curve::oracle(dev).hull(&single),
         mix: hull(single.iter().map(place).collect()),
         curves: results.iter().map(named).collect(),
         fixed: fixed
@@ -99,6 +99,9 @@ impl Picture {
         let mut page = Page::default();
         page.text((60.0, 22.0), BLACK, Beside::Right, self.title);
         axes(&mut page, &scale, self.cost);
+        // More than that is of no use to who knows what comes.
+        let most = self.oracle.last().map_or(0.0, |last| last.1);
+        self.oracle.push((1.0, most));
         page.line(scale.places(&self.oracle), DARK, 2.0, DOTTED);
         page.line(scale.places(&self.mix), GREY, 2.0, DASHED);
         for (curve, colour) in self.curves.iter_mut().zip(COLOURS) {

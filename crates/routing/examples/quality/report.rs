@@ -91,7 +91,7 @@ pub fn section(
 /// What each selector gains over the best fixed mix.
 fn gains(dev: &Side, results: &[Result], single: &[Point; 3]) -> String {
     let mix = hull(single.iter().map(|point| (point.cost, point.accuracy)).collect());
-    let oracle = Curve::oracle(dev).hull(&[]);
+    let oracle = Curve::oracle(dev).hull(single);
     let from = single[0].cost;
     let room = area(&oracle, from) - area(&mix, from);
     let mut page = "\n| | against the large model | goal met | best fixed mix at that cost | gained over it | of the area between \
