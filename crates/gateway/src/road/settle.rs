@@ -23,7 +23,7 @@ use super::follow::{self, Routed};
 use super::recall::Recalled;
 use super::shadow::Duplicate;
 use super::suspect::Suspicion;
-use super::{Arrival, Refusal, Standing};
+use super::{Arrival, Refusal, Standing, admit};
 use crate::pace::Running;
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -366,7 +366,7 @@ impl Ticket {
         self.nothing_at_stake();
         let cost = self.price(usage);
         if let Some(reservation) = self.reservation.take() {
-            let tokens = usage.total();
+            let tokens = admit::tokens_of(usage);
             reservation.settle(Actual { tokens, cost });
         }
         self.spent = Spent {
@@ -519,7 +519,7 @@ impl Ticket {
             (Money::ZERO, Actual::default())
         } else {
             let last = Actual {
-                tokens: ending.usage.total(),
+                tokens: admit::tokens_of(&ending.usage),
                 cost: self.price(&ending.usage),
             };
             (self.spent.cost + last.cost, last)
