@@ -226,6 +226,25 @@ impl Reply {
         .with(header::LOCATION, location)
     }
 
+    /// What has to be kept of it to give it again; nothing where it has headers of its own, such as a cookie.
+    pub fn kept(&self) -> Option<Vec<u8>> {
+        let kept = json!({ "status": self.status.as_u16(), "body": self.body, "version": self.version });
+        (self.more.is_empty() && self.media == JSON).then(|| kept.to_string().into_bytes())
+    }
+
+    /// One that was given before.
+    pub fn again(kept: &[u8]) -> Option<Self> {
+        let mut kept: Value = serde_json::from_slice(kept).ok()?;
+        let status = u16::try_from(kept["status"].as_u64()?).ok()?;
+        let body = kept["body"].take();
+        Some(Self {
+            status: StatusCode::from_u16(status).ok()?,
+            version: kept["version"].as_i64(),
+            body: (!body.is_null()).then_some(body),
+            ..Self::done()
+        })
+    }
+
     /// With this header.
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.more.push((name, value));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::access::{may_change, may_make, may_touch, reads};
 use crate::call::{Answer, Call, Failed, Reply, parse, value};
-use crate::shapes::{HolderFields, beside, dates, merge, spending};
+use crate::shapes::{HolderFields, beside, counted, dates, merge, spending};
 
 /// A page of them.
 pub fn list(call: &Call, kind: HolderKind) -> Answer {
@@ -129,6 +129,8 @@ fn view(call: &Call, holder: &Holder) -> Result<Value, Failed> {
     if holder.kind != HolderKind::Plan {
         let standings = call.gateway.keys().standings(Some(holder.kind), &holder.id);
         more["spending"] = spending(&standings);
+        let stood = call.gateway.keys().stood(Some(holder.kind), &holder.id);
+        more["counted"] = counted(&stood);
     }
     Ok(beside(fields, more))
 }

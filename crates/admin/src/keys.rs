@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::access::{may_change_key, may_make_key};
 use crate::call::{Answer, Call, Failed, Reply, parse, value};
-use crate::shapes::{KeyFields, beside, merge, spending, status, time};
+use crate::shapes::{KeyFields, beside, counted, merge, spending, status, time};
 
 /// How a key gets a new secret.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -175,6 +175,7 @@ fn view(call: &Call, key: &KeyRecord) -> Result<Value, Failed> {
         "revoked_at": key.revoked_at.map(time),
         "former_secret_until": key.former.map(|(_, until)| time(until)),
         "spending": spending(&standings),
+        "counted": counted(&call.gateway.keys().stood(None, key.id.as_str())),
     });
     Ok(beside(value(KeyFields::of(key))?, more))
 }

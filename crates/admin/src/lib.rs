@@ -16,11 +16,14 @@ mod litellm;
 mod members;
 mod openapi;
 mod people;
+mod repeat;
 mod reports;
 mod roles;
 mod routes;
 mod running;
 mod scim;
+mod secrets;
+mod seen;
 mod shapes;
 mod sign_in;
 
@@ -72,6 +75,8 @@ struct House {
     configuration: Arc<Configuration>,
     routes: Vec<Route>,
     descriptions: Arc<Descriptions>,
+    /// Who has read what lately.
+    seen: seen::Seen,
 }
 
 /// Serves until the task is aborted.
@@ -87,6 +92,7 @@ pub async fn serve(
         configuration,
         routes: routes::all(),
         descriptions: Arc::default(),
+        seen: seen::Seen::default(),
     });
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -182,6 +188,8 @@ async fn called(
     };
     let (route, segments) = found.map_err(|methods| elsewhere(&methods))?;
     let (needs, answer) = (route.needs, route.answer);
+    let (is_sensitive, may_repeat) = (route.is_sensitive, repeat::may_repeat(route));
+    let what = format!("{} {}", head.method, head.uri);
     let (gateway, named) = (
         Arc::clone(&house.gateway),
         segments.first().cloned().unwrap_or_default(),
@@ -207,7 +215,13 @@ async fn called(
         headers: head.headers,
         body,
     };
-    let answered = blocking(move || answer(&call)).await?;
+    let answered = blocking(move || {
+        if is_sensitive {
+            house.seen.note(&call, &what)?;
+        }
+        repeat::answered(&call, (may_repeat, &what), answer)
+    });
+    let answered = answered.await?;
     answered.map(call::Reply::reply)
 }
 

@@ -4,6 +4,7 @@
 //! not is worse than an error. Fields that say nothing (null, false, empty) are let pass, because clients send them all.
 
 mod budgets;
+mod customers;
 mod fields;
 mod groups;
 mod keys;
@@ -23,6 +24,7 @@ pub fn routes() -> Vec<Route> {
     let post = |path, answer: fn(&Call) -> Answer| route(Method::POST, path, Takes::Litellm, answer);
     vec![
         post("/key/generate", keys::generate),
+        post("/key/service-account/generate", keys::service_account),
         get("/key/info", keys::info),
         post("/key/update", keys::update),
         post("/key/delete", keys::delete),
@@ -49,6 +51,20 @@ pub fn routes() -> Vec<Route> {
         get("/user/list", users::list),
         post("/user/update", users::update),
         post("/user/delete", users::delete),
+        post("/customer/new", customers::new),
+        get("/customer/info", customers::info),
+        post("/customer/update", customers::update),
+        post("/customer/delete", customers::delete),
+        get("/customer/list", customers::list),
+        post("/customer/block", customers::block),
+        post("/customer/unblock", customers::unblock),
+        post("/end_user/new", customers::new),
+        get("/end_user/info", customers::info),
+        post("/end_user/update", customers::update),
+        post("/end_user/delete", customers::delete),
+        get("/end_user/list", customers::list),
+        post("/end_user/block", customers::block),
+        post("/end_user/unblock", customers::unblock),
         post("/budget/new", budgets::new),
         post("/budget/info", budgets::info),
         post("/budget/update", budgets::update),
@@ -72,6 +88,7 @@ fn route(method: Method, path: &'static str, takes: Takes, answer: fn(&Call) -> 
         takes,
         // As with LiteLLM's master key: these paths know no tenants.
         needs: Needs::Operator,
+        is_sensitive: false,
         answer,
     }
 }

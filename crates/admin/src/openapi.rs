@@ -9,9 +9,11 @@ use crate::call::{Answer, Call, Reply};
 use crate::keys::RotateFields;
 use crate::members::MembershipFields;
 use crate::people::TokenFields;
+use crate::repeat;
 use crate::roles::RoleFields;
 use crate::routes::{self, Route, Takes};
 use crate::scim;
+use crate::secrets::SecretFields;
 use crate::shapes::{HolderFields, KeyFields};
 
 /// Where it is.
@@ -34,6 +36,7 @@ pub fn document(routes: &[Route]) -> Value {
     let membership = schemas.subschema_for::<MembershipFields>();
     let role = schemas.subschema_for::<RoleFields>();
     let token = schemas.subschema_for::<TokenFields>();
+    let secret = schemas.subschema_for::<SecretFields>();
     let body = |takes: Takes| {
         let schema = match takes {
             Takes::Nothing => return None,
@@ -43,6 +46,7 @@ pub fn document(routes: &[Route]) -> Value {
             Takes::Membership => json!(membership),
             Takes::Role => json!(role),
             Takes::Token => json!(token),
+            Takes::Secret => json!(secret),
             Takes::Litellm | Takes::Scim => json!({ "type": "object" }),
         };
         let kind = if takes == Takes::Scim {
@@ -78,7 +82,7 @@ fn operation(route: &Route, body: Option<Value>) -> Value {
         .path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let parameters: Vec<_> = named
+    let mut parameters: Vec<_> = named
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();
     let mut operation = json!({
@@ -89,6 +93,13 @@ fn operation(route: &Route, body: Option<Value>) -> Value {
             "4XX": { "description": "Refused; `error.message` says why." },
         },
     });
+    if repeat::may_repeat(route) {
+        parameters.push(
+            json!({ "name": "Idempotency-Key", "in": "header", "required": false,
+            "schema": { "type": "string", "minLength": 16, "maxLength": 255 },
+            "description": "Carried out once for this key, and answered again as it was for a day." }),
+        );
+    }
     if !parameters.is_empty() {
         operation["parameters"] = Value::Array(parameters);
     }

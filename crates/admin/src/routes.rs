@@ -7,7 +7,7 @@ use crate::access::{Needs, Object, reads, writes};
 use crate::call::{Answer, Call};
 use crate::{
     cache, decisions, grants, holders, keys, litellm, members, openapi, people, reports, roles, running,
-    scim, sign_in,
+    scim, secrets, sign_in,
 };
 
 /// A path, and who answers it.
@@ -22,8 +22,18 @@ pub struct Route {
     pub takes: Takes,
     /// What it demands of whoever calls: the access checks, the description and the tests read it here.
     pub needs: Needs,
+    /// Whether it is written down who reads it.
+    pub is_sensitive: bool,
     /// Who answers.
     pub answer: fn(&Call) -> Answer,
+}
+
+impl Route {
+    /// The same, of which is written down who reads it.
+    pub(crate) const fn sensitive(mut self) -> Self {
+        self.is_sensitive = true;
+        self
+    }
 }
 
 /// What a body is.
@@ -43,6 +53,8 @@ pub enum Takes {
     Role,
     /// What a token is called, and when it ends.
     Token,
+    /// What a secret holds.
+    Secret,
     /// What SCIM takes at this path.
     Scim,
     /// What LiteLLM takes at this path.
@@ -61,6 +73,7 @@ pub(crate) const fn get(
         summary,
         takes: Takes::Nothing,
         needs,
+        is_sensitive: false,
         answer,
     }
 }
@@ -78,6 +91,7 @@ pub(crate) fn with(
         summary,
         takes,
         needs,
+        is_sensitive: false,
         answer,
     }
 }
@@ -174,6 +188,7 @@ pub fn all() -> Vec<Route> {
     routes.extend(of_cache());
     routes.extend(of_grants());
     routes.extend(running::routes());
+    routes.extend(secrets::routes());
     routes.extend(members::routes());
     routes.extend(roles::routes());
     routes.extend(people::routes());
@@ -291,9 +306,10 @@ fn of_reports() -> [Route; 5] {
         get(
             "/admin/v1/audit",
             Needs::Operator,
-            "Lists who changed what, the oldest first.",
+            "Lists who changed or read what, the oldest first.",
             reports::audit,
-        ),
+        )
+        .sensitive(),
         get(
             "/admin/v1/audit/verify",
             Needs::Operator,
@@ -317,13 +333,15 @@ fn of_decisions() -> [Route; 3] {
             read,
             "Lists recorded routing decisions, the newest first.",
             decisions::list,
-        ),
+        )
+        .sensitive(),
         get(
             "/admin/v1/decisions/{request}",
             read,
             "Shows the recorded decision of a request.",
             decisions::get,
-        ),
+        )
+        .sensitive(),
         get(
             "/admin/v1/learned",
             Needs::Operator,
@@ -340,7 +358,8 @@ fn of_grants() -> [Route; 2] {
             Needs::Operator,
             "Lists what users have granted at MCP servers, or at one (`server`); `next` goes into `after` for more.",
             grants::list,
-        ),
+        )
+        .sensitive(),
         with(
             (Method::DELETE, "/admin/v1/mcp/grants/{server}/{owner}"),
             Needs::Operator,
@@ -364,7 +383,8 @@ fn of_cache() -> [Route; 5] {
             Needs::Operator,
             "Shows what is known of a remembered answer, by its `x-pointsman-cache-key`.",
             cache::get,
-        ),
+        )
+        .sensitive(),
         with(
             (Method::DELETE, "/admin/v1/cache/entries/{entry}"),
             Needs::Operator,

@@ -4,8 +4,10 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use pointsman_catalog::Money;
-use pointsman_governance::Standing;
-use pointsman_store::{Budget, BudgetWindow, Holder, HolderSpec, KeyRecord, Metadata, NewKey, Terms};
+use pointsman_governance::{Standing, Stood};
+use pointsman_store::{
+    Budget, BudgetWindow, Counted, Holder, HolderSpec, KeyRecord, Metadata, NewKey, Quota, Terms,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -20,6 +22,10 @@ pub struct LimitFields {
     pub requests_per_minute: Option<u64>,
     /// Tokens in any minute, prompt and answer together.
     pub tokens_per_minute: Option<u64>,
+    /// Tokens of prompts in any minute.
+    pub input_tokens_per_minute: Option<u64>,
+    /// Tokens of answers in any minute.
+    pub output_tokens_per_minute: Option<u64>,
     /// Requests at once.
     pub concurrency: Option<u64>,
 }
@@ -40,6 +46,66 @@ pub struct BudgetFields {
     /// In which days begin, such as `Europe/Berlin`; UTC when absent.
     #[serde(default)]
     pub time_zone: Option<String>,
+    /// Only what is asked of these models, by the names that clients ask for, `*` standing for any run of letters; of all,
+    /// when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+}
+
+/// Requests or tokens in a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuotaFields {
+    /// What is counted.
+    pub of: CountedField,
+    /// No more than so many.
+    pub amount: u64,
+    /// `total`, `day`, `week`, `month`, or so many seconds, such as `1s` or `3600s`.
+    #[serde(default = "total")]
+    pub window: String,
+    /// In which days begin, such as `Europe/Berlin`; UTC when absent.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+    /// Only what is asked of these models, by the names that clients ask for, `*` standing for any run of letters; of all,
+    /// when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+}
+
+/// What a quota counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CountedField {
+    /// Requests.
+    Requests,
+    /// Tokens, prompt and answer together.
+    Tokens,
+    /// Tokens of prompts.
+    InputTokens,
+    /// Tokens of answers.
+    OutputTokens,
+}
+
+impl From<CountedField> for Counted {
+    fn from(field: CountedField) -> Self {
+        match field {
+            CountedField::Requests => Self::Requests,
+            CountedField::Tokens => Self::Tokens,
+            CountedField::InputTokens => Self::InputTokens,
+            CountedField::OutputTokens => Self::OutputTokens,
+        }
+    }
+}
+
+impl From<Counted> for CountedField {
+    fn from(counted: Counted) -> Self {
+        match counted {
+            Counted::Requests => Self::Requests,
+            Counted::Tokens => Self::Tokens,
+            Counted::InputTokens => Self::InputTokens,
+            Counted::OutputTokens => Self::OutputTokens,
+        }
+    }
 }
 
 fn total() -> String {
@@ -119,6 +185,8 @@ pub struct HolderFields {
     pub limits: LimitFields,
     /// Money; all of them hold at once.
     pub budgets: Vec<BudgetFields>,
+    /// Requests and tokens in windows, or of some models; all of them hold at once.
+    pub quotas: Vec<QuotaFields>,
     /// Notes.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub metadata: Metadata,
@@ -149,6 +217,8 @@ pub struct KeyFields {
     pub limits: LimitFields,
     /// Money; all of them hold at once.
     pub budgets: Vec<BudgetFields>,
+    /// Requests and tokens in windows, or of some models; all of them hold at once.
+    pub quotas: Vec<QuotaFields>,
     /// When it ends, such as `2027-01-01T00:00:00Z`.
     pub expires_at: Option<String>,
     /// Roles, for routing by authorization.
@@ -211,6 +281,7 @@ fn budgets(fields: Vec<BudgetFields>) -> Result<Vec<Budget>, Failed> {
             soft: fields.soft_usd.map(|dollars| dollars.0),
             window: window(&fields.window)?,
             zone: fields.time_zone,
+            models: fields.models,
         })
     };
     fields.into_iter().map(read).collect()
@@ -222,8 +293,33 @@ fn budget_fields(budgets: &[Budget]) -> Vec<BudgetFields> {
         soft_usd: budget.soft.map(Dollars),
         window: window_text(budget.window),
         time_zone: budget.zone.clone(),
+        models: budget.models.clone(),
     };
     budgets.iter().map(write).collect()
+}
+
+fn quotas(fields: Vec<QuotaFields>) -> Result<Vec<Quota>, Failed> {
+    let read = |fields: QuotaFields| {
+        Ok(Quota {
+            of: fields.of.into(),
+            amount: fields.amount,
+            window: window(&fields.window)?,
+            zone: fields.time_zone,
+            models: fields.models,
+        })
+    };
+    fields.into_iter().map(read).collect()
+}
+
+fn quota_fields(quotas: &[Quota]) -> Vec<QuotaFields> {
+    let write = |quota: &Quota| QuotaFields {
+        of: quota.of.into(),
+        amount: quota.amount,
+        window: window_text(quota.window),
+        time_zone: quota.zone.clone(),
+        models: quota.models.clone(),
+    };
+    quotas.iter().map(write).collect()
 }
 
 impl HolderFields {
@@ -241,8 +337,11 @@ impl HolderFields {
                 networks: self.networks,
                 requests_per_minute: self.limits.requests_per_minute,
                 tokens_per_minute: self.limits.tokens_per_minute,
+                input_tokens_per_minute: self.limits.input_tokens_per_minute,
+                output_tokens_per_minute: self.limits.output_tokens_per_minute,
                 concurrency: self.limits.concurrency,
                 budgets: budgets(self.budgets)?,
+                quotas: quotas(self.quotas)?,
             },
             metadata: self.metadata,
             disabled: self.disabled,
@@ -264,9 +363,12 @@ impl HolderFields {
             limits: LimitFields {
                 requests_per_minute: terms.requests_per_minute,
                 tokens_per_minute: terms.tokens_per_minute,
+                input_tokens_per_minute: terms.input_tokens_per_minute,
+                output_tokens_per_minute: terms.output_tokens_per_minute,
                 concurrency: terms.concurrency,
             },
             budgets: budget_fields(&terms.budgets),
+            quotas: quota_fields(&terms.quotas),
             metadata: spec.metadata.clone(),
             disabled: spec.disabled,
         }
@@ -290,8 +392,11 @@ impl KeyFields {
             networks: self.networks,
             requests_per_minute: self.limits.requests_per_minute,
             tokens_per_minute: self.limits.tokens_per_minute,
+            input_tokens_per_minute: self.limits.input_tokens_per_minute,
+            output_tokens_per_minute: self.limits.output_tokens_per_minute,
             concurrency: self.limits.concurrency,
             budgets: budgets(self.budgets)?,
+            quotas: quotas(self.quotas)?,
             plan: self.held.budget.map(Into::into),
             expires_at,
             roles: self.roles,
@@ -320,9 +425,12 @@ impl KeyFields {
             limits: LimitFields {
                 requests_per_minute: grant.requests_per_minute,
                 tokens_per_minute: grant.tokens_per_minute,
+                input_tokens_per_minute: grant.input_tokens_per_minute,
+                output_tokens_per_minute: grant.output_tokens_per_minute,
                 concurrency: grant.concurrency,
             },
             budgets: budget_fields(&grant.budgets),
+            quotas: quota_fields(&grant.quotas),
             expires_at: grant.expires_at.map(time),
             roles: grant.roles.clone(),
             groups: grant.groups.clone(),
@@ -371,6 +479,7 @@ pub fn spending(standings: &[Standing]) -> Value {
         json!({
             "window": window_text(standing.budget.window),
             "time_zone": standing.budget.zone,
+            "models": standing.budget.models,
             "amount_usd": standing.budget.amount.map(usd),
             "spent_usd": usd(standing.spent),
             "reserved_usd": usd(standing.reserved),
@@ -379,6 +488,25 @@ pub fn spending(standings: &[Standing]) -> Value {
         })
     };
     standings.iter().map(one).collect()
+}
+
+/// Quotas as they stand.
+pub fn counted(stood: &[Stood]) -> Value {
+    let one = |stood: &Stood| {
+        let quota = &stood.quota;
+        json!({
+            "of": quota.of.as_str(),
+            "window": window_text(quota.window),
+            "time_zone": quota.zone,
+            "models": quota.models,
+            "amount": quota.amount,
+            "used": stood.used,
+            "reserved": stood.reserved,
+            "remaining": quota.amount.saturating_sub(stood.used).saturating_sub(stood.reserved),
+            "resets_at": stood.ends.map(time),
+        })
+    };
+    stood.iter().map(one).collect()
 }
 
 /// Fields and what is known beside them, in one object.

@@ -11,7 +11,7 @@ use pointsman_governance::jwt::JwtConfig;
 use pointsman_guard::GuardSet;
 use pointsman_routing::About;
 use pointsman_routing::Router;
-use pointsman_store::{Network, RedisCounters, blob};
+use pointsman_store::{MasterKeys, Network, RedisCounters, blob};
 use pointsman_understanding::{Medium, Origin, Role};
 use pointsman_upstream::{
     AuthStyle, Credential, Endpoint, EndpointConfig, EndpointRegistry, Environment, RetryPolicy,
@@ -53,6 +53,9 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     }
     if config.secrets.refresh.get() < Duration::from_secs(1) {
         checker.wrong("secrets.refresh", "is at least 1s");
+    }
+    if let Err(why) = MasterKeys::read(&config.secrets.store) {
+        checker.wrong("secrets.store", why);
     }
     for (at, message) in config.alerts.problems() {
         checker.wrong(&format!("alerts.{at}"), message);

@@ -1,18 +1,23 @@
-//! Variables: `${NAME}`, `${NAME:-default}`, `${file:PATH}`, `${vault:PATH#FIELD}` and other managers of secrets; `$$` is
-//! a dollar.
+//! Variables: `${NAME}`, `${NAME:-default}`, `${file:PATH}`, `${vault:PATH#FIELD}` and other managers of secrets,
+//! `${store:NAME}` for those of the database; `$$` is a dollar.
 //!
 //! What a variable holds may be a secret: it is never part of a message.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use pointsman_store::{MasterKeys, StoredSecrets};
 use pointsman_upstream::config::SecretsConfig;
-use pointsman_upstream::secrets::{Reference, SCHEMES, Secrets, SecretsSession};
+use pointsman_upstream::secrets::{Reference, SCHEMES, SecretSource, Secrets, SecretsSession};
 use secrecy::ExposeSecret;
 
 use crate::mask::Mask;
-use crate::node::{File, Node, Value};
+use crate::node::{File, Node, Place, Value};
 use crate::problem::Problem;
+use crate::types::StoresConfig;
+
+/// The block that says where the database is.
+const STORES: &str = "stores";
 
 /// The value of a variable, if it is set.
 type Lookup<'a> = Box<dyn Fn(&str) -> Option<String> + 'a>;
@@ -84,13 +89,40 @@ pub(crate) fn interpolate_all<'a>(
             _ => serde_json::from_value(node.json()).ok(),
         };
     }
-    found.secrets = match (&environment.secrets, managers) {
-        (Some(secrets), Some(managers)) => Some(secrets.begin(&managers)),
+    found.secrets = match (&environment.secrets, &managers) {
+        (Some(secrets), Some(managers)) => Some(secrets.begin(managers)),
         _ => None,
     };
-    for (key, _, node) in entries.iter_mut().filter(|(key, ..)| key != BLOCK) {
+    // Where the database is must be known before it is asked for secrets: that may come of another manager.
+    for (key, _, node) in entries.iter_mut().filter(|(key, ..)| key == STORES) {
         interpolate(node, environment, file, key, found);
     }
+    if let (Some(secrets), Some(managers)) = (&mut found.secrets, managers) {
+        let url = database(entries);
+        secrets.offer("store", Box::new(move || stored(&managers, &url)));
+    }
+    for (key, _, node) in entries
+        .iter_mut()
+        .filter(|(key, ..)| key != BLOCK && key != STORES)
+    {
+        interpolate(node, environment, file, key, found);
+    }
+}
+
+/// Where the database is, as far as the file says.
+fn database(entries: &[(String, Place, Node)]) -> String {
+    let stores = entries.iter().find(|(key, ..)| key == STORES);
+    let said = stores.map(|(.., node)| node.json());
+    let said = said.as_ref().and_then(|stores| stores.get("database")?.as_str());
+    said.map_or_else(|| StoresConfig::default().database, str::to_owned)
+}
+
+/// The secrets of the database.
+fn stored(managers: &SecretsConfig, url: &str) -> Result<Arc<dyn SecretSource>, String> {
+    let keys = MasterKeys::read(&managers.store)?;
+    let keys = keys.ok_or("there is no master key: set secrets.store.keys, or POINTSMAN_MASTER_KEY")?;
+    let opened = StoredSecrets::open(url, keys).map_err(|error| error.to_string())?;
+    Ok(Arc::new(opened))
 }
 
 /// Puts variables into every text of the tree.

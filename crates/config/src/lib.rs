@@ -38,6 +38,6 @@ pub use realtime::RealtimeConfig;
 pub use responses::{ResponsesConfig, StateKeeper};
 pub use shape::{BodyEdits, HeaderEdits, ParameterEdits, RequestConfig, StructuredOutput, Unsupported};
 pub use types::{
-    ApiListener, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener, ProviderConfig,
-    ServerConfig, SharedDown, StoresConfig, TargetConfig, TlsListenerConfig,
+    ApiListener, AuditConfig, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener,
+    ProviderConfig, ServerConfig, SharedDown, StoresConfig, TargetConfig, TlsListenerConfig,
 };

@@ -44,6 +44,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// Where secrets are that are not in this file.
     pub secrets: SecretsConfig,
+    /// What the audit log holds, and for how long.
+    pub audit: AuditConfig,
     /// Who answers.
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Names that clients ask for. A name may hold one `*`, which stands for any run of letters; a `*` in the `model`
@@ -381,4 +383,25 @@ pub struct FallbackConfig {
     pub context_window: Vec<String>,
     /// The provider refuses the content.
     pub content_policy: Vec<String>,
+}
+
+/// What the audit log holds, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// Whether it is written down who reads what is sensitive: the log itself, recorded decisions, remembered answers,
+    /// secrets, grants.
+    pub reads: bool,
+    /// After so many days rows are taken out; never when absent.
+    #[schemars(range(min = 1))]
+    pub keep_days: Option<u32>,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self {
+            reads: true,
+            keep_days: None,
+        }
+    }
 }

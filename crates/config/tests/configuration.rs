@@ -66,7 +66,7 @@ fn each_mistake_is_named_with_its_place() {
         (
             "providers: { openai: { auth: { api_key: \"${vualt:secret/openai#key}\" } } }",
             vec![
-                r#"p.yaml:1:41: providers.openai.auth.api_key: there are no secrets of "vualt"; there are file and vault, aws, gcp, azure, kubernetes; did you mean "vault"?"#,
+                r#"p.yaml:1:41: providers.openai.auth.api_key: there are no secrets of "vualt"; there are file and vault, aws, gcp, azure, kubernetes, store; did you mean "vault"?"#,
             ],
         ),
         (

@@ -23,13 +23,14 @@ use pointsman_a2a::seal::Sealer;
 use pointsman_cache::{CacheKey, Scope};
 use pointsman_catalog::Catalog;
 use pointsman_config::PromptsConfig;
-use pointsman_config::{BatchesConfig, FilesConfig, RealtimeConfig};
+use pointsman_config::{AuditConfig, BatchesConfig, FilesConfig, RealtimeConfig};
 use pointsman_governance::Principal;
 use pointsman_governance::oidc::OidcConfig;
 use pointsman_guard::GuardSet;
 use pointsman_mcp::Hub;
 use pointsman_routing::Router;
 use pointsman_semantics::similar::Point;
+use pointsman_store::MasterKeys;
 use pointsman_understanding::Understanding;
 use pointsman_upstream::FetchBounds;
 use secrecy::SecretString;
@@ -79,6 +80,10 @@ pub struct Snapshot {
     pub cache_of_decisions: Option<CachePolicy>,
     /// From what the secrets of callers who sign are made, if they may come.
     pub signing: Option<SecretString>,
+    /// What seals secrets of the database, if anything does.
+    pub master_keys: Option<Arc<MasterKeys>>,
+    /// What the audit log holds.
+    pub audit: AuditConfig,
     /// Who comes without a key, if anyone may.
     pub anonymous: Option<Arc<Principal>>,
     /// Proxies that are believed when they say for whom they ask.

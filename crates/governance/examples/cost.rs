@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
-use pointsman_governance::{Actual, Estimate, KeyRing, Limits, Sharing, WhenDown};
+use pointsman_governance::{Actual, Estimate, KeyRing, Limits, Sharing, Tokens, WhenDown};
 use pointsman_store::{
     Actor, Budget, BudgetWindow, HolderKind, HolderSpec, Metadata, NewKey, Patience, RedisCounters, Store,
     Terms,
@@ -125,7 +125,7 @@ async fn shared(store: &Arc<Store>, url: SecretString, key: &str) -> Result<Stri
     let running = Arc::clone(&sharing);
     let task = tokio::spawn(async move { running.run(stopped).await });
     let who = ring.identify(key)?;
-    let (tokens, cost) = (100, Money::from_nanodollars(100));
+    let (tokens, cost) = (Tokens::prompt(100), Money::from_nanodollars(100));
     let begun = Instant::now();
     for _ in 0..ROUNDS {
         let reservation = who.admit_shared(Estimate { tokens, cost }, Instant::now()).await;
@@ -152,7 +152,7 @@ fn measure(ring: &KeyRing, key: &str) -> Result<[u128; 2], Box<dyn Error>> {
     }
     let find = begun.elapsed().as_nanos() / u128::from(ROUNDS);
     let who = ring.identify(key)?;
-    let (tokens, cost) = (100, Money::from_nanodollars(100));
+    let (tokens, cost) = (Tokens::prompt(100), Money::from_nanodollars(100));
     let begun = Instant::now();
     for _ in 0..ROUNDS {
         let reservation = who.admit(Estimate { tokens, cost }, Instant::now());

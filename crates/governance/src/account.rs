@@ -3,23 +3,23 @@
 mod shared;
 
 use std::sync::LazyLock;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, MutexGuard};
 use pointsman_catalog::Money;
-use pointsman_store::Budget;
 
-use crate::budget::Purse;
+use crate::budget::{Purse, Rule};
 use crate::config::Limits;
 use crate::denial::Refused;
 use crate::rate::{Left, RateStatus};
 use crate::reservation::{Actual, Estimate, Standing};
 use crate::sharing::Clock;
+use crate::wanted::{Side, Sides, Wanted, sides};
 use crate::window::Window;
 
 use shared::Shares;
-pub(crate) use shared::{Link, Pending, Place};
+pub(crate) use shared::{Link, Pending, Place, Question};
 
 /// Seconds are counted from here.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -68,8 +68,8 @@ pub(crate) fn unix_ms() -> i64 {
 /// Where an account stands with one reservation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
-    /// When its tokens were counted.
-    second: u32,
+    /// When its tokens of each side were counted.
+    seconds: [u32; 3],
     /// Purses up to this one hold money for it.
     purses: u32,
 }
@@ -77,7 +77,7 @@ pub(crate) struct Mark {
 impl Default for Mark {
     fn default() -> Self {
         Self {
-            second: UNCOUNTED,
+            seconds: [UNCOUNTED; 3],
             purses: 0,
         }
     }
@@ -94,6 +94,8 @@ pub(crate) struct Account {
     place: Option<Place>,
     /// Whether it is told of in every round.
     is_told: AtomicBool,
+    /// Whether any of its purses is about some models alone.
+    by_model: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +103,8 @@ pub(crate) struct Counters {
     limits: Limits,
     /// Made when there is a limit, because most holders have none.
     requests: Option<Box<Window>>,
-    tokens: Option<Box<Window>>,
+    /// Of each side.
+    tokens: [Option<Box<Window>>; 3],
     in_flight: u64,
     purses: Vec<Purse>,
     /// The number of the newest purse.
@@ -124,6 +127,7 @@ impl Account {
             counters: Mutex::new(counters),
             place,
             is_told: AtomicBool::new(false),
+            by_model: AtomicBool::new(false),
         }
     }
 
@@ -136,65 +140,53 @@ impl Account {
         &self.name
     }
 
-    /// Those of `budgets` of which it does not know what was spent.
-    pub(crate) fn unknown<'a>(&self, budgets: &'a [Budget]) -> Vec<&'a Budget> {
-        let counters = self.counters.lock();
-        let known = |budget: &Budget| counters.purses.iter().any(|purse| purse.counts(budget));
-        budgets.iter().filter(|budget| !known(budget)).collect()
+    /// Whether it matters for which model something is asked.
+    pub(crate) fn counts_by_model(&self) -> bool {
+        self.by_model.load(Ordering::Relaxed)
     }
 
-    /// Changes the settings and keeps what was used. `spent` says what was spent of budgets that are new: by this
-    /// replica, and by others.
-    pub(crate) fn configure(&self, limits: Limits, budgets: &[Budget], spent: &[(&Budget, [Money; 2])]) {
+    /// Those of `rules` of which it does not know what was used.
+    pub(crate) fn unknown<'a>(&self, rules: &'a [Rule]) -> Vec<&'a Rule> {
+        let counters = self.counters.lock();
+        let known = |rule: &Rule| counters.purses.iter().any(|purse| purse.rule.counts(rule));
+        rules.iter().filter(|rule| !known(rule)).collect()
+    }
+
+    /// Changes the settings and keeps what was used. `used` says what was used of rules that are new: by this replica, and
+    /// by others.
+    pub(crate) fn configure(&self, limits: Limits, rules: &[Rule], used: &[(&Rule, [i64; 2])]) {
         let now = self.moment(Instant::now()).unix_ms;
         let mut counters = self.counters.lock();
         counters.limits = limits;
         let mut old = std::mem::take(&mut counters.purses);
-        for budget in budgets {
+        for rule in rules {
             // The ledger lags by what is in the journal: what was counted here is newer.
-            let known = old.iter().position(|purse| purse.counts(budget));
+            let known = old.iter().position(|purse| purse.rule.counts(rule));
             let purse = if let Some(at) = known {
-                old.swap_remove(at).become_of(budget)
+                old.swap_remove(at).become_of(rule)
             } else {
-                let spent = spent.iter().find(|(other, _)| *other == budget);
+                let used = used.iter().find(|(other, _)| *other == rule);
                 counters.newest = counters.newest.saturating_add(1);
-                let [own, others] = spent.map_or([Money::ZERO; 2], |(_, spent)| *spent);
-                Purse::new(budget, [own, others], counters.newest, now)
+                let used = used.map_or([0; 2], |(_, used)| *used);
+                Purse::new(rule, used, counters.newest, now)
             };
             counters.purses.push(purse);
         }
+        let by_model = rules.iter().any(|rule| !rule.models().is_empty());
+        self.by_model.store(by_model, Ordering::Relaxed);
     }
 
-    /// Its counters as they are now, if there is room for what is asked for.
+    /// Its counters as they are now, if there is room for what is wanted.
     pub(crate) fn with_room(
         &self,
-        estimate: Estimate,
-        standing: Standing,
+        wanted: &Wanted<'_>,
         now: Moment,
     ) -> Result<MutexGuard<'_, Counters>, Refused> {
         let mut counters = self.counters.lock();
         counters.advance(now);
         match &self.place {
-            None => counters.check(estimate, standing == Standing::Apart, now)?,
-            Some(place) => {
-                let places = u64::from(standing == Standing::Apart);
-                counters.check_shares([places, 1], estimate, now, place.link())?;
-            }
-        }
-        Ok(counters)
-    }
-
-    /// Its counters as they are now, if there is room for more of a reservation.
-    pub(crate) fn with_room_for_more(
-        &self,
-        more: Estimate,
-        now: Moment,
-    ) -> Result<MutexGuard<'_, Counters>, Refused> {
-        let mut counters = self.counters.lock();
-        counters.advance(now);
-        match &self.place {
-            None => counters.check_amounts(more, now)?,
-            Some(place) => counters.check_shares([0, 0], more, now, place.link())?,
+            None => counters.check(wanted, now)?,
+            Some(place) => counters.check_shares(wanted, now, place.link())?,
         }
         Ok(counters)
     }
@@ -203,33 +195,43 @@ impl Account {
     pub(crate) fn owe(&self, now: Moment) -> Mark {
         let mut counters = self.counters.lock();
         counters.advance(now);
-        counters.mark(Estimate::default())
+        counters.mark(Estimate::default(), None)
     }
 
     /// Sets money aside, whether or not there is room; only where the reservation of `mark` had.
-    pub(crate) fn set_aside(&self, mark: Mark, cost: Money) {
+    pub(crate) fn set_aside(&self, mark: Mark, cost: Money, model: Option<&str>) {
         let now = self.moment(Instant::now());
         let mut counters = self.counters.lock();
         counters.touch(now);
-        counters.add_reserved(mark, cost);
+        let aside = Estimate {
+            cost,
+            ..Estimate::default()
+        };
+        counters.reserve_more(mark, Estimate::default(), aside, model);
     }
 
-    /// Charges what was used, and gives back the rest.
-    pub(crate) fn settle(&self, mark: Mark, standing: Standing, estimate: Estimate, actual: Actual) {
+    /// Charges what was used, and gives back the rest; it was reserved and is charged for these models.
+    pub(crate) fn settle(
+        &self,
+        mark: Mark,
+        standing: Standing,
+        (estimate, actual): (Estimate, Actual),
+        [reserved, charged]: [Option<&str>; 2],
+    ) {
         let now = self.moment(Instant::now());
         let mut counters = self.counters.lock();
         counters.advance(now);
         if standing != Standing::Elsewhere {
-            counters.correct(mark, estimate.tokens, actual.tokens);
+            counters.correct(mark, sides(estimate.tokens), sides(actual.tokens));
         }
         counters.touch(now);
         if standing == Standing::Apart {
             counters.in_flight = counters.in_flight.saturating_sub(1);
         }
-        counters.add_reserved(mark, -estimate.cost);
+        counters.reserve_more(mark, estimate, Estimate::default(), reserved);
         let mut passed = None;
         for purse in &mut counters.purses {
-            passed = passed.or(purse.charge(actual.cost));
+            passed = passed.or(purse.charge(actual, standing, charged));
         }
         drop(counters);
         if let Some((soft, spent)) = passed {
@@ -258,7 +260,7 @@ impl Account {
         };
         RateStatus {
             requests: stand(&counters.requests, counters.limits.requests_per_minute),
-            tokens: stand(&counters.tokens, counters.limits.tokens_per_minute),
+            tokens: stand(&counters.tokens[0], counters.limits.tokens_per_minute),
         }
     }
 
@@ -273,10 +275,9 @@ impl Account {
 impl Counters {
     fn advance(&mut self, now: Moment) {
         let limits = self.limits;
-        for (window, limit) in [
-            (&mut self.requests, limits.requests_per_minute),
-            (&mut self.tokens, limits.tokens_per_minute),
-        ] {
+        let tokens = Side::ALL.map(|side| side.limit(&limits));
+        let windows = [(&mut self.requests, limits.requests_per_minute)];
+        for (window, limit) in windows.into_iter().chain(self.tokens.iter_mut().zip(tokens)) {
             if limit.is_some() {
                 let window = window.get_or_insert_with(|| Box::new(Window::new()));
                 window.advance(now.second);
@@ -288,96 +289,119 @@ impl Counters {
     }
 
     /// Reserves what there is room for.
-    pub(crate) fn reserve(&mut self, estimate: Estimate, standing: Standing) -> Mark {
+    pub(crate) fn reserve(&mut self, estimate: Estimate, wanted: &Wanted<'_>) -> Mark {
         if self.limits.requests_per_minute.is_some()
             && let Some(requests) = &mut self.requests
         {
-            requests.add(1);
+            requests.add(wanted.requests);
         }
         if let (Some(shares), Some(_)) = (&mut self.shares, self.limits.requests_per_minute) {
-            shares.requested += 1;
+            shares.requested = shares.requested.saturating_add(amount(wanted.requests));
         }
-        self.in_flight += u64::from(standing == Standing::Apart);
-        self.mark(estimate)
+        self.in_flight += wanted.places;
+        for purse in &mut self.purses {
+            purse.begin(wanted);
+        }
+        self.mark(estimate, wanted.model)
     }
 
-    fn mark(&mut self, estimate: Estimate) -> Mark {
+    fn mark(&mut self, estimate: Estimate, model: Option<&str>) -> Mark {
         let mark = Mark {
-            second: self.count(estimate.tokens),
+            seconds: self.count(sides(estimate.tokens)),
             purses: self.newest,
         };
-        self.add_reserved(mark, estimate.cost);
+        self.reserve_more(mark, Estimate::default(), estimate, model);
         mark
     }
 
     /// Turns what is reserved from one estimate into another.
-    pub(crate) fn change(&mut self, mark: &mut Mark, from: Estimate, to: Estimate) {
-        self.correct(*mark, from.tokens, 0);
-        self.add_reserved(*mark, to.cost - from.cost);
-        mark.second = self.count(to.tokens);
+    pub(crate) fn change(&mut self, mark: &mut Mark, from: Estimate, to: Estimate, model: Option<&str>) {
+        self.correct(*mark, sides(from.tokens), [0; 3]);
+        self.reserve_more(*mark, from, to, model);
+        mark.seconds = self.count(sides(to.tokens));
     }
 
-    fn count(&mut self, tokens: u64) -> u32 {
-        let limited = self.limits.tokens_per_minute.is_some();
-        if let (Some(shares), true) = (&mut self.shares, limited) {
-            shares.tokens_used = shares.tokens_used.saturating_add(amount(tokens));
-        }
-        match self.tokens.as_mut().filter(|_| limited) {
-            Some(window) => u32::try_from(window.add(tokens)).unwrap_or(UNCOUNTED),
-            None => UNCOUNTED,
-        }
-    }
-
-    fn correct(&mut self, mark: Mark, reserved: u64, actual: u64) {
-        if mark.second != UNCOUNTED
-            && let Some(window) = &mut self.tokens
-        {
-            window.correct(u64::from(mark.second), reserved, actual);
+    fn count(&mut self, tokens: Sides) -> [u32; 3] {
+        let mut seconds = [UNCOUNTED; 3];
+        for (at, side) in Side::ALL.into_iter().enumerate() {
+            if side.limit(&self.limits).is_none() {
+                continue;
+            }
             if let Some(shares) = &mut self.shares {
-                shares.correct(mark.second, amount(actual).saturating_sub(amount(reserved)));
+                shares.tokens[at].used = shares.tokens[at].used.saturating_add(amount(tokens[at]));
+            }
+            if let Some(window) = &mut self.tokens[at] {
+                seconds[at] = u32::try_from(window.add(tokens[at])).unwrap_or(UNCOUNTED);
+            }
+        }
+        seconds
+    }
+
+    fn correct(&mut self, mark: Mark, reserved: Sides, actual: Sides) {
+        for (at, second) in mark.seconds.into_iter().enumerate() {
+            if second == UNCOUNTED {
+                continue;
+            }
+            if let Some(window) = &mut self.tokens[at] {
+                window.correct(u64::from(second), reserved[at], actual[at]);
+                if let Some(shares) = &mut self.shares {
+                    let more = amount(actual[at]).saturating_sub(amount(reserved[at]));
+                    shares.correct(at, second, more);
+                }
             }
         }
     }
 
-    fn add_reserved(&mut self, mark: Mark, cost: Money) {
+    fn reserve_more(&mut self, mark: Mark, from: Estimate, to: Estimate, model: Option<&str>) {
         for purse in self.purses.iter_mut().filter(|purse| purse.number <= mark.purses) {
-            purse.reserved = (purse.reserved + cost).max(Money::ZERO);
+            purse.reserve(from, to, model);
         }
     }
 
-    fn check(&self, estimate: Estimate, takes_place: bool, now: Moment) -> Result<(), Refused> {
-        if let Some(limit) = self.limits.concurrency.filter(|_| takes_place)
+    fn check(&self, wanted: &Wanted<'_>, now: Moment) -> Result<(), Refused> {
+        if let Some(limit) = self.limits.concurrency.filter(|_| wanted.places > 0)
             && self.in_flight >= limit
         {
             return Err(Refused::Concurrency { limit });
         }
         if let (Some(limit), Some(requests)) = (self.limits.requests_per_minute, &self.requests)
+            && wanted.requests > 0
             && requests.sum() >= limit
         {
             let wait = requests.wait(1, limit);
             return Err(Refused::Requests { limit, wait });
         }
-        self.check_amounts(estimate, now)
-    }
-
-    fn check_amounts(&self, estimate: Estimate, now: Moment) -> Result<(), Refused> {
-        if let (Some(limit), Some(window)) = (self.limits.tokens_per_minute, &self.tokens) {
-            if estimate.tokens > limit {
-                return Err(Refused::TooLarge { limit });
-            }
-            let used = window.sum();
-            if used.saturating_add(estimate.tokens) > limit {
-                let wait = window.wait(estimate.tokens, limit);
-                return Err(Refused::Tokens { limit, used, wait });
-            }
+        for (at, side) in Side::ALL.into_iter().enumerate() {
+            self.check_tokens(side, (at, wanted.tokens[at]))?;
         }
         self.purses
             .iter()
-            .try_for_each(|purse| purse.check(estimate.cost, now.unix_ms))
+            .try_for_each(|purse| purse.check(wanted, now.unix_ms))
+    }
+
+    fn check_tokens(&self, side: Side, (at, tokens): (usize, u64)) -> Result<(), Refused> {
+        let (Some(limit), Some(window)) = (side.limit(&self.limits), &self.tokens[at]) else {
+            return Ok(());
+        };
+        if tokens > limit {
+            return Err(Refused::TooLarge { side, tokens, limit });
+        }
+        let used = window.sum();
+        if used.saturating_add(tokens) > limit {
+            let wait = window.wait(tokens, limit);
+            return Err(Refused::Tokens {
+                side,
+                tokens,
+                limit,
+                used,
+                wait,
+            });
+        }
+        Ok(())
     }
 }
 
 /// A number of tokens or requests as shared counters have it.
-fn amount(number: u64) -> i64 {
+pub(crate) fn amount(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,96 +1,254 @@
-//! Budgets: spent, reserved, and when they begin anew.
+//! Budgets and quotas: what is used and reserved of them, and when they begin anew.
+
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use pointsman_catalog::Money;
-use pointsman_store::{Budget, BudgetWindow};
+use pointsman_store::{Budget, BudgetWindow, Counted, Quota};
 
+use crate::account::amount;
 use crate::denial::Refused;
+use crate::pattern::fits;
+use crate::reservation::{Actual, Estimate, Standing};
 use crate::share::Allotment;
+use crate::wanted::{Sides, Wanted, sides};
 
-/// What is spent and reserved of a budget.
+/// What there may be in a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// So much money.
+    Budget(Budget),
+    /// So many requests or tokens.
+    Quota(Quota),
+}
+
+impl Rule {
+    pub(crate) fn window(&self) -> BudgetWindow {
+        match self {
+            Self::Budget(budget) => budget.window,
+            Self::Quota(quota) => quota.window,
+        }
+    }
+
+    pub(crate) fn zone(&self) -> Option<&str> {
+        match self {
+            Self::Budget(budget) => budget.zone.as_deref(),
+            Self::Quota(quota) => quota.zone.as_deref(),
+        }
+    }
+
+    /// Of which models; of all, where there are none.
+    pub(crate) fn models(&self) -> &[String] {
+        match self {
+            Self::Budget(budget) => &budget.models,
+            Self::Quota(quota) => &quota.models,
+        }
+    }
+
+    /// What it counts; money where it says nothing.
+    pub(crate) fn counted(&self) -> Option<Counted> {
+        match self {
+            Self::Budget(_) => None,
+            Self::Quota(quota) => Some(quota.of),
+        }
+    }
+
+    /// No more than this, in nano-dollars or by number.
+    pub(crate) fn amount(&self) -> Option<i64> {
+        match self {
+            Self::Budget(budget) => budget.amount.map(Money::nanodollars),
+            Self::Quota(quota) => Some(amount(quota.amount)),
+        }
+    }
+
+    /// Whether it counts the same in the same time.
+    pub(crate) fn counts(&self, other: &Self) -> bool {
+        (self.counted(), self.window(), self.zone(), self.models())
+            == (other.counted(), other.window(), other.zone(), other.models())
+    }
+
+    /// Whether it is about a model.
+    pub(crate) fn is_about(&self, model: Option<&str>) -> bool {
+        let models = self.models();
+        models.is_empty() || model.is_some_and(|model| models.iter().any(|pattern| fits(pattern, model)))
+    }
+
+    /// Beginning and end of its window around `now`, Unix milliseconds.
+    pub(crate) fn bounds(&self, now: i64) -> (i64, Option<i64>) {
+        bounds(self.window(), &zone_of(self.zone()), now)
+    }
+}
+
+/// What is used and reserved of a budget or a quota: in nano-dollars, requests or tokens.
 #[derive(Debug, Clone)]
 pub(crate) struct Purse {
-    pub(crate) budget: Budget,
+    pub(crate) rule: Rule,
     zone: TimeZone,
+    /// The models that it is about, for denials.
+    about: Option<Arc<str>>,
     /// By this process; by the earlier ones, too, where it is alone, and by those of its name, where it is not.
-    pub(crate) spent: Money,
-    pub(crate) reserved: Money,
+    pub(crate) spent: i64,
+    pub(crate) reserved: i64,
     /// What of it this replica may use, and what all have; only where it is not alone.
     pub(crate) share: Allotment,
     /// When the window began, Unix milliseconds.
     pub(crate) begun: i64,
-    /// When the window ends, Unix milliseconds; never for a total budget.
+    /// When the window ends, Unix milliseconds; never for a total one.
     pub(crate) ends: Option<i64>,
     /// Which of its account's purses: those that came later hold nothing for what was reserved before.
     pub(crate) number: u32,
 }
 
 impl Purse {
-    pub(crate) fn new(budget: &Budget, [own, others]: [Money; 2], number: u32, now: i64) -> Self {
-        let zone = zone_of(budget);
-        let (begun, ends) = bounds(budget.window, &zone, now);
-        let amount = budget.amount.map(Money::nanodollars);
-        let total = (own + others).nanodollars();
+    pub(crate) fn new(rule: &Rule, [own, others]: [i64; 2], number: u32, now: i64) -> Self {
+        let zone = zone_of(rule.zone());
+        let (begun, ends) = bounds(rule.window(), &zone, now);
+        let models = rule.models();
         Self {
-            budget: budget.clone(),
+            about: (!models.is_empty()).then(|| models.join(", ").into()),
             zone,
             spent: own,
-            reserved: Money::ZERO,
-            share: Allotment::known(total, own.nanodollars(), amount),
+            reserved: 0,
+            share: Allotment::known(own.saturating_add(others), own, rule.amount()),
+            rule: rule.clone(),
             begun,
             ends,
             number,
         }
     }
 
-    /// Whether it counts the same money in the same time.
-    pub(crate) fn counts(&self, budget: &Budget) -> bool {
-        (self.budget.window, &self.budget.zone) == (budget.window, &budget.zone)
-    }
-
     /// The same, with other amounts.
-    pub(crate) fn become_of(mut self, budget: &Budget) -> Self {
-        self.budget.clone_from(budget);
+    pub(crate) fn become_of(mut self, rule: &Rule) -> Self {
+        self.rule.clone_from(rule);
         self
     }
 
     /// Begins a new window when the old one has ended.
     pub(crate) fn advance(&mut self, now: i64) {
         if self.ends.is_some_and(|ends| now >= ends) {
-            self.spent = Money::ZERO;
-            (self.begun, self.ends) = bounds(self.budget.window, &self.zone, now);
-            let amount = self.budget.amount.map(Money::nanodollars);
-            self.share = Allotment::known(0, 0, amount);
+            self.spent = 0;
+            (self.begun, self.ends) = bounds(self.rule.window(), &self.zone, now);
+            self.share = Allotment::known(0, 0, self.rule.amount());
         }
     }
 
-    /// Spent by all, as far as it is known here.
-    pub(crate) fn total(&self) -> Money {
-        Money::from_nanodollars(self.share.total(self.spent.nanodollars()))
+    /// Used by all, as far as it is known here.
+    pub(crate) fn total(&self) -> i64 {
+        self.share.total(self.spent)
     }
 
-    /// Whether `cost` fits beside what is spent and reserved.
-    pub(crate) fn check(&self, cost: Money, now: i64) -> Result<(), Refused> {
-        match self.budget.amount {
-            Some(amount) if self.spent + self.reserved + cost > amount => Err(Refused::Money {
-                amount,
-                spent: self.spent,
-                reserved: self.reserved,
+    /// Spent by all, where it is money.
+    pub(crate) fn money(&self) -> Money {
+        Money::from_nanodollars(self.total())
+    }
+
+    /// The budget, where it is one.
+    pub(crate) fn budget(&self) -> Option<&Budget> {
+        match &self.rule {
+            Rule::Budget(budget) => Some(budget),
+            Rule::Quota(_) => None,
+        }
+    }
+
+    /// What a request wants of it.
+    pub(crate) fn wanted(&self, wanted: &Wanted<'_>) -> i64 {
+        if !self.rule.is_about(wanted.model) {
+            return 0;
+        }
+        match self.rule.counted() {
+            None => wanted.cost.nanodollars(),
+            Some(Counted::Requests) => amount(wanted.requests),
+            Some(counted) => tokens_of(counted, wanted.tokens),
+        }
+    }
+
+    /// Whether what is wanted fits beside what is used and reserved.
+    pub(crate) fn check(&self, wanted: &Wanted<'_>, now: i64) -> Result<(), Refused> {
+        let Some(limit) = self.rule.amount() else {
+            return Ok(());
+        };
+        if !self.rule.is_about(wanted.model) {
+            return Ok(());
+        }
+        let wanted = self.wanted(wanted);
+        // Of requests and tokens nothing is refused that wants none, as parts of a request do.
+        let is_free = wanted == 0 && self.rule.counted().is_some();
+        if !is_free && self.spent.saturating_add(self.reserved).saturating_add(wanted) > limit {
+            return Err(self.refused((self.spent, self.reserved, wanted), now));
+        }
+        Ok(())
+    }
+
+    /// Why there is no room: with what is used, reserved and wanted.
+    pub(crate) fn refused(&self, (spent, reserved, wanted): (i64, i64, i64), now: i64) -> Refused {
+        let models = self.about.clone();
+        match &self.rule {
+            Rule::Budget(budget) => Refused::Money {
+                amount: budget.amount.unwrap_or(Money::MAX),
+                spent: Money::from_nanodollars(spent),
+                reserved: Money::from_nanodollars(reserved),
+                models,
                 now,
                 ends: self.ends,
-            }),
-            _ => Ok(()),
+            },
+            Rule::Quota(quota) => Refused::Quota {
+                of: quota.of,
+                window: quota.window,
+                amount: quota.amount,
+                numbers: [spent, reserved, wanted].map(|number| number.max(0).unsigned_abs()),
+                models,
+                now,
+                ends: self.ends,
+            },
         }
+    }
+
+    /// A request begins: it counts, whatever becomes of it.
+    pub(crate) fn begin(&mut self, wanted: &Wanted<'_>) {
+        if self.rule.counted() == Some(Counted::Requests) {
+            self.spent = self.spent.saturating_add(self.wanted(wanted));
+        }
+    }
+
+    /// Turns what is reserved from one estimate into another.
+    pub(crate) fn reserve(&mut self, from: Estimate, to: Estimate, model: Option<&str>) {
+        if !self.rule.is_about(model) {
+            return;
+        }
+        let difference = match self.rule.counted() {
+            None => (to.cost - from.cost).nanodollars(),
+            Some(Counted::Requests) => return,
+            Some(counted) => {
+                tokens_of(counted, sides(to.tokens)).saturating_sub(tokens_of(counted, sides(from.tokens)))
+            }
+        };
+        self.reserved = self.reserved.saturating_add(difference).max(0);
     }
 
     /// Charges; says when that passes the soft amount: what it is, and what is spent.
-    pub(crate) fn charge(&mut self, cost: Money) -> Option<(Money, Money)> {
+    pub(crate) fn charge(
+        &mut self,
+        actual: Actual,
+        standing: Standing,
+        model: Option<&str>,
+    ) -> Option<(Money, Money)> {
+        if !self.rule.is_about(model) {
+            return None;
+        }
         let was = self.is_past_soft();
-        self.spent += cost;
-        let soft = self.budget.soft.filter(|_| !was && self.is_past_soft())?;
-        Some((soft, self.total()))
+        let used = match self.rule.counted() {
+            None => actual.cost.nanodollars(),
+            // Counted when they began.
+            Some(Counted::Requests) => 0,
+            // Counted when what others answer later was admitted.
+            Some(_) if standing == Standing::Elsewhere => 0,
+            Some(counted) => tokens_of(counted, sides(actual.tokens)),
+        };
+        self.spent = self.spent.saturating_add(used);
+        let soft = self.budget()?.soft.filter(|_| !was && self.is_past_soft())?;
+        Some((soft, self.money()))
     }
 
     /// What will be spent when the window ends, if it goes on as it has since it began; nothing where it never ends, or has
@@ -101,20 +259,31 @@ impl Purse {
         if passed <= 0 || passed > length || passed * 100 < length * i128::from(after) {
             return None;
         }
-        let expected = i128::from(self.total().nanodollars()) * length / passed;
+        let expected = i128::from(self.total()) * length / passed;
         Some(Money::from_nanodollars(
             i64::try_from(expected).unwrap_or(i64::MAX),
         ))
     }
 
     pub(crate) fn is_past_soft(&self) -> bool {
-        self.budget.soft.is_some_and(|soft| self.total() > soft)
+        let soft = self.budget().and_then(|budget| budget.soft);
+        soft.is_some_and(|soft| self.money() > soft)
     }
 }
 
-/// The zone of a budget; one that this machine does not know any more is UTC.
-pub(crate) fn zone_of(budget: &Budget) -> TimeZone {
-    let Some(name) = &budget.zone else {
+/// Tokens of the side that is counted; of requests there are none.
+fn tokens_of(counted: Counted, [both, input, output]: Sides) -> i64 {
+    amount(match counted {
+        Counted::Requests => 0,
+        Counted::Tokens => both,
+        Counted::InputTokens => input,
+        Counted::OutputTokens => output,
+    })
+}
+
+/// The zone of this name; one that this machine does not know any more is UTC.
+fn zone_of(name: Option<&str>) -> TimeZone {
+    let Some(name) = name else {
         return TimeZone::UTC;
     };
     TimeZone::get(name).unwrap_or_else(|error| {
@@ -124,7 +293,7 @@ pub(crate) fn zone_of(budget: &Budget) -> TimeZone {
 }
 
 /// Beginning and end of the window around `now`, Unix milliseconds.
-pub(crate) fn bounds(window: BudgetWindow, zone: &TimeZone, now: i64) -> (i64, Option<i64>) {
+fn bounds(window: BudgetWindow, zone: &TimeZone, now: i64) -> (i64, Option<i64>) {
     let date = zone
         .to_datetime(Timestamp::from_millisecond(now).unwrap_or(Timestamp::UNIX_EPOCH))
         .date();
@@ -232,32 +401,42 @@ mod tests {
         }
     }
 
+    fn money(amount: i64) -> Money {
+        Money::from_nanodollars(amount)
+    }
+
+    fn purse(budget: Budget, spent: i64, now: i64) -> Purse {
+        Purse::new(&Rule::Budget(budget), [spent, 0], 1, now)
+    }
+
+    fn wanted(cost: i64) -> Wanted<'static> {
+        Wanted {
+            cost: money(cost),
+            ..Wanted::NOTHING
+        }
+    }
+
     #[test]
     fn a_new_window_is_a_full_purse() {
-        let money = Money::from_nanodollars;
         let budget = Budget::of(money(10), BudgetWindow::Day);
         let now = at("2026-11-24T23:59:59Z");
-        let mut purse = Purse::new(&budget, [money(10), Money::ZERO], 1, now);
-        assert!(purse.check(money(1), now).is_err());
+        let mut purse = purse(budget, 10, now);
+        assert!(purse.check(&wanted(1), now).is_err());
         assert_eq!(purse.ends, Some(now + 1_000));
         purse.advance(now + 999);
-        assert!(purse.check(money(1), now).is_err());
+        assert!(purse.check(&wanted(1), now).is_err());
         purse.advance(now + 1_000);
-        assert!(purse.check(money(10), now).is_ok());
+        assert!(purse.check(&wanted(10), now).is_ok());
         // A clock that goes back does not open the old window again.
-        purse.spent = money(10);
+        purse.spent = 10;
         purse.advance(now);
-        assert!(purse.check(money(1), now).is_err());
+        assert!(purse.check(&wanted(1), now).is_err());
     }
 
     #[test]
     fn a_forecast_goes_on_as_it_has_begun() {
-        let money = Money::from_nanodollars;
         let begun = at("2026-11-24T00:00:00Z");
-        let purse = |window, spent| {
-            let budget = Budget::of(money(100), window);
-            Purse::new(&budget, [money(spent), Money::ZERO], 1, begun)
-        };
+        let purse = |window, spent| purse(Budget::of(money(100), window), spent, begun);
         let hour = 3_600_000;
         let day = purse(BudgetWindow::Day, 30);
         assert_eq!(day.forecast(10, begun + 6 * hour), Some(money(120)));
@@ -278,16 +457,22 @@ mod tests {
 
     #[test]
     fn a_soft_budget_is_told_of_once() {
-        let money = Money::from_nanodollars;
         let budget = Budget {
             amount: None,
             soft: Some(money(5)),
             ..Budget::of(money(0), BudgetWindow::Day)
         };
-        let mut purse = Purse::new(&budget, [Money::ZERO; 2], 1, 0);
-        assert_eq!(purse.charge(money(5)), None);
-        assert_eq!(purse.charge(money(1)), Some((money(5), money(6))));
-        assert_eq!(purse.charge(money(1)), None);
-        assert!(purse.check(money(1_000), 0).is_ok());
+        let mut purse = purse(budget, 0, 0);
+        let mut charge = |cost: i64| {
+            let actual = Actual {
+                cost: money(cost),
+                ..Actual::default()
+            };
+            purse.charge(actual, Standing::Apart, None)
+        };
+        assert_eq!(charge(5), None);
+        assert_eq!(charge(1), Some((money(5), money(6))));
+        assert_eq!(charge(1), None);
+        assert!(purse.check(&wanted(1_000), 0).is_ok());
     }
 }

@@ -24,6 +24,10 @@ pub struct Limits {
     pub requests_per_minute: Option<u64>,
     /// Tokens in any minute, prompt and answer together.
     pub tokens_per_minute: Option<u64>,
+    /// Tokens of prompts in any minute.
+    pub input_tokens_per_minute: Option<u64>,
+    /// Tokens of answers in any minute.
+    pub output_tokens_per_minute: Option<u64>,
     /// Requests at once.
     pub concurrency: Option<u64>,
 }

@@ -1,11 +1,13 @@
 //! Why a request is not admitted: which holder, which limit, how much is left, and when it makes sense to come again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use pointsman_catalog::Money;
+use pointsman_store::{BudgetWindow, Counted};
 
-use crate::reservation::Estimate;
+use crate::wanted::Side;
 
 /// Why a request was not admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub enum DenialKind {
     Concurrency,
     /// Money.
     Budget,
+    /// Requests or tokens in a window that is no minute, or of some models.
+    Quota,
     /// The request alone is larger than a limit: it will never fit.
     TooLarge,
     /// Nobody can say: what replicas count together does not answer.
@@ -36,7 +40,7 @@ pub enum DenialKind {
 }
 
 /// What a holder has no room for. Put into words only when its counters are free again.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Refused {
     Concurrency {
         limit: u64,
@@ -46,9 +50,13 @@ pub(crate) enum Refused {
         wait: Option<Duration>,
     },
     TooLarge {
+        side: Side,
+        tokens: u64,
         limit: u64,
     },
     Tokens {
+        side: Side,
+        tokens: u64,
         limit: u64,
         used: u64,
         wait: Option<Duration>,
@@ -57,6 +65,17 @@ pub(crate) enum Refused {
         amount: Money,
         spent: Money,
         reserved: Money,
+        models: Option<Arc<str>>,
+        now: i64,
+        ends: Option<i64>,
+    },
+    Quota {
+        of: Counted,
+        window: BudgetWindow,
+        amount: u64,
+        /// What is used, reserved and wanted.
+        numbers: [u64; 3],
+        models: Option<Arc<str>>,
         now: i64,
         ends: Option<i64>,
     },
@@ -67,9 +86,8 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    /// In words; `holder` is who has no room.
-    pub(crate) fn denial(self, holder: &str, estimate: Estimate) -> Denial {
-        let tokens = estimate.tokens;
+    /// In words; `holder` is who has no room for a request that may cost `cost`.
+    pub(crate) fn denial(self, holder: &str, cost: Money) -> Denial {
         let (kind, message, retry_after) = match self {
             Self::Concurrency { limit } => (
                 DenialKind::Concurrency,
@@ -84,17 +102,25 @@ impl Refused {
                 ),
                 wait,
             ),
-            Self::TooLarge { limit } => (
+            Self::TooLarge { side, tokens, limit } => (
                 DenialKind::TooLarge,
                 format!(
-                    "this request may take {tokens} tokens, more than the {limit} a minute of {holder}; set a lower max_tokens"
+                    "this request may take {tokens} {}, more than the {limit} a minute of {holder}; set a lower max_tokens",
+                    side.words().0
                 ),
                 None,
             ),
-            Self::Tokens { limit, used, wait } => (
+            Self::Tokens {
+                side,
+                tokens,
+                limit,
+                used,
+                wait,
+            } => (
                 DenialKind::TokensPerMinute,
                 format!(
-                    "this request may take {tokens} tokens, and {used} of the {limit} a minute of {holder} are used or reserved: {} are left{}",
+                    "this request may take {tokens} {}, and {used} of the {limit} a minute of {holder} are used or reserved: {} are left{}",
+                    side.words().0,
                     limit.saturating_sub(used),
                     again(wait)
                 ),
@@ -104,11 +130,26 @@ impl Refused {
                 amount,
                 spent,
                 reserved,
+                models,
                 now,
                 ends,
             } => {
-                let (message, wait) = no_money(holder, estimate.cost, (amount, spent, reserved), (now, ends));
+                let whose = about(holder, models.as_deref());
+                let (message, wait) = no_money(&whose, cost, (amount, spent, reserved), (now, ends));
                 (DenialKind::Budget, message, wait)
+            }
+            Self::Quota {
+                of,
+                window,
+                amount,
+                numbers,
+                models,
+                now,
+                ends,
+            } => {
+                let whose = about(holder, models.as_deref());
+                let (message, wait) = no_quota(&whose, (of, window, amount), numbers, (now, ends));
+                (DenialKind::Quota, message, wait)
             }
             Self::Share | Self::Unreachable => (
                 DenialKind::Unreachable,
@@ -126,6 +167,64 @@ impl Refused {
     }
 }
 
+/// Whose, and of which models.
+fn about(holder: &str, models: Option<&str>) -> String {
+    models.map_or_else(
+        || holder.to_owned(),
+        |models| format!("{holder} for the models {models}"),
+    )
+}
+
+/// What is said where there are too many requests or tokens in a window, and when to come back.
+fn no_quota(
+    whose: &str,
+    (of, window, amount): (Counted, BudgetWindow, u64),
+    [used, reserved, wanted]: [u64; 3],
+    (now, ends): (i64, Option<i64>),
+) -> (String, Option<Duration>) {
+    let what = match of {
+        Counted::Requests => "requests",
+        Counted::Tokens => "tokens",
+        Counted::InputTokens => "input tokens",
+        Counted::OutputTokens => "output tokens",
+    };
+    let every = match window {
+        BudgetWindow::Total => "in all".to_owned(),
+        BudgetWindow::Day => "a day".to_owned(),
+        BudgetWindow::Week => "a week".to_owned(),
+        BudgetWindow::Month => "a month".to_owned(),
+        BudgetWindow::Seconds(1) => "a second".to_owned(),
+        BudgetWindow::Seconds(seconds) => format!("in {seconds} seconds"),
+    };
+    let left = amount.saturating_sub(used).saturating_sub(reserved);
+    let message = format!(
+        "{whose} may use {amount} {what} {every}, of which {used} are used and {reserved} reserved: {left} are left, and this request may take {wanted}; {}",
+        begins_anew(ends)
+    );
+    if wanted > amount {
+        return (message, None);
+    }
+    let soon = reserved > 0 && used.saturating_add(wanted) <= amount;
+    (message, come_back(soon, now, ends))
+}
+
+fn begins_anew(ends: Option<i64>) -> String {
+    let anew = ends.and_then(|ends| Timestamp::from_millisecond(ends).ok());
+    anew.map_or_else(
+        || "it does not begin anew".to_owned(),
+        |ends| format!("it begins anew at {ends}"),
+    )
+}
+
+/// What is reserved may come back soon; what is used only with the next window.
+fn come_back(soon: bool, now: i64, ends: Option<i64>) -> Option<Duration> {
+    if soon {
+        return Some(Duration::from_secs(1));
+    }
+    ends.and_then(|ends| u64::try_from(ends - now).ok())
+        .map(Duration::from_millis)
+}
+
 /// What is said where there is no money for `cost`, and when to come back: of a budget, what was spent of it and what is
 /// reserved; of now and its end, Unix milliseconds.
 fn no_money(
@@ -135,24 +234,13 @@ fn no_money(
     (now, ends): (i64, Option<i64>),
 ) -> (String, Option<Duration>) {
     let left = (amount - spent - reserved).max(Money::ZERO);
-    let anew = ends.and_then(|ends| Timestamp::from_millisecond(ends).ok());
-    let anew = anew.map_or_else(
-        || "it does not begin anew".to_owned(),
-        |ends| format!("it begins anew at {ends}"),
-    );
+    let anew = begins_anew(ends);
     let message = format!(
         "the budget of {holder} is {amount}, of which {spent} is spent and {reserved} reserved: {left} is left, and this request may cost {}; {anew}",
         cost
     );
-    // What is reserved may come back soon; what is spent only with the next window.
     let soon = reserved > Money::ZERO && spent + cost <= amount;
-    let wait = if soon {
-        Some(Duration::from_secs(1))
-    } else {
-        ends.and_then(|ends| u64::try_from(ends - now).ok())
-            .map(Duration::from_millis)
-    };
-    (message, wait)
+    (message, come_back(soon, now, ends))
 }
 
 fn again(wait: Option<Duration>) -> String {

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use pointsman_catalog::Money;
 use pointsman_store::{
-    Budget, Holder, HolderKind, KeyId, KeyRecord, OrganizationId, ProjectId, Store, StoreError, TeamId,
-    Terms, UserId,
+    Budget, Holder, HolderKind, KeyId, KeyRecord, OrganizationId, ProjectId, Quota, Store, StoreError,
+    TeamId, Terms, UserId,
 };
 
-use crate::account::{Account, Place, unix_ms};
-use crate::budget::{Purse, bounds, zone_of};
+use crate::account::{Account, Place, Question, unix_ms};
+use crate::budget::{Purse, Rule};
 use crate::config::Limits;
 use crate::identity::IdentifyError;
 use crate::jwt::{Subject, TokenError};
+use crate::ledger::used;
 use crate::sharing::Sharing;
 
 /// How a budget stands.
@@ -25,6 +26,19 @@ pub struct Standing {
     pub spent: Money,
     /// Set aside for what is under way.
     pub reserved: Money,
+    /// When it begins anew, Unix milliseconds; never for a total one.
+    pub ends: Option<i64>,
+}
+
+/// How a quota stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stood {
+    /// The quota.
+    pub quota: Quota,
+    /// Used since its window began.
+    pub used: u64,
+    /// Set aside for what is under way.
+    pub reserved: u64,
     /// When it begins anew, Unix milliseconds; never for a total one.
     pub ends: Option<i64>,
 }
@@ -117,7 +131,10 @@ impl Directory {
             is_ready: false,
         };
         // Where nothing can have been spent, nothing has to be looked up.
-        let is_free = kind.is_label() && held.holder.spec.terms.budgets.is_empty();
+        let is_free = kind.is_label()
+            && rules(&held.holder.spec.terms.budgets, &held.holder.spec.terms.quotas)
+                .next()
+                .is_none();
         self.holders.insert(key.clone(), held);
         if is_ready || is_free {
             self.ready(kind, &key.1)?;
@@ -141,8 +158,8 @@ impl Directory {
         // A plan has no counters of its own: what it says is counted for each of its keys.
         if kind != HolderKind::Plan && !held.is_ready {
             let terms = &held.holder.spec.terms;
-            let spent = |since| self.spent(Some(kind), id, since);
-            configure(&held.account, limits_of(terms), &terms.budgets, spent)?;
+            let rules: Vec<_> = rules(&terms.budgets, &terms.quotas).collect();
+            self.configure(&held.account, limits_of(terms), &rules, (Some(kind), id))?;
         }
         if let Some(held) = self.holders.get_mut(&key) {
             held.is_ready = true;
@@ -170,7 +187,20 @@ impl Directory {
                 .tokens_per_minute
                 .or(plan.tokens_per_minute)
                 .or(defaults.tokens_per_minute),
+            input_tokens_per_minute: grant
+                .input_tokens_per_minute
+                .or(plan.input_tokens_per_minute)
+                .or(defaults.input_tokens_per_minute),
+            output_tokens_per_minute: grant
+                .output_tokens_per_minute
+                .or(plan.output_tokens_per_minute)
+                .or(defaults.output_tokens_per_minute),
             concurrency: grant.concurrency.or(plan.concurrency).or(defaults.concurrency),
+        };
+        let quotas = if grant.quotas.is_empty() {
+            &plan.quotas
+        } else {
+            &grant.quotas
         };
         let budgets = if grant.budgets.is_empty() {
             &plan.budgets
@@ -182,8 +212,8 @@ impl Directory {
             let place = self.place(None, record.id.as_str());
             Arc::new(Account::new("this key", limits, place))
         });
-        let spent = |since| self.spent(None, record.id.as_str(), since);
-        configure(&account, limits, budgets, spent)?;
+        let rules: Vec<_> = rules(budgets, quotas).collect();
+        self.configure(&account, limits, &rules, (None, record.id.as_str()))?;
         self.keys.insert(record.id.clone(), Arc::clone(&account));
         Ok(account)
     }
@@ -193,20 +223,52 @@ impl Directory {
         Some(Place::new(sharing, kind, id))
     }
 
-    /// What a holder, or a key, has spent since a time: at this replica, and at others.
-    fn spent(&self, kind: Option<HolderKind>, id: &str, since: i64) -> Result<[Money; 2], StoreError> {
-        let Some(sharing) = &self.sharing else {
+    /// What a holder, or a key, has used of a rule since a time: at this replica, and at others.
+    fn used(
+        &self,
+        (kind, id): (Option<HolderKind>, &str),
+        rule: &Rule,
+        since: i64,
+    ) -> Result<[i64; 2], StoreError> {
+        let is_plain = rule.counted().is_none() && rule.models().is_empty();
+        if self.sharing.is_none() && is_plain {
             let all = match kind {
                 Some(kind) => self.store.spent_by(kind, id, since)?,
                 None => self.store.spent(&KeyId::from(id), since)?,
             };
-            return Ok([all, Money::ZERO]);
-        };
-        let mut spent = [Money::ZERO; 2];
-        for (replica, money) in self.store.spent_by_replica(kind, id, since)? {
-            spent[usize::from(replica != sharing.replica())] += money;
+            return Ok([all.nanodollars(), 0]);
         }
-        Ok(spent)
+        let question = Question {
+            kind,
+            id: id.to_owned(),
+            rule: rule.clone(),
+            since,
+        };
+        let own = self.sharing.as_ref().map(|sharing| sharing.replica());
+        let mut all = [0_i64; 2];
+        for (replica, amount) in used(&self.store, &question)? {
+            let place = usize::from(own.is_some_and(|own| own != replica));
+            all[place] = all[place].saturating_add(amount);
+        }
+        Ok(all)
+    }
+
+    /// Gives an account its settings; what was used of new rules is summed up, which is not cheap.
+    fn configure(
+        &self,
+        account: &Account,
+        limits: Limits,
+        rules: &[Rule],
+        whose: (Option<HolderKind>, &str),
+    ) -> Result<(), StoreError> {
+        let now = unix_ms();
+        let mut known = Vec::new();
+        for rule in account.unknown(rules) {
+            let since = rule.bounds(now).0;
+            known.push((rule, self.used(whose, rule, since)?));
+        }
+        account.configure(limits, rules, &known);
+        Ok(())
     }
 
     /// Who holds a key: what it says itself, and what follows from that.
@@ -302,7 +364,7 @@ impl Directory {
     }
 
     /// How the budgets of a holder stand.
-    pub(crate) fn standings(&mut self, kind: Option<HolderKind>, id: &str) -> Vec<Standing> {
+    pub(crate) fn standings(&mut self, kind: Option<HolderKind>, id: &str) -> (Vec<Standing>, Vec<Stood>) {
         if let Some(kind) = kind
             && let Err(error) = self.ready(kind, id)
         {
@@ -313,13 +375,25 @@ impl Directory {
             None => self.keys.get(&KeyId::from(id)),
         };
         let purses = account.map(|account| account.purses()).unwrap_or_default();
-        let stand = |purse: Purse| Standing {
-            spent: purse.total(),
-            budget: purse.budget,
-            reserved: purse.reserved,
-            ends: purse.ends,
-        };
-        purses.into_iter().map(stand).collect()
+        let (mut budgets, mut quotas) = (Vec::new(), Vec::new());
+        for purse in purses {
+            let (used, reserved, ends) = (purse.total(), purse.reserved, purse.ends);
+            match purse.rule {
+                Rule::Budget(budget) => budgets.push(Standing {
+                    budget,
+                    spent: Money::from_nanodollars(used),
+                    reserved: Money::from_nanodollars(reserved),
+                    ends,
+                }),
+                Rule::Quota(quota) => quotas.push(Stood {
+                    quota,
+                    used: used.max(0).unsigned_abs(),
+                    reserved: reserved.max(0).unsigned_abs(),
+                    ends,
+                }),
+            }
+        }
+        (budgets, quotas)
     }
 
     /// How many keys, and how many holders of each kind, have spent more than a soft budget says.
@@ -344,12 +418,15 @@ impl Directory {
                 return;
             }
             for purse in account.purses().into_iter().filter(Purse::is_past_soft) {
-                all.extend(purse.budget.soft.map(|soft| BeyondSoft {
+                let Some(budget) = purse.budget() else {
+                    continue;
+                };
+                all.extend(budget.soft.map(|soft| BeyondSoft {
                     kind,
                     id: id.to_owned(),
                     soft,
-                    amount: purse.budget.amount,
-                    spent: purse.total(),
+                    amount: budget.amount,
+                    spent: purse.money(),
                     ends: purse.ends,
                 }));
             }
@@ -369,7 +446,7 @@ impl Directory {
         let mut all = Vec::new();
         let mut look = |kind: Option<HolderKind>, id: &str, account: &Account| {
             for purse in account.purses() {
-                let amount = purse.budget.amount.or(purse.budget.soft);
+                let amount = purse.budget().and_then(|budget| budget.amount.or(budget.soft));
                 let (Some(amount), Some(ends)) = (amount, purse.ends) else {
                     continue;
                 };
@@ -382,7 +459,7 @@ impl Directory {
                         kind,
                         id: id.to_owned(),
                         amount,
-                        spent: purse.total(),
+                        spent: purse.money(),
                         expected,
                         ends,
                     });
@@ -427,23 +504,14 @@ fn limits_of(terms: &Terms) -> Limits {
     Limits {
         requests_per_minute: terms.requests_per_minute,
         tokens_per_minute: terms.tokens_per_minute,
+        input_tokens_per_minute: terms.input_tokens_per_minute,
+        output_tokens_per_minute: terms.output_tokens_per_minute,
         concurrency: terms.concurrency,
     }
 }
 
-/// Gives an account its settings; what was spent of new budgets is summed up, which is not cheap.
-fn configure(
-    account: &Account,
-    limits: Limits,
-    budgets: &[Budget],
-    spent: impl Fn(i64) -> Result<[Money; 2], StoreError>,
-) -> Result<(), StoreError> {
-    let now = unix_ms();
-    let mut known = Vec::new();
-    for budget in account.unknown(budgets) {
-        let since = bounds(budget.window, &zone_of(budget), now).0;
-        known.push((budget, spent(since)?));
-    }
-    account.configure(limits, budgets, &known);
-    Ok(())
+/// Budgets and quotas.
+fn rules<'a>(budgets: &'a [Budget], quotas: &'a [Quota]) -> impl Iterator<Item = Rule> + 'a {
+    let budgets = budgets.iter().cloned().map(Rule::Budget);
+    budgets.chain(quotas.iter().cloned().map(Rule::Quota))
 }

@@ -15,7 +15,7 @@ use pointsman_store::{HolderKind, KeyId, KeyRecord, Store, StoreError, hash_key}
 
 use crate::account::unix_ms;
 use crate::config::Limits;
-use crate::directory::{BeyondSoft, Directory, Outlook, Standing};
+use crate::directory::{BeyondSoft, Directory, Outlook, Standing, Stood};
 use crate::labels::{LabelError, LabelMap, Labels};
 use crate::principal::Principal;
 use crate::sharing::Sharing;
@@ -355,7 +355,13 @@ impl KeyRing {
     /// How the budgets of a holder stand; of a key, where no kind is given.
     #[must_use]
     pub fn standings(&self, kind: Option<HolderKind>, id: &str) -> Vec<Standing> {
-        self.states.lock().directory.standings(kind, id)
+        self.states.lock().directory.standings(kind, id).0
+    }
+
+    /// How the quotas of a holder stand; of a key, where no kind is given.
+    #[must_use]
+    pub fn stood(&self, kind: Option<HolderKind>, id: &str) -> Vec<Stood> {
+        self.states.lock().directory.standings(kind, id).1
     }
 
     /// How many keys, and how many holders of each kind, have spent more than a soft budget says; nothing while they
@@ -399,6 +405,12 @@ impl KeyRing {
         }
         drop(states);
         self.refresh()
+    }
+
+    /// The number of the last change that was seen; nothing while they are being read anew.
+    #[must_use]
+    pub fn seen(&self) -> Option<i64> {
+        self.states.try_lock().and_then(|states| states.seen)
     }
 
     /// Takes over what anybody has changed of keys and holders. Blocks on the database: not for a worker's thread.

@@ -18,6 +18,7 @@ use crate::pattern::fits;
 use crate::rate::RateStatus;
 use crate::reservation::{self, Accounts, Estimate, Reservation, SetAside, Standing};
 use crate::sharing::{self, Sharing};
+use crate::wanted::Wanted;
 
 /// Whoever a credential belongs to, what they may do, and what the request names beside it.
 #[derive(Debug)]
@@ -109,7 +110,11 @@ impl Principal {
         Self {
             known: Arc::new(known),
             labels: Labels::default(),
-            accounts: Arc::from([Arc::new(Account::new("callers without a key", limits, place))]),
+            accounts: Accounts::new(Arc::from([Arc::new(Account::new(
+                "callers without a key",
+                limits,
+                place,
+            ))])),
         }
     }
 
@@ -163,18 +168,18 @@ impl Principal {
         Ok(Self {
             known: Arc::new(known),
             labels: Labels::default(),
-            accounts: accounts.into(),
+            accounts: Accounts::new(accounts.into()),
         })
     }
 
     /// The same, for a request that names `labels`, whose counters are these.
     pub(crate) fn naming(&self, labels: Labels, named: &[Arc<Account>]) -> Self {
         let accounts = match (named, self.accounts.split_first()) {
-            ([], _) | (_, None) => Arc::clone(&self.accounts),
+            ([], _) | (_, None) => self.accounts.clone(),
             // Whoever asks comes first, and what is shared by most last.
             (named, Some((own, above))) => {
                 let all = std::iter::once(own).chain(named).chain(above);
-                all.map(Arc::clone).collect()
+                Accounts::new(all.map(Arc::clone).collect())
             }
         };
         Self {
@@ -182,6 +187,16 @@ impl Principal {
             labels,
             accounts,
         }
+    }
+
+    /// The same, to ask for a model; nothing where no limit or budget is about some models alone.
+    #[must_use]
+    pub fn asking(&self, model: &str) -> Option<Self> {
+        Some(Self {
+            accounts: self.accounts.asking(model)?,
+            known: Arc::clone(&self.known),
+            labels: self.labels.clone(),
+        })
     }
 
     /// Changes its limits and keeps what was used. For anonymous callers; keys have theirs from the store.
@@ -244,7 +259,8 @@ impl Principal {
 
     /// Gets from other replicas what [`admit_part`](Self::admit_part) of `estimate` needs, where it is not here.
     pub async fn prepare_part(&self, estimate: Estimate) {
-        sharing::prepare(&self.accounts, estimate, Some(Standing::Within)).await;
+        let wanted = Wanted::new(estimate, Standing::Within, self.accounts.model());
+        sharing::prepare(&self.accounts, &wanted).await;
     }
 
     /// Reserves the estimate at all its holders, all of it or nothing, without asking anybody.

@@ -1,5 +1,6 @@
 //! Reservation before, settlement after: at all holders of a request at once, or at none.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use smallvec::SmallVec;
 use crate::account::{Account, Mark, Moment};
 use crate::denial::{Denial, Refused};
 use crate::sharing;
+use crate::wanted::{Tokens, Wanted};
 
 /// Holders of a request that needs no memory of its own: key, user, project, team, organization, and one that it names.
 /// What names more than that has more.
@@ -19,13 +21,46 @@ type Marks = SmallVec<[Mark; FEW]>;
 
 /// The holders of a request, in the order in which their counters are taken: the lower before the higher, everywhere,
 /// so that two requests never wait for each other, and so that the counters most requests share are held the shortest.
-pub(crate) type Accounts = Arc<[Arc<Account>]>;
+#[derive(Debug, Clone)]
+pub(crate) struct Accounts {
+    all: Arc<[Arc<Account>]>,
+    /// The model that is asked for, where it matters to any of them.
+    model: Option<Arc<str>>,
+}
+
+impl Accounts {
+    pub(crate) fn new(all: Arc<[Arc<Account>]>) -> Self {
+        Self { all, model: None }
+    }
+
+    /// The same, to be asked for a model; nothing where that does not matter.
+    pub(crate) fn asking(&self, model: &str) -> Option<Self> {
+        let matters = self.all.iter().any(|account| account.counts_by_model());
+        let is_same = self.model.as_deref() == Some(model);
+        (matters && !is_same).then(|| Self {
+            all: Arc::clone(&self.all),
+            model: Some(model.into()),
+        })
+    }
+
+    pub(crate) fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+}
+
+impl Deref for Accounts {
+    type Target = [Arc<Account>];
+
+    fn deref(&self) -> &[Arc<Account>] {
+        &self.all
+    }
+}
 
 /// What a request may use at most.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Estimate {
-    /// Prompt and answer together.
-    pub tokens: u64,
+    /// Of prompt and answer.
+    pub tokens: Tokens,
     /// Money.
     pub cost: Money,
 }
@@ -33,8 +68,8 @@ pub struct Estimate {
 /// What a request did use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Actual {
-    /// Prompt and answer together.
-    pub tokens: u64,
+    /// Of prompt and answer.
+    pub tokens: Tokens,
     /// Money.
     pub cost: Money,
 }
@@ -57,6 +92,8 @@ pub struct Reservation {
     marks: Marks,
     estimate: Estimate,
     standing: Standing,
+    /// The model that it is charged for, where that was not known when it was set aside.
+    charged: Option<Arc<str>>,
     open: bool,
 }
 
@@ -76,7 +113,7 @@ pub(crate) fn reserve(
     now: Instant,
 ) -> Result<Reservation, Denial> {
     attempt(accounts, estimate, standing, now)
-        .map_err(|(refused, account)| refused.denial(account.name(), estimate))
+        .map_err(|(refused, account)| refused.denial(account.name(), estimate.cost))
 }
 
 /// As [`reserve`], and asks other replicas where there is no room here.
@@ -90,7 +127,7 @@ pub(crate) async fn reserve_shared(
         Ok(reservation) => Ok(reservation),
         // Boxed: hardly any request comes here, and none has to carry it along.
         Err((Refused::Share, _)) => Box::pin(sharing::reserve(accounts, estimate, standing)).await,
-        Err((refused, account)) => Err(refused.denial(account.name(), estimate)),
+        Err((refused, account)) => Err(refused.denial(account.name(), estimate.cost)),
     }
 }
 
@@ -102,10 +139,11 @@ pub(crate) fn attempt(
     now: Instant,
 ) -> Result<Reservation, (Refused, &Arc<Account>)> {
     let now = moment(accounts, now);
+    let wanted = Wanted::new(estimate, standing, accounts.model());
     let mut held = SmallVec::<[_; FEW]>::new();
     let mut denied = None;
     for account in accounts.iter() {
-        match account.with_room(estimate, standing, now) {
+        match account.with_room(&wanted, now) {
             Ok(counters) => held.push(counters),
             Err(refused) => {
                 denied = Some((refused, account));
@@ -119,14 +157,15 @@ pub(crate) fn attempt(
     }
     let marks = held.into_iter();
     let marks = marks
-        .map(|mut counters| counters.reserve(estimate, standing))
+        .map(|mut counters| counters.reserve(estimate, &wanted))
         .collect();
     accounts.iter().for_each(Account::noted);
     Ok(Reservation {
-        accounts: Arc::clone(accounts),
+        accounts: accounts.clone(),
         marks,
         estimate,
         standing,
+        charged: None,
         open: true,
     })
 }
@@ -137,15 +176,25 @@ pub(crate) fn owe(accounts: &Accounts, now: Instant) -> Reservation {
     let marks = accounts.iter().map(|account| account.owe(now)).collect();
     accounts.iter().for_each(Account::noted);
     Reservation {
-        accounts: Arc::clone(accounts),
+        accounts: accounts.clone(),
         marks,
         estimate: Estimate::default(),
         standing: Standing::Within,
+        charged: None,
         open: true,
     }
 }
 
 impl Reservation {
+    /// To be charged at what counts by model as asked of this one: there nothing was set aside for it.
+    #[must_use]
+    pub fn charging(mut self, model: &str) -> Self {
+        if self.accounts.iter().any(|account| account.counts_by_model()) {
+            self.charged = Some(model.into());
+        }
+        self
+    }
+
     /// What is set aside.
     #[must_use]
     pub fn estimate(&self) -> Estimate {
@@ -158,14 +207,11 @@ impl Reservation {
     /// When a limit or a budget has no room for what is added: then nothing has changed.
     pub fn change(&mut self, estimate: Estimate, now: Instant) -> Result<(), Denial> {
         let now = moment(&self.accounts, now);
-        let more = Estimate {
-            tokens: estimate.tokens.saturating_sub(self.estimate.tokens),
-            cost: (estimate.cost - self.estimate.cost).max(Money::ZERO),
-        };
+        let more = Wanted::more(self.estimate, estimate, self.accounts.model());
         let mut held = SmallVec::<[_; FEW]>::new();
         let mut denied = None;
         for account in self.accounts.iter() {
-            match account.with_room_for_more(more, now) {
+            match account.with_room(&more, now) {
                 Ok(counters) => held.push(counters),
                 Err(refused) => {
                     denied = Some((refused, account));
@@ -175,10 +221,10 @@ impl Reservation {
         }
         if let Some((refused, account)) = denied {
             drop(held);
-            return Err(refused.denial(account.name(), estimate));
+            return Err(refused.denial(account.name(), estimate.cost));
         }
         for (mark, mut counters) in self.marks.iter_mut().zip(held) {
-            counters.change(mark, self.estimate, estimate);
+            counters.change(mark, self.estimate, estimate, self.accounts.model());
         }
         self.estimate = estimate;
         Ok(())
@@ -186,11 +232,8 @@ impl Reservation {
 
     /// Gets from other replicas what [`change`](Self::change) to `estimate` needs, where it is not here.
     pub async fn prepare(&self, estimate: Estimate) {
-        let more = Estimate {
-            tokens: estimate.tokens.saturating_sub(self.estimate.tokens),
-            cost: (estimate.cost - self.estimate.cost).max(Money::ZERO),
-        };
-        sharing::prepare(&self.accounts, more, None).await;
+        let more = Wanted::more(self.estimate, estimate, self.accounts.model());
+        sharing::prepare(&self.accounts, &more).await;
     }
 
     /// Charges what was used; the rest comes back.
@@ -201,7 +244,10 @@ impl Reservation {
     fn close(&mut self, actual: Actual) {
         if std::mem::replace(&mut self.open, false) {
             for (mark, account) in self.marks.iter().zip(self.accounts.iter()) {
-                account.settle(*mark, self.standing, self.estimate, actual);
+                let settled = (self.estimate, actual);
+                let reserved = self.accounts.model();
+                let models = [reserved, self.charged.as_deref().or(reserved)];
+                account.settle(*mark, self.standing, settled, models);
                 Account::noted(account);
             }
         }
@@ -228,7 +274,7 @@ impl SetAside {
         let now = moment(accounts, Instant::now());
         let marks = accounts.iter().map(|account| account.owe(now)).collect();
         let mut aside = Self {
-            accounts: Arc::clone(accounts),
+            accounts: accounts.clone(),
             marks,
             cost: Money::ZERO,
         };
@@ -240,7 +286,7 @@ impl SetAside {
     fn reserve(&mut self, cost: Money) {
         self.cost += cost;
         for (mark, account) in self.marks.iter().zip(self.accounts.iter()) {
-            account.set_aside(*mark, cost);
+            account.set_aside(*mark, cost, self.accounts.model());
         }
     }
 
@@ -267,10 +313,14 @@ impl SetAside {
         let cost = cost.min(self.cost);
         self.cost = self.cost - cost;
         Reservation {
-            accounts: Arc::clone(&self.accounts),
+            accounts: self.accounts.clone(),
             marks: self.marks.clone(),
-            estimate: Estimate { tokens: 0, cost },
+            estimate: Estimate {
+                tokens: Tokens::default(),
+                cost,
+            },
             standing: Standing::Elsewhere,
+            charged: None,
             open: true,
         }
     }

@@ -12,7 +12,9 @@ use tokio::sync::watch;
 
 use crate::account::{Account, Link, Pending, running_ms, unix_ms};
 use crate::denial::{Denial, Refused};
+use crate::ledger::used;
 use crate::reservation::{self, Accounts, Estimate, Reservation, Standing};
+use crate::wanted::Wanted;
 
 /// How long a request waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -301,8 +303,8 @@ impl Sharing {
         let mut unknown = Vec::new();
         for (index, told) in answers.told.iter().enumerate() {
             if told.verdict == Verdict::Unknown {
-                let ledger = round.pending.get(index).and_then(Pending::ledger);
-                unknown.extend(ledger.map(|ledger| (index, ledger)));
+                let question = round.pending.get(index).and_then(Pending::question);
+                unknown.extend(question.map(|question| (index, question)));
             } else if let Some(ask) = round.asks.get_mut(index) {
                 ask.version = told.version;
                 ask.hold = ask.hold.max(told.ceiling);
@@ -310,13 +312,9 @@ impl Sharing {
         }
         let store = Arc::clone(&self.store);
         let looked = tokio::task::spawn_blocking(move || {
-            let known = unknown.into_iter().map(|(index, (kind, id, since))| {
-                let spent = store.spent_by_replica(kind, &id, since)?;
-                let spent = spent
-                    .into_iter()
-                    .map(|(replica, money)| (replica, money.nanodollars()));
-                Ok((index, spent.collect::<Vec<_>>()))
-            });
+            let known = unknown
+                .into_iter()
+                .map(|(index, question)| Ok((index, used(&store, &question)?)));
             known.collect::<Result<Vec<_>, StoreError>>()
         });
         // A thread that panicked has read nothing.
@@ -328,16 +326,15 @@ impl Sharing {
         Ok(())
     }
 
-    /// Asks for what `estimate` needs at `accounts` and does not find here.
+    /// Asks for what is wanted at `accounts` and does not find here.
     async fn ask_for(
         &self,
         accounts: &Accounts,
-        estimate: Estimate,
-        standing: Option<Standing>,
+        wanted: &Wanted<'_>,
     ) -> Result<Option<(Refused, Arc<Account>)>, Refused> {
         let mut round = Round::default();
         for account in accounts.iter() {
-            Account::asks(account, (estimate, standing), &mut round.pending, &mut round.asks);
+            Account::asks(account, wanted, &mut round.pending, &mut round.asks);
         }
         if round.asks.is_empty() {
             return Ok(None);
@@ -359,27 +356,28 @@ pub(crate) async fn reserve(
             Err(refused) => refused,
         };
         let Some(sharing) = account.sharing().filter(|_| matches!(refused, Refused::Share)) else {
-            return Err(refused.denial(account.name(), estimate));
+            return Err(refused.denial(account.name(), estimate.cost));
         };
-        match sharing.ask_for(accounts, estimate, Some(standing)).await {
+        let wanted = Wanted::new(estimate, standing, accounts.model());
+        match sharing.ask_for(accounts, &wanted).await {
             Ok(None) => {}
-            Ok(Some((refused, account))) => return Err(refused.denial(account.name(), estimate)),
+            Ok(Some((refused, account))) => return Err(refused.denial(account.name(), estimate.cost)),
             // Failed so often, the next attempt goes by what is done while nobody can be asked.
             Err(_) if failures < FAILURES => failures += 1,
-            Err(refused) => return Err(refused.denial(account.name(), estimate)),
+            Err(refused) => return Err(refused.denial(account.name(), estimate.cost)),
         }
     }
-    Err(Refused::Share.denial("this key", estimate))
+    Err(Refused::Share.denial("this key", estimate.cost))
 }
 
-/// Gets what `estimate` needs, so that reserving it after finds room here; whether it does is seen then.
-pub(crate) async fn prepare(accounts: &Accounts, estimate: Estimate, standing: Option<Standing>) {
+/// Gets what is wanted, so that reserving it after finds room here; whether it does is seen then.
+pub(crate) async fn prepare(accounts: &Accounts, wanted: &Wanted<'_>) {
     let Some(sharing) = accounts.first().and_then(|account| account.sharing()) else {
         return;
     };
     if sharing.link().is_up {
         // What is refused now is refused again, and told, when it is reserved.
-        let _ = sharing.ask_for(accounts, estimate, standing).await;
+        let _ = sharing.ask_for(accounts, wanted).await;
     }
 }
 

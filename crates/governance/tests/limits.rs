@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
 use pointsman_governance::{
-    Actual, DenialKind, Estimate, IdentifyError, KeyRing, Limits, Principal, RateValue,
+    Actual, DenialKind, Estimate, IdentifyError, KeyRing, Limits, Principal, RateValue, Tokens,
 };
-use pointsman_store::{Budget, BudgetWindow, NewKey, Store};
+use pointsman_store::{Budget, BudgetWindow, Counted, NewKey, Quota, Store};
 use secrecy::ExposeSecret;
 
 fn principal(grant: NewKey) -> (Arc<Store>, KeyRing, Arc<Principal>, String) {
@@ -29,7 +29,7 @@ fn principal(grant: NewKey) -> (Arc<Store>, KeyRing, Arc<Principal>, String) {
 
 fn estimate(tokens: u64) -> Estimate {
     Estimate {
-        tokens,
+        tokens: Tokens::prompt(tokens),
         cost: Money::from_nanodollars(tokens as i64),
     }
 }
@@ -65,7 +65,7 @@ fn two_hundred_and_fifty_six_threads_never_pass_the_limit_and_can_use_all_of_it(
                             used.fetch_add(100, Ordering::SeqCst);
                             reserved.fetch_sub(500, Ordering::SeqCst);
                             reservation.settle(Actual {
-                                tokens: 100,
+                                tokens: Tokens::prompt(100),
                                 cost: Money::from_nanodollars(100),
                             });
                         }
@@ -80,7 +80,7 @@ fn two_hundred_and_fifty_six_threads_never_pass_the_limit_and_can_use_all_of_it(
     assert!(principal.admit(estimate(left + 1), Instant::now()).is_err());
     let reservation = principal.admit(estimate(left), Instant::now()).unwrap();
     reservation.settle(Actual {
-        tokens: left,
+        tokens: Tokens::prompt(left),
         cost: Money::from_nanodollars(left as i64),
     });
     assert_eq!(
@@ -104,7 +104,7 @@ fn each_limit_denies_by_its_name() {
     let first = principal.admit(estimate(60), now).unwrap();
     assert_eq!(deny(1, now).kind, DenialKind::Concurrency);
     first.settle(Actual {
-        tokens: 60,
+        tokens: Tokens::prompt(60),
         cost: Money::ZERO,
     });
     let denied = deny(50, now);
@@ -134,7 +134,7 @@ fn counters_survive_a_change_of_the_key_and_the_key_its_changes() {
         .admit(estimate(80), Instant::now())
         .unwrap()
         .settle(Actual {
-            tokens: 80,
+            tokens: Tokens::prompt(80),
             cost: Money::ZERO,
         });
     let id = principal.key.clone().unwrap();
@@ -178,7 +178,7 @@ fn an_overrun_is_charged_in_full() {
     });
     let reservation = principal.admit(estimate(10), Instant::now()).unwrap();
     reservation.settle(Actual {
-        tokens: 500,
+        tokens: Tokens::prompt(500),
         cost: Money::from_nanodollars(500),
     });
     let denied = principal.admit(estimate(0), Instant::now()).unwrap_err();
@@ -204,7 +204,7 @@ fn what_is_set_aside_takes_money_and_no_place_until_it_is_settled_or_dropped() {
     assert_eq!(aside.cost(), money(800));
     let spend = |cost| {
         let estimate = Estimate {
-            tokens: 0,
+            tokens: Tokens::prompt(0),
             cost: money(cost),
         };
         principal.admit(estimate, Instant::now()).map(drop)
@@ -215,7 +215,7 @@ fn what_is_set_aside_takes_money_and_no_place_until_it_is_settled_or_dropped() {
     let more = principal.admit(estimate(201), Instant::now()).unwrap_err();
     assert_eq!(more.kind, DenialKind::TokensPerMinute);
     aside.part(money(400)).settle(Actual {
-        tokens: 90,
+        tokens: Tokens::prompt(90),
         cost: money(100),
     });
     assert_eq!((aside.cost(), spend(501).is_err()), (money(400), true));
@@ -257,7 +257,7 @@ fn a_part_takes_no_place_and_all_else() {
     assert_eq!(denied.kind, DenialKind::Budget);
     // What a part gives back is no place.
     part.settle(Actual {
-        tokens: 10,
+        tokens: Tokens::prompt(10),
         cost: nano(10),
     });
     let denied = principal.admit(estimate(0), now).unwrap_err();
@@ -303,7 +303,7 @@ fn what_is_owed_is_charged_past_every_limit() {
     let (_, _, principal, _) = principal(grant);
     let now = Instant::now();
     let spent = Actual {
-        tokens: 50,
+        tokens: Tokens::prompt(50),
         cost: nano(50),
     };
     principal.owe(now).settle(spent);
@@ -339,7 +339,7 @@ fn threads_that_change_their_reservations_never_pass_the_budget() {
                         size
                     };
                     held.settle(Actual {
-                        tokens: used,
+                        tokens: Tokens::prompt(used),
                         cost: nano(used as i64),
                     });
                     spent.fetch_add(used, Ordering::SeqCst);
@@ -350,4 +350,161 @@ fn threads_that_change_their_reservations_never_pass_the_budget() {
     let spent = spent.into_inner();
     assert!(spent <= amount as u64, "{spent}");
     assert!(spent > amount as u64 - 200, "only {spent} could be used");
+}
+
+fn quota(of: Counted, amount: u64, seconds: u64, models: &[&str]) -> Quota {
+    Quota {
+        of,
+        amount,
+        window: BudgetWindow::Seconds(seconds),
+        zone: None,
+        models: models.iter().map(|model| (*model).to_owned()).collect(),
+    }
+}
+
+fn tokens(input: u64, output: u64) -> Estimate {
+    Estimate {
+        tokens: Tokens { input, output },
+        cost: nano((input + output) as i64),
+    }
+}
+
+#[test]
+fn tokens_of_prompts_and_of_answers_are_limited_apart() {
+    let (.., principal, _) = principal(NewKey {
+        input_tokens_per_minute: Some(100),
+        output_tokens_per_minute: Some(50),
+        tokens_per_minute: Some(148),
+        ..NewKey::default()
+    });
+    let now = Instant::now();
+    let denied = principal.admit(tokens(0, 51), now).unwrap_err();
+    assert_eq!(denied.kind, DenialKind::TooLarge);
+    assert!(
+        denied.message.contains("51 output tokens, more than"),
+        "{}",
+        denied.message
+    );
+    let held = principal.admit(tokens(80, 40), now).unwrap();
+    for (asked, what) in [
+        (tokens(21, 0), "21 input tokens"),
+        (tokens(0, 11), "11 output tokens"),
+        (tokens(20, 9), "29 tokens"),
+    ] {
+        let denied = principal.admit(asked, now).unwrap_err();
+        assert!(denied.message.contains(what), "{}", denied.message);
+    }
+    // What was not used of either side comes back to that side.
+    held.settle(Actual {
+        tokens: Tokens { input: 80, output: 5 },
+        cost: nano(85),
+    });
+    assert!(principal.admit(tokens(21, 0), now).is_err());
+    drop(principal.admit(tokens(20, 35), now).unwrap());
+    assert!(principal.admit(tokens(0, 46), now).is_err());
+}
+
+#[test]
+fn quotas_count_requests_and_tokens_in_windows_of_any_length() {
+    let (store, _ring, principal, secret) = principal(NewKey {
+        quotas: vec![
+            quota(Counted::Requests, 3, 3_600_000, &[]),
+            quota(Counted::OutputTokens, 100, 86_400_000, &[]),
+        ],
+        ..NewKey::default()
+    });
+    let now = Instant::now();
+    let first = principal.admit(tokens(1_000, 60), now).unwrap();
+    let denied = principal.admit(tokens(0, 41), now).unwrap_err();
+    assert_eq!(denied.kind, DenialKind::Quota);
+    assert!(
+        denied.message.contains("100 output tokens in 86400000 seconds")
+            && denied.message.contains("60 reserved"),
+        "{}",
+        denied.message
+    );
+    assert_eq!(
+        denied.retry_after,
+        Some(Duration::from_secs(1)),
+        "what is reserved may come back"
+    );
+    first.settle(Actual {
+        tokens: Tokens {
+            input: 1_000,
+            output: 10,
+        },
+        cost: nano(0),
+    });
+    // A request that comes to nothing was one all the same; a part of one is another.
+    drop(principal.admit(tokens(0, 90), now).unwrap());
+    principal
+        .admit_part(tokens(0, 90), now)
+        .unwrap()
+        .settle(Actual::default());
+    let denied = principal.admit(tokens(0, 0), now).unwrap_err();
+    assert!(denied.message.contains("3 requests"), "{}", denied.message);
+    assert!(denied.retry_after.unwrap() > Duration::from_secs(1));
+    // The ledger knows what was used: of this key nothing, because nothing was written there.
+    let again = KeyRing::load(store, Limits::default()).unwrap();
+    drop(
+        again
+            .identify(&secret)
+            .unwrap()
+            .admit(tokens(0, 100), now)
+            .unwrap(),
+    );
+}
+
+#[test]
+fn budgets_and_quotas_of_some_models_leave_others_alone() {
+    let (_store, _ring, principal, _) = principal(NewKey {
+        budgets: vec![
+            Budget {
+                models: vec!["gpt-*".to_owned(), "o1".to_owned()],
+                ..Budget::of(nano(100), BudgetWindow::Total)
+            },
+            Budget::of(nano(1_000), BudgetWindow::Total),
+        ],
+        quotas: vec![quota(Counted::Requests, 1, 3_600_000, &["slow"])],
+        ..NewKey::default()
+    });
+    let now = Instant::now();
+    let asking = |model: &str| principal.asking(model).unwrap();
+    let spent = |cost: u64| Actual {
+        tokens: Tokens::prompt(cost),
+        cost: nano(cost as i64),
+    };
+    asking("gpt-5")
+        .admit(tokens(60, 0), now)
+        .unwrap()
+        .settle(spent(50));
+    let denied = asking("o1").admit(tokens(51, 0), now).unwrap_err();
+    assert!(
+        denied.message.contains("this key for the models gpt-*, o1"),
+        "{}",
+        denied.message
+    );
+    asking("claude")
+        .admit(tokens(800, 0), now)
+        .unwrap()
+        .settle(spent(800));
+    drop(asking("o1").admit(tokens(50, 0), now).unwrap());
+    assert!(
+        asking("claude").admit(tokens(151, 0), now).is_err(),
+        "all models together"
+    );
+    asking("slow").admit(tokens(1, 0), now).unwrap().settle(spent(1));
+    assert_eq!(
+        asking("slow").admit(tokens(1, 0), now).unwrap_err().kind,
+        DenialKind::Quota
+    );
+    // What is set aside before the model is known is charged at the model's budget when it is.
+    let mut aside = principal.set_aside(nano(40));
+    aside.part(nano(40)).charging("gpt-6").settle(spent(40));
+    assert!(asking("gpt-5").admit(tokens(11, 0), now).is_err());
+    drop(asking("gpt-5").admit(tokens(10, 0), now).unwrap());
+    assert!(
+        principal.asking("gpt-5").unwrap().asking("gpt-5").is_none(),
+        "nothing is made anew"
+    );
 }

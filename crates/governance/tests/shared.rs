@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
 use pointsman_governance::{
-    Actual, DenialKind, Estimate, KeyRing, Limits, Principal, Reservation, Sharing, WhenDown,
+    Actual, DenialKind, Estimate, KeyRing, Limits, Principal, Reservation, Sharing, Tokens, WhenDown,
 };
 use pointsman_store::{
-    Actor, Budget, BudgetWindow, HolderKind, HolderSpec, LedgerEntry, Metadata, NewKey, Outcome, Patience,
-    RedisCounters, Store, Terms,
+    Actor, Budget, BudgetWindow, Counted, HolderKind, HolderSpec, LedgerEntry, Metadata, NewKey, Outcome,
+    Patience, Quota, RedisCounters, Store, Terms,
 };
 use pointsman_testbed::redis::{Keeps, RedisServer};
 use pointsman_wire::form::Usage;
@@ -175,8 +175,11 @@ impl Replica {
     }
 
     async fn ask_once(&self, tokens: u64, cost: i64) -> Result<Reservation, DenialKind> {
-        let cost = Money::from_nanodollars(cost);
-        let asked = self.who.admit_shared(Estimate { tokens, cost }, Instant::now());
+        let estimate = Estimate {
+            tokens: Tokens::prompt(tokens),
+            cost: Money::from_nanodollars(cost),
+        };
+        let asked = self.who.admit_shared(estimate, Instant::now());
         asked.await.map_err(|denied| denied.kind)
     }
 
@@ -186,7 +189,7 @@ impl Replica {
         let id = format!("req_{}{:026x}", self.sharing.replica(), number);
         site.store.insert_ledger(&[entry(&id, cost)]).unwrap();
         reservation.settle(Actual {
-            tokens: 0,
+            tokens: Tokens::prompt(0),
             cost: Money::from_nanodollars(cost),
         });
     }
@@ -413,7 +416,7 @@ async fn tokens_that_were_not_used_come_back_to_all_replicas() {
     assert_eq!(two.ask(5_000, 0).await.unwrap_err(), DenialKind::TokensPerMinute);
     assert_eq!(two.ask(10_001, 0).await.unwrap_err(), DenialKind::TooLarge);
     held.settle(Actual {
-        tokens: 1_000,
+        tokens: Tokens::prompt(1_000),
         cost: Money::ZERO,
     });
     until("what was not used", async || two.ask(5_000, 0).await.is_ok()).await;
@@ -438,7 +441,7 @@ async fn far_from_limits_hardly_any_request_asks() {
     for _ in 0..requests {
         let held = replica.ask(100, 1_000).await.unwrap();
         held.settle(Actual {
-            tokens: 50,
+            tokens: Tokens::prompt(50),
             cost: Money::from_nanodollars(900),
         });
     }
@@ -644,7 +647,7 @@ async fn windows_go_by_the_clock_of_the_server_and_begin_anew_for_all_replicas_a
             let time = site.redis.ask(&["TIME"]).unwrap();
             *windows.entry(time[0].parse::<u64>().unwrap() / 3).or_default() += 100;
             held.settle(Actual {
-                tokens: 0,
+                tokens: Tokens::prompt(0),
                 cost: Money::from_nanodollars(100),
             });
         }
@@ -658,4 +661,84 @@ async fn windows_go_by_the_clock_of_the_server_and_begin_anew_for_all_replicas_a
     );
     one.stops().await;
     two.stops().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotas_of_models_and_of_either_side_are_counted_together() {
+    let quota = |of, amount, models: &[&str]| Quota {
+        of,
+        amount,
+        window: BudgetWindow::Day,
+        zone: None,
+        models: models.iter().map(|model| (*model).to_owned()).collect(),
+    };
+    let organization = Terms {
+        quotas: vec![
+            quota(Counted::Requests, 40, &["m*"]),
+            quota(Counted::OutputTokens, 10_000, &[]),
+        ],
+        input_tokens_per_minute: Some(1_000),
+        ..Terms::default()
+    };
+    let Some(site) = Site::open(Keeps::Nothing, organization, Terms::default()).await else {
+        return;
+    };
+    let replicas = ["aaaaaaaa", "bbbbbbbb"].map(|name| site.closed(name));
+    let ask = async |at: usize, model: &str, tokens: Tokens| {
+        let end = Instant::now() + Duration::from_secs(20);
+        let who = replicas[at % 2].who.asking(model).unwrap();
+        let estimate = Estimate {
+            tokens,
+            cost: Money::ZERO,
+        };
+        loop {
+            match who
+                .admit_shared(estimate, Instant::now())
+                .await
+                .map_err(|denied| denied.kind)
+            {
+                Err(DenialKind::Unreachable) if Instant::now() < end => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                said => return said,
+            }
+        }
+    };
+    let one = |input, output| Tokens { input, output };
+    let mut admitted = 0;
+    for at in 0..60 {
+        match ask(at, "mini", one(1, 1)).await {
+            Ok(held) => {
+                admitted += 1;
+                held.settle(Actual {
+                    tokens: one(1, 1),
+                    cost: Money::ZERO,
+                });
+            }
+            Err(kind) => assert_eq!(kind, DenialKind::Quota),
+        }
+    }
+    assert_eq!(admitted, 40, "all that there is, and not one more");
+    // Of another model there are as many as one likes; the other limits hold for it, too.
+    let held = ask(0, "other", one(0, 9_000)).await.unwrap();
+    assert_eq!(
+        ask(1, "other", one(0, 2_000)).await.unwrap_err(),
+        DenialKind::Quota
+    );
+    held.settle(Actual::default());
+    until("what was not used", async || {
+        ask(1, "other", one(0, 2_000)).await.is_ok()
+    })
+    .await;
+    assert_eq!(
+        ask(0, "other", one(990, 0)).await.unwrap_err(),
+        DenialKind::TokensPerMinute
+    );
+    until("what the other holds in advance", async || {
+        ask(1, "other", one(900, 0)).await.is_ok()
+    })
+    .await;
+    for replica in replicas {
+        replica.stops().await;
+    }
 }

@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
 use pointsman_governance::{
-    Actual, DenialKind, Estimate, IdentifyError, KeyRing, LabelError, Labels, Limits, Principal, Wanted,
+    Actual, DenialKind, Estimate, IdentifyError, KeyRing, LabelError, Labels, Limits, Principal, Tokens,
+    Wanted,
 };
 use pointsman_store::{
-    Actor, Budget, BudgetWindow, HolderKind, HolderSpec, KeyId, LedgerEntry, Metadata, NewKey, Outcome,
-    Store, StoreError, Terms,
+    Actor, Budget, BudgetWindow, Counted, HolderKind, HolderSpec, KeyId, LedgerEntry, Metadata, NewKey,
+    Outcome, Quota, Store, StoreError, Terms,
 };
 use secrecy::ExposeSecret;
 
@@ -93,14 +94,14 @@ fn team(id: &str) -> NewKey {
 
 fn ask(cost: i64) -> Estimate {
     Estimate {
-        tokens: cost.cast_unsigned(),
+        tokens: Tokens::prompt(cost.cast_unsigned()),
         cost: nano(cost),
     }
 }
 
 fn used(cost: i64) -> Actual {
     Actual {
-        tokens: cost.cast_unsigned(),
+        tokens: Tokens::prompt(cost.cast_unsigned()),
         cost: nano(cost),
     }
 }
@@ -284,7 +285,7 @@ fn a_denial_names_the_holder_what_is_left_and_when_it_begins_anew() {
     }
     assert!(denied.retry_after.unwrap() <= Duration::from_secs(24 * 3_600));
     let tokens = Estimate {
-        tokens: 1_500_000_000,
+        tokens: Tokens::prompt(1_500_000_000),
         cost: Money::ZERO,
     };
     let denied = who.admit(tokens, Instant::now()).unwrap_err();
@@ -769,4 +770,77 @@ fn crowds_that_name_the_same_in_any_order_never_wait_for_each_other() {
         let spent = site.ring.standings(Some(HolderKind::Tag), name)[0].spent;
         assert_eq!(spent, nano(2_000));
     }
+}
+
+#[test]
+fn what_the_ledger_knows_of_models_and_tokens_is_known_after_a_restart() {
+    let site = Site::new();
+    let models = vec!["gpt-*".to_owned()];
+    let spec = terms(Terms {
+        budgets: vec![Budget {
+            models: models.clone(),
+            ..Budget::of(nano(100), BudgetWindow::Total)
+        }],
+        quotas: vec![
+            Quota {
+                of: Counted::OutputTokens,
+                amount: 50,
+                window: BudgetWindow::Total,
+                zone: None,
+                models: Vec::new(),
+            },
+            Quota {
+                of: Counted::Requests,
+                amount: 3,
+                window: BudgetWindow::Total,
+                zone: None,
+                models,
+            },
+        ],
+        ..Terms::default()
+    });
+    site.holder(HolderKind::Team, "t", spec);
+    let (_, secret) = site.key(team("t"));
+    let who = site.ring.identify(&secret).unwrap();
+    let entries = [
+        ("gpt-5", 40, Outcome::Complete),
+        ("claude", 500, Outcome::Complete),
+        ("gpt-6", 0, Outcome::Cached),
+    ];
+    let entries = entries.map(|(model, cost, outcome)| LedgerEntry {
+        model_requested: model.to_owned(),
+        outcome,
+        usage: pointsman_wire::form::Usage {
+            input: 7,
+            output: 20,
+            ..Default::default()
+        },
+        ..entry(format!("req_{model}"), &who, cost)
+    });
+    site.store.insert_ledger(&entries).unwrap();
+    let site = Site::on(site.store);
+    let who = site.ring.identify(&secret).unwrap();
+    let asks = |model: &str, output: u64, cost: i64| {
+        let who = who.asking(model).unwrap();
+        let estimate = Estimate {
+            tokens: Tokens { input: 0, output },
+            cost: nano(cost),
+        };
+        who.admit(estimate, Instant::now())
+    };
+    assert!(
+        asks("gpt-5", 0, 61).is_err(),
+        "40 of 100 are spent, and what was asked of another model is no matter"
+    );
+    assert!(
+        asks("claude", 11, 0).is_err(),
+        "40 of 50: a remembered answer has used none"
+    );
+    drop(asks("claude", 10, 700).unwrap());
+    drop(asks("gpt-5", 10, 60).unwrap());
+    // Two requests stood in the ledger, and one came.
+    let denied = asks("gpt-5", 0, 0).unwrap_err();
+    assert_eq!(denied.kind, DenialKind::Quota);
+    let stood = site.ring.stood(Some(HolderKind::Team), "t");
+    assert_eq!(stood.iter().map(|stood| stood.used).collect::<Vec<_>>(), [40, 3]);
 }

@@ -12,6 +12,7 @@ use pointsman_store::{
 use secrecy::ExposeSecret;
 
 use crate::console;
+use crate::quota::Limits;
 
 /// Rows of a list.
 const MAX_ROWS: u32 = 10_000;
@@ -115,6 +116,8 @@ struct Create {
     /// Tokens a minute.
     #[arg(long)]
     tpm: Option<u64>,
+    #[command(flatten)]
+    limits: Limits,
     /// Requests at once.
     #[arg(long)]
     concurrency: Option<u64>,
@@ -205,6 +208,7 @@ fn spec(create: Create) -> Result<(Option<String>, HolderSpec), String> {
     let amount = amount.map_err(|error| error.to_string())?;
     let budget = amount.map(|amount| Budget {
         zone: create.time_zone,
+        models: create.limits.budget_models,
         ..Budget::of(amount, window)
     });
     let terms = Terms {
@@ -216,7 +220,10 @@ fn spec(create: Create) -> Result<(Option<String>, HolderSpec), String> {
         requests_per_minute: create.rpm,
         tokens_per_minute: create.tpm,
         concurrency: create.concurrency,
+        input_tokens_per_minute: create.limits.input_tpm,
+        output_tokens_per_minute: create.limits.output_tpm,
         budgets: budget.into_iter().collect(),
+        quotas: create.limits.quotas,
     };
     let spec = HolderSpec {
         name: create.name,

@@ -10,6 +10,7 @@ use pointsman_store::{Actor, Budget, BudgetWindow, KeyRecord, NewKey, Store, Sto
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::console;
+use crate::quota::Limits;
 
 const NO_SIGNING: &str = "no signing secret: set identity.signing_secret in the configuration (and give it with -c), or POINTSMAN_SIGNING_SECRET, to at least 32 characters such as from `openssl rand -hex 32`";
 
@@ -95,6 +96,8 @@ struct Create {
     /// Tokens a minute.
     #[arg(long)]
     tpm: Option<u64>,
+    #[command(flatten)]
+    limits: Limits,
     /// Requests at once.
     #[arg(long)]
     concurrency: Option<u64>,
@@ -231,7 +234,14 @@ fn grant(create: Create) -> Result<NewKey, String> {
     };
     let budget = create.budget.map(|amount| Money::parse(&amount)).transpose();
     let budget = budget.map_err(|error| error.to_string())?;
+    let budget = budget.map(|amount| Budget {
+        models: create.limits.budget_models,
+        ..Budget::of(amount, window)
+    });
     Ok(NewKey {
+        input_tokens_per_minute: create.limits.input_tpm,
+        output_tokens_per_minute: create.limits.output_tpm,
+        quotas: create.limits.quotas,
         name: create.name,
         organization: create.organization.map(Into::into),
         team: create.team.map(Into::into),
@@ -241,10 +251,7 @@ fn grant(create: Create) -> Result<NewKey, String> {
         requests_per_minute: create.rpm,
         tokens_per_minute: create.tpm,
         concurrency: create.concurrency,
-        budgets: budget
-            .map(|amount| Budget::of(amount, window))
-            .into_iter()
-            .collect(),
+        budgets: budget.into_iter().collect(),
         plan: create.plan.map(Into::into),
         providers: create.providers,
         guardrails: create.guardrails,

@@ -14,9 +14,11 @@ mod import;
 mod key;
 mod mcp;
 mod models;
+mod quota;
 mod replay;
 mod resident;
 mod route;
+mod secret;
 mod serve;
 mod sim;
 mod train;
@@ -83,6 +85,8 @@ enum Command {
     Usage(usage::Usage),
     /// Tells how far the schema of a PostgreSQL database is, and takes it back for an older version.
     Database(database::Arguments),
+    /// Keeps secrets in the database, sealed by a master key: credentials of providers.
+    Secret(secret::Arguments),
     /// Checks, exports and shortens the audit log.
     Audit(audit::Audit),
     /// Makes a new password for the admin API.
@@ -126,6 +130,7 @@ fn main() -> ExitCode {
         Command::Budget(arguments) => holders::run(HolderKind::Plan, arguments),
         Command::Usage(arguments) => usage::run(arguments),
         Command::Database(arguments) => database::run(arguments),
+        Command::Secret(arguments) => secret::run(arguments),
         Command::Audit(arguments) => audit::run(arguments),
         Command::Admin(arguments) => holders::admin(arguments),
         Command::Import(arguments) => import::run(arguments),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pointsman_admin::{Access, Configuration};
 use pointsman_config::{Config, Environment, Loaded, Mask, Problem, StoresConfig};
 use pointsman_gateway::{Gateway, GatewayOptions};
-use pointsman_store::{Store, StoreError};
+use pointsman_store::{Actor, Store, StoreError};
 use pointsman_telemetry::Telemetry;
 use pointsman_upstream::{ClientOptions, Secrets};
 use secrecy::{ExposeSecret, SecretString};
@@ -25,6 +25,8 @@ use crate::{console, resident, zero};
 const LOOK: Duration = Duration::from_millis(300);
 /// How often the months of the ledger are looked after.
 const TEND: Duration = Duration::from_secs(3_600);
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
 /// How long PostgreSQL is waited for at start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -220,12 +222,35 @@ async fn watch_keys(gateway: Arc<Gateway>) {
     }
 }
 
-/// Has the ledger's months come and go.
+/// Takes out of the audit log what is older than it is kept: a day's rows at once, because that it is done is a row, too.
+fn trim_audit(gateway: &Gateway) -> Result<(), StoreError> {
+    let Some(days) = gateway.snapshot().audit.keep_days else {
+        return Ok(());
+    };
+    let actor = Actor {
+        name: "pointsman".to_owned(),
+        source: "audit.keep_days".to_owned(),
+    };
+    let (now, keep) = (jiff::Timestamp::now().as_millisecond(), i64::from(days) * DAY);
+    if gateway.store().has_audit_before(now - keep - DAY)? {
+        let trimmed = gateway.store().trim_audit(&actor, now - keep)?;
+        if let Some(trimmed) = trimmed {
+            tracing::info!(rows = trimmed.rows, head = %trimmed.head, "rows of the audit log have been taken out");
+        }
+    }
+    Ok(())
+}
+
+/// Has the ledger's months come and go, and rows of the audit log go.
 async fn tend_ledger(gateway: Arc<Gateway>, months: Option<u32>) {
     loop {
         let of = Arc::clone(&gateway);
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || of.tend_ledger(months)).await {
             tracing::warn!(%error, "the months of the ledger could not be looked after; it is tried again in an hour");
+        }
+        let of = Arc::clone(&gateway);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || trim_audit(&of)).await {
+            tracing::warn!(%error, "the audit log could not be shortened; it is tried again in an hour");
         }
         tokio::time::sleep(TEND).await;
     }
@@ -268,6 +293,7 @@ async fn until_stopped(running: &Running, source: Option<Source<'_>>, watched: &
         console::complain("signals cannot be received; stop me the hard way");
         return std::future::pending().await;
     };
+    let mut stored = Stored::default();
     loop {
         let forced = tokio::select! {
             _ = terminate.recv() => return,
@@ -280,11 +306,40 @@ async fn until_stopped(running: &Running, source: Option<Source<'_>>, watched: &
         if forced {
             source.secrets.hurry();
         }
+        if stored.have_changed(&running.gateway).await {
+            source.secrets.hurry_one("store");
+        }
         // Both are asked: each forgets what it has told.
         let (by_file, by_secret) = (watched.changed(), source.secrets.changed());
         if by_file || by_secret || forced {
             reload(running, source, watched).await;
         }
+    }
+}
+
+/// Secrets of the database, as they were looked at last.
+#[derive(Default)]
+struct Stored {
+    /// The last change of anything that was seen then.
+    seen: Option<i64>,
+    version: Option<(i64, i64)>,
+}
+
+impl Stored {
+    /// Whether any has changed since this was asked. The database is asked only when something has changed at all.
+    async fn have_changed(&mut self, gateway: &Arc<Gateway>) -> bool {
+        let seen = gateway.keys().seen();
+        if seen == self.seen {
+            return false;
+        }
+        let store = Arc::clone(gateway.store());
+        let version = tokio::task::spawn_blocking(move || store.secrets_version()).await;
+        let Ok(Ok(version)) = version else {
+            return false;
+        };
+        self.seen = seen;
+        // What has changed between the start and the first look is found by that look.
+        self.version.replace(version) != Some(version)
     }
 }
 

@@ -9,7 +9,10 @@ use sha2::{Digest, Sha256};
 
 use crate::id::{KeyId, OrganizationId, PlanId, ProjectId, TeamId, UserId};
 use crate::store::StoreError;
-use crate::terms::{Budget, Metadata, check_budgets, check_list, check_networks, check_text, invalid};
+use crate::terms::{
+    Amounts, Budget, Metadata, Quota, check_budgets, check_list, check_networks, check_quotas, check_text,
+    invalid,
+};
 
 /// Letters of a key: digits, capitals, small letters.
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -49,10 +52,19 @@ pub struct NewKey {
     pub requests_per_minute: Option<u64>,
     /// Tokens in any minute, prompt and answer together.
     pub tokens_per_minute: Option<u64>,
+    /// Tokens of prompts in any minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens_per_minute: Option<u64>,
+    /// Tokens of answers in any minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens_per_minute: Option<u64>,
     /// Requests at once.
     pub concurrency: Option<u64>,
     /// Money. All of them hold at once.
     pub budgets: Vec<Budget>,
+    /// Requests and tokens in windows, or of some models. All of them hold at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quotas: Vec<Quota>,
     /// The plan whose terms hold where the key has none of its own.
     pub plan: Option<PlanId>,
     /// Unix milliseconds after which it is refused.
@@ -125,7 +137,36 @@ impl NewKey {
         check_networks(&self.networks)?;
         check_list("roles", &self.roles)?;
         check_list("groups", &self.groups)?;
-        check_budgets(&self.budgets)
+        check_budgets(&self.budgets)?;
+        check_quotas(&self.quotas)
+    }
+
+    /// How fast, and for how much.
+    #[must_use]
+    pub fn amounts(&self) -> Amounts<'_> {
+        let rates = [
+            self.requests_per_minute,
+            self.tokens_per_minute,
+            self.input_tokens_per_minute,
+            self.output_tokens_per_minute,
+            self.concurrency,
+        ];
+        Amounts::new(rates, &self.budgets, &self.quotas)
+    }
+
+    /// The same without limits and budgets.
+    #[must_use]
+    pub fn without_amounts(&self) -> Self {
+        Self {
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            input_tokens_per_minute: None,
+            output_tokens_per_minute: None,
+            concurrency: None,
+            budgets: Vec::new(),
+            quotas: Vec::new(),
+            ..self.clone()
+        }
     }
 }
 

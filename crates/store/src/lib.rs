@@ -17,6 +17,7 @@ mod key;
 mod ledger;
 mod memory;
 mod network;
+mod once;
 mod page;
 mod postgres;
 mod priority;
@@ -25,6 +26,7 @@ mod results;
 mod role;
 mod routed;
 mod row;
+mod secret;
 mod segment;
 mod shared;
 mod sqlite;
@@ -44,6 +46,7 @@ pub use key::{AdoptedKey, KeyRecord, NewKey, aws_secret, hash_key, random_text};
 pub use ledger::{LedgerEntry, Outcome};
 pub use memory::{Memory, NewMemory};
 pub use network::{Network, NoNetwork};
+pub use once::{Begun, Once};
 pub use page::{Page, Paged};
 pub use postgres::{ForeignDatabase, PostgresAddress, Snapshot};
 pub use replica::Replica;
@@ -52,6 +55,7 @@ pub use role::{
     BUILT_IN_ROLES, CustomRole, Membership, Permission, Permissions, Place, Scope, Source, built_in_role,
 };
 pub use routed::{DecisionFilter, DecisionRow, Judged, RoutedBatch, RoutedRequest, SessionTurn};
+pub use secret::{MasterKeys, SecretFields, StoredSecret};
 pub use shared::{
     Answers, Ask, CounterKind, Patience, RedisCounters, RedisSessions, SharedCounters, SharedError,
     SharedSessions, Told, Verdict, sessions,
@@ -61,7 +65,7 @@ pub use state::{
     Unfinished,
 };
 pub use store::{
-    Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, Trimmed,
-    UsageFilter, UsageGroup, UsageRow, Verified, Within,
+    Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, StoredSecrets,
+    Trimmed, UsageFilter, UsageGroup, UsageRow, UsedRow, Verified, Within,
 };
-pub use terms::{Budget, BudgetWindow, Metadata, Terms};
+pub use terms::{Amounts, Budget, BudgetWindow, Counted, Metadata, Quota, Terms};

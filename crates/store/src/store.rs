@@ -11,9 +11,11 @@ mod holders;
 mod keys;
 pub(crate) mod members;
 mod memories;
+mod once;
 pub(crate) mod places;
 mod replicas;
 mod routed;
+mod secrets;
 mod session;
 mod settings;
 mod usage;
@@ -27,6 +29,8 @@ use rusqlite::Connection;
 pub use audit::{Audited, Trimmed, Verified};
 pub use filter::{HolderFilter, KeyFilter, KeyStatus, Listing};
 pub use places::Within;
+pub use replicas::UsedRow;
+pub use secrets::StoredSecrets;
 pub use usage::{LedgerFilter, UsageFilter, UsageGroup, UsageRow};
 
 pub(crate) use filter::Conditions;
@@ -317,3 +321,10 @@ pub(crate) fn make_folder_of(path: &Path) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests;
+
+/// What both engines must do with secrets and repeated requests.
+#[cfg(test)]
+pub(crate) fn secrets_checked(store: &Store) {
+    secrets::tests::check(store);
+    once::tests::check(store);
+}

@@ -11,8 +11,10 @@ use crate::store::StoreError;
 const MAX_LIST: usize = 512;
 /// Bytes of one entry, and of a name.
 const MAX_TEXT: usize = 256;
-/// Budgets of one holder.
+/// Budgets of one holder, and quotas.
 const MAX_BUDGETS: usize = 8;
+/// Models that one of them names.
+const MAX_MODELS: usize = 32;
 /// The longest window that is counted in seconds: ten years.
 const MAX_SECONDS: u64 = 10 * 366 * 24 * 3_600;
 /// Bytes of the notes that are kept with a holder.
@@ -43,10 +45,56 @@ pub struct Terms {
     pub requests_per_minute: Option<u64>,
     /// Tokens in any minute, prompt and answer together.
     pub tokens_per_minute: Option<u64>,
+    /// Tokens of prompts in any minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens_per_minute: Option<u64>,
+    /// Tokens of answers in any minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens_per_minute: Option<u64>,
     /// Requests at once.
     pub concurrency: Option<u64>,
     /// Money. All of them hold at once.
     pub budgets: Vec<Budget>,
+    /// Requests and tokens in windows, or of some models. All of them hold at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quotas: Vec<Quota>,
+}
+
+/// How fast, and for how much.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Amounts<'a> {
+    rates: [Option<u64>; 5],
+    budgets: &'a [Budget],
+    quotas: &'a [Quota],
+}
+
+impl Terms {
+    /// How fast, and for how much.
+    #[must_use]
+    pub fn amounts(&self) -> Amounts<'_> {
+        Amounts {
+            rates: [
+                self.requests_per_minute,
+                self.tokens_per_minute,
+                self.input_tokens_per_minute,
+                self.output_tokens_per_minute,
+                self.concurrency,
+            ],
+            budgets: &self.budgets,
+            quotas: &self.quotas,
+        }
+    }
+}
+
+impl<'a> Amounts<'a> {
+    /// Of a key.
+    pub(crate) fn new(rates: [Option<u64>; 5], budgets: &'a [Budget], quotas: &'a [Quota]) -> Self {
+        Self {
+            rates,
+            budgets,
+            quotas,
+        }
+    }
 }
 
 /// How much may be spent in a window.
@@ -63,6 +111,63 @@ pub struct Budget {
     /// The time zone in which days begin, such as `Europe/Berlin`; UTC when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// Only what is asked of these models, by the names that clients ask for, `*` standing for any run of letters; of all,
+    /// when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+}
+
+/// What is counted of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counted {
+    /// Requests.
+    Requests,
+    /// Tokens, prompt and answer together.
+    Tokens,
+    /// Tokens of prompts.
+    InputTokens,
+    /// Tokens of answers.
+    OutputTokens,
+}
+
+impl Counted {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Requests,
+        Self::Tokens,
+        Self::InputTokens,
+        Self::OutputTokens,
+    ];
+
+    /// In one word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::InputTokens => "input_tokens",
+            Self::OutputTokens => "output_tokens",
+        }
+    }
+}
+
+/// How many requests or tokens there may be in a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// What is counted.
+    pub of: Counted,
+    /// No more than so many.
+    pub amount: u64,
+    /// After which it begins anew.
+    pub window: BudgetWindow,
+    /// The time zone in which days begin; UTC when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Only what is asked of these models, as for budgets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
 }
 
 impl Budget {
@@ -74,6 +179,7 @@ impl Budget {
             soft: None,
             window,
             zone: None,
+            models: Vec::new(),
         }
     }
 }
@@ -105,7 +211,8 @@ impl Terms {
         check_list("guardrails", &self.guardrails)?;
         check_list("surfaces", &self.surfaces)?;
         check_networks(&self.networks)?;
-        check_budgets(&self.budgets)
+        check_budgets(&self.budgets)?;
+        check_quotas(&self.quotas)
     }
 }
 
@@ -162,21 +269,10 @@ pub(crate) fn check_budgets(budgets: &[Budget]) -> Result<(), StoreError> {
         if budget.amount.is_none() && budget.soft.is_none() {
             return Err(invalid("a budget needs an amount or a soft amount".to_owned()));
         }
-        if let BudgetWindow::Seconds(seconds) = budget.window
-            && !(1..=MAX_SECONDS).contains(&seconds)
-        {
-            return Err(invalid(format!(
-                "the window of a budget must be between 1 and {MAX_SECONDS} seconds"
-            )));
-        }
-        if let Some(zone) = &budget.zone
-            && TimeZone::get(zone).is_err()
-        {
-            return Err(invalid(format!(
-                "the time zone {zone:?} is not known; write it like Europe/Berlin"
-            )));
-        }
-        let same = |other: &Budget| (other.window, &other.zone) == (budget.window, &budget.zone);
+        check_window((budget.window, budget.zone.as_deref()), &budget.models)?;
+        let same = |other: &Budget| {
+            (other.window, &other.zone, &other.models) == (budget.window, &budget.zone, &budget.models)
+        };
         if budgets[..at].iter().any(same) {
             return Err(invalid(
                 "two budgets have the same window; keep the smaller one".to_owned(),
@@ -184,6 +280,53 @@ pub(crate) fn check_budgets(budgets: &[Budget]) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Whether quotas can be kept.
+pub(crate) fn check_quotas(quotas: &[Quota]) -> Result<(), StoreError> {
+    if quotas.len() > MAX_BUDGETS {
+        return Err(invalid(format!("quotas has more than {MAX_BUDGETS} entries")));
+    }
+    for (at, quota) in quotas.iter().enumerate() {
+        if i64::try_from(quota.amount).is_err() {
+            return Err(invalid(format!("a quota must not be above {}", i64::MAX)));
+        }
+        check_window((quota.window, quota.zone.as_deref()), &quota.models)?;
+        let same = |other: &Quota| {
+            (other.of, other.window, &other.zone, &other.models)
+                == (quota.of, quota.window, &quota.zone, &quota.models)
+        };
+        if quotas[..at].iter().any(same) {
+            return Err(invalid(
+                "two quotas count the same in the same window; the smaller one is enough".to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a window can be counted, and models told apart.
+fn check_window((window, zone): (BudgetWindow, Option<&str>), models: &[String]) -> Result<(), StoreError> {
+    if let BudgetWindow::Seconds(seconds) = window
+        && !(1..=MAX_SECONDS).contains(&seconds)
+    {
+        return Err(invalid(format!(
+            "the window of a budget must be between 1 and {MAX_SECONDS} seconds"
+        )));
+    }
+    if let Some(zone) = zone
+        && TimeZone::get(zone).is_err()
+    {
+        return Err(invalid(format!(
+            "the time zone {zone:?} is not known; write it like Europe/Berlin"
+        )));
+    }
+    if models.len() > MAX_MODELS {
+        return Err(invalid(format!(
+            "a budget names more than {MAX_MODELS} models; use patterns such as gpt-*"
+        )));
+    }
+    check_list("models", models)
 }
 
 pub(crate) fn invalid(why: String) -> StoreError {

@@ -29,7 +29,7 @@ pub use retry::{BackoffConfig, RetryBudgetConfig, RetryConfig};
 pub use secret::Secret;
 pub use secrets::{
     AppRoleConfig, AwsSecretsConfig, AzureSecretsConfig, GcpSecretsConfig, KubernetesSecretsConfig,
-    SecretsConfig, VaultAuthConfig, VaultConfig, VaultKubernetesConfig,
+    SecretsConfig, StoredSecretsConfig, VaultAuthConfig, VaultConfig, VaultKubernetesConfig,
 };
 pub use timeouts::TimeoutsConfig;
 

@@ -12,7 +12,7 @@ mod kubernetes;
 mod source;
 mod vault;
 
-pub use keeper::{Secrets, SecretsSession, Standing};
+pub use keeper::{Offer, Secrets, SecretsSession, Standing};
 pub use source::{Document, Reading, Reference, SecretSource};
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::config::{ConfigError, SecretsConfig};
 use crate::credential::Environment;
 
 /// What a reference may begin with.
-pub const SCHEMES: [&str; 5] = ["vault", "aws", "gcp", "azure", "kubernetes"];
+pub const SCHEMES: [&str; 6] = ["vault", "aws", "gcp", "azure", "kubernetes", "store"];
 
 /// The manager of a scheme.
 fn open(
@@ -35,6 +35,12 @@ fn open(
         "gcp" => Arc::new(gcp::SecretManager::open(&config.gcp, environment)?),
         "azure" => Arc::new(azure::KeyVault::open(&config.azure, environment)?),
         "kubernetes" => Arc::new(kubernetes::Cluster::open(&config.kubernetes, environment)?),
+        "store" => {
+            return Err(ConfigError::new(
+                "secrets.store",
+                "there is no database that secrets could be read from",
+            ));
+        }
         _ => {
             return Err(ConfigError::new(
                 "secrets",

@@ -6,8 +6,8 @@
 
 use http::StatusCode;
 use pointsman_store::{
-    Holder, HolderKind, HolderSpec, KeyId, NewKey, OrganizationId, Permission, Permissions, Place, ProjectId,
-    Scope, Store, StoreError, UserId,
+    Amounts, Holder, HolderKind, HolderSpec, KeyId, NewKey, OrganizationId, Permission, Permissions, Place,
+    ProjectId, Scope, Store, StoreError, UserId,
 };
 
 use super::caller::Caller;
@@ -208,11 +208,7 @@ fn sees_organization(call: &Call, organization: &OrganizationId) -> Result<(), F
 }
 
 fn has_amounts(spec: &HolderSpec) -> bool {
-    let terms = &spec.terms;
-    terms.requests_per_minute.is_some()
-        || terms.tokens_per_minute.is_some()
-        || terms.concurrency.is_some()
-        || !terms.budgets.is_empty()
+    spec.terms.amounts() != Amounts::default()
 }
 
 /// Whether a holder may be changed so.
@@ -232,18 +228,7 @@ pub fn may_change(call: &Call, before: &Holder, after: &HolderSpec) -> Result<()
         let target = place_for(call, kind, after)?;
         demand(&call.caller, &target, &write)?;
     }
-    let amounts = |spec: &HolderSpec| {
-        let terms = &spec.terms;
-        (
-            (
-                terms.requests_per_minute,
-                terms.tokens_per_minute,
-                terms.concurrency,
-            ),
-            terms.budgets.clone(),
-        )
-    };
-    if amounts(old) != amounts(after) {
+    if old.terms.amounts() != after.terms.amounts() {
         demand(&call.caller, &above, &[Permission::BudgetsWrite])?;
     }
     let lists = |spec: &HolderSpec| {
@@ -337,7 +322,7 @@ pub fn may_make_key(call: &Call, grant: &NewKey) -> Result<(), Failed> {
     }
     let place = key_place(call, grant, &NewKey::default())?;
     demand(&call.caller, &place, &[Permission::KeysWrite])?;
-    if amounts(grant) != amounts(&NewKey::default()) {
+    if grant.amounts() != Amounts::default() {
         demand(&call.caller, &place, &[Permission::BudgetsWrite])?;
     }
     Ok(())
@@ -354,38 +339,15 @@ pub fn may_change_key(
         return Ok(());
     }
     let own = call.store().place_of_key(id)?;
-    if amounts(before) != amounts(after) {
+    if before.amounts() != after.amounts() {
         demand(&call.caller, &own, &[Permission::BudgetsWrite])?;
     }
-    let rest = |grant: &NewKey| NewKey {
-        requests_per_minute: None,
-        tokens_per_minute: None,
-        concurrency: None,
-        budgets: Vec::new(),
-        ..grant.clone()
-    };
-    if more || rest(before) != rest(after) {
+    if more || before.without_amounts() != after.without_amounts() {
         demand(&call.caller, &own, &[Permission::KeysWrite])?;
         let target = key_place(call, after, before)?;
         demand(&call.caller, &target, &[Permission::KeysWrite])?;
     }
     Ok(())
-}
-
-type Amounts<'a> = (
-    (Option<u64>, Option<u64>, Option<u64>),
-    &'a [pointsman_store::Budget],
-);
-
-fn amounts(grant: &NewKey) -> Amounts<'_> {
-    (
-        (
-            grant.requests_per_minute,
-            grant.tokens_per_minute,
-            grant.concurrency,
-        ),
-        &grant.budgets,
-    )
 }
 
 /// Where a key would belong, if all that it newly names is the caller's to know of.

@@ -98,6 +98,7 @@ impl Fields {
             soft: None,
             window: BudgetWindow::Total,
             zone: None,
+            models: Vec::new(),
         });
         if self.has("max_budget") {
             budget.amount = self.take::<Dollars>("max_budget")?.map(|dollars| dollars.0);

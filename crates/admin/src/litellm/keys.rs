@@ -29,6 +29,17 @@ pub fn generate(call: &Call) -> Answer {
     told(call, &key, &secret)
 }
 
+/// Makes a key that is a team's and no user's, for a program.
+pub fn service_account(call: &Call) -> Answer {
+    let fields = Fields::of(call)?;
+    if !fields.says("team_id") || fields.says("user_id") {
+        return Err(Failed::wrong(
+            "a service account is a key of a team (team_id), and of no user",
+        ));
+    }
+    generate(call)
+}
+
 /// A new key with its secret, as both ways to get one answer.
 fn told(call: &Call, key: &KeyRecord, secret: &SecretString) -> Answer {
     let token = hash(key);
@@ -130,6 +141,7 @@ fn terms(grant: &NewKey) -> Terms {
         tokens_per_minute: grant.tokens_per_minute,
         concurrency: grant.concurrency,
         budgets: grant.budgets.clone(),
+        ..Terms::default()
     }
 }
 

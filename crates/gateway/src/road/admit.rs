@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pointsman_catalog::{Money, Price, ServiceTier};
-use pointsman_governance::{Denial, DenialKind, Estimate, Principal, Reservation};
+use pointsman_governance::{Denial, DenialKind, Estimate, Principal, Reservation, Tokens};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 
 use super::arrive::Asked;
@@ -103,6 +103,7 @@ pub async fn admit_any(
     caller: Arc<Principal>,
     (model, estimate): (&str, Estimate),
 ) -> Result<Ticket, Failure> {
+    let caller = asking(caller, model);
     let admitted = caller.admit_shared(estimate, Instant::now()).await;
     let reservation = admitted.map_err(denied)?;
     let mut ticket = Ticket::new(worker, arrival, caller, reservation);
@@ -122,6 +123,8 @@ pub fn part(
     plan: &Plan,
 ) -> Result<Reservation, Failure> {
     let estimate = planned(snapshot, asked, plan);
+    let asking = caller.asking(&asked.request.model);
+    let caller = asking.as_ref().unwrap_or(caller);
     caller.admit_part(estimate, Instant::now()).map_err(denied)
 }
 
@@ -138,7 +141,7 @@ pub fn planned(snapshot: &Snapshot, asked: &Asked, plan: &Plan) -> Estimate {
         .iter()
         .map(|step| dearest(&step.model.targets, &usage, tier, &usual));
     Estimate {
-        tokens: usage.total(),
+        tokens: tokens_of(&usage),
         cost: costs.max().unwrap_or(Money::ZERO),
     }
 }
@@ -160,7 +163,7 @@ pub fn estimate_of(target: &Target, prompt: u64, completion: u64) -> Estimate {
         ..Usage::default()
     };
     Estimate {
-        tokens: usage.total(),
+        tokens: tokens_of(&usage),
         cost: dearest(
             std::slice::from_ref(target),
             &usage,
@@ -200,7 +203,7 @@ pub async fn reserve(
         price,
     } = *wanted;
     may_use(&caller, model)?;
-    let caller = labels::of_body(worker, caller, customer).await?;
+    let caller = asking(labels::of_body(worker, caller, customer).await?, model);
     let snapshot = &arrival.snapshot;
     let cost = if let Some(agent) = a2a::named(snapshot, &caller, model) {
         agent.price
@@ -214,7 +217,7 @@ pub async fn reserve(
         dearest(&snapshot.resolve(model)?.targets, &usage, tier, price)
     };
     let estimate = Estimate {
-        tokens: usage.total(),
+        tokens: tokens_of(&usage),
         cost,
     };
     let admitted = caller.admit_shared(estimate, Instant::now()).await;
@@ -242,10 +245,26 @@ pub async fn again(
     };
     let cost = dearest(std::slice::from_ref(target), &usage, ticket.facts.tier, &usual);
     let estimate = Estimate {
-        tokens: usage.total(),
+        tokens: tokens_of(&usage),
         cost,
     };
     ticket.reserve(estimate).await.map_err(denied)
+}
+
+/// The caller as who asks for a model, where that matters to any limit or budget.
+pub fn asking(caller: Arc<Principal>, model: &str) -> Arc<Principal> {
+    match caller.asking(model) {
+        Some(asking) => Arc::new(asking),
+        None => caller,
+    }
+}
+
+/// Tokens as limits count them.
+pub fn tokens_of(usage: &Usage) -> Tokens {
+    Tokens {
+        input: usage.input,
+        output: usage.output,
+    }
 }
 
 /// What `usage` costs at the dearest target of a model, at the tier that was asked for or as usual: which of the two

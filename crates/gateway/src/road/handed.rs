@@ -271,7 +271,8 @@ async fn settled(
         Told::Nothing(why) => Err(Failure::new(FailureKind::Provider, why)),
     };
     let mut ticket = |model: &str, prompt, cost| {
-        let mut ticket = Ticket::new(worker, arrival, Arc::clone(&caller), aside.part(cost));
+        let part = aside.part(cost).charging(model);
+        let mut ticket = Ticket::new(worker, arrival, Arc::clone(&caller), part);
         model.clone_into(&mut ticket.facts.model_requested);
         ticket.asking(&to.target, to.target.model.clone(), prompt);
         ticket

@@ -108,6 +108,7 @@ async fn travel(
     let asking = |failure: Failure| Refusal::from(failure).asking(&model);
     let guards = guard::of(arrival, caller, &model).map_err(asking)?;
     let steps = models(arrival, &model, &guards).map_err(asking)?;
+    let caller = &admit::asking(Arc::clone(caller), &model);
     // The session itself uses nothing: each of its answers is reserved when it begins.
     let nothing = Estimate::default();
     let mut ticket = admit::admit_at(worker, arrival, Arc::clone(caller), (&model, nothing))

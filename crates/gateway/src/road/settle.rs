@@ -23,7 +23,7 @@ use super::follow::{self, Routed};
 use super::recall::Recalled;
 use super::shadow::Duplicate;
 use super::suspect::Suspicion;
-use super::{Arrival, Refusal, Standing};
+use super::{Arrival, Refusal, Standing, admit};
 use crate::pace::Running;
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -369,7 +369,7 @@ impl Ticket {
         self.nothing_at_stake();
         let cost = self.price(usage);
         if let Some(reservation) = self.reservation.take() {
-            let tokens = usage.total();
+            let tokens = admit::tokens_of(usage);
             reservation.settle(self.with_owed(Actual { tokens, cost }));
         }
         self.spent = Spent {
@@ -389,7 +389,7 @@ impl Ticket {
             estimated: self.spent.estimated || estimated,
         };
         self.owed = Actual {
-            tokens: self.owed.tokens + usage.total(),
+            tokens: self.owed.tokens + admit::tokens_of(usage),
             cost: self.owed.cost + cost,
         };
         if let Some(reservation) = &mut self.reservation {
@@ -398,7 +398,7 @@ impl Ticket {
                 cost: set_aside,
             } = reservation.estimate();
             let more = Estimate {
-                tokens: tokens + usage.total(),
+                tokens: tokens + admit::tokens_of(usage),
                 cost: set_aside + cost,
             };
             // It is spent already: where there is no room for it, whoever asks next is told.
@@ -558,7 +558,7 @@ impl Ticket {
             (Money::ZERO, Actual::default())
         } else {
             let last = Actual {
-                tokens: ending.usage.total(),
+                tokens: admit::tokens_of(&ending.usage),
                 cost: self.price(&ending.usage),
             };
             (self.spent.cost + last.cost, last)

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pointsman_catalog::Money;
-use pointsman_governance::{Estimate, Principal};
+use pointsman_governance::{Estimate, Principal, Tokens};
 use pointsman_store::Outcome;
 use pointsman_understanding::SHIPPED;
 use pointsman_wire::form::{Failure, FailureKind, Usage};
@@ -107,7 +107,7 @@ async fn admitted(
     (model, tokens): (&str, u64),
 ) -> Result<Ticket, Refusal> {
     let estimate = Estimate {
-        tokens,
+        tokens: Tokens::prompt(tokens),
         cost: Money::ZERO,
     };
     let mut ticket = admit::admit_any(worker, arrival, caller, (model, estimate))

@@ -17,7 +17,7 @@ use pointsman_mcp::board::Board;
 use pointsman_mcp::oauth::Grants;
 use pointsman_mcp::parked::Lot;
 use pointsman_routing::{RagSource, Router, RoutingConfig};
-use pointsman_store::SharedSessions;
+use pointsman_store::{MasterKeys, SharedSessions};
 use pointsman_understanding::{Origin, Role, Understanding};
 use pointsman_upstream::{
     AuthStyle, CredentialRegistry, EndpointRegistry, FetchBounds, RetryBudget, RetryPolicy, balance::Policy,
@@ -201,6 +201,8 @@ impl Compiler<'_> {
                 .signing_secret
                 .as_ref()
                 .map(|secret| secret.expose().into()),
+            master_keys: self.master_keys(),
+            audit: config.audit,
             anonymous: self.anonymous(),
             proxies: Proxies::new(&config.server.trusted_proxies),
             issuers: self.issuers(),
@@ -255,6 +257,17 @@ impl Compiler<'_> {
         guardrails.sort_unstable();
         guardrails.dedup();
         guardrails.into()
+    }
+
+    /// What seals secrets of the database.
+    fn master_keys(&mut self) -> Option<Arc<MasterKeys>> {
+        match MasterKeys::read(&self.config.secrets.store) {
+            Ok(keys) => keys.map(Arc::new),
+            Err(why) => {
+                self.wrong("secrets.store".to_owned(), why);
+                None
+            }
+        }
     }
 
     /// MCP servers, with what is known of those that stay.

@@ -1,20 +1,21 @@
 //! An account that several replicas count together: what it may use without asking, what it asks for, what it is told.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pointsman_catalog::Money;
 use pointsman_store::{Ask, BudgetWindow, CounterKind, HolderKind, Told, Verdict};
+use sha2::{Digest, Sha256};
 
 use super::{Account, Counters, Moment, amount};
-use crate::budget::Purse;
+use crate::budget::{Purse, Rule};
 use crate::denial::Refused;
 use crate::rate::RateStatus;
-use crate::reservation::{Estimate, Standing};
 use crate::share::{Allotment, Corrections, InUse, Subject, percent_of};
 use crate::sharing::{Clock, Sharing, WhenDown};
+use crate::wanted::{Side, Wanted};
 
 /// How long the server remembers what has no end of its own after nobody has told of it.
 const MINUTES: Duration = Duration::from_secs(180);
@@ -65,15 +66,45 @@ impl Place {
     }
 
     fn key_of(&self, purse: &Purse) -> String {
-        let window = match purse.budget.window {
+        let rule = &purse.rule;
+        let window = match rule.window() {
             BudgetWindow::Total => "total".to_owned(),
             BudgetWindow::Day => "day".to_owned(),
             BudgetWindow::Week => "week".to_owned(),
             BudgetWindow::Month => "month".to_owned(),
             BudgetWindow::Seconds(seconds) => format!("{seconds}s"),
         };
-        let zone = purse.budget.zone.as_deref().unwrap_or("UTC");
-        self.key(&format!("budget:{window}:{zone}:{}", purse.begun))
+        let zone = rule.zone().unwrap_or("UTC");
+        let of = rule.counted().map_or("budget", |counted| counted.as_str());
+        let mut counter = format!("{of}:{window}:{zone}:{}", purse.begun);
+        if !rule.models().is_empty() {
+            // Patterns may be long: those of one purse are told from others by their digest.
+            let digest = Sha256::digest(rule.models().join("\n").as_bytes());
+            counter.push(':');
+            for byte in &digest[..8] {
+                // Writing to a string cannot fail.
+                let _ = write!(counter, "{byte:02x}");
+            }
+        }
+        self.key(&counter)
+    }
+}
+
+/// Tokens of one side in a minute.
+#[derive(Debug, Default)]
+pub(super) struct TokenShare {
+    allotment: Allotment,
+    /// Counted by this process in all.
+    pub(super) used: i64,
+    corrections: Corrections,
+}
+
+impl TokenShare {
+    fn in_use(&self) -> InUse {
+        InUse {
+            used: self.used,
+            all: self.used,
+        }
     }
 }
 
@@ -81,12 +112,11 @@ impl Place {
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     requests: Allotment,
-    tokens: Allotment,
+    /// Of each side.
+    pub(super) tokens: [TokenShare; 3],
     places: Allotment,
     /// Counted by this process in all.
     pub(super) requested: i64,
-    pub(super) tokens_used: i64,
-    corrections: Corrections,
     /// Of corrections: from seconds of this process to Unix seconds of the server.
     offset: i64,
     /// When it was used last, milliseconds.
@@ -95,9 +125,10 @@ pub(super) struct Shares {
 
 impl Shares {
     /// Notes that more (or less) was used of tokens that were counted in a second of this process.
-    pub(super) fn correct(&mut self, second: u32, more: i64) {
+    pub(super) fn correct(&mut self, side: usize, second: u32, more: i64) {
         if more != 0 {
-            self.corrections
+            self.tokens[side]
+                .corrections
                 .note(i64::from(second).saturating_add(self.offset), more);
         }
     }
@@ -108,7 +139,8 @@ impl Shares {
 enum Slot {
     Places,
     Requests,
-    Tokens,
+    /// Of one side, by its place.
+    Tokens(usize),
     /// By its number and the beginning of its window.
     Purse(u32, i64),
 }
@@ -127,31 +159,11 @@ impl Drop for Pending {
     fn drop(&mut self) {
         let answered = *self.is_answered.get_mut();
         let mut counters = self.account.counters.lock();
-        if let Some(shares) = &mut counters.shares {
-            shares.corrections.came_back(self.number, answered);
+        if let (Some(shares), Slot::Tokens(side)) = (&mut counters.shares, self.slot) {
+            shares.tokens[side].corrections.came_back(self.number, answered);
         }
         if let Some(allotment) = counters.allotment(self.slot) {
             allotment.asked(self.amount);
-        }
-    }
-}
-
-/// What is asked for of each counter of an account.
-#[derive(Clone, Copy)]
-struct Wanted {
-    places: i64,
-    requests: i64,
-    tokens: i64,
-    cost: i64,
-}
-
-impl Wanted {
-    fn new([places, requests]: [u64; 2], estimate: Estimate) -> Self {
-        Self {
-            places: amount(places),
-            requests: amount(requests),
-            tokens: amount(estimate.tokens),
-            cost: estimate.cost.nanodollars(),
         }
     }
 }
@@ -169,7 +181,7 @@ impl Counters {
         match slot {
             Slot::Places => Some(&mut shares.places),
             Slot::Requests => Some(&mut shares.requests),
-            Slot::Tokens => Some(&mut shares.tokens),
+            Slot::Tokens(side) => Some(&mut shares.tokens[side].allotment),
             Slot::Purse(number, begun) => self
                 .purses
                 .iter_mut()
@@ -181,15 +193,13 @@ impl Counters {
     /// Whether there is room for what is wanted without asking anybody.
     pub(super) fn check_shares(
         &mut self,
-        counts: [u64; 2],
-        estimate: Estimate,
+        wanted: &Wanted<'_>,
         now: Moment,
         link: Link,
     ) -> Result<(), Refused> {
         self.touch(now);
-        let wanted = Wanted::new(counts, estimate);
         let limits = self.limits;
-        let (minute_requests, minute_tokens) = (sum(self.requests.as_deref()), sum(self.tokens.as_deref()));
+        let minute_requests = sum(self.requests.as_deref());
         let in_flight = amount(self.in_flight);
         let Some(shares) = &mut self.shares else {
             return Ok(());
@@ -200,7 +210,7 @@ impl Counters {
                 used: 0,
                 all: in_flight,
             };
-            let beside = (in_flight, wanted.places, limit);
+            let beside = (in_flight, amount(wanted.places), limit);
             let refused = Refused::Concurrency { limit };
             room(&mut shares.places, in_use, beside, now, link, refused)?;
         }
@@ -209,33 +219,47 @@ impl Counters {
                 used: shares.requested,
                 all: shares.requested,
             };
-            let beside = (minute_requests, wanted.requests, limit);
+            let beside = (minute_requests, amount(wanted.requests), limit);
             let refused = Refused::Requests {
                 limit,
                 wait: Some(Duration::from_secs(1)),
             };
             room(&mut shares.requests, in_use, beside, now, link, refused)?;
         }
-        if let Some(limit) = limits.tokens_per_minute {
-            if estimate.tokens > limit {
-                return Err(Refused::TooLarge { limit });
-            }
-            let in_use = InUse {
-                used: shares.tokens_used,
-                all: shares.tokens_used,
-            };
-            let beside = (minute_tokens, wanted.tokens, limit);
-            let used = shares.tokens.total(shares.tokens_used).max(0).unsigned_abs();
-            let refused = Refused::Tokens {
-                limit,
-                used,
-                wait: Some(Duration::from_secs(1)),
-            };
-            room(&mut shares.tokens, in_use, beside, now, link, refused)?;
+        for (at, side) in Side::ALL.into_iter().enumerate() {
+            self.check_token_share((at, side), wanted.tokens[at], now, link)?;
         }
         self.purses
             .iter()
-            .try_for_each(|purse| purse_room(purse, wanted.cost, now, link))
+            .try_for_each(|purse| purse_room(purse, wanted, now, link))
+    }
+
+    fn check_token_share(
+        &mut self,
+        (at, side): (usize, Side),
+        tokens: u64,
+        now: Moment,
+        link: Link,
+    ) -> Result<(), Refused> {
+        let minute = sum(self.tokens[at].as_deref());
+        let (Some(limit), Some(shares)) = (side.limit(&self.limits), &mut self.shares) else {
+            return Ok(());
+        };
+        if tokens > limit {
+            return Err(Refused::TooLarge { side, tokens, limit });
+        }
+        let share = &mut shares.tokens[at];
+        let in_use = share.in_use();
+        let used = share.allotment.total(share.used).max(0).unsigned_abs();
+        let refused = Refused::Tokens {
+            side,
+            tokens,
+            limit,
+            used,
+            wait: Some(Duration::from_secs(1)),
+        };
+        let beside = (minute, amount(tokens), limit);
+        room(&mut share.allotment, in_use, beside, now, link, refused)
     }
 
     /// Where it stands, of all replicas together.
@@ -253,12 +277,16 @@ impl Counters {
                 &shares.requests,
                 shares.requested,
             ),
-            tokens: stand(self.limits.tokens_per_minute, &shares.tokens, shares.tokens_used),
+            tokens: stand(
+                self.limits.tokens_per_minute,
+                &shares.tokens[0].allotment,
+                shares.tokens[0].used,
+            ),
         })
     }
 
     /// The counters there are: which, how much of each is in use, and how much of each is wanted.
-    fn slots(&self, wanted: Wanted) -> Vec<(Slot, InUse, i64)> {
+    fn slots(&self, wanted: &Wanted<'_>) -> Vec<(Slot, InUse, i64)> {
         let Some(shares) = &self.shares else {
             return Vec::new();
         };
@@ -269,19 +297,22 @@ impl Counters {
                 used: 0,
                 all: amount(self.in_flight),
             };
-            slots.push((Slot::Places, in_use, wanted.places));
+            slots.push((Slot::Places, in_use, amount(wanted.places)));
         }
         if self.limits.requests_per_minute.is_some() {
-            slots.push((Slot::Requests, all(shares.requested), wanted.requests));
+            slots.push((Slot::Requests, all(shares.requested), amount(wanted.requests)));
         }
-        if self.limits.tokens_per_minute.is_some() {
-            slots.push((Slot::Tokens, all(shares.tokens_used), wanted.tokens));
+        for (at, side) in Side::ALL.into_iter().enumerate() {
+            if side.limit(&self.limits).is_some() {
+                let in_use = shares.tokens[at].in_use();
+                slots.push((Slot::Tokens(at), in_use, amount(wanted.tokens[at])));
+            }
         }
         for purse in &self.purses {
             slots.push((
                 Slot::Purse(purse.number, purse.begun),
                 in_use_of(purse),
-                wanted.cost,
+                purse.wanted(wanted),
             ));
         }
         slots
@@ -307,23 +338,25 @@ impl Counters {
                 let recent = sum(self.requests.as_deref());
                 minute("requests", limit(self.limits.requests_per_minute), recent)
             }
-            Slot::Tokens => {
-                let recent = sum(self.tokens.as_deref());
-                let mut subject = minute("tokens", limit(self.limits.tokens_per_minute), recent);
+            Slot::Tokens(at) => {
+                let recent = sum(self.tokens[at].as_deref());
+                let side = Side::ALL[at];
+                let mut subject = minute(side.words().1, limit(side.limit(&self.limits)), recent);
                 if let Some(shares) = &mut self.shares {
-                    subject.corrections = shares.corrections.take(now.unix_ms.div_euclid(1_000));
+                    let corrections = &mut shares.tokens[at].corrections;
+                    subject.corrections = corrections.take(now.unix_ms.div_euclid(1_000));
                 }
                 subject
             }
             Slot::Purse(number, _) => {
                 let purse = self.purses.iter().find(|purse| purse.number == number);
-                let amount = purse.and_then(|purse| purse.budget.amount);
+                let amount = purse.and_then(|purse| purse.rule.amount());
                 let left = purse.and_then(|purse| purse.ends).map(|ends| ends - now.unix_ms);
                 let left = left.map(|left| Duration::from_millis(left.max(0).unsigned_abs()));
                 Subject {
                     key: purse.map(|purse| place.key_of(purse)).unwrap_or_default(),
                     kind: CounterKind::Budget,
-                    limit: amount.map(Money::nanodollars),
+                    limit: amount,
                     lifetime: left.map_or(BUDGETS, |left| left + BUDGETS),
                     recent: 0,
                     corrections: (0, Vec::new()),
@@ -333,7 +366,7 @@ impl Counters {
     }
 
     /// Why a counter has no room, as the others told.
-    fn refusal(&self, slot: Slot, told: &Told, now: Moment) -> Refused {
+    fn refusal(&self, slot: Slot, (told, wanted): (&Told, i64), now: Moment) -> Refused {
         let limits = self.limits;
         let wait = u64::try_from(told.wait).ok().filter(|wait| *wait > 0);
         let wait = wait.map(Duration::from_secs);
@@ -345,8 +378,10 @@ impl Counters {
                 limit: limits.requests_per_minute.unwrap_or_default(),
                 wait,
             },
-            Slot::Tokens => Refused::Tokens {
-                limit: limits.tokens_per_minute.unwrap_or_default(),
+            Slot::Tokens(at) => Refused::Tokens {
+                side: Side::ALL[at],
+                tokens: wanted.max(0).unsigned_abs(),
+                limit: Side::ALL[at].limit(&limits).unwrap_or_default(),
                 used: told.total.saturating_add(told.held).max(0).unsigned_abs(),
                 wait,
             },
@@ -354,7 +389,7 @@ impl Counters {
                 .purses
                 .iter()
                 .find(|purse| purse.number == number)
-                .map_or(Refused::Share, |purse| money(purse, now)),
+                .map_or(Refused::Share, |purse| refused(purse, wanted, now)),
         }
     }
 }
@@ -378,7 +413,7 @@ impl Account {
     /// Asks for what a request needs and does not find here.
     pub(crate) fn asks(
         account: &Arc<Self>,
-        (estimate, standing): (Estimate, Option<Standing>),
+        wanted: &Wanted<'_>,
         pending: &mut Vec<Pending>,
         asks: &mut Vec<Ask>,
     ) {
@@ -386,13 +421,9 @@ impl Account {
             return;
         };
         let now = account.moment(Instant::now());
-        let counts = [
-            u64::from(standing == Some(Standing::Apart)),
-            u64::from(standing.is_some()),
-        ];
         let mut counters = account.counters.lock();
         counters.advance(now);
-        for (slot, in_use, amount) in counters.slots(Wanted::new(counts, estimate)) {
+        for (slot, in_use, amount) in counters.slots(wanted) {
             let life = place.link().life;
             let Some(allotment) = counters.allotment(slot) else {
                 continue;
@@ -425,15 +456,14 @@ impl Account {
         let now = account.moment(Instant::now());
         let mut counters = account.counters.lock();
         counters.advance(now);
-        let nothing = Wanted::new([0, 0], Estimate::default());
-        let slots = counters.slots(nothing);
+        let slots = counters.slots(&Wanted::NOTHING);
         let is_free = counters.in_flight == 0 && slots.iter().all(|(_, in_use, _)| is_settled(*in_use));
         let Some(shares) = &mut counters.shares else {
             return false;
         };
         let is_idle = now.running.saturating_sub(shares.touched) > IDLE;
         let gives = gives_all || (is_idle && is_free);
-        let corrects = !shares.corrections.is_empty();
+        let corrects: [bool; 3] = std::array::from_fn(|at| !shares.tokens[at].corrections.is_empty());
         let mut is_quiet = gives;
         for (slot, in_use, _) in slots {
             let Some(allotment) = counters.allotment(slot) else {
@@ -443,7 +473,8 @@ impl Account {
             let is_done = allotment.is_told(in_use.used) && !allotment.has_spare(in_use);
             is_quiet &= is_done;
             let is_due = allotment.is_due(in_use, now.running, place.link().life);
-            if (gives && is_done) || !(gives || is_due || (corrects && slot == Slot::Tokens)) {
+            let has_corrections = matches!(slot, Slot::Tokens(at) if corrects[at]);
+            if (gives && is_done) || !(gives || is_due || has_corrections) {
                 continue;
             }
             let subject = counters.subject(place, slot, now);
@@ -463,18 +494,25 @@ impl Account {
         !(is_quiet && is_free)
     }
 
-    /// Since when a budget counts, for what the ledger knows of it.
-    fn begun(&self, slot: Slot) -> i64 {
-        match slot {
-            Slot::Purse(number, begun) => {
-                let counters = self.counters.lock();
-                let purse = counters.purses.iter().find(|purse| purse.number == number);
-                let total = purse.is_some_and(|purse| purse.ends.is_none());
-                if total { 0 } else { begun }
-            }
-            _ => 0,
-        }
+    /// What the ledger is asked of a budget or a quota: which, and since when.
+    fn rule(&self, slot: Slot) -> Option<(Rule, i64)> {
+        let Slot::Purse(number, begun) = slot else {
+            return None;
+        };
+        let counters = self.counters.lock();
+        let purse = counters.purses.iter().find(|purse| purse.number == number)?;
+        let since = if purse.ends.is_none() { 0 } else { begun };
+        Some((purse.rule.clone(), since))
     }
+}
+
+/// What the ledger is asked: how much of a rule a holder has used since a time, Unix milliseconds.
+pub(crate) struct Question {
+    /// A key where there is none.
+    pub(crate) kind: Option<HolderKind>,
+    pub(crate) id: String,
+    pub(crate) rule: Rule,
+    pub(crate) since: i64,
 }
 
 impl Pending {
@@ -489,10 +527,16 @@ impl Pending {
         }
     }
 
-    /// Whose ledger it is, and since when: kind, id, Unix milliseconds.
-    pub(crate) fn ledger(&self) -> Option<(Option<HolderKind>, String, i64)> {
+    /// What the ledger is asked.
+    pub(crate) fn question(&self) -> Option<Question> {
         let place = self.account.place.as_ref()?;
-        Some((place.kind, place.id.to_string(), self.account.begun(self.slot)))
+        let (rule, since) = self.account.rule(self.slot)?;
+        Some(Question {
+            kind: place.kind,
+            id: place.id.to_string(),
+            rule,
+            since,
+        })
     }
 
     /// Takes over what was told; says why, where it was refused.
@@ -504,7 +548,7 @@ impl Pending {
             let own = |purse: &&mut Purse| purse.number == number && purse.begun == begun;
             if let Some(purse) = counters.purses.iter_mut().find(own) {
                 // An earlier process of this replica has told of more than the ledger knew.
-                purse.spent = purse.spent.max(Money::from_nanodollars(told.own));
+                purse.spent = purse.spent.max(told.own);
             }
         }
         let allotment = counters.allotment(self.slot)?;
@@ -512,7 +556,7 @@ impl Pending {
         match told.verdict {
             Verdict::Refused => {
                 allotment.refuse(self.amount, now.running);
-                Some(counters.refusal(self.slot, told, now))
+                Some(counters.refusal(self.slot, (told, self.amount), now))
             }
             _ => None,
         }
@@ -524,10 +568,10 @@ fn sum(window: Option<&crate::window::Window>) -> i64 {
 }
 
 fn in_use_of(purse: &Purse) -> InUse {
-    let used = purse.spent.nanodollars();
+    let used = purse.spent;
     InUse {
         used,
-        all: used.saturating_add(purse.reserved.nanodollars()),
+        all: used.saturating_add(purse.reserved),
     }
 }
 
@@ -565,34 +609,36 @@ fn room(
     }
 }
 
-fn purse_room(purse: &Purse, cost: i64, now: Moment, link: Link) -> Result<(), Refused> {
-    let Some(limit) = purse.budget.amount else {
+fn purse_room(purse: &Purse, wanted: &Wanted<'_>, now: Moment, link: Link) -> Result<(), Refused> {
+    let Some(limit) = purse.rule.amount() else {
         return Ok(());
     };
-    if cost > limit.nanodollars() || purse.total() > limit {
-        return Err(money(purse, now));
+    if !purse.rule.is_about(wanted.model) {
+        return Ok(());
+    }
+    let wanted = purse.wanted(wanted);
+    // Of requests and tokens nothing is refused that wants none, as parts of a request do.
+    if wanted == 0 && purse.rule.counted().is_some() {
+        return Ok(());
+    }
+    if wanted > limit || purse.total() > limit {
+        return Err(refused(purse, wanted, now));
     }
     let in_use = in_use_of(purse);
-    if purse.share.has_room(in_use, cost) {
+    if purse.share.has_room(in_use, wanted) {
         return Ok(());
     }
     match (link.is_up, link.when_down) {
-        (true, _) if purse.share.is_refused(cost, now.running) => Err(money(purse, now)),
+        (true, _) if purse.share.is_refused(wanted, now.running) => Err(refused(purse, wanted, now)),
         (true, _) => Err(Refused::Share),
         (false, WhenDown::Closed) => Err(Refused::Unreachable),
-        (false, WhenDown::Local { percent }) if purse.share.has_room_alone(in_use, cost, percent) => Ok(()),
-        (false, WhenDown::Local { .. }) => Err(money(purse, now)),
+        (false, WhenDown::Local { percent }) if purse.share.has_room_alone(in_use, wanted, percent) => Ok(()),
+        (false, WhenDown::Local { .. }) => Err(refused(purse, wanted, now)),
     }
 }
 
-/// A budget has no room, counting what others hold of it.
-fn money(purse: &Purse, now: Moment) -> Refused {
-    let others = Money::from_nanodollars(purse.share.held_by_others());
-    Refused::Money {
-        amount: purse.budget.amount.unwrap_or(Money::MAX),
-        spent: purse.total(),
-        reserved: purse.reserved + others,
-        now: now.unix_ms,
-        ends: purse.ends,
-    }
+/// A budget or quota has no room, counting what others hold of it.
+fn refused(purse: &Purse, wanted: i64, now: Moment) -> Refused {
+    let reserved = purse.reserved.saturating_add(purse.share.held_by_others());
+    purse.refused((purse.total(), reserved, wanted), now.unix_ms)
 }

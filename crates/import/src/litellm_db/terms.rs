@@ -100,6 +100,7 @@ fn budget(limits: &Limits, told: &mut Teller, at: Place<'_>) -> Option<Budget> {
         soft,
         window,
         zone: None,
+        models: Vec::new(),
     })
 }
 

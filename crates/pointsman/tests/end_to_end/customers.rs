@@ -61,7 +61,7 @@ async fn what_requests_name_is_limited_charged_and_reported() {
     // The same end customer in every dialect; a header counts before the body.
     let messages = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}],
         "metadata": {"user_id": "alice"}});
-    let responses = json!({"model": "m", "input": "hi", "max_output_tokens": 9, "user": "alice"});
+    let responses = json!({"model": "m", "input": "hi", "max_output_tokens": 16, "user": "alice"});
     let tagged = [
         ("x-pointsman-tags", "blue, green,blue"),
         ("x-pointsman-agent", "bee"),
@@ -139,4 +139,125 @@ async fn what_requests_name_is_limited_charged_and_reported() {
     );
     let described = site.does(Method::GET, "/admin/openapi.json", Value::Null).await;
     assert!(described["paths"]["/admin/v1/tags/{id}"]["patch"].is_object());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotas_are_of_windows_sides_and_models_and_are_shown_as_they_stand() {
+    let site = Site::open().await;
+    let body = json!({
+        "limits": {"output_tokens_per_minute": 50},
+        "quotas": [
+            {"of": "requests", "amount": 2, "window": "day", "models": ["m"]},
+            {"of": "input_tokens", "amount": 1_000_000, "window": "3600s"},
+        ],
+        "budgets": [{"amount_usd": 0, "models": ["bo*"]}, {"amount_usd": 1000}],
+    });
+    let key = site.does(Method::POST, "/admin/v1/keys", body.clone()).await;
+    for field in ["quotas", "budgets"] {
+        assert_eq!(key[field].as_array().unwrap().len(), 2, "{key}");
+    }
+    let secret = key["secret"].as_str().unwrap();
+    let chat = |model: &str, longest: u64| {
+        let messages = json!([{"role": "user", "content": "hi"}]);
+        let body = json!({"model": model, "max_tokens": longest, "messages": messages});
+        (("/v1/chat/completions", body), &[][..])
+    };
+    let asked = |(asked, headers): (_, &'static [_])| ask(&site, secret, asked, headers);
+    let long = asked(chat("m", 51)).await;
+    assert_eq!(
+        code(&long),
+        (429, json!("rate_limit_exceeded")),
+        "{}",
+        long.text()
+    );
+    assert!(long.text().contains("output tokens"), "{}", long.text());
+    for _ in 0..2 {
+        let answer = asked(chat("m", 9)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let third = asked(chat("m", 9)).await;
+    assert_eq!(code(&third), (429, json!("rate_limit_exceeded")));
+    assert!(
+        third.text().contains("2 requests a day") && third.text().contains("for the models m"),
+        "{}",
+        third.text()
+    );
+    assert!(third.header("retry-after").parse::<u64>().unwrap() >= 1);
+    // Of another model there is no quota of requests, and no money.
+    assert_eq!(
+        code(&asked(chat("both", 9)).await),
+        (429, json!("insufficient_quota"))
+    );
+    let path = format!("/admin/v1/keys/{}", key["id"].as_str().unwrap());
+    let shown = site.does(Method::GET, &path, Value::Null).await;
+    assert_eq!(shown["counted"][0]["used"], 2, "{shown}");
+    assert_eq!(shown["counted"][0]["remaining"], 0);
+    assert!(shown["counted"][1]["used"].as_u64().unwrap() > 0);
+    assert_eq!(shown["limits"]["output_tokens_per_minute"], 50);
+    let again = json!({"quotas": [{"of": "tokens", "amount": 1, "window": "fortnight"}]});
+    assert_eq!(site.call(Method::PATCH, &path, again).await.status, 400);
+    let twice = json!({"of": "tokens", "amount": 1, "window": "day"});
+    let again = json!({"quotas": [twice.clone(), twice]});
+    assert_eq!(site.call(Method::PATCH, &path, again).await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_for_litellm_manage_end_customers_by_their_names() {
+    let site = Site::open().await;
+    let key = site.does(Method::POST, "/admin/v1/keys", json!({})).await;
+    let secret = key["secret"].as_str().unwrap();
+    site.does(Method::POST, "/team/new", json!({"team_id": "t"}))
+        .await;
+    let account = "/key/service-account/generate";
+    assert_eq!(
+        site.call(Method::POST, account, json!({"team_id": "t", "user_id": "u"}))
+            .await
+            .status,
+        400
+    );
+    assert_eq!(
+        site.does(Method::POST, account, json!({"team_id": "t"})).await["user_id"],
+        Value::Null
+    );
+    let new = json!({"user_id": "alice", "alias": "A", "max_budget": 100, "budget_duration": "1d", "blocked": false});
+    site.does(Method::POST, "/customer/new", new.clone()).await;
+    assert_eq!(site.call(Method::POST, "/customer/new", new).await.status, 409);
+    let named = || ask(&site, secret, chat(&json!({"user": "alice"})), &[]);
+    assert_eq!(named().await.status, 200);
+    site.ledger_has(1).await;
+    let info = site
+        .does(Method::GET, "/customer/info?end_user_id=alice", Value::Null)
+        .await;
+    assert_eq!(
+        (&info["alias"], &info["litellm_budget_table"]["max_budget"]),
+        (&json!("A"), &json!(100.0))
+    );
+    assert!(info["spend"].as_f64().unwrap() > 0.0, "{info}");
+    site.does(
+        Method::POST,
+        "/end_user/update",
+        json!({"user_id": "alice", "max_budget": 0}),
+    )
+    .await;
+    assert_eq!(code(&named().await), (429, json!("insufficient_quota")));
+    site.does(Method::POST, "/customer/block", json!({"user_ids": ["alice"]}))
+        .await;
+    assert_eq!(code(&named().await), (403, json!("customer_disabled")));
+    assert_eq!(
+        site.does(Method::GET, "/customer/list", Value::Null)
+            .await
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    site.does(Method::POST, "/customer/delete", json!({"user_ids": ["alice"]}))
+        .await;
+    assert_eq!(named().await.status, 200);
+    assert_eq!(
+        site.call(Method::GET, "/customer/info?end_user_id=alice", Value::Null)
+            .await
+            .status,
+        404
+    );
 }

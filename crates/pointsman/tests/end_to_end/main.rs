@@ -55,6 +55,7 @@ mod routing;
 mod scim;
 mod secrets;
 mod secrets_kept;
+mod secrets_stored;
 mod shape;
 mod shared;
 mod signed;

@@ -199,6 +199,7 @@ impl World {
             .replace("{organization}", tenant)
             .replace("{resource}", "none")
             .replace("{provider}", "none")
+            .replace("{name}", "none")
     }
 }
 

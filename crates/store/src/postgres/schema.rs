@@ -14,7 +14,7 @@ struct Step {
 /// Steps that are known.
 pub(super) const KNOWN: u32 = STEPS.len() as u32;
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step {
         forward: r#"
     CREATE TABLE sequence (one BIGINT PRIMARY KEY CHECK (one = 1), value BIGINT NOT NULL);
@@ -228,6 +228,17 @@ const STEPS: [Step; 8] = [
     );
     "#,
         back: Some("DROP TABLE collections; DROP TABLE collection_files; DROP TABLE passages;"),
+    },
+    Step {
+        forward: r#"
+    CREATE TABLE secrets (
+        name TEXT COLLATE "C" PRIMARY KEY, fields_json TEXT NOT NULL, master_key TEXT NOT NULL, wrapped BYTEA NOT NULL,
+        sealed BYTEA NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, changed BIGINT NOT NULL
+    );
+    CREATE TABLE repeats (id BYTEA PRIMARY KEY, request BYTEA NOT NULL, at BIGINT NOT NULL, answer BYTEA);
+    CREATE INDEX repeats_by_time ON repeats (at);
+    "#,
+        back: Some("DROP TABLE repeats; DROP TABLE secrets;"),
     },
 ];
 

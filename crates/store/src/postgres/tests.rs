@@ -485,3 +485,9 @@ fn a_transaction_that_fails_leaves_nothing_behind() {
     assert_eq!(store.verify_audit().unwrap().rows, 0);
     store.create_key(NewKey::default()).unwrap();
 }
+
+#[test]
+fn secrets_and_repeated_requests_are_as_in_sqlite() {
+    let server = PostgresServer::start().unwrap();
+    crate::store::secrets_checked(&Store::open(&server.make("secrets").unwrap()).unwrap());
+}

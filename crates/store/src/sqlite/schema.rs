@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// Schema, step by step; a database remembers how many steps it has taken.
-pub(crate) const MIGRATIONS: [&str; 11] = ["
+pub(crate) const MIGRATIONS: [&str; 12] = ["
     CREATE TABLE keys (
         id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL, grant_json TEXT NOT NULL,
         created_at INTEGER NOT NULL, revoked_at INTEGER
@@ -189,6 +189,16 @@ pub(crate) const MIGRATIONS: [&str; 11] = ["
         collection TEXT NOT NULL, file TEXT NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL, model TEXT NOT NULL,
         vector BLOB NOT NULL, PRIMARY KEY (collection, file, number)
     ) STRICT;
+", "
+    -- Secrets, each sealed by a key that a master key wraps; and requests that are carried out once, with their answers.
+    CREATE TABLE secrets (
+        name TEXT PRIMARY KEY, fields_json TEXT NOT NULL, master_key TEXT NOT NULL, wrapped BLOB NOT NULL,
+        sealed BLOB NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, changed INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE repeats (
+        id BLOB PRIMARY KEY, request BLOB NOT NULL, at INTEGER NOT NULL, answer BLOB
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX repeats_by_time ON repeats (at);
 "];
 
 /// Takes the steps that a database has not taken.

@@ -246,6 +246,14 @@ impl Store {
         })
     }
 
+    /// Whether there are rows older than `before`, Unix milliseconds, that could be taken out.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn has_audit_before(&self, before: i64) -> Result<bool, StoreError> {
+        Ok(self.read(|session| last_before(session, before))?.is_some())
+    }
+
     /// Takes the rows out that are older than `before`, Unix milliseconds, but for the newest of all; nothing where there
     /// are none. That this was done, and the hash that the rest is bound to, is a row of the log itself.
     ///

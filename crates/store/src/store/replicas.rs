@@ -5,6 +5,22 @@ use pointsman_catalog::Money;
 use super::{Conditions, LedgerFilter, Store, StoreError};
 use crate::holder::HolderKind;
 use crate::id::KeyId;
+use crate::terms::Counted;
+
+/// `req_`, eight digits of the replica, twenty-six of the request.
+const REPLICA: &str =
+    "CASE WHEN length(id) = 38 AND substr(id, 1, 4) = 'req_' THEN substr(id, 5, 8) ELSE '' END";
+
+/// What a replica has charged for a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedRow {
+    /// The replica; empty where the id tells of none.
+    pub replica: String,
+    /// The name that clients asked for.
+    pub model: String,
+    /// In nano-dollars, requests or tokens.
+    pub amount: i64,
+}
 
 impl Store {
     /// What a holder (a key, where no kind is given) has spent since a time, Unix milliseconds, replica by replica.
@@ -23,11 +39,8 @@ impl Store {
         };
         let mut conditions = Conditions::default();
         LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect());
-        // `req_`, eight digits of the replica, twenty-six of the request.
         let sql = format!(
-            "SELECT CASE WHEN length(id) = 38 AND substr(id, 1, 4) = 'req_' THEN substr(id, 5, 8) ELSE '' END AS replica,
-                    CAST(SUM(cost) AS BIGINT)
-             FROM ledger{} GROUP BY 1",
+            "SELECT {REPLICA} AS replica, CAST(SUM(cost) AS BIGINT) FROM ledger{} GROUP BY 1",
             conditions.sql()
         );
         let mut spent = self.read_much(|session| {
@@ -47,5 +60,45 @@ impl Store {
             }
         }
         Ok(spent)
+    }
+
+    /// What a holder (a key, where no kind is given) has used since a time, Unix milliseconds, by replica and model: money
+    /// where nothing else is counted. Replicas come one after the other.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn used_by_model(
+        &self,
+        (kind, id): (Option<HolderKind>, &str),
+        counted: Option<Counted>,
+        since: i64,
+    ) -> Result<Vec<UsedRow>, StoreError> {
+        let Some(filter) = self.entries_of(kind, id)? else {
+            return Ok(Vec::new());
+        };
+        let mut conditions = Conditions::default();
+        LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect());
+        // What was remembered has used nothing but its request.
+        let amount = match counted {
+            None => "cost",
+            Some(Counted::Requests) => "CAST(1 AS BIGINT)",
+            Some(Counted::Tokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE input + output END",
+            Some(Counted::InputTokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE input END",
+            Some(Counted::OutputTokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE output END",
+        };
+        let sql = format!(
+            "SELECT {REPLICA} AS replica, model_requested, CAST(SUM({amount}) AS BIGINT) FROM ledger{}
+             GROUP BY 1, 2 ORDER BY 1, 2",
+            conditions.sql()
+        );
+        self.read_much(|session| {
+            session.all(&sql, conditions.values(), |row| {
+                Ok(UsedRow {
+                    replica: row.text(0)?,
+                    model: row.text(1)?,
+                    amount: row.integer(2)?,
+                })
+            })
+        })
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{AwsConfig, EntraConfig, GcpConfig, HumanDuration, Secret};
 
 /// Where secrets are read from that the configuration refers to: `${vault:PATH#FIELD}`, `${aws:NAME#FIELD}`,
-/// `${gcp:NAME#FIELD}`, `${azure:NAME#FIELD}`, `${kubernetes:NAME#KEY}`. This block itself may hold variables and files,
+/// `${gcp:NAME#FIELD}`, `${azure:NAME#FIELD}`, `${kubernetes:NAME#KEY}`, `${store:NAME#FIELD}`. This block itself may hold variables and files,
 /// and no such references.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -25,6 +25,8 @@ pub struct SecretsConfig {
     pub azure: AzureSecretsConfig,
     /// Secrets of Kubernetes, by its API. What is mounted is read as `${file:PATH}`.
     pub kubernetes: KubernetesSecretsConfig,
+    /// Secrets that are kept in `stores.database`, sealed.
+    pub store: StoredSecretsConfig,
 }
 
 impl Default for SecretsConfig {
@@ -36,8 +38,20 @@ impl Default for SecretsConfig {
             gcp: GcpSecretsConfig::default(),
             azure: AzureSecretsConfig::default(),
             kubernetes: KubernetesSecretsConfig::default(),
+            store: StoredSecretsConfig::default(),
         }
     }
+}
+
+/// Secrets that are kept in the database: each is sealed by a key of its own (AES-256-GCM), which a master key wraps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoredSecretsConfig {
+    /// Master keys, 32 bytes each in hexadecimal or base64: the first wraps, all unwrap. `POINTSMAN_MASTER_KEY` when there
+    /// are none, several with commas between them.
+    pub keys: Vec<Secret>,
+    /// Files that hold one each, after those.
+    pub key_files: Vec<PathBuf>,
 }
 
 /// HashiCorp Vault or OpenBao.

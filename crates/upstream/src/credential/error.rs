@@ -37,7 +37,9 @@ pub enum CredentialErrorKind {
 }
 
 impl CredentialError {
-    pub(crate) fn new(kind: CredentialErrorKind, message: impl Into<String>) -> Self {
+    /// An error of this kind. Its message names what was asked and how it failed, and holds nothing secret.
+    #[must_use]
+    pub fn new(kind: CredentialErrorKind, message: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
             kind,
             message: message.into(),

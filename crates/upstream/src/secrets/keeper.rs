@@ -33,6 +33,8 @@ const MOST: usize = 1_000;
 /// A manager and a path within it.
 type Place = (String, String);
 type Sources = BTreeMap<String, Arc<dyn SecretSource>>;
+/// Opens a manager that is not known here, once it is asked for.
+pub type Offer = Box<dyn Fn() -> Result<Arc<dyn SecretSource>, String>>;
 
 /// All that was read of managers for the configuration in force.
 pub struct Secrets(Arc<Shared>);
@@ -52,6 +54,8 @@ struct State {
     known: BTreeMap<Place, Kept>,
     tallies: BTreeMap<String, Tally>,
     tell: Option<mpsc::Sender<Question>>,
+    /// Managers whose secrets are to be read again now.
+    hurried: BTreeSet<&'static str>,
 }
 
 /// A document as it was read last.
@@ -134,12 +138,18 @@ impl Secrets {
             },
             wanted: BTreeMap::new(),
             silent: BTreeSet::new(),
+            offers: BTreeMap::new(),
         }
     }
 
     /// Has all that is known read again now, whenever it would be otherwise.
     pub fn hurry(&self) {
         self.0.hurried.store(true, Ordering::Release);
+    }
+
+    /// Has what is known of one manager read again now.
+    pub fn hurry_one(&self, scheme: &'static str) {
+        self.0.state.lock().hurried.insert(scheme);
     }
 
     /// Whether something has changed since this was asked: then the configuration is to be loaded again.
@@ -213,9 +223,15 @@ pub struct SecretsSession<'a> {
     wanted: BTreeMap<Place, Kept>,
     /// Managers that did not answer: nobody waits for them twice.
     silent: BTreeSet<String>,
+    offers: BTreeMap<&'static str, Offer>,
 }
 
 impl SecretsSession<'_> {
+    /// Offers a manager that is not known here.
+    pub fn offer(&mut self, scheme: &'static str, open: Offer) {
+        self.offers.insert(scheme, open);
+    }
+
     /// What a reference names: as it is known, or as its manager says.
     ///
     /// # Errors
@@ -245,8 +261,11 @@ impl SecretsSession<'_> {
         let source = match self.sources.get(scheme) {
             Some(source) => Arc::clone(source),
             None => {
-                let source = open(scheme, &self.config, &self.secrets.0.environment)
-                    .map_err(|error| error.to_string())?;
+                let source = match self.offers.get(scheme.as_str()) {
+                    Some(offered) => offered()?,
+                    None => open(scheme, &self.config, &self.secrets.0.environment)
+                        .map_err(|error| error.to_string())?,
+                };
                 self.sources.insert(scheme.clone(), Arc::clone(&source));
                 source
             }
@@ -310,12 +329,16 @@ async fn tend(shared: Weak<Shared>, mut told: mpsc::Receiver<Question>) {
         if shared.hurried.swap(false, Ordering::AcqRel) {
             due = Some(Instant::now());
         }
+        let hurried = std::mem::take(&mut shared.state.lock().hurried);
+        if !hurried.is_empty() {
+            shared.refresh(|scheme| hurried.contains(scheme)).await;
+        }
         match due {
             _ if is_idle => due = None,
             None => due = Some(Instant::now() + spread(every)),
             Some(at) if at > Instant::now() + every.mul_f64(1.1) => due = None,
             Some(at) if at <= Instant::now() => {
-                let pause = if shared.refresh().await {
+                let pause = if shared.refresh(|_| true).await {
                     every
                 } else {
                     every.min(AGAIN)
@@ -345,11 +368,12 @@ fn spread(pause: Duration) -> Duration {
 }
 
 impl Shared {
-    /// Reads all that is known again; whether all could be.
-    async fn refresh(&self) -> bool {
+    /// Reads what is known of some managers again; whether all of it could be.
+    async fn refresh(&self, is_meant: impl Fn(&str) -> bool) -> bool {
         let (places, sources) = {
             let state = self.state.lock();
-            let places: Vec<Place> = state.known.keys().cloned().collect();
+            let places = state.known.keys().filter(|(scheme, _)| is_meant(scheme));
+            let places: Vec<Place> = places.cloned().collect();
             (places, state.sources.clone())
         };
         let mut silent = BTreeSet::new();

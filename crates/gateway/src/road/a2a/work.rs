@@ -87,8 +87,8 @@ pub async fn answer(desk: &Desk<'_>, speech: Speech, call: Call) -> Result<Reply
         Money::ZERO
     };
     let estimate = Estimate {
-        tokens: 0,
         cost: price,
+        ..Estimate::default()
     };
     let asked = (name.as_str(), estimate);
     let admitted = admit::admit_any(desk.worker, desk.arrival, Arc::clone(&desk.caller), asked).await;

@@ -24,7 +24,7 @@ pub(super) async fn travel(
 ) -> Result<Reply, Refusal> {
     let model = embedding.model().to_owned();
     let estimate = Estimate {
-        tokens: embedding.estimate().total(),
+        tokens: admit::tokens_of(&embedding.estimate()),
         cost: Money::ZERO,
     };
     let caller = labels::of_body(worker, caller, embedding.request.user.as_deref()).await?;

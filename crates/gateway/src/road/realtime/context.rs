@@ -1,10 +1,11 @@
 //! How large a conversation is, and what its next answer may cost at most.
 
 use pointsman_catalog::{Catalog, Money, Price, RateKind, ServiceTier};
-use pointsman_governance::Estimate;
+use pointsman_governance::{Estimate, Tokens};
 use pointsman_wire::form::{Units, Usage};
 use pointsman_wire::realtime::{Ceiling, Output, Said, Session, Spoken};
 
+use super::super::admit;
 use crate::snapshot::Target;
 
 /// Milliseconds of heard sound for a token.
@@ -140,7 +141,10 @@ impl Context {
         };
         let written = self.writing(more);
         Estimate {
-            tokens: answer.tokens.saturating_add(written.tokens),
+            tokens: Tokens {
+                input: answer.tokens.input.saturating_add(written.tokens.input),
+                output: answer.tokens.output.saturating_add(written.tokens.output),
+            },
             cost: answer.cost + written.cost,
         }
     }
@@ -215,7 +219,7 @@ impl Context {
 
 fn estimate(price: Option<&Price>, usage: &Usage) -> Estimate {
     Estimate {
-        tokens: usage.total(),
+        tokens: admit::tokens_of(usage),
         cost: price.map_or(Money::ZERO, |price| price.cost(usage, ServiceTier::Standard)),
     }
 }
@@ -275,9 +279,9 @@ mod tests {
     fn an_answer_is_sound_of_the_longest_sort_unless_something_else_is_said() {
         let mut context = context();
         let whole = context.estimate(Output::default(), 0);
-        assert_eq!((whole.tokens, whole.cost.nanodollars()), (100, 100 * 20));
+        assert_eq!((whole.tokens.total(), whole.cost.nanodollars()), (100, 100 * 20));
         let short = context.estimate(text(10), 0);
-        assert_eq!((short.tokens, short.cost.nanodollars()), (10, 10 * 2));
+        assert_eq!((short.tokens.total(), short.cost.nanodollars()), (10, 10 * 2));
         context.is(
             Session {
                 output: text(7),
@@ -285,13 +289,13 @@ mod tests {
             },
             |_| None,
         );
-        assert_eq!(context.estimate(Output::default(), 0).tokens, 7);
+        assert_eq!(context.estimate(Output::default(), 0).tokens.total(), 7);
         context.max_output = None;
         let unbounded = Output {
             ceiling: Some(Ceiling::Model),
             audio: None,
         };
-        assert_eq!(context.estimate(unbounded, 0).tokens, 50);
+        assert_eq!(context.estimate(unbounded, 0).tokens.total(), 50);
     }
 
     #[test]
@@ -299,9 +303,12 @@ mod tests {
         let mut context = context();
         context.hears(said(30, 1_000));
         let estimate = context.estimate(text(0), 0);
-        assert_eq!((estimate.tokens, estimate.cost.nanodollars()), (40, 30 + 10 * 10));
+        assert_eq!(
+            (estimate.tokens.total(), estimate.cost.nanodollars()),
+            (40, 30 + 10 * 10)
+        );
         let ahead = context.estimate(text(0), 500);
-        assert_eq!(ahead.tokens, 45);
+        assert_eq!(ahead.tokens.total(), 45);
         // What is said while an answer is under way is read by the next.
         context.answers();
         context.hears(said(5, 0));
@@ -314,7 +321,7 @@ mod tests {
         });
         let estimate = context.estimate(text(0), 0);
         assert_eq!(
-            (estimate.tokens, estimate.cost.nanodollars()),
+            (estimate.tokens.total(), estimate.cost.nanodollars()),
             (63, (34 + 5) + 24 * 10)
         );
     }
@@ -343,7 +350,7 @@ mod tests {
         context.hears(said(0, 2_000));
         let estimate = context.estimate(Output::default(), 0);
         assert_eq!(
-            (estimate.tokens, estimate.cost.nanodollars()),
+            (estimate.tokens.total(), estimate.cost.nanodollars()),
             (40, 20 * 3 + 20 * 5)
         );
         context.written();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pointsman_catalog::{Money, Price};
-use pointsman_governance::{Denial, Estimate, Principal, Reservation};
+use pointsman_governance::{Denial, Estimate, Principal, Reservation, Tokens};
 use pointsman_guard::Guards;
 use pointsman_store::Outcome;
 use pointsman_wire::form::{Failure, FailureKind, Text, Usage};
@@ -86,7 +86,10 @@ pub async fn first(
         let empty = Context::new(&snapshot.catalog, target, snapshot.default_completion);
         let estimate = empty.estimate(Output::default(), 0);
         dearest = Estimate {
-            tokens: dearest.tokens.max(estimate.tokens),
+            tokens: Tokens {
+                input: dearest.tokens.input.max(estimate.tokens.input),
+                output: dearest.tokens.output.max(estimate.tokens.output),
+            },
             cost: dearest.cost.max(estimate.cost),
         };
     }
@@ -138,7 +141,11 @@ impl Meter {
         let need = self.context.estimate(Output::default(), 0);
         let covered = |held: &Reservation| {
             let held = held.estimate();
-            held.tokens >= need.tokens && held.cost >= need.cost
+            let covers = [
+                (held.tokens.input, need.tokens.input),
+                (held.tokens.output, need.tokens.output),
+            ];
+            covers.iter().all(|(held, need)| held >= need) && held.cost >= need.cost
         };
         if self.standing.as_ref().is_some_and(covered) {
             return Ok(());
@@ -180,7 +187,10 @@ impl Meter {
             .map(Reservation::estimate)
             .unwrap_or_default();
         let lacks = Estimate {
-            tokens: need.tokens.saturating_sub(held.tokens),
+            tokens: Tokens {
+                input: need.tokens.input.saturating_sub(held.tokens.input),
+                output: need.tokens.output.saturating_sub(held.tokens.output),
+            },
             cost: (need.cost - held.cost).max(Money::ZERO),
         };
         (lacks != Estimate::default()).then_some(lacks)
