@@ -664,6 +664,7 @@ async fn windows_go_by_the_clock_of_the_server_and_begin_anew_for_all_replicas_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, from beginning to end")]
 async fn quotas_of_models_and_of_either_side_are_counted_together() {
     let quota = |of, amount, models: &[&str]| Quota {
         of,
@@ -734,7 +735,10 @@ async fn quotas_of_models_and_of_either_side_are_counted_together() {
         ask(0, "other", one(990, 0)).await.unwrap_err(),
         DenialKind::TokensPerMinute
     );
-    until("what the other holds in advance", async || ask(1, "other", one(900, 0)).await.is_ok()).await;
+    until("what the other holds in advance", async || {
+        ask(1, "other", one(900, 0)).await.is_ok()
+    })
+    .await;
     for replica in replicas {
         replica.stops().await;
     }

@@ -74,6 +74,7 @@ struct World {
 }
 
 impl World {
+    #[expect(clippy::too_many_lines, reason = "a list of what there is")]
     async fn open() -> Self {
         let site = Site::open().await;
         let mut keys = BTreeMap::new();
