@@ -76,6 +76,12 @@ fn each_mistake_is_named_with_its_place() {
             ],
         ),
         (
+            "secrets: { store: { keys: [abc] } }",
+            vec![
+                "p.yaml:1:12: secrets.store: master key 0 is none: it must be 32 bytes in hexadecimal or base64, as `pointsman secret key` makes them",
+            ],
+        ),
+        (
             "secrets: { refresh: 10ms }",
             vec!["p.yaml:1:12: secrets.refresh: is at least 1s"],
         ),

@@ -9,7 +9,7 @@ use pointsman_catalog::Money;
 use pointsman_store::{Budget, BudgetWindow, Counted, Quota};
 
 use crate::account::amount;
-use crate::denial::Refused;
+use crate::denial::{NoRoom, Refused};
 use crate::pattern::fits;
 use crate::reservation::{Actual, Estimate, Standing};
 use crate::share::Allotment;
@@ -185,15 +185,15 @@ impl Purse {
     pub(crate) fn refused(&self, (spent, reserved, wanted): (i64, i64, i64), now: i64) -> Refused {
         let models = self.about.clone();
         match &self.rule {
-            Rule::Budget(budget) => Refused::Money {
+            Rule::Budget(budget) => Refused::Room(NoRoom::Money {
                 amount: budget.amount.unwrap_or(Money::MAX),
                 spent: Money::from_nanodollars(spent),
                 reserved: Money::from_nanodollars(reserved),
                 models,
                 now,
                 ends: self.ends,
-            },
-            Rule::Quota(quota) => Refused::Quota {
+            }),
+            Rule::Quota(quota) => Refused::Room(NoRoom::Quota {
                 of: quota.of,
                 window: quota.window,
                 amount: quota.amount,
@@ -201,7 +201,7 @@ impl Purse {
                 models,
                 now,
                 ends: self.ends,
-            },
+            }),
         }
     }
 

@@ -61,6 +61,17 @@ pub(crate) enum Refused {
         used: u64,
         wait: Option<Duration>,
     },
+    /// A budget or a quota.
+    Room(NoRoom),
+    /// There is no room here; other replicas may have some.
+    Share,
+    /// There is no room here, and other replicas cannot be asked.
+    Unreachable,
+}
+
+/// A budget or a quota that has no room.
+#[derive(Debug, Clone)]
+pub(crate) enum NoRoom {
     Money {
         amount: Money,
         spent: Money,
@@ -79,10 +90,6 @@ pub(crate) enum Refused {
         now: i64,
         ends: Option<i64>,
     },
-    /// There is no room here; other replicas may have some.
-    Share,
-    /// There is no room here, and other replicas cannot be asked.
-    Unreachable,
 }
 
 impl Refused {
@@ -126,6 +133,27 @@ impl Refused {
                 ),
                 wait,
             ),
+            Self::Room(room) => room.words(holder, cost),
+            Self::Share | Self::Unreachable => (
+                DenialKind::Unreachable,
+                format!(
+                    "the limits of {holder} are counted together with other replicas, which cannot be asked at the moment"
+                ),
+                Some(Duration::from_secs(1)),
+            ),
+        };
+        Denial {
+            kind,
+            message,
+            retry_after,
+        }
+    }
+}
+
+impl NoRoom {
+    /// In words; `holder` is who has no room for a request that may cost `cost`.
+    fn words(self, holder: &str, cost: Money) -> (DenialKind, String, Option<Duration>) {
+        match self {
             Self::Money {
                 amount,
                 spent,
@@ -151,18 +179,6 @@ impl Refused {
                 let (message, wait) = no_quota(&whose, (of, window, amount), numbers, (now, ends));
                 (DenialKind::Quota, message, wait)
             }
-            Self::Share | Self::Unreachable => (
-                DenialKind::Unreachable,
-                format!(
-                    "the limits of {holder} are counted together with other replicas, which cannot be asked at the moment"
-                ),
-                Some(Duration::from_secs(1)),
-            ),
-        };
-        Denial {
-            kind,
-            message,
-            retry_after,
         }
     }
 }

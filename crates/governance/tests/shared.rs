@@ -664,6 +664,7 @@ async fn windows_go_by_the_clock_of_the_server_and_begin_anew_for_all_replicas_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, from beginning to end")]
 async fn quotas_of_models_and_of_either_side_are_counted_together() {
     let quota = |of, amount, models: &[&str]| Quota {
         of,

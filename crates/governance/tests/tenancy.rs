@@ -773,6 +773,7 @@ fn crowds_that_name_the_same_in_any_order_never_wait_for_each_other() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, from beginning to end")]
 fn what_the_ledger_knows_of_models_and_tokens_is_known_after_a_restart() {
     let site = Site::new();
     let models = vec!["gpt-*".to_owned()];

@@ -124,6 +124,12 @@ fn keeping(config: &Config) -> Keeping {
     }
 }
 
+/// From what the secrets of callers who sign are made.
+fn signing(config: &Config) -> Option<secrecy::SecretString> {
+    let secret = config.identity.signing_secret.as_ref();
+    secret.map(|secret| secret.expose().into())
+}
+
 /// What is kept of responses.
 fn responses(config: &Config) -> ResponsesPolicy {
     let said = config.responses;
@@ -196,11 +202,7 @@ impl Compiler<'_> {
             prompts: config.prompts.clone(),
             cache_of_decisions: recall::of_decisions(config, router.as_ref()),
             cache: recall::policy(config),
-            signing: config
-                .identity
-                .signing_secret
-                .as_ref()
-                .map(|secret| secret.expose().into()),
+            signing: signing(config),
             master_keys: self.master_keys(),
             audit: config.audit,
             anonymous: self.anonymous(),
