@@ -33,7 +33,7 @@ STRENGTH = 30.0
 """How little weights are held back."""
 RARE = 2
 """Features of fewer texts are left out."""
-CALM, DOUBT = 0.25, 3.0
+CALM, DOUBT = 0.6, 3.0
 """Where no attack is more probable than the first, and all of a text is in another language, both stages are believed less
 by the second, in logits."""
 ENGLISH, ENGLISH_ATTACKS, LONGEST_ATTACK = 18_000, 2_500, 600
@@ -46,7 +46,7 @@ INJECTIONS = {"override", "reset", "leak", "planted", "agent", "secret"}
 APPLICATION = "auth"
 """The part of Django whose texts measure: it talks of passwords and permissions."""
 LOCALES = {"pt_BR": "pt", "pt_PT": "pt", "zh_Hans": "zh", "id_ID": "id", "hi_IN": "hi"}
-RATES = (("fpr_0.1pct", 0.002), ("fpr_1pct", 0.015))
+RATES = (("fpr_0.1pct", 0.002), ("fpr_1pct", 0.012))
 """Points of the head, and the share of harmless texts held out that may reach each. A third of these texts were written to
 look like attacks, by templates that the stage held out did not see: of the others a third as many do."""
 

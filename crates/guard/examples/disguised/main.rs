@@ -1,13 +1,15 @@
 //! How well a guardrail finds attacks as they are and in disguise:
-//! `cargo run -p pointsman-guard --example disguised -- DATA [TYPE] [MOST] [ONLY]`.
+//! `cargo run -p pointsman-guard --example disguised -- DATA [TYPE] [MOST] [ONLY] [WEIGHTS]`.
 //!
 //! DATA is a folder of labelled texts: `TYPE/dev.jsonl.gz` in it has a JSON object a line with `text`, `label` (`benign` for
 //! what must pass), `source` and `lang`. TYPE is `jailbreak` (when absent) or `harmful`; MOST texts of each sort are looked at
-//! (200). With ONLY, the plain form and disguises with that in their name are all that is looked at. Told at the usual operating point, for each disguise: the share of attacks that are caught, how far that is from the
-//! plain form, and the share of harmless texts in the same disguise that are caught, too.
+//! (200). With ONLY, the plain form and disguises with that in their name are all that is looked at; `translation` stands for
+//! translations alone, `-` for everything. WEIGHTS is a file in the place of the one that ships. Told at the usual operating point, for each disguise: the share of attacks that are caught, how far that
+//! is from the plain form, and the share of harmless texts in the same disguise that are caught, too.
 //!
 //! Translations are told twice: of attacks that the data has in many languages beside the English ones of the same families,
-//! and of sentences written for this measurement in nine languages (`translated.jsonl`), which no model has seen.
+//! and of sentences written for this measurement in seventeen languages (`translated.jsonl`), which no model has seen: what
+//! is made for training is held against them, and what is like one of them is left out.
 
 #![allow(
     clippy::print_stdout,
@@ -35,6 +37,8 @@ const LONGEST: usize = 2_000;
 const AT_ONCE: usize = 8;
 /// Sources whose texts are in a disguise of their own already.
 const DISGUISED: [&str; 2] = ["pointsman-encodings", "garak-dra"];
+/// What stands for translations alone, where the call names a disguise.
+const TRANSLATION: &str = "translation";
 /// Attacks in many languages, and the English ones of the same families.
 const TRANSLATED: (&str, &str) = ("purplellama-pi-mt", "purplellama-pi");
 
@@ -86,7 +90,7 @@ struct Judge {
 
 impl Judge {
     /// The guardrail of a type as a configuration has it that says nothing more.
-    fn of(kind: &str) -> Self {
+    fn of(kind: &str, weights: Option<String>) -> Self {
         let config =
             format!(r#"{{"type": "{kind}", "name": "g", "on": ["input", "tool_result"], "timeout": "10m"}}"#);
         let config: GuardrailConfig = serde_json::from_str(&config).expect("a guardrail");
@@ -95,6 +99,7 @@ impl Judge {
             // However busy the machine is.
             understanding: Understanding::new(&UnderstandingConfig {
                 deadline: HumanDuration::from_secs(600),
+                model: weights.unwrap_or_else(|| UnderstandingConfig::default().model),
                 ..UnderstandingConfig::default()
             }),
             client: Client::new(ClientOptions::compile(&UpstreamConfig::default()).expect("a client")),
@@ -184,6 +189,17 @@ async fn tell_translations(name: &str, judge: &Judge, texts: &[Row]) {
     println!("\n{name}: {}\n", each.join(", "));
 }
 
+/// Those of the data, and those written for this.
+async fn tell_all_translations(judge: &Judge, all: Vec<Row>) {
+    head(TRANSLATION);
+    let of_data: Vec<Row> = all
+        .into_iter()
+        .filter(|row| row.source == TRANSLATED.0 || row.source == TRANSLATED.1)
+        .collect();
+    tell_translations("of the data", judge, &of_data).await;
+    tell_translations("written for this", judge, &rows(include_str!("translated.jsonl"))).await;
+}
+
 fn head(of: &str) {
     println!("\n| {of} | attacks caught | against the plain form, points | harmless texts caught |");
     println!("| --- | --- | --- | --- |");
@@ -197,10 +213,15 @@ async fn main() {
     let most = words
         .next()
         .map_or(MOST, |count| count.parse().expect("a number"));
-    let only = words.next();
+    let only = words.next().filter(|only| only != "-");
+    let weights = words.next();
     let is_wanted = |name: &str| only.as_ref().is_none_or(|only| name.contains(only));
     let all = held_out(&folder, &kind);
-    let judge = Judge::of(&kind);
+    let judge = Judge::of(&kind, weights);
+    if only.as_deref() == Some(TRANSLATION) {
+        tell_all_translations(&judge, all).await;
+        return;
+    }
     let plain = || {
         all.iter()
             .filter(|row| row.text.len() <= LONGEST && row.lang == "en")
@@ -242,17 +263,6 @@ async fn main() {
     }
     println!("\nconversations of four harmless texts: {:.1} %", talks.percent());
     if kind == "jailbreak" {
-        head("translation");
-        let of_data: Vec<Row> = all
-            .into_iter()
-            .filter(|row| row.source == TRANSLATED.0 || row.source == TRANSLATED.1)
-            .collect();
-        tell_translations("of the data", &judge, &of_data).await;
-        tell_translations(
-            "written for this",
-            &judge,
-            &rows(include_str!("translated.jsonl")),
-        )
-        .await;
+        tell_all_translations(&judge, all).await;
     }
 }
