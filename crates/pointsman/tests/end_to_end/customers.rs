@@ -33,7 +33,6 @@ fn code(answer: &Answer) -> (u16, Value) {
 
 #[expect(clippy::too_many_lines, reason = "one story, told from beginning to end")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::too_many_lines, reason = "one story, from beginning to end")]
 async fn what_requests_name_is_limited_charged_and_reported() {
     let site = Site::open().await;
     let make = |kind: &'static str, body: Value| {
