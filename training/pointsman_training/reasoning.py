@@ -45,9 +45,7 @@ def answer(output: str) -> str | None:
     return letters[-1] if letters else None
 
 
-def rows(
-    runs: dict[str, Iterable[dict]], tokens: dict[str, dict[int, int]]
-) -> Iterator[dict]:
+def rows(runs: dict[str, Iterable[dict]], tokens: dict[str, dict[int, int]]) -> Iterator[dict]:
     """Rows of the questions that both ways of asking answered and whose lengths are known."""
     by_id = {mode: {run["question_id"]: run for run in some} for mode, some in runs.items()}
     for asked, off in by_id["off"].items():
@@ -84,7 +82,9 @@ def psychology(repository: Path) -> Iterator[dict]:
     runs, tokens = {}, {}
     for mode, folder in PSYCHOLOGY.items():
         runs[mode] = json.loads(read(repository, f"{folder}psychology_result.json"))
-        told = csv.DictReader(io.StringIO(read(repository, f"{folder}psychology_result_metrics.csv")))
+        told = csv.DictReader(
+            io.StringIO(read(repository, f"{folder}psychology_result_metrics.csv"))
+        )
         tokens[mode] = {int(one["question_id"]): int(one["n_tokens_total"]) for one in told}
     return rows(runs, tokens)
 

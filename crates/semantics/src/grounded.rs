@@ -11,6 +11,7 @@
 mod context;
 mod features;
 mod head;
+mod numbers;
 mod spans;
 mod words;
 

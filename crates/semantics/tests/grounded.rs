@@ -103,8 +103,8 @@ fn rows_by_hand_are_judged_about_as_the_card_says() {
         judging / count
     );
     println!("{score:?}: precision {precision:.3}, recall {recall:.3}, F1 {f1:.3}");
-    assert!(f1 > 0.45, "{f1}");
-    assert!(score.alarms * 20 <= score.grounded * 3, "{score:?}");
+    assert!(f1 > 0.5, "{f1}");
+    assert!(score.alarms * 15 <= score.grounded, "{score:?}");
 }
 
 const MUSEUM: &str = "The Kunsthaus in Bern opens at 10:00 and closes at 18:00. Tickets cost 14 francs; children under six \
@@ -117,6 +117,7 @@ fn what_is_said_is_supported_in_other_forms() {
         "Tickets cost fourteen francs, and children under six are free.",
         "The garden isn't open in winter.",
         "Since 2011, Anna Keller has directed the Kunsthaus in Bern.",
+        "It opens at 10 am and closes at 6 pm.",
     ] {
         let judged = judge(MUSEUM, "When does it open?", answer, Point::ThreeInHundred);
         assert!(judged.is_grounded(), "{answer}: {:?}", quotes(answer, &judged));
@@ -127,6 +128,7 @@ fn what_is_said_is_supported_in_other_forms() {
 fn what_is_not_said_is_found_where_it_stands() {
     for (answer, wanted) in [
         ("Tickets cost 19 francs.", "19"),
+        ("The Kunsthaus closes at 8 pm.", "8"),
         ("Anna Keller has directed it since 2017.", "2017"),
         (
             "Tickets cost 14 francs. The restaurant on the roof serves lunch from Tuesday on.",

@@ -89,7 +89,9 @@ impl Picture {
     pub fn page(mut self) -> Page {
         let ends = |of: fn(f64, f64) -> f64, start: f64| {
             let all = self.curves.iter().flat_map(|curve| &curve.points);
-            let all = all.chain(&self.oracle).chain(&self.mix);
+            let all = all
+                .chain(&self.oracle)
+                .chain(self.fixed.iter().map(|(_, point)| point));
             all.map(|point| point.1).fold(start, of)
         };
         let scale = Scale {

@@ -91,7 +91,7 @@ impl Context {
                     members.push((*member, place));
                 }
             }
-            if let Some(number) = word.number {
+            for number in [word.number, word.bare].into_iter().flatten() {
                 self.numbers.push((number, place));
             }
             each_gram(text.text(word), |gram| {
@@ -149,6 +149,18 @@ impl Context {
             known += usize::from(self.grams.contains(&hash(gram)));
         });
         if all == 0 { 0.0 } else { known as f32 / all as f32 }
+    }
+
+    /// Whether a number occurs that may be a time of day, but is not told as one.
+    pub(crate) fn has_bare(&self, value: f64) -> bool {
+        let start = self.numbers.partition_point(|(known, _)| *known < value);
+        self.numbers[start..]
+            .iter()
+            .take_while(|(known, _)| *known <= value)
+            .any(|(_, place)| {
+                let word = self.text.words.get(*place as usize);
+                word.is_some_and(|word| word.bare.is_none())
+            })
     }
 
     /// Whether a number that is told with this grain occurs, and where the first place is.

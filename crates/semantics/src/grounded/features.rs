@@ -164,14 +164,16 @@ impl Looking<'_> {
         seen.exact = !seen.places.is_empty();
         if let Some(number) = word.number {
             let (counted, place) = context.counted(number, word.grain);
-            seen.counted = counted == Counted::Same;
+            // `5 pm` where the context says `at 5`.
+            let bare = word.bare.is_some_and(|bare| context.has_bare(bare));
+            seen.counted = counted == Counted::Same || bare;
             seen.rounded = counted == Counted::Rounded;
             if counted != Counted::Missing && seen.places.is_empty() {
                 seen.places.extend(place);
             }
             seen.asked |= self.question.counted(number, word.grain).0 == Counted::Same;
             // Digits that happen to occur are no support where the whole number does not: `1.2 billion`.
-            if word.look.digits && counted == Counted::Missing && seen.exact {
+            if word.look.digits && counted == Counted::Missing && !bare && seen.exact {
                 seen.exact = false;
             }
         }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::numbers::time;
 use crate::similar::{Lexicon, fold, role, stem};
 
 /// A word of a text.
@@ -13,8 +14,10 @@ pub(crate) struct Word {
     pub folded: Range<usize>,
     /// First byte behind its stem in the folded text.
     pub stem: usize,
-    /// Its value, if it is a number, with the scale that follows it (`1.2 million`).
+    /// Its value, if it is a number, with what belongs to it (`1.2 million`, `5 pm`).
     pub number: Option<f64>,
+    /// What it says by itself, where it tells a time of day together with others: 5 of `5 pm`.
+    pub bare: Option<f64>,
     /// How coarsely that is told: 0.1 for `2.5`, 100,000 for `17.8 million`, 1,000 for `25,000`.
     pub grain: f64,
     /// How it is written, and what it is.
@@ -106,7 +109,7 @@ impl Text {
         for at in begun..self.words.len() {
             self.describe(lexicon, at, languages);
         }
-        self.scale(begun);
+        self.compose(begun);
     }
 
     /// The word, folded.
@@ -199,6 +202,7 @@ impl Text {
                 folded: start..end,
                 stem: end,
                 number: None,
+                bare: None,
                 grain: 0.0,
                 look,
                 sentence: self.sentences,
@@ -342,25 +346,6 @@ impl Text {
             word.look.known = known || roles != 0 || !word.classes.is_empty();
         }
     }
-
-    /// `1.2 million` is one value, told by both words.
-    fn scale(&mut self, begun: usize) {
-        for at in begun + 1..self.words.len() {
-            let scale = self.words[at].number.filter(|value| *value >= 1_000.0);
-            let is_word = !self.words[at].look.digits;
-            let before = self.words[at - 1].number;
-            if let (Some(scale), true, Some(before)) = (scale, is_word, before)
-                && before < scale
-                && self.words[at - 1].at.end < self.words[at].at.start
-            {
-                let (value, grain) = (before * scale, self.words[at - 1].grain * scale);
-                for word in &mut self.words[at - 1..=at] {
-                    word.number = Some(value);
-                    word.grain = grain;
-                }
-            }
-        }
-    }
 }
 
 fn folded_into(written: &str, folded: &mut String) {
@@ -399,8 +384,7 @@ fn after_apostrophe(text: &str, at: usize) -> (String, usize) {
 fn value(text: &str) -> (Option<f64>, f64) {
     if text.contains(':') {
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-        // Hours and minutes, as no other number is written.
-        return (digits.parse::<f64>().ok().map(|time| time + 0.015_625), 0.0);
+        return (digits.parse().ok().map(time), 0.0);
     }
     let marks = text.matches(['.', ',']).count();
     let grouped = text.split(['.', ',']).skip(1).all(|part| part.len() == 3);
