@@ -67,6 +67,9 @@ pub fn open(arrival: &Arrival, asked: &mut Asked) -> Result<Option<Tooled>, Fail
     let history = history::told_anew(&mut request.messages, &is_own, &tools::called);
     asked.edited |= history.edited;
     if own.is_empty() {
+        if history.edited {
+            history::define(request);
+        }
         return Ok(None);
     }
     mcp::may_reach(arrival)?;

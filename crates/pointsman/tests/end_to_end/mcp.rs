@@ -1,9 +1,11 @@
 //! MCP servers through the gateway: whose sessions are whose, what is kept out, what passes, what a dead server costs.
 
+mod access;
 mod attacks;
 mod guards;
 mod models;
 mod oauth;
+mod oldest;
 mod replicas;
 mod resume;
 mod search;
