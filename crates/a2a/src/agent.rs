@@ -277,6 +277,12 @@ impl Instance {
         }
     }
 
+    /// What was last known of it: nothing is asked.
+    #[must_use]
+    pub fn last_known(&self) -> Option<Arc<Known>> {
+        self.kept().0
+    }
+
     fn kept(&self) -> (Option<Arc<Known>>, bool) {
         let kept = self.known.lock();
         let is_good = kept.as_ref().is_some_and(|kept| Instant::now() < kept.until);

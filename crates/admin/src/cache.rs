@@ -6,11 +6,11 @@ use pointsman_cache::backend::BackendError;
 use pointsman_cache::{CacheKey, Filter, Labels, Stats};
 use pointsman_catalog::Money;
 use pointsman_gateway::remembered::{BackendView, EntryView};
-use pointsman_upstream::breaker::BreakerState;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use crate::call::{Answer, Call, Failed, Reply, value};
+use crate::running::breaker;
 
 /// By what answers can be deleted.
 const FILTERS: [&str; 6] = ["tag", "model", "key", "user", "team", "organization"];
@@ -121,15 +121,10 @@ fn counts(stats: &Stats) -> Value {
 }
 
 fn beside(seen: &BackendView) -> Value {
-    let breaker = match seen.breaker {
-        BreakerState::Closed => "closed",
-        BreakerState::HalfOpen => "half_open",
-        BreakerState::Open => "open",
-    };
     let holds = seen.holds.as_ref().ok();
     json!({
         "kind": seen.kind,
-        "breaker": breaker,
+        "breaker": breaker(seen.breaker),
         "queued_bytes": seen.queued,
         "entries": holds.map(|holds| holds.entries),
         "bytes": holds.and_then(|holds| holds.bytes),

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::access::Caller;
+use crate::configuration::Configuration;
 use crate::scim::{self, ScimType};
 use crate::sign_in::Descriptions;
 
@@ -29,6 +30,8 @@ pub const MAX_PAGE: u32 = 1_000;
 pub struct Call {
     /// Whose keys it is about.
     pub gateway: Arc<Gateway>,
+    /// What it was configured to be.
+    pub configuration: Arc<Configuration>,
     /// Who asks.
     pub caller: Caller,
     /// Who asks, for the audit log.

@@ -7,6 +7,7 @@
 mod access;
 mod cache;
 mod call;
+mod configuration;
 mod decisions;
 mod grants;
 mod holders;
@@ -18,6 +19,7 @@ mod people;
 mod reports;
 mod roles;
 mod routes;
+mod running;
 mod scim;
 mod shapes;
 mod sign_in;
@@ -41,6 +43,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 pub use access::Access;
+pub use configuration::{Configuration, InForce, Refused};
 
 use crate::access::{Barred, Caller, Needs};
 use crate::call::{Call, Failed};
@@ -66,16 +69,22 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 struct House {
     gateway: Arc<Gateway>,
     access: Access,
+    configuration: Arc<Configuration>,
     routes: Vec<Route>,
     descriptions: Arc<Descriptions>,
 }
 
 /// Serves until the task is aborted.
-pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, access: Access) {
+pub async fn serve(
+    listener: TcpListener,
+    (gateway, configuration): (Arc<Gateway>, Arc<Configuration>),
+    access: Access,
+) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let house = Arc::new(House {
         gateway,
         access,
+        configuration,
         routes: routes::all(),
         descriptions: Arc::default(),
     });
@@ -191,6 +200,7 @@ async fn called(
             source: client.to_string(),
         },
         caller,
+        configuration: Arc::clone(&house.configuration),
         descriptions: Arc::clone(&house.descriptions),
         segments,
         query: call::query(head.uri.query().unwrap_or_default())?,

@@ -7,12 +7,15 @@ use crate::call::{Answer, Call, Failed, Reply, parse, value};
 use crate::shapes::{instant, time, usd};
 
 /// What usage and ledger can be narrowed by.
-const FILTERS: [&str; 11] = [
+const FILTERS: [&str; 14] = [
     "key",
     "user",
     "project",
     "team",
     "organization",
+    "customer",
+    "agent",
+    "tag",
     "model",
     "provider",
     "outcome",
@@ -103,6 +106,9 @@ fn filter(call: &Call) -> Result<LedgerFilter, Failed> {
             team: own("team"),
             project: own("project"),
             user: own("user"),
+            customer: own("customer"),
+            agent: own("agent"),
+            tag: own("tag"),
             model: own("model"),
             provider: own("provider"),
             outcome: outcome.transpose()?,

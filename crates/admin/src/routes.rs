@@ -6,7 +6,8 @@ use pointsman_store::{HolderKind, Permission};
 use crate::access::{Needs, Object, reads, writes};
 use crate::call::{Answer, Call};
 use crate::{
-    cache, decisions, grants, holders, keys, litellm, members, openapi, people, reports, roles, scim, sign_in,
+    cache, decisions, grants, holders, keys, litellm, members, openapi, people, reports, roles, running,
+    scim, sign_in,
 };
 
 /// A path, and who answers it.
@@ -165,18 +166,47 @@ pub fn all() -> Vec<Route> {
         UsersRead,
         UsersWrite
     ));
+    routes.extend(of_labels());
     routes.extend(of_plans());
     routes.extend(of_keys());
     routes.extend(of_reports());
     routes.extend(of_decisions());
     routes.extend(of_cache());
     routes.extend(of_grants());
+    routes.extend(running::routes());
     routes.extend(members::routes());
     routes.extend(roles::routes());
     routes.extend(people::routes());
     routes.extend(sign_in::routes());
     routes.extend(scim::routes());
     routes.extend(litellm::routes());
+    routes
+}
+
+/// What requests name: end customers, agents, tags.
+fn of_labels() -> Vec<Route> {
+    let mut routes = Vec::new();
+    routes.extend(holder_routes!(
+        Customer,
+        "/admin/v1/customers",
+        "/admin/v1/customers/{id}",
+        UsageRead,
+        BudgetsWrite
+    ));
+    routes.extend(holder_routes!(
+        Agent,
+        "/admin/v1/agents",
+        "/admin/v1/agents/{id}",
+        UsageRead,
+        BudgetsWrite
+    ));
+    routes.extend(holder_routes!(
+        Tag,
+        "/admin/v1/tags",
+        "/admin/v1/tags/{id}",
+        UsageRead,
+        BudgetsWrite
+    ));
     routes
 }
 
@@ -249,7 +279,7 @@ fn of_reports() -> [Route; 5] {
         get(
             "/admin/v1/usage",
             usage,
-            "Sums usage up, by what `by` names: key, user, project, team, organization, model, provider, day.",
+            "Sums usage up, by what `by` names: key, user, project, team, organization, customer, agent, tag, model, provider, day.",
             reports::usage,
         ),
         get(

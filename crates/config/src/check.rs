@@ -59,7 +59,7 @@ pub(crate) fn coerce(node: &mut Node, root: &Schema, schema: &Schema) {
 }
 
 /// The schema that a reference leads to.
-fn resolve<'a>(root: &'a Schema, schema: &'a Schema) -> &'a Schema {
+pub(crate) fn resolve<'a>(root: &'a Schema, schema: &'a Schema) -> &'a Schema {
     let mut schema = schema;
     // References may lead to references, but never far.
     for _ in 0..16 {

@@ -21,6 +21,7 @@ mod prompts;
 mod realtime;
 mod responses;
 mod shape;
+mod shown;
 mod types;
 
 pub use catalog::CatalogConfig;

@@ -10,6 +10,7 @@ use crate::interpolate::{Environment, Found, interpolate_all};
 use crate::mask::Mask;
 use crate::node::{File, Node, Place};
 use crate::problem::Problem;
+use crate::shown::shown;
 use crate::types::Config;
 
 /// A configuration, and the files it was made of.
@@ -23,6 +24,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// Hides what came from variables: for messages of those who go on to compile it.
     pub mask: Mask,
+    /// The file as people may see it: variables by their names, and without secrets.
+    pub shown: serde_json::Value,
 }
 
 /// Reads a file.
@@ -51,9 +54,11 @@ pub fn load(path: &Path, environment: &Environment<'_>) -> Result<Loaded, Vec<Pr
 pub fn parse(text: &str, name: &str, environment: &Environment<'_>) -> Result<Loaded, Vec<Problem>> {
     let file = File { name };
     let mut root = document::read(text, file)?;
+    let schema = schema();
+    let shown = shown(&root, &schema);
     let mut found = Found::default();
     interpolate_all(&mut root, environment, file, &mut found);
-    let read = understand(&mut root, file, environment, &mut found);
+    let read = understand(&mut root, &schema, (file, environment), &mut found);
     let Found {
         mut problems,
         mut files,
@@ -73,6 +78,7 @@ pub fn parse(text: &str, name: &str, environment: &Environment<'_>) -> Result<Lo
             files,
             warnings,
             mask,
+            shown,
         });
     }
     problems.sort_by_key(|problem| (problem.line, problem.column));
@@ -85,13 +91,12 @@ pub fn parse(text: &str, name: &str, environment: &Environment<'_>) -> Result<Lo
 /// From the tree to the configuration and what is to be warned of; what is wrong goes to `found`.
 fn understand(
     root: &mut Node,
-    file: File<'_>,
-    environment: &Environment<'_>,
+    schema: &serde_json::Value,
+    (file, environment): (File<'_>, &Environment<'_>),
     found: &mut Found<'_>,
 ) -> Option<(Config, Vec<Problem>)> {
-    let schema = schema();
-    coerce(root, &schema, &schema);
-    found.problems.extend(check(root, &schema, file));
+    coerce(root, schema, schema);
+    found.problems.extend(check(root, schema, file));
     if !found.problems.is_empty() {
         return None;
     }

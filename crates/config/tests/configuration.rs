@@ -494,3 +494,76 @@ fn what_cannot_be_meant_is_warned_of_where_it_stands() {
         ]
     );
 }
+
+#[test]
+fn what_is_shown_of_a_file_has_no_secret_in_it() {
+    let text = r#"
+stores: { database: "postgres://app:sk-own@db/x" }
+providers:
+  a: { kind: openai, auth: { api_key: sk-own } }
+  b: { kind: openai, auth: { api_key: "${OPENAI_API_KEY}" }, headers: { x-one: sk-own } }
+  c: { kind: openai, auth: { api_key: "${MISSING:-sk-own}" } }
+mcp:
+  servers:
+    files: { command: [npx, --token, sk-own], env: { TOKEN: sk-own, OTHER: "${OPENAI_API_KEY}" } }
+    web: { url: "https://a.example/mcp?key=sk-own" }
+limits: { default: { requests_per_minute: "${RPM}" } }
+"#;
+    let environment = Environment::of(&[("OPENAI_API_KEY", "sk-own"), ("RPM", "600")]);
+    let shown = parse(text, "p.yaml", &environment).unwrap().shown;
+    assert!(!shown.to_string().contains("sk-own"), "{shown}");
+    let at = |pointer: &str| shown.pointer(pointer).and_then(|value| value.as_str()).unwrap();
+    assert_eq!(at("/stores/database"), "postgres://[hidden]@db/x");
+    assert_eq!(at("/providers/a/kind"), "openai");
+    assert_eq!(at("/providers/a/auth/api_key"), "[hidden]");
+    assert_eq!(at("/providers/b/auth/api_key"), "${OPENAI_API_KEY}");
+    assert_eq!(at("/mcp/servers/files/command/0"), "npx");
+    assert_eq!(at("/mcp/servers/files/env/OTHER"), "${OPENAI_API_KEY}");
+    assert_eq!(at("/limits/default/requests_per_minute"), "${RPM}");
+}
+
+/// A secret that is not typed as one would be shown.
+#[test]
+fn every_field_that_is_called_a_secret_is_one() {
+    const NAMES: [&str; 9] = [
+        "api_key",
+        "password",
+        "secret",
+        "token",
+        "client_secret",
+        "secret_key",
+        "access_token",
+        "secret_access_key",
+        "session_token",
+    ];
+    fn is_hidden(root: &serde_json::Value, schema: &serde_json::Value) -> bool {
+        let reference = schema["$ref"]
+            .as_str()
+            .and_then(|name| root.pointer(name.strip_prefix('#')?));
+        if let Some(schema) = reference {
+            return is_hidden(root, schema);
+        }
+        let all = ["anyOf", "oneOf", "allOf"]
+            .into_iter()
+            .filter_map(|name| schema[name].as_array())
+            .flatten();
+        let is_text = schema["type"].to_string().contains("string");
+        (!is_text || schema["writeOnly"] == true) && all.into_iter().all(|one| is_hidden(root, one))
+    }
+    fn walk(root: &serde_json::Value, at: &str, schema: &serde_json::Value, bare: &mut Vec<String>) {
+        for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+            if NAMES.contains(&name.as_str()) && !is_hidden(root, inner) {
+                bare.push(format!("{at}.{name}"));
+            }
+        }
+        let children = schema.as_object().into_iter().flatten().map(|(_, child)| child);
+        for child in children.chain(schema.as_array().into_iter().flatten()) {
+            walk(root, at, child, bare);
+        }
+    }
+    let (schema, mut bare) = (pointsman_config::schema(), Vec::new());
+    for (name, inner) in schema["$defs"].as_object().unwrap() {
+        walk(&schema, name, inner, &mut bare);
+    }
+    assert!(bare.is_empty(), "{bare:?}");
+}

@@ -9,6 +9,7 @@
 
 pub mod again;
 pub mod experience;
+mod fleet;
 mod granted;
 pub mod remembered;
 pub mod server;
@@ -17,6 +18,7 @@ pub mod snapshot;
 
 mod batch;
 mod certificate;
+mod collections;
 mod counting;
 mod incoming;
 mod kept;

@@ -21,6 +21,7 @@ mod a2a;
 mod arrive;
 mod aside;
 mod batches;
+mod collections;
 mod compact;
 mod converse;
 mod count;
@@ -35,6 +36,7 @@ mod forward;
 mod grounds;
 mod hallucination;
 mod imagine;
+mod labels;
 mod list;
 mod looped;
 mod mcp;
@@ -43,6 +45,7 @@ mod picture;
 mod prompt;
 mod rates;
 mod realtime;
+mod recover;
 mod refuse;
 mod rerank;
 mod shadow;
@@ -59,6 +62,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use hyper::body::Incoming;
 use pointsman_governance::Principal;
@@ -217,6 +221,7 @@ async fn travel(
         | Asks::Models
         | Asks::Files(_)
         | Asks::Memory(_)
+        | Asks::Collections(_)
         | Asks::Batches(_)
         | Asks::RealtimeSecret
         | Asks::RealtimeAside
@@ -257,6 +262,8 @@ async fn travel(
         return kept.map_err(|failure| Refusal::from(failure).of(&caller));
     }
     let (caller, body) = arrive::read(arrival, claim, body).await?;
+    let named = labels::of_headers(worker, arrival, Arc::clone(&caller)).await;
+    let caller = named.map_err(|failure| Refusal::from(failure).of(&caller))?;
     let served = serve(worker, arrival, Arc::clone(&caller), body).await;
     served.map_err(|refusal| refusal.of(&caller))
 }
@@ -294,6 +301,11 @@ async fn serve(
         Asks::Judge(what) => Box::pin(feedback::travel(worker, arrival, caller, (what, body))).await,
         Asks::Files(call) => Ok(Box::pin(files::travel(worker, arrival, &caller, call)).await?),
         Asks::Memory(call) => Ok(Box::pin(memory::travel(worker, arrival, &caller, (call, body))).await?),
+        Asks::Collections(call) => {
+            let answering: BoxFuture<'_, _> =
+                Box::pin(collections::travel(worker, arrival, &caller, (call, body)));
+            Ok(answering.await?)
+        }
         Asks::Batches(call) => Ok(Box::pin(batches::travel(worker, arrival, &caller, (call, body))).await?),
         Asks::Mcp => Box::pin(mcp::answer(worker, arrival, caller, body)).await,
         Asks::McpGrants => Ok(Box::pin(mcp::grants(worker, arrival, &caller)).await?),

@@ -22,8 +22,10 @@ use pointsman_upstream::{Client, ClientOptions, ConfigError, Environment};
 use rustls::ServerConfig;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::collections::Collections;
 use crate::counting::{self, Counting};
 use crate::experience::Experience;
+use crate::fleet::Fleet;
 use crate::granted::Granted;
 use crate::kept::{Kept, MAX_UPLOADS};
 use crate::listener;
@@ -55,8 +57,14 @@ pub struct Shared {
     pub experience: Arc<Experience>,
     /// Files and batches.
     pub kept: Kept,
+    /// Collections of documents, in memory.
+    pub collections: Collections,
+    /// What servers of one's own serve.
+    pub fleet: Fleet,
     /// Short-lived keys for realtime sessions.
     pub secrets: Secrets,
+    /// Bytes that were left out of requests and can be read again.
+    pub omitted: Arc<AtomicUsize>,
     /// Copies of requests that are under way and wait.
     pub shadows: CopyLanes,
     /// Requests of clients in flight, worker by worker.
@@ -254,7 +262,10 @@ impl Gateway {
             lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
             telemetry: options.telemetry,
             lasting,
+            collections: Collections::default(),
+            fleet: Fleet::default(),
             secrets: Secrets::default(),
+            omitted: Arc::default(),
             shadows: CopyLanes::default(),
         });
         let client = ClientOptions::compile(&config.upstream)?;

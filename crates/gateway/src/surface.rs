@@ -32,6 +32,8 @@ pub enum Asks {
     Files(FileCall),
     /// Something of what is remembered of the caller.
     Memory(MemoryCall),
+    /// Something of a collection of documents.
+    Collections(CollectionCall),
     /// Something of a batch; whose shapes it has is said by the dialect.
     Batches(BatchCall),
     /// How a prompt would be routed.
@@ -195,6 +197,27 @@ pub enum MemoryCall {
     ForgetAll,
     /// Whether they agree to it.
     Consent,
+}
+
+/// What is asked of collections of documents; what of one stands behind its id in what is called the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CollectionCall {
+    /// Make this one.
+    Create,
+    /// Which there are.
+    List,
+    /// What is known of one, or of a file of it.
+    Show,
+    /// Another name, other words, other readers; or several files for it.
+    Change,
+    /// That it, or a file of it, goes.
+    Delete,
+    /// A file for it.
+    AddFile,
+    /// Its files.
+    Files,
+    /// What in it answers a question.
+    Search,
 }
 
 /// What is asked of batches.
@@ -412,6 +435,46 @@ static PATHS: &[Path] = &[
     get("/v1/files/{id}/content", Asks::Files(FileCall::Content), OpenAi),
     get("/v1/files/{id}", Asks::Files(FileCall::Retrieve), OpenAi),
     delete("/v1/files/{id}", Asks::Files(FileCall::Delete), OpenAi),
+    post(
+        "/v1/vector_stores",
+        Asks::Collections(CollectionCall::Create),
+        OpenAi,
+    ),
+    get(
+        "/v1/vector_stores",
+        Asks::Collections(CollectionCall::List),
+        OpenAi,
+    ),
+    post(
+        "/v1/vector_stores/{model}/search",
+        Asks::Collections(CollectionCall::Search),
+        OpenAi,
+    ),
+    post(
+        "/v1/vector_stores/{model}/files",
+        Asks::Collections(CollectionCall::AddFile),
+        OpenAi,
+    ),
+    get(
+        "/v1/vector_stores/{model}/files",
+        Asks::Collections(CollectionCall::Files),
+        OpenAi,
+    ),
+    get(
+        "/v1/vector_stores/{model}",
+        Asks::Collections(CollectionCall::Show),
+        OpenAi,
+    ),
+    post(
+        "/v1/vector_stores/{model}",
+        Asks::Collections(CollectionCall::Change),
+        OpenAi,
+    ),
+    delete(
+        "/v1/vector_stores/{model}",
+        Asks::Collections(CollectionCall::Delete),
+        OpenAi,
+    ),
     post("/v1/batches", Asks::Batches(BatchCall::Create), OpenAi),
     get("/v1/batches", Asks::Batches(BatchCall::List), OpenAi),
     get("/v1/batches/{id}", Asks::Batches(BatchCall::Retrieve), OpenAi),

@@ -2,6 +2,7 @@
 //! that is trusted says whom it has let in, an authority has signed a certificate.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,9 +36,9 @@ pub struct Vouchers {
     /// Servers that are asked about tokens which only they can read.
     pub introspectors: Vec<Arc<Introspector>>,
     /// Which headers of trusted proxies say whom they have let in.
-    pub proxy: Option<Arc<ProxyConfig>>,
+    pub proxy: Option<Arc<Salted<ProxyConfig>>>,
     /// What a client's certificate says of it.
-    pub certificate: Option<Arc<CertificateConfig>>,
+    pub certificate: Option<Arc<Salted<CertificateConfig>>>,
 }
 
 impl Vouchers {
@@ -46,8 +47,8 @@ impl Vouchers {
         let introspector = |config| Arc::new(Introspector::new(config));
         Self {
             introspectors: config.introspection.iter().map(introspector).collect(),
-            proxy: config.proxy.clone().map(Arc::new),
-            certificate: config.certificate.clone().map(Arc::new),
+            proxy: config.proxy.clone().map(|proxy| Arc::new(Salted::new(proxy))),
+            certificate: config.certificate.clone().map(|one| Arc::new(Salted::new(one))),
         }
     }
 
@@ -57,11 +58,25 @@ impl Vouchers {
     }
 }
 
+/// A configuration, and what digests of callers under it are mixed with: what was found out by another counts no more.
+pub struct Salted<C> {
+    config: C,
+    salt: [u8; 32],
+}
+
+impl<C: Debug> Salted<C> {
+    fn new(config: C) -> Self {
+        Self {
+            // Secrets are hidden in it.
+            salt: Sha256::digest(format!("{config:?}")).into(),
+            config,
+        }
+    }
+}
+
 /// A server that is asked about tokens.
 pub struct Introspector {
-    config: IntrospectionConfig,
-    /// Of the configuration: what was found out by another counts no more.
-    salt: [u8; 32],
+    asked: Salted<IntrospectionConfig>,
     places: Semaphore,
     /// Tokens that are not good, by their digests, and until when that is believed, Unix milliseconds.
     refused: Mutex<HashMap<[u8; 32], i64>>,
@@ -71,9 +86,7 @@ impl Introspector {
     /// One that nobody has been asked about.
     pub fn new(config: &IntrospectionConfig) -> Self {
         Self {
-            // Secrets are hidden in it.
-            salt: Sha256::digest(format!("{config:?}")).into(),
-            config: config.clone(),
+            asked: Salted::new(config.clone()),
             places: Semaphore::new(MAX_ASKED),
             refused: Mutex::default(),
         }
@@ -83,7 +96,7 @@ impl Introspector {
     pub fn is_meant(&self, presented: &str) -> bool {
         !presented.starts_with("pm-")
             && presented.len() <= MAX_TOKEN
-            && presented.starts_with(self.config.prefix.as_str())
+            && presented.starts_with(self.asked.config.prefix.as_str())
     }
 
     /// Who comes with a token.
@@ -91,7 +104,7 @@ impl Introspector {
     /// # Errors
     /// When it is not good, whoever it is for may not come, or nobody can be asked.
     pub async fn identify(&self, worker: &Arc<Worker>, text: &str) -> Result<Arc<Principal>, TokenError> {
-        let digest = digest(&self.salt, [text.as_bytes()].into_iter());
+        let digest = digest(&self.asked.salt, [text.as_bytes()].into_iter());
         let keys = &worker.shared.keys;
         // One whose answer is too old is asked about again.
         if let Some(Ok(known)) = keys.remembered(&digest) {
@@ -104,12 +117,12 @@ impl Introspector {
         let answer = tokio::time::timeout(PATIENCE, self.ask(worker, text)).await;
         let answer = answer.unwrap_or_else(|_| {
             tracing::warn!(
-                url = self.config.url,
+                url = self.asked.config.url,
                 "the issuer of a token does not answer in time"
             );
             Err(TokenError::Unavailable)
         })?;
-        match self.config.subject(&answer, unix_ms()) {
+        match self.asked.config.subject(&answer, unix_ms()) {
             Ok(subject) => take_up(Arc::clone(keys), subject, digest).await,
             Err(error) => {
                 self.refuse(digest, now);
@@ -124,7 +137,7 @@ impl Introspector {
         text: &str,
     ) -> Result<serde_json::Map<String, serde_json::Value>, TokenError> {
         let _place = self.places.acquire().await.map_err(|_| TokenError::Unavailable)?;
-        let config = &self.config;
+        let config = &self.asked.config;
         let client = (config.client_id.as_str(), &config.client_secret);
         let answer = introspect(&worker.client, WHO, (&config.url, text), client).await;
         answer.map_err(|error| {
@@ -145,7 +158,7 @@ impl Introspector {
 /// Whom a proxy has let in; nothing where it says nobody. Whoever calls this has seen that the proxy is trusted.
 pub async fn by_proxy(
     worker: &Arc<Worker>,
-    config: &ProxyConfig,
+    proxy: &Salted<ProxyConfig>,
     headers: &HeaderMap,
 ) -> Option<Result<Arc<Principal>, TokenError>> {
     // A header that is there twice may be the client's own beside the proxy's.
@@ -154,13 +167,13 @@ pub async fn by_proxy(
         let one = all.next()?.to_str().ok()?;
         (all.next().is_none() && !one.is_empty()).then(|| one.to_owned())
     };
+    let config = &proxy.config;
     said(&config.user)?;
-    let salt = Sha256::digest(format!("{config:?}")).into();
     let parts: Vec<_> = config
         .headers()
         .map(|name| said(name).unwrap_or_default())
         .collect();
-    let digest = digest(&salt, parts.iter().map(String::as_bytes));
+    let digest = digest(&proxy.salt, parts.iter().map(String::as_bytes));
     let keys = &worker.shared.keys;
     if let Some(Ok(known)) = keys.remembered(&digest) {
         return Some(Ok(known));
@@ -174,12 +187,12 @@ pub async fn by_proxy(
 /// Who comes with a certificate; nothing where it does not say.
 pub async fn by_certificate(
     worker: &Arc<Worker>,
-    config: &CertificateConfig,
+    certificate: &Salted<CertificateConfig>,
     shown: &Certificate,
 ) -> Option<Result<Arc<Principal>, TokenError>> {
+    let config = &certificate.config;
     let name = shown.name(config.user)?;
-    let salt = Sha256::digest(format!("{config:?}")).into();
-    let digest = digest(&salt, [name.as_bytes()].into_iter());
+    let digest = digest(&certificate.salt, [name.as_bytes()].into_iter());
     let keys = &worker.shared.keys;
     if let Some(Ok(known)) = keys.remembered(&digest) {
         return Some(Ok(known));

@@ -153,6 +153,9 @@ fn entry(number: u64) -> LedgerEntry {
         organization: Some("o".into()),
         project: None,
         saved: Money::ZERO,
+        customer: None,
+        agent: None,
+        tags: Vec::new(),
     }
 }
 

@@ -104,7 +104,8 @@ impl Directory {
     /// Takes over how a holder is now.
     pub(crate) fn learn(&mut self, holder: Holder) -> Result<(), StoreError> {
         let (kind, id) = (holder.kind, holder.id.clone());
-        let name = format!("{} {id:?}", kind.as_str());
+        let called = if kind.is_label() { &holder.spec.name } else { &id };
+        let name = format!("{} {called:?}", kind.as_str());
         let key = (kind, id);
         let known = self.holders.get(&key).map(|held| Arc::clone(&held.account));
         let place = || self.place(Some(kind), &key.1);
@@ -115,16 +116,24 @@ impl Directory {
             account,
             is_ready: false,
         };
+        // Where nothing can have been spent, nothing has to be looked up.
+        let is_free = kind.is_label() && held.holder.spec.terms.budgets.is_empty();
         self.holders.insert(key.clone(), held);
-        if is_ready {
+        if is_ready || is_free {
             self.ready(kind, &key.1)?;
         }
         Ok(())
     }
 
+    /// Something that requests name, with its counters, and whether these have their settings.
+    pub(crate) fn labelled(&self, kind: HolderKind, id: &str) -> Option<(&Holder, &Arc<Account>, bool)> {
+        let held = self.find(kind, id)?;
+        Some((&held.holder, &held.account, held.is_ready))
+    }
+
     /// Gives the counters of a holder their settings. What was spent is summed up for those that are used: of ten
     /// thousand teams, few are.
-    fn ready(&mut self, kind: HolderKind, id: &str) -> Result<(), StoreError> {
+    pub(crate) fn ready(&mut self, kind: HolderKind, id: &str) -> Result<(), StoreError> {
         let key = (kind, id.to_owned());
         let Some(held) = self.holders.get(&key) else {
             return Ok(());
@@ -316,12 +325,10 @@ impl Directory {
     /// How many keys, and how many holders of each kind, have spent more than a soft budget says.
     pub(crate) fn past_soft(&self) -> Vec<(&'static str, usize)> {
         let mut past = vec![("key", self.keys.values().filter(|key| key.is_past_soft()).count())];
-        for kind in [
-            HolderKind::User,
-            HolderKind::Project,
-            HolderKind::Team,
-            HolderKind::Organization,
-        ] {
+        for kind in HolderKind::ALL {
+            if kind == HolderKind::Plan {
+                continue;
+            }
             let of_kind = self.holders.values().filter(|held| held.holder.kind == kind);
             let count = of_kind.filter(|held| held.account.is_past_soft()).count();
             past.push((kind.as_str(), count));

@@ -16,6 +16,7 @@ use pointsman_store::{HolderKind, KeyId, KeyRecord, Store, StoreError, hash_key}
 use crate::account::unix_ms;
 use crate::config::Limits;
 use crate::directory::{BeyondSoft, Directory, Outlook, Standing};
+use crate::labels::{LabelError, LabelMap, Labels};
 use crate::principal::Principal;
 use crate::sharing::Sharing;
 
@@ -52,6 +53,8 @@ pub enum Wanted {
     Secret([u8; 32]),
     /// By its id.
     Id(KeyId),
+    /// No key, but something that requests name, by its kind and id: what it has spent is looked up.
+    Label(HolderKind, String),
 }
 
 impl Wanted {
@@ -66,6 +69,7 @@ impl Wanted {
         match self {
             Self::Secret(hash) => *hash,
             Self::Id(id) => hash_key(id.as_str()),
+            Self::Label(_, id) => hash_key(id),
         }
     }
 }
@@ -87,6 +91,8 @@ pub struct KeyRing {
     is_partial: bool,
     states: Mutex<States>,
     subjects: Subjects,
+    /// What requests name beside their keys.
+    labels: LabelMap,
 }
 
 #[derive(Default)]
@@ -239,6 +245,7 @@ impl KeyRing {
             keys: Keys::default(),
             states: Mutex::new(states),
             subjects: Subjects::default(),
+            labels: LabelMap::default(),
         };
         ring.refresh()?;
         Ok(ring)
@@ -277,6 +284,11 @@ impl KeyRing {
         }
         // Its holders must be known as they are by now.
         self.take_over(&mut states)?;
+        if let Wanted::Label(kind, id) = wanted {
+            states.directory.ready(*kind, id)?;
+            self.know(&states.directory, *kind, id);
+            return Ok(());
+        }
         // Under the lock: what is changed after this is seen by the next refresh, which finds the key in memory.
         let found = match wanted {
             Wanted::Secret(hash) => self.store.key_by_hash(*hash)?,
@@ -285,6 +297,7 @@ impl KeyRing {
                 Err(StoreError::NoSuchKey(_)) => None,
                 Err(error) => return Err(error),
             },
+            Wanted::Label(..) => None,
         };
         match found {
             Some(record) => {
@@ -298,6 +311,23 @@ impl KeyRing {
             }
         }
         Ok(())
+    }
+
+    /// Takes over what requests name, as it is now.
+    fn know(&self, directory: &Directory, kind: HolderKind, id: &str) {
+        if let Some((holder, account, is_ready)) = directory.labelled(kind, id) {
+            self.labels.put(holder, account, is_ready);
+        }
+    }
+
+    /// Whoever asks, for a request that names `labels`: what of it has limits or budgets is charged with the others.
+    ///
+    /// # Errors
+    /// When something is named that is disabled, or whose spending has to be [looked up](Self::look_up) before.
+    pub fn naming(&self, caller: &Principal, labels: Labels) -> Result<Principal, LabelError> {
+        let organization = caller.organization.as_ref().map(|id| id.as_str());
+        let named = self.labels.find(&labels, organization)?;
+        Ok(caller.naming(labels, &named))
     }
 
     /// Whose key has this id? Ids are no secrets: the caller has to prove that it has the key, with the hash that comes
@@ -387,8 +417,12 @@ impl KeyRing {
         let since = states.seen.unwrap_or(0);
         let mut touched: HashSet<Named> = HashSet::new();
         for holder in self.store.holders_since(since)? {
-            touched.insert((holder.kind, holder.id.clone()));
+            let (kind, id) = (holder.kind, holder.id.clone());
             states.directory.learn(holder)?;
+            if kind.is_label() {
+                self.know(&states.directory, kind, &id);
+            }
+            touched.insert((kind, id));
         }
         let mut again: HashSet<KeyId> = HashSet::new();
         if !states.is_lazy || states.seen.is_some() {

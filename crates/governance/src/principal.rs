@@ -1,6 +1,7 @@
 //! Who asks.
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,14 +13,24 @@ use crate::config::Limits;
 use crate::denial::Denial;
 use crate::directory::Directory;
 use crate::identity::IdentifyError;
+use crate::labels::Labels;
 use crate::pattern::fits;
 use crate::rate::RateStatus;
 use crate::reservation::{self, Accounts, Estimate, Reservation, SetAside, Standing};
 use crate::sharing::{self, Sharing};
 
-/// Whoever a credential belongs to, and what they may do.
+/// Whoever a credential belongs to, what they may do, and what the request names beside it.
 #[derive(Debug)]
 pub struct Principal {
+    known: Arc<Known>,
+    /// What the request names: its end customer, its agent, its tags.
+    pub labels: Labels,
+    accounts: Accounts,
+}
+
+/// What is known of whoever a credential belongs to.
+#[derive(Debug)]
+pub struct Known {
     /// The key; none for anonymous callers.
     pub key: Option<KeyId>,
     /// A name for people.
@@ -47,7 +58,14 @@ pub struct Principal {
     pub(crate) expires_at: Option<i64>,
     /// Why it is refused whatever it is used for.
     pub(crate) closed: Option<IdentifyError>,
-    accounts: Accounts,
+}
+
+impl Deref for Principal {
+    type Target = Known;
+
+    fn deref(&self) -> &Known {
+        &self.known
+    }
 }
 
 impl Principal {
@@ -62,7 +80,7 @@ impl Principal {
     pub fn anonymous_shared(limits: Limits, sharing: Option<&Arc<Sharing>>) -> Self {
         // No key has an id without letters.
         let place = sharing.map(|sharing| Place::new(sharing, None, ""));
-        Self {
+        let known = Known {
             key: None,
             name: "anonymous".to_owned(),
             organization: None,
@@ -78,6 +96,10 @@ impl Principal {
             guardrails: Vec::new(),
             expires_at: None,
             closed: None,
+        };
+        Self {
+            known: Arc::new(known),
+            labels: Labels::default(),
             accounts: Arc::from([Arc::new(Account::new("callers without a key", limits, place))]),
         }
     }
@@ -105,7 +127,7 @@ impl Principal {
         guardrails.dedup();
         let mut accounts = vec![own];
         accounts.extend(directory.accounts(&chain)?);
-        Ok(Self {
+        let known = Known {
             key: Some(record.id.clone()),
             name: if grant.name.is_empty() {
                 record.hint.clone()
@@ -128,8 +150,29 @@ impl Principal {
                 .collect(),
             guardrails,
             expires_at: grant.expires_at,
+        };
+        Ok(Self {
+            known: Arc::new(known),
+            labels: Labels::default(),
             accounts: accounts.into(),
         })
+    }
+
+    /// The same, for a request that names `labels`, whose counters are these.
+    pub(crate) fn naming(&self, labels: Labels, named: &[Arc<Account>]) -> Self {
+        let accounts = match (named, self.accounts.split_first()) {
+            ([], _) | (_, None) => Arc::clone(&self.accounts),
+            // Whoever asks comes first, and what is shared by most last.
+            (named, Some((own, above))) => {
+                let all = std::iter::once(own).chain(named).chain(above);
+                all.map(Arc::clone).collect()
+            }
+        };
+        Self {
+            known: Arc::clone(&self.known),
+            labels,
+            accounts,
+        }
     }
 
     /// Changes its limits and keeps what was used. For anonymous callers; keys have theirs from the store.

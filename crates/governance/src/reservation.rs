@@ -10,8 +10,12 @@ use crate::account::{Account, Mark, Moment};
 use crate::denial::{Denial, Refused};
 use crate::sharing;
 
-/// Holders of one request, at most: key, user, project, team, organization, and one to come.
-pub(crate) const MAX_HOLDERS: usize = 6;
+/// Holders of a request that needs no memory of its own: key, user, project, team, organization, and one that it names.
+/// What names more than that has more.
+const FEW: usize = 6;
+
+/// Where the holders of a request stand with it, in their order.
+type Marks = SmallVec<[Mark; FEW]>;
 
 /// The holders of a request, in the order in which their counters are taken: the lower before the higher, everywhere,
 /// so that two requests never wait for each other, and so that the counters most requests share are held the shortest.
@@ -50,7 +54,7 @@ pub(crate) enum Standing {
 #[derive(Debug)]
 pub struct Reservation {
     accounts: Accounts,
-    marks: [Mark; MAX_HOLDERS],
+    marks: Marks,
     estimate: Estimate,
     standing: Standing,
     open: bool,
@@ -98,7 +102,7 @@ pub(crate) fn attempt(
     now: Instant,
 ) -> Result<Reservation, (Refused, &Arc<Account>)> {
     let now = moment(accounts, now);
-    let mut held = SmallVec::<[_; MAX_HOLDERS]>::new();
+    let mut held = SmallVec::<[_; FEW]>::new();
     let mut denied = None;
     for account in accounts.iter() {
         match account.with_room(estimate, standing, now) {
@@ -113,10 +117,10 @@ pub(crate) fn attempt(
         drop(held);
         return Err(denied);
     }
-    let mut marks = [Mark::default(); MAX_HOLDERS];
-    for (mark, mut counters) in marks.iter_mut().zip(held) {
-        *mark = counters.reserve(estimate, standing);
-    }
+    let marks = held.into_iter();
+    let marks = marks
+        .map(|mut counters| counters.reserve(estimate, standing))
+        .collect();
     accounts.iter().for_each(Account::noted);
     Ok(Reservation {
         accounts: Arc::clone(accounts),
@@ -130,10 +134,7 @@ pub(crate) fn attempt(
 /// A reservation of nothing, for what was used already.
 pub(crate) fn owe(accounts: &Accounts, now: Instant) -> Reservation {
     let now = moment(accounts, now);
-    let mut marks = [Mark::default(); MAX_HOLDERS];
-    for (mark, account) in marks.iter_mut().zip(accounts.iter()) {
-        *mark = account.owe(now);
-    }
+    let marks = accounts.iter().map(|account| account.owe(now)).collect();
     accounts.iter().for_each(Account::noted);
     Reservation {
         accounts: Arc::clone(accounts),
@@ -161,7 +162,7 @@ impl Reservation {
             tokens: estimate.tokens.saturating_sub(self.estimate.tokens),
             cost: (estimate.cost - self.estimate.cost).max(Money::ZERO),
         };
-        let mut held = SmallVec::<[_; MAX_HOLDERS]>::new();
+        let mut held = SmallVec::<[_; FEW]>::new();
         let mut denied = None;
         for account in self.accounts.iter() {
             match account.with_room_for_more(more, now) {
@@ -218,17 +219,14 @@ impl Drop for Reservation {
 #[derive(Debug)]
 pub struct SetAside {
     accounts: Accounts,
-    marks: [Mark; MAX_HOLDERS],
+    marks: Marks,
     cost: Money,
 }
 
 impl SetAside {
     pub(crate) fn new(accounts: &Accounts, cost: Money) -> Self {
         let now = moment(accounts, Instant::now());
-        let mut marks = [Mark::default(); MAX_HOLDERS];
-        for (mark, account) in marks.iter_mut().zip(accounts.iter()) {
-            *mark = account.owe(now);
-        }
+        let marks = accounts.iter().map(|account| account.owe(now)).collect();
         let mut aside = Self {
             accounts: Arc::clone(accounts),
             marks,
@@ -270,7 +268,7 @@ impl SetAside {
         self.cost = self.cost - cost;
         Reservation {
             accounts: Arc::clone(&self.accounts),
-            marks: self.marks,
+            marks: self.marks.clone(),
             estimate: Estimate { tokens: 0, cost },
             standing: Standing::Elsewhere,
             open: true,

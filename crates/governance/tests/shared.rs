@@ -235,6 +235,9 @@ fn entry(id: &str, cost: i64) -> LedgerEntry {
         organization: Some("o".into()),
         project: None,
         saved: Money::ZERO,
+        customer: None,
+        agent: None,
+        tags: Vec::new(),
     }
 }
 

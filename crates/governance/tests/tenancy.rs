@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
-use pointsman_governance::{Actual, DenialKind, Estimate, IdentifyError, KeyRing, Limits, Principal};
+use pointsman_governance::{
+    Actual, DenialKind, Estimate, IdentifyError, KeyRing, LabelError, Labels, Limits, Principal, Wanted,
+};
 use pointsman_store::{
     Actor, Budget, BudgetWindow, HolderKind, HolderSpec, KeyId, LedgerEntry, Metadata, NewKey, Outcome,
     Store, StoreError, Terms,
@@ -128,6 +130,9 @@ fn entry(id: String, who: &Principal, cost: i64) -> LedgerEntry {
         organization: who.organization.clone(),
         project: who.project.clone(),
         saved: Money::ZERO,
+        customer: None,
+        agent: None,
+        tags: Vec::new(),
     }
 }
 
@@ -616,4 +621,152 @@ fn timing_of_key_comparison_keys_are_compared_by_their_digests_alone() {
         kept.windows(digest.len()).any(|known| known == digest),
         "its digest is what is kept"
     );
+}
+
+fn named(name: &str, organization: Option<&str>, amount: i64) -> HolderSpec {
+    HolderSpec {
+        name: name.to_owned(),
+        organization: organization.map(Into::into),
+        ..terms(budget(amount))
+    }
+}
+
+fn labels(customer: &str, tags: &[&str]) -> Labels {
+    Labels {
+        customer: Some(customer.into()),
+        agent: None,
+        tags: tags.iter().map(|tag| Box::from(*tag)).collect(),
+    }
+}
+
+/// Whoever asks, naming something; what it has spent is looked up where it has to be.
+fn naming(ring: &KeyRing, who: &Principal, labels: &Labels) -> Principal {
+    for _ in 0..8 {
+        match ring.naming(who, labels.clone()) {
+            Ok(named) => return named,
+            Err(LabelError::Unread { kind, id }) => ring.look_up(&Wanted::Label(kind, id)).unwrap(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("it is looked up again and again");
+}
+
+#[test]
+fn what_a_request_names_is_charged_with_its_key_or_nobody_is() {
+    let site = Site::new();
+    site.holder(HolderKind::Organization, "acme", terms(budget(1_000)));
+    site.holder(HolderKind::Organization, "other", HolderSpec::default());
+    // Of one name: of this organization, of another, and of nobody.
+    site.holder(HolderKind::Customer, "own", named("alice", Some("acme"), 100));
+    site.holder(HolderKind::Customer, "theirs", named("alice", Some("other"), 1));
+    site.holder(HolderKind::Customer, "all", named("alice", None, 150));
+    site.holder(HolderKind::Tag, "blue", named("blue", None, 60));
+    let (_, secret) = site.key(NewKey {
+        organization: Some("acme".into()),
+        ..NewKey::default()
+    });
+    let who = site.ring.identify(&secret).unwrap();
+    let alice = naming(&site.ring, &who, &labels("alice", &["blue", "unknown"]));
+    let now = Instant::now();
+    alice.admit(ask(60), now).unwrap().settle(used(50));
+    // The tag has no room for as much again: so nothing is taken from the customer either.
+    let denied = alice.admit(ask(11), now).unwrap_err();
+    assert_eq!(denied.kind, DenialKind::Budget);
+    assert!(denied.message.contains("tag \"blue\""), "{}", denied.message);
+    let untagged = naming(&site.ring, &who, &labels("alice", &[]));
+    untagged.admit(ask(50), now).unwrap().settle(used(50));
+    let denied = untagged.admit(ask(1), now).unwrap_err();
+    assert!(
+        denied.message.contains("customer \"alice\""),
+        "{}",
+        denied.message
+    );
+    // Another customer, and none, go on.
+    for other in [&naming(&site.ring, &who, &labels("bob", &[])), &*who] {
+        other.admit(ask(10), now).unwrap().settle(used(10));
+    }
+    let spent = |kind, id: &str| site.ring.standings(Some(kind), id)[0].spent;
+    for (kind, id, expected) in [
+        (HolderKind::Customer, "own", 100),
+        (HolderKind::Customer, "theirs", 0),
+        (HolderKind::Customer, "all", 100),
+        (HolderKind::Tag, "blue", 50),
+        (HolderKind::Organization, "acme", 120),
+    ] {
+        assert_eq!(spent(kind, id), nano(expected), "{kind:?} {id}");
+    }
+    site.change(HolderKind::Customer, "own", |spec| spec.disabled = true);
+    let refused = site.ring.naming(&who, labels("alice", &[])).unwrap_err();
+    assert!(matches!(refused, LabelError::Closed { .. }), "{refused}");
+    site.store
+        .delete_holder(&Actor::local(), (HolderKind::Customer, "own"), None)
+        .unwrap();
+    site.ring.refresh().unwrap();
+    site.ring.naming(&who, labels("alice", &[])).unwrap();
+}
+
+#[test]
+fn what_was_spent_on_what_is_named_is_known_after_a_restart_and_its_name_stays() {
+    let site = Site::new();
+    let (_, secret) = site.key(NewKey::default());
+    site.holder(HolderKind::Customer, "c", named("alice", None, 100));
+    site.holder(HolderKind::Tag, "t", named("blue", None, 70));
+    let who = site.ring.identify(&secret).unwrap();
+    let entries =
+        [(40, vec!["blue"]), (25, vec!["red", "blue"]), (9, vec!["bluer"])].map(|(cost, tags)| LedgerEntry {
+            customer: Some("alice".to_owned()),
+            tags: tags.into_iter().map(str::to_owned).collect(),
+            ..entry(format!("req_{cost}"), &who, cost)
+        });
+    site.store.insert_ledger(&entries).unwrap();
+    let site = Site::on(site.store);
+    let who = site.ring.identify(&secret).unwrap();
+    // Nobody is let through before it is known what was spent.
+    let unread = site.ring.naming(&who, labels("alice", &[])).unwrap_err();
+    assert!(matches!(unread, LabelError::Unread { .. }), "{unread}");
+    let alice = naming(&site.ring, &who, &labels("alice", &["blue"]));
+    let now = Instant::now();
+    assert!(alice.admit(ask(6), now).is_err());
+    drop(alice.admit(ask(5), now).unwrap());
+    let renamed = site
+        .store
+        .update_holder(&Actor::local(), (HolderKind::Tag, "t"), None, |spec| {
+            spec.name = "red".to_owned();
+            Ok::<_, StoreError>(())
+        });
+    assert!(matches!(renamed, Err(StoreError::Invalid(_))));
+    let again = site
+        .store
+        .create_holder(&Actor::local(), HolderKind::Tag, None, named("blue", None, 1));
+    assert!(matches!(again, Err(StoreError::Exists { .. })));
+}
+
+#[test]
+fn crowds_that_name_the_same_in_any_order_never_wait_for_each_other() {
+    let site = Site::new();
+    let names = ["a", "b", "c", "d"];
+    for name in names {
+        site.holder(HolderKind::Tag, name, named(name, None, 2_000));
+    }
+    let keys: Vec<_> = (0..4).map(|_| site.key(NewKey::default()).1).collect();
+    std::thread::scope(|scope| {
+        for (at, secret) in keys.iter().enumerate() {
+            let ring = &site.ring;
+            scope.spawn(move || {
+                let who = ring.identify(secret).unwrap();
+                for round in 0..500 {
+                    let mut tags: Vec<_> = names.to_vec();
+                    tags.rotate_left((at + round) % 4);
+                    // What is named twice counts once.
+                    tags.push(tags[0]);
+                    let who = naming(ring, &who, &labels("nobody", &tags));
+                    who.admit(ask(1), Instant::now()).unwrap().settle(used(1));
+                }
+            });
+        }
+    });
+    for name in names {
+        let spent = site.ring.standings(Some(HolderKind::Tag), name)[0].spent;
+        assert_eq!(spent, nano(2_000));
+    }
 }

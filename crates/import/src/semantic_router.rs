@@ -38,6 +38,7 @@ pub fn semantic_router(path: &Path) -> Result<Imported, Vec<Problem>> {
         stores: BTreeMap::new(),
         memory: None,
         externals: BTreeMap::new(),
+        learns: false,
     };
     for root in &roots {
         import.carry(root);
@@ -62,6 +63,8 @@ struct Import {
     memory: Option<Map>,
     /// Models elsewhere that classifiers ask, each with how long it may take.
     externals: BTreeMap<String, Option<u64>>,
+    /// Whether what happens is learned from.
+    learns: bool,
 }
 
 impl Import {
@@ -73,6 +76,8 @@ impl Import {
         self.stores = lookups::stores(root);
         self.memory = memory::usual(self, root);
         self.externals = classifiers::externals(self, root);
+        let learning = root.at_path(&["global", "router", "learning", "enabled"]);
+        self.learns = learning.and_then(Item::peek) == Some("true");
         let families = providers::families(self, root);
         providers::carry(self, root);
         routing::carry(self, root, &families);

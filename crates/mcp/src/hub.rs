@@ -189,6 +189,11 @@ impl Hub {
         self.servers.get(name).map(|server| server.of(owner))
     }
 
+    /// The servers, as they are for everybody.
+    pub fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
+        self.servers.values()
+    }
+
     /// The names of the servers.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.servers.keys().map(String::as_str)

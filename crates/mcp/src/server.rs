@@ -2,6 +2,7 @@
 
 mod granted;
 mod lists;
+pub mod standing;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! `pointsman organization|team|project|user|budget`, `pointsman admin`.
+//! `pointsman organization|team|project|user|customer|agent|tag|budget`, `pointsman admin`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

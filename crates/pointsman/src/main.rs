@@ -71,6 +71,12 @@ enum Command {
     Project(holders::Holders),
     /// Manages users.
     User(holders::Holders),
+    /// Manages end customers that requests name (`x-pointsman-customer`, `user`), by their names.
+    Customer(holders::Holders),
+    /// Manages agents that requests say they come from (`x-pointsman-agent`), by their names.
+    Agent(holders::Holders),
+    /// Manages tags that requests bear (`x-pointsman-tags`), by their names.
+    Tag(holders::Holders),
     /// Manages named budgets, whose terms many keys have.
     Budget(holders::Holders),
     /// Shows what was used and what it cost, and exports it.
@@ -114,6 +120,9 @@ fn main() -> ExitCode {
         Command::Team(arguments) => holders::run(HolderKind::Team, arguments),
         Command::Project(arguments) => holders::run(HolderKind::Project, arguments),
         Command::User(arguments) => holders::run(HolderKind::User, arguments),
+        Command::Customer(arguments) => holders::run(HolderKind::Customer, arguments),
+        Command::Agent(arguments) => holders::run(HolderKind::Agent, arguments),
+        Command::Tag(arguments) => holders::run(HolderKind::Tag, arguments),
         Command::Budget(arguments) => holders::run(HolderKind::Plan, arguments),
         Command::Usage(arguments) => usage::run(arguments),
         Command::Database(arguments) => database::run(arguments),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_admin::Access;
+use pointsman_admin::{Access, Configuration};
 use pointsman_config::{Config, Environment, Loaded, Mask, Problem, StoresConfig};
 use pointsman_gateway::{Gateway, GatewayOptions};
 use pointsman_store::{Store, StoreError};
@@ -44,6 +44,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
             files: Vec::new(),
             warnings: Vec::new(),
             mask: Mask::default(),
+            shown: serde_json::Value::Null,
         }),
     };
     let loaded = match loaded {
@@ -69,6 +70,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     if arguments.config.is_none() {
         console::say("no configuration file: callers without a key are let in, on loopback only");
     }
+    running.show(arguments.config.as_deref(), loaded.shown, &loaded.warnings);
     let mut watched = Watched::default();
     watched.set(loaded.files);
     let source = arguments.config.as_deref().map(|path| Source {
@@ -85,6 +87,8 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 pub(crate) struct Running {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) admin: SocketAddr,
+    /// What operators are shown of the configuration.
+    configuration: Arc<Configuration>,
     /// Of the admin API, when this is the first start.
     password: Option<SecretString>,
     tasks: Vec<JoinHandle<()>>,
@@ -109,9 +113,14 @@ impl Running {
             .map_err(|error| format!("cannot listen on {}: {error}", config.listeners.admin.address))?;
         let admin = listener.local_addr().map_err(|error| error.to_string())?;
         let (access, password) = access(&gateway).map_err(|error| error.to_string())?;
+        let configuration = Arc::new(Configuration::default());
         let months = config.stores.ledger_months;
         let tasks = vec![
-            tokio::spawn(pointsman_admin::serve(listener, Arc::clone(&gateway), access)),
+            tokio::spawn(pointsman_admin::serve(
+                listener,
+                (Arc::clone(&gateway), Arc::clone(&configuration)),
+                access,
+            )),
             tokio::spawn(watch_keys(Arc::clone(&gateway))),
             tokio::spawn(tend_ledger(Arc::clone(&gateway), months)),
             tokio::spawn(resident::give_back_code_of_the_start()),
@@ -120,10 +129,17 @@ impl Running {
         Ok(Self {
             gateway,
             admin,
+            configuration,
             password,
             tasks,
             alarms,
         })
+    }
+
+    /// Says which configuration is in force.
+    fn show(&self, file: Option<&Path>, shown: serde_json::Value, warnings: &[Problem]) {
+        let warnings = warnings.iter().map(ToString::to_string).collect();
+        self.configuration.replace(file, shown, warnings);
     }
 
     /// Shows the password of the first start, the only time that it can be.
@@ -292,6 +308,7 @@ async fn reload(running: &Running, source: Source<'_>, watched: &mut Watched) {
             watched.set(loaded.files);
             match running.gateway.reload(&loaded.config) {
                 Ok(()) => {
+                    running.show(Some(path), loaded.shown, &loaded.warnings);
                     tracing::info!(path = %path.display(), "the new configuration is in force");
                     for block in fixed(source.started, &loaded.config) {
                         tracing::warn!(
@@ -302,6 +319,7 @@ async fn reload(running: &Running, source: Source<'_>, watched: &mut Watched) {
                 }
                 Err(error) => {
                     let error = loaded.mask.apply(&error.to_string());
+                    running.configuration.refuse(vec![error.clone()]);
                     tracing::error!(%error, "the new configuration is refused; the old one stays");
                 }
             }
@@ -310,6 +328,8 @@ async fn reload(running: &Running, source: Source<'_>, watched: &mut Watched) {
             problems
                 .iter()
                 .for_each(|problem| console::complain(problem.to_string()));
+            let problems = problems.iter().map(ToString::to_string).collect();
+            running.configuration.refuse(problems);
             tracing::error!(path = %path.display(), "the new configuration is refused; the old one stays");
         }
     }

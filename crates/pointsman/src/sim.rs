@@ -94,6 +94,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
                 secret_key,
             }),
         batches: BatchOptions::default(),
+        models: Vec::new(),
     };
     let server = match SimServer::start(arguments.address, options).await {
         Ok(server) => server,

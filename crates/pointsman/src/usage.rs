@@ -30,7 +30,7 @@ const SUMS: [&str; 8] = [
     "saved_nanodollars",
 ];
 /// What is told of a request.
-const REQUEST: [&str; 24] = [
+const REQUEST: [&str; 27] = [
     "id",
     "at",
     "key",
@@ -51,6 +51,9 @@ const REQUEST: [&str; 24] = [
     "cache",
     "organization",
     "project",
+    "customer",
+    "agent",
+    "tags",
     "input_tokens",
     "output_tokens",
     "cost_nanodollars",
@@ -103,6 +106,9 @@ enum Group {
     Project,
     Team,
     Organization,
+    Customer,
+    Agent,
+    Tag,
     Model,
     Provider,
     Day,
@@ -116,6 +122,9 @@ impl Group {
             Self::Project => UsageGroup::Project,
             Self::Team => UsageGroup::Team,
             Self::Organization => UsageGroup::Organization,
+            Self::Customer => UsageGroup::Customer,
+            Self::Agent => UsageGroup::Agent,
+            Self::Tag => UsageGroup::Tag,
             Self::Model => UsageGroup::Model,
             Self::Provider => UsageGroup::Provider,
             Self::Day => UsageGroup::Day,
@@ -320,6 +329,8 @@ fn request(entry: &LedgerEntry) -> Result<Map<String, Value>, Broken> {
     for name in ["cost", "usage", "saved"] {
         fields.shift_remove(name);
     }
+    // A cell is one text.
+    fields.insert("tags".to_owned(), json!(entry.tags.join(",")));
     fields.insert("input_tokens".to_owned(), json!(entry.usage.input));
     fields.insert("output_tokens".to_owned(), json!(entry.usage.output));
     fields.insert("cost_nanodollars".to_owned(), json!(entry.cost.nanodollars()));

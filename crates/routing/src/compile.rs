@@ -1,5 +1,6 @@
 //! From the configuration to a router; everything that is wrong is told at once.
 
+mod adapt;
 mod projections;
 
 use std::collections::HashSet;
@@ -8,13 +9,14 @@ use std::sync::Arc;
 use crate::config::{DecisionConfig, ModelRef, RoutingConfig, RuleNode};
 use crate::decision::{Decision, Joined, Rule};
 use crate::declared::{declared, undeclared_domains};
+use crate::fallback::Fallback;
 use crate::knowledge::Knowledge;
 use crate::loops::{self, LOOPS, Loop};
 use crate::plugin::{Hallucination, Plugins, Replay, Retention};
-use crate::projection::{Output, Partition, Score};
+use crate::projection::{Output, Partition, Score, Summand};
 use crate::reasoning::{switch, wanted};
 use crate::router::{Router, opinion_of};
-use crate::selection::{self, Candidate, Card, Selected, Selection};
+use crate::selection::{self, Abilities, Candidate, Card, Selected, Selection};
 use crate::signal::{self, AskedSignal, ClassRule, Classifier, Shelf, Signal};
 use crate::support::{self, ALGORITHMS, SIGNALS};
 
@@ -52,6 +54,7 @@ impl Router {
         compiler.signals();
         compiler.projections();
         let decisions = compiler.decisions();
+        let fallback = compiler.fallback();
         let default = config.default_model.as_ref().map(|model| Selected {
             model: model.clone(),
             lora_name: None,
@@ -93,6 +96,7 @@ impl Router {
             follows: holds || (learns && !opinions.is_empty()),
             opinions,
             learning: config.learning.clone(),
+            fallback,
         })
     }
 }
@@ -349,13 +353,15 @@ impl<'c> Compiler<'c> {
         }
         let looped = self.looped(path, config, &candidates);
         let selection = self.selection(path, config, &candidates);
+        let beside = (candidates.as_slice(), looped.is_some());
+        let selection = self.adapted(path, config, beside, selection);
         // Without a signal of domains nobody has to know them, and nobody is asked for this alone.
         let knows_domains = self.signals.iter().any(|signal| signal.kind == "domain");
         let by_domain = selection
             .as_ref()
             .is_some_and(|selection| selection.algorithm.reads_domains() && knows_domains);
         Decision {
-            print: signal::hash(&serde_json::json!([config.algorithm, config.model_refs])),
+            print: print(config),
             by_domain,
             name: config.name.clone(),
             priority: config.priority,
@@ -366,6 +372,17 @@ impl<'c> Compiler<'c> {
             looped,
             plugins,
             guardrails: config.guardrails.clone(),
+        }
+    }
+
+    /// What is done when a model fails.
+    fn fallback(&mut self) -> Option<Fallback> {
+        match Fallback::of(self.config.fallback.as_ref()?) {
+            Ok(fallback) => fallback,
+            Err((field, message)) => {
+                self.wrong(format!("fallback.{field}"), message);
+                None
+            }
         }
     }
 
@@ -483,6 +500,7 @@ impl<'c> Compiler<'c> {
         let card = card.map_or_else(Card::default, |card| Card {
             quality: card.quality_score.map(|quality| quality.clamp(0.0, 1.0)),
             window: card.context_window_size,
+            can: Abilities::of(card),
             description: card
                 .description
                 .clone()
@@ -549,18 +567,28 @@ impl<'c> Compiler<'c> {
             Rule::Always => 0,
             Rule::Signal(index) => signal(*index),
             Rule::Projection(index) => {
-                let score = self
-                    .outputs
-                    .get(*index)
-                    .and_then(|output| self.scores.get(output.score));
-                let inputs = score.map(|score| score.inputs.as_slice()).unwrap_or_default();
-                inputs.iter().map(|input| signal(input.signal)).max().unwrap_or(0)
+                let output = self.outputs.get(*index);
+                output.map_or(0, |output| self.cost_of_score(output.score))
             }
             Rule::All(joined) | Rule::Any(joined) => {
                 joined.rules.iter().map(|rule| self.cost(rule)).max().unwrap_or(0)
             }
             Rule::Not(rule) => self.cost(rule),
         }
+    }
+
+    /// What it costs to know a score; no score depends on itself.
+    fn cost_of_score(&self, score: usize) -> u8 {
+        let inputs = self.scores.get(score).map(|score| score.inputs.as_slice());
+        let costs = inputs.unwrap_or_default().iter().map(|input| match input.of {
+            Summand::Signal(index) => self.signals.get(index).map_or(0, Signal::cost),
+            Summand::Score(other) => self.cost_of_score(other),
+            Summand::Range(range) => {
+                let output = self.outputs.get(range);
+                output.map_or(0, |output| self.cost_of_score(output.score))
+            }
+        });
+        costs.max().unwrap_or(0)
     }
 
     /// The rule without which a signal of complexity does not hold, and where it stands.
@@ -654,6 +682,18 @@ impl<'c> Compiler<'c> {
             known.iter().map(String::as_str),
         );
         Rule::Always
+    }
+}
+
+/// A print of a decision's models and of how one of them is chosen.
+fn print(config: &DecisionConfig) -> u32 {
+    match &config.adaptations {
+        None => signal::hash(&serde_json::json!([config.algorithm, config.model_refs])),
+        Some(adaptations) => signal::hash(&serde_json::json!([
+            config.algorithm,
+            config.model_refs,
+            adaptations
+        ])),
     }
 }
 

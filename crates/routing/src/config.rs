@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use cards::{LoraCard, Modalities, ModelCard, ReasoningFamily, ReasoningKind};
 pub use decisions::{
-    Adaptation, Adaptations, DecisionConfig, EmitConfig, ModelRef, PluginConfig, Protection, RetentionConfig,
-    RuleNode,
+    Adaptation, Adaptations, CandidateIteration, DecisionConfig, EmitConfig, IterationOutput, ModelRef,
+    PluginConfig, Protection, RetentionConfig, RuleNode,
 };
 pub use knowledge::{KnowledgeBase, KnowledgeMetric, KnowledgeSource};
 pub use learned::{

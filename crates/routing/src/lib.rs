@@ -24,6 +24,7 @@ mod evaluation;
 mod explain;
 mod extract;
 mod facts;
+mod fallback;
 mod knowledge;
 mod plugin;
 mod projection;
@@ -42,11 +43,12 @@ pub use evaluation::{Call, Deciding, Readings, Step, Want};
 pub use explain::{DecisionTrace, Explanation, RuleTrace};
 pub use extract::extract;
 pub use facts::{CallerFacts, Facts, Meaning, Media, MessageFacts};
+pub use fallback::Fallback;
 pub use plugin::{
     AnswerAction, CacheControls, CacheScope, Caching, Compression, CompressionControls, FastResponse,
     Hallucination, ImageGen, ItemBounds, ListedTool, Memory, OnFailure, Plugins, PromptCache, Rag, RagAccess,
-    RagPlace, RagSource, Replay, RequestParams, ResponseCache, ResponseJailbreak, Retention, Shadow,
-    SystemPrompt, ToolChoice, Tools, Warning, WeighedTool,
+    RagPlace, RagSource, Recovery, Replay, RequestParams, Rerank, ResponseCache, ResponseJailbreak,
+    Retention, Shadow, SystemPrompt, ToolChoice, Tools, Warning, WeighedTool,
 };
 pub use reasoning::Reasoning;
 pub use recorded::{Answered, Captured, Memories, Prints, Recorded, Said, Shape, Words};

@@ -23,12 +23,12 @@ use crate::support::{PLUGINS, plugin_kind};
 
 pub use answer::{AnswerAction, ResponseJailbreak};
 pub use cached::{CacheControls, CacheScope, Caching, ResponseCache};
-pub use compress::{Compression, CompressionControls, ItemBounds};
+pub use compress::{Compression, CompressionControls, ItemBounds, Recovery};
 pub use hallucination::{Hallucination, Warning};
 pub use image::ImageGen;
 pub use marks::PromptCache;
 pub use memory::Memory;
-pub use rag::{OnFailure, Rag, RagAccess, RagPlace, RagSource};
+pub use rag::{OnFailure, Rag, RagAccess, RagPlace, RagSource, Rerank};
 pub use retention::Retention;
 pub use shadow::Shadow;
 pub use tools::{ListedTool, ToolChoice, Tools, WeighedTool};

@@ -76,12 +76,23 @@ pub(crate) struct Score {
 
 /// A summand.
 pub(crate) struct Input {
-    /// Number of the signal.
-    pub(crate) signal: usize,
+    /// Of what.
+    pub(crate) of: Summand,
     /// The rule without which the signal does not hold.
     pub(crate) gate: Option<Rule>,
     pub(crate) weight: f64,
     pub(crate) source: ValueSource,
+}
+
+/// What a summand is taken of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Summand {
+    /// The signal of this number.
+    Signal(usize),
+    /// Another score: its value.
+    Score(usize),
+    /// A range of another score: how surely that lies within, and 0 where it does not.
+    Range(usize),
 }
 
 /// What is taken of a signal.

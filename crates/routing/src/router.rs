@@ -4,6 +4,7 @@ use crate::config::{LearningConfig, Strategy};
 use crate::decision::Decision;
 use crate::evaluation::{Evaluation, Settled, Want};
 use crate::facts::Facts;
+use crate::fallback::Fallback;
 use crate::loops::Loop;
 use crate::plugin::{Caching, Plugins, Rag, ResponseCache};
 use crate::projection::{Output, Partition, Score};
@@ -31,6 +32,8 @@ pub struct Router {
     pub(crate) follows: bool,
     /// What is learned of what really happened.
     pub(crate) learning: LearningConfig,
+    /// What is done when a model fails.
+    pub(crate) fallback: Option<Fallback>,
 }
 
 /// What was decided for a request.
@@ -69,6 +72,8 @@ pub struct Decided<'a> {
     pub print: u32,
     /// Tokens of prompt and answer that the model takes together, as its card says.
     pub window: Option<u64>,
+    /// What is done when the model fails, where the recipe says so.
+    pub fallback: Option<&'a Fallback>,
 }
 
 /// What is made of a decision once it is known what came of it.
@@ -154,6 +159,7 @@ impl Router {
                     ranking,
                     follow: self.follow(decision, evaluation),
                     print: decision.print,
+                    fallback: self.fallback.as_ref(),
                 })
             }
             Settled::Nobody => match &self.default {
@@ -172,6 +178,7 @@ impl Router {
                     },
                     print: 0,
                     window: None,
+                    fallback: self.fallback.as_ref(),
                 }),
                 None => Outcome::NoMatch,
             },

@@ -3,6 +3,7 @@
 //! Everything here is pure: the same facts and the same seed give the same [`Ranking`]. A new algorithm is a file that
 //! implements [`Selector`], a block in `config.rs` and an arm in `build.rs`.
 
+mod adapted;
 mod automix;
 mod build;
 mod candidate;
@@ -40,12 +41,15 @@ pub use fitted::{
 pub(crate) use prompt::framed;
 pub use prompt::{HelperQuestion, Prompt};
 pub use ranking::{Parts, Ranked, Ranking, Score, Scores, Unfit};
-pub use selector::{Selection, Selector, WhenNone};
+pub use selector::{Needs, Selection, Selector, WhenNone};
+pub(crate) use session::Protected;
 pub use wired::KnownModels;
 pub(crate) use wired::{compile, rank};
 
 use serde::Serialize;
 
+use crate::config::ModelCard;
+use crate::facts::{Facts, MessageFacts};
 use crate::reasoning::Reasoning;
 
 /// A model that was selected.
@@ -79,6 +83,76 @@ pub(crate) struct Card {
     pub(crate) window: Option<u64>,
     /// What it is for.
     pub(crate) description: Option<String>,
+    /// What it can.
+    pub(crate) can: Abilities,
+}
+
+/// What a model can, as its card says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Abilities {
+    pub(crate) tools: bool,
+    pub(crate) images: bool,
+    pub(crate) audio: bool,
+    pub(crate) video: bool,
+}
+
+/// Words for calling tools and for reading images.
+const TOOLS: [&str; 6] = [
+    "tools",
+    "tool_use",
+    "tool_calling",
+    "tool_calls",
+    "function_calling",
+    "functions",
+];
+const IMAGES: [&str; 4] = ["image", "images", "vision", "image_input"];
+
+impl Abilities {
+    /// By what a card says.
+    pub(crate) fn of(card: &ModelCard) -> Self {
+        let plain = |word: &String| word.trim().to_lowercase().replace(['-', ' '], "_");
+        let said: Vec<String> = card
+            .capabilities
+            .iter()
+            .chain(&card.modalities.input)
+            .map(plain)
+            .collect();
+        let any = |words: &[&str]| {
+            said.iter()
+                .any(|word| words.contains(&word.as_str()) || word == "multimodal")
+        };
+        let tools = |word: &String| TOOLS.contains(&word.as_str());
+        Self {
+            tools: said.iter().any(tools),
+            images: any(&IMAGES),
+            audio: any(&["audio", "audio_input", "speech"]),
+            video: any(&["video", "video_input"]),
+        }
+    }
+
+    /// Why a model without what a request brings is not to be taken.
+    pub(crate) fn lacks(self, facts: &Facts<'_>) -> Option<&'static str> {
+        let brings = |has: fn(&MessageFacts<'_>) -> bool| facts.messages.iter().any(has);
+        let lacks = [
+            (
+                facts.tools_defined > 0 && !self.tools,
+                "its card does not say that it calls tools",
+            ),
+            (
+                !self.images && brings(|message| message.has_image),
+                "its card does not say that it reads images",
+            ),
+            (
+                !self.audio && brings(|message| message.has_audio),
+                "its card does not say that it hears sound",
+            ),
+            (
+                !self.video && brings(|message| message.has_video),
+                "its card does not say that it sees films",
+            ),
+        ];
+        lacks.into_iter().find_map(|(lacks, why)| lacks.then_some(why))
+    }
 }
 
 /// Draws by weight; `roll` lies in 0..1.

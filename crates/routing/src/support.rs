@@ -141,48 +141,17 @@ pub(crate) fn plugin_kind(name: &str) -> Option<&'static PluginKind> {
 type Part<T> = (&'static str, fn(&T) -> Option<&'static str>);
 
 /// Parts of a recipe.
-const RECIPE_PARTS: [Part<RoutingConfig>; 4] = [
-    ("scores of scores (inputs of type projection) are", |config| {
-        uses_input(config, "projection").then_some("projections.scores")
-    }),
-    ("candidate_requirements are", |config| {
-        config
-            .candidate_requirements
-            .is_some()
-            .then_some("candidate_requirements")
-    }),
+const RECIPE_PARTS: [Part<RoutingConfig>; 1] = [
+    // Which model reads what is said where models are: `understanding.models`.
     ("model_bindings are", |config| {
         config.model_bindings.is_some().then_some("model_bindings")
-    }),
-    ("fallback is", |config| {
-        let asked = |fallback: &crate::config::FallbackPolicy| fallback.enabled != Some(false);
-        config.fallback.as_ref().is_some_and(asked).then_some("fallback")
     }),
 ];
 
 /// Parts of a decision.
-const DECISION_PARTS: [Part<DecisionConfig>; 3] = [
-    ("action is", |decision| {
-        decision.action.is_some().then_some("action")
-    }),
-    ("adaptations are", |decision| {
-        // To do without learning is what is done.
-        let asked = |adaptations: &crate::config::Adaptations| adaptations.mode.as_deref() != Some("bypass");
-        decision
-            .adaptations
-            .as_ref()
-            .is_some_and(asked)
-            .then_some("adaptations")
-    }),
-    ("candidateIterations are", |decision| {
-        (!decision.candidate_iterations.is_empty()).then_some("candidateIterations")
-    }),
-];
-
-fn uses_input(config: &RoutingConfig, kind: &str) -> bool {
-    let mut inputs = config.projections.scores.iter().flat_map(|score| &score.inputs);
-    inputs.any(|input| input.kind == kind)
-}
+const DECISION_PARTS: [Part<DecisionConfig>; 1] = [("action is", |decision| {
+    decision.action.is_some().then_some("action")
+})];
 
 /// Everything that a recipe asks for and this version does not carry out: one error for each.
 /// Signals that somebody is said to answer are carried out.
@@ -297,8 +266,9 @@ mod tests {
                 {"name": "a", "action": {"type": "route"}},
                 {"name": "b", "action": {"type": "route"},
                  "plugins": [{"type": "shadow_dispatch"}, {"type": "prompt_cache"}]},
-                {"name": "c", "adaptations": {"mode": "bypass"}, "candidateIterations": [{"source": "all"}]}
-            ]
+                {"name": "c", "adaptations": {"mode": "bypass"}}
+            ],
+            "model_bindings": {"pii_classifier": {"deployment": "own"}}
         }))
         .unwrap();
         let told: Vec<(String, String)> = refused(&config, &[])
@@ -311,8 +281,8 @@ mod tests {
             })
             .collect();
         let expected = [
+            ("model_bindings", "model_bindings are"),
             ("decisions[0].action", "action is"),
-            ("decisions[2].candidateIterations", "candidateIterations are"),
         ];
         assert_eq!(
             told,

@@ -10,6 +10,7 @@ pub mod kernels;
 pub mod language;
 pub mod linear;
 pub mod load;
+pub mod lookup;
 pub mod passage;
 pub mod recognise;
 pub mod service;

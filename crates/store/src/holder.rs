@@ -1,4 +1,5 @@
-//! Who holds keys: organizations, teams, projects, users; and plans, whose terms many share by name.
+//! Who holds keys: organizations, teams, projects, users; plans, whose terms many share by name; and what requests name
+//! beside their keys: end customers, agents, tags.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +21,33 @@ pub enum HolderKind {
     Organization,
     /// No holder itself, but terms that keys take over by its name, each for itself.
     Plan,
+    /// The end customer that a request names.
+    Customer,
+    /// The agent that a request says it comes from.
+    Agent,
+    /// A tag that requests bear.
+    Tag,
 }
 
 impl HolderKind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::User,
+        Self::Project,
+        Self::Team,
+        Self::Organization,
+        Self::Plan,
+        Self::Customer,
+        Self::Agent,
+        Self::Tag,
+    ];
+
+    /// Whether it holds no keys, but is named by requests: by its name, within its organization.
+    #[must_use]
+    pub fn is_label(self) -> bool {
+        matches!(self, Self::Customer | Self::Agent | Self::Tag)
+    }
+
     /// In one word, as it is kept.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -32,20 +57,15 @@ impl HolderKind {
             Self::Team => "team",
             Self::Organization => "organization",
             Self::Plan => "plan",
+            Self::Customer => "customer",
+            Self::Agent => "agent",
+            Self::Tag => "tag",
         }
     }
 
     /// The kind of this name.
     pub(crate) fn of(name: &str) -> Option<Self> {
-        [
-            Self::User,
-            Self::Project,
-            Self::Team,
-            Self::Organization,
-            Self::Plan,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == name)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
     /// What its generated ids begin with.
@@ -56,6 +76,9 @@ impl HolderKind {
             Self::Team => "team_",
             Self::Organization => "org_",
             Self::Plan => "plan_",
+            Self::Customer => "cust_",
+            Self::Agent => "agent_",
+            Self::Tag => "tag_",
         }
     }
 }
@@ -92,7 +115,35 @@ impl HolderSpec {
             return Err(invalid(format!("a {} belongs to no team", kind.as_str())));
         }
         check_metadata(&self.metadata)?;
-        self.terms.check()
+        self.terms.check()?;
+        if kind.is_label() {
+            self.check_label(kind)?;
+        }
+        Ok(())
+    }
+
+    /// What requests name is known by its name, and has limits and budgets alone.
+    fn check_label(&self, kind: HolderKind) -> Result<(), StoreError> {
+        let kind = kind.as_str();
+        if self.name.is_empty() {
+            return Err(invalid(format!(
+                "a {kind} needs the name that requests call it by"
+            )));
+        }
+        let terms = &self.terms;
+        let lists = [
+            &terms.models,
+            &terms.providers,
+            &terms.guardrails,
+            &terms.surfaces,
+            &terms.networks,
+        ];
+        if lists.iter().any(|list| !list.is_empty()) {
+            return Err(invalid(format!(
+                "a {kind} has limits and budgets; what may be used is said of keys and their holders"
+            )));
+        }
+        Ok(())
     }
 }
 

@@ -58,6 +58,15 @@ pub struct LedgerEntry {
     /// What the answer would have cost, had it not been remembered.
     #[serde(default)]
     pub saved: Money,
+    /// The end customer that it named.
+    #[serde(default)]
+    pub customer: Option<String>,
+    /// The agent that it said it comes from.
+    #[serde(default)]
+    pub agent: Option<String>,
+    /// The tags that it bore, each once.
+    #[serde(default)]
+    pub tags: Vec<String>,
 }
 
 /// How a request ended.

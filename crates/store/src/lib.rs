@@ -6,6 +6,7 @@
 pub mod blob;
 
 mod batch;
+mod collection;
 mod credential;
 mod directory;
 mod file;
@@ -32,6 +33,7 @@ mod store;
 mod terms;
 
 pub use batch::{Batch, BatchApi, BatchStatus, Counts, Ended, NewBatch};
+pub use collection::{Collection, CollectionFile, Passage};
 pub use credential::{Credential, CredentialKind, SignIn};
 pub use directory::{DirectoryEntry, DirectoryKind};
 pub use file::{FileRecord, NewFile};

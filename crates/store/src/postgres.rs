@@ -40,10 +40,14 @@ const ROUTED_LOCK: i64 = 0x706f_696e_7473_6d03;
 /// Whoever changes the schema, partitions included, holds this one.
 const SCHEMA_LOCK: i64 = 0x706f_696e_7473_6d02;
 
-static DIALECT: Dialect = Dialect {
+pub(crate) static DIALECT: Dialect = Dialect {
     key_number: "number",
     key_expires: "expires_at",
     plain: " COLLATE \"C\"",
+    bears_tag: "(tags IS NOT NULL AND tags::jsonb @> to_jsonb(CAST(? AS text)))",
+    by_tag:
+        "(SELECT ledger.*, one.tag FROM ledger LEFT JOIN LATERAL jsonb_array_elements_text(ledger.tags::jsonb)
+        AS one (tag) ON TRUE) AS ledger",
 };
 
 /// A database.

@@ -8,7 +8,8 @@ use rusqlite::Statement;
 
 /// Puts a row in; one that is there already stays as it is.
 pub(crate) const INSERT: &str = "INSERT OR IGNORE INTO ledger VALUES
-    (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)";
+    (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26,
+     ?27, ?28)";
 
 /// What a field of a line holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,12 +21,14 @@ enum Holds {
     /// Nothing, in lines of versions that did not know it yet.
     LateCount,
     Flag,
+    /// Texts, as they were written; nothing where there are none, and in lines of versions that did not know them.
+    LateTexts,
     /// Three columns: as it was written, prompt tokens, generated tokens.
     Usage,
 }
 
 /// The fields of a [`LedgerEntry`](crate::LedgerEntry) in the order of the columns, which is that of its lines.
-const FIELDS: [(&str, Holds); 23] = [
+const FIELDS: [(&str, Holds); 26] = [
     ("id", Holds::Text),
     ("at", Holds::Count),
     ("key", Holds::MaybeText),
@@ -49,6 +52,9 @@ const FIELDS: [(&str, Holds); 23] = [
     ("organization", Holds::MaybeText),
     ("project", Holds::MaybeText),
     ("saved", Holds::LateCount),
+    ("customer", Holds::MaybeText),
+    ("agent", Holds::MaybeText),
+    ("tags", Holds::LateTexts),
 ];
 
 /// Why a line did not become a row.
@@ -75,7 +81,7 @@ pub(crate) fn insert(line: &str, statement: &mut Statement<'_>) -> Result<(), Mi
             .map(|node| outline.text(line, node))
             .filter(|text| *text != "null");
         match (holds, text.zip(node)) {
-            (Holds::MaybeText | Holds::MaybeCount, None) => {
+            (Holds::MaybeText | Holds::MaybeCount | Holds::LateTexts, None) => {
                 statement.raw_bind_parameter(column, rusqlite::types::Null)?;
             }
             (Holds::LateCount, None) => statement.raw_bind_parameter(column, 0_i64)?,
@@ -93,6 +99,14 @@ pub(crate) fn insert(line: &str, statement: &mut Statement<'_>) -> Result<(), Mi
             (Holds::Flag, Some((text, _))) => {
                 let flag: bool = text.parse().map_err(|_| Misfit::Line)?;
                 statement.raw_bind_parameter(column, flag)?;
+            }
+            (Holds::LateTexts, Some(("[]", _))) => {
+                statement.raw_bind_parameter(column, rusqlite::types::Null)?;
+            }
+            (Holds::LateTexts, Some((text, _))) => {
+                // What is grouped by must be texts.
+                serde_json::from_str::<Vec<String>>(text).map_err(|_| Misfit::Line)?;
+                statement.raw_bind_parameter(column, text)?;
             }
             (Holds::Usage, Some((text, node))) => {
                 let (input, output) = totals(line, &outline, (text, node))?;

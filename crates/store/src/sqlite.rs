@@ -16,10 +16,12 @@ use crate::store::{Dialect, Row, Session, StoreError, Value, make_folder_of};
 /// for each entry, but keep a core from requests for longer, which the slowest of a hundred feel.
 pub(crate) const STRIDE: u64 = 16 * 1024;
 
-static DIALECT: Dialect = Dialect {
+pub(crate) static DIALECT: Dialect = Dialect {
     key_number: "rowid",
     key_expires: "grant_json ->> '$.expires_at'",
     plain: "",
+    bears_tag: "(tags IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(tags) AS one WHERE one.value = ?))",
+    by_tag: "(SELECT ledger.*, one.value AS tag FROM ledger LEFT JOIN json_each(ledger.tags) AS one) AS ledger",
 };
 
 /// A database.

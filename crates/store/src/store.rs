@@ -3,6 +3,7 @@
 
 mod alerts;
 mod audit;
+mod collections;
 pub(crate) mod credentials;
 pub(crate) mod directory;
 mod filter;
@@ -35,7 +36,7 @@ pub(crate) use usage::{columns, rows};
 use crate::holder::Actor;
 use crate::ledger::LedgerEntry;
 use crate::postgres::{self, Postgres};
-use crate::sqlite::Sqlite;
+use crate::sqlite::{self, Sqlite};
 
 /// What is wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +154,14 @@ impl Store {
         self.shared.is_some()
     }
 
+    /// How the engine speaks.
+    fn dialect(&self) -> &'static Dialect {
+        match &self.shared {
+            None => &sqlite::DIALECT,
+            Some(_) => &postgres::DIALECT,
+        }
+    }
+
     /// Asks, without changing anything.
     pub(crate) fn read<T>(
         &self,
@@ -251,7 +260,7 @@ impl Store {
         if self.is_shared() {
             postgres::STRIDE
         } else {
-            crate::sqlite::STRIDE
+            sqlite::STRIDE
         }
     }
 

@@ -44,6 +44,9 @@ fn entry(id: &str) -> LedgerEntry {
         organization: Some("org_1".into()),
         project: None,
         saved: Money::from_nanodollars(11),
+        customer: Some("alice".to_owned()),
+        agent: None,
+        tags: vec!["blue".to_owned(), "dark blue".to_owned()],
     }
 }
 

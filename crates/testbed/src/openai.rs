@@ -117,7 +117,9 @@ pub(crate) fn generate(state: &State, path: &str, body: &Value) -> Result<(Bill,
 }
 
 fn models(asked: &Asked) -> Response<Body> {
-    let names = ["gpt-sim", "gpt-5-mini", "reason-1", "text-embedding-3-small"];
+    let usual = ["gpt-sim", "gpt-5-mini", "reason-1", "text-embedding-3-small"];
+    let more = asked.state.options.models.iter().map(String::as_str);
+    let names: Vec<&str> = usual.into_iter().chain(more).collect();
     let model = |id: &str| json!({"id": id, "object": "model", "created": 1, "owned_by": "sim"});
     match asked.path.rsplit_once("/models/") {
         None => {

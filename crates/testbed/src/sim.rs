@@ -50,6 +50,8 @@ pub struct SimOptions {
     pub aws: Option<AwsAccount>,
     /// How batches go.
     pub batches: BatchOptions,
+    /// Models that are listed beside the usual ones.
+    pub models: Vec<String>,
 }
 
 /// How batches go.

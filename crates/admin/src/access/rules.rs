@@ -98,7 +98,11 @@ fn above(kind: HolderKind, own: Place) -> Place {
     match kind {
         HolderKind::Team => Place { team: None, ..own },
         HolderKind::Organization | HolderKind::Plan => Place::default(),
-        HolderKind::Project | HolderKind::User => own,
+        HolderKind::Project
+        | HolderKind::User
+        | HolderKind::Customer
+        | HolderKind::Agent
+        | HolderKind::Tag => own,
     }
 }
 
@@ -137,6 +141,7 @@ pub const fn writes(kind: HolderKind) -> Permission {
         HolderKind::Team => Permission::TeamsWrite,
         HolderKind::Project => Permission::ProjectsWrite,
         HolderKind::User => Permission::UsersWrite,
+        HolderKind::Customer | HolderKind::Agent | HolderKind::Tag => Permission::BudgetsWrite,
     }
 }
 
@@ -147,6 +152,7 @@ pub const fn reads(kind: HolderKind) -> Permission {
         HolderKind::Team => Permission::TeamsRead,
         HolderKind::Project => Permission::ProjectsRead,
         HolderKind::User => Permission::UsersRead,
+        HolderKind::Customer | HolderKind::Agent | HolderKind::Tag => Permission::UsageRead,
     }
 }
 

@@ -9,7 +9,7 @@ use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 
 use super::arrive::Asked;
 use super::decide::Plan;
-use super::{Arrival, Ticket, a2a};
+use super::{Arrival, Ticket, a2a, labels};
 use crate::snapshot::{Snapshot, Target};
 use crate::worker::Worker;
 
@@ -42,7 +42,9 @@ pub async fn admit_bounded(
     bound: u64,
 ) -> Result<Ticket, Failure> {
     let tier = ServiceTier::said(asked.request.service_tier.as_deref());
+    let customer = labels::customer(&asked.request);
     let wanted = Wanted {
+        customer: customer.as_deref(),
         model: &asked.request.model,
         usage: Usage {
             input: asked.prompt_tokens,
@@ -67,6 +69,8 @@ fn usual(target: &Target) -> Option<Price> {
 pub struct Wanted<'a> {
     /// The model's name as the client wrote it.
     pub model: &'a str,
+    /// The end customer that the body names.
+    pub customer: Option<&'a str>,
     /// What it may use.
     pub usage: Usage,
     /// The service tier that is asked for.
@@ -190,11 +194,13 @@ pub async fn reserve(
 ) -> Result<Ticket, Failure> {
     let Wanted {
         model,
+        customer,
         usage,
         tier,
         price,
     } = *wanted;
     may_use(&caller, model)?;
+    let caller = labels::of_body(worker, caller, customer).await?;
     let snapshot = &arrival.snapshot;
     let cost = if let Some(agent) = a2a::named(snapshot, &caller, model) {
         agent.price

@@ -19,6 +19,7 @@ use tokio::sync::OnceCell;
 use super::hallucination::Check;
 use super::identify::Claim;
 use super::recall::Place;
+use super::recover::Omitted;
 use super::relay::Framing;
 use super::{Arrival, Refusal};
 use crate::incoming::{self, BodyBounds};
@@ -60,6 +61,8 @@ pub struct Asked {
     pub captures: Option<usize>,
     /// How its answer is looked at, where its decision wants that.
     pub check: Option<Arc<Check>>,
+    /// What was left out of it and can be read again.
+    pub omitted: Option<Arc<Omitted>>,
     /// What the provider shall cache of it, where its decision says so.
     pub marks: Option<PromptCache>,
     /// Which tools its decision shows, where it says so: of servers of the gateway, too, which are listed later.
@@ -114,6 +117,7 @@ impl Asked {
             suspicion: self.suspicion,
             captures: self.captures,
             check: self.check.clone(),
+            omitted: self.omitted.clone(),
             marks: self.marks,
             shown_tools: self.shown_tools.clone(),
             longest: self.longest,
@@ -220,6 +224,7 @@ pub fn decode(
         suspicion: None,
         captures: None,
         check: None,
+        omitted: None,
         marks: None,
         shown_tools: None,
         longest: None,

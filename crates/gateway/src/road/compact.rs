@@ -88,6 +88,7 @@ async fn answer(
     let round = Round {
         model: &model,
         attempt: &attempt,
+        barred: &[],
     };
     let mut causes = Vec::new();
     round

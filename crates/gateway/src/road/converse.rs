@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use pointsman_governance::Principal;
 use pointsman_wire::form::Failure;
 use pointsman_wire::format::Format;
 
 use super::arrive::Asked;
 use super::{
-    Arrival, Refusal, Ticket, a2a, admit, arrive, decide, guard, imagine, looped, prompt, recall, relay,
-    send, shadow, tooled,
+    Arrival, Refusal, Ticket, a2a, admit, arrive, decide, guard, imagine, looped, prompt, recall, recover,
+    relay, send, shadow, tooled,
 };
 use crate::reply::Reply;
 use crate::surface::Delivery;
@@ -127,7 +128,8 @@ async fn prepare_and_send(
     if let Some(other) = taken.shadow {
         shadow::take(arrival, asked, other, ticket);
     }
-    match send::send(worker, arrival, asked, plan, ticket).await {
+    let sending: BoxFuture<'_, _> = Box::pin(recover::send(worker, arrival, asked, plan, ticket));
+    match sending.await {
         Ok(answer) => Ok(Way::Sent(answer)),
         Err(failure) => {
             recall::keep_failure(ticket, asked, &failure);

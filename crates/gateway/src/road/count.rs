@@ -37,6 +37,7 @@ pub async fn travel(
     let request = decode(arrival, &body)?;
     let wanted = admit::Wanted {
         model: &request.model,
+        customer: None,
         usage: Usage::default(),
         tier: ServiceTier::Standard,
         price: &|target| target.price.clone(),
@@ -117,6 +118,7 @@ async fn answer(counting: &Counting<'_>, ticket: &mut Ticket) -> Result<Bytes, F
     let round = Round {
         model: &model,
         attempt: counting,
+        barred: &[],
     };
     round
         .run(ticket, &mut causes)

@@ -10,8 +10,8 @@ use pointsman_governance::Principal;
 use pointsman_routing::learning::Learner;
 use pointsman_routing::loops::Loop;
 use pointsman_routing::{
-    About, Caching, CallerFacts, Explanation, Facts, ImageGen, Media, MessageFacts, Outcome, Plugins,
-    Reasoning, Recorded, Replay, RequestParams, Router, Selected, Shadow, Want,
+    About, Caching, CallerFacts, Explanation, Facts, Fallback, ImageGen, Media, MessageFacts, Outcome,
+    Plugins, Reasoning, Recorded, Replay, RequestParams, Router, Selected, Shadow, Want,
 };
 use pointsman_understanding::Remotes;
 use pointsman_wire::form::{
@@ -73,9 +73,12 @@ pub enum Decided<'a> {
 }
 
 /// Models to ask, in order.
+#[derive(Clone)]
 pub struct Plan {
     /// The first is the choice; the others take over when it fails.
     pub steps: Vec<Step>,
+    /// How far they do, where the recipe says so.
+    pub policy: Option<Fallback>,
 }
 
 impl Plan {
@@ -209,6 +212,7 @@ async fn prepare(
     }
     let fit = Fit {
         window: window(arrival, decided),
+        alone: decided.looped.is_none() && plugins.image_gen.is_none(),
     };
     Box::pin(enrich::enrich(worker, arrival, asked, ticket, (plugins, &fit))).await
 }
@@ -228,6 +232,7 @@ fn way<'a>(arrival: &Arrival, decided: pointsman_routing::Decided<'a>) -> Result
     for other in decided.fallbacks {
         plan.steps.push(step(arrival, other)?);
     }
+    plan.policy = decided.fallback.cloned();
     Ok(Decided::Send(plan))
 }
 
@@ -388,7 +393,7 @@ fn with_fallbacks(arrival: &Arrival, first: Step) -> Plan {
             .filter_map(|name| arrival.snapshot.resolve(name).ok())
             .map(Step::plain),
     );
-    Plan { steps }
+    Plan { steps, policy: None }
 }
 
 /// What is known of a request beyond its body.

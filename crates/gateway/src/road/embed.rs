@@ -19,7 +19,7 @@ use pointsman_wire::tokens;
 
 use super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
 use super::recall::Pieces;
-use super::{Arrival, Refusal, Ticket, admit, arrive};
+use super::{Arrival, Refusal, Ticket, admit, arrive, labels};
 use crate::reply::Reply;
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -99,6 +99,7 @@ pub async fn prepared(
 ) -> Result<(Bytes, Ticket), Refusal> {
     let mut embedding = Embedding::read(arrival, LINES, body.clone())?;
     let estimate = admit::estimate_of(target, embedding.prompt, 0);
+    let caller = labels::of_body(worker, caller, embedding.user()).await?;
     let mut ticket = admit::admit_at(worker, arrival, caller, (embedding.model(), estimate))
         .await
         .map_err(|failure| Refusal::from(failure).asking(embedding.model()))?;

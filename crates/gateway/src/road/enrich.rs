@@ -26,6 +26,8 @@ pub use memory::cut;
 pub struct Fit {
     /// Tokens of prompt and answer that it takes together, where that is known.
     pub window: Option<u64>,
+    /// One model answers, and may ask for what was left out.
+    pub alone: bool,
 }
 
 /// Makes of the request what the decision says.
@@ -59,7 +61,7 @@ pub async fn enrich(
         Box::pin(rag::look_up((worker, arrival), asked, ticket, (looked, bounds))).await?;
     }
     if let Some(compression) = &plugins.compression {
-        compress::compress(arrival, asked, compression, fit)?;
+        compress::compress((worker, arrival), asked, compression, fit)?;
     }
     if asked.edited {
         asked.prompt_tokens = tokens::estimate_request(&asked.request);

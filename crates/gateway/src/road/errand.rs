@@ -170,6 +170,7 @@ pub async fn run<E: Errand>(
     let mut ticket = {
         let wanted = admit::Wanted {
             model: errand.model(),
+            customer: errand.user(),
             usage: errand.estimate(),
             tier: ServiceTier::Standard,
             price: &|target| errand.price(target),
@@ -310,6 +311,7 @@ async fn travel<E: Errand>(
     let round = Round {
         model: &model,
         attempt: &attempt,
+        barred: &[],
     };
     let mut causes = Vec::new();
     let sent = round.run(ticket, &mut causes).await;

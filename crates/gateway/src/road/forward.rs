@@ -40,6 +40,7 @@ pub async fn travel(
     }
     let payload = Payload::read(arrival, body)?;
     let mut forward = Forward {
+        user: payload.said("user"),
         meter: Meter::new(endpoint, &payload)?,
         medium: medium(endpoint, &payload),
         model: model(endpoint, &payload)?,
@@ -72,6 +73,7 @@ fn medium(endpoint: Endpoint, payload: &Payload) -> Option<Medium> {
 struct Forward {
     endpoint: Endpoint,
     model: String,
+    user: Option<String>,
     payload: Payload,
     meter: Meter,
     medium: Option<Medium>,
@@ -81,6 +83,10 @@ struct Forward {
 impl Errand for Forward {
     fn model(&self) -> &str {
         &self.model
+    }
+
+    fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     fn estimate(&self) -> Usage {

@@ -20,7 +20,7 @@ use super::arrive::Asked;
 use super::decide::Step;
 use super::line::{self, Came, Line};
 use super::send::{self, Answer};
-use super::{Arrival, Refusal, Ticket, admit, arrive, embed, guard, prompt, recall, refuse, relay};
+use super::{Arrival, Refusal, Ticket, admit, arrive, embed, guard, labels, prompt, recall, refuse, relay};
 use crate::snapshot::{Model, Speech, Target, are_kin};
 use crate::surface::{Asks, Delivery};
 use crate::worker::Worker;
@@ -142,6 +142,8 @@ async fn ready(
         return Ok(Ready::Unfit(elsewhere(&asked.request.model)));
     }
     let estimate = admit::estimate(&arrival.snapshot, &asked, &to.target);
+    let customer = labels::customer(&asked.request);
+    let caller = labels::of_body(worker, caller, customer.as_deref()).await?;
     let mut ticket = admit::admit_at(worker, arrival, caller, (&asked.request.model, estimate))
         .await
         .map_err(|failure| Refusal::from(failure).asking(&asked.request.model))?;

@@ -3,6 +3,7 @@
 //! Here is what HTTP is about: who may call from where, statuses, streams, sessions by their header. What is asked is
 //! answered by the `mcp` crate; calls are admitted and settled as everything else on the road.
 
+mod aside;
 mod consent;
 mod door;
 mod grants;
@@ -35,6 +36,7 @@ use super::{Arrival, Refusal};
 use crate::reply::{self, Reply, ReplyBody};
 use crate::worker::Worker;
 
+pub use aside::call as call_aside;
 pub use consent::serve as consent;
 pub use grants::answer as grants;
 pub use oauth::{Described, describe, unknown};

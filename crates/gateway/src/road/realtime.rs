@@ -24,7 +24,7 @@ use pointsman_wire::form::{Failure, FailureKind, Text};
 
 use super::relay::describe;
 use super::send::{self, Round};
-use super::{Arrival, Refusal, Ticket, admit, guard, identify};
+use super::{Arrival, Refusal, Ticket, admit, guard, identify, labels};
 use crate::reply::Reply;
 use crate::snapshot::{Model, Target};
 use crate::surface::{Asks, Surface, query_value};
@@ -84,6 +84,8 @@ pub async fn enter(
             (claim.prove(arrival, &[])?, None)
         }
     };
+    let named = labels::of_headers(worker, arrival, Arc::clone(&caller)).await;
+    let caller = named.map_err(|failure| Refusal::from(failure).of(&caller))?;
     let opened = travel(worker, arrival, &caller, (opening, minted)).await;
     opened.map_err(|refusal| refusal.of(&caller))
 }
@@ -233,7 +235,11 @@ async fn dial_any(steps: &[Model], dial: &Dial<'_>, ticket: &mut Ticket) -> Resu
     let mut causes = Vec::new();
     let mut last = None;
     for model in steps {
-        let round = Round { model, attempt: dial };
+        let round = Round {
+            model,
+            attempt: dial,
+            barred: &[],
+        };
         match round.run(ticket, &mut causes).await {
             Ok(dialed) => return Ok(dialed),
             Err(failed) => {

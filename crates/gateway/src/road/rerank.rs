@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use pointsman_cache::CacheKey;
 use pointsman_governance::Principal;
-use pointsman_wire::form::{Failure, Units, Usage};
+use pointsman_wire::form::{Extra, Failure, Units, Usage};
 use pointsman_wire::format::{Format, Loss};
-use pointsman_wire::rerank::{self, RerankRequest, Shape};
+use pointsman_wire::rerank::{self, Document, RerankRequest, Shape};
 use pointsman_wire::tokens;
 
 use super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
 use super::recall::{Found, Piece, Pieces, Said};
-use super::{Arrival, Refusal, Ticket, arrive};
+use super::{Arrival, Refusal, Ticket, admit, arrive};
 use crate::reply::Reply;
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -38,6 +39,59 @@ pub async fn travel(
         key: None,
     };
     errand::run(worker, arrival, caller, &mut ranking).await
+}
+
+/// Documents in the order in which a model of the gateway says they answer a query, with how well: asked on the ticket of a
+/// request that was admitted as something else, which is charged.
+///
+/// # Errors
+/// When the model cannot be asked, or its answer makes no sense.
+pub async fn order(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    ticket: &mut Ticket,
+    (model, query, documents): (&str, &str, Vec<&str>),
+) -> Result<Vec<(usize, f64)>, Failure> {
+    let tokens = tokens::estimate(query);
+    let mut ranking = Ranking {
+        prompt: documents.iter().map(|text| tokens + tokens::estimate(text)).sum(),
+        shape: Shape::Jina,
+        request: RerankRequest {
+            model: model.to_owned().into(),
+            query: query.to_owned().into(),
+            documents: documents
+                .iter()
+                .map(|text| Document {
+                    text: (*text).to_owned().into(),
+                    object: None,
+                })
+                .collect(),
+            top: None,
+            show: false,
+            extra: Extra::default(),
+        },
+        body: None,
+        key: None,
+    };
+    let (usage, estimated, body) = match errand::within(worker, arrival, &mut ranking, ticket).await {
+        Ok(answer) => (answer.usage, answer.estimated, Ok(answer.body)),
+        Err((failure, spent)) => (spent, true, Err(failure)),
+    };
+    if usage != Usage::default() {
+        ticket
+            .spend_beside(&usage, estimated)
+            .await
+            .map_err(admit::denied)?;
+    }
+    let response =
+        rerank::decode_response(Shape::Jina, &HeaderMap::new(), &body?).map_err(errand::nonsense)?;
+    let ranked = response.results.into_iter().filter_map(|one| {
+        let index = usize::try_from(one.index)
+            .ok()
+            .filter(|index| *index < documents.len())?;
+        Some((index, one.score.as_f64()?))
+    });
+    Ok(ranked.collect())
 }
 
 struct Ranking {

@@ -14,11 +14,13 @@ mod round;
 mod structured;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use pointsman_guard::Stage;
-use pointsman_upstream::Failure as Fault;
+use pointsman_routing::Fallback;
+use pointsman_upstream::{Endpoint, Failure as Fault};
 use pointsman_wire::failure::{self, FailureClass};
 use pointsman_wire::form::{ChatResponse, Failure, FailureKind};
 use pointsman_wire::format::Skim;
@@ -27,6 +29,7 @@ use super::arrive::Asked;
 use super::decide::{Plan, Step};
 use super::relay::Relay;
 use super::{Arrival, Ticket};
+use crate::fleet::{self, Lacking};
 use crate::pace::Running;
 use crate::worker::Worker;
 
@@ -39,6 +42,9 @@ pub use round::{Attempt, Round};
 
 /// Models asked for one request at most, fallbacks of fallbacks included.
 const MAX_STEPS: usize = 8;
+
+/// What a client is warned of where the adapter of a decision is nowhere.
+const NOT_SERVED: &str = "adapter_not_served";
 
 /// An answer, or the beginning of one.
 pub enum Answer {
@@ -138,6 +144,7 @@ async fn follow(
     plan: Plan,
     ticket: &mut Ticket,
 ) -> Result<Answer, Failure> {
+    let bounds = Bounds::of(plan.policy.as_ref());
     let mut steps = plan.steps;
     // Of what was decided, whatever the caller's providers can give; if that is nothing, the first says so.
     if steps.iter().any(|step| may_answer(ticket.caller(), &step.model)) {
@@ -146,7 +153,8 @@ async fn follow(
     let mut causes = Vec::new();
     let mut last = None;
     let mut at = 0;
-    while at < steps.len().min(MAX_STEPS) {
+    while at < steps.len().min(bounds.most) {
+        let barred = bar(worker, &mut steps[at], ticket).await;
         let attempt = attempt::Exchange {
             worker,
             arrival,
@@ -157,11 +165,12 @@ async fn follow(
         let round = Round {
             model: &steps[at].model,
             attempt: &attempt,
+            barred: &barred,
         };
         let model = &steps[at].model.name;
         ticket.trying(model);
         ticket.facts.running = arrival.snapshot.paces.get(model).map(Running::begin);
-        match round.run(ticket, &mut causes).await {
+        match bounds.within(round.run(ticket, &mut causes)).await {
             Ok(answer) => return Ok(answer),
             Err(failed) => {
                 // A request that is itself at fault says nothing of the model.
@@ -170,7 +179,7 @@ async fn follow(
                     false => ticket.facts.running = None,
                 }
                 let added = take_over(arrival, &failed, &mut steps, at);
-                let hopeless = failed.fault.is_none() && added == 0;
+                let hopeless = (failed.fault.is_none() && added == 0) || !bounds.goes_on(&failed);
                 last = Some(failed);
                 if hopeless {
                     break;
@@ -180,6 +189,79 @@ async fn follow(
         }
     }
     Err(exhausted(last, &causes))
+}
+
+/// Servers that say that they do not serve the adapter of a step. Where none does, the model itself is asked, and the client
+/// is warned.
+async fn bar(worker: &Arc<Worker>, step: &mut Step, ticket: &mut Ticket) -> Vec<(usize, Arc<Endpoint>)> {
+    let Some(adapter) = &step.upstream_name else {
+        return Vec::new();
+    };
+    let lacking: BoxFuture<'_, Lacking> = Box::pin(fleet::lacking(worker, &step.model, adapter));
+    match lacking.await {
+        Lacking::Nobody => Vec::new(),
+        Lacking::Some(without) => without,
+        Lacking::All => {
+            tracing::warn!(
+                model = step.model.name,
+                adapter,
+                "no server serves the adapter: the model itself is asked"
+            );
+            step.upstream_name = None;
+            if !ticket.facts.warnings.contains(&NOT_SERVED) {
+                ticket.facts.warnings.push(NOT_SERVED);
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// How far other models take over.
+struct Bounds<'a> {
+    most: usize,
+    until: Option<Instant>,
+    each: Option<Duration>,
+    statuses: &'a [u16],
+}
+
+impl<'a> Bounds<'a> {
+    fn of(policy: Option<&'a Fallback>) -> Self {
+        Self {
+            most: policy.map_or(MAX_STEPS, |policy| policy.most.min(MAX_STEPS)),
+            until: policy.and_then(|policy| Some(Instant::now() + policy.total?)),
+            each: policy.and_then(|policy| policy.each),
+            statuses: policy.map_or(&[], |policy| &policy.statuses),
+        }
+    }
+
+    /// What comes of a model in the time that it has.
+    async fn within(&self, asking: impl Future<Output = Result<Answer, Failed>>) -> Result<Answer, Failed> {
+        let left = self
+            .until
+            .map(|until| until.saturating_duration_since(Instant::now()));
+        let time = left.into_iter().chain(self.each).min();
+        let Some(time) = time else { return asking.await };
+        match tokio::time::timeout(time, asking).await {
+            Ok(come) => come,
+            Err(_) => {
+                let message = "the model did not begin to answer in the time that routing.fallback gives";
+                let failure = Failure::new(FailureKind::ProviderTimeout, message).coded("fallback_timeout");
+                Err(Failed::broken(failure, Fault::SlowFirstToken))
+            }
+        }
+    }
+
+    /// Whether another model is asked after this failure.
+    fn goes_on(&self, failed: &Failed) -> bool {
+        let in_time = self.until.is_none_or(|until| Instant::now() < until);
+        in_time
+            && match &failed.fault {
+                Some(Fault::Status(status)) if !self.statuses.is_empty() => {
+                    self.statuses.contains(&status.as_u16())
+                }
+                _ => true,
+            }
+    }
 }
 
 /// Whether anybody looks at what a whole answer says.

@@ -376,6 +376,19 @@ impl Ticket {
         };
     }
 
+    /// Charges what was asked beside the answer, and sets aside what that may use as before.
+    ///
+    /// # Errors
+    /// When the caller's limits have no room for it.
+    pub async fn spend_beside(&mut self, usage: &Usage, estimated: bool) -> Result<(), Denial> {
+        let estimate = self.reservation.as_ref().map(Reservation::estimate);
+        self.spend(usage, estimated);
+        match estimate {
+            Some(estimate) => self.reserve(estimate).await,
+            None => Ok(()),
+        }
+    }
+
     /// Sets aside what the next attempt may use, after the one before was charged.
     ///
     /// # Errors
@@ -572,6 +585,9 @@ impl Ticket {
             organization: self.caller.organization.clone(),
             project: self.caller.project.clone(),
             saved: asked.map_or(Money::ZERO, |asked| asked.saved),
+            customer: self.caller.labels.customer.as_deref().map(str::to_owned),
+            agent: self.caller.labels.agent.as_deref().map(str::to_owned),
+            tags: self.caller.labels.tags.iter().map(ToString::to_string).collect(),
         }
     }
 

@@ -24,7 +24,7 @@ use pointsman_wire::text;
 use super::arrive::Asked;
 use super::decide::{Plan, Step};
 use super::settle::Ending;
-use super::{Arrival, Standing, Ticket, admit, guard, identify, relay, send};
+use super::{Arrival, Standing, Ticket, admit, guard, identify, recover, relay, send};
 use crate::experience::Shadowed;
 use crate::snapshot::{Fallback, Model};
 use crate::worker::Worker;
@@ -72,6 +72,10 @@ pub fn take(arrival: &Arrival, asked: &mut Asked, shadow: &Shadow, ticket: &mut 
     copy.suspicion = None;
     copy.check = None;
     copy.beside = None;
+    // Nobody would answer its calls.
+    if copy.omitted.take().is_some() {
+        recover::withdraw(&mut copy.request);
+    }
     copy.longest = Some(shadow.longest);
     let goes = |name: &str| shadow.headers.iter().any(|known| known == name);
     copy.header_edits.retain(|(name, _)| goes(name.as_str()));
@@ -228,6 +232,7 @@ fn plan(arrival: &Arrival, shadow: &Shadow, caller: &Principal) -> Result<Plan, 
     };
     Ok(Plan {
         steps: vec![Step::plain(Arc::new(alone))],
+        policy: None,
     })
 }
 

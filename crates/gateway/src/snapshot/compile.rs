@@ -16,7 +16,7 @@ use pointsman_mcp::Hub;
 use pointsman_mcp::board::Board;
 use pointsman_mcp::oauth::Grants;
 use pointsman_mcp::parked::Lot;
-use pointsman_routing::{Router, RoutingConfig};
+use pointsman_routing::{RagSource, Router, RoutingConfig};
 use pointsman_store::SharedSessions;
 use pointsman_understanding::{Origin, Role, Understanding};
 use pointsman_upstream::{
@@ -352,19 +352,46 @@ impl Compiler<'_> {
             );
             self.wrong(format!("routing.{path}"), message);
         }
-        for (decision, rag) in snapshot.router.iter().flat_map(Router::lookups) {
-            if !snapshot.providers.contains_key(&rag.provider) {
-                let message = format!(
-                    "the decision {decision:?} looks things up at {:?}, which is none of `providers`",
-                    rag.provider
-                );
-                self.wrong("routing", message);
-            }
-        }
+        self.looked_up(snapshot);
         for (name, model) in snapshot.guards.alternatives() {
             if !snapshot.is_routed(model) && snapshot.resolve(model).is_err() {
                 let message = format!("no provider serves {model:?}, which shall answer instead");
                 self.wrong(format!("guardrails.{name}.to"), message);
+            }
+        }
+    }
+
+    /// Whoever decisions look things up at must be there.
+    fn looked_up(&mut self, snapshot: &Snapshot) {
+        for (decision, rag) in snapshot.router.iter().flat_map(Router::lookups) {
+            if let Some(provider) = rag
+                .provider
+                .as_ref()
+                .filter(|name| !snapshot.providers.contains_key(*name))
+            {
+                let message = format!(
+                    "the decision {decision:?} looks things up at {provider:?}, which is none of `providers`"
+                );
+                self.wrong("routing", message);
+            }
+            if let RagSource::Mcp { server, .. } = &rag.source
+                && !snapshot.mcp.hub.names().any(|name| name == server)
+            {
+                let message = format!(
+                    "the decision {decision:?} looks things up at the MCP server {server:?}, which is none of `mcp.servers`"
+                );
+                self.wrong("routing", message);
+            }
+            if let Some(rerank) = rag
+                .rerank
+                .as_ref()
+                .filter(|rerank| snapshot.resolve(&rerank.model).is_err())
+            {
+                let message = format!(
+                    "the decision {decision:?} has findings put in order by {:?}, which no provider serves",
+                    rerank.model
+                );
+                self.wrong("routing", message);
             }
         }
     }

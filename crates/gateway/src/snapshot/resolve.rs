@@ -7,6 +7,12 @@ use pointsman_wire::form::{Failure, FailureKind};
 
 use super::{Fallback, Model, Provider, Snapshot, Target};
 
+/// How alike names are that may be meant for each other (Jaro and Winkler's likeness), how many are told, and how long one
+/// may be to be looked for: what is asked by strangers costs no more than that.
+const ALIKE: f64 = 0.87;
+const MAX_NEAR: usize = 3;
+const LONGEST: usize = 128;
+
 /// A name nothing answers to, with names that look like it.
 #[derive(Debug)]
 pub struct Unresolved {
@@ -126,16 +132,26 @@ impl Snapshot {
             .filter_map(|name| self.resolve(name).ok())
     }
 
+    /// Names that are here and look like this one: those of the configuration, and of what its providers are known to serve.
     fn near(&self, name: &str) -> Vec<String> {
-        let mut near: Vec<(usize, String)> = self
-            .models
-            .keys()
-            .map(|known| (distance(name, known), known.clone()))
-            .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 3)
-            .collect();
-        near.sort();
-        near.truncate(3);
-        near.into_iter().map(|(_, known)| known).collect()
+        if name.len() > LONGEST {
+            return Vec::new();
+        }
+        let mut known: Vec<&str> = self.models.keys().map(String::as_str).collect();
+        for provider in self.providers.values() {
+            let facts = self.catalog.models_of(&provider.kind);
+            known.extend(facts.map(|model| &*model.id));
+            known.extend(provider.listed.iter().map(String::as_str));
+        }
+        let likeness = |known| (strsim::jaro_winkler(name, known), known);
+        let mut near: Vec<(f64, &str)> = known.into_iter().map(likeness).collect();
+        near.retain(|(likeness, _)| *likeness >= ALIKE);
+        near.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(other.1)));
+        near.dedup_by(|one, other| one.1 == other.1);
+        near.into_iter()
+            .take(MAX_NEAR)
+            .map(|(_, known)| known.to_owned())
+            .collect()
     }
 }
 
@@ -154,18 +170,21 @@ impl Provider {
     }
 }
 
-/// Levenshtein distance over bytes, bounded by the names' lengths.
-fn distance(left: &str, right: &str) -> usize {
-    let right = right.as_bytes();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.bytes().take(128).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
+#[cfg(test)]
+mod tests {
+    use pointsman_config::{Environment, parse};
+
+    use crate::snapshot::{Lasting, compile};
+
+    #[test]
+    fn a_name_that_is_written_wrong_is_told_those_that_look_like_it() {
+        let text = "providers: { openai: { auth: { api_key: a } } }\nmodels: { fast: { targets: [ { provider: openai, model: gpt-5-mini } ] } }\n";
+        let config = parse(text, "p.yaml", &Environment::of(&[])).unwrap().config;
+        let snapshot = compile(&config, &Lasting::default()).unwrap();
+        let near = |name: &str| snapshot.resolve(name).err().unwrap().near;
+        assert_eq!(near("fsat"), ["fast"]);
+        assert_eq!(near("gpt-5-mni").first().map(String::as_str), Some("gpt-5-mini"));
+        assert!(near("zebra").is_empty());
+        assert!(near(&"fast".repeat(1_000)).is_empty());
     }
-    row[right.len()]
 }

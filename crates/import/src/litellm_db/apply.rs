@@ -102,7 +102,9 @@ fn is_there(store: &Store, balance: &Balance, entry: &LedgerEntry) -> Result<boo
         Some(HolderKind::Team) => filter.of.team = Some(id),
         Some(HolderKind::Project) => filter.of.project = Some(id),
         Some(HolderKind::User) => filter.of.user = Some(id),
-        Some(HolderKind::Plan) => return Ok(true),
+        Some(HolderKind::Plan | HolderKind::Customer | HolderKind::Agent | HolderKind::Tag) => {
+            return Ok(true);
+        }
     }
     Ok(!store.ledger(&filter)?.is_empty())
 }
@@ -138,5 +140,8 @@ fn entry(balance: &Balance) -> LedgerEntry {
         organization: of(HolderKind::Organization).map(Into::into),
         project: of(HolderKind::Project).map(Into::into),
         saved: Money::ZERO,
+        customer: None,
+        agent: None,
+        tags: Vec::new(),
     }
 }

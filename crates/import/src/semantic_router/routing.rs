@@ -80,9 +80,29 @@ fn body(import: &mut Import, routing: &Item, block: &mut Map) {
     for decision in decisions.items() {
         if let Some(value) = walk.named(decision, "DecisionConfig") {
             let value = super::memory::added(&walk, decision, value);
+            let value = awake(&mut walk, decision, value);
             block.push("decisions", Noted::from(value));
         }
     }
+}
+
+/// A decision without what learning would change of it where learning is switched off: here that acts by itself.
+fn awake(walk: &mut Walk<'_>, decision: &Item, value: Yaml) -> Yaml {
+    let Some(adaptations) = decision.get("adaptations").filter(|_| !walk.learns) else {
+        return value;
+    };
+    let says = |path: &[&str]| adaptations.at_path(path).and_then(Item::peek);
+    let bypasses = says(&["mode"]) == Some("bypass");
+    let Yaml::Map(mut map) = value else { return value };
+    if !bypasses {
+        map.remove("adaptations");
+        let why =
+            "learning is switched off there (global.router.learning), and is switched on by this alone here";
+        walk.draft
+            .report
+            .lost(adaptations, why, "set it where models shall be learned about");
+    }
+    Yaml::Map(map)
 }
 
 impl Import {
@@ -94,6 +114,7 @@ impl Import {
             stores: &self.stores,
             memory: self.memory.as_ref(),
             externals: &self.externals,
+            learns: self.learns,
         }
     }
 }

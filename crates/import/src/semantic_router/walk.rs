@@ -32,6 +32,8 @@ pub(super) struct Walk<'a> {
     pub(super) memory: Option<&'a Map>,
     /// Models elsewhere that classifiers ask, each with how long it may take.
     pub(super) externals: &'a BTreeMap<String, Option<u64>>,
+    /// Whether what happens is learned from.
+    pub(super) learns: bool,
 }
 
 impl<'a> Walk<'a> {

@@ -1,6 +1,7 @@
 //! The admin API: from organization to key, changed by one at a time, in force at once.
 
 mod attacks;
+mod running;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pointsman_testbed::{SimOptions, SimServer};

@@ -210,5 +210,8 @@ fn recorded(id: RequestId, owner: KeyId) -> LedgerEntry {
         organization: None,
         project: None,
         saved: Money::ZERO,
+        customer: None,
+        agent: None,
+        tags: Vec::new(),
     }
 }

@@ -18,6 +18,7 @@ mod batches_handed_deaths;
 mod betas;
 mod cache;
 mod credentials;
+mod customers;
 mod documents;
 mod drain;
 mod endpoints;

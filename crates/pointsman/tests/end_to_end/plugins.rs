@@ -10,6 +10,7 @@ mod looked_up;
 mod picked;
 mod remembering;
 mod shadowed;
+mod shelved;
 
 use http::{HeaderMap, Method, Request, header};
 use pointsman_store::NewKey;

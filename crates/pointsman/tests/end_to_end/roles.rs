@@ -2,6 +2,7 @@
 //! be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pointsman_store::{DecisionRow, RoutedBatch};
@@ -73,6 +74,7 @@ struct World {
 }
 
 impl World {
+    #[expect(clippy::too_many_lines, reason = "one world, made from beginning to end")]
     async fn open() -> Self {
         let site = Site::open().await;
         let mut keys = BTreeMap::new();
@@ -85,6 +87,18 @@ impl World {
                 (
                     "users",
                     json!({"id": format!("{name}-user"), "organization": name}),
+                ),
+                (
+                    "customers",
+                    json!({"id": format!("{name}-customer"), "organization": name, "name": name}),
+                ),
+                (
+                    "agents",
+                    json!({"id": format!("{name}-agent"), "organization": name, "name": name}),
+                ),
+                (
+                    "tags",
+                    json!({"id": format!("{name}-tag"), "organization": name, "name": name}),
                 ),
             ] {
                 site.does(Method::POST, &format!("/admin/v1/{kind}"), body).await;
@@ -188,10 +202,18 @@ impl World {
     }
 }
 
+/// How many names were made up.
+static NAMES: AtomicU32 = AtomicU32::new(0);
+
 /// What a route is asked with: what makes something at a tenant's.
 fn body(method: &Method, path: &str, tenant: &str) -> Value {
     match (method.as_str(), path) {
         ("POST", "/admin/v1/teams" | "/admin/v1/users") => json!({"organization": tenant}),
+        ("POST", "/admin/v1/customers" | "/admin/v1/agents" | "/admin/v1/tags") => {
+            // Each has a name of its own.
+            let number = NAMES.fetch_add(1, Ordering::Relaxed);
+            json!({"organization": tenant, "name": format!("n{number}")})
+        }
         ("POST", "/admin/v1/projects" | "/admin/v1/keys") => json!({"team": format!("{tenant}-team")}),
         ("PUT", path) if path.contains("/members/") => json!({"role": "nothing"}),
         ("PUT", path) if path.contains("/roles/") => json!({"permissions": []}),
@@ -229,7 +251,10 @@ fn expected(needs: &Value, person: &Person, (method, path, tenant): (&Method, &s
         }
         ("role", None) if !has => Expected::Forbidden,
         ("role", None) => {
-            let names_organization = ["/admin/v1/teams", "/admin/v1/users"].contains(&path);
+            let of_organizations = ["teams", "users", "customers", "agents", "tags"];
+            let names_organization = path
+                .strip_prefix("/admin/v1/")
+                .is_some_and(|kind| of_organizations.contains(&kind));
             let is_beyond = tenant == FOREIGN || person.scope == "team" && names_organization;
             let names_it = method == Method::POST || path.contains('{');
             if names_it && is_beyond {
@@ -318,6 +343,9 @@ async fn every_route_for_every_role_at_home_and_at_another_tenants() {
         ("teams", format!("{FOREIGN}-team")),
         ("projects", format!("{FOREIGN}-project")),
         ("users", format!("{FOREIGN}-user")),
+        ("customers", format!("{FOREIGN}-customer")),
+        ("agents", format!("{FOREIGN}-agent")),
+        ("tags", format!("{FOREIGN}-tag")),
         ("keys", world.keys[FOREIGN].clone()),
     ] {
         let path = format!("/admin/v1/{kind}/{id}");
@@ -335,6 +363,8 @@ async fn what_is_hidden_reads_as_what_is_not_there() {
         ("/admin/v1/teams/NAME", "zz-foreign-team"),
         ("/admin/v1/projects/NAME", "zz-foreign-project"),
         ("/admin/v1/users/NAME", "zz-foreign-user"),
+        ("/admin/v1/customers/NAME", "zz-foreign-customer"),
+        ("/admin/v1/tags/NAME", "zz-foreign-tag"),
         ("/admin/v1/keys/NAME", world.keys[FOREIGN].as_str()),
         ("/admin/v1/decisions/NAME", "req-zz-foreign"),
     ] {
@@ -356,6 +386,7 @@ async fn what_is_hidden_reads_as_what_is_not_there() {
         "teams?organization=",
         "projects?organization=",
         "users?organization=",
+        "customers?organization=",
         "usage?by=team&organization=",
         "ledger?organization=",
     ] {

@@ -1,5 +1,7 @@
 //! The routing block as printed, through the command line and to the simulated server.
 
+mod fleet;
+
 use std::process::Command;
 
 use pointsman_store::NewKey;

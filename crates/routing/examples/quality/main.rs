@@ -1,7 +1,8 @@
 //! Measures what selection is worth: writes `routing-quality.md` and its curve.
 //!
 //! `cargo run -p pointsman-routing --example quality -- DATA DOCS`, where DATA holds `train.jsonl.gz` and `dev.jsonl.gz`
-//! with a question and which models solved it on each line.
+//! with a question and which models solved it on each line, and may hold `reasoning.jsonl.gz`: questions that one model was
+//! asked with reasoning and without (`training/pointsman_training/reasoning.py` makes that file).
 
 #![allow(
     clippy::unwrap_used,
@@ -12,16 +13,21 @@
 
 mod curve;
 mod draw;
+mod page;
 mod pool;
+mod reasoning;
 mod report;
 mod stream;
+mod switching;
 
 use std::path::Path;
 
 use pointsman_routing::selection::{Algorithm, FitOptions, Fitted, HashedNgrams, fit};
 
 use curve::{Curve, Point};
+use draw::Picture;
 use pool::{POOLS, Pool, Side};
+use reasoning::{Asked, Switched};
 
 /// Columns that words are hashed to.
 const WIDTH: usize = 4_096;
@@ -107,10 +113,29 @@ fn main() {
             .into_iter()
             .map(|algorithm| measure(&train, &dev, pool, algorithm))
             .collect();
-        let name = format!("routing-quality-{}.svg", pool.name);
-        std::fs::write(docs.join(name), draw::svg(pool, &dev, &results)).unwrap();
+        write_picture(docs, pool.name, draw::models(pool, &dev, &results));
         let streamed = stream::targets(&train, &dev, pool);
         sections.push(report::section(pool, (&train, &dev), &results, &streamed));
     }
+    sections.push(switched(&data.join("reasoning.jsonl.gz"), docs));
     std::fs::write(docs.join("routing-quality.md"), report::page(&sections)).unwrap();
+}
+
+fn switched(path: &Path, docs: &Path) -> String {
+    if !path.exists() {
+        return switching::ABSENT.to_owned();
+    }
+    let asked = Asked::read(path);
+    let results: Vec<Switched> = Algorithm::ALL
+        .into_iter()
+        .map(|algorithm| reasoning::switched(&asked, algorithm))
+        .collect();
+    write_picture(docs, "reasoning", switching::picture(&asked, &results));
+    switching::section(&asked, &results)
+}
+
+fn write_picture(docs: &Path, name: &str, picture: Picture) {
+    let page = picture.page();
+    std::fs::write(docs.join(format!("routing-quality-{name}.svg")), page.svg()).unwrap();
+    std::fs::write(docs.join(format!("routing-quality-{name}.png")), page.png()).unwrap();
 }

@@ -1,8 +1,8 @@
 //! Projections: partitions, scores and ranges, compiled over the signals that are there.
 
 use super::Compiler;
-use crate::config::{PartitionConfig, Predicate, ScoreInput};
-use crate::projection::{Input, Output, Partition, Score, ValueSource};
+use crate::config::{MappingConfig, PartitionConfig, Predicate, ScoreInput};
+use crate::projection::{Input, Output, Partition, Score, Summand, ValueSource};
 use crate::signal::{self, KbMetric, Signal};
 
 /// How steeply a range grows surer, where nothing is said.
@@ -80,41 +80,7 @@ impl Compiler<'_> {
             }
             let mut inputs = Vec::new();
             for (number, input) in score.inputs.iter().enumerate() {
-                let path = format!("{path}.inputs[{number}]");
-                if input.kind == "projection" {
-                    continue;
-                }
-                if input.kind == signal::KB_METRIC {
-                    if let Some(signal) = self.metric(&path, input) {
-                        inputs.push(Input {
-                            signal,
-                            gate: None,
-                            weight: input.weight,
-                            source: ValueSource::Raw,
-                        });
-                    }
-                    continue;
-                }
-                if input.kind == signal::CLASSIFIER {
-                    let message =
-                        "scores take no classifiers: rules say which label, and how likely it must be";
-                    self.wrong(format!("{path}.type"), message);
-                    continue;
-                }
-                let Some(signal) = self.find_signal(&path, &input.kind, &input.name) else {
-                    continue;
-                };
-                let Some(source) = self.value_source(&path, input) else {
-                    continue;
-                };
-                let composer = self.composer(&input.kind, &input.name);
-                let gate = composer.map(|(place, composer)| self.rule(&place, composer, 1));
-                inputs.push(Input {
-                    signal,
-                    gate,
-                    weight: input.weight,
-                    source,
-                });
+                inputs.extend(self.input(index, &format!("{path}.inputs[{number}]"), input));
             }
             self.scores.push(Score {
                 name: score.name.clone(),
@@ -122,6 +88,117 @@ impl Compiler<'_> {
             });
         }
         self.mappings();
+    }
+
+    /// A summand of score number `score`.
+    fn input(&mut self, score: usize, path: &str, input: &ScoreInput) -> Option<Input> {
+        let plain = |of: Summand| Input {
+            of,
+            gate: None,
+            weight: input.weight,
+            source: ValueSource::Raw,
+        };
+        if input.kind == "projection" {
+            return self.projected(score, path, input).map(plain);
+        }
+        if input.kind == signal::KB_METRIC {
+            return self.metric(path, input).map(Summand::Signal).map(plain);
+        }
+        if input.kind == signal::CLASSIFIER {
+            let message = "scores take no classifiers: rules say which label, and how likely it must be";
+            self.wrong(format!("{path}.type"), message);
+            return None;
+        }
+        let signal = self.find_signal(path, &input.kind, &input.name)?;
+        let source = self.value_source(path, input)?;
+        let composer = self.composer(&input.kind, &input.name);
+        let gate = composer.map(|(place, composer)| self.rule(&place, composer, 1));
+        Some(Input {
+            of: Summand::Signal(signal),
+            gate,
+            weight: input.weight,
+            source,
+        })
+    }
+
+    /// Another score, or a range of one, as a summand of score number `score`: none that depends on it in turn.
+    fn projected(&mut self, score: usize, path: &str, input: &ScoreInput) -> Option<Summand> {
+        let config = &self.config.projections;
+        let (summand, whose) = match input.value_source.as_deref() {
+            None | Some("" | "score") => {
+                let mut scores = config.scores.iter();
+                let found = scores.position(|known| known.name == input.name);
+                (found.map(Summand::Score), found)
+            }
+            Some("confidence") => {
+                let ranges = config.mappings.iter().flat_map(|mapping| {
+                    let ranges = mapping.outputs.iter();
+                    ranges.map(|range| (range.name.as_str(), mapping.source.as_str()))
+                });
+                let found = ranges.enumerate().find(|(_, (name, _))| *name == input.name);
+                let source = found.map(|(_, (_, source))| source);
+                let whose = config
+                    .scores
+                    .iter()
+                    .position(|known| Some(known.name.as_str()) == source);
+                (found.map(|(number, _)| Summand::Range(number)), whose)
+            }
+            Some(other) => {
+                let message = format!(
+                    "unknown value_source {other:?} of another score; use score, or confidence of one of its ranges"
+                );
+                self.wrong(format!("{path}.value_source"), message);
+                return None;
+            }
+        };
+        let Some(whose) = whose else {
+            let known = config.scores.iter().map(|known| known.name.as_str());
+            let ranges = config.mappings.iter().flat_map(|mapping| &mapping.outputs);
+            let known: Vec<&str> = known.chain(ranges.map(|range| range.name.as_str())).collect();
+            self.unknown(
+                format!("{path}.name"),
+                "score or range",
+                &input.name,
+                known.into_iter(),
+            );
+            return None;
+        };
+        if self.leads(whose, score, &mut Vec::new()) {
+            let message = format!("{:?} depends on this score in turn", input.name);
+            self.wrong(format!("{path}.name"), message);
+            return None;
+        }
+        summand
+    }
+
+    /// Whether score number `from` is, or depends on, score number `to`.
+    fn leads(&self, from: usize, to: usize, seen: &mut Vec<usize>) -> bool {
+        if from == to {
+            return true;
+        }
+        if seen.contains(&from) {
+            return false;
+        }
+        seen.push(from);
+        let config = &self.config.projections;
+        let inputs = config.scores[from]
+            .inputs
+            .iter()
+            .filter(|input| input.kind == "projection");
+        let mut whose = inputs.filter_map(|input| {
+            let of_range = || {
+                let mut mappings = config.mappings.iter();
+                let has =
+                    |mapping: &&MappingConfig| mapping.outputs.iter().any(|range| range.name == input.name);
+                mappings.find(has).map(|mapping| mapping.source.as_str())
+            };
+            let source = match input.value_source.as_deref() {
+                Some("confidence") => of_range()?,
+                _ => input.name.as_str(),
+            };
+            config.scores.iter().position(|known| known.name == source)
+        });
+        whose.any(|next| self.leads(next, to, seen))
     }
 
     /// A partition: its members are `domain` signals or `embedding` signals, by their names.

@@ -41,13 +41,38 @@ pub struct DecisionConfig {
     pub action: Option<serde_json::Value>,
     /// How far learning may change it.
     pub adaptations: Option<Adaptations>,
-    /// Candidates that are made of a list.
+    /// Lists of its candidates; nothing follows from them but that they are checked.
     #[serde(rename = "candidateIterations")]
-    pub candidate_iterations: Vec<serde_json::Value>,
+    pub candidate_iterations: Vec<CandidateIteration>,
     /// How long what its requests leave behind is kept: one `retention` at most.
     pub emits: Vec<EmitConfig>,
     /// Words of one's own; nothing follows from them.
     pub annotations: BTreeMap<String, serde_json::Value>,
+}
+
+/// A list of a decision's candidates, under a name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CandidateIteration {
+    /// What stands for one of them.
+    pub variable: String,
+    /// `decision.candidates`, or `models` for those named here.
+    pub source: String,
+    /// Some of the decision's `modelRefs`.
+    pub models: Vec<ModelRef>,
+    /// What each becomes.
+    pub outputs: Vec<IterationOutput>,
+}
+
+/// What one of a list becomes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct IterationOutput {
+    /// `model`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The variable.
+    pub value: Option<String>,
 }
 
 /// What a decision says beside its answer.

@@ -141,7 +141,7 @@ pub struct CompressionTargets {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CompressionTarget {
-    /// `extractive` or `preserve`.
+    /// `extractive`, `recoverable` or `preserve`.
     pub mode: Option<String>,
     /// Shorter ones stay.
     pub min_tokens: Option<u64>,
@@ -165,15 +165,15 @@ pub struct CompressionScoring {
 pub struct CompressionRecovery {
     /// Whether it acts.
     pub enabled: bool,
-    /// Where it is kept.
+    /// Changes nothing: it is kept with the request.
     pub store: Option<String>,
-    /// How long.
+    /// Changes nothing: it is kept as long as the request lives.
     pub ttl_seconds: Option<u64>,
-    /// Most of a request.
+    /// Most of a request; 10485760 when absent.
     pub max_bytes_per_request: Option<u64>,
-    /// Most of all.
+    /// Most of all; 268435456 when absent.
     pub max_total_bytes: Option<u64>,
-    /// How often.
+    /// How often, up to 32; 8 when absent.
     pub max_retrievals: Option<u64>,
 }
 

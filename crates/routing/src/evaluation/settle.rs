@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::truth::{Bounds, Truth};
 use super::{Evaluation, Want};
 use crate::decision::Rule;
+use crate::projection::Summand;
 
 /// How far it is settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,12 +166,18 @@ impl Evaluation<'_, '_> {
 
     fn gather_score(&self, score: usize, wanted: &mut Vec<usize>) {
         for input in &self.router.scores[score].inputs {
-            if self.input(input).is_some() {
-                continue;
-            }
-            self.gather_signal(input.signal, wanted);
-            if let Some(gate) = &input.gate {
-                self.gather_truth(gate, wanted);
+            match input.of {
+                Summand::Signal(signal) if self.input(input, signal).is_none() => {
+                    self.gather_signal(signal, wanted);
+                    if let Some(gate) = &input.gate {
+                        self.gather_truth(gate, wanted);
+                    }
+                }
+                Summand::Score(other) if !self.is_known(other) => self.gather_score(other, wanted),
+                Summand::Range(range) if !self.lies(range).1 => {
+                    self.gather_score(self.router.outputs[range].score, wanted);
+                }
+                Summand::Signal(_) | Summand::Score(_) | Summand::Range(_) => {}
             }
         }
     }

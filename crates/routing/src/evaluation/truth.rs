@@ -4,7 +4,7 @@ use std::ops::Not;
 
 use super::Evaluation;
 use crate::decision::Rule;
-use crate::projection::{Input, Output, ValueSource};
+use crate::projection::{Input, Output, Summand, ValueSource};
 use crate::signal::Reading;
 
 /// Whether a rule holds.
@@ -102,9 +102,22 @@ impl Evaluation<'_, '_> {
         let inputs = &self.router.scores[index].inputs;
         let mut all_known = true;
         let bounds = Bounds::sum(inputs.iter().map(|input| {
-            let reading = self.input(input);
-            all_known &= reading.is_some();
-            input.bounds(reading)
+            let (bounds, known) = match input.of {
+                Summand::Signal(signal) => {
+                    let reading = self.input(input, signal);
+                    (input.bounds(reading), reading.is_some())
+                }
+                Summand::Score(other) => {
+                    let bounds = self.score(other);
+                    (input.weighed(bounds), self.is_known(other))
+                }
+                Summand::Range(range) => {
+                    let (bounds, known) = self.lies(range);
+                    (input.weighed(bounds), known)
+                }
+            };
+            all_known &= known;
+            bounds
         }));
         if all_known {
             self.scores[index].set(Some(bounds.low));
@@ -120,9 +133,25 @@ impl Evaluation<'_, '_> {
         }
     }
 
+    /// Whether a score is known to the last bit.
+    pub(crate) fn is_known(&self, score: usize) -> bool {
+        self.scores[score].get().is_some() || self.score(score).is_exact()
+    }
+
+    /// How surely a score lies within the range of an output, 0 where it does not; and whether that is known.
+    pub(crate) fn lies(&self, output: usize) -> (Bounds, bool) {
+        let output = &self.router.outputs[output];
+        let sure = self.surely_within(output);
+        match self.within(output) {
+            Truth::No => (Bounds::exactly(0.0), true),
+            Truth::Yes => (sure, self.is_known(output.score)),
+            Truth::Open => (Bounds { low: 0.0, ..sure }, false),
+        }
+    }
+
     /// What a summand's signal says, where the rule that it needs holds; none where that is not known.
-    pub(crate) fn input(&self, input: &Input) -> Option<Reading> {
-        let own = self.reading(input.signal);
+    pub(crate) fn input(&self, input: &Input, signal: usize) -> Option<Reading> {
+        let own = self.reading(signal);
         let Some(gate) = &input.gate else { return own };
         let raw = matches!(input.source, ValueSource::Raw);
         let shut = |value: f64| Reading {
@@ -233,6 +262,18 @@ fn range_holds(range: &crate::config::Predicate, score: Bounds) -> Truth {
 }
 
 impl Input {
+    /// What a number adds to its score that lies within bounds.
+    fn weighed(&self, bounds: Bounds) -> Bounds {
+        if self.weight == 0.0 && bounds.low < bounds.high {
+            return Bounds::exactly(0.0);
+        }
+        let (one, other) = (self.weight * bounds.low, self.weight * bounds.high);
+        Bounds {
+            low: one.min(other),
+            high: one.max(other),
+        }
+    }
+
     /// What it adds to its score.
     fn bounds(&self, reading: Option<Reading>) -> Bounds {
         let weighted = |value: f64| self.weight * value;

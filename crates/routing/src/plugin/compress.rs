@@ -23,8 +23,21 @@ pub struct Compression {
     pub memory: Option<ItemBounds>,
     /// What clients may ask for.
     pub controls: Option<CompressionControls>,
+    /// How what is left out can be read again, where any of it can.
+    pub recovery: Option<Recovery>,
     /// A request that stays too long is refused.
     pub strict: bool,
+}
+
+/// How what is left out can be read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovery {
+    /// Most times that a model reads any of it.
+    pub most_reads: u32,
+    /// Most bytes of a request.
+    pub most_bytes: usize,
+    /// Most bytes of all requests together.
+    pub most_of_all: usize,
 }
 
 /// Lengths of one item.
@@ -34,6 +47,8 @@ pub struct ItemBounds {
     pub least: u64,
     /// To which length.
     pub target: u64,
+    /// Whether what is left out can be read again.
+    pub recoverable: bool,
 }
 
 /// What clients may ask for.
@@ -53,13 +68,21 @@ pub struct CompressionControls {
 const TOOL_OUTPUTS: ItemBounds = ItemBounds {
     least: 2_000,
     target: 1_000,
+    recoverable: false,
 };
 /// Everything else, where nothing is said.
 const OTHERS: ItemBounds = ItemBounds {
     least: 200,
     target: 100,
+    recoverable: false,
 };
 const HEADER: &str = "x-vsr-compression-control";
+/// Times that what is left out is read again, where nothing is said, and at most.
+const READS: u64 = 8;
+const MOST_READS: u64 = 32;
+/// Bytes of it that are kept of a request, and of all.
+const REQUEST: u64 = 10 << 20;
+const ALL: u64 = 256 << 20;
 
 impl Compression {
     pub(super) fn of(form: &CompressionSettings) -> Result<Option<Self>, String> {
@@ -76,9 +99,7 @@ impl Compression {
                 "context_compression.scoring.method {method:?} is not supported in this version; use bm25"
             ));
         }
-        if form.recovery.as_ref().is_some_and(|recovery| recovery.enabled) {
-            return Err("context_compression.recovery is not supported in this version".to_owned());
-        }
+        let recovery = recovery(form)?;
         let strict = match form.failure_mode.as_deref() {
             None | Some("fail_open") => false,
             Some("fail_closed") => true,
@@ -111,10 +132,56 @@ impl Compression {
             rag: item("rag", targets.rag.as_ref(), false, OTHERS)?,
             memory: item("memory", targets.memory.as_ref(), false, OTHERS)?,
             controls: controls(form)?,
+            recovery,
             strict,
         };
+        compression.recoverable()?;
         Ok((form.enabled && mode != "off").then_some(compression))
     }
+}
+
+impl Compression {
+    /// Only what can be read again is said to be, and only where that is switched on.
+    fn recoverable(&self) -> Result<(), String> {
+        let says = |bounds: Option<ItemBounds>| bounds.is_some_and(|bounds| bounds.recoverable);
+        for (name, bounds) in [("rag", self.rag), ("memory", self.memory)] {
+            if says(bounds) {
+                return Err(format!(
+                    "context_compression.targets.{name}: of tool_outputs and history only what is left out can be read again"
+                ));
+            }
+        }
+        if self.recovery.is_none() && (says(self.tool_outputs) || says(self.history)) {
+            return Err("context_compression.targets: recoverable needs recovery.enabled".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// How what is left out can be read again; `store` and `ttl_seconds` change nothing: it is kept with the request, and no
+/// longer.
+fn recovery(form: &CompressionSettings) -> Result<Option<Recovery>, String> {
+    let Some(recovery) = form.recovery.as_ref().filter(|recovery| recovery.enabled) else {
+        return Ok(None);
+    };
+    let bytes = |field: &str, value: Option<u64>, usual: u64| {
+        let value = value.filter(|value| *value > 0).unwrap_or(usual);
+        usize::try_from(value).map_err(|_| format!("context_compression.recovery.{field} is too large"))
+    };
+    let reads = recovery
+        .max_retrievals
+        .filter(|reads| *reads > 0)
+        .unwrap_or(READS);
+    if reads > MOST_READS {
+        return Err(format!(
+            "context_compression.recovery.max_retrievals is at most {MOST_READS}"
+        ));
+    }
+    Ok(Some(Recovery {
+        most_reads: u32::try_from(reads).unwrap_or(u32::MAX),
+        most_bytes: bytes("max_bytes_per_request", recovery.max_bytes_per_request, REQUEST)?,
+        most_of_all: bytes("max_total_bytes", recovery.max_total_bytes, ALL)?,
+    }))
 }
 
 fn limit(name: &str, limit: Option<TokenLimit>) -> Result<Option<u64>, String> {
@@ -139,18 +206,19 @@ fn item(
     };
     let extracts = match target.mode.as_deref() {
         None => usually,
-        Some("extractive") => true,
+        Some("extractive" | "recoverable") => true,
         Some("preserve") => false,
         Some(other) => {
             return Err(format!(
-                "context_compression.targets.{name}.mode {other:?} is not supported in this version; use extractive or \
-                 preserve"
+                "context_compression.targets.{name}.mode {other:?} is not supported in this version; use extractive, \
+                 recoverable or preserve"
             ));
         }
     };
     let bounds = ItemBounds {
         least: target.min_tokens.unwrap_or(usual.least),
         target: target.target_tokens.unwrap_or(usual.target),
+        recoverable: target.mode.as_deref() == Some("recoverable"),
     };
     if extracts && (bounds.target == 0 || bounds.target >= bounds.least) {
         return Err(format!(
@@ -222,7 +290,8 @@ mod tests {
             other.history,
             Some(ItemBounds {
                 least: 50,
-                target: 20
+                target: 20,
+                recoverable: false
             })
         );
         assert!(other.strict && other.always);
@@ -233,11 +302,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_out_can_be_read_again() {
+        let known = of(json!({
+            "enabled": true, "recovery": {"enabled": true, "store": "redis", "ttl_seconds": 900, "max_retrievals": 3},
+            "targets": {"tool_outputs": {"mode": "recoverable"}}
+        }))
+        .unwrap()
+        .unwrap();
+        assert!(known.tool_outputs.unwrap().recoverable);
+        let recovery = known.recovery.unwrap();
+        assert_eq!((recovery.most_reads, recovery.most_bytes), (3, 10 << 20));
+    }
+
+    #[test]
     fn what_is_not_done_is_refused() {
         for wrong in [
             json!({"enabled": true, "mode": "sometimes"}),
             json!({"enabled": true, "scoring": {"method": "embedding"}}),
-            json!({"enabled": true, "recovery": {"enabled": true}}),
+            json!({"enabled": true, "recovery": {"enabled": true, "max_retrievals": 100}}),
+            json!({"enabled": true, "recovery": {"enabled": true}, "targets": {"rag": {"mode": "recoverable"}}}),
             json!({"enabled": true, "failure_mode": "fail"}),
             json!({"enabled": true, "budget": {"trigger_tokens": "many"}}),
             json!({"enabled": true, "targets": {"history": {"mode": "recoverable"}}}),

@@ -1,22 +1,28 @@
 //! The plugin `rag`: what is looked up for the prompt, where, and how it is put into it.
 
+mod backend;
+
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::config::plugins::RagSettings;
+use backend::{Backend, source};
 
 /// What is looked up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rag {
     /// Where.
     pub source: RagSource,
-    /// The gateway's provider that is asked: its address, credential, times and health.
-    pub provider: String,
+    /// The gateway's provider that is asked: its address, credential, times and health; none where nobody else is.
+    pub provider: Option<String>,
     /// How likely it must be that facts are asked for; whatever is asked where absent.
     pub least_sure: Option<f64>,
     /// The least score that counts.
     pub least: Option<f64>,
     /// Most findings.
     pub most: usize,
+    /// Who puts findings in order once more.
+    pub rerank: Option<Rerank>,
     /// Most letters of all of them.
     pub longest: usize,
     /// How they are put into the request.
@@ -27,9 +33,42 @@ pub struct Rag {
     pub access: RagAccess,
 }
 
+/// Who puts findings in order once more.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rerank {
+    /// A model of the gateway that ranks documents.
+    pub model: String,
+    /// How many findings it is shown.
+    #[serde(default = "shown")]
+    pub candidates: usize,
+}
+
+fn shown() -> usize {
+    20
+}
+
 /// Where things are looked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum RagSource {
+    /// A collection that is kept here (`/v1/vector_stores`), by what the user says.
+    Here {
+        /// Its id.
+        store: String,
+        /// Files of it; all where absent.
+        files: Option<Vec<String>>,
+        /// What words count beside meaning, 0 to 1; as much as in a search where absent.
+        words: Option<f32>,
+    },
+    /// A tool of an MCP server, whose answer is what is found.
+    Mcp {
+        /// One of `mcp.servers`.
+        server: String,
+        /// Its tool.
+        tool: String,
+        /// What it is called with; `{"query": …}`, what the user says, where empty.
+        arguments: Map<String, Value>,
+    },
     /// A collection of Qdrant, by the vector of what the user says.
     Qdrant {
         /// The collection.
@@ -105,71 +144,6 @@ impl RagAccess {
     }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-struct Backend {
-    provider: Option<String>,
-    access: RagAccess,
-    // Qdrant and Milvus
-    collection: Option<String>,
-    content_field: Option<String>,
-    metadata_field: Option<String>,
-    reuse_cache_connection: bool,
-    embedding_model: Option<String>,
-    // Milvus
-    vector_field: Option<String>,
-    filter_expression: Option<String>,
-    // OpenAI
-    vector_store_id: Option<String>,
-    // A service of one's own
-    path: Option<String>,
-}
-
-/// Settings that are published and that no backend here carries out.
-const PUBLISHED: [&str; 10] = [
-    "request_format",
-    "request_template",
-    "headers",
-    "server_name",
-    "tool_name",
-    "tool_arguments",
-    "file_ids",
-    "filter",
-    "strategy",
-    "timeout_seconds",
-];
-
-impl Backend {
-    fn of(config: serde_json::Value) -> Result<Self, String> {
-        let own = ["endpoint", "base_url", "url", "api_key"];
-        if own.iter().any(|field| config.get(field).is_some()) {
-            return Err(
-                "a backend of rag with an address or a key of its own is not supported in this version; name one of \
-                 `providers` as backend_config.provider"
-                    .to_owned(),
-            );
-        }
-        if let Some(field) = PUBLISHED.iter().find(|field| config.get(*field).is_some()) {
-            return Err(format!(
-                "rag.backend_config.{field} is not supported in this version"
-            ));
-        }
-        if config.is_null() {
-            return Ok(Self::default());
-        }
-        let backend: Self =
-            serde_json::from_value(config).map_err(|error| format!("rag.backend_config: {error}"))?;
-        if backend.reuse_cache_connection && backend.provider.is_none() {
-            return Err(
-                "rag.backend_config.reuse_cache_connection: the cache has no connection that others use; name one of \
-                 `providers` as backend_config.provider"
-                    .to_owned(),
-            );
-        }
-        Ok(backend)
-    }
-}
-
 const MOST: usize = 5;
 const LONGEST: usize = 8_000;
 
@@ -179,24 +153,19 @@ impl Rag {
             return Ok(None);
         }
         let named = form.backend.as_deref().unwrap_or_default();
-        if !["qdrant", "milvus", "openai", "external_api"].contains(&named) {
+        if !["vectorstore", "qdrant", "milvus", "openai", "external_api", "mcp"].contains(&named) {
             return Err(format!(
-                "the backend {named:?} of rag is not supported in this version; use qdrant, milvus, openai or \
-                 external_api"
+                "the backend {named:?} of rag is not supported in this version; use vectorstore, qdrant, milvus, openai, \
+                 external_api or mcp"
             ));
         }
-        let refused = [
-            ("rerank", form.rerank.is_some()),
-            ("cache_results", form.cache_results),
-        ];
-        if let Some((name, _)) = refused.iter().find(|(_, used)| *used) {
-            return Err(format!("rag.{name} is not supported in this version"));
+        if form.cache_results {
+            return Err("rag.cache_results is not supported in this version".to_owned());
         }
-        let backend = Backend::of(form.backend_config.unwrap_or_default())?;
-        let Some(provider) = backend.provider.clone().filter(|provider| !provider.is_empty()) else {
-            return Err("rag.backend_config.provider: name one of `providers` that is asked".to_owned());
-        };
-        let access = backend.access.clone();
+        let rerank = rerank(form.rerank)?;
+        let backend = Backend::of(named, form.backend_config.unwrap_or_default())?;
+        let provider = backend.provider.clone();
+        let access = backend.access.clone().unwrap_or_default();
         let source = source(named, backend)?;
         let share = |field: &str, value: Option<f64>| match value {
             Some(value) if !(0.0..=1.0).contains(&value) => {
@@ -216,6 +185,7 @@ impl Rag {
         Ok(Some(Self {
             source,
             provider,
+            rerank,
             least_sure,
             least,
             most: usize::try_from(most).unwrap_or(MOST),
@@ -243,102 +213,40 @@ impl Rag {
         }))
     }
 
-    /// The name by which the gateway knows what is asked: a provider, and what of it.
+    /// The name by which the gateway knows what is asked: who, and what of it.
     #[must_use]
     pub fn name(&self) -> String {
         let what = match &self.source {
             RagSource::Qdrant { collection, .. } | RagSource::Milvus { collection, .. } => collection,
-            RagSource::OpenAi { store } => store,
+            RagSource::OpenAi { store } | RagSource::Here { store, .. } => store,
             RagSource::Http { path } => path.trim_start_matches('/'),
+            RagSource::Mcp { tool, .. } => tool,
         };
-        format!("{}/{what}", self.provider)
+        let who = match &self.source {
+            RagSource::Here { .. } => "vector_stores",
+            RagSource::Mcp { server, .. } => server,
+            _ => self.provider.as_deref().unwrap_or_default(),
+        };
+        format!("{who}/{what}")
+    }
+
+    /// How many findings are asked for: more than go on, where somebody chooses among them.
+    #[must_use]
+    pub fn wanted(&self) -> usize {
+        let shown = self.rerank.as_ref().map_or(0, |rerank| rerank.candidates);
+        self.most.max(shown)
     }
 }
 
-/// A name that is part of a path or a query as it is.
-fn wanted(value: Option<String>, field: &str) -> Result<String, String> {
-    let plain = |text: &String| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+fn rerank(form: Option<Value>) -> Result<Option<Rerank>, String> {
+    let Some(form) = form.filter(|form| !form.is_null()) else {
+        return Ok(None);
     };
-    value
-        .filter(plain)
-        .ok_or_else(|| format!("rag.backend_config.{field}: a plain name is wanted"))
-}
-
-/// Refuses the first field that is used, and is another back end's.
-fn strange(named: &str, used: &[(&str, bool)]) -> Result<(), String> {
-    match used.iter().find(|(_, used)| *used) {
-        Some((field, _)) => Err(format!(
-            "rag.backend_config.{field} is none of the backend {named}'s"
-        )),
-        None => Ok(()),
+    let rerank: Rerank = serde_json::from_value(form).map_err(|error| format!("rag.rerank: {error}"))?;
+    if rerank.model.is_empty() || !(1..=100).contains(&rerank.candidates) {
+        return Err("rag.rerank: a model of the gateway, and candidates from 1 to 100".to_owned());
     }
-}
-
-fn source(named: &str, backend: Backend) -> Result<RagSource, String> {
-    let strange = |used: &[(&str, bool)]| strange(named, used);
-    let of_qdrant = [
-        ("collection", backend.collection.is_some()),
-        ("content_field", backend.content_field.is_some()),
-        ("metadata_field", backend.metadata_field.is_some()),
-        ("embedding_model", backend.embedding_model.is_some()),
-    ];
-    let of_milvus = [
-        ("vector_field", backend.vector_field.is_some()),
-        ("filter_expression", backend.filter_expression.is_some()),
-    ];
-    let of_openai = [("vector_store_id", backend.vector_store_id.is_some())];
-    let of_http = [("path", backend.path.is_some())];
-    match named {
-        "qdrant" => {
-            strange(&of_milvus)?;
-            strange(&of_openai)?;
-            strange(&of_http)?;
-            Ok(RagSource::Qdrant {
-                collection: wanted(backend.collection, "collection")?,
-                content: backend.content_field.unwrap_or_else(|| "content".to_owned()),
-                model: backend.embedding_model,
-            })
-        }
-        "milvus" => {
-            strange(&of_openai)?;
-            strange(&of_http)?;
-            let field = |value: Option<String>, name: &str, usual: &str| match value {
-                Some(value) => wanted(Some(value), name),
-                None => Ok(usual.to_owned()),
-            };
-            Ok(RagSource::Milvus {
-                collection: wanted(backend.collection, "collection")?,
-                content: field(backend.content_field, "content_field", "content")?,
-                vector: field(backend.vector_field, "vector_field", "embedding")?,
-                filter: backend
-                    .filter_expression
-                    .filter(|filter| !filter.trim().is_empty()),
-                model: backend.embedding_model,
-            })
-        }
-        "openai" => {
-            strange(&of_qdrant)?;
-            strange(&of_milvus)?;
-            strange(&of_http)?;
-            Ok(RagSource::OpenAi {
-                store: wanted(backend.vector_store_id, "vector_store_id")?,
-            })
-        }
-        _ => {
-            strange(&of_qdrant)?;
-            strange(&of_milvus)?;
-            strange(&of_openai)?;
-            let path = backend.path.unwrap_or_else(|| "/search".to_owned());
-            match path.starts_with('/') && !path.contains(['?', '#', ' ']) && !path.contains("..") {
-                true => Ok(RagSource::Http { path }),
-                false => Err("rag.backend_config.path is a path that begins with /".to_owned()),
-            }
-        }
-    }
+    Ok(Some(rerank))
 }
 
 #[cfg(test)]
@@ -347,7 +255,7 @@ mod tests {
 
     use super::*;
 
-    fn of(settings: serde_json::Value) -> Result<Option<Rag>, String> {
+    fn of(settings: Value) -> Result<Option<Rag>, String> {
         Rag::of(serde_json::from_value(settings).unwrap())
     }
 
@@ -376,6 +284,13 @@ mod tests {
         assert_eq!((sure.least, sure.least_sure), (None, Some(0.55)));
         for wrong in [
             json!({"enabled": true, "backend": "mcp"}),
+            json!({"enabled": true, "backend": "hybrid"}),
+            json!({"enabled": true, "backend": "vectorstore", "backend_config": {"vector_store_id": "vs", "provider": "p"}}),
+            json!({"enabled": true, "backend": "vectorstore", "backend_config": {"vector_store_id": "vs", "access": {"team": "t"}}}),
+            json!({"enabled": true, "backend": "vectorstore", "backend_config": {"vector_store_id": "vs", "text_weight": 1.5}}),
+            json!({"enabled": true, "backend": "vectorstore", "rerank": {"model": ""}, "backend_config": {"vector_store_id": "vs"}}),
+            json!({"enabled": true, "backend": "mcp", "backend_config": {"server_name": "s", "tool_name": "t", "tool_arguments": {"q": "${matched_domains}"}}}),
+            json!({"enabled": true, "backend": "openai", "backend_config": {"provider": "o", "vector_store_id": "vs", "file_ids": ["f"]}}),
             json!({"enabled": true, "backend": "qdrant", "min_confidence_threshold": 1.1, "backend_config": {"provider": "q", "collection": "docs"}}),
             json!({"enabled": true, "backend": "milvus", "backend_config": {"provider": "m", "collection": "docs", "content_field": "a b"}}),
             json!({"enabled": true, "backend": "qdrant", "backend_config": {"provider": "q", "collection": "docs", "vector_field": "v"}}),
@@ -389,5 +304,27 @@ mod tests {
             assert!(of(wrong.clone()).is_err(), "{wrong}");
         }
         assert_eq!(of(json!({"enabled": false, "backend": "milvus"})), Ok(None));
+    }
+
+    #[test]
+    fn what_is_kept_here_and_what_tools_know_needs_no_provider() {
+        let here = of(json!({
+            "enabled": true, "backend": "vectorstore", "top_k": 3, "rerank": {"model": "ranker"},
+            "backend_config": {"vector_store_id": "vs_1", "file_ids": ["f"], "text_weight": 0.5}
+        }))
+        .unwrap()
+        .unwrap();
+        assert_eq!(
+            (here.name().as_str(), here.provider.as_deref()),
+            ("vector_stores/vs_1", None)
+        );
+        assert_eq!((here.most, here.wanted()), (3, 20));
+        let mcp = of(json!({
+            "enabled": true, "backend": "mcp",
+            "backend_config": {"server_name": "docs", "tool_name": "search", "tool_arguments": {"q": "${user_content}", "limit": 3}}
+        }))
+        .unwrap()
+        .unwrap();
+        assert_eq!((mcp.name().as_str(), mcp.wanted()), ("docs/search", 5));
     }
 }

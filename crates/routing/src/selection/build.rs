@@ -17,7 +17,7 @@ use super::learned::Learned;
 use super::multi_factor::{Limits, MultiFactor};
 use super::prompt::Prompt;
 use super::router_dc::RouterDc;
-use super::selector::{Selection, Selector, WhenNone};
+use super::selector::{Needs, Selection, Selector, WhenNone};
 use super::session::Session;
 use super::target::Target;
 use super::thompson::{Posterior, Thompson};
@@ -94,6 +94,7 @@ impl Selection {
                 algorithm,
                 target,
                 session,
+                needs: Needs::default(),
             }),
             _ => Err(builder.wrong),
         }
@@ -464,14 +465,21 @@ impl Builder<'_> {
         let mut number = |name: &str, value, usual| {
             self.number(value, usual, Range(&format!("session.{name}"), 0.0, 1_000.0))
         };
+        let usual = Session::default();
+        let multiple = config.max_cache_cost_multiplier;
         Session {
-            idle_seconds: config.idle_timeout_seconds.unwrap_or(300),
-            min_turns: config.min_turns_before_switch.unwrap_or(1),
-            margin: number("switch_margin", config.switch_margin, 0.05),
-            tool_loop_lock: config.tool_loop_hard_lock.unwrap_or(true),
-            cache_weight: number("prefix_cache_weight", config.prefix_cache_weight, 0.2),
-            max_cache_multiple: number("max_cache_cost_multiplier", config.max_cache_cost_multiplier, 1.0),
-            second_weight: number("latency_weight", config.latency_weight, 0.05),
+            idle_seconds: config.idle_timeout_seconds.unwrap_or(usual.idle_seconds),
+            min_turns: config.min_turns_before_switch.unwrap_or(usual.min_turns),
+            margin: number("switch_margin", config.switch_margin, usual.margin),
+            tool_loop_lock: config.tool_loop_hard_lock.unwrap_or(usual.tool_loop_lock),
+            cache_weight: number(
+                "prefix_cache_weight",
+                config.prefix_cache_weight,
+                usual.cache_weight,
+            ),
+            max_cache_multiple: number("max_cache_cost_multiplier", multiple, usual.max_cache_multiple),
+            second_weight: number("latency_weight", config.latency_weight, usual.second_weight),
+            acts: true,
         }
     }
 }

@@ -2,11 +2,14 @@
 
 use std::fmt::Debug;
 
+use super::adapted::Adapted;
 use super::candidate::{CandidateFacts, SelectionRequest};
 use super::prompt::Prompt;
 use super::ranking::{Ranked, Ranking, Score, Scores, Unfit, order};
-use super::session::Session;
+use super::session::{Protected, Session};
 use super::target::Target;
+use super::thompson::Thompson;
+use super::weighted::Weighted;
 
 /// An algorithm. Pure: the same request and candidates give the same scores.
 pub trait Selector: Debug + Send + Sync {
@@ -88,6 +91,16 @@ pub struct Selection {
     pub(crate) algorithm: Box<dyn Selector>,
     pub(crate) target: Option<Target>,
     pub(crate) session: Option<Session>,
+    pub(crate) needs: Needs,
+}
+
+/// What candidates must be able to do, whatever the algorithm.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// What a request brings must be on their cards.
+    pub capabilities: bool,
+    /// The request must fit their windows, as far as those are known. That is so wherever an algorithm ranks them.
+    pub window: bool,
 }
 
 impl Selection {
@@ -98,6 +111,35 @@ impl Selection {
             algorithm,
             target: None,
             session: None,
+            needs: Needs::default(),
+        }
+    }
+
+    /// What is done where no algorithm is named: each candidate its share.
+    #[must_use]
+    pub(crate) fn weighted() -> Self {
+        Self::new(Box::new(Weighted))
+    }
+
+    /// With what is learned beside an algorithm that does not learn; only told where it does not act.
+    pub(crate) fn adapted(self, acts: bool) -> Self {
+        let adapted = Adapted {
+            base: self.algorithm,
+            learned: Thompson::default(),
+            acts,
+        };
+        Self {
+            algorithm: Box::new(adapted),
+            ..self
+        }
+    }
+
+    /// With what a decision says of its sessions.
+    pub(crate) fn protected(self, by: Protected) -> Self {
+        let session = self.session.unwrap_or_default();
+        Self {
+            session: Some(session.protected(by)),
+            ..self
         }
     }
 

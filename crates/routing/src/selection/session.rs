@@ -20,6 +20,37 @@ pub(crate) struct Session {
     pub(crate) max_cache_multiple: f64,
     /// What is asked for each second that is waited again.
     pub(crate) second_weight: f64,
+    /// Whether sessions stay; otherwise it is only told that they would.
+    pub(crate) acts: bool,
+}
+
+/// What is told of a session that would stay.
+const OBSERVED: &str = "the session would stay with its model; it is only observed";
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            idle_seconds: 300,
+            min_turns: 1,
+            margin: 0.05,
+            tool_loop_lock: true,
+            cache_weight: 0.2,
+            max_cache_multiple: 1.0,
+            second_weight: 0.05,
+            acts: true,
+        }
+    }
+}
+
+/// What a decision says of its sessions beside its algorithm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Protected {
+    /// How much what is warm counts, in times of what it usually does.
+    pub(crate) weight: Option<f64>,
+    /// What another model must score more.
+    pub(crate) margin: Option<f64>,
+    /// Whether sessions stay.
+    pub(crate) acts: bool,
 }
 
 /// What leaving a model costs.
@@ -32,6 +63,18 @@ pub(crate) struct SwitchCost {
 }
 
 impl Session {
+    /// With what a decision says beside.
+    pub(crate) fn protected(self, by: Protected) -> Self {
+        let weight = by.weight.unwrap_or(1.0);
+        Self {
+            margin: by.margin.unwrap_or(self.margin),
+            cache_weight: self.cache_weight * weight,
+            second_weight: self.second_weight * weight,
+            acts: by.acts,
+            ..self
+        }
+    }
+
     /// Puts the session's model first, where it stays; says why.
     pub(crate) fn hold(
         &self,
@@ -48,6 +91,9 @@ impl Session {
             return None;
         }
         let note = self.reason(request, candidates, (at, ranked), &previous, comparable)?;
+        if !self.acts {
+            return Some(OBSERVED);
+        }
         ranked[..=at].rotate_right(1);
         Some(note)
     }

@@ -30,6 +30,17 @@ pub(crate) struct Thompson {
     pub(crate) by_domain: bool,
 }
 
+impl Default for Thompson {
+    fn default() -> Self {
+        Self {
+            posterior: Posterior::Beta,
+            cost_weight: 0.0,
+            explore: 0.2,
+            by_domain: true,
+        }
+    }
+}
+
 /// What is known: a mean, and as of how many outcomes.
 #[derive(Debug, Clone, Copy)]
 struct Belief {
@@ -68,8 +79,16 @@ impl Belief {
 }
 
 impl Thompson {
-    fn belief(&self, request: &SelectionRequest<'_>, candidate: &CandidateFacts<'_>) -> Belief {
-        let declared = candidate.prior(request).map(|prior| prior.clamp(0.0, 1.0));
+    /// What is believed of a candidate; before anything is learned, what is `given`, or was declared.
+    fn belief(
+        &self,
+        request: &SelectionRequest<'_>,
+        candidate: &CandidateFacts<'_>,
+        given: Option<f64>,
+    ) -> Belief {
+        let declared = given
+            .or_else(|| candidate.prior(request))
+            .map(|prior| prior.clamp(0.0, 1.0));
         let start = Belief {
             mean: declared.unwrap_or(0.5),
             count: if declared.is_some() { PRIOR_STRENGTH } else { 2.0 },
@@ -93,20 +112,14 @@ impl Thompson {
     }
 }
 
-impl Selector for Thompson {
-    fn name(&self) -> &'static str {
-        "thompson"
-    }
-
-    fn reads_outcomes(&self) -> bool {
-        true
-    }
-
-    fn reads_domains(&self) -> bool {
-        self.by_domain
-    }
-
-    fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {
+impl Thompson {
+    /// Scores candidates, of which something is believed, where that is `given`, before anything is learned.
+    pub(crate) fn believing(
+        &self,
+        request: &SelectionRequest<'_>,
+        candidates: &[&CandidateFacts<'_>],
+        given: Option<&[f64]>,
+    ) -> Scores {
         let frozen = request.learned.is_none_or(|learned| learned.is_frozen());
         let tries = !frozen && Chance::named(request.seed, "explore").unit() < self.explore;
         let costs: Vec<Option<u64>> = candidates
@@ -114,8 +127,9 @@ impl Selector for Thompson {
             .map(|candidate| candidate.cost(request))
             .collect();
         let dearest = costs.iter().flatten().copied().max().unwrap_or(0).max(1) as f64;
-        let score = |(candidate, cost): (&&CandidateFacts<'_>, &Option<u64>)| {
-            let belief = self.belief(request, candidate);
+        let score = |(index, (candidate, cost)): (usize, (&&CandidateFacts<'_>, &Option<u64>))| {
+            let given = given.and_then(|given| given.get(index)).copied();
+            let belief = self.belief(request, candidate, given);
             let value = if tries {
                 belief.draw(self.posterior, &mut Chance::named(request.seed, candidate.model))
             } else {
@@ -132,8 +146,27 @@ impl Selector for Thompson {
         candidates
             .iter()
             .zip(&costs)
+            .enumerate()
             .map(score)
             .collect::<Vec<_>>()
             .into()
+    }
+}
+
+impl Selector for Thompson {
+    fn name(&self) -> &'static str {
+        "thompson"
+    }
+
+    fn reads_outcomes(&self) -> bool {
+        true
+    }
+
+    fn reads_domains(&self) -> bool {
+        self.by_domain
+    }
+
+    fn score(&self, request: &SelectionRequest<'_>, candidates: &[&CandidateFacts<'_>]) -> Scores {
+        self.believing(request, candidates, None)
     }
 }

@@ -89,6 +89,7 @@ pub(crate) fn rank(
                 quality,
                 window,
                 description,
+                can,
             } = &candidate.card;
             let model = candidate.selected.model.as_str();
             CandidateFacts {
@@ -100,6 +101,7 @@ pub(crate) fn rank(
                 in_flight: pace.and_then(|models| models.in_flight(model)),
                 quality: *quality,
                 description: described(facts, description.as_deref()),
+                excluded: selection.needs.capabilities.then(|| can.lacks(facts)).flatten(),
                 ..CandidateFacts::default()
             }
         })

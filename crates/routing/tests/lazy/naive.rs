@@ -119,6 +119,28 @@ fn confidence() -> BoxedStrategy<f64> {
     prop::sample::select(vec![0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]).boxed()
 }
 
+/// The second score, which may take the first, and ranges of it.
+fn score_of_scores(name: &'static str) -> BoxedStrategy<Value> {
+    let other = (0..4_usize, number()).prop_map(|(which, weight)| match which {
+        0 => json!({"type": "projection", "name": "s0", "weight": weight}),
+        1 => json!({"type": "projection", "name": "s0", "weight": weight, "value_source": "score"}),
+        _ => {
+            let range = ["b0", "b1", "b2"][which % 3];
+            json!({"type": "projection", "name": range, "weight": weight, "value_source": "confidence"})
+        }
+    });
+    (score(name), vec((any::<bool>(), other), 0..3))
+        .prop_map(|(mut score, others)| {
+            let inputs = score["inputs"].as_array_mut().unwrap();
+            for (first, other) in others {
+                let at = if first { 0 } else { inputs.len() };
+                inputs.insert(at, other);
+            }
+            score
+        })
+        .boxed()
+}
+
 fn score(name: &'static str) -> BoxedStrategy<Value> {
     let input = (any_signal(), number(), 0..4_u8, number(), number()).prop_map(
         |(signal, weight, source, on, off)| {
@@ -185,7 +207,7 @@ pub fn case() -> BoxedStrategy<Case> {
     let projections = (
         partitions(),
         score("s0"),
-        score("s1"),
+        score_of_scores("s1"),
         mapping("m0", "s0", ["b0", "b1", "b2"]),
         mapping("m1", "s1", ["b3", "b4", "b5"]),
     );
@@ -326,6 +348,15 @@ impl Case {
         let score = scores.iter().find(|score| score["name"] == name).unwrap();
         let mut sum = 0.0;
         for input in score["inputs"].as_array().unwrap() {
+            if input["type"] == "projection" {
+                let name = input["name"].as_str().unwrap();
+                let value = match input["value_source"] == "confidence" {
+                    true => self.band(name).unwrap_or(0.0),
+                    false => self.score(name),
+                };
+                sum += input["weight"].as_f64().unwrap() * value;
+                continue;
+            }
             let reading = self.reading(input["type"].as_str().unwrap(), input["name"].as_str().unwrap());
             let value = match input.get("value_source").and_then(Value::as_str) {
                 Some("confidence") => reading.confidence,

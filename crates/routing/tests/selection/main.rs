@@ -7,6 +7,7 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod adapted;
 mod algorithms;
 mod around;
 mod decisions;

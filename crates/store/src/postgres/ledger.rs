@@ -29,9 +29,10 @@ WITH given AS MATERIALIZED (
     SELECT * FROM unnest(?1::text[], ?2::bigint[], ?3::text[], ?4::text[], ?5::text[], ?6::text[], ?7::text[],
         ?8::text[], ?9::text[], ?10::text[], ?11::text[], ?12::text[], ?13::bigint[], ?14::bigint[], ?15::boolean[],
         ?16::bigint[], ?17::bigint[], ?18::boolean[], ?19::bigint[], ?20::bigint[], ?21::bigint[], ?22::text[],
-        ?23::text[], ?24::text[], ?25::bigint[])
+        ?23::text[], ?24::text[], ?25::bigint[], ?26::text[], ?27::text[], ?28::text[])
     AS given (id, at, key, team, "user", surface, model_requested, provider, model, decision, outcome, usage_json, input,
-        output, estimated, cost, attempts, streamed, status, latency_us, ttft_us, cache, organization, project, saved)
+        output, estimated, cost, attempts, streamed, status, latency_us, ttft_us, cache, organization, project, saved,
+        customer, agent, tags)
 ), lines AS (
     INSERT INTO ledger_lines (id, at)
         SELECT DISTINCT ON (id COLLATE "C") id, at FROM given WHERE id NOT LIKE 'req\_%' ORDER BY id COLLATE "C", at
@@ -91,6 +92,7 @@ struct Columns<'a> {
     ttft: Vec<Option<i64>>,
     cache: Vec<String>,
     saved: Vec<i64>,
+    labels: [Vec<Option<String>>; 3],
 }
 
 /// What the database cannot count is as much as it can.
@@ -132,14 +134,23 @@ impl<'a> Columns<'a> {
         self.ttft.push(entry.ttft_us.map(count));
         self.cache.push(own(&entry.cache));
         self.saved.push(entry.saved.nanodollars());
+        let tags = match entry.tags.as_slice() {
+            [] => None,
+            tags => Some(serde_json::to_string(tags)?),
+        };
+        let [customer, agent, all] = &mut self.labels;
+        customer.push(entry.customer.as_deref().map(own));
+        agent.push(entry.agent.as_deref().map(own));
+        all.push(tags);
         Ok(())
     }
 
     /// In the order of [`INSERT`].
-    fn values(&self) -> [&(dyn ToSql + Sync); 25] {
+    fn values(&self) -> [&(dyn ToSql + Sync); 28] {
         let ([key, team, user, organization, project], [provider, model, decision]) =
             (&self.holders, &self.names);
         let [input, output] = &self.tokens;
+        let [customer, agent, tags] = &self.labels;
         [
             &self.id,
             &self.at,
@@ -166,6 +177,9 @@ impl<'a> Columns<'a> {
             organization,
             project,
             &self.saved,
+            customer,
+            agent,
+            tags,
         ]
     }
 }

@@ -14,7 +14,7 @@ struct Step {
 /// Steps that are known.
 pub(super) const KNOWN: u32 = STEPS.len() as u32;
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 8] = [
     Step {
         forward: r#"
     CREATE TABLE sequence (one BIGINT PRIMARY KEY CHECK (one = 1), value BIGINT NOT NULL);
@@ -195,6 +195,39 @@ const STEPS: [Step; 6] = [
     CREATE TABLE memory_consents (owner TEXT COLLATE "C" PRIMARY KEY, agrees BIGINT NOT NULL, at BIGINT NOT NULL);
     "#,
         back: Some("DROP TABLE memories; DROP TABLE memory_consents;"),
+    },
+    Step {
+        forward: r#"
+    ALTER TABLE ledger ADD COLUMN customer TEXT COLLATE "C", ADD COLUMN agent TEXT COLLATE "C", ADD COLUMN tags TEXT;
+    CREATE INDEX ledger_by_customer ON ledger (customer, at) WHERE customer IS NOT NULL;
+    CREATE INDEX ledger_by_agent ON ledger (agent, at) WHERE agent IS NOT NULL;
+    CREATE INDEX ledger_by_tag ON ledger USING gin ((tags::jsonb)) WHERE tags IS NOT NULL;
+    CREATE INDEX holders_by_name ON holders (kind, name) WHERE name <> '';
+    "#,
+        back: Some(
+            "DROP INDEX holders_by_name; DROP INDEX ledger_by_tag; DROP INDEX ledger_by_agent;
+             DROP INDEX ledger_by_customer;
+             ALTER TABLE ledger DROP COLUMN customer, DROP COLUMN agent, DROP COLUMN tags;
+             DELETE FROM holders WHERE kind IN ('customer', 'agent', 'tag');",
+        ),
+    },
+    Step {
+        forward: r#"
+    CREATE TABLE collections (
+        id TEXT COLLATE "C" PRIMARY KEY, owner TEXT COLLATE "C" NOT NULL, at BIGINT NOT NULL, version BIGINT NOT NULL,
+        name TEXT NOT NULL, metadata TEXT NOT NULL, readers TEXT NOT NULL
+    );
+    CREATE INDEX collections_by_owner ON collections (owner, at);
+    CREATE TABLE collection_files (
+        collection TEXT COLLATE "C" NOT NULL, file TEXT COLLATE "C" NOT NULL, at BIGINT NOT NULL, name TEXT NOT NULL,
+        bytes BIGINT NOT NULL, passages BIGINT NOT NULL, attributes TEXT NOT NULL, PRIMARY KEY (collection, file)
+    );
+    CREATE TABLE passages (
+        collection TEXT COLLATE "C" NOT NULL, file TEXT COLLATE "C" NOT NULL, number BIGINT NOT NULL, text TEXT NOT NULL,
+        model TEXT NOT NULL, vector BYTEA NOT NULL, PRIMARY KEY (collection, file, number)
+    );
+    "#,
+        back: Some("DROP TABLE collections; DROP TABLE collection_files; DROP TABLE passages;"),
     },
 ];
 

@@ -43,13 +43,16 @@ fn entry(id: &str, at: i64, cost: i64) -> LedgerEntry {
         organization: Some("o".into()),
         project: None,
         saved: Money::ZERO,
+        customer: None,
+        agent: None,
+        tags: Vec::new(),
     }
 }
 
 /// All usage, by these groups.
 fn usage(store: &Store, filter: &LedgerFilter, groups: &[UsageGroup]) -> Vec<UsageRow> {
     let filter = LedgerFilter {
-        limit: 1_000,
+        limit: 10_000,
         ..filter.clone()
     };
     let mut rows = store.usage(&filter, groups).unwrap();
@@ -173,6 +176,12 @@ fn reports_are_what_the_ledger_says() {
             organization: name("o", n / 11).map(Into::into),
             model: name("m", n / 2),
             provider: name("v", n / 13),
+            customer: name("c", n / 17),
+            agent: name("a", n / 19),
+            tags: [name("one", n), name("it's \"two\"", n / 2)]
+                .into_iter()
+                .flatten()
+                .collect(),
             outcome: match n % 4 {
                 0 => Outcome::Refused,
                 1 => Outcome::Cached,
@@ -218,6 +227,18 @@ fn reports_are_what_the_ledger_says() {
             ..UsageFilter::default()
         }),
         of(UsageFilter {
+            customer: text("c1"),
+            ..UsageFilter::default()
+        }),
+        of(UsageFilter {
+            agent: text("a2"),
+            ..UsageFilter::default()
+        }),
+        of(UsageFilter {
+            tag: text("it's \"two\"1"),
+            ..UsageFilter::default()
+        }),
+        of(UsageFilter {
             request: text("req_1234"),
             ..UsageFilter::default()
         }),
@@ -228,6 +249,33 @@ fn reports_are_what_the_ledger_says() {
     ];
     let reference = Store::open("sqlite::memory:").unwrap();
     reference.insert_ledger(&entries).unwrap();
+    let labels = [
+        (HolderKind::Customer, "all", "c1", None),
+        (HolderKind::Customer, "own", "c1", Some("o1")),
+        (HolderKind::Agent, "agent", "a2", Some("o2")),
+        (HolderKind::Tag, "tag", "it's \"two\"2", None),
+    ];
+    for store in [&store, &reference] {
+        let make = |kind, id: &str, spec| {
+            let made = store.create_holder(&Actor::local(), kind, Some(id.to_owned()), spec);
+            made.unwrap();
+        };
+        for organization in ["o1", "o2"] {
+            make(HolderKind::Organization, organization, HolderSpec::default());
+        }
+        for (kind, id, name, organization) in labels {
+            let spec = HolderSpec {
+                name: name.to_owned(),
+                organization: organization.map(Into::into),
+                ..HolderSpec::default()
+            };
+            make(kind, id, spec);
+        }
+    }
+    for (kind, id, ..) in labels {
+        let spent = |store: &Store| store.spent_by(kind, id, 0).unwrap();
+        assert!(spent(&store) > Money::ZERO, "{kind:?} {id}");
+    }
     for filter in &filters {
         for (since, until) in [
             (0, None),
@@ -258,6 +306,10 @@ fn reports_are_what_the_ledger_says() {
             (HolderKind::Organization, "o1"),
             (HolderKind::User, "u2"),
             (HolderKind::Project, "p1"),
+            (HolderKind::Customer, "all"),
+            (HolderKind::Customer, "own"),
+            (HolderKind::Agent, "agent"),
+            (HolderKind::Tag, "tag"),
         ] {
             let spent = |store: &Store| store.spent_by(kind, id, since).unwrap();
             assert_eq!(spent(&store), spent(&reference), "{kind:?} since {since}");

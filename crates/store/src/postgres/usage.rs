@@ -1,5 +1,6 @@
 //! Reports: whole days from the roll-ups, what is left of the first and the last from the ledger.
 
+use super::DIALECT;
 use crate::store::{Conditions, LedgerFilter, UsageGroup, columns, rows};
 
 /// Milliseconds of a day.
@@ -12,31 +13,34 @@ pub(crate) fn report(filter: &LedgerFilter, groups: &[UsageGroup], conditions: &
     let last = filter.of.until.map(|until| until.max(0) / DAY);
     let whole = last.is_none_or(|last| first < last);
     let of = &filter.of;
-    // The roll-ups do not know one request from the other.
-    if !whole || of.outcome.is_some() || of.request.is_some() || filter.before.is_some() {
-        filter.apply(conditions, true);
-        return rows(groups, &conditions.take());
+    // The roll-ups do not know one request from the other, and nothing of what requests name.
+    let labels = [UsageGroup::Customer, UsageGroup::Agent, UsageGroup::Tag];
+    let names = of.customer.is_some() || of.agent.is_some() || of.tag.is_some();
+    let named = names || groups.iter().any(|group| labels.contains(group));
+    if !whole || named || of.outcome.is_some() || of.request.is_some() || filter.before.is_some() {
+        filter.apply(conditions, true, &DIALECT);
+        return rows(groups, &conditions.take(), &DIALECT);
     }
     let mut parts = Vec::new();
     if filter.since < first * DAY {
         conditions.and("at >= ?", [filter.since.into()]);
         conditions.and("at < ?", [(first * DAY).into()]);
-        filter.apply(conditions, false);
-        parts.push(rows(groups, &conditions.take()));
+        filter.apply(conditions, false, &DIALECT);
+        parts.push(rows(groups, &conditions.take(), &DIALECT));
     }
     if let (Some(last), Some(until)) = (last, of.until)
         && last * DAY < until
     {
         conditions.and("at >= ?", [(last * DAY).into()]);
         conditions.and("at < ?", [until.into()]);
-        filter.apply(conditions, false);
-        parts.push(rows(groups, &conditions.take()));
+        filter.apply(conditions, false, &DIALECT);
+        parts.push(rows(groups, &conditions.take(), &DIALECT));
     }
     conditions.and("day >= ?", [first.into()]);
     if let Some(last) = last {
         conditions.and("day < ?", [last.into()]);
     }
-    filter.apply(conditions, false);
+    filter.apply(conditions, false, &DIALECT);
     parts.push(days(filter, groups, &conditions.take()));
     parts.join(" UNION ALL ")
 }

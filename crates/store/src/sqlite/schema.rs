@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// Schema, step by step; a database remembers how many steps it has taken.
-pub(crate) const MIGRATIONS: [&str; 9] = ["
+pub(crate) const MIGRATIONS: [&str; 11] = ["
     CREATE TABLE keys (
         id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL, grant_json TEXT NOT NULL,
         created_at INTEGER NOT NULL, revoked_at INTEGER
@@ -165,6 +165,30 @@ pub(crate) const MIGRATIONS: [&str; 9] = ["
     CREATE INDEX memories_by_owner ON memories (owner, at);
     CREATE INDEX memories_by_end ON memories (expires_at) WHERE expires_at IS NOT NULL;
     CREATE TABLE memory_consents (owner TEXT PRIMARY KEY, agrees INTEGER NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+", "
+    -- What requests name beside their keys: their end customer, the agent they come from, their tags as a JSON array.
+    ALTER TABLE ledger ADD COLUMN customer TEXT;
+    ALTER TABLE ledger ADD COLUMN agent TEXT;
+    ALTER TABLE ledger ADD COLUMN tags TEXT;
+    CREATE INDEX ledger_by_customer ON ledger (customer, at) WHERE customer IS NOT NULL;
+    CREATE INDEX ledger_by_agent ON ledger (agent, at) WHERE agent IS NOT NULL;
+    CREATE INDEX ledger_with_tags ON ledger (at) WHERE tags IS NOT NULL;
+    CREATE INDEX holders_by_name ON holders (kind, name) WHERE name <> '';
+", "
+    -- Collections of documents that are looked up.
+    CREATE TABLE collections (
+        id TEXT PRIMARY KEY, owner TEXT NOT NULL, at INTEGER NOT NULL, version INTEGER NOT NULL, name TEXT NOT NULL,
+        metadata TEXT NOT NULL, readers TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX collections_by_owner ON collections (owner, at);
+    CREATE TABLE collection_files (
+        collection TEXT NOT NULL, file TEXT NOT NULL, at INTEGER NOT NULL, name TEXT NOT NULL, bytes INTEGER NOT NULL,
+        passages INTEGER NOT NULL, attributes TEXT NOT NULL, PRIMARY KEY (collection, file)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE passages (
+        collection TEXT NOT NULL, file TEXT NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL, model TEXT NOT NULL,
+        vector BLOB NOT NULL, PRIMARY KEY (collection, file, number)
+    ) STRICT;
 "];
 
 /// Takes the steps that a database has not taken.

@@ -34,6 +34,7 @@ impl Store {
         let at = now();
         self.change(actor, |session| {
             check_parents(session, &spec)?;
+            check_name(session, kind, &spec)?;
             if find(session, kind, &id)?.is_some() {
                 let kind = kind.as_str();
                 return Err(StoreError::Exists { kind, id });
@@ -120,6 +121,14 @@ impl Store {
             }
             let mut holder = before.clone();
             change(&mut holder.spec)?;
+            let of = |spec: &HolderSpec| (spec.name.clone(), spec.organization.clone());
+            if kind.is_label() && of(&holder.spec) != of(&before.spec) {
+                // What was spent is known by the name in the ledger.
+                return Err(StoreError::Invalid(format!(
+                    "the name and the organization of a {} cannot be changed; make another one",
+                    kind.as_str()
+                )));
+            }
             holder.spec.check(kind)?;
             check_parents(session, &holder.spec)?;
             holder.updated_at = now();
@@ -183,6 +192,26 @@ fn check_parents(session: &mut dyn Session, spec: &HolderSpec) -> Result<(), Sto
         find_live(session, HolderKind::Organization, organization.as_str())?;
     }
     Ok(())
+}
+
+/// Whether requests can tell what they name from all others of its organization.
+fn check_name(session: &mut dyn Session, kind: HolderKind, spec: &HolderSpec) -> Result<(), StoreError> {
+    if !kind.is_label() {
+        return Ok(());
+    }
+    let organization = spec.organization.as_ref().map_or("", |id| id.as_str());
+    let same = "SELECT id FROM holders WHERE kind = ?1 AND name = ?2 AND COALESCE(organization, '') = ?3
+        AND deleted_at IS NULL LIMIT 1";
+    let found = session.one(same, &values![kind.as_str(), &spec.name, organization], |row| {
+        row.text(0)
+    })?;
+    match found {
+        None => Ok(()),
+        Some(id) => Err(StoreError::Exists {
+            kind: kind.as_str(),
+            id: format!("{id} named {}", spec.name),
+        }),
+    }
 }
 
 /// Whether what is said of the place of a holder is what the holder itself says.

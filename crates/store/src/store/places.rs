@@ -65,7 +65,7 @@ impl Within {
                     self.organizations().chain(self.teams()),
                 );
             }
-            HolderKind::User => all.and(
+            HolderKind::User | HolderKind::Customer | HolderKind::Agent | HolderKind::Tag => all.and(
                 &format!("organization IN ({organizations})"),
                 self.organizations(),
             ),
@@ -151,7 +151,7 @@ impl Store {
                 organization: spec.organization.clone(),
                 team: Some(id.into()),
             },
-            HolderKind::User => Place {
+            HolderKind::User | HolderKind::Customer | HolderKind::Agent | HolderKind::Tag => Place {
                 organization: spec.organization.clone(),
                 team: None,
             },

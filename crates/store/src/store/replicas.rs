@@ -2,7 +2,7 @@
 
 use pointsman_catalog::Money;
 
-use super::{Store, StoreError, values};
+use super::{Conditions, LedgerFilter, Store, StoreError};
 use crate::holder::HolderKind;
 use crate::id::KeyId;
 
@@ -18,18 +18,20 @@ impl Store {
         id: &str,
         since: i64,
     ) -> Result<Vec<(String, Money)>, StoreError> {
-        if kind == Some(HolderKind::Plan) {
+        let Some(filter) = self.entries_of(kind, id)? else {
             return Ok(Vec::new());
-        }
-        let column = kind.map_or("key", HolderKind::as_str);
+        };
+        let mut conditions = Conditions::default();
+        LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect());
         // `req_`, eight digits of the replica, twenty-six of the request.
         let sql = format!(
             "SELECT CASE WHEN length(id) = 38 AND substr(id, 1, 4) = 'req_' THEN substr(id, 5, 8) ELSE '' END AS replica,
                     CAST(SUM(cost) AS BIGINT)
-             FROM ledger WHERE \"{column}\" = ?1 AND at >= ?2 GROUP BY 1"
+             FROM ledger{} GROUP BY 1",
+            conditions.sql()
         );
         let mut spent = self.read_much(|session| {
-            session.all(&sql, &values![id, since], |row| {
+            session.all(&sql, conditions.values(), |row| {
                 Ok((row.text(0)?, Money::from_nanodollars(row.integer(1)?)))
             })
         })?;

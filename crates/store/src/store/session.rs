@@ -63,6 +63,10 @@ pub(crate) struct Dialect {
     pub(crate) key_expires: &'static str,
     /// How texts of different columns are compared: byte by byte.
     pub(crate) plain: &'static str,
+    /// Whether a row of the ledger bears the tag `?`.
+    pub(crate) bears_tag: &'static str,
+    /// The ledger with a row for each tag of an entry, in the column `tag`.
+    pub(crate) by_tag: &'static str,
 }
 
 /// A row that was found.

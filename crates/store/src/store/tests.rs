@@ -11,7 +11,7 @@ use crate::terms::{Budget, BudgetWindow, Metadata, Terms};
 
 type Case = fn(&Store);
 
-const CASES: [(&str, Case); 13] = [
+const CASES: [(&str, Case); 14] = [
     (
         "a_line_of_a_batch_is_written_once_whenever_it_comes",
         a_line_of_a_batch_is_written_once_whenever_it_comes,
@@ -60,6 +60,10 @@ const CASES: [(&str, Case); 13] = [
     (
         "memories_are_their_owners_and_end_when_they_say",
         memories_are_their_owners_and_end_when_they_say,
+    ),
+    (
+        "collections_are_changed_by_their_owners_alone",
+        collections_are_changed_by_their_owners_alone,
     ),
 ];
 
@@ -706,4 +710,67 @@ fn memories_are_their_owners_and_end_when_they_say(store: &Store) {
         .unwrap();
     assert!(texts("user:ann", 7).is_empty());
     assert_eq!(store.forget_memories("user:ann").unwrap(), 0);
+}
+
+fn collections_are_changed_by_their_owners_alone(store: &Store) {
+    let named = |id: &str, owner: &str| crate::Collection {
+        id: id.to_owned(),
+        owner: owner.to_owned(),
+        at: 5,
+        version: 0,
+        name: format!("the {id}"),
+        metadata: "{}".to_owned(),
+        readers: "{}".to_owned(),
+        files: 0,
+        bytes: 0,
+        passages: 0,
+    };
+    let file = |id: &str| crate::CollectionFile {
+        id: id.to_owned(),
+        at: 6,
+        name: format!("{id}.md"),
+        bytes: 10,
+        passages: 0,
+        attributes: "{}".to_owned(),
+    };
+    let passages = |file: &str, count: usize| -> Vec<crate::Passage> {
+        let passage = |number: usize| crate::Passage {
+            file: file.to_owned(),
+            text: format!("{file} says {number}"),
+            model: "m".to_owned(),
+            vector: vec![0.5, number as f32],
+        };
+        (0..count).map(passage).collect()
+    };
+    assert!(store.make_collection(&named("a", "team:x"), 1).unwrap());
+    assert!(!store.make_collection(&named("b", "team:x"), 1).unwrap());
+    assert!(store.make_collection(&named("b", "team:y"), 1).unwrap());
+    let put = |owner: &str, id: &str, count: usize| {
+        store.put_passages((owner, "a"), &file(id), &passages(id, count), 100)
+    };
+    assert!(!put("team:y", "f", 2).unwrap());
+    assert!(put("team:x", "f", 90).unwrap());
+    // What does not fit changes nothing; what a file said before makes room for what it says now.
+    assert!(matches!(put("team:x", "g", 11), Err(StoreError::Full(101))));
+    assert!(put("team:x", "f", 3).unwrap() && put("team:x", "g", 97).unwrap());
+    let found = store.collection("a").unwrap().unwrap();
+    assert_eq!(
+        (found.version, found.files, found.bytes, found.passages),
+        (3, 2, 20, 100)
+    );
+    let all = store.passages("a").unwrap();
+    assert_eq!((all.len(), &all[2]), (100, &passages("f", 3)[2]));
+    assert_eq!(all[3 + 41], passages("g", 42)[41]);
+    assert_eq!(store.collection_files("a").unwrap().len(), 2);
+    assert!(!store.take_out("team:y", "a", "g").unwrap());
+    assert!(store.take_out("team:x", "a", "g").unwrap() && !store.take_out("team:x", "a", "g").unwrap());
+    let mut changed = named("a", "team:y");
+    changed.readers = r#"{"everyone":true}"#.to_owned();
+    assert!(!store.change_collection(&changed).unwrap());
+    changed.owner = "team:x".to_owned();
+    assert!(store.change_collection(&changed).unwrap());
+    assert_eq!(store.collections("team:x").unwrap()[0].readers, changed.readers);
+    assert!(!store.delete_collection("team:y", "a").unwrap());
+    assert!(store.delete_collection("team:x", "a").unwrap());
+    assert!(store.collection("a").unwrap().is_none() && store.passages("a").unwrap().is_empty());
 }

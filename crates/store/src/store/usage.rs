@@ -5,7 +5,7 @@ use pointsman_catalog::Money;
 use pointsman_wire::form::Usage;
 use serde::Serialize;
 
-use super::{Conditions, Row, Store, StoreError, Within, values};
+use super::{Conditions, Dialect, Row, Store, StoreError, Within, values};
 use crate::holder::HolderKind;
 use crate::id::KeyId;
 use crate::ledger::{LedgerEntry, Outcome};
@@ -41,6 +41,12 @@ pub struct UsageFilter {
     pub project: Option<String>,
     /// Of this user.
     pub user: Option<String>,
+    /// Of this end customer, by the name that requests call it by.
+    pub customer: Option<String>,
+    /// Of this agent, by the name that requests call it by.
+    pub agent: Option<String>,
+    /// With this tag.
+    pub tag: Option<String>,
     /// Of this model, by the provider's name.
     pub model: Option<String>,
     /// Of this provider.
@@ -68,6 +74,12 @@ pub enum UsageGroup {
     Team,
     /// Organization.
     Organization,
+    /// The end customer that was named.
+    Customer,
+    /// The agent that was named.
+    Agent,
+    /// Tag; what bears several is counted with each of them.
+    Tag,
     /// The provider's name of the model.
     Model,
     /// Provider.
@@ -78,12 +90,15 @@ pub enum UsageGroup {
 
 impl UsageGroup {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Key,
         Self::User,
         Self::Project,
         Self::Team,
         Self::Organization,
+        Self::Customer,
+        Self::Agent,
+        Self::Tag,
         Self::Model,
         Self::Provider,
         Self::Day,
@@ -98,6 +113,9 @@ impl UsageGroup {
             Self::Project => "project",
             Self::Team => "team",
             Self::Organization => "organization",
+            Self::Customer => "customer",
+            Self::Agent => "agent",
+            Self::Tag => "tag",
             Self::Model => "model",
             Self::Provider => "provider",
             Self::Day => "day",
@@ -138,7 +156,7 @@ pub struct UsageRow {
 
 impl LedgerFilter {
     /// Demands it of rows; `when` is left out where somebody else asks for a time.
-    pub(crate) fn apply(&self, all: &mut Conditions, when: bool) {
+    pub(crate) fn apply(&self, all: &mut Conditions, when: bool, dialect: &Dialect) {
         let of = &self.of;
         if when {
             all.and("at >= ?", [self.since.into()]);
@@ -151,6 +169,9 @@ impl LedgerFilter {
         all.text("team = ?", of.team.as_deref());
         all.text("project = ?", of.project.as_deref());
         all.text("\"user\" = ?", of.user.as_deref());
+        all.text("customer = ?", of.customer.as_deref());
+        all.text("agent = ?", of.agent.as_deref());
+        all.text(dialect.bears_tag, of.tag.as_deref());
         all.text("model = ?", of.model.as_deref());
         all.text("provider = ?", of.provider.as_deref());
         all.text("outcome = ?", of.outcome.map(Outcome::as_str));
@@ -184,20 +205,44 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn spent_by(&self, kind: HolderKind, id: &str, since: i64) -> Result<Money, StoreError> {
-        let mut of = UsageFilter::default();
+        match self.entries_of(Some(kind), id)? {
+            Some(filter) => self.spent_of(LedgerFilter { since, ..filter }),
+            None => Ok(Money::ZERO),
+        }
+    }
+
+    /// Which entries are a holder's; a key's, where no kind is given. A plan has none.
+    pub(super) fn entries_of(
+        &self,
+        kind: Option<HolderKind>,
+        id: &str,
+    ) -> Result<Option<LedgerFilter>, StoreError> {
+        let mut filter = LedgerFilter::default();
+        let Some(kind) = kind else {
+            filter.key = Some(KeyId::from(id));
+            return Ok(Some(filter));
+        };
+        let of = &mut filter.of;
+        let mut named = id.to_owned();
+        if kind.is_label() {
+            let Some(holder) = self.holder(kind, id)? else {
+                return Ok(None);
+            };
+            named = holder.spec.name;
+            of.organization = holder.spec.organization.map(|id| id.as_str().to_owned());
+        }
         let whose = match kind {
             HolderKind::Organization => &mut of.organization,
             HolderKind::Team => &mut of.team,
             HolderKind::Project => &mut of.project,
             HolderKind::User => &mut of.user,
-            HolderKind::Plan => return Ok(Money::ZERO),
+            HolderKind::Customer => &mut of.customer,
+            HolderKind::Agent => &mut of.agent,
+            HolderKind::Tag => &mut of.tag,
+            HolderKind::Plan => return Ok(None),
         };
-        *whose = Some(id.to_owned());
-        self.spent_of(LedgerFilter {
-            of,
-            since,
-            ..LedgerFilter::default()
-        })
+        *whose = Some(named);
+        Ok(Some(filter))
     }
 
     fn spent_of(&self, filter: LedgerFilter) -> Result<Money, StoreError> {
@@ -211,11 +256,12 @@ impl Store {
     /// When the database refuses.
     pub fn ledger(&self, filter: &LedgerFilter) -> Result<Vec<LedgerEntry>, StoreError> {
         let mut conditions = Conditions::default();
-        filter.apply(&mut conditions, true);
+        filter.apply(&mut conditions, true, self.dialect());
         let limit = conditions.value(i64::from(filter.limit));
         let sql = format!(
             "SELECT id, at, key, team, \"user\", surface, model_requested, provider, model, decision, outcome, usage_json,
-                    estimated, cost, attempts, streamed, status, latency_us, ttft_us, cache, organization, project, saved
+                    estimated, cost, attempts, streamed, status, latency_us, ttft_us, cache, organization, project, saved,
+                    customer, agent, tags
              FROM ledger{} ORDER BY at DESC, id LIMIT {limit}",
             conditions.sql()
         );
@@ -246,8 +292,9 @@ impl Store {
         let from = if self.is_shared() {
             postgres::report(filter, groups, &mut conditions)
         } else {
-            filter.apply(&mut conditions, true);
-            rows(groups, &conditions.take())
+            let dialect = self.dialect();
+            filter.apply(&mut conditions, true, dialect);
+            rows(groups, &conditions.take(), dialect)
         };
         let names: Vec<_> = (0..groups.len()).map(|at| format!("g{at}")).collect();
         let mut sql = String::from("SELECT ");
@@ -281,16 +328,21 @@ impl Store {
 
 /// Rows of the ledger, as a report sums them up: the columns `g0` and so on of its groups, `requests`, `failed`, `input`,
 /// `output`, `cost`, `cached`, `cached_tokens` and `saved`.
-pub(crate) fn rows(groups: &[UsageGroup], conditions: &str) -> String {
+pub(crate) fn rows(groups: &[UsageGroup], conditions: &str, dialect: &Dialect) -> String {
     let columns = columns(groups, |group| match group {
         UsageGroup::Day => "at / 86400000".to_owned(),
         other => other.column().to_owned(),
     });
+    let from = if groups.contains(&UsageGroup::Tag) {
+        dialect.by_tag
+    } else {
+        "ledger"
+    };
     format!(
         "SELECT {columns}CAST(1 AS BIGINT) AS requests,
             CASE WHEN outcome IN ('blocked', 'refused', 'provider_failed') THEN CAST(1 AS BIGINT) ELSE 0 END AS failed,
             input, output, cost, CASE WHEN outcome = 'cached' THEN CAST(1 AS BIGINT) ELSE 0 END AS cached,
-            CASE WHEN outcome = 'cached' THEN input + output ELSE 0 END AS cached_tokens, saved FROM ledger{conditions}"
+            CASE WHEN outcome = 'cached' THEN input + output ELSE 0 END AS cached_tokens, saved FROM {from}{conditions}"
     )
 }
 
@@ -355,5 +407,11 @@ fn read_entry(row: &Row<'_>) -> Result<LedgerEntry, StoreError> {
         organization: row.maybe_text(20)?.map(Into::into),
         project: row.maybe_text(21)?.map(Into::into),
         saved: Money::from_nanodollars(row.integer(22)?),
+        customer: row.maybe_text(23)?,
+        agent: row.maybe_text(24)?,
+        tags: match row.maybe_text(25)? {
+            Some(tags) => serde_json::from_str(&tags)?,
+            None => Vec::new(),
+        },
     })
 }

@@ -10,7 +10,7 @@ use pointsman_wire::json::Json;
 
 use super::super::errand::{self, Errand};
 use super::super::understand::Here;
-use super::super::{Arrival, Refusal, admit};
+use super::super::{Arrival, Refusal, admit, labels};
 use super::Embedding;
 use crate::reply::Reply;
 use crate::worker::Worker;
@@ -27,6 +27,7 @@ pub(super) async fn travel(
         tokens: embedding.estimate().total(),
         cost: Money::ZERO,
     };
+    let caller = labels::of_body(worker, caller, embedding.request.user.as_deref()).await?;
     let mut ticket = admit::admit_at(worker, arrival, Arc::clone(&caller), (&model, estimate))
         .await
         .map_err(|failure| Refusal::from(failure).asking(&model))?;

@@ -1,13 +1,17 @@
 //! Long requests made shorter (`context_compression`): results of tools, each by itself, and earlier turns where all
 //! together is too long. Instructions, what the user says now, the latest answer and calls of tools stay as they are.
 
+use std::sync::Arc;
+
 use pointsman_routing::{Compression, CompressionControls, ItemBounds, extract};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Message, Part, PartKind, Role, Text};
 use pointsman_wire::{text, tokens};
 
 use super::super::Arrival;
 use super::super::arrive::Asked;
+use super::super::recover::Omitted;
 use super::Fit;
+use crate::worker::Worker;
 
 /// Kept free for the answer, where neither client nor configuration says how long it may be.
 const ANSWER: u64 = 4_096;
@@ -17,7 +21,7 @@ const ANSWER: u64 = 4_096;
 /// # Errors
 /// 413 where it stays too long and the decision does not let it go on.
 pub fn compress(
-    arrival: &Arrival,
+    (worker, arrival): (&Arc<Worker>, &Arrival),
     asked: &mut Asked,
     compression: &Compression,
     fit: &Fit,
@@ -32,13 +36,17 @@ pub fn compress(
     }
     let said = text::user_text(&asked.request).into_owned();
     let mut edited = false;
+    let recovery = compression.recovery.filter(|_| fit.alone);
+    let held = &worker.shared.omitted;
+    let mut omitted = recovery.and_then(|recovery| Omitted::of(&asked.request, recovery, held));
     if let Some(bounds) = compression.tool_outputs {
         let target = wish.target.unwrap_or(bounds.target);
         let bounds = ItemBounds {
             least: bounds.least.max(target),
             target,
+            ..bounds
         };
-        edited |= tool_outputs(&mut asked.request, bounds, &said);
+        edited |= tool_outputs(&mut asked.request, bounds, &said, &mut omitted);
     }
     let reserve = compression
         .reserve
@@ -54,9 +62,10 @@ pub fn compress(
         && (too_long || compression.always)
         && total > target
     {
-        edited |= history(&mut asked.request, bounds, (&said, total - target));
+        edited |= history(&mut asked.request, bounds, (&said, total - target), &mut omitted);
         total = tokens::estimate_request(&asked.request);
     }
+    asked.omitted = omitted.and_then(|omitted| omitted.offer(&mut asked.request));
     asked.edited |= edited;
     if compression.strict && trigger.is_some_and(|trigger| total > trigger) {
         let message = format!(
@@ -95,7 +104,12 @@ impl Wish {
 }
 
 /// Shortens results of tools, each by what its call and the user ask.
-fn tool_outputs(request: &mut ChatRequest, bounds: ItemBounds, said: &str) -> bool {
+fn tool_outputs(
+    request: &mut ChatRequest,
+    bounds: ItemBounds,
+    said: &str,
+    omitted: &mut Option<Omitted>,
+) -> bool {
     let calls: Vec<(Text, String)> = calls(request);
     let mut edited = false;
     for part in request.messages.iter_mut().flat_map(|message| &mut message.parts) {
@@ -111,9 +125,19 @@ fn tool_outputs(request: &mut ChatRequest, bounds: ItemBounds, said: &str) -> bo
         if whole < bounds.least {
             continue;
         }
+        let name = called.map_or("a tool", |(_, call)| call.as_str());
+        let name = format!("the result of {name}");
+        if !kept(omitted, bounds, &name, &result.content) {
+            continue;
+        }
+        let mut shorter = false;
         for part in &mut result.content {
             let share = text_tokens(part) * bounds.target / whole.max(1);
-            edited |= shorten(part, &question, share);
+            shorter |= shorten(part, &question, share);
+        }
+        edited |= shorter;
+        if !shorter {
+            forget(omitted, bounds);
         }
     }
     edited
@@ -131,7 +155,12 @@ fn calls(request: &ChatRequest) -> Vec<(Text, String)> {
 }
 
 /// Shortens earlier turns of user and model, the oldest first, until so many tokens are gone.
-fn history(request: &mut ChatRequest, bounds: ItemBounds, (said, mut excess): (&str, u64)) -> bool {
+fn history(
+    request: &mut ChatRequest,
+    bounds: ItemBounds,
+    (said, mut excess): (&str, u64),
+    omitted: &mut Option<Omitted>,
+) -> bool {
     let last = |role: Role| request.messages.iter().rposition(|message| message.role == role);
     let (user, assistant) = (last(Role::User), last(Role::Assistant));
     let mut edited = false;
@@ -140,19 +169,50 @@ fn history(request: &mut ChatRequest, bounds: ItemBounds, (said, mut excess): (&
         if excess == 0 || Some(index) == user || Some(index) == assistant || !spoken || uses_tools(message) {
             continue;
         }
+        let who = if message.role == Role::User {
+            "user"
+        } else {
+            "assistant"
+        };
         for part in &mut message.parts {
             let size = text_tokens(part);
             if size < bounds.least {
+                continue;
+            }
+            let name = format!("message {} of the {who}", index + 1);
+            if !kept(omitted, bounds, &name, std::slice::from_ref(part)) {
                 continue;
             }
             let target = bounds.target.max(size.saturating_sub(excess));
             if shorten(part, said, target) {
                 edited = true;
                 excess = excess.saturating_sub(size.saturating_sub(text_tokens(part)));
+            } else {
+                forget(omitted, bounds);
             }
         }
     }
     edited
+}
+
+/// Whether it may be made shorter: what is to be read again only where that is kept.
+fn kept(omitted: &mut Option<Omitted>, bounds: ItemBounds, name: &str, parts: &[Part]) -> bool {
+    if !bounds.recoverable {
+        return true;
+    }
+    let Some(omitted) = omitted else { return false };
+    let texts = parts.iter().filter_map(|part| match &part.kind {
+        PartKind::Text(text) => Some(&*text.text),
+        _ => None,
+    });
+    omitted.keep(name, &texts.collect::<Vec<_>>().join("\n"))
+}
+
+/// What was kept last was not made shorter after all.
+fn forget(omitted: &mut Option<Omitted>, bounds: ItemBounds) {
+    if let Some(omitted) = omitted.as_mut().filter(|_| bounds.recoverable) {
+        omitted.forget();
+    }
 }
 
 fn uses_tools(message: &Message) -> bool {
@@ -215,12 +275,13 @@ mod tests {
         let bounds = ItemBounds {
             least: 2_000,
             target: 500,
+            recoverable: false,
         };
-        assert!(tool_outputs(&mut asked, bounds, "Which disk failed?"));
+        assert!(tool_outputs(&mut asked, bounds, "Which disk failed?", &mut None));
         let text = serde_json::to_string(&text::message_text(&asked.messages[2])).unwrap();
         assert!(text.contains("disk sda failed with code 17"));
         assert!(tokens::estimate_request(&asked) < before / 4);
-        assert!(!tool_outputs(&mut asked, bounds, "Which disk failed?"));
+        assert!(!tool_outputs(&mut asked, bounds, "Which disk failed?", &mut None));
     }
 
     #[test]
@@ -235,8 +296,14 @@ mod tests {
         let bounds = ItemBounds {
             least: 200,
             target: 100,
+            recoverable: false,
         };
-        assert!(history(&mut asked, bounds, ("Which disk failed?", u64::MAX)));
+        assert!(history(
+            &mut asked,
+            bounds,
+            ("Which disk failed?", u64::MAX),
+            &mut None
+        ));
         let lengths: Vec<usize> = asked
             .messages
             .iter()

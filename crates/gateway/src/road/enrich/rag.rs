@@ -1,29 +1,28 @@
-//! What is looked up for the prompt (`rag`): asked of a provider as an errand on the request's own ticket, shown to the
-//! guardrails that see what tools bring, and put into the request.
+//! What is looked up for the prompt (`rag`): in a collection that is kept here, at a provider, or by a tool of an MCP server;
+//! shown to the guardrails that see what tools bring, put in order where that is wanted, and put into the request.
+
+mod there;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use pointsman_governance::Principal;
+use futures_util::future::BoxFuture;
+use pointsman_catalog::Money;
 use pointsman_guard::{Shown, Sort, Stage};
-use pointsman_routing::{ItemBounds, OnFailure, Rag, RagAccess, RagPlace, RagSource, extract};
-use pointsman_understanding::SHIPPED;
+use pointsman_routing::{ItemBounds, OnFailure, Rag, RagPlace, RagSource, Rerank, extract};
+use pointsman_semantics::lookup::By;
 use pointsman_wire::form::{
     ContentShape, Extra, Failure, FailureKind, Message, Part, PartKind, Role, Tool, ToolCall, ToolCallKind,
     ToolChoice, ToolKind, ToolResult, Usage,
 };
-use pointsman_wire::format::Format;
 use pointsman_wire::json::Json;
 use pointsman_wire::{text, tokens};
-use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use serde_json::{Map, Value, json};
 
 use super::super::arrive::Asked;
-use super::super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
-use super::super::understand::Remote;
-use super::super::{Arrival, Ticket, guard, hallucination};
-use crate::snapshot::Target;
+use super::super::{Arrival, Ticket, admit, collections, guard, hallucination, mcp, rerank};
+use crate::collections::{is_for_all, may_read};
+use crate::kept::refused;
 use crate::worker::Worker;
 
 /// How long everything may take.
@@ -61,20 +60,24 @@ pub async fn look_up(
             return Ok(());
         }
     }
-    asked.personal |= !rag.access.is_open();
     let found = match tokio::time::timeout(PATIENCE, found(at, asked, ticket, (rag, &said))).await {
         Ok(found) => found,
         Err(_) => Err(Failure::new(FailureKind::ProviderTimeout, "it took too long")),
     };
     let texts = match found {
-        Ok(texts) => texts,
+        Ok(found) => {
+            asked.personal |= found.is_personal;
+            found.texts
+        }
         Err(failure) if rag.on_failure == OnFailure::Block => {
             let message = format!("rag could not look anything up: {}", failure.message);
             return Err(Failure::new(FailureKind::Unavailable, message).coded("rag_unavailable"));
         }
         Err(failure) => {
+            // What comes without it is nobody's to remember for others.
+            asked.personal |= !rag.access.is_open() || rag.provider.is_none();
             if rag.on_failure == OnFailure::Warn {
-                tracing::warn!(error = %failure.message, provider = rag.provider, "rag could not look anything up");
+                tracing::warn!(error = %failure.message, asked = rag.name(), "rag could not look anything up");
             }
             return Ok(());
         }
@@ -92,60 +95,144 @@ pub async fn look_up(
     Ok(())
 }
 
-/// What is found, as the guardrails leave it.
+/// What is found, put in order, as the guardrails leave it.
 async fn found(
-    (worker, arrival): (&Arc<Worker>, &Arrival),
+    at: (&Arc<Worker>, &Arrival),
     asked: &Asked,
     ticket: &mut Ticket,
     (rag, said): (&Rag, &str),
-) -> Result<Vec<String>, Failure> {
-    let vector = match &rag.source {
-        RagSource::Qdrant { model, .. } | RagSource::Milvus { model, .. } => {
-            let model = model.as_deref().unwrap_or(SHIPPED.name);
-            let lent = Mutex::new(&mut *ticket);
-            let remote = Remote::new(worker, arrival, &lent);
-            let embedded = arrival
-                .snapshot
-                .understanding
-                .embed(model, vec![said.into()], None, &remote);
-            let embedded = embedded.await;
-            let embedded =
-                embedded.map_err(|error| Failure::new(FailureKind::Unavailable, error.to_string()))?;
-            embedded.vectors.into_iter().next()
+) -> Result<Found, Failure> {
+    let (mut findings, is_personal) = match &rag.source {
+        RagSource::Here { store, files, words } => {
+            here(at, ticket, (rag, said), (store, files, *words)).await?
         }
-        RagSource::OpenAi { .. } | RagSource::Http { .. } => None,
+        RagSource::Mcp { .. } => (called(at, ticket, (rag, said)).await?, true),
+        _ => (there::ask(at, ticket, (rag, said)).await?, !rag.access.is_open()),
     };
-    let caller = ticket.shared_caller();
-    let mut question = Question {
-        rag,
-        said,
-        vector,
-        name: rag.name(),
-        caller: &caller,
-    };
-    let answer = match errand::within(worker, arrival, &mut question, ticket).await {
-        Ok(answer) => answer,
-        Err((failure, _)) => return Err(failure),
-    };
-    let mut findings = read(&rag.source, &answer.body)?;
     findings.retain(|finding| {
         finding
             .score
             .is_none_or(|score| rag.least.is_none_or(|least| score >= least))
     });
-    findings.truncate(rag.most);
+    findings.truncate(rag.wanted());
+    let mut texts = reviewed(at, asked, ticket, findings).await?;
+    if let Some(rerank) = rag.rerank.as_ref().filter(|_| texts.len() > 1) {
+        texts = ordered(at, ticket, (rerank, said), texts).await?;
+    }
+    texts.truncate(rag.most);
+    Ok(Found { texts, is_personal })
+}
+
+/// What was found, and whether others might find something else.
+struct Found {
+    texts: Vec<String>,
+    is_personal: bool,
+}
+
+/// What a collection that is kept here says; nothing where the caller may not read it.
+async fn here(
+    at: (&Arc<Worker>, &Arrival),
+    ticket: &Ticket,
+    (rag, said): (&Rag, &str),
+    (store, files, words): (&str, &Option<Vec<String>>, Option<f32>),
+) -> Result<(Vec<Finding>, bool), Failure> {
+    let wanted = store.to_owned();
+    let collection = at.0.shared.kept.ask(move |store| store.collection(&wanted)).await;
+    let Some(collection) = collection.map_err(refused)? else {
+        let message = format!("there is no vector store {store:?}");
+        return Err(Failure::new(FailureKind::Unavailable, message));
+    };
+    let is_personal = !is_for_all(&collection);
+    if !may_read(&collection, ticket.caller()) {
+        return Ok((Vec::new(), is_personal));
+    }
+    let by = By::Both(words.unwrap_or(collections::WORDS));
+    let found = collections::look_up(at, &collection, (said, (by, rag.wanted())), files.clone()).await?;
+    let findings = found.into_iter().map(|one| Finding {
+        text: one.text,
+        score: Some(f64::from(one.score)),
+    });
+    Ok((findings.collect(), is_personal))
+}
+
+/// What a tool says.
+async fn called(
+    (worker, arrival): (&Arc<Worker>, &Arrival),
+    ticket: &mut Ticket,
+    (rag, said): (&Rag, &str),
+) -> Result<Vec<Finding>, Failure> {
+    let RagSource::Mcp {
+        server,
+        tool,
+        arguments,
+    } = &rag.source
+    else {
+        return Ok(Vec::new());
+    };
+    let decision = ticket.facts.decision.clone().unwrap_or_default();
+    let arguments = filled(arguments, said, &decision);
+    let calling = mcp::call_aside(
+        worker,
+        arrival,
+        ticket.shared_caller(),
+        (server, tool, &arguments),
+    );
+    // Erased: what a tool may lead to is deep.
+    let calling: BoxFuture<'_, _> = Box::pin(calling);
+    let (texts, fee) = calling.await?;
+    if fee != Money::ZERO {
+        ticket.answered_by(server, tool, fee);
+        ticket
+            .spend_beside(&Usage::default(), false)
+            .await
+            .map_err(admit::denied)?;
+    }
+    Ok(texts
+        .into_iter()
+        .map(|text| Finding { text, score: None })
+        .collect())
+}
+
+/// Arguments of a tool, with what is known in the place of its names: only once, so that nothing that a user says can
+/// stand for anything.
+fn filled(arguments: &Map<String, Value>, said: &str, decision: &str) -> Map<String, Value> {
+    if arguments.is_empty() {
+        return Map::from_iter([("query".to_owned(), said.into())]);
+    }
+    let known = [("${user_content}", said), ("${decision_name}", decision)];
+    let fill = |text: &str| {
+        let (mut out, mut rest) = (String::new(), text);
+        while let Some((at, (name, value))) = known
+            .iter()
+            .filter_map(|known| Some((rest.find(known.0)?, known)))
+            .min_by_key(|(at, _)| *at)
+        {
+            out.push_str(&rest[..at]);
+            out.push_str(value);
+            rest = &rest[at + name.len()..];
+        }
+        out + rest
+    };
+    let filled = arguments.iter().map(|(name, value)| match value {
+        Value::String(text) => (name.clone(), fill(text).into()),
+        other => (name.clone(), other.clone()),
+    });
+    filled.collect()
+}
+
+/// What the guardrails leave of it that see what tools bring.
+async fn reviewed(
+    at: (&Arc<Worker>, &Arrival),
+    asked: &Asked,
+    ticket: &mut Ticket,
+    findings: Vec<Finding>,
+) -> Result<Vec<String>, Failure> {
     let shown = findings.iter().map(|finding| Shown {
         text: finding.text.as_str().into(),
         sort: Sort::Foreign,
         stage: Stage::ToolResult,
     });
-    let reviewed = guard::review(
-        (worker, arrival),
-        &asked.guards,
-        shown.collect(),
-        &asked.placeholders,
-    )
-    .await;
+    let reviewed = guard::review(at, &asked.guards, shown.collect(), &asked.placeholders).await;
     ticket.judged(&reviewed);
     let rewritten = guard::fixed(reviewed)?;
     let texts = findings.into_iter().zip(rewritten);
@@ -154,258 +241,44 @@ async fn found(
         .collect())
 }
 
-/// A question to where things are looked up.
-struct Question<'a> {
-    rag: &'a Rag,
-    said: &'a str,
-    vector: Option<Vec<f32>>,
-    name: String,
-    caller: &'a Principal,
-}
-
-impl Errand for Question<'_> {
-    fn model(&self) -> &str {
-        &self.name
-    }
-
-    fn estimate(&self) -> Usage {
-        Usage::default()
-    }
-
-    fn inspect(&mut self, _inspector: &mut Inspector) -> Result<(), Failure> {
-        // The guardrails have seen what the user says.
-        Ok(())
-    }
-
-    fn calls(&self, _target: &Target) -> Result<Vec<Outgoing>, Failure> {
-        let (path, body) = self.body();
-        Ok(vec![Outgoing::json(
-            path,
-            Bytes::from(body.to_string()),
-            Format::OpenAiChat,
-        )])
-    }
-
-    fn answer(&self, _target: &Target, answers: Vec<Whole>) -> Result<Answer, Failure> {
-        let only = errand::only(answers)?;
-        Ok(Answer::json(only.body, Usage::default(), false))
-    }
-}
-
-impl Question<'_> {
-    fn body(&self) -> (String, Value) {
-        let most = self.rag.most;
-        match &self.rag.source {
-            RagSource::Qdrant { collection, .. } => {
-                let mut body = json!({
-                    "query": self.vector, "limit": most, "with_payload": true,
-                });
-                if let Some(least) = self.rag.least {
-                    body["score_threshold"] = least.into();
-                }
-                if !self.rag.access.is_open() {
-                    let any =
-                        |(key, values): (&str, Vec<&str>)| json!({"key": key, "match": {"any": values}});
-                    let own: Vec<Value> = own(&self.rag.access, self.caller).into_iter().map(any).collect();
-                    body["filter"] = json!({"must": [{"should": own}]});
-                }
-                (format!("/collections/{collection}/points/query"), body)
-            }
-            RagSource::Milvus {
-                collection,
-                content,
-                vector,
-                filter,
-                ..
-            } => {
-                let mut body = json!({
-                    "collectionName": collection, "data": [self.vector], "annsField": vector, "limit": most,
-                    "outputFields": [content],
-                });
-                let mut conditions: Vec<String> = filter.iter().map(|filter| format!("({filter})")).collect();
-                if !self.rag.access.is_open() {
-                    let own = own(&self.rag.access, self.caller).into_iter();
-                    // Texts are written as JSON writes them: no name can be more than a name.
-                    let any: Vec<String> = own
-                        .map(|(key, values)| format!("{key} in {}", json!(values)))
-                        .collect();
-                    conditions.push(format!("({})", any.join(" or ")));
-                }
-                if !conditions.is_empty() {
-                    body["filter"] = conditions.join(" and ").into();
-                }
-                ("/v2/vectordb/entities/search".to_owned(), body)
-            }
-            RagSource::OpenAi { store } => {
-                let mut body = json!({ "query": self.said, "max_num_results": most.min(50) });
-                if let Some(least) = self.rag.least {
-                    body["ranking_options"] = json!({"score_threshold": least});
-                }
-                if !self.rag.access.is_open() {
-                    let any =
-                        |(key, values): (&str, Vec<&str>)| json!({"type": "in", "key": key, "value": values});
-                    let own: Vec<Value> = own(&self.rag.access, self.caller).into_iter().map(any).collect();
-                    body["filters"] = json!({"type": "or", "filters": own});
-                }
-                (format!("/vector_stores/{store}/search"), body)
-            }
-            RagSource::Http { path } => {
-                let mut body = json!({ "query": self.said, "top_k": most });
-                if !self.rag.access.is_open() {
-                    let own = own(&self.rag.access, self.caller).into_iter();
-                    body["access"] = own.map(|(key, values)| (key.to_owned(), json!(values))).collect();
-                }
-                (path.clone(), body)
-            }
+/// Findings as a model puts them in order; as they were found where it does not answer.
+async fn ordered(
+    (worker, arrival): (&Arc<Worker>, &Arrival),
+    ticket: &mut Ticket,
+    (rerank, said): (&Rerank, &str),
+    texts: Vec<String>,
+) -> Result<Vec<String>, Failure> {
+    let documents = texts.iter().map(String::as_str).collect();
+    let ranking: BoxFuture<'_, _> = Box::pin(rerank::order(
+        worker,
+        arrival,
+        ticket,
+        (&rerank.model, said, documents),
+    ));
+    let mut ranked = match ranking.await {
+        Ok(ranked) => ranked,
+        // Whose limits are reached is told so; a model that is not there costs order alone.
+        Err(failure)
+            if matches!(
+                failure.kind,
+                FailureKind::RateLimited | FailureKind::QuotaExceeded
+            ) =>
+        {
+            return Err(failure);
         }
-    }
-}
-
-/// The fields of which one must name the caller, with what names them; a field that nobody can match where the caller has
-/// nothing that it asks for.
-fn own<'a>(access: &'a RagAccess, caller: &'a Principal) -> Vec<(&'a str, Vec<&'a str>)> {
-    let user = caller.user.as_ref().map(|user| user.as_str());
-    let team = caller.team.as_ref().map(|team| team.as_str());
-    let groups: Vec<&str> = caller.groups.iter().map(String::as_str).collect();
-    let fields = [
-        (&access.user, user.into_iter().collect::<Vec<_>>()),
-        (&access.team, team.into_iter().collect()),
-        (&access.groups, groups),
-    ];
-    let named = fields
-        .into_iter()
-        .filter_map(|(field, values)| Some((field.as_deref()?, values)));
-    named.collect()
-}
-
-/// What was found, in the order in which it was told.
-fn read(source: &RagSource, body: &Bytes) -> Result<Vec<Finding>, Failure> {
-    let senseless = |error: serde_json::Error| {
-        Failure::new(
-            FailureKind::Provider,
-            format!("the answer makes no sense: {error}"),
-        )
+        Err(failure) => {
+            tracing::warn!(error = %failure.message, model = rerank.model, "findings could not be put in order");
+            return Ok(texts);
+        }
     };
-    Ok(match source {
-        RagSource::Qdrant { content, .. } => {
-            let told: told::Points = serde_json::from_slice(body).map_err(senseless)?;
-            let text = |point: told::Point| {
-                Some(Finding {
-                    text: point.payload.get(content)?.as_str()?.to_owned(),
-                    score: Some(point.score),
-                })
-            };
-            told.result.points.into_iter().filter_map(text).collect()
-        }
-        RagSource::Milvus { content, .. } => {
-            let told: told::Entities = serde_json::from_slice(body).map_err(senseless)?;
-            // What went wrong is told with status 200.
-            if told.code != 0 {
-                let message = format!("Milvus refuses ({}): {}", told.code, told.message);
-                return Err(Failure::new(FailureKind::Provider, message));
-            }
-            let text = |mut entity: told::Entity| {
-                Some(Finding {
-                    text: match entity.fields.remove(content)? {
-                        Value::String(text) => text,
-                        _ => return None,
-                    },
-                    score: Some(entity.distance),
-                })
-            };
-            told.data.into_iter().filter_map(text).collect()
-        }
-        RagSource::OpenAi { .. } => {
-            let told: told::Data = serde_json::from_slice(body).map_err(senseless)?;
-            let text = |one: told::Datum| {
-                let pieces: Vec<String> = one.content.into_iter().map(|piece| piece.text).collect();
-                Finding {
-                    text: pieces.join("\n"),
-                    score: Some(one.score),
-                }
-            };
-            told.data.into_iter().map(text).collect()
-        }
-        RagSource::Http { .. } => {
-            let told: told::Results = serde_json::from_slice(body).map_err(senseless)?;
-            let text = |one: told::Found| Finding {
-                text: one.content,
-                score: one.score,
-            };
-            told.results.into_iter().map(text).collect()
-        }
-    })
-}
-
-/// What each of the services answers.
-mod told {
-    use serde::Deserialize;
-    use serde_json::Value;
-
-    /// Qdrant's `points/query`.
-    #[derive(Deserialize)]
-    pub struct Points {
-        pub result: Result,
-    }
-
-    #[derive(Deserialize)]
-    pub struct Result {
-        pub points: Vec<Point>,
-    }
-
-    #[derive(Deserialize)]
-    pub struct Point {
-        pub score: f64,
-        #[serde(default)]
-        pub payload: Value,
-    }
-
-    /// Milvus's `entities/search`: by cosine or inner product, its distance is a likeness.
-    #[derive(Deserialize)]
-    pub struct Entities {
-        pub code: i64,
-        #[serde(default)]
-        pub message: String,
-        #[serde(default)]
-        pub data: Vec<Entity>,
-    }
-
-    #[derive(Deserialize)]
-    pub struct Entity {
-        pub distance: f64,
-        #[serde(flatten)]
-        pub fields: serde_json::Map<String, Value>,
-    }
-
-    /// OpenAI's search of a vector store.
-    #[derive(Deserialize)]
-    pub struct Data {
-        pub data: Vec<Datum>,
-    }
-
-    #[derive(Deserialize)]
-    pub struct Datum {
-        pub score: f64,
-        pub content: Vec<Piece>,
-    }
-
-    #[derive(Deserialize)]
-    pub struct Piece {
-        #[serde(default)]
-        pub text: String,
-    }
-
-    /// A service of one's own.
-    #[derive(Deserialize)]
-    pub struct Results {
-        pub results: Vec<Found>,
-    }
-
-    #[derive(Deserialize)]
-    pub struct Found {
-        pub content: String,
-        pub score: Option<f64>,
-    }
+    ranked.sort_by(|left, right| right.1.total_cmp(&left.1));
+    let mut texts: Vec<Option<String>> = texts.into_iter().map(Some).collect();
+    let mut ordered: Vec<String> = ranked
+        .into_iter()
+        .filter_map(|(index, _)| texts[index].take())
+        .collect();
+    ordered.extend(texts.into_iter().flatten());
+    Ok(ordered)
 }
 
 /// Findings in one text, at most so many letters of them.
@@ -503,48 +376,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_of_every_backend_are_read() {
-        let qdrant = RagSource::Qdrant {
-            collection: "docs".to_owned(),
-            content: "body".to_owned(),
-            model: None,
-        };
-        let body = r#"{"result": {"points": [{"id": 1, "score": 0.9, "payload": {"body": "one"}}, {"id": 2, "score": 0.8, "payload": {}}]}}"#;
-        let found = read(&qdrant, &Bytes::from(body)).unwrap();
-        assert_eq!(
-            found,
-            [Finding {
-                text: "one".to_owned(),
-                score: Some(0.9)
-            }]
+    fn what_a_user_says_stands_for_nothing() {
+        let arguments = json!({"q": "${decision_name}: ${user_content}!", "limit": 3});
+        let filled = filled(
+            arguments.as_object().unwrap(),
+            "what is ${decision_name}?",
+            "docs",
         );
-        let openai = RagSource::OpenAi {
-            store: "vs".to_owned(),
-        };
-        let body = r#"{"data": [{"score": 0.5, "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]}"#;
-        assert_eq!(read(&openai, &Bytes::from(body)).unwrap()[0].text, "a\nb");
-        let http = RagSource::Http {
-            path: "/search".to_owned(),
-        };
-        assert_eq!(
-            read(&http, &Bytes::from(r#"{"results": [{"content": "x"}]}"#)).unwrap()[0].score,
-            None
-        );
-        let milvus = RagSource::Milvus {
-            collection: "docs".to_owned(),
-            content: "body".to_owned(),
-            vector: "embedding".to_owned(),
-            filter: None,
-            model: None,
-        };
-        let body =
-            r#"{"code": 0, "data": [{"distance": 0.7, "id": 3, "body": "one"}, {"distance": 0.6, "id": 4}]}"#;
-        assert_eq!(read(&milvus, &Bytes::from(body)).unwrap()[0].text, "one");
-        let refused = r#"{"code": 1100, "message": "no such collection"}"#;
-        assert!(read(&milvus, &Bytes::from(refused)).is_err());
-        for source in [&qdrant, &openai, &http, &milvus] {
-            assert!(read(source, &Bytes::from("[]")).is_err());
-        }
+        assert_eq!(filled["q"], "docs: what is ${decision_name}?!");
+        assert_eq!(filled["limit"], 3);
+        assert_eq!(super::filled(&Map::new(), "hi", "docs")["query"], "hi");
     }
 
     #[test]

@@ -197,7 +197,8 @@ impl Answer {
     }
 }
 
-fn decline(client: Client, link: Arc<Link>, asked: Request) {
+/// Tells a server that nobody answers what it asks.
+pub fn decline(client: Client, link: Arc<Link>, asked: Request) {
     tokio::spawn(async move {
         let error = match parked::needed(&asked.method) {
             Some(capability) => RpcError::capability(capability),

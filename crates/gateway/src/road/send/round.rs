@@ -34,6 +34,8 @@ pub struct Round<'a, A> {
     pub model: &'a Model,
     /// How one attempt is made.
     pub attempt: &'a A,
+    /// Servers that are not asked, by the number of their target.
+    pub barred: &'a [(usize, Arc<Endpoint>)],
 }
 
 impl<A: Attempt> Round<'_, A> {
@@ -50,7 +52,7 @@ impl<A: Attempt> Round<'_, A> {
             target.provider.retry_budget.deposit(Instant::now());
         }
         loop {
-            let Some((index, endpoint)) = pick(self.model, &tried, &caller) else {
+            let Some((index, endpoint)) = self.pick(&tried, &caller) else {
                 let Some(failed) = last.take() else {
                     return Err(nothing_healthy(self.model));
                 };
@@ -58,10 +60,10 @@ impl<A: Attempt> Round<'_, A> {
                     return Err(failed);
                 }
                 // Who was resting and has not been asked comes first; only then everybody again.
-                if pick(self.model, &tried, &caller).is_none() {
+                if self.pick(&tried, &caller).is_none() {
                     tried = Tried::default();
                 }
-                if pick(self.model, &tried, &caller).is_none() {
+                if self.pick(&tried, &caller).is_none() {
                     return Err(failed);
                 }
                 last = Some(failed);
@@ -99,6 +101,35 @@ impl<A: Attempt> Round<'_, A> {
                     tried.add(index, endpoint);
                     last = Some(failed);
                 }
+            }
+        }
+    }
+
+    /// The next target and endpoint that have not been tried.
+    fn pick(&self, tried: &Tried, caller: &Principal) -> Option<(usize, Arc<Endpoint>)> {
+        let model = self.model;
+        let now = Instant::now();
+        let mut used_up = TriedSet::default();
+        if !caller.allows_all_providers() {
+            for (at, target) in model.targets.iter().enumerate() {
+                if !caller.allows_provider(&target.provider.name) {
+                    used_up.insert(at);
+                }
+            }
+        }
+        loop {
+            let index = balance::pick(&model.balance, &model.targets, &used_up, now, &mut rand::rng())?;
+            let endpoints = &model.targets[index].provider.endpoints;
+            let mut passed = TriedSet::default();
+            for (at, endpoint) in endpoints.iter().enumerate() {
+                if tried.has(index, endpoint) || is_among(self.barred, index, endpoint) {
+                    passed.insert(at);
+                }
+            }
+            let provider = &model.targets[index].provider;
+            match balance::pick(&provider.balance, endpoints, &passed, now, &mut rand::rng()) {
+                Some(at) => return Some((index, Arc::clone(&endpoints[at]))),
+                None => used_up.insert(index),
             }
         }
     }
@@ -147,44 +178,19 @@ impl Tried {
     }
 
     fn has(&self, target: usize, endpoint: &Arc<Endpoint>) -> bool {
-        self.endpoints
-            .iter()
-            .any(|(tried, other)| *tried == target && Arc::ptr_eq(other, endpoint))
+        is_among(&self.endpoints, target, endpoint)
     }
+}
+
+fn is_among(all: &[(usize, Arc<Endpoint>)], target: usize, endpoint: &Arc<Endpoint>) -> bool {
+    all.iter()
+        .any(|(of, other)| *of == target && Arc::ptr_eq(other, endpoint))
 }
 
 /// The provider does not accept the gateway's credential, or does not know the model: asking it again is of no use, but
 /// another target may do.
 fn is_targets_own(failed: &Failed) -> bool {
     matches!(&failed.fault, Some(Fault::Status(status)) if matches!(status.as_u16(), 401 | 403 | 404))
-}
-
-/// The next target and endpoint that have not been tried.
-fn pick(model: &Model, tried: &Tried, caller: &Principal) -> Option<(usize, Arc<Endpoint>)> {
-    let now = Instant::now();
-    let mut used_up = TriedSet::default();
-    if !caller.allows_all_providers() {
-        for (at, target) in model.targets.iter().enumerate() {
-            if !caller.allows_provider(&target.provider.name) {
-                used_up.insert(at);
-            }
-        }
-    }
-    loop {
-        let index = balance::pick(&model.balance, &model.targets, &used_up, now, &mut rand::rng())?;
-        let endpoints = &model.targets[index].provider.endpoints;
-        let mut passed = TriedSet::default();
-        for (at, endpoint) in endpoints.iter().enumerate() {
-            if tried.has(index, endpoint) {
-                passed.insert(at);
-            }
-        }
-        let provider = &model.targets[index].provider;
-        match balance::pick(&provider.balance, endpoints, &passed, now, &mut rand::rng()) {
-            Some(at) => return Some((index, Arc::clone(&endpoints[at]))),
-            None => used_up.insert(index),
-        }
-    }
 }
 
 /// Whether the caller's lists of providers let anybody answer for a model. Of one without targets, nobody says so.

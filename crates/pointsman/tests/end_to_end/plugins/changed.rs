@@ -137,3 +137,70 @@ async fn parameters_have_their_usual_value_and_unknown_ones_go() {
     scene.ask(&body).await;
     assert_eq!(scene.served()[0]["max_tokens"], 50);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_left_out_is_read_again_by_the_model_and_seen_by_nobody_else() {
+    let settings = json!({
+        "enabled": true, "mode": "always", "budget": {"trigger_tokens": 500, "target_tokens": 300},
+        "recovery": {"enabled": true, "max_retrievals": 2},
+        "targets": {"tool_outputs": {"mode": "preserve"}, "history": {"mode": "recoverable", "min_tokens": 200, "target_tokens": 100}}
+    });
+    let scene = Scene::new(&routing(vec![decision(
+        "long",
+        json!([{"type": "context_compression", "configuration": settings}]),
+    )]))
+    .await;
+    let log = "nothing of note happened here today.\n".repeat(300) + "Disk sda failed with code 17.\n";
+    for stream in [false, true] {
+        let ask = |last: &str| {
+            json!({"model": "auto", "stream": stream, "stream_options": {"include_usage": true}, "messages": [
+                {"role": "user", "content": log}, {"role": "assistant", "content": "I see."}, {"role": "user", "content": last}]})
+        };
+        let ask = |last: &str| {
+            let mut body = ask(last);
+            if !stream {
+                body.as_object_mut().unwrap().remove("stream_options");
+            }
+            body
+        };
+        let answer = scene.ask(&ask("long: call tools and tell me")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        // The simulated model reads the first of it, and quotes what it has read.
+        let served = scene.served();
+        assert_eq!(served.len(), 2, "{served:?}");
+        assert_eq!(names(&served[0]), ["pointsman_read_whole"]);
+        let before = served[0]["messages"][0]["content"].as_str().unwrap();
+        assert!(before.len() < log.len() / 4, "{}", before.len());
+        let read = served[1]["messages"].as_array().unwrap();
+        assert_eq!(read.len(), 5, "{read:?}");
+        assert_eq!(read[4]["role"], "tool");
+        assert!(read[4]["content"].as_str().unwrap().contains("nothing of note"));
+        let text = answer.text();
+        assert!(text.contains("The tools say"), "{text}");
+        assert!(
+            !text.contains("pointsman_read_whole") && !text.contains("tool_calls\":[{"),
+            "{text}"
+        );
+        // Both answers are one request in the ledger, charged with both.
+        let id = answer.header("x-request-id").to_owned();
+        let row = crate::harness::entry(scene.folder.path(), &id);
+        assert_eq!(row.attempts, 2, "{row:?}");
+        assert_eq!(row.outcome, pointsman_store::Outcome::Complete);
+        let first = serde_json::to_string(&served[0]["messages"]).unwrap().len() as u64;
+        assert!(row.usage.input > first / 8, "{row:?}");
+        // A model that asks for nothing is asked once.
+        let answer = scene.ask(&ask("long: how are you?")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(scene.served().len(), 1);
+    }
+    // What cannot be read again is not left out.
+    let mut forbidden = json!({"model": "auto", "tool_choice": "none", "messages": [
+        {"role": "user", "content": log}, {"role": "assistant", "content": "I see."}, {"role": "user", "content": "long: hello"}]});
+    forbidden["tools"] = json!([tool("get_weather", "the weather")]);
+    let answer = scene.ask(&forbidden).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(
+        scene.served()[0]["messages"][0]["content"].as_str(),
+        Some(log.as_str())
+    );
+}

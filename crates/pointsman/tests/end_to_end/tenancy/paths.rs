@@ -28,14 +28,16 @@ enum Thing {
     MessageBatch,
     Response,
     Conversation,
+    VectorStore,
 }
 
-const THINGS: [Thing; 5] = [
+const THINGS: [Thing; 6] = [
     Thing::File,
     Thing::Batch,
     Thing::MessageBatch,
     Thing::Response,
     Thing::Conversation,
+    Thing::VectorStore,
 ];
 
 /// What each path shows; nothing where nobody has said it.
@@ -47,6 +49,7 @@ fn shows(method: &Method, path: &str) -> Option<Shows> {
         ("/v1/messages/batches/", Thing::MessageBatch),
         ("/v1/conversations/", Thing::Conversation),
         ("/v1/responses/", Thing::Response),
+        ("/v1/vector_stores/", Thing::VectorStore),
     ];
     let one = kept
         .iter()
@@ -55,7 +58,7 @@ fn shows(method: &Method, path: &str) -> Option<Shows> {
         return Some(Shows::One(*thing));
     }
     Some(match (method.as_str(), path) {
-        ("GET", "/v1/files" | "/v1/batches" | "/v1/messages/batches") => Shows::All,
+        ("GET", "/v1/files" | "/v1/batches" | "/v1/messages/batches" | "/v1/vector_stores") => Shows::All,
         ("GET" | "DELETE", "/v1/memory") | ("DELETE", "/v1/memory/{id}") | ("POST", "/v1/memory/consent") => {
             Shows::Elsewhere("what_a_user_says_is_remembered_for_them_alone_and_forgotten_when_they_say_so")
         }
@@ -76,9 +79,10 @@ fn shows(method: &Method, path: &str) -> Option<Shows> {
             Shows::Elsewhere("test_nobody_goes_on_for_somebody_else")
         }
         // What is asked of a model is answered to whoever asks.
-        ("POST", "/v1/files" | "/v1/batches" | "/v1/messages/batches" | "/v1/conversations") => {
-            Shows::Nothing
-        }
+        (
+            "POST",
+            "/v1/files" | "/v1/batches" | "/v1/messages/batches" | "/v1/conversations" | "/v1/vector_stores",
+        ) => Shows::Nothing,
         ("POST", "/v1/responses" | "/v1/responses/input_tokens" | "/v1/responses/compact") => Shows::Nothing,
         (
             "POST",
@@ -191,6 +195,7 @@ impl World {
                 "/v1/responses",
                 json!({"model": "m", "input": "hi", "store": true}),
             ),
+            Thing::VectorStore => ("/v1/vector_stores", json!({"name": "ours"})),
             Thing::Conversation => (
                 "/v1/conversations",
                 json!({"items": [{"type": "message", "role": "user", "content": "hi"}]}),
@@ -334,6 +339,7 @@ async fn every_path_of_the_api_shows_nothing_of_another_tenants() {
         (Thing::MessageBatch, "/v1/messages/batches/"),
         (Thing::Response, "/v1/responses/"),
         (Thing::Conversation, "/v1/conversations/"),
+        (Thing::VectorStore, "/v1/vector_stores/"),
     ] {
         let path = format!("{path}{}", world.id_of(thing));
         let answer = ask(world.site.house.address, Method::GET, &path, &world.own)
