@@ -133,7 +133,7 @@ pub async fn run(
         let ring = Ring::within((worker, arrival), asked, within, ticket);
         let mut fees = Money::ZERO;
         let done = async {
-            let toolbox = Toolbox::open((worker, arrival), caller, &asked.request, tooled).await?;
+            let toolbox = Toolbox::open((worker, arrival), caller, asked, tooled).await?;
             let rounds = Rounds::new(&ring, asked, toolbox, begun + bounds.timeout.get());
             Box::pin(rounds.go(&plan, &mut fees)).await
         };
