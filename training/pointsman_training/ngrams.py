@@ -58,15 +58,15 @@ def words(text: str) -> list[bytes]:
 
 
 @lru_cache(maxsize=1 << 20)
-def of_word(word: bytes) -> tuple[int, ...]:
+def of_word(word: bytes, runs: tuple[int, ...] = RUNS, bits: int = BITS) -> tuple[int, ...]:
     """Buckets of a word and of its runs of characters."""
     found = [fnv(fnv(START, b"\0"), word)]
     line = f" {word.decode()} "
     if len(line) > 3:
-        for run in RUNS:
+        for run in runs:
             first = fnv(START, bytes([run]))
             found += [fnv(first, line[i : i + run].encode()) for i in range(len(line) - run + 1)]
-    return tuple(one >> (64 - BITS) for one in found)
+    return tuple(one >> (64 - bits) for one in found)
 
 
 @lru_cache(maxsize=1 << 20)
@@ -76,28 +76,28 @@ def before(word: bytes) -> int:
 
 
 @lru_cache(maxsize=1 << 21)
-def of_pair(first: bytes, second: bytes) -> int:
+def of_pair(first: bytes, second: bytes, bits: int = BITS) -> int:
     """Bucket of two words that follow each other."""
-    return fnv(before(first), second) >> (64 - BITS)
+    return fnv(before(first), second) >> (64 - bits)
 
 
-def buckets(stretch: str) -> np.ndarray:
+def buckets(stretch: str, runs: tuple[int, ...] = RUNS, bits: int = BITS) -> np.ndarray:
     """The buckets that a stretch has, each once."""
     found: set[int] = set()
     last = b""
     for word in words(stretch):
-        found.update(of_word(word))
+        found.update(of_word(word, runs, bits))
         if last:
-            found.add(of_pair(last, word))
+            found.add(of_pair(last, word, bits))
         last = word
     return np.fromiter(sorted(found), np.int64, len(found))
 
 
-def stretches(text: str) -> list[str]:
-    """Parts of about 2,048 bytes, cut behind a space where there is one."""
+def stretches(text: str, most: int = STRETCH) -> list[str]:
+    """Parts of at most so many bytes, cut behind a space where there is one."""
     found, rest = [], text.encode("utf-8", "replace")
-    while len(rest) > STRETCH:
-        end = STRETCH
+    while len(rest) > most:
+        end = most
         while rest[end] & 0xC0 == 0x80:
             end -= 1
         end = rest.rfind(b" ", 0, end) + 1 or end

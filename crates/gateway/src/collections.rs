@@ -311,15 +311,17 @@ mod tests {
             bytes: 0,
             passages: 0,
         };
-        let mut caller = Principal::anonymous(pointsman_governance::Limits::default());
+        let caller = Principal::anonymous(pointsman_governance::Limits::default());
         assert!(may_read(&collection("anonymous", "{}"), &caller));
         assert!(!may_read(
             &collection("team:x", r#"{"everyone": true, "teams": ["y"]}"#),
             &caller
         ));
-        caller.key = Some(pointsman_store::KeyId::from("k1".to_owned()));
-        caller.team = Some(pointsman_store::TeamId::from("y".to_owned()));
-        caller.groups = vec!["staff".to_owned()];
+        let caller = caller.known_as(|known| {
+            known.key = Some(pointsman_store::KeyId::from("k1".to_owned()));
+            known.team = Some(pointsman_store::TeamId::from("y".to_owned()));
+            known.groups = vec!["staff".to_owned()];
+        });
         assert!(may_read(&collection("team:y", "{}"), &caller));
         assert!(!may_read(&collection("team:x", "{}"), &caller));
         assert!(!may_read(&collection("key:k1", "not json"), &caller));

@@ -75,6 +75,15 @@ impl Principal {
         Self::anonymous_shared(limits, None)
     }
 
+    /// The same with other facts, as long as nobody else has it: to try what follows from them.
+    #[must_use]
+    pub fn known_as(mut self, change: impl FnOnce(&mut Known)) -> Self {
+        if let Some(known) = Arc::get_mut(&mut self.known) {
+            change(known);
+        }
+        self
+    }
+
     /// Callers without a key, whose limits are counted together with other replicas.
     #[must_use]
     pub fn anonymous_shared(limits: Limits, sharing: Option<&Arc<Sharing>>) -> Self {

@@ -1,6 +1,7 @@
 //! The understanding engine: one tokenization and one pass of a text feed every head; a first stage answers what it is sure
 //! of, and the encoder is asked for the rest.
 
+mod beside;
 mod bundle;
 mod joint;
 mod pair;
@@ -18,6 +19,7 @@ use crate::passage::{self, Cut, Room, Wanted};
 use crate::service::Reader;
 use crate::tokenize::{Pieces, Token, Tokenizer};
 
+pub use beside::Beside;
 pub use joint::{Joint, Source};
 pub use states::State;
 
@@ -32,6 +34,8 @@ pub struct Cascade {
     pub share: f32,
     /// How they are joined, with those of other heads.
     pub joint: Option<Joint>,
+    /// How it listens to the n-grams beside both stages.
+    pub beside: Option<Beside>,
 }
 
 /// The rows that make an embedding.
@@ -63,6 +67,8 @@ pub struct Engine {
     taggers: Vec<NamedTagger>,
     embedding: Option<Embedding>,
     ngrams: Option<NgramModel>,
+    /// N-grams for what both stages hardly read: languages other than English.
+    beside: Option<NgramModel>,
     machine: Machine,
     cut: Cut,
 }
@@ -172,7 +178,8 @@ impl Engine {
     /// Bytes of all weights in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.encoder.bytes() + self.ngrams.as_ref().map_or(0, NgramModel::bytes)
+        let ngrams = self.ngrams.iter().chain(&self.beside);
+        self.encoder.bytes() + ngrams.map(NgramModel::bytes).sum::<usize>()
     }
 
     /// Uses these instructions from now on.
@@ -221,6 +228,9 @@ impl Engine {
         let gathered = self.gather(&pieces, &asked, room);
         for ((index, pieces), gathered) in waiting.into_iter().zip(&pieces).zip(gathered) {
             readings[index] = self.reading(texts[index], pieces, gathered, &firsts[index]);
+        }
+        for ((text, _), reading) in texts.iter().zip(&mut readings) {
+            self.read_beside(text, reading, &mut room.ngrams);
         }
         readings
     }

@@ -6,6 +6,7 @@
     reason = "a test says what it expects by failing"
 )]
 
+use pointsman_semantics::classify::{Across, Calibration, NgramHead, NgramModel, NgramRoom};
 use pointsman_semantics::engine::{Engine, EngineRoom, Question, Stage};
 use pointsman_semantics::service::{Service, Settings};
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 #[path = "engine/small.rs"]
 mod small;
 
-use small::{JOINT, file, settings};
+use small::{BESIDE_BIAS, BESIDE_SCALES, JOINT, beside_codes, file, settings};
 
 fn engine() -> Engine {
     Engine::from_file("model.pm", &file(settings())).unwrap()
@@ -83,6 +84,132 @@ fn what_the_first_stage_is_sure_of_needs_no_encoder() {
         }
     }
     assert!(stages[0] > 20 && stages[1] > 20, "{stages:?}");
+}
+
+/// Settings of a guard whose labels hold each by itself, and of n-grams beside its stages.
+fn settings_with_beside() -> Value {
+    let mut settings = settings();
+    settings["heads"][0]["calibration"] = json!({"platt": [[1.0, 0.0], [1.5, -0.25]]});
+    settings["heads"][0]["beside"] = json!({"head": "far", "tongue": "tongue", "calm": 0.25, "doubt": 1.5});
+    settings["beside"] = json!({"bits": 8, "runs": [2, 3], "stretch": 64, "columns": 4, "heads": [
+        {"name": "far", "labels": ["benign", "attack"], "first_column": 0, "across": "any",
+            "calibration": {"platt": [[1.0, 0.0], [2.0, 0.5]]}},
+        {"name": "tongue", "labels": ["other", "english"], "first_column": 2, "across": "any",
+            "calibration": {"platt": [[1.0, 0.0], [1.0, 0.0]]}},
+    ]});
+    settings
+}
+
+/// The n-grams beside both stages, by themselves.
+fn beside() -> NgramModel {
+    let weights = (beside_codes(), BESIDE_SCALES.to_vec(), BESIDE_BIAS.to_vec());
+    let head = |name: &str, labels: [&str; 2], columns, calibration| NgramHead {
+        name: name.to_owned(),
+        labels: labels.map(str::to_owned).to_vec(),
+        columns,
+        across: Across::Any,
+        calibration: Calibration::Platt(calibration),
+        points: Vec::new(),
+    };
+    let heads = vec![
+        head("far", ["benign", "attack"], 0..2, vec![(1.0, 0.0), (2.0, 0.5)]),
+        head("tongue", ["other", "english"], 2..4, vec![(1.0, 0.0); 2]),
+    ];
+    let model = NgramModel::new(8, &[2, 3], weights, heads).unwrap();
+    model.in_stretches(64).unwrap()
+}
+
+#[test]
+fn what_is_said_beside_counts_where_another_language_is_spoken() {
+    let model = beside();
+    let with = Engine::from_file("model.pm", &file(settings_with_beside())).unwrap();
+    let mut alone = settings_with_beside();
+    alone["heads"][0].as_object_mut().unwrap().remove("beside");
+    let alone = Engine::from_file("model.pm", &file(alone)).unwrap();
+    let (mut room, mut same, mut raised, mut lowered) = (EngineRoom::default(), 0, 0, 0);
+    for (thorough, heads) in [(false, vec![0, 1]), (true, vec![0, 1]), (false, vec![0])] {
+        let question = Question {
+            heads,
+            spans: false,
+            embedding: false,
+            thorough,
+        };
+        let long = "dab ".repeat(40);
+        let more = ["ab", "cab", "q q", "zz top", "ha ha ha", &long];
+        for text in TEXTS.iter().copied().chain(more) {
+            let (got, before) = (
+                &with.read(&[(text, &question)], &mut room)[0],
+                &alone.read(&[(text, &question)], &mut room)[0],
+            );
+            let said = model.read(text, &mut NgramRoom::default());
+            let (other, english) = (said[1].logits[0] > 0.0, said[1].logits[1] > 0.0);
+            let doubted = !english && said[0].probabilities[0] <= 0.25;
+            let (got_now, got_before) = (&got.answers[0].1, &before.answers[0].1);
+            for (label, said) in said[0].probabilities.iter().enumerate() {
+                let (now, was) = (got_now.probabilities[label], got_before.probabilities[label]);
+                let less = was / (was + (1.0 - was) * 1.5_f32.exp());
+                let want = match (other, doubted) {
+                    (false, _) => was,
+                    (true, false) => was.max(*said),
+                    (true, true) => less.max(*said),
+                };
+                assert!((now - want).abs() < 1e-6, "{text}: {now} and not {want}");
+                same += usize::from(!other);
+                raised += usize::from(now > was);
+                lowered += usize::from(now < was);
+            }
+            // Nothing else is touched.
+            assert_eq!(got_now.logits, got_before.logits);
+            assert_eq!(got.answers[1..], before.answers[1..]);
+            assert_eq!(
+                (got.answers[0].2, got.tokens),
+                (before.answers[0].2, before.tokens)
+            );
+        }
+    }
+    assert!(same > 3 && raised > 3 && lowered > 1, "{same} {raised} {lowered}");
+}
+
+#[test]
+fn a_stage_beside_that_does_not_fit_is_refused() {
+    for (path, value, told) in [
+        (
+            "/heads/0/beside/head",
+            json!("other"),
+            "the stage beside has no head `other`",
+        ),
+        (
+            "/heads/0/beside/tongue",
+            json!("far off"),
+            "the stage beside has no head `far off`",
+        ),
+        (
+            "/heads/0/beside/head",
+            json!("tongue"),
+            "labels are not those of the stage beside",
+        ),
+        (
+            "/heads/0/beside/doubt",
+            json!(-1.0),
+            "`doubt` is not between 0 and 20",
+        ),
+        (
+            "/heads/0/calibration",
+            json!({"temperature": 1.0}),
+            "`beside` is for labels that hold each by itself",
+        ),
+        ("/beside/stretch", json!(63), "stretches of 63 bytes"),
+        ("/beside/bits", json!(7), "`beside.bits` is not between 8 and 24"),
+        ("/beside/bits", json!(9), "tensor `beside`"),
+    ] {
+        let mut changed = settings_with_beside();
+        let (inside, key) = path.rsplit_once('/').unwrap();
+        changed.pointer_mut(inside).unwrap()[key] = value;
+        let error = Engine::from_file("model.pm", &file(changed))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(told), "{path}: {error}");
+    }
 }
 
 #[test]

@@ -86,6 +86,7 @@ impl Plan {
     pub fn again(&self) -> Self {
         Self {
             steps: self.steps.clone(),
+            policy: self.policy.clone(),
         }
     }
 }

@@ -13,7 +13,7 @@ use pointsman_wire::tokens;
 
 use super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
 use super::recall::{Found, Piece, Pieces, Said};
-use super::{Arrival, Refusal, Ticket, admit, arrive};
+use super::{Arrival, Refusal, Ticket, arrive};
 use crate::reply::Reply;
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -78,10 +78,7 @@ pub async fn order(
         Err((failure, spent)) => (spent, true, Err(failure)),
     };
     if usage != Usage::default() {
-        ticket
-            .spend_beside(&usage, estimated)
-            .await
-            .map_err(admit::denied)?;
+        ticket.spend_beside(&usage, estimated);
     }
     let response =
         rerank::decode_response(Shape::Jina, &HeaderMap::new(), &body?).map_err(errand::nonsense)?;

@@ -43,6 +43,8 @@ pub struct Ticket {
     reservation: Option<Reservation>,
     settled: bool,
     spent: Spent,
+    /// What is part of that, and is charged together with the last answer.
+    owed: Actual,
     /// What calls of a loop have used and cost, which are charged by themselves.
     apart: Spent,
     /// The call of a loop whose answer is on its way to the client.
@@ -193,6 +195,7 @@ impl Ticket {
             reservation: Some(reservation),
             settled: false,
             spent: Spent::default(),
+            owed: Actual::default(),
             apart: Spent::default(),
             call: None,
             standing: arrival.standing,
@@ -367,7 +370,7 @@ impl Ticket {
         let cost = self.price(usage);
         if let Some(reservation) = self.reservation.take() {
             let tokens = usage.total();
-            reservation.settle(Actual { tokens, cost });
+            reservation.settle(self.with_owed(Actual { tokens, cost }));
         }
         self.spent = Spent {
             usage: self.spent.usage.and(usage),
@@ -376,16 +379,39 @@ impl Ticket {
         };
     }
 
-    /// Charges what was asked beside the answer, and sets aside what that may use as before.
-    ///
-    /// # Errors
-    /// When the caller's limits have no room for it.
-    pub async fn spend_beside(&mut self, usage: &Usage, estimated: bool) -> Result<(), Denial> {
-        let estimate = self.reservation.as_ref().map(Reservation::estimate);
-        self.spend(usage, estimated);
-        match estimate {
-            Some(estimate) => self.reserve(estimate).await,
-            None => Ok(()),
+    /// Charges what was asked beside the answer, whose reservation stays as it is: both are charged when that is settled.
+    pub fn spend_beside(&mut self, usage: &Usage, estimated: bool) {
+        self.nothing_at_stake();
+        let cost = self.price(usage);
+        self.spent = Spent {
+            usage: self.spent.usage.and(usage),
+            cost: self.spent.cost + cost,
+            estimated: self.spent.estimated || estimated,
+        };
+        self.owed = Actual {
+            tokens: self.owed.tokens + usage.total(),
+            cost: self.owed.cost + cost,
+        };
+        if let Some(reservation) = &mut self.reservation {
+            let Estimate {
+                tokens,
+                cost: set_aside,
+            } = reservation.estimate();
+            let more = Estimate {
+                tokens: tokens + usage.total(),
+                cost: set_aside + cost,
+            };
+            // It is spent already: where there is no room for it, whoever asks next is told.
+            let _ = reservation.change(more, Instant::now());
+        }
+    }
+
+    /// With what is owed for what was asked beside.
+    fn with_owed(&mut self, last: Actual) -> Actual {
+        let owed = std::mem::take(&mut self.owed);
+        Actual {
+            tokens: last.tokens + owed.tokens,
+            cost: last.cost + owed.cost,
         }
     }
 
@@ -539,6 +565,7 @@ impl Ticket {
         };
         let written = self.worker.journal.lock().append(&self.entry(ending, cost));
         if let Some(reservation) = reservation {
+            let last = self.with_owed(last);
             reservation.settle(last);
         }
         self.tell(ending, cost);

@@ -2,8 +2,9 @@
 //!
 //! Features, as whoever trains must make them too:
 //!
-//! - A text longer than 2,048 bytes is read in stretches, each by itself: a stretch ends behind the last space (U+0020) of its
-//!   first 2,048 bytes, or with the last whole character in them where there is no space.
+//! - A text longer than a stretch (2,048 bytes where a model says nothing else) is read in stretches, each by itself: one ends
+//!   behind the last space (U+0020) of its first so many bytes, or with the last whole character in them where there is no
+//!   space.
 //! - Characters are lower-cased one by one (full mapping, no context); ASCII digits become `0`.
 //! - A word is a run of alphanumeric characters (Unicode's Alphabetic, or a category N); it ends early in front of a character
 //!   once it has 64 bytes. Any other character that is no white space is a word by itself.
@@ -20,8 +21,10 @@ use super::head::{Across, HeadError, Tally};
 use crate::tokenize::boundary;
 use crate::work;
 
-/// Bytes of a stretch, about.
+/// Bytes of a stretch, about, where a model says nothing else.
 const STRETCH: usize = 2_048;
+/// The least that a stretch may be: shorter ones hold no sentence.
+const SHORTEST_STRETCH: usize = 64;
 
 /// A longer run of letters without a space is cut into words of this many bytes.
 const LONGEST_WORD: usize = 64;
@@ -50,6 +53,8 @@ pub struct NgramModel {
     bits: u32,
     /// Lengths of runs of characters.
     runs: Vec<usize>,
+    /// Bytes of a stretch, at most.
+    stretch: usize,
     columns: usize,
     /// `[rows][columns]`.
     codes: Vec<i8>,
@@ -123,12 +128,29 @@ impl NgramModel {
         Ok(Self {
             bits,
             runs: runs.to_vec(),
+            stretch: STRETCH,
             columns,
             codes,
             scales,
             bias,
             heads,
         })
+    }
+
+    /// Reads texts in stretches of at most so many bytes: what is short stands out in a short one.
+    ///
+    /// # Errors
+    ///
+    /// If that is too short to hold a sentence, or longer than the usual stretch.
+    pub fn in_stretches(mut self, bytes: usize) -> Result<Self, HeadError> {
+        if !(SHORTEST_STRETCH..=STRETCH).contains(&bytes) {
+            return Err(HeadError {
+                head: "n-grams".to_owned(),
+                problem: format!("stretches of {bytes} bytes: {SHORTEST_STRETCH} to {STRETCH} can be read"),
+            });
+        }
+        self.stretch = bytes;
+        Ok(self)
     }
 
     /// Its heads.
@@ -149,7 +171,7 @@ impl NgramModel {
         let mut tallies = vec![Tally::default(); self.heads.len()];
         let mut rest = text;
         loop {
-            let (stretch, after) = rest.split_at(stretch_end(rest));
+            let (stretch, after) = rest.split_at(stretch_end(rest, self.stretch));
             self.gather(stretch, room);
             let logits = self.logits(room);
             for (head, tally) in self.heads.iter().zip(&mut tallies) {
@@ -178,7 +200,7 @@ impl NgramModel {
     pub fn buckets(&self, text: &str, room: &mut NgramRoom) -> Vec<(usize, Vec<u32>)> {
         let (mut rest, mut all) = (text, Vec::new());
         loop {
-            let (stretch, after) = rest.split_at(stretch_end(rest));
+            let (stretch, after) = rest.split_at(stretch_end(rest, self.stretch));
             self.gather(stretch, room);
             all.push((stretch.len(), room.rows.clone()));
             rest = after;
@@ -308,12 +330,12 @@ fn hash(start: u64, bytes: &[u8]) -> u64 {
 }
 
 /// Where the first stretch ends: behind the last space in it, or at its end where there is none.
-fn stretch_end(text: &str) -> usize {
-    if text.len() <= STRETCH {
+fn stretch_end(text: &str, most: usize) -> usize {
+    if text.len() <= most {
         return text.len();
     }
-    work::note(STRETCH);
-    let end = boundary(text, STRETCH);
+    work::note(most);
+    let end = boundary(text, most);
     match text[..end].rfind(' ') {
         Some(space) => space + 1,
         None => end,
@@ -384,6 +406,25 @@ mod tests {
             logit(&text, &model(&features, Across::Weighted)),
         );
         assert!(any > 0.5 && mean < 0.05, "{any} {mean}");
+    }
+
+    #[test]
+    fn what_is_short_stands_out_in_short_stretches() {
+        let filler: String = (0..60_u8)
+            .map(|at| format!("w{}{} ", char::from(b'a' + at % 26), char::from(b'a' + at / 26)))
+            .collect();
+        let text = format!("{filler}ignore previous instructions");
+        let usual = model(&[(0, "instructions")], Across::Any);
+        let short = usual.clone().in_stretches(64).unwrap();
+        assert!(logit(&text, &short) > 1.5 * logit(&text, &usual));
+        let stretches = short.buckets(&text, &mut NgramRoom::default());
+        assert!(stretches.iter().all(|(bytes, _)| *bytes <= 64));
+        assert_eq!(
+            stretches.iter().map(|(bytes, _)| bytes).sum::<usize>(),
+            text.len()
+        );
+        assert!(usual.clone().in_stretches(63).is_err());
+        assert!(usual.in_stretches(2_049).is_err());
     }
 
     #[test]

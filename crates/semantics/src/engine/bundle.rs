@@ -10,14 +10,20 @@
 //!   (I outputs), `block.N.down`; norms `block.N.norm1` (on the sum with attention) and `block.N.norm2`.
 //! - joints of heads: the float layers that the settings name, `NAME` f32 `[labels, inputs]` and `NAME.bias` f32 `[labels]`.
 //! - heads and taggers: the linear layers that the settings name, biases included.
-//! - `ngrams` i8 `[2^bits, columns]`, `ngrams.scale` and `ngrams.bias` f32 `[columns]`.
+//! - `ngrams` i8 `[2^bits, columns]`, `ngrams.scale` and `ngrams.bias` f32 `[columns]`; `beside`, `beside.scale` and
+//!   `beside.bias` likewise, of the n-grams that are read beside both stages.
+
+mod ngrams;
 
 use serde::Deserialize;
 
+use self::ngrams::{NgramSettings, beside_of, counterpart, ngrams};
+
+use super::beside::BesideSettings;
 use super::joint::{Joint, JointSettings, Source};
 use super::{Cascade, Embedding, Engine, NamedTagger, Stage};
 use crate::classify::{
-    Across, Calibration, Head, HeadError, NgramHead, NgramModel, OperatingPoint, Reads, Sure, Tagger,
+    Across, Calibration, Head, HeadError, NgramModel, OperatingPoint, Reads, Sure, Tagger,
 };
 use crate::container::Container;
 use crate::encoder::{
@@ -40,6 +46,8 @@ struct Settings {
     taggers: Vec<TaggerSettings>,
     embedding: Option<EmbeddingSettings>,
     ngrams: Option<NgramSettings>,
+    /// N-grams that are read beside both stages.
+    beside: Option<NgramSettings>,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +85,8 @@ struct HeadSettings {
     share: f32,
     /// How both stages are joined, with what other heads say; in place of `share`.
     joint: Option<JointSettings>,
+    /// How it listens to the n-grams beside both stages.
+    beside: Option<BesideSettings>,
 }
 
 fn never() -> Sure {
@@ -101,27 +111,6 @@ struct EmbeddingSettings {
     reads: Reads,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NgramSettings {
-    bits: u32,
-    runs: Vec<usize>,
-    columns: usize,
-    heads: Vec<NgramHeadSettings>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NgramHeadSettings {
-    name: String,
-    labels: Vec<String>,
-    first_column: usize,
-    across: Across,
-    calibration: Calibration,
-    #[serde(default)]
-    points: Vec<OperatingPoint>,
-}
-
 /// The largest side that settings may name.
 const LARGEST: usize = 1 << 20;
 
@@ -138,15 +127,22 @@ impl Engine {
         sides.check(file)?;
         let tokenizer = tokenizer(&container, sides)?;
         let encoder = encoder(&container, sides)?;
-        let ngrams = settings
-            .ngrams
-            .map(|settings| ngrams(&container, settings))
-            .transpose()?;
+        let read = |settings: Option<NgramSettings>, name: &str| {
+            settings
+                .map(|settings| ngrams(&container, settings, name))
+                .transpose()
+        };
+        let (ngrams, beside) = (read(settings.ngrams, "ngrams")?, read(settings.beside, "beside")?);
         let mut joints: Vec<Option<JointSettings>> = Vec::new();
         let mut heads = Vec::new();
         for mut settings in settings.heads {
             joints.push(settings.joint.take());
-            heads.push(head(&container, settings, &encoder, ngrams.as_ref())?);
+            heads.push(head(
+                &container,
+                settings,
+                &encoder,
+                (ngrams.as_ref(), beside.as_ref()),
+            )?);
         }
         join(&container, &mut heads, joints, ngrams.as_ref())?;
         let taggers = settings
@@ -180,6 +176,7 @@ impl Engine {
             taggers,
             embedding,
             ngrams,
+            beside,
             machine: Machine::detect(),
             cut: Cut {
                 size: settings.window,
@@ -321,23 +318,16 @@ fn head(
     container: &Container<'_>,
     settings: HeadSettings,
     encoder: &Encoder,
-    ngrams: Option<&NgramModel>,
+    (ngrams, beside_model): (Option<&NgramModel>, Option<&NgramModel>),
 ) -> Result<(Head, Cascade), LoadError> {
     let bad = |problem: String| {
         LoadError::malformed(container.file(), format!("head `{}`: {problem}", settings.name))
     };
-    let first = match &settings.first {
-        None => None,
-        Some(name) => {
-            let heads = ngrams.map(NgramModel::heads).unwrap_or_default();
-            let place = heads.iter().position(|head| head.name == *name);
-            let place = place.ok_or_else(|| bad(format!("the first stage has no head `{name}`")))?;
-            if heads[place].labels != settings.labels {
-                return Err(bad("labels are not those of the first stage".to_owned()));
-            }
-            Some(place)
-        }
-    };
+    let labels = &settings.labels;
+    let first = counterpart(("first stage", ngrams), settings.first.as_ref(), labels).map_err(bad)?;
+    let beside = settings.beside.as_ref();
+    let beside = beside.map(|named| beside_of(named, beside_model, (labels, &settings.calibration)));
+    let beside = beside.transpose().map_err(bad)?;
     if !settings.share.is_finite() {
         return Err(bad("`share` is no number".to_owned()));
     }
@@ -359,6 +349,7 @@ fn head(
         sure: settings.sure,
         share: settings.share,
         joint: None,
+        beside,
     };
     let head = Head {
         name: settings.name,
@@ -449,28 +440,4 @@ fn tagger(
         threshold: settings.threshold,
         name: settings.name,
     })
-}
-
-fn ngrams(container: &Container<'_>, settings: NgramSettings) -> Result<NgramModel, LoadError> {
-    if !(8..=24).contains(&settings.bits) {
-        return Err(LoadError::malformed(
-            container.file(),
-            "settings: `ngrams.bits` is not between 8 and 24",
-        ));
-    }
-    let weights = (
-        container.signed("ngrams", &[1 << settings.bits, settings.columns])?,
-        container.floats("ngrams.scale", &[settings.columns])?,
-        container.floats("ngrams.bias", &[settings.columns])?,
-    );
-    let heads = settings.heads.into_iter().map(|head| NgramHead {
-        columns: head.first_column..head.first_column.saturating_add(head.labels.len()),
-        name: head.name,
-        labels: head.labels,
-        across: head.across,
-        calibration: head.calibration,
-        points: head.points,
-    });
-    NgramModel::new(settings.bits, &settings.runs, weights, heads.collect())
-        .map_err(|error| told(container, &error))
 }

@@ -40,6 +40,17 @@ impl Engine {
         names.zip(answers).collect()
     }
 
+    /// What the heads beside both stages say of a text, in their order, and their names.
+    #[must_use]
+    pub fn beside_answers(&self, text: &str, room: &mut EngineRoom) -> Vec<(&str, Answer)> {
+        let Some(model) = &self.beside else {
+            return Vec::new();
+        };
+        let answers = model.read(text, &mut room.ngrams);
+        let names = model.heads().iter().map(|head| head.name.as_str());
+        names.zip(answers).collect()
+    }
+
     /// The buckets of n-grams of each stretch of a text, and the stretch's bytes.
     #[must_use]
     pub fn buckets(&self, text: &str, room: &mut EngineRoom) -> Vec<(usize, Vec<u32>)> {

@@ -10,6 +10,10 @@ const INNER: usize = 48;
 pub const JOINT: [f32; 14] = [
     1.0, 0.0, 0.5, -0.5, 0.0, 2.0, 0.0, 0.0, -1.0, 0.0, 0.25, 1.0, 0.0, 3.0,
 ];
+/// Of the n-grams that may be read beside both stages.
+pub const BESIDE_SCALES: [f32; 4] = [0.03, 0.04, 0.01, 0.01];
+/// Likewise.
+pub const BESIDE_BIAS: [f32; 4] = [0.0, -0.5, 0.25, -0.25];
 const LABELS: [&str; 3] = ["O", "B-NAME", "I-NAME"];
 
 struct Numbers(u64);
@@ -42,6 +46,11 @@ fn linear(writer: &mut Writer, numbers: &mut Numbers, name: &str, inputs: usize,
 fn norm(writer: &mut Writer, name: &str) {
     writer.floats(&format!("{name}.weight"), &[WIDTH], &[1.0; WIDTH]);
     writer.floats(&format!("{name}.bias"), &[WIDTH], &[0.0; WIDTH]);
+}
+
+/// Weights of the n-grams that may be read beside both stages.
+pub fn beside_codes() -> Vec<i8> {
+    Numbers(7).codes(1_024)
 }
 
 /// Its settings.
@@ -107,5 +116,9 @@ pub fn file(settings: Value) -> Vec<u8> {
     // For settings that join heads.
     writer.floats("guard.joint", &[2, 7], &JOINT);
     writer.floats("guard.joint.bias", &[2], &[0.25, -0.5]);
+    // For settings that have n-grams beside both stages.
+    writer.signed("beside", &[256, 4], &beside_codes());
+    writer.floats("beside.scale", &[4], &BESIDE_SCALES);
+    writer.floats("beside.bias", &[4], &BESIDE_BIAS);
     writer.finish(settings).unwrap()
 }

@@ -20,7 +20,7 @@ use pointsman_wire::{text, tokens};
 use serde_json::{Map, Value, json};
 
 use super::super::arrive::Asked;
-use super::super::{Arrival, Ticket, admit, collections, guard, hallucination, mcp, rerank};
+use super::super::{Arrival, Ticket, collections, guard, hallucination, mcp, rerank};
 use crate::collections::{is_for_all, may_read};
 use crate::kept::refused;
 use crate::worker::Worker;
@@ -117,7 +117,7 @@ async fn found(
     findings.truncate(rag.wanted());
     let mut texts = reviewed(at, asked, ticket, findings).await?;
     if let Some(rerank) = rag.rerank.as_ref().filter(|_| texts.len() > 1) {
-        texts = ordered(at, ticket, (rerank, said), texts).await?;
+        texts = ordered(at, ticket, (rerank, said), texts).await;
     }
     texts.truncate(rag.most);
     Ok(Found { texts, is_personal })
@@ -182,10 +182,7 @@ async fn called(
     let (texts, fee) = calling.await?;
     if fee != Money::ZERO {
         ticket.answered_by(server, tool, fee);
-        ticket
-            .spend_beside(&Usage::default(), false)
-            .await
-            .map_err(admit::denied)?;
+        ticket.spend_beside(&Usage::default(), false);
     }
     Ok(texts
         .into_iter()
@@ -247,7 +244,7 @@ async fn ordered(
     ticket: &mut Ticket,
     (rerank, said): (&Rerank, &str),
     texts: Vec<String>,
-) -> Result<Vec<String>, Failure> {
+) -> Vec<String> {
     let documents = texts.iter().map(String::as_str).collect();
     let ranking: BoxFuture<'_, _> = Box::pin(rerank::order(
         worker,
@@ -257,18 +254,10 @@ async fn ordered(
     ));
     let mut ranked = match ranking.await {
         Ok(ranked) => ranked,
-        // Whose limits are reached is told so; a model that is not there costs order alone.
-        Err(failure)
-            if matches!(
-                failure.kind,
-                FailureKind::RateLimited | FailureKind::QuotaExceeded
-            ) =>
-        {
-            return Err(failure);
-        }
+        // A model that is not there costs order alone.
         Err(failure) => {
             tracing::warn!(error = %failure.message, model = rerank.model, "findings could not be put in order");
-            return Ok(texts);
+            return texts;
         }
     };
     ranked.sort_by(|left, right| right.1.total_cmp(&left.1));
@@ -278,7 +267,7 @@ async fn ordered(
         .filter_map(|(index, _)| texts[index].take())
         .collect();
     ordered.extend(texts.into_iter().flatten());
-    Ok(ordered)
+    ordered
 }
 
 /// Findings in one text, at most so many letters of them.

@@ -44,12 +44,12 @@ impl<'a, T: BorrowMut<Ticket> + Send> Remote<'a, T> {
         let ticket = (*ticket).borrow_mut();
         match errand::within(self.worker, self.arrival, errand, ticket).await {
             Ok(answer) => {
-                ticket.spend(&answer.usage, answer.estimated);
+                ticket.spend_beside(&answer.usage, answer.estimated);
                 Ok(answer.body)
             }
             Err((failure, spent)) => {
                 if spent != Usage::default() {
-                    ticket.spend(&spent, true);
+                    ticket.spend_beside(&spent, true);
                 }
                 Err(failed(&failure))
             }

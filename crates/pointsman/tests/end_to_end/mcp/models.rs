@@ -248,12 +248,12 @@ async fn streams_have_the_events_of_their_api() {
     body["stream"] = json!(true);
     let answer = scene.post("/v1/responses", &body).await;
     let told = events(&answer);
-    let types: Vec<&str> = told.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    let told_of: Vec<&str> = told.iter().map(|event| event["type"].as_str().unwrap()).collect();
     let at = |kind: &str| {
-        types
+        told_of
             .iter()
             .position(|one| *one == kind)
-            .unwrap_or_else(|| panic!("{kind}: {types:?}"))
+            .unwrap_or_else(|| panic!("{kind}: {told_of:?}"))
     };
     let steps = [
         "response.created",
@@ -267,7 +267,7 @@ async fn streams_have_the_events_of_their_api() {
     ];
     assert!(
         steps.windows(2).all(|pair| at(pair[0]) < at(pair[1])),
-        "{types:?}"
+        "{told_of:?}"
     );
     let numbers: Vec<u64> = told
         .iter()

@@ -296,6 +296,30 @@ async fn what_is_kept_here_comes_into_requests_of_those_who_may_read_it() {
         .unwrap();
     let ranked = served[0]["documents"].to_string().len() as u64 / 8;
     assert!(row.attempts == 2 && row.usage.input > ranked, "{row:?}");
+    // What was asked beside the answer and the answer itself count, both.
+    let bounded = NewKey {
+        tokens_per_minute: Some(3_000),
+        ..team("support")
+    };
+    let bounded = key(scene.folder.path(), bounded);
+    let mut codes = Vec::new();
+    let mut long = ask("ranked: repeat 300 words");
+    long["max_tokens"] = json!(300);
+    for _ in 0..40 {
+        let answer = post(scene.house.address, PATH, &bounded, &long).await.unwrap();
+        codes.push(answer.status.as_u16());
+        match codes.last() {
+            Some(200) => {}
+            // A key is known within a third of a second.
+            Some(401) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            _ => break,
+        }
+    }
+    let answered = codes.iter().filter(|code| **code == 200).count();
+    assert!(
+        codes.last() == Some(&429) && (2..=8).contains(&answered),
+        "{codes:?}"
+    );
     // A collection that is not there.
     let refused = post(scene.house.address, PATH, &support, &ask("nowhere"))
         .await

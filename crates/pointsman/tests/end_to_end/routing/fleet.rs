@@ -47,7 +47,7 @@ async fn an_adapter_is_asked_only_of_servers_that_serve_it() {
             .iter()
             .map(|sim| format!("{{ url: \"http://{}/v1\" }}", sim.address()));
         format!(
-            "providers: {{ fleet: {{ kind: vllm, endpoints: [ {} ], auth: {{ api_key: k }}, balance: {{ policy: round_robin }} }} }}\n\
+            "providers: {{ fleet: {{ kind: vllm, endpoints: [ {} ], auth: {{ api_key: sk-sim }}, balance: {{ policy: round_robin }} }} }}\n\
              routing:\n  modelCards: [ {{ name: qwen3-8b, loras: [ {{ name: math-adapter }} ] }} ]\n  \
              decisions: [ {{ name: d, modelRefs: [ {{ model: qwen3-8b, lora_name: math-adapter }} ] }} ]\n",
             servers.collect::<Vec<_>>().join(", ")
@@ -100,9 +100,9 @@ async fn other_models_take_over_as_far_as_the_recipe_says() {
     let quick = server(&[]).await;
     let config = |first: &str, fallback: &str| {
         format!(
-            "providers:\n  gone: {{ kind: openai-compatible, base_url: \"http://127.0.0.1:9/v1\", auth: {{ api_key: k }}, retry: {{ attempts: 1 }} }}\n  \
-             slow: {{ kind: openai-compatible, base_url: \"http://{}/v1\", auth: {{ api_key: k }}, retry: {{ attempts: 1 }} }}\n  \
-             quick: {{ kind: openai-compatible, base_url: \"http://{}/v1\", auth: {{ api_key: k }} }}\n\
+            "providers:\n  gone: {{ kind: openai-compatible, base_url: \"http://127.0.0.1:9/v1\", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }} }}\n  \
+             slow: {{ kind: openai-compatible, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }}, retry: {{ attempts: 1 }} }}\n  \
+             quick: {{ kind: openai-compatible, base_url: \"http://{}/v1\", auth: {{ api_key: sk-sim }} }}\n\
              models: {{ first: {{ targets: [ {{ provider: {first}, model: a }} ] }}, second: {{ targets: [ {{ provider: gone, model: b }} ] }}, third: {{ targets: [ {{ provider: quick, model: c }} ] }} }}\n\
              routing:\n  fallback: {fallback}\n  decisions: [ {{ name: d, algorithm: static, modelRefs: [ {{ model: first }}, {{ model: second }}, {{ model: third }} ] }} ]\n",
             slow.address(),
