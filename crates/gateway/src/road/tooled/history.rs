@@ -348,7 +348,7 @@ pub fn define(request: &mut ChatRequest) {
         kind: ToolKind::Function {
             name,
             description: None,
-            parameters: Json::parse(r#"{"type":"object"}"#).ok(),
+            parameters: Json::parse(r#"{"type":"object","properties":{}}"#).ok(),
             strict: None,
             extra: Extra::default(),
         },

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use pointsman_governance::Principal;
+use pointsman_mcp::message::Object;
 use pointsman_mcp::model_tools::ModelTools;
 use pointsman_routing::Tools;
 use pointsman_wire::form::{
@@ -131,7 +132,7 @@ impl<'a> Toolbox<'a> {
             kind: ToolKind::Function {
                 name: called.as_str().into(),
                 description: tool.description.as_deref().map(Text::from),
-                parameters: Json::parse(tool.schema.get().to_owned()).ok(),
+                parameters: parameters(&tool.schema),
                 strict: None,
                 extra: Extra::default(),
             },
@@ -260,6 +261,15 @@ impl<'a> Toolbox<'a> {
             _ => choice,
         }
     }
+}
+
+/// The schema of a tool's arguments. Some providers refuse one that does not say which there are.
+fn parameters(schema: &RawValue) -> Option<Json> {
+    let mut schema = Object::parse(schema.get()).ok()?;
+    if schema.get("properties").is_none() {
+        schema.set("properties", &Object::default());
+    }
+    Json::parse(schema.raw().get().to_owned()).ok()
 }
 
 /// Whether the decision lets the model see a tool: by what its server calls it, or by what the model would.

@@ -286,7 +286,7 @@ async fn streams_have_the_events_of_their_api() {
     let mut body = messages(
         "chat",
         json!({ "type": "url", "name": "a", "url": "/mcp/a", "tool_configuration": { "allowed_tools": ["test_simple_text"] } }),
-        json!({ "name": "own", "input_schema": { "type": "object" } }),
+        json!({ "name": "own", "input_schema": { "type": "object", "properties": {} } }),
     );
     body["stream"] = json!(true);
     body["messages"][0]["content"] = json!("Please call tools.");
