@@ -97,10 +97,7 @@ fn server(draft: &mut Draft, name: &str, said: &Item) -> Map {
     if let Some(kind) = said.get("type").or_else(|| said.get("transport")) {
         kind.accept();
         if kind.peek() == Some("sse") {
-            let why = "the transport with two addresses is not spoken";
-            draft
-                .report
-                .nearest(kind, why, "give the server's streamable HTTP address");
+            server.set("transport", Yaml::text("sse"));
         }
     }
     let url = ["url", "serverUrl", "httpUrl"]

@@ -3,6 +3,7 @@
 use pointsman_governance::fits;
 
 use crate::config::AccessRule;
+use crate::when::{Called, When};
 
 /// What is let through.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,20 +47,48 @@ pub struct Caller {
 
 /// Who may use what. What no rule covers is for all; every rule that covers something must let its caller in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Gates(Vec<AccessRule>);
+pub struct Gates(Vec<Gate>);
+
+/// A rule, and its condition, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Gate {
+    rule: AccessRule,
+    when: Option<When>,
+}
 
 impl Gates {
     /// Gates of rules.
     #[must_use]
     pub fn new(rules: &[AccessRule]) -> Self {
-        Self(rules.to_vec())
+        let gate = |rule: &AccessRule| Gate {
+            rule: rule.clone(),
+            // What is no expression was told when the configuration was read.
+            when: rule.when.as_deref().and_then(|source| When::new(source).ok()),
+        };
+        Self(rules.iter().map(gate).collect())
     }
 
     /// Whether a caller may use something of a server: a tool, or else its prompts and resources.
     #[must_use]
     pub fn allow(&self, caller: &Caller, server: &str, tool: Option<&str>) -> bool {
-        let mut covering = self.0.iter().filter(|rule| rule.covers(server, tool));
-        covering.all(|rule| rule.admits(caller))
+        let plain = self.0.iter().filter(|gate| gate.rule.when.is_none());
+        let mut covering = plain.filter(|gate| gate.rule.covers(server, tool));
+        covering.all(|gate| gate.rule.admits(caller))
+    }
+
+    /// Whether a caller may call something with these arguments, as far as rules with conditions say.
+    #[must_use]
+    pub fn allow_call(&self, caller: &Caller, called: &Called<'_>) -> bool {
+        let tool = (called.kind == "tool").then_some(called.name);
+        let holds = |gate: &&Gate| {
+            let when = gate.when.as_ref();
+            when.is_none_or(|when| when.holds(called, caller))
+        };
+        let conditional = self.0.iter().filter(|gate| gate.rule.when.is_some());
+        let mut covering = conditional
+            .filter(|gate| gate.rule.covers(called.server, tool))
+            .filter(holds);
+        covering.all(|gate| gate.rule.admits(caller))
     }
 }
 
@@ -120,7 +149,8 @@ mod tests {
             { "servers": ["pay*"], "teams": ["finance"], "keys": ["k1"] },
             { "tools": ["*_all"], "groups": ["ops"] },
         ]);
-        let gates = Gates(serde_json::from_value(rules).unwrap());
+        let rules: Vec<AccessRule> = serde_json::from_value(rules).unwrap();
+        let gates = Gates::new(&rules);
         let of = |keys: &[&str], team: Option<&str>, roles: &[&str], groups: &[&str]| Caller {
             keys: keys.iter().map(|one| (*one).to_owned()).collect(),
             team: team.map(str::to_owned),

@@ -29,6 +29,7 @@ use crate::task;
 use crate::trail::{Resume, Trail};
 use crate::version;
 use crate::view::{Found, View};
+use crate::when::Called;
 
 pub use entrance::TICKET;
 pub use older::Waits;
@@ -214,6 +215,7 @@ impl Asker {
             return Err(self.nothing(kind, &name).into());
         };
         self.scoped(&found, kind)?;
+        self.may_with(&found, kind, params)?;
         self.may_flow(&found.server).await?;
         answered.server = Some(found.server.name.clone());
         answered.name = Some(found.name.clone());
@@ -281,6 +283,27 @@ impl Asker {
         let tool = (kind == Kind::Tools).then_some(found.name.as_str());
         let lacking = authorization.lacking(has, &found.server.name, tool);
         lacking.map_or(Ok(()), |needed| Err(RpcError::scopes(&needed)))
+    }
+
+    /// Whether the caller may use something with these arguments.
+    ///
+    /// # Errors
+    /// When a rule with a condition does not let them: what is called is there, and may be called otherwise.
+    fn may_with(&self, found: &Found, kind: Kind, params: &Object) -> Result<(), RpcError> {
+        let called = Called {
+            kind: match kind {
+                Kind::Tools => "tool",
+                Kind::Prompts => "prompt",
+                _ => "resource",
+            },
+            server: &found.server.name,
+            name: &found.name,
+            arguments: params.get("arguments"),
+        };
+        if self.hub.gates.allow_call(&self.caller, &called) {
+            return Ok(());
+        }
+        Err(RpcError::arguments_denied(&found.name))
     }
 
     /// The same for what is not there and for what is not allowed.

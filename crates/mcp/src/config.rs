@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::model_tools::ModelTools;
 use crate::oauth::OAuthConfig;
 use crate::scope::AuthorizationConfig;
+use crate::when::When;
 
 /// MCP servers, and how they are shown to clients at `/mcp` and `/mcp/{server}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -105,6 +106,10 @@ pub struct AccessRule {
     pub roles: Vec<String>,
     /// Groups that may.
     pub groups: Vec<String>,
+    /// Covers a call only where this holds: an expression (CEL) over `args`, `kind` (`tool`, `prompt`, `resource`), `server`,
+    /// `name` and `caller` (`keys`, `team`, `roles`, `groups`). What cannot be told counts as if it held. Such a rule hides
+    /// nothing from lists, and may let nobody in.
+    pub when: Option<String>,
 }
 
 /// Servers that keep secrets, and servers that must not hear them.
@@ -182,12 +187,25 @@ pub enum OnChange {
     Quarantine,
 }
 
+/// How a server at a `url` speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Speaks {
+    /// Streamable HTTP.
+    #[default]
+    Http,
+    /// The transport of 2024-11-05: a stream of events at `url`, and messages posted where that says.
+    Sse,
+}
+
 /// A server: at a `url`, or a `command` that is run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Where it speaks streamable HTTP.
+    /// Where it speaks streamable HTTP, or has its stream (`transport: sse`).
     pub url: Option<String>,
+    /// How it speaks there.
+    pub transport: Speaks,
     /// How to be let in. A caller's own credential is never passed on.
     pub auth: AuthConfig,
     /// How to get tokens from the authorization server that the server itself names; in place of `auth`.
@@ -233,6 +251,9 @@ pub struct ToolRules {
     pub price: BTreeMap<String, Dollars>,
     /// Whether arguments are held against the schema of their tool before its server sees them; they are when absent.
     pub check_arguments: Option<bool>,
+    /// Whether results are told in fewer bytes first: JSON in texts without its blanks, other texts without blanks at the
+    /// ends of lines and without more than one empty line together. Nothing that is said is left out.
+    pub compress: bool,
     /// Most bytes of a result; what is more is cut, and a text says so.
     #[schemars(range(min = 256))]
     pub max_result: Option<usize>,
@@ -261,10 +282,11 @@ impl McpConfig {
             problems.extend(wrong.map(|(field, why)| (format!("authorization.{field}"), why)));
         }
         for (at, rule) in self.access.iter().enumerate() {
-            if [&rule.keys, &rule.teams, &rule.roles, &rule.groups]
-                .iter()
-                .all(|list| list.is_empty())
-            {
+            if let Some(Err(why)) = rule.when.as_deref().map(When::new) {
+                problems.push((format!("access[{at}].when"), why));
+            }
+            let all = [&rule.keys, &rule.teams, &rule.roles, &rule.groups];
+            if rule.when.is_none() && all.iter().all(|list| list.is_empty()) {
                 let message = "lets nobody in: name `keys`, `teams`, `roles` or `groups`; what nobody may use is denied by `tools.deny`";
                 problems.push((format!("access[{at}]"), message.to_owned()));
             }
@@ -407,6 +429,9 @@ impl ServerConfig {
                     );
                 }
             }
+        }
+        if self.transport == Speaks::Sse && self.url.is_none() {
+            wrong("transport", "goes with a `url`");
         }
         self.how_let_in(wrong);
         if self.auth.passthrough.is_some() {

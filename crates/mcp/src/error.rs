@@ -85,6 +85,15 @@ impl RpcError {
         error
     }
 
+    /// The access rules do not let the caller do it with these arguments.
+    #[must_use]
+    pub fn arguments_denied(name: &str) -> Self {
+        let message = format!("the access rules do not let this caller use {name} with these arguments");
+        let mut error = Self::new(Self::BLOCKED, StatusCode::OK, message);
+        error.data = Some(Box::new(serde_json::json!({ "code": "access_denied" })));
+        error
+    }
+
     /// The token lacks scopes; the client is told all that it needs.
     #[must_use]
     pub fn scopes(needed: &[String]) -> Self {

@@ -42,6 +42,7 @@ pub mod trail;
 pub mod version;
 pub mod view;
 pub mod virtuals;
+pub mod when;
 
 pub use config::McpConfig;
 pub use hub::Hub;

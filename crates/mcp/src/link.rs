@@ -4,6 +4,7 @@ mod api;
 mod greet;
 mod http_link;
 mod process;
+mod sse;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,7 @@ pub use api::{Api, brought, fetched, own_base};
 pub use greet::{adopted, open};
 pub use http_link::HttpLink;
 pub use process::Process;
+use sse::Sse;
 
 /// Answers under way on one link, at most.
 const MAX_PENDING: usize = 1_024;
@@ -121,6 +123,7 @@ pub struct Ask {
 enum Transport {
     Http(HttpLink),
     Process(Process),
+    Sse(Sse),
     Api(Arc<Api>),
 }
 
@@ -206,6 +209,8 @@ impl Drop for UnderWay<'_> {
         }
         if let Transport::Process(process) = &self.link.transport {
             process.forget(self.id);
+        } else if let Transport::Sse(sse) = &self.link.transport {
+            sse.forget(self.id);
         } else if self.link.version.is_modern() {
             // Its stream is closed, which says it.
             return;
@@ -229,6 +234,7 @@ impl Link {
         match &self.transport {
             Transport::Http(_) | Transport::Api(_) => true,
             Transport::Process(process) => process.is_alive(),
+            Transport::Sse(sse) => sse.is_alive(),
         }
     }
 
@@ -272,6 +278,7 @@ impl Link {
             match &self.transport {
                 Transport::Http(http) => http.ask(self, client, (id, text), &ask).await,
                 Transport::Process(process) => process.ask(id, text).await,
+                Transport::Sse(sse) => sse.ask(&self.server, client, (id, text)).await,
                 Transport::Api(api) => api.ask(&self.server, client, &ask).await,
             }
         };
@@ -356,6 +363,7 @@ impl Link {
         match &self.transport {
             Transport::Http(http) => http.send(self, client, text).await,
             Transport::Process(process) => process.send(text).await,
+            Transport::Sse(sse) => sse.send(&self.server, client, text).await,
             // It hears nothing but requests.
             Transport::Api(_) => Ok(()),
         }
@@ -537,6 +545,7 @@ impl Link {
         match &self.transport {
             Transport::Http(http) => http.close(client, self).await,
             Transport::Process(process) => process.stop(),
+            Transport::Sse(sse) => sse.stop(),
             Transport::Api(_) => {}
         }
     }

@@ -1,8 +1,91 @@
 //! Results that are longer than their server may answer, made shorter.
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::message::Raw;
+use crate::config::ToolRules;
+use crate::message::{Object, Raw};
+
+/// A result as its server's rules have it: in fewer bytes, and cut.
+#[must_use]
+pub fn fitted(result: Raw, rules: &ToolRules) -> Raw {
+    let result = if rules.compress {
+        compressed(result)
+    } else {
+        result
+    };
+    match rules.max_result {
+        Some(most) => shortened(result, most),
+        None => result,
+    }
+}
+
+/// The same in fewer bytes: JSON in texts without its blanks, other texts without blanks at the ends of lines and without
+/// more than one empty line together.
+#[must_use]
+pub fn compressed(result: Raw) -> Raw {
+    let Ok(mut fields) = Object::parse(result.get()) else {
+        return result;
+    };
+    let Some(mut content) = fields.list("content") else {
+        return result;
+    };
+    let mut is_other = false;
+    for block in &mut content {
+        let Ok(mut object) = Object::parse(block.get()) else {
+            continue;
+        };
+        let Some(text) = object.text("text") else { continue };
+        let shorter = if serde_json::from_str::<&RawValue>(&text).is_ok() {
+            without_blanks(&text)
+        } else {
+            without_blank_lines(&text)
+        };
+        if shorter.len() < text.len() {
+            object.set("text", &shorter);
+            *block = object.raw();
+            is_other = true;
+        }
+    }
+    if !is_other {
+        return result;
+    }
+    fields.set("content", &content);
+    fields.raw()
+}
+
+/// JSON without the blanks between its tokens; every token stays as it is.
+fn without_blanks(json: &str) -> String {
+    let (mut within, mut escaped) = (false, false);
+    json.chars()
+        .filter(|letter| {
+            let is_kept = within || !letter.is_ascii_whitespace();
+            match letter {
+                _ if escaped => escaped = false,
+                '\\' if within => escaped = true,
+                '"' => within = !within,
+                _ => {}
+            }
+            is_kept
+        })
+        .collect()
+}
+
+fn without_blank_lines(text: &str) -> String {
+    let mut shorter = String::with_capacity(text.len());
+    let mut was_empty = false;
+    for (at, line) in text.lines().map(str::trim_end).enumerate() {
+        if line.is_empty() && std::mem::replace(&mut was_empty, true) {
+            continue;
+        }
+        was_empty = line.is_empty();
+        if at > 0 {
+            shorter.push('\n');
+        }
+        shorter.push_str(line);
+    }
+    shorter
+}
 
 /// A result of at most about `most` bytes of content: texts are cut where they pass it, what follows is left out, and a
 /// text says so. Where structured content is left out the result is told as an error: its schema promises it.
@@ -126,6 +209,30 @@ mod tests {
                 .contains("has cut this result")
         );
         assert!(cut.get("isError").is_none());
+    }
+
+    #[test]
+    fn what_is_compressed_says_the_same() {
+        let told = |text: &str| {
+            let raw = serde_json::value::to_raw_value(
+                &json!({ "content": [{ "type": "text", "text": text }], "n": 1 }),
+            );
+            let value: Value = serde_json::from_str(compressed(raw.unwrap()).get()).unwrap();
+            assert_eq!(value["n"], 1);
+            value["content"][0]["text"].as_str().unwrap().to_owned()
+        };
+        for (text, shorter) in [
+            (
+                "{ \"a\": [ 1,\n 2.50 ], \"b c\": \"x  \\\" y \" }",
+                "{\"a\":[1,2.50],\"b c\":\"x  \\\" y \"}",
+            ),
+            ("12345678901234567890123 ", "12345678901234567890123"),
+            ("one  \n\n\n\n  two\t\nthree", "one\n\n  two\nthree"),
+            ("{ not json }", "{ not json }"),
+            ("", ""),
+        ] {
+            assert_eq!(told(text), shorter, "{text:?}");
+        }
     }
 
     #[test]

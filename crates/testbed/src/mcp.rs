@@ -3,6 +3,7 @@
 
 mod legacy;
 mod modern;
+mod oldest;
 mod resumable;
 mod things;
 
@@ -36,6 +37,8 @@ const QUEUE: usize = 4_096;
 /// Which protocol a simulated server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum McpEra {
+    /// A stream of events and an address for messages, 2024-11-05.
+    Oldest,
     /// Sessions, up to 2025-11-25.
     Legacy,
     /// Requests that say everything themselves, 2026-07-28.
@@ -62,6 +65,8 @@ struct State {
     era: McpEra,
     /// What the changing tool says of itself.
     description: Mutex<String>,
+    /// Where messages are to go, in the place of here.
+    elsewhere: Mutex<Option<String>>,
     served: Mutex<Vec<McpServed>>,
     sessions: Mutex<HashMap<String, Arc<Talk>>>,
     listeners: Mutex<Vec<(Value, mpsc::Sender<Value>)>>,
@@ -122,6 +127,7 @@ impl State {
         Arc::new(Self {
             era,
             description: Mutex::new("Changes its description when told.".to_owned()),
+            elsewhere: Mutex::default(),
             served: Mutex::default(),
             sessions: Mutex::default(),
             listeners: Mutex::default(),
@@ -203,6 +209,11 @@ impl McpServer {
         }
     }
 
+    /// Says from now on that messages go to this host (`http://host:port`); of the oldest era.
+    pub fn point(&self, place: &str) {
+        *self.state.elsewhere.lock() = Some(place.to_owned());
+    }
+
     /// Forgets all sessions, as a server does that was started anew.
     pub fn forget(&self) {
         self.state.sessions.lock().clear();
@@ -240,6 +251,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
         });
     }
     Ok(match state.era {
+        McpEra::Oldest => oldest::answer(&state, &parts, message),
         McpEra::Legacy => legacy::answer(&state, &parts, message),
         McpEra::Modern => modern::answer(&state, &parts, message),
     })

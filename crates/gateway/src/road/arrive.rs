@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use pointsman_cache::Controls;
 use pointsman_governance::Principal;
 use pointsman_guard::{Guards, Placeholders};
-use pointsman_routing::{PromptCache, ResponseJailbreak};
+use pointsman_routing::{PromptCache, ResponseJailbreak, Tools};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Text, Usage};
 use pointsman_wire::form_data::FormDataError;
 use pointsman_wire::format::{self, DecodeError, Format};
@@ -65,6 +65,8 @@ pub struct Asked {
     pub omitted: Option<Arc<Omitted>>,
     /// What the provider shall cache of it, where its decision says so.
     pub marks: Option<PromptCache>,
+    /// Which tools its decision shows, where it says so: of servers of the gateway, too, which are listed later.
+    pub shown_tools: Option<Tools>,
     /// Most bytes of its answer, where that is less than of others.
     pub longest: Option<usize>,
     /// Guardrails that its decision names.
@@ -117,6 +119,7 @@ impl Asked {
             check: self.check.clone(),
             omitted: self.omitted.clone(),
             marks: self.marks,
+            shown_tools: self.shown_tools.clone(),
             longest: self.longest,
             decided_guards: self.decided_guards.clone(),
             answer_id: self.answer_id.clone(),
@@ -223,6 +226,7 @@ pub fn decode(
         check: None,
         omitted: None,
         marks: None,
+        shown_tools: None,
         longest: None,
         decided_guards: Vec::new(),
         answer_id: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use pointsman_governance::Principal;
-use pointsman_wire::form::Failure;
+use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
 
 use super::arrive::Asked;
@@ -80,6 +80,11 @@ async fn prepare_and_send(
     guard::input(arrival, asked, ticket).await?;
     // An agent does things and remembers: what it said before is no answer now.
     if let Some(agent) = a2a::named(&arrival.snapshot, ticket.caller(), &asked.request.model) {
+        if tooled.is_some() {
+            return Err(untold(
+                "agents have tools of their own, and are told of no MCP servers; name a model, or leave the servers out",
+            ));
+        }
         let agent = Arc::clone(agent);
         let asking = a2a::ask((worker, arrival), asked, agent, ticket);
         return Box::pin(asking).await.map(Way::Sent);
@@ -107,7 +112,12 @@ async fn prepare_and_send(
             let imagined = Box::pin(imagine::imagine((worker, arrival), asked, image, ticket)).await?;
             return Ok(Way::Spoken(imagined));
         }
-        decide::Decided::Loop(_) if tooled.is_some() => return Err(no_loop()),
+        // Models in between have no tools, and nobody would know whose calls are to be made.
+        decide::Decided::Loop(_) if tooled.is_some() => {
+            return Err(untold(
+                "the decision for this request asks several models, which call no MCP servers; name one model, or leave the servers out",
+            ));
+        }
         decide::Decided::Loop(several) => {
             guard::decided(arrival, asked, None, ticket).await?;
             if let Some(other) = taken.shadow {
@@ -138,8 +148,7 @@ async fn prepare_and_send(
     }
 }
 
-/// Models in between have no tools, and nobody would know whose calls are to be made.
-fn no_loop() -> Failure {
-    let message = "the decision for this request asks several models, which call no MCP servers; name one model, or leave the servers out";
-    Failure::new(pointsman_wire::form::FailureKind::InvalidRequest, message).at("tools")
+/// Servers that nobody would call.
+fn untold(why: &str) -> Failure {
+    Failure::new(FailureKind::InvalidRequest, why).at("tools")
 }

@@ -507,6 +507,7 @@ fn apply(plugins: &Plugins, asked: &mut Asked) -> Option<ChatResponse> {
     }
     if let Some(shown) = &plugins.tools {
         asked.edited |= tools::take_away(&mut asked.request, shown);
+        asked.shown_tools = Some(shown.clone());
     }
     asked.marks = plugins.marks;
     if plugins.retention.prefer_prefix {

@@ -67,6 +67,9 @@ pub fn open(arrival: &Arrival, asked: &mut Asked) -> Result<Option<Tooled>, Fail
     let history = history::told_anew(&mut request.messages, &is_own, &tools::called);
     asked.edited |= history.edited;
     if own.is_empty() {
+        if history.edited {
+            history::define(request);
+        }
         return Ok(None);
     }
     mcp::may_reach(arrival)?;
@@ -130,7 +133,7 @@ pub async fn run(
         let ring = Ring::within((worker, arrival), asked, within, ticket);
         let mut fees = Money::ZERO;
         let done = async {
-            let toolbox = Toolbox::open((worker, arrival), caller, &asked.request, tooled).await?;
+            let toolbox = Toolbox::open((worker, arrival), caller, asked, tooled).await?;
             let rounds = Rounds::new(&ring, asked, toolbox, begun + bounds.timeout.get());
             Box::pin(rounds.go(&plan, &mut fees)).await
         };

@@ -18,7 +18,7 @@ use crate::judge::{Blocked, Guarded, Judge, Verdict};
 use crate::link::{Sink, Told};
 use crate::message::{Object, Raw, Response};
 use crate::server::Server;
-use crate::shorten::shortened;
+use crate::shorten::fitted;
 use crate::texts::{self, See, Sort, Text};
 use crate::view::Found;
 
@@ -257,10 +257,7 @@ impl Asker {
         let result = said(self.judge(), server, result)
             .await
             .map_err(|blocked| Refused::Here(blocked.into()))?;
-        Ok(match server.config.tools.max_result {
-            Some(most) => shortened(result, most),
-            None => result,
-        })
+        Ok(fitted(result, &server.config.tools))
     }
 
     /// What is said of a definition. What is hidden cannot be called either.

@@ -13,7 +13,7 @@ use crate::message::{Object, Raw, Request};
 use crate::meta;
 use crate::server::Server;
 use crate::session::Session;
-use crate::shorten::shortened;
+use crate::shorten::fitted;
 use crate::task::{self, EXTENSION, Names, Support};
 use crate::version::Version;
 use crate::view::Found;
@@ -113,10 +113,7 @@ impl Asker {
         }) else {
             return task;
         };
-        let result = match server.config.tools.max_result {
-            Some(most) => shortened(result, most),
-            None => result,
-        };
+        let result = fitted(result, &server.config.tools);
         object.set("result", &self.view.show(&server.name, result));
         object.raw()
     }

@@ -11,7 +11,9 @@ use pointsman_upstream::{Client, Timeouts};
 
 use super::http_link::{self, Head, HttpLink};
 use super::process::Process;
+use super::sse::Sse;
 use super::{Ask, Failed, Greeting, Link, Owner, Transport};
+use crate::config::Speaks;
 use crate::message::{self, Id, Object, Raw, Response};
 use crate::meta;
 use crate::server::Server;
@@ -36,6 +38,8 @@ pub async fn open(
     let opening = async {
         if server.config.openapi.is_some() {
             to_api(server, client, described, owner).await
+        } else if server.config.transport == Speaks::Sse {
+            over_sse(server, client, described, owner).await
         } else if server.web().is_some() {
             over_http(server, client, described, owner).await
         } else {
@@ -313,6 +317,26 @@ async fn first_answer(
     }
     let text = http_link::collect(response, server.limit).await?;
     http_link::answer_in(&text, id, status)
+}
+
+/// The transport of 2024-11-05 is older than the era that says everything itself: nobody is asked about it.
+async fn over_sse(
+    server: &Arc<Server>,
+    client: &Client,
+    described: Object,
+    owner: Weak<dyn Owner>,
+) -> Result<Arc<Link>, Failed> {
+    let sse = Sse::open(server, client).await?;
+    let text = message::request(&Id::Number(2), "initialize", &initialize(&described));
+    let agreed = initialized(sse.ask(server, client, (2, text)).await?)?;
+    server.remember_era(false);
+    let link = Arc::new(link(server, agreed, described, Transport::Sse(sse), owner));
+    if let Transport::Sse(sse) = &link.transport {
+        sse.attach(&link);
+    }
+    link.tell(client, "notifications/initialized", Object::default())
+        .await?;
+    Ok(link)
 }
 
 async fn over_pipes(

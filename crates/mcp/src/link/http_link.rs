@@ -186,9 +186,29 @@ pub async fn post(
     exchange(server, client, (Method::POST, head), text.into(), timeouts).await
 }
 
-async fn exchange(
+/// Sends a message.
+///
+/// # Errors
+/// When there is no response head.
+pub async fn exchange(
     server: &Server,
     client: &Client,
+    message: (Method, Head<'_>),
+    body: Bytes,
+    timeouts: &Timeouts,
+) -> Result<HttpResponse<UpstreamBody>, Failed> {
+    let path = server.web().map_or("", |web| web.path.as_str());
+    exchange_at(server, client, path, message, body, timeouts).await
+}
+
+/// The same at another path of the server's.
+///
+/// # Errors
+/// When there is no response head.
+pub async fn exchange_at(
+    server: &Server,
+    client: &Client,
+    path: &str,
     (method, head): (Method, Head<'_>),
     body: Bytes,
     timeouts: &Timeouts,
@@ -199,7 +219,7 @@ async fn exchange(
     let mut request = HttpRequest::new(body);
     *request.uri_mut() = web
         .endpoint
-        .uri(&web.path)
+        .uri(path)
         .map_err(|error| Failed::Unreachable(error.to_string()))?;
     *request.headers_mut() = headers(web, &method, head);
     *request.method_mut() = method;
@@ -431,7 +451,7 @@ fn messages(text: &str) -> Result<Vec<Message>, Failed> {
 }
 
 /// The events of a response.
-struct Events {
+pub struct Events {
     body: UpstreamBody,
     decoder: SseDecoder,
     ready: VecDeque<Event>,
@@ -439,15 +459,21 @@ struct Events {
 }
 
 /// An event.
-struct Event {
+pub struct Event {
+    /// Its type, where it says one.
+    pub kind: Option<String>,
     /// What it says; nothing where it only says from where to go on.
-    text: String,
+    pub text: String,
     /// Behind which event the stream can be taken up again once this one is heard.
     id: Option<String>,
 }
 
 impl Event {
-    fn messages(&self) -> Result<Vec<Message>, Failed> {
+    /// The messages that it brings.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn messages(&self) -> Result<Vec<Message>, Failed> {
         if self.text.is_empty() {
             return Ok(Vec::new());
         }
@@ -456,7 +482,8 @@ impl Event {
 }
 
 impl Events {
-    fn new(response: HttpResponse<UpstreamBody>, limit: usize) -> Self {
+    /// Those of a response.
+    pub fn new(response: HttpResponse<UpstreamBody>, limit: usize) -> Self {
         Self {
             body: response.into_body(),
             decoder: SseDecoder::default(),
@@ -514,10 +541,12 @@ impl Events {
         events.retain(|event| !event.data.is_empty());
         if events.is_empty() && id.is_some() && id != before {
             let text = String::new();
-            self.ready.push_back(Event { text, id });
+            let kind = None;
+            self.ready.push_back(Event { kind, text, id });
             return Ok(());
         }
         self.ready.extend(events.into_iter().map(|event| Event {
+            kind: event.event.as_ref().map(ToString::to_string),
             text: event.data.to_string(),
             id: id.clone(),
         }));
@@ -525,7 +554,10 @@ impl Events {
     }
 
     /// The next event.
-    async fn next(&mut self) -> Result<Option<Event>, Failed> {
+    ///
+    /// # Errors
+    /// When the stream breaks, or says too much at once.
+    pub async fn next(&mut self) -> Result<Option<Event>, Failed> {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(Some(event));
@@ -544,7 +576,7 @@ impl Events {
 }
 
 /// Timeouts of a stream that waits for news.
-fn patient() -> Timeouts {
+pub fn patient() -> Timeouts {
     Timeouts {
         first_byte: QUIET,
         between_chunks: QUIET,

@@ -1,9 +1,11 @@
 //! MCP servers through the gateway: whose sessions are whose, what is kept out, what passes, what a dead server costs.
 
+mod access;
 mod attacks;
 mod guards;
 mod models;
 mod oauth;
+mod oldest;
 mod replicas;
 mod resume;
 mod search;
@@ -278,7 +280,7 @@ async fn a_callers_key_is_for_the_gateway_and_calls_are_in_the_ledger() {
     let entries = ledger(folder.path());
     let called = entries
         .iter()
-        .find(|entry| entry.model_requested == "a_test_simple_text")
+        .find(|entry| entry.model_requested == "mcp/a/test_simple_text")
         .unwrap();
     assert_eq!(called.provider.as_deref(), Some("a"));
     assert_eq!(called.model.as_deref(), Some("test_simple_text"));

@@ -298,8 +298,8 @@ async fn calls_cost_what_they_cost_and_are_for_who_may() {
         .map(|entry| (entry.model_requested, entry.cost.nanodollars()))
         .collect();
     for (name, cost) in [
-        ("s_test_simple_text", 1_000_000),
-        ("s_test_image_content", 250_000_000),
+        ("mcp/s/test_simple_text", 1_000_000),
+        ("mcp/s/test_image_content", 250_000_000),
         ("s_nothing", 0),
     ] {
         assert!(costs.contains(&(name.to_owned(), cost)), "{name}: {costs:?}");

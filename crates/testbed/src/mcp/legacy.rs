@@ -60,7 +60,8 @@ pub fn answer(state: &Arc<State>, parts: &Parts, message: Value) -> Response<Bod
     }
 }
 
-fn greeting(message: &Value) -> Value {
+/// What a server says of itself.
+pub fn greeting(message: &Value) -> Value {
     let asked = message["params"]["protocolVersion"].as_str().unwrap_or_default();
     let known = ["2025-03-26", "2025-06-18", "2025-11-25"];
     let version = known

@@ -8,14 +8,13 @@ use std::time::Instant;
 
 use pointsman_catalog::Money;
 use pointsman_governance::{Estimate, Principal};
+use pointsman_mcp::Hub;
 use pointsman_mcp::call::{Answered, Asker, Refused};
-use pointsman_mcp::error::RpcError;
 use pointsman_mcp::link::Told;
 use pointsman_mcp::message::{Id, Object, Raw, Request};
 use pointsman_mcp::meta;
 use pointsman_mcp::shorten::shortened;
 use pointsman_mcp::virtuals::unwrapped;
-use pointsman_mcp::{Hub, parked};
 use pointsman_wire::form::{Failure, FailureKind};
 use serde::Deserialize;
 use serde_json::json;
@@ -23,7 +22,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::judge::{Guardrails, judging};
-use super::{Desk, consent, door, nothing, oauth, work};
+use super::{Desk, consent, door, nothing, oauth, stateless, work};
 use crate::road::{Arrival, Ticket, admit};
 use crate::worker::Worker;
 
@@ -215,6 +214,7 @@ impl<'a> Shelf<'a> {
     async fn admit(&self, id: String, request: &Request) -> Result<Ticket, Failure> {
         let desk = &self.desk;
         let name = request.params.text("name").unwrap_or_default();
+        let counted = work::counted_as(desk, request, &name).await;
         let estimate = Estimate {
             cost: desk.view.price(&name),
             ..Estimate::default()
@@ -229,7 +229,7 @@ impl<'a> Shelf<'a> {
         facts.id = id;
         facts.started = Instant::now();
         facts.surface = SURFACE;
-        facts.model_requested = name;
+        facts.model_requested = counted;
         Ok(ticket)
     }
 
@@ -245,14 +245,7 @@ impl<'a> Shelf<'a> {
         let Told::Question { link, request } = told else {
             return;
         };
-        let client = self.desk.worker.client.clone();
-        tokio::spawn(async move {
-            let error = match parked::needed(&request.method) {
-                Some(capability) => RpcError::capability(capability),
-                None => RpcError::method(&request.method),
-            };
-            let _ = link.answer(&client, &request.id, Err(&error.raw())).await;
-        });
+        stateless::decline(self.desk.worker.client.clone(), link, request);
     }
 }
 

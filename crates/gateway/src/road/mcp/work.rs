@@ -45,12 +45,12 @@ pub async fn admit(desk: &Desk<'_>, request: &Request) -> Result<Option<Ticket>,
     };
     let asked = (counted.as_str(), estimate);
     let admitted = admit::admit_any(desk.worker, desk.arrival, Arc::clone(&desk.caller), asked).await;
-    let mut ticket = admitted.map_err(|failure| Refusal::from(failure).asking(&name))?;
-    ticket.facts.model_requested = name;
-    Ok(Some(ticket))
+    admitted
+        .map(Some)
+        .map_err(|failure| Refusal::from(failure).asking(&name))
 }
 
-/// What limits and budgets know as what is asked: a tool is one at whichever address it is called.
+/// What limits, budgets and the ledger know as what is asked: a tool is one at whichever address it is called.
 pub async fn counted_as(desk: &Desk<'_>, request: &Request, name: &str) -> String {
     let tool = match request.method.as_str() {
         "tools/call" => desk.view.counted_as(&desk.worker.client, name).await,

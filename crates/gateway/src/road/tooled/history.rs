@@ -2,7 +2,8 @@
 //! provider understands it. What was to be approved meanwhile is found here, too.
 
 use pointsman_wire::form::{
-    ContentShape, Extra, Message, Part, PartKind, Role, ToolCall, ToolCallKind, ToolResult,
+    ChatRequest, ContentShape, Extra, Message, Part, PartKind, Role, Text, Tool, ToolCall, ToolCallKind,
+    ToolChoice, ToolKind, ToolResult,
 };
 use pointsman_wire::json::Json;
 use serde::Deserialize;
@@ -324,6 +325,38 @@ pub fn item(role: Role, kind: PartKind) -> Message {
         name: None,
         extra: Extra::default(),
     }
+}
+
+/// Some providers want to know what was called: where a conversation tells of calls and there are no tools, those that were
+/// called are there, and none may be called.
+pub fn define(request: &mut ChatRequest) {
+    if !request.tools.is_empty() {
+        return;
+    }
+    let mut names: Vec<Text> = Vec::new();
+    for part in request.messages.iter().flat_map(|message| &message.parts) {
+        if let PartKind::ToolCall(call) = &part.kind
+            && !names.contains(&call.name)
+        {
+            names.push(call.name.clone());
+        }
+    }
+    if names.is_empty() {
+        return;
+    }
+    let tools = names.into_iter().map(|name| Tool {
+        kind: ToolKind::Function {
+            name,
+            description: None,
+            parameters: Json::parse(r#"{"type":"object","properties":{}}"#).ok(),
+            strict: None,
+            extra: Extra::default(),
+        },
+        cache_control: None,
+        extra: Extra::default(),
+    });
+    request.tools.extend(tools);
+    request.tool_choice = Some(ToolChoice::None);
 }
 
 fn read(part: &Part) -> Option<(&str, Told)> {

@@ -309,6 +309,9 @@ fn follow(request: &mut ChatRequest, (parts, format): (&[Part], Format), results
         let mut part = part.clone();
         if !is_same {
             part.extra = Extra::default();
+        } else if is_call(&part.kind) && format == Format::OpenAiResponses {
+            // What has an id is looked up there, with the reasoning that led to it.
+            part.extra.remove("id");
         }
         Some(part)
     });

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use pointsman_governance::Principal;
+use pointsman_mcp::message::Object;
 use pointsman_mcp::model_tools::ModelTools;
+use pointsman_routing::Tools;
 use pointsman_wire::form::{
     ChatRequest, Extra, Failure, FailureKind, Part, Text, Tool, ToolChoice, ToolKind,
 };
@@ -14,9 +16,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::Arrival;
+use super::super::arrive::Asked;
 use super::super::mcp::{Called, Listed, Shelf};
 use super::Tooled;
-use super::history::Due;
+use super::history::{self, Due};
 use super::named::Named;
 use super::told::Teller;
 use crate::worker::Worker;
@@ -72,10 +75,10 @@ impl<'a> Toolbox<'a> {
     pub async fn open(
         at: (&'a Arc<Worker>, &'a Arrival),
         caller: Arc<Principal>,
-        request: &ChatRequest,
+        asked: &Asked,
         tooled: Tooled,
     ) -> Result<Self, Failure> {
-        let bounds = &at.1.snapshot.mcp.hub.config.model_tools;
+        let (bounds, request) = (&at.1.snapshot.mcp.hub.config.model_tools, &asked.request);
         let mut toolbox = Self {
             shelves: Vec::new(),
             functions: HashMap::new(),
@@ -98,6 +101,7 @@ impl<'a> Toolbox<'a> {
             let shown: Vec<&Listed> = listed
                 .iter()
                 .filter(|tool| named.allowed.has(&tool.name, tool.is_read_only()))
+                .filter(|tool| is_shown(asked.shown_tools.as_ref(), &named.label, &tool.name))
                 .collect();
             if toolbox.tools.len() + shown.len() > bounds.max_tools {
                 return Err(too_many(bounds.max_tools));
@@ -128,7 +132,7 @@ impl<'a> Toolbox<'a> {
             kind: ToolKind::Function {
                 name: called.as_str().into(),
                 description: tool.description.as_deref().map(Text::from),
-                parameters: Json::parse(tool.schema.get().to_owned()).ok(),
+                parameters: parameters(&tool.schema),
                 strict: None,
                 extra: Extra::default(),
             },
@@ -202,6 +206,7 @@ impl<'a> Toolbox<'a> {
         if request.tools.is_empty() {
             request.tool_choice = None;
             request.parallel_tool_calls = None;
+            history::define(&mut request);
         }
         request
     }
@@ -256,6 +261,23 @@ impl<'a> Toolbox<'a> {
             _ => choice,
         }
     }
+}
+
+/// The schema of a tool's arguments. Some providers refuse one that does not say which there are.
+fn parameters(schema: &RawValue) -> Option<Json> {
+    let mut schema = Object::parse(schema.get()).ok()?;
+    if schema.get("properties").is_none() {
+        schema.set("properties", &Object::default());
+    }
+    Json::parse(schema.raw().get().to_owned()).ok()
+}
+
+/// Whether the decision lets the model see a tool: by what its server calls it, or by what the model would.
+fn is_shown(tools: Option<&Tools>, label: &str, name: &str) -> bool {
+    let Some(tools) = tools else { return true };
+    let called = called(label, name);
+    let is_in = |list: &[String]| list.iter().any(|one| one == name || *one == called);
+    !tools.none && !is_in(&tools.blocked) && (tools.allowed.is_empty() || is_in(&tools.allowed))
 }
 
 fn name_of(tool: &Tool) -> Option<&str> {
@@ -319,5 +341,28 @@ mod tests {
             );
         }
         assert_ne!(called("a", "b.c"), called("a", "b/c"));
+    }
+
+    #[test]
+    fn what_a_decision_hides_no_model_is_shown() {
+        let named = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        for (none, allowed, blocked, expected) in [
+            (false, named(&[]), named(&[]), true),
+            (true, named(&[]), named(&[]), false),
+            (false, named(&["look"]), named(&[]), true),
+            (false, named(&["files_look"]), named(&[]), true),
+            (false, named(&["other"]), named(&[]), false),
+            (false, named(&[]), named(&["files_look"]), false),
+            (false, named(&["look"]), named(&["look"]), false),
+        ] {
+            let tools = Tools {
+                none,
+                allowed,
+                blocked,
+                without_history: false,
+            };
+            assert_eq!(is_shown(Some(&tools), "files", "look"), expected, "{tools:?}");
+        }
+        assert!(is_shown(None, "files", "look"));
     }
 }

@@ -87,7 +87,7 @@ async fn tools_are_found_and_called_by_two_that_are_listed() {
         let entries = ledger(folder.path());
         let paid: Vec<_> = entries.iter().filter(|one| one.cost.nanodollars() > 0).collect();
         assert_eq!(paid.len(), 1);
-        assert_eq!(paid[0].model_requested, "a_test_echo");
+        assert_eq!(paid[0].model_requested, "mcp/a/test_echo");
     }
 }
 
