@@ -612,7 +612,8 @@ impl<'c> Compiler<'c> {
             let message = format!("is for signals of type \"classifier\", not {kind:?}");
             self.wrong(format!("{path}.{field}"), message);
         }
-        if node.on_unknown.is_some() {
+        // What cannot be told does not match: to say so changes nothing.
+        if node.on_unknown.as_deref().is_some_and(|what| what != "no_match") {
             self.wrong(
                 format!("{path}.on_unknown"),
                 "is not supported in this version: a signal that cannot be told does not match",

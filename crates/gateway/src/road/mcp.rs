@@ -25,7 +25,9 @@ use http::{HeaderValue, Method, StatusCode, header};
 use pointsman_governance::Principal;
 use pointsman_mcp::Hub;
 use pointsman_mcp::access::Caller;
+use pointsman_mcp::call::Asker;
 use pointsman_mcp::error::RpcError;
+use pointsman_mcp::judge::Judge;
 use pointsman_mcp::message::{self, Id, Incoming, Message};
 use pointsman_mcp::meta;
 use pointsman_mcp::version::Version;
@@ -77,6 +79,21 @@ impl Desk<'_> {
             groups: self.caller.groups.clone(),
             scopes: self.scopes.clone(),
         })
+    }
+
+    /// Who asks servers for them, without a session.
+    fn asker(&self, judge: Option<Arc<dyn Judge>>) -> Asker {
+        Asker {
+            hub: Arc::clone(&self.hub),
+            view: Arc::clone(&self.view),
+            session: None,
+            client: self.worker.client.clone(),
+            caller: self.caller(),
+            judge,
+            trail: None,
+            owner: self.owner(),
+            base: self.base(),
+        }
     }
 
     /// The value of a header that says one thing.

@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use pointsman_catalog::Money;
 use pointsman_governance::Principal;
-use pointsman_mcp::call::{Asker, Refused};
+use pointsman_mcp::call::Refused;
 use pointsman_mcp::error::RpcError;
-use pointsman_mcp::link::Told;
 use pointsman_mcp::message::{Id, Object, Request};
 use pointsman_wire::form::{Failure, FailureKind};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
 
 use super::judge::{Guardrails, judging};
-use super::{Desk, consent, stateless, work};
+use super::{Desk, consent, stateless};
 use crate::road::Arrival;
 use crate::worker::Worker;
 
@@ -41,17 +39,7 @@ pub async fn call(
         view,
     };
     let guardrails = Guardrails::of(&desk)?;
-    let asker = Asker {
-        hub: Arc::clone(&desk.hub),
-        view: Arc::clone(&desk.view),
-        session: None,
-        client: worker.client.clone(),
-        caller: desk.caller(),
-        judge: judging(guardrails.as_ref()),
-        trail: None,
-        owner: desk.owner(),
-        base: desk.base(),
-    };
+    let asker = desk.asker(judging(guardrails.as_ref()));
     let mut params = Object::default();
     params.set("name", tool);
     params.set("arguments", arguments);
@@ -60,18 +48,7 @@ pub async fn call(
         method: "tools/call".to_owned(),
         params,
     };
-    let (sink, mut told) = mpsc::channel(work::QUEUE);
-    let answering = asker.answer(&request, &sink);
-    let mut answering = std::pin::pin!(answering);
-    let answered = loop {
-        tokio::select! {
-            answered = &mut answering => break answered,
-            // Nobody is there to be told anything, or to be asked.
-            Some(said) = told.recv() => if let Told::Question { link, request } = said {
-                stateless::decline(worker.client.clone(), link, request);
-            },
-        }
-    };
+    let answered = Box::pin(stateless::alone(&asker, &request)).await;
     match &answered.outcome {
         Ok(result) => said(result.get()).map(|texts| (texts, answered.cost)),
         Err(Refused::Here(error)) if error.code == RpcError::BLOCKED => {

@@ -295,15 +295,9 @@ impl Heir {
         let guardrails = Guardrails::of(&desk).map_err(refused)?;
         let under_way = self.session.begin_request(&request.id)?;
         let asker = Asker {
-            hub: Arc::clone(&desk.hub),
-            view: Arc::clone(&desk.view),
             session: Some(Arc::clone(&self.session)),
-            client: self.worker.client.clone(),
-            caller: desk.caller(),
-            judge: judging(guardrails.as_ref()),
             trail: Some(Arc::clone(trail)),
-            owner: desk.owner(),
-            base: desk.base(),
+            ..desk.asker(judging(guardrails.as_ref()))
         };
         let (sink, told) = mpsc::channel(work::QUEUE);
         let task = work::start(

@@ -293,15 +293,9 @@ async fn converse(
                 // Requests of a batch end with their replica.
                 trail = session.trail(&stream.name, &request).filter(|_| !batch);
                 let asker = Asker {
-                    hub: Arc::clone(&desk.hub),
-                    view: Arc::clone(&desk.view),
                     session: Some(Arc::clone(&session)),
-                    client: desk.worker.client.clone(),
-                    caller: desk.caller(),
-                    judge: judge.clone(),
                     trail: trail.clone(),
-                    owner: desk.owner(),
-                    base: desk.base(),
+                    ..desk.asker(judge.clone())
                 };
                 let asker = (asker, guardrails.clone());
                 // It goes on when its connection breaks: only `notifications/cancelled` says that it is not wanted.

@@ -10,7 +10,6 @@ use pointsman_catalog::Money;
 use pointsman_governance::{Estimate, Principal};
 use pointsman_mcp::Hub;
 use pointsman_mcp::call::{Answered, Asker, Refused};
-use pointsman_mcp::link::Told;
 use pointsman_mcp::message::{Id, Object, Raw, Request};
 use pointsman_mcp::meta;
 use pointsman_mcp::shorten::shortened;
@@ -130,17 +129,7 @@ impl<'a> Shelf<'a> {
             view,
         };
         let guardrails = Guardrails::of(&desk)?;
-        let asker = Asker {
-            hub: Arc::clone(&desk.hub),
-            view: Arc::clone(&desk.view),
-            session: None,
-            client: worker.client.clone(),
-            caller: desk.caller(),
-            judge: judging(guardrails.as_ref()),
-            trail: None,
-            owner: desk.owner(),
-            base: desk.base(),
-        };
+        let asker = desk.asker(judging(guardrails.as_ref()));
         Ok(Self {
             desk,
             asker,
@@ -195,15 +184,7 @@ impl<'a> Shelf<'a> {
             Ok(ticket) => ticket,
             Err(failure) => return Called::refused(failure.message),
         };
-        let (sink, mut told) = mpsc::channel(work::QUEUE);
-        let answering = self.asker.answer(&request, &sink);
-        let mut answering = std::pin::pin!(answering);
-        let answered = loop {
-            tokio::select! {
-                answered = &mut answering => break answered,
-                Some(said) = told.recv() => self.decline(said),
-            }
-        };
+        let answered = Box::pin(stateless::alone(&self.asker, &request)).await;
         let (answered, cost) = self.settle(ticket, answered);
         Called {
             outcome: read(answered, most),
@@ -219,7 +200,7 @@ impl<'a> Shelf<'a> {
             cost: desk.view.price(&name),
             ..Estimate::default()
         };
-        let caller = Arc::clone(&desk.caller);
+        let caller = admit::asking(Arc::clone(&desk.caller), &counted);
         caller.prepare_part(estimate).await;
         let reservation = caller
             .admit_part(estimate, Instant::now())
@@ -238,14 +219,6 @@ impl<'a> Shelf<'a> {
             ticket.facts.flags.append(&mut guardrails.flags());
         }
         work::settle(ticket, answered)
-    }
-
-    /// A question of a server, which nobody here can answer. Everything else is for clients that listen.
-    fn decline(&self, told: Told) {
-        let Told::Question { link, request } = told else {
-            return;
-        };
-        stateless::decline(self.desk.worker.client.clone(), link, request);
     }
 }
 

@@ -44,17 +44,7 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
         Incoming::Batch(_) => return Ok(Err(RpcError::request("there are no batches in this version"))),
     };
     let guardrails = Guardrails::of(desk)?;
-    let asker = Asker {
-        hub: Arc::clone(&desk.hub),
-        view: Arc::clone(&desk.view),
-        session: None,
-        client: desk.worker.client.clone(),
-        caller: desk.caller(),
-        judge: judging(guardrails.as_ref()),
-        trail: None,
-        owner: desk.owner(),
-        base: desk.base(),
-    };
+    let asker = desk.asker(judging(guardrails.as_ref()));
     if let Err(error) = check(desk, &asker, &request).await {
         return Ok(Err(error.of(&request.id)));
     }
@@ -194,6 +184,20 @@ impl Answer {
             Err(error) => error.answer(Some(&self.request.id)),
         };
         Heard::End(text, StatusCode::OK)
+    }
+}
+
+/// Asks where nobody is there to be told anything meanwhile, or to be asked.
+pub async fn alone(asker: &Asker, request: &Request) -> Answered {
+    let (sink, mut told) = mpsc::channel(work::QUEUE);
+    let mut answering = std::pin::pin!(asker.answer(request, &sink));
+    loop {
+        tokio::select! {
+            answered = &mut answering => return answered,
+            Some(said) = told.recv() => if let Told::Question { link, request } = said {
+                decline(asker.client.clone(), link, request);
+            },
+        }
     }
 }
 

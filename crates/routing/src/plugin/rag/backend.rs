@@ -110,7 +110,7 @@ fn wanted(value: Option<String>, field: &str) -> Result<String, String> {
 }
 
 /// Fields that only some back ends have: whether they are used, and whose they are.
-fn fields(of: &Backend) -> [(&'static str, bool, &'static [&'static str]); 12] {
+fn fields(of: &Backend) -> [(&'static str, bool, &'static [&'static str]); 13] {
     let vectors: &[&str] = &["qdrant", "milvus"];
     [
         ("collection", of.collection.is_some(), vectors),
@@ -128,11 +128,8 @@ fn fields(of: &Backend) -> [(&'static str, bool, &'static [&'static str]); 12] {
         ("text_weight", of.text_weight.is_some(), &["vectorstore"]),
         ("path", of.path.is_some(), &["external_api"]),
         ("server_name", of.server_name.is_some(), &["mcp"]),
-        (
-            "tool_name",
-            of.tool_name.is_some() || of.tool_arguments.is_some(),
-            &["mcp"],
-        ),
+        ("tool_name", of.tool_name.is_some(), &["mcp"]),
+        ("tool_arguments", of.tool_arguments.is_some(), &["mcp"]),
     ]
 }
 
