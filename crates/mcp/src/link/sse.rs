@@ -72,16 +72,18 @@ impl Sse {
             )));
         }
         let mut events = Events::new(response, server.limit);
-        let own = web
-            .endpoint
-            .uri(&web.path)
-            .map_err(|error| Failed::Unreachable(error.to_string()))?;
+        let wrong = |error: &dyn std::fmt::Display| Failed::Unreachable(error.to_string());
+        let path = web.endpoint.uri(&web.path).map_err(|error| wrong(&error))?;
+        let server_url = Url::parse(web.endpoint.url()).map_err(|error| wrong(&error))?;
+        let own = server_url
+            .join(&path.to_string())
+            .map_err(|error| wrong(&error))?;
         let place = loop {
             let Some(event) = events.next().await? else {
                 return Err(Failed::Broken("the server's stream ended at once".to_owned()));
             };
             if event.kind.as_deref() == Some(ENDPOINT) {
-                break below(&own.to_string(), event.text.trim())?;
+                break below(own.as_str(), event.text.trim())?;
             }
         };
         let shared = Arc::new(Shared {

@@ -372,6 +372,11 @@ impl Case {
     /// How surely a band holds, if it does: the farther the score is from its bounds, the surer.
     fn band(&self, name: &str) -> Option<f64> {
         for mapping in self.config["projections"]["mappings"].as_array().unwrap() {
+            // A score may look at a range of another: only that one is computed.
+            let mut own = mapping["outputs"].as_array().unwrap().iter();
+            if !own.any(|band| band["name"] == name) {
+                continue;
+            }
             let score = self.score(mapping["source"].as_str().unwrap());
             let holds = |band: &&Value| {
                 let bound = |key: &str| band.get(key).and_then(Value::as_f64);

@@ -112,6 +112,6 @@ mod tests {
         assert!(said("{}").unwrap().is_empty());
         let failed = said(r#"{"isError": true, "content": [{"type": "text", "text": "no index"}]}"#);
         assert!(failed.unwrap_err().message.contains("no index"));
-        assert!(said("[]").is_err());
+        assert!(said("7").is_err());
     }
 }

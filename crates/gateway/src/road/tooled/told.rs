@@ -41,13 +41,10 @@ impl Teller<'_> {
         self.format == Format::OpenAiResponses
     }
 
+    /// At most 40 letters: no more may ids of calls have that are told to providers of OpenAI's API again.
     fn own(&self, prefix: &str, number: u32) -> String {
-        let id: String = self
-            .id
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .take(32)
-            .collect();
+        let of: Vec<char> = self.id.chars().filter(char::is_ascii_alphanumeric).collect();
+        let id: String = of[of.len().saturating_sub(24)..].iter().collect();
         format!("{prefix}{MARK}{id}_{number}")
     }
 
