@@ -32,12 +32,9 @@ async fn a_server_of_the_first_transport_is_asked_by_clients_of_any() {
         let text = format!("number {at}");
         let client = &client;
         async move {
-            let said = client
-                .ask(
-                    "tools/call",
-                    json!({ "name": "a_test_echo", "arguments": { "text": text } }),
-                )
-                .await;
+            let call = json!({ "jsonrpc": "2.0", "id": 100 + at, "method": "tools/call",
+                "params": { "name": "a_test_echo", "arguments": { "text": text } } });
+            let said = last(&client.send(Method::POST, &call.to_string(), &[]).await);
             assert_eq!(said["result"]["content"][0]["text"], text, "{said}");
         }
     });
