@@ -70,6 +70,12 @@ enum Way {
     Sent(send::Answer),
 }
 
+/// Why an agent is told of no tools.
+const AGENTS_HAVE_THEIR_OWN: &str =
+    "agents have tools of their own, and are told of no MCP servers; name a model, or leave the servers out";
+/// Why several models are told of none.
+const SEVERAL_CALL_NONE: &str = "the decision for this request asks several models, which call no MCP servers; name one model, or leave the servers out";
+
 async fn prepare_and_send(
     worker: &Arc<Worker>,
     arrival: &Arrival,
@@ -81,9 +87,7 @@ async fn prepare_and_send(
     // An agent does things and remembers: what it said before is no answer now.
     if let Some(agent) = a2a::named(&arrival.snapshot, ticket.caller(), &asked.request.model) {
         if tooled.is_some() {
-            return Err(untold(
-                "agents have tools of their own, and are told of no MCP servers; name a model, or leave the servers out",
-            ));
+            return Err(untold(AGENTS_HAVE_THEIR_OWN));
         }
         let agent = Arc::clone(agent);
         let asking = a2a::ask((worker, arrival), asked, agent, ticket);
@@ -113,11 +117,7 @@ async fn prepare_and_send(
             return Ok(Way::Spoken(imagined));
         }
         // Models in between have no tools, and nobody would know whose calls are to be made.
-        decide::Decided::Loop(_) if tooled.is_some() => {
-            return Err(untold(
-                "the decision for this request asks several models, which call no MCP servers; name one model, or leave the servers out",
-            ));
-        }
+        decide::Decided::Loop(_) if tooled.is_some() => return Err(untold(SEVERAL_CALL_NONE)),
         decide::Decided::Loop(several) => {
             guard::decided(arrival, asked, None, ticket).await?;
             if let Some(other) = taken.shadow {
