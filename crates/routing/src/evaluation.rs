@@ -45,6 +45,8 @@ pub(crate) struct Evaluation<'r, 'f> {
     readings: Readings,
     /// Bounds of scores that are known exactly.
     scores: Vec<Cell<Option<f64>>>,
+    /// Which decision wins, if any does, once that is settled: no answer that comes later can change it.
+    won: Cell<Option<Option<usize>>>,
     /// Whether a signal that only needs the request is read when it is looked at.
     reads: Cell<bool>,
     timed: bool,
@@ -67,6 +69,7 @@ impl<'r, 'f> Evaluation<'r, 'f> {
             facts,
             readings,
             scores: vec![Cell::new(None); router.scores.len()],
+            won: Cell::new(None),
             reads: Cell::new(true),
             timed,
         }

@@ -31,6 +31,19 @@ struct Contender {
 impl Evaluation<'_, '_> {
     /// Which decision wins.
     pub(crate) fn settle(&self, want: Want) -> Settled {
+        if let (Want::Decision, Some(won)) = (want, self.won.get()) {
+            return won.map_or(Settled::Nobody, Settled::Winner);
+        }
+        let settled = self.settle_ranks(want);
+        match settled {
+            Settled::Winner(decision) => self.won.set(Some(Some(decision))),
+            Settled::Nobody => self.won.set(Some(None)),
+            Settled::Open(..) => {}
+        }
+        settled
+    }
+
+    fn settle_ranks(&self, want: Want) -> Settled {
         let decisions = self.router.decisions.len();
         let mut from = 0;
         while from < decisions {
