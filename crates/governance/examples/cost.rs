@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
-use pointsman_governance::{Actual, Estimate, KeyRing, Limits, Sharing, Tokens, WhenDown};
+use pointsman_governance::{Actual, Estimate, KeyRing, Labels, Limits, Principal, Sharing, Tokens, WhenDown};
 use pointsman_store::{
     Actor, Budget, BudgetWindow, HolderKind, HolderSpec, Metadata, NewKey, Patience, RedisCounters, Store,
     Terms,
@@ -22,6 +22,42 @@ const ROUNDS: u32 = 200_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let store = Arc::new(Store::open("sqlite::memory:")?);
+    let keys = keys(&store)?;
+    let ring = KeyRing::load(Arc::clone(&store), Limits::default())?;
+    let mut out = std::io::stdout().lock();
+    let nobody = Labels::default();
+    let customer = Labels {
+        customer: Some("customer".into()),
+        ..Labels::default()
+    };
+    for (name, key, labels) in [
+        ("a key alone, two limits", &keys[0], &nobody),
+        ("five holders, twelve limits", &keys[1], &nobody),
+        (
+            "and a sixth that the request names, fourteen limits",
+            &keys[1],
+            &customer,
+        ),
+    ] {
+        let [find, charge] = measure(&ring, (key, labels))?;
+        writeln!(
+            out,
+            "{name}: found in {find} ns, admitted and settled in {charge} ns"
+        )?;
+    }
+    let (threads, each) = crowd(&ring, &keys[1])?;
+    writeln!(
+        out,
+        "{threads} threads on the same five holders: {each} ns a request in all"
+    )?;
+    if let Some(url) = std::env::args().nth(1) {
+        writeln!(out, "{}", together(&store, url, &keys[1])?)?;
+    }
+    Ok(())
+}
+
+/// A key alone, and one with four holders, all with limits, and a customer beside them that requests may name.
+fn keys(store: &Store) -> Result<Vec<String>, Box<dyn Error>> {
     let actor = Actor::local();
     let month = Budget::of(Money::MAX, BudgetWindow::Month);
     let limited = Terms {
@@ -41,6 +77,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         (HolderKind::Team, "t", spec(Some("o"), None)),
         (HolderKind::Project, "p", spec(Some("o"), Some("t"))),
         (HolderKind::User, "u", spec(Some("o"), None)),
+        (
+            HolderKind::Customer,
+            "c",
+            HolderSpec {
+                name: "customer".to_owned(),
+                ..spec(Some("o"), None)
+            },
+        ),
     ] {
         store.create_holder(&actor, kind, Some(id.to_owned()), spec)?;
     }
@@ -61,27 +105,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let made = store.create_key_as(&actor, grant, Metadata::new(), None)?;
         keys.push(made.1.expose_secret().to_owned());
     }
-    let ring = KeyRing::load(Arc::clone(&store), Limits::default())?;
-    let mut out = std::io::stdout().lock();
-    for (name, key) in ["a key alone, two limits", "five holders, twelve limits"]
-        .iter()
-        .zip(&keys)
-    {
-        let [find, charge] = measure(&ring, key)?;
-        writeln!(
-            out,
-            "{name}: found in {find} ns, admitted and settled in {charge} ns"
-        )?;
-    }
-    let (threads, each) = crowd(&ring, &keys[1])?;
-    writeln!(
-        out,
-        "{threads} threads on the same five holders: {each} ns a request in all"
-    )?;
-    if let Some(url) = std::env::args().nth(1) {
-        writeln!(out, "{}", together(&store, url, &keys[1])?)?;
-    }
-    Ok(())
+    Ok(keys)
 }
 
 /// How many threads, and the nanoseconds of a request in all when they use the same holders.
@@ -90,7 +114,7 @@ fn crowd(ring: &KeyRing, key: &str) -> Result<(usize, u128), Box<dyn Error>> {
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| measure(ring, key).map_err(|error| error.to_string()));
+            scope.spawn(|| measure(ring, (key, &Labels::default())).map_err(|error| error.to_string()));
         }
     });
     let each = begun.elapsed().as_nanos() / u128::from(ROUNDS) / threads as u128;
@@ -143,15 +167,23 @@ async fn shared(store: &Arc<Store>, url: SecretString, key: &str) -> Result<Stri
     ))
 }
 
+/// Whoever has the key, with the counters of what the request names.
+fn asking(ring: &KeyRing, (key, labels): (&str, &Labels)) -> Result<Arc<Principal>, Box<dyn Error>> {
+    let who = ring.identify(black_box(key))?;
+    match labels.is_empty() {
+        true => Ok(who),
+        false => Ok(Arc::new(ring.naming(&who, labels.clone())?)),
+    }
+}
+
 /// Nanoseconds until a principal is found and may use a model, and until a request is admitted and settled.
-fn measure(ring: &KeyRing, key: &str) -> Result<[u128; 2], Box<dyn Error>> {
+fn measure(ring: &KeyRing, request: (&str, &Labels)) -> Result<[u128; 2], Box<dyn Error>> {
     let begun = Instant::now();
     for _ in 0..ROUNDS {
-        let who = ring.identify(black_box(key))?;
-        black_box(who.allows_model("gpt-5"));
+        black_box(asking(ring, request)?.allows_model("gpt-5"));
     }
     let find = begun.elapsed().as_nanos() / u128::from(ROUNDS);
-    let who = ring.identify(key)?;
+    let who = asking(ring, request)?;
     let (tokens, cost) = (Tokens::prompt(100), Money::from_nanodollars(100));
     let begun = Instant::now();
     for _ in 0..ROUNDS {
