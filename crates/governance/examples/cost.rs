@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
-use pointsman_governance::{Actual, Estimate, KeyRing, Labels, Limits, Principal, Sharing, Tokens, WhenDown};
+use pointsman_governance::{
+    Actual, Estimate, KeyRing, Labels, Limits, Principal, Sharing, Tokens, Wanted, WhenDown,
+};
 use pointsman_store::{
     Actor, Budget, BudgetWindow, HolderKind, HolderSpec, Metadata, NewKey, Patience, RedisCounters, Store,
     Terms,
@@ -24,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let store = Arc::new(Store::open("sqlite::memory:")?);
     let keys = keys(&store)?;
     let ring = KeyRing::load(Arc::clone(&store), Limits::default())?;
+    ring.look_up(&Wanted::Label(HolderKind::Customer, "c".to_owned()))?;
     let mut out = std::io::stdout().lock();
     let nobody = Labels::default();
     let customer = Labels {
@@ -82,7 +85,12 @@ fn keys(store: &Store) -> Result<Vec<String>, Box<dyn Error>> {
             "c",
             HolderSpec {
                 name: "customer".to_owned(),
-                ..spec(Some("o"), None)
+                organization: Some("o".into()),
+                terms: Terms {
+                    models: Vec::new(),
+                    ..limited.clone()
+                },
+                ..HolderSpec::default()
             },
         ),
     ] {
