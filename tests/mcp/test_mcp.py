@@ -1,4 +1,5 @@
-"""The official `mcp` SDK, in both of its eras, drives servers of both eras through the gateway."""
+"""The official `mcp` SDK, in both of its eras and over the transport that came first, drives servers of both eras through
+the gateway."""
 
 import asyncio
 import contextlib
@@ -7,10 +8,12 @@ import httpx2
 import pytest
 from mcp import types
 from mcp.client.client import Client
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
-ERAS = ["legacy", "2026-07-28"]
+MODERN = "2026-07-28"
+ERAS = ["legacy", "first", MODERN]
 SERVERS = ["old", "new", "piped"]
 BOTH = pytest.mark.parametrize("era", ERAS)
 ALL = pytest.mark.parametrize("server", SERVERS)
@@ -19,6 +22,11 @@ ALL = pytest.mark.parametrize("server", SERVERS)
 @contextlib.asynccontextmanager
 async def connected(gateway, era, path="", **options):
     headers = {"Authorization": f"Bearer {gateway.key}"}
+    if era == "first":
+        transport = sse_client(gateway.url.replace("/mcp", "/sse") + path, headers=headers)
+        async with Client(transport, mode="legacy", read_timeout_seconds=20, **options) as client:
+            yield client
+        return
     async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
         transport = streamable_http_client(gateway.url + path, http_client=http)
         async with Client(transport, mode=era, read_timeout_seconds=20, **options) as client:
@@ -116,7 +124,7 @@ def test_resources_prompts_and_completions(gateway, era, server):
             assert str(read.contents[0].uri) == f"{server}+test://template/7/data"
             with pytest.raises(MCPError) as error:
                 await client.read_resource(f"{server}+test://nonexistent")
-            assert error.value.error.code == (-32602 if era != "legacy" or server == "new" else -32002)
+            assert error.value.error.code == (-32602 if era == MODERN or server == "new" else -32002)
             name = f"{server}_test_prompt_with_arguments"
             prompt = await client.get_prompt(name, {"arg1": "a", "arg2": "b"})
             assert "arg1='a', arg2='b'" in prompt.messages[0].content.text
@@ -211,7 +219,7 @@ def test_one_server_alone_has_plain_names(gateway, era, server):
 
 def test_parameters_are_repeated_in_headers(gateway):
     async def test():
-        async with connected(gateway, "2026-07-28") as client:
+        async with connected(gateway, MODERN) as client:
             await client.list_tools()
             result = await client.call_tool("new_test_custom_header", {"region": "eu-west-1"})
             assert text_of(result) == "region eu-west-1"

@@ -162,6 +162,13 @@ impl Agent {
         order
     }
 
+    /// What was last known of any of them: nothing is asked.
+    #[must_use]
+    pub fn last_known(&self) -> Option<Arc<Known>> {
+        let known = || self.instances.iter().find_map(|instance| instance.last_known());
+        self.spoken.clone().or_else(known)
+    }
+
     /// What is known of any of them.
     ///
     /// # Errors

@@ -2,6 +2,9 @@
 //!
 //! An agent knows one caller: the gateway. So the gateway keeps its own callers apart. What a caller has not begun is not
 //! there for it; what it has begun is at the instance that began it. Each owner has a book of its own, of bounded size.
+//! With several replicas, all know what one has begun (`shared`).
+
+mod shared;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -10,6 +13,9 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
+use pointsman_store::SharedSessions;
+
+pub use shared::{Holder, Keeping};
 
 /// Parts of the book that have locks of their own.
 const SHARDS: usize = 64;
@@ -20,6 +26,8 @@ pub struct Book {
     owners: Vec<Mutex<Owners>>,
     /// Who has a context.
     contexts: Vec<Mutex<HashMap<String, Arc<str>>>>,
+    /// What other replicas know, where there are any.
+    shared: Option<Arc<dyn SharedSessions>>,
 }
 
 /// Everybody who has anything, and what.
@@ -54,11 +62,21 @@ impl Default for Book {
             hasher: RandomState::default(),
             owners: shards.clone().map(|_| Mutex::default()).collect(),
             contexts: shards.map(|_| Mutex::default()).collect(),
+            shared: None,
         }
     }
 }
 
 impl Book {
+    /// A book that other replicas know of, where there are any.
+    #[must_use]
+    pub fn sharing(shared: Option<Arc<dyn SharedSessions>>) -> Self {
+        Self {
+            shared,
+            ..Self::default()
+        }
+    }
+
     fn shard<'a, T>(&self, shards: &'a [T], key: impl Hash) -> Option<&'a T> {
         let hash = self.hasher.hash_one(key) as usize;
         shards.get(hash % SHARDS)
@@ -68,7 +86,7 @@ impl Book {
         self.shard(&self.owners, owner)?.lock().get(owner).cloned()
     }
 
-    fn begun(&self, owner: &str) -> Option<(Arc<str>, Arc<Mutex<Owned>>)> {
+    fn opened(&self, owner: &str) -> Option<(Arc<str>, Arc<Mutex<Owned>>)> {
         let mut owners = self.shard(&self.owners, owner)?.lock();
         if let Some((name, owned)) = owners.get_key_value(owner) {
             return Some((Arc::clone(name), Arc::clone(owned)));
@@ -106,7 +124,7 @@ impl Book {
 
     /// Notes that a task is this owner's, and at which instance; of an owner with more than `most`, the oldest goes.
     pub fn keep_task(&self, owner: &str, agent: &str, id: &str, instance: u64, most: usize) {
-        let Some((_, owned)) = self.begun(owner) else {
+        let Some((_, owned)) = self.opened(owner) else {
             return;
         };
         let mut owned = owned.lock();
@@ -123,7 +141,7 @@ impl Book {
 
     /// Notes that a context is this owner's, unless it is somebody else's already.
     pub fn keep_context(&self, owner: &str, agent: &str, id: &str, instance: u64, most: usize) {
-        let Some((name, owned)) = self.begun(owner) else {
+        let Some((name, owned)) = self.opened(owner) else {
             return;
         };
         let key = key(agent, id);

@@ -116,6 +116,13 @@ impl Card {
         (text("name"), text("description"))
     }
 
+    /// What it can do, as it says it.
+    #[must_use]
+    pub fn skills(&self) -> Vec<Object> {
+        let skills = self.object.list("skills").unwrap_or_default();
+        skills.iter().filter_map(|skill| Object::of(skill)).collect()
+    }
+
     /// The card for clients: every interface is the gateway's, and so is what lets them in. What signed the agent's
     /// card does not sign this one.
     #[must_use]

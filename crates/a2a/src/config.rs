@@ -30,6 +30,8 @@ pub struct A2aConfig {
     /// Most tasks of one key that are remembered; the oldest is forgotten first.
     #[schemars(range(min = 1))]
     pub max_tasks: usize,
+    /// How long all replicas know whose a task is and where, behind the last time that one of them asked (`stores.shared`).
+    pub task_ttl: HumanDuration,
     /// Events that agents tell to addresses of clients.
     pub push: PushConfig,
 }
@@ -44,6 +46,7 @@ impl Default for A2aConfig {
             card_timeout: HumanDuration::from_secs(10),
             message_limit: 16 * 1024 * 1024,
             max_tasks: 10_000,
+            task_ttl: HumanDuration::from_secs(24 * 60 * 60),
             push: PushConfig::default(),
         }
     }

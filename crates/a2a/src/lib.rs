@@ -27,6 +27,7 @@ pub mod seal;
 pub mod signed;
 pub mod spelling;
 pub mod spoken;
+pub mod tool;
 pub mod translate;
 pub mod version;
 

@@ -26,6 +26,32 @@ pub const EXTENSIONS_HEADER: HeaderName = HeaderName::from_static("a2a-extension
 /// The same in 0.3.
 pub const OLD_EXTENSIONS_HEADER: HeaderName = HeaderName::from_static("x-a2a-extensions");
 
+/// Through how many agents a call has come.
+pub const HOPS_HEADER: HeaderName = HeaderName::from_static("x-pointsman-hops");
+/// Most agents that a call comes through: those that call each other in a circle are stopped here.
+const MAX_HOPS: u8 = 8;
+
+/// What is told in headers beside a call.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// Extensions that the client uses.
+    pub extensions: Option<&'a HeaderValue>,
+    /// Through how many agents the call has come.
+    pub hops: u8,
+}
+
+/// Whether a call that has come through so many agents may go to one more.
+///
+/// # Errors
+/// When it may not.
+pub fn may_go_on(hops: u8) -> Result<(), Failed> {
+    if hops < MAX_HOPS {
+        Ok(())
+    } else {
+        Err(Failed::Circle)
+    }
+}
+
 /// Why an agent gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
@@ -41,6 +67,9 @@ pub enum Failed {
     /// It has no card that can be used.
     #[error("the agent cannot be spoken to: {0}")]
     Card(String),
+    /// It was not asked: the call has come through too many.
+    #[error("the call has come through {MAX_HOPS} agents: they call each other in a circle")]
+    Circle,
 }
 
 impl Failed {
@@ -55,7 +84,7 @@ impl From<Failed> for A2aError {
     fn from(failed: Failed) -> Self {
         let kind = match failed {
             Failed::Broken(_) => Kind::InvalidAgentResponse,
-            Failed::Unreachable(_) | Failed::Late | Failed::Card(_) => Kind::Internal,
+            Failed::Unreachable(_) | Failed::Late | Failed::Card(_) | Failed::Circle => Kind::Internal,
         };
         Self::new(kind, failed.to_string())
     }
@@ -85,7 +114,7 @@ pub async fn ask(
     instance: &Arc<Instance>,
     client: &Client,
     way: &Way,
-    (call, extensions): (Call, Option<&HeaderValue>),
+    (call, beside): (Call, Beside<'_>),
 ) -> Result<Answer, Failed> {
     let mut call = call.translated(way.version);
     call.params.remove("tenant");
@@ -99,7 +128,7 @@ pub async fn ask(
             });
         }
     };
-    say(way, operation, extensions, request.headers_mut());
+    say(way, operation, beside, request.headers_mut());
     let timeouts = instance.timeouts(operation.is_streamed());
     let response = instance
         .send(client, (&way.endpoint, &path), request, &timeouts)
@@ -138,7 +167,8 @@ pub async fn ask(
 }
 
 /// Says in headers what is spoken, and what is wanted back.
-fn say(way: &Way, operation: Operation, extensions: Option<&HeaderValue>, headers: &mut HeaderMap) {
+fn say(way: &Way, operation: Operation, beside: Beside<'_>, headers: &mut HeaderMap) {
+    headers.insert(HOPS_HEADER, HeaderValue::from(u16::from(beside.hops) + 1));
     headers.insert(VERSION_HEADER, HeaderValue::from_static(way.version.name()));
     if way.binding != Binding::Grpc {
         let accept = if operation.is_streamed() {
@@ -148,7 +178,7 @@ fn say(way: &Way, operation: Operation, extensions: Option<&HeaderValue>, header
         };
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
     }
-    if let Some(extensions) = extensions {
+    if let Some(extensions) = beside.extensions {
         let name = match way.version {
             Version::V10 => EXTENSIONS_HEADER,
             Version::V03 => OLD_EXTENSIONS_HEADER,

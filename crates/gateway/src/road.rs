@@ -76,9 +76,9 @@ use crate::snapshot::Snapshot;
 use crate::surface::{self, Asks, FileCall, Surface};
 use crate::worker::Worker;
 
-pub use a2a::Lasting as A2aLasting;
+pub use a2a::{Cards as AgentCards, Lasting as A2aLasting};
 pub use decide::Prices;
-pub use mcp::{Described as McpDescribed, tool_reader};
+pub use mcp::{Described as McpDescribed, Pipes as McpPipes, tool_reader};
 pub use realtime::Secrets;
 pub use refuse::{Origin, Refusal};
 pub use settle::Ticket;
@@ -115,6 +115,10 @@ pub struct Arrival {
     pub snapshot: Arc<Snapshot>,
     /// On whose behalf it is under way.
     pub standing: Standing,
+    /// Whether it is a part of a request that was admitted and keeps its place.
+    pub is_part: bool,
+    /// Through how many agents it has come.
+    pub hops: u8,
 }
 
 /// On whose behalf a request is under way: what becomes of it when it is given up.
@@ -161,6 +165,7 @@ pub async fn answer(
         started,
         method: parts.method,
         uri: parts.uri,
+        hops: a2a::hops(&parts.headers),
         headers: parts.headers,
         peer,
         client,
@@ -169,6 +174,7 @@ pub async fn answer(
         snapshot,
         id: origin.id.clone(),
         standing: Standing::Awaited,
+        is_part: false,
     };
     let mut reply = match travel(&worker, &arrival, (body, opening)).await {
         Ok(reply) => reply,

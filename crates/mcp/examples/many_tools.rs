@@ -92,6 +92,7 @@ async fn main() {
         trail: None,
         owner: "anonymous".to_owned(),
         base: None,
+        agents: None,
     };
     let request = Request {
         id: Id::Number(1),

@@ -1,5 +1,6 @@
 //! What clients ask, answered: from lists that are merged, or by the server that a name leads to.
 
+mod agent;
 mod entrance;
 mod find;
 mod older;
@@ -16,6 +17,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::access::Caller;
+use crate::agents::Deputy;
 use crate::catalog::Kind;
 use crate::error::RpcError;
 use crate::hub::Hub;
@@ -61,6 +63,8 @@ pub struct Asker {
     pub owner: String,
     /// Where their browser reaches the gateway, as far as that is known.
     pub base: Option<String>,
+    /// Who asks agents on their behalf, where servers are any.
+    pub agents: Option<Arc<dyn Deputy>>,
 }
 
 /// An answer, and who gave it.
@@ -269,7 +273,7 @@ impl Asker {
     /// Whether the caller may use something of a server.
     fn may(&self, server: &Server, kind: Kind, name: &str) -> bool {
         let tool = (kind == Kind::Tools).then_some(name);
-        self.hub.gates.allow(&self.caller, &server.name, tool)
+        self.hub.gates.allow(&self.caller, &server.name, tool) && self.may_ask(server, tool)
     }
 
     /// Whether the caller's token allows what is asked.
@@ -440,6 +444,9 @@ impl Asker {
         mut params: Object,
         sink: &Sink,
     ) -> Result<Raw, Refused> {
+        if let Some(agent) = &found.server.config.agent {
+            return self.ask_agent((found, agent), method, &params, sink).await;
+        }
         let (call, mut knows_tasks) = (self.kind_of_call(found, method, &mut params).await?, false);
         for _ in 0..MAX_ROUNDS {
             let asked = self.ask(found, method, &params, sink).await;

@@ -10,6 +10,7 @@ use pointsman_upstream::Client;
 use serde_json::{Value, json};
 
 use crate::access::Gates;
+use crate::agents::Agents;
 use crate::board::Board;
 use crate::config::{McpConfig, Prefix};
 use crate::flows::Flows;
@@ -187,6 +188,11 @@ impl Hub {
     #[must_use]
     pub fn server_of(&self, name: &str, owner: &str) -> Option<Arc<Server>> {
         self.servers.get(name).map(|server| server.of(owner))
+    }
+
+    /// Tells the servers that are agents who knows those.
+    pub fn know(&self, agents: &Arc<dyn Agents>) {
+        self.servers.values().for_each(|server| server.know(agents));
     }
 
     /// The servers, as they are for everybody.

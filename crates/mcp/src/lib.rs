@@ -11,6 +11,7 @@
 //! (`docs/decisions/0010-mcp-as-it-came.md`).
 
 pub mod access;
+pub mod agents;
 pub mod board;
 pub mod call;
 pub mod catalog;

@@ -1,5 +1,6 @@
 //! A conversation with one server: asked, told, listened to, in whichever era it speaks.
 
+mod agent;
 mod api;
 mod greet;
 mod http_link;
@@ -125,6 +126,8 @@ enum Transport {
     Process(Process),
     Sse(Sse),
     Api(Arc<Api>),
+    /// Of this name.
+    Agent(String),
 }
 
 /// What is under way.
@@ -232,7 +235,7 @@ impl Link {
     /// Whether it can still be used.
     pub fn is_alive(&self) -> bool {
         match &self.transport {
-            Transport::Http(_) | Transport::Api(_) => true,
+            Transport::Http(_) | Transport::Api(_) | Transport::Agent(_) => true,
             Transport::Process(process) => process.is_alive(),
             Transport::Sse(sse) => sse.is_alive(),
         }
@@ -280,6 +283,7 @@ impl Link {
                 Transport::Process(process) => process.ask(id, text).await,
                 Transport::Sse(sse) => sse.ask(&self.server, client, (id, text)).await,
                 Transport::Api(api) => api.ask(&self.server, client, &ask).await,
+                Transport::Agent(agent) => agent::ask(&self.server, client, agent, &ask).await,
             }
         };
         let answered = tokio::time::timeout(ask.timeout, Box::pin(asked)).await;
@@ -364,8 +368,8 @@ impl Link {
             Transport::Http(http) => http.send(self, client, text).await,
             Transport::Process(process) => process.send(text).await,
             Transport::Sse(sse) => sse.send(&self.server, client, text).await,
-            // It hears nothing but requests.
-            Transport::Api(_) => Ok(()),
+            // They hear nothing but requests.
+            Transport::Api(_) | Transport::Agent(_) => Ok(()),
         }
     }
 
@@ -546,7 +550,7 @@ impl Link {
             Transport::Http(http) => http.close(client, self).await,
             Transport::Process(process) => process.stop(),
             Transport::Sse(sse) => sse.stop(),
-            Transport::Api(_) => {}
+            Transport::Api(_) | Transport::Agent(_) => {}
         }
     }
 }

@@ -395,8 +395,9 @@ mod tests {
 
     #[test]
     fn deeply_nested_json_is_refused_before_it_is_read() {
-        let deep = "[".repeat(100_000);
-        assert_eq!(code(&deep), -32700);
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let asked = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":{deep}}}}}"#);
+        assert_eq!(code(&asked), -32700);
         assert_eq!(depth(br#"{"a":"[[[[\"[[","b":[{}]}"#), 3);
     }
 

@@ -19,6 +19,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::access::Rules;
+use crate::agents::Agents;
 use crate::board::Board;
 use crate::call::Waits;
 use crate::catalog::{Kind, List};
@@ -76,6 +77,8 @@ pub struct Server {
     described: Option<Described>,
     /// The API that a document describes, once that is here.
     api: OnceCell<Arc<Api>>,
+    /// Who knows the agent that it is.
+    agents: Mutex<Option<Arc<dyn Agents>>>,
     board: Arc<Board>,
     this: Weak<Self>,
     /// 0: not known; 1: new; 2: old.
@@ -211,6 +214,7 @@ impl Server {
             personal: Mutex::default(),
             described,
             api: OnceCell::new(),
+            agents: Mutex::default(),
             board: Arc::clone(board),
             this: this.clone(),
             era: AtomicU8::new(0),
@@ -269,6 +273,20 @@ impl Server {
             Ok(Arc::new(Api::new(&self.name, &document, web)))
         });
         Box::pin(made).await.cloned()
+    }
+
+    /// From now on these are the agents that there are: what it lists may be other.
+    pub fn know(&self, agents: &Arc<dyn Agents>) {
+        if self.config.agent.is_none() {
+            return;
+        }
+        *self.agents.lock() = Some(Arc::clone(agents));
+        self.invalidate(&[Kind::Tools]);
+    }
+
+    /// Who knows the agent that it is.
+    pub(crate) fn agents(&self) -> Option<Arc<dyn Agents>> {
+        self.agents.lock().clone()
     }
 
     /// Whether it is worth asking it in the new era's way.

@@ -463,6 +463,10 @@ async fn set_level(link: &Arc<Link>, client: &Client, level: Option<&str>) {
 
 impl Owner for Session {
     fn told(&self, link: &Arc<Link>, mut told: Notification, sink: Option<&Sink>) {
+        if told.method == "notifications/subscriptions/acknowledged" {
+            // That the gateway listens to a newer server is no news for its client.
+            return;
+        }
         if told.method == "notifications/cancelled" {
             // A server gives a question up: the client knows it by another id.
             let id = told

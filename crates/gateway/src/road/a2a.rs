@@ -12,20 +12,22 @@ mod model;
 mod push;
 mod speech;
 mod stream;
+mod tool;
 mod work;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use hyper::body::Incoming;
 use pointsman_a2a::Hub;
 use pointsman_a2a::agent::{Agent, WELL_KNOWN};
+use pointsman_a2a::book::Keeping;
 use pointsman_a2a::call::Call;
 use pointsman_a2a::config::Allow;
 use pointsman_a2a::error::{A2aError, Kind};
 use pointsman_a2a::json::{self, Object};
-use pointsman_a2a::link::{EXTENSIONS_HEADER, OLD_EXTENSIONS_HEADER, VERSION_HEADER};
+use pointsman_a2a::link::{Beside, EXTENSIONS_HEADER, HOPS_HEADER, OLD_EXTENSIONS_HEADER, VERSION_HEADER};
 use pointsman_a2a::operation::Operation;
 use pointsman_a2a::proto::{self, schema};
 use pointsman_a2a::version::Version;
@@ -41,6 +43,7 @@ use speech::Speech;
 
 pub use chat::{ask, named, names};
 pub use push::Lasting;
+pub use tool::{Cards, Wanted, call as call_tool, may as may_call_tool};
 
 /// Where all of it is.
 const ROOT: &str = "/a2a/";
@@ -61,17 +64,35 @@ impl Desk<'_> {
         key.map_or_else(|| "anonymous".to_owned(), |key| format!("key:{}", key.as_str()))
     }
 
+    /// How much is remembered of tasks.
+    fn keeping(&self) -> Keeping {
+        Keeping {
+            most: self.hub.config.max_tasks,
+            life: self.hub.config.task_ttl.get(),
+        }
+    }
+
     fn lasting(&self) -> &Lasting {
         &self.worker.shared.lasting.a2a
     }
 
-    /// Extensions that the client uses.
-    fn extensions(&self) -> Option<&HeaderValue> {
+    /// What an agent is told in headers: extensions that the client uses, and through how many agents it has come.
+    fn beside(&self) -> Beside<'_> {
         let headers = &self.arrival.headers;
-        headers
-            .get(EXTENSIONS_HEADER)
-            .or_else(|| headers.get(OLD_EXTENSIONS_HEADER))
+        Beside {
+            extensions: headers
+                .get(EXTENSIONS_HEADER)
+                .or_else(|| headers.get(OLD_EXTENSIONS_HEADER)),
+            hops: self.arrival.hops,
+        }
     }
+}
+
+/// Through how many agents a request has come, as they say.
+pub fn hops(headers: &HeaderMap) -> u8 {
+    let said = headers.get(HOPS_HEADER).and_then(|said| said.to_str().ok());
+    // What is no number is no small one.
+    said.map_or(0, |said| said.trim().parse().unwrap_or(u8::MAX))
 }
 
 /// What a path below an agent leads to. The rest of it is as it was sent: names in it may hold anything.
@@ -351,6 +372,8 @@ fn read_rest(
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]

@@ -104,11 +104,25 @@ pub async fn admit_any(
     (model, estimate): (&str, Estimate),
 ) -> Result<Ticket, Failure> {
     let caller = asking(caller, model);
-    let admitted = caller.admit_shared(estimate, Instant::now()).await;
-    let reservation = admitted.map_err(denied)?;
+    let reservation = set_aside(arrival, &caller, estimate).await?;
     let mut ticket = Ticket::new(worker, arrival, caller, reservation);
     model.clone_into(&mut ticket.facts.model_requested);
     Ok(ticket)
+}
+
+/// Sets aside what a request may use; of a part of one that has its place, without taking another.
+async fn set_aside(
+    arrival: &Arrival,
+    caller: &Principal,
+    estimate: Estimate,
+) -> Result<Reservation, Failure> {
+    let admitted = if arrival.is_part {
+        caller.prepare_part(estimate).await;
+        caller.admit_part(estimate, Instant::now())
+    } else {
+        caller.admit_shared(estimate, Instant::now()).await
+    };
+    admitted.map_err(denied)
 }
 
 /// Sets aside what a call within a request may use, that was admitted and keeps its place; at the dearest target that its
@@ -220,8 +234,7 @@ pub async fn reserve(
         tokens: tokens_of(&usage),
         cost,
     };
-    let admitted = caller.admit_shared(estimate, Instant::now()).await;
-    let reservation = admitted.map_err(denied)?;
+    let reservation = set_aside(arrival, &caller, estimate).await?;
     let mut ticket = Ticket::new(worker, arrival, caller, reservation);
     ticket.facts.tier = tier;
     ticket.facts.model_requested = model.to_owned();

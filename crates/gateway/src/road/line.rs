@@ -111,6 +111,8 @@ pub fn arrive(worker: &Worker, line: &Line) -> Result<(Arrival, Origin), Box<(Fa
         } else {
             Standing::Line
         },
+        is_part: false,
+        hops: 0,
     };
     Ok((arrival, origin))
 }

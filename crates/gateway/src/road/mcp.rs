@@ -3,6 +3,7 @@
 //! Here is what HTTP is about: who may call from where, statuses, streams, sessions by their header. What is asked is
 //! answered by the `mcp` crate; calls are admitted and settled as everything else on the road.
 
+mod agents;
 mod aside;
 mod consent;
 mod door;
@@ -10,6 +11,7 @@ mod grants;
 mod judge;
 mod listen;
 mod oauth;
+mod oldest;
 mod read;
 mod resume;
 mod sessions;
@@ -42,6 +44,7 @@ pub use aside::call as call_aside;
 pub use consent::serve as consent;
 pub use grants::answer as grants;
 pub use oauth::{Described, describe, unknown};
+pub use oldest::Pipes;
 pub use read::tool_reader;
 pub use shelf::{Called, Listed, Shelf, is_known, may_reach};
 
@@ -93,6 +96,7 @@ impl Desk<'_> {
             trail: None,
             owner: self.owner(),
             base: self.base(),
+            agents: agents::deputy(self),
         }
     }
 
@@ -136,6 +140,10 @@ pub async fn answer(
         hub,
         view,
     };
+    if oldest::is_meant(arrival) {
+        let answered = Box::pin(oldest::answer(&desk, &body)).await?;
+        return Ok(answered.unwrap_or_else(|error| told(&error, None)));
+    }
     let answered = match arrival.method {
         Method::GET => listen::open(&desk).await,
         Method::DELETE => sessions::end(&desk).await,

@@ -13,6 +13,7 @@ use pointsman_governance::jwt::JwtConfig;
 use pointsman_governance::{Anonymous, Principal, Sharing};
 use pointsman_guard::GuardSet;
 use pointsman_mcp::Hub;
+use pointsman_mcp::agents::Agents;
 use pointsman_mcp::board::Board;
 use pointsman_mcp::oauth::Grants;
 use pointsman_mcp::parked::Lot;
@@ -26,7 +27,7 @@ use pointsman_wire::form::MaxTokensName;
 use pointsman_wire::format::Format;
 
 use crate::pace::Paces;
-use crate::road::{A2aLasting, McpDescribed, tool_reader};
+use crate::road::{A2aLasting, AgentCards, McpDescribed, McpPipes, tool_reader};
 use crate::signals::Examples;
 use crate::tokens::Trusted;
 use crate::vouched::Vouchers;
@@ -68,6 +69,8 @@ pub struct Lasting {
     pub board: Arc<Board>,
     /// What authorization servers say of themselves.
     pub described: McpDescribed,
+    /// Streams of MCP clients of the first transport.
+    pub pipes: McpPipes,
     /// Requests to MCP servers that wait for their clients.
     pub lot: Lot,
     /// Whose tasks of A2A agents are whose.
@@ -84,6 +87,7 @@ impl Lasting {
     ) -> Self {
         Self {
             sharing,
+            a2a: A2aLasting::sharing(sessions.clone()),
             board: Arc::new(Board::sharing(sessions, grants)),
             ..Self::default()
         }
@@ -105,6 +109,8 @@ pub fn compile(config: &Config, lasting: &Lasting) -> Result<Snapshot, Vec<Probl
     if compiler.problems.is_empty() {
         *lasting.understanding.lock() = Some(Arc::clone(&snapshot.understanding));
         *lasting.agents.lock() = Some(Arc::clone(&snapshot.a2a.hub));
+        let agents: Arc<dyn Agents> = Arc::new(AgentCards(Arc::clone(&snapshot.a2a.hub)));
+        snapshot.mcp.hub.know(&agents);
         let before = lasting.hub.lock().replace(Arc::clone(&snapshot.mcp.hub));
         if let Some(before) = before {
             before.leave_to(&snapshot.mcp.hub);
@@ -189,6 +195,7 @@ impl Compiler<'_> {
             });
         let guards = self.guards();
         let understanding = self.understanding();
+        let a2a = self.a2a();
         let snapshot = Snapshot {
             bounds: bounds(config),
             catalog: Arc::clone(&self.catalog),
@@ -212,8 +219,8 @@ impl Compiler<'_> {
             sign_in: config.identity.oidc.clone().map(Arc::new),
             responses: responses(config),
             media: media(config),
-            mcp: self.mcp(&understanding),
-            a2a: self.a2a(),
+            mcp: self.mcp(&understanding, &a2a),
+            a2a,
             default_completion: config.server.default_completion_tokens,
             keeping: keeping(config),
             router,
@@ -273,7 +280,7 @@ impl Compiler<'_> {
     }
 
     /// MCP servers, with what is known of those that stay.
-    fn mcp(&mut self, understanding: &Arc<Understanding>) -> McpPolicy {
+    fn mcp(&mut self, understanding: &Arc<Understanding>, a2a: &A2aPolicy) -> McpPolicy {
         let board = &self.lasting.board;
         // Sealed with the operator's secret, grants are good at every replica, and after a restart.
         if let Some(secret) = &self.config.identity.signing_secret {
@@ -287,6 +294,16 @@ impl Compiler<'_> {
             Hub::empty(board)
         });
         hub.reader = Some(tool_reader(understanding));
+        for (name, server) in &self.config.mcp.servers {
+            if let Some(agent) = server
+                .agent
+                .as_ref()
+                .filter(|agent| a2a.hub.agent(agent).is_none())
+            {
+                let message = format!("{agent:?} is the name of no agent (`a2a.agents`)");
+                self.wrong(format!("mcp.servers.{name}.agent"), message);
+            }
+        }
         McpPolicy {
             hub: Arc::new(hub),
             is_local: self.config.listeners.api.address.ip().is_loopback(),

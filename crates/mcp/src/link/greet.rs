@@ -12,7 +12,7 @@ use pointsman_upstream::{Client, Timeouts};
 use super::http_link::{self, Head, HttpLink};
 use super::process::Process;
 use super::sse::Sse;
-use super::{Ask, Failed, Greeting, Link, Owner, Transport};
+use super::{Ask, Failed, Greeting, Link, Owner, Transport, agent};
 use crate::config::Speaks;
 use crate::message::{self, Id, Object, Raw, Response};
 use crate::meta;
@@ -36,7 +36,9 @@ pub async fn open(
     owner: Weak<dyn Owner>,
 ) -> Result<Arc<Link>, Failed> {
     let opening = async {
-        if server.config.openapi.is_some() {
+        if let Some(name) = &server.config.agent {
+            to_agent((server, name), client, described, owner).await
+        } else if server.config.openapi.is_some() {
             to_api(server, client, described, owner).await
         } else if server.config.transport == Speaks::Sse {
             over_sse(server, client, described, owner).await
@@ -49,6 +51,23 @@ pub async fn open(
     tokio::time::timeout(server.timeout, Box::pin(opening))
         .await
         .unwrap_or(Err(Failed::Late))
+}
+
+async fn to_agent(
+    (server, name): (&Arc<Server>, &str),
+    client: &Client,
+    described: Object,
+    owner: Weak<dyn Owner>,
+) -> Result<Arc<Link>, Failed> {
+    let greeting = agent::greeting(server, client, name).await?;
+    let link = link(
+        server,
+        (MODERN, greeting),
+        described,
+        Transport::Agent(name.to_owned()),
+        owner,
+    );
+    Ok(Arc::new(link))
 }
 
 async fn to_api(

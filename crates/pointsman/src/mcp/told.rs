@@ -32,6 +32,7 @@ async fn ask(hub: &Arc<Hub>, client: &Client, method: &str, params: Object) -> R
         trail: None,
         owner: "anonymous".to_owned(),
         base: None,
+        agents: None,
     };
     let request = Request {
         id: Id::Number(1),

@@ -1,6 +1,8 @@
 //! A2A agents through the gateway: whose tasks are whose, what of an agent is shown, where credentials go, what breaks.
 
 mod chats;
+mod replicas;
+mod told;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

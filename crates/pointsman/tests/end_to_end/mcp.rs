@@ -1,7 +1,9 @@
 //! MCP servers through the gateway: whose sessions are whose, what is kept out, what passes, what a dead server costs.
 
 mod access;
+mod agents;
 mod attacks;
+mod first;
 mod guards;
 mod models;
 mod oauth;
@@ -192,9 +194,11 @@ async fn what_is_not_mcp_is_refused_as_it_should_be() {
     ));
     let mut client = Client::new(&house, &key);
     client.begin().await;
+    // It is JSON in all else.
     let deep = format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":{}}}}}"#,
-        "[".repeat(5_000)
+        r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":{}{}}}}}"#,
+        "[".repeat(5_000),
+        "]".repeat(5_000)
     );
     let large = format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":"{}"}}}}"#,

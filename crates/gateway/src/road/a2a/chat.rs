@@ -12,13 +12,13 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
 use pointsman_a2a::agent::{Agent, Instance, Way};
-use pointsman_a2a::book::Place;
+use pointsman_a2a::book::{Holder, Keeping, Place};
 use pointsman_a2a::call::{self, Call};
 use pointsman_a2a::chat::{self, Ended, Heard, Listener, Untellable};
 use pointsman_a2a::error::{A2aError, Kind};
 use pointsman_a2a::event::Event;
 use pointsman_a2a::json::{self, Object, Raw};
-use pointsman_a2a::link::{self, Events, Failed, Said};
+use pointsman_a2a::link::{self, Beside, Events, Failed, Said};
 use pointsman_a2a::operation::Operation;
 use pointsman_a2a::version::Version;
 use pointsman_catalog::Money;
@@ -146,6 +146,13 @@ async fn begin(desk: &Desk<'_>, asked: &Asked, ticket: &mut Ticket) -> Result<Ta
     let (owner, agent) = (desk.owner(), &desk.agent);
     let book = &desk.lasting().book;
     let context = asked.context.as_deref();
+    let holder = Holder {
+        owner: &owner,
+        agent: &agent.name,
+    };
+    work::look_up(desk, (&[], context))
+        .await
+        .map_err(|error| refused(&error))?;
     let is_known =
         context.is_some_and(|context| matches!(book.context(&owner, &agent.name, context), Place::Own(_)));
     let mut message = json!({
@@ -155,9 +162,13 @@ async fn begin(desk: &Desk<'_>, asked: &Asked, ticket: &mut Ticket) -> Result<Ta
     });
     if let Some(context) = context {
         message["contextId"] = context.into();
-        let waiting = book.take_waiting(&owner, &agent.name, context);
-        if let Some(task) = waiting.filter(|task| book.task(&owner, &agent.name, task).is_some()) {
-            message["taskId"] = task.into();
+        if let Some(task) = book.waiting(holder, context).await {
+            let named = std::slice::from_ref(&task);
+            let found = work::look_up(desk, (named, None)).await;
+            found.map_err(|error| refused(&error))?;
+            if book.task(&owner, &agent.name, &task).is_some() {
+                message["taskId"] = task.into();
+            }
         }
     }
     if let Some(skill) = skill(asked) {
@@ -176,7 +187,8 @@ async fn begin(desk: &Desk<'_>, asked: &Asked, ticket: &mut Ticket) -> Result<Ta
         params: Object::of(&json::raw(&params)).unwrap_or_default(),
     };
     work::may_use(desk, &call).map_err(|error| refused(&error))?;
-    let instances = work::instances(desk, &call).map_err(|error| refused(&error))?;
+    let instances = work::instances(desk, &call).await;
+    let instances = instances.map_err(|error| refused(&error))?;
     ticket.answered_by(&agent.name, operation.label(), Money::ZERO);
     let speech = Speech::rpc(None, Version::V10);
     let answered = Box::pin(work::ask(desk, &instances, (&speech, call), ticket)).await;
@@ -193,7 +205,7 @@ async fn begin(desk: &Desk<'_>, asked: &Asked, ticket: &mut Ticket) -> Result<Ta
         worker: Arc::clone(desk.worker),
         owner,
         agent: agent.name.clone(),
-        most: desk.hub.config.max_tasks,
+        keeping: desk.keeping(),
         instance,
         way,
         events,
@@ -217,7 +229,7 @@ struct Talk {
     worker: Arc<Worker>,
     owner: String,
     agent: String,
-    most: usize,
+    keeping: Keeping,
     instance: Arc<Instance>,
     way: Way,
     events: Option<Box<Events>>,
@@ -248,7 +260,7 @@ impl Talk {
                 Some(whole) => call::result(Operation::Send, &whole, self.way.version, Version::V10),
                 None => self.hear().await?,
             };
-            self.take(&told);
+            self.take(&told).await;
         }
     }
 
@@ -287,7 +299,12 @@ impl Talk {
         }
         tokio::time::sleep(LOOKS).await;
         let call = of_task(Operation::Get, task);
-        let asked = link::ask(&self.instance, &self.worker.client, &self.way, (call, None));
+        let asked = link::ask(
+            &self.instance,
+            &self.worker.client,
+            &self.way,
+            (call, Beside::default()),
+        );
         match Box::pin(asked).await.map_err(lost)?.said {
             Said::Whole(Ok(task)) => {
                 let task = call::result(Operation::Get, &task, self.way.version, Version::V10);
@@ -301,27 +318,31 @@ impl Talk {
         }
     }
 
-    fn take(&mut self, told: &Raw) {
+    async fn take(&mut self, told: &Raw) {
         // Of a later version, perhaps: it has no texts that are known.
         let Some(event) = Event::open(told, Version::V10) else {
             return;
         };
         let book = &self.worker.shared.lasting.a2a.book;
-        let (owner, agent, at) = (&self.owner, &self.agent, self.instance.id);
-        if let Some(task) = event.task_id().filter(|task| self.task.as_ref() != Some(task)) {
-            book.keep_task(owner, agent, &task, at, self.most);
-            self.task = Some(task);
-        }
-        let context = event.context_id();
-        if let Some(context) = context.filter(|context| self.context.lock().as_ref() != Some(context)) {
-            book.keep_context(owner, agent, &context, at, self.most);
-            *self.context.lock() = Some(context);
-        }
+        let holder = Holder {
+            owner: &self.owner,
+            agent: &self.agent,
+        };
+        let task = event.task_id().filter(|task| self.task.as_ref() != Some(task));
+        let known = self.context.lock().clone();
+        let context = event
+            .context_id()
+            .filter(|context| known.as_ref() != Some(context));
+        let begun = (task.as_deref(), context.as_deref());
+        book.begun(holder, begun, self.instance.id, self.keeping).await;
+        self.task = task.or(self.task.take());
+        let context = context.or(known);
+        self.context.lock().clone_from(&context);
         self.ready.extend(self.listener.hear(&event));
         if self.listener.ended() == Some(&Ended::Waits)
-            && let (Some(context), Some(task)) = (self.context.lock().as_ref(), &self.task)
+            && let (Some(context), Some(task)) = (&context, &self.task)
         {
-            book.keep_waiting(owner, agent, context, task);
+            book.waits(holder, context, task).await;
         }
     }
 }
@@ -341,7 +362,7 @@ impl Drop for Talk {
         };
         runtime.spawn(tokio::time::timeout(CANCELLING, async move {
             let call = of_task(Operation::Cancel, &task);
-            let asked = link::ask(&instance, &worker.client, &way, (call, None));
+            let asked = link::ask(&instance, &worker.client, &way, (call, Beside::default()));
             if let Err(why) = Box::pin(asked).await {
                 tracing::debug!(%why, "a task that nobody waits for could not be cancelled");
             }
@@ -406,7 +427,7 @@ fn lost(failed: Failed) -> Failure {
     let kind = match failed {
         Failed::Unreachable(_) => FailureKind::Unavailable,
         Failed::Late => FailureKind::ProviderTimeout,
-        Failed::Broken(_) | Failed::Card(_) => FailureKind::Provider,
+        Failed::Broken(_) | Failed::Card(_) | Failed::Circle => FailureKind::Provider,
     };
     Failure::new(kind, failed.to_string())
 }

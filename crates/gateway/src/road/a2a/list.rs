@@ -14,7 +14,7 @@ use pointsman_store::Outcome;
 use super::Desk;
 use super::judge::Judge;
 use super::speech::Speech;
-use super::work::Stopped;
+use super::work::{self, Stopped};
 
 /// Tasks of one page, unless the client says how many, and at most.
 const USUAL_PAGE: i64 = 50;
@@ -123,7 +123,7 @@ async fn of(
     call.params.set("pageSize", &MAX_PAGE);
     let (owner, mut tasks) = (desk.owner(), Vec::new());
     for _ in 0..MAX_PAGES {
-        let question = (call.clone(), desk.extensions());
+        let question = (call.clone(), desk.beside());
         let answer = Box::pin(link::ask(instance, client, way, question)).await?;
         let page = match answer.said {
             Said::Whole(Ok(page)) => Object::of(&page).unwrap_or_default(),
@@ -134,6 +134,10 @@ async fn of(
             }
         };
         let listed = page.list("tasks").unwrap_or_default();
+        let named = listed.iter().filter_map(|raw| Object::of(raw)?.filled("id"));
+        let named: Vec<String> = named.collect();
+        let known = work::look_up(desk, (&named, None)).await;
+        known.map_err(|error| Stopped::Told(error, Outcome::Refused))?;
         tasks.extend(
             listed
                 .iter()

@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use pointsman_a2a::call::Call;
 use pointsman_a2a::config::ModelAgent;
 use pointsman_a2a::error::{A2aError, Kind};
+use pointsman_a2a::link;
 use pointsman_a2a::spoken;
 use pointsman_wire::format::Format;
 
@@ -31,6 +32,9 @@ pub async fn answer(
     call: Call,
     model: &ModelAgent,
 ) -> Result<Reply, Refusal> {
+    if let Err(circle) = link::may_go_on(desk.arrival.hops) {
+        return Ok(speech.whole(Err(&circle.into())));
+    }
     let body = match read(desk, call, model) {
         Ok(read) => read,
         Err(error) => return Ok(speech.whole(Err(&error))),
@@ -74,6 +78,7 @@ fn arrive(arrival: &Arrival) -> Result<Arrival, Refusal> {
         uri,
         headers,
         surface,
+        hops: arrival.hops.saturating_add(1),
         ..arrival.clone()
     })
 }

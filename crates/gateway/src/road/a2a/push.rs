@@ -19,6 +19,7 @@ use pointsman_a2a::operation::Operation;
 use pointsman_a2a::seal::{self, Sealer, Told};
 use pointsman_a2a::translate;
 use pointsman_a2a::version::Version;
+use pointsman_store::SharedSessions;
 use pointsman_upstream::FetchBounds;
 use pointsman_wire::form::{Failure, FailureKind};
 
@@ -46,8 +47,15 @@ pub struct Lasting {
 
 impl Default for Lasting {
     fn default() -> Self {
+        Self::sharing(None)
+    }
+}
+
+impl Lasting {
+    /// Nothing yet; all replicas know what one has begun, where there are several.
+    pub fn sharing(shared: Option<Arc<dyn SharedSessions>>) -> Self {
         Self {
-            book: Arc::default(),
+            book: Arc::new(Book::sharing(shared)),
             sealer: Arc::new(Sealer::new(None)),
         }
     }

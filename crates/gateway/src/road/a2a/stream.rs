@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use http::{HeaderName, HeaderValue, header};
 use http_body::Frame;
-use pointsman_a2a::book::Book;
+use pointsman_a2a::book::{Book, Holder, Keeping};
 use pointsman_a2a::call;
 use pointsman_a2a::error::{A2aError, Kind};
 use pointsman_a2a::event::Event;
@@ -50,21 +50,23 @@ struct Keeper {
     owner: String,
     agent: String,
     instance: u64,
-    most: usize,
+    keeping: Keeping,
     last: Option<String>,
 }
 
 impl Keeper {
-    fn keep(&mut self, event: &Event) {
+    async fn keep(&mut self, event: &Event) {
         let Some(task) = event.task_id() else { return };
         if self.last.as_ref() == Some(&task) {
             return;
         }
-        let (book, agent) = (&self.book, &self.agent);
-        book.keep_task(&self.owner, agent, &task, self.instance, self.most);
-        if let Some(context) = event.context_id() {
-            book.keep_context(&self.owner, agent, &context, self.instance, self.most);
-        }
+        let holder = Holder {
+            owner: &self.owner,
+            agent: &self.agent,
+        };
+        let context = event.context_id();
+        let begun = (Some(task.as_str()), context.as_deref());
+        self.book.begun(holder, begun, self.instance, self.keeping).await;
         self.last = Some(task);
     }
 }
@@ -86,7 +88,7 @@ pub fn reply(
             owner: desk.owner(),
             agent: desk.agent.name.clone(),
             instance: begun.instance,
-            most: desk.hub.config.max_tasks,
+            keeping: desk.keeping(),
             last: None,
         },
         judge,
@@ -157,7 +159,7 @@ impl Flow {
             return;
         };
         if self.operation == Operation::Stream {
-            self.keeper.keep(&event);
+            self.keeper.keep(&event).await;
         }
         let is_last = event.is_last();
         if self.judge.is_idle() {

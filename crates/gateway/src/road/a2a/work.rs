@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use pointsman_a2a::agent::{Instance, Way};
-use pointsman_a2a::book::Place;
+use pointsman_a2a::book::{Holder, Place};
 use pointsman_a2a::call::{self, Call};
 use pointsman_a2a::error::{A2aError, Kind};
 use pointsman_a2a::event::Event;
@@ -162,7 +162,7 @@ async fn carry(
     ticket.answered_by(&desk.agent.name, operation.label(), Money::ZERO);
     call.check().map_err(Stopped::here)?;
     may_use(desk, &call).map_err(Stopped::here)?;
-    let instances = instances(desk, &call).map_err(Stopped::here)?;
+    let instances = instances(desk, &call).await.map_err(Stopped::here)?;
     push::seal(desk, &mut call).await.map_err(Stopped::here)?;
     if operation.is_message() {
         judge.message(&mut call.params).await?;
@@ -232,7 +232,31 @@ pub fn may_use(desk: &Desk<'_>, call: &Call) -> Result<(), A2aError> {
 }
 
 /// The instances that may answer, in the order in which they are tried. What is of somebody else is not there.
-pub fn instances(desk: &Desk<'_>, call: &Call) -> Result<Vec<Arc<Instance>>, A2aError> {
+pub async fn instances(desk: &Desk<'_>, call: &Call) -> Result<Vec<Arc<Instance>>, A2aError> {
+    let references = call.references();
+    let tasks: Vec<String> = references.others.iter().cloned().chain(call.task()).collect();
+    look_up(desk, (&tasks, references.context.as_deref())).await?;
+    placed(desk, call)
+}
+
+/// Finds out about what another replica may have begun for the caller.
+pub async fn look_up(desk: &Desk<'_>, named: (&[String], Option<&str>)) -> Result<(), A2aError> {
+    let owner = desk.owner();
+    let holder = Holder {
+        owner: &owner,
+        agent: &desk.agent.name,
+    };
+    let found = desk.lasting().book.look_up(holder, named, desk.keeping()).await;
+    found.map_err(|error| {
+        tracing::warn!(%error, "tasks of other replicas cannot be asked for");
+        A2aError::new(
+            Kind::Internal,
+            "whose task this is cannot be asked now (`stores.shared`); come back soon",
+        )
+    })
+}
+
+fn placed(desk: &Desk<'_>, call: &Call) -> Result<Vec<Arc<Instance>>, A2aError> {
     let (owner, agent, book) = (desk.owner(), &desk.agent, &desk.lasting().book);
     let of_task = |id: &str| {
         let at = book.task(&owner, &agent.name, id).ok_or_else(A2aError::no_task)?;
@@ -267,6 +291,7 @@ pub async fn ask(
     (speech, call): (&Speech, Call),
     ticket: &mut Ticket,
 ) -> Result<(Arc<Instance>, Way, Answer), Failed> {
+    link::may_go_on(desk.arrival.hops)?;
     let client = &desk.worker.client;
     let mut last = Failed::Unreachable("it has no instances".to_owned());
     for instance in instances {
@@ -276,7 +301,7 @@ pub async fn ask(
             let known = instance.known(client).await?;
             let way = known.way(call.version, speech.binding()).cloned();
             let way = way.ok_or_else(|| Failed::Card("its card names no way in".to_owned()))?;
-            let question = (call.clone(), desk.extensions());
+            let question = (call.clone(), desk.beside());
             let answer = link::ask(instance, client, &way, question).await?;
             Ok((way, answer))
         };
@@ -323,7 +348,7 @@ async fn finish(
         Stopped::Told(error, Outcome::ProviderFailed)
     })?;
     if operation == Operation::Send {
-        keep(desk, &event, instance);
+        keep(desk, &event, instance).await;
     }
     if judge.is_idle() {
         return Ok(call::result(operation, &result, from, to));
@@ -333,13 +358,16 @@ async fn finish(
 }
 
 /// Notes what was begun as the caller's.
-fn keep(desk: &Desk<'_>, event: &Event, instance: u64) {
-    let (owner, agent, most) = (desk.owner(), &desk.agent.name, desk.hub.config.max_tasks);
-    let book = &desk.lasting().book;
-    if let Some(task) = event.task_id() {
-        book.keep_task(&owner, agent, &task, instance, most);
-    }
-    if let Some(context) = event.context_id() {
-        book.keep_context(&owner, agent, &context, instance, most);
-    }
+async fn keep(desk: &Desk<'_>, event: &Event, instance: u64) {
+    let owner = desk.owner();
+    let holder = Holder {
+        owner: &owner,
+        agent: &desk.agent.name,
+    };
+    let (task, context) = (event.task_id(), event.context_id());
+    let begun = (task.as_deref(), context.as_deref());
+    desk.lasting()
+        .book
+        .begun(holder, begun, instance, desk.keeping())
+        .await;
 }

@@ -77,13 +77,18 @@ pub async fn answer(desk: &Desk<'_>, incoming: Incoming) -> Result<Result<Reply,
 /// A message with the call that it stands for, where tools are searched for.
 fn read(desk: &Desk<'_>, message: Message) -> Result<Message, RpcError> {
     match message {
-        Message::Request(request) => {
-            let id = request.id.clone();
-            let request = unwrapped(&desk.view, request);
-            request.map(Message::Request).map_err(|error| error.of(&id))
-        }
+        Message::Request(request) => unwrapped_call(desk, request).map(Message::Request),
         message => Ok(message),
     }
+}
+
+/// The call that a request stands for, where tools are searched for.
+///
+/// # Errors
+/// When it stands for none.
+pub fn unwrapped_call(desk: &Desk<'_>, request: Request) -> Result<Request, RpcError> {
+    let id = request.id.clone();
+    unwrapped(&desk.view, request).map_err(|error| error.of(&id))
 }
 
 fn of(error: RpcError, message: &Message) -> RpcError {
@@ -206,22 +211,39 @@ async fn begin(desk: &Desk<'_>, request: Request) -> Result<Reply, RpcError> {
     let Some(requested) = request.params.text("protocolVersion") else {
         return Err(RpcError::params("`protocolVersion` is missing"));
     };
+    let (board, idle) = (&desk.hub.board, desk.hub.config.session_timeout.get());
+    board.read_letters(&desk.worker.client);
+    let shared = board.shared().map(|shared| (Arc::clone(shared), idle));
     let version = Version::agreed(&requested);
+    let (session, greeting) = begun(desk, (version, &request), shared).await?;
+    let text = message::response(Some(&request.id), Ok(&greeting.raw()));
+    let mut reply = reply::json_bytes(StatusCode::OK, text.into());
+    if let Ok(value) = HeaderValue::try_from(session.id.clone()) {
+        reply.headers_mut().insert(meta::SESSION_HEADER, value);
+    }
+    Ok(reply)
+}
+
+/// A new session, and what its client is told of the servers.
+///
+/// # Errors
+/// When there are too many, or other replicas cannot be told of it.
+pub async fn begun(
+    desk: &Desk<'_>,
+    (version, request): (Version, &Request),
+    shared: Option<(Arc<dyn SharedSessions>, Duration)>,
+) -> Result<(Arc<Session>, Object), RpcError> {
     let client = &desk.worker.client;
     let (capabilities, instructions) = Box::pin(desk.hub.greeting(&desk.view, client, version)).await;
     let scope = desk.arrival.surface.model.clone();
     let seen = (Arc::clone(&desk.view), scope);
-    let (board, idle) = (&desk.hub.board, desk.hub.config.session_timeout.get());
-    board.read_letters(client);
-    let shared = board.shared().map(|shared| (Arc::clone(shared), idle));
     let session = Session::begin(desk.owner(), (version, &request.params), seen, shared)?;
     session.share().await.map_err(|error| {
         tracing::warn!(%error, "a session cannot be told to other replicas");
         let error = RpcError::internal("sessions cannot be begun now (`stores.shared`); come back soon");
         error.with(StatusCode::SERVICE_UNAVAILABLE)
     })?;
-    let id = session.id.clone();
-    keep(desk, session)?;
+    let session = keep(desk, session)?;
     let mut result = Object::default();
     result.set("protocolVersion", version.name());
     result.set("capabilities", &capabilities);
@@ -230,12 +252,7 @@ async fn begin(desk: &Desk<'_>, request: Request) -> Result<Reply, RpcError> {
     if let Some(instructions) = instructions {
         result.set("instructions", &instructions);
     }
-    let text = message::response(Some(&request.id), Ok(&result.raw()));
-    let mut reply = reply::json_bytes(StatusCode::OK, text.into());
-    if let Ok(value) = HeaderValue::try_from(id) {
-        reply.headers_mut().insert(meta::SESSION_HEADER, value);
-    }
-    Ok(reply)
+    Ok((session, result))
 }
 
 /// `DELETE`: the session is over.
@@ -256,7 +273,7 @@ pub async fn end(desk: &Desk<'_>) -> Result<Reply, RpcError> {
 
 /// Gives the links of a session back that nobody uses here, beside the request that finds that. Where others may use it,
 /// its links are theirs.
-fn close(desk: &Desk<'_>, session: Arc<Session>) {
+pub fn close(desk: &Desk<'_>, session: Arc<Session>) {
     if session.shelf().is_some() {
         return session.leave();
     }
@@ -356,7 +373,7 @@ async fn hand_out(desk: &Desk<'_>, run: Run, batch: bool) -> Reply {
 }
 
 /// What clients tell.
-async fn notified(desk: &Desk<'_>, session: &Arc<Session>, told: Notification) {
+pub async fn notified(desk: &Desk<'_>, session: &Arc<Session>, told: Notification) {
     match told.method.as_str() {
         "notifications/cancelled" => {
             let id = told.params.get("requestId");

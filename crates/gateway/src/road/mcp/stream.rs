@@ -31,6 +31,8 @@ pub enum Next {
     },
     /// From where on messages can be asked for again.
     From(String),
+    /// Where messages are posted, on a stream of the first transport.
+    Place(String),
     /// Nothing any more.
     End,
 }
@@ -105,6 +107,10 @@ fn step<S: Source>(
         Ok(Next::Last(text)) => Some((event(None, &text), (worker, source, true))),
         Ok(Next::Event { id, text, last }) => Some((event(Some(&id), &text), (worker, source, last))),
         Ok(Next::From(id)) => Some((format!("id: {id}\ndata:\n\n").into(), (worker, source, false))),
+        Ok(Next::Place(place)) => Some((
+            format!("event: endpoint\ndata: {place}\n\n").into(),
+            (worker, source, false),
+        )),
         Ok(Next::End) => None,
         Err(_) => Some((Bytes::from_static(b":\n\n"), (worker, source, false))),
     }

@@ -1,6 +1,8 @@
 //! Requests for models that name MCP servers of the gateway: the gateway calls their tools, by the rules of `/mcp`, and tells
 //! of it as the client's API does.
 
+mod limits;
+
 use pointsman_testbed::{SimOptions, SimServer};
 
 use super::*;

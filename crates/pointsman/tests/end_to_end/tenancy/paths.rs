@@ -63,6 +63,7 @@ fn shows(method: &Method, path: &str) -> Option<Shows> {
             Shows::Elsewhere("what_a_user_says_is_remembered_for_them_alone_and_forgotten_when_they_say_so")
         }
         (_, "/mcp" | "/mcp/{id}") => Shows::Elsewhere("a_session_is_its_keys_alone"),
+        (_, "/sse" | "/sse/{id}") => Shows::Elsewhere("a_stream_of_the_first_transport_is_its_keys_alone"),
         (_, "/a2a" | "/a2a/{agent}" | "/lf.a2a.v1.A2AService/{agent}" | "/.well-known/agent-card.json") => {
             Shows::Elsewhere("a_task_is_its_keys_alone")
         }
