@@ -6,11 +6,13 @@
 
 mod home;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pointsman_catalog::Money;
+use pointsman_governance::Labels;
 use pointsman_store::{Batch, BatchStatus, Counts, StoreError};
 use tokio::sync::watch;
 
@@ -19,7 +21,9 @@ use super::super::provider::{About, Found, Remote, Trouble};
 use super::super::{LOOK, Runner, Waiting};
 use super::{Done, Interrupted, LONGEST_WAIT, Next, Run, TICK};
 use crate::kept::now;
+use crate::road::batches::named;
 use crate::road::handed::{self, Destination, Prepared};
+use crate::road::labels;
 use crate::road::line::Came;
 use crate::worker::stopped;
 
@@ -54,7 +58,7 @@ pub(super) async fn look(runner: &Runner, batch: &Batch, handed: &Handed) -> Res
         return Ok(Look::Go(None));
     };
     let worker = &runner.worker;
-    hold(runner, batch, handed);
+    hold(runner, batch, handed).await;
     let snapshot = worker.shared.snapshot.load_full();
     let over = now() >= batch.asked.expires_at + GIVEN_UP;
     let Some(to) = handed.destination(&snapshot, &batch.asked.endpoint) else {
@@ -134,15 +138,31 @@ fn gone_from_here(batch: &Batch, handed: &Handed, over: bool) -> Look {
 }
 
 /// Holds what the lines may cost, also for a batch that an earlier process handed on.
-fn hold(runner: &Runner, batch: &Batch, handed: &Handed) {
-    let mut waiting = runner.waiting.lock();
-    waiting.entry(batch.id.clone()).or_insert_with(|| {
-        let payer = handed::payer(&runner.worker, batch.asked.owner.as_ref());
-        Waiting {
-            aside: payer.set_aside(Money::from_nanodollars(handed.reserved)),
-            looks: 0,
-        }
+async fn hold(runner: &Runner, batch: &Batch, handed: &Handed) {
+    if runner.waiting.lock().contains_key(&batch.id) {
+        return;
+    }
+    let worker = &runner.worker;
+    let payer = handed::payer(worker, batch.asked.owner.as_ref());
+    let reserved = Money::from_nanodollars(handed.reserved);
+    let mut aside = payer.set_aside(reserved);
+    let (_, named) = named::read(batch);
+    let customers = handed.customers.iter().map(|(customer, reserved)| {
+        let labels = Labels {
+            customer: Some(customer.as_str().into()),
+            ..Labels::default()
+        };
+        (labels, Money::from_nanodollars(*reserved))
     });
+    for (labels, reserved) in customers.chain([(named, reserved)]) {
+        // Where what they have spent cannot be read now, the ledger has it when it can.
+        let _ = labels::of_batch(worker, std::sync::Arc::clone(&payer), &labels).await;
+        let payer = labels::owing(worker, std::sync::Arc::clone(&payer), &labels, None);
+        aside.hold_for(&payer, reserved);
+    }
+    let mut waiting = runner.waiting.lock();
+    let waits = Waiting { aside, looks: 0 };
+    waiting.entry(batch.id.clone()).or_insert(waits);
 }
 
 fn next_look(runner: &Runner, batch: &Batch) -> Duration {
@@ -275,6 +295,7 @@ impl Run<'_> {
     ) -> Result<Ready, Interrupted> {
         let payer = handed::payer(&self.runner.worker, self.batch.asked.owner.as_ref());
         let mut aside = payer.set_aside(Money::ZERO);
+        let mut customers: BTreeMap<String, i64> = BTreeMap::new();
         let batch = std::sync::Arc::clone(&self.batch);
         let remote = Remote::new(&self.runner.worker, to, &batch);
         let most = most_bytes(to);
@@ -295,8 +316,20 @@ impl Run<'_> {
                 break;
             }
             let custom_id = match self.prepared(line, to, (count > 0, stop)).await? {
-                Some((_, Prepared::Goes { body, reserved }, custom_id)) => {
-                    aside.add(reserved);
+                Some((
+                    _,
+                    Prepared::Goes {
+                        body,
+                        reserved,
+                        customer,
+                    },
+                    custom_id,
+                )) => {
+                    let cost = reserved.estimate().cost.nanodollars();
+                    let names_others = aside.add(reserved);
+                    if let Some(customer) = customer.filter(|_| names_others) {
+                        *customers.entry(customer.into_string()).or_insert(0) += cost;
+                    }
                     let name = remote.line_name(line as u64 + 1, &custom_id);
                     let written = remote.line(&name, &super::super::one_line(&body));
                     bytes += written.len() as u64 + 1;
@@ -330,6 +363,7 @@ impl Run<'_> {
             Stage::Creating
         };
         (handed.lines, handed.reserved) = (count, aside.cost().nanodollars());
+        handed.customers = customers;
         (handed.before, handed.since) = (self.results.counts(), now());
         // For Anthropic's this says that the batch may be there, though nothing was asked yet: it is looked for then.
         self.write_down(&RunBy::Provider(handed.clone())).await?;
@@ -372,7 +406,7 @@ impl Run<'_> {
         let runner = self.runner;
         let batch = std::sync::Arc::clone(&self.batch);
         let remote = Remote::new(&runner.worker, to, &batch);
-        hold(runner, &batch, handed);
+        hold(runner, &batch, handed).await;
         let Ok(_room) = runner.uploads.acquire().await else {
             return Ok(Gone::Again(TROUBLE));
         };
