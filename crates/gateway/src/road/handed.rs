@@ -58,18 +58,21 @@ impl Speaking {
 /// What became of a line before its batch goes away.
 pub enum Prepared {
     /// It goes with the batch.
-    Goes {
-        /// Its body, for the provider.
-        body: Bytes,
-        /// What it may use.
-        reserved: Reservation,
-        /// The end customer whom its body names.
-        customer: Option<Box<str>>,
-    },
+    Goes(Going),
     /// It has its answer, or its error, already; or it comes again later.
     Stays(Came),
     /// The whole batch cannot go, and why.
     Unfit(String),
+}
+
+/// A line that goes with a batch.
+pub struct Going {
+    /// Its body, for the provider.
+    pub body: Bytes,
+    /// What it may use.
+    pub reserved: Reservation,
+    /// The end customer whom its body names.
+    pub customer: Option<Box<str>>,
 }
 
 /// What a provider told of a line.
@@ -98,12 +101,11 @@ pub async fn prepare(worker: &Arc<Worker>, line: Line, to: &Destination, holding
         Err(failure) => Err(failure.into()),
     };
     match ready {
-        Ok(Ready::Goes(body, reserved, customer)) => Prepared::Goes {
-            body,
-            reserved,
-            // Whom the batch names itself is not written down line by line.
-            customer: customer.filter(|_| line.labels.customer.is_none()),
-        },
+        // Whom the batch names itself is not written down line by line.
+        Ok(Ready::Goes(going)) => Prepared::Goes(Going {
+            customer: going.customer.filter(|_| line.labels.customer.is_none()),
+            ..going
+        }),
         Ok(Ready::Replied(reply)) => Prepared::Stays(line::answered(reply).await),
         Ok(Ready::Unfit(why)) => Prepared::Unfit(why),
         // Line by line it might have room once the others are paid for.
@@ -119,7 +121,7 @@ fn is_spent(refusal: &Refusal) -> bool {
 }
 
 enum Ready {
-    Goes(Bytes, Reservation, Option<Box<str>>),
+    Goes(Going),
     Replied(crate::reply::Reply),
     Unfit(String),
 }
@@ -200,7 +202,11 @@ fn model(arrival: &Arrival, caller: &Principal, name: &str) -> Result<Arc<Model>
 fn gone(body: Bytes, ticket: Ticket) -> Result<Ready, Refusal> {
     let customer = ticket.caller().labels.customer.clone();
     match ticket.hand_on() {
-        Some(reserved) => Ok(Ready::Goes(body, reserved, customer)),
+        Some(reserved) => Ok(Ready::Goes(Going {
+            body,
+            reserved,
+            customer,
+        })),
         None => Err(Failure::new(FailureKind::Internal, "nothing was reserved for this line").into()),
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pointsman_catalog::Money;
-use pointsman_governance::Labels;
+use pointsman_governance::{Labels, SetAside};
 use pointsman_store::{Batch, BatchStatus, Counts, StoreError};
 use tokio::sync::watch;
 
@@ -22,7 +22,7 @@ use super::super::{LOOK, Runner, Waiting};
 use super::{Done, Interrupted, LONGEST_WAIT, Next, Run, TICK};
 use crate::kept::now;
 use crate::road::batches::named;
-use crate::road::handed::{self, Destination, Prepared};
+use crate::road::handed::{self, Destination, Going, Prepared};
 use crate::road::labels;
 use crate::road::line::Came;
 use crate::worker::stopped;
@@ -43,6 +43,31 @@ pub(super) enum Look {
     Again(Duration),
     /// There is something to do; with what the provider says, where the provider has it.
     Go(Option<About>),
+}
+
+/// What lines may cost that are prepared, and what of it is which end customer's.
+struct Held {
+    aside: SetAside,
+    customers: BTreeMap<String, i64>,
+}
+
+impl Held {
+    /// Of what is set aside for the owner; of no line yet.
+    fn of(aside: SetAside) -> Self {
+        Self {
+            aside,
+            customers: BTreeMap::new(),
+        }
+    }
+
+    /// Takes over what a line may cost.
+    fn take(&mut self, going: Going) {
+        let cost = going.reserved.estimate().cost.nanodollars();
+        let names_others = self.aside.add(going.reserved);
+        if let Some(customer) = going.customer.filter(|_| names_others) {
+            *self.customers.entry(customer.into_string()).or_insert(0) += cost;
+        }
+    }
 }
 
 /// Whether what was prepared can go on.
@@ -161,8 +186,9 @@ async fn hold(runner: &Runner, batch: &Batch, handed: &Handed) {
         aside.hold_for(&payer, reserved);
     }
     let mut waiting = runner.waiting.lock();
-    let waits = Waiting { aside, looks: 0 };
-    waiting.entry(batch.id.clone()).or_insert(waits);
+    waiting
+        .entry(batch.id.clone())
+        .or_insert_with(|| Waiting::new(aside));
 }
 
 fn next_look(runner: &Runner, batch: &Batch) -> Duration {
@@ -294,8 +320,7 @@ impl Run<'_> {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<Ready, Interrupted> {
         let payer = handed::payer(&self.runner.worker, self.batch.asked.owner.as_ref());
-        let mut aside = payer.set_aside(Money::ZERO);
-        let mut customers: BTreeMap<String, i64> = BTreeMap::new();
+        let mut held = Held::of(payer.set_aside(Money::ZERO));
         let batch = std::sync::Arc::clone(&self.batch);
         let remote = Remote::new(&self.runner.worker, to, &batch);
         let most = most_bytes(to);
@@ -316,26 +341,14 @@ impl Run<'_> {
                 break;
             }
             let custom_id = match self.prepared(line, to, (count > 0, stop)).await? {
-                Some((
-                    _,
-                    Prepared::Goes {
-                        body,
-                        reserved,
-                        customer,
-                    },
-                    custom_id,
-                )) => {
-                    let cost = reserved.estimate().cost.nanodollars();
-                    let names_others = aside.add(reserved);
-                    if let Some(customer) = customer.filter(|_| names_others) {
-                        *customers.entry(customer.into_string()).or_insert(0) += cost;
-                    }
+                Some((_, Prepared::Goes(going), custom_id)) => {
                     let name = remote.line_name(line as u64 + 1, &custom_id);
-                    let written = remote.line(&name, &super::super::one_line(&body));
+                    let written = remote.line(&name, &super::super::one_line(&going.body));
                     bytes += written.len() as u64 + 1;
                     file.write_all(&written)?;
                     file.write_all(b"\n")?;
                     count += 1;
+                    held.take(going);
                     None
                 }
                 Some((line, Prepared::Stays(came), custom_id)) => Some(Done {
@@ -362,12 +375,12 @@ impl Run<'_> {
         } else {
             Stage::Creating
         };
-        (handed.lines, handed.reserved) = (count, aside.cost().nanodollars());
-        handed.customers = customers;
+        (handed.lines, handed.reserved) = (count, held.aside.cost().nanodollars());
+        handed.customers = held.customers;
         (handed.before, handed.since) = (self.results.counts(), now());
         // For Anthropic's this says that the batch may be there, though nothing was asked yet: it is looked for then.
         self.write_down(&RunBy::Provider(handed.clone())).await?;
-        let waiting = Waiting { aside, looks: 0 };
+        let waiting = Waiting::new(held.aside);
         self.runner.waiting.lock().insert(self.batch.id.clone(), waiting);
         Ok(Ready::Goes)
     }
