@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use pointsman_catalog::Money;
 use pointsman_governance::{Standing, Stood};
 use pointsman_store::{
-    Budget, BudgetWindow, Counted, Holder, HolderSpec, KeyRecord, Metadata, NewKey, Quota, Terms,
+    Aliases, Budget, BudgetWindow, Counted, Holder, HolderSpec, KeyRecord, Metadata, NewKey, Quota, Shares,
+    Terms,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -187,6 +188,10 @@ pub struct HolderFields {
     pub budgets: Vec<BudgetFields>,
     /// Requests and tokens in windows, or of some models; all of them hold at once.
     pub quotas: Vec<QuotaFields>,
+    /// The priority of its keys that have none of their own; the operator says it.
+    pub priority: Option<String>,
+    /// Hundredths of its rates that stay reserved for keys of a priority.
+    pub shares: Shares,
     /// Notes.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub metadata: Metadata,
@@ -225,6 +230,10 @@ pub struct KeyFields {
     pub roles: Vec<String>,
     /// Groups, for routing by authorization.
     pub groups: Vec<String>,
+    /// Names of its own for models, each with the model that it stands for; what is allowed is said of that.
+    pub aliases: Aliases,
+    /// Its priority, for shares of limits that are reserved; that of its holders where it has none. The operator says it.
+    pub priority: Option<String>,
     /// Notes.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub metadata: Metadata,
@@ -342,6 +351,8 @@ impl HolderFields {
                 concurrency: self.limits.concurrency,
                 budgets: budgets(self.budgets)?,
                 quotas: quotas(self.quotas)?,
+                priority: self.priority,
+                shares: self.shares,
             },
             metadata: self.metadata,
             disabled: self.disabled,
@@ -369,6 +380,8 @@ impl HolderFields {
             },
             budgets: budget_fields(&terms.budgets),
             quotas: quota_fields(&terms.quotas),
+            priority: terms.priority.clone(),
+            shares: terms.shares.clone(),
             metadata: spec.metadata.clone(),
             disabled: spec.disabled,
         }
@@ -401,6 +414,8 @@ impl KeyFields {
             expires_at,
             roles: self.roles,
             groups: self.groups,
+            aliases: self.aliases,
+            priority: self.priority,
         };
         Ok((grant, self.metadata, self.disabled))
     }
@@ -434,6 +449,8 @@ impl KeyFields {
             expires_at: grant.expires_at.map(time),
             roles: grant.roles.clone(),
             groups: grant.groups.clone(),
+            aliases: grant.aliases.clone(),
+            priority: grant.priority.clone(),
             metadata: key.metadata.clone(),
             disabled: key.disabled_at.is_some(),
         }

@@ -48,20 +48,22 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     checker.guardrails();
     checker.cache();
     checker.kept();
-    for (at, message) in config.mcp.problems() {
-        checker.wrong(&format!("mcp.{at}"), message);
+    for (block, problems) in [
+        ("mcp", config.mcp.problems()),
+        ("alerts", config.alerts.problems()),
+        ("a2a", config.a2a.problems()),
+        ("limits", config.limits.problems()),
+        ("identity", config.identity.problems()),
+    ] {
+        for (at, message) in problems {
+            checker.wrong(&format!("{block}.{at}"), message);
+        }
     }
     if config.secrets.refresh.get() < Duration::from_secs(1) {
         checker.wrong("secrets.refresh", "is at least 1s");
     }
     if let Err(why) = MasterKeys::read(&config.secrets.store) {
         checker.wrong("secrets.store", why);
-    }
-    for (at, message) in config.alerts.problems() {
-        checker.wrong(&format!("alerts.{at}"), message);
-    }
-    for (at, message) in config.a2a.problems() {
-        checker.wrong(&format!("a2a.{at}"), message);
     }
     if config
         .identity

@@ -120,6 +120,31 @@ fn each_mistake_is_named_with_its_place() {
             ],
         ),
         (
+            "limits:\n  models: { gpt-*: {} }\n  shares: { interactive: 60, batch: 50 }",
+            vec![
+                "p.yaml:2:13: limits.models.gpt-*: limits nothing: give it requests_per_minute, tokens_per_minute or concurrency",
+                "p.yaml:3:3: limits.shares: reserves 110 hundredths in all, and there are 100",
+            ],
+        ),
+        (
+            "identity:\n  aliases: { a: b, b: c }",
+            vec![
+                r#"p.yaml:2:3: identity.aliases: has "a" stand for "b", which is an alias itself: name the model"#,
+            ],
+        ),
+        (
+            "limits:\n  shares: { interactive: 60 }",
+            vec![
+                "p.yaml:2:3: limits.shares: reserves shares of nothing: they are of the limits under limits.models; holders say theirs in the admin API",
+            ],
+        ),
+        (
+            "limits:\n  models: { m: { requests_per_minit: 60 } }",
+            vec![
+                r#"p.yaml:2:18: limits.models.m.requests_per_minit: unknown key; did you mean "requests_per_minute"?"#,
+            ],
+        ),
+        (
             "guardrails:\n  - { name: a, type: regex, on: [input], deny: [x] }\n  - { name: a, type: regex, on: [input], deny: ['('] }",
             vec![r#"p.yaml:3:7: guardrails[1].name: there is another guardrail named "a""#],
         ),

@@ -73,6 +73,12 @@ struct Waiting {
     looks: u32,
 }
 
+impl Waiting {
+    fn new(aside: SetAside) -> Self {
+        Self { aside, looks: 0 }
+    }
+}
+
 /// Runs batches until the gateway stops; lines under way are then waited for.
 pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
     let runner = Arc::new(Runner {

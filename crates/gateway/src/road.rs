@@ -18,9 +18,10 @@ pub mod handed;
 pub mod line;
 
 mod a2a;
+pub mod alias;
 mod arrive;
 mod aside;
-mod batches;
+pub mod batches;
 mod collections;
 mod compact;
 mod converse;
@@ -36,7 +37,7 @@ mod forward;
 mod grounds;
 mod hallucination;
 mod imagine;
-mod labels;
+pub mod labels;
 mod list;
 mod looped;
 mod mcp;
@@ -281,6 +282,11 @@ async fn serve(
     caller: Arc<Principal>,
     body: Bytes,
 ) -> Result<Reply, Refusal> {
+    let resolved = alias::resolve(arrival, &caller, &body);
+    let (arrival, body) = match &resolved {
+        Some((arrival, body)) => (arrival, body.clone()),
+        None => (arrival, body),
+    };
     match arrival.surface.asks {
         Asks::Chat(Format::OpenAiResponses, _) => {
             Box::pin(state::travel(worker, arrival, caller, body)).await

@@ -24,13 +24,13 @@ use pointsman_cache::{CacheKey, Scope};
 use pointsman_catalog::Catalog;
 use pointsman_config::PromptsConfig;
 use pointsman_config::{AuditConfig, BatchesConfig, FilesConfig, RealtimeConfig};
-use pointsman_governance::Principal;
 use pointsman_governance::oidc::OidcConfig;
+use pointsman_governance::{ModelLimits, Principal};
 use pointsman_guard::GuardSet;
 use pointsman_mcp::Hub;
 use pointsman_routing::Router;
 use pointsman_semantics::similar::Point;
-use pointsman_store::MasterKeys;
+use pointsman_store::{Aliases, MasterKeys};
 use pointsman_understanding::Understanding;
 use pointsman_upstream::FetchBounds;
 use secrecy::SecretString;
@@ -86,6 +86,10 @@ pub struct Snapshot {
     pub audit: AuditConfig,
     /// Who comes without a key, if anyone may.
     pub anonymous: Option<Arc<Principal>>,
+    /// Names of models for all callers, each with the model that it stands for.
+    pub aliases: Aliases,
+    /// What all callers together may ask of models.
+    pub limited: ModelLimits,
     /// Proxies that are believed when they say for whom they ask.
     pub proxies: Proxies,
     /// Identity providers whose tokens are accepted.

@@ -225,7 +225,7 @@ impl Account {
             counters.correct(mark, sides(estimate.tokens), sides(actual.tokens));
         }
         counters.touch(now);
-        if standing == Standing::Apart {
+        if standing.takes_place() {
             counters.in_flight = counters.in_flight.saturating_sub(1);
         }
         counters.reserve_more(mark, estimate, Estimate::default(), reserved);

@@ -1,5 +1,8 @@
 //! The `limits` and `identity` blocks of the configuration.
 
+use std::collections::BTreeMap;
+
+use pointsman_store::{Aliases, Shares, check_aliases, check_shares};
 use pointsman_upstream::config::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,12 +11,50 @@ use crate::introspection::{CertificateConfig, IntrospectionConfig, ProxyConfig};
 use crate::jwt::JwtConfig;
 use crate::oidc::OidcConfig;
 
-/// Limits of keys that have none of their own.
+/// Models that have limits of their own, at most.
+const MAX_MODELS: usize = 64;
+
+/// Limits of keys that have none of their own, and of models.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
     /// For every key, each on its own.
     pub default: Limits,
+    /// What is asked of some models by all callers together: by the names that clients ask for, `*` standing for any run
+    /// of letters.
+    pub models: BTreeMap<String, Limits>,
+    /// Hundredths of each limit of `models` that stay reserved for callers of a priority.
+    pub shares: Shares,
+}
+
+impl LimitsConfig {
+    /// What of it cannot be meant: where, and why.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        if self.models.len() > MAX_MODELS {
+            let why = format!("has more than {MAX_MODELS} entries; use patterns such as gpt-*");
+            problems.push(("models".to_owned(), why));
+        }
+        for (pattern, limits) in &self.models {
+            let at = format!("models.{pattern}");
+            if pattern.is_empty() || pattern.chars().any(char::is_control) {
+                problems.push((at.clone(), "is the name of no model".to_owned()));
+            }
+            if *limits == Limits::default() {
+                let why = "limits nothing: give it requests_per_minute, tokens_per_minute or concurrency";
+                problems.push((at, why.to_owned()));
+            }
+        }
+        if let Err(why) = check_shares(&self.shares) {
+            problems.push(("shares".to_owned(), why));
+        } else if !self.shares.is_empty() && self.models.is_empty() {
+            let why = "reserves shares of nothing: they are of the limits under limits.models; holders say theirs in the \
+                       admin API";
+            problems.push(("shares".to_owned(), why.to_owned()));
+        }
+        problems
+    }
 }
 
 /// How much, how fast. What is absent is not limited.
@@ -30,6 +71,27 @@ pub struct Limits {
     pub output_tokens_per_minute: Option<u64>,
     /// Requests at once.
     pub concurrency: Option<u64>,
+}
+
+impl Limits {
+    /// What is left of them where so many hundredths of each are reserved for others. What is reserved is rounded down, so
+    /// that all together never reserve more than there is.
+    #[must_use]
+    pub(crate) fn beside(self, percents: impl Iterator<Item = u8> + Clone) -> Self {
+        let left = |limit: Option<u64>| {
+            let limit = limit?;
+            let part = |percent: u8| (u128::from(limit) * u128::from(percent) / 100) as u64;
+            let reserved: u64 = percents.clone().map(part).sum();
+            Some(limit.saturating_sub(reserved))
+        };
+        Self {
+            requests_per_minute: left(self.requests_per_minute),
+            tokens_per_minute: left(self.tokens_per_minute),
+            input_tokens_per_minute: left(self.input_tokens_per_minute),
+            output_tokens_per_minute: left(self.output_tokens_per_minute),
+            concurrency: left(self.concurrency),
+        }
+    }
 }
 
 /// Who may come in.
@@ -49,8 +111,20 @@ pub struct IdentityConfig {
     pub proxy: Option<ProxyConfig>,
     /// Callers without a key who come with a client certificate.
     pub certificate: Option<CertificateConfig>,
+    /// Names for models that hold for all callers whose keys have no such names of their own, each with the model that it
+    /// stands for.
+    pub aliases: Aliases,
     /// Where people sign in to the admin API.
     pub oidc: Option<OidcConfig>,
+}
+
+impl IdentityConfig {
+    /// What of its names for models cannot be meant: where, and why.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let wrong = check_aliases(&self.aliases).err();
+        wrong.map(|why| ("aliases".to_owned(), why)).into_iter().collect()
+    }
 }
 
 /// Whether callers without a key are let in.

@@ -14,6 +14,7 @@ use crate::budget::{Purse, Rule};
 use crate::config::Limits;
 use crate::identity::IdentifyError;
 use crate::jwt::{Subject, TokenError};
+use crate::lanes::Lanes;
 use crate::ledger::used;
 use crate::sharing::Sharing;
 
@@ -90,6 +91,8 @@ pub(crate) struct Chain {
 struct Held {
     holder: Holder,
     account: Arc<Account>,
+    /// What of its limits is reserved for whom.
+    lanes: Lanes,
     /// Whether its counters have their settings, and what was spent before: from the first key on that it has.
     is_ready: bool,
 }
@@ -125,9 +128,13 @@ impl Directory {
         let place = || self.place(Some(kind), &key.1);
         let account = known.unwrap_or_else(|| Arc::new(Account::new(&name, Limits::default(), place())));
         let is_ready = self.holders.get(&key).is_some_and(|held| held.is_ready);
+        let before = self.holders.get_mut(&key);
         let held = Held {
             holder,
             account,
+            lanes: before
+                .map(|held| std::mem::take(&mut held.lanes))
+                .unwrap_or_default(),
             is_ready: false,
         };
         // Where nothing can have been spent, nothing has to be looked up.
@@ -161,10 +168,29 @@ impl Directory {
             let rules: Vec<_> = rules(&terms.budgets, &terms.quotas).collect();
             self.configure(&held.account, limits_of(terms), &rules, (Some(kind), id))?;
         }
+        self.reserve_shares(&key);
         if let Some(held) = self.holders.get_mut(&key) {
             held.is_ready = true;
         }
         Ok(())
+    }
+
+    /// Gives the counters of what a holder reserves their settings.
+    fn reserve_shares(&mut self, key: &(HolderKind, String)) {
+        let sharing = self.sharing.as_ref();
+        let Some(held) = self
+            .holders
+            .get_mut(key)
+            .filter(|held| held.holder.kind != HolderKind::Plan)
+        else {
+            return;
+        };
+        let (kind, terms) = (held.holder.kind, &held.holder.spec.terms);
+        held.lanes.set(&terms.shares, limits_of(terms), |lane, more| {
+            let place = sharing.map(|sharing| Place::new(sharing, Some(kind), &format!("{}{lane}", key.1)));
+            let name = format!("{} {:?}{more}", kind.as_str(), key.1);
+            Arc::new(Account::new(&name, Limits::default(), place))
+        });
     }
 
     /// The counters of a key, with its settings as they are now.
@@ -318,8 +344,24 @@ impl Directory {
         Ok(Some(organization.clone()))
     }
 
-    /// Their counters, the lower before the higher.
-    pub(crate) fn accounts(&mut self, chain: &Chain) -> Result<Vec<Arc<Account>>, StoreError> {
+    /// The priority of a key: its own, that of its named budget, or that of the lowest holder which has one.
+    pub(crate) fn priority(&self, record: &KeyRecord, chain: &Chain) -> Option<String> {
+        let grant = &record.grant;
+        let plan = grant.plan.as_ref();
+        let plan = plan.and_then(|plan| self.find(HolderKind::Plan, plan.as_str()));
+        let held = plan
+            .into_iter()
+            .chain(self.held(chain).filter_map(|(_, held)| held));
+        let mut held = held.filter_map(|held| held.holder.spec.terms.priority.clone());
+        grant.priority.clone().or_else(|| held.next())
+    }
+
+    /// Their counters, the lower before the higher, for a caller of this priority.
+    pub(crate) fn accounts(
+        &mut self,
+        chain: &Chain,
+        priority: Option<&str>,
+    ) -> Result<Vec<Arc<Account>>, StoreError> {
         let held = self.held(chain).filter_map(|(_, held)| held);
         let fresh: Vec<_> = held
             .filter(|held| !held.is_ready)
@@ -329,7 +371,8 @@ impl Directory {
             self.ready(kind, &id)?;
         }
         let held = self.held(chain).filter_map(|(_, held)| held);
-        Ok(held.map(|held| Arc::clone(&held.account)).collect())
+        let counted = held.flat_map(|held| std::iter::once(&held.account).chain(held.lanes.of(priority)));
+        Ok(counted.map(Arc::clone).collect())
     }
 
     /// What they, and the key's plan, allow: each list narrows what the others leave.

@@ -330,6 +330,14 @@ impl KeyRing {
         Ok(caller.naming(labels, &named))
     }
 
+    /// Whoever asked, for what was answered already: what it names is charged, also where it may not be named any more.
+    #[must_use]
+    pub fn owing(&self, caller: &Principal, labels: Labels) -> Principal {
+        let organization = caller.organization.as_ref().map(|id| id.as_str());
+        let named = self.labels.owing(&labels, organization);
+        caller.naming(labels, &named)
+    }
+
     /// Whose key has this id? Ids are no secrets: the caller has to prove that it has the key, with the hash that comes
     /// along.
     ///

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::jwt::{ClaimsConfig, Mapping, Subject, TokenError, is_for, is_safe, seconds};
+use crate::jwt::{Claim, ClaimsConfig, Mapping, Subject, TokenError, is_for, is_safe, seconds};
 
 /// How long what a proxy says of somebody is believed without being looked at again, milliseconds.
 const PROXY_FRESH: i64 = 60_000;
@@ -121,7 +121,7 @@ impl CertificateConfig {
     pub fn subject(&self, name: &str, now: i64) -> Result<Subject, TokenError> {
         let claims = Map::from_iter([("name".to_owned(), Value::from(name))]);
         let names = ClaimsConfig {
-            user: "name".to_owned(),
+            user: "name".into(),
             ..ClaimsConfig::default()
         };
         let mapping = Mapping {
@@ -204,6 +204,9 @@ impl IntrospectionConfig {
                     "is the same as another's: their users would be the same",
                 );
             }
+            for (at, message) in config.claims.problems() {
+                wrong(at, &message);
+            }
         }
         problems
     }
@@ -239,9 +242,9 @@ impl ProxyConfig {
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
         .collect();
-        let claim = |header: &Option<String>, name: &str| header.as_ref().map(|_| name.to_owned());
+        let claim = |header: &Option<String>, name: &str| header.as_ref().map(|_| Claim::from(name));
         let names = ClaimsConfig {
-            user: "user".to_owned(),
+            user: "user".into(),
             organization: claim(&self.organization_header, "organization"),
             team: claim(&self.team_header, "team"),
             groups: claim(&self.groups_header, "groups"),

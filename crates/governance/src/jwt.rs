@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 pub use algorithm::{Algorithm, KeySet, Unsigned};
 pub(crate) use config::is_safe;
-pub use config::{ClaimsConfig, JwksConfig, JwtConfig};
+pub use config::{Claim, ClaimsConfig, JwksConfig, JwtConfig, Made};
 pub use token::TokenError;
 pub(crate) use token::{is_for, seconds};
 
@@ -187,9 +187,10 @@ impl Mapping<'_> {
     /// Whom it is said of, until `ends`, Unix milliseconds.
     pub(crate) fn subject(&self, claims: &Map<String, Value>, ends: i64) -> Result<Subject, TokenError> {
         let said = self.claims;
-        let user = text(claims, &said.user).ok_or(TokenError::Lacks("who it is for"))?;
-        let holder = |claim: &Option<String>, fixed: Option<&String>, what| match claim {
-            Some(claim) => text(claims, claim).map(Some).ok_or(TokenError::Lacks(what)),
+        let text = |claim: &Claim| text_of(&*claim.value(claims)?);
+        let user = text(&said.user).ok_or(TokenError::Lacks("who it is for"))?;
+        let holder = |claim: &Option<Claim>, fixed: Option<&String>, what| match claim {
+            Some(claim) => text(claim).map(Some).ok_or(TokenError::Lacks(what)),
             None => Ok(fixed.cloned()),
         };
         let organization = holder(
@@ -198,11 +199,9 @@ impl Mapping<'_> {
             "which organization it is of",
         )?;
         let team = holder(&said.team, self.team, "which team it is of")?;
-        let list = |claim: &Option<String>| {
-            claim
-                .as_ref()
-                .map(|claim| texts(claims, claim))
-                .unwrap_or_default()
+        let list = |claim: &Option<Claim>| {
+            let said = claim.as_ref().and_then(|claim| claim.value(claims));
+            said.map(|said| texts_of(&said)).unwrap_or_default()
         };
         let mut digest = Sha256::new();
         digest.update(self.issuer.as_bytes());
@@ -216,11 +215,7 @@ impl Mapping<'_> {
             .collect();
         Ok(Subject {
             id: KeyId::from(format!("jwt_{hex}")),
-            name: said
-                .name
-                .as_ref()
-                .and_then(|claim| text(claims, claim))
-                .unwrap_or_else(|| user.clone()),
+            name: said.name.as_ref().and_then(text).unwrap_or_else(|| user.clone()),
             user: UserId::from(format!("{}{}", self.user_prefix, as_id(&user))),
             organization: organization.map(OrganizationId::from),
             team: team.map(TeamId::from),
@@ -264,7 +259,10 @@ fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
 
 /// One text; a list of one is one, too.
 pub(crate) fn text(claims: &Map<String, Value>, path: &str) -> Option<String> {
-    let value = find(claims, path)?;
+    text_of(find(claims, path)?)
+}
+
+fn text_of(value: &Value) -> Option<String> {
     let value = match value.as_array().map(Vec::as_slice) {
         Some([one]) => one,
         Some(_) => return None,
@@ -277,16 +275,20 @@ pub(crate) fn text(claims: &Map<String, Value>, path: &str) -> Option<String> {
 
 /// A list of texts, or one with spaces between (`scope`).
 pub(crate) fn texts(claims: &Map<String, Value>, path: &str) -> Vec<String> {
+    find(claims, path).map(texts_of).unwrap_or_default()
+}
+
+fn texts_of(value: &Value) -> Vec<String> {
     let fits = |text: &&str| !text.is_empty() && text.len() <= MAX_TEXT;
-    match find(claims, path) {
-        Some(Value::Array(all)) => all
+    match value {
+        Value::Array(all) => all
             .iter()
             .filter_map(Value::as_str)
             .filter(fits)
             .take(MAX_LIST)
             .map(str::to_owned)
             .collect(),
-        Some(Value::String(one)) => one
+        Value::String(one) => one
             .split(' ')
             .filter(fits)
             .take(MAX_LIST)

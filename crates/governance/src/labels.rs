@@ -137,6 +137,16 @@ impl LabelMap {
     /// The counters of what `labels` name, for keys of an organization: those that belong to it, and those that belong
     /// to nobody and hold for all.
     pub(crate) fn find(&self, labels: &Labels, organization: Option<&str>) -> Result<Named, LabelError> {
+        self.look(labels, organization, false)
+    }
+
+    /// The same of who pays for what was answered already: also of what was disabled meanwhile. What is not known by now
+    /// is left out: whoever looks it up finds what was spent in the ledger.
+    pub(crate) fn owing(&self, labels: &Labels, organization: Option<&str>) -> Named {
+        self.look(labels, organization, true).unwrap_or_default()
+    }
+
+    fn look(&self, labels: &Labels, organization: Option<&str>, is_owed: bool) -> Result<Named, LabelError> {
         let mut found = Named::new();
         let map = self.0.pin();
         if map.is_empty() {
@@ -154,6 +164,10 @@ impl LabelMap {
                 name,
             };
             for known in own.into_iter().chain([all]).filter_map(|asked| map.get(&asked)) {
+                if is_owed {
+                    found.extend(known.is_ready.then(|| Arc::clone(&known.account)));
+                    continue;
+                }
                 if known.is_disabled {
                     let name = name.to_owned();
                     return Err(LabelError::Closed { kind, name });

@@ -6,17 +6,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pointsman_catalog::Money;
-use pointsman_store::{KeyId, KeyRecord, Network, OrganizationId, ProjectId, StoreError, TeamId, UserId};
+use pointsman_store::{
+    Aliases, KeyId, KeyRecord, Network, OrganizationId, ProjectId, StoreError, TeamId, UserId,
+};
 
 use crate::account::{Account, Place};
+use crate::aside::SetAside;
 use crate::config::Limits;
 use crate::denial::Denial;
 use crate::directory::Directory;
 use crate::identity::IdentifyError;
 use crate::labels::Labels;
+use crate::model_limits::ModelLimits;
 use crate::pattern::fits;
 use crate::rate::RateStatus;
-use crate::reservation::{self, Accounts, Estimate, Reservation, SetAside, Standing};
+use crate::reservation::{self, Accounts, Estimate, Reservation, Standing};
 use crate::sharing::{self, Sharing};
 use crate::wanted::Wanted;
 
@@ -48,6 +52,10 @@ pub struct Known {
     pub roles: Vec<String>,
     /// Groups.
     pub groups: Vec<String>,
+    /// For which of the shares that are reserved it asks.
+    pub priority: Option<String>,
+    /// Names of its key's own for models.
+    aliases: Aliases,
     /// Of models, and of providers: what is used must be in each list.
     models: Vec<Vec<String>>,
     providers: Vec<Vec<String>>,
@@ -99,6 +107,8 @@ impl Principal {
             user: None,
             roles: Vec::new(),
             groups: Vec::new(),
+            priority: None,
+            aliases: Aliases::new(),
             models: Vec::new(),
             providers: Vec::new(),
             surfaces: Vec::new(),
@@ -140,7 +150,8 @@ impl Principal {
         guardrails.sort_unstable();
         guardrails.dedup();
         let mut accounts = vec![own];
-        accounts.extend(directory.accounts(&chain)?);
+        let priority = directory.priority(record, &chain);
+        accounts.extend(directory.accounts(&chain, priority.as_deref())?);
         let known = Known {
             key: Some(record.id.clone()),
             name: if grant.name.is_empty() {
@@ -155,6 +166,8 @@ impl Principal {
             user: chain.user,
             roles: grant.roles.clone(),
             groups: grant.groups.clone(),
+            priority,
+            aliases: grant.aliases.clone(),
             models: narrowed(&grant.models, models),
             providers: narrowed(&grant.providers, providers),
             surfaces: narrowed(&grant.surfaces, surfaces),
@@ -172,12 +185,20 @@ impl Principal {
         })
     }
 
+    /// Its counters.
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
     /// The same, for a request that names `labels`, whose counters are these.
     pub(crate) fn naming(&self, labels: Labels, named: &[Arc<Account>]) -> Self {
-        let accounts = match (named, self.accounts.split_first()) {
+        let accounts = match (named, self.accounts.own().split_first()) {
             ([], _) | (_, None) => self.accounts.clone(),
             // Whoever asks comes first, and what is shared by most last.
             (named, Some((own, above))) => {
+                // What was named before is named again: counted twice, a request would wait for itself.
+                let again = |account: &&Arc<Account>| named.iter().any(|one| Arc::ptr_eq(one, account));
+                let above = above.iter().filter(|account| !again(account));
                 let all = std::iter::once(own).chain(named).chain(above);
                 Accounts::new(all.map(Arc::clone).collect())
             }
@@ -189,11 +210,13 @@ impl Principal {
         }
     }
 
-    /// The same, to ask for a model; nothing where no limit or budget is about some models alone.
+    /// The same, to ask for a model that may have limits of its own; nothing where no limit or budget is about some models
+    /// alone.
     #[must_use]
-    pub fn asking(&self, model: &str) -> Option<Self> {
+    pub fn asking(&self, model: &str, limits: &ModelLimits) -> Option<Self> {
+        let of_model = limits.of(model, self.priority.as_deref());
         Some(Self {
-            accounts: self.accounts.asking(model)?,
+            accounts: self.accounts.asking(model, &of_model)?,
             known: Arc::clone(&self.known),
             labels: self.labels.clone(),
         })
@@ -204,6 +227,12 @@ impl Principal {
         if let Some(own) = self.accounts.first() {
             own.configure(limits, &[], &[]);
         }
+    }
+
+    /// Names of its key's own for models, each with the model that it stands for.
+    #[must_use]
+    pub fn aliases(&self) -> &Aliases {
+        &self.aliases
     }
 
     /// Whether it may ask for `model`.
@@ -255,6 +284,15 @@ impl Principal {
     /// When a limit or a budget of one of them has no room for it.
     pub async fn admit_shared(&self, estimate: Estimate, now: Instant) -> Result<Reservation, Denial> {
         reservation::reserve_shared(&self.accounts, estimate, Standing::Apart, now).await
+    }
+
+    /// Reserves the estimate for another attempt at a request whose last one was settled: as
+    /// [`admit_shared`](Self::admit_shared), without counting another request.
+    ///
+    /// # Errors
+    /// When a limit or a budget of one of them has no room for it.
+    pub async fn admit_again(&self, estimate: Estimate, now: Instant) -> Result<Reservation, Denial> {
+        reservation::reserve_shared(&self.accounts, estimate, Standing::Again, now).await
     }
 
     /// Gets from other replicas what [`admit_part`](Self::admit_part) of `estimate` needs, where it is not here.

@@ -17,30 +17,54 @@ use crate::wanted::{Tokens, Wanted};
 const FEW: usize = 6;
 
 /// Where the holders of a request stand with it, in their order.
-type Marks = SmallVec<[Mark; FEW]>;
+pub(crate) type Marks = SmallVec<[Mark; FEW]>;
 
 /// The holders of a request, in the order in which their counters are taken: the lower before the higher, everywhere,
 /// so that two requests never wait for each other, and so that the counters most requests share are held the shortest.
 #[derive(Debug, Clone)]
 pub(crate) struct Accounts {
     all: Arc<[Arc<Account>]>,
+    /// So many of them are the caller's; those of the model that is asked for come after.
+    own: usize,
     /// The model that is asked for, where it matters to any of them.
     model: Option<Arc<str>>,
 }
 
 impl Accounts {
     pub(crate) fn new(all: Arc<[Arc<Account>]>) -> Self {
-        Self { all, model: None }
+        let own = all.len();
+        Self {
+            all,
+            own,
+            model: None,
+        }
     }
 
-    /// The same, to be asked for a model; nothing where that does not matter.
-    pub(crate) fn asking(&self, model: &str) -> Option<Self> {
-        let matters = self.all.iter().any(|account| account.counts_by_model());
-        let is_same = self.model.as_deref() == Some(model);
-        (matters && !is_same).then(|| Self {
-            all: Arc::clone(&self.all),
+    /// The same, to be asked for a model with these counters; nothing where that does not matter.
+    pub(crate) fn asking(&self, model: &str, of_model: &[Arc<Account>]) -> Option<Self> {
+        if self.model.as_deref() == Some(model) {
+            return None;
+        }
+        let own = self.own();
+        let is_another = self.all.len() > own.len() || !of_model.is_empty();
+        if !is_another && !own.iter().any(|account| account.counts_by_model()) {
+            return None;
+        }
+        let all = if is_another {
+            own.iter().chain(of_model).map(Arc::clone).collect()
+        } else {
+            Arc::clone(&self.all)
+        };
+        Some(Self {
+            all,
+            own: self.own,
             model: Some(model.into()),
         })
+    }
+
+    /// The caller's, whatever is asked for.
+    pub(crate) fn own(&self) -> &[Arc<Account>] {
+        self.all.get(..self.own).unwrap_or_default()
     }
 
     pub(crate) fn model(&self) -> Option<&str> {
@@ -79,10 +103,24 @@ pub struct Actual {
 pub(crate) enum Standing {
     /// A request with a place of its own.
     Apart,
+    /// The same request once more: it takes its place again, and is no other request.
+    Again,
     /// A part of a request that has its place already.
     Within,
     /// Money for what others answer later: no place, and no tokens of a minute.
     Elsewhere,
+}
+
+impl Standing {
+    /// Whether it takes a place among the requests at once.
+    pub(crate) fn takes_place(self) -> bool {
+        matches!(self, Self::Apart | Self::Again)
+    }
+
+    /// Whether it counts as a request.
+    pub(crate) fn is_request(self) -> bool {
+        matches!(self, Self::Apart | Self::Within)
+    }
 }
 
 /// An estimate that is set aside. Dropped without being settled, it gives everything back but the request itself.
@@ -98,7 +136,7 @@ pub struct Reservation {
 }
 
 /// A point in time, by the clock that these accounts go by.
-fn moment(accounts: &Accounts, now: Instant) -> Moment {
+pub(crate) fn moment(accounts: &Accounts, now: Instant) -> Moment {
     // There is always a first one: whoever asks.
     accounts
         .first()
@@ -241,6 +279,26 @@ impl Reservation {
         self.close(actual);
     }
 
+    /// A part of what was set aside for what others answer later.
+    pub(crate) fn elsewhere(accounts: Accounts, marks: Marks, cost: Money) -> Self {
+        Self {
+            accounts,
+            marks,
+            estimate: Estimate {
+                cost,
+                ..Estimate::default()
+            },
+            standing: Standing::Elsewhere,
+            charged: None,
+            open: true,
+        }
+    }
+
+    /// At whom it is reserved.
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
     fn close(&mut self, actual: Actual) {
         if std::mem::replace(&mut self.open, false) {
             for (mark, account) in self.marks.iter().zip(self.accounts.iter()) {
@@ -257,78 +315,5 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.close(Actual::default());
-    }
-}
-
-/// Money that stays set aside for what others answer later: it takes no place and no tokens of a minute. What is left
-/// of it when it is dropped comes back.
-#[derive(Debug)]
-pub struct SetAside {
-    accounts: Accounts,
-    marks: Marks,
-    cost: Money,
-}
-
-impl SetAside {
-    pub(crate) fn new(accounts: &Accounts, cost: Money) -> Self {
-        let now = moment(accounts, Instant::now());
-        let marks = accounts.iter().map(|account| account.owe(now)).collect();
-        let mut aside = Self {
-            accounts: accounts.clone(),
-            marks,
-            cost: Money::ZERO,
-        };
-        accounts.iter().for_each(Account::noted);
-        aside.reserve(cost);
-        aside
-    }
-
-    fn reserve(&mut self, cost: Money) {
-        self.cost += cost;
-        for (mark, account) in self.marks.iter().zip(self.accounts.iter()) {
-            account.set_aside(*mark, cost, self.accounts.model());
-        }
-    }
-
-    /// How much it is.
-    #[must_use]
-    pub fn cost(&self) -> Money {
-        self.cost
-    }
-
-    /// Takes over the money of a request that was admitted; its place is free again, and the tokens it may use stay
-    /// counted in their minute.
-    pub fn add(&mut self, admitted: Reservation) {
-        let Estimate { tokens, cost } = admitted.estimate;
-        // First ours, then theirs: in between nobody finds room that is not there.
-        self.reserve(cost);
-        admitted.settle(Actual {
-            tokens,
-            cost: Money::ZERO,
-        });
-    }
-
-    /// A part of it, to be settled on its own.
-    pub fn part(&mut self, cost: Money) -> Reservation {
-        let cost = cost.min(self.cost);
-        self.cost = self.cost - cost;
-        Reservation {
-            accounts: self.accounts.clone(),
-            marks: self.marks.clone(),
-            estimate: Estimate {
-                tokens: Tokens::default(),
-                cost,
-            },
-            standing: Standing::Elsewhere,
-            charged: None,
-            open: true,
-        }
-    }
-}
-
-impl Drop for SetAside {
-    fn drop(&mut self) {
-        // A part that nobody settles comes back.
-        drop(self.part(self.cost));
     }
 }

@@ -379,6 +379,74 @@ fn claims_say_who_it_is() {
     ));
 }
 
+#[test]
+fn expressions_make_of_claims_who_it_is() {
+    let signer = Signer::ec();
+    let mapping = json!({"claims": {
+        "user": {"cel": "claims.email.lowerAscii()"},
+        "organization": {"cel": "claims.email.endsWith('@acme.example') ? 'acme' : null"},
+        "team": {"cel": "claims.groups.filter(g, g.startsWith('team-')).map(g, g.substring(5))"},
+        "roles": {"cel": "claims.level >= 3 ? ['admin', claims.job] : [claims.job]"},
+        "groups": "groups"}});
+    let issuer = issuer(mapping, &[signer.jwk("k")]);
+    let verify = |more: Value| {
+        let mut claims = claims();
+        for (name, value) in more.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let token = signer.token(&json!({"alg": "ES256", "kid": "k"}), &claims);
+        issuer.verify(&token, NOW * 1_000)
+    };
+    let kim = json!({"email": "Kim@acme.example", "groups": ["all", "team-red"], "level": 3, "job": "dev"});
+    let subject = verify(kim.clone()).unwrap();
+    assert_eq!(subject.user.as_str(), "kim@acme.example");
+    assert_eq!(subject.organization.unwrap().as_str(), "acme");
+    assert_eq!(subject.team.unwrap().as_str(), "red");
+    assert_eq!(subject.roles, ["admin", "dev"]);
+    assert_eq!(subject.groups, ["all", "team-red"]);
+    let many: Vec<String> = (0..300).map(|number| format!("team-{number}")).collect();
+    for (claim, value) in [
+        ("email", json!("kim@other.example")),
+        ("email", json!(7)),
+        // One team, or none.
+        ("groups", json!(["team-red", "team-blue"])),
+        ("groups", json!([])),
+        ("groups", json!(many)),
+        ("groups", json!(null)),
+    ] {
+        let mut other = kim.clone();
+        other[claim] = value;
+        assert!(
+            matches!(verify(other.clone()), Err(TokenError::Lacks(_))),
+            "{other}"
+        );
+    }
+    // Of what is not told nothing follows.
+    let mut low = kim;
+    low["level"] = json!("high");
+    assert_eq!(verify(low).unwrap().roles, [""; 0]);
+}
+
+#[test]
+fn expressions_that_are_none_are_told_with_their_place() {
+    for (cel, says) in [
+        ("claims.", ""),
+        ("token.sub", "knows no \"token\"; there are claims"),
+        (
+            "claims.a.all(x, claims.b.all(y, claims.c.all(z, x == y && y == z)))",
+            "more than 2 times",
+        ),
+    ] {
+        let wrong = config(json!({"claims": {"roles": {"cel": cel}}}));
+        let problems = JwtConfig::problems(&[wrong]);
+        let found = problems.iter().find(|(at, _)| at == "[0].claims.roles");
+        assert!(
+            found.is_some_and(|(_, why)| why.contains(says)),
+            "{cel}: {problems:?}"
+        );
+    }
+}
+
 /// Two organizations, and a team of one.
 fn known_holders() -> Arc<Store> {
     let store = Arc::new(Store::open("sqlite::memory:").unwrap());

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
 use pointsman_governance::{
-    Actual, DenialKind, Estimate, IdentifyError, KeyRing, Limits, Principal, RateValue, Tokens,
+    Actual, DenialKind, Estimate, IdentifyError, KeyRing, Limits, ModelLimits, Principal, RateValue, Tokens,
 };
 use pointsman_store::{Budget, BudgetWindow, Counted, NewKey, Quota, Store};
 use secrecy::ExposeSecret;
@@ -469,7 +469,7 @@ fn budgets_and_quotas_of_some_models_leave_others_alone() {
         ..NewKey::default()
     });
     let now = Instant::now();
-    let asking = |model: &str| principal.asking(model).unwrap();
+    let asking = |model: &str| principal.asking(model, &ModelLimits::default()).unwrap();
     let spent = |cost: u64| Actual {
         tokens: Tokens::prompt(cost),
         cost: nano(cost as i64),
@@ -504,7 +504,40 @@ fn budgets_and_quotas_of_some_models_leave_others_alone() {
     assert!(asking("gpt-5").admit(tokens(11, 0), now).is_err());
     drop(asking("gpt-5").admit(tokens(10, 0), now).unwrap());
     assert!(
-        principal.asking("gpt-5").unwrap().asking("gpt-5").is_none(),
+        asking("gpt-5").asking("gpt-5", &ModelLimits::default()).is_none(),
         "nothing is made anew"
     );
+}
+
+#[tokio::test]
+async fn another_attempt_takes_its_place_and_its_tokens_and_is_no_other_request() {
+    let (.., principal, _) = principal(NewKey {
+        requests_per_minute: Some(2),
+        concurrency: Some(1),
+        tokens_per_minute: Some(100),
+        quotas: vec![quota(Counted::Requests, 2, 3_600_000, &[])],
+        ..NewKey::default()
+    });
+    let now = Instant::now();
+    let used = |count| Actual {
+        tokens: Tokens::prompt(count),
+        cost: Money::ZERO,
+    };
+    principal.admit(estimate(10), now).unwrap().settle(used(10));
+    for _ in 0..3 {
+        let again = principal.admit_again(estimate(20), now).await.unwrap();
+        assert_eq!(
+            principal.admit(estimate(0), now).unwrap_err().kind,
+            DenialKind::Concurrency
+        );
+        again.settle(used(20));
+    }
+    let denied = principal.admit_again(estimate(31), now).await.unwrap_err();
+    assert_eq!(denied.kind, DenialKind::TokensPerMinute);
+    principal.admit(estimate(0), now).unwrap().settle(used(0));
+    assert!(
+        principal.admit(estimate(0), now).is_err(),
+        "the second was the last"
+    );
+    drop(principal.admit_again(estimate(1), now).await.unwrap());
 }

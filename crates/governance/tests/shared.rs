@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
 use pointsman_governance::{
-    Actual, DenialKind, Estimate, KeyRing, Limits, Principal, Reservation, Sharing, Tokens, WhenDown,
+    Actual, DenialKind, Estimate, KeyRing, Limits, ModelLimits, Principal, Reservation, Sharing, Tokens,
+    WhenDown,
 };
 use pointsman_store::{
     Actor, Budget, BudgetWindow, Counted, HolderKind, HolderSpec, LedgerEntry, Metadata, NewKey, Outcome,
@@ -687,7 +688,10 @@ async fn quotas_of_models_and_of_either_side_are_counted_together() {
     let replicas = ["aaaaaaaa", "bbbbbbbb"].map(|name| site.closed(name));
     let ask = async |at: usize, model: &str, tokens: Tokens| {
         let end = Instant::now() + Duration::from_secs(20);
-        let who = replicas[at % 2].who.asking(model).unwrap();
+        let who = replicas[at % 2]
+            .who
+            .asking(model, &ModelLimits::default())
+            .unwrap();
         let estimate = Estimate {
             tokens,
             cost: Money::ZERO,
@@ -741,5 +745,88 @@ async fn quotas_of_models_and_of_either_side_are_counted_together() {
     .await;
     for replica in replicas {
         replica.stops().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shares_stay_reserved_across_replicas() {
+    let team = Terms {
+        tokens_per_minute: Some(1_000),
+        shares: [("interactive".to_owned(), 40)].into(),
+        ..Terms::default()
+    };
+    let Some(site) = Site::open(Keeps::Nothing, Terms::default(), team).await else {
+        return;
+    };
+    let grant = NewKey {
+        team: Some("t".into()),
+        priority: Some("interactive".to_owned()),
+        ..NewKey::default()
+    };
+    let made = site
+        .store
+        .create_key_as(&Actor::local(), grant, Metadata::new(), None)
+        .unwrap();
+    let first = made.1.expose_secret();
+    let replicas = ["aaaaaaaa", "bbbbbbbb"].map(|name| Arc::new(site.closed(name)));
+    let used = |tokens| Actual {
+        tokens: Tokens::prompt(tokens),
+        cost: Money::ZERO,
+    };
+    // Everybody else, at both replicas at once, until nothing is left for them.
+    let taken = Arc::new(AtomicU64::new(0));
+    let mut crowd = Vec::new();
+    for client in 0..16_usize {
+        let (replica, taken) = (Arc::clone(&replicas[client % 2]), Arc::clone(&taken));
+        crowd.push(tokio::spawn(async move {
+            let mut denied = 0;
+            while denied < 4 {
+                match replica.ask(7, 0).await {
+                    Ok(held) => {
+                        taken.fetch_add(7, Ordering::Relaxed);
+                        held.settle(used(7));
+                    }
+                    Err(kind) => {
+                        assert_eq!(kind, DenialKind::TokensPerMinute);
+                        denied += 1;
+                        tokio::time::sleep(Duration::from_millis(250)).await;
+                    }
+                }
+            }
+        }));
+    }
+    for client in crowd {
+        client.await.unwrap();
+    }
+    let taken = taken.load(Ordering::Relaxed);
+    assert!(taken <= 600, "{taken} of 600");
+    assert!(taken > 600 * 95 / 100, "only {taken} of 600 could be used");
+    // What is reserved is there, to the last token, wherever it is asked for.
+    let ask = async |replica: usize, tokens: u64| {
+        let estimate = Estimate {
+            tokens: Tokens::prompt(tokens),
+            cost: Money::ZERO,
+        };
+        let who = replicas[replica].ring.identify(first).unwrap();
+        let mut said = Err(DenialKind::TokensPerMinute);
+        for _ in 0..8 {
+            // What the other replica holds in advance comes back with its next rounds.
+            said = who
+                .admit_shared(estimate, Instant::now())
+                .await
+                .map_err(|denied| denied.kind);
+            if said.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        said
+    };
+    let left = 1_000 - taken;
+    ask(1, left - 100).await.unwrap().settle(used(left - 100));
+    assert_eq!(ask(0, 101).await.err(), Some(DenialKind::TokensPerMinute));
+    ask(0, 100).await.unwrap().settle(used(100));
+    for replica in replicas {
+        Arc::into_inner(replica).unwrap().stops().await;
     }
 }

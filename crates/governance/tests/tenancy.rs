@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
 use pointsman_governance::{
-    Actual, DenialKind, Estimate, IdentifyError, KeyRing, LabelError, Labels, Limits, Principal, Tokens,
-    Wanted,
+    Actual, DenialKind, Estimate, IdentifyError, KeyRing, LabelError, Labels, Limits, ModelLimits, Principal,
+    Tokens, Wanted,
 };
 use pointsman_store::{
     Actor, Budget, BudgetWindow, Counted, HolderKind, HolderSpec, KeyId, LedgerEntry, Metadata, NewKey,
@@ -669,6 +669,9 @@ fn what_a_request_names_is_charged_with_its_key_or_nobody_is() {
     let who = site.ring.identify(&secret).unwrap();
     let alice = naming(&site.ring, &who, &labels("alice", &["blue", "unknown"]));
     let now = Instant::now();
+    // By headers first and then by the body: counted once, or it would wait for itself.
+    let twice = naming(&site.ring, &alice, &labels("alice", &["blue"]));
+    drop(twice.admit(ask(60), now).unwrap());
     alice.admit(ask(60), now).unwrap().settle(used(50));
     // The tag has no room for as much again: so nothing is taken from the customer either.
     let denied = alice.admit(ask(11), now).unwrap_err();
@@ -822,7 +825,7 @@ fn what_the_ledger_knows_of_models_and_tokens_is_known_after_a_restart() {
     let site = Site::on(site.store);
     let who = site.ring.identify(&secret).unwrap();
     let asks = |model: &str, output: u64, cost: i64| {
-        let who = who.asking(model).unwrap();
+        let who = who.asking(model, &ModelLimits::default()).unwrap();
         let estimate = Estimate {
             tokens: Tokens { input: 0, output },
             cost: nano(cost),

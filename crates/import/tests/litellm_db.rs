@@ -70,6 +70,7 @@ fn keys_holders_budgets_and_spend_are_carried_over_and_the_rest_is_told() {
         ("first", "sk-...0000", Some(10))
     );
     assert_eq!(grant.models, [""; 0], "whatever the team may use");
+    assert_eq!(grant.aliases.get("fast").map(String::as_str), Some("gpt-4o-mini"));
     assert_eq!(grant.budgets, [Budget::of(dollars("1.5"), BudgetWindow::Total)]);
     assert_eq!(grant.expires_at, Some(4_070_908_800_000));
     assert_eq!(first.metadata.get("note"), Some(&json!("kept")));

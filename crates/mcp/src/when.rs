@@ -1,25 +1,19 @@
 //! Conditions of access rules: expressions of the Common Expression Language over what is called, with what, and by whom.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
-
-use cel::{Context, Program, Value as CelValue};
-use serde::{Serialize, Serializer};
-use serde_json::Value;
+use pointsman_governance::Expression;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::access::Caller;
 
+/// What a condition may look at.
+const KNOWN: [&str; 5] = ["args", "caller", "kind", "name", "server"];
 /// Most bytes of arguments that conditions look at; of larger ones every condition is taken to hold.
 const MOST: usize = 1024 * 1024;
 
 /// A condition.
-#[derive(Clone)]
-pub struct When {
-    source: String,
-    program: Arc<Program>,
-}
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct When(Expression);
 
 /// What is called.
 #[derive(Debug, Clone, Copy)]
@@ -40,23 +34,7 @@ impl When {
     /// # Errors
     /// Why it is none, or what it names that there is not.
     pub fn new(source: &str) -> Result<Self, String> {
-        const KNOWN: [&str; 5] = ["args", "caller", "kind", "name", "server"];
-        let program = Program::compile(source).map_err(|error| error.to_string())?;
-        // `list.exists(one, …)` brings a name of its own.
-        let bare: String = source.split_whitespace().collect();
-        let is_known = |name: &&str| KNOWN.contains(name) || bare.contains(&format!("({name},"));
-        if let Some(unknown) = program
-            .references()
-            .variables()
-            .iter()
-            .find(|name| !is_known(name))
-        {
-            return Err(format!("knows no {unknown:?}; there are {}", KNOWN.join(", ")));
-        }
-        Ok(Self {
-            source: source.to_owned(),
-            program: Arc::new(program),
-        })
+        Expression::new(source, &KNOWN).map(Self)
     }
 
     /// Whether it holds. What cannot be told (arguments that are not there, or of another type) counts as if it did: then
@@ -66,22 +44,21 @@ impl When {
         let Some(arguments) = read(called.arguments) else {
             return true;
         };
-        let mut context = Context::default();
-        let own = BTreeMap::from([
-            ("keys", Value::from(caller.keys.clone())),
-            ("team", Value::from(caller.team.clone())),
-            ("roles", Value::from(caller.roles.clone())),
-            ("groups", Value::from(caller.groups.clone())),
-        ]);
-        let told = context.add_variable("args", Plain(&arguments)).is_ok()
-            && context.add_variable("caller", own).is_ok()
-            && context.add_variable("kind", called.kind).is_ok()
-            && context.add_variable("server", called.server).is_ok()
-            && context.add_variable("name", called.name).is_ok();
-        if !told {
-            return true;
-        }
-        !matches!(self.program.execute(&context), Ok(CelValue::Bool(false)))
+        let own = json!({
+            "keys": caller.keys,
+            "team": caller.team,
+            "roles": caller.roles,
+            "groups": caller.groups,
+        });
+        let [kind, server, name] = [called.kind, called.server, called.name].map(Value::from);
+        let variables = [
+            ("args", &arguments),
+            ("caller", &own),
+            ("kind", &kind),
+            ("server", &server),
+            ("name", &name),
+        ];
+        self.0.evaluate(&variables) != Some(Value::Bool(false))
     }
 }
 
@@ -94,39 +71,6 @@ fn read(arguments: Option<&RawValue>) -> Option<Value> {
     }
     serde_json::from_str(arguments.get()).ok()
 }
-
-/// Whole numbers are one type, as people compare them, whatever their sign.
-struct Plain<'a>(&'a Value);
-
-impl Serialize for Plain<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Number(number) => match number.as_i64() {
-                Some(whole) => serializer.serialize_i64(whole),
-                None => number.serialize(serializer),
-            },
-            Value::Array(list) => serializer.collect_seq(list.iter().map(Plain)),
-            Value::Object(fields) => {
-                serializer.collect_map(fields.iter().map(|(name, value)| (name, Plain(value))))
-            }
-            other => other.serialize(serializer),
-        }
-    }
-}
-
-impl fmt::Debug for When {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("When").field(&self.source).finish()
-    }
-}
-
-impl PartialEq for When {
-    fn eq(&self, other: &Self) -> bool {
-        self.source == other.source
-    }
-}
-
-impl Eq for When {}
 
 #[cfg(test)]
 mod tests {

@@ -130,6 +130,22 @@ struct Create {
     /// The time zone in which its days begin, such as Europe/Berlin.
     #[arg(long)]
     time_zone: Option<String>,
+    /// The priority of its keys that have none of their own.
+    #[arg(long)]
+    priority: Option<String>,
+    /// Hundredths of its rates that stay reserved for keys of a priority, such as `interactive=40`; may be given several
+    /// times.
+    #[arg(long = "share", value_parser = share)]
+    shares: Vec<(String, u8)>,
+}
+
+fn share(text: &str) -> Result<(String, u8), String> {
+    let read = text
+        .split_once('=')
+        .and_then(|(name, percent)| Some((name, percent.parse().ok()?)));
+    let (name, percent) =
+        read.ok_or_else(|| format!("{text:?} is no share: write it like interactive=40"))?;
+    Ok((name.to_owned(), percent))
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -224,6 +240,8 @@ fn spec(create: Create) -> Result<(Option<String>, HolderSpec), String> {
         output_tokens_per_minute: create.limits.output_tpm,
         budgets: budget.into_iter().collect(),
         quotas: create.limits.quotas,
+        priority: create.priority,
+        shares: create.shares.into_iter().collect(),
     };
     let spec = HolderSpec {
         name: create.name,

@@ -113,10 +113,23 @@ struct Create {
     /// Groups; may be given several times.
     #[arg(long = "group")]
     groups: Vec<String>,
+    /// A name of its own for a model, such as `fast=gpt-5-mini`; may be given several times.
+    #[arg(long = "alias", value_parser = alias)]
+    aliases: Vec<(String, String)>,
+    /// Its priority, for shares of limits that are reserved; that of its holders where it has none.
+    #[arg(long)]
+    priority: Option<String>,
     /// Shows the AWS access key that belongs to it, too, for Bedrock's SDKs. Needs `identity.signing_secret` in the
     /// configuration, or POINTSMAN_SIGNING_SECRET.
     #[arg(long)]
     aws: bool,
+}
+
+fn alias(text: &str) -> Result<(String, String), String> {
+    let (alias, model) = text
+        .split_once('=')
+        .ok_or_else(|| format!("{text:?} is no alias: write it like fast=gpt-5-mini"))?;
+    Ok((alias.to_owned(), model.to_owned()))
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -260,5 +273,7 @@ fn grant(create: Create) -> Result<NewKey, String> {
         expires_at: None,
         roles: create.roles,
         groups: create.groups,
+        aliases: create.aliases.into_iter().collect(),
+        priority: create.priority,
     })
 }

@@ -114,6 +114,12 @@ impl HolderSpec {
         if self.team.is_some() && kind != HolderKind::Project {
             return Err(invalid(format!("a {} belongs to no team", kind.as_str())));
         }
+        if kind == HolderKind::Plan && !self.terms.shares.is_empty() {
+            return Err(invalid(
+                "the limits of a named budget are each key's own: there is nobody to reserve shares for"
+                    .to_owned(),
+            ));
+        }
         check_metadata(&self.metadata)?;
         self.terms.check()?;
         if kind.is_label() {
@@ -138,6 +144,11 @@ impl HolderSpec {
             &terms.surfaces,
             &terms.networks,
         ];
+        if terms.priority.is_some() || !terms.shares.is_empty() {
+            return Err(invalid(format!(
+                "a {kind} has no priority and reserves none: that is said of keys and their holders"
+            )));
+        }
         if lists.iter().any(|list| !list.is_empty()) {
             return Err(invalid(format!(
                 "a {kind} has limits and budgets; what may be used is said of keys and their holders"

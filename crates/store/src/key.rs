@@ -1,5 +1,6 @@
 //! Virtual keys: hashed at rest, shown once.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use ring::hmac;
@@ -10,8 +11,8 @@ use sha2::{Digest, Sha256};
 use crate::id::{KeyId, OrganizationId, PlanId, ProjectId, TeamId, UserId};
 use crate::store::StoreError;
 use crate::terms::{
-    Amounts, Budget, Metadata, Quota, check_budgets, check_list, check_networks, check_quotas, check_text,
-    invalid,
+    Amounts, Budget, Metadata, Quota, check_budgets, check_list, check_networks, check_priority,
+    check_quotas, check_text, invalid,
 };
 
 /// Letters of a key: digits, capitals, small letters.
@@ -20,6 +21,33 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 const LENGTH: usize = 43;
 /// Letters of a key that somebody else has made: what other gateways demand, too.
 const SHORTEST: usize = 16;
+
+/// Names of its own that one key has for models, at most.
+const MAX_ALIASES: usize = 64;
+
+/// Names of one's own for models, each with the model that it stands for.
+pub type Aliases = BTreeMap<String, String>;
+
+/// Whether names can stand for models. They are not followed twice: what stands for something is no model's.
+///
+/// # Errors
+/// When there are too many, or one stands for itself or another one.
+pub fn check_aliases(aliases: &Aliases) -> Result<(), String> {
+    if aliases.len() > MAX_ALIASES {
+        return Err(format!("has more than {MAX_ALIASES} entries"));
+    }
+    for (alias, model) in aliases {
+        for name in [alias, model] {
+            check_text("a name", name).map_err(|error| error.to_string())?;
+        }
+        if aliases.contains_key(model) {
+            return Err(format!(
+                "has {alias:?} stand for {model:?}, which is an alias itself: name the model"
+            ));
+        }
+    }
+    Ok(())
+}
 
 /// What a new key may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +101,12 @@ pub struct NewKey {
     pub roles: Vec<String>,
     /// Groups, for routing by authorization.
     pub groups: Vec<String>,
+    /// Names of its own for models. What is allowed is said of the models that they stand for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub aliases: Aliases,
+    /// Its priority; that of its holders where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<String>,
 }
 
 /// A key that somebody else has made and whose secret nobody here has seen.
@@ -138,7 +172,9 @@ impl NewKey {
         check_list("roles", &self.roles)?;
         check_list("groups", &self.groups)?;
         check_budgets(&self.budgets)?;
-        check_quotas(&self.quotas)
+        check_quotas(&self.quotas)?;
+        check_aliases(&self.aliases).map_err(|why| invalid(format!("aliases {why}")))?;
+        check_priority(self.priority.as_deref())
     }
 
     /// How fast, and for how much.
@@ -262,6 +298,28 @@ mod tests {
         ] {
             assert_ne!(one, other);
         }
+    }
+
+    #[test]
+    fn aliases_stand_for_models_and_for_nothing_else() {
+        let check = |aliases: &[(&str, &str)]| {
+            let aliases = aliases
+                .iter()
+                .map(|(name, model)| ((*name).to_owned(), (*model).to_owned()));
+            check_aliases(&aliases.collect())
+        };
+        check(&[("fast", "gpt-5-mini"), ("gpt-4", "gpt-5")]).unwrap();
+        for wrong in [
+            &[("fast", "fast")][..],
+            &[("fast", "faster"), ("faster", "gpt-5")],
+            &[("", "gpt-5")],
+            &[("fast", "")],
+            &[("fast", "a\nb")],
+        ] {
+            assert!(check(wrong).is_err(), "{wrong:?}");
+        }
+        let many = (0..=MAX_ALIASES).map(|number| (number.to_string(), "m".to_owned()));
+        assert!(check_aliases(&many.collect()).is_err());
     }
 
     #[test]

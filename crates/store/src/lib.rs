@@ -42,7 +42,7 @@ pub use file::{FileRecord, NewFile};
 pub use holder::{Actor, Holder, HolderKind, HolderSpec};
 pub use id::{BatchId, FileId, KeyId, OrganizationId, PlanId, ProjectId, RequestId, TeamId, Tenant, UserId};
 pub use journal::{Journal, JournalError, JournalWriter};
-pub use key::{AdoptedKey, KeyRecord, NewKey, aws_secret, hash_key, random_text};
+pub use key::{AdoptedKey, Aliases, KeyRecord, NewKey, aws_secret, check_aliases, hash_key, random_text};
 pub use ledger::{LedgerEntry, Outcome};
 pub use memory::{Memory, NewMemory};
 pub use network::{Network, NoNetwork};
@@ -68,4 +68,4 @@ pub use store::{
     Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, StoredSecrets,
     Trimmed, UsageFilter, UsageGroup, UsageRow, UsedRow, Verified, Within,
 };
-pub use terms::{Amounts, Budget, BudgetWindow, Counted, Metadata, Quota, Terms};
+pub use terms::{Amounts, Budget, BudgetWindow, Counted, Metadata, Quota, Shares, Terms, check_shares};

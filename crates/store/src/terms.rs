@@ -1,5 +1,7 @@
 //! What a holder may use: which models and providers, how fast, for how much money.
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 use pointsman_catalog::Money;
 use serde::{Deserialize, Serialize};
@@ -17,11 +19,16 @@ const MAX_BUDGETS: usize = 8;
 const MAX_MODELS: usize = 32;
 /// The longest window that is counted in seconds: ten years.
 const MAX_SECONDS: u64 = 10 * 366 * 24 * 3_600;
+/// Priorities that one holder reserves something for: each set of them is counted by itself.
+const MAX_SHARES: usize = 4;
 /// Bytes of the notes that are kept with a holder.
 const MAX_METADATA: usize = 64 * 1024;
 
 /// Notes of whoever manages a holder; nothing is decided by them.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
+
+/// Hundredths of limits that stay reserved, by priority.
+pub type Shares = BTreeMap<String, u8>;
 
 /// What an organization, a team, a project or a user may use. What is absent is not limited by this holder; the
 /// holders above it may limit it all the same.
@@ -58,6 +65,12 @@ pub struct Terms {
     /// Requests and tokens in windows, or of some models. All of them hold at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub quotas: Vec<Quota>,
+    /// The priority of its keys that have none of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<String>,
+    /// Hundredths of its limits that stay reserved for keys of a priority.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub shares: Shares,
 }
 
 /// How fast, and for how much.
@@ -66,6 +79,8 @@ pub struct Amounts<'a> {
     rates: [Option<u64>; 5],
     budgets: &'a [Budget],
     quotas: &'a [Quota],
+    /// None where nothing is reserved.
+    shares: Option<&'a Shares>,
 }
 
 impl Terms {
@@ -82,6 +97,7 @@ impl Terms {
             ],
             budgets: &self.budgets,
             quotas: &self.quotas,
+            shares: Some(&self.shares).filter(|shares| !shares.is_empty()),
         }
     }
 }
@@ -93,6 +109,7 @@ impl<'a> Amounts<'a> {
             rates,
             budgets,
             quotas,
+            shares: None,
         }
     }
 }
@@ -212,8 +229,54 @@ impl Terms {
         check_list("surfaces", &self.surfaces)?;
         check_networks(&self.networks)?;
         check_budgets(&self.budgets)?;
-        check_quotas(&self.quotas)
+        check_quotas(&self.quotas)?;
+        check_priority(self.priority.as_deref())?;
+        check_shares(&self.shares).map_err(|why| invalid(format!("shares {why}")))
     }
+}
+
+/// Whether a priority can be kept.
+pub(crate) fn check_priority(priority: Option<&str>) -> Result<(), StoreError> {
+    match priority {
+        Some(name) if !is_priority(name) => Err(invalid(format!("priority {}", no_priority(name)))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a priority can be called so.
+fn is_priority(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(allowed)
+}
+
+fn no_priority(name: &str) -> String {
+    let begins: String = name.chars().take(40).collect();
+    format!("{begins:?} is no name: it has between 1 and 64 letters, digits or any of _-")
+}
+
+/// Whether shares can be reserved.
+///
+/// # Errors
+/// When they are more than all, or too many.
+pub fn check_shares(shares: &Shares) -> Result<(), String> {
+    if shares.len() > MAX_SHARES {
+        return Err(format!("names more than {MAX_SHARES} priorities"));
+    }
+    for (name, percent) in shares {
+        if !is_priority(name) {
+            return Err(no_priority(name));
+        }
+        if !(1..=100).contains(percent) {
+            return Err(format!(
+                "reserves {percent} hundredths for {name:?}: it is between 1 and 100"
+            ));
+        }
+    }
+    let sum: u32 = shares.values().map(|percent| u32::from(*percent)).sum();
+    if sum > 100 {
+        return Err(format!("reserves {sum} hundredths in all, and there are 100"));
+    }
+    Ok(())
 }
 
 /// Whether an allow-list can be kept.
@@ -367,6 +430,30 @@ mod tests {
         }
         check_networks(&["10.0.0.0/8".to_owned(), "::1".to_owned()]).unwrap();
         assert!(check_networks(&["10.0.0.0/8".to_owned(), "office".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn nobody_reserves_more_than_there_is() {
+        let check = |shares: &[(&str, u8)]| {
+            let shares = shares
+                .iter()
+                .map(|(name, percent)| ((*name).to_owned(), *percent));
+            check_shares(&shares.collect())
+        };
+        check(&[]).unwrap();
+        check(&[("interactive", 60), ("batch", 40)]).unwrap();
+        for wrong in [
+            &[("interactive", 60), ("batch", 41)][..],
+            &[("interactive", 0)],
+            &[("interactive", 101)],
+            &[("inter active", 1)],
+            &[("", 1)],
+            &[("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 1)],
+        ] {
+            assert!(check(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(check_priority(Some("a+b")).is_err());
+        check_priority(Some("batch")).unwrap();
     }
 
     #[test]

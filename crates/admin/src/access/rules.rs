@@ -167,6 +167,7 @@ pub fn may_make(call: &Call, kind: HolderKind, id: Option<&str>, spec: &HolderSp
             "only the operator's token chooses ids; leave it out and one is made",
         ));
     }
+    same_priority(None, spec.terms.priority.as_deref())?;
     let place = place_for(call, kind, spec)?;
     demand(&call.caller, &place, &[writes(kind)])?;
     if has_amounts(spec) {
@@ -217,6 +218,7 @@ pub fn may_change(call: &Call, before: &Holder, after: &HolderSpec) -> Result<()
         return Ok(());
     }
     let (kind, old) = (before.kind, &before.spec);
+    same_priority(old.terms.priority.as_deref(), after.terms.priority.as_deref())?;
     let own = call.store().place_of(before)?;
     let above = above(kind, own.clone());
     let write = [writes(kind)];
@@ -350,11 +352,22 @@ pub fn may_change_key(
     Ok(())
 }
 
+/// What is reserved for a priority is taken from everybody else, other tenants included: nobody gives it to themselves.
+fn same_priority(before: Option<&str>, after: Option<&str>) -> Result<(), Failed> {
+    if before == after {
+        return Ok(());
+    }
+    Err(forbidden(
+        "only the operator's token says which priority somebody has",
+    ))
+}
+
 /// Where a key would belong, if all that it newly names is the caller's to know of.
 fn key_place(call: &Call, grant: &NewKey, before: &NewKey) -> Result<Place, Failed> {
     if grant.plan != before.plan && grant.plan.is_some() {
         return Err(forbidden("only the operator's token gives keys a named budget"));
     }
+    same_priority(before.priority.as_deref(), grant.priority.as_deref())?;
     let user = grant.user.as_ref().filter(|_| grant.user != before.user);
     if let Some(user) = user {
         sees_user(call, user)?;

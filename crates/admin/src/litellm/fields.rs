@@ -117,6 +117,17 @@ impl Fields {
         Ok(())
     }
 
+    /// Changes the notes, and the priority that LiteLLM reads out of them.
+    pub fn notes(&mut self, metadata: &mut Metadata, priority: &mut Option<String>) -> Result<(), Failed> {
+        let is_said = self.says("metadata");
+        self.metadata(metadata)?;
+        let said = metadata.get("priority").and_then(Value::as_str);
+        if let Some(said) = said.filter(|_| is_said) {
+            *priority = Some(said.to_owned());
+        }
+        Ok(())
+    }
+
     /// Changes the notes by the fields that are there; tags are notes, too.
     pub fn metadata(&mut self, metadata: &mut Metadata) -> Result<(), Failed> {
         if self.has("metadata") {

@@ -119,6 +119,9 @@ fn apply(
             .transpose()?
             .map(|length| now() + length);
     }
+    if fields.has("aliases") {
+        grant.aliases = fields.take("aliases")?.unwrap_or_default();
+    }
     let mut terms = terms(grant);
     fields.terms(&mut terms)?;
     grant.models = terms.models;
@@ -126,7 +129,7 @@ fn apply(
     grant.tokens_per_minute = terms.tokens_per_minute;
     grant.concurrency = terms.concurrency;
     grant.budgets = terms.budgets;
-    fields.metadata(metadata)
+    fields.notes(metadata, &mut grant.priority)
 }
 
 /// What a key itself says.
@@ -373,7 +376,7 @@ pub fn row(call: &Call, key: &KeyRecord) -> Result<Value, Failed> {
         "key_alias": (!grant.name.is_empty()).then_some(&grant.name),
         "spend": usd(call.store().spent(&key.id, 0)?),
         "expires": grant.expires_at.map(time),
-        "aliases": {},
+        "aliases": grant.aliases,
         "config": {},
         "permissions": {},
         "user_id": said(grant.user.as_ref().map(|id| id.as_str())),

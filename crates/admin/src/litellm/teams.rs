@@ -54,7 +54,7 @@ fn apply(fields: &mut Fields, kind: HolderKind, spec: &mut HolderSpec) -> Result
         spec.disabled = blocked;
     }
     fields.terms(&mut spec.terms)?;
-    fields.metadata(&mut spec.metadata)
+    fields.notes(&mut spec.metadata, &mut spec.terms.priority)
 }
 
 /// Shows a team with its keys.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_config::BatchMode;
+use pointsman_governance::Labels;
 use pointsman_store::blob::{BlobError, Staged};
 use pointsman_store::{Batch, BatchApi, BatchStatus, Counts, Ended, FileId, Results, StoreError};
 use tokio::sync::watch;
@@ -20,6 +21,8 @@ use super::lines::{Lines, Problem, Rules, Unusable};
 use super::turns::Turn;
 use super::{Runner, output};
 use crate::kept::{KeepError, now};
+use crate::road::batches::named;
+use crate::road::handed::payer;
 use crate::road::line::{self, Came};
 use crate::worker::{Worker, stopped};
 
@@ -107,6 +110,7 @@ pub(super) async fn drive(
         rests_until: Instant::now(),
         room: usize::MAX,
         runner,
+        labels: named::read(&batch).1,
         batch: Arc::new(batch),
         lines,
         results,
@@ -217,6 +221,8 @@ async fn clear(folder: PathBuf) {
 struct Run<'a> {
     runner: &'a Runner,
     batch: Arc<Batch>,
+    /// What was named when it was made.
+    labels: Labels,
     lines: Lines,
     results: Results,
     /// Lines without a result that are not under way.
@@ -246,7 +252,8 @@ impl Run<'_> {
         if begun || snapshot.keeping.batches.mode == BatchMode::Own {
             return Ok(None);
         }
-        let run_by = match hand::choose(&snapshot, &self.batch, &self.lines).await? {
+        let owner = payer(&self.runner.worker, self.batch.asked.owner.as_ref());
+        let run_by = match hand::choose((&snapshot, &owner), &self.batch, &self.lines).await? {
             Ok(to) => RunBy::Provider(hand::Handed::begin(&to)),
             Err(why) => RunBy::Gateway { why },
         };
@@ -346,6 +353,7 @@ impl Run<'_> {
             owner: self.batch.asked.owner.clone(),
             endpoint: self.batch.asked.endpoint.clone(),
             body: read.body,
+            labels: self.labels.clone(),
             charged: self.charged.contains(&number),
         };
         Ok((request, read.custom_id))

@@ -1,17 +1,19 @@
 //! Who runs a batch: the gateway, line by line, or a provider in a batch of its own. Decided once, and written down.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use pointsman_catalog::BatchInterface;
 use pointsman_config::BatchMode;
+use pointsman_governance::Principal;
 use pointsman_store::Batch;
 use pointsman_wire::embeddings;
 use pointsman_wire::format::Format;
 use serde::{Deserialize, Serialize};
 
 use super::lines::Lines;
+use crate::road::alias;
 use crate::road::handed::{Destination, Speaking, elsewhere, only};
 use crate::snapshot::{Batches, Envelope, Snapshot, Speech, Target};
 use crate::surface::{self, Asks};
@@ -48,6 +50,9 @@ pub struct Handed {
     pub since: i64,
     /// What its lines may cost, nano-dollars.
     pub reserved: i64,
+    /// What of that is the lines' of which end customer, of those that have limits or budgets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub customers: BTreeMap<String, i64>,
     /// Lines that go.
     pub lines: u64,
     /// Lines that had an answer and an error before it went.
@@ -100,6 +105,7 @@ impl Handed {
             batch: None,
             since: 0,
             reserved: 0,
+            customers: BTreeMap::new(),
             lines: 0,
             before: (0, 0),
             cancelled: false,
@@ -148,7 +154,7 @@ fn asks_for(endpoint: &str) -> Option<AsksFor> {
 /// # Errors
 /// When a line cannot be read.
 pub async fn choose(
-    snapshot: &Snapshot,
+    (snapshot, owner): (&Snapshot, &Principal),
     batch: &Batch,
     lines: &Lines,
 ) -> io::Result<Result<Destination, String>> {
@@ -168,9 +174,10 @@ pub async fn choose(
             tokio::task::yield_now().await;
         }
         let read = lines.read(line)?;
-        let Some(name) = model_of(&read.body) else {
+        let Some(said) = model_of(&read.body) else {
             continue;
         };
+        let name = Cow::Borrowed(alias::meant(snapshot, owner, &said));
         if known.contains_key(name.as_ref()) {
             continue;
         }

@@ -103,7 +103,7 @@ pub async fn admit_any(
     caller: Arc<Principal>,
     (model, estimate): (&str, Estimate),
 ) -> Result<Ticket, Failure> {
-    let caller = asking(caller, model);
+    let caller = asking(&arrival.snapshot, caller, model);
     let reservation = set_aside(arrival, &caller, estimate).await?;
     let mut ticket = Ticket::new(worker, arrival, caller, reservation);
     model.clone_into(&mut ticket.facts.model_requested);
@@ -137,7 +137,7 @@ pub fn part(
     plan: &Plan,
 ) -> Result<Reservation, Failure> {
     let estimate = planned(snapshot, asked, plan);
-    let asking = caller.asking(&asked.request.model);
+    let asking = caller.asking(&asked.request.model, &snapshot.limited);
     let caller = asking.as_ref().unwrap_or(caller);
     caller.admit_part(estimate, Instant::now()).map_err(denied)
 }
@@ -217,8 +217,9 @@ pub async fn reserve(
         price,
     } = *wanted;
     may_use(&caller, model)?;
-    let caller = asking(labels::of_body(worker, caller, customer).await?, model);
     let snapshot = &arrival.snapshot;
+    let caller = labels::of_body(worker, caller, customer).await?;
+    let caller = asking(snapshot, caller, model);
     let cost = if let Some(agent) = a2a::named(snapshot, &caller, model) {
         agent.price
     } else if snapshot.is_routed(model) {
@@ -265,8 +266,8 @@ pub async fn again(
 }
 
 /// The caller as who asks for a model, where that matters to any limit or budget.
-pub fn asking(caller: Arc<Principal>, model: &str) -> Arc<Principal> {
-    match caller.asking(model) {
+pub fn asking(snapshot: &Snapshot, caller: Arc<Principal>, model: &str) -> Arc<Principal> {
+    match caller.asking(model, &snapshot.limited) {
         Some(asking) => Arc::new(asking),
         None => caller,
     }

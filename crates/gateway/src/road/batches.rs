@@ -1,6 +1,7 @@
 //! Batches: created, watched, cancelled; in OpenAI's shapes or in Anthropic's. They are run by `batch`.
 
 mod anthropic;
+pub mod named;
 mod openai;
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use pointsman_governance::Principal;
 use pointsman_store::{Batch, BatchApi, BatchId, Page};
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Arrival;
 use crate::batch::RunBy;
@@ -69,8 +70,7 @@ const RUN_BY: &str = "pointsman_run_by";
 
 /// The metadata of a batch as its owner wrote them, and who runs it.
 fn metadata(batch: &Batch) -> Value {
-    let written = batch.asked.metadata.as_deref();
-    let written = written.and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
+    let (written, _) = named::read(batch);
     let run_by = RunBy::of(batch).ok().flatten();
     if written.is_none() && run_by.is_none() {
         return Value::Null;

@@ -109,14 +109,14 @@ pub async fn prepared(
     }
 }
 
-/// Which model a line asks for, and about how many tokens it has.
+/// Which model a line asks for, about how many tokens it has, and which end customer it names.
 ///
 /// # Errors
 /// When it is no request for vectors.
-pub fn asked(body: &Bytes) -> Result<(Text, u64), Failure> {
+pub fn asked(body: &Bytes) -> Result<(Text, u64, Option<Text>), Failure> {
     let request = embeddings::decode_request(LINES, body).map_err(arrive::malformed)?;
     let prompt = request.inputs.iter().map(count).sum();
-    Ok((request.model, prompt))
+    Ok((request.model, prompt, request.user))
 }
 
 /// Settles what came back for a line of about `prompt` tokens, and tells it.

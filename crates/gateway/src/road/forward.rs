@@ -15,7 +15,7 @@ use pointsman_wire::format::Format;
 use pointsman_wire::metered::Medium;
 
 use super::errand::{self, Answer, Errand, Inspector, Outgoing, Whole};
-use super::{Arrival, Refusal, tokens};
+use super::{Arrival, Refusal, alias, tokens};
 use crate::reply::Reply;
 use crate::snapshot::{Snapshot, Target};
 use crate::surface::Endpoint;
@@ -43,7 +43,8 @@ pub async fn travel(
         user: payload.said("user"),
         meter: Meter::new(endpoint, &payload)?,
         medium: medium(endpoint, &payload),
-        model: model(endpoint, &payload)?,
+        // A form still says what its client calls it.
+        model: alias::meant(&arrival.snapshot, &caller, &model(endpoint, &payload)?).to_owned(),
         endpoint,
         payload,
         snapshot: Arc::clone(&arrival.snapshot),

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use pointsman_governance::{Limits, Principal, Reservation, SetAside};
+use pointsman_governance::{Labels, Limits, Principal, Reservation, SetAside};
 use pointsman_store::KeyId;
 use pointsman_wire::failure;
 use pointsman_wire::form::{Failure, FailureKind};
@@ -20,7 +20,9 @@ use super::arrive::Asked;
 use super::decide::Step;
 use super::line::{self, Came, Line};
 use super::send::{self, Answer};
-use super::{Arrival, Refusal, Ticket, admit, arrive, embed, guard, labels, prompt, recall, refuse, relay};
+use super::{
+    Arrival, Refusal, Ticket, admit, alias, arrive, embed, guard, labels, prompt, recall, refuse, relay,
+};
 use crate::snapshot::{Model, Speech, Target, are_kin};
 use crate::surface::{Asks, Delivery};
 use crate::worker::Worker;
@@ -56,16 +58,21 @@ impl Speaking {
 /// What became of a line before its batch goes away.
 pub enum Prepared {
     /// It goes with the batch.
-    Goes {
-        /// Its body, for the provider.
-        body: Bytes,
-        /// What it may use.
-        reserved: Reservation,
-    },
+    Goes(Going),
     /// It has its answer, or its error, already; or it comes again later.
     Stays(Came),
     /// The whole batch cannot go, and why.
     Unfit(String),
+}
+
+/// A line that goes with a batch.
+pub struct Going {
+    /// Its body, for the provider.
+    pub body: Bytes,
+    /// What it may use.
+    pub reserved: Reservation,
+    /// The end customer whom its body names.
+    pub customer: Option<Box<str>>,
 }
 
 /// What a provider told of a line.
@@ -87,14 +94,18 @@ pub async fn prepare(worker: &Arc<Worker>, line: Line, to: &Destination, holding
             return Prepared::Stays(line::refused(worker, &origin, failure.into()).await);
         }
     };
-    let ready = match line::allowed(worker, &arrival, &line) {
+    let ready = match line::allowed(worker, &arrival, &line).await {
         Ok(caller) => ready(worker, &arrival, Arc::clone(&caller), (line.body, to))
             .await
             .map_err(|refusal| refusal.of(&caller)),
         Err(failure) => Err(failure.into()),
     };
     match ready {
-        Ok(Ready::Goes(body, reserved)) => Prepared::Goes { body, reserved },
+        // Whom the batch names itself is not written down line by line.
+        Ok(Ready::Goes(going)) => Prepared::Goes(Going {
+            customer: going.customer.filter(|_| line.labels.customer.is_none()),
+            ..going
+        }),
         Ok(Ready::Replied(reply)) => Prepared::Stays(line::answered(reply).await),
         Ok(Ready::Unfit(why)) => Prepared::Unfit(why),
         // Line by line it might have room once the others are paid for.
@@ -110,7 +121,7 @@ fn is_spent(refusal: &Refusal) -> bool {
 }
 
 enum Ready {
-    Goes(Bytes, Reservation),
+    Goes(Going),
     Replied(crate::reply::Reply),
     Unfit(String),
 }
@@ -126,8 +137,9 @@ async fn ready(
     caller: Arc<Principal>,
     (body, to): (Bytes, &Destination),
 ) -> Result<Ready, Refusal> {
+    let body = alias::in_body(&arrival.snapshot, &caller, &body).unwrap_or(body);
     let Speaking::Chat(speech) = &to.speaking else {
-        let (name, _) = embed::asked(&body)?;
+        let (name, ..) = embed::asked(&body)?;
         let model = model(arrival, &caller, &name)?;
         if !goes(&caller, &model, to) {
             return Ok(Ready::Unfit(elsewhere(&name)));
@@ -188,8 +200,13 @@ fn model(arrival: &Arrival, caller: &Principal, name: &str) -> Result<Arc<Model>
 
 /// A line that goes.
 fn gone(body: Bytes, ticket: Ticket) -> Result<Ready, Refusal> {
+    let customer = ticket.caller().labels.customer.clone();
     match ticket.hand_on() {
-        Some(reserved) => Ok(Ready::Goes(body, reserved)),
+        Some(reserved) => Ok(Ready::Goes(Going {
+            body,
+            reserved,
+            customer,
+        })),
         None => Err(Failure::new(FailureKind::Internal, "nothing was reserved for this line").into()),
     }
 }
@@ -232,7 +249,8 @@ pub async fn settle(
         }
     };
     let caller = payer(worker, line.owner.as_ref());
-    let settled = settled(worker, (&arrival, line.body), caller, (to, told), aside).await;
+    let paying = (caller, &line.labels);
+    let settled = settled(worker, (&arrival, line.body), paying, (to, told), aside).await;
     whole(settled.unwrap_or_else(|refusal| refuse::reply(worker, &origin, refusal))).await
 }
 
@@ -253,10 +271,11 @@ pub fn is_barred(worker: &Worker, owner: Option<&KeyId>) -> bool {
 async fn settled(
     worker: &Arc<Worker>,
     (arrival, body): (&Arrival, Bytes),
-    caller: Arc<Principal>,
+    (payer, labels): (Arc<Principal>, &Labels),
     (to, told): (&Destination, Told),
     aside: &mut SetAside,
 ) -> Result<crate::reply::Reply, Refusal> {
+    let body = alias::in_body(&arrival.snapshot, &payer, &body).unwrap_or(body);
     let told = match told {
         Told::Answer(bytes) => Ok(bytes),
         Told::Error(status, body) => {
@@ -270,16 +289,22 @@ async fn settled(
         }
         Told::Nothing(why) => Err(Failure::new(FailureKind::Provider, why)),
     };
-    let mut ticket = |model: &str, prompt, cost| {
-        let part = aside.part(cost).charging(model);
-        let mut ticket = Ticket::new(worker, arrival, Arc::clone(&caller), part);
+    let mut ticket = |model: &str, customer: Option<&str>, prompt, cost| {
+        let payer = labels::owing(worker, Arc::clone(&payer), labels, customer);
+        let part = aside.part_of(cost, &payer).charging(model);
+        let mut ticket = Ticket::new(worker, arrival, payer, part);
         model.clone_into(&mut ticket.facts.model_requested);
         ticket.asking(&to.target, to.target.model.clone(), prompt);
         ticket
     };
     let Speaking::Chat(speech) = &to.speaking else {
-        let (model, prompt) = embed::asked(&body)?;
-        let ticket = ticket(&model, prompt, admit::estimate_of(&to.target, prompt, 0).cost);
+        let (model, prompt, customer) = embed::asked(&body)?;
+        let ticket = ticket(
+            &model,
+            customer.as_deref(),
+            prompt,
+            admit::estimate_of(&to.target, prompt, 0).cost,
+        );
         return match told {
             Ok(body) => embed::told(ticket, prompt, body),
             Err(failure) => Err(ticket.refuse(failure)),
@@ -287,7 +312,13 @@ async fn settled(
     };
     let mut asked = prepared_anew(arrival, arrive::decode(arrival, conversation(arrival)?, body)?);
     let cost = admit::estimate(&arrival.snapshot, &asked, &to.target).cost;
-    let mut ticket = ticket(&asked.request.model, asked.prompt_tokens, cost);
+    let customer = labels::customer(&asked.request);
+    let mut ticket = ticket(
+        &asked.request.model,
+        customer.as_deref(),
+        asked.prompt_tokens,
+        cost,
+    );
     asked.guards = match guard::of(arrival, ticket.caller(), &asked.request.model) {
         Ok(guards) => guards,
         Err(failure) => return Err(unrestored(ticket, &told, (speech, &failure))),

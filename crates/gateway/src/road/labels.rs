@@ -74,6 +74,37 @@ pub fn customer(request: &ChatRequest) -> Option<String> {
     request.extra.get(SAFETY_IDENTIFIER)?.read().ok()
 }
 
+/// The owner of a batch, with what was named when it was made.
+///
+/// # Errors
+/// As [`of_headers`].
+pub async fn of_batch(
+    worker: &Arc<Worker>,
+    caller: Arc<Principal>,
+    labels: &Labels,
+) -> Result<Arc<Principal>, Failure> {
+    if labels.is_empty() {
+        return Ok(caller);
+    }
+    Box::pin(naming(worker, caller, labels.clone())).await
+}
+
+/// Whoever pays for what was answered already, with what was named: nobody is refused for it any more.
+pub fn owing(
+    worker: &Worker,
+    payer: Arc<Principal>,
+    labels: &Labels,
+    customer: Option<&str>,
+) -> Arc<Principal> {
+    let customer = customer.filter(|name| labels.customer.is_none() && is_label(name));
+    if labels.is_empty() && customer.is_none() {
+        return payer;
+    }
+    let mut labels = labels.clone();
+    labels.customer = customer.map(Into::into).or(labels.customer);
+    Arc::new(worker.shared.keys.owing(&payer, labels))
+}
+
 async fn naming(
     worker: &Arc<Worker>,
     caller: Arc<Principal>,

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
-use pointsman_governance::{IdentifyError, Principal};
+use pointsman_governance::{IdentifyError, Labels, Principal};
 use pointsman_store::KeyId;
 use pointsman_wire::form::{Failure, FailureKind};
 use serde::Deserialize;
 
-use super::{Arrival, Origin, Refusal, Standing, identify, refuse, serve};
+use super::{Arrival, Origin, Refusal, Standing, identify, labels, refuse, serve};
 use crate::surface;
 use crate::worker::Worker;
 
@@ -39,6 +39,8 @@ pub struct Line {
     pub endpoint: String,
     /// Its body.
     pub body: Bytes,
+    /// What was named when its batch was made.
+    pub labels: Labels,
     /// Whether it is in the ledger already.
     pub charged: bool,
 }
@@ -65,7 +67,7 @@ pub async fn send(worker: &Arc<Worker>, line: Line) -> Came {
             return answered(refuse::reply(worker, &origin, failure.into())).await;
         }
     };
-    let served = match allowed(worker, &arrival, &line) {
+    let served = match allowed(worker, &arrival, &line).await {
         Ok(caller) => {
             let served = serve(worker, &arrival, Arc::clone(&caller), line.body).await;
             served.map_err(|refusal| refusal.of(&caller))
@@ -118,11 +120,15 @@ pub fn arrive(worker: &Worker, line: &Line) -> Result<(Arrival, Origin), Box<(Fa
 }
 
 /// Who asks, if the line may be asked at all.
-pub fn allowed(worker: &Worker, arrival: &Arrival, line: &Line) -> Result<Arc<Principal>, Failure> {
+pub async fn allowed(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    line: &Line,
+) -> Result<Arc<Principal>, Failure> {
     let caller = owner(worker, arrival, line.owner.as_ref())?;
     identify::may_ask(&caller, arrival.surface.path)?;
     whole(&line.body)?;
-    Ok(caller)
+    labels::of_batch(worker, caller, &line.labels).await
 }
 
 /// What came of a line that was refused.

@@ -3,6 +3,8 @@
 mod card;
 mod page;
 
+use std::collections::BTreeSet;
+
 use http::StatusCode;
 use pointsman_governance::Principal;
 use pointsman_wire::form::{Failure, FailureKind};
@@ -11,7 +13,7 @@ use serde_json::json;
 
 use self::card::Card;
 use self::page::Page;
-use super::{Arrival, a2a};
+use super::{Arrival, a2a, alias};
 use crate::reply::{self, Reply};
 use crate::snapshot::Unresolved;
 use crate::worker::Worker;
@@ -35,6 +37,16 @@ pub fn ready(worker: &Worker) -> Result<Reply, Failure> {
     Ok(alive())
 }
 
+/// The model that the caller calls so, if they may use it.
+fn called<'a>(arrival: &'a Arrival, caller: &Principal, name: &str) -> Option<Card<'a>> {
+    let snapshot = &arrival.snapshot;
+    let model = alias::meant(snapshot, caller, name);
+    let agent = a2a::named(snapshot, caller, model).map(|_| Card::agent(model));
+    let card = agent.or_else(|| Card::of(snapshot, model));
+    let card = card.filter(|card| caller.allows_model(card.id()))?;
+    Some(if model == name { card } else { card.called(name) })
+}
+
 /// The models the caller may use, or one of them, in the client's own shape.
 ///
 /// # Errors
@@ -42,10 +54,7 @@ pub fn ready(worker: &Worker) -> Result<Reply, Failure> {
 pub fn models(arrival: &Arrival, caller: &Principal) -> Result<Reply, Failure> {
     let dialect = arrival.surface.dialect;
     if let Some(name) = &arrival.surface.model {
-        let agent = a2a::named(&arrival.snapshot, caller, name).map(|_| Card::agent(name));
-        let card = agent
-            .or_else(|| Card::of(&arrival.snapshot, name))
-            .filter(|card| caller.allows_model(card.id()));
+        let card = called(arrival, caller, name);
         let card = card.ok_or_else(|| Unresolved {
             name: name.clone(),
             near: Vec::new(),
@@ -58,7 +67,11 @@ pub fn models(arrival: &Arrival, caller: &Principal) -> Result<Reply, Failure> {
             .iter()
             .map(|name| Card::agent(name)),
     );
-    cards.retain(|card| caller.allows_model(card.id()));
+    let aliases = || caller.aliases().keys().chain(arrival.snapshot.aliases.keys());
+    let is_alias = |name: &str| aliases().any(|alias| alias == name);
+    cards.retain(|card| caller.allows_model(card.id()) && !is_alias(card.id()));
+    let named: BTreeSet<_> = aliases().collect();
+    cards.extend(named.into_iter().filter_map(|name| called(arrival, caller, name)));
     let page = Page::asked(dialect, arrival.uri.query().unwrap_or_default())?.of(&cards);
     let shaped: Vec<_> = page.cards.iter().map(|card| card.shaped(dialect)).collect();
     let list = match dialect {

@@ -24,7 +24,7 @@ use pointsman_wire::form::{Failure, FailureKind, Text};
 
 use super::relay::describe;
 use super::send::{self, Round};
-use super::{Arrival, Refusal, Ticket, admit, guard, identify, labels};
+use super::{Arrival, Refusal, Ticket, admit, alias, guard, identify, labels};
 use crate::reply::Reply;
 use crate::snapshot::{Model, Target};
 use crate::surface::{Asks, Surface, query_value};
@@ -104,11 +104,11 @@ async fn travel(
     let Some(opening) = opening else {
         return Err(Failure::new(FailureKind::Internal, "the connection cannot be taken over").into());
     };
-    let (model, only_transcribes) = query(arrival, minted.as_ref())?;
+    let (model, only_transcribes) = query(arrival, caller, minted.as_ref())?;
     let asking = |failure: Failure| Refusal::from(failure).asking(&model);
     let guards = guard::of(arrival, caller, &model).map_err(asking)?;
     let steps = models(arrival, &model, &guards).map_err(asking)?;
-    let caller = &admit::asking(Arc::clone(caller), &model);
+    let caller = &admit::asking(&arrival.snapshot, Arc::clone(caller), &model);
     // The session itself uses nothing: each of its answers is reserved when it begins.
     let nothing = Estimate::default();
     let mut ticket = admit::admit_at(worker, arrival, Arc::clone(caller), (&model, nothing))
@@ -145,13 +145,14 @@ async fn travel(
 }
 
 /// The model that is asked for, and whether it shall only write down what it hears.
-fn query(arrival: &Arrival, minted: Option<&Minted>) -> Result<(String, bool), Failure> {
+fn query(arrival: &Arrival, caller: &Principal, minted: Option<&Minted>) -> Result<(String, bool), Failure> {
     let query = arrival.uri.query().unwrap_or_default();
     if query_value(query, "call_id").is_some() {
         return Err(aside());
     }
     let model = query_value(query, "model").filter(|model| !model.is_empty());
     let model = model.or_else(|| query_value(query, "deployment").filter(|model| !model.is_empty()));
+    let model = model.map(|said| alias::meant(&arrival.snapshot, caller, &said).to_owned());
     if let Some(minted) = minted {
         if model.is_some_and(|model| model != minted.model) {
             let message = format!("this client secret is for {:?}", minted.model);
@@ -173,7 +174,7 @@ fn query(arrival: &Arrival, minted: Option<&Minted>) -> Result<(String, bool), F
             return Err(Failure::new(FailureKind::InvalidRequest, message).at("intent"));
         }
     };
-    Ok((model.into_owned(), only_transcribes))
+    Ok((model, only_transcribes))
 }
 
 /// The model and those that take over for it, with the targets that have realtime sessions.

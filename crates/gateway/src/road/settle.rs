@@ -415,12 +415,13 @@ impl Ticket {
         }
     }
 
-    /// Sets aside what the next attempt may use, after the one before was charged.
+    /// Sets aside what the next attempt may use, after the one before was charged. It is the same request: quotas and
+    /// rates have counted it.
     ///
     /// # Errors
     /// When the caller's limits have no room for it.
     pub async fn reserve(&mut self, estimate: Estimate) -> Result<(), Denial> {
-        self.reservation = Some(self.caller.admit_shared(estimate, Instant::now()).await?);
+        self.reservation = Some(self.caller.admit_again(estimate, Instant::now()).await?);
         Ok(())
     }
 

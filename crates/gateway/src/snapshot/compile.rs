@@ -10,7 +10,7 @@ use pointsman_a2a::seal::Sealer;
 use pointsman_catalog::{Catalog, Quirk};
 use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, StateKeeper, TargetConfig};
 use pointsman_governance::jwt::JwtConfig;
-use pointsman_governance::{Anonymous, Principal, Sharing};
+use pointsman_governance::{Anonymous, ModelLimits, Principal, Sharing};
 use pointsman_guard::GuardSet;
 use pointsman_mcp::Hub;
 use pointsman_mcp::agents::Agents;
@@ -55,6 +55,7 @@ pub struct Lasting {
     credentials: CredentialRegistry,
     budgets: Mutex<HashMap<String, Arc<RetryBudget>>>,
     anonymous: Mutex<Option<Arc<Principal>>>,
+    limited: Mutex<ModelLimits>,
     issuers: Mutex<Vec<Arc<Trusted>>>,
     /// With whom limits are counted together, where this process is not alone.
     pub sharing: Option<Arc<Sharing>>,
@@ -213,6 +214,8 @@ impl Compiler<'_> {
             master_keys: self.master_keys(),
             audit: config.audit,
             anonymous: self.anonymous(),
+            aliases: config.identity.aliases.clone(),
+            limited: self.limited(),
             proxies: Proxies::new(&config.server.trusted_proxies),
             issuers: self.issuers(),
             vouchers: Vouchers::of(&config.identity),
@@ -643,6 +646,13 @@ impl Compiler<'_> {
         let issuers: Vec<_> = self.config.identity.jwt.iter().map(of).collect();
         lasting.clone_from(&issuers);
         issuers
+    }
+
+    /// Limits of models keep their counters over a reload.
+    fn limited(&self) -> ModelLimits {
+        let mut lasting = self.lasting.limited.lock();
+        lasting.set(&self.config.limits, self.lasting.sharing.as_ref());
+        lasting.clone()
     }
 
     /// Callers without a key keep their counters over a reload, too.

@@ -29,6 +29,8 @@ pub(crate) struct Place {
     sharing: Arc<Sharing>,
     /// Which holder; a key where there is no kind.
     kind: Option<HolderKind>,
+    /// What it is, in one word.
+    word: &'static str,
     id: Box<str>,
 }
 
@@ -46,7 +48,16 @@ impl Place {
         Self {
             sharing: Arc::clone(sharing),
             kind,
+            word: kind.map_or("key", HolderKind::as_str),
             id: id.into(),
+        }
+    }
+
+    /// Of models, by their pattern.
+    pub(crate) fn of_model(sharing: &Arc<Sharing>, pattern: &str) -> Self {
+        Self {
+            word: "model",
+            ..Self::new(sharing, None, pattern)
         }
     }
 
@@ -61,8 +72,7 @@ impl Place {
     /// The name of a counter. What stands in braces keeps all counters on one server of a cluster: those of one request,
     /// and of one round, are counted in one script, which may touch no others.
     fn key(&self, counter: &str) -> String {
-        let kind = self.kind.map_or("key", HolderKind::as_str);
-        format!("pointsman:{{limits}}:{kind}/{}:{counter}", self.id)
+        format!("pointsman:{{limits}}:{}/{}:{counter}", self.word, self.id)
     }
 
     fn key_of(&self, purse: &Purse) -> String {

@@ -402,8 +402,8 @@ pub(super) const HINTS: Hints = Hints {
         ),
         (
             "litellm_settings.priority_reservation",
-            "requests have no priority",
-            "",
+            "keys and their holders have priorities, and shares of limits are reserved for them",
+            "set limits.models and limits.shares, and a priority for keys: pointsman key create --priority",
         ),
         (
             "litellm_settings.ssl_verify",

@@ -10,7 +10,7 @@ use super::row::{
     BudgetRow, Dollars, FormerRow, KeyRow, Limits, OrganizationRow, ProjectRow, TeamRow, Time, UserRow,
 };
 use super::table;
-use super::terms::{Place, as_id, as_name, notes, terms};
+use super::terms::{Place, aliases, as_id, as_name, notes, terms};
 use super::told::Teller;
 use crate::report::Fate;
 
@@ -284,6 +284,7 @@ impl Plan {
             tokens_per_minute: terms.tokens_per_minute,
             concurrency: terms.concurrency,
             budgets: terms.budgets,
+            aliases: aliases(row.aliases, &mut self.told, at),
             plan: plan.map(Into::into),
             expires_at: row.expires.map(|time| time.0).filter(|time| *time != i64::MAX),
             ..NewKey::default()

@@ -113,6 +113,7 @@ pub(super) struct KeyRow {
     pub(super) spend: Option<Dollars>,
     pub(super) expires: Option<Time>,
     pub(super) models: Option<Vec<String>>,
+    pub(super) aliases: Option<Value>,
     pub(super) user_id: Option<String>,
     pub(super) team_id: Option<String>,
     pub(super) project_id: Option<String>,

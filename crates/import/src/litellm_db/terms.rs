@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use pointsman_store::{Budget, BudgetWindow, Metadata, Terms};
+use pointsman_store::{Aliases, Budget, BudgetWindow, Metadata, Terms, check_aliases};
 use serde_json::Value;
 
 use super::row::Limits;
@@ -139,6 +139,20 @@ pub(super) fn list(models: Option<Vec<String>>) -> Vec<String> {
         models.clear();
     }
     models
+}
+
+/// Names of a key's own for models.
+pub(super) fn aliases(said: Option<Value>, told: &mut Teller, at: Place<'_>) -> Aliases {
+    let Some(said) = said.filter(says) else {
+        return Aliases::new();
+    };
+    let read = serde_json::from_value(said).ok();
+    read.filter(|aliases| check_aliases(aliases).is_ok())
+        .unwrap_or_else(|| {
+            let why = "names for models that are too many, or stand for one another, cannot be kept";
+            told.tell((at.table, "aliases"), Fate::NotCarried, why, at.row);
+            Aliases::new()
+        })
 }
 
 /// Notes, without what LiteLLM acts on: here it would do nothing and look as if it did.

@@ -114,7 +114,7 @@ fn why(column: &str) -> &'static str {
             "budgets for single models are not known here: the holder's own budget holds for all of them together"
         }
         "tpd_limit" => "tokens a day are not limited here; tokens a minute and budgets are",
-        "aliases" | "model_id" => "names of models are the configuration's here, not a key's",
+        "model_id" => "names of models are the configuration's or a key's here, not a team's",
         "config" | "router_settings" => "settings of single keys and teams are not known here",
         "permissions" | "allowed_cache_controls" => "it decides nothing here",
         "object_permission_id" | "access_group_ids" | "policies" => {

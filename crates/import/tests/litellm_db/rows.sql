@@ -34,5 +34,7 @@ INSERT INTO "LiteLLM_VerificationToken" ("token", "key_name", "key_alias", "spen
 INSERT INTO "LiteLLM_DeprecatedVerificationToken" ("id", "token", "active_token_id", "revoke_at") VALUES
     ('1', encode(sha256('sk-before-000000000'), 'hex'), encode(sha256('sk-first-0000000000'), 'hex'), '2099-01-01 00:00:00'),
     ('2', encode(sha256('sk-older-0000000000'), 'hex'), encode(sha256('sk-first-0000000000'), 'hex'), '2020-01-01 00:00:00');
+UPDATE "LiteLLM_VerificationToken" SET "aliases" = '{"fast": "gpt-4o-mini"}' WHERE "key_alias" = 'first';
+UPDATE "LiteLLM_VerificationToken" SET "aliases" = '{"a": "b", "b": "c"}' WHERE "key_alias" = 'clear';
 INSERT INTO "LiteLLM_TeamMembership" VALUES ('me@example.com', 'research', 1, 'nobody');
 INSERT INTO "LiteLLM_SpendLogs" VALUES ('chatcmpl-1', 0.1, '{"content": "a prompt"}');

@@ -21,13 +21,18 @@ pub struct Site {
 
 impl Site {
     pub async fn open() -> Self {
+        Self::with("").await
+    }
+
+    /// With these blocks in its configuration, too.
+    pub async fn with(more: &str) -> Self {
         let sim = SimServer::local(SimOptions::default()).await.unwrap();
         let address = sim.address();
         let folder = folder(&format!(
             "providers:\n  one: {{ kind: openai, base_url: \"http://{address}/v1\", auth: {{ api_key: sk-sim }} }}\n  \
              two: {{ kind: openai, base_url: \"http://{address}/v1\", auth: {{ api_key: sk-sim }} }}\n\
              models:\n  m: {{ targets: [ {{ provider: one, model: gpt-5-mini }} ], price: {{ input: 1000, output: 1000 }} }}\n  \
-             both: {{ targets: [ {{ provider: one, model: gpt-5-mini }}, {{ provider: two, model: gpt-5-mini }} ] }}\n"
+             both: {{ targets: [ {{ provider: one, model: gpt-5-mini }}, {{ provider: two, model: gpt-5-mini }} ] }}\n{more}"
         ));
         let house = House::open_with(folder.path(), &[("POINTSMAN_ADMIN_TOKEN", TOKEN)]);
         Self {

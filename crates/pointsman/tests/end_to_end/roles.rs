@@ -731,6 +731,35 @@ async fn nobody_gets_more_than_they_were_given() {
             json!({"team": "own-team", "budget": "none"}),
             403,
         ),
+        // What is reserved for others is nobody's to take.
+        (
+            &owner,
+            Method::POST,
+            "/admin/v1/keys".to_owned(),
+            json!({"team": "own-team", "priority": "first"}),
+            403,
+        ),
+        (
+            &owner,
+            Method::PATCH,
+            own_key.clone(),
+            json!({"priority": "first"}),
+            403,
+        ),
+        (
+            &owner,
+            Method::PATCH,
+            team.to_owned(),
+            json!({"priority": "first"}),
+            403,
+        ),
+        (
+            &team_owner,
+            Method::PATCH,
+            team.to_owned(),
+            json!({"shares": {"first": 50}}),
+            403,
+        ),
         (
             &owner,
             Method::POST,

@@ -1,6 +1,6 @@
 //! Answers of a given structure from models that have no way of their own: asked for, checked, mended once, paid for.
 
-use pointsman_store::{NewKey, Outcome};
+use pointsman_store::{BudgetWindow, Counted, NewKey, Outcome, Quota};
 use pointsman_testbed::{SimOptions, SimServer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -236,11 +236,12 @@ async fn what_a_target_can_do_itself_is_left_to_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mending_keeps_to_the_limits_of_the_key() {
     let grant = NewKey {
-        requests_per_minute: Some(1),
+        output_tokens_per_minute: Some(50),
         ..NewKey::default()
     };
     let scene = Scene::new(grant).await;
-    let answer = scene.ask("words", &format!("no || {BERN}"), json!({})).await;
+    let bound = json!({ "max_tokens": 50 });
+    let answer = scene.ask("words", &format!("no || {BERN}"), bound).await;
     assert_eq!(answer.status, 502);
     assert!(
         answer.text().contains("it was not asked again"),
@@ -249,4 +250,27 @@ async fn mending_keeps_to_the_limits_of_the_key() {
     );
     let told = scene.ledger(&answer);
     assert_eq!((told.0, told.1), (scene.served(), 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_tried_again_is_one_request_for_quotas_and_rates() {
+    let grant = NewKey {
+        requests_per_minute: Some(2),
+        concurrency: Some(1),
+        quotas: vec![Quota {
+            of: Counted::Requests,
+            amount: 2,
+            window: BudgetWindow::Total,
+            zone: None,
+            models: Vec::new(),
+        }],
+        ..NewKey::default()
+    };
+    let scene = Scene::new(grant).await;
+    let mended = scene.ask("words", &format!("no || {BERN}"), json!({})).await;
+    assert_eq!(mended.status, 200, "{}", mended.text());
+    assert_eq!(scene.ledger(&mended).1, 2, "it was asked twice");
+    let once = scene.ask("words", BERN, json!({})).await;
+    assert_eq!(once.status, 200, "{}", once.text());
+    assert_eq!(scene.ask("words", BERN, json!({})).await.status, 429);
 }

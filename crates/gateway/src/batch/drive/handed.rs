@@ -6,11 +6,13 @@
 
 mod home;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pointsman_catalog::Money;
+use pointsman_governance::{Labels, SetAside};
 use pointsman_store::{Batch, BatchStatus, Counts, StoreError};
 use tokio::sync::watch;
 
@@ -19,7 +21,9 @@ use super::super::provider::{About, Found, Remote, Trouble};
 use super::super::{LOOK, Runner, Waiting};
 use super::{Done, Interrupted, LONGEST_WAIT, Next, Run, TICK};
 use crate::kept::now;
-use crate::road::handed::{self, Destination, Prepared};
+use crate::road::batches::named;
+use crate::road::handed::{self, Destination, Going, Prepared};
+use crate::road::labels;
 use crate::road::line::Came;
 use crate::worker::stopped;
 
@@ -41,6 +45,31 @@ pub(super) enum Look {
     Go(Option<About>),
 }
 
+/// What lines may cost that are prepared, and what of it is which end customer's.
+struct Held {
+    aside: SetAside,
+    customers: BTreeMap<String, i64>,
+}
+
+impl Held {
+    /// Of what is set aside for the owner; of no line yet.
+    fn of(aside: SetAside) -> Self {
+        Self {
+            aside,
+            customers: BTreeMap::new(),
+        }
+    }
+
+    /// Takes over what a line may cost.
+    fn take(&mut self, going: Going) {
+        let cost = going.reserved.estimate().cost.nanodollars();
+        let names_others = self.aside.add(going.reserved);
+        if let Some(customer) = going.customer.filter(|_| names_others) {
+            *self.customers.entry(customer.into_string()).or_insert(0) += cost;
+        }
+    }
+}
+
 /// Whether what was prepared can go on.
 enum Ready {
     Goes,
@@ -54,7 +83,7 @@ pub(super) async fn look(runner: &Runner, batch: &Batch, handed: &Handed) -> Res
         return Ok(Look::Go(None));
     };
     let worker = &runner.worker;
-    hold(runner, batch, handed);
+    hold(runner, batch, handed).await;
     let snapshot = worker.shared.snapshot.load_full();
     let over = now() >= batch.asked.expires_at + GIVEN_UP;
     let Some(to) = handed.destination(&snapshot, &batch.asked.endpoint) else {
@@ -134,15 +163,32 @@ fn gone_from_here(batch: &Batch, handed: &Handed, over: bool) -> Look {
 }
 
 /// Holds what the lines may cost, also for a batch that an earlier process handed on.
-fn hold(runner: &Runner, batch: &Batch, handed: &Handed) {
-    let mut waiting = runner.waiting.lock();
-    waiting.entry(batch.id.clone()).or_insert_with(|| {
-        let payer = handed::payer(&runner.worker, batch.asked.owner.as_ref());
-        Waiting {
-            aside: payer.set_aside(Money::from_nanodollars(handed.reserved)),
-            looks: 0,
-        }
+async fn hold(runner: &Runner, batch: &Batch, handed: &Handed) {
+    if runner.waiting.lock().contains_key(&batch.id) {
+        return;
+    }
+    let worker = &runner.worker;
+    let payer = handed::payer(worker, batch.asked.owner.as_ref());
+    let reserved = Money::from_nanodollars(handed.reserved);
+    let mut aside = payer.set_aside(reserved);
+    let (_, named) = named::read(batch);
+    let customers = handed.customers.iter().map(|(customer, reserved)| {
+        let labels = Labels {
+            customer: Some(customer.as_str().into()),
+            ..Labels::default()
+        };
+        (labels, Money::from_nanodollars(*reserved))
     });
+    for (labels, reserved) in customers.chain([(named, reserved)]) {
+        // Where what they have spent cannot be read now, the ledger has it when it can.
+        let _ = labels::of_batch(worker, std::sync::Arc::clone(&payer), &labels).await;
+        let payer = labels::owing(worker, std::sync::Arc::clone(&payer), &labels, None);
+        aside.hold_for(&payer, reserved);
+    }
+    let mut waiting = runner.waiting.lock();
+    waiting
+        .entry(batch.id.clone())
+        .or_insert_with(|| Waiting::new(aside));
 }
 
 fn next_look(runner: &Runner, batch: &Batch) -> Duration {
@@ -274,7 +320,7 @@ impl Run<'_> {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<Ready, Interrupted> {
         let payer = handed::payer(&self.runner.worker, self.batch.asked.owner.as_ref());
-        let mut aside = payer.set_aside(Money::ZERO);
+        let mut held = Held::of(payer.set_aside(Money::ZERO));
         let batch = std::sync::Arc::clone(&self.batch);
         let remote = Remote::new(&self.runner.worker, to, &batch);
         let most = most_bytes(to);
@@ -295,14 +341,14 @@ impl Run<'_> {
                 break;
             }
             let custom_id = match self.prepared(line, to, (count > 0, stop)).await? {
-                Some((_, Prepared::Goes { body, reserved }, custom_id)) => {
-                    aside.add(reserved);
+                Some((_, Prepared::Goes(going), custom_id)) => {
                     let name = remote.line_name(line as u64 + 1, &custom_id);
-                    let written = remote.line(&name, &super::super::one_line(&body));
+                    let written = remote.line(&name, &super::super::one_line(&going.body));
                     bytes += written.len() as u64 + 1;
                     file.write_all(&written)?;
                     file.write_all(b"\n")?;
                     count += 1;
+                    held.take(going);
                     None
                 }
                 Some((line, Prepared::Stays(came), custom_id)) => Some(Done {
@@ -329,11 +375,12 @@ impl Run<'_> {
         } else {
             Stage::Creating
         };
-        (handed.lines, handed.reserved) = (count, aside.cost().nanodollars());
+        (handed.lines, handed.reserved) = (count, held.aside.cost().nanodollars());
+        handed.customers = held.customers;
         (handed.before, handed.since) = (self.results.counts(), now());
         // For Anthropic's this says that the batch may be there, though nothing was asked yet: it is looked for then.
         self.write_down(&RunBy::Provider(handed.clone())).await?;
-        let waiting = Waiting { aside, looks: 0 };
+        let waiting = Waiting::new(held.aside);
         self.runner.waiting.lock().insert(self.batch.id.clone(), waiting);
         Ok(Ready::Goes)
     }
@@ -372,7 +419,7 @@ impl Run<'_> {
         let runner = self.runner;
         let batch = std::sync::Arc::clone(&self.batch);
         let remote = Remote::new(&runner.worker, to, &batch);
-        hold(runner, &batch, handed);
+        hold(runner, &batch, handed).await;
         let Ok(_room) = runner.uploads.acquire().await else {
             return Ok(Gone::Again(TROUBLE));
         };

@@ -77,7 +77,7 @@ pub(super) async fn create(asking: &Asking<'_>, body: &[u8]) -> Result<Batch, Fa
         api: BatchApi::Anthropic,
         endpoint: ANTHROPIC_ENDPOINT.to_owned(),
         input: input.id,
-        metadata: None,
+        metadata: super::named::noted(None, &asking.caller.labels),
         keep: rules.batches.keep.get().as_secs().cast_signed(),
         total: asked.requests.len() as u64,
         created_at,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use pointsman_store::{Batch, BatchApi, BatchStatus, FileId, NewBatch};
 use pointsman_wire::form::{Failure, FailureKind};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::Asking;
+use super::{Asking, named};
 use crate::kept::{now, refused, tenant};
 use crate::road::files;
 use crate::road::line::OPENAI_ENDPOINTS;
@@ -49,7 +49,7 @@ pub(super) async fn create(asking: &Asking<'_>, body: &[u8]) -> Result<Batch, Fa
     if asked.completion_window != "24h" {
         return Err(wrong("completion_window", "completion_window must be 24h"));
     }
-    let metadata = asked.metadata.map(metadata).transpose()?;
+    let notes = asked.metadata.map(metadata).transpose()?;
     let rules = &asking.arrival.snapshot.keeping.batches;
     let keep = match asked.output_expires_after {
         None => rules.keep.get().as_secs().cast_signed(),
@@ -73,7 +73,7 @@ pub(super) async fn create(asking: &Asking<'_>, body: &[u8]) -> Result<Batch, Fa
         api: BatchApi::OpenAi,
         endpoint: asked.endpoint,
         input: file.id,
-        metadata,
+        metadata: named::noted(notes, &asking.caller.labels),
         keep,
         total: 0,
         created_at,
@@ -87,7 +87,7 @@ pub(super) async fn create(asking: &Asking<'_>, body: &[u8]) -> Result<Batch, Fa
     created.await.map_err(refused)
 }
 
-fn metadata(metadata: BTreeMap<String, String>) -> Result<String, Failure> {
+fn metadata(metadata: BTreeMap<String, String>) -> Result<Map<String, Value>, Failure> {
     let fits = metadata.len() <= MAX_METADATA
         && metadata.iter().all(|(key, value)| {
             key.chars().count() <= MAX_METADATA_KEY && value.chars().count() <= MAX_METADATA_VALUE
@@ -100,7 +100,10 @@ fn metadata(metadata: BTreeMap<String, String>) -> Result<String, Failure> {
             ),
         ));
     }
-    serde_json::to_string(&metadata).map_err(|error| wrong("metadata", error.to_string()))
+    Ok(metadata
+        .into_iter()
+        .map(|(key, value)| (key, value.into()))
+        .collect())
 }
 
 /// JSON that was written here.

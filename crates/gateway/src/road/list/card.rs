@@ -119,6 +119,14 @@ impl<'a> Card<'a> {
         }
     }
 
+    /// The same, under a name that stands for it.
+    pub fn called(self, name: &str) -> Self {
+        Self {
+            id: name.to_owned(),
+            ..self
+        }
+    }
+
     /// The name clients ask for.
     pub fn id(&self) -> &str {
         &self.id

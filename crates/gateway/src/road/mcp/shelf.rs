@@ -200,7 +200,7 @@ impl<'a> Shelf<'a> {
             cost: desk.view.price(&name),
             ..Estimate::default()
         };
-        let caller = admit::asking(Arc::clone(&desk.caller), &counted);
+        let caller = admit::asking(&desk.arrival.snapshot, Arc::clone(&desk.caller), &counted);
         caller.prepare_part(estimate).await;
         let reservation = caller
             .admit_part(estimate, Instant::now())

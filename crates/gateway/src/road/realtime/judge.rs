@@ -9,8 +9,7 @@ use pointsman_wire::form::{Failure, FailureKind, Text};
 use pointsman_wire::realtime::{self, ClientAsks, ClientEvent, Said, Session};
 use serde_json::Value;
 
-use super::super::Arrival;
-use super::super::guard;
+use super::super::{Arrival, alias, guard};
 use super::meter::{Meter, Parties};
 use crate::snapshot::Target;
 use crate::worker::Worker;
@@ -187,7 +186,7 @@ impl Judge {
     fn names(&self, session: &Session) -> Result<Vec<(&'static [&'static str], String)>, Failure> {
         let mut names = Vec::new();
         if let Some(model) = &session.model {
-            if *model != self.model.as_str() {
+            if self.meant(model) != self.model {
                 let message = format!(
                     "this session is with {:?}; for {model:?} open another one",
                     self.model
@@ -197,7 +196,8 @@ impl Judge {
             }
             names.push((realtime::SESSION_MODEL, self.target.model.clone()));
         }
-        if let Some((model, path)) = &session.transcriber {
+        if let Some((said, path)) = &session.transcriber {
+            let model = self.meant(said);
             if !self.caller.allows_model(model) {
                 let message = format!("this key may not use the model {model:?}");
                 let failure = Failure::new(FailureKind::PermissionDenied, message);
@@ -206,6 +206,11 @@ impl Judge {
             names.extend(self.transcriber(model).map(|name| (*path, name)));
         }
         Ok(names)
+    }
+
+    /// What the client means by the name of a model.
+    fn meant<'a>(&'a self, name: &'a str) -> &'a str {
+        alias::meant(&self.arrival.snapshot, &self.caller, name)
     }
 
     /// What the provider of the session calls a model of ours.

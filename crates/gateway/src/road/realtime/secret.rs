@@ -18,7 +18,7 @@ use pointsman_wire::form::{Failure, FailureKind, Text};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::super::{Arrival, guard, identify};
+use super::super::{Arrival, alias, guard, identify};
 use crate::reply::{self, Reply};
 use crate::worker::Worker;
 
@@ -130,7 +130,8 @@ pub fn mint(worker: &Worker, arrival: &Arrival, caller: &Principal, body: &Bytes
     })?;
     let seconds = life(asked.expires_after.as_ref())?;
     let mut session = asked.session;
-    let (model, only_transcribes) = model(&session)?;
+    let (said, only_transcribes) = model(&session)?;
+    let model = alias::meant(&arrival.snapshot, caller, &said).to_owned();
     if !caller.allows_model(&model) {
         let message = format!("this key may not use the model {model:?}");
         return Err(Failure::new(FailureKind::PermissionDenied, message).at("session.model"));

@@ -59,7 +59,7 @@ impl Run<'_> {
             }
             files.push(place);
         }
-        hold(runner, &batch, handed);
+        hold(runner, &batch, handed).await;
         let Some(held) = runner.waiting.lock().remove(&batch.id) else {
             return Ok(Next::Again(super::FIRST_LOOK));
         };
