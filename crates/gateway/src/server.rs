@@ -334,14 +334,6 @@ impl Gateway {
         self.shared.keys.refresh()
     }
 
-    /// Makes the ledger ready for what comes, and drops months that are not to be kept. Blocks on the database.
-    ///
-    /// # Errors
-    /// When it refuses.
-    pub fn tend_ledger(&self, months: Option<u32>) -> Result<(), StoreError> {
-        self.store.tend(months)
-    }
-
     /// Metrics, traces, log.
     #[must_use]
     pub fn telemetry(&self) -> &Arc<Telemetry> {

@@ -282,22 +282,24 @@ impl KeyRing {
             let why = "too many keys that nobody has are asked for";
             return Err(StoreError::Unreachable(why.to_owned()));
         }
-        // Its holders must be known as they are by now.
-        self.take_over(&mut states)?;
-        if let Wanted::Label(kind, id) = wanted {
-            states.directory.ready(*kind, id)?;
-            self.know(&states.directory, *kind, id);
-            return Ok(());
-        }
-        // Under the lock: what is changed after this is seen by the next refresh, which finds the key in memory.
+        // Its holders must be known as they are by now. Under the lock: what is changed after this is seen by the next
+        // refresh, which finds the key in memory.
         let found = match wanted {
-            Wanted::Secret(hash) => self.store.key_by_hash(*hash)?,
-            Wanted::Id(id) => match self.store.key(id) {
-                Ok(key) => Some(key),
-                Err(StoreError::NoSuchKey(_)) => None,
-                Err(error) => return Err(error),
-            },
-            Wanted::Label(..) => None,
+            Wanted::Secret(hash) => self.read_key(&mut states, *hash)?,
+            Wanted::Id(id) => {
+                self.take_over(&mut states)?;
+                match self.store.key(id) {
+                    Ok(key) => Some(key),
+                    Err(StoreError::NoSuchKey(_)) => None,
+                    Err(error) => return Err(error),
+                }
+            }
+            Wanted::Label(kind, id) => {
+                self.take_over(&mut states)?;
+                states.directory.ready(*kind, id)?;
+                self.know(&states.directory, *kind, id);
+                return Ok(());
+            }
         };
         match found {
             Some(record) => {
@@ -311,6 +313,22 @@ impl KeyRing {
             }
         }
         Ok(())
+    }
+
+    /// The key with this hash, with its holders known as they are by now. Mostly nothing has changed, which the key's own
+    /// row says: then one question is all.
+    fn read_key(&self, states: &mut States, hash: [u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
+        let seen = states.seen;
+        let found = self.store.key_and_change(hash)?;
+        match &found {
+            Some((_, now)) if seen == Some(*now) && !states.all => return Ok(found.map(|(record, _)| record)),
+            _ => self.take_over(states)?,
+        }
+        if found.is_none() && seen.is_some() && states.seen == seen {
+            // Nobody has made it meanwhile.
+            return Ok(None);
+        }
+        self.store.key_by_hash(hash)
     }
 
     /// Takes over what requests name, as it is now.

@@ -21,6 +21,7 @@ mod route;
 mod secret;
 mod serve;
 mod sim;
+mod tend;
 mod train;
 mod usage;
 mod watch;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pointsman_admin::{Access, Configuration};
 use pointsman_config::{Config, Environment, Loaded, Mask, Problem, StoresConfig};
 use pointsman_gateway::{Gateway, GatewayOptions};
-use pointsman_store::{Actor, Store, StoreError};
+use pointsman_store::{Store, StoreError};
 use pointsman_telemetry::Telemetry;
 use pointsman_upstream::{ClientOptions, Secrets};
 use secrecy::{ExposeSecret, SecretString};
@@ -18,15 +18,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::alarms::Alarms;
+use crate::tend::Tended;
 use crate::watch::Watched;
 use crate::{console, resident, zero};
 
 /// How often keys and configuration are looked at for changes.
 const LOOK: Duration = Duration::from_millis(300);
-/// How often the months of the ledger are looked after.
+/// How often the ledger and the audit log are looked after.
 const TEND: Duration = Duration::from_secs(3_600);
-/// Milliseconds of a day.
-const DAY: i64 = 86_400_000;
 /// How long PostgreSQL is waited for at start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -124,7 +123,7 @@ impl Running {
                 access,
             )),
             tokio::spawn(watch_keys(Arc::clone(&gateway))),
-            tokio::spawn(tend_ledger(Arc::clone(&gateway), months)),
+            tokio::spawn(tend(Arc::clone(&gateway), months)),
             tokio::spawn(resident::give_back_code_of_the_start()),
         ];
         let alarms = alarms(&gateway, config)?;
@@ -222,38 +221,16 @@ async fn watch_keys(gateway: Arc<Gateway>) {
     }
 }
 
-/// Takes out of the audit log what is older than it is kept: a day's rows at once, because that it is done is a row, too.
-fn trim_audit(gateway: &Gateway) -> Result<(), StoreError> {
-    let Some(days) = gateway.snapshot().audit.keep_days else {
-        return Ok(());
+/// Has the ledger's months come and go, its sums grow, and rows of the audit log go.
+async fn tend(gateway: Arc<Gateway>, months: Option<u32>) {
+    let tended = Tended {
+        every: TEND,
+        store: Arc::clone(gateway.store()),
+        months,
+        keep_days: || gateway.snapshot().audit.keep_days,
+        now: || jiff::Timestamp::now().as_millisecond(),
     };
-    let actor = Actor {
-        name: "pointsman".to_owned(),
-        source: "audit.keep_days".to_owned(),
-    };
-    let (now, keep) = (jiff::Timestamp::now().as_millisecond(), i64::from(days) * DAY);
-    if gateway.store().has_audit_before(now - keep - DAY)? {
-        let trimmed = gateway.store().trim_audit(&actor, now - keep)?;
-        if let Some(trimmed) = trimmed {
-            tracing::info!(rows = trimmed.rows, head = %trimmed.head, "rows of the audit log have been taken out");
-        }
-    }
-    Ok(())
-}
-
-/// Has the ledger's months come and go, and rows of the audit log go.
-async fn tend_ledger(gateway: Arc<Gateway>, months: Option<u32>) {
-    loop {
-        let of = Arc::clone(&gateway);
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || of.tend_ledger(months)).await {
-            tracing::warn!(%error, "the months of the ledger could not be looked after; it is tried again in an hour");
-        }
-        let of = Arc::clone(&gateway);
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || trim_audit(&of)).await {
-            tracing::warn!(%error, "the audit log could not be shortened; it is tried again in an hour");
-        }
-        tokio::time::sleep(TEND).await;
-    }
+    tended.run().await;
 }
 
 /// Where the configuration comes from, and how it was at the start.

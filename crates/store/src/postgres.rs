@@ -11,7 +11,6 @@ mod ledger;
 mod pool;
 mod schema;
 mod tls;
-mod usage;
 mod wait;
 
 use std::time::{Duration, Instant};
@@ -23,7 +22,6 @@ use pool::Pool;
 pub(crate) use address::is_url;
 pub use door::PostgresAddress;
 pub use foreign::{ForeignDatabase, Snapshot};
-pub(crate) use usage::report;
 
 /// Bytes of the journal that are carried over at once: a thousand entries. Each time is a round trip and a commit.
 pub(crate) const STRIDE: u64 = 512 * 1024;
@@ -48,6 +46,9 @@ pub(crate) static DIALECT: Dialect = Dialect {
     by_tag:
         "(SELECT ledger.*, one.tag FROM ledger LEFT JOIN LATERAL jsonb_array_elements_text(ledger.tags::jsonb)
         AS one (tag) ON TRUE) AS ledger",
+    tags_of: "(SELECT parts.*, COALESCE(one.tag, '') AS tag FROM {} AS parts
+        LEFT JOIN LATERAL jsonb_array_elements_text(parts.tags::jsonb) AS one (tag) ON TRUE) AS parts",
+    month: "(date_trunc('month', (DATE '1970-01-01' + CAST(at / 86400000 AS integer))::timestamp)::date - DATE '1970-01-01')",
 };
 
 /// A database.

@@ -71,8 +71,13 @@ impl From<rusqlite::Error> for Misfit {
     }
 }
 
-/// Inserts the entry of a line with a statement made of [`INSERT`].
-pub(crate) fn insert(line: &str, statement: &mut Statement<'_>) -> Result<(), Misfit> {
+/// Inserts the entry of a line with a statement made of [`INSERT`]; tells its time and id, if it was not there and is dated
+/// before `counted`.
+pub(crate) fn insert(
+    line: &str,
+    statement: &mut Statement<'_>,
+    counted: i64,
+) -> Result<Option<(i64, String)>, Misfit> {
     let outline = Outline::of(line).map_err(|_| Misfit::Line)?;
     let found = find(line, &outline);
     let mut column = 1;
@@ -118,8 +123,16 @@ pub(crate) fn insert(line: &str, statement: &mut Statement<'_>) -> Result<(), Mi
         }
         column += 1;
     }
-    statement.raw_execute()?;
-    Ok(())
+    let is_new = statement.raw_execute()? > 0;
+    let [Some(id), Some(at), ..] = found else {
+        return Err(Misfit::Line);
+    };
+    let at = count(outline.text(line, at))?;
+    if !is_new || !(0..counted).contains(&at) {
+        return Ok(None);
+    }
+    let id = outline.string(line, id).map_err(|_| Misfit::Line)?;
+    Ok(Some((at, id.into_owned())))
 }
 
 /// Where the values of the fields are; a line that this version wrote has them in order.

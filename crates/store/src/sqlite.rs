@@ -1,5 +1,6 @@
 //! SQLite: the database of one machine.
 
+mod counting;
 pub(crate) mod schema;
 
 use std::path::Path;
@@ -8,6 +9,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, TransactionBehavior};
+
+pub(crate) use counting::counted;
 
 use crate::row::{self, Misfit};
 use crate::store::{Dialect, Row, Session, StoreError, Value, make_folder_of};
@@ -22,6 +25,8 @@ pub(crate) static DIALECT: Dialect = Dialect {
     plain: "",
     bears_tag: "(tags IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(tags) AS one WHERE one.value = ?))",
     by_tag: "(SELECT ledger.*, one.value AS tag FROM ledger LEFT JOIN json_each(ledger.tags) AS one) AS ledger",
+    tags_of: "(SELECT parts.*, COALESCE(one.value, '') AS tag FROM {} AS parts LEFT JOIN json_each(parts.tags) AS one)",
+    month: "(COALESCE(CAST(strftime('%s', at / 1000, 'unixepoch', 'start of month') AS INTEGER), 0) / 86400)",
 };
 
 /// A database.
@@ -57,6 +62,16 @@ impl Sqlite {
         work(&mut &*self.connection.lock())
     }
 
+    /// Asks, and sees the database as it stands now, whatever others change meanwhile.
+    pub(crate) fn read_still<T>(
+        &self,
+        work: impl FnOnce(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.connection.lock();
+        let transaction = connection.transaction()?;
+        work(&mut &*transaction)
+    }
+
     /// All of it or nothing.
     pub(crate) fn change<T>(
         &self,
@@ -72,18 +87,20 @@ impl Sqlite {
     /// Writes entries as the journal has them; says how many are none.
     pub(crate) fn insert_lines<'a>(&self, lines: impl Iterator<Item = &'a str>) -> Result<usize, StoreError> {
         let mut connection = self.connection.lock();
-        let transaction = connection.transaction()?;
-        let mut damaged = 0;
+        let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let counted = counting::counted_by(&transaction)?;
+        let (mut damaged, mut late) = (0, Vec::new());
         {
             let mut insert = transaction.prepare_cached(row::INSERT)?;
             for line in lines {
-                match row::insert(line, &mut insert) {
-                    Ok(()) => {}
+                match row::insert(line, &mut insert, counted) {
+                    Ok(row) => late.extend(row),
                     Err(Misfit::Line) => damaged += 1,
                     Err(Misfit::Database(error)) => return Err(error.into()),
                 }
             }
         }
+        counting::count_late(&mut transaction, &late)?;
         transaction.commit()?;
         Ok(damaged)
     }

@@ -14,6 +14,7 @@ mod memories;
 mod once;
 pub(crate) mod places;
 mod replicas;
+pub(crate) mod rollups;
 mod routed;
 mod secrets;
 mod session;
@@ -35,7 +36,6 @@ pub use usage::{LedgerFilter, UsageFilter, UsageGroup, UsageRow};
 
 pub(crate) use filter::Conditions;
 pub(crate) use session::{Dialect, Row, Session, Value, values};
-pub(crate) use usage::{columns, rows};
 
 use crate::holder::Actor;
 use crate::ledger::LedgerEntry;
@@ -225,15 +225,17 @@ impl Store {
         Ok(value.unwrap_or_default())
     }
 
-    /// Makes the ledger ready for what comes, and drops months that ended before the last `keep` months began; sums of them
-    /// are kept. In PostgreSQL alone.
+    /// Makes the ledger ready for what comes, and drops months that ended before the last `keep` months began, in
+    /// PostgreSQL; sums of them are kept. In SQLite, counts what has come since into the sums, for a while: says whether
+    /// there is more to count.
     ///
     /// # Errors
     /// When the database refuses.
-    pub fn tend(&self, keep: Option<u32>) -> Result<(), StoreError> {
-        self.shared
-            .as_ref()
-            .map_or(Ok(()), |postgres| postgres.tend(keep))
+    pub fn tend(&self, keep: Option<u32>) -> Result<bool, StoreError> {
+        match &self.shared {
+            None => self.local.count_until(now()),
+            Some(postgres) => postgres.tend(keep).map(|()| false),
+        }
     }
 
     /// How many steps of PostgreSQL's schema are taken, and how many this version knows.

@@ -21,8 +21,9 @@ const MAX_STATEMENTS: usize = 256;
 /// How long a server may take until a connection can be used.
 const CONNECT: Duration = Duration::from_secs(8);
 
-/// What a connection begins with. The server itself ends what takes too long, and what somebody has left open.
-const SETTINGS: &str = "SET statement_timeout = '60s'; SET lock_timeout = '8s';
+/// What a connection begins with. The server itself ends what takes too long, and what somebody has left open. Groups of a
+/// report stay in memory.
+const SETTINGS: &str = "SET statement_timeout = '60s'; SET lock_timeout = '8s'; SET work_mem = '64MB';
     SET idle_in_transaction_session_timeout = '15s'; SET TIME ZONE 'UTC'";
 
 /// A connection.

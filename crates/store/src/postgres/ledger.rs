@@ -5,6 +5,8 @@
 //! known by their ids alone, which `ledger_lines` has.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
@@ -12,8 +14,9 @@ use parking_lot::Mutex;
 use tokio_postgres::types::ToSql;
 
 use super::connection::{Connection, clean};
-use super::{PATIENCE, Postgres, SCHEMA_LOCK};
+use super::{DIALECT, PATIENCE, Postgres, SCHEMA_LOCK};
 use crate::ledger::LedgerEntry;
+use crate::store::rollups::{self, ROLL_UPS};
 use crate::store::{StoreError, now};
 
 /// Data that the database cannot hold (SQLSTATE class 22): the entry is at fault, and would be for ever.
@@ -23,8 +26,8 @@ const NO_PARTITION: &str = "23514";
 /// The end of what an entry may be dated, Unix milliseconds: the year 9999.
 const END: i64 = 253_402_300_800_000;
 
-/// One statement, one round trip, all of it or nothing. Rows of the roll-ups are locked in one order by everybody.
-const INSERT: &str = r#"
+/// What is put in, and what of it was not there.
+const PUT: &str = r#"
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest(?1::text[], ?2::bigint[], ?3::text[], ?4::text[], ?5::text[], ?6::text[], ?7::text[],
         ?8::text[], ?9::text[], ?10::text[], ?11::text[], ?12::text[], ?13::bigint[], ?14::bigint[], ?15::boolean[],
@@ -42,34 +45,21 @@ WITH given AS MATERIALIZED (
         SELECT given.* FROM given
         WHERE id LIKE 'req\_%' OR EXISTS (SELECT 1 FROM lines WHERE lines.id = given.id COLLATE "C" AND lines.at = given.at)
     ON CONFLICT (at, id) DO NOTHING RETURNING *
-), sums AS MATERIALIZED (
-    SELECT at / 86400000 AS day, COALESCE(key, '') AS key, COALESCE("user", '') AS "user",
-        COALESCE(project, '') AS project, COALESCE(team, '') AS team, COALESCE(organization, '') AS organization,
-        COALESCE(provider, '') AS provider, COALESCE(model, '') AS model, COUNT(*) AS requests,
-        COUNT(*) FILTER (WHERE outcome IN ('blocked', 'refused', 'provider_failed')) AS failed,
-        SUM(input) AS input, SUM(output) AS output, SUM(cost) AS cost,
-        COUNT(*) FILTER (WHERE outcome = 'cached') AS cached,
-        COALESCE(SUM(input + output) FILTER (WHERE outcome = 'cached'), 0) AS cached_tokens, SUM(saved) AS saved
-    FROM put GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
-), keys AS (
-    INSERT INTO usage_by_key AS old
-        SELECT * FROM sums ORDER BY day, key, "user", project, team, organization, provider, model
-    ON CONFLICT (day, key, "user", project, team, organization, provider, model) DO UPDATE SET
-        requests = old.requests + excluded.requests, failed = old.failed + excluded.failed,
-        input = old.input + excluded.input, output = old.output + excluded.output, cost = old.cost + excluded.cost,
-        cached = old.cached + excluded.cached, cached_tokens = old.cached_tokens + excluded.cached_tokens,
-        saved = old.saved + excluded.saved
-)
-INSERT INTO usage_by_team AS old
-    SELECT day, team, organization, provider, model, SUM(requests), SUM(failed), SUM(input), SUM(output), SUM(cost),
-        SUM(cached), SUM(cached_tokens), SUM(saved)
-    FROM sums GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (day, team, organization, provider, model) DO UPDATE SET
-    requests = old.requests + excluded.requests, failed = old.failed + excluded.failed,
-    input = old.input + excluded.input, output = old.output + excluded.output, cost = old.cost + excluded.cost,
-    cached = old.cached + excluded.cached, cached_tokens = old.cached_tokens + excluded.cached_tokens,
-    saved = old.saved + excluded.saved
-"#;
+)"#;
+
+/// One statement, one round trip, all of it or nothing. Rows of the roll-ups are locked in one order by everybody.
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let mut sql = format!(
+        "{PUT}, parts AS MATERIALIZED ({})",
+        rollups::parts("put", &DIALECT)
+    );
+    for (at, sums) in ROLL_UPS.iter().enumerate() {
+        let count = sums.count("parts", &DIALECT);
+        // Writing to a string cannot fail.
+        let _ = write!(sql, ", counted{at} AS ({count})");
+    }
+    sql + " SELECT 1"
+});
 
 /// Entries, column by column.
 #[derive(Default)]
@@ -145,7 +135,7 @@ impl<'a> Columns<'a> {
         Ok(())
     }
 
-    /// In the order of [`INSERT`].
+    /// In the order of [`PUT`].
     fn values(&self) -> [&(dyn ToSql + Sync); 28] {
         let ([key, team, user, organization, project], [provider, model, decision]) =
             (&self.holders, &self.names);
@@ -235,7 +225,7 @@ impl Postgres {
 fn insert(connection: &mut Connection, entries: &[LedgerEntry]) -> Result<usize, StoreError> {
     let mut columns = Columns::default();
     entries.iter().try_for_each(|entry| columns.push(entry))?;
-    match connection.execute_with(INSERT, &columns.values()) {
+    match connection.execute_with(&INSERT, &columns.values()) {
         Ok(_) => Ok(0),
         // One of them is at fault: the others must not wait behind it for ever.
         Err(StoreError::Postgres { code, message }) if code.starts_with(DATA) => {

@@ -14,7 +14,7 @@ struct Step {
 /// Steps that are known.
 pub(super) const KNOWN: u32 = STEPS.len() as u32;
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step {
         forward: r#"
     CREATE TABLE sequence (one BIGINT PRIMARY KEY CHECK (one = 1), value BIGINT NOT NULL);
@@ -239,6 +239,75 @@ const STEPS: [Step; 9] = [
     CREATE INDEX repeats_by_time ON repeats (at);
     "#,
         back: Some("DROP TABLE repeats; DROP TABLE secrets;"),
+    },
+    // Tables have other names than before, so that no older version writes to some of them alone: what it has waits in its
+    // journal.
+    Step {
+        forward: r#"
+    SET LOCAL work_mem = '256MB';
+    ALTER TABLE usage_by_key RENAME TO usage_by_key_day;
+    ALTER TABLE usage_by_team RENAME TO usage_by_team_day;
+    CREATE TABLE usage_by_key_month (LIKE usage_by_key_day INCLUDING ALL) WITH (fillfactor = 80);
+    CREATE TABLE usage_by_team_month (LIKE usage_by_team_day INCLUDING ALL) WITH (fillfactor = 80);
+    INSERT INTO usage_by_key_month
+        SELECT (date_trunc('month', (DATE '1970-01-01' + day::integer)::timestamp)::date - DATE '1970-01-01'),
+            key, "user", project, team, organization, provider, model,
+            SUM(requests), SUM(failed), SUM(input), SUM(output), SUM(cost),
+            SUM(cached), SUM(cached_tokens), SUM(saved)
+        FROM usage_by_key_day GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
+    INSERT INTO usage_by_team_month
+        SELECT (date_trunc('month', (DATE '1970-01-01' + day::integer)::timestamp)::date - DATE '1970-01-01'),
+            team, organization, provider, model,
+            SUM(requests), SUM(failed), SUM(input), SUM(output), SUM(cost),
+            SUM(cached), SUM(cached_tokens), SUM(saved)
+        FROM usage_by_team_day GROUP BY 1, 2, 3, 4, 5;
+    CREATE TABLE usage_by_customer_month (
+        day BIGINT NOT NULL, customer TEXT COLLATE "C" NOT NULL, team TEXT COLLATE "C" NOT NULL,
+        organization TEXT COLLATE "C" NOT NULL, provider TEXT COLLATE "C" NOT NULL, model TEXT COLLATE "C" NOT NULL,
+        requests BIGINT NOT NULL, failed BIGINT NOT NULL, input BIGINT NOT NULL, output BIGINT NOT NULL,
+        cost BIGINT NOT NULL, cached BIGINT NOT NULL, cached_tokens BIGINT NOT NULL, saved BIGINT NOT NULL,
+        PRIMARY KEY (day, customer, team, organization, provider, model)
+    ) WITH (fillfactor = 80);
+    CREATE INDEX usage_by_customer_month_of_customer ON usage_by_customer_month (customer, day);
+    CREATE TABLE usage_by_agent_month (LIKE usage_by_customer_month) WITH (fillfactor = 80);
+    ALTER TABLE usage_by_agent_month RENAME COLUMN customer TO agent;
+    ALTER TABLE usage_by_agent_month ADD PRIMARY KEY (day, agent, team, organization, provider, model);
+    CREATE INDEX usage_by_agent_month_of_agent ON usage_by_agent_month (agent, day);
+    CREATE TABLE usage_by_tag_month (LIKE usage_by_customer_month) WITH (fillfactor = 80);
+    ALTER TABLE usage_by_tag_month RENAME COLUMN customer TO tag;
+    ALTER TABLE usage_by_tag_month ADD PRIMARY KEY (day, tag, team, organization, provider, model);
+    CREATE INDEX usage_by_tag_month_of_tag ON usage_by_tag_month (tag, day);
+    CREATE TEMPORARY VIEW named AS
+        SELECT (date_trunc('month', (DATE '1970-01-01' + (at / 86400000)::integer)::timestamp)::date - DATE '1970-01-01') AS day,
+            COALESCE(customer, '') AS customer, COALESCE(agent, '') AS agent, tags, COALESCE(team, '') AS team,
+            COALESCE(organization, '') AS organization, COALESCE(provider, '') AS provider, COALESCE(model, '') AS model,
+            1 AS requests, (outcome IN ('blocked', 'refused', 'provider_failed'))::integer AS failed, input, output, cost,
+            (outcome = 'cached')::integer AS cached, CASE WHEN outcome = 'cached' THEN input + output ELSE 0 END AS cached_tokens,
+            saved
+        FROM ledger;
+    INSERT INTO usage_by_customer_month
+        SELECT day, customer, team, organization, provider, model,
+            SUM(requests), SUM(failed), SUM(input), SUM(output), SUM(cost),
+            SUM(cached), SUM(cached_tokens), SUM(saved)
+        FROM named GROUP BY 1, 2, 3, 4, 5, 6;
+    INSERT INTO usage_by_agent_month
+        SELECT day, agent, team, organization, provider, model,
+            SUM(requests), SUM(failed), SUM(input), SUM(output), SUM(cost),
+            SUM(cached), SUM(cached_tokens), SUM(saved)
+        FROM named GROUP BY 1, 2, 3, 4, 5, 6;
+    INSERT INTO usage_by_tag_month
+        SELECT day, COALESCE(one.tag, ''), team, organization, provider, model,
+            SUM(requests), SUM(failed), SUM(input), SUM(output), SUM(cost),
+            SUM(cached), SUM(cached_tokens), SUM(saved)
+        FROM named LEFT JOIN LATERAL jsonb_array_elements_text(named.tags::jsonb) AS one (tag) ON TRUE
+        GROUP BY 1, 2, 3, 4, 5, 6;
+    DROP VIEW named;
+    "#,
+        back: Some(
+            "DROP TABLE usage_by_tag_month; DROP TABLE usage_by_agent_month; DROP TABLE usage_by_customer_month;
+             DROP TABLE usage_by_team_month; DROP TABLE usage_by_key_month;
+             ALTER TABLE usage_by_team_day RENAME TO usage_by_team; ALTER TABLE usage_by_key_day RENAME TO usage_by_key;",
+        ),
     },
 ];
 

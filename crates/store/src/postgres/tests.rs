@@ -9,7 +9,7 @@ use pointsman_wire::form::Usage;
 
 use super::*;
 use crate::ledger::{LedgerEntry, Outcome};
-use crate::store::{LedgerFilter, Store, UsageFilter, UsageGroup, UsageRow};
+use crate::store::{LedgerFilter, Store, UsageGroup, UsageRow, rollups};
 use crate::{Actor, HolderKind, HolderSpec, NewKey};
 
 const DAY: i64 = 86_400_000;
@@ -124,6 +124,47 @@ fn the_schema_goes_both_ways() {
 }
 
 #[test]
+fn sums_of_months_are_made_of_what_is_there_and_go_back() {
+    let server = PostgresServer::start().unwrap();
+    let url = server.make("sums").unwrap();
+    let store = Store::open(&url).unwrap();
+    let labels = |store: &Store| {
+        let by = |group| usage(store, &LedgerFilter::default(), &[group]);
+        [
+            UsageGroup::Customer,
+            UsageGroup::Agent,
+            UsageGroup::Tag,
+            UsageGroup::Team,
+        ]
+        .map(by)
+    };
+    store.insert_ledger(&[entry("req_unnamed", 1, 7)]).unwrap();
+    let unnamed = labels(&store);
+    let named = LedgerEntry {
+        customer: Some("c".to_owned()),
+        agent: Some("a".to_owned()),
+        tags: vec!["one".to_owned(), "two".to_owned()],
+        outcome: Outcome::Cached,
+        saved: Money::from_nanodollars(5),
+        ..entry("req_named", 40 * DAY, 0)
+    };
+    store.insert_ledger(&[named]).unwrap();
+    let told = labels(&store);
+    assert_eq!(told.each_ref().map(Vec::len), [2, 2, 3, 1]);
+    let again = || {
+        Store::revert_schema(&url, schema::KNOWN - 1).unwrap();
+        Store::open(&url).unwrap()
+    };
+    assert_eq!(labels(&again()), told, "the ledger still knows");
+    let forget = "DELETE FROM ledger WHERE id = 'req_named'";
+    server.query("sums", forget).unwrap();
+    assert_eq!(labels(&store), told, "sums are read, and no entries");
+    let days = "DELETE FROM usage_by_key_day WHERE day = 40; DELETE FROM usage_by_team_day WHERE day = 40";
+    server.query("sums", days).unwrap();
+    assert_eq!(labels(&again()), unnamed);
+}
+
+#[test]
 fn what_comes_twice_is_counted_once_whoever_brings_it() {
     let server = PostgresServer::start().unwrap();
     let url = server.make("twice").unwrap();
@@ -161,162 +202,17 @@ fn what_comes_twice_is_counted_once_whoever_brings_it() {
     assert_eq!(store.charged_lines(&"batch".into()).unwrap(), [0; 0]);
 }
 
-#[expect(clippy::too_many_lines, reason = "a table of filters")]
 #[test]
 fn reports_are_what_the_ledger_says() {
     let server = PostgresServer::start().unwrap();
     let store = Store::open(&server.make("reports").unwrap()).unwrap();
-    let name = |kind: &str, number: i64| (number % 3 != 0).then(|| format!("{kind}{}", number % 3));
-    let entries: Vec<_> = (0..3_000_i64)
-        .map(|n| LedgerEntry {
-            key: name("k", n).map(Into::into),
-            user: name("u", n / 3).map(Into::into),
-            project: name("p", n / 5).map(Into::into),
-            team: name("t", n / 7).map(Into::into),
-            organization: name("o", n / 11).map(Into::into),
-            model: name("m", n / 2),
-            provider: name("v", n / 13),
-            customer: name("c", n / 17),
-            agent: name("a", n / 19),
-            tags: [name("one", n), name("it's \"two\"", n / 2)]
-                .into_iter()
-                .flatten()
-                .collect(),
-            outcome: match n % 4 {
-                0 => Outcome::Refused,
-                1 => Outcome::Cached,
-                _ => Outcome::Complete,
-            },
-            saved: Money::from_nanodollars(if n % 4 == 1 { 3 * n } else { 0 }),
-            // Five days and a little, at any time of the day.
-            ..entry(&format!("req_{n}"), n * 150_000 + 7, n)
-        })
-        .collect();
-    store.insert_ledger(&entries).unwrap();
-    let (since, until) = (DAY / 2 + 3, DAY * 4 + 12_345);
-    let of = |of: UsageFilter| LedgerFilter {
-        of,
-        ..LedgerFilter::default()
-    };
-    let text = |text: &str| Some(text.to_owned());
-    let filters = [
-        of(UsageFilter::default()),
-        of(UsageFilter {
-            team: text("t1"),
-            ..UsageFilter::default()
-        }),
-        of(UsageFilter {
-            organization: text("o2"),
-            ..UsageFilter::default()
-        }),
-        of(UsageFilter {
-            user: text("u1"),
-            ..UsageFilter::default()
-        }),
-        of(UsageFilter {
-            project: text("p2"),
-            ..UsageFilter::default()
-        }),
-        of(UsageFilter {
-            model: text("m1"),
-            provider: text("v2"),
-            ..UsageFilter::default()
-        }),
-        of(UsageFilter {
-            outcome: Some(Outcome::Refused),
-            ..UsageFilter::default()
-        }),
-        of(UsageFilter {
-            customer: text("c1"),
-            ..UsageFilter::default()
-        }),
-        of(UsageFilter {
-            agent: text("a2"),
-            ..UsageFilter::default()
-        }),
-        of(UsageFilter {
-            tag: text("it's \"two\"1"),
-            ..UsageFilter::default()
-        }),
-        of(UsageFilter {
-            request: text("req_1234"),
-            ..UsageFilter::default()
-        }),
-        LedgerFilter {
-            key: Some("k1".into()),
-            ..LedgerFilter::default()
-        },
-    ];
+    // Nothing is counted there that nobody has looked after.
     let reference = Store::open("sqlite::memory:").unwrap();
-    reference.insert_ledger(&entries).unwrap();
-    let labels = [
-        (HolderKind::Customer, "all", "c1", None),
-        (HolderKind::Customer, "own", "c1", Some("o1")),
-        (HolderKind::Agent, "agent", "a2", Some("o2")),
-        (HolderKind::Tag, "tag", "it's \"two\"2", None),
-    ];
     for store in [&store, &reference] {
-        let make = |kind, id: &str, spec| {
-            let made = store.create_holder(&Actor::local(), kind, Some(id.to_owned()), spec);
-            made.unwrap();
-        };
-        for organization in ["o1", "o2"] {
-            make(HolderKind::Organization, organization, HolderSpec::default());
-        }
-        for (kind, id, name, organization) in labels {
-            let spec = HolderSpec {
-                name: name.to_owned(),
-                organization: organization.map(Into::into),
-                ..HolderSpec::default()
-            };
-            make(kind, id, spec);
-        }
+        store.insert_ledger(&rollups::tests::entries()).unwrap();
+        rollups::tests::make_labels(store);
     }
-    for (kind, id, ..) in labels {
-        let spent = |store: &Store| store.spent_by(kind, id, 0).unwrap();
-        assert!(spent(&store) > Money::ZERO, "{kind:?} {id}");
-    }
-    for filter in &filters {
-        for (since, until) in [
-            (0, None),
-            (since, None),
-            (0, Some(until)),
-            (since, Some(until)),
-            (DAY, Some(3 * DAY)),
-            (5, Some(9)),
-        ] {
-            let mut filter = filter.clone();
-            (filter.since, filter.of.until) = (since, until);
-            for groups in UsageGroup::ALL
-                .iter()
-                .map(std::slice::from_ref)
-                .chain([&[][..], &UsageGroup::ALL[..]])
-            {
-                assert_eq!(
-                    usage(&store, &filter, groups),
-                    usage(&reference, &filter, groups),
-                    "{filter:?} by {groups:?}"
-                );
-            }
-        }
-    }
-    for since in [0, 1, DAY - 1, DAY, DAY + 1, 3 * DAY + 77] {
-        for (kind, id) in [
-            (HolderKind::Team, "t1"),
-            (HolderKind::Organization, "o1"),
-            (HolderKind::User, "u2"),
-            (HolderKind::Project, "p1"),
-            (HolderKind::Customer, "all"),
-            (HolderKind::Customer, "own"),
-            (HolderKind::Agent, "agent"),
-            (HolderKind::Tag, "tag"),
-        ] {
-            let spent = |store: &Store| store.spent_by(kind, id, since).unwrap();
-            assert_eq!(spent(&store), spent(&reference), "{kind:?} since {since}");
-        }
-        let spent = |store: &Store| store.spent(&"k2".into(), since).unwrap();
-        assert_eq!(spent(&store), spent(&reference));
-    }
+    rollups::tests::reports_are_the_same(&store, &reference);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// Schema, step by step; a database remembers how many steps it has taken.
-pub(crate) const MIGRATIONS: [&str; 12] = ["
+pub(crate) const MIGRATIONS: [&str; 13] = ["
     CREATE TABLE keys (
         id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL, grant_json TEXT NOT NULL,
         created_at INTEGER NOT NULL, revoked_at INTEGER
@@ -199,6 +199,72 @@ pub(crate) const MIGRATIONS: [&str; 12] = ["
         id BLOB PRIMARY KEY, request BLOB NOT NULL, at INTEGER NOT NULL, answer BLOB
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX repeats_by_time ON repeats (at);
+", "
+    -- What the ledger sums up to, by days and months (a month by its first day), as far as it has been counted.
+    CREATE TABLE usage_counted (one INTEGER PRIMARY KEY CHECK (one = 1), until INTEGER NOT NULL) STRICT;
+    INSERT INTO usage_counted VALUES (1, 0);
+    CREATE TABLE usage_by_team_day (
+        day INTEGER NOT NULL, team TEXT NOT NULL, organization TEXT NOT NULL, provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        requests INTEGER NOT NULL, failed INTEGER NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,
+        cost INTEGER NOT NULL, cached INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, saved INTEGER NOT NULL,
+        PRIMARY KEY (day, team, organization, provider, model)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX usage_by_team_day_of_team ON usage_by_team_day (team, day);
+    CREATE INDEX usage_by_team_day_of_organization ON usage_by_team_day (organization, day);
+    CREATE TABLE usage_by_key_day (
+        day INTEGER NOT NULL, key TEXT NOT NULL, user TEXT NOT NULL, project TEXT NOT NULL, team TEXT NOT NULL,
+        organization TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL,
+        requests INTEGER NOT NULL, failed INTEGER NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,
+        cost INTEGER NOT NULL, cached INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, saved INTEGER NOT NULL,
+        PRIMARY KEY (day, key, user, project, team, organization, provider, model)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX usage_by_key_day_of_key ON usage_by_key_day (key, day);
+    CREATE INDEX usage_by_key_day_of_user ON usage_by_key_day (user, day);
+    CREATE INDEX usage_by_key_day_of_project ON usage_by_key_day (project, day);
+    CREATE TABLE usage_by_team_month (
+        day INTEGER NOT NULL, team TEXT NOT NULL, organization TEXT NOT NULL, provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        requests INTEGER NOT NULL, failed INTEGER NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,
+        cost INTEGER NOT NULL, cached INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, saved INTEGER NOT NULL,
+        PRIMARY KEY (day, team, organization, provider, model)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX usage_by_team_month_of_team ON usage_by_team_month (team, day);
+    CREATE INDEX usage_by_team_month_of_organization ON usage_by_team_month (organization, day);
+    CREATE TABLE usage_by_key_month (
+        day INTEGER NOT NULL, key TEXT NOT NULL, user TEXT NOT NULL, project TEXT NOT NULL, team TEXT NOT NULL,
+        organization TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL,
+        requests INTEGER NOT NULL, failed INTEGER NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,
+        cost INTEGER NOT NULL, cached INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, saved INTEGER NOT NULL,
+        PRIMARY KEY (day, key, user, project, team, organization, provider, model)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX usage_by_key_month_of_key ON usage_by_key_month (key, day);
+    CREATE INDEX usage_by_key_month_of_user ON usage_by_key_month (user, day);
+    CREATE INDEX usage_by_key_month_of_project ON usage_by_key_month (project, day);
+    CREATE TABLE usage_by_customer_month (
+        day INTEGER NOT NULL, customer TEXT NOT NULL, team TEXT NOT NULL, organization TEXT NOT NULL,
+        provider TEXT NOT NULL, model TEXT NOT NULL,
+        requests INTEGER NOT NULL, failed INTEGER NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,
+        cost INTEGER NOT NULL, cached INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, saved INTEGER NOT NULL,
+        PRIMARY KEY (day, customer, team, organization, provider, model)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX usage_by_customer_month_of_customer ON usage_by_customer_month (customer, day);
+    CREATE TABLE usage_by_agent_month (
+        day INTEGER NOT NULL, agent TEXT NOT NULL, team TEXT NOT NULL, organization TEXT NOT NULL,
+        provider TEXT NOT NULL, model TEXT NOT NULL,
+        requests INTEGER NOT NULL, failed INTEGER NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,
+        cost INTEGER NOT NULL, cached INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, saved INTEGER NOT NULL,
+        PRIMARY KEY (day, agent, team, organization, provider, model)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX usage_by_agent_month_of_agent ON usage_by_agent_month (agent, day);
+    CREATE TABLE usage_by_tag_month (
+        day INTEGER NOT NULL, tag TEXT NOT NULL, team TEXT NOT NULL, organization TEXT NOT NULL,
+        provider TEXT NOT NULL, model TEXT NOT NULL,
+        requests INTEGER NOT NULL, failed INTEGER NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,
+        cost INTEGER NOT NULL, cached INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, saved INTEGER NOT NULL,
+        PRIMARY KEY (day, tag, team, organization, provider, model)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX usage_by_tag_month_of_tag ON usage_by_tag_month (tag, day);
 "];
 
 /// Takes the steps that a database has not taken.

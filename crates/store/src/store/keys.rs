@@ -175,6 +175,17 @@ impl Store {
         self.read(|session| session.one(&sql, &values![hash], read_key))
     }
 
+    /// The same, with the number of the last change of anything, as [`changes`](Self::changes) gives it.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn key_and_change(&self, hash: [u8; 32]) -> Result<Option<(KeyRecord, i64)>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, (SELECT value FROM sequence) FROM keys WHERE hash = ?1 OR old_hash = ?1"
+        );
+        self.read(|session| session.one(&sql, &values![hash], |row| Ok((read_key(row)?, row.integer(12)?))))
+    }
+
     /// A page of keys, and how many there are in all, up to a hundred thousand.
     ///
     /// # Errors

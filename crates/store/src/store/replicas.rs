@@ -38,7 +38,7 @@ impl Store {
             return Ok(Vec::new());
         };
         let mut conditions = Conditions::default();
-        LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect());
+        LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect().bears_tag);
         let sql = format!(
             "SELECT {REPLICA} AS replica, CAST(SUM(cost) AS BIGINT) FROM ledger{} GROUP BY 1",
             conditions.sql()
@@ -77,7 +77,7 @@ impl Store {
             return Ok(Vec::new());
         };
         let mut conditions = Conditions::default();
-        LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect());
+        LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect().bears_tag);
         // What was remembered has used nothing but its request.
         let amount = match counted {
             None => "cost",

@@ -67,6 +67,10 @@ pub(crate) struct Dialect {
     pub(crate) bears_tag: &'static str,
     /// The ledger with a row for each tag of an entry, in the column `tag`.
     pub(crate) by_tag: &'static str,
+    /// The same of what `{}` stands for, empty where an entry has none.
+    pub(crate) tags_of: &'static str,
+    /// The day, counted from 1970, on which the month of `at` began.
+    pub(crate) month: &'static str,
 }
 
 /// A row that was found.

@@ -5,12 +5,14 @@ use pointsman_catalog::Money;
 use pointsman_wire::form::Usage;
 use serde::Serialize;
 
-use super::{Conditions, Dialect, Row, Store, StoreError, Within, values};
+use super::rollups::report;
+use super::{Conditions, Dialect, Row, Session, Store, StoreError, Within, values};
 use crate::holder::HolderKind;
 use crate::id::KeyId;
 use crate::ledger::{LedgerEntry, Outcome};
 use crate::page::Paged;
 use crate::postgres;
+use crate::sqlite;
 
 /// Rows of a report, at most.
 const MAX_ROWS: u32 = 100_000;
@@ -155,8 +157,8 @@ pub struct UsageRow {
 }
 
 impl LedgerFilter {
-    /// Demands it of rows; `when` is left out where somebody else asks for a time.
-    pub(crate) fn apply(&self, all: &mut Conditions, when: bool, dialect: &Dialect) {
+    /// Demands it of rows; `when` is left out where somebody else asks for a time. `bears_tag` is how a tag is asked for.
+    pub(crate) fn apply(&self, all: &mut Conditions, when: bool, bears_tag: &str) {
         let of = &self.of;
         if when {
             all.and("at >= ?", [self.since.into()]);
@@ -171,7 +173,7 @@ impl LedgerFilter {
         all.text("\"user\" = ?", of.user.as_deref());
         all.text("customer = ?", of.customer.as_deref());
         all.text("agent = ?", of.agent.as_deref());
-        all.text(dialect.bears_tag, of.tag.as_deref());
+        all.text(bears_tag, of.tag.as_deref());
         all.text("model = ?", of.model.as_deref());
         all.text("provider = ?", of.provider.as_deref());
         all.text("outcome = ?", of.outcome.map(Outcome::as_str));
@@ -256,7 +258,7 @@ impl Store {
     /// When the database refuses.
     pub fn ledger(&self, filter: &LedgerFilter) -> Result<Vec<LedgerEntry>, StoreError> {
         let mut conditions = Conditions::default();
-        filter.apply(&mut conditions, true, self.dialect());
+        filter.apply(&mut conditions, true, self.dialect().bears_tag);
         let limit = conditions.value(i64::from(filter.limit));
         let sql = format!(
             "SELECT id, at, key, team, \"user\", surface, model_requested, provider, model, decision, outcome, usage_json,
@@ -288,47 +290,67 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub fn usage(&self, filter: &LedgerFilter, groups: &[UsageGroup]) -> Result<Vec<UsageRow>, StoreError> {
-        let mut conditions = Conditions::default();
-        let from = if self.is_shared() {
-            postgres::report(filter, groups, &mut conditions)
-        } else {
-            let dialect = self.dialect();
-            filter.apply(&mut conditions, true, dialect);
-            rows(groups, &conditions.take(), dialect)
-        };
-        let names: Vec<_> = (0..groups.len()).map(|at| format!("g{at}")).collect();
-        let mut sql = String::from("SELECT ");
-        for name in &names {
-            sql.push_str(name);
-            sql.push_str(", ");
+        let dialect = self.dialect();
+        match &self.shared {
+            // What is counted grows meanwhile, and must not while it is asked.
+            None => self.local.read_still(|session| {
+                let counted = sqlite::counted(session)?;
+                summed(session, filter, groups, (counted, dialect))
+            }),
+            Some(postgres) => postgres.read(postgres::REPORT, |session| {
+                summed(session, filter, groups, (i64::MAX, dialect))
+            }),
         }
-        sql.push_str(
-            "CAST(SUM(requests) AS BIGINT), CAST(SUM(failed) AS BIGINT), CAST(SUM(input) AS BIGINT),
-             CAST(SUM(output) AS BIGINT), CAST(SUM(cost) AS BIGINT) AS spent, CAST(SUM(cached) AS BIGINT),
-             CAST(SUM(cached_tokens) AS BIGINT), CAST(SUM(saved) AS BIGINT) FROM (",
-        );
-        sql.push_str(&from);
-        sql.push_str(") AS parts");
-        if !names.is_empty() {
-            sql.push_str(" GROUP BY ");
-            sql.push_str(&names.join(", "));
-        }
-        let by_day = groups.first() == Some(&UsageGroup::Day);
-        sql.push_str(if by_day {
-            " ORDER BY 1"
-        } else {
-            " ORDER BY spent DESC"
-        });
-        let limit = conditions.value(i64::from(filter.limit.min(MAX_ROWS)));
-        sql.push_str(" LIMIT ");
-        sql.push_str(&limit);
-        self.read_much(|session| session.all(&sql, conditions.values(), |row| read_usage(row, groups)))
     }
 }
 
+/// Usage by `groups`, where the sums know all entries before a time.
+fn summed(
+    session: &mut dyn Session,
+    filter: &LedgerFilter,
+    groups: &[UsageGroup],
+    (counted, dialect): (i64, &Dialect),
+) -> Result<Vec<UsageRow>, StoreError> {
+    let mut conditions = Conditions::default();
+    let from = report(filter, groups, counted, dialect, &mut conditions);
+    let names: Vec<_> = (0..groups.len()).map(|at| format!("g{at}")).collect();
+    let mut sql = String::from("SELECT ");
+    for name in &names {
+        sql.push_str(name);
+        sql.push_str(", ");
+    }
+    sql.push_str(
+        "CAST(SUM(requests) AS BIGINT), CAST(SUM(failed) AS BIGINT), CAST(SUM(input) AS BIGINT),
+         CAST(SUM(output) AS BIGINT), CAST(SUM(cost) AS BIGINT) AS spent, CAST(SUM(cached) AS BIGINT),
+         CAST(SUM(cached_tokens) AS BIGINT), CAST(SUM(saved) AS BIGINT) FROM (",
+    );
+    sql.push_str(&from);
+    sql.push_str(") AS parts");
+    if !names.is_empty() {
+        sql.push_str(" GROUP BY ");
+        sql.push_str(&names.join(", "));
+    }
+    let by_day = groups.first() == Some(&UsageGroup::Day);
+    sql.push_str(if by_day {
+        " ORDER BY 1"
+    } else {
+        " ORDER BY spent DESC"
+    });
+    let limit = conditions.value(i64::from(filter.limit.min(MAX_ROWS)));
+    sql.push_str(" LIMIT ");
+    sql.push_str(&limit);
+    session.all(&sql, conditions.values(), |row| read_usage(row, groups))
+}
+
+/// What is summed up of an entry of the ledger, as columns.
+pub(super) const MEASURES: &str = "CAST(1 AS BIGINT) AS requests,
+    CASE WHEN outcome IN ('blocked', 'refused', 'provider_failed') THEN CAST(1 AS BIGINT) ELSE 0 END AS failed,
+    input, output, cost, CASE WHEN outcome = 'cached' THEN CAST(1 AS BIGINT) ELSE 0 END AS cached,
+    CASE WHEN outcome = 'cached' THEN input + output ELSE 0 END AS cached_tokens, saved";
+
 /// Rows of the ledger, as a report sums them up: the columns `g0` and so on of its groups, `requests`, `failed`, `input`,
 /// `output`, `cost`, `cached`, `cached_tokens` and `saved`.
-pub(crate) fn rows(groups: &[UsageGroup], conditions: &str, dialect: &Dialect) -> String {
+pub(super) fn rows(groups: &[UsageGroup], conditions: &str, dialect: &Dialect) -> String {
     let columns = columns(groups, |group| match group {
         UsageGroup::Day => "at / 86400000".to_owned(),
         other => other.column().to_owned(),
@@ -338,16 +360,11 @@ pub(crate) fn rows(groups: &[UsageGroup], conditions: &str, dialect: &Dialect) -
     } else {
         "ledger"
     };
-    format!(
-        "SELECT {columns}CAST(1 AS BIGINT) AS requests,
-            CASE WHEN outcome IN ('blocked', 'refused', 'provider_failed') THEN CAST(1 AS BIGINT) ELSE 0 END AS failed,
-            input, output, cost, CASE WHEN outcome = 'cached' THEN CAST(1 AS BIGINT) ELSE 0 END AS cached,
-            CASE WHEN outcome = 'cached' THEN input + output ELSE 0 END AS cached_tokens, saved FROM {from}{conditions}"
-    )
+    format!("SELECT {columns}{MEASURES} FROM {from}{conditions}")
 }
 
 /// What is summed up by, as the columns `g0` and so on.
-pub(crate) fn columns(groups: &[UsageGroup], column: impl Fn(UsageGroup) -> String) -> String {
+pub(super) fn columns(groups: &[UsageGroup], column: impl Fn(UsageGroup) -> String) -> String {
     let named = groups.iter().enumerate();
     named
         .map(|(at, group)| format!("{} AS g{at}, ", column(*group)))

@@ -1,8 +1,8 @@
-//! Many keys and many rows on PostgreSQL: how long a start takes, how much memory, what a key costs that is not in memory,
-//! a page of the list, rows of the ledger in a second, a month's report.
+//! Many keys and many rows: on PostgreSQL, how long a start takes, how much memory, what a key costs that is not in memory,
+//! a page of the list, rows of the ledger in a second; and there and in SQLite, a month's reports.
 //!
-//! `cargo run --release -p pointsman-governance --example scale -- [KEYS] [TEAMS] [ROWS]` starts a PostgreSQL server of its
-//! own, without `fsync`.
+//! `cargo run --release -p pointsman-governance --example scale -- [KEYS] [TEAMS] [ROWS] [ROWS OF SQLITE]` starts a
+//! PostgreSQL server of its own, without `fsync`.
 
 #![allow(
     clippy::print_stdout,
@@ -10,14 +10,14 @@
     reason = "an example tells what it found, and fails where it cannot"
 )]
 
+mod month;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pointsman_catalog::Money;
 use pointsman_governance::{IdentifyError, KeyRing, Limits, Wanted};
-use pointsman_store::{
-    KeyFilter, LedgerEntry, LedgerFilter, Listing, Outcome, Store, UsageFilter, UsageGroup,
-};
+use pointsman_store::{KeyFilter, LedgerEntry, Listing, Outcome, Store};
 use pointsman_testbed::postgres::PostgresServer;
 use pointsman_testbed::process::resident;
 use pointsman_wire::form::Usage;
@@ -35,14 +35,16 @@ fn main() {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().unwrap());
     let mut next = |or: u64| arguments.next().unwrap_or(or);
     let (keys, teams, rows) = (next(1_000_000), next(10_000), next(2_000_000));
+    let of_sqlite = next(rows);
     let server = PostgresServer::start().unwrap();
     let url = server.make("scale").unwrap();
     drop(Store::open(&url).unwrap());
     fill_keys(&server, keys, teams);
     start(&url, keys);
     write(&url);
-    fill_ledger(&server, rows, teams);
-    report(&url, rows);
+    month::on_postgres(&server, &url, rows);
+    drop(server);
+    month::on_sqlite(of_sqlite);
 }
 
 fn took<T>(work: impl FnOnce() -> T) -> (T, Duration) {
@@ -172,80 +174,4 @@ fn write(url: &str) {
         "ledger: {number} rows in {:?}, {rate:.0} a second, roll-ups included",
         begun.elapsed()
     );
-}
-
-fn fill_ledger(server: &PostgresServer, rows: u64, teams: u64) {
-    let next = MONTH + 30 * 86_400_000;
-    let sql = format!(
-        "CREATE TABLE month AS SELECT 'req_m' || n AS id, {MONTH} + n * {spread} AS at, 'key_' || n % 100000 AS key,
-            'team_' || n % {teams} AS team, 'provider-' || n % 3 AS provider, 'model-' || n % 12 AS model
-            FROM generate_series(0::bigint, {rows} - 1) n;
-         CREATE TABLE IF NOT EXISTS ledger_2026_11 (LIKE ledger INCLUDING ALL);
-         INSERT INTO ledger_2026_11 SELECT id, at, key, team, NULL, '/v1/chat/completions', 'm', provider, model, NULL,
-            'complete', '{{}}', 300, 50, false, 7000, 1, true, 200, 1000, 500, 'miss', 'o', NULL FROM month ORDER BY at, id;
-         ALTER TABLE ledger ATTACH PARTITION ledger_2026_11 FOR VALUES FROM ({MONTH}) TO ({next});
-         INSERT INTO usage_by_key SELECT at / 86400000, key, '', '', team, 'o', provider, model, COUNT(*), 0, SUM(300), SUM(50),
-            SUM(7000) FROM month GROUP BY 1, 2, 5, 7, 8;
-         INSERT INTO usage_by_team SELECT at / 86400000, team, 'o', provider, model, COUNT(*), 0, SUM(300), SUM(50), SUM(7000)
-            FROM month GROUP BY 1, 2, 4, 5;
-         DROP TABLE month",
-        spread = 30 * 86_400_000 / rows.max(1)
-    );
-    let (_, time) = took(|| server.query("scale", &sql).unwrap());
-    server
-        .query("scale", "VACUUM ANALYZE usage_by_team, usage_by_key, ledger")
-        .unwrap();
-    let sizes = "SELECT (SELECT COUNT(*) FROM usage_by_key), (SELECT COUNT(*) FROM usage_by_team)";
-    let sizes = server.query("scale", sizes).unwrap();
-    println!("{rows} rows of a month made in {time:?}; rows of the roll-ups: {sizes}");
-}
-
-fn report(url: &str, rows: u64) {
-    let store = Store::open(url).unwrap();
-    // Neither its beginning nor its end is that of a day.
-    let filter = |since: i64, of: UsageFilter| LedgerFilter {
-        since: MONTH + since,
-        of: UsageFilter {
-            until: Some(MONTH + 30 * 86_400_000 - since),
-            ..of
-        },
-        limit: 1_000,
-        ..LedgerFilter::default()
-    };
-    let team = || UsageFilter {
-        team: Some("team_7".to_owned()),
-        ..UsageFilter::default()
-    };
-    for (what, since, of, groups) in [
-        (
-            "by team and model",
-            0,
-            UsageFilter::default(),
-            &[UsageGroup::Team, UsageGroup::Model][..],
-        ),
-        ("by day", 0, UsageFilter::default(), &[UsageGroup::Day]),
-        (
-            "by provider, from noon to noon",
-            43_200_000,
-            UsageFilter::default(),
-            &[UsageGroup::Provider],
-        ),
-        ("of a team by key", 0, team(), &[UsageGroup::Key]),
-        (
-            "of a team by day, from noon to noon",
-            43_200_000,
-            team(),
-            &[UsageGroup::Day],
-        ),
-        ("by key", 0, UsageFilter::default(), &[UsageGroup::Key]),
-    ] {
-        let ask = || store.usage(&filter(since, of.clone()), groups).unwrap();
-        let (_, cold) = took(ask);
-        let (found, warm) = took(ask);
-        let requests: u64 = found.iter().map(|row| row.requests).sum();
-        println!(
-            "a month of {rows} rows, {what}: {cold:?}, again {warm:?} ({} rows, {requests} requests)",
-            found.len()
-        );
-    }
 }
