@@ -348,7 +348,7 @@ impl Run<'_> {
                     file.write_all(&written)?;
                     file.write_all(b"\n")?;
                     count += 1;
-                    held.take(going);
+                    held.take(*going);
                     None
                 }
                 Some((line, Prepared::Stays(came), custom_id)) => Some(Done {
