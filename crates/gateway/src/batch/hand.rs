@@ -315,7 +315,7 @@ mod tests {
             batch: None,
             since: 7,
             reserved: 9,
-            customers: BTreeMap::from([("acme".to_owned(), 4)]),
+            customers: BTreeMap::from([("alice".to_owned(), 5)]),
             lines: 3,
             before: (1, 2),
             cancelled: true,

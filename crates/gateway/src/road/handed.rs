@@ -102,10 +102,10 @@ pub async fn prepare(worker: &Arc<Worker>, line: Line, to: &Destination, holding
     };
     match ready {
         // Whom the batch names itself is not written down line by line.
-        Ok(Ready::Goes(going)) => Prepared::Goes(Box::new(Going {
-            customer: going.customer.filter(|_| line.labels.customer.is_none()),
-            ..going
-        })),
+        Ok(Ready::Goes(mut going)) => {
+            going.customer = going.customer.take().filter(|_| line.labels.customer.is_none());
+            Prepared::Goes(going)
+        }
         Ok(Ready::Replied(reply)) => Prepared::Stays(line::answered(reply).await),
         Ok(Ready::Unfit(why)) => Prepared::Unfit(why),
         // Line by line it might have room once the others are paid for.
@@ -121,7 +121,7 @@ fn is_spent(refusal: &Refusal) -> bool {
 }
 
 enum Ready {
-    Goes(Going),
+    Goes(Box<Going>),
     Replied(crate::reply::Reply),
     Unfit(String),
 }
@@ -202,11 +202,11 @@ fn model(arrival: &Arrival, caller: &Principal, name: &str) -> Result<Arc<Model>
 fn gone(body: Bytes, ticket: Ticket) -> Result<Ready, Refusal> {
     let customer = ticket.caller().labels.customer.clone();
     match ticket.hand_on() {
-        Some(reserved) => Ok(Ready::Goes(Going {
+        Some(reserved) => Ok(Ready::Goes(Box::new(Going {
             body,
             reserved,
             customer,
-        })),
+        }))),
         None => Err(Failure::new(FailureKind::Internal, "nothing was reserved for this line").into()),
     }
 }
