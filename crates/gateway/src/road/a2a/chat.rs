@@ -144,36 +144,7 @@ async fn streamed(
 /// Tells the agent what is asked.
 async fn begin(desk: &Desk<'_>, asked: &Asked, ticket: &mut Ticket) -> Result<Talk, Failure> {
     let (owner, agent) = (desk.owner(), &desk.agent);
-    let book = &desk.lasting().book;
-    let context = asked.context.as_deref();
-    let holder = Holder {
-        owner: &owner,
-        agent: &agent.name,
-    };
-    work::look_up(desk, (&[], context))
-        .await
-        .map_err(|error| refused(&error))?;
-    let is_known =
-        context.is_some_and(|context| matches!(book.context(&owner, &agent.name, context), Place::Own(_)));
-    let mut message = json!({
-        "messageId": desk.arrival.id,
-        "role": "ROLE_USER",
-        "parts": chat::parts(&asked.request, is_known).map_err(untellable)?,
-    });
-    if let Some(context) = context {
-        message["contextId"] = context.into();
-        if let Some(task) = book.waiting(holder, context).await {
-            let named = std::slice::from_ref(&task);
-            let found = work::look_up(desk, (named, None)).await;
-            found.map_err(|error| refused(&error))?;
-            if book.task(&owner, &agent.name, &task).is_some() {
-                message["taskId"] = task.into();
-            }
-        }
-    }
-    if let Some(skill) = skill(asked) {
-        message["metadata"] = json!({ "skillId": skill });
-    }
+    let message = Box::pin(message(desk, asked)).await?;
     let known = agent.known(&desk.worker.client).await.map_err(lost)?;
     let operation = if known.card.streams {
         Operation::Stream
@@ -216,6 +187,42 @@ async fn begin(desk: &Desk<'_>, asked: &Asked, ticket: &mut Ticket) -> Result<Ta
         task: None,
         is_over: false,
     })
+}
+
+/// What is asked as a message: of a context that the agent knows what is new, for the task that waits for it.
+async fn message(desk: &Desk<'_>, asked: &Asked) -> Result<Value, Failure> {
+    let (owner, agent) = (desk.owner(), &desk.agent);
+    let book = &desk.lasting().book;
+    let context = asked.context.as_deref();
+    let holder = Holder {
+        owner: &owner,
+        agent: &agent.name,
+    };
+    work::look_up(desk, (&[], context))
+        .await
+        .map_err(|error| refused(&error))?;
+    let is_known =
+        context.is_some_and(|context| matches!(book.context(&owner, &agent.name, context), Place::Own(_)));
+    let mut message = json!({
+        "messageId": desk.arrival.id,
+        "role": "ROLE_USER",
+        "parts": chat::parts(&asked.request, is_known).map_err(untellable)?,
+    });
+    if let Some(context) = context {
+        message["contextId"] = context.into();
+        if let Some(task) = book.waiting(holder, context).await {
+            let named = std::slice::from_ref(&task);
+            let found = work::look_up(desk, (named, None)).await;
+            found.map_err(|error| refused(&error))?;
+            if book.task(&owner, &agent.name, &task).is_some() {
+                message["taskId"] = task.into();
+            }
+        }
+    }
+    if let Some(skill) = skill(asked) {
+        message["metadata"] = json!({ "skillId": skill });
+    }
+    Ok(message)
 }
 
 /// The skill that a request names (`metadata.skillId`).
