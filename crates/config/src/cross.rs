@@ -62,7 +62,7 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     if config.secrets.refresh.get() < Duration::from_secs(1) {
         checker.wrong("secrets.refresh", "is at least 1s");
     }
-    if let Err(why) = MasterKeys::read(&config.secrets.store) {
+    if let Err(why) = MasterKeys::read(&config.secrets) {
         checker.wrong("secrets.store", why);
     }
     if config

@@ -119,7 +119,7 @@ fn database(entries: &[(String, Place, Node)]) -> String {
 
 /// The secrets of the database.
 fn stored(managers: &SecretsConfig, url: &str) -> Result<Arc<dyn SecretSource>, String> {
-    let keys = MasterKeys::read(&managers.store)?;
+    let keys = MasterKeys::read(managers)?;
     let keys = keys.ok_or("there is no master key: set secrets.store.keys, or POINTSMAN_MASTER_KEY")?;
     let opened = StoredSecrets::open(url, keys).map_err(|error| error.to_string())?;
     Ok(Arc::new(opened))

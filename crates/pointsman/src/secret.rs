@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use pointsman_store::{Actor, MasterKeys, SecretFields, Store};
-use pointsman_upstream::config::StoredSecretsConfig;
+use pointsman_upstream::config::SecretsConfig;
+use pointsman_upstream::secrets::wrap_key;
 use secrecy::ExposeSecret;
 
 use crate::console;
@@ -26,6 +27,9 @@ pub(crate) struct Arguments {
     /// given.
     #[arg(long = "master-key-file", global = true)]
     key_files: Vec<PathBuf>,
+    /// The vault of Azure whose keys wrap master keys: its URL.
+    #[arg(long, global = true)]
+    azure_vault: Option<String>,
     #[command(subcommand)]
     action: Action,
 }
@@ -33,7 +37,12 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Action {
     /// Makes a new master key and shows it, once.
-    Key,
+    Key {
+        /// Has a key management service wrap it, and shows what that made of it: aws-kms:KEY,
+        /// gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/KEY, azure-kms:NAME/VERSION or vault-transit:ENGINE/KEY.
+        #[arg(long, value_name = "SERVICE:KEY")]
+        wrapped_by: Option<String>,
+    },
     /// Keeps what comes over standard input; `${store:NAME}` in the configuration names it.
     Set {
         /// Its name.
@@ -63,22 +72,25 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
 
 fn act(arguments: Arguments) -> Result<(), String> {
     let told = |error: pointsman_store::StoreError| error.to_string();
-    if let Action::Key = arguments.action {
-        console::say(MasterKeys::generate().map_err(told)?.expose_secret());
+    let mut config = SecretsConfig::default();
+    config.store.key_files = arguments.key_files;
+    config.azure.vault = arguments.azure_vault;
+    if let Action::Key { wrapped_by } = arguments.action {
+        let key = MasterKeys::generate().map_err(told)?;
+        match wrapped_by {
+            Some(by) => console::say(wrap_key(&by, &key, &config)?),
+            None => console::say(key.expose_secret()),
+        }
         return Ok(());
     }
     let store = Store::open(&arguments.database).map_err(told)?;
-    let config = StoredSecretsConfig {
-        keys: Vec::new(),
-        key_files: arguments.key_files,
-    };
     let keys = || {
         let keys = MasterKeys::read(&config)?;
         keys.ok_or_else(|| "set POINTSMAN_MASTER_KEY, or give --master-key-file".to_owned())
     };
     let actor = Actor::local();
     match arguments.action {
-        Action::Key => {}
+        Action::Key { .. } => {}
         Action::Set { name, field } => {
             let keys = keys()?;
             let mut fields = match &field {

@@ -10,7 +10,8 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use pointsman_upstream::config::StoredSecretsConfig;
+use pointsman_upstream::config::SecretsConfig;
+use pointsman_upstream::secrets::{is_wrapped_key, unwrap_key};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
@@ -77,10 +78,12 @@ impl fmt::Debug for MasterKeys {
 
 impl MasterKeys {
     /// Those that a configuration names; or those of the environment, with commas between them. None where there are none.
+    /// A service that has wrapped one is asked for it and waited for, once in the life of a process.
     ///
     /// # Errors
-    /// When a file cannot be read or a key is none, in words that hold nothing of it.
-    pub fn read(config: &StoredSecretsConfig) -> Result<Option<Self>, String> {
+    /// When a file cannot be read, a service does not unwrap a key, or a key is none, in words that hold nothing of it.
+    pub fn read(managers: &SecretsConfig) -> Result<Option<Self>, String> {
+        let config = &managers.store;
         let mut texts: Vec<Zeroizing<String>> = Vec::new();
         for key in &config.keys {
             texts.push(Zeroizing::new(key.expose().to_owned()));
@@ -102,7 +105,14 @@ impl MasterKeys {
             return Err(format!("there may be {MOST} master keys at once"));
         }
         let keys = texts.iter().enumerate().map(|(at, text)| {
-            MasterKey::of(text.trim()).ok_or_else(|| {
+            let text = text.trim();
+            let found = if is_wrapped_key(text) {
+                let key = unwrap_key(text, managers).map_err(|why| format!("master key {at}: {why}"))?;
+                MasterKey::of(key.expose_secret())
+            } else {
+                MasterKey::of(text)
+            };
+            found.ok_or_else(|| {
                 format!("master key {at} is none: it must be 32 bytes in hexadecimal or base64, as `pointsman secret key` makes them")
             })
         });
@@ -274,10 +284,8 @@ mod tests {
     use super::*;
 
     fn keys(texts: &[&str]) -> MasterKeys {
-        let config = StoredSecretsConfig {
-            keys: texts.iter().map(|text| (*text).into()).collect(),
-            key_files: Vec::new(),
-        };
+        let mut config = SecretsConfig::default();
+        config.store.keys = texts.iter().map(|text| (*text).into()).collect();
         MasterKeys::read(&config).unwrap().unwrap()
     }
 
@@ -334,10 +342,8 @@ mod tests {
             &"1".repeat(62),
             &STANDARD.encode([1; 31]),
         ] {
-            let config = StoredSecretsConfig {
-                keys: vec![text.into()],
-                key_files: Vec::new(),
-            };
+            let mut config = SecretsConfig::default();
+            config.store.keys = vec![text.into()];
             let told = MasterKeys::read(&config).unwrap_err();
             assert!(told.contains("master key 0 is none"), "{told}");
             assert!(text.is_empty() || !told.contains(text), "{told}");

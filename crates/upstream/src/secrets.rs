@@ -8,11 +8,13 @@ mod aws;
 mod azure;
 mod gcp;
 mod keeper;
+mod kms;
 mod kubernetes;
 mod source;
 mod vault;
 
 pub use keeper::{Offer, Secrets, SecretsSession, Standing};
+pub use kms::{is_wrapped_key, unwrap_key, wrap_key};
 pub use source::{Document, Reading, Reference, SecretSource};
 
 use std::sync::Arc;

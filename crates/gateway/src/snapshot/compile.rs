@@ -273,7 +273,7 @@ impl Compiler<'_> {
 
     /// What seals secrets of the database.
     fn master_keys(&mut self) -> Option<Arc<MasterKeys>> {
-        match MasterKeys::read(&self.config.secrets.store) {
+        match MasterKeys::read(&self.config.secrets) {
             Ok(keys) => keys.map(Arc::new),
             Err(why) => {
                 self.wrong("secrets.store".to_owned(), why);

@@ -17,10 +17,10 @@ use super::{MONTH, took};
 const LENGTH: u64 = 30 * 86_400_000;
 /// Who and what a request `n` is of, as both engines understand it.
 const NAMES: &str =
-    "'key_' || n % 200000, 'team_' || n % 10000, 'user_' || n % 20000, '/v1/chat/completions', 'm',
-    'provider-' || n % 200000 % 3, 'model-' || n % 200000 % 12, NULL, 'complete', '{}', 300, 50";
-const LABELS: &str = "'o', NULL, 0, 'customer_' || n % 50000, 'agent_' || n % 20,
-    '[\"tag_' || n % 25 || '\",\"tag_' || (25 + n / 7 % 25) || '\"]'";
+    "'key_' || (n % 200000), 'team_' || (n % 10000), 'user_' || (n % 20000), '/v1/chat/completions', 'm',
+    'provider-' || (n % 200000 % 3), 'model-' || (n % 200000 % 12), NULL, 'complete', '{}', 300, 50";
+const LABELS: &str = "'o', NULL, 0, 'customer_' || (n % 50000), 'agent_' || (n % 20),
+    '[\"tag_' || (n % 25) || '\",\"tag_' || (25 + n / 7 % 25) || '\"]'";
 
 pub(crate) fn on_postgres(server: &PostgresServer, url: &str, rows: u64) {
     let ask = |sql: &str| server.query("scale", sql).unwrap();

@@ -15,6 +15,13 @@ use crate::harness::{House, folder, key, post};
 
 /// A server that answers each request by its head: a status, and a body.
 pub async fn server(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> SocketAddr {
+    server_of_bodies(move |head, _| answer(head)).await
+}
+
+/// The same by its body, too.
+pub async fn server_of_bodies(
+    answer: impl Fn(&str, &str) -> (u16, String) + Send + Sync + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let answer = Arc::new(answer);
@@ -26,7 +33,7 @@ pub async fn server(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'stat
     address
 }
 
-async fn serve(mut stream: TcpStream, answer: Arc<impl Fn(&str) -> (u16, String)>) {
+async fn serve(mut stream: TcpStream, answer: Arc<impl Fn(&str, &str) -> (u16, String)>) {
     let mut seen = Vec::new();
     loop {
         if stream.read_buf(&mut seen).await.is_ok_and(|read| read == 0) {
@@ -42,7 +49,7 @@ async fn serve(mut stream: TcpStream, answer: Arc<impl Fn(&str) -> (u16, String)
         if body.len() < length {
             continue;
         }
-        let (status, body) = (*answer)(&head);
+        let (status, body) = (*answer)(&head, body);
         let reply = format!(
             "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()

@@ -59,6 +59,7 @@ mod scim;
 mod secrets;
 mod secrets_kept;
 mod secrets_stored;
+mod secrets_wrapped;
 mod shape;
 mod shared;
 mod signed;

@@ -259,10 +259,8 @@ pub(crate) mod tests {
     use super::*;
 
     fn keys(texts: &[&str]) -> MasterKeys {
-        let config = pointsman_upstream::config::StoredSecretsConfig {
-            keys: texts.iter().map(|text| (*text).into()).collect(),
-            key_files: Vec::new(),
-        };
+        let mut config = pointsman_upstream::config::SecretsConfig::default();
+        config.store.keys = texts.iter().map(|text| (*text).into()).collect();
         MasterKeys::read(&config).unwrap().unwrap()
     }
 

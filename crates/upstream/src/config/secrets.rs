@@ -47,8 +47,9 @@ impl Default for SecretsConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoredSecretsConfig {
-    /// Master keys, 32 bytes each in hexadecimal or base64: the first wraps, all unwrap. `POINTSMAN_MASTER_KEY` when there
-    /// are none, several with commas between them.
+    /// Master keys, 32 bytes each in hexadecimal or base64: the first wraps, all unwrap. Or what a key management service
+    /// has wrapped: `aws-kms:KEY:TEXT`, `gcp-kms:KEY:TEXT`, `azure-kms:NAME/VERSION:TEXT`, `vault-transit:ENGINE/KEY:TEXT`.
+    /// `POINTSMAN_MASTER_KEY` when there are none, several with commas between them.
     pub keys: Vec<Secret>,
     /// Files that hold one each, after those.
     pub key_files: Vec<PathBuf>,
@@ -120,6 +121,8 @@ pub struct AwsSecretsConfig {
     pub region: Option<String>,
     /// URL of the service; the region's when absent.
     pub endpoint: Option<String>,
+    /// URL of AWS KMS, where that wraps a master key; the region's when absent.
+    pub kms_endpoint: Option<String>,
     /// Credentials; the usual chain when absent.
     pub auth: AwsConfig,
 }
@@ -132,6 +135,8 @@ pub struct GcpSecretsConfig {
     pub project: Option<String>,
     /// URL of the service; `https://secretmanager.googleapis.com` when absent.
     pub endpoint: Option<String>,
+    /// URL of Cloud KMS, where that wraps a master key; `https://cloudkms.googleapis.com` when absent.
+    pub kms_endpoint: Option<String>,
     /// Credentials; Application Default Credentials when absent.
     pub auth: GcpConfig,
 }

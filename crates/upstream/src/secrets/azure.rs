@@ -1,6 +1,7 @@
 //! Azure Key Vault.
 
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use super::source::{Document, Reading, SecretSource};
@@ -45,6 +46,15 @@ impl KeyVault {
             credential,
             vault,
         })
+    }
+
+    /// What an action of one of its keys, named `NAME/VERSION`, answers.
+    pub(super) async fn key(&self, path: &str, action: &str, body: &Value) -> Result<Value, CredentialError> {
+        let mut url = join(&self.vault, &["keys", path, action]);
+        url.query_pairs_mut().append_pair("api-version", VERSION);
+        let mut ask = Ask::json(WHO, url, body);
+        ask.keep_secret(body["value"].as_str().unwrap_or_default());
+        ask.send_with(&self.client, &self.credential).await?.json()
     }
 
     /// `NAME` or `NAME/VERSION`.

@@ -123,6 +123,9 @@ impl Vault {
         .plain(REQUEST, "true")
         // It is the operator who says where it is.
         .at_any_address();
+        if let Method::Post(body) = method {
+            ask.keep_secret(body["plaintext"].as_str().unwrap_or_default());
+        }
         if let Some(namespace) = &self.namespace {
             ask = ask.secret(NAMESPACE, namespace)?;
         }
@@ -130,9 +133,9 @@ impl Vault {
     }
 
     /// Asks with a token; with a new one where the first is refused and another can be had.
-    async fn asked(&self, path: &[&str], version: Option<&str>) -> Result<Reply, CredentialError> {
+    async fn asked(&self, method: Method<'_>, path: &[&str]) -> Result<Reply, CredentialError> {
         let token = self.token().await?;
-        let ask = || self.ask(Method::Get(version), path);
+        let ask = || self.ask(method, path);
         let reply = ask()?
             .secret(TOKEN, token.expose_secret())?
             .send(&self.client)
@@ -149,6 +152,11 @@ impl Vault {
             .secret(TOKEN, again.expose_secret())?
             .send(&self.client)
             .await
+    }
+
+    /// What something that is to be done answers.
+    pub(super) async fn carried_out(&self, path: &[&str], body: &Value) -> Result<Value, CredentialError> {
+        self.asked(Method::Post(body), path).await?.json()
     }
 
     async fn token(&self) -> Result<SecretString, CredentialError> {
@@ -236,7 +244,9 @@ impl Vault {
 
     /// Where the engine of a path is mounted, and its version; a token need not be allowed to ask.
     async fn mount(&self, path: &str) -> Result<Option<Mount>, CredentialError> {
-        let reply = self.asked(&["sys/internal/ui/mounts", path], None).await?;
+        let reply = self
+            .asked(Method::Get(None), &["sys/internal/ui/mounts", path])
+            .await?;
         if !reply.status.is_success() {
             return Ok(None);
         }
@@ -281,9 +291,10 @@ impl Vault {
         }
         let reply = if mount.version == 2 {
             let rest = rest.strip_prefix("data/").unwrap_or(rest);
-            self.asked(&[&mount.path, "data", rest], version).await?
+            self.asked(Method::Get(version), &[&mount.path, "data", rest])
+                .await?
         } else {
-            self.asked(&[&mount.path, rest], None).await?
+            self.asked(Method::Get(None), &[&mount.path, rest]).await?
         };
         if reply.status == StatusCode::NOT_FOUND {
             return Err(CredentialError::missing("Vault keeps nothing at this path"));
