@@ -355,6 +355,7 @@ impl<'c> Compiler<'c> {
         let selection = self.selection(path, config, &candidates);
         let beside = (candidates.as_slice(), looped.is_some());
         let selection = self.adapted(path, config, beside, selection);
+        self.judged(path, &plugins, selection.as_ref());
         // Without a signal of domains nobody has to know them, and nobody is asked for this alone.
         let knows_domains = self.signals.iter().any(|signal| signal.kind == "domain");
         let by_domain = selection
@@ -383,6 +384,17 @@ impl<'c> Compiler<'c> {
                 self.wrong(format!("fallback.{field}"), message);
                 None
             }
+        }
+    }
+
+    /// Answers are judged for selections that learn by it.
+    fn judged(&mut self, path: &str, plugins: &Plugins, selection: Option<&Selection>) {
+        if plugins.judge.is_some() && !selection.is_some_and(Selection::reads_outcomes) {
+            self.wrong(
+                format!("{path}.plugins"),
+                "llm_judge has answers judged for a selection that goes by outcomes: thompson, elo or hybrid, a target, \
+                 or adaptations.adaptation; this decision has none",
+            );
         }
     }
 

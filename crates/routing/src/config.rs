@@ -175,7 +175,7 @@ fn classifiers<'a>(path: &str, signals: &'a SignalsConfig, all: &mut Vec<(String
     }
 }
 
-/// Models that a decision asks beside those that it names: of a loop, for images, and for copies.
+/// Models that a decision asks beside those that it names: of a loop, for images, for copies, and to judge answers.
 fn looped<'a>(path: &str, decision: &'a DecisionConfig, all: &mut Vec<(String, &'a str)>) {
     let named = crate::loops::named(decision).into_iter();
     all.extend(named.map(|(at, model)| (format!("{path}{at}"), model)));
@@ -191,7 +191,8 @@ fn looped<'a>(path: &str, decision: &'a DecisionConfig, all: &mut Vec<(String, &
             .configuration
             .get("model")
             .and_then(serde_json::Value::as_str);
-        if let Some(model) = model.filter(|_| on && plugin.kind == "shadow_dispatch") {
+        let asks = matches!(plugin.kind.as_str(), "shadow_dispatch" | "llm_judge");
+        if let Some(model) = model.filter(|_| on && asks) {
             all.push((format!("{path}plugins[{index}].configuration.model"), model));
         }
     }

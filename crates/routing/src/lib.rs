@@ -46,9 +46,9 @@ pub use facts::{CallerFacts, Facts, Meaning, Media, MessageFacts};
 pub use fallback::Fallback;
 pub use plugin::{
     AnswerAction, CacheControls, CacheScope, Caching, Compression, CompressionControls, FastResponse,
-    Hallucination, ImageGen, ItemBounds, ListedTool, Memory, OnFailure, Plugins, PromptCache, Rag, RagAccess,
-    RagPlace, RagSource, Recovery, Replay, RequestParams, Rerank, ResponseCache, ResponseJailbreak,
-    Retention, Shadow, SystemPrompt, ToolChoice, Tools, Warning, WeighedTool,
+    Hallucination, ImageGen, ItemBounds, ListedTool, LlmJudge, Memory, OnFailure, Plugins, PromptCache, Rag,
+    RagAccess, RagPlace, RagSource, Recovery, Replay, RequestParams, Rerank, ResponseCache,
+    ResponseJailbreak, Retention, Shadow, SystemPrompt, ToolChoice, Tools, Warning, WeighedTool,
 };
 pub use reasoning::Reasoning;
 pub use recorded::{Answered, Captured, Memories, Prints, Recorded, Said, Shape, Words};

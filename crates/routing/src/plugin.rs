@@ -5,6 +5,7 @@ mod cached;
 mod compress;
 mod hallucination;
 mod image;
+mod judge;
 mod marks;
 mod memory;
 mod rag;
@@ -26,6 +27,7 @@ pub use cached::{CacheControls, CacheScope, Caching, ResponseCache};
 pub use compress::{Compression, CompressionControls, ItemBounds, Recovery};
 pub use hallucination::{Hallucination, Warning};
 pub use image::ImageGen;
+pub use judge::LlmJudge;
 pub use marks::PromptCache;
 pub use memory::Memory;
 pub use rag::{OnFailure, Rag, RagAccess, RagPlace, RagSource, Rerank};
@@ -70,6 +72,8 @@ pub struct Plugins {
     pub marks: Option<PromptCache>,
     /// Send a copy to another model.
     pub shadow: Option<Shadow>,
+    /// Have a model say how good answers are.
+    pub judge: Option<LlmJudge>,
 }
 
 /// How a decision is recorded.
@@ -252,6 +256,7 @@ impl Plugins {
             "router_replay" => self.replay = Replay::of(&read(config)?)?,
             "prompt_cache" => self.marks = PromptCache::of(&read(config)?)?,
             "shadow_dispatch" => self.shadow = Shadow::of(read(config)?)?,
+            "llm_judge" => self.judge = LlmJudge::of(read(config)?)?,
             "header_mutation" => {
                 let form: HeaderMutationSettings = read(config)?;
                 let set = form.add.into_iter().chain(form.update);

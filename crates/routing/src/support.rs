@@ -104,7 +104,7 @@ fn form<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 }
 
 /// All plugins.
-pub(crate) const PLUGINS: [PluginKind; 16] = [
+pub(crate) const PLUGINS: [PluginKind; 17] = [
     plugin::<settings::FastResponseSettings>(&["fast_response"], true),
     plugin::<settings::SystemPromptSettings>(&["system_prompt"], true),
     plugin::<settings::HeaderMutationSettings>(&["header_mutation"], true),
@@ -129,6 +129,7 @@ pub(crate) const PLUGINS: [PluginKind; 16] = [
     plugin::<settings::ToolSelectionSettings>(&["tool_selection"], true),
     plugin::<settings::PromptCacheSettings>(&["prompt_cache"], true),
     plugin::<settings::ShadowSettings>(&["shadow_dispatch"], true),
+    plugin::<settings::JudgeSettings>(&["llm_judge"], true),
 ];
 
 /// The plugin of a name.

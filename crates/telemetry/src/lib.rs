@@ -31,6 +31,7 @@ pub use metrics::Metrics;
 pub use otlp::OtlpError;
 pub use record::{OwnedRecord, RequestRecord};
 pub use secrets::Keepers;
+pub use shadows::Shadows;
 pub use understanding::Understandings;
 
 /// Longest wait for standard output to take the rest of the access log.

@@ -16,7 +16,7 @@ use crate::guardrails::Guardrails;
 use crate::histogram::Histogram;
 use crate::record::RequestRecord;
 use crate::secrets::Keepers;
-use crate::shadows::Shadows;
+use crate::shadows::{Judges, Shadows};
 use crate::understanding::Understandings;
 
 /// Series at most; what comes after is counted under `other`, so that no client can make the process grow.
@@ -48,6 +48,7 @@ pub struct Metrics {
     guardrails: Guardrails,
     checks: Checks,
     shadows: Shadows,
+    judges: Judges,
     secrets: Keepers,
 }
 
@@ -202,6 +203,12 @@ impl Metrics {
         &self.shadows
     }
 
+    /// Questions how good answers were.
+    #[must_use]
+    pub fn judges(&self) -> &Shadows {
+        &self.judges.0
+    }
+
     /// How managers of secrets have answered.
     #[must_use]
     pub fn secrets(&self) -> &Keepers {
@@ -288,6 +295,7 @@ impl Metrics {
         self.guardrails.render(&mut out);
         self.checks.render(&mut out);
         self.shadows.render(&mut out);
+        self.judges.0.render(&mut out);
         self.secrets.render(&mut out);
         out.family(
             "pointsman_requests_in_flight",

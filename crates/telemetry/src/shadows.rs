@@ -1,13 +1,15 @@
-//! Copies of requests to other models, by what came of them, and how like their answers are to those that clients got.
+//! What is sent behind answers, by what came of it: copies of requests to other models, and how like their answers are to
+//! those that clients got; questions how good answers were, and what they score.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::exposition::Exposition;
 use crate::histogram::Histogram;
 
-/// What may come of a copy. `full`: there was no room; `denied`: no money or room in a limit; `no_payer`: the key that
-/// shall pay cannot; `not_allowed`: the caller may be answered by none of the model's providers; `stopped`: the gateway has.
-pub const RESULTS: [&str; 9] = [
+/// What may come of one. `full`: there was no room; `denied`: no money or room in a limit; `no_payer`: the key that shall
+/// pay cannot; `not_allowed`: the caller may be answered by none of the model's providers; `stopped`: the gateway has;
+/// `unscored`, of questions alone: what was said holds no score.
+pub const RESULTS: [&str; 10] = [
     "complete",
     "failed",
     "late",
@@ -17,13 +19,45 @@ pub const RESULTS: [&str; 9] = [
     "no_payer",
     "not_allowed",
     "stopped",
+    "unscored",
 ];
+/// How they are called.
+#[derive(Debug)]
+struct Names {
+    /// Their number, and what it means.
+    requests: [&'static str; 2],
+    /// What is measured of them, and what it means.
+    measured: [&'static str; 2],
+    /// Of `RESULTS`, the first.
+    results: usize,
+}
+
+const COPIES: Names = Names {
+    requests: [
+        "pointsman_shadow_requests_total",
+        "Copies of requests to other models, by what came of them.",
+    ],
+    measured: [
+        "pointsman_shadow_similarity",
+        "How like the answers of copies are to those that clients got.",
+    ],
+    results: RESULTS.len() - 1,
+};
+const JUDGES: Names = Names {
+    requests: [
+        "pointsman_judge_requests_total",
+        "Questions how good an answer was, by what came of them.",
+    ],
+    measured: ["pointsman_judge_score", "How good answers were, as models say."],
+    results: RESULTS.len(),
+};
 /// Thousandths.
 const LIKENESS: &[u64] = &[100, 200, 300, 400, 500, 600, 700, 800, 900, 950, 990, 1_000];
 
-/// Counters of copies.
+/// Counters of copies, or of questions how good answers were.
 #[derive(Debug)]
 pub struct Shadows {
+    names: &'static Names,
     results: [AtomicU64; RESULTS.len()],
     likeness: Histogram,
 }
@@ -31,21 +65,35 @@ pub struct Shadows {
 impl Default for Shadows {
     fn default() -> Self {
         Self {
+            names: &COPIES,
             results: Default::default(),
             likeness: Histogram::new(LIKENESS),
         }
     }
 }
 
+/// The counters of questions how good answers were.
+#[derive(Debug)]
+pub(crate) struct Judges(pub(crate) Shadows);
+
+impl Default for Judges {
+    fn default() -> Self {
+        Self(Shadows {
+            names: &JUDGES,
+            ..Shadows::default()
+        })
+    }
+}
+
 impl Shadows {
-    /// One of `RESULTS` came of a copy.
+    /// One of `RESULTS` came of one.
     pub fn came(&self, result: &str) {
         if let Some(place) = RESULTS.iter().position(|known| *known == result) {
             self.results[place].fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Two answers were compared: how like they are, -1 to 1. What cannot be told is not counted.
+    /// Two answers were compared: how like they are, -1 to 1; or one was judged, 0 to 1. What cannot be told is not counted.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -63,21 +111,13 @@ impl Shadows {
         if counts.iter().all(|count| *count == 0) {
             return;
         }
-        let family = "pointsman_shadow_requests_total";
-        out.family(
-            family,
-            "counter",
-            "Copies of requests to other models, by what came of them.",
-        );
-        for (result, count) in RESULTS.iter().zip(counts) {
+        let [family, help] = self.names.requests;
+        out.family(family, "counter", help);
+        for (result, count) in RESULTS.iter().zip(counts).take(self.names.results) {
             out.value(family, &[("result", result)], count);
         }
-        let family = "pointsman_shadow_similarity";
-        out.family(
-            family,
-            "histogram",
-            "How like the answers of copies are to those that clients got.",
-        );
+        let [family, help] = self.names.measured;
+        out.family(family, "histogram", help);
         out.histogram(family, &[], &self.likeness, 0.001);
     }
 }
@@ -109,5 +149,18 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} {text}");
         }
+        assert!(!text.contains("unscored"));
+    }
+
+    #[test]
+    fn questions_have_names_of_their_own() {
+        let Judges(judges) = Judges::default();
+        judges.came("unscored");
+        judges.compared(Some(0.25));
+        let mut out = Exposition::default();
+        judges.render(&mut out);
+        let text = out.finish();
+        assert!(text.contains("pointsman_judge_requests_total{result=\"unscored\"} 1\n"));
+        assert!(text.contains("pointsman_judge_score_count 1\n"));
     }
 }

@@ -300,8 +300,8 @@ fn slots(number: u16, servers: u16) -> (String, String) {
 fn packages() -> Option<PathBuf> {
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/lib");
     let versions = std::fs::read_dir(library).ok()?;
-    let folders = versions.filter_map(|version| Some(version.ok()?.path().join("site-packages")));
-    folders.into_iter().find(|folder| folder.join(REDIS_8).exists())
+    let mut folders = versions.filter_map(|version| Some(version.ok()?.path().join("site-packages")));
+    folders.find(|folder| folder.join(REDIS_8).exists())
 }
 
 fn free_port() -> Option<u16> {

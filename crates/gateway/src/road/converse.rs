@@ -138,6 +138,9 @@ async fn prepare_and_send(
     if let Some(other) = taken.shadow {
         shadow::take(arrival, asked, other, ticket);
     }
+    if let Some(judge) = taken.judge {
+        shadow::judge::take(arrival, asked, judge, ticket);
+    }
     let sending: BoxFuture<'_, _> = Box::pin(recover::send(worker, arrival, asked, plan, ticket));
     match sending.await {
         Ok(answer) => Ok(Way::Sent(answer)),

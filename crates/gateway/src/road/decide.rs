@@ -10,8 +10,8 @@ use pointsman_governance::Principal;
 use pointsman_routing::learning::Learner;
 use pointsman_routing::loops::Loop;
 use pointsman_routing::{
-    About, Caching, CallerFacts, Explanation, Facts, Fallback, ImageGen, Media, MessageFacts, Outcome,
-    Plugins, Reasoning, Recorded, Replay, RequestParams, Router, Selected, Shadow, Want,
+    About, Caching, CallerFacts, Explanation, Facts, Fallback, ImageGen, LlmJudge, Media, MessageFacts,
+    Outcome, Plugins, Reasoning, Recorded, Replay, RequestParams, Router, Selected, Shadow, Want,
 };
 use pointsman_understanding::Remotes;
 use pointsman_wire::form::{
@@ -48,6 +48,8 @@ pub struct Taken<'a> {
     pub caching: Option<&'a Caching>,
     /// Where a copy of the request goes, where one is made.
     pub shadow: Option<&'a Shadow>,
+    /// Who judges the answer, where it is judged.
+    pub judge: Option<&'a LlmJudge>,
 }
 
 impl<'a> Taken<'a> {
@@ -56,6 +58,7 @@ impl<'a> Taken<'a> {
             decided,
             caching: None,
             shadow: None,
+            judge: None,
         }
     }
 }
@@ -175,6 +178,8 @@ pub async fn decide<'a>(
     }
     let shadow = decided.plugins.shadow.as_ref();
     let shadow = shadow.filter(|shadow| shadow.takes(rand::random()));
+    let judge = decided.plugins.judge.as_ref();
+    let judge = judge.filter(|judge| judge.sending.takes(rand::random()));
     let recorded = recorded.filter(|(_, replay)| !replay.of_shadows || shadow.is_some());
     asked.captures = recorded.as_ref().and_then(|(_, replay)| replay.response_bytes);
     ticket.facts.routed = Routed::of(&decided, session, recorded);
@@ -186,6 +191,7 @@ pub async fn decide<'a>(
     Ok(Taken {
         caching: decided.plugins.caching.as_ref(),
         shadow,
+        judge,
         decided: way(arrival, decided)?,
     })
 }

@@ -215,7 +215,7 @@ fn bounded(texts: &mut Vec<String>, most: usize) {
 pub fn capture(ticket: &mut Ticket, response: &ChatResponse) {
     let facts = &mut ticket.facts;
     let routed = facts.routed.as_mut().filter(|routed| routed.captures());
-    if routed.is_none() && facts.duplicate.is_none() {
+    if routed.is_none() && facts.duplicates.is_empty() {
         return;
     }
     let mut all = String::new();
@@ -223,7 +223,7 @@ pub fn capture(ticket: &mut Ticket, response: &ChatResponse) {
     if let Some(routed) = routed {
         routed.answered(&all);
     }
-    if let Some(duplicate) = &mut facts.duplicate {
+    for duplicate in &mut facts.duplicates {
         duplicate.answered(&all);
     }
 }

@@ -114,8 +114,8 @@ pub struct Facts {
     pub looped: Option<Looped>,
     /// The context of an agent that the conversation is in.
     pub context: Option<String>,
-    /// A copy that goes to another model once the client has its answer.
-    pub duplicate: Option<Box<Duplicate>>,
+    /// Copies that go to other models once the client has its answer.
+    pub duplicates: Vec<Duplicate>,
 }
 
 /// What a loop has done.
@@ -225,7 +225,7 @@ impl Ticket {
                 losses: Vec::new(),
                 looped: None,
                 context: None,
-                duplicate: None,
+                duplicates: Vec::new(),
             },
         }
     }

@@ -1,10 +1,12 @@
 //! Copies of requests to another model (`shadow_dispatch`): taken of a request as it is sent, with what guardrails have left
-//! of it; sent once the client has its answer; and compared with that answer.
+//! of it; sent once the client has its answer; and compared with that answer. Questions to a model how good an answer was
+//! (`llm_judge`, `judge.rs`) go the same way.
 //!
 //! The client never waits for its copy, and never sees anything of it. A copy that has no room is let go and counted. Each
 //! that is sent is a request of its own in the ledger (`.shadow1`), paid for by the caller or by the key that the decision
 //! names.
 
+pub mod judge;
 mod owner;
 mod turns;
 
@@ -16,6 +18,7 @@ use pointsman_catalog::Money;
 use pointsman_governance::{IdentifyError, Principal, Wanted};
 use pointsman_routing::Shadow;
 use pointsman_store::{KeyId, Outcome};
+use pointsman_telemetry::Shadows;
 use pointsman_understanding::{Nobody, SHIPPED};
 use pointsman_upstream::{RetryConfig, RetryPolicy};
 use pointsman_wire::form::{ChatResponse, Failure, FailureKind, Usage};
@@ -32,10 +35,13 @@ use crate::worker::Worker;
 pub use owner::{Desk, Owner, desk};
 pub use turns::Lanes;
 
+use judge::Judging;
 use owner::Job;
 
 /// What metrics and ledger call the surface of a copy.
 const SURFACE: &str = "shadow";
+/// The same, of a question how good an answer was.
+const JUDGE: &str = "judge";
 /// Bytes of two answers that are compared, the first.
 const COMPARED: usize = 8 * 1024;
 /// How long the comparison may take.
@@ -50,6 +56,8 @@ pub struct Duplicate {
     shadow: Shadow,
     /// What the client got: its beginning.
     answer: String,
+    /// That is to be judged, rather than compared.
+    judging: Option<Judging>,
 }
 
 /// What came of the request that a copy is of.
@@ -65,6 +73,12 @@ pub fn take(arrival: &Arrival, asked: &mut Asked, shadow: &Shadow, ticket: &mut 
     if arrival.standing != Standing::Awaited {
         return;
     }
+    let duplicate = copied((arrival, asked), shadow, ticket);
+    asked.captures = asked.captures.or(Some(COMPARED));
+    ticket.facts.duplicates.push(duplicate);
+}
+
+fn copied((arrival, asked): (&Arrival, &Asked), shadow: &Shadow, ticket: &Ticket) -> Duplicate {
     let mut copy = asked.instead(asked.request.clone());
     copy.place = None;
     copy.answer_id = None;
@@ -84,13 +98,13 @@ pub fn take(arrival: &Arrival, asked: &mut Asked, shadow: &Shadow, ticket: &mut 
     copy.decided_guards.extend(own);
     let mut arrival = arrival.clone();
     arrival.headers = plain(&arrival.headers);
-    asked.captures = asked.captures.or(Some(COMPARED));
-    ticket.facts.duplicate = Some(Box::new(Duplicate {
+    Duplicate {
         arrival,
         asked: copy,
         shadow: shadow.clone(),
         answer: String::new(),
-    }));
+        judging: None,
+    }
 }
 
 /// Headers without anything that says who asks.
@@ -107,24 +121,45 @@ fn plain(headers: &HeaderMap) -> HeaderMap {
 impl Duplicate {
     /// Keeps what the client got.
     pub fn answered(&mut self, text: &str) {
-        self.answer = beginning(text, COMPARED).to_owned();
+        let most = self.judging.as_ref().map_or(COMPARED, |judging| judging.shown);
+        self.answer = beginning(text, most).to_owned();
+    }
+
+    /// Whether it is sent, as the request that it is of has ended. There is nothing to judge where nothing was said.
+    fn goes(&self, outcome: Outcome) -> bool {
+        match (outcome, &self.judging) {
+            (Outcome::Complete, Some(_)) => !self.answer.trim().is_empty(),
+            (Outcome::Complete | Outcome::ProviderFailed, None) => true,
+            _ => false,
+        }
+    }
+
+    fn surface(&self) -> &'static str {
+        if self.judging.is_some() { JUDGE } else { SURFACE }
+    }
+
+    fn counters<'a>(&self, worker: &'a Worker) -> &'a Shadows {
+        let metrics = worker.shared.telemetry.metrics();
+        match &self.judging {
+            Some(_) => metrics.judges(),
+            None => metrics.shadows(),
+        }
     }
 }
 
 /// Hands the copy of a request that is settled to whoever sends it. Never waits.
 pub fn settled(ticket: &mut Ticket, ending: &Ending) {
-    let Some(duplicate) = ticket.facts.duplicate.take() else {
-        return;
-    };
-    if !matches!(ending.outcome, Outcome::Complete | Outcome::ProviderFailed) {
-        return;
+    for duplicate in std::mem::take(&mut ticket.facts.duplicates) {
+        if !duplicate.goes(ending.outcome) {
+            continue;
+        }
+        let original = Original {
+            id: ticket.facts.id.clone(),
+            decision: ticket.facts.decision.clone().unwrap_or_default(),
+            caller: ticket.shared_caller(),
+        };
+        ticket.worker().copies.hand(ticket.worker(), duplicate, original);
     }
-    let original = Original {
-        id: ticket.facts.id.clone(),
-        decision: ticket.facts.decision.clone().unwrap_or_default(),
-        caller: ticket.shared_caller(),
-    };
-    ticket.worker().copies.hand(ticket.worker(), *duplicate, original);
 }
 
 /// Sends a copy whose turn it is, and compares. What came of it, as it is counted.
@@ -134,6 +169,9 @@ async fn run(worker: &Arc<Worker>, job: &mut Job) -> &'static str {
         Err(why) => return why,
     };
     let (result, mut came, said) = sent;
+    if job.duplicate.judging.is_some() {
+        return judge::heard(worker, job, (result, said));
+    }
     if let Some(said) = said {
         came.similarity = likeness(job, &said).await;
         let kept = job.duplicate.shadow.captured;
@@ -148,6 +186,8 @@ async fn run(worker: &Arc<Worker>, job: &mut Job) -> &'static str {
 /// Whoever pays admits it, and the model's own guardrails see it.
 async fn prepare(worker: &Arc<Worker>, job: &mut Job) -> Result<(Plan, Ticket), &'static str> {
     let payer = payer(worker, job).await?;
+    let surface = job.duplicate.surface();
+    judge::ask(&mut job.duplicate).map_err(|_| "failed")?;
     let Duplicate {
         arrival,
         asked,
@@ -170,9 +210,9 @@ async fn prepare(worker: &Arc<Worker>, job: &mut Job) -> Result<(Plan, Ticket), 
         "denied"
     })?;
     let facts = &mut ticket.facts;
-    facts.id = format!("{}.shadow1", job.original.id);
+    facts.id = format!("{}.{surface}1", job.original.id);
     facts.started = Instant::now();
-    facts.surface = SURFACE;
+    facts.surface = surface;
     facts.decision = Some(job.original.decision.clone());
     facts.model_requested.clone_from(&shadow.model);
     facts.streamed = false;

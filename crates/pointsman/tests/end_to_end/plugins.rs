@@ -9,6 +9,7 @@ mod known;
 mod looked_up;
 mod picked;
 mod remembering;
+mod scored;
 mod shadowed;
 mod shelved;
 

@@ -465,6 +465,30 @@ pub struct ShadowSettings {
     pub charge_to: Option<String>,
 }
 
+/// Answers that a model judges behind them, for selections that learn.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct JudgeSettings {
+    /// Whether it acts.
+    pub enabled: bool,
+    /// The model that judges.
+    pub model: Option<String>,
+    /// What a good answer is, in words.
+    pub rubric: String,
+    /// Share of answers, 0 to 1; all when absent.
+    pub sample_rate: Option<f64>,
+    /// Most at once; 2 when absent.
+    pub max_concurrency: Option<u64>,
+    /// Most in waiting, what is more is let go; 8 when absent.
+    pub max_queue_depth: Option<u64>,
+    /// Longest wait; 30 when absent.
+    pub timeout_seconds: Option<u64>,
+    /// Most bytes of the conversation, its end, and of the answer, its beginning, that it is shown; 8192 when absent.
+    pub max_shown_bytes: Option<u64>,
+    /// Who pays: `caller` (when absent), or the id of a key (`key_…`), whose limits and budgets then hold.
+    pub charge_to: Option<String>,
+}
+
 /// An answer of the configuration's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

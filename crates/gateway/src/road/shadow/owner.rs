@@ -31,7 +31,7 @@ pub struct Job {
 impl Drop for Job {
     fn drop(&mut self) {
         let result = self.result.unwrap_or("stopped");
-        self.worker.shared.telemetry.metrics().shadows().came(result);
+        self.duplicate.counters(&self.worker).came(result);
     }
 }
 
@@ -44,13 +44,15 @@ pub fn desk() -> (Desk, Handed) {
 impl Desk {
     /// Hands a copy over, or lets it go where there is no room.
     pub(super) fn hand(&self, worker: &Arc<Worker>, duplicate: Duplicate, original: Original) {
-        let shadows = worker.shared.telemetry.metrics().shadows();
+        let counters = duplicate.counters(worker);
         if worker.is_stopping() {
-            shadows.came("stopped");
+            counters.came("stopped");
             return;
         }
-        let Some(place) = worker.shared.shadows.enter(&original.decision, &duplicate.shadow) else {
-            shadows.came("full");
+        // Those of one decision that go for another purpose have places of their own.
+        let lane = format!("{}/{}", duplicate.surface(), original.decision);
+        let Some(place) = worker.shared.shadows.enter(&lane, &duplicate.shadow) else {
+            counters.came("full");
             return;
         };
         let job = Job {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue, Method, header};
 use pointsman_store::{Actor, HolderKind, HolderSpec, NewKey};
 use pointsman_testbed::postgres::PostgresServer;
-use pointsman_testbed::redis::{Keeps, RedisServer};
+use pointsman_testbed::redis::{Finds, Keeps, RedisServer};
 use pointsman_testbed::{KEPT_KEY, KeptKind, KeptServer, SimOptions, SimServer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -369,6 +369,23 @@ async fn goes_on(replica: &Replica, die: impl FnOnce(), rise: impl FnOnce()) {
     assert!(told.status == 503 || told.status == 200, "{}", told.text());
     rise();
     breaker(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_in_other_words_is_found_on_redis_by_another_replica_and_after_a_restart() {
+    for (finds, command) in [
+        (Finds::InSets, "cmdstat_VSIM"),
+        (Finds::ByIndex, "cmdstat_FT.SEARCH"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(server) = RedisServer::start_finding(folder.path(), finds) else {
+            return;
+        };
+        let block = block(&server.url(), SEMANTIC);
+        is_understood_by_all(&block.replace("timeout: 2s", "search: true, timeout: 2s")).await;
+        let counted = server.ask(&["INFO", "commandstats"]).unwrap().concat();
+        assert!(counted.contains(command), "{counted}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
