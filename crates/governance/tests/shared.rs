@@ -748,6 +748,7 @@ async fn quotas_of_models_and_of_either_side_are_counted_together() {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, from beginning to end")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shares_stay_reserved_across_replicas() {
     let team = Terms {
