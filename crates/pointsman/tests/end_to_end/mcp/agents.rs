@@ -76,43 +76,7 @@ async fn skills_are_tools_and_calls_are_messages() {
         .collect();
     assert_eq!(names, ["p_echo", "p_plan_trip"], "{listed}");
     assert_eq!(listed[1]["description"], "Plans a trip.\n\nFor example: To Oslo");
-    let arguments = json!({ "message": "picture a fox", "data": { "days": 3 }, "contextId": "c7",
-        "files": [{ "name": "map.png", "mediaType": "image/png", "bytes": "AAAA" }] });
-    let said = ask(&client, "p_plan_trip", arguments).await["result"].clone();
-    assert_eq!(said["isError"], false, "{said}");
-    let structured = &said["structuredContent"];
-    assert_eq!(structured["text"], "echo: picture a fox", "{said}");
-    assert_eq!(
-        (&structured["state"], &structured["contextId"]),
-        (&json!("completed"), &json!("c7"))
-    );
-    assert!(
-        structured["taskId"].is_string() && structured["artifacts"][0]["artifactId"] == "a",
-        "{said}"
-    );
-    let kinds: Vec<&str> = said["content"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["type"].as_str().unwrap())
-        .collect();
-    assert_eq!(kinds, ["text", "image", "text"], "{said}");
-    let (method, params) = scene.served().pop().unwrap();
-    assert_eq!(method, "SendStreamingMessage");
-    let message = &params["message"];
-    assert_eq!(message["metadata"]["skillId"], "plan trip");
-    assert_eq!(message["contextId"], "c7");
-    assert_eq!(
-        message["parts"],
-        json!([{ "text": "picture a fox" }, { "data": { "days": 3 } },
-            { "raw": "AAAA", "mediaType": "image/png", "filename": "map.png" }])
-    );
-    let headers = scene.agent.served().pop().unwrap().headers;
-    assert_eq!(headers["x-pointsman-hops"], "1");
-    assert!(
-        !format!("{headers:?}").contains(&scene.key),
-        "the caller's key went to the agent"
-    );
+    is_a_message(&scene, &client).await;
     // What is wrong is told as tools tell their errors, and no agent hears of it.
     let before = scene.served().len();
     for wrong in [
@@ -148,6 +112,47 @@ async fn skills_are_tools_and_calls_are_messages() {
     paid_for_both(&ledger(folder.path()));
 }
 
+/// A call with all that it can have is a message of the skill, and what the agent tells is the result.
+async fn is_a_message(scene: &Scene, client: &Client) {
+    let arguments = json!({ "message": "picture a fox", "data": { "days": 3 }, "contextId": "c7",
+        "files": [{ "name": "map.png", "mediaType": "image/png", "bytes": "AAAA" }] });
+    let said = ask(client, "p_plan_trip", arguments).await["result"].clone();
+    assert_eq!(said["isError"], false, "{said}");
+    let structured = &said["structuredContent"];
+    assert_eq!(structured["text"], "echo: picture a fox", "{said}");
+    assert_eq!(
+        (&structured["state"], &structured["contextId"]),
+        (&json!("completed"), &json!("c7"))
+    );
+    assert!(
+        structured["taskId"].is_string() && structured["artifacts"][0]["artifactId"] == "a",
+        "{said}"
+    );
+    let kinds: Vec<&str> = said["content"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["text", "image", "text"], "{said}");
+    let (method, params) = scene.served().pop().unwrap();
+    assert_eq!(method, "SendStreamingMessage");
+    let message = &params["message"];
+    assert_eq!(message["metadata"]["skillId"], "plan trip");
+    assert_eq!(message["contextId"], "c7");
+    assert_eq!(
+        message["parts"],
+        json!([{ "text": "picture a fox" }, { "data": { "days": 3 } },
+            { "raw": "AAAA", "mediaType": "image/png", "filename": "map.png" }])
+    );
+    let headers = scene.agent.served().pop().unwrap().headers;
+    assert_eq!(headers["x-pointsman-hops"], "1");
+    assert!(
+        !format!("{headers:?}").contains(&scene.key),
+        "the caller's key went to the agent"
+    );
+}
+
 /// The tool is paid, and so is the agent, each in its own row.
 fn paid_for_both(entries: &[pointsman_store::LedgerEntry]) {
     let of = |model: &str| -> Vec<_> {
@@ -167,6 +172,23 @@ fn paid_for_both(entries: &[pointsman_store::LedgerEntry]) {
     assert_eq!(tool, [("/mcp".to_owned(), 1_000_000, Outcome::Complete)]);
     let ids: Vec<&str> = entries.iter().map(|one| one.id.as_str()).collect();
     assert!(ids.iter().any(|id| id.ends_with(".agent1")), "{ids:?}");
+}
+
+/// A caller sees and calls these tools, and no others.
+async fn may_use(scene: &Scene, key: &str, tools: &[&str]) {
+    let client = scene.client(key).await;
+    assert_eq!(client.tools().await, tools);
+    for tool in ["p_echo", "p_plan_trip"] {
+        let before = scene.served().len();
+        let answer = ask(&client, tool, json!({ "message": "hi" })).await;
+        let may = tools.contains(&tool);
+        assert_eq!(answer["result"].is_object(), may, "{tool}: {answer}");
+        assert_eq!(scene.served().len() - before, usize::from(may));
+        if !may {
+            let nothing = ask(&client, "p_nothing", json!({})).await;
+            assert_eq!(answer["error"]["code"], nothing["error"]["code"]);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -208,19 +230,7 @@ async fn rules_of_the_agent_hold_for_its_tools() {
         (&other, vec![]),
         (&narrow, vec![]),
     ] {
-        let client = scene.client(key).await;
-        assert_eq!(client.tools().await, tools);
-        for tool in ["p_echo", "p_plan_trip"] {
-            let before = scene.served().len();
-            let answer = ask(&client, tool, json!({ "message": "hi" })).await;
-            let may = tools.contains(&tool);
-            assert_eq!(answer["result"].is_object(), may, "{tool}: {answer}");
-            assert_eq!(scene.served().len() - before, usize::from(may));
-            if !may {
-                let nothing = ask(&client, "p_nothing", json!({})).await;
-                assert_eq!(answer["error"]["code"], nothing["error"]["code"]);
-            }
-        }
+        may_use(&scene, key, &tools).await;
     }
     let client = scene.client(&limited).await;
     let first = ask(&client, "p_echo", json!({ "message": "once" })).await;

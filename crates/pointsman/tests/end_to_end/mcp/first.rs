@@ -122,6 +122,44 @@ async fn post_as(address: SocketAddr, key: &str, place: &str, message: &Value) -
     answer.unwrap().status.as_u16()
 }
 
+/// What is said before an answer, and answers of several requests.
+async fn comes_as_it_is_said(stream: &mut Stream) {
+    // Progress comes on the way, questions of servers are answered with a message, and several are asked at once.
+    let params =
+        json!({ "name": "a_test_tool_with_progress", "arguments": {}, "_meta": { "progressToken": "p" } });
+    let heard = stream.ask(5, "tools/call", params).await;
+    assert!(
+        heard
+            .iter()
+            .any(|one| one["method"] == "notifications/progress" && one["params"]["progressToken"] == "p"),
+        "{heard:?}"
+    );
+    let asked = json!({ "jsonrpc": "2.0", "id": 6, "method": "tools/call", "params": { "name": "a_test_sampling", "arguments": { "prompt": "hi" } } });
+    assert_eq!(stream.post(&asked).await, 202);
+    let question = stream.message().await;
+    assert_eq!(question["method"], "sampling/createMessage", "{question}");
+    let answer = json!({ "jsonrpc": "2.0", "id": question["id"], "result": { "role": "assistant", "model": "m", "content": { "type": "text", "text": "hello there" } } });
+    assert_eq!(stream.post(&answer).await, 202);
+    let said = stream.message().await;
+    assert!(
+        said.to_string().contains("hello there") && said["id"] == 6,
+        "{said}"
+    );
+    for id in 10..20 {
+        let asked = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "a_test_echo", "arguments": { "text": format!("number {id}") } } });
+        assert_eq!(stream.post(&asked).await, 202);
+    }
+    for _ in 10..20 {
+        let said = stream.message().await;
+        let id = said["id"].as_u64().unwrap();
+        assert_eq!(
+            said["result"]["content"][0]["text"],
+            format!("number {id}"),
+            "{said}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_answered_on_the_stream() {
     let (old, new) = (
@@ -160,40 +198,7 @@ async fn everything_is_answered_on_the_stream() {
         )
         .await;
     assert!(denied[0]["error"].is_object(), "{denied:?}");
-    // Progress comes on the way, questions of servers are answered with a message, and several are asked at once.
-    let params =
-        json!({ "name": "a_test_tool_with_progress", "arguments": {}, "_meta": { "progressToken": "p" } });
-    let heard = stream.ask(5, "tools/call", params).await;
-    assert!(
-        heard
-            .iter()
-            .any(|one| one["method"] == "notifications/progress" && one["params"]["progressToken"] == "p"),
-        "{heard:?}"
-    );
-    let asked = json!({ "jsonrpc": "2.0", "id": 6, "method": "tools/call", "params": { "name": "a_test_sampling", "arguments": { "prompt": "hi" } } });
-    assert_eq!(stream.post(&asked).await, 202);
-    let question = stream.message().await;
-    assert_eq!(question["method"], "sampling/createMessage", "{question}");
-    let answer = json!({ "jsonrpc": "2.0", "id": question["id"], "result": { "role": "assistant", "model": "m", "content": { "type": "text", "text": "hello there" } } });
-    assert_eq!(stream.post(&answer).await, 202);
-    let said = stream.message().await;
-    assert!(
-        said.to_string().contains("hello there") && said["id"] == 6,
-        "{said}"
-    );
-    for id in 10..20 {
-        let asked = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "a_test_echo", "arguments": { "text": format!("number {id}") } } });
-        assert_eq!(stream.post(&asked).await, 202);
-    }
-    for _ in 10..20 {
-        let said = stream.message().await;
-        let id = said["id"].as_u64().unwrap();
-        assert_eq!(
-            said["result"]["content"][0]["text"],
-            format!("number {id}"),
-            "{said}"
-        );
-    }
+    comes_as_it_is_said(&mut stream).await;
     // What servers say unasked comes, too.
     old.change("Another description.");
     let told = stream.message().await;
