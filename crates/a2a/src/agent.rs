@@ -1,7 +1,5 @@
 //! An agent: its instances, the card of each, and the ways in that its card names.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -188,6 +186,13 @@ impl Agent {
     }
 }
 
+/// A number for an instance by its address: other replicas, and other versions of this program, come to the same.
+fn id_of(url: &str) -> u64 {
+    let digest = ring::digest::digest(&ring::digest::SHA256, url.as_bytes());
+    let first = digest.as_ref().iter().take(8);
+    first.fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 impl Instance {
     fn compile(url: &str, config: &AgentConfig, all: &A2aConfig) -> Result<Arc<Self>, (String, String)> {
         let wrong = |field: &str, why: String| (field.to_owned(), why);
@@ -212,10 +217,8 @@ impl Instance {
             headers.insert(parsed, value);
         }
         let signers = Signers::compile(&config.signatures)?;
-        let mut hasher = DefaultHasher::new();
-        url.as_str().hash(&mut hasher);
         Ok(Arc::new(Self {
-            id: hasher.finish(),
+            id: id_of(url.as_str()),
             timeout: config.timeout.map_or(TIMEOUT, |timeout| timeout.get()),
             limit: all.message_limit,
             url,

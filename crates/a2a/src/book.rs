@@ -184,6 +184,13 @@ impl Book {
         }
     }
 
+    /// The task of a context that waits to hear more, and goes on waiting.
+    fn peek_waiting(&self, owner: &str, agent: &str, context: &str) -> Option<String> {
+        let owned = self.owned(owner)?;
+        let owned = owned.lock();
+        owned.waiting.get(&key(agent, context)).cloned()
+    }
+
     /// The task of a context that waits to hear more, which is told now.
     #[must_use]
     pub fn take_waiting(&self, owner: &str, agent: &str, context: &str) -> Option<String> {

@@ -32,6 +32,9 @@ pub struct References {
     pub others: Vec<String>,
 }
 
+/// Other tasks that a message may speak of: each may have to be asked for at other replicas.
+const MAX_REFERENCES: usize = 64;
+
 impl Call {
     /// The task it is about; of a message, the one it goes on with.
     #[must_use]
@@ -91,6 +94,12 @@ impl Call {
         let message = message.ok_or_else(|| A2aError::params("`message` must be a message"))?;
         if message.filled("messageId").is_none() {
             return Err(A2aError::params("`message.messageId` must be an id"));
+        }
+        let others = message.list("referenceTaskIds").unwrap_or_default();
+        if others.len() > MAX_REFERENCES {
+            return Err(A2aError::params(format!(
+                "`message.referenceTaskIds` may name {MAX_REFERENCES} tasks at most"
+            )));
         }
         let parts = message.list("parts").unwrap_or_default();
         if parts.is_empty() || parts.iter().any(|part| Object::of(part).is_none()) {

@@ -23,7 +23,7 @@ const MAX_WORDS: usize = 4_000;
 /// Most examples that are told.
 const MAX_EXAMPLES: usize = 5;
 /// Most tools of an agent.
-const MAX_TOOLS: usize = 1_000;
+const MAX_TOOLS: usize = 256;
 /// Most files of a message.
 const MAX_FILES: usize = 64;
 

@@ -59,7 +59,8 @@ mod tooled;
 mod understand;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -120,6 +121,20 @@ pub struct Arrival {
     pub is_part: bool,
     /// Through how many agents it has come.
     pub hops: u8,
+    /// Calls of agents that are its tools.
+    pub agent_calls: AgentCalls,
+}
+
+/// How many agents a request has called as tools: each call is its own in the ledger. Nothing is allocated before the
+/// first; copies that are made after it count on together.
+#[derive(Debug, Clone, Default)]
+pub struct AgentCalls(OnceLock<Arc<AtomicU32>>);
+
+impl AgentCalls {
+    /// The counter of all of the request's calls.
+    pub fn counter(&self) -> Arc<AtomicU32> {
+        Arc::clone(self.0.get_or_init(Arc::default))
+    }
 }
 
 /// On whose behalf a request is under way: what becomes of it when it is given up.
@@ -176,6 +191,7 @@ pub async fn answer(
         id: origin.id.clone(),
         standing: Standing::Awaited,
         is_part: false,
+        agent_calls: AgentCalls::default(),
     };
     let mut reply = match travel(&worker, &arrival, (body, opening)).await {
         Ok(reply) => reply,

@@ -324,6 +324,15 @@ impl Principal {
         reservation::reserve(&self.accounts, estimate, Standing::Within, now)
     }
 
+    /// Reserves the estimate for another attempt at such a part: as [`admit_part`](Self::admit_part), without counting another
+    /// request.
+    ///
+    /// # Errors
+    /// When a limit or a budget has no room for it.
+    pub fn admit_part_again(&self, estimate: Estimate, now: Instant) -> Result<Reservation, Denial> {
+        reservation::reserve(&self.accounts, estimate, Standing::WithinAgain, now)
+    }
+
     /// A reservation of nothing, to charge what was used before anybody could ask. No limit denies it; the ones that
     /// come after it see what it was charged.
     #[must_use]

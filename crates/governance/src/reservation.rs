@@ -107,6 +107,8 @@ pub(crate) enum Standing {
     Again,
     /// A part of a request that has its place already.
     Within,
+    /// That part once more: no other request either.
+    WithinAgain,
     /// Money for what others answer later: no place, and no tokens of a minute.
     Elsewhere,
 }

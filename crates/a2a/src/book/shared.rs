@@ -1,8 +1,10 @@
 //! What all replicas know of tasks and contexts: whose they are, and at which instance.
 //!
-//! Each is a record of its own. What is found there is noted here, too: it never changes. So a replica asks once for what
-//! another has begun, and never for what it has begun itself.
+//! Each is a record of its own. What is found there is noted here, too: it never changes. So a replica asks once for a task
+//! that another has begun. Records of contexts are asked for with each message, so that they last as long as they are used:
+//! a context whose record is gone would be anybody's.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -33,11 +35,13 @@ pub struct Holder<'a> {
 /// Records that are asked for at once.
 const AT_ONCE: usize = 32;
 const KIND: &str = "kind";
+/// Whose something is, and where.
+type Held = (String, u64);
 /// A task, and whose it is and where, if it is anybody's.
-type Asked<'a> = (&'a str, Option<(String, u64)>);
+type Asked<'a> = (&'a str, Option<Held>);
 
-const OWNER: &str = "owner";
-const INSTANCE: &str = "at";
+/// The instance and the owner in one field: nobody ever finds one without the other.
+const HELD: &str = "held";
 const WAITING: &str = "waits";
 
 /// What a record is called. Ids are the agents' and their clients' own, and may be anything.
@@ -47,6 +51,13 @@ fn key(kind: &str, agent: &str, id: &str) -> String {
     let digest = digest.as_ref().iter().take(16);
     let hex: String = digest.map(|byte| format!("{byte:02x}")).collect();
     format!("a2a:{hex}")
+}
+
+/// Whose a record says that something is, and where.
+fn held_by(fields: Option<HashMap<String, String>>) -> Option<Held> {
+    let fields = fields?;
+    let (instance, owner) = fields.get(HELD)?.split_once(' ')?;
+    Some((owner.to_owned(), instance.parse().ok()?))
 }
 
 impl Book {
@@ -66,32 +77,61 @@ impl Book {
                 self.share("t", holder, task, (instance, keeping.life)).await;
             }
         }
-        if let Some(context) = context {
-            let is_new = self.context(owner, agent, context) == Place::Free;
-            self.keep_context(owner, agent, context, instance, keeping.most);
-            if is_new {
-                self.share("c", holder, context, (instance, keeping.life)).await;
-            }
+        let Some(context) = context else { return };
+        let mut held = (owner.to_owned(), instance);
+        if self.context(owner, agent, context) == Place::Free {
+            // Somebody may have been first at another replica: then it is theirs here, too.
+            let first = self.share("c", holder, context, (instance, keeping.life)).await;
+            held = first.unwrap_or(held);
         }
+        self.keep_context(&held.0, agent, context, held.1, keeping.most);
     }
 
-    /// Tells other replicas of something, unless it is somebody's already.
-    async fn share(&self, kind: &str, holder: Holder<'_>, id: &str, (instance, life): (u64, Duration)) {
-        let Some(shared) = &self.shared else { return };
+    /// Tells other replicas of something, unless it is somebody's already; whose, if it is not the holder's.
+    async fn share(
+        &self,
+        kind: &str,
+        holder: Holder<'_>,
+        id: &str,
+        (instance, life): (u64, Duration),
+    ) -> Option<Held> {
+        let shared = self.shared.as_ref()?;
         let key = key(kind, holder.agent, id);
         let sharing = async {
             shared
                 .create(&key, &[(KIND.to_owned(), kind.to_owned())], life)
                 .await?;
             // Whoever is first has it.
-            if shared.swap(&key, OWNER, None, Some(holder.owner)).await? {
-                let place = [(INSTANCE.to_owned(), instance.to_string())];
-                shared.set(&key, &place).await?;
+            let held = format!("{instance} {}", holder.owner);
+            if shared.swap(&key, HELD, None, Some(&held)).await? {
+                return Ok(None);
             }
-            Ok::<_, SharedError>(())
+            shared.fields(&key, life).await.map(held_by)
         };
-        if let Err(error) = sharing.await {
-            tracing::warn!(%error, "a task of an agent could not be told to other replicas: they will not know it");
+        match sharing.await {
+            Ok(held) => held.filter(|(owner, _)| owner != holder.owner),
+            Err(error) => {
+                let error: SharedError = error;
+                tracing::warn!(%error, "a task of an agent could not be told to other replicas: they will not know it");
+                None
+            }
+        }
+    }
+
+    /// Lets the record of a context of the holder's own last on, or makes it anew.
+    async fn last(&self, holder: Holder<'_>, context: &str, (instance, life): (u64, Duration)) {
+        let Some(shared) = &self.shared else { return };
+        let key = key("c", holder.agent, context);
+        // Without an answer each replica goes on with what it knows.
+        if !matches!(shared.fields(&key, life).await, Ok(None)) {
+            return;
+        }
+        self.share("c", holder, context, (instance, life)).await;
+        if let Some(task) = self.peek_waiting(holder.owner, holder.agent, context) {
+            let fields = [(WAITING.to_owned(), task)];
+            if let Err(error) = shared.set(&key, &fields).await {
+                tracing::debug!(%error, "that a task waits could not be told to other replicas");
+            }
         }
     }
 
@@ -126,12 +166,17 @@ impl Book {
                 self.keep_task(owner, agent, task, instance, keeping.most);
             }
         }
-        if let Some(context) = context
-            && self.context(owner, agent, context) == Place::Free
-            && let Some((known, instance)) = self.found("c", (agent, context), keeping).await?
-        {
-            // Somebody else's, perhaps: that is known here, too, from now on.
-            self.keep_context(&known, agent, context, instance, keeping.most);
+        let Some(context) = context else { return Ok(()) };
+        match self.context(owner, agent, context) {
+            Place::Free => {
+                let found = self.found("c", (agent, context), keeping).await?;
+                if let Some((known, instance)) = found {
+                    // Somebody else's, perhaps: that is known here, too, from now on.
+                    self.keep_context(&known, agent, context, instance, keeping.most);
+                }
+            }
+            Place::Own(instance) => self.last(holder, context, (instance, keeping.life)).await,
+            Place::Taken => {}
         }
         Ok(())
     }
@@ -150,15 +195,12 @@ impl Book {
         kind: &str,
         (agent, id): (&str, &str),
         keeping: Keeping,
-    ) -> Result<Option<(String, u64)>, SharedError> {
+    ) -> Result<Option<Held>, SharedError> {
         let Some(shared) = &self.shared else {
             return Ok(None);
         };
         let fields = shared.fields(&key(kind, agent, id), keeping.life).await?;
-        Ok(fields.and_then(|mut fields| {
-            let instance = fields.get(INSTANCE)?.parse().ok()?;
-            Some((fields.remove(OWNER)?, instance))
-        }))
+        Ok(held_by(fields))
     }
 
     /// Notes which task of a context waits to hear more.

@@ -362,6 +362,16 @@ fn same_priority(before: Option<&str>, after: Option<&str>) -> Result<(), Failed
     ))
 }
 
+/// A key that names a user goes by the priority that the user has been given, if none of its own: that is the user's alone.
+fn unreserved(call: &Call, user: &UserId) -> Result<(), Failed> {
+    if matches!(&call.caller, Caller::Person(person) if person.user == *user) {
+        return Ok(());
+    }
+    let holder = call.store().holder(HolderKind::User, user.as_str())?;
+    let priority = holder.and_then(|holder| holder.spec.terms.priority);
+    same_priority(None, priority.as_deref())
+}
+
 /// Where a key would belong, if all that it newly names is the caller's to know of.
 fn key_place(call: &Call, grant: &NewKey, before: &NewKey) -> Result<Place, Failed> {
     if grant.plan != before.plan && grant.plan.is_some() {
@@ -371,6 +381,7 @@ fn key_place(call: &Call, grant: &NewKey, before: &NewKey) -> Result<Place, Fail
     let user = grant.user.as_ref().filter(|_| grant.user != before.user);
     if let Some(user) = user {
         sees_user(call, user)?;
+        unreserved(call, user)?;
     }
     if let Some(organization) = grant
         .organization

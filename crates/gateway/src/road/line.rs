@@ -15,7 +15,7 @@ use pointsman_store::KeyId;
 use pointsman_wire::form::{Failure, FailureKind};
 use serde::Deserialize;
 
-use super::{Arrival, Origin, Refusal, Standing, identify, labels, refuse, serve};
+use super::{AgentCalls, Arrival, Origin, Refusal, Standing, identify, labels, refuse, serve};
 use crate::surface;
 use crate::worker::Worker;
 
@@ -115,6 +115,7 @@ pub fn arrive(worker: &Worker, line: &Line) -> Result<(Arrival, Origin), Box<(Fa
         },
         is_part: false,
         hops: 0,
+        agent_calls: AgentCalls::default(),
     };
     Ok((arrival, origin))
 }

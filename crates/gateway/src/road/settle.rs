@@ -50,6 +50,8 @@ pub struct Ticket {
     /// The call of a loop whose answer is on its way to the client.
     call: Option<Box<Ticket>>,
     standing: Standing,
+    /// Whether it is of a part of a request that keeps its place.
+    is_part: bool,
     /// What is known so far.
     pub facts: Facts,
 }
@@ -199,6 +201,7 @@ impl Ticket {
             apart: Spent::default(),
             call: None,
             standing: arrival.standing,
+            is_part: arrival.is_part,
             facts: Facts {
                 id: arrival.id.clone(),
                 started: arrival.started,
@@ -421,7 +424,12 @@ impl Ticket {
     /// # Errors
     /// When the caller's limits have no room for it.
     pub async fn reserve(&mut self, estimate: Estimate) -> Result<(), Denial> {
-        self.reservation = Some(self.caller.admit_again(estimate, Instant::now()).await?);
+        self.reservation = Some(if self.is_part {
+            self.caller.prepare_part(estimate).await;
+            self.caller.admit_part_again(estimate, Instant::now())?
+        } else {
+            self.caller.admit_again(estimate, Instant::now()).await?
+        });
         Ok(())
     }
 

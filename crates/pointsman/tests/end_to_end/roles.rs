@@ -427,6 +427,9 @@ async fn nobody_gets_more_than_they_were_given() {
     let own_key = format!("/admin/v1/keys/{}", world.keys["own"]);
     let team = "/admin/v1/teams/own-team";
     let budgets = json!({"budgets": [{"amount_usd": 1_000_000}]});
+    let preferred = "/admin/v1/users/viewer-organization";
+    let given = json!({"priority": "first"});
+    world.site.does(Method::PATCH, preferred, given).await;
     let cases = [
         // Roles: none that may do more than one's own, neither for others nor for oneself.
         (
@@ -737,6 +740,13 @@ async fn nobody_gets_more_than_they_were_given() {
             Method::POST,
             "/admin/v1/keys".to_owned(),
             json!({"team": "own-team", "priority": "first"}),
+            403,
+        ),
+        (
+            &owner,
+            Method::POST,
+            "/admin/v1/keys".to_owned(),
+            json!({"team": "own-team", "user": "viewer-organization"}),
             403,
         ),
         (

@@ -34,7 +34,7 @@ fn count(connection: &Connection, from: i64, until: i64, id: Option<&str>) -> Re
     let these = "ledger WHERE at >= ?1 AND at < ?2 AND (?3 IS NULL OR id = ?3)";
     let parts = format!("({})", parts(these, &DIALECT));
     for sums in &ROLL_UPS {
-        let mut statement = connection.prepare(&sums.count(&parts, &DIALECT))?;
+        let mut statement = connection.prepare_cached(&sums.count(&parts, &DIALECT))?;
         statement.execute(params![from, until, id])?;
     }
     Ok(())

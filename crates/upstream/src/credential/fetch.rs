@@ -154,7 +154,10 @@ impl Ask {
 
     /// Something that was sent and must not come back in an error.
     pub(crate) fn keep_secret(&mut self, text: &str) {
-        self.secrets.push(text.to_owned());
+        // Nothing is in every text.
+        if !text.is_empty() {
+            self.secrets.push(text.to_owned());
+        }
     }
 
     /// For services of the same machine: they answer at once, or are not there.

@@ -21,8 +21,8 @@ struct OnBehalf {
     worker: Arc<Worker>,
     arrival: Arrival,
     caller: Arc<Principal>,
-    /// Calls so far: each is its own in the ledger.
-    calls: AtomicU32,
+    /// Calls so far of the whole request: each is its own in the ledger.
+    calls: Arc<AtomicU32>,
 }
 
 /// Whoever asks agents for this caller; nobody where no server is one.
@@ -33,7 +33,7 @@ pub fn deputy(desk: &Desk<'_>) -> Option<Arc<dyn Deputy>> {
         worker: Arc::clone(desk.worker),
         arrival: desk.arrival.clone(),
         caller: Arc::clone(&desk.caller),
-        calls: AtomicU32::new(0),
+        calls: desk.arrival.agent_calls.counter(),
     }))
 }
 

@@ -172,3 +172,43 @@ async fn contexts_are_those_of_all_replicas() {
     let elsewhere = first.ask("planner", "GetTask", json!({ "id": unknown })).await;
     assert_eq!(elsewhere["error"]["code"], -32603, "{elsewhere}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contexts_are_their_owners_as_long_as_they_are_used() {
+    let Some(site) = Site::new().await else {
+        crate::harness::figure("there is no Redis server here");
+        return;
+    };
+    let [first, _] = site.clients(&site.key);
+    let [_, thief] = site.clients(&site.other);
+    let body = |text: &str| {
+        json!({ "model": "a2a/planner", "messages": [{ "role": "user", "content": text }] }).to_string()
+    };
+    let context = [("x-pointsman-context", "trip")];
+    for text in ["ask me", "this one"] {
+        let answer = first
+            .send(Method::POST, "/v1/chat/completions", &body(text), &context)
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        // As if long enough had passed for all records to be gone.
+        if text == "ask me" {
+            site.redis.ask(&["FLUSHALL"]).unwrap();
+        }
+    }
+    let heard = site.agents.iter().flat_map(|agent| agent.served());
+    let told: Vec<Value> = heard
+        .map(|served| served.body["params"]["message"].clone())
+        .filter(|message| message["contextId"] == "trip")
+        .collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1]["taskId"].is_string(), "{told:?}");
+    let mut more = said("more");
+    more["message"]["contextId"] = "trip".into();
+    let stolen = thief.ask("planner", "SendMessage", more.clone()).await;
+    assert_eq!(stolen["error"]["code"], -32602, "{stolen}");
+    // Nobody has thousands of tasks asked for at once.
+    more["message"]["referenceTaskIds"] = (0..65).map(|number| format!("t{number}")).collect();
+    let many = first.ask("planner", "SendMessage", more).await;
+    let text = many["error"]["message"].as_str().unwrap_or_default();
+    assert!(text.contains("64 tasks"), "{many}");
+}

@@ -415,3 +415,38 @@ fn an_agent_that_is_none_is_told_when_the_configuration_is_read() {
         assert!(!checked.status.success() && said.contains(says), "{said}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_of_one_request_are_each_their_own_in_the_ledger_and_for_the_agent() {
+    let scene = Scene::new(", price: 0.02", "", "").await;
+    let mut client = Client::new(&scene.house, &scene.key);
+    let begun = client.send(Method::POST, &initialize("2025-03-26"), &[]).await;
+    client.session = Some(begun.header("mcp-session-id").to_owned());
+    let call = |id: u32| {
+        json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call",
+            "params": { "name": "p_echo", "arguments": { "message": "hi" } } })
+    };
+    let batch = json!([call(1), call(2), call(3)]).to_string();
+    let answer = client.send(Method::POST, &batch, &[]).await;
+    assert_eq!(
+        answer.text().matches("\"result\"").count(),
+        3,
+        "{}",
+        answer.text()
+    );
+    let served = scene.served().into_iter();
+    let mut told: Vec<String> = served
+        .map(|(_, params)| params["message"]["messageId"].to_string())
+        .collect();
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told.len(), 3, "{told:?}");
+    let Scene { folder, house, .. } = scene;
+    house.stop();
+    let entries = ledger(folder.path());
+    let agents = entries.iter().filter(|one| one.model_requested == "a2a/planner");
+    let mut ids: Vec<&str> = agents.map(|one| one.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 3, "{ids:?}");
+}

@@ -37,6 +37,9 @@ pub struct Pipe {
     work: Mutex<Vec<AbortHandle>>,
 }
 
+/// One owner may have this part of all streams: nobody takes them from everybody else.
+const OWN_SHARE: usize = 4;
+
 /// What is said on a stream.
 enum Said {
     Message(String),
@@ -56,7 +59,7 @@ impl Pipes {
     /// A new stream of an owner, at an address.
     ///
     /// # Errors
-    /// When there are `most`, or the system has no randomness.
+    /// When there are `most`, or too many of the owner's own, or the system has no randomness.
     pub fn open(&self, (owner, scope): (String, Option<String>), most: usize) -> Result<Opened, RpcError> {
         let mut chance = [0_u8; 32];
         getrandom::fill(&mut chance)
@@ -71,7 +74,8 @@ impl Pipes {
             work: Mutex::default(),
         });
         let mut all = self.0.lock();
-        if all.len() >= most {
+        let own = all.values().filter(|other| other.owner == pipe.owner).count();
+        if all.len() >= most || own >= most.div_ceil(OWN_SHARE) {
             let error =
                 RpcError::internal("there are too many streams (`mcp.max_sessions`); come back later");
             return Err(error.with(StatusCode::SERVICE_UNAVAILABLE));
