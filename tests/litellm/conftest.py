@@ -39,9 +39,9 @@ class Gateway:
         self.admin = f"http://{admin}"
         self.token = TOKEN
 
-    def chat(self, key):
+    def chat(self, key, model="chat"):
         """Asks with a key; gives the status."""
-        body = {"model": "chat", "messages": [{"role": "user", "content": "repeat 5 words"}]}
+        body = {"model": model, "messages": [{"role": "user", "content": "repeat 5 words"}]}
         request = urllib.request.Request(
             f"{self.api}/v1/chat/completions",
             data=json.dumps(body).encode(),

@@ -119,8 +119,15 @@ def test_nobody_manages_without_the_token(gateway, client):
             stranger.keys.generate()
 
 
+def test_a_key_has_names_of_its_own_for_models(gateway, client):
+    made = client.keys.generate(aliases={"mine": "chat"})
+    assert made["aliases"] == {"mine": "chat"}
+    assert gateway.chat(made["key"], "mine") == 200
+    assert gateway.chat(client.keys.generate()["key"], "mine") == 404
+
+
 def test_what_has_no_meaning_here_is_refused_by_name(client):
     with pytest.raises(requests.exceptions.HTTPError) as refused:
-        client.keys.generate(aliases={"a": "b"})
+        client.keys.generate(config={"a": "b"})
     assert refused.value.response.status_code == 400
-    assert "aliases" in refused.value.response.json()["error"]["message"]
+    assert "config" in refused.value.response.json()["error"]["message"]

@@ -75,4 +75,4 @@ def test_spend_is_read(run):
 
 
 def test_what_is_refused_ends_with_an_error(run):
-    assert "aliases" in run("keys", "generate", "--aliases", '{"a": "b"}', good=False)
+    assert "config" in run("keys", "generate", "--config", '{"a": "b"}', good=False)
