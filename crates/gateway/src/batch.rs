@@ -10,6 +10,8 @@ mod hand;
 mod lines;
 mod output;
 mod provider;
+#[cfg(test)]
+pub(crate) mod sample;
 mod turns;
 
 use std::borrow::Cow;

@@ -4,10 +4,11 @@ use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
-use pointsman_store::{Actor, Audited, Store, StoreError};
+use pointsman_store::{Actor, Audited, Store};
 use serde_json::{Map, Value};
 
 use crate::console;
+use crate::exported::{self, Broken};
 use crate::holders::Database;
 use crate::usage::cell;
 
@@ -57,17 +58,6 @@ enum Format {
     Json,
 }
 
-/// What went wrong on the way out.
-#[derive(Debug, thiserror::Error)]
-enum Broken {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-    #[error("standard output: {0}")]
-    Output(#[from] io::Error),
-}
-
 /// Looks at the audit log, or shortens it.
 pub(crate) fn run(arguments: Audit) -> ExitCode {
     let store = match arguments.database.open() {
@@ -76,12 +66,7 @@ pub(crate) fn run(arguments: Audit) -> ExitCode {
     };
     match arguments.action {
         Action::Verify { head } => verify(&store, head.as_deref()),
-        Action::Export { format, after } => match export(&store, format, after) {
-            Ok(()) => ExitCode::SUCCESS,
-            // Whoever reads has seen enough.
-            Err(Broken::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Err(error) => console::fail(&error.to_string()),
-        },
+        Action::Export { format, after } => exported::ended(export(&store, format, after)),
         Action::Trim { days } => trim(&store, days),
     }
 }

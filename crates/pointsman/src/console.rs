@@ -21,9 +21,9 @@ pub(crate) fn fail(line: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Starts the diagnostic log, on standard error; `RUST_LOG` chooses what it tells.
-pub(crate) fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// Starts the diagnostic log, on standard error; `RUST_LOG` chooses what it tells, and this where it is not set.
+pub(crate) fn log(usual: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     // A second start (tests) finds the log running.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -9,6 +9,7 @@ mod console;
 mod database;
 mod demo;
 mod eval;
+mod exported;
 mod holders;
 mod import;
 mod key;
@@ -104,9 +105,19 @@ enum Command {
     Version,
 }
 
+impl Command {
+    /// What the log tells: of a command that answers a question, nothing that stands in the way of the answer.
+    fn tells(&self) -> &'static str {
+        match self {
+            Self::Route(_) => "warn",
+            _ => "info",
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    console::log();
+    console::log(arguments.command.tells());
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return console::fail(&format!("no runtime: {error}")),

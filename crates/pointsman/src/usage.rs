@@ -7,11 +7,12 @@ use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
 use pointsman_catalog::Money;
-use pointsman_store::{LedgerEntry, LedgerFilter, Store, StoreError, UsageGroup, UsageRow};
+use pointsman_store::{LedgerEntry, LedgerFilter, Store, UsageGroup, UsageRow};
 use serde_json::{Map, Value, json};
 
 use self::parquet::Table;
 use crate::console;
+use crate::exported::{self, Broken};
 use crate::holders::Database;
 
 /// Rows of a report.
@@ -132,19 +133,6 @@ impl Group {
     }
 }
 
-/// What went wrong on the way out.
-#[derive(Debug, thiserror::Error)]
-enum Broken {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-    #[error("Parquet: {0}")]
-    Parquet(#[from] ::parquet::errors::ParquetError),
-    #[error("standard output: {0}")]
-    Output(#[from] io::Error),
-}
-
 /// Shows what was used and what it cost.
 pub(crate) fn run(arguments: Usage) -> ExitCode {
     let mut groups: Vec<UsageGroup> = Vec::new();
@@ -184,12 +172,7 @@ pub(crate) fn run(arguments: Usage) -> ExitCode {
             })
         }
     };
-    match told {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads has seen enough.
-        Err(Broken::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => console::fail(&error.to_string()),
-    }
+    exported::ended(told)
 }
 
 fn show(store: &Store, filter: &LedgerFilter, groups: &[UsageGroup]) -> Result<(), Broken> {

@@ -156,6 +156,26 @@ pub struct Ended {
 }
 
 impl Batch {
+    /// A batch of which nothing is done yet.
+    #[must_use]
+    pub fn created(id: BatchId, asked: NewBatch) -> Self {
+        Self {
+            id,
+            counts: Counts {
+                total: asked.total,
+                ..Counts::default()
+            },
+            asked,
+            status: BatchStatus::Validating,
+            in_progress_at: None,
+            finalizing_at: None,
+            cancelling_at: None,
+            ended_at: None,
+            handed: None,
+            outcome: Ended::default(),
+        }
+    }
+
     /// Under which id a line's request is in the ledger; lines are counted from 1.
     #[must_use]
     pub fn request_id(&self, line: u64) -> RequestId {
@@ -206,21 +226,7 @@ impl Store {
                 asked.expires_at
             ],
         )?;
-        Ok(Batch {
-            id,
-            counts: Counts {
-                total: asked.total,
-                ..Counts::default()
-            },
-            asked,
-            status: BatchStatus::Validating,
-            in_progress_at: None,
-            finalizing_at: None,
-            cancelling_at: None,
-            ended_at: None,
-            handed: None,
-            outcome: Ended::default(),
-        })
+        Ok(Batch::created(id, asked))
     }
 
     /// A tenant's batch.

@@ -203,40 +203,14 @@ async fn put(
 
 #[cfg(test)]
 mod tests {
-    use pointsman_store::{Counts, NewBatch};
     use serde_json::Value;
 
     use super::*;
-
-    fn batch(api: BatchApi) -> Batch {
-        Batch {
-            id: "batch_abc".into(),
-            asked: NewBatch {
-                tenant: "key:k".into(),
-                owner: None,
-                api,
-                endpoint: "/v1/chat/completions".to_owned(),
-                input: "file-1".into(),
-                metadata: None,
-                keep: 1,
-                total: 1,
-                created_at: 0,
-                expires_at: 1,
-            },
-            status: BatchStatus::InProgress,
-            counts: Counts::default(),
-            in_progress_at: None,
-            finalizing_at: None,
-            cancelling_at: None,
-            ended_at: None,
-            handed: None,
-            outcome: Ended::default(),
-        }
-    }
+    use crate::batch::sample::batch;
 
     fn told(api: BatchApi, status: u16, body: &str) -> (Value, bool) {
         let status = StatusCode::from_u16(status).unwrap();
-        let (json, good) = result(&batch(api), (1, "a \"b\"\n"), status, body.as_bytes());
+        let (json, good) = result(&batch(api, None), (1, "a \"b\"\n"), status, body.as_bytes());
         assert!(!json.contains(&b'\n'));
         (serde_json::from_slice(&json).unwrap(), good)
     }
@@ -271,7 +245,7 @@ mod tests {
             (BatchApi::Anthropic, BatchStatus::Cancelled, "\"canceled\""),
             (BatchApi::Anthropic, BatchStatus::Expired, "\"expired\""),
         ] {
-            let line = unsent(&batch(api), (0, "a"), status);
+            let line = unsent(&batch(api, None), (0, "a"), status);
             assert!(line.contains(expected) && !line.contains('\n'), "{line}");
         }
     }

@@ -47,6 +47,24 @@ pub(super) fn wrapped(text: &str, indent: usize) -> Vec<String> {
     lines.into_iter().map(|line| format!("{indent}{line}")).collect()
 }
 
+/// Things side by side behind an indent, as many in a line as it has room for, none broken.
+pub(super) fn listed(things: impl IntoIterator<Item = String>, indent: usize) -> Vec<String> {
+    const GAP: &str = "  ";
+    let room = WIDE - indent;
+    let mut lines: Vec<String> = Vec::new();
+    for thing in things {
+        let thing = fit(&thing, room);
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + GAP.len() + thing.chars().count() <= WIDE => {
+                line.push_str(GAP);
+                line.push_str(&thing);
+            }
+            _ => lines.push(" ".repeat(indent) + &thing),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +82,18 @@ mod tests {
             ("ab  ".to_owned(), "  ab".to_owned())
         );
         assert_eq!(fit("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn things_in_a_list_stay_whole() {
+        let things = (0..9).map(|number| format!("point_{number} yes (attack ≥ 0.500)"));
+        let lines = listed(things, 15);
+        assert_eq!(lines.len(), 5);
+        for line in &lines {
+            assert!(line.starts_with(&" ".repeat(15)) && line.ends_with(')'), "{line}");
+            assert!(line.chars().count() <= WIDE, "{line}");
+        }
+        assert!(listed([], 15).is_empty());
     }
 
     #[test]

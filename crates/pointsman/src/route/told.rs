@@ -7,7 +7,7 @@ use pointsman_routing::selection::{Ranked, Ranking};
 use pointsman_routing::{Explanation, Line};
 use pointsman_understanding::{HeadAnswer, Source};
 
-use super::columns::{WIDE, left, right, wrapped};
+use super::columns::{WIDE, left, listed, right, wrapped};
 use super::survey::{Survey, TimedHead};
 use crate::console;
 
@@ -73,24 +73,20 @@ fn head(timed: &TimedHead) {
         let _ = write!(line, "  (+{})", labels.len() - LABELS);
     }
     row(&answer.head, &line, answer.stage, timed.took_us);
-    if let Some(points) = points(answer) {
-        console::say(format!("               {points}"));
-    }
+    points(answer).iter().for_each(console::say);
 }
 
 /// Thresholds with names, where they say more than "the most probable".
-fn points(answer: &HeadAnswer) -> Option<String> {
+fn points(answer: &HeadAnswer) -> Vec<String> {
     let named = answer.points.iter().filter(|point| point.name != "balanced");
-    let told: Vec<String> = named
-        .map(|point| {
-            let holds = if point.holds { "yes" } else { "no" };
-            format!(
-                "{} {holds} ({} ≥ {:.3})",
-                point.name, point.label, point.threshold
-            )
-        })
-        .collect();
-    (!told.is_empty()).then(|| told.join("  "))
+    let told = named.map(|point| {
+        let holds = if point.holds { "yes" } else { "no" };
+        format!(
+            "{} {holds} ({} ≥ {:.3})",
+            point.name, point.label, point.threshold
+        )
+    });
+    listed(told, 15)
 }
 
 fn row(name: &str, line: &str, source: Source, took_us: u64) {

@@ -1,6 +1,6 @@
 //! A gateway process in front of simulated providers.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -139,6 +139,25 @@ fn listen(output: impl std::io::Read + Send + 'static, said: Arc<Mutex<String>>)
             said.push('\n');
         }
     });
+}
+
+/// Runs the program to its end; what it says, and whether it is content.
+pub fn run(arguments: &[&str], environment: &[(&str, &str)], input: &str) -> (String, bool) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [&output.stdout[..], &output.stderr].concat();
+    (
+        String::from_utf8_lossy(&said).trim().to_owned(),
+        output.status.success(),
+    )
 }
 
 /// Says a figure that a test found, for whoever runs it by hand.

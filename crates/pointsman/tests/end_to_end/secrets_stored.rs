@@ -1,9 +1,7 @@
 //! Secrets that the database keeps: sealed, used by a reference, changed without a restart, wrapped by another master key,
 //! never given back. And what of the admin API is written down or carried out once.
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -12,27 +10,13 @@ use serde_json::{Value, json};
 
 use crate::admin::{Site, TOKEN};
 use crate::credentials::{ask, bearer, completion, config, server};
-use crate::harness::{Answer, House, exchange, folder, key, post};
+use crate::harness::{Answer, House, exchange, folder, key, post, run};
 
 /// Runs `pointsman secret`.
-fn secret(folder: &Path, master: &str, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
-        .arg("secret")
-        .args(arguments)
-        .arg("--database")
-        .arg(format!("sqlite://{}/p.db", folder.display()))
-        .env("POINTSMAN_MASTER_KEY", master)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+fn secret(folder: &Path, master: &str, arguments: &[&str], input: &str) -> (String, bool) {
+    let database = format!("sqlite://{}/p.db", folder.display());
+    let arguments = [&["secret"][..], arguments, &["--database", &database]].concat();
+    run(&arguments, &[("POINTSMAN_MASTER_KEY", master)], input)
 }
 
 async fn admin(house: &House, method: Method, path: &str, body: Value) -> Answer {
@@ -55,18 +39,12 @@ async fn a_credential_in_the_database_is_sealed_used_changed_and_wrapped_anew() 
     // It answers with the key that it was shown.
     let provider = server(|head| completion(bearer(head))).await;
     let folder = folder(&config(provider, "{ api_key: \"${store:openai#api_key}\" }"));
-    let made = |output: Output| said(&output).trim().to_owned();
-    let old = made(secret(folder.path(), "", &["key"], ""));
-    let new = made(secret(folder.path(), "", &["key"], ""));
+    let (old, _) = secret(folder.path(), "", &["key"], "");
+    let (new, _) = secret(folder.path(), "", &["key"], "");
     let file = folder.path().join("pointsman.yaml");
     let check = |master: &str| {
-        let checked = Command::new(env!("CARGO_BIN_EXE_pointsman"))
-            .arg("check")
-            .arg(&file)
-            .env("POINTSMAN_MASTER_KEY", master)
-            .output()
-            .unwrap();
-        said(&checked)
+        let file = file.to_str().unwrap();
+        run(&["check", file], &[("POINTSMAN_MASTER_KEY", master)], "").0
     };
     let told = check(&old);
     assert!(
@@ -79,13 +57,13 @@ async fn a_credential_in_the_database_is_sealed_used_changed_and_wrapped_anew() 
         told.contains("master key 0 is none") && !told.contains("abc"),
         "{told}"
     );
-    let kept = secret(
+    let (told, is_kept) = secret(
         folder.path(),
         &old,
         &["set", "openai", "--field", "api_key"],
         "sk-stored-1\n",
     );
-    assert!(kept.status.success(), "{}", said(&kept));
+    assert!(is_kept, "{told}");
     let caller = key(folder.path(), NewKey::default());
     let both = format!("{new},{old}");
     let environment = [("POINTSMAN_MASTER_KEY", &*both), ("POINTSMAN_ADMIN_TOKEN", TOKEN)];
@@ -112,8 +90,8 @@ async fn a_credential_in_the_database_is_sealed_used_changed_and_wrapped_anew() 
     let wrapped = admin(&house, Method::POST, "/admin/v1/secrets/rewrap", Value::Null).await;
     // What was put went by the new one already.
     assert_eq!(wrapped.json(), json!({"wrapped": 0}));
-    let other = secret(folder.path(), &old, &["set", "other"], "sk-stored-3");
-    assert!(other.status.success());
+    let (told, is_kept) = secret(folder.path(), &old, &["set", "other"], "sk-stored-3");
+    assert!(is_kept, "{told}");
     let wrapped = admin(&house, Method::POST, "/admin/v1/secrets/rewrap", Value::Null).await;
     assert_eq!(wrapped.json(), json!({"wrapped": 1}));
     let shown_by_api = [

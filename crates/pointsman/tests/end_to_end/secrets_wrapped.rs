@@ -1,8 +1,6 @@
 //! A master key that a key management service wraps: never seen, unwrapped once at the start, and told of where it cannot be.
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -10,7 +8,7 @@ use pointsman_store::NewKey;
 use serde_json::{Value, json};
 
 use crate::credentials::{ask, bearer, completion, config, server, server_of_bodies};
-use crate::harness::{House, folder, key, post, write};
+use crate::harness::{House, folder, key, post, run, write};
 
 const KEY: &str = "vault-transit:transit/pointsman";
 
@@ -31,25 +29,6 @@ fn transit(head: &str, body: &str) -> (u16, String) {
         json!({ "renewable": false })
     };
     (200, json!({ "data": data }).to_string())
-}
-
-/// Runs the program; what it says, and whether it is content.
-fn run(arguments: &[&str], environment: &[(&str, &str)], input: &str) -> (String, bool) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = [&output.stdout[..], &output.stderr].concat();
-    (
-        String::from_utf8_lossy(&said).trim().to_owned(),
-        output.status.success(),
-    )
 }
 
 fn database(folder: &Path) -> String {

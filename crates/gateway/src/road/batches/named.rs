@@ -44,34 +44,13 @@ pub fn read(batch: &Batch) -> (Option<Map<String, Value>>, Labels) {
 
 #[cfg(test)]
 mod tests {
-    use pointsman_store::{BatchApi, BatchStatus, Counts, Ended, NewBatch};
+    use pointsman_store::BatchApi;
 
     use super::*;
+    use crate::batch::sample;
 
     fn batch(metadata: Option<String>) -> Batch {
-        Batch {
-            id: "batch_1".to_owned().into(),
-            asked: NewBatch {
-                tenant: "t".to_owned().into(),
-                owner: None,
-                api: BatchApi::OpenAi,
-                endpoint: String::new(),
-                input: "file_1".to_owned().into(),
-                metadata,
-                keep: 0,
-                total: 0,
-                created_at: 0,
-                expires_at: 0,
-            },
-            status: BatchStatus::Validating,
-            counts: Counts::default(),
-            in_progress_at: None,
-            finalizing_at: None,
-            cancelling_at: None,
-            ended_at: None,
-            handed: None,
-            outcome: Ended::default(),
-        }
+        sample::batch(BatchApi::OpenAi, metadata)
     }
 
     #[test]
