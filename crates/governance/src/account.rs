@@ -225,9 +225,7 @@ impl Account {
             counters.correct(mark, sides(estimate.tokens), sides(actual.tokens));
         }
         counters.touch(now);
-        if standing.takes_place() {
-            counters.in_flight = counters.in_flight.saturating_sub(1);
-        }
+        counters.in_flight = counters.in_flight.saturating_sub(standing.places());
         counters.reserve_more(mark, estimate, Estimate::default(), reserved);
         let mut passed = None;
         for purse in &mut counters.purses {
@@ -360,15 +358,15 @@ impl Counters {
 
     fn check(&self, wanted: &Wanted<'_>, now: Moment) -> Result<(), Refused> {
         if let Some(limit) = self.limits.concurrency.filter(|_| wanted.places > 0)
-            && self.in_flight >= limit
+            && self.in_flight.saturating_add(wanted.places) > limit
         {
             return Err(Refused::Concurrency { limit });
         }
         if let (Some(limit), Some(requests)) = (self.limits.requests_per_minute, &self.requests)
             && wanted.requests > 0
-            && requests.sum() >= limit
+            && requests.sum().saturating_add(wanted.requests) > limit
         {
-            let wait = requests.wait(1, limit);
+            let wait = requests.wait(wanted.requests, limit);
             return Err(Refused::Requests { limit, wait });
         }
         for (at, side) in Side::ALL.into_iter().enumerate() {

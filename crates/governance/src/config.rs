@@ -31,21 +31,7 @@ impl LimitsConfig {
     /// What of it cannot be meant: where, and why.
     #[must_use]
     pub fn problems(&self) -> Vec<(String, String)> {
-        let mut problems = Vec::new();
-        if self.models.len() > MAX_MODELS {
-            let why = format!("has more than {MAX_MODELS} entries; use patterns such as gpt-*");
-            problems.push(("models".to_owned(), why));
-        }
-        for (pattern, limits) in &self.models {
-            let at = format!("models.{pattern}");
-            if pattern.is_empty() || pattern.chars().any(char::is_control) {
-                problems.push((at.clone(), "is the name of no model".to_owned()));
-            }
-            if *limits == Limits::default() {
-                let why = "limits nothing: give it requests_per_minute, tokens_per_minute or concurrency";
-                problems.push((at, why.to_owned()));
-            }
-        }
+        let mut problems = of_models(&self.models);
         if let Err(why) = check_shares(&self.shares) {
             problems.push(("shares".to_owned(), why));
         } else if !self.shares.is_empty() && self.models.is_empty() {
@@ -54,6 +40,64 @@ impl LimitsConfig {
             problems.push(("shares".to_owned(), why.to_owned()));
         }
         problems
+    }
+}
+
+/// What of the limits of models cannot be meant: where, and why.
+fn of_models(models: &BTreeMap<String, Limits>) -> Vec<(String, String)> {
+    let mut problems = Vec::new();
+    if models.len() > MAX_MODELS {
+        let why = format!("has more than {MAX_MODELS} entries; use patterns such as gpt-*");
+        problems.push(("models".to_owned(), why));
+    }
+    for (pattern, limits) in models {
+        let at = format!("models.{pattern}");
+        if pattern.is_empty() || pattern.chars().any(char::is_control) {
+            problems.push((at.clone(), "is the name of no model".to_owned()));
+        }
+        if *limits == Limits::default() {
+            let why = "limits nothing: give it requests_per_minute, tokens_per_minute or concurrency";
+            problems.push((at, why.to_owned()));
+        }
+    }
+    problems
+}
+
+/// What all callers together may send to one provider, so that its own limits are never passed. Another target takes over
+/// where it has no room. What is absent is not limited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderLimits {
+    /// Requests in any minute; each try is one.
+    pub requests_per_minute: Option<u64>,
+    /// Tokens in any minute, prompt and answer together.
+    pub tokens_per_minute: Option<u64>,
+    /// Tokens of prompts in any minute.
+    pub input_tokens_per_minute: Option<u64>,
+    /// Tokens of answers in any minute.
+    pub output_tokens_per_minute: Option<u64>,
+    /// Requests at once.
+    pub concurrency: Option<u64>,
+    /// Limits of some of its models beside those: by the provider's own names, `*` standing for any run of letters.
+    pub models: BTreeMap<String, Limits>,
+}
+
+impl ProviderLimits {
+    /// What of it cannot be meant: where, and why.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        of_models(&self.models)
+    }
+
+    /// Of all its models together.
+    pub(crate) fn of_all(&self) -> Limits {
+        Limits {
+            requests_per_minute: self.requests_per_minute,
+            tokens_per_minute: self.tokens_per_minute,
+            input_tokens_per_minute: self.input_tokens_per_minute,
+            output_tokens_per_minute: self.output_tokens_per_minute,
+            concurrency: self.concurrency,
+        }
     }
 }
 

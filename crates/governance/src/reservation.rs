@@ -111,17 +111,32 @@ pub(crate) enum Standing {
     WithinAgain,
     /// Money for what others answer later: no place, and no tokens of a minute.
     Elsewhere,
+    /// What is sent to a provider for one request: so many requests, and so many of them at once.
+    Sent {
+        /// All of them.
+        requests: u32,
+        /// At once.
+        places: u32,
+    },
 }
 
 impl Standing {
-    /// Whether it takes a place among the requests at once.
-    pub(crate) fn takes_place(self) -> bool {
-        matches!(self, Self::Apart | Self::Again)
+    /// Places that it takes among the requests at once.
+    pub(crate) fn places(self) -> u64 {
+        match self {
+            Self::Apart | Self::Again => 1,
+            Self::Sent { places, .. } => u64::from(places),
+            Self::Within | Self::WithinAgain | Self::Elsewhere => 0,
+        }
     }
 
-    /// Whether it counts as a request.
-    pub(crate) fn is_request(self) -> bool {
-        matches!(self, Self::Apart | Self::Within)
+    /// Requests that it counts as.
+    pub(crate) fn requests(self) -> u64 {
+        match self {
+            Self::Apart | Self::Within => 1,
+            Self::Sent { requests, .. } => u64::from(requests),
+            Self::Again | Self::WithinAgain | Self::Elsewhere => 0,
+        }
     }
 }
 

@@ -104,8 +104,8 @@ impl<'a> Wanted<'a> {
     /// An estimate, of a request or of a part of one.
     pub(crate) fn new(estimate: Estimate, standing: Standing, model: Option<&'a str>) -> Self {
         Self {
-            places: u64::from(standing.takes_place()),
-            requests: u64::from(standing.is_request()),
+            places: standing.places(),
+            requests: standing.requests(),
             tokens: sides(estimate.tokens),
             cost: estimate.cost,
             model,

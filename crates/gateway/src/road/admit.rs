@@ -292,7 +292,7 @@ fn dearest(targets: &[Target], usage: &Usage, tier: ServiceTier, price: PriceAt<
 }
 
 /// How many tokens the answer may have: what the client said, else what the operator or the model says, times `n`.
-fn completion_bound(snapshot: &Snapshot, request: &ChatRequest) -> u64 {
+pub fn completion_bound(snapshot: &Snapshot, request: &ChatRequest) -> u64 {
     let said = request.sampling.max_tokens.unwrap_or(snapshot.default_completion);
     said.saturating_mul(request.sampling.n.unwrap_or(1).max(1))
 }

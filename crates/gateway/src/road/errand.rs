@@ -355,6 +355,10 @@ impl<E: Errand> Attempt for Try<'_, E> {
         }
         ticket.lost(&losses);
         let asked = !calls.is_empty();
+        if asked {
+            let sent = gather::sent(calls.len(), &self.errand.estimate());
+            send::enter(ticket, target, &target.model, sent).await?;
+        }
         ticket.asking(target, target.model.clone(), self.errand.estimate().input);
         if let Some(facts) = &mut ticket.facts.asked {
             facts.price = self.errand.price(target);

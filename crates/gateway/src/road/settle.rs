@@ -42,6 +42,8 @@ pub struct Ticket {
     /// Gone once what it was made for is charged.
     reservation: Option<Reservation>,
     settled: bool,
+    /// What is set aside at the provider that is asked, where it has limits.
+    entered: Option<Reservation>,
     spent: Spent,
     /// What is part of that, and is charged together with the last answer.
     owed: Actual,
@@ -196,6 +198,7 @@ impl Ticket {
             caller,
             reservation: Some(reservation),
             settled: false,
+            entered: None,
             spent: Spent::default(),
             owed: Actual::default(),
             apart: Spent::default(),
@@ -261,6 +264,22 @@ impl Ticket {
             recalled: None,
             at_stake: Some(prompt),
         });
+    }
+
+    /// Takes what is set aside at the provider that is asked next; it is settled with what that provider's answer uses.
+    pub fn entered(&mut self, at: Option<Reservation>) {
+        self.entered = at;
+    }
+
+    /// The provider that was asked last is not asked any more: what was set aside there comes back.
+    pub fn left(&mut self) {
+        self.entered = None;
+    }
+
+    fn settle_entered(&mut self, actual: Actual) {
+        if let Some(entered) = self.entered.take() {
+            entered.settle(actual);
+        }
     }
 
     /// Notes what the target that is asked next cannot be told exactly.
@@ -371,8 +390,9 @@ impl Ticket {
     pub fn spend(&mut self, usage: &Usage, estimated: bool) {
         self.nothing_at_stake();
         let cost = self.price(usage);
+        let tokens = admit::tokens_of(usage);
+        self.settle_entered(Actual { tokens, cost });
         if let Some(reservation) = self.reservation.take() {
-            let tokens = admit::tokens_of(usage);
             reservation.settle(self.with_owed(Actual { tokens, cost }));
         }
         self.spent = Spent {
@@ -386,13 +406,15 @@ impl Ticket {
     pub fn spend_beside(&mut self, usage: &Usage, estimated: bool) {
         self.nothing_at_stake();
         let cost = self.price(usage);
+        let tokens = admit::tokens_of(usage);
+        self.settle_entered(Actual { tokens, cost });
         self.spent = Spent {
             usage: self.spent.usage.and(usage),
             cost: self.spent.cost + cost,
             estimated: self.spent.estimated || estimated,
         };
         self.owed = Actual {
-            tokens: self.owed.tokens + admit::tokens_of(usage),
+            tokens: self.owed.tokens + tokens,
             cost: self.owed.cost + cost,
         };
         if let Some(reservation) = &mut self.reservation {
@@ -557,6 +579,7 @@ impl Ticket {
         let reservation = self.leave();
         if self.standing == Standing::Charged {
             // What it cost was recorded before its process died, under the same id: nothing is owed twice.
+            self.left();
             if let Some(reservation) = reservation {
                 reservation.settle(Actual::default());
             }
@@ -572,6 +595,7 @@ impl Ticket {
             };
             (self.spent.cost + last.cost, last)
         };
+        self.settle_entered(last);
         let written = self.worker.journal.lock().append(&self.entry(ending, cost));
         if let Some(reservation) = reservation {
             let last = self.with_owed(last);

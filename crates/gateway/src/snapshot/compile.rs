@@ -10,7 +10,7 @@ use pointsman_a2a::seal::Sealer;
 use pointsman_catalog::{Catalog, Quirk};
 use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, StateKeeper, TargetConfig};
 use pointsman_governance::jwt::JwtConfig;
-use pointsman_governance::{Anonymous, ModelLimits, Principal, Sharing};
+use pointsman_governance::{Anonymous, Gates, ModelLimits, Principal, Sharing};
 use pointsman_guard::GuardSet;
 use pointsman_mcp::Hub;
 use pointsman_mcp::agents::Agents;
@@ -56,6 +56,7 @@ pub struct Lasting {
     budgets: Mutex<HashMap<String, Arc<RetryBudget>>>,
     anonymous: Mutex<Option<Arc<Principal>>>,
     limited: Mutex<ModelLimits>,
+    gates: Mutex<Gates>,
     issuers: Mutex<Vec<Arc<Trusted>>>,
     /// With whom limits are counted together, where this process is not alone.
     pub sharing: Option<Arc<Sharing>>,
@@ -484,6 +485,11 @@ impl Compiler<'_> {
             shape: self.shape(&[(&path, &config.request)]),
             speaks: speaks(facts, config),
             listed: config.models.clone(),
+            gate: self
+                .lasting
+                .gates
+                .lock()
+                .of(name, &config.limits, self.lasting.sharing.as_ref()),
             kind: facts.id.clone(),
             region: config.region.clone().or_else(|| config.location.clone()),
         })

@@ -61,6 +61,14 @@ impl Place {
         }
     }
 
+    /// Of a provider, or of some of its models.
+    pub(crate) fn of_provider(sharing: &Arc<Sharing>, id: &str) -> Self {
+        Self {
+            word: "provider",
+            ..Self::new(sharing, None, id)
+        }
+    }
+
     pub(super) fn clock(&self) -> &Clock {
         self.sharing.clock()
     }

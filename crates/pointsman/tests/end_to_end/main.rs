@@ -46,6 +46,7 @@ mod narrowed;
 mod plugins;
 mod postgres;
 mod priorities;
+mod provider_limits;
 mod realtime;
 mod realtime_ends;
 mod realtime_money;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::BodyExt;
+use pointsman_governance::{Sent, Tokens};
 use pointsman_upstream::{Failure as Fault, InFlight, Outcome, Timeouts, UpstreamBody, parse_retry_after};
 use pointsman_wire::coding;
 use pointsman_wire::eventstream;
@@ -16,10 +17,10 @@ use pointsman_wire::format::{self, Format};
 use super::super::arrive::Asked;
 use super::super::decide::Step;
 use super::super::relay::{Pipe, Relay};
-use super::super::{Arrival, Ticket};
+use super::super::{Arrival, Ticket, admit};
 use super::authorized::{self, Unsent};
 use super::round::Attempt;
-use super::{Answer, Failed, betas, media, request};
+use super::{Answer, Failed, betas, gate, media, request};
 use crate::snapshot::{Speech, Target, are_kin};
 use crate::worker::Worker;
 
@@ -136,6 +137,7 @@ impl Exchange<'_> {
             request,
             model: model.to_owned(),
             prompt: self.asked.prompt_tokens,
+            answer: admit::completion_bound(&self.arrival.snapshot, &self.asked.request),
             timeouts: target.patience().exchange,
         })
     }
@@ -244,6 +246,8 @@ pub struct Call {
     pub model: String,
     /// About how many prompt tokens it has.
     pub prompt: u64,
+    /// How many tokens its answer may have.
+    pub answer: u64,
     /// How long is waited.
     pub timeouts: Timeouts,
 }
@@ -257,6 +261,11 @@ pub async fn exchange(
     call: Call,
 ) -> Result<Response<UpstreamBody>, Failed> {
     let size = (call.prompt, call.timeouts);
+    let tokens = Tokens {
+        input: call.prompt,
+        output: call.answer,
+    };
+    gate::enter(ticket, target, &call.model, Sent::one(tokens)).await?;
     ticket.asking(target, call.model, call.prompt);
     let endpoint = Arc::clone(in_flight.endpoint());
     let begun = Instant::now();
