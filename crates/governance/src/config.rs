@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use pointsman_store::{Aliases, Shares, check_aliases, check_shares};
+use pointsman_catalog::Money;
+use pointsman_store::{Aliases, Budget, BudgetWindow, Shares, check_aliases, check_budgets, check_shares};
 use pointsman_upstream::config::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Rule;
 use crate::introspection::{CertificateConfig, IntrospectionConfig, ProxyConfig};
 use crate::jwt::JwtConfig;
 use crate::oidc::OidcConfig;
@@ -80,13 +82,63 @@ pub struct ProviderLimits {
     pub concurrency: Option<u64>,
     /// Limits of some of its models beside those: by the provider's own names, `*` standing for any run of letters.
     pub models: BTreeMap<String, Limits>,
+    /// Money that may be spent at it in windows. All of them hold at once.
+    pub budgets: Vec<ProviderBudget>,
+}
+
+/// Money that may be spent at a provider in a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderBudget {
+    /// US dollars, with at most nine digits after the point.
+    pub amount_usd: serde_json::Number,
+    /// `total`, `day`, `week`, `month`, or so many seconds, such as `3600s`.
+    pub window: String,
+    /// In which days begin, such as `Europe/Berlin`; UTC when absent.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+}
+
+impl ProviderBudget {
+    fn read(&self) -> Result<Budget, String> {
+        let amount = Money::parse(&self.amount_usd.to_string()).map_err(|error| error.to_string())?;
+        let window = BudgetWindow::read(&self.window).ok_or_else(|| {
+            let window = &self.window;
+            format!("the window {window:?} is none: it is total, day, week, month, or seconds such as 3600s")
+        })?;
+        let budget = Budget {
+            zone: self.time_zone.clone(),
+            ..Budget::of(amount, window)
+        };
+        match check_budgets(std::slice::from_ref(&budget)) {
+            Ok(()) => Ok(budget),
+            Err(error) => Err(error.to_string()),
+        }
+    }
 }
 
 impl ProviderLimits {
     /// What of it cannot be meant: where, and why.
     #[must_use]
     pub fn problems(&self) -> Vec<(String, String)> {
-        of_models(&self.models)
+        let mut problems = of_models(&self.models);
+        let mut budgets = Vec::new();
+        for (at, budget) in self.budgets.iter().enumerate() {
+            match budget.read() {
+                Ok(budget) => budgets.push(budget),
+                Err(why) => problems.push((format!("budgets[{at}]"), why)),
+            }
+        }
+        if let Err(error) = check_budgets(&budgets) {
+            problems.push(("budgets".to_owned(), error.to_string()));
+        }
+        problems
+    }
+
+    /// Its budgets; those that are none are problems.
+    pub(crate) fn rules(&self) -> Vec<Rule> {
+        let budgets = self.budgets.iter().filter_map(|budget| budget.read().ok());
+        budgets.map(Rule::Budget).collect()
     }
 
     /// Of all its models together.

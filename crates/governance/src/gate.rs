@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pointsman_catalog::Money;
+use pointsman_store::{Store, StoreError};
 
-use crate::account::{Account, Place};
+use crate::account::{Account, Place, unix_ms};
+use crate::budget::Rule;
 use crate::config::{Limits, ProviderLimits};
 use crate::denial::Denial;
 use crate::pattern::fits;
@@ -21,6 +23,17 @@ use crate::wanted::Tokens;
 #[derive(Debug, Default)]
 pub struct Gates {
     known: HashMap<String, Vec<Limited>>,
+    /// Budgets of which is not known yet what was spent.
+    fresh: Vec<Fresh>,
+}
+
+/// A provider with budgets of which is not known yet what was spent.
+#[derive(Debug)]
+struct Fresh {
+    provider: String,
+    account: Arc<Account>,
+    limits: Limits,
+    rules: Vec<Rule>,
 }
 
 /// The gate of one provider.
@@ -47,16 +60,19 @@ pub struct Sent {
     pub places: u32,
     /// Tokens that they may take, all together.
     pub tokens: Tokens,
+    /// What they may cost, all together.
+    pub cost: Money,
 }
 
 impl Sent {
-    /// One request that may take so many tokens.
+    /// One request that may take so many tokens, for nothing.
     #[must_use]
     pub fn one(tokens: Tokens) -> Self {
         Self {
             requests: 1,
             places: 1,
             tokens,
+            cost: Money::ZERO,
         }
     }
 }
@@ -65,25 +81,62 @@ impl Gates {
     /// The gate of a provider, with these limits from now on; counted together with other replicas, where there are some.
     pub fn of(&mut self, provider: &str, config: &ProviderLimits, sharing: Option<&Arc<Sharing>>) -> Gate {
         let known = self.known.entry(provider.to_owned()).or_default();
-        let all = (None, config.of_all());
-        let some = config
-            .models
-            .iter()
-            .map(|(pattern, limits)| (Some(pattern), *limits));
-        let limited = std::iter::once(all)
-            .chain(some)
-            .filter(|(_, limits)| *limits != Limits::default())
-            .map(|(pattern, limits)| {
-                let account = Self::account(known, (provider, pattern), sharing);
-                account.configure(limits, &[], &[]);
-                Limited {
-                    pattern: pattern.cloned(),
-                    account,
-                }
+        let rules = config.rules();
+        let mut limited = Vec::new();
+        let all = config.of_all();
+        if all != Limits::default() || !rules.is_empty() {
+            let account = Self::account(known, (provider, None), sharing);
+            let unknown = account.unknown(&rules).into_iter().cloned().collect::<Vec<_>>();
+            let (later, at_once) = rules
+                .iter()
+                .cloned()
+                .partition::<Vec<_>, _>(|rule| unknown.contains(rule));
+            account.configure(all, &at_once, &[]);
+            if !later.is_empty() {
+                self.fresh.push(Fresh {
+                    provider: provider.to_owned(),
+                    account: Arc::clone(&account),
+                    limits: all,
+                    rules,
+                });
+            }
+            limited.push(Limited {
+                pattern: None,
+                account,
             });
-        Gate {
-            limited: limited.collect(),
         }
+        for (pattern, limits) in &config.models {
+            let account = Self::account(known, (provider, Some(pattern)), sharing);
+            account.configure(*limits, &[], &[]);
+            limited.push(Limited {
+                pattern: Some(pattern.clone()),
+                account,
+            });
+        }
+        Gate {
+            limited: limited.into(),
+        }
+    }
+
+    /// Gives budgets that are new what was spent of them, as the ledger tells it. Blocks on the database.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn read(&mut self, store: &Store, sharing: Option<&Arc<Sharing>>) -> Result<(), StoreError> {
+        let own = sharing.map(|sharing| sharing.replica());
+        for fresh in std::mem::take(&mut self.fresh) {
+            let mut known = Vec::new();
+            for rule in fresh.account.unknown(&fresh.rules) {
+                let mut all = [0_i64; 2];
+                for (replica, money) in store.spent_at(&fresh.provider, rule.bounds(unix_ms()).0)? {
+                    let place = usize::from(own.is_some_and(|own| own != replica));
+                    all[place] = all[place].saturating_add(money.nanodollars());
+                }
+                known.push((rule, all));
+            }
+            fresh.account.configure(fresh.limits, &fresh.rules, &known);
+        }
+        Ok(())
     }
 
     /// The counters of a provider, or of some of its models: those that there are, or new ones.
@@ -128,7 +181,7 @@ impl Gate {
         };
         let estimate = Estimate {
             tokens: sent.tokens,
-            cost: Money::ZERO,
+            cost: sent.cost,
         };
         let standing = Standing::Sent {
             requests: sent.requests,

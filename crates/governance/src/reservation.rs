@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use crate::account::{Account, Mark, Moment};
 use crate::denial::{Denial, Refused};
 use crate::sharing;
+use crate::unit::{Details, Used};
 use crate::wanted::{Tokens, Wanted};
 
 /// Holders of a request that needs no memory of its own: key, user, project, team, organization, and one that it names.
@@ -87,6 +88,14 @@ pub struct Estimate {
     pub tokens: Tokens,
     /// Money.
     pub cost: Money,
+}
+
+impl Estimate {
+    /// Nothing at all.
+    pub(crate) const NOTHING: Self = Self {
+        tokens: Tokens { input: 0, output: 0 },
+        cost: Money::ZERO,
+    };
 }
 
 /// What a request did use.
@@ -212,7 +221,7 @@ pub(crate) fn attempt(
     }
     let marks = held.into_iter();
     let marks = marks
-        .map(|mut counters| counters.reserve(estimate, &wanted))
+        .map(|mut counters| counters.reserve((estimate, standing), &wanted))
         .collect();
     accounts.iter().for_each(Account::noted);
     Ok(Reservation {
@@ -279,7 +288,8 @@ impl Reservation {
             return Err(refused.denial(account.name(), estimate.cost));
         }
         for (mark, mut counters) in self.marks.iter_mut().zip(held) {
-            counters.change(mark, self.estimate, estimate, self.accounts.model());
+            let change = [self.estimate, estimate];
+            counters.change(mark, change, self.standing, self.accounts.model());
         }
         self.estimate = estimate;
         Ok(())
@@ -293,7 +303,15 @@ impl Reservation {
 
     /// Charges what was used; the rest comes back.
     pub fn settle(mut self, actual: Actual) {
-        self.close(actual);
+        self.close(Used {
+            actual,
+            details: Details::default(),
+        });
+    }
+
+    /// The same, and tells what kinds its tokens were of.
+    pub fn settle_in_detail(mut self, actual: Actual, details: Details) {
+        self.close(Used { actual, details });
     }
 
     /// A part of what was set aside for what others answer later.
@@ -316,10 +334,10 @@ impl Reservation {
         &self.accounts
     }
 
-    fn close(&mut self, actual: Actual) {
+    fn close(&mut self, used: Used) {
         if std::mem::replace(&mut self.open, false) {
             for (mark, account) in self.marks.iter().zip(self.accounts.iter()) {
-                let settled = (self.estimate, actual);
+                let settled = (self.estimate, used);
                 let reserved = self.accounts.model();
                 let models = [reserved, self.charged.as_deref().or(reserved)];
                 account.settle(*mark, self.standing, settled, models);
@@ -331,6 +349,6 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.close(Actual::default());
+        self.close(Used::default());
     }
 }

@@ -128,7 +128,7 @@ async fn several_requests_for_one_are_all_counted_or_none() {
     let several = |requests, places| Sent {
         requests,
         places,
-        tokens: Tokens::default(),
+        ..Sent::one(Tokens::default())
     };
     let held = gate.enter("m", several(6, 4)).await.unwrap();
     assert!(

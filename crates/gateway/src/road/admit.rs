@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pointsman_catalog::{Money, Price, ServiceTier};
-use pointsman_governance::{Denial, DenialKind, Estimate, Principal, Reservation, Tokens};
+use pointsman_governance::{Denial, DenialKind, Details, Estimate, Principal, Reservation, Sent, Tokens};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 
 use super::arrive::Asked;
@@ -187,6 +187,19 @@ pub fn estimate_of(target: &Target, prompt: u64, completion: u64) -> Estimate {
     }
 }
 
+/// What is sent to `target` for a conversation of so many tokens, at the tier that was asked for.
+pub fn sent_to(target: &Target, (prompt, answer): (u64, u64), tier: ServiceTier) -> Sent {
+    let usage = Usage {
+        input: prompt,
+        output: answer,
+        ..Usage::default()
+    };
+    Sent {
+        cost: dearest(std::slice::from_ref(target), &usage, tier, &usual),
+        ..Sent::one(tokens_of(&usage))
+    }
+}
+
 /// Whether the key may use a model.
 ///
 /// # Errors
@@ -278,6 +291,15 @@ pub fn tokens_of(usage: &Usage) -> Tokens {
     Tokens {
         input: usage.input,
         output: usage.output,
+    }
+}
+
+/// What kinds of tokens they are, as far as expressions look at them.
+pub fn details_of(usage: &Usage) -> Details {
+    Details {
+        cached: usage.cache_read,
+        cache_creation: usage.cache_write.saturating_add(usage.cache_write_1h),
+        reasoning: usage.reasoning,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pointsman_cache::CacheKey;
 use pointsman_catalog::{Money, Price, ServiceTier};
-use pointsman_governance::{Actual, Denial, Estimate, Principal, Reservation};
+use pointsman_governance::{Actual, Denial, Details, Estimate, Principal, Reservation};
 use pointsman_guard::{Reviewed, Tally};
 use pointsman_store::{LedgerEntry, Outcome, RequestId};
 use pointsman_telemetry::RequestRecord;
@@ -46,7 +46,7 @@ pub struct Ticket {
     entered: Option<Reservation>,
     spent: Spent,
     /// What is part of that, and is charged together with the last answer.
-    owed: Actual,
+    owed: (Actual, Details),
     /// What calls of a loop have used and cost, which are charged by themselves.
     apart: Spent,
     /// The call of a loop whose answer is on its way to the client.
@@ -200,7 +200,7 @@ impl Ticket {
             settled: false,
             entered: None,
             spent: Spent::default(),
-            owed: Actual::default(),
+            owed: (Actual::default(), Details::default()),
             apart: Spent::default(),
             call: None,
             standing: arrival.standing,
@@ -393,7 +393,8 @@ impl Ticket {
         let tokens = admit::tokens_of(usage);
         self.settle_entered(Actual { tokens, cost });
         if let Some(reservation) = self.reservation.take() {
-            reservation.settle(self.with_owed(Actual { tokens, cost }));
+            let (actual, details) = self.with_owed(Actual { tokens, cost }, usage);
+            reservation.settle_in_detail(actual, details);
         }
         self.spent = Spent {
             usage: self.spent.usage.and(usage),
@@ -413,10 +414,8 @@ impl Ticket {
             cost: self.spent.cost + cost,
             estimated: self.spent.estimated || estimated,
         };
-        self.owed = Actual {
-            tokens: self.owed.tokens + tokens,
-            cost: self.owed.cost + cost,
-        };
+        let owed = self.with_owed(Actual { tokens, cost }, usage);
+        self.owed = owed;
         if let Some(reservation) = &mut self.reservation {
             let Estimate {
                 tokens,
@@ -432,12 +431,13 @@ impl Ticket {
     }
 
     /// With what is owed for what was asked beside.
-    fn with_owed(&mut self, last: Actual) -> Actual {
-        let owed = std::mem::take(&mut self.owed);
-        Actual {
+    fn with_owed(&mut self, last: Actual, usage: &Usage) -> (Actual, Details) {
+        let (owed, details) = std::mem::take(&mut self.owed);
+        let actual = Actual {
             tokens: last.tokens + owed.tokens,
             cost: last.cost + owed.cost,
-        }
+        };
+        (actual, details + admit::details_of(usage))
     }
 
     /// Sets aside what the next attempt may use, after the one before was charged. It is the same request: quotas and
@@ -598,8 +598,11 @@ impl Ticket {
         self.settle_entered(last);
         let written = self.worker.journal.lock().append(&self.entry(ending, cost));
         if let Some(reservation) = reservation {
-            let last = self.with_owed(last);
-            reservation.settle(last);
+            let nothing = Usage::default();
+            let is_remembered = ending.outcome == Outcome::Cached;
+            let used = if is_remembered { &nothing } else { &ending.usage };
+            let (last, details) = self.with_owed(last, used);
+            reservation.settle_in_detail(last, details);
         }
         self.tell(ending, cost);
         follow::settled(self, ending, cost);

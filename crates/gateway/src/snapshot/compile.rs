@@ -18,7 +18,7 @@ use pointsman_mcp::board::Board;
 use pointsman_mcp::oauth::Grants;
 use pointsman_mcp::parked::Lot;
 use pointsman_routing::{RagSource, Router, RoutingConfig};
-use pointsman_store::{MasterKeys, SharedSessions};
+use pointsman_store::{MasterKeys, SharedSessions, Store, StoreError};
 use pointsman_understanding::{Origin, Role, Understanding};
 use pointsman_upstream::{
     AuthStyle, CredentialRegistry, EndpointRegistry, FetchBounds, RetryBudget, RetryPolicy, balance::Policy,
@@ -93,6 +93,14 @@ impl Lasting {
             board: Arc::new(Board::sharing(sessions, grants)),
             ..Self::default()
         }
+    }
+
+    /// Reads what was spent of budgets of providers that are new. Blocks on the database.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn read_budgets(&self, store: &Store) -> Result<(), StoreError> {
+        self.gates.lock().read(store, self.sharing.as_ref())
     }
 }
 

@@ -20,6 +20,7 @@ mod batches_named;
 mod betas;
 mod cache;
 mod credentials;
+mod custom_units;
 mod customers;
 mod documents;
 mod drain;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt, Full};
+use pointsman_catalog::Money;
 use pointsman_store::NewKey;
 use pointsman_testbed::redis::{Keeps, RedisServer};
 use pointsman_testbed::{Fault, Schedule, ServedOutcome, SimOptions, SimServer, load};
@@ -26,8 +27,10 @@ fn config(small: &SimServer, big: &SimServer, limits: &str) -> String {
     format!(
         "providers:\n  small: {}\n  big: {}\n\
          models:\n\
-         \x20 m: {{ targets: [ {{ provider: small, model: gpt-5-mini }}, {{ provider: big, model: gpt-5-mini, priority: 1 }} ] }}\n\
-         \x20 alone: {{ targets: [ {{ provider: small, model: gpt-5-mini }} ], retry: {{ attempts: 1 }} }}\n\
+         \x20 m: {{ targets: [ {{ provider: small, model: gpt-5-mini }}, {{ provider: big, model: gpt-5-mini, priority: 1 }} ], \
+              price: {{ input: 1000, output: 1000 }} }}\n\
+         \x20 alone: {{ targets: [ {{ provider: small, model: gpt-5-mini }} ], retry: {{ attempts: 1 }}, \
+              price: {{ input: 1000, output: 1000 }} }}\n\
          \x20 other: {{ targets: [ {{ provider: small, model: gpt-5 }} ] }}\n\
          \x20 after: {{ targets: [ {{ provider: small, model: gpt-5-mini }} ], fallback: {{ any: [ beyond ] }} }}\n\
          \x20 beyond: {{ targets: [ {{ provider: big, model: gpt-5-mini }} ] }}\n",
@@ -304,4 +307,50 @@ async fn replicas_on_one_redis_keep_a_providers_limit_together() {
     assert!((39..=40).contains(&served), "{served} of 40");
     let denied = chat(&houses[1], &key, &body("alone", false)).await;
     assert_eq!(denied.status, 429, "{}", denied.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_providers_budget_is_never_passed_by_256_clients_and_is_the_same_after_a_restart() {
+    let (small, big) = sims(SimOptions::default()).await;
+    let folder = folder(&config(
+        &small,
+        &big,
+        "budgets: [ { amount_usd: 0.9, window: month } ]",
+    ));
+    let key = Arc::new(key(folder.path(), NewKey::default()));
+    let house = House::open(folder.path());
+    let address = house.address;
+    let clients: Vec<_> = (0..256)
+        .map(|client| {
+            let key = Arc::clone(&key);
+            tokio::spawn(async move {
+                let body = body("m", client % 2 == 0);
+                let answer = post(address, "/v1/chat/completions", &key, &body).await.unwrap();
+                assert_eq!(answer.status, 200, "{}", answer.text());
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    while by(&chat(&house, &key, &body("m", false)).await) == (200, "small") {}
+    let denied = chat(&house, &key, &body("alone", false)).await;
+    let told = r#"the budget of whoever asks the provider \"small\""#;
+    assert_eq!(
+        (denied.status.as_u16(), &denied.json()["error"]["code"]),
+        (429, &json!("rate_limit_exceeded"))
+    );
+    assert!(denied.text().contains(told), "{}", denied.text());
+    house.stop();
+    let spent: Money = ledger(folder.path())
+        .iter()
+        .filter(|entry| entry.provider.as_deref() == Some("small"))
+        .map(|entry| entry.cost)
+        .sum();
+    let amount = Money::parse("0.9").unwrap();
+    // What one request may cost at most is not there any more.
+    let one = Money::parse("0.09").unwrap();
+    assert!(spent <= amount && spent + one > amount, "{spent} of {amount}");
+    let house = House::open(folder.path());
+    assert_eq!(by(&chat(&house, &key, &body("m", false)).await), (200, "big"));
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use pointsman_governance::{Sent, Tokens};
 use pointsman_upstream::{Failure as Fault, InFlight, Outcome, Timeouts, UpstreamBody, parse_retry_after};
 use pointsman_wire::coding;
 use pointsman_wire::eventstream;
@@ -261,11 +260,8 @@ pub async fn exchange(
     call: Call,
 ) -> Result<Response<UpstreamBody>, Failed> {
     let size = (call.prompt, call.timeouts);
-    let tokens = Tokens {
-        input: call.prompt,
-        output: call.answer,
-    };
-    gate::enter(ticket, target, &call.model, Sent::one(tokens)).await?;
+    let sent = admit::sent_to(target, (call.prompt, call.answer), ticket.facts.tier);
+    gate::enter(ticket, target, &call.model, sent).await?;
     ticket.asking(target, call.model, call.prompt);
     let endpoint = Arc::clone(in_flight.endpoint());
     let begun = Instant::now();

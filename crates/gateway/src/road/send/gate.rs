@@ -1,6 +1,6 @@
 //! The gate of a provider: what all callers together may send to it is taken before it is sent anything.
 
-use pointsman_governance::{Denial, Sent};
+use pointsman_governance::{Denial, DenialKind, Sent};
 use pointsman_upstream::Failure as Fault;
 
 use super::super::{Ticket, admit};
@@ -19,7 +19,11 @@ pub async fn enter(ticket: &mut Ticket, target: &Target, model: &str, sent: Sent
     Ok(())
 }
 
-fn full(denial: Denial) -> Failed {
+fn full(mut denial: Denial) -> Failed {
+    // It is not the caller's money that is spent.
+    if denial.kind == DenialKind::Budget {
+        denial.kind = DenialKind::Quota;
+    }
     let failure = admit::denied(denial);
     Failed {
         retry_after: failure.retry_after,
