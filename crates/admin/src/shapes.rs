@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use pointsman_catalog::Money;
-use pointsman_governance::{Standing, Stood};
+use pointsman_governance::{Standing, Stood, check_unit};
 use pointsman_store::{
     Aliases, Budget, BudgetWindow, Counted, Holder, HolderSpec, KeyRecord, Metadata, NewKey, Quota, Shares,
     Terms,
@@ -53,7 +53,7 @@ pub struct BudgetFields {
     pub models: Vec<String>,
 }
 
-/// Requests or tokens in a window.
+/// Requests, tokens or units of one's own in a window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuotaFields {
@@ -71,6 +71,13 @@ pub struct QuotaFields {
     /// when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// With `of: custom`: how many units a request is, an expression (CEL) over `input_tokens`, `cached_input_tokens`,
+    /// `cache_creation_input_tokens`, `output_tokens`, `reasoning_tokens`, `total_tokens`, `cost_nanodollars` and `model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cel: Option<String>,
+    /// What these units are called, in errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }
 
 /// What a quota counts.
@@ -85,6 +92,8 @@ pub enum CountedField {
     InputTokens,
     /// Tokens of answers.
     OutputTokens,
+    /// What `cel` says.
+    Custom,
 }
 
 impl From<CountedField> for Counted {
@@ -94,6 +103,7 @@ impl From<CountedField> for Counted {
             CountedField::Tokens => Self::Tokens,
             CountedField::InputTokens => Self::InputTokens,
             CountedField::OutputTokens => Self::OutputTokens,
+            CountedField::Custom => Self::Custom,
         }
     }
 }
@@ -105,6 +115,7 @@ impl From<Counted> for CountedField {
             Counted::Tokens => Self::Tokens,
             Counted::InputTokens => Self::InputTokens,
             Counted::OutputTokens => Self::OutputTokens,
+            Counted::Custom => Self::Custom,
         }
     }
 }
@@ -309,12 +320,17 @@ fn budget_fields(budgets: &[Budget]) -> Vec<BudgetFields> {
 
 fn quotas(fields: Vec<QuotaFields>) -> Result<Vec<Quota>, Failed> {
     let read = |fields: QuotaFields| {
+        if let Some(cel) = &fields.cel {
+            check_unit(cel).map_err(|why| Failed::wrong(format!("the cel of a quota {why}")))?;
+        }
         Ok(Quota {
             of: fields.of.into(),
             amount: fields.amount,
             window: window(&fields.window)?,
             zone: fields.time_zone,
             models: fields.models,
+            cel: fields.cel,
+            unit: fields.unit,
         })
     };
     fields.into_iter().map(read).collect()
@@ -327,6 +343,8 @@ fn quota_fields(quotas: &[Quota]) -> Vec<QuotaFields> {
         window: window_text(quota.window),
         time_zone: quota.zone.clone(),
         models: quota.models.clone(),
+        cel: quota.cel.clone(),
+        unit: quota.unit.clone(),
     };
     quotas.iter().map(write).collect()
 }
@@ -516,6 +534,8 @@ pub fn counted(stood: &[Stood]) -> Value {
             "window": window_text(quota.window),
             "time_zone": quota.zone,
             "models": quota.models,
+            "cel": quota.cel,
+            "unit": quota.unit,
             "amount": quota.amount,
             "used": stood.used,
             "reserved": stood.reserved,

@@ -300,6 +300,9 @@ impl Checker<'_> {
 
     fn provider(&mut self, name: &str, provider: &ProviderConfig) {
         let path = format!("providers.{name}");
+        for (at, message) in provider.limits.problems() {
+            self.wrong(&format!("{path}.limits.{at}"), message);
+        }
         let kind = provider.kind.as_deref().unwrap_or(name);
         let catalog = Arc::clone(&self.catalog);
         let Some(facts) = catalog.provider(kind) else {

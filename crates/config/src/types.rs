@@ -8,7 +8,7 @@ use pointsman_a2a::A2aConfig;
 use pointsman_alerts::AlertsConfig;
 use pointsman_cache::CacheConfig;
 use pointsman_catalog::Price;
-use pointsman_governance::{IdentityConfig, LimitsConfig};
+use pointsman_governance::{IdentityConfig, LimitsConfig, ProviderLimits};
 use pointsman_guard::GuardrailConfig;
 use pointsman_mcp::McpConfig;
 use pointsman_routing::RoutingConfig;
@@ -320,6 +320,8 @@ pub struct ProviderConfig {
     pub api_version: Option<String>,
     /// What is changed of requests to it.
     pub request: RequestConfig,
+    /// What all callers together may send to it.
+    pub limits: ProviderLimits,
 }
 
 /// A name that clients ask for.

@@ -139,6 +139,24 @@ fn each_mistake_is_named_with_its_place() {
             ],
         ),
         (
+            "providers:\n  openai:\n    auth: { api_key: k }\n    limits: { concurrency: 4, models: { gpt-*: {} } }",
+            vec![
+                "p.yaml:4:41: providers.openai.limits.models.gpt-*: limits nothing: give it requests_per_minute, tokens_per_minute or concurrency",
+            ],
+        ),
+        (
+            "providers:\n  openai:\n    auth: { api_key: k }\n    limits: { budgets: [ { amount_usd: 5, window: fortnight } ] }",
+            vec![
+                r#"p.yaml:4:26: providers.openai.limits.budgets[0]: the window "fortnight" is none: it is total, day, week, month, or seconds such as 3600s"#,
+            ],
+        ),
+        (
+            "providers:\n  openai:\n    auth: { api_key: k }\n    limits: { concurency: 4 }",
+            vec![
+                r#"p.yaml:4:15: providers.openai.limits.concurency: unknown key; did you mean "concurrency"?"#,
+            ],
+        ),
+        (
             "limits:\n  models: { m: { requests_per_minit: 60 } }",
             vec![
                 r#"p.yaml:2:18: limits.models.m.requests_per_minit: unknown key; did you mean "requests_per_minute"?"#,

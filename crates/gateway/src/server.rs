@@ -250,6 +250,7 @@ impl Gateway {
         let journal = Journal::open(&options.journal, Arc::clone(&options.store))?;
         // After the journal: what an earlier process left there counts for the budgets.
         let limits = config.limits.default;
+        lasting.read_budgets(&options.store)?;
         let keys = KeyRing::load_shared(Arc::clone(&options.store), limits, sharing.clone())?;
         let shared = Arc::new(Shared {
             kept: kept(config, &options)?,
@@ -316,6 +317,7 @@ impl Gateway {
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let snapshot = snapshot::compile(config, &self.shared.lasting).map_err(StartError::Config)?;
         let tls = config.listeners.api.tls.as_ref().map(tls::server).transpose()?;
+        self.shared.lasting.read_budgets(&self.store)?;
         self.shared.keys.set_defaults(config.limits.default)?;
         self.shared.cache.reconfigure(snapshot::cache_bounds(config));
         self.tls.store(tls);

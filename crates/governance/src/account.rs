@@ -13,8 +13,9 @@ use crate::budget::{Purse, Rule};
 use crate::config::Limits;
 use crate::denial::Refused;
 use crate::rate::{Left, RateStatus};
-use crate::reservation::{Actual, Estimate, Standing};
+use crate::reservation::{Estimate, Standing};
 use crate::sharing::Clock;
+use crate::unit::Used;
 use crate::wanted::{Side, Sides, Wanted, sides};
 use crate::window::Window;
 
@@ -172,7 +173,7 @@ impl Account {
             };
             counters.purses.push(purse);
         }
-        let by_model = rules.iter().any(|rule| !rule.models().is_empty());
+        let by_model = counters.purses.iter().any(Purse::looks_at_models);
         self.by_model.store(by_model, Ordering::Relaxed);
     }
 
@@ -195,7 +196,7 @@ impl Account {
     pub(crate) fn owe(&self, now: Moment) -> Mark {
         let mut counters = self.counters.lock();
         counters.advance(now);
-        counters.mark(Estimate::default(), None)
+        counters.mark(Estimate::NOTHING, Standing::Within, None)
     }
 
     /// Sets money aside, whether or not there is room; only where the reservation of `mark` had.
@@ -207,7 +208,7 @@ impl Account {
             cost,
             ..Estimate::default()
         };
-        counters.reserve_more(mark, Estimate::default(), aside, model);
+        counters.reserve_more(mark, [Estimate::NOTHING, aside], Standing::Elsewhere, model);
     }
 
     /// Charges what was used, and gives back the rest; it was reserved and is charged for these models.
@@ -215,23 +216,21 @@ impl Account {
         &self,
         mark: Mark,
         standing: Standing,
-        (estimate, actual): (Estimate, Actual),
+        (estimate, used): (Estimate, Used),
         [reserved, charged]: [Option<&str>; 2],
     ) {
         let now = self.moment(Instant::now());
         let mut counters = self.counters.lock();
         counters.advance(now);
         if standing != Standing::Elsewhere {
-            counters.correct(mark, sides(estimate.tokens), sides(actual.tokens));
+            counters.correct(mark, sides(estimate.tokens), sides(used.actual.tokens));
         }
         counters.touch(now);
-        if standing.takes_place() {
-            counters.in_flight = counters.in_flight.saturating_sub(1);
-        }
-        counters.reserve_more(mark, estimate, Estimate::default(), reserved);
+        counters.in_flight = counters.in_flight.saturating_sub(standing.places());
+        counters.reserve_more(mark, [estimate, Estimate::NOTHING], standing, reserved);
         let mut passed = None;
         for purse in &mut counters.purses {
-            passed = passed.or(purse.charge(actual, standing, charged));
+            passed = passed.or(purse.charge((&used, estimate), standing, charged));
         }
         drop(counters);
         if let Some((soft, spent)) = passed {
@@ -289,7 +288,11 @@ impl Counters {
     }
 
     /// Reserves what there is room for.
-    pub(crate) fn reserve(&mut self, estimate: Estimate, wanted: &Wanted<'_>) -> Mark {
+    pub(crate) fn reserve(
+        &mut self,
+        (estimate, standing): (Estimate, Standing),
+        wanted: &Wanted<'_>,
+    ) -> Mark {
         if self.limits.requests_per_minute.is_some()
             && let Some(requests) = &mut self.requests
         {
@@ -302,22 +305,28 @@ impl Counters {
         for purse in &mut self.purses {
             purse.begin(wanted);
         }
-        self.mark(estimate, wanted.model)
+        self.mark(estimate, standing, wanted.model)
     }
 
-    fn mark(&mut self, estimate: Estimate, model: Option<&str>) -> Mark {
+    fn mark(&mut self, estimate: Estimate, standing: Standing, model: Option<&str>) -> Mark {
         let mark = Mark {
             seconds: self.count(sides(estimate.tokens)),
             purses: self.newest,
         };
-        self.reserve_more(mark, Estimate::default(), estimate, model);
+        self.reserve_more(mark, [Estimate::NOTHING, estimate], standing, model);
         mark
     }
 
     /// Turns what is reserved from one estimate into another.
-    pub(crate) fn change(&mut self, mark: &mut Mark, from: Estimate, to: Estimate, model: Option<&str>) {
+    pub(crate) fn change(
+        &mut self,
+        mark: &mut Mark,
+        [from, to]: [Estimate; 2],
+        standing: Standing,
+        model: Option<&str>,
+    ) {
         self.correct(*mark, sides(from.tokens), [0; 3]);
-        self.reserve_more(*mark, from, to, model);
+        self.reserve_more(*mark, [from, to], standing, model);
         mark.seconds = self.count(sides(to.tokens));
     }
 
@@ -352,23 +361,23 @@ impl Counters {
         }
     }
 
-    fn reserve_more(&mut self, mark: Mark, from: Estimate, to: Estimate, model: Option<&str>) {
+    fn reserve_more(&mut self, mark: Mark, change: [Estimate; 2], standing: Standing, model: Option<&str>) {
         for purse in self.purses.iter_mut().filter(|purse| purse.number <= mark.purses) {
-            purse.reserve(from, to, model);
+            purse.reserve(change, standing, model);
         }
     }
 
     fn check(&self, wanted: &Wanted<'_>, now: Moment) -> Result<(), Refused> {
         if let Some(limit) = self.limits.concurrency.filter(|_| wanted.places > 0)
-            && self.in_flight >= limit
+            && self.in_flight.saturating_add(wanted.places) > limit
         {
             return Err(Refused::Concurrency { limit });
         }
         if let (Some(limit), Some(requests)) = (self.limits.requests_per_minute, &self.requests)
             && wanted.requests > 0
-            && requests.sum() >= limit
+            && requests.sum().saturating_add(wanted.requests) > limit
         {
-            let wait = requests.wait(1, limit);
+            let wait = requests.wait(wanted.requests, limit);
             return Err(Refused::Requests { limit, wait });
         }
         for (at, side) in Side::ALL.into_iter().enumerate() {

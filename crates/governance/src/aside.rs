@@ -10,6 +10,7 @@ use pointsman_catalog::Money;
 use crate::account::{Account, Mark};
 use crate::principal::Principal;
 use crate::reservation::{Accounts, Actual, Estimate, Marks, Reservation, Standing, moment};
+use crate::unit::Used;
 
 /// Money that stays set aside for what others answer later: it takes no place and no tokens of a minute. What is left
 /// of it when it is dropped comes back.
@@ -150,7 +151,7 @@ impl Drop for SetAside {
                 cost: named.cost,
                 ..Estimate::default()
             };
-            let nothing = (rest, Actual::default());
+            let nothing = (rest, Used::default());
             named
                 .account
                 .settle(named.mark, Standing::Elsewhere, nothing, [None, None]);

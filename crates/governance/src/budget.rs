@@ -11,8 +11,9 @@ use pointsman_store::{Budget, BudgetWindow, Counted, Quota};
 use crate::account::amount;
 use crate::denial::{NoRoom, Refused};
 use crate::pattern::fits;
-use crate::reservation::{Actual, Estimate, Standing};
+use crate::reservation::{Estimate, Standing};
 use crate::share::Allotment;
+use crate::unit::{Unit, Used};
 use crate::wanted::{Sides, Wanted, sides};
 
 /// What there may be in a window.
@@ -47,6 +48,14 @@ impl Rule {
         }
     }
 
+    /// The expression that says how much a request is, where that is one.
+    pub(crate) fn cel(&self) -> Option<&str> {
+        match self {
+            Self::Budget(_) => None,
+            Self::Quota(quota) => quota.cel.as_deref(),
+        }
+    }
+
     /// What it counts; money where it says nothing.
     pub(crate) fn counted(&self) -> Option<Counted> {
         match self {
@@ -65,8 +74,19 @@ impl Rule {
 
     /// Whether it counts the same in the same time.
     pub(crate) fn counts(&self, other: &Self) -> bool {
-        (self.counted(), self.window(), self.zone(), self.models())
-            == (other.counted(), other.window(), other.zone(), other.models())
+        (
+            self.counted(),
+            self.window(),
+            self.zone(),
+            self.models(),
+            self.cel(),
+        ) == (
+            other.counted(),
+            other.window(),
+            other.zone(),
+            other.models(),
+            other.cel(),
+        )
     }
 
     /// Whether it is about a model.
@@ -86,6 +106,8 @@ impl Rule {
 pub(crate) struct Purse {
     pub(crate) rule: Rule,
     zone: TimeZone,
+    /// How many units a request is, where it counts what is custom; nothing is let through where that cannot be told.
+    unit: Option<Arc<Unit>>,
     /// The models that it is about, for denials.
     about: Option<Arc<str>>,
     /// By this process; by the earlier ones, too, where it is alone, and by those of its name, where it is not.
@@ -109,6 +131,7 @@ impl Purse {
         Self {
             about: (!models.is_empty()).then(|| models.join(", ").into()),
             zone,
+            unit: unit_of(rule),
             spent: own,
             reserved: 0,
             share: Allotment::known(own.saturating_add(others), own, rule.amount()),
@@ -160,8 +183,31 @@ impl Purse {
         match self.rule.counted() {
             None => wanted.cost.nanodollars(),
             Some(Counted::Requests) => amount(wanted.requests),
+            Some(Counted::Custom) => {
+                let [from, to] = wanted
+                    .estimates
+                    .map(|estimate| self.units(estimate, wanted.model));
+                match (from, to) {
+                    (Some(from), Some(to)) => to.saturating_sub(from).max(0),
+                    // Nobody can say how much it is: more than there is.
+                    _ => self.rule.amount().unwrap_or(i64::MAX).saturating_add(1),
+                }
+            }
             Some(counted) => tokens_of(counted, wanted.tokens),
         }
+    }
+
+    /// The most units that what is estimated may be.
+    fn units(&self, estimate: Estimate, model: Option<&str>) -> Option<i64> {
+        match &self.unit {
+            Some(unit) => unit.bound(estimate, model),
+            None => (estimate == Estimate::NOTHING).then_some(0),
+        }
+    }
+
+    /// Whether it matters for which model something is asked.
+    pub(crate) fn looks_at_models(&self) -> bool {
+        !self.rule.models().is_empty() || self.unit.as_ref().is_some_and(|unit| unit.names_model())
     }
 
     /// Whether what is wanted fits beside what is used and reserved.
@@ -195,6 +241,7 @@ impl Purse {
             }),
             Rule::Quota(quota) => Refused::Room(NoRoom::Quota {
                 of: quota.of,
+                unit: quota.unit.as_deref().map(Arc::from),
                 window: quota.window,
                 amount: quota.amount,
                 numbers: [spent, reserved, wanted].map(|number| number.max(0).unsigned_abs()),
@@ -213,13 +260,19 @@ impl Purse {
     }
 
     /// Turns what is reserved from one estimate into another.
-    pub(crate) fn reserve(&mut self, from: Estimate, to: Estimate, model: Option<&str>) {
+    pub(crate) fn reserve(&mut self, [from, to]: [Estimate; 2], standing: Standing, model: Option<&str>) {
         if !self.rule.is_about(model) {
             return;
         }
         let difference = match self.rule.counted() {
             None => (to.cost - from.cost).nanodollars(),
             Some(Counted::Requests) => return,
+            // Counted when what others answer later was admitted.
+            Some(Counted::Custom) if standing == Standing::Elsewhere => return,
+            Some(Counted::Custom) => {
+                let [from, to] = [from, to].map(|estimate| self.units(estimate, model).unwrap_or_default());
+                to.saturating_sub(from)
+            }
             Some(counted) => {
                 tokens_of(counted, sides(to.tokens)).saturating_sub(tokens_of(counted, sides(from.tokens)))
             }
@@ -230,7 +283,7 @@ impl Purse {
     /// Charges; says when that passes the soft amount: what it is, and what is spent.
     pub(crate) fn charge(
         &mut self,
-        actual: Actual,
+        (used, reserved): (&Used, Estimate),
         standing: Standing,
         model: Option<&str>,
     ) -> Option<(Money, Money)> {
@@ -238,15 +291,19 @@ impl Purse {
             return None;
         }
         let was = self.is_past_soft();
-        let used = match self.rule.counted() {
-            None => actual.cost.nanodollars(),
+        let charged = match self.rule.counted() {
+            None => used.actual.cost.nanodollars(),
             // Counted when they began.
             Some(Counted::Requests) => 0,
             // Counted when what others answer later was admitted.
             Some(_) if standing == Standing::Elsewhere => 0,
-            Some(counted) => tokens_of(counted, sides(actual.tokens)),
+            Some(Counted::Custom) => {
+                let unit = self.unit.as_ref();
+                unit.map_or(0, |unit| unit.charged(used, reserved, model))
+            }
+            Some(counted) => tokens_of(counted, sides(used.actual.tokens)),
         };
-        self.spent = self.spent.saturating_add(used);
+        self.spent = self.spent.saturating_add(charged);
         let soft = self.budget()?.soft.filter(|_| !was && self.is_past_soft())?;
         Some((soft, self.money()))
     }
@@ -271,10 +328,21 @@ impl Purse {
     }
 }
 
+/// How many units a request is, where a rule has some of its own.
+fn unit_of(rule: &Rule) -> Option<Arc<Unit>> {
+    match Unit::new(rule.cel()?) {
+        Ok(unit) => Some(Arc::new(unit)),
+        Err(error) => {
+            tracing::warn!(%error, "the expression of a quota is none any more; nothing is let through");
+            None
+        }
+    }
+}
+
 /// Tokens of the side that is counted; of requests there are none.
 fn tokens_of(counted: Counted, [both, input, output]: Sides) -> i64 {
     amount(match counted {
-        Counted::Requests => 0,
+        Counted::Requests | Counted::Custom => 0,
         Counted::Tokens => both,
         Counted::InputTokens => input,
         Counted::OutputTokens => output,
@@ -328,6 +396,7 @@ fn bounds(window: BudgetWindow, zone: &TimeZone, now: i64) -> (i64, Option<i64>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reservation::Actual;
 
     fn at(text: &str) -> i64 {
         text.parse::<Timestamp>().unwrap().as_millisecond()
@@ -468,7 +537,11 @@ mod tests {
                 cost: money(cost),
                 ..Actual::default()
             };
-            purse.charge(actual, Standing::Apart, None)
+            let used = Used {
+                actual,
+                ..Used::default()
+            };
+            purse.charge((&used, Estimate::NOTHING), Standing::Apart, None)
         };
         assert_eq!(charge(5), None);
         assert_eq!(charge(1), Some((money(5), money(6))));

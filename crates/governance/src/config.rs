@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use pointsman_store::{Aliases, Shares, check_aliases, check_shares};
+use pointsman_catalog::Money;
+use pointsman_store::{Aliases, Budget, BudgetWindow, Shares, check_aliases, check_budgets, check_shares};
 use pointsman_upstream::config::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Rule;
 use crate::introspection::{CertificateConfig, IntrospectionConfig, ProxyConfig};
 use crate::jwt::JwtConfig;
 use crate::oidc::OidcConfig;
@@ -31,21 +33,7 @@ impl LimitsConfig {
     /// What of it cannot be meant: where, and why.
     #[must_use]
     pub fn problems(&self) -> Vec<(String, String)> {
-        let mut problems = Vec::new();
-        if self.models.len() > MAX_MODELS {
-            let why = format!("has more than {MAX_MODELS} entries; use patterns such as gpt-*");
-            problems.push(("models".to_owned(), why));
-        }
-        for (pattern, limits) in &self.models {
-            let at = format!("models.{pattern}");
-            if pattern.is_empty() || pattern.chars().any(char::is_control) {
-                problems.push((at.clone(), "is the name of no model".to_owned()));
-            }
-            if *limits == Limits::default() {
-                let why = "limits nothing: give it requests_per_minute, tokens_per_minute or concurrency";
-                problems.push((at, why.to_owned()));
-            }
-        }
+        let mut problems = of_models(&self.models);
         if let Err(why) = check_shares(&self.shares) {
             problems.push(("shares".to_owned(), why));
         } else if !self.shares.is_empty() && self.models.is_empty() {
@@ -54,6 +42,114 @@ impl LimitsConfig {
             problems.push(("shares".to_owned(), why.to_owned()));
         }
         problems
+    }
+}
+
+/// What of the limits of models cannot be meant: where, and why.
+fn of_models(models: &BTreeMap<String, Limits>) -> Vec<(String, String)> {
+    let mut problems = Vec::new();
+    if models.len() > MAX_MODELS {
+        let why = format!("has more than {MAX_MODELS} entries; use patterns such as gpt-*");
+        problems.push(("models".to_owned(), why));
+    }
+    for (pattern, limits) in models {
+        let at = format!("models.{pattern}");
+        if pattern.is_empty() || pattern.chars().any(char::is_control) {
+            problems.push((at.clone(), "is the name of no model".to_owned()));
+        }
+        if *limits == Limits::default() {
+            let why = "limits nothing: give it requests_per_minute, tokens_per_minute or concurrency";
+            problems.push((at, why.to_owned()));
+        }
+    }
+    problems
+}
+
+/// What all callers together may send to one provider, so that its own limits are never passed. Another target takes over
+/// where it has no room. What is absent is not limited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderLimits {
+    /// Requests in any minute; each try is one.
+    pub requests_per_minute: Option<u64>,
+    /// Tokens in any minute, prompt and answer together.
+    pub tokens_per_minute: Option<u64>,
+    /// Tokens of prompts in any minute.
+    pub input_tokens_per_minute: Option<u64>,
+    /// Tokens of answers in any minute.
+    pub output_tokens_per_minute: Option<u64>,
+    /// Requests at once.
+    pub concurrency: Option<u64>,
+    /// Limits of some of its models beside those: by the provider's own names, `*` standing for any run of letters.
+    pub models: BTreeMap<String, Limits>,
+    /// Money that may be spent at it in windows. All of them hold at once.
+    pub budgets: Vec<ProviderBudget>,
+}
+
+/// Money that may be spent at a provider in a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderBudget {
+    /// US dollars, with at most nine digits after the point.
+    pub amount_usd: serde_json::Number,
+    /// `total`, `day`, `week`, `month`, or so many seconds, such as `3600s`.
+    pub window: String,
+    /// In which days begin, such as `Europe/Berlin`; UTC when absent.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+}
+
+impl ProviderBudget {
+    fn read(&self) -> Result<Budget, String> {
+        let amount = Money::parse(&self.amount_usd.to_string()).map_err(|error| error.to_string())?;
+        let window = BudgetWindow::read(&self.window).ok_or_else(|| {
+            let window = &self.window;
+            format!("the window {window:?} is none: it is total, day, week, month, or seconds such as 3600s")
+        })?;
+        let budget = Budget {
+            zone: self.time_zone.clone(),
+            ..Budget::of(amount, window)
+        };
+        match check_budgets(std::slice::from_ref(&budget)) {
+            Ok(()) => Ok(budget),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl ProviderLimits {
+    /// What of it cannot be meant: where, and why.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let mut problems = of_models(&self.models);
+        let mut budgets = Vec::new();
+        for (at, budget) in self.budgets.iter().enumerate() {
+            match budget.read() {
+                Ok(budget) => budgets.push(budget),
+                Err(why) => problems.push((format!("budgets[{at}]"), why)),
+            }
+        }
+        if let Err(error) = check_budgets(&budgets) {
+            problems.push(("budgets".to_owned(), error.to_string()));
+        }
+        problems
+    }
+
+    /// Its budgets; those that are none are problems.
+    pub(crate) fn rules(&self) -> Vec<Rule> {
+        let budgets = self.budgets.iter().filter_map(|budget| budget.read().ok());
+        budgets.map(Rule::Budget).collect()
+    }
+
+    /// Of all its models together.
+    pub(crate) fn of_all(&self) -> Limits {
+        Limits {
+            requests_per_minute: self.requests_per_minute,
+            tokens_per_minute: self.tokens_per_minute,
+            input_tokens_per_minute: self.input_tokens_per_minute,
+            output_tokens_per_minute: self.output_tokens_per_minute,
+            concurrency: self.concurrency,
+        }
     }
 }
 

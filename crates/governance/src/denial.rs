@@ -82,6 +82,8 @@ pub(crate) enum NoRoom {
     },
     Quota {
         of: Counted,
+        /// What its units are called, where they are of its own.
+        unit: Option<Arc<str>>,
         window: BudgetWindow,
         amount: u64,
         /// What is used, reserved and wanted.
@@ -168,6 +170,7 @@ impl NoRoom {
             }
             Self::Quota {
                 of,
+                unit,
                 window,
                 amount,
                 numbers,
@@ -176,7 +179,8 @@ impl NoRoom {
                 ends,
             } => {
                 let whose = about(holder, models.as_deref());
-                let (message, wait) = no_quota(&whose, (of, window, amount), numbers, (now, ends));
+                let what = units(of, unit.as_deref());
+                let (message, wait) = no_quota(&whose, (what, window, amount), numbers, (now, ends));
                 (DenialKind::Quota, message, wait)
             }
         }
@@ -191,19 +195,24 @@ fn about(holder: &str, models: Option<&str>) -> String {
     )
 }
 
-/// What is said where there are too many requests or tokens in a window, and when to come back.
-fn no_quota(
-    whose: &str,
-    (of, window, amount): (Counted, BudgetWindow, u64),
-    [used, reserved, wanted]: [u64; 3],
-    (now, ends): (i64, Option<i64>),
-) -> (String, Option<Duration>) {
-    let what = match of {
+/// What is counted, in words.
+fn units(of: Counted, unit: Option<&str>) -> &str {
+    match of {
         Counted::Requests => "requests",
         Counted::Tokens => "tokens",
         Counted::InputTokens => "input tokens",
         Counted::OutputTokens => "output tokens",
-    };
+        Counted::Custom => unit.unwrap_or("units"),
+    }
+}
+
+/// What is said where there are too many requests or tokens in a window, and when to come back.
+fn no_quota(
+    whose: &str,
+    (what, window, amount): (&str, BudgetWindow, u64),
+    [used, reserved, wanted]: [u64; 3],
+    (now, ends): (i64, Option<i64>),
+) -> (String, Option<Duration>) {
     let every = match window {
         BudgetWindow::Total => "in all".to_owned(),
         BudgetWindow::Day => "a day".to_owned(),

@@ -266,6 +266,7 @@ impl Directory {
         }
         let question = Question {
             kind,
+            is_provider: false,
             id: id.to_owned(),
             rule: rule.clone(),
             since,

@@ -58,6 +58,12 @@ impl Expression {
         })
     }
 
+    /// Whether it names a variable.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        self.program.references().has_variable(name)
+    }
+
     /// How often it walks through a list.
     #[must_use]
     pub fn walks(&self) -> usize {

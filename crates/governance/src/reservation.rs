@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use crate::account::{Account, Mark, Moment};
 use crate::denial::{Denial, Refused};
 use crate::sharing;
+use crate::unit::{Details, Used};
 use crate::wanted::{Tokens, Wanted};
 
 /// Holders of a request that needs no memory of its own: key, user, project, team, organization, and one that it names.
@@ -89,6 +90,14 @@ pub struct Estimate {
     pub cost: Money,
 }
 
+impl Estimate {
+    /// Nothing at all.
+    pub(crate) const NOTHING: Self = Self {
+        tokens: Tokens { input: 0, output: 0 },
+        cost: Money::ZERO,
+    };
+}
+
 /// What a request did use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Actual {
@@ -111,17 +120,32 @@ pub(crate) enum Standing {
     WithinAgain,
     /// Money for what others answer later: no place, and no tokens of a minute.
     Elsewhere,
+    /// What is sent to a provider for one request: so many requests, and so many of them at once.
+    Sent {
+        /// All of them.
+        requests: u32,
+        /// At once.
+        places: u32,
+    },
 }
 
 impl Standing {
-    /// Whether it takes a place among the requests at once.
-    pub(crate) fn takes_place(self) -> bool {
-        matches!(self, Self::Apart | Self::Again)
+    /// Places that it takes among the requests at once.
+    pub(crate) fn places(self) -> u64 {
+        match self {
+            Self::Apart | Self::Again => 1,
+            Self::Sent { places, .. } => u64::from(places),
+            Self::Within | Self::WithinAgain | Self::Elsewhere => 0,
+        }
     }
 
-    /// Whether it counts as a request.
-    pub(crate) fn is_request(self) -> bool {
-        matches!(self, Self::Apart | Self::Within)
+    /// Requests that it counts as.
+    pub(crate) fn requests(self) -> u64 {
+        match self {
+            Self::Apart | Self::Within => 1,
+            Self::Sent { requests, .. } => u64::from(requests),
+            Self::Again | Self::WithinAgain | Self::Elsewhere => 0,
+        }
     }
 }
 
@@ -197,7 +221,7 @@ pub(crate) fn attempt(
     }
     let marks = held.into_iter();
     let marks = marks
-        .map(|mut counters| counters.reserve(estimate, &wanted))
+        .map(|mut counters| counters.reserve((estimate, standing), &wanted))
         .collect();
     accounts.iter().for_each(Account::noted);
     Ok(Reservation {
@@ -264,7 +288,8 @@ impl Reservation {
             return Err(refused.denial(account.name(), estimate.cost));
         }
         for (mark, mut counters) in self.marks.iter_mut().zip(held) {
-            counters.change(mark, self.estimate, estimate, self.accounts.model());
+            let change = [self.estimate, estimate];
+            counters.change(mark, change, self.standing, self.accounts.model());
         }
         self.estimate = estimate;
         Ok(())
@@ -278,7 +303,15 @@ impl Reservation {
 
     /// Charges what was used; the rest comes back.
     pub fn settle(mut self, actual: Actual) {
-        self.close(actual);
+        self.close(Used {
+            actual,
+            details: Details::default(),
+        });
+    }
+
+    /// The same, and tells what kinds its tokens were of.
+    pub fn settle_in_detail(mut self, actual: Actual, details: Details) {
+        self.close(Used { actual, details });
     }
 
     /// A part of what was set aside for what others answer later.
@@ -301,10 +334,10 @@ impl Reservation {
         &self.accounts
     }
 
-    fn close(&mut self, actual: Actual) {
+    fn close(&mut self, used: Used) {
         if std::mem::replace(&mut self.open, false) {
             for (mark, account) in self.marks.iter().zip(self.accounts.iter()) {
-                let settled = (self.estimate, actual);
+                let settled = (self.estimate, used);
                 let reserved = self.accounts.model();
                 let models = [reserved, self.charged.as_deref().or(reserved)];
                 account.settle(*mark, self.standing, settled, models);
@@ -316,6 +349,6 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.close(Actual::default());
+        self.close(Used::default());
     }
 }

@@ -367,7 +367,8 @@ pub(crate) async fn reserve(
             Err(refused) => return Err(refused.denial(account.name(), estimate.cost)),
         }
     }
-    Err(Refused::Share.denial("this key", estimate.cost))
+    let holder = accounts.first().map_or("this key", |account| account.name());
+    Err(Refused::Share.denial(holder, estimate.cost))
 }
 
 /// Gets what is wanted, so that reserving it after finds room here; whether it does is seen then.

@@ -87,6 +87,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) requests: u64,
     pub(crate) tokens: Sides,
     pub(crate) cost: Money,
+    /// What was estimated, and what is now.
+    pub(crate) estimates: [Estimate; 2],
     /// The model that is asked for.
     pub(crate) model: Option<&'a str>,
 }
@@ -98,16 +100,18 @@ impl<'a> Wanted<'a> {
         requests: 0,
         tokens: [0; 3],
         cost: Money::ZERO,
+        estimates: [Estimate::NOTHING; 2],
         model: None,
     };
 
     /// An estimate, of a request or of a part of one.
     pub(crate) fn new(estimate: Estimate, standing: Standing, model: Option<&'a str>) -> Self {
         Self {
-            places: u64::from(standing.takes_place()),
-            requests: u64::from(standing.is_request()),
+            places: standing.places(),
+            requests: standing.requests(),
             tokens: sides(estimate.tokens),
             cost: estimate.cost,
+            estimates: [Estimate::NOTHING, estimate],
             model,
         }
     }
@@ -120,6 +124,7 @@ impl<'a> Wanted<'a> {
             requests: 0,
             tokens: std::array::from_fn(|side| to_tokens[side].saturating_sub(from_tokens[side])),
             cost: (to.cost - from.cost).max(Money::ZERO),
+            estimates: [from, to],
             model,
         }
     }

@@ -359,6 +359,8 @@ fn quota(of: Counted, amount: u64, seconds: u64, models: &[&str]) -> Quota {
         window: BudgetWindow::Seconds(seconds),
         zone: None,
         models: models.iter().map(|model| (*model).to_owned()).collect(),
+        cel: None,
+        unit: None,
     }
 }
 

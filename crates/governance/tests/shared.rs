@@ -673,6 +673,8 @@ async fn quotas_of_models_and_of_either_side_are_counted_together() {
         window: BudgetWindow::Day,
         zone: None,
         models: models.iter().map(|model| (*model).to_owned()).collect(),
+        cel: None,
+        unit: None,
     };
     let organization = Terms {
         quotas: vec![

@@ -792,6 +792,8 @@ fn what_the_ledger_knows_of_models_and_tokens_is_known_after_a_restart() {
                 window: BudgetWindow::Total,
                 zone: None,
                 models: Vec::new(),
+                cel: None,
+                unit: None,
             },
             Quota {
                 of: Counted::Requests,
@@ -799,6 +801,8 @@ fn what_the_ledger_knows_of_models_and_tokens_is_known_after_a_restart() {
                 window: BudgetWindow::Total,
                 zone: None,
                 models,
+                cel: None,
+                unit: None,
             },
         ],
         ..Terms::default()

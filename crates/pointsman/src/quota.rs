@@ -1,5 +1,6 @@
 //! Limits that keys and holders have alike, as the command line says them.
 
+use pointsman_governance::check_unit;
 use pointsman_store::{BudgetWindow, Counted, Quota};
 
 #[derive(clap::Args)]
@@ -10,8 +11,9 @@ pub(crate) struct Limits {
     /// Tokens of answers a minute.
     #[arg(long)]
     pub(crate) output_tpm: Option<u64>,
-    /// Requests or tokens in a window: `requests=20/1s`, `output_tokens=50000/day`, or of some models
-    /// `tokens=1000000/month:gpt-*,o1`; may be given several times.
+    /// Requests or tokens in a window: `requests=20/1s`, `output_tokens=50000/day`, of some models
+    /// `tokens=1000000/month:gpt-*,o1`, or what an expression says: `cel(input_tokens + output_tokens * 4)=90000/day`; may be
+    /// given several times.
     #[arg(long = "quota", value_parser = quota)]
     pub(crate) quotas: Vec<Quota>,
     /// A model that the budget is about, `*` standing for any run of letters; may be given several times. All, when not given.
@@ -22,27 +24,37 @@ pub(crate) struct Limits {
 fn quota(text: &str) -> Result<Quota, String> {
     let wrong =
         || format!("{text:?} is no quota: write it like requests=20/1s or tokens=1000000/month:gpt-*");
-    let (of, rest) = text.split_once('=').ok_or_else(wrong)?;
+    let custom = text
+        .strip_prefix("cel(")
+        .map(|rest| rest.rsplit_once(")=").ok_or_else(wrong));
+    let (of, cel, rest) = match custom.transpose()? {
+        Some((cel, rest)) => {
+            check_unit(cel).map_err(|why| format!("the expression of a quota {why}"))?;
+            (Some(Counted::Custom), Some(cel.to_owned()), rest)
+        }
+        None => {
+            let (of, rest) = text.split_once('=').ok_or_else(wrong)?;
+            let known = Counted::ALL
+                .into_iter()
+                .filter(|counted| *counted != Counted::Custom);
+            (
+                known.into_iter().find(|counted| counted.as_str() == of),
+                None,
+                rest,
+            )
+        }
+    };
     let (amount, rest) = rest.split_once('/').ok_or_else(wrong)?;
     let (window, models) = rest.split_once(':').unwrap_or((rest, ""));
-    let of = Counted::ALL.into_iter().find(|counted| counted.as_str() == of);
     let models = models.split(',').filter(|model| !model.is_empty());
     Ok(Quota {
         of: of.ok_or_else(wrong)?,
         amount: amount.parse().map_err(|_| wrong())?,
-        window: self::window(window).ok_or_else(wrong)?,
+        window: BudgetWindow::read(window).ok_or_else(wrong)?,
         zone: None,
         models: models.map(str::to_owned).collect(),
-    })
-}
-
-fn window(text: &str) -> Option<BudgetWindow> {
-    Some(match text {
-        "total" => BudgetWindow::Total,
-        "day" => BudgetWindow::Day,
-        "week" => BudgetWindow::Week,
-        "month" => BudgetWindow::Month,
-        _ => BudgetWindow::Seconds(text.strip_suffix('s')?.parse().ok()?),
+        cel,
+        unit: None,
     })
 }
 
@@ -59,8 +71,18 @@ mod tests {
         );
         assert_eq!(read.models, ["gpt-*", "o1"]);
         assert_eq!(quota("requests=20/1s").unwrap().window, BudgetWindow::Seconds(1));
+        let custom = quota("cel(output_tokens == 0 ? 1 : output_tokens * 4)=9/day:o1").unwrap();
+        assert_eq!((custom.of, custom.amount), (Counted::Custom, 9));
+        assert_eq!(
+            custom.cel.as_deref(),
+            Some("output_tokens == 0 ? 1 : output_tokens * 4")
+        );
+        assert_eq!(custom.models, ["o1"]);
         for wrong in [
             "",
+            "custom=1/day",
+            "cel(tokens)=1/day",
+            "cel(output_tokens=1/day",
             "requests",
             "requests=20",
             "money=1/day",

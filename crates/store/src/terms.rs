@@ -146,15 +146,18 @@ pub enum Counted {
     InputTokens,
     /// Tokens of answers.
     OutputTokens,
+    /// What an expression makes of what a request uses.
+    Custom,
 }
 
 impl Counted {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Requests,
         Self::Tokens,
         Self::InputTokens,
         Self::OutputTokens,
+        Self::Custom,
     ];
 
     /// In one word.
@@ -165,11 +168,12 @@ impl Counted {
             Self::Tokens => "tokens",
             Self::InputTokens => "input_tokens",
             Self::OutputTokens => "output_tokens",
+            Self::Custom => "custom",
         }
     }
 }
 
-/// How many requests or tokens there may be in a window.
+/// How many requests, tokens or units of one's own there may be in a window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
@@ -185,6 +189,28 @@ pub struct Quota {
     /// Only what is asked of these models, as for budgets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// The expression (CEL) that says how many units a request is, where `of` is custom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cel: Option<String>,
+    /// What these units are called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+}
+
+impl Quota {
+    /// In UTC, of all models.
+    #[must_use]
+    pub fn of(of: Counted, amount: u64, window: BudgetWindow) -> Self {
+        Self {
+            of,
+            amount,
+            window,
+            zone: None,
+            models: Vec::new(),
+            cel: None,
+            unit: None,
+        }
+    }
 }
 
 impl Budget {
@@ -215,6 +241,20 @@ pub enum BudgetWindow {
     Month,
     /// Every so many seconds, counted from the beginning of 1970.
     Seconds(u64),
+}
+
+impl BudgetWindow {
+    /// As people write it: `total`, `day`, `week`, `month`, or so many seconds, such as `3600s`.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        Some(match text {
+            "total" => Self::Total,
+            "day" => Self::Day,
+            "week" => Self::Week,
+            "month" => Self::Month,
+            _ => Self::Seconds(text.strip_suffix('s')?.parse().ok()?),
+        })
+    }
 }
 
 impl Terms {
@@ -320,7 +360,10 @@ pub(crate) fn check_metadata(metadata: &Metadata) -> Result<(), StoreError> {
 }
 
 /// Whether budgets can be kept.
-pub(crate) fn check_budgets(budgets: &[Budget]) -> Result<(), StoreError> {
+///
+/// # Errors
+/// When an amount, a window or a zone is none, or there are too many.
+pub fn check_budgets(budgets: &[Budget]) -> Result<(), StoreError> {
     if budgets.len() > MAX_BUDGETS {
         return Err(invalid(format!("budgets has more than {MAX_BUDGETS} entries")));
     }
@@ -355,9 +398,10 @@ pub(crate) fn check_quotas(quotas: &[Quota]) -> Result<(), StoreError> {
             return Err(invalid(format!("a quota must not be above {}", i64::MAX)));
         }
         check_window((quota.window, quota.zone.as_deref()), &quota.models)?;
+        check_custom(quota)?;
         let same = |other: &Quota| {
-            (other.of, other.window, &other.zone, &other.models)
-                == (quota.of, quota.window, &quota.zone, &quota.models)
+            (other.of, other.window, &other.zone, &other.models, &other.cel)
+                == (quota.of, quota.window, &quota.zone, &quota.models, &quota.cel)
         };
         if quotas[..at].iter().any(same) {
             return Err(invalid(
@@ -366,6 +410,23 @@ pub(crate) fn check_quotas(quotas: &[Quota]) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Whether it says what it counts. Whether its expression is one, those know who evaluate it.
+fn check_custom(quota: &Quota) -> Result<(), StoreError> {
+    if (quota.of == Counted::Custom) != quota.cel.is_some() {
+        return Err(invalid(
+            "a quota has a cel, which says what a request comes to, where it is of custom, and only there"
+                .to_owned(),
+        ));
+    }
+    match &quota.unit {
+        Some(_) if quota.cel.is_none() => Err(invalid(
+            "a quota has a unit only where it is of custom".to_owned(),
+        )),
+        Some(unit) => check_text("unit", unit),
+        None => Ok(()),
+    }
 }
 
 /// Whether a window can be counted, and models told apart.

@@ -28,6 +28,8 @@ pub enum Failure {
     ContentFilter,
     /// The request could not be expressed in HTTP.
     InvalidRequest,
+    /// What the gateway may send to the provider is used up: it was not asked.
+    Full,
 }
 
 impl Failure {
@@ -43,7 +45,7 @@ impl Failure {
             | Self::Cut
             | Self::Protocol => true,
             Self::Status(status) => status.is_server_error() && *status != StatusCode::NOT_IMPLEMENTED,
-            Self::ContentFilter | Self::InvalidRequest => false,
+            Self::ContentFilter | Self::InvalidRequest | Self::Full => false,
         }
     }
 }
@@ -64,6 +66,7 @@ impl fmt::Display for Failure {
             Self::Status(status) => return write!(f, "status {}", status.as_u16()),
             Self::ContentFilter => "content filter",
             Self::InvalidRequest => "request cannot be sent",
+            Self::Full => "at its limit",
         })
     }
 }

@@ -105,7 +105,7 @@ impl RetryPolicy {
             Failure::Timeout(_) | Failure::SlowFirstToken => self.timeout,
             Failure::Reset | Failure::Cut | Failure::Protocol => self.reset,
             Failure::Status(status) => self.may_retry_status(*status),
-            Failure::ContentFilter | Failure::InvalidRequest => false,
+            Failure::ContentFilter | Failure::InvalidRequest | Failure::Full => false,
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pointsman_catalog::{Money, Price, ServiceTier};
-use pointsman_governance::{Denial, DenialKind, Estimate, Principal, Reservation, Tokens};
+use pointsman_governance::{Denial, DenialKind, Details, Estimate, Principal, Reservation, Sent, Tokens};
 use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 
 use super::arrive::Asked;
@@ -187,6 +187,19 @@ pub fn estimate_of(target: &Target, prompt: u64, completion: u64) -> Estimate {
     }
 }
 
+/// What is sent to `target` for a conversation of so many tokens, at the tier that was asked for.
+pub fn sent_to(target: &Target, (prompt, answer): (u64, u64), tier: ServiceTier) -> Sent {
+    let usage = Usage {
+        input: prompt,
+        output: answer,
+        ..Usage::default()
+    };
+    Sent {
+        cost: dearest(std::slice::from_ref(target), &usage, tier, &usual),
+        ..Sent::one(tokens_of(&usage))
+    }
+}
+
 /// Whether the key may use a model.
 ///
 /// # Errors
@@ -281,6 +294,15 @@ pub fn tokens_of(usage: &Usage) -> Tokens {
     }
 }
 
+/// What kinds of tokens they are, as far as expressions look at them.
+pub fn details_of(usage: &Usage) -> Details {
+    Details {
+        cached: usage.cache_read,
+        cache_creation: usage.cache_write.saturating_add(usage.cache_write_1h),
+        reasoning: usage.reasoning,
+    }
+}
+
 /// What `usage` costs at the dearest target of a model, at the tier that was asked for or as usual: which of the two
 /// a provider gives is known only when it has answered.
 fn dearest(targets: &[Target], usage: &Usage, tier: ServiceTier, price: PriceAt<'_>) -> Money {
@@ -292,7 +314,7 @@ fn dearest(targets: &[Target], usage: &Usage, tier: ServiceTier, price: PriceAt<
 }
 
 /// How many tokens the answer may have: what the client said, else what the operator or the model says, times `n`.
-fn completion_bound(snapshot: &Snapshot, request: &ChatRequest) -> u64 {
+pub fn completion_bound(snapshot: &Snapshot, request: &ChatRequest) -> u64 {
     let said = request.sampling.max_tokens.unwrap_or(snapshot.default_completion);
     said.saturating_mul(request.sampling.n.unwrap_or(1).max(1))
 }

@@ -206,6 +206,7 @@ impl Attempt for Compacting<'_> {
             request,
             model: target.model.clone(),
             prompt: self.asked.prompt_tokens,
+            answer: self.arrival.snapshot.default_completion,
             timeouts: target.patience().exchange,
         };
         let response = send::exchange(self.worker, target, &mut in_flight, ticket, call).await?;

@@ -163,6 +163,7 @@ impl Attempt for Counting<'_> {
                 request,
                 model: target.model.clone(),
                 prompt: 0,
+                answer: 0,
                 timeouts: target.patience().exchange,
             },
         )

@@ -355,6 +355,12 @@ impl<E: Errand> Attempt for Try<'_, E> {
         }
         ticket.lost(&losses);
         let asked = !calls.is_empty();
+        if asked {
+            let usage = self.errand.estimate();
+            let price = self.errand.price(target);
+            let sent = gather::sent(calls.len(), &usage, price.as_ref());
+            send::enter(ticket, target, &target.model, sent).await?;
+        }
         ticket.asking(target, target.model.clone(), self.errand.estimate().input);
         if let Some(facts) = &mut ticket.facts.asked {
             facts.price = self.errand.price(target);

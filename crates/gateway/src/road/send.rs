@@ -6,6 +6,7 @@
 mod attempt;
 mod authorized;
 mod betas;
+mod gate;
 mod handed;
 mod marks;
 mod media;
@@ -35,6 +36,7 @@ use crate::worker::Worker;
 
 pub use attempt::{Call, collect, exchange, kind_of, refusal, refused_by_provider, tell, unsent};
 pub use authorized::{Unsent, Way, send as dispatch, send_by};
+pub use gate::enter;
 pub use handed::body as body_for_batch;
 pub use request::http;
 use round::may_answer;
@@ -173,10 +175,10 @@ async fn follow(
         match bounds.within(round.run(ticket, &mut causes)).await {
             Ok(answer) => return Ok(answer),
             Err(failed) => {
-                // A request that is itself at fault says nothing of the model.
-                match failed.fault.is_some() {
-                    true => ticket.gave_up(),
-                    false => ticket.facts.running = None,
+                // A request that is itself at fault says nothing of the model, and neither does who was not asked.
+                match failed.fault {
+                    None | Some(Fault::Full) => ticket.facts.running = None,
+                    Some(_) => ticket.gave_up(),
                 }
                 let added = take_over(arrival, &failed, &mut steps, at);
                 let hopeless = (failed.fault.is_none() && added == 0) || !bounds.goes_on(&failed);
@@ -299,6 +301,10 @@ pub fn exhausted(last: Option<Failed>, causes: &[String]) -> Failure {
         return last.failure;
     }
     let mut failure = last.failure;
-    failure.message = format!("all {} attempts failed: {}", causes.len(), causes.join("; "));
+    let causes_told = causes.join("; ");
+    failure.message = match last.fault {
+        Some(Fault::Full) => format!("nobody is left who could be asked: {causes_told}"),
+        _ => format!("all {} attempts failed: {causes_told}", causes.len()),
+    };
     failure
 }

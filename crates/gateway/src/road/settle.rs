@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pointsman_cache::CacheKey;
 use pointsman_catalog::{Money, Price, ServiceTier};
-use pointsman_governance::{Actual, Denial, Estimate, Principal, Reservation};
+use pointsman_governance::{Actual, Denial, Details, Estimate, Principal, Reservation};
 use pointsman_guard::{Reviewed, Tally};
 use pointsman_store::{LedgerEntry, Outcome, RequestId};
 use pointsman_telemetry::RequestRecord;
@@ -42,9 +42,11 @@ pub struct Ticket {
     /// Gone once what it was made for is charged.
     reservation: Option<Reservation>,
     settled: bool,
+    /// What is set aside at the provider that is asked, where it has limits.
+    entered: Option<Reservation>,
     spent: Spent,
     /// What is part of that, and is charged together with the last answer.
-    owed: Actual,
+    owed: (Actual, Details),
     /// What calls of a loop have used and cost, which are charged by themselves.
     apart: Spent,
     /// The call of a loop whose answer is on its way to the client.
@@ -196,8 +198,9 @@ impl Ticket {
             caller,
             reservation: Some(reservation),
             settled: false,
+            entered: None,
             spent: Spent::default(),
-            owed: Actual::default(),
+            owed: (Actual::default(), Details::default()),
             apart: Spent::default(),
             call: None,
             standing: arrival.standing,
@@ -261,6 +264,22 @@ impl Ticket {
             recalled: None,
             at_stake: Some(prompt),
         });
+    }
+
+    /// Takes what is set aside at the provider that is asked next; it is settled with what that provider's answer uses.
+    pub fn entered(&mut self, at: Option<Reservation>) {
+        self.entered = at;
+    }
+
+    /// The provider that was asked last is not asked any more: what was set aside there comes back.
+    pub fn left(&mut self) {
+        self.entered = None;
+    }
+
+    fn settle_entered(&mut self, actual: Actual) {
+        if let Some(entered) = self.entered.take() {
+            entered.settle(actual);
+        }
     }
 
     /// Notes what the target that is asked next cannot be told exactly.
@@ -371,9 +390,11 @@ impl Ticket {
     pub fn spend(&mut self, usage: &Usage, estimated: bool) {
         self.nothing_at_stake();
         let cost = self.price(usage);
+        let tokens = admit::tokens_of(usage);
+        self.settle_entered(Actual { tokens, cost });
         if let Some(reservation) = self.reservation.take() {
-            let tokens = admit::tokens_of(usage);
-            reservation.settle(self.with_owed(Actual { tokens, cost }));
+            let (actual, details) = self.with_owed(Actual { tokens, cost }, usage);
+            reservation.settle_in_detail(actual, details);
         }
         self.spent = Spent {
             usage: self.spent.usage.and(usage),
@@ -386,15 +407,15 @@ impl Ticket {
     pub fn spend_beside(&mut self, usage: &Usage, estimated: bool) {
         self.nothing_at_stake();
         let cost = self.price(usage);
+        let tokens = admit::tokens_of(usage);
+        self.settle_entered(Actual { tokens, cost });
         self.spent = Spent {
             usage: self.spent.usage.and(usage),
             cost: self.spent.cost + cost,
             estimated: self.spent.estimated || estimated,
         };
-        self.owed = Actual {
-            tokens: self.owed.tokens + admit::tokens_of(usage),
-            cost: self.owed.cost + cost,
-        };
+        let owed = self.with_owed(Actual { tokens, cost }, usage);
+        self.owed = owed;
         if let Some(reservation) = &mut self.reservation {
             let Estimate {
                 tokens,
@@ -410,12 +431,13 @@ impl Ticket {
     }
 
     /// With what is owed for what was asked beside.
-    fn with_owed(&mut self, last: Actual) -> Actual {
-        let owed = std::mem::take(&mut self.owed);
-        Actual {
+    fn with_owed(&mut self, last: Actual, usage: &Usage) -> (Actual, Details) {
+        let (owed, details) = std::mem::take(&mut self.owed);
+        let actual = Actual {
             tokens: last.tokens + owed.tokens,
             cost: last.cost + owed.cost,
-        }
+        };
+        (actual, details + admit::details_of(usage))
     }
 
     /// Sets aside what the next attempt may use, after the one before was charged. It is the same request: quotas and
@@ -557,6 +579,7 @@ impl Ticket {
         let reservation = self.leave();
         if self.standing == Standing::Charged {
             // What it cost was recorded before its process died, under the same id: nothing is owed twice.
+            self.left();
             if let Some(reservation) = reservation {
                 reservation.settle(Actual::default());
             }
@@ -572,10 +595,14 @@ impl Ticket {
             };
             (self.spent.cost + last.cost, last)
         };
+        self.settle_entered(last);
         let written = self.worker.journal.lock().append(&self.entry(ending, cost));
         if let Some(reservation) = reservation {
-            let last = self.with_owed(last);
-            reservation.settle(last);
+            let nothing = Usage::default();
+            let is_remembered = ending.outcome == Outcome::Cached;
+            let used = if is_remembered { &nothing } else { &ending.usage };
+            let (last, details) = self.with_owed(last, used);
+            reservation.settle_in_detail(last, details);
         }
         self.tell(ending, cost);
         follow::settled(self, ending, cost);

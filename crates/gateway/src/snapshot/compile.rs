@@ -10,7 +10,7 @@ use pointsman_a2a::seal::Sealer;
 use pointsman_catalog::{Catalog, Quirk};
 use pointsman_config::{Config, ModelConfig, ProviderConfig, RequestConfig, StateKeeper, TargetConfig};
 use pointsman_governance::jwt::JwtConfig;
-use pointsman_governance::{Anonymous, ModelLimits, Principal, Sharing};
+use pointsman_governance::{Anonymous, Gates, ModelLimits, Principal, Sharing};
 use pointsman_guard::GuardSet;
 use pointsman_mcp::Hub;
 use pointsman_mcp::agents::Agents;
@@ -18,7 +18,7 @@ use pointsman_mcp::board::Board;
 use pointsman_mcp::oauth::Grants;
 use pointsman_mcp::parked::Lot;
 use pointsman_routing::{RagSource, Router, RoutingConfig};
-use pointsman_store::{MasterKeys, SharedSessions};
+use pointsman_store::{MasterKeys, SharedSessions, Store, StoreError};
 use pointsman_understanding::{Origin, Role, Understanding};
 use pointsman_upstream::{
     AuthStyle, CredentialRegistry, EndpointRegistry, FetchBounds, RetryBudget, RetryPolicy, balance::Policy,
@@ -56,6 +56,7 @@ pub struct Lasting {
     budgets: Mutex<HashMap<String, Arc<RetryBudget>>>,
     anonymous: Mutex<Option<Arc<Principal>>>,
     limited: Mutex<ModelLimits>,
+    gates: Mutex<Gates>,
     issuers: Mutex<Vec<Arc<Trusted>>>,
     /// With whom limits are counted together, where this process is not alone.
     pub sharing: Option<Arc<Sharing>>,
@@ -92,6 +93,14 @@ impl Lasting {
             board: Arc::new(Board::sharing(sessions, grants)),
             ..Self::default()
         }
+    }
+
+    /// Reads what was spent of budgets of providers that are new. Blocks on the database.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn read_budgets(&self, store: &Store) -> Result<(), StoreError> {
+        self.gates.lock().read(store, self.sharing.as_ref())
     }
 }
 
@@ -484,6 +493,11 @@ impl Compiler<'_> {
             shape: self.shape(&[(&path, &config.request)]),
             speaks: speaks(facts, config),
             listed: config.models.clone(),
+            gate: self
+                .lasting
+                .gates
+                .lock()
+                .of(name, &config.limits, self.lasting.sharing.as_ref()),
             kind: facts.id.clone(),
             region: config.region.clone().or_else(|| config.location.clone()),
         })

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use pointsman_catalog::BatchFacts;
+use pointsman_governance::Gate;
 use pointsman_upstream::balance::Policy;
 use pointsman_upstream::{
     Credential, Endpoint, HumanDuration, RetryBudget, RetryPolicy, Timeouts, TimeoutsConfig,
@@ -43,6 +44,8 @@ pub struct Provider {
     pub speaks: Speaks,
     /// Models it serves, beside those of the catalog.
     pub listed: Vec<String>,
+    /// What all callers together may send to it.
+    pub gate: Gate,
 }
 
 /// How long is waited.

@@ -20,6 +20,8 @@ use crate::wanted::{Side, Wanted};
 /// How long the server remembers what has no end of its own after nobody has told of it.
 const MINUTES: Duration = Duration::from_secs(180);
 const BUDGETS: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// What a place of a provider is.
+const PROVIDER: &str = "provider";
 /// An account that nobody has used for so long gives back what it holds, milliseconds.
 const IDLE: u64 = 10_000;
 
@@ -61,6 +63,18 @@ impl Place {
         }
     }
 
+    /// Of a provider, or of some of its models.
+    pub(crate) fn of_provider(sharing: &Arc<Sharing>, id: &str) -> Self {
+        Self {
+            word: PROVIDER,
+            ..Self::new(sharing, None, id)
+        }
+    }
+
+    fn is_provider(&self) -> bool {
+        self.word == PROVIDER
+    }
+
     pub(super) fn clock(&self) -> &Clock {
         self.sharing.clock()
     }
@@ -87,9 +101,14 @@ impl Place {
         let zone = rule.zone().unwrap_or("UTC");
         let of = rule.counted().map_or("budget", |counted| counted.as_str());
         let mut counter = format!("{of}:{window}:{zone}:{}", purse.begun);
-        if !rule.models().is_empty() {
-            // Patterns may be long: those of one purse are told from others by their digest.
-            let digest = Sha256::digest(rule.models().join("\n").as_bytes());
+        if !rule.models().is_empty() || rule.cel().is_some() {
+            // Patterns and expressions may be long: those of one purse are told from others by their digest.
+            let mut told = rule.models().join("\n");
+            if let Some(cel) = rule.cel() {
+                told.push('\0');
+                told.push_str(cel);
+            }
+            let digest = Sha256::digest(told.as_bytes());
             counter.push(':');
             for byte in &digest[..8] {
                 // Writing to a string cannot fail.
@@ -518,8 +537,9 @@ impl Account {
 
 /// What the ledger is asked: how much of a rule a holder has used since a time, Unix milliseconds.
 pub(crate) struct Question {
-    /// A key where there is none.
+    /// A key where there is none, or a provider.
     pub(crate) kind: Option<HolderKind>,
+    pub(crate) is_provider: bool,
     pub(crate) id: String,
     pub(crate) rule: Rule,
     pub(crate) since: i64,
@@ -543,6 +563,7 @@ impl Pending {
         let (rule, since) = self.account.rule(self.slot)?;
         Some(Question {
             kind: place.kind,
+            is_provider: place.is_provider(),
             id: place.id.to_string(),
             rule,
             since,

@@ -91,6 +91,8 @@ async fn a_name_opens_nothing_that_its_model_does_not() {
                 window: BudgetWindow::Total,
                 zone: None,
                 models: vec!["gpt-5-mini".to_owned()],
+                cel: None,
+                unit: None,
             }],
             ..grant(&[("open", "gpt-5"), ("gpt-4o", "gpt-5"), ("fast", "gpt-5-mini")])
         },

@@ -263,6 +263,8 @@ async fn a_request_that_is_tried_again_is_one_request_for_quotas_and_rates() {
             window: BudgetWindow::Total,
             zone: None,
             models: Vec::new(),
+            cel: None,
+            unit: None,
         }],
         ..NewKey::default()
     };

@@ -1,10 +1,10 @@
 //! What each replica has charged, as the ledger tells it: by the ids that replicas give to requests.
 
 use pointsman_catalog::Money;
+use pointsman_wire::form::Usage;
 
 use super::{Conditions, LedgerFilter, Store, StoreError};
 use crate::holder::HolderKind;
-use crate::id::KeyId;
 use crate::terms::Counted;
 
 /// `req_`, eight digits of the replica, twenty-six of the request.
@@ -22,6 +22,19 @@ pub struct UsedRow {
     pub amount: i64,
 }
 
+/// What a request has used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedRequest {
+    /// The replica; empty where the id tells of none.
+    pub replica: String,
+    /// The name that the client asked for.
+    pub model: String,
+    /// Tokens.
+    pub usage: Usage,
+    /// Money.
+    pub cost: Money,
+}
+
 impl Store {
     /// What a holder (a key, where no kind is given) has spent since a time, Unix milliseconds, replica by replica.
     /// What was not charged under an id of a replica, or of which only sums are kept, comes under the empty name.
@@ -34,11 +47,28 @@ impl Store {
         id: &str,
         since: i64,
     ) -> Result<Vec<(String, Money)>, StoreError> {
-        let Some(filter) = self.entries_of(kind, id)? else {
-            return Ok(Vec::new());
+        match self.entries_of(kind, id)? {
+            Some(filter) => self.by_replica(LedgerFilter { since, ..filter }),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// What was spent at a provider since a time, Unix milliseconds, replica by replica.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn spent_at(&self, provider: &str, since: i64) -> Result<Vec<(String, Money)>, StoreError> {
+        let mut filter = LedgerFilter {
+            since,
+            ..LedgerFilter::default()
         };
+        filter.of.provider = Some(provider.to_owned());
+        self.by_replica(filter)
+    }
+
+    fn by_replica(&self, filter: LedgerFilter) -> Result<Vec<(String, Money)>, StoreError> {
         let mut conditions = Conditions::default();
-        LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect().bears_tag);
+        filter.apply(&mut conditions, true, self.dialect().bears_tag);
         let sql = format!(
             "SELECT {REPLICA} AS replica, CAST(SUM(cost) AS BIGINT) FROM ledger{} GROUP BY 1",
             conditions.sql()
@@ -50,10 +80,7 @@ impl Store {
         })?;
         if self.is_shared() {
             // Months that are gone have left their sums.
-            let all = match kind {
-                Some(kind) => self.spent_by(kind, id, since)?,
-                None => self.spent(&KeyId::from(id.to_owned()), since)?,
-            };
+            let all = self.spent_of(filter)?;
             let told: Money = spent.iter().map(|(_, money)| *money).sum();
             if all > told {
                 spent.push((String::new(), all - told));
@@ -85,6 +112,8 @@ impl Store {
             Some(Counted::Tokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE input + output END",
             Some(Counted::InputTokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE input END",
             Some(Counted::OutputTokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE output END",
+            // The database knows no expressions: those ask for each request.
+            Some(Counted::Custom) => "CAST(0 AS BIGINT)",
         };
         let sql = format!(
             "SELECT {REPLICA} AS replica, model_requested, CAST(SUM({amount}) AS BIGINT) FROM ledger{}
@@ -100,5 +129,40 @@ impl Store {
                 })
             })
         })
+    }
+
+    /// What each request of a holder (a key, where no kind is given) has used since a time, Unix milliseconds; what was
+    /// remembered has used nothing.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn used_by_request(
+        &self,
+        (kind, id): (Option<HolderKind>, &str),
+        since: i64,
+    ) -> Result<Vec<UsedRequest>, StoreError> {
+        let Some(filter) = self.entries_of(kind, id)? else {
+            return Ok(Vec::new());
+        };
+        let mut conditions = Conditions::default();
+        LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect().bears_tag);
+        let sql = format!(
+            "SELECT {REPLICA} AS replica, model_requested, cost, usage_json, outcome FROM ledger{}",
+            conditions.sql()
+        );
+        let all = self.read_much(|session| {
+            session.all(&sql, conditions.values(), |row| {
+                if row.text(4)? == "cached" {
+                    return Ok(None);
+                }
+                Ok(Some(UsedRequest {
+                    replica: row.text(0)?,
+                    model: row.text(1)?,
+                    cost: Money::from_nanodollars(row.integer(2)?),
+                    usage: serde_json::from_str(&row.text(3)?)?,
+                }))
+            })
+        })?;
+        Ok(all.into_iter().flatten().collect())
     }
 }

@@ -247,7 +247,7 @@ impl Store {
         Ok(Some(filter))
     }
 
-    fn spent_of(&self, filter: LedgerFilter) -> Result<Money, StoreError> {
+    pub(super) fn spent_of(&self, filter: LedgerFilter) -> Result<Money, StoreError> {
         let sums = self.usage(&LedgerFilter { limit: 1, ..filter }, &[])?;
         Ok(sums.iter().map(|row| row.cost).sum())
     }

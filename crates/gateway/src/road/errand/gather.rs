@@ -4,18 +4,31 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::{Response, Uri, header};
+use pointsman_catalog::{Money, Price, ServiceTier};
+use pointsman_governance::Sent;
 use pointsman_upstream::{InFlight, SendError, UpstreamBody};
-use pointsman_wire::form::{Failure, FailureKind};
+use pointsman_wire::form::{Failure, FailureKind, Usage};
 use pointsman_wire::format::Format;
 use pointsman_wire::metered::Medium;
 
-use super::super::Ticket;
 use super::super::send::{self, Failed, Unsent};
+use super::super::{Ticket, admit};
 use super::{Errand, Outgoing, Try, Whole};
 use crate::snapshot::Target;
 
 /// Requests of one errand that are under way at the same time.
 const LANES: usize = 4;
+
+/// What of so many requests, that may use this much together, is sent.
+pub(super) fn sent(calls: usize, usage: &Usage, price: Option<&Price>) -> Sent {
+    let number = |calls: usize| u32::try_from(calls).unwrap_or(u32::MAX);
+    Sent {
+        requests: number(calls),
+        places: number(calls.min(LANES)),
+        tokens: admit::tokens_of(usage),
+        cost: price.map_or(Money::ZERO, |price| price.cost(usage, ServiceTier::Standard)),
+    }
+}
 
 /// What the requests brought.
 pub(super) enum Gathered {

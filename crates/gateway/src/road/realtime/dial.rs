@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use pointsman_governance::{Sent, Tokens};
 use pointsman_upstream::{Client, Endpoint, Failure as Fault, InFlight, SendError, Timeouts, Upgrade};
 use pointsman_wire::form::{Failure, FailureKind};
 use pointsman_wire::format::Format;
@@ -66,6 +67,8 @@ impl Attempt for Dial<'_> {
         let uri = endpoint.uri(&path).map_err(|error| unusable(error.to_string()))?;
         let key = new_key();
         let request = self.request(target, uri, &key);
+        // Its answers are counted when they come.
+        send::enter(ticket, target, &target.model, Sent::one(Tokens::default())).await?;
         ticket.asking(target, target.model.clone(), 0);
         let begun = Instant::now();
         let size = (0, target.patience().exchange);

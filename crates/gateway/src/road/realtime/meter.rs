@@ -350,6 +350,7 @@ impl Meter {
         ticket.facts.model_requested.clone_from(&self.model);
         ticket.facts.streamed = true;
         ticket.asking(target, target.model.clone(), self.context.prompt());
+        ticket.entered(target.provider.gate.owe(&target.model));
         ticket
     }
 

@@ -16,10 +16,10 @@ use pointsman_wire::format::{self, Format};
 use super::super::arrive::Asked;
 use super::super::decide::Step;
 use super::super::relay::{Pipe, Relay};
-use super::super::{Arrival, Ticket};
+use super::super::{Arrival, Ticket, admit};
 use super::authorized::{self, Unsent};
 use super::round::Attempt;
-use super::{Answer, Failed, betas, media, request};
+use super::{Answer, Failed, betas, gate, media, request};
 use crate::snapshot::{Speech, Target, are_kin};
 use crate::worker::Worker;
 
@@ -136,6 +136,7 @@ impl Exchange<'_> {
             request,
             model: model.to_owned(),
             prompt: self.asked.prompt_tokens,
+            answer: admit::completion_bound(&self.arrival.snapshot, &self.asked.request),
             timeouts: target.patience().exchange,
         })
     }
@@ -244,6 +245,8 @@ pub struct Call {
     pub model: String,
     /// About how many prompt tokens it has.
     pub prompt: u64,
+    /// How many tokens its answer may have.
+    pub answer: u64,
     /// How long is waited.
     pub timeouts: Timeouts,
 }
@@ -257,6 +260,8 @@ pub async fn exchange(
     call: Call,
 ) -> Result<Response<UpstreamBody>, Failed> {
     let size = (call.prompt, call.timeouts);
+    let sent = admit::sent_to(target, (call.prompt, call.answer), ticket.facts.tier);
+    gate::enter(ticket, target, &call.model, sent).await?;
     ticket.asking(target, call.model, call.prompt);
     let endpoint = Arc::clone(in_flight.endpoint());
     let begun = Instant::now();

@@ -47,18 +47,22 @@ impl<A: Attempt> Round<'_, A> {
             return Err(Failed::refused(not_allowed(self.model)));
         }
         let mut attempts = 0;
-        let mut last: Option<Failed> = None;
+        // Of these, those before everything was tried again last.
+        let mut before = 0;
+        let (mut last, mut full): (Option<Failed>, Option<Failed>) = (None, None);
         if let Some(target) = self.model.targets.first() {
             target.provider.retry_budget.deposit(Instant::now());
         }
         loop {
             let Some((index, endpoint)) = self.pick(&tried, &caller) else {
                 let Some(failed) = last.take() else {
-                    return Err(nothing_healthy(self.model));
+                    return Err(full.unwrap_or_else(|| nothing_healthy(self.model)));
                 };
-                if !self.begins_again(&failed, attempts).await {
+                let was_full = full.take().is_some() && attempts == before;
+                if was_full || !self.begins_again(&failed, attempts).await {
                     return Err(failed);
                 }
+                before = attempts;
                 // Who was resting and has not been asked comes first; only then everybody again.
                 if self.pick(&tried, &caller).is_none() {
                     tried = Tried::default();
@@ -75,33 +79,29 @@ impl<A: Attempt> Round<'_, A> {
                 tried.add(index, endpoint);
                 continue;
             };
-            attempts += 1;
-            match self.attempt.run(target, in_flight, ticket).await {
+            let failed = match self.attempt.run(target, in_flight, ticket).await {
                 Ok(answer) => return Ok(answer),
-                Err(failed) => {
-                    ticket.nothing_at_stake();
-                    causes.push(format!("{}: {}", target.provider.name, failed.failure.message));
-                    if let Some(fault) = &failed.fault {
-                        ticket.failed(&target.provider.name, fault);
-                    }
-                    let elsewhere = is_targets_own(&failed);
-                    let moves_on = elsewhere || self.moves_on(&failed, target);
-                    if attempts >= self.policy(target).attempts() || !moves_on {
-                        return Err(failed);
-                    }
-                    if elsewhere {
-                        tried.endpoints.extend(
-                            target
-                                .provider
-                                .endpoints
-                                .iter()
-                                .map(|other| (index, Arc::clone(other))),
-                        );
-                    }
-                    tried.add(index, endpoint);
-                    last = Some(failed);
-                }
+                Err(failed) => failed,
+            };
+            note(&failed, target, ticket, causes);
+            // It was not asked: as where its servers rest.
+            if failed.fault == Some(Fault::Full) {
+                tried.add_all(index, target);
+                full = Some(sooner(full, failed));
+                continue;
             }
+            attempts += 1;
+            let elsewhere = is_targets_own(&failed);
+            let moves_on = elsewhere || self.moves_on(&failed, target);
+            if attempts >= self.policy(target).attempts() || !moves_on {
+                return Err(failed);
+            }
+            ticket.left();
+            if elsewhere {
+                tried.add_all(index, target);
+            }
+            tried.add(index, endpoint);
+            last = Some(failed);
         }
     }
 
@@ -177,6 +177,13 @@ impl Tried {
         self.endpoints.push((target, endpoint));
     }
 
+    /// Of a target, all endpoints.
+    fn add_all(&mut self, index: usize, target: &Target) {
+        let all = target.provider.endpoints.iter();
+        self.endpoints
+            .extend(all.map(|endpoint| (index, Arc::clone(endpoint))));
+    }
+
     fn has(&self, target: usize, endpoint: &Arc<Endpoint>) -> bool {
         is_among(&self.endpoints, target, endpoint)
     }
@@ -185,6 +192,25 @@ impl Tried {
 fn is_among(all: &[(usize, Arc<Endpoint>)], target: usize, endpoint: &Arc<Endpoint>) -> bool {
     all.iter()
         .any(|(of, other)| *of == target && Arc::ptr_eq(other, endpoint))
+}
+
+/// Notes why an attempt brought nothing.
+fn note(failed: &Failed, target: &Target, ticket: &mut Ticket, causes: &mut Vec<String>) {
+    ticket.nothing_at_stake();
+    let provider = &target.provider.name;
+    causes.push(format!("{provider}: {}", failed.failure.message));
+    if let Some(fault) = &failed.fault {
+        ticket.failed(provider, fault);
+    }
+}
+
+/// Of two that have no room, the one that has some sooner.
+fn sooner(one: Option<Failed>, other: Failed) -> Failed {
+    let wait = |failed: &Failed| failed.retry_after.unwrap_or(Duration::MAX);
+    match one {
+        Some(one) if wait(&one) <= wait(&other) => one,
+        _ => other,
+    }
 }
 
 /// The provider does not accept the gateway's credential, or does not know the model: asking it again is of no use, but

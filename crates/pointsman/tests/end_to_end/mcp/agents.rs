@@ -217,6 +217,8 @@ async fn rules_of_the_agent_hold_for_its_tools() {
                 window: BudgetWindow::Total,
                 zone: None,
                 models: vec!["a2a/planner".to_owned()],
+                cel: None,
+                unit: None,
             }],
             // The call keeps its place while its agent is asked.
             concurrency: Some(1),

@@ -1,0 +1,33 @@
+//! The gate of a provider: what all callers together may send to it is taken before it is sent anything.
+
+use pointsman_governance::{Denial, DenialKind, Sent};
+use pointsman_upstream::Failure as Fault;
+
+use super::super::{Ticket, admit};
+use super::Failed;
+use crate::snapshot::Target;
+
+/// Takes what is sent to `target` for `model`, as the provider names it; the ticket settles it with what it used.
+///
+/// # Errors
+/// When a limit of the provider has no room: it is not asked, and another may be.
+pub async fn enter(ticket: &mut Ticket, target: &Target, model: &str, sent: Sent) -> Result<(), Failed> {
+    // What an attempt before this one has taken may be of the same provider.
+    ticket.left();
+    let entered = target.provider.gate.enter(model, sent).await.map_err(full)?;
+    ticket.entered(entered);
+    Ok(())
+}
+
+fn full(mut denial: Denial) -> Failed {
+    // It is not the caller's money that is spent.
+    if denial.kind == DenialKind::Budget {
+        denial.kind = DenialKind::Quota;
+    }
+    let failure = admit::denied(denial);
+    Failed {
+        retry_after: failure.retry_after,
+        failure,
+        fault: Some(Fault::Full),
+    }
+}

@@ -1,0 +1,183 @@
+//! What all callers together may send to a provider: never passed by concurrency, given back on every way out, and kept
+//! over a reload.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pointsman_catalog::Money;
+use pointsman_governance::{
+    Actual, DenialKind, Gate, Gates, Limits, ProviderLimits, Reservation, Sent, Tokens,
+};
+
+fn gate(config: &ProviderLimits) -> Gate {
+    Gates::default().of("p", config, None)
+}
+
+fn tokens(input: u64, output: u64) -> Tokens {
+    Tokens { input, output }
+}
+
+fn used(tokens: Tokens) -> Actual {
+    Actual {
+        tokens,
+        cost: Money::ZERO,
+    }
+}
+
+async fn entered(gate: &Gate, model: &str, sent: Tokens) -> Option<Reservation> {
+    gate.enter(model, Sent::one(sent)).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_gate_is_never_passed_by_256_clients_at_once() {
+    let gate = Arc::new(gate(&ProviderLimits {
+        tokens_per_minute: Some(50_000),
+        concurrency: Some(7),
+        ..ProviderLimits::default()
+    }));
+    let (inside, most, sent) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let counts = Arc::new((inside, most, sent));
+    let clients: Vec<_> = (0..256_u64)
+        .map(|client| {
+            let (gate, counts) = (Arc::clone(&gate), Arc::clone(&counts));
+            tokio::spawn(async move {
+                for turn in 0..40 {
+                    let Ok(Some(held)) = gate.enter("m", Sent::one(tokens(60, 40))).await else {
+                        tokio::task::yield_now().await;
+                        continue;
+                    };
+                    let now = counts.0.fetch_add(1, Ordering::SeqCst) + 1;
+                    counts.1.fetch_max(now, Ordering::SeqCst);
+                    tokio::task::yield_now().await;
+                    counts.0.fetch_sub(1, Ordering::SeqCst);
+                    // Answered, failed, or dropped by whoever goes away.
+                    match (client + turn) % 3 {
+                        0 => drop(held),
+                        1 => held.settle(used(tokens(0, 0))),
+                        _ => {
+                            counts.2.fetch_add(100, Ordering::SeqCst);
+                            held.settle(used(tokens(60, 40)));
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    let most = counts.1.load(Ordering::SeqCst);
+    assert!((1..=7).contains(&most), "{most} at once");
+    let spent = counts.2.load(Ordering::SeqCst);
+    assert!(spent <= 50_000, "{spent} tokens");
+    // Every place is free again, and exactly what was used is gone.
+    let mut left = Vec::new();
+    for _ in 0..7 {
+        left.push(entered(&gate, "m", tokens(0, 0)).await.unwrap());
+    }
+    drop(left);
+    let rest = 50_000 - spent;
+    assert!(gate.enter("m", Sent::one(tokens(rest + 1, 0))).await.is_err());
+    assert!(gate.enter("m", Sent::one(tokens(rest, 0))).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_was_not_used_comes_back_and_what_was_used_stays() {
+    let gate = gate(&ProviderLimits {
+        tokens_per_minute: Some(100),
+        output_tokens_per_minute: Some(60),
+        concurrency: Some(1),
+        ..ProviderLimits::default()
+    });
+    let held = entered(&gate, "m", tokens(40, 60)).await.unwrap();
+    let denial = gate.enter("m", Sent::one(tokens(0, 0))).await.unwrap_err();
+    assert_eq!(denial.kind, DenialKind::Concurrency);
+    assert!(
+        denial.message.contains("whoever asks the provider \"p\""),
+        "{}",
+        denial.message
+    );
+    held.settle(used(tokens(40, 10)));
+    let denial = gate.enter("m", Sent::one(tokens(0, 51))).await.unwrap_err();
+    assert_eq!(denial.kind, DenialKind::TokensPerMinute, "{}", denial.message);
+    drop(entered(&gate, "m", tokens(0, 50)).await.unwrap());
+    entered(&gate, "m", tokens(0, 50))
+        .await
+        .unwrap()
+        .settle(used(tokens(0, 50)));
+    assert!(gate.enter("m", Sent::one(tokens(1, 0))).await.is_err());
+    // What a provider does by itself is counted, and never refused.
+    gate.owe("m").unwrap().settle(used(tokens(5, 0)));
+}
+
+#[tokio::test]
+async fn several_requests_for_one_are_all_counted_or_none() {
+    let gate = gate(&ProviderLimits {
+        requests_per_minute: Some(10),
+        concurrency: Some(4),
+        ..ProviderLimits::default()
+    });
+    let several = |requests, places| Sent {
+        requests,
+        places,
+        ..Sent::one(Tokens::default())
+    };
+    let held = gate.enter("m", several(6, 4)).await.unwrap();
+    assert!(
+        gate.enter("m", several(1, 1)).await.is_err(),
+        "four are under way"
+    );
+    drop(held);
+    let denial = gate.enter("m", several(5, 4)).await.unwrap_err();
+    assert_eq!(denial.kind, DenialKind::RequestsPerMinute);
+    assert!(denial.retry_after.is_some());
+    drop(gate.enter("m", several(4, 4)).await.unwrap());
+    let denial = gate.enter("m", several(11, 4)).await.unwrap_err();
+    assert_eq!(denial.retry_after, None, "so many never fit");
+}
+
+#[tokio::test]
+async fn models_of_a_provider_have_limits_beside_it_and_a_reload_keeps_what_was_counted() {
+    let mut gates = Gates::default();
+    let of = |requests: u64, of_model: u64| ProviderLimits {
+        requests_per_minute: Some(requests),
+        models: BTreeMap::from([(
+            "gpt-5*".to_owned(),
+            Limits {
+                requests_per_minute: Some(of_model),
+                ..Limits::default()
+            },
+        )]),
+        ..ProviderLimits::default()
+    };
+    let gate = gates.of("p", &of(4, 2), None);
+    for _ in 0..2 {
+        drop(entered(&gate, "gpt-5-mini", tokens(0, 0)).await);
+    }
+    let denial = gate
+        .enter("gpt-5", Sent::one(Tokens::default()))
+        .await
+        .unwrap_err();
+    assert!(denial.message.contains("for \"gpt-5*\""), "{}", denial.message);
+    drop(entered(&gate, "o1", tokens(0, 0)).await);
+    let gate = gates.of("p", &of(5, 3), None);
+    drop(entered(&gate, "gpt-5", tokens(0, 0)).await);
+    assert!(gate.enter("gpt-5", Sent::one(Tokens::default())).await.is_err());
+    drop(entered(&gate, "o1", tokens(0, 0)).await);
+    assert!(gate.enter("o1", Sent::one(Tokens::default())).await.is_err());
+    let other = gates.of("q", &of(5, 3), None);
+    drop(entered(&other, "o1", tokens(0, 0)).await.unwrap());
+    let open = gates.of("p", &ProviderLimits::default(), None);
+    assert!(
+        entered(&open, "o1", tokens(0, 0)).await.is_none(),
+        "nothing is limited"
+    );
+}
