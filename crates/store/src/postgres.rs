@@ -16,15 +16,16 @@ mod wait;
 use std::time::{Duration, Instant};
 
 use crate::store::{Dialect, Session, StoreError};
-use ledger::Partitions;
+use ledger::{Pace, Partitions};
 use pool::Pool;
 
 pub(crate) use address::is_url;
 pub use door::PostgresAddress;
 pub use foreign::{ForeignDatabase, Snapshot};
 
-/// Bytes of the journal that are carried over at once: a thousand entries. Each time is a round trip and a commit.
-pub(crate) const STRIDE: u64 = 512 * 1024;
+/// Bytes of the journal that are carried over at once: some four thousand entries. Each time is a round trip and a commit,
+/// and a row of each sum is touched once, however many entries it is of: the more wait, the less each costs.
+pub(crate) const STRIDE: u64 = 2 * 1024 * 1024;
 /// How long a question may take, waiting for a connection included.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a report may take, or a list of everything.
@@ -46,8 +47,10 @@ pub(crate) static DIALECT: Dialect = Dialect {
     by_tag:
         "(SELECT ledger.*, one.tag FROM ledger LEFT JOIN LATERAL jsonb_array_elements_text(ledger.tags::jsonb)
         AS one (tag) ON TRUE) AS ledger",
-    tags_of: "(SELECT parts.*, COALESCE(one.tag, '') AS tag FROM {} AS parts
-        LEFT JOIN LATERAL jsonb_array_elements_text(parts.tags::jsonb) AS one (tag) ON TRUE) AS parts",
+    tags_of: "(SELECT bearing.*, one.tag FROM {} AS bearing
+        CROSS JOIN LATERAL jsonb_array_elements_text(bearing.tags::jsonb) AS one (tag)) AS bearing",
+    // Sums of `bigint` are `numeric`.
+    sums_are_dear: true,
     month: "(date_trunc('month', (DATE '1970-01-01' + CAST(at / 86400000 AS integer))::timestamp)::date - DATE '1970-01-01')",
 };
 
@@ -55,6 +58,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
 pub(crate) struct Postgres {
     pool: Pool,
     partitions: Partitions,
+    pace: Pace,
 }
 
 impl Postgres {
@@ -65,6 +69,7 @@ impl Postgres {
         Ok(Self {
             pool,
             partitions: Partitions::default(),
+            pace: Pace::default(),
         })
     }
 

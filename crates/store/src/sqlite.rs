@@ -25,7 +25,8 @@ pub(crate) static DIALECT: Dialect = Dialect {
     plain: "",
     bears_tag: "(tags IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(tags) AS one WHERE one.value = ?))",
     by_tag: "(SELECT ledger.*, one.value AS tag FROM ledger LEFT JOIN json_each(ledger.tags) AS one) AS ledger",
-    tags_of: "(SELECT parts.*, COALESCE(one.value, '') AS tag FROM {} AS parts LEFT JOIN json_each(parts.tags) AS one)",
+    tags_of: "(SELECT bearing.*, one.value AS tag FROM {} AS bearing JOIN json_each(bearing.tags) AS one) AS bearing",
+    sums_are_dear: false,
     month: "(COALESCE(CAST(strftime('%s', at / 1000, 'unixepoch', 'start of month') AS INTEGER), 0) / 86400)",
 };
 

@@ -273,7 +273,7 @@ impl Store {
     /// Writes entries; those that are there already are left as they are.
     ///
     /// # Errors
-    /// When the database refuses: then none of them is written.
+    /// When the database refuses: then none of them is written, or of many some, which may be given again.
     pub fn insert_ledger(&self, entries: &[LedgerEntry]) -> Result<(), StoreError> {
         let lines = entries.iter().map(serde_json::to_string);
         let lines = lines.collect::<Result<Vec<_>, _>>()?;

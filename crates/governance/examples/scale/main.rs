@@ -1,8 +1,9 @@
 //! Many keys and many rows: on PostgreSQL, how long a start takes, how much memory, what a key costs that is not in memory,
 //! a page of the list, rows of the ledger in a second; and there and in SQLite, a month's reports.
 //!
-//! `cargo run --release -p pointsman-governance --example scale -- [KEYS] [TEAMS] [ROWS] [ROWS OF SQLITE]` starts a
-//! PostgreSQL server of its own, without `fsync`.
+//! `cargo run --release -p pointsman-governance --example scale -- [KEYS] [TEAMS] [ROWS] [ROWS OF SQLITE] [ROWS A SECOND]
+//! [SECONDS]` starts a PostgreSQL server of its own, without `fsync`. The rows of the month are made by the database itself;
+//! rows in a second are measured of others, through the journal, as a replica writes them.
 
 #![allow(
     clippy::print_stdout,
@@ -11,23 +12,18 @@
 )]
 
 mod month;
+mod writing;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pointsman_catalog::Money;
 use pointsman_governance::{IdentifyError, KeyRing, Limits, Wanted};
-use pointsman_store::{KeyFilter, LedgerEntry, Listing, Outcome, Store};
+use pointsman_store::{KeyFilter, Listing, Store};
 use pointsman_testbed::postgres::PostgresServer;
 use pointsman_testbed::process::resident;
-use pointsman_wire::form::Usage;
 
 /// Lookups of keys that are not in memory.
 const LOOKUPS: u64 = 500;
-/// How long rows are written.
-const WRITING: Duration = Duration::from_secs(10);
-/// Rows that are written at once, as the journal does.
-const BATCH: u64 = 1_000;
 /// The beginning of the month of the report, Unix milliseconds: November 2026.
 const MONTH: i64 = 1_793_491_200_000;
 
@@ -41,7 +37,8 @@ fn main() {
     drop(Store::open(&url).unwrap());
     fill_keys(&server, keys, teams);
     start(&url, keys);
-    write(&url);
+    writing::in_batches(&url);
+    writing::through_the_journal(&server, &url, (next(5_000), next(60)));
     month::on_postgres(&server, &url, rows);
     drop(server);
     month::on_sqlite(of_sqlite);
@@ -123,55 +120,5 @@ fn start(url: &str, keys: u64) {
         page(KeyFilter::default(), false, Some(keys / 2)),
         page(KeyFilter::default(), true, None),
         page(team, false, None)
-    );
-}
-
-fn entry(number: u64) -> LedgerEntry {
-    LedgerEntry {
-        id: format!("req_{number}").as_str().into(),
-        at: MONTH - 86_400_000 + i64::try_from(number).unwrap(),
-        key: Some(format!("key_{}", number % 5_000).as_str().into()),
-        team: Some(format!("team_{}", number % 500).as_str().into()),
-        user: None,
-        surface: "/v1/chat/completions".to_owned(),
-        model_requested: "fast".to_owned(),
-        provider: Some("openai".to_owned()),
-        model: Some(format!("model-{}", number % 5)),
-        decision: None,
-        outcome: Outcome::Complete,
-        usage: Usage {
-            input: 300,
-            output: 50,
-            ..Usage::default()
-        },
-        usage_estimated: false,
-        cost: Money::from_nanodollars(7_000),
-        attempts: 1,
-        streamed: true,
-        status: 200,
-        latency_us: 1_000,
-        ttft_us: Some(500),
-        cache: "miss".to_owned(),
-        organization: Some("o".into()),
-        project: None,
-        saved: Money::ZERO,
-        customer: None,
-        agent: None,
-        tags: Vec::new(),
-    }
-}
-
-fn write(url: &str) {
-    let store = Store::open(url).unwrap();
-    let (begun, mut number) = (Instant::now(), 0);
-    while begun.elapsed() < WRITING {
-        let batch: Vec<_> = (number..number + BATCH).map(entry).collect();
-        store.insert_ledger(&batch).unwrap();
-        number += BATCH;
-    }
-    let rate = number as f64 / begun.elapsed().as_secs_f64();
-    println!(
-        "ledger: {number} rows in {:?}, {rate:.0} a second, roll-ups included",
-        begun.elapsed()
     );
 }

@@ -7,6 +7,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
@@ -184,24 +186,31 @@ impl Postgres {
                 _ => damaged += 1,
             }
         }
-        if entries.is_empty() {
-            return Ok(damaged);
+        let mut rest = entries.as_slice();
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(self.pace.at_once().min(rest.len()));
+            let begun = Instant::now();
+            let put = self.pool.with(PATIENCE, |connection| self.put(connection, some));
+            self.pace.learn(begun.elapsed());
+            damaged += put?;
+            rest = others;
         }
-        self.pool.with(PATIENCE, |connection| {
-            self.partitions
-                .make(connection, entries.iter().map(|entry| entry.at))?;
-            let put = match insert(connection, &entries) {
-                // Another replica has dropped a month that these belong to.
-                Err(StoreError::Postgres { code, .. }) if code == NO_PARTITION => {
-                    self.partitions.0.lock().clear();
-                    self.partitions
-                        .make(connection, entries.iter().map(|entry| entry.at))?;
-                    insert(connection, &entries)
-                }
-                put => put,
-            };
-            put.map(|misfits| damaged + misfits)
-        })
+        Ok(damaged)
+    }
+
+    /// Writes entries, all or none; says how many the database cannot hold.
+    fn put(&self, connection: &mut Connection, entries: &[LedgerEntry]) -> Result<usize, StoreError> {
+        let times = || entries.iter().map(|entry| entry.at);
+        self.partitions.make(connection, times())?;
+        match insert(connection, entries) {
+            // Another replica has dropped a month that these belong to.
+            Err(StoreError::Postgres { code, .. }) if code == NO_PARTITION => {
+                self.partitions.0.lock().clear();
+                self.partitions.make(connection, times())?;
+                insert(connection, entries)
+            }
+            put => put,
+        }
     }
 
     /// Makes the ledger ready for this month and the next, and drops months that ended before the last `keep` began; the
@@ -237,6 +246,39 @@ fn insert(connection: &mut Connection, entries: &[LedgerEntry]) -> Result<usize,
             Ok(insert(connection, one)? + insert(connection, other)?)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// How many entries are written at once: fewer where the database is so slow that they would not be written in time, and are
+/// tried again for ever.
+pub(super) struct Pace(AtomicUsize);
+
+impl Pace {
+    const MOST: usize = 8_000;
+    const FEWEST: usize = 100;
+
+    fn at_once(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// It took so long to write so many, or to give up.
+    fn learn(&self, took: Duration) {
+        let so_many = self.at_once();
+        let next = if took > PATIENCE / 4 {
+            so_many / 2
+        } else if took < PATIENCE / 16 {
+            so_many * 2
+        } else {
+            so_many
+        };
+        self.0
+            .store(next.clamp(Self::FEWEST, Self::MOST), Ordering::Relaxed);
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(AtomicUsize::new(Self::MOST))
     }
 }
 
@@ -303,4 +345,22 @@ fn begin_of(date: Date) -> i64 {
 /// The partition of a month.
 fn name_of(month: Date) -> String {
     format!("ledger_{:04}_{:02}", month.year(), month.month())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_are_written_at_once_where_they_take_too_long() {
+        let pace = Pace::default();
+        pace.learn(PATIENCE);
+        assert_eq!(pace.at_once(), Pace::MOST / 2);
+        pace.learn(PATIENCE / 8);
+        assert_eq!(pace.at_once(), Pace::MOST / 2);
+        (0..20).for_each(|_| pace.learn(PATIENCE));
+        assert_eq!(pace.at_once(), Pace::FEWEST);
+        (0..20).for_each(|_| pace.learn(Duration::ZERO));
+        assert_eq!(pace.at_once(), Pace::MOST);
+    }
 }

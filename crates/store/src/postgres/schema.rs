@@ -14,7 +14,7 @@ struct Step {
 /// Steps that are known.
 pub(super) const KNOWN: u32 = STEPS.len() as u32;
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step {
         forward: r#"
     CREATE TABLE sequence (one BIGINT PRIMARY KEY CHECK (one = 1), value BIGINT NOT NULL);
@@ -307,6 +307,102 @@ const STEPS: [Step; 10] = [
             "DROP TABLE usage_by_tag_month; DROP TABLE usage_by_agent_month; DROP TABLE usage_by_customer_month;
              DROP TABLE usage_by_team_month; DROP TABLE usage_by_key_month;
              ALTER TABLE usage_by_team_day RENAME TO usage_by_team; ALTER TABLE usage_by_key_day RENAME TO usage_by_key;",
+        ),
+    },
+    // Sums by what requests name have other names than before, because under none they have something else: what those that
+    // name something sum up to, as less than nothing. Pages of sums keep room, so that a row that grows stays on its page.
+    Step {
+        forward: r#"
+    ALTER TABLE usage_by_key_day SET (fillfactor = 60);
+    ALTER TABLE usage_by_team_day SET (fillfactor = 60);
+    ALTER TABLE usage_by_key_month SET (fillfactor = 60);
+    ALTER TABLE usage_by_team_month SET (fillfactor = 60);
+    ALTER TABLE usage_by_customer_month RENAME TO usage_of_customer_month;
+    ALTER TABLE usage_of_customer_month SET (fillfactor = 60);
+    ALTER INDEX usage_by_customer_month_of_customer RENAME TO usage_of_customer_month_by_customer;
+    INSERT INTO usage_of_customer_month AS old
+        SELECT day, '', team, organization, provider, model,
+            -requests, -failed, -input, -output, -cost, -cached, -cached_tokens, -saved
+        FROM usage_by_team_month WHERE TRUE
+        ON CONFLICT (day, customer, team, organization, provider, model) DO UPDATE SET
+            requests = old.requests + excluded.requests, failed = old.failed + excluded.failed,
+            input = old.input + excluded.input, output = old.output + excluded.output,
+            cost = old.cost + excluded.cost, cached = old.cached + excluded.cached,
+            cached_tokens = old.cached_tokens + excluded.cached_tokens, saved = old.saved + excluded.saved;
+    DELETE FROM usage_of_customer_month WHERE customer = '' AND requests = 0;
+    ALTER TABLE usage_by_agent_month RENAME TO usage_of_agent_month;
+    ALTER TABLE usage_of_agent_month SET (fillfactor = 60);
+    ALTER INDEX usage_by_agent_month_of_agent RENAME TO usage_of_agent_month_by_agent;
+    INSERT INTO usage_of_agent_month AS old
+        SELECT day, '', team, organization, provider, model,
+            -requests, -failed, -input, -output, -cost, -cached, -cached_tokens, -saved
+        FROM usage_by_team_month WHERE TRUE
+        ON CONFLICT (day, agent, team, organization, provider, model) DO UPDATE SET
+            requests = old.requests + excluded.requests, failed = old.failed + excluded.failed,
+            input = old.input + excluded.input, output = old.output + excluded.output,
+            cost = old.cost + excluded.cost, cached = old.cached + excluded.cached,
+            cached_tokens = old.cached_tokens + excluded.cached_tokens, saved = old.saved + excluded.saved;
+    DELETE FROM usage_of_agent_month WHERE agent = '' AND requests = 0;
+    ALTER TABLE usage_by_tag_month RENAME TO usage_of_tag_month;
+    ALTER TABLE usage_of_tag_month SET (fillfactor = 60);
+    ALTER INDEX usage_by_tag_month_of_tag RENAME TO usage_of_tag_month_by_tag;
+    INSERT INTO usage_of_tag_month AS old
+        SELECT day, '', team, organization, provider, model,
+            -requests, -failed, -input, -output, -cost, -cached, -cached_tokens, -saved
+        FROM usage_by_team_month WHERE TRUE
+        ON CONFLICT (day, tag, team, organization, provider, model) DO UPDATE SET
+            requests = old.requests + excluded.requests, failed = old.failed + excluded.failed,
+            input = old.input + excluded.input, output = old.output + excluded.output,
+            cost = old.cost + excluded.cost, cached = old.cached + excluded.cached,
+            cached_tokens = old.cached_tokens + excluded.cached_tokens, saved = old.saved + excluded.saved;
+    DELETE FROM usage_of_tag_month WHERE tag = '' AND requests = 0;
+    "#,
+        back: Some(
+            r#"
+    ALTER TABLE usage_by_key_day RESET (fillfactor);
+    ALTER TABLE usage_by_team_day RESET (fillfactor);
+    ALTER TABLE usage_by_key_month SET (fillfactor = 80);
+    ALTER TABLE usage_by_team_month SET (fillfactor = 80);
+    INSERT INTO usage_of_customer_month AS old
+        SELECT day, '', team, organization, provider, model,
+            requests, failed, input, output, cost, cached, cached_tokens, saved
+        FROM usage_by_team_month WHERE TRUE
+        ON CONFLICT (day, customer, team, organization, provider, model) DO UPDATE SET
+            requests = old.requests + excluded.requests, failed = old.failed + excluded.failed,
+            input = old.input + excluded.input, output = old.output + excluded.output,
+            cost = old.cost + excluded.cost, cached = old.cached + excluded.cached,
+            cached_tokens = old.cached_tokens + excluded.cached_tokens, saved = old.saved + excluded.saved;
+    DELETE FROM usage_of_customer_month WHERE customer = '' AND requests = 0;
+    ALTER TABLE usage_of_customer_month RENAME TO usage_by_customer_month;
+    ALTER TABLE usage_by_customer_month SET (fillfactor = 80);
+    ALTER INDEX usage_of_customer_month_by_customer RENAME TO usage_by_customer_month_of_customer;
+    INSERT INTO usage_of_agent_month AS old
+        SELECT day, '', team, organization, provider, model,
+            requests, failed, input, output, cost, cached, cached_tokens, saved
+        FROM usage_by_team_month WHERE TRUE
+        ON CONFLICT (day, agent, team, organization, provider, model) DO UPDATE SET
+            requests = old.requests + excluded.requests, failed = old.failed + excluded.failed,
+            input = old.input + excluded.input, output = old.output + excluded.output,
+            cost = old.cost + excluded.cost, cached = old.cached + excluded.cached,
+            cached_tokens = old.cached_tokens + excluded.cached_tokens, saved = old.saved + excluded.saved;
+    DELETE FROM usage_of_agent_month WHERE agent = '' AND requests = 0;
+    ALTER TABLE usage_of_agent_month RENAME TO usage_by_agent_month;
+    ALTER TABLE usage_by_agent_month SET (fillfactor = 80);
+    ALTER INDEX usage_of_agent_month_by_agent RENAME TO usage_by_agent_month_of_agent;
+    INSERT INTO usage_of_tag_month AS old
+        SELECT day, '', team, organization, provider, model,
+            requests, failed, input, output, cost, cached, cached_tokens, saved
+        FROM usage_by_team_month WHERE TRUE
+        ON CONFLICT (day, tag, team, organization, provider, model) DO UPDATE SET
+            requests = old.requests + excluded.requests, failed = old.failed + excluded.failed,
+            input = old.input + excluded.input, output = old.output + excluded.output,
+            cost = old.cost + excluded.cost, cached = old.cached + excluded.cached,
+            cached_tokens = old.cached_tokens + excluded.cached_tokens, saved = old.saved + excluded.saved;
+    DELETE FROM usage_of_tag_month WHERE tag = '' AND requests = 0;
+    ALTER TABLE usage_of_tag_month RENAME TO usage_by_tag_month;
+    ALTER TABLE usage_by_tag_month SET (fillfactor = 80);
+    ALTER INDEX usage_of_tag_month_by_tag RENAME TO usage_by_tag_month_of_tag;
+    "#,
         ),
     },
 ];

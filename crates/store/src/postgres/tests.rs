@@ -152,10 +152,18 @@ fn sums_of_months_are_made_of_what_is_there_and_go_back() {
     let told = labels(&store);
     assert_eq!(told.each_ref().map(Vec::len), [2, 2, 3, 1]);
     let again = || {
-        Store::revert_schema(&url, schema::KNOWN - 1).unwrap();
+        Store::revert_schema(&url, 9).unwrap();
         Store::open(&url).unwrap()
     };
     assert_eq!(labels(&again()), told, "the ledger still knows");
+    Store::revert_schema(&url, 10).unwrap();
+    let of_customers = "SELECT customer, SUM(requests) FROM usage_by_customer_month GROUP BY 1 ORDER BY 1";
+    assert_eq!(
+        server.query("sums", of_customers).unwrap(),
+        "|1\nc|1",
+        "as it was before"
+    );
+    assert_eq!(labels(&Store::open(&url).unwrap()), told);
     let forget = "DELETE FROM ledger WHERE id = 'req_named'";
     server.query("sums", forget).unwrap();
     assert_eq!(labels(&store), told, "sums are read, and no entries");
@@ -213,6 +221,91 @@ fn reports_are_what_the_ledger_says() {
         rollups::tests::make_labels(store);
     }
     rollups::tests::reports_are_the_same(&store, &reference);
+}
+
+/// Every sum there is, against the entries themselves, to the nano-dollar.
+fn sums_are_those_of_the_rows(server: &PostgresServer, database: &str) {
+    let measures = "COUNT(*) AS requests, SUM((outcome IN ('blocked', 'refused', 'provider_failed'))::integer), SUM(input),
+        SUM(output), SUM(cost), SUM((outcome = 'cached')::integer),
+        SUM(CASE WHEN outcome = 'cached' THEN input + output ELSE 0 END), SUM(saved)";
+    let sums = "requests, failed, input, output, cost, cached, cached_tokens, saved";
+    let day = "at / 86400000";
+    let month = DIALECT.month;
+    let tags = "ledger CROSS JOIN LATERAL jsonb_array_elements_text(tags::jsonb) AS one (tag)";
+    let team = ["team", "organization", "provider", "model"];
+    let key = [&["key", "\"user\"", "project"][..], &team].concat();
+    for (table, period, named, from) in [
+        ("usage_by_team_day", day, &team[..], "ledger"),
+        ("usage_by_key_day", day, &key, "ledger"),
+        ("usage_by_team_month", month, &team, "ledger"),
+        ("usage_by_key_month", month, &key, "ledger"),
+        (
+            "usage_of_customer_month",
+            month,
+            &[&["customer"][..], &team].concat(),
+            "ledger",
+        ),
+        (
+            "usage_of_agent_month",
+            month,
+            &[&["agent"][..], &team].concat(),
+            "ledger",
+        ),
+        ("usage_of_tag_month", month, &[&["tag"][..], &team].concat(), tags),
+    ] {
+        let (first, names) = (named[0], named.join(", "));
+        let named: Vec<_> = named.iter().map(|name| format!("COALESCE({name}, '')")).collect();
+        // What bears no name is in none of the sums by names.
+        let only = if table.starts_with("usage_of") {
+            format!("WHERE {first} <> ''")
+        } else {
+            String::new()
+        };
+        let counted = format!("SELECT day, {names}, {sums} FROM {table} {only}");
+        let rows = format!(
+            "SELECT {period}, {}, {measures} FROM {from} {only} GROUP BY {period}, {}",
+            named.join(", "),
+            named.join(", ")
+        );
+        let differ = format!(
+            "SELECT (SELECT COUNT(*) FROM ({counted}) AS sums), (SELECT COUNT(*) FROM ({counted} EXCEPT ({rows})) AS more),
+                (SELECT COUNT(*) FROM ({rows} EXCEPT ({counted})) AS less)"
+        );
+        let told = server.query(database, &differ).unwrap();
+        let (count, differ) = told.split_once('|').unwrap();
+        assert_ne!(count, "0", "{table}");
+        assert_eq!(differ, "0|0", "{table}");
+    }
+}
+
+#[test]
+fn sums_are_those_of_the_rows_whoever_brings_them_however_often_and_late() {
+    let server = PostgresServer::start().unwrap();
+    let url = server.make("many").unwrap();
+    let (entries, replicas) = (rollups::tests::entries(), 3);
+    std::thread::scope(|scope| {
+        for replica in 0..replicas {
+            let (url, entries) = (&url, &entries);
+            scope.spawn(move || {
+                let store = Store::open(url).unwrap();
+                // Each brings two thirds, some of which are late, some others have brought.
+                let mine = entries
+                    .iter()
+                    .enumerate()
+                    .filter(|(at, _)| at % replicas != replica);
+                let mut mine: Vec<_> = mine.map(|(_, entry)| entry.clone()).collect();
+                mine.rotate_left(replica * 100);
+                for part in mine.chunks(150) {
+                    store.insert_ledger(part).unwrap();
+                }
+                // The journal is read again from somewhere before.
+                store.insert_ledger(&mine[300..]).unwrap();
+            });
+        }
+    });
+    let count = server.query("many", "SELECT COUNT(*) FROM ledger").unwrap();
+    assert_eq!(count, entries.len().to_string());
+    sums_are_those_of_the_rows(&server, "many");
 }
 
 #[test]

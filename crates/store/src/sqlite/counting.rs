@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Params, Transaction, TransactionBehavior};
 
 use super::{DIALECT, Sqlite};
 use crate::store::rollups::{ROLL_UPS, parts};
@@ -29,13 +29,18 @@ pub(super) fn counted_by(connection: &Connection) -> Result<i64, StoreError> {
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
-/// Counts the entries from one time to another, or one of them alone.
-fn count(connection: &Connection, from: i64, until: i64, id: Option<&str>) -> Result<(), StoreError> {
-    let these = "ledger WHERE at >= ?1 AND at < ?2 AND (?3 IS NULL OR id = ?3)";
+/// The entries from one time to another.
+const SPAN: &str = "ledger WHERE at >= ?1 AND at < ?2";
+/// The entries of a list of times and ids, as JSON.
+const LISTED: &str = "(SELECT ledger.* FROM json_each(?1) AS listed CROSS JOIN ledger
+    ON ledger.at = listed.value ->> 0 AND ledger.id = listed.value ->> 1) AS ledger";
+
+/// Counts entries of the ledger.
+fn count(connection: &Connection, these: &str, values: impl Params + Copy) -> Result<(), StoreError> {
     let parts = format!("({})", parts(these, &DIALECT));
     for sums in &ROLL_UPS {
         let mut statement = connection.prepare_cached(&sums.count(&parts, &DIALECT))?;
-        statement.execute(params![from, until, id])?;
+        statement.execute(values)?;
     }
     Ok(())
 }
@@ -49,11 +54,9 @@ pub(super) fn count_late(
     if late.is_empty() {
         return Ok(());
     }
+    let late = serde_json::to_string(late)?;
     let mut savepoint = transaction.savepoint()?;
-    let done = late
-        .iter()
-        .try_for_each(|(at, id)| count(&savepoint, *at, at + 1, Some(id)));
-    if let Err(error) = done {
+    if let Err(error) = count(&savepoint, LISTED, [&late]) {
         tracing::warn!(%error, "late entries of the ledger cannot be added to its sums; these are made anew");
         savepoint.rollback()?;
         for sums in &ROLL_UPS {
@@ -93,7 +96,7 @@ impl Sqlite {
             .optional()?;
         // All of a millisecond, however many there are.
         let end = next.map_or(until, |at| at.max(counted + 1)).min(until);
-        count(&transaction, counted, end, None)?;
+        count(&transaction, SPAN, [counted, end])?;
         transaction.execute("UPDATE usage_counted SET until = ?1", [end])?;
         transaction.commit()?;
         Ok(end < until)

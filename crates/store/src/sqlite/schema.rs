@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// Schema, step by step; a database remembers how many steps it has taken.
-pub(crate) const MIGRATIONS: [&str; 13] = ["
+pub(crate) const MIGRATIONS: [&str; 14] = ["
     CREATE TABLE keys (
         id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL, grant_json TEXT NOT NULL,
         created_at INTEGER NOT NULL, revoked_at INTEGER
@@ -265,6 +265,48 @@ pub(crate) const MIGRATIONS: [&str; 13] = ["
         PRIMARY KEY (day, tag, team, organization, provider, model)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX usage_by_tag_month_of_tag ON usage_by_tag_month (tag, day);
+", "
+    -- Sums by what requests name know nothing of requests that name nothing: under none they have what the others sum up to,
+    -- as less than nothing.
+    ALTER TABLE usage_by_customer_month RENAME TO usage_of_customer_month;
+    DROP INDEX usage_by_customer_month_of_customer;
+    CREATE INDEX usage_of_customer_month_by_customer ON usage_of_customer_month (customer, day);
+    INSERT INTO usage_of_customer_month AS old
+        SELECT day, '', team, organization, provider, model,
+            -requests, -failed, -input, -output, -cost, -cached, -cached_tokens, -saved
+        FROM usage_by_team_month WHERE TRUE
+        ON CONFLICT (day, customer, team, organization, provider, model) DO UPDATE SET
+            requests = old.requests + excluded.requests, failed = old.failed + excluded.failed,
+            input = old.input + excluded.input, output = old.output + excluded.output,
+            cost = old.cost + excluded.cost, cached = old.cached + excluded.cached,
+            cached_tokens = old.cached_tokens + excluded.cached_tokens, saved = old.saved + excluded.saved;
+    DELETE FROM usage_of_customer_month WHERE customer = '' AND requests = 0;
+    ALTER TABLE usage_by_agent_month RENAME TO usage_of_agent_month;
+    DROP INDEX usage_by_agent_month_of_agent;
+    CREATE INDEX usage_of_agent_month_by_agent ON usage_of_agent_month (agent, day);
+    INSERT INTO usage_of_agent_month AS old
+        SELECT day, '', team, organization, provider, model,
+            -requests, -failed, -input, -output, -cost, -cached, -cached_tokens, -saved
+        FROM usage_by_team_month WHERE TRUE
+        ON CONFLICT (day, agent, team, organization, provider, model) DO UPDATE SET
+            requests = old.requests + excluded.requests, failed = old.failed + excluded.failed,
+            input = old.input + excluded.input, output = old.output + excluded.output,
+            cost = old.cost + excluded.cost, cached = old.cached + excluded.cached,
+            cached_tokens = old.cached_tokens + excluded.cached_tokens, saved = old.saved + excluded.saved;
+    DELETE FROM usage_of_agent_month WHERE agent = '' AND requests = 0;
+    ALTER TABLE usage_by_tag_month RENAME TO usage_of_tag_month;
+    DROP INDEX usage_by_tag_month_of_tag;
+    CREATE INDEX usage_of_tag_month_by_tag ON usage_of_tag_month (tag, day);
+    INSERT INTO usage_of_tag_month AS old
+        SELECT day, '', team, organization, provider, model,
+            -requests, -failed, -input, -output, -cost, -cached, -cached_tokens, -saved
+        FROM usage_by_team_month WHERE TRUE
+        ON CONFLICT (day, tag, team, organization, provider, model) DO UPDATE SET
+            requests = old.requests + excluded.requests, failed = old.failed + excluded.failed,
+            input = old.input + excluded.input, output = old.output + excluded.output,
+            cost = old.cost + excluded.cost, cached = old.cached + excluded.cached,
+            cached_tokens = old.cached_tokens + excluded.cached_tokens, saved = old.saved + excluded.saved;
+    DELETE FROM usage_of_tag_month WHERE tag = '' AND requests = 0;
 "];
 
 /// Takes the steps that a database has not taken.

@@ -143,6 +143,46 @@ fn keys_of_an_older_database_keep_budget_and_team() {
 }
 
 #[test]
+fn sums_by_names_of_an_older_database_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let connection = Connection::open(&path).unwrap();
+    for sql in &MIGRATIONS[..13] {
+        connection.execute_batch(sql).unwrap();
+    }
+    connection.pragma_update(None, "user_version", 13).unwrap();
+    // Five requests, of which three name a customer and all an agent, and none a tag.
+    let sums = "INSERT INTO usage_by_team_month VALUES (0, 't', 'o', 'p', 'm', 5, 1, 15, 10, 35, 0, 0, 2);
+        INSERT INTO usage_by_customer_month VALUES (0, '', 't', 'o', 'p', 'm', 2, 0, 6, 4, 14, 0, 0, 0),
+            (0, 'c', 't', 'o', 'p', 'm', 3, 1, 9, 6, 21, 0, 0, 2);
+        INSERT INTO usage_by_agent_month VALUES (0, 'a', 't', 'o', 'p', 'm', 5, 1, 15, 10, 35, 0, 0, 2);
+        INSERT INTO usage_by_tag_month VALUES (0, '', 't', 'o', 'p', 'm', 5, 1, 15, 10, 35, 0, 0, 2);
+        UPDATE usage_counted SET until = 86400000";
+    connection.execute_batch(sums).unwrap();
+    drop(connection);
+    let store = Store::open(&format!("sqlite://{}", path.display())).unwrap();
+    let told = |group| {
+        let rows = usage(&store, &[group]).into_iter();
+        let told = rows.map(|row| {
+            (
+                row.group[0].clone(),
+                row.requests,
+                row.cost.nanodollars(),
+                row.input,
+            )
+        });
+        told.collect::<Vec<_>>()
+    };
+    let named = |name: &str| Some(name.to_owned());
+    assert_eq!(
+        told(UsageGroup::Customer),
+        [(named("c"), 3, 21, 9), (None, 2, 14, 6)]
+    );
+    assert_eq!(told(UsageGroup::Agent), [(named("a"), 5, 35, 15)]);
+    assert_eq!(told(UsageGroup::Tag), [(None, 5, 35, 15)]);
+}
+
+#[test]
 fn a_new_database_and_a_migrated_one_have_the_same_schema() {
     let schema = |connection: &Connection| {
         let mut query = connection

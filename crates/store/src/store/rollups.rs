@@ -15,6 +15,10 @@ const DAY: i64 = 86_400_000;
 const END: i64 = 253_370_764_800_000;
 
 /// Sums of the ledger, in a table of their own. What a request had none of is an empty text there.
+///
+/// Those by what requests name know nothing of requests that name nothing, so that these cost nothing. Under the empty text
+/// they have what all those that name something sum up to, as less than nothing: with what all requests sum up to, that is
+/// what those without a name do, which bear no name, one, or several.
 pub(crate) struct RollUp {
     table: &'static str,
     /// A row is of a month, and bears the day on which that begins; else it is of a day.
@@ -62,6 +66,8 @@ const CUSTOMER: [UsageGroup; 5] = labelled(UsageGroup::Customer);
 const AGENT: [UsageGroup; 5] = labelled(UsageGroup::Agent);
 const TAG: [UsageGroup; 5] = labelled(UsageGroup::Tag);
 
+const LABELS: [UsageGroup; 3] = [UsageGroup::Customer, UsageGroup::Agent, UsageGroup::Tag];
+
 const fn labelled(label: UsageGroup) -> [UsageGroup; 5] {
     let [team, organization, provider, model] = TEAM;
     [label, team, organization, provider, model]
@@ -73,10 +79,13 @@ pub(crate) static ROLL_UPS: [RollUp; 7] = [
     of("usage_by_key_day", false, &KEY),
     of("usage_by_team_month", true, &TEAM),
     of("usage_by_key_month", true, &KEY),
-    of("usage_by_customer_month", true, &CUSTOMER),
-    of("usage_by_agent_month", true, &AGENT),
-    of("usage_by_tag_month", true, &TAG),
+    of("usage_of_customer_month", true, &CUSTOMER),
+    of("usage_of_agent_month", true, &AGENT),
+    of("usage_of_tag_month", true, &TAG),
 ];
+
+/// What all requests of a month sum up to, by all that those by names have beside the name.
+const WHOLE: RollUp = of("usage_by_team_month", true, &TEAM);
 
 impl RollUp {
     /// Counts entries into it, each table's rows in the same order whoever does. `parts` names what [`parts`] gives.
@@ -89,10 +98,9 @@ impl RollUp {
                 .map(|sum| format!("{sum} = old.{sum} + excluded.{sum}")),
         );
         let places = join((1..=self.by.len() + 1).map(|place| place.to_string()));
-        let from = if self.by.contains(&UsageGroup::Tag) {
-            dialect.tags_of.replace("{}", parts)
-        } else {
-            parts.to_owned()
+        let from = match self.label() {
+            Some(label) => named(label, parts, dialect),
+            None => parts.to_owned(),
         };
         format!(
             "INSERT INTO {} AS old (day, {names}, {}) SELECT {period}, {names}, {sums} FROM {from}
@@ -100,6 +108,12 @@ impl RollUp {
             self.table,
             SUMS.join(", ")
         )
+    }
+
+    /// What requests name, where that is what is kept apart.
+    fn label(&self) -> Option<UsageGroup> {
+        let first = self.by.first().copied();
+        first.filter(|group| LABELS.contains(group))
     }
 
     /// The name of its table.
@@ -146,6 +160,26 @@ pub(crate) fn parts(from: &str, dialect: &Dialect) -> String {
     )
 }
 
+/// The parts that bear a label, each under it, and once more under none, as less than nothing.
+fn named(label: UsageGroup, parts: &str, dialect: &Dialect) -> String {
+    let column = label.column();
+    let rest = join(TEAM.iter().map(|group| group.column().to_owned()));
+    let (sums, less) = (SUMS.join(", "), join(SUMS.iter().map(|sum| format!("-{sum}"))));
+    let (bearing, has) = if label == UsageGroup::Tag {
+        (
+            dialect.tags_of.replace("{}", parts),
+            "tags IS NOT NULL".to_owned(),
+        )
+    } else {
+        let has = format!("{column} <> ''");
+        (format!("{parts} AS bearing WHERE {has}"), has)
+    };
+    format!(
+        "(SELECT month, {column}, {rest}, {sums} FROM {bearing}
+          UNION ALL SELECT month, '', {rest}, {less} FROM {parts} AS parts WHERE {has}) AS named"
+    )
+}
+
 fn join(parts: impl Iterator<Item = String>) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
@@ -185,15 +219,22 @@ fn known(filter: &LedgerFilter, groups: &[UsageGroup]) -> Vec<&'static RollUp> {
     [true, false].into_iter().filter_map(of_length).collect()
 }
 
-/// Where a report finds what it sums up, as a table with the columns `g0` and so on of its groups and those of [`SUMS`].
-/// The sums know all entries before `counted`, and no others.
+/// Where a report finds what it sums up.
+pub(crate) struct Found {
+    /// As a table, with the columns `g0` and so on of its groups, in which an empty text is none, and those of [`SUMS`].
+    pub(crate) table: String,
+    /// Some of it is taken away from the rest: what sums up to no requests is not there.
+    pub(crate) takes_away: bool,
+}
+
+/// Where a report finds what it sums up. The sums know all entries before `counted`, and no others.
 pub(crate) fn report(
     filter: &LedgerFilter,
     groups: &[UsageGroup],
     counted: i64,
     dialect: &Dialect,
     conditions: &mut Conditions,
-) -> String {
+) -> Found {
     let mut report = Report {
         filter,
         groups,
@@ -201,13 +242,18 @@ pub(crate) fn report(
         dialect,
         conditions,
         parts: String::new(),
+        is_less: false,
+        takes_away: false,
     };
     let until = filter.of.until.unwrap_or(i64::MAX);
     report.stretch(filter.since, until, &known(filter, groups));
     if report.parts.is_empty() {
         report.entries(filter.since, until);
     }
-    report.parts
+    Found {
+        table: report.parts,
+        takes_away: report.takes_away,
+    }
 }
 
 struct Report<'a> {
@@ -217,10 +263,15 @@ struct Report<'a> {
     dialect: &'a Dialect,
     conditions: &'a mut Conditions,
     parts: String,
+    /// What is added now is taken away.
+    is_less: bool,
+    /// Something is.
+    takes_away: bool,
 }
 
 impl Report<'_> {
-    /// What is whole from the first of these sums, what is left at both ends from the next.
+    /// What is whole from the first of these sums, what is left at both ends from the next; and less of these, where an end
+    /// is most of a month.
     fn stretch(&mut self, from: i64, until: i64, sums: &[&RollUp]) {
         if from >= until {
             return;
@@ -228,22 +279,54 @@ impl Report<'_> {
         let Some((longest, shorter)) = sums.split_first() else {
             return self.entries(from, until);
         };
-        let first = longest.next(from);
-        // What has begun and is not over is known as far as it is counted.
-        let last = if until < self.counted {
-            longest.begin(until)
-        } else {
-            self.counted
-        };
+        let (first, last) = self.whole(from, until, longest, !shorter.is_empty());
         if first >= last {
             return self.stretch(from, until, shorter);
         }
         self.stretch(from, first, shorter);
         self.sums(longest, first, last);
         self.stretch(last, until, shorter);
+        self.is_less = !self.is_less;
+        self.stretch(first, from, shorter);
+        self.stretch(until, last, shorter);
+        self.is_less = !self.is_less;
+    }
+
+    /// From when to when sums are read: what is whole within a stretch; or around it, where less is to be taken away from
+    /// that than to be added to what is within. Only where there are sums of days: entries may have been dropped that the
+    /// month knows, and be missing when they are to be taken away.
+    fn whole(&self, from: i64, until: i64, sums: &RollUp, has_days: bool) -> (i64, i64) {
+        let (begin, first) = (sums.begin(from), sums.next(from));
+        if until >= self.counted {
+            // What has begun and is not over is known as far as it is counted.
+            let end = first.min(self.counted);
+            let is_most = has_days && begin < from && from - begin < end - from;
+            return (if is_most { begin } else { first }, self.counted);
+        }
+        let (last, end) = (sums.begin(until), sums.next(until).min(self.counted));
+        if !has_days || begin > from {
+            return (first, last);
+        }
+        if begin == last {
+            let is_most = (from - begin) + (end - until) < until - from;
+            return if is_most { (begin, end) } else { (first, last) };
+        }
+        let early = from - begin < first - from;
+        let late = end - until < until - last;
+        (if early { begin } else { first }, if late { end } else { last })
     }
 
     fn sums(&mut self, sums: &RollUp, first: i64, last: i64) {
+        self.rows_of(sums, first, last);
+        // What those without a name sum up to is what is left of all.
+        let label = sums.label().filter(|label| self.groups.contains(label));
+        if label.is_some_and(|label| !self.filter.names(label)) {
+            self.takes_away = true;
+            self.rows_of(&WHOLE, first, last);
+        }
+    }
+
+    fn rows_of(&mut self, sums: &RollUp, first: i64, last: i64) {
         self.conditions.and("day >= ?", [(first / DAY).into()]);
         if last < i64::MAX {
             let days = last.saturating_add(DAY - 1) / DAY;
@@ -252,13 +335,11 @@ impl Report<'_> {
         self.filter.apply(self.conditions, false, "tag = ?");
         let columns = columns(self.groups, |group| match group {
             UsageGroup::Day => "day".to_owned(),
-            other => format!("NULLIF({}, '')", other.column()),
+            other if sums.knows(other) => other.column().to_owned(),
+            _ => "''".to_owned(),
         });
-        let (names, conditions) = (SUMS.join(", "), self.conditions.take());
-        self.add(&format!(
-            "SELECT {columns}{names} FROM {}{conditions}",
-            sums.table
-        ));
+        let from = format!("{}{}", sums.table, self.conditions.take());
+        self.add(&columns, &from);
     }
 
     fn entries(&mut self, from: i64, until: i64) {
@@ -267,14 +348,21 @@ impl Report<'_> {
             self.conditions.and("at < ?", [until.into()]);
         }
         self.filter.apply(self.conditions, false, self.dialect.bears_tag);
-        let part = rows(self.groups, &self.conditions.take(), self.dialect);
-        self.add(&part);
+        let rows = rows(self.groups, &self.conditions.take(), self.dialect);
+        let columns: String = (0..self.groups.len()).map(|at| format!("g{at}, ")).collect();
+        self.add(&columns, &format!("({rows}) AS entries"));
     }
 
-    fn add(&mut self, part: &str) {
+    fn add(&mut self, columns: &str, from: &str) {
         let and = if self.parts.is_empty() { "" } else { " UNION ALL " };
+        let sums = if self.is_less {
+            self.takes_away = true;
+            join(SUMS.iter().map(|sum| format!("-{sum} AS {sum}")))
+        } else {
+            SUMS.join(", ")
+        };
         // Writing to a string cannot fail.
-        let _ = write!(self.parts, "{and}{part}");
+        let _ = write!(self.parts, "{and}SELECT {columns}{sums} FROM {from}");
     }
 }
 

@@ -67,8 +67,10 @@ pub(crate) struct Dialect {
     pub(crate) bears_tag: &'static str,
     /// The ledger with a row for each tag of an entry, in the column `tag`.
     pub(crate) by_tag: &'static str,
-    /// The same of what `{}` stands for, empty where an entry has none.
+    /// What `{}` stands for, with a row for each tag of an entry, in the column `tag`, and none where it has none.
     pub(crate) tags_of: &'static str,
+    /// Sums cost so much more than rows that those of groups which are not asked for are better not made.
+    pub(crate) sums_are_dear: bool,
     /// The day, counted from 1970, on which the month of `at` began.
     pub(crate) month: &'static str,
 }

@@ -1,11 +1,13 @@
 //! The ledger as it is read: entry by entry, and summed up.
 
+use std::fmt::Write as _;
+
 use jiff::ToSpan;
 use pointsman_catalog::Money;
 use pointsman_wire::form::Usage;
 use serde::Serialize;
 
-use super::rollups::report;
+use super::rollups::{Found, report};
 use super::{Conditions, Dialect, Row, Session, Store, StoreError, Within, values};
 use crate::holder::HolderKind;
 use crate::id::KeyId;
@@ -16,6 +18,8 @@ use crate::sqlite;
 
 /// Rows of a report, at most.
 const MAX_ROWS: u32 = 100_000;
+/// Rows of a report that are few beside all groups there may be.
+const FEW: u32 = 5_000;
 
 /// Which entries of the ledger.
 #[derive(Debug, Clone, Default)]
@@ -157,6 +161,16 @@ pub struct UsageRow {
 }
 
 impl LedgerFilter {
+    /// Whether it asks for those with one name: that of a customer, an agent or a tag.
+    pub(crate) fn names(&self, label: UsageGroup) -> bool {
+        match label {
+            UsageGroup::Customer => self.of.customer.is_some(),
+            UsageGroup::Agent => self.of.agent.is_some(),
+            UsageGroup::Tag => self.of.tag.is_some(),
+            _ => false,
+        }
+    }
+
     /// Demands it of rows; `when` is left out where somebody else asks for a time. `bears_tag` is how a tag is asked for.
     pub(crate) fn apply(&self, all: &mut Conditions, when: bool, bears_tag: &str) {
         let of = &self.of;
@@ -312,34 +326,63 @@ fn summed(
     (counted, dialect): (i64, &Dialect),
 ) -> Result<Vec<UsageRow>, StoreError> {
     let mut conditions = Conditions::default();
-    let from = report(filter, groups, counted, dialect, &mut conditions);
+    let found = report(filter, groups, counted, dialect, &mut conditions);
+    let limit = filter.limit.min(MAX_ROWS);
+    let place = conditions.value(i64::from(limit));
+    let sql = statement(&found, groups, &place, dialect.sums_are_dear && limit <= FEW);
+    session.all(&sql, conditions.values(), |row| read_usage(row, groups))
+}
+
+/// The statement of a report with this limit. Where there may be many groups and few are asked for, `dearest_first` finds out
+/// which these are by their cost alone, and sums up the rest for them.
+fn statement(found: &Found, groups: &[UsageGroup], limit: &str, dearest_first: bool) -> String {
     let names: Vec<_> = (0..groups.len()).map(|at| format!("g{at}")).collect();
-    let mut sql = String::from("SELECT ");
-    for name in &names {
-        sql.push_str(name);
-        sql.push_str(", ");
+    let by_day = groups.first() == Some(&UsageGroup::Day);
+    let many = [
+        UsageGroup::Key,
+        UsageGroup::User,
+        UsageGroup::Customer,
+        UsageGroup::Team,
+    ];
+    let mut sql = format!("WITH parts AS NOT MATERIALIZED ({})", found.table);
+    let in_groups = if names.is_empty() {
+        String::new()
+    } else {
+        let having = if found.takes_away {
+            " HAVING SUM(requests) <> 0"
+        } else {
+            ""
+        };
+        format!(" GROUP BY {}{having}", names.join(", "))
+    };
+    let mut from = "parts";
+    // Writing to a string cannot fail.
+    if dearest_first && !by_day && groups.iter().any(|group| many.contains(group)) {
+        let names = names.join(", ");
+        let _ = write!(
+            sql,
+            ", dearest AS (SELECT {names}, SUM(cost) AS most FROM parts{in_groups} ORDER BY most DESC LIMIT {limit})"
+        );
+        sql.push_str(", shown AS (SELECT parts.* FROM parts JOIN dearest USING (");
+        let _ = write!(sql, "{names}))");
+        from = "shown";
     }
-    sql.push_str(
+    sql.push_str(" SELECT ");
+    for (name, group) in names.iter().zip(groups) {
+        let _ = match group {
+            UsageGroup::Day => write!(sql, "{name}, "),
+            _ => write!(sql, "NULLIF({name}, ''), "),
+        };
+    }
+    let _ = write!(
+        sql,
         "CAST(SUM(requests) AS BIGINT), CAST(SUM(failed) AS BIGINT), CAST(SUM(input) AS BIGINT),
          CAST(SUM(output) AS BIGINT), CAST(SUM(cost) AS BIGINT) AS spent, CAST(SUM(cached) AS BIGINT),
-         CAST(SUM(cached_tokens) AS BIGINT), CAST(SUM(saved) AS BIGINT) FROM (",
+         CAST(SUM(cached_tokens) AS BIGINT), CAST(SUM(saved) AS BIGINT) FROM {from}{in_groups}
+         ORDER BY {} LIMIT {limit}",
+        if by_day { "1" } else { "spent DESC" }
     );
-    sql.push_str(&from);
-    sql.push_str(") AS parts");
-    if !names.is_empty() {
-        sql.push_str(" GROUP BY ");
-        sql.push_str(&names.join(", "));
-    }
-    let by_day = groups.first() == Some(&UsageGroup::Day);
-    sql.push_str(if by_day {
-        " ORDER BY 1"
-    } else {
-        " ORDER BY spent DESC"
-    });
-    let limit = conditions.value(i64::from(filter.limit.min(MAX_ROWS)));
-    sql.push_str(" LIMIT ");
-    sql.push_str(&limit);
-    session.all(&sql, conditions.values(), |row| read_usage(row, groups))
+    sql
 }
 
 /// What is summed up of an entry of the ledger, as columns.
@@ -348,12 +391,12 @@ pub(super) const MEASURES: &str = "CAST(1 AS BIGINT) AS requests,
     input, output, cost, CASE WHEN outcome = 'cached' THEN CAST(1 AS BIGINT) ELSE 0 END AS cached,
     CASE WHEN outcome = 'cached' THEN input + output ELSE 0 END AS cached_tokens, saved";
 
-/// Rows of the ledger, as a report sums them up: the columns `g0` and so on of its groups, `requests`, `failed`, `input`,
-/// `output`, `cost`, `cached`, `cached_tokens` and `saved`.
+/// Rows of the ledger, as a report sums them up: the columns `g0` and so on of its groups, in which an empty text is none,
+/// `requests`, `failed`, `input`, `output`, `cost`, `cached`, `cached_tokens` and `saved`.
 pub(super) fn rows(groups: &[UsageGroup], conditions: &str, dialect: &Dialect) -> String {
     let columns = columns(groups, |group| match group {
         UsageGroup::Day => "at / 86400000".to_owned(),
-        other => other.column().to_owned(),
+        other => format!("COALESCE({}, '')", other.column()),
     });
     let from = if groups.contains(&UsageGroup::Tag) {
         dialect.by_tag
