@@ -1,7 +1,10 @@
 //! An operation with its parameters, in the words of one version.
 
+use serde_json::{Value, json};
+
+use crate::card::Card;
 use crate::error::A2aError;
-use crate::json::{Object, Raw};
+use crate::json::{self, Object, Raw};
 use crate::operation::Operation;
 use crate::spelling;
 use crate::translate;
@@ -36,6 +39,22 @@ pub struct References {
 const MAX_REFERENCES: usize = 64;
 
 impl Call {
+    /// A message in the words of 1.0, to the agent of a card: its answer is told as it comes, where the agent can, and else
+    /// waited for.
+    #[must_use]
+    pub fn of_message(card: &Card, message: &Value) -> Self {
+        let params = json!({ "message": message, "configuration": { "returnImmediately": false } });
+        Self {
+            operation: if card.streams {
+                Operation::Stream
+            } else {
+                Operation::Send
+            },
+            version: Version::V10,
+            params: Object::of(&json::raw(&params)).unwrap_or_default(),
+        }
+    }
+
     /// The task it is about; of a message, the one it goes on with.
     #[must_use]
     pub fn task(&self) -> Option<String> {

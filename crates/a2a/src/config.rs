@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use pointsman_catalog::Money;
 use pointsman_upstream::config::Secret;
-use pointsman_upstream::{AuthConfig, AuthStyle, Credential, HumanDuration};
+use pointsman_upstream::{AuthConfig, HumanDuration, LetIn};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -208,32 +208,13 @@ impl AgentConfig {
                 wrong("url", "is no http or https URL");
             }
         }
-        if self.auth.passthrough.is_some() {
-            wrong(
-                "auth.passthrough",
-                "a caller's credential is for the gateway, never for an agent behind it",
-            );
-        } else if let Err(error) = Credential::compile(&self.auth, &AuthStyle::Bearer) {
-            wrong(&error.field, &error.problem);
-        }
-        for (name, value) in &self.headers {
-            let lower = name.to_ascii_lowercase();
-            if http::HeaderName::try_from(name.as_str()).is_err()
-                || http::HeaderValue::try_from(value.expose()).is_err()
-            {
-                wrong(
-                    &format!("headers.{name}"),
-                    "is not a header: name or value holds what cannot be sent",
-                );
-            } else if lower.starts_with("a2a-")
-                || matches!(
-                    lower.as_str(),
-                    "host" | "content-length" | "content-type" | "accept" | "x-a2a-extensions"
-                )
-            {
-                wrong(&format!("headers.{name}"), "is set by the protocol");
-            }
-        }
+        let let_in = LetIn {
+            auth: &self.auth,
+            headers: &self.headers,
+            whom: "an agent",
+            protocol: &["a2a-", "x-a2a-extensions"],
+        };
+        let_in.problems(wrong);
     }
 }
 

@@ -125,6 +125,17 @@ impl Router {
         })
     }
 
+    /// All models that are asked together with others for one answer, those of recipes, too.
+    pub fn looped_models(&self) -> impl Iterator<Item = &str> {
+        let decisions = self.all().flat_map(|router| &router.decisions);
+        let several = decisions.filter_map(|decision| Some((decision, decision.looped.as_ref()?)));
+        several.flat_map(|(decision, looped)| {
+            let chosen = decision.candidates.iter().map(|candidate| &candidate.selected);
+            let all = chosen.chain(looped.models());
+            all.map(|selected| selected.model.as_str()).collect::<Vec<_>>()
+        })
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = &Self> {
         std::iter::once(self).chain(&self.recipes)
     }

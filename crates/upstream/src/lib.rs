@@ -35,7 +35,7 @@ pub use config::{
 };
 pub use credential::{
     AuthStyle, Authorized, Credential, CredentialError, CredentialErrorKind, CredentialRegistry, Environment,
-    PresentedSignature, Proof, Redeemed, SignatureError, SignedRequest, TokenRequest, fetch_document,
+    LetIn, PresentedSignature, Proof, Redeemed, SignatureError, SignedRequest, TokenRequest, fetch_document,
     fetch_with_token, introspect, redeem_code, register_client, request_token, revoke_token,
 };
 pub use endpoint::{Endpoint, EndpointRegistry, InFlight, Outcome};

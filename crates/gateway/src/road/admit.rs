@@ -10,7 +10,7 @@ use pointsman_wire::form::{ChatRequest, Failure, FailureKind, Usage};
 use super::arrive::Asked;
 use super::decide::Plan;
 use super::{Arrival, Ticket, a2a, labels};
-use crate::snapshot::{Snapshot, Target};
+use crate::snapshot::{Model, Snapshot, Target};
 use crate::worker::Worker;
 
 /// Admits a conversation.
@@ -153,11 +153,16 @@ pub fn planned(snapshot: &Snapshot, asked: &Asked, plan: &Plan) -> Estimate {
     let costs = plan
         .steps
         .iter()
-        .map(|step| dearest(&step.model.targets, &usage, tier, &usual));
+        .map(|step| fee(&step.model) + dearest(&step.model.targets, &usage, tier, &usual));
     Estimate {
         tokens: tokens_of(&usage),
         cost: costs.max().unwrap_or(Money::ZERO),
     }
+}
+
+/// What it costs to ask at all.
+fn fee(model: &Model) -> Money {
+    model.agent.as_ref().map_or(Money::ZERO, |agent| agent.price)
 }
 
 /// What a conversation may use at most, where `target` answers it as usual.
@@ -238,7 +243,7 @@ pub async fn reserve(
     } else if snapshot.is_routed(model) {
         snapshot
             .routed_models()
-            .map(|model| dearest(&model.targets, &usage, tier, price))
+            .map(|model| fee(&model) + dearest(&model.targets, &usage, tier, price))
             .max()
             .unwrap_or(Money::ZERO)
     } else {

@@ -117,6 +117,7 @@ fn able(model: &Model) -> Result<Model, Failure> {
         retry: model.retry.clone(),
         fallback: Fallback::default(),
         guardrails: Arc::clone(&model.guardrails),
+        agent: None,
     })
 }
 

@@ -86,10 +86,8 @@ async fn prepare_and_send(
     guard::input(arrival, asked, ticket).await?;
     // An agent does things and remembers: what it said before is no answer now.
     if let Some(agent) = a2a::named(&arrival.snapshot, ticket.caller(), &asked.request.model) {
-        if tooled.is_some() {
-            return Err(untold(AGENTS_HAVE_THEIR_OWN));
-        }
         let agent = Arc::clone(agent);
+        for_agents(asked, tooled.is_some())?;
         let asking = a2a::ask((worker, arrival), asked, agent, ticket);
         return Box::pin(asking).await.map(Way::Sent);
     }
@@ -129,6 +127,9 @@ async fn prepare_and_send(
         }
         decide::Decided::Send(plan) => plan,
     };
+    if plan.has_agent() {
+        for_agents(asked, tooled.is_some())?;
+    }
     guard::decided(arrival, asked, Some(&plan), ticket).await?;
     // Nobody does twice what tools do.
     if let Some(tooled) = tooled {
@@ -149,6 +150,15 @@ async fn prepare_and_send(
             Err(failure)
         }
     }
+}
+
+/// What an agent does is not done again by telling its answer anew, and it is told of no servers.
+fn for_agents(asked: &mut Asked, is_tooled: bool) -> Result<(), Failure> {
+    if is_tooled {
+        return Err(untold(AGENTS_HAVE_THEIR_OWN));
+    }
+    asked.place = None;
+    Ok(())
 }
 
 /// Servers that nobody would call.

@@ -85,6 +85,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether an agent may answer.
+    pub fn has_agent(&self) -> bool {
+        self.steps.iter().any(|step| step.model.agent.is_some())
+    }
+
     /// The same, for another call of the same request.
     pub fn again(&self) -> Self {
         Self {
@@ -109,6 +114,15 @@ impl Step {
     /// What `target` is asked for.
     pub fn name<'a>(&'a self, target: &'a Target) -> &'a str {
         self.upstream_name.as_deref().unwrap_or(&target.model)
+    }
+
+    /// A model as it was chosen.
+    fn chosen(model: Arc<Model>, selected: &Selected) -> Self {
+        Self {
+            model,
+            upstream_name: selected.lora_name.clone(),
+            reasoning: selected.reasoning.clone(),
+        }
     }
 
     /// A model as it is.
@@ -235,9 +249,9 @@ fn way<'a>(arrival: &Arrival, decided: pointsman_routing::Decided<'a>) -> Result
     let Some(selected) = decided.selected else {
         return Err(unfit(&decided));
     };
-    let mut plan = with_fallbacks(arrival, step(arrival, selected)?);
+    let mut plan = with_fallbacks(arrival, choice(arrival, selected)?);
     for other in decided.fallbacks {
-        plan.steps.push(step(arrival, other)?);
+        plan.steps.push(choice(arrival, other)?);
     }
     plan.policy = decided.fallback.cloned();
     Ok(Decided::Send(plan))
@@ -381,12 +395,12 @@ pub fn plan(arrival: &Arrival, selected: &Selected) -> Result<Plan, Failure> {
 }
 
 fn step(arrival: &Arrival, selected: &Selected) -> Result<Step, Failure> {
-    let model = arrival.snapshot.resolve(&selected.model)?;
-    Ok(Step {
-        model,
-        upstream_name: selected.lora_name.clone(),
-        reasoning: selected.reasoning.clone(),
-    })
+    Ok(Step::chosen(arrival.snapshot.resolve(&selected.model)?, selected))
+}
+
+/// Whoever answers alone may be an agent, too.
+fn choice(arrival: &Arrival, selected: &Selected) -> Result<Step, Failure> {
+    Ok(Step::chosen(arrival.snapshot.choice(&selected.model)?, selected))
 }
 
 /// The step, and the models that take over when all its targets fail.

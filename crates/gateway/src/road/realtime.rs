@@ -217,6 +217,7 @@ fn models(arrival: &Arrival, name: &str, guards: &Guards) -> Result<Vec<Model>, 
                 retry: model.retry.clone(),
                 fallback: model.fallback.clone(),
                 guardrails: Arc::clone(&model.guardrails),
+                agent: None,
             });
         }
     }

@@ -29,7 +29,7 @@ use pointsman_wire::format::Skim;
 use super::arrive::Asked;
 use super::decide::{Plan, Step};
 use super::relay::Relay;
-use super::{Arrival, Ticket};
+use super::{Arrival, Ticket, a2a};
 use crate::fleet::{self, Lacking};
 use crate::pace::Running;
 use crate::worker::Worker;
@@ -156,23 +156,13 @@ async fn follow(
     let mut last = None;
     let mut at = 0;
     while at < steps.len().min(bounds.most) {
-        let barred = bar(worker, &mut steps[at], ticket).await;
-        let attempt = attempt::Exchange {
-            worker,
-            arrival,
-            asked,
-            step: &steps[at],
-            is_read,
-        };
-        let round = Round {
-            model: &steps[at].model,
-            attempt: &attempt,
-            barred: &barred,
-        };
-        let model = &steps[at].model.name;
-        ticket.trying(model);
-        ticket.facts.running = arrival.snapshot.paces.get(model).map(Running::begin);
-        match bounds.within(round.run(ticket, &mut causes)).await {
+        let come = ask(
+            (worker, arrival),
+            (asked, is_read),
+            (&mut steps[at], &bounds),
+            (ticket, &mut causes),
+        );
+        match come.await {
             Ok(answer) => return Ok(answer),
             Err(failed) => {
                 // A request that is itself at fault says nothing of the model, and neither does who was not asked.
@@ -191,6 +181,37 @@ async fn follow(
         }
     }
     Err(exhausted(last, &causes))
+}
+
+/// Asks one model of the plan, or an agent in its place.
+async fn ask(
+    (worker, arrival): (&Arc<Worker>, &Arrival),
+    (asked, is_read): (&Asked, bool),
+    (step, bounds): (&mut Step, &Bounds<'_>),
+    (ticket, causes): (&mut Ticket, &mut Vec<String>),
+) -> Result<Answer, Failed> {
+    ticket.owe_fee();
+    let barred = bar(worker, step, ticket).await;
+    let model = &step.model.name;
+    ticket.trying(model);
+    ticket.facts.running = arrival.snapshot.paces.get(model).map(Running::begin);
+    if let Some(agent) = &step.model.agent {
+        let asking = a2a::ask_chosen((worker, arrival), asked, agent, (ticket, causes));
+        return bounds.within(Box::pin(asking)).await;
+    }
+    let attempt = attempt::Exchange {
+        worker,
+        arrival,
+        asked,
+        step,
+        is_read,
+    };
+    let round = Round {
+        model: &step.model,
+        attempt: &attempt,
+        barred: &barred,
+    };
+    bounds.within(round.run(ticket, causes)).await
 }
 
 /// Servers that say that they do not serve the adapter of a step. Where none does, the model itself is asked, and the client

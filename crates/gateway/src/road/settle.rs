@@ -331,6 +331,18 @@ impl Ticket {
         });
     }
 
+    /// What it costs to have asked whoever was asked last is owed, whoever answers in the end.
+    pub fn owe_fee(&mut self) {
+        let fee = self.facts.asked.as_ref().map_or(Money::ZERO, |asked| asked.fee);
+        if fee == Money::ZERO {
+            return;
+        }
+        self.spend_beside(&Usage::default(), false);
+        if let Some(asked) = &mut self.facts.asked {
+            asked.fee = Money::ZERO;
+        }
+    }
+
     /// Notes that a model on this machine answers, which costs nothing.
     pub fn answered_here(&mut self, model: &str) {
         self.facts.asked = Some(AskedOf {

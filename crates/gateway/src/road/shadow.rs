@@ -269,6 +269,7 @@ fn plan(arrival: &Arrival, shadow: &Shadow, caller: &Principal) -> Result<Plan, 
         retry: RetryPolicy::compile(&retry).ok().map(Arc::new),
         fallback: Fallback::default(),
         guardrails: Arc::clone(&model.guardrails),
+        agent: None,
     };
     Ok(Plan {
         steps: vec![Step::plain(Arc::new(alone))],

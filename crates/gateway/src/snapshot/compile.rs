@@ -390,11 +390,10 @@ impl Compiler<'_> {
     /// Every model that a decision may choose must lead somewhere.
     fn routed(&mut self, snapshot: &Snapshot) {
         let candidates = self.config.routing.iter().flat_map(RoutingConfig::candidates);
-        for (path, model) in candidates.filter(|(_, model)| snapshot.resolve(model).is_err()) {
-            let message = format!(
-                "no provider serves {model:?}: add it under `models`, or under a provider's `models`"
-            );
-            self.wrong(format!("routing.{path}"), message);
+        for (path, model) in candidates {
+            if let Some(message) = unanswered(snapshot, &path, model) {
+                self.wrong(format!("routing.{path}"), message);
+            }
         }
         self.looked_up(snapshot);
         for (name, model) in snapshot.guards.alternatives() {
@@ -598,6 +597,7 @@ impl Compiler<'_> {
                 content_policy: config.fallback.content_policy.clone(),
             },
             guardrails: self.guardrails_of(name),
+            agent: None,
         }
     }
 
@@ -762,4 +762,26 @@ fn bounds(config: &Config) -> Bounds {
         drain: server.drain.get(),
         realtime: server.realtime,
     }
+}
+
+/// Why nobody answers to what a decision names, if nobody does. An agent answers alone, and is no helper of models.
+fn unanswered(snapshot: &Snapshot, path: &str, model: &str) -> Option<String> {
+    let Some(agent) = snapshot.agent(model) else {
+        return snapshot.resolve(model).is_err().then(|| {
+            if model.starts_with("a2a/") {
+                return format!("there is no agent {model:?} under `a2a.agents`, and no provider serves it");
+            }
+            format!("no provider serves {model:?}: add it under `models`, or under a provider's `models`")
+        });
+    };
+    if let Some(own) = &agent.config.model {
+        return Some(format!(
+            "{model:?} stands for the model {:?}: name that",
+            own.name
+        ));
+    }
+    let chooses = path == "default_model" || path.contains("modelRefs[");
+    let mut several = snapshot.router.iter().flat_map(|router| router.looped_models());
+    (!chooses || several.any(|other| other == model))
+        .then(|| format!("the agent {model:?} can only be chosen to answer alone: name a model here"))
 }

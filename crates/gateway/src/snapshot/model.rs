@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use pointsman_a2a::agent::Agent;
 use pointsman_catalog::{Feature, Price, Set};
 use pointsman_upstream::RetryPolicy;
 use pointsman_upstream::balance::{Candidate, Policy};
@@ -24,6 +25,23 @@ pub struct Model {
     pub fallback: Fallback,
     /// Guardrails that act on requests that may be answered by it or by one that takes over for it, by their names.
     pub guardrails: Arc<[Arc<str>]>,
+    /// An agent in the place of targets: then there are none.
+    pub agent: Option<Arc<Agent>>,
+}
+
+impl Model {
+    /// An agent that decisions may choose as they choose models.
+    pub fn of_agent(name: &str, agent: &Arc<Agent>) -> Self {
+        Self {
+            name: name.to_owned(),
+            targets: Vec::new(),
+            balance: Arc::default(),
+            retry: None,
+            fallback: Fallback::default(),
+            guardrails: Arc::default(),
+            agent: Some(Arc::clone(agent)),
+        }
+    }
 }
 
 /// Which models take over, by what went wrong.

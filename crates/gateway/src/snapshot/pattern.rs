@@ -58,6 +58,7 @@ impl Pattern {
             retry: self.model.retry.clone(),
             fallback: self.model.fallback.clone(),
             guardrails: Arc::clone(&self.model.guardrails),
+            agent: None,
         }))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pointsman_a2a::agent::Agent;
 use pointsman_catalog::Catalog;
 use pointsman_wire::form::{Failure, FailureKind};
 
@@ -12,6 +13,8 @@ use super::{Fallback, Model, Provider, Snapshot, Target};
 const ALIKE: f64 = 0.87;
 const MAX_NEAR: usize = 3;
 const LONGEST: usize = 128;
+/// What agents are called as models.
+const AGENTS: &str = "a2a/";
 
 /// A name nothing answers to, with names that look like it.
 #[derive(Debug)]
@@ -121,6 +124,7 @@ impl Snapshot {
             retry: None,
             fallback: Fallback::default(),
             guardrails: Arc::default(),
+            agent: None,
         })
     }
 
@@ -129,7 +133,28 @@ impl Snapshot {
         self.router
             .iter()
             .flat_map(|router| router.models())
-            .filter_map(|name| self.resolve(name).ok())
+            .filter_map(|name| self.choice(name).ok())
+    }
+
+    /// Finds what a decision may choose: an agent, by the name that it has as a model, or a model. What clients ask for by
+    /// that name is another thing: whether they may is asked first.
+    ///
+    /// # Errors
+    /// When nothing answers to the name.
+    pub fn choice(&self, name: &str) -> Result<Arc<Model>, Unresolved> {
+        let agent = self.agent(name).filter(|agent| agent.config.model.is_none());
+        agent.map_or_else(
+            || self.resolve(name),
+            |agent| Ok(Arc::new(Model::of_agent(name, agent))),
+        )
+    }
+
+    /// The agent that a name of a model means (`a2a/NAME`), unless a model has that name.
+    pub fn agent(&self, name: &str) -> Option<&Arc<Agent>> {
+        let agent = name.strip_prefix(AGENTS)?;
+        (!self.models.contains_key(name))
+            .then(|| self.a2a.hub.agent(agent))
+            .flatten()
     }
 
     /// Names that are here and look like this one: those of the configuration, and of what its providers are known to serve.

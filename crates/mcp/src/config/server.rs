@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pointsman_upstream::config::Secret;
-use pointsman_upstream::{AuthConfig, AuthStyle, Credential, HumanDuration};
+use pointsman_upstream::{AuthConfig, HumanDuration, LetIn};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -166,31 +166,12 @@ impl ServerConfig {
             wrong("transport", "goes with a `url`");
         }
         self.how_let_in(wrong);
-        if self.auth.passthrough.is_some() {
-            wrong(
-                "auth.passthrough",
-                "a caller's credential is for the gateway, never for a server behind it",
-            );
-        } else if let Err(error) = Credential::compile(&self.auth, &AuthStyle::Bearer) {
-            wrong(&error.field, &error.problem);
-        }
-        for (name, value) in &self.headers {
-            let lower = name.to_ascii_lowercase();
-            if http::HeaderName::try_from(name.as_str()).is_err()
-                || http::HeaderValue::try_from(value.expose()).is_err()
-            {
-                wrong(
-                    &format!("headers.{name}"),
-                    "is not a header: name or value holds what cannot be sent",
-                );
-            } else if lower.starts_with("mcp-")
-                || matches!(
-                    lower.as_str(),
-                    "host" | "content-length" | "content-type" | "accept"
-                )
-            {
-                wrong(&format!("headers.{name}"), "is set by the protocol");
-            }
-        }
+        let let_in = LetIn {
+            auth: &self.auth,
+            headers: &self.headers,
+            whom: "a server",
+            protocol: &["mcp-"],
+        };
+        let_in.problems(wrong);
     }
 }

@@ -1,6 +1,7 @@
 //! A2A agents through the gateway: whose tasks are whose, what of an agent is shown, where credentials go, what breaks.
 
 mod chats;
+mod decisions;
 mod replicas;
 mod told;
 

@@ -160,7 +160,7 @@ pub struct RuleNode {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelRef {
-    /// The model.
+    /// The model, or an A2A agent (`a2a/NAME`), which answers alone.
     pub model: String,
     /// The adapter that is asked for in its place.
     pub lora_name: Option<String>,

@@ -18,7 +18,7 @@ use pointsman_a2a::chat::{self, Ended, Heard, Listener, Untellable};
 use pointsman_a2a::error::{A2aError, Kind};
 use pointsman_a2a::event::Event;
 use pointsman_a2a::json::{self, Object, Raw};
-use pointsman_a2a::link::{self, Beside, Events, Failed, Said};
+use pointsman_a2a::link::{self, Beside, Events, Failed as Lost, Said};
 use pointsman_a2a::operation::Operation;
 use pointsman_a2a::version::Version;
 use pointsman_catalog::Money;
@@ -33,13 +33,11 @@ use super::speech::Speech;
 use super::{Desk, is_named, model_name, work};
 use crate::road::arrive::Asked;
 use crate::road::relay::{Broken, Pipe, Relay};
-use crate::road::send::Answer;
+use crate::road::send::{Answer, Failed};
 use crate::road::{Arrival, Ticket, decide};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 
-/// What agents are called as models.
-const PREFIX: &str = "a2a/";
 /// Between two looks at a task whose agent does not stream.
 const LOOKS: Duration = Duration::from_millis(500);
 /// How long it may take to cancel the task of a client that is gone.
@@ -49,9 +47,13 @@ const MAX_REASON: usize = 2_000;
 
 /// The agent that a caller means by the name of a model. A model in the place of an agent is asked by its own name.
 pub fn named<'a>(snapshot: &'a Snapshot, caller: &Principal, model: &str) -> Option<&'a Arc<Agent>> {
-    let agent = snapshot.a2a.hub.agent(model.strip_prefix(PREFIX)?)?;
-    let is_own = !snapshot.models.contains_key(model) && agent.config.model.is_none();
-    (is_own && is_named(caller, &agent.config.allow)).then_some(agent)
+    let agent = snapshot.agent(model)?;
+    (agent.config.model.is_none() && may_answer(caller, agent)).then_some(agent)
+}
+
+/// Whether an agent lets a caller in, whoever has chosen it.
+pub fn may_answer(caller: &Principal, agent: &Agent) -> bool {
+    is_named(caller, &agent.config.allow)
 }
 
 /// The names of all that a caller may call.
@@ -106,6 +108,36 @@ pub async fn ask(
     })
 }
 
+/// Asks an agent that a decision has chosen. Where it cannot answer, whoever is next may.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn ask_chosen(
+    (worker, arrival): (&Arc<Worker>, &Arrival),
+    asked: &Asked,
+    agent: &Arc<Agent>,
+    (ticket, causes): (&mut Ticket, &mut Vec<String>),
+) -> Result<Answer, Failed> {
+    if !may_answer(ticket.caller(), agent) {
+        let why = "this key may not call the agent that was decided on; ask whoever runs this gateway";
+        return Err(Failed::refused(
+            Failure::new(FailureKind::PermissionDenied, why).at("model"),
+        ));
+    }
+    let answer = Box::pin(ask((worker, arrival), asked, Arc::clone(agent), ticket)).await;
+    answer.map_err(|failure| {
+        let fault = match failure.kind {
+            FailureKind::Unavailable => Fault::Connect,
+            FailureKind::ProviderTimeout => Fault::SlowFirstToken,
+            FailureKind::Provider => Fault::Protocol,
+            _ => return Failed::refused(failure),
+        };
+        causes.push(format!("{}: {}", agent.name, failure.message));
+        ticket.failed(&agent.name, &fault);
+        Failed::broken(failure, fault)
+    })
+}
+
 async fn whole(talk: &mut Talk, limit: usize) -> Result<String, Failure> {
     let mut said = String::new();
     while let Some(heard) = talk.next().await? {
@@ -146,17 +178,8 @@ async fn begin(desk: &Desk<'_>, asked: &Asked, ticket: &mut Ticket) -> Result<Ta
     let (owner, agent) = (desk.owner(), &desk.agent);
     let message = Box::pin(message(desk, asked)).await?;
     let known = agent.known(&desk.worker.client).await.map_err(lost)?;
-    let operation = if known.card.streams {
-        Operation::Stream
-    } else {
-        Operation::Send
-    };
-    let params = json!({ "message": message, "configuration": { "returnImmediately": false } });
-    let call = Call {
-        operation,
-        version: Version::V10,
-        params: Object::of(&json::raw(&params)).unwrap_or_default(),
-    };
+    let call = Call::of_message(&known.card, &message);
+    let operation = call.operation;
     work::may_use(desk, &call).map_err(|error| refused(&error))?;
     let instances = work::instances(desk, &call).await;
     let instances = instances.map_err(|error| refused(&error))?;
@@ -302,7 +325,7 @@ impl Talk {
             return Err(Failure::new(FailureKind::Provider, message));
         };
         if Instant::now() >= self.until {
-            return Err(lost(Failed::Late));
+            return Err(lost(Lost::Late));
         }
         tokio::time::sleep(LOOKS).await;
         let call = of_task(Operation::Get, task);
@@ -430,11 +453,11 @@ fn refused(error: &A2aError) -> Failure {
 }
 
 /// Why there is no answer of an agent.
-fn lost(failed: Failed) -> Failure {
+fn lost(failed: Lost) -> Failure {
     let kind = match failed {
-        Failed::Unreachable(_) => FailureKind::Unavailable,
-        Failed::Late => FailureKind::ProviderTimeout,
-        Failed::Broken(_) | Failed::Card(_) | Failed::Circle => FailureKind::Provider,
+        Lost::Unreachable(_) => FailureKind::Unavailable,
+        Lost::Late => FailureKind::ProviderTimeout,
+        Lost::Broken(_) | Lost::Card(_) | Lost::Circle => FailureKind::Provider,
     };
     Failure::new(kind, failed.to_string())
 }

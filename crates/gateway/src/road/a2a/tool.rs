@@ -119,17 +119,7 @@ pub async fn call(
         // A model may do better next time.
         Err(why) => return Ok(wrong(&format!("Invalid arguments: {why}"))),
     };
-    let operation = if known.card.streams {
-        Operation::Stream
-    } else {
-        Operation::Send
-    };
-    let params = json!({ "message": message, "configuration": { "returnImmediately": false } });
-    let call = Call {
-        operation,
-        version: Version::V10,
-        params: Object::of(&json::raw(&params)).unwrap_or_default(),
-    };
+    let call = Call::of_message(&known.card, &message);
     let desk = Desk {
         worker,
         arrival: &arrival,

@@ -159,7 +159,8 @@ async fn begin(desk: &Desk<'_>, pipe: &Arc<Pipe>, request: &Request) -> Result<(
     }
     if !pipe.begin(&session) {
         desk.hub.board.end(&session);
-        return Err(RpcError::request("it has begun already"));
+        sessions::close(desk, session);
+        return Err(RpcError::request("it has begun already, or its stream is gone"));
     }
     pipe.tell(message::response(Some(&request.id), Ok(&greeting.raw())))
         .await;

@@ -10,7 +10,7 @@ use pointsman_governance::Principal;
 use pointsman_upstream::{Backoff, Endpoint, Failure as Fault, InFlight, RetryPolicy, TriedSet, balance};
 use pointsman_wire::form::{Failure, FailureKind};
 
-use super::super::Ticket;
+use super::super::{Ticket, a2a};
 use super::Failed;
 use crate::snapshot::{Model, Target};
 
@@ -219,8 +219,11 @@ fn is_targets_own(failed: &Failed) -> bool {
     matches!(&failed.fault, Some(Fault::Status(status)) if matches!(status.as_u16(), 401 | 403 | 404))
 }
 
-/// Whether the caller's lists of providers let anybody answer for a model. Of one without targets, nobody says so.
+/// Whether the caller's lists of providers, or the agent, let anybody answer for a model. Of one without targets, nobody says so.
 pub fn may_answer(caller: &Principal, model: &Model) -> bool {
+    if let Some(agent) = &model.agent {
+        return a2a::may_answer(caller, agent);
+    }
     let mut targets = model.targets.iter();
     model.targets.is_empty() || targets.any(|target| caller.allows_provider(&target.provider.name))
 }

@@ -307,3 +307,41 @@ async fn what_is_refused_is_told_on_the_stream() {
         403
     );
 }
+
+/// A server that takes connections and says nothing.
+async fn silent() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            kept.push(stream);
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_while_a_session_begins_leaves_none() {
+    // What is said of servers waits so long for one that says nothing: the session begins behind it.
+    let server = silent().await;
+    let (folder, house, first) = open(&format!(
+        "servers: {{ a: {{ url: \"http://{server}/mcp\" }} }}, list_timeout: 3s, max_sessions: 1"
+    ));
+    let second = key(folder.path(), named("other"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let stream = Stream::open(house.address, &first, "/sse").await.unwrap();
+    let (address, place) = (house.address, stream.place.clone());
+    let asked = tokio::spawn(async move {
+        let params = json!({ "protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+        let asked = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
+        post_as(address, &first, &place, &asked).await
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    drop(stream);
+    assert_eq!(asked.await.unwrap(), 202);
+    // There is room for one session, and nobody has it.
+    let mut other = Client::new(&house, &second);
+    let begun = other.begin().await;
+    assert_eq!(begun.status, 200, "{begun:?}");
+}

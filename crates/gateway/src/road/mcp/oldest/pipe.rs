@@ -33,8 +33,16 @@ pub struct Pipe {
     owner: String,
     scope: Option<String>,
     out: mpsc::Sender<Said>,
-    session: Mutex<Option<Arc<Session>>>,
-    work: Mutex<Vec<AbortHandle>>,
+    own: Mutex<Own>,
+}
+
+/// What ends with a stream.
+#[derive(Default)]
+struct Own {
+    session: Option<Arc<Session>>,
+    work: Vec<AbortHandle>,
+    /// Its client has left: nothing begins any more.
+    is_over: bool,
 }
 
 /// One owner may have this part of all streams: nobody takes them from everybody else.
@@ -70,8 +78,7 @@ impl Pipes {
             owner,
             scope,
             out,
-            session: Mutex::default(),
-            work: Mutex::default(),
+            own: Mutex::default(),
         });
         let mut all = self.0.lock();
         let own = all.values().filter(|other| other.owner == pipe.owner).count();
@@ -100,15 +107,17 @@ impl Pipes {
 impl Pipe {
     /// Its session, once it has begun.
     pub fn session(&self) -> Option<Arc<Session>> {
-        self.session.lock().clone()
+        self.own.lock().session.clone()
     }
 
-    /// Begins its session; false where it has one.
+    /// Begins its session; false where it has one, or its client has left meanwhile: then the session is nobody's.
     pub fn begin(&self, session: &Arc<Session>) -> bool {
-        let mut own = self.session.lock();
-        let is_first = own.is_none();
-        own.get_or_insert_with(|| Arc::clone(session));
-        is_first
+        let mut own = self.own.lock();
+        if own.is_over || own.session.is_some() {
+            return false;
+        }
+        own.session = Some(Arc::clone(session));
+        true
     }
 
     /// Says a message; waits while its client does not read.
@@ -132,14 +141,26 @@ impl Pipe {
 
     /// Whether there is room for one more request.
     pub fn has_room(&self) -> bool {
-        let mut work = self.work.lock();
-        work.retain(|work| !work.is_finished());
-        work.len() < MAX_WORK
+        let mut own = self.own.lock();
+        own.work.retain(|work| !work.is_finished());
+        own.work.len() < MAX_WORK
     }
 
     /// Keeps work that ends with the stream.
     pub fn keep(&self, work: AbortHandle) {
-        self.work.lock().push(work);
+        let mut own = self.own.lock();
+        if own.is_over {
+            return work.abort();
+        }
+        own.work.push(work);
+    }
+
+    /// Its client has left: all that is under way ends. Gives its session.
+    fn leave(&self) -> Option<Arc<Session>> {
+        let mut own = self.own.lock();
+        own.is_over = true;
+        own.work.drain(..).for_each(|work| work.abort());
+        own.session.take()
     }
 }
 
@@ -187,9 +208,9 @@ impl Source for Events {
     }
 
     fn farewell(&mut self) -> Option<Option<String>> {
-        let work = self.opened.pipe.work.lock();
+        let own = self.opened.pipe.own.lock();
         // One of them listens to what is new.
-        let is_busy = work.iter().filter(|work| !work.is_finished()).count() > 1;
+        let is_busy = own.work.iter().filter(|work| !work.is_finished()).count() > 1;
         (!is_busy && self.opened.said.is_empty()).then_some(None)
     }
 }
@@ -197,11 +218,7 @@ impl Source for Events {
 impl Drop for Events {
     fn drop(&mut self) {
         self.opened.all.lock().remove(&self.opened.id);
-        let pipe = &self.opened.pipe;
-        for work in pipe.work.lock().drain(..) {
-            work.abort();
-        }
-        let Some(session) = pipe.session.lock().take() else {
+        let Some(session) = self.opened.pipe.leave() else {
             return;
         };
         self.board.end(&session);
