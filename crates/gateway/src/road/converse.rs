@@ -11,7 +11,7 @@ use pointsman_wire::format::Format;
 use super::arrive::Asked;
 use super::{
     Arrival, Refusal, Ticket, a2a, admit, arrive, decide, guard, imagine, looped, prompt, recall, recover,
-    relay, send, shadow, tooled,
+    relay, send, shadow, tooled, transform,
 };
 use crate::reply::Reply;
 use crate::surface::Delivery;
@@ -89,8 +89,9 @@ async fn prepare_and_send(
         if tooled.is_some() {
             return Err(untold(AGENTS_HAVE_THEIR_OWN));
         }
-        let agent = Arc::clone(agent);
-        let asking = a2a::ask((worker, arrival), asked, agent, ticket);
+        // Nor does anybody put words into its mouth.
+        asked.transforming = None;
+        let asking = a2a::ask((worker, arrival), asked, Arc::clone(agent), ticket);
         return Box::pin(asking).await.map(Way::Sent);
     }
     // Nor is what tools have done.
@@ -99,6 +100,7 @@ async fn prepare_and_send(
     {
         return Ok(Way::Recalled(remembered));
     }
+    transform::request((worker, arrival), asked, ticket).await?;
     let taken = decide::decide(worker, arrival, asked, ticket).await?;
     if tooled.is_none()
         && !matches!(
