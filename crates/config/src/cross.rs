@@ -51,6 +51,7 @@ pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem
     for (block, problems) in [
         ("mcp", config.mcp.problems()),
         ("alerts", config.alerts.problems()),
+        ("prompts", config.prompts.problems()),
         ("a2a", config.a2a.problems()),
         ("limits", config.limits.problems()),
         ("identity", config.identity.problems()),

@@ -22,6 +22,7 @@ mod realtime;
 mod responses;
 mod shape;
 mod shown;
+mod transformers;
 mod types;
 
 pub use catalog::CatalogConfig;
@@ -37,6 +38,7 @@ pub use prompts::{DecoratorConfig, DecoratorMessage, DecoratorRole, PromptsConfi
 pub use realtime::RealtimeConfig;
 pub use responses::{ResponsesConfig, StateKeeper};
 pub use shape::{BodyEdits, HeaderEdits, ParameterEdits, RequestConfig, StructuredOutput, Unsupported};
+pub use transformers::{OnTransformError, TransformOn, TransformerConfig};
 pub use types::{
     ApiListener, AuditConfig, Config, FallbackConfig, ListenersConfig, ModelConfig, PlainListener,
     ProviderConfig, ServerConfig, SharedDown, StoresConfig, TargetConfig, TlsListenerConfig,

@@ -1,12 +1,14 @@
-//! The `prompts` block: what is put around conversations, and texts that clients call by name.
+//! The `prompts` block: what is put around conversations, texts that clients call by name, and models that rewrite texts.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What is put around conversations, and texts that clients call by name. Both happen before anything else is done with
-/// the request: guardrails, limits, cache and router see the result.
+use crate::transformers::{self, TransformerConfig};
+
+/// What is put around conversations, and texts that clients call by name: both happen before anything else is done with
+/// the request, so that guardrails, limits, cache and router see the result. And models that rewrite texts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PromptsConfig {
@@ -15,6 +17,16 @@ pub struct PromptsConfig {
     /// Texts by name. A message whose text is `{template://name}` becomes the text, each `{{variable}}` in it the value
     /// of that name in the request's `properties` object.
     pub templates: BTreeMap<String, String>,
+    /// Models that rewrite what the user says last, or the answer, in this order.
+    pub transformers: Vec<TransformerConfig>,
+}
+
+impl PromptsConfig {
+    /// What is wrong, and where.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        transformers::problems(&self.transformers)
+    }
 }
 
 /// Messages put before and behind the client's.
@@ -27,6 +39,14 @@ pub struct DecoratorConfig {
     pub prepend: Vec<DecoratorMessage>,
     /// Behind the last message.
     pub append: Vec<DecoratorMessage>,
+}
+
+impl DecoratorConfig {
+    /// Whether it is for requests that ask for this model.
+    #[must_use]
+    pub fn is_for(&self, model: &str) -> bool {
+        self.models.is_empty() || self.models.iter().any(|named| named == model)
+    }
 }
 
 /// A message of the operator's own.

@@ -56,6 +56,7 @@ mod structure;
 mod suspect;
 mod tokens;
 mod tooled;
+mod transform;
 mod understand;
 
 use std::net::{IpAddr, SocketAddr};

@@ -21,6 +21,7 @@ use super::identify::Claim;
 use super::recall::Place;
 use super::recover::Omitted;
 use super::relay::Framing;
+use super::transform::Transforming;
 use super::{Arrival, Refusal};
 use crate::incoming::{self, BodyBounds};
 use crate::surface::{self, Delivery};
@@ -69,6 +70,8 @@ pub struct Asked {
     pub shown_tools: Option<Tools>,
     /// Most bytes of its answer, where that is less than of others.
     pub longest: Option<usize>,
+    /// Models that rewrite what its user says last, or its answer, where there are any.
+    pub transforming: Option<Arc<Transforming>>,
     /// Guardrails that its decision names.
     pub decided_guards: Vec<String>,
     /// The id that the answer is told under, where the gateway keeps it.
@@ -101,6 +104,12 @@ pub struct Beside {
 }
 
 impl Asked {
+    /// Whether a model rewrites its answer before the client sees it.
+    pub fn is_rewritten(&self) -> bool {
+        let transforming = self.transforming.as_ref();
+        transforming.is_some_and(|transforming| !transforming.response.is_empty())
+    }
+
     /// The same, but for what is asked: `request`, whose answer is read as a whole before anybody sees it.
     pub fn instead(&self, mut request: ChatRequest) -> Self {
         request.stream.enabled = false;
@@ -121,6 +130,7 @@ impl Asked {
             marks: self.marks,
             shown_tools: self.shown_tools.clone(),
             longest: self.longest,
+            transforming: self.transforming.clone(),
             decided_guards: self.decided_guards.clone(),
             answer_id: self.answer_id.clone(),
             guards: Arc::clone(&self.guards),
@@ -228,6 +238,7 @@ pub fn decode(
         marks: None,
         shown_tools: None,
         longest: None,
+        transforming: None,
         decided_guards: Vec::new(),
         answer_id: None,
         guards: Arc::clone(arrival.snapshot.guards.always()),

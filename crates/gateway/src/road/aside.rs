@@ -1,6 +1,6 @@
 //! Questions that the gateway asks models on a request's behalf, beside the request: who shall answer it (`prompt`), of
-//! which class it is (`classifier`). Each is
-//! admitted, sent, read and settled by itself, and has its own row in the ledger under the request's id.
+//! which class it is (`classifier`), what a text shall say instead (`transform.rs`). Each is admitted, sent, read and settled
+//! by itself, and has its own row in the ledger under the request's id.
 
 use std::sync::Arc;
 
@@ -11,9 +11,8 @@ use pointsman_catalog::Money;
 use pointsman_governance::Principal;
 use pointsman_routing::Selected;
 use pointsman_routing::selection::HelperQuestion;
-use pointsman_wire::form::{ChatRequest, ChatResponse, Failure, FailureKind, Usage};
+use pointsman_wire::form::{ChatRequest, ChatResponse, Failure, FailureKind, FinishReason, PartKind, Usage};
 use pointsman_wire::format::{self, Format};
-use pointsman_wire::text;
 use serde_json::json;
 
 use super::arrive::Asked;
@@ -34,7 +33,17 @@ pub struct Aside<'a> {
     asked: &'a Asked,
     caller: Arc<Principal>,
     id: String,
+    /// What metrics and ledger call such a question, and how many of that name were asked for the request before.
+    name: (&'static str, u32),
     used: Mutex<Used>,
+}
+
+/// What a model has said.
+pub struct Said {
+    /// Its text, without what it thought.
+    pub text: String,
+    /// Whether it would have gone on.
+    pub is_cut: bool,
 }
 
 /// What all questions have come to.
@@ -49,7 +58,18 @@ struct Used {
 impl<'a> Aside<'a> {
     /// For a request with this ticket.
     pub fn new(worker: &'a Arc<Worker>, arrival: &'a Arrival, asked: &'a Asked, ticket: &Ticket) -> Self {
+        Self::named((SURFACE, 0), (worker, arrival), asked, ticket)
+    }
+
+    /// The same under another name, by which so many were asked before.
+    pub fn named(
+        name: (&'static str, u32),
+        (worker, arrival): (&'a Arc<Worker>, &'a Arrival),
+        asked: &'a Asked,
+        ticket: &Ticket,
+    ) -> Self {
         Self {
+            name,
             worker,
             arrival,
             asked,
@@ -59,18 +79,24 @@ impl<'a> Aside<'a> {
         }
     }
 
-    /// Tells the request's own ticket what was used.
-    pub fn tell(self, ticket: &mut Ticket) {
+    /// Tells the request's own ticket what was used. How many were asked under the name until now.
+    pub fn tell(self, ticket: &mut Ticket) -> u32 {
         let used = self.used.into_inner();
+        let asked = self.name.1 + used.asked;
         if used.asked > 0 {
             ticket.charged_apart(&used.usage, used.cost);
             ticket.facts.causes.extend(used.causes);
         }
+        asked
     }
 
-    async fn answer(&self, question: HelperQuestion) -> Result<String, Failure> {
+    /// The answer to a question, of so many tokens at most.
+    ///
+    /// # Errors
+    /// When nobody answers in time, or may.
+    pub async fn answer(&self, question: HelperQuestion, most: u64) -> Result<Said, Failure> {
         let model = question.model.clone();
-        let request = self.request(&question)?;
+        let request = self.request(&question, most)?;
         let asked = self.of(request);
         let selected = Selected {
             model: model.clone(),
@@ -84,12 +110,12 @@ impl<'a> Aside<'a> {
         let number = {
             let mut used = self.used.lock();
             used.asked += 1;
-            used.asked
+            self.name.1 + used.asked
         };
         let facts = &mut ticket.facts;
-        facts.id = format!("{}.aside{number}", self.id);
+        facts.id = format!("{}.{}{number}", self.id, self.name.0);
         facts.started = std::time::Instant::now();
-        facts.surface = SURFACE;
+        facts.surface = self.name.0;
         facts.model_requested = model;
         let sending = Box::pin(send::read(self.worker, self.arrival, &asked, plan, &mut ticket));
         let read = tokio::time::timeout(question.time, sending).await;
@@ -104,7 +130,7 @@ impl<'a> Aside<'a> {
         }
     }
 
-    fn settle(&self, ticket: Ticket, asked: &Asked, response: &ChatResponse) -> Result<String, Failure> {
+    fn settle(&self, ticket: Ticket, asked: &Asked, response: &ChatResponse) -> Result<Said, Failure> {
         let usage = response.usage.unwrap_or_else(|| relay::count(asked, response));
         {
             let mut used = self.used.lock();
@@ -114,16 +140,14 @@ impl<'a> Aside<'a> {
         }
         let ending = Ending::complete(usage, response.usage.is_none());
         ticket.settle(&ending).map_err(|refusal| refusal.failure)?;
-        let mut said = String::new();
-        text::response_texts(response, |_, text| said.push_str(text));
-        Ok(said)
+        Ok(said(response))
     }
 
-    fn request(&self, question: &HelperQuestion) -> Result<ChatRequest, Failure> {
+    fn request(&self, question: &HelperQuestion, most: u64) -> Result<ChatRequest, Failure> {
         let body = json!({
             "model": question.model,
             "temperature": 0,
-            "max_tokens": MOST,
+            "max_tokens": most,
             "messages": [
                 {"role": "system", "content": question.instructions},
                 {"role": "user", "content": question.message},
@@ -142,17 +166,33 @@ impl<'a> Aside<'a> {
         asked.captures = None;
         asked.suspicion = None;
         asked.beside = None;
+        asked.transforming = None;
         asked.marks = None;
         asked.header_edits.clear();
         asked
     }
 }
 
+/// What a model says first.
+fn said(response: &ChatResponse) -> Said {
+    let first = response.choices.first();
+    let parts = first.map(|choice| choice.parts.as_slice()).unwrap_or_default();
+    let texts = parts.iter().filter_map(|part| match &part.kind {
+        PartKind::Text(text) => Some(&*text.text),
+        _ => None,
+    });
+    let finish = first.and_then(|choice| choice.finish.as_ref());
+    Said {
+        text: texts.collect(),
+        is_cut: matches!(finish, Some(FinishReason::Length | FinishReason::ContextWindow)),
+    }
+}
+
 impl Helper for Aside<'_> {
     fn ask(&self, question: HelperQuestion) -> BoxFuture<'_, Option<String>> {
         Box::pin(async move {
-            match self.answer(question).await {
-                Ok(said) => Some(said),
+            match self.answer(question, MOST).await {
+                Ok(said) => Some(said.text),
                 Err(failure) => {
                     tracing::warn!(error = %failure.message, "a helper that picks a model or tells classes could not be asked");
                     None

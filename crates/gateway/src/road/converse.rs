@@ -11,7 +11,7 @@ use pointsman_wire::format::Format;
 use super::arrive::Asked;
 use super::{
     Arrival, Refusal, Ticket, a2a, admit, arrive, decide, guard, imagine, looped, prompt, recall, recover,
-    relay, send, shadow, tooled,
+    relay, send, shadow, tooled, transform,
 };
 use crate::reply::Reply;
 use crate::surface::Delivery;
@@ -97,6 +97,7 @@ async fn prepare_and_send(
     {
         return Ok(Way::Recalled(remembered));
     }
+    transform::request((worker, arrival), asked, ticket).await?;
     let taken = decide::decide(worker, arrival, asked, ticket).await?;
     if tooled.is_none()
         && !matches!(
@@ -152,12 +153,14 @@ async fn prepare_and_send(
     }
 }
 
-/// What an agent does is not done again by telling its answer anew, and it is told of no servers.
+/// What an agent does is not done again by telling its answer anew, it is told of no servers, and nobody puts words into
+/// its mouth.
 fn for_agents(asked: &mut Asked, is_tooled: bool) -> Result<(), Failure> {
     if is_tooled {
         return Err(untold(AGENTS_HAVE_THEIR_OWN));
     }
     asked.place = None;
+    asked.transforming = None;
     Ok(())
 }
 

@@ -48,6 +48,15 @@ pub async fn input(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) ->
     show(&guards, (arrival, asked), ticket).await
 }
 
+/// Shows the request to its guardrails once more, after a model has rewritten a part of it. What they replaced stays so.
+///
+/// # Errors
+/// As [`input`].
+pub async fn again(arrival: &Arrival, asked: &mut Asked, ticket: &mut Ticket) -> Result<(), Failure> {
+    let guards = Arc::clone(&asked.guards);
+    show(&guards, (arrival, asked), ticket).await
+}
+
 /// Shows the request to those guardrails that only its decision, or the models which may answer it, name, once it is
 /// decided which these are. Of a loop there is no plan: its models name none.
 ///

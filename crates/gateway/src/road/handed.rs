@@ -153,6 +153,9 @@ async fn ready(
     if !goes(&caller, &model, to) {
         return Ok(Ready::Unfit(elsewhere(&asked.request.model)));
     }
+    if asked.transforming.is_some() {
+        return Ok(Ready::Unfit("a model rewrites texts of a line".to_owned()));
+    }
     let estimate = admit::estimate(&arrival.snapshot, &asked, &to.target);
     let customer = labels::customer(&asked.request);
     let caller = labels::of_body(worker, caller, customer.as_deref()).await?;

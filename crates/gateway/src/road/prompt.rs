@@ -1,4 +1,5 @@
-//! Stage *prompt*: templates are filled in, and the operator's own messages put around the conversation.
+//! Stage *prompt*: templates are filled in, and the operator's own messages put around the conversation. Which models rewrite
+//! texts of it is noted for later stages.
 //!
 //! It comes before every other stage that reads the request, so that what is guarded, counted and decided upon is what
 //! the model will see.
@@ -12,6 +13,7 @@ use pointsman_wire::tokens;
 use serde_json::Value;
 
 use super::arrive::Asked;
+use super::transform::Transforming;
 
 /// How a template is called.
 const CALL: &str = "{template://";
@@ -27,6 +29,7 @@ const MAX_FILLED: usize = 1024 * 1024;
 pub fn prepare(prompts: &PromptsConfig, asked: &mut Asked) -> Result<(), Failure> {
     let filled = !prompts.templates.is_empty() && fill(prompts, asked)?;
     let decorated = decorate(prompts, asked);
+    asked.transforming = Transforming::of(prompts, &asked.request.model);
     if filled || decorated {
         asked.edited = true;
         asked.prompt_tokens = tokens::estimate_request(&asked.request);
@@ -110,9 +113,7 @@ fn decorate(prompts: &PromptsConfig, asked: &mut Asked) -> bool {
     let request = &mut asked.request;
     let mut decorated = false;
     for decorator in &prompts.decorators {
-        let wanted =
-            decorator.models.is_empty() || decorator.models.iter().any(|model| request.model == *model);
-        if !wanted {
+        if !decorator.is_for(&request.model) {
             continue;
         }
         decorated = true;

@@ -112,7 +112,8 @@ pub async fn send(
     // Who must see an answer whole before anybody else does gets it whole; it is told as a stream afterwards.
     let waits = asked.guards.for_stage(Stage::Output).waits()
         || asked.check.as_ref().is_some_and(|check| check.waits())
-        || asked.suspicion.is_some();
+        || asked.suspicion.is_some()
+        || asked.is_rewritten();
     let whole = (asked.request.stream.enabled && waits).then(|| asked.instead(asked.request.clone()));
     let asked = whole.as_ref().unwrap_or(asked);
     follow(worker, arrival, (asked, is_read(asked)), plan, ticket).await
@@ -291,7 +292,7 @@ impl<'a> Bounds<'a> {
 fn is_read(asked: &Asked) -> bool {
     let guarded = !asked.guards.for_stage(Stage::Output).is_empty() || asked.suspicion.is_some();
     let kept = asked.place.is_some() || asked.answer_id.is_some() || asked.captures.is_some();
-    guarded || kept || asked.check.is_some() || asked.placeholders.is_restorable()
+    guarded || kept || asked.check.is_some() || asked.is_rewritten() || asked.placeholders.is_restorable()
 }
 
 /// Puts the models that take over after this class of failure behind the one that failed; says how many.

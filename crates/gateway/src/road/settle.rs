@@ -149,9 +149,9 @@ pub struct AskedOf {
     pub saved: Money,
     /// Of a remembered answer: when it was given, and how near its question is where that is another.
     pub recalled: Option<(Instant, Option<f32>)>,
-    /// Prompt tokens that are charged if the client leaves before the provider has said anything; none while no
-    /// request is under way.
-    pub at_stake: Option<u64>,
+    /// What is charged if the client leaves now: the prompt before the provider has said anything, all that was used while
+    /// a whole answer is looked at; none while no request is under way.
+    pub at_stake: Option<Usage>,
 }
 
 /// How a request ended.
@@ -262,7 +262,10 @@ impl Ticket {
             fee: Money::ZERO,
             saved: Money::ZERO,
             recalled: None,
-            at_stake: Some(prompt),
+            at_stake: Some(Usage {
+                input: prompt,
+                ..Usage::default()
+            }),
         });
     }
 
@@ -359,8 +362,12 @@ impl Ticket {
 
     /// Notes what guardrails flagged and did.
     pub fn judged(&mut self, reviewed: &Reviewed) {
-        let flags = reviewed.flags.iter().map(|flag| flag.guard.clone());
-        self.facts.flags.extend(flags);
+        for flag in &reviewed.flags {
+            // What was rewritten is judged twice, and noted once.
+            if !self.facts.flags.contains(&flag.guard) {
+                self.facts.flags.push(flag.guard.clone());
+            }
+        }
         self.tallied(&reviewed.tally);
     }
 
@@ -374,6 +381,13 @@ impl Ticket {
         self.facts.waited += waited;
     }
 
+    /// Notes that the whole answer is there, and what it used: that is owed, whether or not the client waits for it.
+    pub fn owes(&mut self, usage: &Usage) {
+        if let Some(asked) = &mut self.facts.asked {
+            asked.at_stake = Some(*usage);
+        }
+    }
+
     /// Notes that the attempt is over: a client that leaves now owes nothing for it.
     pub fn nothing_at_stake(&mut self) {
         if let Some(asked) = &mut self.facts.asked {
@@ -381,13 +395,10 @@ impl Ticket {
         }
     }
 
-    /// What is owed if the attempt that is under way is given up now: its prompt, if its provider has it.
+    /// What is owed if the attempt that is under way is given up now: its prompt, if its provider has it, or its answer.
     pub fn at_stake(&self) -> Usage {
         let asked = self.facts.asked.as_ref();
-        Usage {
-            input: asked.and_then(|asked| asked.at_stake).unwrap_or(0),
-            ..Usage::default()
-        }
+        asked.and_then(|asked| asked.at_stake).unwrap_or_default()
     }
 
     /// Notes how an attempt at `provider` failed.

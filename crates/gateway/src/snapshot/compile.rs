@@ -396,6 +396,11 @@ impl Compiler<'_> {
             }
         }
         self.looked_up(snapshot);
+        let transformers = self.config.prompts.transformers.iter().enumerate();
+        for (index, one) in transformers.filter(|(_, one)| snapshot.resolve(&one.model).is_err()) {
+            let message = format!("no provider serves {:?}, which shall rewrite texts", one.model);
+            self.wrong(format!("prompts.transformers[{index}].model"), message);
+        }
         for (name, model) in snapshot.guards.alternatives() {
             if !snapshot.is_routed(model) && snapshot.resolve(model).is_err() {
                 let message = format!("no provider serves {model:?}, which shall answer instead");

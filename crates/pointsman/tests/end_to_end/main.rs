@@ -74,5 +74,6 @@ mod tls;
 
 mod tokens;
 mod told;
+mod transformed;
 mod understanding;
 mod vouched;

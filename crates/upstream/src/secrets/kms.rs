@@ -215,19 +215,20 @@ impl Service {
     }
 
     async fn wrap(&self, plain: &[u8]) -> Result<String, CredentialError> {
-        match self {
+        let wrapped = match self {
             Self::Aws(aws) => aws.ask("Encrypt", ("Plaintext", plain), "CiphertextBlob").await,
             Self::Google(google) => google.ask("encrypt", ("plaintext", plain), "ciphertext").await,
             Self::Azure { vault, key } => {
                 let body = json!({ "alg": ALGORITHM, "value": URL_SAFE_NO_PAD.encode(plain) });
-                text(&vault.key(key, "wrapkey", &body).await?, "value")
+                text(Some(&mut vault.key(key, "wrapkey", &body).await?), "value")
             }
             Self::Vault { vault, mount, key } => {
                 let body = json!({ "plaintext": STANDARD.encode(plain) });
-                let told = vault.carried_out(&[mount, "encrypt", key], &body).await?;
-                text(&told["data"], "ciphertext")
+                let mut told = vault.carried_out(&[mount, "encrypt", key], &body).await?;
+                text(told.get_mut("data"), "ciphertext")
             }
-        }
+        };
+        wrapped.map(|wrapped| wrapped.as_str().to_owned())
     }
 
     async fn unwrap(&self, wrapped: &str) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
@@ -246,14 +247,14 @@ impl Service {
             }
             Self::Azure { vault, key } => {
                 let body = json!({ "alg": ALGORITHM, "value": wrapped });
-                let told = Zeroizing::new(text(&vault.key(key, "unwrapkey", &body).await?, "value")?);
+                let told = text(Some(&mut vault.key(key, "unwrapkey", &body).await?), "value")?;
                 let bytes = URL_SAFE_NO_PAD.decode(told.trim_end_matches('='));
                 bytes.map(Zeroizing::new).map_err(|_| nonsense())
             }
             Self::Vault { vault, mount, key } => {
                 let body = json!({ "ciphertext": wrapped });
-                let told = vault.carried_out(&[mount, "decrypt", key], &body).await?;
-                decoded(&text(&told["data"], "plaintext")?)
+                let mut told = vault.carried_out(&[mount, "decrypt", key], &body).await?;
+                decoded(&text(told.get_mut("data"), "plaintext")?)
             }
         }
     }
@@ -300,7 +301,7 @@ impl Aws {
         action: &str,
         (name, bytes): (&str, &[u8]),
         answer: &str,
-    ) -> Result<String, CredentialError> {
+    ) -> Result<Zeroizing<String>, CredentialError> {
         let given = Zeroizing::new(STANDARD.encode(bytes));
         let target = match action {
             "Encrypt" => "TrentService.Encrypt",
@@ -315,8 +316,8 @@ impl Aws {
             .plain(CONTENT_TYPE, "application/x-amz-json-1.1")
             .plain(TARGET, target);
         ask.keep_secret(&given);
-        let told: Value = ask.send_with(&self.client, &self.credential).await?.json()?;
-        text(&told, answer)
+        let mut told: Value = ask.send_with(&self.client, &self.credential).await?.json()?;
+        text(Some(&mut told), answer)
     }
 }
 
@@ -341,14 +342,14 @@ impl Google {
         action: &str,
         (name, bytes): (&str, &[u8]),
         answer: &str,
-    ) -> Result<String, CredentialError> {
+    ) -> Result<Zeroizing<String>, CredentialError> {
         let given = Zeroizing::new(STANDARD.encode(bytes));
         let body = json!({ name: given.as_str(), "additionalAuthenticatedData": STANDARD.encode(BOUND) });
         let url = join(&self.endpoint, &["v1", &format!("{}:{action}", self.key)]);
         let mut ask = Ask::json("Google Cloud KMS", url, &body);
         ask.keep_secret(&given);
-        let told: Value = ask.send_with(&self.client, &self.credential).await?.json()?;
-        text(&told, answer)
+        let mut told: Value = ask.send_with(&self.client, &self.credential).await?.json()?;
+        text(Some(&mut told), answer)
     }
 }
 
@@ -361,9 +362,12 @@ fn nonsense() -> CredentialError {
     CredentialError::invalid("its answer makes no sense")
 }
 
-fn text(told: &Value, name: &str) -> Result<String, CredentialError> {
-    let text = told[name].as_str().filter(|text| !text.is_empty());
-    text.map(str::to_owned).ok_or_else(nonsense)
+/// Takes a text out of an answer, so that no copy of a key stays behind in memory.
+fn text(told: Option<&mut Value>, name: &str) -> Result<Zeroizing<String>, CredentialError> {
+    match told.and_then(|told| told.get_mut(name)).map(Value::take) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(Zeroizing::new(text)),
+        _ => Err(nonsense()),
+    }
 }
 
 fn decoded(told: &str) -> Result<Zeroizing<Vec<u8>>, CredentialError> {

@@ -22,6 +22,7 @@ use super::super::hallucination::Check;
 use super::super::recall::{self, Recalled};
 use super::super::settle::Ending;
 use super::super::suspect;
+use super::super::transform;
 use super::super::{Arrival, Refusal, Ticket};
 use super::headers;
 use crate::reply::{self, Reply, ReplyBody};
@@ -49,7 +50,8 @@ pub async fn relay(
         .usage
         .unwrap_or_else(|| count(asked, &given.response));
     let estimated = given.response.usage.is_none();
-    let judged = match judge((arrival, asked), &mut given.response, &mut ticket).await {
+    ticket.owes(&usage);
+    let judged = match rewritten((arrival, asked), &mut given.response, &mut ticket).await {
         Ok(changed) => asked.check.as_ref().map_or(Ok(changed), |check| {
             let warned = check.whole(&mut given.response, &mut ticket)?;
             Ok(changed || warned)
@@ -99,6 +101,29 @@ pub async fn relay(
     headers::describe(reply.headers_mut(), &ticket, Some(ticket.cost(&usage)));
     ticket.settle(&Ending::complete(usage, estimated))?;
     Ok(reply)
+}
+
+/// Has an answer rewritten, where that is wanted, and judged; whether it was changed.
+///
+/// # Errors
+/// When a guardrail blocks, or it could not be rewritten and may not go as it is.
+async fn rewritten(
+    (arrival, asked): (&Arrival, &Asked),
+    response: &mut ChatResponse,
+    ticket: &mut Ticket,
+) -> Result<bool, Failure> {
+    let (mut changed, mut number) = (false, 0);
+    let transforming = asked.transforming.as_ref();
+    for one in transforming
+        .iter()
+        .flat_map(|transforming| &transforming.response)
+    {
+        // Whoever rewrites sees nothing that a guardrail blocks or replaces.
+        changed |= guarded((arrival, asked), response, ticket).await?;
+        changed |= transform::response((arrival, asked), one, response, (ticket, &mut number)).await?;
+    }
+    changed |= judge((arrival, asked), response, ticket).await?;
+    Ok(changed)
 }
 
 /// Settles and hands on an answer of which nobody looks at more than what it used.
@@ -247,7 +272,13 @@ async fn guarded(
     let reviewed = guard::review_answer((&worker, arrival), &asked.guards, shown, &asked.placeholders).await;
     ticket.judged(&reviewed);
     let mut each = guard::fixed(reviewed)?.into_iter();
-    Ok(text::rewrite_response(response, |_, _| each.next().flatten()))
+    let changed = text::rewrite_response(response, |_, _| each.next().flatten());
+    if changed {
+        // They spell out once more what was said before.
+        let choices = response.choices.iter_mut();
+        choices.for_each(|choice| choice.logprobs = None);
+    }
+    Ok(changed)
 }
 
 /// Counts what the provider did not.
