@@ -117,7 +117,8 @@ impl<'a> Aside<'a> {
         facts.started = std::time::Instant::now();
         facts.surface = self.name.0;
         facts.model_requested = model;
-        let sending = Box::pin(send::read(self.worker, self.arrival, &asked, plan, &mut ticket));
+        let sending: BoxFuture<'_, _> =
+            Box::pin(send::read(self.worker, self.arrival, &asked, plan, &mut ticket));
         let read = tokio::time::timeout(question.time, sending).await;
         match read {
             Ok(Ok(response)) => self.settle(ticket, &asked, &response),

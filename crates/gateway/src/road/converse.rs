@@ -97,7 +97,10 @@ async fn prepare_and_send(
     {
         return Ok(Way::Recalled(remembered));
     }
-    transform::request((worker, arrival), asked, ticket).await?;
+    if asked.transforming.is_some() {
+        let rewriting: BoxFuture<'_, _> = Box::pin(transform::request((worker, arrival), asked, ticket));
+        rewriting.await?;
+    }
     let taken = decide::decide(worker, arrival, asked, ticket).await?;
     if tooled.is_none()
         && !matches!(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
 use http::StatusCode;
 use pointsman_catalog::ServiceTier;
 use pointsman_guard::{Shown, Sort, Stage};
@@ -120,7 +121,13 @@ async fn rewritten(
     {
         // Whoever rewrites sees nothing that a guardrail blocks or replaces.
         changed |= guarded((arrival, asked), response, ticket).await?;
-        changed |= transform::response((arrival, asked), one, response, (ticket, &mut number)).await?;
+        let rewriting: BoxFuture<'_, _> = Box::pin(transform::response(
+            (arrival, asked),
+            one,
+            response,
+            (ticket, &mut number),
+        ));
+        changed |= rewriting.await?;
     }
     changed |= judge((arrival, asked), response, ticket).await?;
     Ok(changed)
