@@ -82,6 +82,8 @@ impl Gates {
     pub fn of(&mut self, provider: &str, config: &ProviderLimits, sharing: Option<&Arc<Sharing>>) -> Gate {
         let known = self.known.entry(provider.to_owned()).or_default();
         let rules = config.rules();
+        // Of a configuration that was refused.
+        self.fresh.retain(|fresh| fresh.provider != provider);
         let mut limited = Vec::new();
         let all = config.of_all();
         if all != Limits::default() || !rules.is_empty() {

@@ -14,8 +14,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pointsman_catalog::Money;
 use pointsman_governance::{
-    Actual, DenialKind, Gate, Gates, Limits, ProviderLimits, Reservation, Sent, Tokens,
+    Actual, DenialKind, Gate, Gates, Limits, ProviderBudget, ProviderLimits, Reservation, Sent, Tokens,
 };
+use pointsman_store::Store;
+
+/// What may cost so much.
+fn costs(dollars: &str) -> Sent {
+    Sent {
+        cost: Money::parse(dollars).unwrap(),
+        ..Sent::one(Tokens::default())
+    }
+}
 
 fn gate(config: &ProviderLimits) -> Gate {
     Gates::default().of("p", config, None)
@@ -180,4 +189,41 @@ async fn models_of_a_provider_have_limits_beside_it_and_a_reload_keeps_what_was_
         entered(&open, "o1", tokens(0, 0)).await.is_none(),
         "nothing is limited"
     );
+}
+
+#[tokio::test]
+async fn money_is_set_aside_try_by_try_and_a_configuration_that_was_refused_leaves_no_budget() {
+    let store = Store::open("sqlite::memory:").unwrap();
+    let mut gates = Gates::default();
+    let free = ProviderLimits {
+        concurrency: Some(9),
+        ..ProviderLimits::default()
+    };
+    let bounded = ProviderLimits {
+        budgets: vec![ProviderBudget {
+            amount_usd: "1".parse().unwrap(),
+            window: "month".to_owned(),
+            time_zone: None,
+        }],
+        ..free.clone()
+    };
+    assert_eq!(bounded.problems(), []);
+    gates.of("p", &bounded, None);
+    let gate = gates.of("p", &free, None);
+    gates.read(&store, None).unwrap();
+    assert!(gate.enter("m", costs("5")).await.is_ok());
+    let gate = gates.of("p", &bounded, None);
+    gates.read(&store, None).unwrap();
+    let held = gate.enter("m", costs("0.6")).await.unwrap().unwrap();
+    let denial = gate.enter("m", costs("0.6")).await.unwrap_err();
+    assert_eq!(denial.kind, DenialKind::Budget, "{}", denial.message);
+    held.settle(Actual {
+        cost: Money::parse("0.3").unwrap(),
+        ..Actual::default()
+    });
+    assert!(gate.enter("m", costs("0.71")).await.is_err());
+    // A reload that says the same knows what was spent.
+    let gate = gates.of("p", &bounded, None);
+    assert!(gate.enter("m", costs("0.71")).await.is_err());
+    assert!(gate.enter("m", costs("0.7")).await.is_ok());
 }

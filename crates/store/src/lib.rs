@@ -68,4 +68,6 @@ pub use store::{
     Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, StoredSecrets,
     Trimmed, UsageFilter, UsageGroup, UsageRow, UsedRequest, UsedRow, Verified, Within,
 };
-pub use terms::{Amounts, Budget, BudgetWindow, Counted, Metadata, Quota, Shares, Terms, check_budgets, check_shares};
+pub use terms::{
+    Amounts, Budget, BudgetWindow, Counted, Metadata, Quota, Shares, Terms, check_budgets, check_shares,
+};
