@@ -379,7 +379,7 @@ async fn commands_work_on_postgres() {
     assert!(parquet.starts_with("PAR1") && parquet.ends_with("PAR1"));
     assert!(parquet.contains("cost_nanodollars") && parquet.contains("research"));
     assert!(on(&["audit", "verify"]).contains("2 rows"));
-    assert!(on(&["database", "migrate"]).contains("10 of 10 steps"));
+    assert!(on(&["database", "migrate"]).contains("11 of 11 steps"));
     on(&["database", "revert", "--to", "1"]);
     let (good, said) = run(&["database", "revert", "--to", "0", "--database", &url]);
     assert!(!good && said.contains("no way back"), "{said}");
