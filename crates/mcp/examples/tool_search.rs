@@ -2,7 +2,7 @@
 //! `cargo run --release -p pointsman-mcp --example tool_search`.
 //!
 //! `tests/tools/` has the tools and what is asked for. The weights were chosen on the first of each four requests and on
-//! those that were drawn; of the others only the shares were looked at, never which ones are missed (`--missed` tells of the
+//! those that were drawn, and further ones; of the others only the shares were looked at, never which ones are missed (`--missed` tells of the
 //! first ones alone).
 
 #![allow(
@@ -20,8 +20,8 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use pointsman_mcp::search::Index;
 use pointsman_mcp::search::vectors::{Reader, Vectors};
-use pointsman_mcp::search::{Index, Likeness};
 use pointsman_understanding::{Nobody, SHIPPED, Understanding, UnderstandingConfig};
 use read::{Catalog, Request, Set, place};
 
@@ -68,17 +68,14 @@ async fn main() {
     let reader: Arc<dyn Reader> = Arc::new(Shipped(Understanding::new(&config)));
     let vectors = Arc::new(Vectors::default());
     let began = Instant::now();
-    let all_there = |likeness: &Likeness| likeness.tools.iter().all(Option::is_some);
-    while !vectors
-        .likeness(&reader, &index, "anything")
-        .await
-        .as_ref()
-        .is_some_and(all_there)
-    {}
+    while !vectors.has(&index) {
+        vectors.likeness(&reader, &index, "anything").await;
+    }
     println!("read in {:.1} s", began.elapsed().as_secs_f64());
     for (name, set) in [
         ("requests", Set::Requests),
         ("drawn", Set::Drawn),
+        ("further", Set::Further),
         ("wishes", Set::Wishes),
     ] {
         let requests = catalog.requests(set);
@@ -87,7 +84,7 @@ async fn main() {
         for request in &requests {
             let likeness = vectors.likeness(&reader, &index, &request.text).await;
             let scores = index.scores(&request.text, likeness.as_ref());
-            found.push((request, place(&scores, request.right)));
+            found.push((request, place(&index, &scores, request.right)));
         }
         let took = began.elapsed().as_secs_f64() * 1e3 / requests.len() as f64;
         let of = |tuned: bool| -> Vec<(&Request, usize)> {
@@ -103,7 +100,10 @@ async fn main() {
         told("  the others", &of(false));
         let words: Vec<(&Request, usize)> = requests
             .iter()
-            .map(|request| (request, place(&index.scores(&request.text, None), request.right)))
+            .map(|request| {
+                let scores = index.scores(&request.text, None);
+                (request, place(&index, &scores, request.right))
+            })
             .collect();
         told("  by words alone", &words);
         if std::env::args().any(|argument| argument == "--missed") {

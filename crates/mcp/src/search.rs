@@ -7,16 +7,24 @@
 //! - how like what their server says of itself is, in meaning and in words;
 //! - the words that the request has in common with all that is said of that thing, the rare ones more (BM25): which of its
 //!   tools is meant is seldom said with the words of one;
-//! - whether they do what the request wants: a wish that takes nothing away is seldom for a tool that does.
+//! - how near, in meaning, each word of the request is to the nearest one that is said of the thing or its server: people
+//!   and tools seldom have the same words for the same;
+//! - whether they do what the request wants, by the signs of that: a wish that takes nothing away is seldom for a tool that
+//!   does.
 //!
-//! The weights were chosen on a quarter of `tests/tools/requests.txt`, and on `tests/tools/drawn.txt`.
+//! The weights were chosen on a quarter of `tests/tools/requests.txt`, and on `drawn.txt` and `further.txt` beside it.
 
+mod near;
 pub mod vectors;
 pub mod words;
 
 use std::collections::HashMap;
 
-use words::Deed;
+use near::Vocabulary;
+use vectors::Text;
+use words::{Deed, Sign};
+
+pub use near::{Texts, asked_words};
 
 /// Bytes of a description, or of what a server says of itself, that are read.
 const LONGEST: usize = 2_000;
@@ -28,8 +36,8 @@ mod weight {
     pub const SERVER: f32 = 0.2;
     pub const WORDS: f32 = 0.15;
     pub const SERVER_WORDS: f32 = 0.25;
-    pub const DEED: f32 = 0.12;
-    pub const OTHER_DEED: f32 = -0.15;
+    /// Of words that are near one another.
+    pub const NEAR: f32 = 0.4;
     /// Where nothing is known but words: how much those of the thing count, and how much the tool's own.
     pub const THING_ALONE: f32 = 0.7;
     pub const OWN_ALONE: f32 = 0.3;
@@ -38,6 +46,23 @@ mod weight {
     pub const NAME: f32 = 2.0;
     pub const PARAMETER: f32 = 0.5;
 }
+
+/// What a sign says for tools that read, create, update, delete, or do something of their own.
+const SIGNS: [(Sign, [f32; 5]); 10] = [
+    (Sign::Asks, [0.08, -0.08, -0.05, -0.02, 0.06]),
+    (Sign::Reads, [0.01, -0.02, -0.04, 0.0, 0.05]),
+    (Sign::Creates, [-0.1, 0.11, -0.04, -0.02, 0.06]),
+    (Sign::Updates, [-0.1, -0.08, 0.14, 0.0, 0.05]),
+    (Sign::Deletes, [-0.04, -0.03, -0.02, 0.1, 0.0]),
+    (Sign::Gone, [-0.05, -0.04, -0.03, 0.11, 0.01]),
+    (Sign::Changes, [-0.08, -0.02, 0.07, 0.01, 0.02]),
+    (Sign::Sentence, [-0.01, -0.06, 0.04, 0.01, 0.02]),
+    (Sign::Named, [0.01, -0.01, 0.02, 0.0, -0.01]),
+    (Sign::Other, [-0.05, -0.05, -0.04, 0.04, 0.1]),
+];
+
+/// What each further tool of a server loses: where no server is named, the first ones come from several.
+const FURTHER: f32 = 0.03;
 
 /// How soon a word that comes again counts less, and how much long texts are held against.
 const SATURATION: f32 = 1.2;
@@ -100,6 +125,8 @@ pub struct Likeness {
     pub tools: Vec<Option<f32>>,
     /// To each server.
     pub servers: Vec<Option<f32>>,
+    /// Of each word of the request ([`asked_words`]) to each word of the index; nothing where it is not known.
+    pub words: Vec<Option<Vec<f32>>>,
 }
 
 impl Likeness {
@@ -129,6 +156,8 @@ pub struct Index {
     words: Words,
     thing_words: Words,
     server_words: Words,
+    vocabulary: Vocabulary,
+    texts: Texts,
 }
 
 impl Index {
@@ -137,9 +166,22 @@ impl Index {
     pub fn new(tools: Vec<Described>, servers: Vec<Source>) -> Self {
         let things = things(&tools);
         let mut words = Words::default();
-        let mut of_things = vec![Bag::default(); things.iter().max().map_or(0, |most| most + 1)];
+        let count = things.iter().max().map_or(0, |most| most + 1);
+        let mut of_things = vec![Bag::default(); count];
+        let mut vocabulary = Vocabulary::of(count);
         for (tool, thing) in tools.iter().zip(&things) {
             let place = servers.get(tool.server);
+            let is_first = vocabulary.is_empty(*thing);
+            for text in [&*tool.name, cut(&tool.description)]
+                .into_iter()
+                .chain(tool.parameters.iter().map(String::as_str))
+            {
+                vocabulary.add(*thing, text);
+            }
+            if let Some(place) = place.filter(|_| is_first) {
+                vocabulary.add(*thing, &place.name);
+                vocabulary.add(*thing, cut(&place.says));
+            }
             let mut bag = Bag::default();
             bag.add(&tool.name, weight::NAME);
             bag.add(place.map_or("", |place| &place.name), 1.0);
@@ -159,6 +201,7 @@ impl Index {
             server_words.push(bag);
         }
         Self {
+            texts: texts(&tools, &servers, &vocabulary),
             deeds: tools.iter().map(|tool| words::deed(&tool.name)).collect(),
             things,
             tools,
@@ -166,7 +209,14 @@ impl Index {
             words,
             thing_words,
             server_words,
+            vocabulary,
         }
+    }
+
+    /// What of it is understood.
+    #[must_use]
+    pub fn texts(&self) -> &Texts {
+        &self.texts
     }
 
     /// The tools, in the order in which they are scored.
@@ -187,7 +237,7 @@ impl Index {
         let terms = words::telling(request);
         let of_things = by_most(self.thing_words.shared(&terms), FEW);
         let of_servers = by_most(self.server_words.present(&terms), FEW_OF_SERVER);
-        let wanted = words::wanted(request);
+        let deeds = wanted(request);
         let (own, servers) = match likeness {
             Some(likeness) => (
                 Likeness::filled(&likeness.tools, self.tools.len()),
@@ -203,6 +253,7 @@ impl Index {
             Some(_) => (weight::WORDS, 1.0),
             None => (weight::THING_ALONE, weight::DEED_ALONE),
         };
+        let near = likeness.map_or_else(Vec::new, |likeness| self.near(request, &likeness.words));
         let mut best = vec![f32::MIN; self.tools.len()];
         for (thing, own) in self.things.iter().zip(&own) {
             best[*thing] = best[*thing].max(*own);
@@ -217,19 +268,61 @@ impl Index {
                     + by_words * of_things[self.things[at]]
                     + weight::OWN_ALONE * place(&own_words, at)
                     + weight::SERVER_WORDS * place(&of_servers, server)
-                    + by_deed * done(self.deeds[at], &wanted)
+                    + weight::NEAR * place(&near, self.things[at])
+                    + by_deed * deeds[self.deeds[at] as usize]
             })
             .collect()
     }
+
+    fn near(&self, request: &str, likeness: &[Option<Vec<f32>>]) -> Vec<f32> {
+        let rarity = |stem: &str| {
+            let with = self.thing_words.texts_with.get(stem);
+            self.thing_words.rarity(with.map_or(0, Vec::len))
+        };
+        self.vocabulary.near(&asked_words(request), likeness, rarity)
+    }
+
+    /// The places of tools, those that fit best first: of those that are there for whoever asks.
+    #[must_use]
+    pub fn order(&self, scores: &[f32], is_there: impl Fn(usize) -> bool) -> Vec<usize> {
+        let mut fitting: Vec<(f32, usize)> = scores
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| is_there(*at))
+            .map(|(at, score)| (*score, at))
+            .collect();
+        let by_score = |left: &(f32, usize), right: &(f32, usize)| right.0.total_cmp(&left.0);
+        fitting.sort_by(by_score);
+        let mut before: HashMap<usize, f32> = HashMap::new();
+        for (score, at) in &mut fitting {
+            let others = before.entry(self.tools[*at].server).or_default();
+            *score -= FURTHER * *others;
+            *others += 1.0;
+        }
+        fitting.sort_by(by_score);
+        fitting.into_iter().map(|(_, at)| at).collect()
+    }
 }
 
-fn done(deed: Deed, wanted: &[Deed]) -> f32 {
-    match deed {
-        Deed::Other => weight::DEED,
-        deed if wanted.contains(&deed) => weight::DEED,
-        Deed::Updates | Deed::Deletes => weight::OTHER_DEED,
-        Deed::Reads | Deed::Creates => 0.0,
+fn texts(tools: &[Described], servers: &[Source], vocabulary: &Vocabulary) -> Texts {
+    let servers = servers.iter().map(|place| place.text());
+    Texts {
+        tools: tools.iter().map(|tool| Text::new(&tool.text())).collect(),
+        servers: servers.map(|text| text.map(|text| Text::new(&text))).collect(),
+        words: vocabulary.texts(),
     }
+}
+
+/// How much a request wants what each tool does, by the places of [`Deed`].
+fn wanted(request: &str) -> [f32; 5] {
+    let mut deeds = [0.0; 5];
+    for sign in words::signs(request) {
+        let says = SIGNS.iter().filter(|(known, _)| *known == sign);
+        for (deed, said) in says.flat_map(|(_, says)| says.iter().enumerate()) {
+            deeds[deed] += said;
+        }
+    }
+    deeds
 }
 
 /// Tools of a server whose names are the same but for the first or the last word are about the same thing: by the one of
@@ -378,9 +471,17 @@ mod tests {
     }
 
     fn first(scores: &[f32]) -> usize {
-        let mut order: Vec<usize> = (0..scores.len()).collect();
-        order.sort_by(|left, right| scores[*right].total_cmp(&scores[*left]));
-        order[0]
+        index().order(scores, |_| true)[0]
+    }
+
+    #[test]
+    fn the_first_tools_come_from_several_servers() {
+        let index = index();
+        let scores = [0.9, 0.89, 0.88, 0.85, 0.5];
+        assert_eq!(index.order(&scores, |_| true), [0, 1, 3, 2, 4]);
+        // What is not there for whoever asks takes nobody's place.
+        assert_eq!(index.order(&scores, |at| at > 1), [2, 3, 4]);
+        assert_eq!(index.order(&[0.5, 0.2, 0.5, 0.0, 0.0], |_| true)[..2], [0, 2]);
     }
 
     #[test]
@@ -401,10 +502,26 @@ mod tests {
         let index = index();
         let likeness = Likeness {
             tools: vec![Some(0.2), Some(0.2), Some(0.8), Some(0.3), Some(0.3)],
-            servers: Vec::new(),
+            ..Likeness::default()
         };
         let scores = index.scores("file something", Some(&likeness));
         assert!(scores[1] > scores[3], "{scores:?}");
+    }
+
+    #[test]
+    fn a_word_that_is_near_one_of_a_thing_counts_as_that() {
+        let index = index();
+        let words = &index.texts().words;
+        let parcel = words.iter().position(|word| word.says() == "parcel").unwrap();
+        let near = |likeness: f32| {
+            let mut all = vec![0.3; words.len()];
+            all[parcel] = likeness;
+            index.near("luggage", &[Some(all)])[index.things[3]]
+        };
+        assert!(near(1.0) > 0.99 && near(0.4) < 0.01);
+        assert!(near(0.8) > near(0.6) && near(0.6) > near(0.4));
+        // What is the same is as near as can be, whatever is known.
+        assert!(index.near("parcels", &[])[index.things[3]] > 0.99);
     }
 
     #[test]
@@ -412,6 +529,7 @@ mod tests {
         let likeness = Likeness {
             tools: vec![Some(0.9), Some(0.1), Some(0.1), Some(0.1), None],
             servers: vec![None, None],
+            words: Vec::new(),
         };
         assert_eq!(
             Likeness::filled(&likeness.tools, 5)[4],

@@ -11,26 +11,26 @@ mod read;
 
 use std::sync::Arc;
 
-use pointsman_mcp::search::{Index, Likeness};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use pointsman_mcp::search::Index;
+use pointsman_mcp::search::vectors::{Reader, Vectors};
 use pointsman_understanding::{Nobody, SHIPPED, Understanding, UnderstandingConfig};
 use read::{Catalog, Set, place};
 
 /// Servers of which all tools are there.
 const SERVERS: usize = 10;
 
-async fn read(understanding: &Understanding, texts: &[String]) -> Vec<Vec<f32>> {
-    let mut vectors = Vec::new();
-    for some in texts.chunks(32) {
-        let some = some.iter().map(|text| Arc::from(text.as_str())).collect();
-        let read = understanding.embed(SHIPPED.name, some, None, &Nobody).await;
-        vectors.extend(read.unwrap().vectors);
-    }
-    vectors
-}
+struct Shipped(Understanding);
 
-fn likeness(asked: &[f32], to: &[Vec<f32>]) -> Vec<Option<f32>> {
-    let cosine = |other: &Vec<f32>| asked.iter().zip(other).map(|(left, right)| left * right).sum();
-    to.iter().map(|other| Some(cosine(other))).collect()
+impl Reader for Shipped {
+    fn read(&self, texts: Vec<Arc<str>>) -> BoxFuture<'_, Option<Vec<Vec<f32>>>> {
+        async move {
+            let read = self.0.embed(SHIPPED.name, texts, None, &Nobody).await;
+            read.ok().map(|read| read.vectors)
+        }
+        .boxed()
+    }
 }
 
 #[test]
@@ -39,6 +39,7 @@ fn every_request_names_a_tool() {
     for (set, all, tuned) in [
         (Set::Requests, 200, 50),
         (Set::Drawn, 100, 100),
+        (Set::Further, 150, 150),
         (Set::Wishes, 200, 50),
     ] {
         let requests = catalog.requests(set);
@@ -60,28 +61,19 @@ async fn the_right_tool_is_among_the_first_five() {
     catalog.servers.truncate(SERVERS);
     let config: UnderstandingConfig =
         serde_json::from_value(serde_json::json!({ "deadline": "60s" })).unwrap();
-    let understanding = Understanding::new(&config);
-    let texts: Vec<String> = catalog.tools.iter().map(|tool| tool.text()).collect();
-    let tools = read(&understanding, &texts).await;
-    let texts: Vec<String> = catalog
-        .servers
-        .iter()
-        .map(|server| server.text().unwrap())
-        .collect();
-    let servers = read(&understanding, &texts).await;
-    let texts: Vec<String> = requests.iter().map(|request| request.text.clone()).collect();
-    let asked = read(&understanding, &texts).await;
+    let reader: Arc<dyn Reader> = Arc::new(Shipped(Understanding::new(&config)));
     let index = Index::new(catalog.tools.clone(), catalog.servers.clone());
+    let vectors = Arc::new(Vectors::default());
+    while !vectors.has(&index) {
+        vectors.likeness(&reader, &index, "anything").await;
+    }
     let (mut by_meaning, mut by_words) = (0, 0);
-    for (request, asked) in requests.iter().zip(&asked) {
-        let likeness = Likeness {
-            tools: likeness(asked, &tools),
-            servers: likeness(asked, &servers),
-        };
-        let scores = index.scores(&request.text, Some(&likeness));
-        by_meaning += usize::from(place(&scores, request.right) < 5);
+    for request in &requests {
+        let likeness = vectors.likeness(&reader, &index, &request.text).await;
+        let scores = index.scores(&request.text, likeness.as_ref());
+        by_meaning += usize::from(place(&index, &scores, request.right) < 5);
         let scores = index.scores(&request.text, None);
-        by_words += usize::from(place(&scores, request.right) < 5);
+        by_words += usize::from(place(&index, &scores, request.right) < 5);
     }
     assert_eq!(requests.len(), 4 * SERVERS);
     assert!(

@@ -39,17 +39,18 @@ impl Asker {
             None => None,
         };
         let scores = index.scores(&wish.query, likeness.as_ref());
-        let mut order: Vec<usize> = (0..merged.entries.len()).collect();
-        order.sort_by(|left, right| scores[*right].total_cmp(&scores[*left]));
-        let seen = order.into_iter().filter_map(|at| {
+        let order = index.order(&scores, |at| {
             let entry = &merged.entries[at];
             let server = &self.view.servers()[entry.server];
-            let is_there = server.allows(&entry.item.name) && self.may(server, Kind::Tools, &entry.item.name);
-            is_there.then(|| Listed {
-                server,
+            server.allows(&entry.item.name) && self.may(server, Kind::Tools, &entry.item.name)
+        });
+        let seen = order.into_iter().map(|at| {
+            let entry = &merged.entries[at];
+            Listed {
+                server: &self.view.servers()[entry.server],
                 item: &entry.item,
                 text: &entry.text,
-            })
+            }
         });
         let best: Vec<Listed<'_>> = seen.take(wish.limit * LOOKED_AT).collect();
         let mut found = Vec::with_capacity(wish.limit);

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-use super::{Index, Likeness};
+use super::{Index, Likeness, Texts, asked_words};
 
 /// How long a search waits for what is not read yet; it goes on without, and the reading goes on beside it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 4;
 /// Most vectors that are kept, in how many times those that are searched.
 const SPARE: usize = 4;
+/// Most vectors of what was asked that are kept.
+const MOST_ASKED: usize = 4_096;
 
 /// Who makes vectors of texts, all of length 1.
 pub trait Reader: Send + Sync {
@@ -25,42 +27,96 @@ pub trait Reader: Send + Sync {
 
 type Key = [u8; 32];
 
-fn key_of(text: &str) -> Key {
-    Sha256::digest(text.as_bytes()).into()
+/// A text that is read once, and known by its hash.
+#[derive(Debug, Clone)]
+pub struct Text {
+    text: Arc<str>,
+    key: Key,
+}
+
+impl Text {
+    /// A text.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self {
+            text: text.into(),
+            key: Sha256::digest(text.as_bytes()).into(),
+        }
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn says(&self) -> &str {
+        &self.text
+    }
 }
 
 /// Vectors by the text they are of.
 #[derive(Default)]
 pub struct Vectors {
     known: Mutex<HashMap<Key, Arc<[f32]>>>,
+    /// Of what was asked lately.
+    asked: Mutex<HashMap<Key, Arc<[f32]>>>,
     reading: tokio::sync::Mutex<()>,
 }
 
 impl Vectors {
-    fn missing(&self, texts: &[Arc<str>]) -> Vec<Arc<str>> {
+    fn missing(&self, texts: &[Text]) -> Vec<Text> {
         let known = self.known.lock();
-        let missing = texts.iter().filter(|text| !known.contains_key(&key_of(text)));
+        let missing = texts.iter().filter(|text| !known.contains_key(&text.key));
         missing.cloned().collect()
     }
 
     /// Makes those that are missing, some at a time, as long as the reader goes along.
-    async fn fill(self: Arc<Self>, reader: Arc<dyn Reader>, texts: Vec<Arc<str>>) {
+    async fn fill(self: Arc<Self>, reader: Arc<dyn Reader>, texts: Vec<Text>) {
         let _turn = self.reading.lock().await;
         let missing = self.missing(&texts);
         for some in missing.chunks(AT_ONCE) {
-            let Some(made) = reader.read(some.to_vec()).await else {
+            let Some(made) = reader.read(told(some)).await else {
                 return;
             };
             let mut known = self.known.lock();
             for (text, vector) in some.iter().zip(made) {
-                known.insert(key_of(text), vector.into());
+                known.insert(text.key, vector.into());
             }
         }
         let mut known = self.known.lock();
         if known.len() > SPARE * texts.len().max(1_000) {
-            let used: HashSet<Key> = texts.iter().map(|text| key_of(text)).collect();
+            let used: HashSet<Key> = texts.iter().map(|text| text.key).collect();
             known.retain(|key, _| used.contains(key));
         }
+    }
+
+    /// Makes those of what is asked that are not known; false where they cannot be had now.
+    async fn read_asked(&self, reader: &dyn Reader, asked: &[Text]) -> bool {
+        let unread: Vec<Text> = {
+            let (known, before) = (self.known.lock(), self.asked.lock());
+            let unread = asked
+                .iter()
+                .filter(|text| !known.contains_key(&text.key) && !before.contains_key(&text.key));
+            unread.cloned().collect()
+        };
+        if unread.is_empty() {
+            return true;
+        }
+        let Some(made) = reader.read(told(&unread)).await else {
+            return false;
+        };
+        let mut before = self.asked.lock();
+        if before.len() + made.len() > MOST_ASKED {
+            before.clear();
+        }
+        for (text, vector) in unread.iter().zip(made) {
+            before.insert(text.key, vector.into());
+        }
+        true
+    }
+
+    /// Whether all that is in an index is read.
+    #[must_use]
+    pub fn has(&self, index: &Index) -> bool {
+        let known = self.known.lock();
+        index.texts().all().all(|text| known.contains_key(&text.key))
     }
 
     /// How like a request is to what is in an index; none where the request itself cannot be read.
@@ -70,33 +126,71 @@ impl Vectors {
         index: &Index,
         request: &str,
     ) -> Option<Likeness> {
-        let tools: Vec<Arc<str>> = index.tools().iter().map(|tool| tool.text().into()).collect();
-        let servers: Vec<Option<Arc<str>>> = index
-            .servers()
-            .iter()
-            .map(|place| place.text().map(Into::into))
+        let asked: Vec<Text> = std::iter::once(Text::new(request))
+            .chain(asked_words(request).iter().map(|(_, word)| Text::new(word)))
             .collect();
-        let all: Vec<Arc<str>> = tools.iter().chain(servers.iter().flatten()).cloned().collect();
-        let asked = reader.read(vec![request.into()]);
-        let asked = tokio::time::timeout(PATIENCE, asked).await.ok()??.pop()?;
-        if !self.missing(&all).is_empty() {
+        let reading = self.read_asked(&**reader, &asked);
+        let read = tokio::time::timeout(PATIENCE, reading).await;
+        read.ok().filter(|is_read| *is_read)?;
+        let texts = index.texts();
+        if !self.has(index) {
+            let all = texts.all().cloned().collect();
             let filling = tokio::spawn(Arc::clone(self).fill(Arc::clone(reader), all));
             if tokio::time::timeout(PATIENCE, filling).await.is_err() {
                 tracing::info!("tools are still being read: until then they are found by their words");
             }
         }
-        let known = self.known.lock();
-        let like = |text: &Arc<str>| known.get(&key_of(text)).map(|vector| cosine(&asked, vector));
-        Some(Likeness {
-            tools: tools.iter().map(like).collect(),
-            servers: servers.iter().map(|text| like(text.as_ref()?)).collect(),
+        let (known, before) = (self.known.lock(), self.asked.lock());
+        likeness(texts, &asked, |text| {
+            let vector = known.get(&text.key).or_else(|| before.get(&text.key));
+            vector.map(AsRef::as_ref)
         })
     }
 }
 
+fn told(texts: &[Text]) -> Vec<Arc<str>> {
+    texts.iter().map(|text| Arc::clone(&text.text)).collect()
+}
+
+/// How like the first of the texts that are asked for, and each of the others, its words, is to what is in an index.
+fn likeness<'a>(
+    texts: &Texts,
+    asked: &[Text],
+    vector: impl Fn(&Text) -> Option<&'a [f32]>,
+) -> Option<Likeness> {
+    let (request, words) = asked.split_first()?;
+    let request = vector(request)?;
+    let like = |text: &Text| vector(text).map(|vector| cosine(request, vector));
+    let known: Vec<Option<&[f32]>> = texts.words.iter().map(&vector).collect();
+    let near = |word: &Text| {
+        let word = vector(word)?;
+        let to = known
+            .iter()
+            .map(|other| other.map_or(0.0, |other| cosine(word, other)));
+        Some(to.collect())
+    };
+    Some(Likeness {
+        tools: texts.tools.iter().map(like).collect(),
+        servers: texts.servers.iter().map(|text| like(text.as_ref()?)).collect(),
+        words: words.iter().map(near).collect(),
+    })
+}
+
+/// Numbers that are multiplied at once.
+const LANES: usize = 8;
+
 /// Of vectors of length 1.
 fn cosine(left: &[f32], right: &[f32]) -> f32 {
-    left.iter().zip(right).map(|(left, right)| left * right).sum()
+    let mut sums = [0.0_f32; LANES];
+    let (lefts, rights) = (left.chunks_exact(LANES), right.chunks_exact(LANES));
+    let rest = lefts.remainder().iter().zip(rights.remainder());
+    let rest: f32 = rest.map(|(left, right)| left * right).sum();
+    for (left, right) in lefts.zip(rights) {
+        for (sum, (left, right)) in sums.iter_mut().zip(left.iter().zip(right)) {
+            *sum += left * right;
+        }
+    }
+    rest + sums.iter().sum::<f32>()
 }
 
 #[cfg(test)]
@@ -147,13 +241,15 @@ mod tests {
             .unwrap();
         assert_eq!(likeness.tools, [Some(1.0), Some(0.0)]);
         assert_eq!(likeness.servers, [None]);
-        assert_eq!(counting.0.load(Ordering::Relaxed), 3);
+        assert_eq!(likeness.words.len(), 1);
+        // The request, which is its only word, two tools, and their two words.
+        assert_eq!(counting.0.load(Ordering::Relaxed), 6);
         let likeness = vectors
             .likeness(&reader, &index(&["b2", "c1", "a1"]), "1")
             .await
             .unwrap();
         assert_eq!(likeness.tools, [Some(0.0), Some(1.0), Some(1.0)]);
-        assert_eq!(counting.0.load(Ordering::Relaxed), 5);
+        assert_eq!(counting.0.load(Ordering::Relaxed), 8);
     }
 
     struct Never;

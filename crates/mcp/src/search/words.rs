@@ -16,24 +16,49 @@ const CREATES: &str = "create add new";
 const UPDATES: &str = "update edit modify patch";
 const DELETES: &str = "delete remove erase destroy";
 
+/// What requests begin with that ask something.
+const ASKS: &str = "what which who whom whose where when how why whether is are was were has have do does did will can \
+    could";
 /// What requests begin with that want something read, made, changed or gone.
-const WANTS_READ: &str = "list get show find search look see view read fetch retrieve check query which what who where \
-    when how why whether is are has do does will tell describe count identify verify calculate compute open";
+const WANTS_READ: &str = "list get show find search look see view read fetch retrieve check query tell describe count \
+    identify verify calculate compute open know learn compare watch track explain estimate predict forecast monitor \
+    inspect review browse display hear";
 const WANTS_CREATED: &str = "create add make new register open report file write record log set submit book reserve \
     request order announce publish issue schedule apply arrange enter generate start send give launch post say put bill \
-    complain buy invite share note sign let upload";
+    complain buy invite share note sign let upload allow permit plan save draft begin build introduce grant point warn \
+    notify remind ask define hire answer reply join enrol subscribe hand count measure establish found prepare compose \
+    store keep attach insert append propose offer assign place initiate provide bring";
 const WANTS_UPDATED: &str = "update change edit modify set adjust fix correct rename move shift raise lower switch mark \
-    turn swap replace put";
+    turn swap replace put extend upgrade improve convert make give let";
 /// What tells of a change wherever it stands.
 const CHANGES: &str = "update change edit modify adjust fix correct rename move shift raise lower switch mark swap replace \
-    amend revise alter extend shorten postpone reschedule increase decrease reduce wrong";
+    amend revise alter extend shorten postpone reschedule increase decrease reduce wrong different differently instead \
+    another later earlier longer shorter larger smaller more less anew";
 /// The same of what shall be gone.
 const WANTS_DELETED: &str = "delete remove erase drop cancel clear purge discard end destroy revoke withdraw rid forget \
     throw dispose scrap undo void retire unsubscribe";
 /// Words that say it together.
-const GONE_TOGETHER: [[&str; 2]; 4] = [["take", "out"], ["take", "off"], ["call", "off"], ["any", "more"]];
+const GONE_TOGETHER: [[&str; 2]; 11] = [
+    ["take", "out"],
+    ["take", "off"],
+    ["take", "back"],
+    ["take", "away"],
+    ["call", "off"],
+    ["any", "more"],
+    ["no", "longer"],
+    ["give", "up"],
+    ["throw", "away"],
+    ["leave", "out"],
+    ["tear", "down"],
+];
+/// What a thing begins with, or somebody.
+const NAMES: &str = "a an the our my your their his her its this that these those all some any every each no one two \
+    three people somebody someone something";
+/// What a sentence has that is more than a name.
+const SENTENCE: &str = "has have had is are was were will shall must may want wants need needs should would does do did \
+    can could";
 
-/// What a tool does, as far as its name tells.
+/// What a tool does, as far as its name tells. Weights go by these places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
     /// It reads.
@@ -48,11 +73,39 @@ pub enum Deed {
     Other,
 }
 
+/// How a request says what it wants done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// It asks something.
+    Asks,
+    /// It begins with a word that wants something read.
+    Reads,
+    /// Made.
+    Creates,
+    /// Changed.
+    Updates,
+    /// Gone.
+    Deletes,
+    /// Such a word stands elsewhere in it.
+    Gone,
+    /// So does one that tells of a change.
+    Changes,
+    /// It is a sentence about something.
+    Sentence,
+    /// It names something and no more.
+    Named,
+    /// It wants something done by another word.
+    Other,
+}
+
 struct Lists {
     empty: HashSet<&'static str>,
     deeds: [(Deed, HashSet<String>); 4],
-    wants: [(Deed, HashSet<String>); 4],
-    changes: HashSet<String>,
+    asks: HashSet<&'static str>,
+    begins: [(Sign, HashSet<String>); 4],
+    says: [(Sign, HashSet<String>); 2],
+    names: HashSet<&'static str>,
+    sentence: HashSet<&'static str>,
 }
 
 static LISTS: LazyLock<Lists> = LazyLock::new(|| {
@@ -65,13 +118,16 @@ static LISTS: LazyLock<Lists> = LazyLock::new(|| {
             (Deed::Updates, set(UPDATES)),
             (Deed::Deletes, set(DELETES)),
         ],
-        wants: [
-            (Deed::Reads, set(WANTS_READ)),
-            (Deed::Creates, set(WANTS_CREATED)),
-            (Deed::Updates, set(WANTS_UPDATED)),
-            (Deed::Deletes, set(WANTS_DELETED)),
+        asks: ASKS.split_ascii_whitespace().collect(),
+        begins: [
+            (Sign::Reads, set(WANTS_READ)),
+            (Sign::Creates, set(WANTS_CREATED)),
+            (Sign::Updates, set(WANTS_UPDATED)),
+            (Sign::Deletes, set(WANTS_DELETED)),
         ],
-        changes: set(CHANGES),
+        says: [(Sign::Gone, set(WANTS_DELETED)), (Sign::Changes, set(CHANGES))],
+        names: NAMES.split_ascii_whitespace().collect(),
+        sentence: SENTENCE.split_ascii_whitespace().collect(),
     }
 });
 
@@ -103,11 +159,17 @@ fn stems(text: &str) -> Vec<String> {
 /// The words that say something, without their endings.
 #[must_use]
 pub fn telling(text: &str) -> Vec<String> {
+    whole(text).into_iter().map(|(stem, _)| stem).collect()
+}
+
+/// The words that say something, without their endings and with them.
+#[must_use]
+pub fn whole(text: &str) -> Vec<(String, String)> {
     let lower = apart(text).to_lowercase();
     let words = lower.split_whitespace();
     words
         .filter(|word| !LISTS.empty.contains(word))
-        .map(stem)
+        .map(|word| (stem(word), word.to_owned()))
         .collect()
 }
 
@@ -124,31 +186,46 @@ pub fn deed(name: &str) -> Deed {
     told.unwrap_or(Deed::Other)
 }
 
-/// What a request wants done; reading, where it does not say.
+/// How a request says what it wants done.
 #[must_use]
-pub fn wanted(request: &str) -> Vec<Deed> {
-    let words = stems(request);
-    let wants = LISTS.wants.iter().filter(|(deed, list)| {
-        let begins = words.first().is_some_and(|word| list.contains(word));
-        let says = |list: &HashSet<String>| words.iter().any(|word| list.contains(word));
-        begins
-            || match deed {
-                Deed::Deletes => says(list) || is_gone_together(request),
-                Deed::Updates => says(&LISTS.changes),
-                _ => false,
-            }
-    });
-    let wants: Vec<Deed> = wants.map(|(deed, _)| *deed).collect();
-    if wants.is_empty() {
-        vec![Deed::Reads]
-    } else {
-        wants
+pub fn signs(request: &str) -> Vec<Sign> {
+    let lower = request.to_lowercase();
+    let whole: Vec<&str> = lower
+        .split(|one: char| !one.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let Some((first, others)) = whole.split_first() else {
+        return Vec::new();
+    };
+    let (begin, rest) = (
+        stem(first),
+        others.iter().map(|word| stem(word)).collect::<Vec<_>>(),
+    );
+    let mut signs = Vec::new();
+    if LISTS.asks.contains(first) || request.contains('?') {
+        signs.push(Sign::Asks);
     }
+    let begins = LISTS.begins.iter().filter(|(_, list)| list.contains(&begin));
+    signs.extend(begins.map(|(sign, _)| *sign));
+    let is_known = !signs.is_empty();
+    for (sign, list) in &LISTS.says {
+        let is_said = rest.iter().any(|word| list.contains(word));
+        if is_said || *sign == Sign::Gone && is_gone_together(&whole) {
+            signs.push(*sign);
+        }
+    }
+    if !is_known {
+        let is_sentence = others.iter().any(|word| LISTS.sentence.contains(word));
+        signs.push(match is_sentence {
+            true => Sign::Sentence,
+            false if LISTS.names.contains(first) => Sign::Named,
+            false => Sign::Other,
+        });
+    }
+    signs
 }
 
-fn is_gone_together(request: &str) -> bool {
-    let lower = request.to_lowercase();
-    let words: HashSet<&str> = lower.split(|one: char| !one.is_alphanumeric()).collect();
+fn is_gone_together(words: &[&str]) -> bool {
     let mut pairs = GONE_TOGETHER.iter();
     pairs.any(|pair| pair.iter().all(|word| words.contains(word)))
 }
@@ -178,16 +255,26 @@ mod tests {
     }
 
     #[test]
-    fn deeds_are_known_by_names_and_wishes_by_their_words() {
+    fn deeds_are_known_by_names_and_wishes_by_their_signs() {
         assert_eq!(deed("issue_create"), Deed::Creates);
         assert_eq!(deed("deleteEverything"), Deed::Deletes);
         assert_eq!(deed("merge_pull_request"), Deed::Other);
-        assert_eq!(wanted("book a room"), [Deed::Creates]);
-        assert_eq!(wanted("the rooms of a house"), [Deed::Reads]);
-        assert!(wanted("have a booking cancelled").contains(&Deed::Deletes));
-        assert_eq!(wanted("we do not need it any more"), [Deed::Deletes]);
-        assert_eq!(wanted("take a page out"), [Deed::Deletes]);
-        assert_eq!(wanted("a guest has moved"), [Deed::Updates]);
+        for (request, expected) in [
+            ("book a room", &[Sign::Creates][..]),
+            ("the rooms of a house", &[Sign::Named]),
+            ("which rooms are free", &[Sign::Asks]),
+            ("have a booking cancelled", &[Sign::Asks, Sign::Gone]),
+            (
+                "we do not need it any more",
+                &[Sign::Gone, Sign::Changes, Sign::Sentence],
+            ),
+            ("take a page out", &[Sign::Gone, Sign::Other]),
+            ("a guest has moved", &[Sign::Changes, Sign::Sentence]),
+            ("merge both", &[Sign::Other]),
+            ("", &[]),
+        ] {
+            assert_eq!(signs(request), expected, "{request}");
+        }
         assert_eq!(things("list_pull_requests")[0], things("pullRequest_merge")[1]);
     }
 }

@@ -1,10 +1,11 @@
 //! The catalog of `servers.txt`: forty tools of each of its servers, and what is asked of it.
 
-use pointsman_mcp::search::{Described, Source};
+use pointsman_mcp::search::{Described, Index, Source};
 
 const SERVERS: &str = include_str!("servers.txt");
 const REQUESTS: &str = include_str!("requests.txt");
 const DRAWN: &str = include_str!("drawn.txt");
+const FURTHER: &str = include_str!("further.txt");
 const WISHES: &str = include_str!("wishes.txt");
 
 /// Tools, and the servers they are of.
@@ -30,6 +31,8 @@ pub enum Set {
     Requests,
     /// The same, for tools that were drawn by lot: the weights were chosen on all of them.
     Drawn,
+    /// The same again, for three more of each server, those of its own first.
+    Further,
     /// What people say.
     Wishes,
 }
@@ -164,6 +167,7 @@ impl Catalog {
         let text = match set {
             Set::Requests => REQUESTS,
             Set::Drawn => DRAWN,
+            Set::Further => FURTHER,
             Set::Wishes => WISHES,
         };
         lines(text)
@@ -175,14 +179,15 @@ impl Catalog {
                 Request {
                     text: line[2].to_owned(),
                     right: right.unwrap_or_else(|| panic!("no tool is {id:?}")),
-                    tuned: matches!(set, Set::Drawn) || at % 4 == 0,
+                    tuned: matches!(set, Set::Drawn | Set::Further) || at % 4 == 0,
                 }
             })
             .collect()
     }
 }
 
-/// The place of the right tool among the scores, from 0.
-pub fn place(scores: &[f32], right: usize) -> usize {
-    scores.iter().filter(|score| **score > scores[right]).count()
+/// The place of the right tool among all, from 0.
+pub fn place(index: &Index, scores: &[f32], right: usize) -> usize {
+    let order = index.order(scores, |_| true);
+    order.iter().position(|at| *at == right).unwrap_or(order.len())
 }

@@ -343,5 +343,5 @@ async fn who_leaves_while_a_session_begins_leaves_none() {
     // There is room for one session, and nobody has it.
     let mut other = Client::new(&house, &second);
     let begun = other.begin().await;
-    assert_eq!(begun.status, 200, "{begun:?}");
+    assert_eq!(begun.status, 200, "{}", begun.text());
 }
