@@ -1,17 +1,19 @@
 """An agent on the official SDK: JSON-RPC of both versions, HTTP+JSON and gRPC; the beginning of a message's id says what it does.
 
 The ids are those of the official conformance kit, so that it can be run against this agent, directly and through the
-gateway: `python agent.py PORT [interfaces]`, where the interfaces are among `rpc`, `rest`, `grpc` (at the next port) and
-`old`.
+gateway: `python agent.py PORT [interfaces]`, where the interfaces are among `rpc`, `rest`, `grpc` (at the next port), and
+`old`, `old_rest` and `old_grpc`, which are the same in 0.3.
 """
 
 import asyncio
 import sys
 
+import a2a.compat.v0_3.a2a_v0_3_pb2_grpc as old_service
 import a2a.types.a2a_pb2_grpc as service
 import grpc.aio
 import httpx
 import uvicorn
+from a2a.compat.v0_3.grpc_handler import CompatGrpcHandler
 from a2a.helpers import new_task_from_user_message
 from a2a.server.agent_execution import AgentExecutor
 from a2a.server.request_handlers import DefaultRequestHandler, GrpcHandler
@@ -90,6 +92,8 @@ def card_of(port, interfaces):
         "rest": (f"{web}/rest", "HTTP+JSON", "1.0"),
         "grpc": (f"127.0.0.1:{port + 1}", "GRPC", "1.0"),
         "old": (web, "JSONRPC", "0.3"),
+        "old_rest": (f"{web}/rest", "HTTP+JSON", "0.3"),
+        "old_grpc": (f"127.0.0.1:{port + 1}", "GRPC", "0.3"),
     }
     return AgentCard(
         name="Conformance agent",
@@ -125,13 +129,14 @@ async def serve(port, interfaces):
         routes=[
             *create_agent_card_routes(card, cache_control="public, max-age=60"),
             *create_jsonrpc_routes(handler, "/", enable_v0_3_compat=True),
-            *create_rest_routes(handler, path_prefix="/rest"),
+            *create_rest_routes(handler, path_prefix="/rest", enable_v0_3_compat=True),
         ]
     )
-    if "grpc" in interfaces:
+    if "grpc" in interfaces or "old_grpc" in interfaces:
         calls = grpc.aio.server()
         calls.add_insecure_port(f"127.0.0.1:{port + 1}")
         service.add_A2AServiceServicer_to_server(GrpcHandler(handler), calls)
+        old_service.add_A2AServiceServicer_to_server(CompatGrpcHandler(handler), calls)
         await calls.start()
     await uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning")).serve()
 

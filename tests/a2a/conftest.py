@@ -12,13 +12,14 @@ import pytest
 
 BINARY = os.environ.get("POINTSMAN", "pointsman")
 # Each agent by what its card names.
-AGENTS = {"rpc": ["rpc"], "rest": ["rest"], "grpc": ["grpc"], "old": ["old"]}
+AGENTS = {name: [name] for name in ("rpc", "rest", "grpc", "old", "old_rest", "old_grpc")}
 CONFIG = """
 listeners: {{ api: {{ address: "{address}" }}, admin: {{ address: "127.0.0.1:0" }} }}
 stores: {{ database: "sqlite://{folder}/p.db", blobs: "file://{folder}" }}
 a2a:
   agents:
 {agents}
+  default: rpc
   push: {{ private_hosts: ["127.0.0.1"], plain_http: true }}
 """
 

@@ -420,9 +420,6 @@ impl Instance {
             _ => return Err("this binding is not known".to_owned()),
         };
         let version = Version::said(&interface.version).ok_or("this version is not spoken")?;
-        if binding != Binding::Rpc && version == Version::V03 {
-            return Err("0.3 is spoken over JSON-RPC alone".to_owned());
-        }
         let said = match binding {
             // A place without a scheme is as safe as the card's.
             Binding::Grpc if !interface.url.contains("://") => {
@@ -539,10 +536,8 @@ mod tests {
             ("http://a.example.com/rpc", JSON_RPC, "1.0", "unencrypted"),
             ("https://u:p@a.example.com/rpc", JSON_RPC, "1.0", "password"),
             ("b.example.com:443", GRPC, "1.0", "another host"),
-            ("a.example.com:443", GRPC, "0.3", "JSON-RPC alone"),
             ("https://a.example.com", "CARRIER-PIGEON", "1.0", "not known"),
             ("https://a.example.com", JSON_RPC, "2.0", "version"),
-            ("https://a.example.com", HTTP_JSON, "0.3", "JSON-RPC alone"),
         ] {
             let other = interface(url, binding, version);
             let told = ways(card, &[], &other).unwrap_err();

@@ -58,6 +58,8 @@ pub struct Face<'a> {
     pub pushes: bool,
     /// Whether words of 0.3 stand beside those of 1.0.
     pub is_both: bool,
+    /// Whether it is the agent that is called where nobody is named: over gRPC 0.3 names nobody.
+    pub is_default: bool,
     /// Skills that are not for who reads it, `*` standing for any run of letters.
     pub hidden: &'a [&'a str],
 }
@@ -129,7 +131,7 @@ impl Card {
     pub fn shown(&self, face: &Face<'_>) -> Object {
         let mut card = self.object.clone();
         card.remove("signatures");
-        card.set("supportedInterfaces", &self.faces(face.url));
+        card.set("supportedInterfaces", &self.faces(face));
         let mut capabilities = card.object("capabilities").unwrap_or_default();
         capabilities.set("pushNotifications", &(self.pushes && face.pushes));
         card.set("capabilities", &capabilities);
@@ -155,7 +157,8 @@ impl Card {
     }
 
     /// What the gateway speaks, the agent's favourite binding first.
-    fn faces(&self, url: &str) -> Vec<Value> {
+    fn faces(&self, face: &Face<'_>) -> Vec<Value> {
+        let url = face.url;
         let called = grpc_face(url);
         let one = |binding: &str, version: Version| json!({ "url": url, "protocolBinding": binding, "protocolVersion": version.name() });
         let mut new = [JSON_RPC, HTTP_JSON];
@@ -168,8 +171,16 @@ impl Card {
             new.reverse();
         }
         let mut faces: Vec<Value> = new.iter().map(|binding| one(binding, Version::V10)).collect();
-        faces.extend(called);
+        faces.extend(called.clone());
         faces.push(one(JSON_RPC, Version::V03));
+        faces.push(one(HTTP_JSON, Version::V03));
+        if let Some(mut old) = called.filter(|_| face.is_default) {
+            old["protocolVersion"] = json!(Version::V03.name());
+            if let Some(old) = old.as_object_mut() {
+                old.remove("tenant");
+            }
+            faces.push(old);
+        }
         faces
     }
 }
@@ -274,6 +285,7 @@ mod tests {
             needs_key: true,
             pushes: false,
             is_both,
+            is_default: is_both,
             hidden: &[],
         };
         let shown = Card::read(card.as_bytes()).unwrap().shown(&face);
@@ -297,7 +309,7 @@ mod tests {
             }
             let interfaces = card["supportedInterfaces"].as_array().unwrap();
             assert_eq!(interfaces[0]["protocolBinding"], HTTP_JSON);
-            assert_eq!(interfaces.len(), 4);
+            assert_eq!(interfaces.len(), if is_both { 6 } else { 5 });
             assert_eq!(
                 (&interfaces[2]["url"], &interfaces[2]["tenant"]),
                 (&json!("gw.example.com:443"), &json!("a"))
@@ -320,6 +332,7 @@ mod tests {
                 needs_key: true,
                 pushes: false,
                 is_both: true,
+                is_default: false,
                 hidden,
             };
             let shown = Card::read(card.as_bytes()).unwrap().shown(&face);

@@ -114,7 +114,42 @@ const TABLE: [(Kind, i64, u16, &str, &str); 14] = [
     (Kind::Internal, -32603, 500, "INTERNAL", "INTERNAL_ERROR"),
 ];
 
+/// What 0.3 calls kinds over HTTP+JSON and gRPC, where its errors have no reasons.
+const NAMES: [(Kind, &str); 12] = [
+    (Kind::TaskNotFound, "TaskNotFoundError"),
+    (Kind::TaskNotCancelable, "TaskNotCancelableError"),
+    (Kind::PushNotSupported, "PushNotificationNotSupportedError"),
+    (Kind::Unsupported, "UnsupportedOperationError"),
+    (Kind::ContentType, "ContentTypeNotSupportedError"),
+    (Kind::InvalidAgentResponse, "InvalidAgentResponseError"),
+    (
+        Kind::ExtendedCardNotConfigured,
+        "AuthenticatedExtendedCardNotConfiguredError",
+    ),
+    (Kind::Parse, "JSONParseError"),
+    (Kind::Request, "InvalidRequestError"),
+    (Kind::Method, "MethodNotFoundError"),
+    (Kind::Params, "InvalidParamsError"),
+    (Kind::Internal, "InternalError"),
+];
+
 impl Kind {
+    /// What 0.3 calls it; what came later is told as what it is near.
+    fn old_name(self) -> &'static str {
+        let near = match self {
+            Self::ExtensionRequired | Self::VersionNotSupported => Self::Request,
+            Self::Other(_) => Self::Internal,
+            known => known,
+        };
+        let row = NAMES.iter().find(|(kind, _)| *kind == near);
+        row.map_or("InternalError", |(_, name)| name)
+    }
+
+    fn of_old_name(name: &str) -> Option<Self> {
+        let row = NAMES.iter().find(|(_, known)| *known == name);
+        row.map(|(kind, _)| *kind)
+    }
+
     fn row(self) -> (i64, u16, &'static str, &'static str) {
         let row = TABLE.iter().find(|(kind, ..)| *kind == self);
         match (self, row) {
@@ -198,12 +233,15 @@ impl A2aError {
     /// An error of HTTP+JSON, as an agent told it; `about_task` where it was asked about a task.
     #[must_use]
     pub fn from_rest(status: StatusCode, body: &str, about_task: bool) -> Self {
-        let error = Object::read(body.as_bytes())
-            .ok()
-            .and_then(|body| body.object("error"));
-        let Some(error) = error else {
+        let body = Object::read(body.as_bytes()).unwrap_or_default();
+        let Some(error) = body.object("error") else {
             let message = format!("the agent answered {}", status.as_u16());
-            return Self::new(of_status(status, about_task), message);
+            // As 0.3 has it.
+            let named = body.filled("type").and_then(|name| Kind::of_old_name(&name));
+            let said = body.filled("message").filter(|_| named.is_some());
+            let kind = named.unwrap_or_else(|| of_status(status, about_task));
+            let message: String = said.unwrap_or(message).chars().take(MAX_MESSAGE).collect();
+            return Self::new(kind, message);
         };
         let details = error.list("details").unwrap_or_default();
         let kind = reason(&details).unwrap_or_else(|| of_status(status, about_task));
@@ -226,6 +264,33 @@ impl A2aError {
             message: message.chars().take(MAX_MESSAGE).collect(),
             data: Some(details),
         }
+    }
+
+    /// The same over gRPC of 0.3, whose messages begin with what it is.
+    #[must_use]
+    pub fn named(&self) -> Self {
+        Self {
+            message: format!("{}: {}", self.kind.old_name(), self.message),
+            ..self.clone()
+        }
+    }
+
+    /// What a message of 0.3 says that it is.
+    #[must_use]
+    pub fn from_named(kind: Kind, message: &str) -> Self {
+        let told = message.split_once(": ");
+        let told = told.and_then(|(name, rest)| Some((Kind::of_old_name(name)?, rest)));
+        let (kind, message) = told.unwrap_or((kind, message));
+        Self::new(kind, message.chars().take(MAX_MESSAGE).collect::<String>())
+    }
+
+    /// The body of HTTP+JSON of 0.3, which has what 1.0 says beside it.
+    #[must_use]
+    pub fn rest_named(&self) -> Raw {
+        let mut body = Object::of(&self.rest()).unwrap_or_default();
+        body.set("type", self.kind.old_name());
+        body.set("message", &self.message);
+        body.raw()
     }
 
     /// The name of its status in gRPC.

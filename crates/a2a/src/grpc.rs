@@ -186,6 +186,9 @@ pub fn outcome(trailers: &HeaderMap, about_task: bool) -> Result<(), A2aError> {
         "UNIMPLEMENTED" | "FAILED_PRECONDITION" => Kind::Unsupported,
         _ => Kind::Internal,
     };
+    if details.is_empty() {
+        return Err(A2aError::from_named(kind, &message));
+    }
     Err(A2aError::told(kind, &message, json::raw(&details)))
 }
 

@@ -1,7 +1,7 @@
 //! The Agent2Agent protocol: both versions that are in use, over JSON-RPC, HTTP+JSON and gRPC, in any combination.
 //!
 //! `operation`, `version`, `call`, `event`, `rpc`, `rest`, `grpc` and `error` are the protocol, `translate` leads from one version to the
-//! other; they are functions over data. An [`Agent`](agent::Agent) has instances with a card each and is asked over a
+//! other, `old` from the messages of 0.3 to its JSON-RPC; they are functions over data. An [`Agent`](agent::Agent) has instances with a card each and is asked over a
 //! [`link`]; `book` knows whose tasks are whose, and `seal` keeps where clients want to be told.
 //!
 //! This crate must not know keys, limits, ledgers or how a client's connection is served. What passes keeps every field:
@@ -19,6 +19,7 @@ pub mod grpc;
 pub mod hub;
 pub mod json;
 pub mod link;
+pub mod old;
 pub mod operation;
 pub mod proto;
 pub mod rest;

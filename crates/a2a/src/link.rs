@@ -17,7 +17,7 @@ use crate::json::{self, Object, Raw};
 use crate::operation::Operation;
 use crate::proto::{self, schema};
 use crate::version::Version;
-use crate::{grpc, rest, rpc};
+use crate::{grpc, old, rest, rpc};
 
 /// The version that is spoken.
 pub const VERSION_HEADER: HeaderName = HeaderName::from_static("a2a-version");
@@ -146,18 +146,26 @@ pub async fn ask(
         .cloned();
     let is_call = way.binding == Binding::Grpc;
     if status.is_success() && (is_call && operation.is_streamed() || is_stream(&response)) {
-        let decoder = Decoder::new(way.binding, instance.limit);
+        let decoder = Decoder::of(way, operation, instance.limit);
         return Ok(Answer {
             extensions,
             said: Said::Stream(Box::new(Events::new(response, decoder))),
         });
     }
     let whole = match way.binding {
-        Binding::Grpc => called(response, instance.limit, (operation, about_task)).await?,
+        Binding::Grpc => {
+            let mut decoder = Decoder::of(way, operation, instance.limit);
+            decoder.is_about_task = about_task;
+            called(response, decoder).await?
+        }
         Binding::Rpc => rpc_answer(&collect(response, instance.limit).await?, status)?,
         Binding::Rest => {
             let text = collect(response, instance.limit).await?;
-            rest_answer(&text, status, (operation, about_task))
+            let answer = rest_answer(&text, status, (operation, about_task));
+            match is_old(way) {
+                true => answer.map(|told| old::result_up(operation, &told)),
+                false => answer,
+            }
         }
     };
     Ok(Answer {
@@ -187,13 +195,22 @@ fn say(way: &Way, operation: Operation, beside: Beside<'_>, headers: &mut Header
     }
 }
 
+/// Whether a way is one of 0.3 that speaks in messages of its own.
+fn is_old(way: &Way) -> bool {
+    way.version == Version::V03 && way.binding != Binding::Rpc
+}
+
 fn written(way: &Way, mut call: Call) -> Result<(String, Request<Bytes>), A2aError> {
+    if is_old(way) {
+        return written_old(way, call);
+    }
     let name = call.operation.name(way.version);
     if let (Some(tenant), Binding::Rpc | Binding::Grpc) = (&way.tenant, way.binding) {
         call.params.set("tenant", tenant);
     }
     if way.binding == Binding::Grpc {
-        return called_with(&call);
+        let path = [grpc::SERVICE, call.operation.label()].concat();
+        return called_with(path, schema::of(call.operation).0, &call.params);
     }
     if way.binding == Binding::Rpc {
         let method = name.ok_or_else(|| {
@@ -217,6 +234,28 @@ fn written(way: &Way, mut call: Call) -> Result<(String, Request<Bytes>), A2aErr
         format!("/{tenant}")
     });
     let path = [&way.path, tenant.as_deref().unwrap_or_default(), &written.path].concat();
+    Ok((path, by_rest(written)))
+}
+
+/// The same in the messages of 0.3.
+fn written_old(way: &Way, mut call: Call) -> Result<(String, Request<Bytes>), A2aError> {
+    let operation = call.operation;
+    if way.binding == Binding::Rest {
+        let written = old::rest::write(operation, &call.params)?;
+        return Ok((
+            [&way.path, &written.path].map(String::as_str).concat(),
+            by_rest(written),
+        ));
+    }
+    let path = old::path(operation).ok_or_else(|| {
+        let why = "the agent speaks A2A 0.3, which has no such operation";
+        A2aError::new(Kind::Unsupported, why)
+    })?;
+    old::params_down(operation, &mut call.params);
+    called_with(path, old::schema::of(operation).0, &call.params)
+}
+
+fn by_rest(written: rest::Written) -> Request<Bytes> {
     let has_body = written.body.is_some();
     let body = written.body.map(|body| Bytes::from(body.get().to_owned()));
     let mut request = Request::new(body.unwrap_or_default());
@@ -226,13 +265,16 @@ fn written(way: &Way, mut call: Call) -> Result<(String, Request<Bytes>), A2aErr
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    Ok((path, request))
+    request
 }
 
 /// A call of gRPC.
-fn called_with(call: &Call) -> Result<(String, Request<Bytes>), A2aError> {
-    let (question, _) = schema::of(call.operation);
-    let value = serde_json::from_str(call.params.raw().get());
+fn called_with(
+    path: String,
+    question: &schema::Message,
+    params: &Object,
+) -> Result<(String, Request<Bytes>), A2aError> {
+    let value = serde_json::from_str(params.raw().get());
     let value = value.map_err(|error| A2aError::params(error.to_string()))?;
     let message = proto::encode(question, &value).map_err(|error| A2aError::params(error.to_string()))?;
     let mut request = Request::new(grpc::frame(&message));
@@ -240,21 +282,15 @@ fn called_with(call: &Call) -> Result<(String, Request<Bytes>), A2aError> {
     let headers = request.headers_mut();
     headers.insert(header::CONTENT_TYPE, grpc::CONTENT_TYPE);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    Ok(([grpc::SERVICE, call.operation.label()].concat(), request))
+    Ok((path, request))
 }
 
 /// The answer to a call of gRPC that has one.
-async fn called(
-    response: Response<UpstreamBody>,
-    limit: usize,
-    (operation, about_task): (Operation, bool),
-) -> Result<Result<Raw, A2aError>, Failed> {
+async fn called(response: Response<UpstreamBody>, decoder: Decoder) -> Result<Result<Raw, A2aError>, Failed> {
     let status = response.status().as_u16();
     if status != 200 {
         return Err(Failed::Broken(format!("the agent answered {status}")));
     }
-    let mut decoder = Decoder::new(Binding::Grpc, limit);
-    (decoder.is_about_task, decoder.message) = (about_task, schema::of(operation).1);
     let mut events = Events::new(response, decoder);
     let mut answer = None;
     while let Some(event) = events.next().await? {
@@ -388,6 +424,8 @@ pub struct Decoder {
     is_rpc: bool,
     is_about_task: bool,
     message: &'static schema::Message,
+    /// What was asked, where answers are messages of 0.3.
+    old: Option<Operation>,
     limit: usize,
 }
 
@@ -404,7 +442,23 @@ impl Decoder {
             is_rpc: binding == Binding::Rpc,
             is_about_task: false,
             message: schema::of(Operation::Stream).1,
+            old: None,
             limit,
+        }
+    }
+
+    /// For what is answered to an operation.
+    fn of(way: &Way, operation: Operation, limit: usize) -> Self {
+        let is_old = is_old(way);
+        let message = if is_old {
+            old::schema::of(operation).1
+        } else {
+            schema::of(operation).1
+        };
+        Self {
+            message,
+            old: is_old.then_some(operation),
+            ..Self::new(way.binding, limit)
         }
     }
 
@@ -452,7 +506,14 @@ impl Decoder {
     /// The next event that is whole.
     #[expect(clippy::should_implement_trait, reason = "more may come after there was none")]
     pub fn next(&mut self) -> Option<Result<Raw, A2aError>> {
-        self.ready.pop_front()
+        let told = self.ready.pop_front()?;
+        let Some(operation) = self.old else {
+            return Some(told);
+        };
+        Some(told.map(|told| match self.cut {
+            Cut::Frames(_) => old::heard(operation, &told),
+            Cut::Lines(_) => old::result_up(operation, &told),
+        }))
     }
 }
 

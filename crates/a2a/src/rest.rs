@@ -29,13 +29,7 @@ const FLAGS: [&str; 1] = ["includeArtifacts"];
 /// # Errors
 /// When there is no such operation, or its body is none.
 pub fn read(method: &Method, path: &str, query: Option<&str>, body: &[u8]) -> Result<Call, A2aError> {
-    let segments: Vec<String> = path
-        .split('/')
-        .filter(|one| !one.is_empty())
-        .map(decoded)
-        .collect();
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let (operation, task, config) = find(method, &segments)?;
+    let (operation, task, config) = place(method, path)?;
     let mut params = if *method == Method::POST && !body.trim_ascii().is_empty() {
         Object::read(body).map_err(|error| match error {
             JsonError::Syntax(why) => A2aError::new(Kind::Parse, format!("Invalid JSON payload: {why}")),
@@ -51,16 +45,31 @@ pub fn read(method: &Method, path: &str, query: Option<&str>, body: &[u8]) -> Re
         }
     }
     if let (Some(task), Some(field)) = (task, operation.task_field(Version::V10)) {
-        params.set(field, task);
+        params.set(field, &task);
     }
     if let Some(config) = config {
-        params.set("id", config);
+        params.set("id", &config);
     }
     Ok(Call {
         operation,
         version: Version::V10,
         params,
     })
+}
+
+/// The operation of a path, with the ids of a task and of a push configuration in it.
+pub(crate) fn place(
+    method: &Method,
+    path: &str,
+) -> Result<(Operation, Option<String>, Option<String>), A2aError> {
+    let segments: Vec<String> = path
+        .split('/')
+        .filter(|one| !one.is_empty())
+        .map(decoded)
+        .collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let (operation, task, config) = find(method, &segments)?;
+    Ok((operation, task.map(str::to_owned), config.map(str::to_owned)))
 }
 
 /// An operation, its task, and its push configuration.

@@ -60,7 +60,7 @@ pub enum Rule {
     Map,
 }
 
-const fn field(number: u32, name: &'static str, kind: Kind, rule: Rule) -> Field {
+pub(crate) const fn field(number: u32, name: &'static str, kind: Kind, rule: Rule) -> Field {
     Field {
         number,
         name,
@@ -69,35 +69,35 @@ const fn field(number: u32, name: &'static str, kind: Kind, rule: Rule) -> Field
     }
 }
 
-const fn text(number: u32, name: &'static str) -> Field {
+pub(crate) const fn text(number: u32, name: &'static str) -> Field {
     field(number, name, Kind::Text, Rule::One)
 }
 
-const fn texts(number: u32, name: &'static str) -> Field {
+pub(crate) const fn texts(number: u32, name: &'static str) -> Field {
     field(number, name, Kind::Text, Rule::Many)
 }
 
-const fn flag(number: u32, name: &'static str) -> Field {
+pub(crate) const fn flag(number: u32, name: &'static str) -> Field {
     field(number, name, Kind::Bool, Rule::One)
 }
 
-const fn one(number: u32, name: &'static str, message: &'static Message) -> Field {
+pub(crate) const fn one(number: u32, name: &'static str, message: &'static Message) -> Field {
     field(number, name, Kind::Message(message), Rule::Maybe)
 }
 
-const fn many(number: u32, name: &'static str, message: &'static Message) -> Field {
+pub(crate) const fn many(number: u32, name: &'static str, message: &'static Message) -> Field {
     field(number, name, Kind::Message(message), Rule::Many)
 }
 
-const fn object(number: u32, name: &'static str) -> Field {
+pub(crate) const fn object(number: u32, name: &'static str) -> Field {
     field(number, name, Kind::Struct, Rule::Maybe)
 }
 
-const fn count(number: u32, name: &'static str, rule: Rule) -> Field {
+pub(crate) const fn count(number: u32, name: &'static str, rule: Rule) -> Field {
     field(number, name, Kind::Int32, rule)
 }
 
-const fn message(name: &'static str, fields: &'static [Field]) -> Message {
+pub(crate) const fn message(name: &'static str, fields: &'static [Field]) -> Message {
     Message { name, fields }
 }
 
@@ -112,7 +112,7 @@ const STATES: &[&str] = &[
     "TASK_STATE_REJECTED",
     "TASK_STATE_AUTH_REQUIRED",
 ];
-const ROLES: &[&str] = &["ROLE_UNSPECIFIED", "ROLE_USER", "ROLE_AGENT"];
+pub(crate) const ROLES: &[&str] = &["ROLE_UNSPECIFIED", "ROLE_USER", "ROLE_AGENT"];
 
 static PART: Message = message(
     "Part",
@@ -272,7 +272,7 @@ static LISTED_PUSH: Message = message(
     &[many(1, "configs", &PUSH), text(2, "nextPageToken")],
 );
 static EXTENDED: Message = message("GetExtendedAgentCardRequest", &[text(1, "tenant")]);
-static EMPTY: Message = message("Empty", &[]);
+pub(crate) static EMPTY: Message = message("Empty", &[]);
 static SENT: Message = message(
     "SendMessageResponse",
     &[one(1, "task", &TASK), one(2, "message", &SAID)],
@@ -288,15 +288,15 @@ static EVENT: Message = message(
 );
 
 static STRINGS: Message = message("StringList", &[texts(1, "list")]);
-static REQUIREMENT: Message = message(
+pub(crate) static REQUIREMENT: Message = message(
     "SecurityRequirement",
     &[field(1, "schemes", Kind::Message(&STRINGS), Rule::Map)],
 );
-static API_KEY: Message = message(
+pub(crate) static API_KEY: Message = message(
     "APIKeySecurityScheme",
     &[text(1, "description"), text(2, "location"), text(3, "name")],
 );
-static HTTP_AUTH: Message = message(
+pub(crate) static HTTP_AUTH: Message = message(
     "HTTPAuthSecurityScheme",
     &[text(1, "description"), text(2, "scheme"), text(3, "bearerFormat")],
 );
@@ -361,11 +361,11 @@ static OAUTH2: Message = message(
         text(3, "oauth2MetadataUrl"),
     ],
 );
-static OPEN_ID: Message = message(
+pub(crate) static OPEN_ID: Message = message(
     "OpenIdConnectSecurityScheme",
     &[text(1, "description"), text(2, "openIdConnectUrl")],
 );
-static MTLS: Message = message("MutualTlsSecurityScheme", &[text(1, "description")]);
+pub(crate) static MTLS: Message = message("MutualTlsSecurityScheme", &[text(1, "description")]);
 static SCHEME: Message = message(
     "SecurityScheme",
     &[
@@ -385,8 +385,8 @@ static INTERFACE: Message = message(
         text(4, "protocolVersion"),
     ],
 );
-static PROVIDER: Message = message("AgentProvider", &[text(1, "url"), text(2, "organization")]);
-static EXTENSION: Message = message(
+pub(crate) static PROVIDER: Message = message("AgentProvider", &[text(1, "url"), text(2, "organization")]);
+pub(crate) static EXTENSION: Message = message(
     "AgentExtension",
     &[
         text(1, "uri"),
@@ -417,7 +417,7 @@ static SKILL: Message = message(
         many(8, "securityRequirements", &REQUIREMENT),
     ],
 );
-static SIGNATURE: Message = message(
+pub(crate) static SIGNATURE: Message = message(
     "AgentCardSignature",
     &[text(1, "protected"), text(2, "signature"), object(3, "header")],
 );

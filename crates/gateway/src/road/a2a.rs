@@ -31,7 +31,7 @@ use pointsman_a2a::link::{Beside, EXTENSIONS_HEADER, HOPS_HEADER, OLD_EXTENSIONS
 use pointsman_a2a::operation::Operation;
 use pointsman_a2a::proto::{self, schema};
 use pointsman_a2a::version::Version;
-use pointsman_a2a::{grpc, rest, rpc};
+use pointsman_a2a::{grpc, old, rest, rpc};
 use pointsman_governance::{Principal, fits};
 use pointsman_wire::form::{Failure, FailureKind};
 
@@ -144,7 +144,7 @@ pub async fn answer(
 ) -> Result<Reply, Refusal> {
     let hub = Arc::clone(&arrival.snapshot.a2a.hub);
     let path = arrival.uri.path();
-    if path.contains(grpc::SERVICE) {
+    if path.contains(grpc::SERVICE) || path.contains(old::SERVICE) {
         return Box::pin(call(worker, arrival, caller, &body)).await;
     }
     let Some(place) = place(path) else {
@@ -196,13 +196,15 @@ async fn call(
 ) -> Result<Reply, Refusal> {
     let hub = Arc::clone(&arrival.snapshot.a2a.hub);
     let path = arrival.uri.path();
-    let below = path.find(grpc::SERVICE).map_or("", |at| &path[at..]);
-    let Some(operation) = grpc::operation(below) else {
+    let Some((operation, version)) = method(path) else {
         let error = A2aError::new(Kind::Method, "there is no such method");
         return Ok(Speech::Grpc(Operation::Get).whole(Err(&error)));
     };
-    let speech = Speech::Grpc(operation);
-    let params = match asked(arrival, operation, (body, hub.config.message_limit)) {
+    let speech = match version {
+        Version::V10 => Speech::Grpc(operation),
+        Version::V03 => Speech::OldGrpc(operation),
+    };
+    let params = match asked(arrival, (operation, version), (body, hub.config.message_limit)) {
         Ok(params) => params,
         Err(error) => return Ok(speech.whole(Err(&error))),
     };
@@ -225,25 +227,40 @@ async fn call(
     };
     let call = Call {
         operation,
-        version: Version::V10,
+        version,
         params,
     };
     Box::pin(work::answer(&desk, speech, call)).await
 }
 
+/// The operation of a method of gRPC, and the version that its package is.
+fn method(path: &str) -> Option<(Operation, Version)> {
+    if let Some(at) = path.find(grpc::SERVICE) {
+        return Some((grpc::operation(&path[at..])?, Version::V10));
+    }
+    let at = path.find(old::SERVICE)?;
+    Some((old::operation(&path[at..])?, Version::V03))
+}
+
 /// The parameters of a call of gRPC, in the version that its package is.
 fn asked(
     arrival: &Arrival,
-    operation: Operation,
+    (operation, of): (Operation, Version),
     (body, limit): (&Bytes, usize),
 ) -> Result<Object, A2aError> {
-    if arrival.headers.contains_key(VERSION_HEADER) && version(&arrival.headers, None)? != Version::V10 {
-        return Err(A2aError::version(Version::V03.name()));
+    if arrival.headers.contains_key(VERSION_HEADER) {
+        let said = version(&arrival.headers, None)?;
+        if said != of {
+            return Err(A2aError::version(said.name()));
+        }
     }
     let mut frames = grpc::Frames::new(limit);
     frames.push(body);
     let message = frames.take().map_err(A2aError::params)?;
     let message = message.ok_or_else(|| A2aError::params("there is no message"))?;
+    if of == Version::V03 {
+        return old::asked(operation, &message);
+    }
     let value = proto::decode(schema::of(operation).0, &message);
     let value = value.map_err(|error| A2aError::params(error.to_string()))?;
     Ok(Object::of(&json::raw(&value)).unwrap_or_default())
@@ -315,7 +332,7 @@ fn version(headers: &HeaderMap, query: Option<&str>) -> Result<Version, A2aError
 fn read(arrival: &Arrival, rest: &str, body: &Bytes) -> Result<(Speech, Call), (Speech, A2aError)> {
     let version = version(&arrival.headers, arrival.uri.query());
     if !rest.trim_end_matches('/').is_empty() {
-        return read_rest(arrival, rest, (version, body)).map_err(|error| (Speech::Rest, error));
+        return read_rest(arrival, rest, (version, body));
     }
     let request = match rpc::decode(body) {
         Ok(request) => request,
@@ -359,15 +376,19 @@ fn read_rest(
     arrival: &Arrival,
     rest: &str,
     (version, body): (Result<Version, A2aError>, &Bytes),
-) -> Result<(Speech, Call), A2aError> {
-    if version? == Version::V03 {
-        return Err(A2aError::new(
-            Kind::VersionNotSupported,
-            "A2A 0.3 is spoken over JSON-RPC alone here; send A2A-Version: 1.0",
-        ));
+) -> Result<(Speech, Call), (Speech, A2aError)> {
+    let version = version.map_err(|error| (Speech::Rest, error))?;
+    let asked = (&arrival.method, rest, arrival.uri.query());
+    if version == Version::V10 {
+        let call = rest::read(asked.0, asked.1, asked.2, body);
+        return call
+            .map(|call| (Speech::Rest, call))
+            .map_err(|error| (Speech::Rest, error));
     }
-    let call = rest::read(&arrival.method, rest, arrival.uri.query(), body)?;
-    Ok((Speech::Rest, call))
+    match old::rest::read(asked.0, asked.1, asked.2, body) {
+        Ok(call) => Ok((Speech::OldRest(call.operation), call)),
+        Err(error) => Err((Speech::OldRest(Operation::Get), error)),
+    }
 }
 
 #[cfg(test)]

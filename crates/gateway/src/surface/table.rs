@@ -338,6 +338,7 @@ pub(super) static PATHS: &[Path] = &[
     delete("/a2a/{agent}", Asks::A2a, OpenAi),
     get("/.well-known/agent-card.json", Asks::A2a, OpenAi),
     post("/lf.a2a.v1.A2AService/{agent}", Asks::A2a, OpenAi),
+    post("/a2a.v1.A2AService/{agent}", Asks::A2a, OpenAi),
     get("/health", Asks::Live, OpenAi),
     get("/health/live", Asks::Live, OpenAi),
     get("/health/ready", Asks::Ready, OpenAi),

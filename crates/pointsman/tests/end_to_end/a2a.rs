@@ -137,7 +137,10 @@ async fn a_card_shows_the_gateway_and_nothing_of_the_agent() {
         .iter()
         .map(|one| one["protocolBinding"].as_str().unwrap())
         .collect();
-    assert_eq!(bindings, ["HTTP+JSON", "JSONRPC", "GRPC", "JSONRPC"]);
+    assert_eq!(
+        bindings,
+        ["HTTP+JSON", "JSONRPC", "GRPC", "JSONRPC", "HTTP+JSON", "GRPC"]
+    );
     let ours = house.address.to_string();
     assert!(
         interfaces.iter().all(

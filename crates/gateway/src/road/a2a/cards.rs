@@ -73,6 +73,7 @@ pub async fn card(
         needs_key: arrival.snapshot.anonymous.is_none(),
         pushes: push::base(arrival).is_some(),
         is_both: reads_old(&known, said),
+        is_default: is_default(arrival, agent),
         hidden: &hidden(caller, agent),
     };
     let text = known.card.shown(&face).raw().get().to_owned();
@@ -102,6 +103,12 @@ pub async fn card(
         headers.insert(header::ETAG, etag);
     }
     Ok(reply)
+}
+
+/// Whether an agent is called where nobody is named.
+fn is_default(arrival: &Arrival, agent: &Agent) -> bool {
+    let usual = arrival.snapshot.a2a.hub.default_agent();
+    usual.is_some_and(|usual| usual.name == agent.name)
 }
 
 /// The agents that a caller may call.
@@ -142,6 +149,7 @@ pub fn extended(desk: &Desk<'_>, result: &Raw, (from, to): (Version, Version)) -
         needs_key: desk.arrival.snapshot.anonymous.is_none(),
         pushes: push::base(desk.arrival).is_some(),
         is_both: false,
+        is_default: is_default(desk.arrival, &desk.agent),
         hidden: &hidden(Some(&desk.caller), &desk.agent),
     };
     let mut shown = Card::of(object).map_err(none)?.shown(&face);

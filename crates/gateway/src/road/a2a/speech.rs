@@ -1,4 +1,4 @@
-//! How a client is answered: over JSON-RPC in its version, over HTTP+JSON, or over gRPC.
+//! How a client is answered: over JSON-RPC, HTTP+JSON or gRPC, in its version.
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -10,7 +10,7 @@ use pointsman_a2a::json::{self, Raw};
 use pointsman_a2a::operation::Operation;
 use pointsman_a2a::proto::{self, schema};
 use pointsman_a2a::version::Version;
-use pointsman_a2a::{grpc, rpc};
+use pointsman_a2a::{grpc, old, rpc};
 use serde_json::value::RawValue;
 
 use crate::reply::{self, Reply, ReplyBody};
@@ -27,6 +27,10 @@ pub enum Speech {
     Rest,
     /// Over gRPC, which is 1.0; what is asked says what an answer is made of.
     Grpc(Operation),
+    /// Over HTTP+JSON of 0.3.
+    OldRest(Operation),
+    /// Over gRPC of 0.3.
+    OldGrpc(Operation),
 }
 
 impl Speech {
@@ -40,6 +44,7 @@ impl Speech {
         match self {
             Self::Rpc(_, version) => *version,
             Self::Rest | Self::Grpc(_) => Version::V10,
+            Self::OldRest(_) | Self::OldGrpc(_) => Version::V03,
         }
     }
 
@@ -47,18 +52,23 @@ impl Speech {
     pub fn binding(&self) -> Binding {
         match self {
             Self::Rpc(..) => Binding::Rpc,
-            Self::Rest => Binding::Rest,
-            Self::Grpc(_) => Binding::Grpc,
+            Self::Rest | Self::OldRest(_) => Binding::Rest,
+            Self::Grpc(_) | Self::OldGrpc(_) => Binding::Grpc,
         }
     }
 
     /// An answer as a whole.
     pub fn whole(&self, outcome: Result<&RawValue, &A2aError>) -> Reply {
-        if let Self::Grpc(operation) = self {
-            return called(*operation, outcome);
+        if self.is_called() {
+            return self.called(outcome);
         }
         let (status, text) = match (self, outcome) {
             (Self::Rpc(..), outcome) => (StatusCode::OK, self.rpc_text(outcome)),
+            (Self::OldRest(operation), Ok(result)) => (
+                StatusCode::OK,
+                old::result_down(*operation, result).get().to_owned(),
+            ),
+            (Self::OldRest(_), Err(error)) => (error.status(), error.rest_named().get().to_owned()),
             (_, Ok(result)) => (StatusCode::OK, result.get().to_owned()),
             (_, Err(error)) => (error.status(), error.rest().get().to_owned()),
         };
@@ -86,60 +96,83 @@ impl Speech {
             (Self::Rpc(..), outcome) => Frame::data(event("", &self.rpc_text(outcome))),
             (Self::Rest, Ok(result)) => Frame::data(event("", result.get())),
             (Self::Rest, Err(error)) => Frame::data(event("event: error\n", error.rest().get())),
-            (Self::Grpc(operation), Ok(result)) => match packed(*operation, result) {
+            (Self::OldRest(operation), Ok(result)) => {
+                Frame::data(event("", old::result_down(*operation, result).get()))
+            }
+            (Self::OldRest(_), Err(error)) => Frame::data(event("event: error\n", error.rest_named().get())),
+            (Self::Grpc(_) | Self::OldGrpc(_), Ok(result)) => match self.packed(result) {
                 Ok(frame) => Frame::data(frame),
-                Err(error) => Frame::trailers(grpc::bad(&error)),
+                Err(error) => Frame::trailers(self.bad(&error)),
             },
-            (Self::Grpc(_), Err(error)) => Frame::trailers(grpc::bad(error)),
+            (Self::Grpc(_) | Self::OldGrpc(_), Err(error)) => Frame::trailers(self.bad(error)),
         }
+    }
+
+    fn is_called(&self) -> bool {
+        matches!(self, Self::Grpc(_) | Self::OldGrpc(_))
+    }
+
+    /// An error as trailers.
+    fn bad(&self, error: &A2aError) -> HeaderMap {
+        match self {
+            Self::OldGrpc(_) => grpc::bad(&error.named()),
+            _ => grpc::bad(error),
+        }
+    }
+
+    /// A result as a message of gRPC.
+    fn packed(&self, result: &RawValue) -> Result<Bytes, A2aError> {
+        match self {
+            Self::Grpc(operation) => packed(schema::of(*operation).1, result),
+            Self::OldGrpc(operation) => packed(old::schema::of(*operation).1, &old::told(*operation, result)),
+            Self::Rpc(..) | Self::Rest | Self::OldRest(_) => Ok(Bytes::new()),
+        }
+    }
+
+    /// The answer to a call of gRPC that has one.
+    fn called(&self, outcome: Result<&RawValue, &A2aError>) -> Reply {
+        let packed = outcome
+            .map_err(Clone::clone)
+            .and_then(|result| self.packed(result));
+        let (body, headers) = match packed {
+            Ok(frame) => {
+                let frames = [Frame::data(frame), Frame::trailers(grpc::good())];
+                (ReplyBody::Framed(stream::iter(frames).boxed()), HeaderMap::new())
+            }
+            Err(error) => (ReplyBody::Whole(None), self.bad(&error)),
+        };
+        let mut reply = Reply::new(body);
+        *reply.headers_mut() = headers;
+        reply
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, grpc::CONTENT_TYPE);
+        reply
     }
 
     /// What a stream ends with that went well.
     pub fn end(&self) -> Option<Frame<Bytes>> {
-        matches!(self, Self::Grpc(_)).then(|| Frame::trailers(grpc::good()))
+        self.is_called().then(|| Frame::trailers(grpc::good()))
     }
 
     /// What is said while there is nothing to say. HTTP/2 has pings of its own.
     pub fn silence(&self) -> Option<Frame<Bytes>> {
-        let is_text = !matches!(self, Self::Grpc(_));
-        is_text.then(|| Frame::data(Bytes::from_static(b":\n\n")))
+        (!self.is_called()).then(|| Frame::data(Bytes::from_static(b":\n\n")))
     }
 
     /// The type of a stream.
     pub fn stream_type(&self) -> HeaderValue {
         match self {
-            Self::Grpc(_) => grpc::CONTENT_TYPE,
-            Self::Rpc(..) | Self::Rest => HeaderValue::from_static("text/event-stream"),
+            Self::Grpc(_) | Self::OldGrpc(_) => grpc::CONTENT_TYPE,
+            Self::Rpc(..) | Self::Rest | Self::OldRest(_) => HeaderValue::from_static("text/event-stream"),
         }
     }
 }
 
-/// A result as a message of gRPC.
-fn packed(operation: Operation, result: &RawValue) -> Result<Bytes, A2aError> {
+fn packed(message: &schema::Message, result: &RawValue) -> Result<Bytes, A2aError> {
     let wrong = |why: String| A2aError::new(Kind::InvalidAgentResponse, format!("the agent's answer: {why}"));
     let value = serde_json::from_str(result.get()).map_err(|error| wrong(error.to_string()))?;
-    let message = proto::encode(schema::of(operation).1, &value).map_err(|error| wrong(error.to_string()))?;
+    let message = proto::encode(message, &value).map_err(|error| wrong(error.to_string()))?;
     Ok(grpc::frame(&message))
-}
-
-/// The answer to a call of gRPC that has one.
-fn called(operation: Operation, outcome: Result<&RawValue, &A2aError>) -> Reply {
-    let packed = outcome
-        .map_err(Clone::clone)
-        .and_then(|result| packed(operation, result));
-    let (body, headers) = match packed {
-        Ok(frame) => {
-            let frames = [Frame::data(frame), Frame::trailers(grpc::good())];
-            (ReplyBody::Framed(stream::iter(frames).boxed()), HeaderMap::new())
-        }
-        Err(error) => (ReplyBody::Whole(None), grpc::bad(&error)),
-    };
-    let mut reply = Reply::new(body);
-    *reply.headers_mut() = headers;
-    reply
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, grpc::CONTENT_TYPE);
-    reply
 }
 
 /// A text as an event, whatever its lines.

@@ -69,6 +69,19 @@ routing:
     - { name: hidden, priority: 7, rules: { type: keyword, name: secrets }, modelRefs: [ { model: a2a/closed } ] }
 ";
 
+/// Who answered what was asked, what it cost, and how many were asked.
+fn told(folder: &TempDir) -> Vec<(String, String, u16)> {
+    let told = ledger(folder.path()).into_iter().map(|one| {
+        assert_eq!(one.model_requested, "auto");
+        (
+            one.provider.unwrap_or_default(),
+            one.cost.usd_decimal(),
+            one.attempts,
+        )
+    });
+    told.collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_decision_chooses_an_agent_and_another_takes_over() {
     let town = Town::open().await;
@@ -117,33 +130,22 @@ async fn a_decision_chooses_an_agent_and_another_takes_over() {
         gone.text()
     );
     house.stop();
-    let entries = ledger(folder.path());
-    let told: Vec<_> = entries
-        .iter()
-        .map(|one| {
-            (
-                one.provider.as_deref().unwrap_or_default(),
-                one.cost.usd_decimal(),
-                one.attempts,
-            )
-        })
-        .collect();
-    let price = || "0.25".to_owned();
-    let nothing = || "0".to_owned();
+    let told = told(&folder);
+    let (price, nothing) = (|| "0.25".to_owned(), || "0".to_owned());
+    let one = |provider: &str, cost: String, attempts| (provider.to_owned(), cost, attempts);
     assert_eq!(
         told,
         [
-            ("planner", price(), 1),
-            ("planner", price(), 1),
-            ("planner", price(), 1),
-            ("fleet", nothing(), 1),
-            ("fleet", price(), 2),
-            ("fleet", price(), 2),
-            ("planner", price(), 1),
-            ("fleet", nothing(), 2),
+            one("planner", price(), 1),
+            one("planner", price(), 1),
+            one("planner", price(), 1),
+            one("fleet", nothing(), 1),
+            one("fleet", price(), 2),
+            one("fleet", price(), 2),
+            one("planner", price(), 1),
+            one("fleet", nothing(), 2),
         ]
     );
-    assert!(entries.iter().all(|one| one.model_requested == "auto"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

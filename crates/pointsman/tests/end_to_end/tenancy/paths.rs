@@ -64,7 +64,10 @@ fn shows(method: &Method, path: &str) -> Option<Shows> {
         }
         (_, "/mcp" | "/mcp/{id}") => Shows::Elsewhere("a_session_is_its_keys_alone"),
         (_, "/sse" | "/sse/{id}") => Shows::Elsewhere("a_stream_of_the_first_transport_is_its_keys_alone"),
-        (_, "/a2a" | "/a2a/{agent}" | "/lf.a2a.v1.A2AService/{agent}" | "/.well-known/agent-card.json") => {
+        (_, "/a2a" | "/a2a/{agent}" | "/.well-known/agent-card.json") => {
+            Shows::Elsewhere("a_task_is_its_keys_alone")
+        }
+        (_, "/lf.a2a.v1.A2AService/{agent}" | "/a2a.v1.A2AService/{agent}") => {
             Shows::Elsewhere("a_task_is_its_keys_alone")
         }
         ("GET", "/v1/realtime") | ("POST", "/v1/realtime/client_secrets") => {
