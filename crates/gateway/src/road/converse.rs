@@ -146,7 +146,10 @@ async fn prepare_and_send(
     if let Some(judge) = taken.judge {
         shadow::judge::take(arrival, asked, judge, ticket);
     }
-    let sending: BoxFuture<'_, _> = Box::pin(recover::send(worker, arrival, asked, plan, ticket));
+    let sending: BoxFuture<'_, _> = match asked.omitted {
+        None => Box::pin(send::send(worker, arrival, asked, plan, ticket)),
+        Some(_) => Box::pin(recover::send(worker, arrival, asked, plan, ticket)),
+    };
     match sending.await {
         Ok(answer) => Ok(Way::Sent(answer)),
         Err(failure) => {

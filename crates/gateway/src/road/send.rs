@@ -14,6 +14,7 @@ mod request;
 mod round;
 mod structured;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -212,7 +213,7 @@ async fn ask(
         attempt: &attempt,
         barred: &barred,
     };
-    bounds.within(round.run(ticket, causes)).await
+    bounds.within(pin!(round.run(ticket, causes))).await
 }
 
 /// Servers that say that they do not serve the adapter of a step. Where none does, the model itself is asked, and the client
@@ -258,7 +259,7 @@ impl<'a> Bounds<'a> {
         }
     }
 
-    /// What comes of a model in the time that it has.
+    /// What comes of a model in the time that it has. Where `asking` is large, it is lent: given away, it would be kept twice.
     async fn within(&self, asking: impl Future<Output = Result<Answer, Failed>>) -> Result<Answer, Failed> {
         let left = self
             .until

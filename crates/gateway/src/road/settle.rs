@@ -54,8 +54,8 @@ pub struct Ticket {
     standing: Standing,
     /// Whether it is of a part of a request that keeps its place.
     is_part: bool,
-    /// What is known so far.
-    pub facts: Facts,
+    /// What is known so far: in a place of its own, because a ticket is handed on from stage to stage.
+    pub facts: Box<Facts>,
 }
 
 /// What answers have used and cost that the client does not get, because a better one was asked for.
@@ -205,7 +205,7 @@ impl Ticket {
             call: None,
             standing: arrival.standing,
             is_part: arrival.is_part,
-            facts: Facts {
+            facts: Box::new(Facts {
                 id: arrival.id.clone(),
                 started: arrival.started,
                 surface: arrival.surface.path,
@@ -232,7 +232,7 @@ impl Ticket {
                 looped: None,
                 context: None,
                 duplicates: Vec::new(),
-            },
+            }),
         }
     }
 
