@@ -64,8 +64,8 @@ routing:
       - { name: secrets, operator: OR, keywords: [secret] }
       - { name: doors, operator: OR, keywords: [door] }
   decisions:
-    - { name: plans, priority: 9, rules: { type: keyword, name: trips }, modelRefs: [ { model: a2a/planner }, { model: usual } ] }
-    - { name: shut, priority: 8, rules: { type: keyword, name: doors }, modelRefs: [ { model: a2a/closed }, { model: usual } ] }
+    - { name: plans, priority: 9, rules: { type: keyword, name: trips }, modelRefs: [ { model: a2a/planner }, { model: usual } ], algorithm: { type: static } }
+    - { name: shut, priority: 8, rules: { type: keyword, name: doors }, modelRefs: [ { model: a2a/closed }, { model: usual } ], algorithm: { type: static } }
     - { name: hidden, priority: 7, rules: { type: keyword, name: secrets }, modelRefs: [ { model: a2a/closed } ] }
 ";
 
