@@ -98,7 +98,7 @@ fn answers_are_the_same_both_ways_and_over_grpc() {
     let push = json!({ "taskId": "t", "pushNotificationConfig": { "id": "p", "url": "https://a" } });
     let own_push = json!({ "name": "tasks/t/pushNotificationConfigs/p", "pushNotificationConfig": { "id": "p", "url": "https://a" } });
     for (operation, rpc, own) in [
-        (Operation::Send, rpc.clone(), json!({ "message": own })),
+        (Operation::Send, rpc, json!({ "message": own })),
         (Operation::Send, task.clone(), json!({ "task": own_task })),
         (Operation::Stream, update, own_update),
         (Operation::Subscribe, piece, own_piece),

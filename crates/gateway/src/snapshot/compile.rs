@@ -772,10 +772,14 @@ fn bounds(config: &Config) -> Bounds {
 /// Why nobody answers to what a decision names, if nobody does. An agent answers alone, and is no helper of models.
 fn unanswered(snapshot: &Snapshot, path: &str, model: &str) -> Option<String> {
     let Some(agent) = snapshot.agent(model) else {
+        // A provider that takes any name is not asked for an agent that is not there.
+        let is_agents = model.starts_with("a2a/")
+            && !snapshot.models.contains_key(model)
+            && !snapshot.providers.contains_key("a2a");
+        if is_agents {
+            return Some(format!("there is no agent {model:?} under `a2a.agents`"));
+        }
         return snapshot.resolve(model).is_err().then(|| {
-            if model.starts_with("a2a/") {
-                return format!("there is no agent {model:?} under `a2a.agents`, and no provider serves it");
-            }
             format!("no provider serves {model:?}: add it under `models`, or under a provider's `models`")
         });
     };
