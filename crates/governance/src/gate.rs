@@ -172,6 +172,12 @@ impl Gates {
 }
 
 impl Gate {
+    /// Whether nothing that is sent to the provider is limited.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.limited.is_empty()
+    }
+
     /// Sets aside what is sent to the provider for one of its models, by its own name; nothing where nothing of it is
     /// limited. Asks other replicas only where there is no room here.
     ///

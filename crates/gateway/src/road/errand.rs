@@ -356,9 +356,10 @@ impl<E: Errand> Attempt for Try<'_, E> {
         ticket.lost(&losses);
         let asked = !calls.is_empty();
         if asked {
-            let usage = self.errand.estimate();
-            let price = self.errand.price(target);
-            let sent = gather::sent(calls.len(), &usage, price.as_ref());
+            let sent = || {
+                let price = self.errand.price(target);
+                gather::sent(calls.len(), &self.errand.estimate(), price.as_ref())
+            };
             send::enter(ticket, target, &target.model, sent).await?;
         }
         ticket.asking(target, target.model.clone(), self.errand.estimate().input);

@@ -68,7 +68,8 @@ impl Attempt for Dial<'_> {
         let key = new_key();
         let request = self.request(target, uri, &key);
         // Its answers are counted when they come.
-        send::enter(ticket, target, &target.model, Sent::one(Tokens::default())).await?;
+        let sent = || Sent::one(Tokens::default());
+        send::enter(ticket, target, &target.model, sent).await?;
         ticket.asking(target, target.model.clone(), 0);
         let begun = Instant::now();
         let size = (0, target.patience().exchange);

@@ -260,7 +260,8 @@ pub async fn exchange(
     call: Call,
 ) -> Result<Response<UpstreamBody>, Failed> {
     let size = (call.prompt, call.timeouts);
-    let sent = admit::sent_to(target, (call.prompt, call.answer), ticket.facts.tier);
+    let (tokens, tier) = ((call.prompt, call.answer), ticket.facts.tier);
+    let sent = || admit::sent_to(target, tokens, tier);
     gate::enter(ticket, target, &call.model, sent).await?;
     ticket.asking(target, call.model, call.prompt);
     let endpoint = Arc::clone(in_flight.endpoint());

@@ -1,5 +1,6 @@
 //! The gate of a provider: what all callers together may send to it is taken before it is sent anything.
 
+use futures_util::future::BoxFuture;
 use pointsman_governance::{Denial, DenialKind, Sent};
 use pointsman_upstream::Failure as Fault;
 
@@ -7,15 +8,25 @@ use super::super::{Ticket, admit};
 use super::Failed;
 use crate::snapshot::Target;
 
-/// Takes what is sent to `target` for `model`, as the provider names it; the ticket settles it with what it used.
+/// Takes what is sent to `target` for `model`, as the provider names it; the ticket settles it with what it used. Where the
+/// provider has no limits, nobody asks what is sent.
 ///
 /// # Errors
 /// When a limit of the provider has no room: it is not asked, and another may be.
-pub async fn enter(ticket: &mut Ticket, target: &Target, model: &str, sent: Sent) -> Result<(), Failed> {
+pub async fn enter(
+    ticket: &mut Ticket,
+    target: &Target,
+    model: &str,
+    sent: impl FnOnce() -> Sent,
+) -> Result<(), Failed> {
     // What an attempt before this one has taken may be of the same provider.
     ticket.left();
-    let entered = target.provider.gate.enter(model, sent).await.map_err(full)?;
-    ticket.entered(entered);
+    let gate = &target.provider.gate;
+    if gate.is_open() {
+        return Ok(());
+    }
+    let entering: BoxFuture<'_, _> = Box::pin(gate.enter(model, sent()));
+    ticket.entered(entering.await.map_err(full)?);
     Ok(())
 }
 
