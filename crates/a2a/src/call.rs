@@ -101,6 +101,7 @@ impl Call {
     /// What is missing, or there twice.
     pub fn check(&mut self) -> Result<(), A2aError> {
         spelling::straighten(&mut self.params)?;
+        self.own_push_only();
         if let Some(field) = self.operation.task_field(self.version)
             && self.params.filled(field).is_none()
         {
@@ -125,6 +126,25 @@ impl Call {
             return Err(A2aError::params("`message.parts` must hold at least one part"));
         }
         Ok(())
+    }
+
+    /// Takes out the address of its client where only the other version has it: nobody looks for it there, and the agent
+    /// may be asked in that one's words.
+    fn own_push_only(&mut self) {
+        let is_old = self.version == Version::V03;
+        if self.operation.is_message() {
+            self.params.within("configuration", |configuration| {
+                configuration.remove(if is_old {
+                    "taskPushNotificationConfig"
+                } else {
+                    "pushNotificationConfig"
+                });
+            });
+        } else if self.operation == Operation::CreatePush && is_old {
+            for name in ["url", "token", "authentication"] {
+                self.params.remove(name);
+            }
+        }
     }
 
     /// The same in the words of another version.

@@ -15,6 +15,7 @@ use crate::error::A2aError;
 use crate::json::{self, Object, Raw};
 use crate::operation::Operation;
 use crate::proto;
+use crate::spelling;
 use crate::translate;
 
 /// The path that all methods of gRPC begin with.
@@ -151,8 +152,11 @@ pub fn params_up(operation: Operation, params: &mut Object) {
 pub fn params_down(operation: Operation, params: &mut Object) {
     match operation {
         Operation::Send | Operation::Stream => {
+            // Names of these messages that were there before are nobody's whom the gateway has checked.
+            spelling::strip(params);
             params.within("message", message_down);
             params.within("configuration", |configuration| {
+                spelling::strip(configuration);
                 configuration.rename("pushNotificationConfig", "pushNotification");
             });
         }
@@ -396,6 +400,7 @@ fn part_down(part: &mut Object) {
     part.remove("kind");
     if part.get("file").is_some() {
         part.within("file", |file| {
+            spelling::strip(file);
             file.rename("uri", "fileWithUri");
             if let Some(bytes) = file.text("bytes") {
                 file.remove("bytes");

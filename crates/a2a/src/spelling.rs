@@ -79,7 +79,11 @@ const PARAMS: &[Name] = &[
     Name("pushNotificationConfigId", &[]),
 ];
 
-/// Puts the names of parameters of either version right.
+/// Names that only the messages of `a2a.v1` have, for what is called otherwise here: what a client says under them nobody
+/// checks, and an agent that reads those messages would heed it.
+const FOREIGN: [&str; 4] = ["pushNotification", "request", "fileWithUri", "fileWithBytes"];
+
+/// Puts the names of parameters of either version right, and takes out those that are of neither.
 ///
 /// # Errors
 /// When a name is there twice.
@@ -87,7 +91,22 @@ pub fn straighten(params: &mut Object) -> Result<(), A2aError> {
     names(params, PARAMS)
 }
 
+/// Takes out what has a name of other messages, in whichever spelling.
+pub(crate) fn strip(object: &mut Object) {
+    let is_foreign = |said: &&str| FOREIGN.iter().any(|name| is_same(said, name));
+    let foreign: Vec<String> = object
+        .iter()
+        .map(|(said, _)| said)
+        .filter(is_foreign)
+        .map(str::to_owned)
+        .collect();
+    for said in foreign {
+        object.remove(&said);
+    }
+}
+
 fn names(object: &mut Object, known: &[Name]) -> Result<(), A2aError> {
+    strip(object);
     let said: Vec<String> = object.iter().map(|(name, _)| name.to_owned()).collect();
     for said in &said {
         let Some(Name(name, within)) = known.iter().find(|Name(name, _)| is_same(said, name)) else {
@@ -149,6 +168,15 @@ mod tests {
             (
                 r#"{"configuration":{"task_push_notification_config":{"URL":"u"}}}"#,
                 r#"{"configuration":{"taskPushNotificationConfig":{"url":"u"}}}"#,
+            ),
+            // What would only be read by an agent is read by none.
+            (
+                r#"{"id":"t","request":{},"configuration":{"pushNotification":{"url":"u"},"push_notification":{"url":"u"},"blocking":true}}"#,
+                r#"{"id":"t","configuration":{"blocking":true}}"#,
+            ),
+            (
+                r#"{"message":{"parts":[{"file":{"fileWithUri":"u","file_with_bytes":"b","name":"n"}}]}}"#,
+                r#"{"message":{"parts":[{"file":{"name":"n"}}]}}"#,
             ),
             // What nobody knows, and what is within metadata and data, stays.
             (

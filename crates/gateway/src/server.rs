@@ -317,8 +317,9 @@ impl Gateway {
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let snapshot = snapshot::compile(config, &self.shared.lasting).map_err(StartError::Config)?;
         let tls = config.listeners.api.tls.as_ref().map(tls::server).transpose()?;
-        self.shared.lasting.read_budgets(&self.store)?;
         self.shared.keys.set_defaults(config.limits.default)?;
+        // Last of what can fail: what a refused configuration says of providers must not hold.
+        self.shared.lasting.read_budgets(&self.store)?;
         self.shared.cache.reconfigure(snapshot::cache_bounds(config));
         self.tls.store(tls);
         self.shared.keeper.keep_for(config.responses.retention.get());

@@ -64,6 +64,12 @@ impl Expression {
         self.program.references().has_variable(name)
     }
 
+    /// Whether it calls a function.
+    #[must_use]
+    pub fn calls(&self, name: &str) -> bool {
+        self.program.references().has_function(name)
+    }
+
     /// How often it walks through a list.
     #[must_use]
     pub fn walks(&self) -> usize {

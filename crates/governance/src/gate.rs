@@ -23,13 +23,13 @@ use crate::wanted::Tokens;
 #[derive(Debug, Default)]
 pub struct Gates {
     known: HashMap<String, Vec<Limited>>,
-    /// Budgets of which is not known yet what was spent.
-    fresh: Vec<Fresh>,
+    /// What the configuration that is compiled says, until it is taken over.
+    queued: Vec<Queued>,
 }
 
-/// A provider with budgets of which is not known yet what was spent.
+/// What is to hold for an account of a provider.
 #[derive(Debug)]
-struct Fresh {
+struct Queued {
     provider: String,
     account: Arc<Account>,
     limits: Limits,
@@ -78,66 +78,83 @@ impl Sent {
 }
 
 impl Gates {
-    /// The gate of a provider, with these limits from now on; counted together with other replicas, where there are some.
+    /// Begins another configuration: what one before it said that was refused is forgotten.
+    pub fn begin(&mut self) {
+        // What it says nothing of is not limited, and what is spent of it meanwhile only the ledger knows.
+        let free = self.known.iter().flat_map(|(provider, known)| {
+            known.iter().map(|limited| Queued {
+                provider: provider.clone(),
+                account: Arc::clone(&limited.account),
+                limits: Limits::default(),
+                rules: Vec::new(),
+            })
+        });
+        self.queued = free.collect();
+    }
+
+    /// The gate of a provider, with these limits once they are [read](Self::read); counted together with other replicas,
+    /// where there are some. Until then those hold that are in force: the configuration may yet be refused.
     pub fn of(&mut self, provider: &str, config: &ProviderLimits, sharing: Option<&Arc<Sharing>>) -> Gate {
-        let known = self.known.entry(provider.to_owned()).or_default();
         let rules = config.rules();
-        // Of a configuration that was refused.
-        self.fresh.retain(|fresh| fresh.provider != provider);
         let mut limited = Vec::new();
         let all = config.of_all();
         if all != Limits::default() || !rules.is_empty() {
-            let account = Self::account(known, (provider, None), sharing);
-            let unknown = account.unknown(&rules).into_iter().cloned().collect::<Vec<_>>();
-            let (later, at_once) = rules
-                .iter()
-                .cloned()
-                .partition::<Vec<_>, _>(|rule| unknown.contains(rule));
-            account.configure(all, &at_once, &[]);
-            if !later.is_empty() {
-                self.fresh.push(Fresh {
-                    provider: provider.to_owned(),
-                    account: Arc::clone(&account),
-                    limits: all,
-                    rules,
-                });
-            }
-            limited.push(Limited {
-                pattern: None,
-                account,
-            });
+            limited.push(self.queue((provider, None), (all, rules), sharing));
         }
         for (pattern, limits) in &config.models {
-            let account = Self::account(known, (provider, Some(pattern)), sharing);
-            account.configure(*limits, &[], &[]);
-            limited.push(Limited {
-                pattern: Some(pattern.clone()),
-                account,
-            });
+            limited.push(self.queue((provider, Some(pattern)), (*limits, Vec::new()), sharing));
         }
         Gate {
             limited: limited.into(),
         }
     }
 
-    /// Gives budgets that are new what was spent of them, as the ledger tells it. Blocks on the database.
+    fn queue(
+        &mut self,
+        (provider, pattern): (&str, Option<&String>),
+        (limits, rules): (Limits, Vec<Rule>),
+        sharing: Option<&Arc<Sharing>>,
+    ) -> Limited {
+        let known = self.known.entry(provider.to_owned()).or_default();
+        let account = Self::account(known, (provider, pattern), sharing);
+        self.queued
+            .retain(|queued| !Arc::ptr_eq(&queued.account, &account));
+        self.queued.push(Queued {
+            provider: provider.to_owned(),
+            account: Arc::clone(&account),
+            limits,
+            rules,
+        });
+        Limited {
+            pattern: pattern.cloned(),
+            account,
+        }
+    }
+
+    /// Takes over what the configuration says that was compiled last; budgets that are new are given what was spent of
+    /// them, as the ledger tells it. Blocks on the database.
     ///
     /// # Errors
-    /// When it refuses.
+    /// When it refuses: then nothing has changed.
     pub fn read(&mut self, store: &Store, sharing: Option<&Arc<Sharing>>) -> Result<(), StoreError> {
         let own = sharing.map(|sharing| sharing.replica());
-        for fresh in std::mem::take(&mut self.fresh) {
+        let mut spent = Vec::with_capacity(self.queued.len());
+        for queued in &self.queued {
             let mut known = Vec::new();
-            for rule in fresh.account.unknown(&fresh.rules) {
+            for rule in queued.account.unknown(&queued.rules) {
                 let mut all = [0_i64; 2];
-                for (replica, money) in store.spent_at(&fresh.provider, rule.bounds(unix_ms()).0)? {
+                for (replica, money) in store.spent_at(&queued.provider, rule.bounds(unix_ms()).0)? {
                     let place = usize::from(own.is_some_and(|own| own != replica));
                     all[place] = all[place].saturating_add(money.nanodollars());
                 }
                 known.push((rule, all));
             }
-            fresh.account.configure(fresh.limits, &fresh.rules, &known);
+            spent.push(known);
         }
+        for (queued, known) in self.queued.iter().zip(&spent) {
+            queued.account.configure(queued.limits, &queued.rules, known);
+        }
+        self.queued.clear();
         Ok(())
     }
 

@@ -58,9 +58,9 @@ fn used_units(store: &Store, question: &Question, cel: &str) -> Result<Vec<(Stri
         return Ok(Vec::new());
     };
     let mut used = BTreeMap::<String, i64>::new();
-    for request in store.used_by_request((question.kind, &question.id), question.since)? {
+    store.each_used((question.kind, &question.id), question.since, &mut |request| {
         if !question.rule.is_about(Some(&request.model)) {
-            continue;
+            return;
         }
         let usage = request.usage;
         let spent = Used {
@@ -79,6 +79,6 @@ fn used_units(store: &Store, question: &Question, cel: &str) -> Result<Vec<(Stri
         };
         let sum = used.entry(request.replica).or_default();
         *sum = sum.saturating_add(unit.charged(&spent, Estimate::NOTHING, Some(&request.model)));
-    }
+    })?;
     Ok(used.into_iter().collect())
 }

@@ -81,6 +81,12 @@ impl Unit {
         if expression.walks() > 0 {
             return Err("walks through lists, and there are none".to_owned());
         }
+        // It is evaluated while nobody else of the holder may, and patterns are read anew each time.
+        if expression.calls("matches") {
+            return Err(
+                "may not call matches; compare names, or use startsWith, endsWith and contains".to_owned(),
+            );
+        }
         let unit = Self {
             names: KNOWN.map(|name| expression.names(name)),
             expression,
@@ -285,6 +291,7 @@ mod tests {
             ("0 - input_tokens", "does not come to a number"),
             ("input_tokens / cached_input_tokens", "does not come to a number"),
             ("[1, 2].map(one, one)[0]", "walks"),
+            ("model.matches('gpt.*') ? 1 : 2", "matches"),
         ] {
             let why = Unit::new(cel).unwrap_err();
             assert!(why.contains(says), "{cel}: {why}");

@@ -27,7 +27,40 @@ fn costs(dollars: &str) -> Sent {
 }
 
 fn gate(config: &ProviderLimits) -> Gate {
-    Gates::default().of("p", config, None)
+    taken_over(
+        &mut Gates::default(),
+        config,
+        &Store::open("sqlite::memory:").unwrap(),
+    )
+}
+
+fn free() -> ProviderLimits {
+    ProviderLimits {
+        concurrency: Some(9),
+        ..ProviderLimits::default()
+    }
+}
+
+/// One dollar a month.
+fn bounded() -> ProviderLimits {
+    let bounded = ProviderLimits {
+        budgets: vec![ProviderBudget {
+            amount_usd: "1".parse().unwrap(),
+            window: "month".to_owned(),
+            time_zone: None,
+        }],
+        ..free()
+    };
+    assert_eq!(bounded.problems(), []);
+    bounded
+}
+
+/// The gate of a provider in a configuration that holds from now on.
+fn taken_over(gates: &mut Gates, config: &ProviderLimits, store: &Store) -> Gate {
+    gates.begin();
+    let gate = gates.of("p", config, None);
+    gates.read(store, None).unwrap();
+    gate
 }
 
 fn tokens(input: u64, output: u64) -> Tokens {
@@ -155,6 +188,7 @@ async fn several_requests_for_one_are_all_counted_or_none() {
 
 #[tokio::test]
 async fn models_of_a_provider_have_limits_beside_it_and_a_reload_keeps_what_was_counted() {
+    let store = Store::open("sqlite::memory:").unwrap();
     let mut gates = Gates::default();
     let of = |requests: u64, of_model: u64| ProviderLimits {
         requests_per_minute: Some(requests),
@@ -167,7 +201,7 @@ async fn models_of_a_provider_have_limits_beside_it_and_a_reload_keeps_what_was_
         )]),
         ..ProviderLimits::default()
     };
-    let gate = gates.of("p", &of(4, 2), None);
+    let gate = taken_over(&mut gates, &of(4, 2), &store);
     for _ in 0..2 {
         drop(entered(&gate, "gpt-5-mini", tokens(0, 0)).await);
     }
@@ -177,14 +211,16 @@ async fn models_of_a_provider_have_limits_beside_it_and_a_reload_keeps_what_was_
         .unwrap_err();
     assert!(denial.message.contains("for \"gpt-5*\""), "{}", denial.message);
     drop(entered(&gate, "o1", tokens(0, 0)).await);
-    let gate = gates.of("p", &of(5, 3), None);
+    let gate = taken_over(&mut gates, &of(5, 3), &store);
     drop(entered(&gate, "gpt-5", tokens(0, 0)).await);
     assert!(gate.enter("gpt-5", Sent::one(Tokens::default())).await.is_err());
     drop(entered(&gate, "o1", tokens(0, 0)).await);
     assert!(gate.enter("o1", Sent::one(Tokens::default())).await.is_err());
+    gates.begin();
     let other = gates.of("q", &of(5, 3), None);
+    gates.read(&store, None).unwrap();
     drop(entered(&other, "o1", tokens(0, 0)).await.unwrap());
-    let open = gates.of("p", &ProviderLimits::default(), None);
+    let open = taken_over(&mut gates, &ProviderLimits::default(), &store);
     assert!(
         entered(&open, "o1", tokens(0, 0)).await.is_none(),
         "nothing is limited"
@@ -192,28 +228,10 @@ async fn models_of_a_provider_have_limits_beside_it_and_a_reload_keeps_what_was_
 }
 
 #[tokio::test]
-async fn money_is_set_aside_try_by_try_and_a_configuration_that_was_refused_leaves_no_budget() {
+async fn money_is_set_aside_try_by_try_and_what_was_spent_is_known_after_a_reload() {
     let store = Store::open("sqlite::memory:").unwrap();
     let mut gates = Gates::default();
-    let free = ProviderLimits {
-        concurrency: Some(9),
-        ..ProviderLimits::default()
-    };
-    let bounded = ProviderLimits {
-        budgets: vec![ProviderBudget {
-            amount_usd: "1".parse().unwrap(),
-            window: "month".to_owned(),
-            time_zone: None,
-        }],
-        ..free.clone()
-    };
-    assert_eq!(bounded.problems(), []);
-    gates.of("p", &bounded, None);
-    let gate = gates.of("p", &free, None);
-    gates.read(&store, None).unwrap();
-    assert!(gate.enter("m", costs("5")).await.is_ok());
-    let gate = gates.of("p", &bounded, None);
-    gates.read(&store, None).unwrap();
+    let gate = taken_over(&mut gates, &bounded(), &store);
     let held = gate.enter("m", costs("0.6")).await.unwrap().unwrap();
     let denial = gate.enter("m", costs("0.6")).await.unwrap_err();
     assert_eq!(denial.kind, DenialKind::Budget, "{}", denial.message);
@@ -223,7 +241,44 @@ async fn money_is_set_aside_try_by_try_and_a_configuration_that_was_refused_leav
     });
     assert!(gate.enter("m", costs("0.71")).await.is_err());
     // A reload that says the same knows what was spent.
-    let gate = gates.of("p", &bounded, None);
+    let gate = taken_over(&mut gates, &bounded(), &store);
     assert!(gate.enter("m", costs("0.71")).await.is_err());
     assert!(gate.enter("m", costs("0.7")).await.is_ok());
+    // While there was no limit at all nobody counted: the ledger says what was spent, and here it says nothing.
+    let open = taken_over(&mut gates, &ProviderLimits::default(), &store);
+    assert!(open.is_open());
+    let gate = taken_over(&mut gates, &bounded(), &store);
+    assert!(gate.enter("m", costs("1")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_configuration_that_was_refused_changes_no_limit() {
+    let store = Store::open("sqlite::memory:").unwrap();
+    let mut gates = Gates::default();
+    // A budget of one that was refused does not come with the next.
+    gates.begin();
+    gates.of("p", &bounded(), None);
+    let gate = taken_over(&mut gates, &free(), &store);
+    assert!(gate.enter("m", costs("5")).await.is_ok());
+    let gate = taken_over(&mut gates, &bounded(), &store);
+    gate.enter("m", costs("0.6"))
+        .await
+        .unwrap()
+        .unwrap()
+        .settle(Actual {
+            cost: Money::parse("0.6").unwrap(),
+            ..Actual::default()
+        });
+    // Nor is one lifted, or forgotten, that is in force.
+    for refused in [free(), ProviderLimits::default()] {
+        gates.begin();
+        let never = gates.of("p", &refused, None);
+        for gate in [&gate, &never].into_iter().filter(|gate| !gate.is_open()) {
+            let denial = gate.enter("m", costs("0.41")).await.unwrap_err();
+            assert_eq!(denial.kind, DenialKind::Budget, "{}", denial.message);
+        }
+    }
+    let gate = taken_over(&mut gates, &bounded(), &store);
+    assert!(gate.enter("m", costs("0.41")).await.is_err());
+    assert!(gate.enter("m", costs("0.4")).await.is_ok());
 }

@@ -33,7 +33,7 @@ struct Book {
     written: HashSet<String>,
     /// Texts in which a made-up value must not occur by itself; none where nothing is made up.
     texts: Option<Vec<Box<str>>>,
-    /// Values that were made up.
+    /// What was given out, whether or not it may be given back.
     used: HashSet<String>,
     /// Of what may be given back, how much is made up and not in brackets.
     made_up: usize,
@@ -98,6 +98,10 @@ impl Placeholders {
             return format!("[{entity}]");
         };
         let mut book = book.lock();
+        // A conversation may be looked at again: what stands for something would be taken for the value, and lose it.
+        if book.used.contains(value) {
+            return value.to_owned();
+        }
         let key = (entity.to_owned(), value.to_owned());
         if let Some(placeholder) = book.given.get(&key) {
             return placeholder.clone();
@@ -122,9 +126,7 @@ impl Placeholders {
             }
         });
         book.counts.insert(entity.to_owned(), count);
-        if is_made_up {
-            book.used.insert(placeholder.clone());
-        }
+        book.used.insert(placeholder.clone());
         if replacing.restorable && placeholder.len() <= LONGEST {
             book.made_up += usize::from(is_made_up);
             book.back.insert(placeholder.clone(), value.to_owned());
@@ -381,5 +383,43 @@ impl Restorer {
                 other => out.push(other),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_for_a_value_stands_for_itself_when_it_is_found() {
+        for synthetic in [true, false] {
+            let placeholders = Placeholders::making_up();
+            let replacing = Replacing {
+                restorable: true,
+                synthetic,
+            };
+            placeholders.spare("Ask Maria Keller.");
+            let stands = placeholders.of("PERSON", "Maria Keller", replacing);
+            assert_eq!(stands == "[PERSON_1]", !synthetic);
+            placeholders.spare(&format!("Ask {stands}."));
+            // Whatever it is taken for.
+            for entity in ["PERSON", "PLACE"] {
+                assert_eq!(placeholders.of(entity, &stands, replacing), stands);
+            }
+            assert_eq!(placeholders.of("PERSON", "Maria Keller", replacing), stands);
+            let restored = Restorer::whole(&placeholders, &format!("I asked {stands}."), false);
+            assert_eq!(restored, "I asked Maria Keller.");
+        }
+    }
+
+    #[test]
+    fn what_is_not_given_back_stands_for_itself_too() {
+        let placeholders = Placeholders::new();
+        let replacing = Replacing {
+            restorable: false,
+            synthetic: false,
+        };
+        let stands = placeholders.of("PERSON", "Maria Keller", replacing);
+        assert_eq!(placeholders.of("PERSON", &stands, replacing), stands);
     }
 }

@@ -83,6 +83,39 @@ fn parameters_are_the_same_both_ways_and_over_grpc() {
 }
 
 #[test]
+fn names_of_these_messages_that_were_there_before_are_not_written() {
+    let said = json!({
+        "message": { "messageId": "m", "role": "user", "content": [{ "text": "smuggled" }], "parts": [
+            { "kind": "file", "file": { "uri": "https://a/b.png", "fileWithBytes": "smuggled" } },
+        ] },
+        "request": { "messageId": "smuggled" },
+        "configuration": {
+            "pushNotification": { "url": "http://smuggled" },
+            "push_notification": { "url": "http://smuggled" },
+        },
+    });
+    let mut sealed = said.clone();
+    sealed["configuration"]["pushNotificationConfig"] = json!({ "url": "https://sealed" });
+    for (said, push) in [(said, Value::Null), (sealed, json!({ "url": "https://sealed" }))] {
+        for operation in [Operation::Send, Operation::Stream] {
+            let params = Object::of(&raw(&said)).unwrap();
+            let body = rest::write(operation, &params).unwrap().body.unwrap();
+            let mut down = params;
+            params_down(operation, &mut down);
+            let question = schema::of(operation).0;
+            let sent = proto::encode(question, &value(&down.raw())).unwrap();
+            let sent = proto::decode(question, &sent).unwrap();
+            for written in [value(&body), sent] {
+                assert!(!written.to_string().contains("smuggled"), "{written}");
+                assert_eq!(written["configuration"]["pushNotification"]["url"], push["url"]);
+                let file = &written["message"]["content"][0]["file"];
+                assert_eq!(file["fileWithUri"], "https://a/b.png");
+            }
+        }
+    }
+}
+
+#[test]
 fn answers_are_the_same_both_ways_and_over_grpc() {
     let (rpc, own) = message();
     let task = json!({ "kind": "task", "id": "t", "contextId": "c", "history": [rpc],

@@ -322,6 +322,8 @@ impl Ticket {
 
     /// Notes that an MCP server answers what it calls `name`, and what that costs.
     pub fn answered_by(&mut self, server: &str, name: &str, fee: Money) {
+        // What a provider that failed has no part in is not charged there.
+        self.left();
         self.facts.asked = Some(AskedOf {
             provider: server.to_owned(),
             kind: None,
@@ -348,6 +350,7 @@ impl Ticket {
 
     /// Notes that a model on this machine answers, which costs nothing.
     pub fn answered_here(&mut self, model: &str) {
+        self.left();
         self.facts.asked = Some(AskedOf {
             provider: HERE.to_owned(),
             kind: None,
@@ -382,7 +385,11 @@ impl Ticket {
     }
 
     /// Notes that the whole answer is there, and what it used: that is owed, whether or not the client waits for it.
+    /// Its place at the provider is free from here on: a model of the same provider may be asked to judge or to rewrite it.
     pub fn owes(&mut self, usage: &Usage) {
+        let cost = self.price(usage);
+        let tokens = admit::tokens_of(usage);
+        self.settle_entered(Actual { tokens, cost });
         if let Some(asked) = &mut self.facts.asked {
             asked.at_stake = Some(*usage);
         }

@@ -2,7 +2,8 @@
 //! answer, before the client sees it.
 //!
 //! What is rewritten was written by others: it stands between marks that nobody can know before, and is none of the
-//! model's instructions. The model sees only what guardrails have let pass, and they see what it has written.
+//! model's instructions. The model sees only what the request's guardrails have let pass (those that a decision names act
+//! behind it), and they see what it has written.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -95,10 +95,11 @@ impl Lasting {
         }
     }
 
-    /// Reads what was spent of budgets of providers that are new. Blocks on the database.
+    /// Has the limits of providers hold that the configuration says which was compiled last, and reads what was spent of
+    /// budgets that are new. Blocks on the database.
     ///
     /// # Errors
-    /// When it refuses.
+    /// When it refuses: then those limits stay that are in force.
     pub fn read_budgets(&self, store: &Store) -> Result<(), StoreError> {
         self.gates.lock().read(store, self.sharing.as_ref())
     }
@@ -109,6 +110,7 @@ impl Lasting {
 /// # Errors
 /// Everything that cannot be carried out.
 pub fn compile(config: &Config, lasting: &Lasting) -> Result<Snapshot, Vec<Problem>> {
+    lasting.gates.lock().begin();
     let mut compiler = Compiler {
         config,
         catalog: Arc::new(config.catalog.build()),

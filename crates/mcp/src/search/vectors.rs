@@ -140,10 +140,28 @@ impl Vectors {
                 tracing::info!("tools are still being read: until then they are found by their words");
             }
         }
+        let compared = self.compared(texts, &asked)?;
+        // Thousands of words by dozens: others have the worker meanwhile.
+        tokio::task::spawn_blocking(move || compared.likeness())
+            .await
+            .ok()
+    }
+
+    /// What is compared.
+    fn compared(&self, texts: &Texts, asked: &[Text]) -> Option<Compared> {
         let (known, before) = (self.known.lock(), self.asked.lock());
-        likeness(texts, &asked, |text| {
+        let vector = |text: &Text| {
             let vector = known.get(&text.key).or_else(|| before.get(&text.key));
-            vector.map(AsRef::as_ref)
+            vector.map(Arc::clone)
+        };
+        let (request, words) = asked.split_first()?;
+        let server = |text: &Option<Text>| text.as_ref().and_then(vector);
+        Some(Compared {
+            request: vector(request)?,
+            asked: words.iter().map(vector).collect(),
+            tools: texts.tools.iter().map(vector).collect(),
+            servers: texts.servers.iter().map(server).collect(),
+            words: texts.words.iter().map(vector).collect(),
         })
     }
 }
@@ -152,28 +170,33 @@ fn told(texts: &[Text]) -> Vec<Arc<str>> {
     texts.iter().map(|text| Arc::clone(&text.text)).collect()
 }
 
-/// How like the first of the texts that are asked for, and each of the others, its words, is to what is in an index.
-fn likeness<'a>(
-    texts: &Texts,
-    asked: &[Text],
-    vector: impl Fn(&Text) -> Option<&'a [f32]>,
-) -> Option<Likeness> {
-    let (request, words) = asked.split_first()?;
-    let request = vector(request)?;
-    let like = |text: &Text| vector(text).map(|vector| cosine(request, vector));
-    let known: Vec<Option<&[f32]>> = texts.words.iter().map(&vector).collect();
-    let near = |word: &Text| {
-        let word = vector(word)?;
-        let to = known
-            .iter()
-            .map(|other| other.map_or(0.0, |other| cosine(word, other)));
-        Some(to.collect())
-    };
-    Some(Likeness {
-        tools: texts.tools.iter().map(like).collect(),
-        servers: texts.servers.iter().map(|text| like(text.as_ref()?)).collect(),
-        words: words.iter().map(near).collect(),
-    })
+/// A vector, where it is read already.
+type Read = Option<Arc<[f32]>>;
+
+/// Vectors of a request and its words, and of what is in an index.
+struct Compared {
+    request: Arc<[f32]>,
+    asked: Vec<Read>,
+    tools: Vec<Read>,
+    servers: Vec<Read>,
+    words: Vec<Read>,
+}
+
+impl Compared {
+    /// How like the request, and each of its words, is to what is in the index.
+    fn likeness(&self) -> Likeness {
+        let like = |vector: &Read| vector.as_ref().map(|vector| cosine(&self.request, vector));
+        let near = |word: &Read| {
+            let word = word.as_ref()?;
+            let to = |other: &Read| other.as_ref().map_or(0.0, |other| cosine(word, other));
+            Some(self.words.iter().map(to).collect())
+        };
+        Likeness {
+            tools: self.tools.iter().map(like).collect(),
+            servers: self.servers.iter().map(like).collect(),
+            words: self.asked.iter().map(near).collect(),
+        }
+    }
 }
 
 /// Numbers that are multiplied at once.

@@ -131,18 +131,19 @@ impl Store {
         })
     }
 
-    /// What each request of a holder (a key, where no kind is given) has used since a time, Unix milliseconds; what was
-    /// remembered has used nothing.
+    /// Tells what each request of a holder (a key, where no kind is given) has used since a time, Unix milliseconds, one
+    /// after the other: there may be millions. What was remembered has used nothing, and is not told.
     ///
     /// # Errors
     /// When the database refuses.
-    pub fn used_by_request(
+    pub fn each_used(
         &self,
         (kind, id): (Option<HolderKind>, &str),
         since: i64,
-    ) -> Result<Vec<UsedRequest>, StoreError> {
+        each: &mut dyn FnMut(UsedRequest),
+    ) -> Result<(), StoreError> {
         let Some(filter) = self.entries_of(kind, id)? else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let mut conditions = Conditions::default();
         LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect().bears_tag);
@@ -150,19 +151,18 @@ impl Store {
             "SELECT {REPLICA} AS replica, model_requested, cost, usage_json, outcome FROM ledger{}",
             conditions.sql()
         );
-        let all = self.read_much(|session| {
-            session.all(&sql, conditions.values(), |row| {
-                if row.text(4)? == "cached" {
-                    return Ok(None);
+        self.read_much(|session| {
+            session.each(&sql, conditions.values(), &mut |row| {
+                if row.text(4)? != "cached" {
+                    each(UsedRequest {
+                        replica: row.text(0)?,
+                        model: row.text(1)?,
+                        cost: Money::from_nanodollars(row.integer(2)?),
+                        usage: serde_json::from_str(&row.text(3)?)?,
+                    });
                 }
-                Ok(Some(UsedRequest {
-                    replica: row.text(0)?,
-                    model: row.text(1)?,
-                    cost: Money::from_nanodollars(row.integer(2)?),
-                    usage: serde_json::from_str(&row.text(3)?)?,
-                }))
+                Ok(true)
             })
-        })?;
-        Ok(all.into_iter().flatten().collect())
+        })
     }
 }

@@ -354,6 +354,7 @@ impl<'a> Ring<'a> {
         }
         let usage = response.usage.unwrap_or_else(|| relay::count(asked, &response));
         let estimated = response.usage.is_none();
+        ticket.owes(&usage);
         let blocked = relay::judge((self.arrival, asked), &mut response, &mut ticket)
             .await
             .err();

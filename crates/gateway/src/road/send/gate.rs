@@ -1,5 +1,7 @@
 //! The gate of a provider: what all callers together may send to it is taken before it is sent anything.
 
+use std::fmt::Write as _;
+
 use futures_util::future::BoxFuture;
 use pointsman_governance::{Denial, DenialKind, Sent};
 use pointsman_upstream::Failure as Fault;
@@ -26,14 +28,23 @@ pub async fn enter(
         return Ok(());
     }
     let entering: BoxFuture<'_, _> = Box::pin(gate.enter(model, sent()));
-    ticket.entered(entering.await.map_err(full)?);
+    let entered = entering
+        .await
+        .map_err(|denial| full(&target.provider.name, denial))?;
+    ticket.entered(entered);
     Ok(())
 }
 
-fn full(mut denial: Denial) -> Failed {
-    // It is not the caller's money that is spent.
+fn full(provider: &str, mut denial: Denial) -> Failed {
+    // It is not the caller's money that is spent: how much there is, only the operator is told.
     if denial.kind == DenialKind::Budget {
+        tracing::debug!(provider, reason = %denial.message, "a budget of a provider has no room");
         denial.kind = DenialKind::Quota;
+        denial.message = format!("the provider {provider:?} has no budget left");
+        // What is reserved may come back before the budget begins anew.
+        if let Some(wait) = denial.retry_after {
+            let _ = write!(denial.message, "; try again in {} seconds", wait.as_secs().max(1));
+        }
     }
     let failure = admit::denied(denial);
     Failed {
