@@ -69,9 +69,10 @@ routing:
     - { name: hidden, priority: 7, rules: { type: keyword, name: secrets }, modelRefs: [ { model: a2a/closed } ] }
 ";
 
-/// Who answered what was asked, what it cost, and how many were asked.
+/// Who answered what was asked, what it cost, and how many were asked, one after the other.
 fn told(folder: &TempDir) -> Vec<(String, String, u16)> {
-    let told = ledger(folder.path()).into_iter().map(|one| {
+    // The ledger tells the newest first.
+    let told = ledger(folder.path()).into_iter().rev().map(|one| {
         assert_eq!(one.model_requested, "auto");
         (
             one.provider.unwrap_or_default(),
