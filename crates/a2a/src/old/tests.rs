@@ -1,3 +1,5 @@
+//! Versions 0.3 of HTTP+JSON and gRPC: names, both ways, and what no name leads around.
+
 use http::Method;
 use serde_json::{Value, json};
 

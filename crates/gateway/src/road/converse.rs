@@ -103,10 +103,7 @@ async fn prepare_and_send(
     }
     let taken = decide::decide(worker, arrival, asked, ticket).await?;
     if tooled.is_none()
-        && !matches!(
-            taken.decided,
-            decide::Decided::Answer(_) | decide::Decided::Image(_)
-        )
+        && taken.is_asked()
         && let Some(remembered) =
             recall::look_up_decided(worker, arrival, asked, ticket, taken.caching).await?
     {
@@ -146,17 +143,24 @@ async fn prepare_and_send(
     if let Some(judge) = taken.judge {
         shadow::judge::take(arrival, asked, judge, ticket);
     }
+    sent(worker, arrival, asked, plan, ticket).await.map(Way::Sent)
+}
+
+/// What whoever is asked answers; a failure is remembered, too.
+async fn sent(
+    worker: &Arc<Worker>,
+    arrival: &Arrival,
+    asked: &Asked,
+    plan: decide::Plan,
+    ticket: &mut Ticket,
+) -> Result<send::Answer, Failure> {
     let sending: BoxFuture<'_, _> = match asked.omitted {
         None => Box::pin(send::send(worker, arrival, asked, plan, ticket)),
         Some(_) => Box::pin(recover::send(worker, arrival, asked, plan, ticket)),
     };
-    match sending.await {
-        Ok(answer) => Ok(Way::Sent(answer)),
-        Err(failure) => {
-            recall::keep_failure(ticket, asked, &failure);
-            Err(failure)
-        }
-    }
+    sending
+        .await
+        .inspect_err(|failure| recall::keep_failure(ticket, asked, failure))
 }
 
 /// What an agent does is not done again by telling its answer anew, it is told of no servers, and nobody puts words into

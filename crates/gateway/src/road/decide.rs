@@ -53,6 +53,11 @@ pub struct Taken<'a> {
 }
 
 impl<'a> Taken<'a> {
+    /// Whether a model that speaks, or several, are asked.
+    pub fn is_asked(&self) -> bool {
+        !matches!(self.decided, Decided::Answer(_) | Decided::Image(_))
+    }
+
     fn of(decided: Decided<'a>) -> Self {
         Self {
             decided,
