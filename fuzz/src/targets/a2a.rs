@@ -110,7 +110,7 @@ pub fn cards(input: &[u8]) {
         needs_key: true,
         pushes: true,
         is_both: true,
-        is_default: true,
+        is_default: false,
         hidden: &["a*"],
     };
     let shown = card.shown(&face);
