@@ -141,7 +141,8 @@ fn find(line: &str, outline: &Outline) -> [Option<u32>; FIELDS.len()] {
     let mut nodes = outline.children(Outline::ROOT);
     let mut expected = 0;
     while let (Some(key), Some(value)) = (nodes.next(), nodes.next()) {
-        let name = outline.text(line, key).trim_matches('"');
+        let quoted = outline.text(line, key);
+        let name = quoted.get(1..quoted.len() - 1).unwrap_or_default();
         let is = |at: usize| FIELDS.get(at).is_some_and(|(field, _)| *field == name);
         let at = if is(expected) {
             Some(expected)

@@ -27,6 +27,13 @@ pub(super) fn normalize(path: &str) -> Cow<'_, str> {
     reason = "outside: whether it matches; inside: whether there is a model"
 )]
 pub(super) fn matches<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
+    // Most of the table is passed over for every request: by what stands before the first name.
+    let Some(brace) = pattern.find('{') else {
+        return (pattern == path).then_some(None);
+    };
+    if !path.as_bytes().starts_with(&pattern.as_bytes()[..brace]) {
+        return None;
+    }
     if let Some((before, after)) = pattern.split_once("{id}") {
         let id = path.strip_prefix(before)?.strip_suffix(after)?;
         return (!id.is_empty() && !id.contains('/')).then_some(Some(id));
@@ -34,9 +41,7 @@ pub(super) fn matches<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str
     let named = pattern
         .split_once("{model}")
         .or_else(|| pattern.split_once("{agent}"));
-    let Some((before, after)) = named else {
-        return (pattern == path).then_some(None);
-    };
+    let (before, after) = named?;
     let rest = path.strip_prefix(before)?;
     // Some clients encode the colon before the method.
     let model = rest.strip_suffix(after).or_else(|| {
