@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::{Mutex, MutexGuard};
 use pointsman_catalog::Money;
 
-use crate::budget::{Purse, Rule};
+use crate::budget::{Before, Purse, Rule};
 use crate::config::Limits;
 use crate::denial::Refused;
 use crate::rate::{Left, RateStatus};
@@ -20,7 +20,7 @@ use crate::wanted::{Side, Sides, Wanted, sides};
 use crate::window::Window;
 
 use shared::Shares;
-pub(crate) use shared::{Link, Pending, Place, Question};
+pub(crate) use shared::{Link, Pending, Place};
 
 /// Seconds are counted from here.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -153,9 +153,8 @@ impl Account {
         rules.iter().filter(|rule| !known(rule)).collect()
     }
 
-    /// Changes the settings and keeps what was used. `used` says what was used of rules that are new: by this replica, and
-    /// by others.
-    pub(crate) fn configure(&self, limits: Limits, rules: &[Rule], used: &[(&Rule, [i64; 2])]) {
+    /// Changes the settings and keeps what was used. `used` says what was used of rules that are new.
+    pub(crate) fn configure(&self, limits: Limits, rules: &[Rule], used: &[(&Rule, Before)]) {
         let now = self.moment(Instant::now()).unix_ms;
         let mut counters = self.counters.lock();
         counters.limits = limits;
@@ -168,8 +167,9 @@ impl Account {
             } else {
                 let used = used.iter().find(|(other, _)| *other == rule);
                 counters.newest = counters.newest.saturating_add(1);
-                let used = used.map_or([0; 2], |(_, used)| *used);
-                Purse::new(rule, used, counters.newest, now)
+                let nothing = Before::default();
+                let before = used.map_or(&nothing, |(_, before)| before);
+                Purse::new(rule, before, counters.newest, now)
             };
             counters.purses.push(purse);
         }
@@ -240,27 +240,29 @@ impl Account {
 
     /// Whether more is spent than a soft budget says.
     pub(crate) fn is_past_soft(&self) -> bool {
-        self.counters.lock().purses.iter().any(Purse::is_past_soft)
+        let mut counters = self.counters.lock();
+        let soft = |purse: &Purse| purse.budget().is_some_and(|budget| budget.soft.is_some());
+        if !counters.purses.iter().any(soft) {
+            return false;
+        }
+        // What has left its window does not count.
+        counters.advance(self.moment(Instant::now()));
+        counters.purses.iter().any(Purse::is_past_soft)
     }
 
     pub(crate) fn status(&self, now: Moment) -> RateStatus {
         let mut counters = self.counters.lock();
-        if counters.limits.requests_per_minute.is_none() && counters.limits.tokens_per_minute.is_none() {
+        let has_minutes =
+            counters.limits.requests_per_minute.is_some() || counters.limits.tokens_per_minute.is_some();
+        if !has_minutes && !counters.purses.iter().any(Purse::slides) {
             return RateStatus::default();
         }
         counters.advance(now);
-        if let Some(status) = counters.shared_status() {
-            return status;
+        let mut status = counters.minute_status();
+        for purse in &counters.purses {
+            status.tighten(purse.rate(now.unix_ms));
         }
-        let stand = |window: &Option<Box<Window>>, limit: Option<u64>| -> Option<Left> {
-            let (window, limit) = (window.as_deref()?, limit?);
-            let wait = window.wait(1, limit).unwrap_or(Duration::from_secs(60));
-            Some((limit, limit.saturating_sub(window.sum()), wait))
-        };
-        RateStatus {
-            requests: stand(&counters.requests, counters.limits.requests_per_minute),
-            tokens: stand(&counters.tokens[0], counters.limits.tokens_per_minute),
-        }
+        status
     }
 
     /// Its budgets, as they stand.
@@ -272,6 +274,22 @@ impl Account {
 }
 
 impl Counters {
+    /// How much of a minute is left.
+    fn minute_status(&self) -> RateStatus {
+        if let Some(status) = self.shared_status() {
+            return status;
+        }
+        let stand = |window: &Option<Box<Window>>, limit: Option<u64>| -> Option<Left> {
+            let (window, limit) = (window.as_deref()?, limit?);
+            let wait = window.wait(1, limit).unwrap_or(Duration::from_secs(60));
+            Some((limit, limit.saturating_sub(window.sum()), wait))
+        };
+        RateStatus {
+            requests: stand(&self.requests, self.limits.requests_per_minute),
+            tokens: stand(&self.tokens[0], self.limits.tokens_per_minute),
+        }
+    }
+
     fn advance(&mut self, now: Moment) {
         let limits = self.limits;
         let tokens = Side::ALL.map(|side| side.limit(&limits));

@@ -14,6 +14,7 @@ use crate::account::{Account, Place, unix_ms};
 use crate::budget::Rule;
 use crate::config::{Limits, ProviderLimits};
 use crate::denial::Denial;
+use crate::ledger::{Apart, Question, before};
 use crate::pattern::fits;
 use crate::reservation::{self, Accounts, Estimate, Reservation, Standing};
 use crate::sharing::Sharing;
@@ -142,12 +143,15 @@ impl Gates {
         for queued in &self.queued {
             let mut known = Vec::new();
             for rule in queued.account.unknown(&queued.rules) {
-                let mut all = [0_i64; 2];
-                for (replica, money) in store.spent_at(&queued.provider, rule.bounds(unix_ms()).0)? {
-                    let place = usize::from(own.is_some_and(|own| own != replica));
-                    all[place] = all[place].saturating_add(money.nanodollars());
-                }
-                known.push((rule, all));
+                let question = Question {
+                    kind: None,
+                    is_provider: true,
+                    id: queued.provider.clone(),
+                    rule: rule.clone(),
+                    since: rule.since(unix_ms()),
+                    apart: Apart::of(rule),
+                };
+                known.push((rule, before(store, &question, own)?));
             }
             spent.push(known);
         }

@@ -28,6 +28,7 @@ mod rate;
 mod reservation;
 mod share;
 mod sharing;
+mod sliding;
 mod unit;
 mod wanted;
 mod window;

@@ -303,11 +303,15 @@ impl Sharing {
         let mut unknown = Vec::new();
         for (index, told) in answers.told.iter().enumerate() {
             if told.verdict == Verdict::Unknown {
-                let question = round.pending.get(index).and_then(Pending::question);
+                let pending = round.pending.get(index);
+                let question = pending.and_then(|pending| pending.question(told));
                 unknown.extend(question.map(|question| (index, question)));
             } else if let Some(ask) = round.asks.get_mut(index) {
                 ask.version = told.version;
                 ask.hold = ask.hold.max(told.ceiling);
+                if matches!(told.verdict, Verdict::Granted | Verdict::Refused) {
+                    ask.acknowledged = ask.acknowledged.max(ask.used);
+                }
             }
         }
         let store = Arc::clone(&self.store);

@@ -7,6 +7,9 @@
     reason = "a test says what it expects by failing"
 )]
 
+#[path = "shared/sliding.rs"]
+mod sliding;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
 use crate::store::StoreError;
+use crate::window::BudgetWindow;
 
 /// Entries of an allow-list, at most.
 const MAX_LIST: usize = 512;
@@ -17,7 +18,7 @@ const MAX_TEXT: usize = 256;
 const MAX_BUDGETS: usize = 8;
 /// Models that one of them names.
 const MAX_MODELS: usize = 32;
-/// The longest window that is counted in seconds: ten years.
+/// The longest window that is told in seconds: ten years.
 const MAX_SECONDS: u64 = 10 * 366 * 24 * 3_600;
 /// Priorities that one holder reserves something for: each set of them is counted by itself.
 const MAX_SHARES: usize = 4;
@@ -227,36 +228,6 @@ impl Budget {
     }
 }
 
-/// When a budget begins anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BudgetWindow {
-    /// Never.
-    Total,
-    /// At midnight.
-    Day,
-    /// On Monday.
-    Week,
-    /// On the first.
-    Month,
-    /// Every so many seconds, counted from the beginning of 1970.
-    Seconds(u64),
-}
-
-impl BudgetWindow {
-    /// As people write it: `total`, `day`, `week`, `month`, or so many seconds, such as `3600s`.
-    #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
-        Some(match text {
-            "total" => Self::Total,
-            "day" => Self::Day,
-            "week" => Self::Week,
-            "month" => Self::Month,
-            _ => Self::Seconds(text.strip_suffix('s')?.parse().ok()?),
-        })
-    }
-}
-
 impl Terms {
     /// Whether they can be kept.
     ///
@@ -431,12 +402,17 @@ fn check_custom(quota: &Quota) -> Result<(), StoreError> {
 
 /// Whether a window can be counted, and models told apart.
 fn check_window((window, zone): (BudgetWindow, Option<&str>), models: &[String]) -> Result<(), StoreError> {
-    if let BudgetWindow::Seconds(seconds) = window
+    if let BudgetWindow::Seconds(seconds) | BudgetWindow::Sliding(seconds) = window
         && !(1..=MAX_SECONDS).contains(&seconds)
     {
         return Err(invalid(format!(
             "the window of a budget must be between 1 and {MAX_SECONDS} seconds"
         )));
+    }
+    if matches!(window, BudgetWindow::Sliding(_)) && zone.is_some() {
+        return Err(invalid(
+            "a sliding window begins at any time, in all time zones alike: leave time_zone out".to_owned(),
+        ));
     }
     if let Some(zone) = zone
         && TimeZone::get(zone).is_err()
@@ -473,6 +449,9 @@ mod tests {
             vec![budget(1, BudgetWindow::Seconds(0), None)],
             vec![budget(1, day, Some("Mars/Olympus"))],
             vec![budget(1, day, None), budget(2, day, None)],
+            vec![budget(1, BudgetWindow::Sliding(0), None)],
+            vec![budget(1, BudgetWindow::Sliding(MAX_SECONDS + 1), None)],
+            vec![budget(1, BudgetWindow::Sliding(60), Some("Europe/Berlin"))],
             vec![Budget {
                 amount: None,
                 ..budget(1, day, None)
@@ -481,7 +460,8 @@ mod tests {
             assert!(check_budgets(&budgets).is_err(), "{budgets:?}");
         }
         let berlin = budget(2, day, Some("Europe/Berlin"));
-        check_budgets(&[budget(1, day, None), berlin]).unwrap();
+        let sliding = budget(1, BudgetWindow::Sliding(86_400), None);
+        check_budgets(&[budget(1, day, None), berlin, sliding]).unwrap();
         for list in [
             vec![String::new()],
             vec!["m\n".to_owned()],
@@ -521,7 +501,5 @@ mod tests {
     fn a_window_reads_as_older_versions_wrote_it() {
         let budget: Budget = serde_json::from_str(r#"{"amount":5,"window":"day"}"#).unwrap();
         assert_eq!(budget, Budget::of(Money::from_nanodollars(5), BudgetWindow::Day));
-        let seconds = serde_json::to_string(&BudgetWindow::Seconds(60)).unwrap();
-        assert_eq!(seconds, r#"{"seconds":60}"#);
     }
 }

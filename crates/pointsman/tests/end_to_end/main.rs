@@ -65,6 +65,7 @@ mod secrets_wrapped;
 mod shape;
 mod shared;
 mod signed;
+mod sliding;
 mod socket;
 mod state;
 mod structured;

@@ -3,7 +3,7 @@
 use pointsman_catalog::Money;
 use pointsman_wire::form::Usage;
 
-use super::{Conditions, LedgerFilter, Store, StoreError};
+use super::{Conditions, LedgerFilter, Store, StoreError, now};
 use crate::holder::HolderKind;
 use crate::terms::Counted;
 
@@ -22,9 +22,35 @@ pub struct UsedRow {
     pub amount: i64,
 }
 
+/// What was used in a bucket of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedBucket {
+    /// The time of its entries, divided by the width of buckets.
+    pub bucket: i64,
+    /// The name that clients asked for; empty where that is not told apart.
+    pub model: String,
+    /// In nano-dollars, requests or tokens.
+    pub amount: i64,
+}
+
+/// Which entries of the ledger count.
+#[derive(Debug, Clone, Copy)]
+pub struct Entries<'a> {
+    /// Those of such a holder; of a key where there is no kind.
+    pub kind: Option<HolderKind>,
+    /// Its id.
+    pub id: &'a str,
+    /// Those at the provider of this name in the place of a holder's.
+    pub is_provider: bool,
+    /// Since a time, Unix milliseconds.
+    pub since: i64,
+}
+
 /// What a request has used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsedRequest {
+    /// When it was settled, Unix milliseconds.
+    pub at: i64,
     /// The replica; empty where the id tells of none.
     pub replica: String,
     /// The name that the client asked for.
@@ -105,16 +131,7 @@ impl Store {
         };
         let mut conditions = Conditions::default();
         LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect().bears_tag);
-        // What was remembered has used nothing but its request.
-        let amount = match counted {
-            None => "cost",
-            Some(Counted::Requests) => "CAST(1 AS BIGINT)",
-            Some(Counted::Tokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE input + output END",
-            Some(Counted::InputTokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE input END",
-            Some(Counted::OutputTokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE output END",
-            // The database knows no expressions: those ask for each request.
-            Some(Counted::Custom) => "CAST(0 AS BIGINT)",
-        };
+        let amount = amount_of(counted);
         let sql = format!(
             "SELECT {REPLICA} AS replica, model_requested, CAST(SUM({amount}) AS BIGINT) FROM ledger{}
              GROUP BY 1, 2 ORDER BY 1, 2",
@@ -129,6 +146,67 @@ impl Store {
                 })
             })
         })
+    }
+
+    /// What was used, in buckets of so many milliseconds, the oldest first; told apart by model, where that is asked for:
+    /// money where nothing else is counted. Of months of which only sums are kept, money is known that is not told apart: it
+    /// counts as spent when the first of the rest was, or now where nothing else is left.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn used_in_buckets(
+        &self,
+        entries: Entries<'_>,
+        counted: Option<Counted>,
+        (width, by_model): (i64, bool),
+    ) -> Result<Vec<UsedBucket>, StoreError> {
+        let found = if entries.is_provider {
+            let mut filter = LedgerFilter::default();
+            filter.of.provider = Some(entries.id.to_owned());
+            Some(filter)
+        } else {
+            self.entries_of(entries.kind, entries.id)?
+        };
+        let Some(filter) = found else {
+            return Ok(Vec::new());
+        };
+        let since = entries.since;
+        let filter = LedgerFilter { since, ..filter };
+        let mut conditions = Conditions::default();
+        filter.apply(&mut conditions, true, self.dialect().bears_tag);
+        let (amount, width) = (amount_of(counted), width.max(1));
+        let model = if by_model { "model_requested" } else { "''" };
+        let sql = format!(
+            "SELECT at / {width} AS bucket, {model} AS model, CAST(SUM({amount}) AS BIGINT) FROM ledger{}
+             GROUP BY 1, 2 ORDER BY 1, 2",
+            conditions.sql()
+        );
+        let mut used = self.read_much(|session| {
+            session.all(&sql, conditions.values(), |row| {
+                Ok(UsedBucket {
+                    bucket: row.integer(0)?,
+                    model: row.text(1)?,
+                    amount: row.integer(2)?,
+                })
+            })
+        })?;
+        if self.is_shared() && counted.is_none() && !by_model {
+            let told: i64 = used.iter().map(|row| row.amount).sum();
+            let more = self.spent_of(filter)?.nanodollars() - told;
+            if more > 0 {
+                let bucket = used.first().map_or(now() / width, |row| row.bucket);
+                let model = String::new();
+                used.insert(
+                    0,
+                    UsedBucket {
+                        bucket,
+                        model,
+                        amount: more,
+                    },
+                );
+            }
+        }
+        Ok(used)
     }
 
     /// Tells what each request of a holder (a key, where no kind is given) has used since a time, Unix milliseconds, one
@@ -148,13 +226,14 @@ impl Store {
         let mut conditions = Conditions::default();
         LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect().bears_tag);
         let sql = format!(
-            "SELECT {REPLICA} AS replica, model_requested, cost, usage_json, outcome FROM ledger{}",
+            "SELECT {REPLICA} AS replica, model_requested, cost, usage_json, outcome, at FROM ledger{}",
             conditions.sql()
         );
         self.read_much(|session| {
             session.each(&sql, conditions.values(), &mut |row| {
                 if row.text(4)? != "cached" {
                     each(UsedRequest {
+                        at: row.integer(5)?,
                         replica: row.text(0)?,
                         model: row.text(1)?,
                         cost: Money::from_nanodollars(row.integer(2)?),
@@ -164,5 +243,18 @@ impl Store {
                 Ok(true)
             })
         })
+    }
+}
+
+/// What is summed up of an entry, as a column. What was remembered has used nothing but its request.
+fn amount_of(counted: Option<Counted>) -> &'static str {
+    match counted {
+        None => "cost",
+        Some(Counted::Requests) => "CAST(1 AS BIGINT)",
+        Some(Counted::Tokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE input + output END",
+        Some(Counted::InputTokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE input END",
+        Some(Counted::OutputTokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE output END",
+        // The database knows no expressions: those ask for each request.
+        Some(Counted::Custom) => "CAST(0 AS BIGINT)",
     }
 }
