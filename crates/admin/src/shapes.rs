@@ -50,6 +50,9 @@ pub struct BudgetFields {
     /// when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// Only what is asked at these providers, by their names in the configuration, `*` as above; at all, when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
 }
 
 /// Requests, tokens or units of one's own in a window.
@@ -71,6 +74,9 @@ pub struct QuotaFields {
     /// when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// Only what is asked at these providers, by their names in the configuration, `*` as above; at all, when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
     /// With `of: custom`: how many units a request is, an expression (CEL) over `input_tokens`, `cached_input_tokens`,
     /// `cache_creation_input_tokens`, `output_tokens`, `reasoning_tokens`, `total_tokens`, `cost_nanodollars` and `model`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -282,6 +288,7 @@ fn budgets(fields: Vec<BudgetFields>) -> Result<Vec<Budget>, Failed> {
             window: window(&fields.window)?,
             zone: fields.time_zone,
             models: fields.models,
+            providers: fields.providers,
         })
     };
     fields.into_iter().map(read).collect()
@@ -294,6 +301,7 @@ fn budget_fields(budgets: &[Budget]) -> Vec<BudgetFields> {
         window: budget.window.to_string(),
         time_zone: budget.zone.clone(),
         models: budget.models.clone(),
+        providers: budget.providers.clone(),
     };
     budgets.iter().map(write).collect()
 }
@@ -309,6 +317,7 @@ fn quotas(fields: Vec<QuotaFields>) -> Result<Vec<Quota>, Failed> {
             window: window(&fields.window)?,
             zone: fields.time_zone,
             models: fields.models,
+            providers: fields.providers,
             cel: fields.cel,
             unit: fields.unit,
         })
@@ -323,6 +332,7 @@ fn quota_fields(quotas: &[Quota]) -> Vec<QuotaFields> {
         window: quota.window.to_string(),
         time_zone: quota.zone.clone(),
         models: quota.models.clone(),
+        providers: quota.providers.clone(),
         cel: quota.cel.clone(),
         unit: quota.unit.clone(),
     };
@@ -495,6 +505,7 @@ pub fn spending(standings: &[Standing]) -> Value {
             "window": standing.budget.window.to_string(),
             "time_zone": standing.budget.zone,
             "models": standing.budget.models,
+            "providers": standing.budget.providers,
             "amount_usd": standing.budget.amount.map(usd),
             "spent_usd": usd(standing.spent),
             "reserved_usd": usd(standing.reserved),
@@ -515,6 +526,7 @@ pub fn counted(stood: &[Stood]) -> Value {
             "window": quota.window.to_string(),
             "time_zone": quota.zone,
             "models": quota.models,
+            "providers": quota.providers,
             "cel": quota.cel,
             "unit": quota.unit,
             "amount": quota.amount,

@@ -1,17 +1,18 @@
 //! What one holder has used and reserved: a key, a user, a project, a team, an organization.
 
+mod apart;
 mod shared;
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use pointsman_catalog::Money;
 
 use crate::budget::{Before, Purse, Rule};
 use crate::config::Limits;
-use crate::denial::Refused;
+use crate::denial::{Denial, Refused};
 use crate::rate::{Left, RateStatus};
 use crate::reservation::{Estimate, Standing};
 use crate::sharing::Clock;
@@ -19,6 +20,8 @@ use crate::unit::Used;
 use crate::wanted::{Side, Sides, Wanted, sides};
 use crate::window::Window;
 
+pub(crate) use apart::Apart;
+use apart::AtProvider;
 use shared::Shares;
 pub(crate) use shared::{Link, Pending, Place};
 
@@ -97,6 +100,11 @@ pub(crate) struct Account {
     is_told: AtomicBool,
     /// Whether any of its purses is about some models alone.
     by_model: AtomicBool,
+    /// What is counted at some providers alone; only where there is such.
+    at: RwLock<Vec<AtProvider>>,
+    is_apart: AtomicBool,
+    /// It is what all callers together have at a provider.
+    is_of_provider: bool,
 }
 
 #[derive(Debug, Default)]
@@ -129,6 +137,17 @@ impl Account {
             place,
             is_told: AtomicBool::new(false),
             by_model: AtomicBool::new(false),
+            at: RwLock::default(),
+            is_apart: AtomicBool::new(false),
+            is_of_provider: false,
+        }
+    }
+
+    /// The same, of what all callers together have at a provider.
+    pub(crate) fn of_provider(name: &str, place: Option<Place>) -> Self {
+        Self {
+            is_of_provider: true,
+            ..Self::new(name, Limits::default(), place)
         }
     }
 
@@ -137,8 +156,12 @@ impl Account {
         Moment::at(now, self.place.as_ref().map(Place::clock))
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// Why a request that may cost so much is refused here.
+    pub(crate) fn denial(&self, refused: Refused, cost: Money) -> Denial {
+        Denial {
+            is_of_provider: self.is_of_provider,
+            ..refused.denial(&self.name, cost)
+        }
     }
 
     /// Whether it matters for which model something is asked.
@@ -148,13 +171,22 @@ impl Account {
 
     /// Those of `rules` of which it does not know what was used.
     pub(crate) fn unknown<'a>(&self, rules: &'a [Rule]) -> Vec<&'a Rule> {
-        let counters = self.counters.lock();
-        let known = |rule: &Rule| counters.purses.iter().any(|purse| purse.rule.counts(rule));
-        rules.iter().filter(|rule| !known(rule)).collect()
+        let known = self.rules();
+        let is_known = |rule: &Rule| known.iter().any(|known| known.counts(rule));
+        rules.iter().filter(|rule| !is_known(rule)).collect()
     }
 
     /// Changes the settings and keeps what was used. `used` says what was used of rules that are new.
     pub(crate) fn configure(&self, limits: Limits, rules: &[Rule], used: &[(&Rule, Before)]) {
+        let by_model = self.configure_apart(rules, used);
+        let anywhere = rules.iter().filter(|rule| rule.providers().is_empty());
+        let anywhere: Vec<Rule> = anywhere.cloned().collect();
+        self.configure_own(limits, &anywhere, used);
+        self.by_model.fetch_or(by_model, Ordering::Relaxed);
+    }
+
+    /// The same of what is counted in this account itself.
+    fn configure_own(&self, limits: Limits, rules: &[Rule], used: &[(&Rule, Before)]) {
         let now = self.moment(Instant::now()).unix_ms;
         let mut counters = self.counters.lock();
         counters.limits = limits;
@@ -240,6 +272,9 @@ impl Account {
 
     /// Whether more is spent than a soft budget says.
     pub(crate) fn is_past_soft(&self) -> bool {
+        if self.apart().iter().any(|account| account.is_past_soft()) {
+            return true;
+        }
         let mut counters = self.counters.lock();
         let soft = |purse: &Purse| purse.budget().is_some_and(|budget| budget.soft.is_some());
         if !counters.purses.iter().any(soft) {
@@ -269,7 +304,10 @@ impl Account {
     pub(crate) fn purses(&self) -> Vec<Purse> {
         let mut counters = self.counters.lock();
         counters.advance(self.moment(Instant::now()));
-        counters.purses.clone()
+        let mut purses = counters.purses.clone();
+        drop(counters);
+        purses.extend(self.apart().iter().flat_map(|account| account.purses()));
+        purses
     }
 }
 

@@ -51,6 +51,14 @@ impl Rule {
         }
     }
 
+    /// At which providers; at all, where there are none.
+    pub(crate) fn providers(&self) -> &[String] {
+        match self {
+            Self::Budget(budget) => &budget.providers,
+            Self::Quota(quota) => &quota.providers,
+        }
+    }
+
     /// The expression that says how much a request is, where that is one.
     pub(crate) fn cel(&self) -> Option<&str> {
         match self {
@@ -82,12 +90,14 @@ impl Rule {
             self.window(),
             self.zone(),
             self.models(),
+            self.providers(),
             self.cel(),
         ) == (
             other.counted(),
             other.window(),
             other.zone(),
             other.models(),
+            other.providers(),
             other.cel(),
         )
     }
@@ -96,6 +106,26 @@ impl Rule {
     pub(crate) fn is_about(&self, model: Option<&str>) -> bool {
         let models = self.models();
         models.is_empty() || model.is_some_and(|model| models.iter().any(|pattern| fits(pattern, model)))
+    }
+
+    /// Whether it is about a provider.
+    pub(crate) fn is_at(&self, provider: &str) -> bool {
+        let providers = self.providers();
+        providers.is_empty() || providers.iter().any(|pattern| fits(pattern, provider))
+    }
+
+    /// What it is about, in words.
+    fn about(&self) -> Option<Arc<str>> {
+        let mut about = String::new();
+        if !self.models().is_empty() {
+            about.push_str(" for the models ");
+            about.push_str(&self.models().join(", "));
+        }
+        if !self.providers().is_empty() {
+            about.push_str(" at the providers ");
+            about.push_str(&self.providers().join(", "));
+        }
+        (!about.is_empty()).then(|| about.into())
     }
 
     /// How finely it is counted, where its window slides.
@@ -128,7 +158,7 @@ pub(crate) struct Purse {
     zone: TimeZone,
     /// How many units a request is, where it counts what is custom; nothing is let through where that cannot be told.
     unit: Option<Arc<Unit>>,
-    /// The models that it is about, for denials.
+    /// What it is about, for denials.
     about: Option<Arc<str>>,
     /// By this process; by the earlier ones, too, where it is alone, and by those of its name, where it is not. Of a window
     /// that slides by this process alone, since it began: what replicas tell each other only grows.
@@ -150,14 +180,13 @@ impl Purse {
     pub(crate) fn new(rule: &Rule, before: &Before, number: u32, now: i64) -> Self {
         let zone = zone_of(rule.zone());
         let (begun, ends) = bounds(rule.window(), &zone, now);
-        let models = rule.models();
         let sliding = rule
             .grain()
             .map(|grain| Sliding::new(grain, &before.buckets, now));
         let [own, others] = before.used;
         let all = sliding.as_ref().map_or(own.saturating_add(others), Sliding::sum);
         Self {
-            about: (!models.is_empty()).then(|| models.join(", ").into()),
+            about: rule.about(),
             zone,
             unit: unit_of(rule),
             spent: own,
@@ -345,7 +374,7 @@ impl Purse {
         now: i64,
         wait: Option<u64>,
     ) -> Refused {
-        let models = self.about.clone();
+        let about = self.about.clone();
         let again = self.again([spent, reserved, wanted], now, wait);
         match &self.rule {
             Rule::Budget(budget) => Refused::Room(NoRoom::Money {
@@ -353,7 +382,7 @@ impl Purse {
                 window: budget.window,
                 spent: Money::from_nanodollars(spent),
                 reserved: Money::from_nanodollars(reserved),
-                models,
+                about,
                 now,
                 again,
             }),
@@ -363,7 +392,7 @@ impl Purse {
                 window: quota.window,
                 amount: quota.amount,
                 numbers: [spent, reserved, wanted].map(|number| number.max(0).unsigned_abs()),
-                models,
+                about,
                 now,
                 again,
             }),

@@ -18,6 +18,8 @@ pub struct Denial {
     pub message: String,
     /// When it makes sense to try again; absent when it does not.
     pub retry_after: Option<Duration>,
+    /// It is a limit of the provider that all callers together have, and none of whoever asks.
+    pub is_of_provider: bool,
 }
 
 /// Limits that can deny.
@@ -90,7 +92,7 @@ pub(crate) enum NoRoom {
         window: BudgetWindow,
         spent: Money,
         reserved: Money,
-        models: Option<Arc<str>>,
+        about: Option<Arc<str>>,
         now: i64,
         again: Again,
     },
@@ -102,7 +104,7 @@ pub(crate) enum NoRoom {
         amount: u64,
         /// What is used, reserved and wanted.
         numbers: [u64; 3],
-        models: Option<Arc<str>>,
+        about: Option<Arc<str>>,
         now: i64,
         again: Again,
     },
@@ -162,6 +164,7 @@ impl Refused {
             kind,
             message,
             retry_after,
+            is_of_provider: false,
         }
     }
 }
@@ -175,11 +178,11 @@ impl NoRoom {
                 window,
                 spent,
                 reserved,
-                models,
+                about,
                 now,
                 again,
             } => {
-                let whose = about(holder, models.as_deref());
+                let whose = whose(holder, about.as_deref());
                 let amounts = (amount, spent, reserved);
                 let (message, wait) = no_money(&whose, cost, (window, amounts), (now, again));
                 (DenialKind::Budget, message, wait)
@@ -190,11 +193,11 @@ impl NoRoom {
                 window,
                 amount,
                 numbers,
-                models,
+                about,
                 now,
                 again,
             } => {
-                let whose = about(holder, models.as_deref());
+                let whose = whose(holder, about.as_deref());
                 let what = units(of, unit.as_deref());
                 let (message, wait) = no_quota(&whose, (what, window, amount), numbers, (now, again));
                 (DenialKind::Quota, message, wait)
@@ -203,12 +206,9 @@ impl NoRoom {
     }
 }
 
-/// Whose, and of which models.
-fn about(holder: &str, models: Option<&str>) -> String {
-    models.map_or_else(
-        || holder.to_owned(),
-        |models| format!("{holder} for the models {models}"),
-    )
+/// Whose, and of which models and providers.
+fn whose(holder: &str, about: Option<&str>) -> String {
+    format!("{holder}{}", about.unwrap_or_default())
 }
 
 /// What is counted, in words.

@@ -260,7 +260,10 @@ impl Directory {
         rule: &Rule,
         since: i64,
     ) -> Result<Before, StoreError> {
-        let is_plain = rule.counted().is_none() && rule.models().is_empty() && rule.grain().is_none();
+        let is_plain = rule.counted().is_none()
+            && rule.models().is_empty()
+            && rule.providers().is_empty()
+            && rule.grain().is_none();
         if self.sharing.is_none() && is_plain {
             let all = match kind {
                 Some(kind) => self.store.spent_by(kind, id, since)?,

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use pointsman_catalog::Money;
-use pointsman_store::{Entries, HolderKind, Store, StoreError, UsedRequest};
+use pointsman_store::{Entries, HolderKind, Store, StoreError, ToldApart, UsedRequest};
 
 use crate::budget::{Before, Rule};
-use crate::pattern::fits;
 use crate::reservation::{Actual, Estimate};
 use crate::sliding::Grain;
 use crate::unit::{Details, Unit, Used};
@@ -95,9 +94,12 @@ fn in_buckets(store: &Store, question: &Question, grain: Grain) -> Result<Vec<(i
         is_provider: question.is_provider,
         since: question.since,
     };
-    let by_model = !rule.models().is_empty();
-    for row in store.used_in_buckets(entries, rule.counted(), (grain.width, by_model))? {
-        if !by_model || rule.is_about(Some(&row.model)) {
+    let apart = ToldApart {
+        models: !rule.models().is_empty(),
+        providers: !rule.providers().is_empty(),
+    };
+    for row in store.used_in_buckets(entries, rule.counted(), (grain.width, apart))? {
+        if rule.is_about(Some(&row.model)) && rule.is_at(&row.provider) {
             add(row.bucket, row.amount);
         }
     }
@@ -117,7 +119,7 @@ fn by_replica(store: &Store, question: &Question) -> Result<Vec<(String, i64)>, 
     if *is_provider {
         return Ok(in_nanodollars(store.spent_at(id, *since)?));
     }
-    if let (Rule::Budget(_), []) = (rule, rule.models()) {
+    if let (Rule::Budget(_), [], []) = (rule, rule.models(), rule.providers()) {
         return Ok(in_nanodollars(store.spent_by_replica(*kind, id, *since)?));
     }
     if rule.cel().is_some() {
@@ -129,9 +131,9 @@ fn by_replica(store: &Store, question: &Question) -> Result<Vec<(String, i64)>, 
         return Ok(used.into_iter().collect());
     }
     let mut used: Vec<(String, i64)> = Vec::new();
-    for row in store.used_by_model((*kind, id), rule.counted(), *since)? {
-        let models = rule.models();
-        if !models.is_empty() && !models.iter().any(|pattern| fits(pattern, &row.model)) {
+    let by_provider = !rule.providers().is_empty();
+    for row in store.used_by_model((*kind, id), rule.counted(), (*since, by_provider))? {
+        if !rule.is_about(Some(&row.model)) || !rule.is_at(&row.provider) {
             continue;
         }
         match used.last_mut() {
@@ -160,7 +162,7 @@ fn each_used(
         return Ok(());
     };
     store.each_used((question.kind, &question.id), question.since, &mut |request| {
-        if !question.rule.is_about(Some(&request.model)) {
+        if !question.rule.is_about(Some(&request.model)) || !question.rule.is_at(&request.provider) {
             return;
         }
         let usage = request.usage;

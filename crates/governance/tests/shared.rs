@@ -676,6 +676,7 @@ async fn quotas_of_models_and_of_either_side_are_counted_together() {
         window: BudgetWindow::Day,
         zone: None,
         models: models.iter().map(|model| (*model).to_owned()).collect(),
+        providers: Vec::new(),
         cel: None,
         unit: None,
     };

@@ -212,6 +212,7 @@ fn spec(create: Create) -> Result<(Option<String>, HolderSpec), String> {
     let budget = amount.map(|amount| Budget {
         zone: create.time_zone,
         models: create.limits.budget_models,
+        providers: create.limits.budget_providers,
         ..Budget::of(amount, create.budget_window)
     });
     let terms = Terms {

@@ -236,6 +236,7 @@ fn grant(create: Create) -> Result<NewKey, String> {
     let budget = budget.map_err(|error| error.to_string())?;
     let budget = budget.map(|amount| Budget {
         models: create.limits.budget_models,
+        providers: create.limits.budget_providers,
         ..Budget::of(amount, create.budget_window)
     });
     Ok(NewKey {

@@ -67,8 +67,8 @@ pub use state::{
 };
 pub use store::{
     Audited, Entries, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError,
-    StoredSecrets, Trimmed, UsageFilter, UsageGroup, UsageRow, UsedBucket, UsedRequest, UsedRow, Verified,
-    Within,
+    StoredSecrets, ToldApart, Trimmed, UsageFilter, UsageGroup, UsageRow, UsedBucket, UsedRequest, UsedRow,
+    Verified, Within,
 };
 pub use terms::{Amounts, Budget, Counted, Metadata, Quota, Shares, Terms, check_budgets, check_shares};
 pub use window::{BudgetWindow, WINDOWS};

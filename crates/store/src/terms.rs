@@ -16,7 +16,7 @@ const MAX_LIST: usize = 512;
 const MAX_TEXT: usize = 256;
 /// Budgets of one holder, and quotas.
 const MAX_BUDGETS: usize = 8;
-/// Models that one of them names.
+/// Models that one of them names, and providers.
 const MAX_MODELS: usize = 32;
 /// The longest window that is told in seconds: ten years.
 const MAX_SECONDS: u64 = 10 * 366 * 24 * 3_600;
@@ -133,6 +133,9 @@ pub struct Budget {
     /// when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// Only what is asked at these providers, by their names in the configuration, `*` as above; at all, when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
 }
 
 /// What is counted of requests.
@@ -190,6 +193,9 @@ pub struct Quota {
     /// Only what is asked of these models, as for budgets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// Only what is asked at these providers, as for budgets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
     /// The expression (CEL) that says how many units a request is, where `of` is custom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cel: Option<String>,
@@ -208,6 +214,7 @@ impl Quota {
             window,
             zone: None,
             models: Vec::new(),
+            providers: Vec::new(),
             cel: None,
             unit: None,
         }
@@ -224,6 +231,7 @@ impl Budget {
             window,
             zone: None,
             models: Vec::new(),
+            providers: Vec::new(),
         }
     }
 }
@@ -347,8 +355,10 @@ pub fn check_budgets(budgets: &[Budget]) -> Result<(), StoreError> {
             return Err(invalid("a budget needs an amount or a soft amount".to_owned()));
         }
         check_window((budget.window, budget.zone.as_deref()), &budget.models)?;
+        check_providers(&budget.providers)?;
         let same = |other: &Budget| {
-            (other.window, &other.zone, &other.models) == (budget.window, &budget.zone, &budget.models)
+            (other.window, &other.zone, &other.models, &other.providers)
+                == (budget.window, &budget.zone, &budget.models, &budget.providers)
         };
         if budgets[..at].iter().any(same) {
             return Err(invalid(
@@ -369,10 +379,24 @@ pub(crate) fn check_quotas(quotas: &[Quota]) -> Result<(), StoreError> {
             return Err(invalid(format!("a quota must not be above {}", i64::MAX)));
         }
         check_window((quota.window, quota.zone.as_deref()), &quota.models)?;
+        check_providers(&quota.providers)?;
         check_custom(quota)?;
         let same = |other: &Quota| {
-            (other.of, other.window, &other.zone, &other.models, &other.cel)
-                == (quota.of, quota.window, &quota.zone, &quota.models, &quota.cel)
+            (
+                other.of,
+                other.window,
+                &other.zone,
+                &other.models,
+                &other.providers,
+                &other.cel,
+            ) == (
+                quota.of,
+                quota.window,
+                &quota.zone,
+                &quota.models,
+                &quota.providers,
+                &quota.cel,
+            )
         };
         if quotas[..at].iter().any(same) {
             return Err(invalid(
@@ -427,6 +451,16 @@ fn check_window((window, zone): (BudgetWindow, Option<&str>), models: &[String])
         )));
     }
     check_list("models", models)
+}
+
+/// Whether providers of a budget or a quota can be told apart.
+fn check_providers(providers: &[String]) -> Result<(), StoreError> {
+    if providers.len() > MAX_MODELS {
+        return Err(invalid(format!(
+            "a budget names more than {MAX_MODELS} providers; use patterns such as azure-*"
+        )));
+    }
+    check_list("providers", providers)
 }
 
 pub(crate) fn invalid(why: String) -> StoreError {

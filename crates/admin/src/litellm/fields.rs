@@ -99,6 +99,7 @@ impl Fields {
             window: BudgetWindow::Total,
             zone: None,
             models: Vec::new(),
+            providers: Vec::new(),
         });
         if self.has("max_budget") {
             budget.amount = self.take::<Dollars>("max_budget")?.map(|dollars| dollars.0);

@@ -103,12 +103,16 @@ impl Place {
         let zone = rule.zone().unwrap_or("UTC");
         let of = rule.counted().map_or("budget", |counted| counted.as_str());
         let mut counter = format!("{of}:{window}:{zone}:{}", purse.begun);
-        if !rule.models().is_empty() || rule.cel().is_some() {
+        if !rule.models().is_empty() || !rule.providers().is_empty() || rule.cel().is_some() {
             // Patterns and expressions may be long: those of one purse are told from others by their digest.
             let mut told = rule.models().join("\n");
             if let Some(cel) = rule.cel() {
                 told.push('\0');
                 told.push_str(cel);
+            }
+            if !rule.providers().is_empty() {
+                told.push_str("\0\0");
+                told.push_str(&rule.providers().join("\n"));
             }
             let digest = Sha256::digest(told.as_bytes());
             counter.push(':');

@@ -12,6 +12,7 @@ mod abuse;
 mod admin;
 mod alerts;
 mod aliases;
+mod at_providers;
 mod batches;
 mod batches_across_deaths;
 mod batches_handed;

@@ -18,8 +18,32 @@ pub struct UsedRow {
     pub replica: String,
     /// The name that clients asked for.
     pub model: String,
+    /// Who was asked last; empty where that is not told apart.
+    pub provider: String,
     /// In nano-dollars, requests or tokens.
     pub amount: i64,
+}
+
+/// What is told apart of what was used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ToldApart {
+    /// The names that clients asked for.
+    pub models: bool,
+    /// Who was asked last. What was remembered was asked of nobody.
+    pub providers: bool,
+}
+
+impl ToldApart {
+    /// The columns, each with its name.
+    fn columns(self) -> String {
+        let model = if self.models { "model_requested" } else { "''" };
+        let provider = if self.providers {
+            "CASE WHEN outcome = 'cached' THEN '' ELSE COALESCE(provider, '') END"
+        } else {
+            "''"
+        };
+        format!("{model} AS model, {provider} AS provider")
+    }
 }
 
 /// What was used in a bucket of time.
@@ -29,6 +53,8 @@ pub struct UsedBucket {
     pub bucket: i64,
     /// The name that clients asked for; empty where that is not told apart.
     pub model: String,
+    /// Who was asked last; empty where that is not told apart.
+    pub provider: String,
     /// In nano-dollars, requests or tokens.
     pub amount: i64,
 }
@@ -55,6 +81,8 @@ pub struct UsedRequest {
     pub replica: String,
     /// The name that the client asked for.
     pub model: String,
+    /// Who was asked last; empty where nobody was.
+    pub provider: String,
     /// Tokens.
     pub usage: Usage,
     /// Money.
@@ -115,8 +143,8 @@ impl Store {
         Ok(spent)
     }
 
-    /// What a holder (a key, where no kind is given) has used since a time, Unix milliseconds, by replica and model: money
-    /// where nothing else is counted. Replicas come one after the other.
+    /// What a holder (a key, where no kind is given) has used since a time, Unix milliseconds, by replica and model, and by
+    /// provider where that is asked for: money where nothing else is counted. Replicas come one after the other.
     ///
     /// # Errors
     /// When the database refuses.
@@ -124,7 +152,7 @@ impl Store {
         &self,
         (kind, id): (Option<HolderKind>, &str),
         counted: Option<Counted>,
-        since: i64,
+        (since, by_provider): (i64, bool),
     ) -> Result<Vec<UsedRow>, StoreError> {
         let Some(filter) = self.entries_of(kind, id)? else {
             return Ok(Vec::new());
@@ -132,9 +160,14 @@ impl Store {
         let mut conditions = Conditions::default();
         LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect().bears_tag);
         let amount = amount_of(counted);
+        let apart = ToldApart {
+            models: true,
+            providers: by_provider,
+        };
         let sql = format!(
-            "SELECT {REPLICA} AS replica, model_requested, CAST(SUM({amount}) AS BIGINT) FROM ledger{}
-             GROUP BY 1, 2 ORDER BY 1, 2",
+            "SELECT {REPLICA} AS replica, {}, CAST(SUM({amount}) AS BIGINT) FROM ledger{}
+             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            apart.columns(),
             conditions.sql()
         );
         self.read_much(|session| {
@@ -142,14 +175,14 @@ impl Store {
                 Ok(UsedRow {
                     replica: row.text(0)?,
                     model: row.text(1)?,
-                    amount: row.integer(2)?,
+                    provider: row.text(2)?,
+                    amount: row.integer(3)?,
                 })
             })
         })
     }
 
-    /// What was used, in buckets of so many milliseconds, the oldest first; told apart by model, where that is asked for:
-    /// money where nothing else is counted. Of months of which only sums are kept, money is known that is not told apart: it
+    /// What was used, in buckets of so many milliseconds, the oldest first, with what is told apart: money where nothing else is counted. Of months of which only sums are kept, money is known that is not told apart: it
     /// counts as spent when the first of the rest was, or now where nothing else is left.
     ///
     /// # Errors
@@ -158,7 +191,7 @@ impl Store {
         &self,
         entries: Entries<'_>,
         counted: Option<Counted>,
-        (width, by_model): (i64, bool),
+        (width, apart): (i64, ToldApart),
     ) -> Result<Vec<UsedBucket>, StoreError> {
         let found = if entries.is_provider {
             let mut filter = LedgerFilter::default();
@@ -175,10 +208,10 @@ impl Store {
         let mut conditions = Conditions::default();
         filter.apply(&mut conditions, true, self.dialect().bears_tag);
         let (amount, width) = (amount_of(counted), width.max(1));
-        let model = if by_model { "model_requested" } else { "''" };
         let sql = format!(
-            "SELECT at / {width} AS bucket, {model} AS model, CAST(SUM({amount}) AS BIGINT) FROM ledger{}
-             GROUP BY 1, 2 ORDER BY 1, 2",
+            "SELECT at / {width} AS bucket, {}, CAST(SUM({amount}) AS BIGINT) FROM ledger{}
+             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            apart.columns(),
             conditions.sql()
         );
         let mut used = self.read_much(|session| {
@@ -186,24 +219,23 @@ impl Store {
                 Ok(UsedBucket {
                     bucket: row.integer(0)?,
                     model: row.text(1)?,
-                    amount: row.integer(2)?,
+                    provider: row.text(2)?,
+                    amount: row.integer(3)?,
                 })
             })
         })?;
-        if self.is_shared() && counted.is_none() && !by_model {
+        if self.is_shared() && counted.is_none() && apart == ToldApart::default() {
             let told: i64 = used.iter().map(|row| row.amount).sum();
             let more = self.spent_of(filter)?.nanodollars() - told;
             if more > 0 {
                 let bucket = used.first().map_or(now() / width, |row| row.bucket);
-                let model = String::new();
-                used.insert(
-                    0,
-                    UsedBucket {
-                        bucket,
-                        model,
-                        amount: more,
-                    },
-                );
+                let row = UsedBucket {
+                    bucket,
+                    model: String::new(),
+                    provider: String::new(),
+                    amount: more,
+                };
+                used.insert(0, row);
             }
         }
         Ok(used)
@@ -226,7 +258,7 @@ impl Store {
         let mut conditions = Conditions::default();
         LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect().bears_tag);
         let sql = format!(
-            "SELECT {REPLICA} AS replica, model_requested, cost, usage_json, outcome, at FROM ledger{}",
+            "SELECT {REPLICA} AS replica, model_requested, cost, usage_json, outcome, at, provider FROM ledger{}",
             conditions.sql()
         );
         self.read_much(|session| {
@@ -234,6 +266,7 @@ impl Store {
                 if row.text(4)? != "cached" {
                     each(UsedRequest {
                         at: row.integer(5)?,
+                        provider: row.maybe_text(6)?.unwrap_or_default(),
                         replica: row.text(0)?,
                         model: row.text(1)?,
                         cost: Money::from_nanodollars(row.integer(2)?),
