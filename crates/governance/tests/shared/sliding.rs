@@ -1,6 +1,8 @@
 //! Windows that slide, counted by several replicas together: never passed wherever they begin, free again as they slide,
 //! found again after a replica has died and after the server has lost them.
 
+use pointsman_governance::{Gate, Sent};
+
 use super::*;
 
 fn slides(seconds: u64, nanodollars: i64) -> Terms {
@@ -148,4 +150,59 @@ async fn what_the_server_has_lost_is_found_in_the_ledger() {
     let three = site.closed("cccccccc");
     assert_eq!(three.spent(), 100_000);
     three.stops().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_be_used_at_a_provider_is_counted_together() {
+    let quota = Quota {
+        providers: vec!["p*".to_owned()],
+        ..Quota::of(Counted::Requests, 40, BudgetWindow::Sliding(3_600))
+    };
+    let organization = Terms {
+        quotas: vec![quota],
+        ..Terms::default()
+    };
+    let Some(site) = Site::open(Keeps::Nothing, organization, Terms::default()).await else {
+        return;
+    };
+    let replicas = ["aaaaaaaa", "bbbbbbbb"].map(|name| site.closed(name));
+    let gate = Gate::default();
+    let enter = async |at: usize| {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let entrance = gate.before(&replicas[at % 2].who, "p1");
+            match entrance.enter("m", Sent::one(Tokens::prompt(1))).await {
+                Err(denied) if denied.kind == DenialKind::Unreachable && Instant::now() < end => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                said => return said.map_err(|denied| denied.kind),
+            }
+        }
+    };
+    let mut admitted = 0;
+    let end = Instant::now() + Duration::from_secs(20);
+    let mut denied = 0;
+    for at in 0.. {
+        assert!(Instant::now() < end, "it does not end");
+        match enter(at).await {
+            Ok(held) => {
+                (admitted, denied) = (admitted + 1, 0);
+                drop(held.unwrap());
+            }
+            Err(kind) => {
+                assert_eq!(kind, DenialKind::Quota);
+                denied += 1;
+                // What one holds in advance comes to the other.
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        }
+        if denied == 6 {
+            break;
+        }
+    }
+    assert_eq!(admitted, 40, "all that there is, and not one more");
+    assert!(gate.before(&replicas[0].who, "q").is_open());
+    for replica in replicas {
+        replica.stops().await;
+    }
 }
