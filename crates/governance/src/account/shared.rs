@@ -265,7 +265,7 @@ impl Counters {
             self.check_token_share((at, side), wanted.tokens[at], now, link)?;
         }
         self.purses
-            .iter()
+            .iter_mut()
             .try_for_each(|purse| purse_room(purse, wanted, now, link))
     }
 
@@ -668,7 +668,7 @@ fn room(
     }
 }
 
-fn purse_room(purse: &Purse, wanted: &Wanted<'_>, now: Moment, link: Link) -> Result<(), Refused> {
+fn purse_room(purse: &mut Purse, wanted: &Wanted<'_>, now: Moment, link: Link) -> Result<(), Refused> {
     let Some(limit) = purse.rule.amount() else {
         return Ok(());
     };
@@ -685,6 +685,10 @@ fn purse_room(purse: &Purse, wanted: &Wanted<'_>, now: Moment, link: Link) -> Re
         return Err(refused(purse, wanted, now, None));
     }
     let in_use = in_use_of(purse);
+    if purse.slides() {
+        // What it held when it fell silent is others' once a window has passed.
+        purse.share.expire(in_use, now.running, link.life);
+    }
     if purse.share.has_room(in_use, wanted) {
         return Ok(());
     }
