@@ -112,6 +112,26 @@ async fn a_provider_where_the_caller_has_no_room_is_passed_over_and_told_where_n
     assert_eq!(first.served().len(), 5);
 }
 
+/// Clients at once, some of them streaming, each of whom is answered by somebody.
+async fn crowd(house: &House, keys: &Arc<[String; 2]>) {
+    let clients: Vec<_> = (0..64_usize)
+        .map(|client| {
+            let (address, keys) = (house.address, Arc::clone(keys));
+            tokio::spawn(async move {
+                for turn in 0..3_usize {
+                    let body = body("m", (client + turn) % 2 == 0);
+                    let key = &keys[client % 2];
+                    let answer = post(address, "/v1/chat/completions", key, &body).await.unwrap();
+                    assert_eq!(answer.status, 200, "{}", answer.text());
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_never_passes_what_a_team_may_spend_at_a_provider_and_a_restart_changes_nothing() {
     let (first, second) = sims().await;
@@ -135,22 +155,7 @@ async fn a_crowd_never_passes_what_a_team_may_spend_at_a_provider_and_a_restart_
     let house = House::open(folder.path());
     // Some fail, so that leaked reservations would show.
     first.set_faults(vec![(Schedule::EveryNth(4), Fault::Status(500))]);
-    let clients: Vec<_> = (0..64_usize)
-        .map(|client| {
-            let (address, keys) = (house.address, Arc::clone(&keys));
-            tokio::spawn(async move {
-                for turn in 0..3_usize {
-                    let body = body("m", (client + turn) % 2 == 0);
-                    let key = &keys[client % 2];
-                    let answer = post(address, "/v1/chat/completions", key, &body).await.unwrap();
-                    assert_eq!(answer.status, 200, "{}", answer.text());
-                }
-            })
-        })
-        .collect();
-    for client in clients {
-        client.await.unwrap();
-    }
+    crowd(&house, &keys).await;
     first.set_faults(Vec::new());
     let mut denied = chat(&house, &keys[0], ("alone", false)).await;
     while denied.status == 200 {
