@@ -1,13 +1,11 @@
 //! What the admin API takes and gives, as JSON.
 
-use std::str::FromStr;
-
 use jiff::Timestamp;
 use pointsman_catalog::Money;
 use pointsman_governance::{Standing, Stood, check_unit};
 use pointsman_store::{
     Aliases, Budget, BudgetWindow, Counted, Holder, HolderSpec, KeyRecord, Metadata, NewKey, Quota, Shares,
-    Terms,
+    Terms, WINDOWS,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,7 +39,8 @@ pub struct BudgetFields {
     /// US dollars, past which the log and a metric tell.
     #[serde(default)]
     pub soft_usd: Option<Dollars>,
-    /// `total`, `day`, `week`, `month`, or so many seconds, such as `3600s`.
+    /// `total`, `day`, `week`, `month`, or so many seconds, such as `3600s`; or one that slides, such as `sliding 30d`: any
+    /// thirty days, wherever they begin.
     #[serde(default = "total")]
     pub window: String,
     /// In which days begin, such as `Europe/Berlin`; UTC when absent.
@@ -51,6 +50,9 @@ pub struct BudgetFields {
     /// when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// Only what is asked at these providers, by their names in the configuration, `*` as above; at all, when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
 }
 
 /// Requests, tokens or units of one's own in a window.
@@ -61,7 +63,8 @@ pub struct QuotaFields {
     pub of: CountedField,
     /// No more than so many.
     pub amount: u64,
-    /// `total`, `day`, `week`, `month`, or so many seconds, such as `1s` or `3600s`.
+    /// `total`, `day`, `week`, `month`, or so many seconds, such as `1s` or `3600s`; or one that slides, such as `sliding 5h`:
+    /// any five hours, wherever they begin.
     #[serde(default = "total")]
     pub window: String,
     /// In which days begin, such as `Europe/Berlin`; UTC when absent.
@@ -71,6 +74,9 @@ pub struct QuotaFields {
     /// when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// Only what is asked at these providers, by their names in the configuration, `*` as above; at all, when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
     /// With `of: custom`: how many units a request is, an expression (CEL) over `input_tokens`, `cached_input_tokens`,
     /// `cache_creation_input_tokens`, `output_tokens`, `reasoning_tokens`, `total_tokens`, `cost_nanodollars` and `model`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -270,28 +276,8 @@ pub struct HeldFields {
 
 /// Reads a window.
 pub fn window(text: &str) -> Result<BudgetWindow, Failed> {
-    let seconds = || text.strip_suffix('s').and_then(|text| u64::from_str(text).ok());
-    match text {
-        "total" => Ok(BudgetWindow::Total),
-        "day" => Ok(BudgetWindow::Day),
-        "week" => Ok(BudgetWindow::Week),
-        "month" => Ok(BudgetWindow::Month),
-        _ => seconds().map(BudgetWindow::Seconds).ok_or_else(|| {
-            Failed::wrong(format!(
-                "the window {text:?} is none: it is total, day, week, month, or seconds such as 3600s"
-            ))
-        }),
-    }
-}
-
-fn window_text(window: BudgetWindow) -> String {
-    match window {
-        BudgetWindow::Total => "total".to_owned(),
-        BudgetWindow::Day => "day".to_owned(),
-        BudgetWindow::Week => "week".to_owned(),
-        BudgetWindow::Month => "month".to_owned(),
-        BudgetWindow::Seconds(seconds) => format!("{seconds}s"),
-    }
+    BudgetWindow::read(text)
+        .ok_or_else(|| Failed::wrong(format!("the window {text:?} is none: it is {WINDOWS}")))
 }
 
 fn budgets(fields: Vec<BudgetFields>) -> Result<Vec<Budget>, Failed> {
@@ -302,6 +288,7 @@ fn budgets(fields: Vec<BudgetFields>) -> Result<Vec<Budget>, Failed> {
             window: window(&fields.window)?,
             zone: fields.time_zone,
             models: fields.models,
+            providers: fields.providers,
         })
     };
     fields.into_iter().map(read).collect()
@@ -311,9 +298,10 @@ fn budget_fields(budgets: &[Budget]) -> Vec<BudgetFields> {
     let write = |budget: &Budget| BudgetFields {
         amount_usd: budget.amount.map(Dollars),
         soft_usd: budget.soft.map(Dollars),
-        window: window_text(budget.window),
+        window: budget.window.to_string(),
         time_zone: budget.zone.clone(),
         models: budget.models.clone(),
+        providers: budget.providers.clone(),
     };
     budgets.iter().map(write).collect()
 }
@@ -329,6 +317,7 @@ fn quotas(fields: Vec<QuotaFields>) -> Result<Vec<Quota>, Failed> {
             window: window(&fields.window)?,
             zone: fields.time_zone,
             models: fields.models,
+            providers: fields.providers,
             cel: fields.cel,
             unit: fields.unit,
         })
@@ -340,9 +329,10 @@ fn quota_fields(quotas: &[Quota]) -> Vec<QuotaFields> {
     let write = |quota: &Quota| QuotaFields {
         of: quota.of.into(),
         amount: quota.amount,
-        window: window_text(quota.window),
+        window: quota.window.to_string(),
         time_zone: quota.zone.clone(),
         models: quota.models.clone(),
+        providers: quota.providers.clone(),
         cel: quota.cel.clone(),
         unit: quota.unit.clone(),
     };
@@ -512,14 +502,16 @@ pub fn spending(standings: &[Standing]) -> Value {
             usd(left.max(Money::ZERO))
         });
         json!({
-            "window": window_text(standing.budget.window),
+            "window": standing.budget.window.to_string(),
             "time_zone": standing.budget.zone,
             "models": standing.budget.models,
+            "providers": standing.budget.providers,
             "amount_usd": standing.budget.amount.map(usd),
             "spent_usd": usd(standing.spent),
             "reserved_usd": usd(standing.reserved),
             "remaining_usd": left,
             "resets_at": standing.ends.map(time),
+            "frees_at": standing.frees.map(time),
         })
     };
     standings.iter().map(one).collect()
@@ -531,9 +523,10 @@ pub fn counted(stood: &[Stood]) -> Value {
         let quota = &stood.quota;
         json!({
             "of": quota.of.as_str(),
-            "window": window_text(quota.window),
+            "window": quota.window.to_string(),
             "time_zone": quota.zone,
             "models": quota.models,
+            "providers": quota.providers,
             "cel": quota.cel,
             "unit": quota.unit,
             "amount": quota.amount,
@@ -541,6 +534,7 @@ pub fn counted(stood: &[Stood]) -> Value {
             "reserved": stood.reserved,
             "remaining": quota.amount.saturating_sub(stood.used).saturating_sub(stood.reserved),
             "resets_at": stood.ends.map(time),
+            "frees_at": stood.frees.map(time),
         })
     };
     stood.iter().map(one).collect()
@@ -616,8 +610,8 @@ mod tests {
 
     #[test]
     fn windows_read_as_they_are_written() {
-        for text in ["total", "day", "week", "month", "90s"] {
-            assert_eq!(window_text(window(text).unwrap()), text);
+        for text in ["total", "day", "week", "month", "90s", "sliding 5h"] {
+            assert_eq!(window(text).unwrap().to_string(), text);
         }
         assert!(window("fortnight").is_err() && window("-1s").is_err());
     }

@@ -147,7 +147,7 @@ fn each_mistake_is_named_with_its_place() {
         (
             "providers:\n  openai:\n    auth: { api_key: k }\n    limits: { budgets: [ { amount_usd: 5, window: fortnight } ] }",
             vec![
-                r#"p.yaml:4:26: providers.openai.limits.budgets[0]: the window "fortnight" is none: it is total, day, week, month, or seconds such as 3600s"#,
+                r#"p.yaml:4:26: providers.openai.limits.budgets[0]: the window "fortnight" is none: it is total, day, week, month, seconds such as 3600s, or a sliding one such as sliding 5h"#,
             ],
         ),
         (

@@ -1,17 +1,18 @@
 //! What one holder has used and reserved: a key, a user, a project, a team, an organization.
 
+mod apart;
 mod shared;
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use pointsman_catalog::Money;
 
-use crate::budget::{Purse, Rule};
+use crate::budget::{Before, Purse, Rule};
 use crate::config::Limits;
-use crate::denial::Refused;
+use crate::denial::{Denial, Refused};
 use crate::rate::{Left, RateStatus};
 use crate::reservation::{Estimate, Standing};
 use crate::sharing::Clock;
@@ -19,8 +20,10 @@ use crate::unit::Used;
 use crate::wanted::{Side, Sides, Wanted, sides};
 use crate::window::Window;
 
+pub(crate) use apart::Apart;
+use apart::AtProvider;
 use shared::Shares;
-pub(crate) use shared::{Link, Pending, Place, Question};
+pub(crate) use shared::{Link, Pending, Place};
 
 /// Seconds are counted from here.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -97,6 +100,11 @@ pub(crate) struct Account {
     is_told: AtomicBool,
     /// Whether any of its purses is about some models alone.
     by_model: AtomicBool,
+    /// What is counted at some providers alone; only where there is such.
+    at: RwLock<Vec<AtProvider>>,
+    is_apart: AtomicBool,
+    /// It is what all callers together have at a provider.
+    is_of_provider: bool,
 }
 
 #[derive(Debug, Default)]
@@ -129,6 +137,17 @@ impl Account {
             place,
             is_told: AtomicBool::new(false),
             by_model: AtomicBool::new(false),
+            at: RwLock::default(),
+            is_apart: AtomicBool::new(false),
+            is_of_provider: false,
+        }
+    }
+
+    /// The same, of what all callers together have at a provider.
+    pub(crate) fn of_provider(name: &str, place: Option<Place>) -> Self {
+        Self {
+            is_of_provider: true,
+            ..Self::new(name, Limits::default(), place)
         }
     }
 
@@ -137,8 +156,12 @@ impl Account {
         Moment::at(now, self.place.as_ref().map(Place::clock))
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// Why a request that may cost so much is refused here.
+    pub(crate) fn denial(&self, refused: Refused, cost: Money) -> Denial {
+        Denial {
+            is_of_provider: self.is_of_provider,
+            ..refused.denial(&self.name, cost)
+        }
     }
 
     /// Whether it matters for which model something is asked.
@@ -148,14 +171,22 @@ impl Account {
 
     /// Those of `rules` of which it does not know what was used.
     pub(crate) fn unknown<'a>(&self, rules: &'a [Rule]) -> Vec<&'a Rule> {
-        let counters = self.counters.lock();
-        let known = |rule: &Rule| counters.purses.iter().any(|purse| purse.rule.counts(rule));
-        rules.iter().filter(|rule| !known(rule)).collect()
+        let known = self.rules();
+        let is_known = |rule: &Rule| known.iter().any(|known| known.counts(rule));
+        rules.iter().filter(|rule| !is_known(rule)).collect()
     }
 
-    /// Changes the settings and keeps what was used. `used` says what was used of rules that are new: by this replica, and
-    /// by others.
-    pub(crate) fn configure(&self, limits: Limits, rules: &[Rule], used: &[(&Rule, [i64; 2])]) {
+    /// Changes the settings and keeps what was used. `used` says what was used of rules that are new.
+    pub(crate) fn configure(&self, limits: Limits, rules: &[Rule], used: &[(&Rule, Before)]) {
+        let by_model = self.configure_apart(rules, used);
+        let anywhere = rules.iter().filter(|rule| rule.providers().is_empty());
+        let anywhere: Vec<Rule> = anywhere.cloned().collect();
+        self.configure_own(limits, &anywhere, used);
+        self.by_model.fetch_or(by_model, Ordering::Relaxed);
+    }
+
+    /// The same of what is counted in this account itself.
+    fn configure_own(&self, limits: Limits, rules: &[Rule], used: &[(&Rule, Before)]) {
         let now = self.moment(Instant::now()).unix_ms;
         let mut counters = self.counters.lock();
         counters.limits = limits;
@@ -168,8 +199,9 @@ impl Account {
             } else {
                 let used = used.iter().find(|(other, _)| *other == rule);
                 counters.newest = counters.newest.saturating_add(1);
-                let used = used.map_or([0; 2], |(_, used)| *used);
-                Purse::new(rule, used, counters.newest, now)
+                let nothing = Before::default();
+                let before = used.map_or(&nothing, |(_, before)| before);
+                Purse::new(rule, before, counters.newest, now)
             };
             counters.purses.push(purse);
         }
@@ -240,16 +272,49 @@ impl Account {
 
     /// Whether more is spent than a soft budget says.
     pub(crate) fn is_past_soft(&self) -> bool {
-        self.counters.lock().purses.iter().any(Purse::is_past_soft)
+        if self.apart().iter().any(|account| account.is_past_soft()) {
+            return true;
+        }
+        let mut counters = self.counters.lock();
+        let soft = |purse: &Purse| purse.budget().is_some_and(|budget| budget.soft.is_some());
+        if !counters.purses.iter().any(soft) {
+            return false;
+        }
+        // What has left its window does not count.
+        counters.advance(self.moment(Instant::now()));
+        counters.purses.iter().any(Purse::is_past_soft)
     }
 
     pub(crate) fn status(&self, now: Moment) -> RateStatus {
         let mut counters = self.counters.lock();
-        if counters.limits.requests_per_minute.is_none() && counters.limits.tokens_per_minute.is_none() {
+        let has_minutes =
+            counters.limits.requests_per_minute.is_some() || counters.limits.tokens_per_minute.is_some();
+        if !has_minutes && !counters.purses.iter().any(Purse::slides) {
             return RateStatus::default();
         }
         counters.advance(now);
-        if let Some(status) = counters.shared_status() {
+        let mut status = counters.minute_status();
+        for purse in &counters.purses {
+            status.tighten(purse.rate(now.unix_ms));
+        }
+        status
+    }
+
+    /// Its budgets, as they stand.
+    pub(crate) fn purses(&self) -> Vec<Purse> {
+        let mut counters = self.counters.lock();
+        counters.advance(self.moment(Instant::now()));
+        let mut purses = counters.purses.clone();
+        drop(counters);
+        purses.extend(self.apart().iter().flat_map(|account| account.purses()));
+        purses
+    }
+}
+
+impl Counters {
+    /// How much of a minute is left.
+    fn minute_status(&self) -> RateStatus {
+        if let Some(status) = self.shared_status() {
             return status;
         }
         let stand = |window: &Option<Box<Window>>, limit: Option<u64>| -> Option<Left> {
@@ -258,20 +323,11 @@ impl Account {
             Some((limit, limit.saturating_sub(window.sum()), wait))
         };
         RateStatus {
-            requests: stand(&counters.requests, counters.limits.requests_per_minute),
-            tokens: stand(&counters.tokens[0], counters.limits.tokens_per_minute),
+            requests: stand(&self.requests, self.limits.requests_per_minute),
+            tokens: stand(&self.tokens[0], self.limits.tokens_per_minute),
         }
     }
 
-    /// Its budgets, as they stand.
-    pub(crate) fn purses(&self) -> Vec<Purse> {
-        let mut counters = self.counters.lock();
-        counters.advance(self.moment(Instant::now()));
-        counters.purses.clone()
-    }
-}
-
-impl Counters {
     fn advance(&mut self, now: Moment) {
         let limits = self.limits;
         let tokens = Side::ALL.map(|side| side.limit(&limits));

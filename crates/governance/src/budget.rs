@@ -1,6 +1,7 @@
 //! Budgets and quotas: what is used and reserved of them, and when they begin anew.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -9,10 +10,12 @@ use pointsman_catalog::Money;
 use pointsman_store::{Budget, BudgetWindow, Counted, Quota};
 
 use crate::account::amount;
-use crate::denial::{NoRoom, Refused};
+use crate::denial::{Again, NoRoom, Refused};
 use crate::pattern::fits;
+use crate::rate::{Left, RateStatus};
 use crate::reservation::{Estimate, Standing};
 use crate::share::Allotment;
+use crate::sliding::{Grain, Sliding};
 use crate::unit::{Unit, Used};
 use crate::wanted::{Sides, Wanted, sides};
 
@@ -48,6 +51,14 @@ impl Rule {
         }
     }
 
+    /// At which providers; at all, where there are none.
+    pub(crate) fn providers(&self) -> &[String] {
+        match self {
+            Self::Budget(budget) => &budget.providers,
+            Self::Quota(quota) => &quota.providers,
+        }
+    }
+
     /// The expression that says how much a request is, where that is one.
     pub(crate) fn cel(&self) -> Option<&str> {
         match self {
@@ -79,12 +90,14 @@ impl Rule {
             self.window(),
             self.zone(),
             self.models(),
+            self.providers(),
             self.cel(),
         ) == (
             other.counted(),
             other.window(),
             other.zone(),
             other.models(),
+            other.providers(),
             other.cel(),
         )
     }
@@ -95,10 +108,47 @@ impl Rule {
         models.is_empty() || model.is_some_and(|model| models.iter().any(|pattern| fits(pattern, model)))
     }
 
-    /// Beginning and end of its window around `now`, Unix milliseconds.
-    pub(crate) fn bounds(&self, now: i64) -> (i64, Option<i64>) {
-        bounds(self.window(), &zone_of(self.zone()), now)
+    /// Whether it is about a provider.
+    pub(crate) fn is_at(&self, provider: &str) -> bool {
+        let providers = self.providers();
+        providers.is_empty() || providers.iter().any(|pattern| fits(pattern, provider))
     }
+
+    /// What it is about, in words.
+    fn about(&self) -> Option<Arc<str>> {
+        let mut about = String::new();
+        if !self.models().is_empty() {
+            about.push_str(" for the models ");
+            about.push_str(&self.models().join(", "));
+        }
+        if !self.providers().is_empty() {
+            about.push_str(" at the providers ");
+            about.push_str(&self.providers().join(", "));
+        }
+        (!about.is_empty()).then(|| about.into())
+    }
+
+    /// How finely it is counted, where its window slides.
+    pub(crate) fn grain(&self) -> Option<Grain> {
+        Grain::of(self.window())
+    }
+
+    /// Since when what is used counts, Unix milliseconds.
+    pub(crate) fn since(&self, now: i64) -> i64 {
+        match self.grain() {
+            Some(grain) => grain.since(now),
+            None => bounds(self.window(), &zone_of(self.zone()), now).0,
+        }
+    }
+}
+
+/// What was used before a purse was there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Before {
+    /// Since the window began: by this replica, and by others.
+    pub(crate) used: [i64; 2],
+    /// Where it slides: by all, bucket by bucket, the oldest first.
+    pub(crate) buckets: Vec<(i64, i64)>,
 }
 
 /// What is used and reserved of a budget or a quota: in nano-dollars, requests or tokens.
@@ -108,10 +158,13 @@ pub(crate) struct Purse {
     zone: TimeZone,
     /// How many units a request is, where it counts what is custom; nothing is let through where that cannot be told.
     unit: Option<Arc<Unit>>,
-    /// The models that it is about, for denials.
+    /// What it is about, for denials.
     about: Option<Arc<str>>,
-    /// By this process; by the earlier ones, too, where it is alone, and by those of its name, where it is not.
+    /// By this process; by the earlier ones, too, where it is alone, and by those of its name, where it is not. Of a window
+    /// that slides by this process alone, since it began: what replicas tell each other only grows.
     pub(crate) spent: i64,
+    /// What all have used in a window that slides, as far as it is known here.
+    sliding: Option<Sliding>,
     pub(crate) reserved: i64,
     /// What of it this replica may use, and what all have; only where it is not alone.
     pub(crate) share: Allotment,
@@ -124,17 +177,22 @@ pub(crate) struct Purse {
 }
 
 impl Purse {
-    pub(crate) fn new(rule: &Rule, [own, others]: [i64; 2], number: u32, now: i64) -> Self {
+    pub(crate) fn new(rule: &Rule, before: &Before, number: u32, now: i64) -> Self {
         let zone = zone_of(rule.zone());
         let (begun, ends) = bounds(rule.window(), &zone, now);
-        let models = rule.models();
+        let sliding = rule
+            .grain()
+            .map(|grain| Sliding::new(grain, &before.buckets, now));
+        let [own, others] = before.used;
+        let all = sliding.as_ref().map_or(own.saturating_add(others), Sliding::sum);
         Self {
-            about: (!models.is_empty()).then(|| models.join(", ").into()),
+            about: rule.about(),
             zone,
             unit: unit_of(rule),
             spent: own,
+            sliding,
             reserved: 0,
-            share: Allotment::known(own.saturating_add(others), own, rule.amount()),
+            share: Allotment::known(all, own, rule.amount()),
             rule: rule.clone(),
             begun,
             ends,
@@ -148,8 +206,11 @@ impl Purse {
         self
     }
 
-    /// Begins a new window when the old one has ended.
+    /// Begins a new window when the old one has ended; one that slides moves on.
     pub(crate) fn advance(&mut self, now: i64) {
+        if let Some(sliding) = &mut self.sliding {
+            sliding.advance(now);
+        }
         if self.ends.is_some_and(|ends| now >= ends) {
             self.spent = 0;
             (self.begun, self.ends) = bounds(self.rule.window(), &self.zone, now);
@@ -159,7 +220,65 @@ impl Purse {
 
     /// Used by all, as far as it is known here.
     pub(crate) fn total(&self) -> i64 {
-        self.share.total(self.spent)
+        match &self.sliding {
+            Some(sliding) => sliding.sum(),
+            None => self.share.total(self.spent),
+        }
+    }
+
+    /// Whether it has no edges: what was used leaves it little by little.
+    pub(crate) fn slides(&self) -> bool {
+        self.sliding.is_some()
+    }
+
+    /// Others have told how much all have used.
+    pub(crate) fn heard(&mut self) {
+        let total = self.share.total(self.spent);
+        if let Some(sliding) = &mut self.sliding {
+            sliding.come_to(total);
+        }
+    }
+
+    /// When the first of what is used leaves a window that slides, Unix milliseconds.
+    pub(crate) fn frees(&self) -> Option<i64> {
+        self.sliding.as_ref()?.frees(1)
+    }
+
+    /// Uses so much.
+    fn spend(&mut self, amount: i64) {
+        self.spent = self.spent.saturating_add(amount);
+        if let Some(sliding) = &mut self.sliding {
+            sliding.add(amount);
+        }
+    }
+
+    /// Where a quota whose window slides stands, for headers: of requests or tokens of all models.
+    pub(crate) fn rate(&self, now: i64) -> RateStatus {
+        let mut status = RateStatus::default();
+        let (Rule::Quota(quota), Some(sliding)) = (&self.rule, &self.sliding) else {
+            return status;
+        };
+        let to = match quota.of {
+            _ if !quota.models.is_empty() => return status,
+            Counted::Requests => &mut status.requests,
+            Counted::Tokens => &mut status.tokens,
+            _ => return status,
+        };
+        let gone = sliding.sum().saturating_add(self.held());
+        let rest = amount(quota.amount).saturating_sub(gone).max(0);
+        let wait = match rest {
+            // What is reserved comes back sooner than what is used.
+            0 => sliding.frees(1).map_or(1_000, |frees| frees - now),
+            _ => 0,
+        };
+        let wait = Duration::from_millis(wait.max(0).unsigned_abs());
+        *to = Some::<Left>((quota.amount, rest.unsigned_abs(), wait));
+        status
+    }
+
+    /// Reserved, here and by others.
+    pub(crate) fn held(&self) -> i64 {
+        self.reserved.saturating_add(self.share.held_by_others())
     }
 
     /// Spent by all, where it is money.
@@ -221,23 +340,51 @@ impl Purse {
         let wanted = self.wanted(wanted);
         // Of requests and tokens nothing is refused that wants none, as parts of a request do.
         let is_free = wanted == 0 && self.rule.counted().is_some();
-        if !is_free && self.spent.saturating_add(self.reserved).saturating_add(wanted) > limit {
-            return Err(self.refused((self.spent, self.reserved, wanted), now));
+        let spent = self.sliding.as_ref().map_or(self.spent, Sliding::sum);
+        if !is_free && spent.saturating_add(self.reserved).saturating_add(wanted) > limit {
+            return Err(self.refused((spent, self.reserved, wanted), now, None));
         }
         Ok(())
     }
 
-    /// Why there is no room: with what is used, reserved and wanted.
-    pub(crate) fn refused(&self, (spent, reserved, wanted): (i64, i64, i64), now: i64) -> Refused {
-        let models = self.about.clone();
+    /// When it makes sense to come again: `wait` is what others have told, seconds.
+    fn again(&self, [spent, reserved, wanted]: [i64; 3], now: i64, wait: Option<u64>) -> Again {
+        let limit = self.rule.amount().unwrap_or(i64::MAX);
+        let Some(sliding) = &self.sliding else {
+            return self.ends.map_or(Again::Never, Again::Anew);
+        };
+        if wanted > limit {
+            return Again::Never;
+        }
+        let told = wait.map(|seconds| now.saturating_add_unsigned(seconds.saturating_mul(1_000)));
+        let lacking = spent
+            .saturating_add(reserved)
+            .saturating_add(wanted)
+            .saturating_sub(limit);
+        // Where all that is used were not enough, what is reserved has to come back.
+        told.or_else(|| sliding.frees(lacking))
+            .map_or(Again::Soon, Again::Free)
+    }
+
+    /// Why there is no room: with what is used, reserved and wanted, and after how many seconds there will be, where others
+    /// have told that.
+    pub(crate) fn refused(
+        &self,
+        (spent, reserved, wanted): (i64, i64, i64),
+        now: i64,
+        wait: Option<u64>,
+    ) -> Refused {
+        let about = self.about.clone();
+        let again = self.again([spent, reserved, wanted], now, wait);
         match &self.rule {
             Rule::Budget(budget) => Refused::Room(NoRoom::Money {
                 amount: budget.amount.unwrap_or(Money::MAX),
+                window: budget.window,
                 spent: Money::from_nanodollars(spent),
                 reserved: Money::from_nanodollars(reserved),
-                models,
+                about,
                 now,
-                ends: self.ends,
+                again,
             }),
             Rule::Quota(quota) => Refused::Room(NoRoom::Quota {
                 of: quota.of,
@@ -245,9 +392,9 @@ impl Purse {
                 window: quota.window,
                 amount: quota.amount,
                 numbers: [spent, reserved, wanted].map(|number| number.max(0).unsigned_abs()),
-                models,
+                about,
                 now,
-                ends: self.ends,
+                again,
             }),
         }
     }
@@ -255,7 +402,7 @@ impl Purse {
     /// A request begins: it counts, whatever becomes of it.
     pub(crate) fn begin(&mut self, wanted: &Wanted<'_>) {
         if self.rule.counted() == Some(Counted::Requests) {
-            self.spent = self.spent.saturating_add(self.wanted(wanted));
+            self.spend(self.wanted(wanted));
         }
     }
 
@@ -303,7 +450,7 @@ impl Purse {
             }
             Some(counted) => tokens_of(counted, sides(used.actual.tokens)),
         };
-        self.spent = self.spent.saturating_add(charged);
+        self.spend(charged);
         let soft = self.budget()?.soft.filter(|_| !was && self.is_past_soft())?;
         Some((soft, self.money()))
     }
@@ -366,7 +513,8 @@ fn bounds(window: BudgetWindow, zone: &TimeZone, now: i64) -> (i64, Option<i64>)
         .to_datetime(Timestamp::from_millisecond(now).unwrap_or(Timestamp::UNIX_EPOCH))
         .date();
     let (first, next) = match window {
-        BudgetWindow::Total => return (0, None),
+        // What was used leaves a sliding one by itself.
+        BudgetWindow::Total | BudgetWindow::Sliding(_) => return (0, None),
         BudgetWindow::Seconds(seconds) => {
             let length = i64::try_from(seconds)
                 .unwrap_or(i64::MAX)
@@ -394,158 +542,4 @@ fn bounds(window: BudgetWindow, zone: &TimeZone, now: i64) -> (i64, Option<i64>)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::reservation::Actual;
-
-    fn at(text: &str) -> i64 {
-        text.parse::<Timestamp>().unwrap().as_millisecond()
-    }
-
-    fn check(window: BudgetWindow, zone: &str, now: &str, first: &str, next: &str) {
-        let zone = TimeZone::get(zone).unwrap();
-        let told = bounds(window, &zone, at(now));
-        assert_eq!(told, (at(first), Some(at(next))), "{window:?} at {now}");
-        // The last moment belongs to it, the next does not.
-        assert_eq!(bounds(window, &zone, at(next) - 1), told);
-        assert_eq!(bounds(window, &zone, at(next)).0, at(next));
-    }
-
-    #[test]
-    fn windows_begin_in_utc() {
-        let now = "2026-11-24T12:00:00Z";
-        for (window, first, next) in [
-            (BudgetWindow::Day, "2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z"),
-            (BudgetWindow::Week, "2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z"),
-            (
-                BudgetWindow::Month,
-                "2026-11-01T00:00:00Z",
-                "2026-12-01T00:00:00Z",
-            ),
-            (
-                BudgetWindow::Seconds(3_600),
-                "2026-11-24T12:00:00Z",
-                "2026-11-24T13:00:00Z",
-            ),
-        ] {
-            check(window, "UTC", now, first, next);
-        }
-        assert_eq!(bounds(BudgetWindow::Total, &TimeZone::UTC, at(now)), (0, None));
-    }
-
-    #[test]
-    fn reset_at_window_edges_and_daylight_saving_time() {
-        // 25 and 23 hours, a month that holds the change, and a day whose midnight does not exist.
-        for (window, zone, now, first, next) in [
-            (
-                BudgetWindow::Day,
-                "Europe/Berlin",
-                "2026-10-25T12:00:00Z",
-                "2026-10-24T22:00:00Z",
-                "2026-10-25T23:00:00Z",
-            ),
-            (
-                BudgetWindow::Day,
-                "Europe/Berlin",
-                "2026-03-29T12:00:00Z",
-                "2026-03-28T23:00:00Z",
-                "2026-03-29T22:00:00Z",
-            ),
-            (
-                BudgetWindow::Month,
-                "America/New_York",
-                "2026-11-24T12:00:00Z",
-                "2026-11-01T04:00:00Z",
-                "2026-12-01T05:00:00Z",
-            ),
-            (
-                BudgetWindow::Day,
-                "Africa/Cairo",
-                "2026-04-24T12:00:00Z",
-                "2026-04-23T22:00:00Z",
-                "2026-04-24T21:00:00Z",
-            ),
-        ] {
-            check(window, zone, now, first, next);
-        }
-    }
-
-    fn money(amount: i64) -> Money {
-        Money::from_nanodollars(amount)
-    }
-
-    fn purse(budget: Budget, spent: i64, now: i64) -> Purse {
-        Purse::new(&Rule::Budget(budget), [spent, 0], 1, now)
-    }
-
-    fn wanted(cost: i64) -> Wanted<'static> {
-        Wanted {
-            cost: money(cost),
-            ..Wanted::NOTHING
-        }
-    }
-
-    #[test]
-    fn a_new_window_is_a_full_purse() {
-        let budget = Budget::of(money(10), BudgetWindow::Day);
-        let now = at("2026-11-24T23:59:59Z");
-        let mut purse = purse(budget, 10, now);
-        assert!(purse.check(&wanted(1), now).is_err());
-        assert_eq!(purse.ends, Some(now + 1_000));
-        purse.advance(now + 999);
-        assert!(purse.check(&wanted(1), now).is_err());
-        purse.advance(now + 1_000);
-        assert!(purse.check(&wanted(10), now).is_ok());
-        // A clock that goes back does not open the old window again.
-        purse.spent = 10;
-        purse.advance(now);
-        assert!(purse.check(&wanted(1), now).is_err());
-    }
-
-    #[test]
-    fn a_forecast_goes_on_as_it_has_begun() {
-        let begun = at("2026-11-24T00:00:00Z");
-        let purse = |window, spent| purse(Budget::of(money(100), window), spent, begun);
-        let hour = 3_600_000;
-        let day = purse(BudgetWindow::Day, 30);
-        assert_eq!(day.forecast(10, begun + 6 * hour), Some(money(120)));
-        assert_eq!(day.forecast(10, begun + 24 * hour), Some(money(30)));
-        assert_eq!(
-            day.forecast(10, begun + 2 * hour),
-            None,
-            "too early to say anything"
-        );
-        assert_eq!(day.forecast(0, begun), None);
-        assert_eq!(day.forecast(10, begun + 25 * hour), None, "of another window");
-        assert_eq!(purse(BudgetWindow::Total, 30).forecast(0, begun + hour), None);
-        assert_eq!(
-            purse(BudgetWindow::Day, i64::MAX).forecast(0, begun + 1),
-            Some(money(i64::MAX))
-        );
-    }
-
-    #[test]
-    fn a_soft_budget_is_told_of_once() {
-        let budget = Budget {
-            amount: None,
-            soft: Some(money(5)),
-            ..Budget::of(money(0), BudgetWindow::Day)
-        };
-        let mut purse = purse(budget, 0, 0);
-        let mut charge = |cost: i64| {
-            let actual = Actual {
-                cost: money(cost),
-                ..Actual::default()
-            };
-            let used = Used {
-                actual,
-                ..Used::default()
-            };
-            purse.charge((&used, Estimate::NOTHING), Standing::Apart, None)
-        };
-        assert_eq!(charge(5), None);
-        assert_eq!(charge(1), Some((money(5), money(6))));
-        assert_eq!(charge(1), None);
-        assert!(purse.check(&wanted(1_000), 0).is_ok());
-    }
-}
+mod tests;

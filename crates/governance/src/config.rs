@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use pointsman_catalog::Money;
-use pointsman_store::{Aliases, Budget, BudgetWindow, Shares, check_aliases, check_budgets, check_shares};
+use pointsman_store::{
+    Aliases, Budget, BudgetWindow, Shares, WINDOWS, check_aliases, check_budgets, check_shares,
+};
 use pointsman_upstream::config::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,7 +94,8 @@ pub struct ProviderLimits {
 pub struct ProviderBudget {
     /// US dollars, with at most nine digits after the point.
     pub amount_usd: serde_json::Number,
-    /// `total`, `day`, `week`, `month`, or so many seconds, such as `3600s`.
+    /// `total`, `day`, `week`, `month`, or so many seconds, such as `3600s`; or one that slides, such as `sliding 30d`: any
+    /// thirty days, wherever they begin.
     pub window: String,
     /// In which days begin, such as `Europe/Berlin`; UTC when absent.
     #[serde(default)]
@@ -104,7 +107,7 @@ impl ProviderBudget {
         let amount = Money::parse(&self.amount_usd.to_string()).map_err(|error| error.to_string())?;
         let window = BudgetWindow::read(&self.window).ok_or_else(|| {
             let window = &self.window;
-            format!("the window {window:?} is none: it is total, day, week, month, or seconds such as 3600s")
+            format!("the window {window:?} is none: it is {WINDOWS}")
         })?;
         let budget = Budget {
             zone: self.time_zone.clone(),

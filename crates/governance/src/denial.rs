@@ -18,6 +18,8 @@ pub struct Denial {
     pub message: String,
     /// When it makes sense to try again; absent when it does not.
     pub retry_after: Option<Duration>,
+    /// It is a limit of the provider that all callers together have, and none of whoever asks.
+    pub is_of_provider: bool,
 }
 
 /// Limits that can deny.
@@ -69,16 +71,30 @@ pub(crate) enum Refused {
     Unreachable,
 }
 
+/// When there may be room again, Unix milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// There never is.
+    Never,
+    /// With the next window.
+    Anew(i64),
+    /// As soon as enough of what was used has left the window.
+    Free(i64),
+    /// As soon as what is reserved comes back.
+    Soon,
+}
+
 /// A budget or a quota that has no room.
 #[derive(Debug, Clone)]
 pub(crate) enum NoRoom {
     Money {
         amount: Money,
+        window: BudgetWindow,
         spent: Money,
         reserved: Money,
-        models: Option<Arc<str>>,
+        about: Option<Arc<str>>,
         now: i64,
-        ends: Option<i64>,
+        again: Again,
     },
     Quota {
         of: Counted,
@@ -88,9 +104,9 @@ pub(crate) enum NoRoom {
         amount: u64,
         /// What is used, reserved and wanted.
         numbers: [u64; 3],
-        models: Option<Arc<str>>,
+        about: Option<Arc<str>>,
         now: i64,
-        ends: Option<i64>,
+        again: Again,
     },
 }
 
@@ -148,6 +164,7 @@ impl Refused {
             kind,
             message,
             retry_after,
+            is_of_provider: false,
         }
     }
 }
@@ -158,14 +175,16 @@ impl NoRoom {
         match self {
             Self::Money {
                 amount,
+                window,
                 spent,
                 reserved,
-                models,
+                about,
                 now,
-                ends,
+                again,
             } => {
-                let whose = about(holder, models.as_deref());
-                let (message, wait) = no_money(&whose, cost, (amount, spent, reserved), (now, ends));
+                let whose = whose(holder, about.as_deref());
+                let amounts = (amount, spent, reserved);
+                let (message, wait) = no_money(&whose, cost, (window, amounts), (now, again));
                 (DenialKind::Budget, message, wait)
             }
             Self::Quota {
@@ -174,25 +193,22 @@ impl NoRoom {
                 window,
                 amount,
                 numbers,
-                models,
+                about,
                 now,
-                ends,
+                again,
             } => {
-                let whose = about(holder, models.as_deref());
+                let whose = whose(holder, about.as_deref());
                 let what = units(of, unit.as_deref());
-                let (message, wait) = no_quota(&whose, (what, window, amount), numbers, (now, ends));
+                let (message, wait) = no_quota(&whose, (what, window, amount), numbers, (now, again));
                 (DenialKind::Quota, message, wait)
             }
         }
     }
 }
 
-/// Whose, and of which models.
-fn about(holder: &str, models: Option<&str>) -> String {
-    models.map_or_else(
-        || holder.to_owned(),
-        |models| format!("{holder} for the models {models}"),
-    )
+/// Whose, and of which models and providers.
+fn whose(holder: &str, about: Option<&str>) -> String {
+    format!("{holder}{}", about.unwrap_or_default())
 }
 
 /// What is counted, in words.
@@ -211,7 +227,7 @@ fn no_quota(
     whose: &str,
     (what, window, amount): (&str, BudgetWindow, u64),
     [used, reserved, wanted]: [u64; 3],
-    (now, ends): (i64, Option<i64>),
+    (now, again): (i64, Again),
 ) -> (String, Option<Duration>) {
     let every = match window {
         BudgetWindow::Total => "in all".to_owned(),
@@ -220,52 +236,65 @@ fn no_quota(
         BudgetWindow::Month => "a month".to_owned(),
         BudgetWindow::Seconds(1) => "a second".to_owned(),
         BudgetWindow::Seconds(seconds) => format!("in {seconds} seconds"),
+        BudgetWindow::Sliding(_) => in_any(window).trim_start().to_owned(),
     };
     let left = amount.saturating_sub(used).saturating_sub(reserved);
     let message = format!(
         "{whose} may use {amount} {what} {every}, of which {used} are used and {reserved} reserved: {left} are left, and this request may take {wanted}; {}",
-        begins_anew(ends)
+        again.words()
     );
     if wanted > amount {
         return (message, None);
     }
     let soon = reserved > 0 && used.saturating_add(wanted) <= amount;
-    (message, come_back(soon, now, ends))
+    (message, again.after(soon, now))
 }
 
-fn begins_anew(ends: Option<i64>) -> String {
-    let anew = ends.and_then(|ends| Timestamp::from_millisecond(ends).ok());
-    anew.map_or_else(
-        || "it does not begin anew".to_owned(),
-        |ends| format!("it begins anew at {ends}"),
-    )
+/// ` in any 5h`, where a window slides.
+fn in_any(window: BudgetWindow) -> String {
+    let length = window.slides_over();
+    length.map_or_else(String::new, |length| format!(" in any {length}"))
 }
 
-/// What is reserved may come back soon; what is used only with the next window.
-fn come_back(soon: bool, now: i64, ends: Option<i64>) -> Option<Duration> {
-    if soon {
-        return Some(Duration::from_secs(1));
+impl Again {
+    fn words(self) -> String {
+        let time = |at| Timestamp::from_millisecond(at).ok();
+        let never = || "it does not begin anew".to_owned();
+        match self {
+            Self::Never => never(),
+            Self::Anew(at) => time(at).map_or_else(never, |at| format!("it begins anew at {at}")),
+            Self::Free(at) => time(at).map_or_else(never, |at| format!("enough is free again at {at}")),
+            Self::Soon => "what is reserved may come back at any time".to_owned(),
+        }
     }
-    ends.and_then(|ends| u64::try_from(ends - now).ok())
-        .map(Duration::from_millis)
+
+    /// What is reserved may come back soon; what is used only later.
+    fn after(self, soon: bool, now: i64) -> Option<Duration> {
+        match self {
+            _ if soon => Some(Duration::from_secs(1)),
+            Self::Never => None,
+            Self::Soon => Some(Duration::from_secs(1)),
+            Self::Anew(at) | Self::Free(at) => u64::try_from(at - now).ok().map(Duration::from_millis),
+        }
+    }
 }
 
 /// What is said where there is no money for `cost`, and when to come back: of a budget, what was spent of it and what is
-/// reserved; of now and its end, Unix milliseconds.
+/// reserved; of now and when there is more, Unix milliseconds.
 fn no_money(
     holder: &str,
     cost: Money,
-    (amount, spent, reserved): (Money, Money, Money),
-    (now, ends): (i64, Option<i64>),
+    (window, (amount, spent, reserved)): (BudgetWindow, (Money, Money, Money)),
+    (now, again): (i64, Again),
 ) -> (String, Option<Duration>) {
     let left = (amount - spent - reserved).max(Money::ZERO);
-    let anew = begins_anew(ends);
     let message = format!(
-        "the budget of {holder} is {amount}, of which {spent} is spent and {reserved} reserved: {left} is left, and this request may cost {}; {anew}",
-        cost
+        "the budget of {holder} is {amount}{}, of which {spent} is spent and {reserved} reserved: {left} is left, and this request may cost {cost}; {}",
+        in_any(window),
+        again.words()
     );
     let soon = reserved > Money::ZERO && spent + cost <= amount;
-    (message, come_back(soon, now, ends))
+    (message, again.after(soon, now))
 }
 
 fn again(wait: Option<Duration>) -> String {

@@ -9,13 +9,13 @@ use pointsman_store::{
     TeamId, Terms, UserId,
 };
 
-use crate::account::{Account, Place, Question, unix_ms};
-use crate::budget::{Purse, Rule};
+use crate::account::{Account, Place, unix_ms};
+use crate::budget::{Before, Purse, Rule};
 use crate::config::Limits;
 use crate::identity::IdentifyError;
 use crate::jwt::{Subject, TokenError};
 use crate::lanes::Lanes;
-use crate::ledger::used;
+use crate::ledger::{Apart, Question, before};
 use crate::sharing::Sharing;
 
 /// How a budget stands.
@@ -27,8 +27,10 @@ pub struct Standing {
     pub spent: Money,
     /// Set aside for what is under way.
     pub reserved: Money,
-    /// When it begins anew, Unix milliseconds; never for a total one.
+    /// When it begins anew, Unix milliseconds; never for a total one, and one that slides.
     pub ends: Option<i64>,
+    /// When the first of what is spent leaves a window that slides, Unix milliseconds.
+    pub frees: Option<i64>,
 }
 
 /// How a quota stands.
@@ -40,8 +42,10 @@ pub struct Stood {
     pub used: u64,
     /// Set aside for what is under way.
     pub reserved: u64,
-    /// When it begins anew, Unix milliseconds; never for a total one.
+    /// When it begins anew, Unix milliseconds; never for a total one, and one that slides.
     pub ends: Option<i64>,
+    /// When the first of what is used leaves a window that slides, Unix milliseconds.
+    pub frees: Option<i64>,
 }
 
 /// Somebody who has spent more than a soft budget says.
@@ -249,20 +253,26 @@ impl Directory {
         Some(Place::new(sharing, kind, id))
     }
 
-    /// What a holder, or a key, has used of a rule since a time: at this replica, and at others.
+    /// What a holder, or a key, has used of a rule since a time.
     fn used(
         &self,
         (kind, id): (Option<HolderKind>, &str),
         rule: &Rule,
         since: i64,
-    ) -> Result<[i64; 2], StoreError> {
-        let is_plain = rule.counted().is_none() && rule.models().is_empty();
+    ) -> Result<Before, StoreError> {
+        let is_plain = rule.counted().is_none()
+            && rule.models().is_empty()
+            && rule.providers().is_empty()
+            && rule.grain().is_none();
         if self.sharing.is_none() && is_plain {
             let all = match kind {
                 Some(kind) => self.store.spent_by(kind, id, since)?,
                 None => self.store.spent(&KeyId::from(id), since)?,
             };
-            return Ok([all.nanodollars(), 0]);
+            return Ok(Before {
+                used: [all.nanodollars(), 0],
+                ..Before::default()
+            });
         }
         let question = Question {
             kind,
@@ -270,14 +280,10 @@ impl Directory {
             id: id.to_owned(),
             rule: rule.clone(),
             since,
+            apart: Apart::of(rule),
         };
         let own = self.sharing.as_ref().map(|sharing| sharing.replica());
-        let mut all = [0_i64; 2];
-        for (replica, amount) in used(&self.store, &question)? {
-            let place = usize::from(own.is_some_and(|own| own != replica));
-            all[place] = all[place].saturating_add(amount);
-        }
-        Ok(all)
+        before(&self.store, &question, own)
     }
 
     /// Gives an account its settings; what was used of new rules is summed up, which is not cheap.
@@ -291,7 +297,7 @@ impl Directory {
         let now = unix_ms();
         let mut known = Vec::new();
         for rule in account.unknown(rules) {
-            let since = rule.bounds(now).0;
+            let since = rule.since(now);
             known.push((rule, self.used(whose, rule, since)?));
         }
         account.configure(limits, rules, &known);
@@ -422,18 +428,21 @@ impl Directory {
         let (mut budgets, mut quotas) = (Vec::new(), Vec::new());
         for purse in purses {
             let (used, reserved, ends) = (purse.total(), purse.reserved, purse.ends);
+            let frees = purse.frees();
             match purse.rule {
                 Rule::Budget(budget) => budgets.push(Standing {
                     budget,
                     spent: Money::from_nanodollars(used),
                     reserved: Money::from_nanodollars(reserved),
                     ends,
+                    frees,
                 }),
                 Rule::Quota(quota) => quotas.push(Stood {
                     quota,
                     used: used.max(0).unsigned_abs(),
                     reserved: reserved.max(0).unsigned_abs(),
                     ends,
+                    frees,
                 }),
             }
         }

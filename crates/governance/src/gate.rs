@@ -1,7 +1,8 @@
 //! The gates of providers: what all callers together may send to one, whoever asks and whatever name led there.
 //!
 //! A provider is known only once a target is picked, so that what is sent is set aside try by try, apart from what its
-//! request has set aside at its holders, and never while theirs are held: neither waits for the other.
+//! request has set aside at its holders, and never while theirs are held: neither waits for the other. What these holders
+//! may use at the provider alone is set aside together with it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,11 +11,13 @@ use std::time::Instant;
 use pointsman_catalog::Money;
 use pointsman_store::{Store, StoreError};
 
-use crate::account::{Account, Place, unix_ms};
+use crate::account::{Account, Apart as Own, Place, unix_ms};
 use crate::budget::Rule;
 use crate::config::{Limits, ProviderLimits};
 use crate::denial::Denial;
+use crate::ledger::{Apart, Question, before};
 use crate::pattern::fits;
+use crate::principal::Principal;
 use crate::reservation::{self, Accounts, Estimate, Reservation, Standing};
 use crate::sharing::Sharing;
 use crate::wanted::Tokens;
@@ -142,12 +145,15 @@ impl Gates {
         for queued in &self.queued {
             let mut known = Vec::new();
             for rule in queued.account.unknown(&queued.rules) {
-                let mut all = [0_i64; 2];
-                for (replica, money) in store.spent_at(&queued.provider, rule.bounds(unix_ms()).0)? {
-                    let place = usize::from(own.is_some_and(|own| own != replica));
-                    all[place] = all[place].saturating_add(money.nanodollars());
-                }
-                known.push((rule, all));
+                let question = Question {
+                    kind: None,
+                    is_provider: true,
+                    id: queued.provider.clone(),
+                    rule: rule.clone(),
+                    since: rule.since(unix_ms()),
+                    apart: Apart::of(rule),
+                };
+                known.push((rule, before(store, &question, own)?));
             }
             spent.push(known);
         }
@@ -179,7 +185,7 @@ impl Gates {
             ),
         };
         let place = sharing.map(|sharing| Place::of_provider(sharing, &id));
-        let account = Arc::new(Account::new(&name, Limits::default(), place));
+        let account = Arc::new(Account::of_provider(&name, place));
         known.push(Limited {
             pattern: pattern.cloned(),
             account: Arc::clone(&account),
@@ -195,8 +201,61 @@ impl Gate {
         self.limited.is_empty()
     }
 
-    /// Sets aside what is sent to the provider for one of its models, by its own name; nothing where nothing of it is
-    /// limited. Asks other replicas only where there is no room here.
+    /// The gate as a caller finds it before the provider of this name: with what its holders may use there.
+    #[must_use]
+    pub fn before<'a>(&'a self, caller: &'a Principal, provider: &str) -> Entrance<'a> {
+        let own = caller.accounts();
+        let at = own.own().iter().flat_map(|account| account.at(provider));
+        Entrance {
+            gate: self,
+            own: at.collect(),
+            asked: own.model(),
+        }
+    }
+
+    /// As [`Entrance::enter`], for nobody in particular.
+    ///
+    /// # Errors
+    /// When a limit of the provider has no room for it.
+    pub async fn enter(&self, model: &str, sent: Sent) -> Result<Option<Reservation>, Denial> {
+        self.alone().enter(model, sent).await
+    }
+
+    /// As [`Entrance::owe`], for nobody in particular.
+    #[must_use]
+    pub fn owe(&self, model: &str) -> Option<Reservation> {
+        self.alone().owe(model)
+    }
+
+    fn alone(&self) -> Entrance<'_> {
+        Entrance {
+            gate: self,
+            own: Own::new(),
+            asked: None,
+        }
+    }
+}
+
+/// The gate of a provider, as a caller finds it.
+#[derive(Debug)]
+pub struct Entrance<'a> {
+    gate: &'a Gate,
+    /// Where its holders count what is asked at the provider.
+    own: Own,
+    /// The model that it asks for, where that matters to any of them.
+    asked: Option<&'a str>,
+}
+
+impl Entrance<'_> {
+    /// Whether nothing that is sent to the provider is limited.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.gate.is_open() && self.own.is_empty()
+    }
+
+    /// Sets aside what is sent to the provider for one of its models, by its own name: at the caller's holders and at the
+    /// provider, all of it or nothing; nothing where nothing of it is limited. Asks other replicas only where there is no
+    /// room here.
     ///
     /// # Errors
     /// When a limit has no room for it.
@@ -226,13 +285,15 @@ impl Gate {
 
     /// Where what is sent for a model is counted.
     fn accounts(&self, model: &str) -> Option<Accounts> {
-        let of_model = self.limited.iter().filter(|limited| {
+        let of_model = self.gate.limited.iter().filter(|limited| {
             limited
                 .pattern
                 .as_ref()
                 .is_none_or(|pattern| fits(pattern, model))
         });
-        let all: Arc<[_]> = of_model.map(|limited| Arc::clone(&limited.account)).collect();
-        (!all.is_empty()).then(|| Accounts::new(all))
+        // The lower before the higher, as everywhere: what all callers share comes last.
+        let of_model = of_model.map(|limited| &limited.account);
+        let all: Arc<[_]> = self.own.iter().chain(of_model).map(Arc::clone).collect();
+        (!all.is_empty()).then(|| Accounts::new(all).for_model(self.asked))
     }
 }

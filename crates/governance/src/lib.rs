@@ -28,6 +28,7 @@ mod rate;
 mod reservation;
 mod share;
 mod sharing;
+mod sliding;
 mod unit;
 mod wanted;
 mod window;
@@ -37,7 +38,7 @@ pub use config::{Anonymous, IdentityConfig, Limits, LimitsConfig, ProviderBudget
 pub use denial::{Denial, DenialKind};
 pub use directory::{BeyondSoft, Outlook, Standing, Stood};
 pub use expression::Expression;
-pub use gate::{Gate, Gates, Sent};
+pub use gate::{Entrance, Gate, Gates, Sent};
 pub use identity::{IdentifyError, KeyRing, Wanted};
 pub use labels::{LabelError, Labels, MAX_TAGS, is_label};
 pub use model_limits::ModelLimits;

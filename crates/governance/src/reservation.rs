@@ -63,6 +63,14 @@ impl Accounts {
         })
     }
 
+    /// The same, asked for a model.
+    pub(crate) fn for_model(self, model: Option<&str>) -> Self {
+        Self {
+            model: model.map(Into::into),
+            ..self
+        }
+    }
+
     /// The caller's, whatever is asked for.
     pub(crate) fn own(&self) -> &[Arc<Account>] {
         self.all.get(..self.own).unwrap_or_default()
@@ -177,7 +185,7 @@ pub(crate) fn reserve(
     now: Instant,
 ) -> Result<Reservation, Denial> {
     attempt(accounts, estimate, standing, now)
-        .map_err(|(refused, account)| refused.denial(account.name(), estimate.cost))
+        .map_err(|(refused, account)| account.denial(refused, estimate.cost))
 }
 
 /// As [`reserve`], and asks other replicas where there is no room here.
@@ -191,7 +199,7 @@ pub(crate) async fn reserve_shared(
         Ok(reservation) => Ok(reservation),
         // Boxed: hardly any request comes here, and none has to carry it along.
         Err((Refused::Share, _)) => Box::pin(sharing::reserve(accounts, estimate, standing)).await,
-        Err((refused, account)) => Err(refused.denial(account.name(), estimate.cost)),
+        Err((refused, account)) => Err(account.denial(refused, estimate.cost)),
     }
 }
 
@@ -285,7 +293,7 @@ impl Reservation {
         }
         if let Some((refused, account)) = denied {
             drop(held);
-            return Err(refused.denial(account.name(), estimate.cost));
+            return Err(account.denial(refused, estimate.cost));
         }
         for (mark, mut counters) in self.marks.iter_mut().zip(held) {
             let change = [self.estimate, estimate];

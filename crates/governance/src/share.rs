@@ -175,10 +175,10 @@ impl Allotment {
         }
     }
 
-    /// Takes over what was told; older answers than the last are not heeded.
-    pub(crate) fn heed(&mut self, told: &Told, ask: &Ask, asked_at: u64) {
+    /// Takes over what was told; older answers than the last are not heeded. Says whether it was.
+    pub(crate) fn heed(&mut self, told: &Told, ask: &Ask, asked_at: u64) -> bool {
         if told.version <= self.version {
-            return;
+            return false;
         }
         self.version = told.version;
         self.ceiling = told.ceiling;
@@ -191,6 +191,7 @@ impl Allotment {
             limit.saturating_sub(told.total).saturating_sub(told.held).max(0)
         });
         self.heard = Some(asked_at);
+        true
     }
 
     /// `amount` was refused.

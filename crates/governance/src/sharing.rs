@@ -303,11 +303,15 @@ impl Sharing {
         let mut unknown = Vec::new();
         for (index, told) in answers.told.iter().enumerate() {
             if told.verdict == Verdict::Unknown {
-                let question = round.pending.get(index).and_then(Pending::question);
+                let pending = round.pending.get(index);
+                let question = pending.and_then(|pending| pending.question(told));
                 unknown.extend(question.map(|question| (index, question)));
             } else if let Some(ask) = round.asks.get_mut(index) {
                 ask.version = told.version;
                 ask.hold = ask.hold.max(told.ceiling);
+                if matches!(told.verdict, Verdict::Granted | Verdict::Refused) {
+                    ask.acknowledged = ask.acknowledged.max(ask.used);
+                }
             }
         }
         let store = Arc::clone(&self.store);
@@ -356,19 +360,21 @@ pub(crate) async fn reserve(
             Err(refused) => refused,
         };
         let Some(sharing) = account.sharing().filter(|_| matches!(refused, Refused::Share)) else {
-            return Err(refused.denial(account.name(), estimate.cost));
+            return Err(account.denial(refused, estimate.cost));
         };
         let wanted = Wanted::new(estimate, standing, accounts.model());
         match sharing.ask_for(accounts, &wanted).await {
             Ok(None) => {}
-            Ok(Some((refused, account))) => return Err(refused.denial(account.name(), estimate.cost)),
+            Ok(Some((refused, account))) => return Err(account.denial(refused, estimate.cost)),
             // Failed so often, the next attempt goes by what is done while nobody can be asked.
             Err(_) if failures < FAILURES => failures += 1,
-            Err(refused) => return Err(refused.denial(account.name(), estimate.cost)),
+            Err(refused) => return Err(account.denial(refused, estimate.cost)),
         }
     }
-    let holder = accounts.first().map_or("this key", |account| account.name());
-    Err(Refused::Share.denial(holder, estimate.cost))
+    Err(accounts.first().map_or_else(
+        || Refused::Share.denial("this key", estimate.cost),
+        |account| account.denial(Refused::Share, estimate.cost),
+    ))
 }
 
 /// Gets what is wanted, so that reserving it after finds room here; whether it does is seen then.

@@ -359,6 +359,7 @@ fn quota(of: Counted, amount: u64, seconds: u64, models: &[&str]) -> Quota {
         window: BudgetWindow::Seconds(seconds),
         zone: None,
         models: models.iter().map(|model| (*model).to_owned()).collect(),
+        providers: Vec::new(),
         cel: None,
         unit: None,
     }

@@ -7,6 +7,9 @@
     reason = "a test says what it expects by failing"
 )]
 
+#[path = "shared/sliding.rs"]
+mod sliding;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -673,6 +676,7 @@ async fn quotas_of_models_and_of_either_side_are_counted_together() {
         window: BudgetWindow::Day,
         zone: None,
         models: models.iter().map(|model| (*model).to_owned()).collect(),
+        providers: Vec::new(),
         cel: None,
         unit: None,
     };

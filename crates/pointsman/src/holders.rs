@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use pointsman_catalog::Money;
 use pointsman_config::Environment;
 use pointsman_store::{
@@ -12,7 +12,7 @@ use pointsman_store::{
 use secrecy::ExposeSecret;
 
 use crate::console;
-use crate::quota::Limits;
+use crate::quota::{Limits, window};
 
 /// Rows of a list.
 const MAX_ROWS: u32 = 10_000;
@@ -124,9 +124,10 @@ struct Create {
     /// Dollars that may be spent.
     #[arg(long)]
     budget: Option<String>,
-    /// After which the budget begins anew.
-    #[arg(long, value_enum, default_value_t = Window::Month)]
-    budget_window: Window,
+    /// After which the budget begins anew: total, day, week, month, or seconds such as 3600s; or one that slides, such as
+    /// "sliding 30d".
+    #[arg(long, value_parser = window, default_value_t = BudgetWindow::Month)]
+    budget_window: BudgetWindow,
     /// The time zone in which its days begin, such as Europe/Berlin.
     #[arg(long)]
     time_zone: Option<String>,
@@ -146,14 +147,6 @@ fn share(text: &str) -> Result<(String, u8), String> {
     let (name, percent) =
         read.ok_or_else(|| format!("{text:?} is no share: write it like interactive=40"))?;
     Ok((name.to_owned(), percent))
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Window {
-    Total,
-    Day,
-    Week,
-    Month,
 }
 
 /// Manages holders of a kind.
@@ -214,18 +207,13 @@ fn act(store: &Store, kind: HolderKind, action: Action) -> Result<(), String> {
 }
 
 fn spec(create: Create) -> Result<(Option<String>, HolderSpec), String> {
-    let window = match create.budget_window {
-        Window::Total => BudgetWindow::Total,
-        Window::Day => BudgetWindow::Day,
-        Window::Week => BudgetWindow::Week,
-        Window::Month => BudgetWindow::Month,
-    };
     let amount = create.budget.map(|amount| Money::parse(&amount)).transpose();
     let amount = amount.map_err(|error| error.to_string())?;
     let budget = amount.map(|amount| Budget {
         zone: create.time_zone,
         models: create.limits.budget_models,
-        ..Budget::of(amount, window)
+        providers: create.limits.budget_providers,
+        ..Budget::of(amount, create.budget_window)
     });
     let terms = Terms {
         models: create.models,

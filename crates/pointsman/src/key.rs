@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use pointsman_catalog::Money;
 use pointsman_config::Environment;
 use pointsman_store::{Actor, Budget, BudgetWindow, KeyRecord, NewKey, Store, StoreError, aws_secret};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::console;
-use crate::quota::Limits;
+use crate::quota::{Limits, window};
 
 const NO_SIGNING: &str = "no signing secret: set identity.signing_secret in the configuration (and give it with -c), or POINTSMAN_SIGNING_SECRET, to at least 32 characters such as from `openssl rand -hex 32`";
 
@@ -104,9 +104,10 @@ struct Create {
     /// Dollars it may spend.
     #[arg(long)]
     budget: Option<String>,
-    /// After which the budget begins anew.
-    #[arg(long, value_enum, default_value_t = Window::Month)]
-    budget_window: Window,
+    /// After which the budget begins anew: total, day, week, month, or seconds such as 3600s; or one that slides, such as
+    /// "sliding 30d".
+    #[arg(long, value_parser = window, default_value_t = BudgetWindow::Month)]
+    budget_window: BudgetWindow,
     /// Roles; may be given several times.
     #[arg(long = "role")]
     roles: Vec<String>,
@@ -130,14 +131,6 @@ fn alias(text: &str) -> Result<(String, String), String> {
         .split_once('=')
         .ok_or_else(|| format!("{text:?} is no alias: write it like fast=gpt-5-mini"))?;
     Ok((alias.to_owned(), model.to_owned()))
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Window {
-    Total,
-    Day,
-    Week,
-    Month,
 }
 
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
@@ -239,17 +232,12 @@ fn show_aws(signing: &SecretString, key: &KeyRecord) {
 }
 
 fn grant(create: Create) -> Result<NewKey, String> {
-    let window = match create.budget_window {
-        Window::Total => BudgetWindow::Total,
-        Window::Day => BudgetWindow::Day,
-        Window::Week => BudgetWindow::Week,
-        Window::Month => BudgetWindow::Month,
-    };
     let budget = create.budget.map(|amount| Money::parse(&amount)).transpose();
     let budget = budget.map_err(|error| error.to_string())?;
     let budget = budget.map(|amount| Budget {
         models: create.limits.budget_models,
-        ..Budget::of(amount, window)
+        providers: create.limits.budget_providers,
+        ..Budget::of(amount, create.budget_window)
     });
     Ok(NewKey {
         input_tokens_per_minute: create.limits.input_tpm,

@@ -1,7 +1,7 @@
 //! Limits that keys and holders have alike, as the command line says them.
 
 use pointsman_governance::check_unit;
-use pointsman_store::{BudgetWindow, Counted, Quota};
+use pointsman_store::{BudgetWindow, Counted, Quota, WINDOWS};
 
 #[derive(clap::Args)]
 pub(crate) struct Limits {
@@ -11,14 +11,22 @@ pub(crate) struct Limits {
     /// Tokens of answers a minute.
     #[arg(long)]
     pub(crate) output_tpm: Option<u64>,
-    /// Requests or tokens in a window: `requests=20/1s`, `output_tokens=50000/day`, of some models
-    /// `tokens=1000000/month:gpt-*,o1`, or what an expression says: `cel(input_tokens + output_tokens * 4)=90000/day`; may be
-    /// given several times.
+    /// Requests or tokens in a window: `requests=20/1s`, `output_tokens=50000/day`, in any five hours
+    /// `tokens=100000/sliding 5h`, of some models `tokens=1000000/month:gpt-*,o1`, or what an expression says: `cel(input_tokens + output_tokens * 4)=90000/day`; may be
+    /// given several times. At some providers alone: `requests=60/sliding 60s at anthropic`, or `tokens=9/day:o1 at openai`.
     #[arg(long = "quota", value_parser = quota)]
     pub(crate) quotas: Vec<Quota>,
     /// A model that the budget is about, `*` standing for any run of letters; may be given several times. All, when not given.
     #[arg(long = "budget-model")]
     pub(crate) budget_models: Vec<String>,
+    /// A provider that the budget is about, as above. All, when not given.
+    #[arg(long = "budget-provider")]
+    pub(crate) budget_providers: Vec<String>,
+}
+
+/// The window of a budget, as it is written in the admin API.
+pub(crate) fn window(text: &str) -> Result<BudgetWindow, String> {
+    BudgetWindow::read(text).ok_or_else(|| format!("it is {WINDOWS}"))
 }
 
 fn quota(text: &str) -> Result<Quota, String> {
@@ -45,14 +53,19 @@ fn quota(text: &str) -> Result<Quota, String> {
         }
     };
     let (amount, rest) = rest.split_once('/').ok_or_else(wrong)?;
+    let (rest, providers) = rest.split_once(" at ").unwrap_or((rest, ""));
     let (window, models) = rest.split_once(':').unwrap_or((rest, ""));
-    let models = models.split(',').filter(|model| !model.is_empty());
+    let list = |text: &str| {
+        let names = text.split(',').filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect()
+    };
     Ok(Quota {
         of: of.ok_or_else(wrong)?,
         amount: amount.parse().map_err(|_| wrong())?,
         window: BudgetWindow::read(window).ok_or_else(wrong)?,
         zone: None,
-        models: models.map(str::to_owned).collect(),
+        models: list(models),
+        providers: list(providers),
         cel,
         unit: None,
     })
@@ -71,6 +84,19 @@ mod tests {
         );
         assert_eq!(read.models, ["gpt-*", "o1"]);
         assert_eq!(quota("requests=20/1s").unwrap().window, BudgetWindow::Seconds(1));
+        let sliding = quota("tokens=100000/sliding 5h:gpt-*").unwrap();
+        assert_eq!(
+            (sliding.amount, sliding.window),
+            (100_000, BudgetWindow::Sliding(18_000))
+        );
+        assert_eq!(sliding.models, ["gpt-*"]);
+        let at = quota("requests=60/sliding 60s at anthropic,azure-*").unwrap();
+        assert_eq!(at.providers, ["anthropic", "azure-*"]);
+        let both = quota("tokens=9/day:o1 at openai").unwrap();
+        assert_eq!(
+            (both.models, both.providers),
+            (vec!["o1".to_owned()], vec!["openai".to_owned()])
+        );
         let custom = quota("cel(output_tokens == 0 ? 1 : output_tokens * 4)=9/day:o1").unwrap();
         assert_eq!((custom.of, custom.amount), (Counted::Custom, 9));
         assert_eq!(
@@ -88,6 +114,8 @@ mod tests {
             "money=1/day",
             "requests=-1/day",
             "requests=1/fortnight",
+            "requests=1/sliding",
+            "requests=1/5h",
         ] {
             assert!(quota(wrong).is_err(), "{wrong}");
         }

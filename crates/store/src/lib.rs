@@ -33,6 +33,7 @@ mod sqlite;
 mod state;
 mod store;
 mod terms;
+mod window;
 
 pub use batch::{Batch, BatchApi, BatchStatus, Counts, Ended, NewBatch};
 pub use collection::{Collection, CollectionFile, Passage};
@@ -65,9 +66,9 @@ pub use state::{
     Unfinished,
 };
 pub use store::{
-    Audited, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError, StoredSecrets,
-    Trimmed, UsageFilter, UsageGroup, UsageRow, UsedRequest, UsedRow, Verified, Within,
+    Audited, Entries, HolderFilter, KeyFilter, KeyStatus, LedgerFilter, Listing, Store, StoreError,
+    StoredSecrets, ToldApart, Trimmed, UsageFilter, UsageGroup, UsageRow, UsedBucket, UsedRequest, UsedRow,
+    Verified, Within,
 };
-pub use terms::{
-    Amounts, Budget, BudgetWindow, Counted, Metadata, Quota, Shares, Terms, check_budgets, check_shares,
-};
+pub use terms::{Amounts, Budget, Counted, Metadata, Quota, Shares, Terms, check_budgets, check_shares};
+pub use window::{BudgetWindow, WINDOWS};

@@ -1,6 +1,6 @@
 //! Counters that several processes share: what each may use of them, agreed upon in one exchange.
 //!
-//! A counter is a number of places, an amount in any minute, or a budget. Each replica has a *ceiling* of its own for
+//! A counter is a number of places, an amount in any minute or in any time of another length, or a budget. Each replica has a *ceiling* of its own for
 //! it: what it may use without asking. The sum of what is used and of what replicas may still use never passes the
 //! limit, so that none of them needs to ask for every request, and all of them together never pass it. Everything that
 //! is told is absolute (what was used in all, up to where), so that what is told twice counts once.
@@ -26,6 +26,14 @@ pub enum CounterKind {
     Places,
     /// An amount in any sixty seconds.
     Minute,
+    /// Money, requests or tokens in any time of this length, wherever it begins: settled when they are told, and never
+    /// corrected.
+    Sliding {
+        /// Milliseconds.
+        length: i64,
+        /// How finely it is counted, milliseconds.
+        width: i64,
+    },
     /// Money in a window; what was used stays used.
     Budget,
 }
@@ -58,7 +66,8 @@ pub struct Ask {
     pub version: u64,
     /// Corrections of earlier seconds, Unix seconds of the server and amounts; counted once for each number.
     pub corrections: (u64, Vec<(i64, i64)>),
-    /// What the ledger knows of a budget, replica by replica; for a counter that the server does not know.
+    /// What the ledger knows of a budget, replica by replica; for a counter that the server does not know. Of a sliding one
+    /// bucket by bucket; or under no name what an earlier process of this replica has used since the server heard of it.
     pub ledger: Option<Vec<(String, i64)>>,
     /// How long the server remembers the counter when nobody tells of it.
     pub lifetime: Duration,
@@ -71,7 +80,7 @@ pub enum Verdict {
     Granted,
     /// There is none.
     Refused,
-    /// The server does not know the budget: tell what the ledger knows.
+    /// The server does not know the budget, or what an earlier process has used of it: tell what the ledger knows.
     Unknown,
     /// The server has lost the counter, and others may still have to tell what they hold.
     Settling,
@@ -92,7 +101,8 @@ pub struct Told {
     pub held: i64,
     /// How much a replica may hold in advance, as little as is left.
     pub fair: i64,
-    /// Of what was refused: seconds until there is room.
+    /// Of what was refused: seconds until there is room. Of what is unknown: since when the ledger is to tell what this
+    /// replica has used, Unix milliseconds; all of it where it is 0.
     pub wait: i64,
     /// Used by this replica, earlier processes of it included.
     pub own: i64,

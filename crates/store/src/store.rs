@@ -30,7 +30,7 @@ use rusqlite::Connection;
 pub use audit::{Audited, Trimmed, Verified};
 pub use filter::{HolderFilter, KeyFilter, KeyStatus, Listing};
 pub use places::Within;
-pub use replicas::{UsedRequest, UsedRow};
+pub use replicas::{Entries, ToldApart, UsedBucket, UsedRequest, UsedRow};
 pub use secrets::StoredSecrets;
 pub use usage::{LedgerFilter, UsageFilter, UsageGroup, UsageRow};
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
 use crate::store::StoreError;
+use crate::window::BudgetWindow;
 
 /// Entries of an allow-list, at most.
 const MAX_LIST: usize = 512;
@@ -15,9 +16,9 @@ const MAX_LIST: usize = 512;
 const MAX_TEXT: usize = 256;
 /// Budgets of one holder, and quotas.
 const MAX_BUDGETS: usize = 8;
-/// Models that one of them names.
+/// Models that one of them names, and providers.
 const MAX_MODELS: usize = 32;
-/// The longest window that is counted in seconds: ten years.
+/// The longest window that is told in seconds: ten years.
 const MAX_SECONDS: u64 = 10 * 366 * 24 * 3_600;
 /// Priorities that one holder reserves something for: each set of them is counted by itself.
 const MAX_SHARES: usize = 4;
@@ -132,6 +133,9 @@ pub struct Budget {
     /// when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// Only what is asked at these providers, by their names in the configuration, `*` as above; at all, when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
 }
 
 /// What is counted of requests.
@@ -189,6 +193,9 @@ pub struct Quota {
     /// Only what is asked of these models, as for budgets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// Only what is asked at these providers, as for budgets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
     /// The expression (CEL) that says how many units a request is, where `of` is custom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cel: Option<String>,
@@ -207,6 +214,7 @@ impl Quota {
             window,
             zone: None,
             models: Vec::new(),
+            providers: Vec::new(),
             cel: None,
             unit: None,
         }
@@ -223,37 +231,8 @@ impl Budget {
             window,
             zone: None,
             models: Vec::new(),
+            providers: Vec::new(),
         }
-    }
-}
-
-/// When a budget begins anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BudgetWindow {
-    /// Never.
-    Total,
-    /// At midnight.
-    Day,
-    /// On Monday.
-    Week,
-    /// On the first.
-    Month,
-    /// Every so many seconds, counted from the beginning of 1970.
-    Seconds(u64),
-}
-
-impl BudgetWindow {
-    /// As people write it: `total`, `day`, `week`, `month`, or so many seconds, such as `3600s`.
-    #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
-        Some(match text {
-            "total" => Self::Total,
-            "day" => Self::Day,
-            "week" => Self::Week,
-            "month" => Self::Month,
-            _ => Self::Seconds(text.strip_suffix('s')?.parse().ok()?),
-        })
     }
 }
 
@@ -376,8 +355,10 @@ pub fn check_budgets(budgets: &[Budget]) -> Result<(), StoreError> {
             return Err(invalid("a budget needs an amount or a soft amount".to_owned()));
         }
         check_window((budget.window, budget.zone.as_deref()), &budget.models)?;
+        check_providers(&budget.providers)?;
         let same = |other: &Budget| {
-            (other.window, &other.zone, &other.models) == (budget.window, &budget.zone, &budget.models)
+            (other.window, &other.zone, &other.models, &other.providers)
+                == (budget.window, &budget.zone, &budget.models, &budget.providers)
         };
         if budgets[..at].iter().any(same) {
             return Err(invalid(
@@ -398,10 +379,24 @@ pub(crate) fn check_quotas(quotas: &[Quota]) -> Result<(), StoreError> {
             return Err(invalid(format!("a quota must not be above {}", i64::MAX)));
         }
         check_window((quota.window, quota.zone.as_deref()), &quota.models)?;
+        check_providers(&quota.providers)?;
         check_custom(quota)?;
         let same = |other: &Quota| {
-            (other.of, other.window, &other.zone, &other.models, &other.cel)
-                == (quota.of, quota.window, &quota.zone, &quota.models, &quota.cel)
+            (
+                other.of,
+                other.window,
+                &other.zone,
+                &other.models,
+                &other.providers,
+                &other.cel,
+            ) == (
+                quota.of,
+                quota.window,
+                &quota.zone,
+                &quota.models,
+                &quota.providers,
+                &quota.cel,
+            )
         };
         if quotas[..at].iter().any(same) {
             return Err(invalid(
@@ -431,12 +426,17 @@ fn check_custom(quota: &Quota) -> Result<(), StoreError> {
 
 /// Whether a window can be counted, and models told apart.
 fn check_window((window, zone): (BudgetWindow, Option<&str>), models: &[String]) -> Result<(), StoreError> {
-    if let BudgetWindow::Seconds(seconds) = window
+    if let BudgetWindow::Seconds(seconds) | BudgetWindow::Sliding(seconds) = window
         && !(1..=MAX_SECONDS).contains(&seconds)
     {
         return Err(invalid(format!(
             "the window of a budget must be between 1 and {MAX_SECONDS} seconds"
         )));
+    }
+    if matches!(window, BudgetWindow::Sliding(_)) && zone.is_some() {
+        return Err(invalid(
+            "a sliding window begins at any time, in all time zones alike: leave time_zone out".to_owned(),
+        ));
     }
     if let Some(zone) = zone
         && TimeZone::get(zone).is_err()
@@ -451,6 +451,16 @@ fn check_window((window, zone): (BudgetWindow, Option<&str>), models: &[String])
         )));
     }
     check_list("models", models)
+}
+
+/// Whether providers of a budget or a quota can be told apart.
+fn check_providers(providers: &[String]) -> Result<(), StoreError> {
+    if providers.len() > MAX_MODELS {
+        return Err(invalid(format!(
+            "a budget names more than {MAX_MODELS} providers; use patterns such as azure-*"
+        )));
+    }
+    check_list("providers", providers)
 }
 
 pub(crate) fn invalid(why: String) -> StoreError {
@@ -473,6 +483,9 @@ mod tests {
             vec![budget(1, BudgetWindow::Seconds(0), None)],
             vec![budget(1, day, Some("Mars/Olympus"))],
             vec![budget(1, day, None), budget(2, day, None)],
+            vec![budget(1, BudgetWindow::Sliding(0), None)],
+            vec![budget(1, BudgetWindow::Sliding(MAX_SECONDS + 1), None)],
+            vec![budget(1, BudgetWindow::Sliding(60), Some("Europe/Berlin"))],
             vec![Budget {
                 amount: None,
                 ..budget(1, day, None)
@@ -481,7 +494,8 @@ mod tests {
             assert!(check_budgets(&budgets).is_err(), "{budgets:?}");
         }
         let berlin = budget(2, day, Some("Europe/Berlin"));
-        check_budgets(&[budget(1, day, None), berlin]).unwrap();
+        let sliding = budget(1, BudgetWindow::Sliding(86_400), None);
+        check_budgets(&[budget(1, day, None), berlin, sliding]).unwrap();
         for list in [
             vec![String::new()],
             vec!["m\n".to_owned()],
@@ -521,7 +535,5 @@ mod tests {
     fn a_window_reads_as_older_versions_wrote_it() {
         let budget: Budget = serde_json::from_str(r#"{"amount":5,"window":"day"}"#).unwrap();
         assert_eq!(budget, Budget::of(Money::from_nanodollars(5), BudgetWindow::Day));
-        let seconds = serde_json::to_string(&BudgetWindow::Seconds(60)).unwrap();
-        assert_eq!(seconds, r#"{"seconds":60}"#);
     }
 }

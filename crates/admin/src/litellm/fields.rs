@@ -99,6 +99,7 @@ impl Fields {
             window: BudgetWindow::Total,
             zone: None,
             models: Vec::new(),
+            providers: Vec::new(),
         });
         if self.has("max_budget") {
             budget.amount = self.take::<Dollars>("max_budget")?.map(|dollars| dollars.0);
@@ -195,7 +196,8 @@ fn window_text(window: BudgetWindow) -> Option<String> {
         BudgetWindow::Day => Some("1d".to_owned()),
         BudgetWindow::Week => Some("7d".to_owned()),
         BudgetWindow::Month => Some("30d".to_owned()),
-        BudgetWindow::Seconds(seconds) => {
+        // It knows no windows that slide: that is how long this one is.
+        BudgetWindow::Seconds(seconds) | BudgetWindow::Sliding(seconds) => {
             let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
             let unit = units
                 .into_iter()

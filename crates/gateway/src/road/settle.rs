@@ -279,9 +279,9 @@ impl Ticket {
         self.entered = None;
     }
 
-    fn settle_entered(&mut self, actual: Actual) {
+    fn settle_entered(&mut self, actual: Actual, usage: &Usage) {
         if let Some(entered) = self.entered.take() {
-            entered.settle(actual);
+            entered.settle_in_detail(actual, admit::details_of(usage));
         }
     }
 
@@ -389,7 +389,7 @@ impl Ticket {
     pub fn owes(&mut self, usage: &Usage) {
         let cost = self.price(usage);
         let tokens = admit::tokens_of(usage);
-        self.settle_entered(Actual { tokens, cost });
+        self.settle_entered(Actual { tokens, cost }, usage);
         if let Some(asked) = &mut self.facts.asked {
             asked.at_stake = Some(*usage);
         }
@@ -421,7 +421,7 @@ impl Ticket {
         self.nothing_at_stake();
         let cost = self.price(usage);
         let tokens = admit::tokens_of(usage);
-        self.settle_entered(Actual { tokens, cost });
+        self.settle_entered(Actual { tokens, cost }, usage);
         if let Some(reservation) = self.reservation.take() {
             let (actual, details) = self.with_owed(Actual { tokens, cost }, usage);
             reservation.settle_in_detail(actual, details);
@@ -438,7 +438,7 @@ impl Ticket {
         self.nothing_at_stake();
         let cost = self.price(usage);
         let tokens = admit::tokens_of(usage);
-        self.settle_entered(Actual { tokens, cost });
+        self.settle_entered(Actual { tokens, cost }, usage);
         self.spent = Spent {
             usage: self.spent.usage.and(usage),
             cost: self.spent.cost + cost,
@@ -625,7 +625,12 @@ impl Ticket {
             };
             (self.spent.cost + last.cost, last)
         };
-        self.settle_entered(last);
+        let last_used = if last == Actual::default() {
+            Usage::default()
+        } else {
+            ending.usage
+        };
+        self.settle_entered(last, &last_used);
         let written = self.worker.journal.lock().append(&self.entry(ending, cost));
         if let Some(reservation) = reservation {
             let nothing = Usage::default();

@@ -6,20 +6,24 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pointsman_store::{Ask, BudgetWindow, CounterKind, HolderKind, Told, Verdict};
+use pointsman_store::{Ask, CounterKind, HolderKind, Told, Verdict};
 use sha2::{Digest, Sha256};
 
 use super::{Account, Counters, Moment, amount};
 use crate::budget::{Purse, Rule};
 use crate::denial::Refused;
+use crate::ledger::{Apart, Question};
 use crate::rate::RateStatus;
 use crate::share::{Allotment, Corrections, InUse, Subject, percent_of};
 use crate::sharing::{Clock, Sharing, WhenDown};
+use crate::sliding::Grain;
 use crate::wanted::{Side, Wanted};
 
 /// How long the server remembers what has no end of its own after nobody has told of it.
 const MINUTES: Duration = Duration::from_secs(180);
 const BUDGETS: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// How long it may take until what was charged is told, and how much clocks may differ, milliseconds.
+const TELLING: i64 = 5_000;
 /// What a place of a provider is.
 const PROVIDER: &str = "provider";
 /// An account that nobody has used for so long gives back what it holds, milliseconds.
@@ -91,22 +95,24 @@ impl Place {
 
     fn key_of(&self, purse: &Purse) -> String {
         let rule = &purse.rule;
-        let window = match rule.window() {
-            BudgetWindow::Total => "total".to_owned(),
-            BudgetWindow::Day => "day".to_owned(),
-            BudgetWindow::Week => "week".to_owned(),
-            BudgetWindow::Month => "month".to_owned(),
-            BudgetWindow::Seconds(seconds) => format!("{seconds}s"),
+        let window = match rule.grain() {
+            // Counted in buckets of this width, and no others.
+            Some(grain) => format!("sliding{}/{}", grain.length, grain.width),
+            None => rule.window().to_string(),
         };
         let zone = rule.zone().unwrap_or("UTC");
         let of = rule.counted().map_or("budget", |counted| counted.as_str());
         let mut counter = format!("{of}:{window}:{zone}:{}", purse.begun);
-        if !rule.models().is_empty() || rule.cel().is_some() {
+        if !rule.models().is_empty() || !rule.providers().is_empty() || rule.cel().is_some() {
             // Patterns and expressions may be long: those of one purse are told from others by their digest.
             let mut told = rule.models().join("\n");
             if let Some(cel) = rule.cel() {
                 told.push('\0');
                 told.push_str(cel);
+            }
+            if !rule.providers().is_empty() {
+                told.push_str("\0\0");
+                told.push_str(&rule.providers().join("\n"));
             }
             let digest = Sha256::digest(told.as_bytes());
             counter.push(':');
@@ -259,7 +265,7 @@ impl Counters {
             self.check_token_share((at, side), wanted.tokens[at], now, link)?;
         }
         self.purses
-            .iter()
+            .iter_mut()
             .try_for_each(|purse| purse_room(purse, wanted, now, link))
     }
 
@@ -380,13 +386,25 @@ impl Counters {
             Slot::Purse(number, _) => {
                 let purse = self.purses.iter().find(|purse| purse.number == number);
                 let amount = purse.and_then(|purse| purse.rule.amount());
+                let milliseconds = |number: i64| Duration::from_millis(number.max(0).unsigned_abs());
                 let left = purse.and_then(|purse| purse.ends).map(|ends| ends - now.unix_ms);
-                let left = left.map(|left| Duration::from_millis(left.max(0).unsigned_abs()));
+                let grain = purse.and_then(|purse| purse.rule.grain());
+                let (kind, lifetime) = match grain {
+                    // What nobody has told of for so long has left the window.
+                    Some(Grain { length, width }) => (
+                        CounterKind::Sliding { length, width },
+                        milliseconds(length + width) + MINUTES,
+                    ),
+                    None => (
+                        CounterKind::Budget,
+                        left.map_or(BUDGETS, |left| milliseconds(left) + BUDGETS),
+                    ),
+                };
                 Subject {
                     key: purse.map(|purse| place.key_of(purse)).unwrap_or_default(),
-                    kind: CounterKind::Budget,
+                    kind,
                     limit: amount,
-                    lifetime: left.map_or(BUDGETS, |left| left + BUDGETS),
+                    lifetime,
                     recent: 0,
                     corrections: (0, Vec::new()),
                 }
@@ -418,7 +436,9 @@ impl Counters {
                 .purses
                 .iter()
                 .find(|purse| purse.number == number)
-                .map_or(Refused::Share, |purse| refused(purse, wanted, now)),
+                .map_or(Refused::Share, |purse| {
+                    refused(purse, wanted, now, wait.map(|wait| wait.as_secs()))
+                }),
         }
     }
 }
@@ -528,21 +548,16 @@ impl Account {
         let Slot::Purse(number, begun) = slot else {
             return None;
         };
+        let now = self.moment(Instant::now());
         let counters = self.counters.lock();
         let purse = counters.purses.iter().find(|purse| purse.number == number)?;
-        let since = if purse.ends.is_none() { 0 } else { begun };
+        let since = match (purse.rule.grain(), purse.ends) {
+            (Some(grain), _) => grain.since(now.unix_ms),
+            (None, None) => 0,
+            (None, Some(_)) => begun,
+        };
         Some((purse.rule.clone(), since))
     }
-}
-
-/// What the ledger is asked: how much of a rule a holder has used since a time, Unix milliseconds.
-pub(crate) struct Question {
-    /// A key where there is none, or a provider.
-    pub(crate) kind: Option<HolderKind>,
-    pub(crate) is_provider: bool,
-    pub(crate) id: String,
-    pub(crate) rule: Rule,
-    pub(crate) since: i64,
 }
 
 impl Pending {
@@ -557,11 +572,20 @@ impl Pending {
         }
     }
 
-    /// What the ledger is asked.
-    pub(crate) fn question(&self) -> Option<Question> {
+    /// What the ledger is asked, by what was told.
+    pub(crate) fn question(&self, told: &Told) -> Option<Question> {
         let place = self.account.place.as_ref()?;
         let (rule, since) = self.account.rule(self.slot)?;
+        let (since, apart) = match Apart::of(&rule) {
+            // The counter is known; what a process before this one has used of it after it told last is not.
+            Apart::Buckets(_) if told.wait > 0 => {
+                let own = Apart::Own(place.sharing.replica().to_owned());
+                (since.max(told.wait - TELLING), own)
+            }
+            apart => (since, apart),
+        };
         Some(Question {
+            apart,
             kind: place.kind,
             is_provider: place.is_provider(),
             id: place.id.to_string(),
@@ -583,14 +607,18 @@ impl Pending {
             }
         }
         let allotment = counters.allotment(self.slot)?;
-        allotment.heed(told, ask, self.asked_at);
-        match told.verdict {
-            Verdict::Refused => {
-                allotment.refuse(self.amount, now.running);
-                Some(counters.refusal(self.slot, (told, self.amount), now))
-            }
-            _ => None,
+        let is_newer = allotment.heed(told, ask, self.asked_at);
+        if told.verdict == Verdict::Refused {
+            allotment.refuse(self.amount, now.running);
         }
+        if let Slot::Purse(number, _) = self.slot
+            && is_newer
+            && let Some(purse) = counters.purses.iter_mut().find(|purse| purse.number == number)
+        {
+            purse.advance(now.unix_ms);
+            purse.heard();
+        }
+        (told.verdict == Verdict::Refused).then(|| counters.refusal(self.slot, (told, self.amount), now))
     }
 }
 
@@ -640,7 +668,7 @@ fn room(
     }
 }
 
-fn purse_room(purse: &Purse, wanted: &Wanted<'_>, now: Moment, link: Link) -> Result<(), Refused> {
+fn purse_room(purse: &mut Purse, wanted: &Wanted<'_>, now: Moment, link: Link) -> Result<(), Refused> {
     let Some(limit) = purse.rule.amount() else {
         return Ok(());
     };
@@ -652,24 +680,28 @@ fn purse_room(purse: &Purse, wanted: &Wanted<'_>, now: Moment, link: Link) -> Re
     if wanted == 0 && purse.rule.counted().is_some() {
         return Ok(());
     }
-    if wanted > limit || purse.total() > limit {
-        return Err(refused(purse, wanted, now));
+    // What is known here of a window that slides may have left it by now, and others have used more: they are asked.
+    if wanted > limit || (purse.total() > limit && !purse.slides()) {
+        return Err(refused(purse, wanted, now, None));
     }
     let in_use = in_use_of(purse);
+    if purse.slides() {
+        // What it held when it fell silent is others' once a window has passed.
+        purse.share.expire(in_use, now.running, link.life);
+    }
     if purse.share.has_room(in_use, wanted) {
         return Ok(());
     }
     match (link.is_up, link.when_down) {
-        (true, _) if purse.share.is_refused(wanted, now.running) => Err(refused(purse, wanted, now)),
+        (true, _) if purse.share.is_refused(wanted, now.running) => Err(refused(purse, wanted, now, None)),
         (true, _) => Err(Refused::Share),
         (false, WhenDown::Closed) => Err(Refused::Unreachable),
         (false, WhenDown::Local { percent }) if purse.share.has_room_alone(in_use, wanted, percent) => Ok(()),
-        (false, WhenDown::Local { .. }) => Err(refused(purse, wanted, now)),
+        (false, WhenDown::Local { .. }) => Err(refused(purse, wanted, now, None)),
     }
 }
 
 /// A budget or quota has no room, counting what others hold of it.
-fn refused(purse: &Purse, wanted: i64, now: Moment) -> Refused {
-    let reserved = purse.reserved.saturating_add(purse.share.held_by_others());
-    purse.refused((purse.total(), reserved, wanted), now.unix_ms)
+fn refused(purse: &Purse, wanted: i64, now: Moment, wait: Option<u64>) -> Refused {
+    purse.refused((purse.total(), purse.held(), wanted), now.unix_ms, wait)
 }

@@ -101,6 +101,7 @@ fn budget(limits: &Limits, told: &mut Teller, at: Place<'_>) -> Option<Budget> {
         window,
         zone: None,
         models: Vec::new(),
+        providers: Vec::new(),
     })
 }
 

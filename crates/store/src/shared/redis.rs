@@ -104,10 +104,11 @@ impl RedisCounters {
             call.key(THERE);
         }
         for ask in asks {
-            let kind = match ask.kind {
-                CounterKind::Places => "p",
-                CounterKind::Minute => "m",
-                CounterKind::Budget => "b",
+            let (kind, length, width) = match ask.kind {
+                CounterKind::Places => ("p", 0, 0),
+                CounterKind::Minute => ("m", 60_000, 1_000),
+                CounterKind::Sliding { length, width } => ("s", length, width),
+                CounterKind::Budget => ("b", 0, 0),
             };
             call.key(&ask.key).arg(kind).arg(ask.limit.map_or(-1, bounded));
             for number in [
@@ -122,6 +123,7 @@ impl RedisCounters {
                 call.arg(bounded(number));
             }
             call.arg(ask.version).arg(milliseconds(ask.lifetime));
+            call.arg(length).arg(width);
             let (number, corrections) = &ask.corrections;
             call.arg(*number).arg(corrections.len());
             for (second, amount) in corrections {

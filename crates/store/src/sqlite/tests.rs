@@ -8,7 +8,8 @@ use rusqlite::{Connection, params};
 use super::schema::MIGRATIONS;
 use crate::holder::{HolderKind, HolderSpec};
 use crate::store::{LedgerFilter, Store, StoreError, UsageGroup, UsageRow};
-use crate::terms::{Budget, BudgetWindow};
+use crate::terms::Budget;
+use crate::window::BudgetWindow;
 
 /// A database as the version before the ledger was put in order left it, with these rows.
 fn older(path: &Path, rows: &[(&str, i64)]) {

@@ -3,7 +3,7 @@
 use pointsman_catalog::Money;
 use pointsman_wire::form::Usage;
 
-use super::{Conditions, LedgerFilter, Store, StoreError};
+use super::{Conditions, LedgerFilter, Store, StoreError, now};
 use crate::holder::HolderKind;
 use crate::terms::Counted;
 
@@ -18,17 +18,71 @@ pub struct UsedRow {
     pub replica: String,
     /// The name that clients asked for.
     pub model: String,
+    /// Who was asked last; empty where that is not told apart.
+    pub provider: String,
     /// In nano-dollars, requests or tokens.
     pub amount: i64,
+}
+
+/// What is told apart of what was used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ToldApart {
+    /// The names that clients asked for.
+    pub models: bool,
+    /// Who was asked last. What was remembered was asked of nobody.
+    pub providers: bool,
+}
+
+impl ToldApart {
+    /// The columns, each with its name.
+    fn columns(self) -> String {
+        let model = if self.models { "model_requested" } else { "''" };
+        let provider = if self.providers {
+            "CASE WHEN outcome = 'cached' THEN '' ELSE COALESCE(provider, '') END"
+        } else {
+            "''"
+        };
+        format!("{model} AS model, {provider} AS provider")
+    }
+}
+
+/// What was used in a bucket of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedBucket {
+    /// The time of its entries, divided by the width of buckets.
+    pub bucket: i64,
+    /// The name that clients asked for; empty where that is not told apart.
+    pub model: String,
+    /// Who was asked last; empty where that is not told apart.
+    pub provider: String,
+    /// In nano-dollars, requests or tokens.
+    pub amount: i64,
+}
+
+/// Which entries of the ledger count.
+#[derive(Debug, Clone, Copy)]
+pub struct Entries<'a> {
+    /// Those of such a holder; of a key where there is no kind.
+    pub kind: Option<HolderKind>,
+    /// Its id.
+    pub id: &'a str,
+    /// Those at the provider of this name in the place of a holder's.
+    pub is_provider: bool,
+    /// Since a time, Unix milliseconds.
+    pub since: i64,
 }
 
 /// What a request has used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsedRequest {
+    /// When it was settled, Unix milliseconds.
+    pub at: i64,
     /// The replica; empty where the id tells of none.
     pub replica: String,
     /// The name that the client asked for.
     pub model: String,
+    /// Who was asked last; empty where nobody was.
+    pub provider: String,
     /// Tokens.
     pub usage: Usage,
     /// Money.
@@ -89,8 +143,8 @@ impl Store {
         Ok(spent)
     }
 
-    /// What a holder (a key, where no kind is given) has used since a time, Unix milliseconds, by replica and model: money
-    /// where nothing else is counted. Replicas come one after the other.
+    /// What a holder (a key, where no kind is given) has used since a time, Unix milliseconds, by replica and model, and by
+    /// provider where that is asked for: money where nothing else is counted. Replicas come one after the other.
     ///
     /// # Errors
     /// When the database refuses.
@@ -98,26 +152,22 @@ impl Store {
         &self,
         (kind, id): (Option<HolderKind>, &str),
         counted: Option<Counted>,
-        since: i64,
+        (since, by_provider): (i64, bool),
     ) -> Result<Vec<UsedRow>, StoreError> {
         let Some(filter) = self.entries_of(kind, id)? else {
             return Ok(Vec::new());
         };
         let mut conditions = Conditions::default();
         LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect().bears_tag);
-        // What was remembered has used nothing but its request.
-        let amount = match counted {
-            None => "cost",
-            Some(Counted::Requests) => "CAST(1 AS BIGINT)",
-            Some(Counted::Tokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE input + output END",
-            Some(Counted::InputTokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE input END",
-            Some(Counted::OutputTokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE output END",
-            // The database knows no expressions: those ask for each request.
-            Some(Counted::Custom) => "CAST(0 AS BIGINT)",
+        let amount = amount_of(counted);
+        let apart = ToldApart {
+            models: true,
+            providers: by_provider,
         };
         let sql = format!(
-            "SELECT {REPLICA} AS replica, model_requested, CAST(SUM({amount}) AS BIGINT) FROM ledger{}
-             GROUP BY 1, 2 ORDER BY 1, 2",
+            "SELECT {REPLICA} AS replica, {}, CAST(SUM({amount}) AS BIGINT) FROM ledger{}
+             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            apart.columns(),
             conditions.sql()
         );
         self.read_much(|session| {
@@ -125,10 +175,70 @@ impl Store {
                 Ok(UsedRow {
                     replica: row.text(0)?,
                     model: row.text(1)?,
-                    amount: row.integer(2)?,
+                    provider: row.text(2)?,
+                    amount: row.integer(3)?,
                 })
             })
         })
+    }
+
+    /// What was used, in buckets of so many milliseconds, the oldest first, with what is told apart: money where nothing else is counted. Of months of which only sums are kept, money is known that is not told apart: it
+    /// counts as spent when the first of the rest was, or now where nothing else is left.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn used_in_buckets(
+        &self,
+        entries: Entries<'_>,
+        counted: Option<Counted>,
+        (width, apart): (i64, ToldApart),
+    ) -> Result<Vec<UsedBucket>, StoreError> {
+        let found = if entries.is_provider {
+            let mut filter = LedgerFilter::default();
+            filter.of.provider = Some(entries.id.to_owned());
+            Some(filter)
+        } else {
+            self.entries_of(entries.kind, entries.id)?
+        };
+        let Some(filter) = found else {
+            return Ok(Vec::new());
+        };
+        let since = entries.since;
+        let filter = LedgerFilter { since, ..filter };
+        let mut conditions = Conditions::default();
+        filter.apply(&mut conditions, true, self.dialect().bears_tag);
+        let (amount, width) = (amount_of(counted), width.max(1));
+        let sql = format!(
+            "SELECT at / {width} AS bucket, {}, CAST(SUM({amount}) AS BIGINT) FROM ledger{}
+             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            apart.columns(),
+            conditions.sql()
+        );
+        let mut used = self.read_much(|session| {
+            session.all(&sql, conditions.values(), |row| {
+                Ok(UsedBucket {
+                    bucket: row.integer(0)?,
+                    model: row.text(1)?,
+                    provider: row.text(2)?,
+                    amount: row.integer(3)?,
+                })
+            })
+        })?;
+        if self.is_shared() && counted.is_none() && apart == ToldApart::default() {
+            let told: i64 = used.iter().map(|row| row.amount).sum();
+            let more = self.spent_of(filter)?.nanodollars() - told;
+            if more > 0 {
+                let bucket = used.first().map_or(now() / width, |row| row.bucket);
+                let row = UsedBucket {
+                    bucket,
+                    model: String::new(),
+                    provider: String::new(),
+                    amount: more,
+                };
+                used.insert(0, row);
+            }
+        }
+        Ok(used)
     }
 
     /// Tells what each request of a holder (a key, where no kind is given) has used since a time, Unix milliseconds, one
@@ -148,13 +258,15 @@ impl Store {
         let mut conditions = Conditions::default();
         LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect().bears_tag);
         let sql = format!(
-            "SELECT {REPLICA} AS replica, model_requested, cost, usage_json, outcome FROM ledger{}",
+            "SELECT {REPLICA} AS replica, model_requested, cost, usage_json, outcome, at, provider FROM ledger{}",
             conditions.sql()
         );
         self.read_much(|session| {
             session.each(&sql, conditions.values(), &mut |row| {
                 if row.text(4)? != "cached" {
                     each(UsedRequest {
+                        at: row.integer(5)?,
+                        provider: row.maybe_text(6)?.unwrap_or_default(),
                         replica: row.text(0)?,
                         model: row.text(1)?,
                         cost: Money::from_nanodollars(row.integer(2)?),
@@ -164,5 +276,18 @@ impl Store {
                 Ok(true)
             })
         })
+    }
+}
+
+/// What is summed up of an entry, as a column. What was remembered has used nothing but its request.
+fn amount_of(counted: Option<Counted>) -> &'static str {
+    match counted {
+        None => "cost",
+        Some(Counted::Requests) => "CAST(1 AS BIGINT)",
+        Some(Counted::Tokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE input + output END",
+        Some(Counted::InputTokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE input END",
+        Some(Counted::OutputTokens) => "CASE WHEN outcome = 'cached' THEN 0 ELSE output END",
+        // The database knows no expressions: those ask for each request.
+        Some(Counted::Custom) => "CAST(0 AS BIGINT)",
     }
 }

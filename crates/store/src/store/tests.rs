@@ -7,7 +7,8 @@ use super::audit::unhex;
 use super::*;
 use crate::holder::{HolderKind, HolderSpec};
 use crate::key::NewKey;
-use crate::terms::{Budget, BudgetWindow, Metadata, Terms};
+use crate::terms::{Budget, Metadata, Terms};
+use crate::window::BudgetWindow;
 
 type Case = fn(&Store);
 

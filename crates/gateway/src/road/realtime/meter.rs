@@ -350,7 +350,9 @@ impl Meter {
         ticket.facts.model_requested.clone_from(&self.model);
         ticket.facts.streamed = true;
         ticket.asking(target, target.model.clone(), self.context.prompt());
-        ticket.entered(target.provider.gate.owe(&target.model));
+        let provider = &target.provider;
+        let entrance = provider.gate.before(&self.caller, &provider.name);
+        ticket.entered(entrance.owe(&target.model));
         ticket
     }
 

@@ -1,20 +1,20 @@
 -- What replicas share: each tells what it has used, and is given a ceiling up to which it may use more.
 --
--- A counter is a hash. Field `r:REPLICA` is `used:ceiling:version:deadline:process:number`, field `b:SECOND` what was
--- used in a second (minutes only), field `born` when the server began to know the counter anew, field `short` when a
--- replica was refused last. In all of them
+-- A counter is a hash. Field `r:REPLICA` is `used:ceiling:version:deadline:process:number`, field `b:BUCKET` what was
+-- used in a bucket of time (minutes and sliding windows only; of a minute, a second), field `born` when the server began
+-- to know the counter anew, field `short` when a replica was refused last. In all of them
 --
 --   used by all + what replicas may still use <= limit
 --
 -- holds after every call, but for what was used regardless. The clock is the server's alone.
+-- A bucket counts whole until the last moment that lies in it has left the window.
 -- Amounts are exact up to 2^53.
 
 local time = redis.call('TIME')
-local second = tonumber(time[1])
-local now = second * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local me, process, previous = ARGV[1], ARGV[2], ARGV[3]
 local life, grace = tonumber(ARGV[4]), tonumber(ARGV[5])
-local WINDOW, ENDLESS = 61, 9007199254740991
+local ENDLESS = 9007199254740991
 -- So long after a replica was refused nobody holds anything in advance, milliseconds.
 local SHORT = 2000
 
@@ -38,10 +38,12 @@ local function take_number() return tonumber(take()) end
 
 local function read_ask(key)
   local ask = { key = key, kind = take(), limit = take_number() }
-  for _, name in ipairs({ 'used', 'acknowledged', 'recent', 'hold', 'need', 'asked', 'want', 'version', 'lifetime', 'number' }) do
+  for _, name in ipairs({ 'used', 'acknowledged', 'recent', 'hold', 'need', 'asked', 'want', 'version', 'lifetime',
+    'length', 'width', 'number' }) do
     ask[name] = take_number()
   end
   if ask.limit < 0 then ask.limit = ENDLESS end
+  if ask.width > 0 then ask.bucket = math.floor(now / ask.width) end
   ask.corrections, ask.ledger = {}, nil
   for _ = 1, take_number() do
     local when = take_number()
@@ -72,9 +74,12 @@ local function write_replica(key, replica, of)
     text(of.used), text(of.ceiling), text(of.version), text(of.deadline), of.process, text(of.number) }, ':'))
 end
 
--- A counter as it is: what others have used (budgets), what they hold, what was used second by second (minutes).
+-- When a bucket has left its window.
+local function end_of(ask, bucket) return (bucket + 1) * ask.width + ask.length end
+
+-- A counter as it is: what others have used (budgets), what they hold, what was used bucket by bucket.
 local function read_counter(ask)
-  local state = { ask = ask, others = 0, held = 0, living = 1, sum = 0, seconds = {}, mine = nil, born = nil }
+  local state = { ask = ask, others = 0, held = 0, lost = 0, living = 1, sum = 0, buckets = {}, mine = nil, born = nil }
   local fields = redis.call('HGETALL', ask.key)
   state.is_new = #fields == 0
   local charged = 0
@@ -94,6 +99,10 @@ local function read_counter(ask)
       elseif other.deadline >= now then
         state.held = state.held + open
         state.living = state.living + 1
+      elseif ask.kind == 's' and open > 0 and now < other.deadline + ask.length + ask.width then
+        -- It may come back and say what it has used of it. After that it has left the window, whatever it was.
+        state.held = state.held + open
+        state.lost = state.lost + open
       else
         -- Dead: nobody knows how much of it was used. In a minute it does not matter any more.
         redis.call('HDEL', ask.key, field)
@@ -101,10 +110,10 @@ local function read_counter(ask)
       end
     elseif mark == 'b:' then
       local of = tonumber(string.sub(field, 3))
-      if of <= second - WINDOW then
+      if end_of(ask, of) <= now then
         redis.call('HDEL', ask.key, field)
       else
-        state.seconds[of] = tonumber(value)
+        state.buckets[of] = tonumber(value)
         state.sum = state.sum + tonumber(value)
       end
     elseif field == 'born' then
@@ -117,21 +126,32 @@ local function read_counter(ask)
   return state
 end
 
-local function count(state, when, amount)
-  if amount == 0 or when <= second - WINDOW then return end
-  if when > second then when = second end
-  redis.call('HINCRBY', state.ask.key, 'b:' .. text(when), text(amount))
-  state.seconds[when] = (state.seconds[when] or 0) + amount
+local function count(state, bucket, amount)
+  local ask = state.ask
+  if amount == 0 or end_of(ask, bucket) <= now then return end
+  if bucket > ask.bucket then bucket = ask.bucket end
+  redis.call('HINCRBY', ask.key, 'b:' .. text(bucket), text(amount))
+  state.buckets[bucket] = (state.buckets[bucket] or 0) + amount
   state.sum = state.sum + amount
+end
+
+-- What there is room for, once everything is counted that the replica tells.
+local function sum_up(state, mine)
+  local ask = state.ask
+  state.mine = mine or { used = ask.used, ceiling = 0, version = -1, number = 0 }
+  state.mine.used = math.max(state.mine.used, ask.used)
+  state.mine.number = math.max(state.mine.number, ask.number)
+  state.most = ask.limit - state.sum - state.held + state.mine.used
+  state.total = state.sum
 end
 
 -- Takes over what the replica tells.
 local function report_minute(state)
   local ask, mine = state.ask, state.mine
-  count(state, second, state.charged)
+  count(state, ask.bucket, state.charged)
   if mine and mine.process ~= process then
     -- A process that has ended: what it held may have been used.
-    count(state, second, math.max(0, mine.ceiling - mine.used))
+    count(state, ask.bucket, math.max(0, mine.ceiling - mine.used))
     mine = nil
   end
   local used
@@ -142,15 +162,33 @@ local function report_minute(state)
   else
     used = math.max(0, ask.used - ask.acknowledged)
   end
-  count(state, second, used)
+  count(state, ask.bucket, used)
   if ask.number > (mine and mine.number or 0) then
     for _, correction in ipairs(ask.corrections) do count(state, correction[1], correction[2]) end
   end
-  state.mine = mine or { used = ask.used, ceiling = 0, version = -1, number = 0 }
-  state.mine.used = math.max(state.mine.used, ask.used)
-  state.mine.number = math.max(state.mine.number, ask.number)
-  state.most = ask.limit - state.sum - state.held + state.mine.used
-  state.total = state.sum
+  sum_up(state, mine)
+end
+
+local function report_sliding(state)
+  local ask, mine = state.ask, state.mine
+  if state.is_new then
+    -- What replicas have charged just before the server lost it is on its way to the ledger.
+    if is_young() then state.verdict = 3 elseif not ask.ledger then state.verdict = 2 end
+    if state.verdict then return end
+    for _, known in ipairs(ask.ledger) do count(state, tonumber(known[1]) or ask.bucket, known[2]) end
+  elseif mine and mine.process ~= process then
+    -- A process that has ended: of what it held the ledger knows what was used since it told last.
+    if not ask.ledger then
+      state.verdict, state.since = 2, mine.deadline - life
+      return
+    end
+    for _, known in ipairs(ask.ledger) do
+      if known[1] == '' then count(state, ask.bucket, known[2]) end
+    end
+    mine = nil
+  end
+  count(state, ask.bucket, math.max(0, ask.used - (mine and mine.used or ask.acknowledged)))
+  sum_up(state, mine)
 end
 
 local function report_budget(state)
@@ -188,19 +226,21 @@ local function report_places(state)
   state.total = 0
 end
 
-local REPORT = { m = report_minute, b = report_budget, p = report_places }
+local REPORT = { m = report_minute, s = report_sliding, b = report_budget, p = report_places }
 
--- Seconds until what is needed fits into the minute.
+-- Seconds until what is needed fits into the window.
 local function wait_for(state)
-  if state.ask.kind ~= 'm' then return 0 end
-  local lacking, gone = state.ask.need - state.most, 0
+  local ask = state.ask
+  if ask.width == 0 then return 0 end
+  local lacking, gone = ask.need - state.most, 0
   -- What is only held may come back at once.
-  if state.held >= lacking then return 1 end
-  for when = second - WINDOW + 1, second do
-    gone = gone + (state.seconds[when] or 0)
-    if gone >= lacking then return when + WINDOW - second end
+  if state.held - state.lost >= lacking then return 1 end
+  local function seconds(bucket) return math.ceil((end_of(ask, bucket) - now) / 1000) end
+  for bucket = math.floor((now - ask.length) / ask.width) - 1, ask.bucket do
+    gone = gone + (state.buckets[bucket] or 0)
+    if gone >= lacking then return seconds(bucket) end
   end
-  return WINDOW
+  return seconds(ask.bucket)
 end
 
 local function judge(state)
@@ -243,7 +283,9 @@ local function grant(state, all)
   end
   local version = math.max(mine.version, ask.version) + 1
   state.ceiling, state.version = ceiling, version
-  if ask.want < ask.used and ask.kind ~= 'b' and ceiling <= ask.hold then
+  -- Who gives everything back is forgotten, but for what is under way and may yet be charged in a long window.
+  local may_charge = ask.kind == 'b' or (ask.kind == 's' and ceiling > mine.used)
+  if ask.want < ask.used and not may_charge and ceiling <= ask.hold then
     redis.call('HDEL', ask.key, 'r:' .. me)
   else
     write_replica(ask.key, me, {
@@ -267,7 +309,7 @@ for i, key in ipairs(asked) do
     state.is_void = true
   else
     REPORT[state.ask.kind](state)
-    state.is_void = state.verdict == 2
+    state.is_void = state.verdict ~= nil
   end
   if not state.verdict then judge(state) end
   if state.verdict ~= 0 then all = false end
@@ -278,7 +320,9 @@ local said = { text(now) }
 for _, state in ipairs(states) do
   local ask = state.ask
   if state.is_void then
-    for _, number in ipairs({ state.verdict, ask.hold, ask.version, 0, 0, 0, 0, ask.used }) do said[#said + 1] = text(number) end
+    for _, number in ipairs({ state.verdict, ask.hold, ask.version, 0, 0, 0, state.since or 0, ask.used }) do
+      said[#said + 1] = text(number)
+    end
   else
     grant(state, all)
     local held = state.held + math.max(0, state.ceiling - state.mine.used)
