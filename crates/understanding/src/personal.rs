@@ -1,9 +1,10 @@
-//! Personal data by two sorts of readers: recognisers, which know shapes and check digits, and the model, which knows names
-//! and places from what stands around them.
+//! Personal data by three sorts of readers: recognisers, which know shapes and check digits; the model, which knows names
+//! and places from what stands around them; and lists with a little grammar, which know them in other languages than English.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use pointsman_semantics::names;
 use pointsman_semantics::recognise::{self, Recognisers};
 use pointsman_semantics::service::Refused;
 
@@ -16,6 +17,10 @@ const LEAST: f32 = 0.5;
 const SHORT: usize = 8 * 1024;
 /// How sure the model must be where nearly any word may be what it tells.
 const SURE: f32 = 0.9;
+/// How sure a name is that lists and grammar tell by themselves.
+const LISTED: f32 = 0.9;
+/// How sure one is that counts beside something else.
+const LIKELY: f32 = 0.6;
 /// Kinds of which a part says something, too.
 const PARTS: [&str; 5] = ["PERSON", "GPE", "ORGANIZATION", "STREET_ADDRESS", "NRP"];
 /// What only the model tells.
@@ -69,6 +74,40 @@ pub fn recognised(text: &str) -> Vec<Entity> {
         recognised: true,
     });
     entities.collect()
+}
+
+/// What the model told of a text, with the names that lists and grammar tell. A long text is not looked at on the thread that
+/// asks.
+pub(crate) async fn named(text: &Arc<str>, told: Vec<Entity>) -> Result<Vec<Entity>, Failed> {
+    if text.len() <= SHORT {
+        return Ok(with_names(text, told));
+    }
+    let own = Arc::clone(text);
+    let found = tokio::task::spawn_blocking(move || with_names(&own, told));
+    found.await.map_err(|_| Refused::Failed.into())
+}
+
+/// Where both tell something, lists and grammar know better where it ends, if they are sure. What they are not sure of counts
+/// where the model said nothing, in a text that has something else of a person.
+fn with_names(text: &str, mut told: Vec<Entity>) -> Vec<Entity> {
+    let mut names = names::find(text);
+    let personal = !told.is_empty() || names.iter().any(|one| one.sure);
+    let meets = |one: &names::Name, other: &Entity| other.start < one.end && one.start < other.end;
+    names.retain(|one| one.sure || (personal && !told.iter().any(|other| meets(one, other))));
+    let same = |other: &Entity| {
+        names
+            .iter()
+            .any(|one| meets(one, other) && one.kind.entity() == other.kind)
+    };
+    told.retain(|other| !same(other));
+    let names = names.iter().map(|one| Entity {
+        kind: one.kind.entity().to_owned(),
+        start: one.start,
+        end: one.end,
+        probability: if one.sure { LISTED } else { LIKELY },
+        recognised: false,
+    });
+    joined(text, names.collect(), told)
 }
 
 /// What recognisers and the model together find in a text; `told` is the model's. A long text is not looked at on the thread
