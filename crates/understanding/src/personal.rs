@@ -121,9 +121,16 @@ pub(crate) async fn found(text: &Arc<str>, told: Vec<Entity>) -> Result<Vec<Enti
     found.await.map_err(|_| Refused::Failed.into())
 }
 
-/// What is found by either. Where they overlap, a recogniser's word counts; what it leaves of a name or an address stays.
+/// What is found by either. Where they overlap, a recogniser's word counts; what it leaves of a name or an address stays. But
+/// a code within an address is a part of it.
 #[must_use]
-pub fn joined(text: &str, recognised: Vec<Entity>, told: Vec<Entity>) -> Vec<Entity> {
+pub fn joined(text: &str, mut recognised: Vec<Entity>, told: Vec<Entity>) -> Vec<Entity> {
+    recognised.retain(|one| {
+        let within = |other: &Entity| {
+            other.kind == "STREET_ADDRESS" && other.start < one.start && one.end <= other.end
+        };
+        one.kind != "ZIP_CODE" || !told.iter().any(within)
+    });
     let mut all = Vec::with_capacity(recognised.len() + told.len());
     for one in told {
         let overlapping = recognised
@@ -266,11 +273,29 @@ mod tests {
         ];
         let all = joined(text, recognised, vec![address, number]);
         let expected = [
-            ("STREET_ADDRESS", "1517 Christina Harbors, PE"),
-            ("ZIP_CODE", "S5R 7A5"),
+            ("STREET_ADDRESS", "1517 Christina Harbors, PE S5R 7A5"),
             ("PHONE_NUMBER", "555-0100"),
         ];
         assert_eq!(told(text, &all), expected);
+        let address = entity(text, "1517 Christina Harbors, PE S5R", "STREET_ADDRESS", false);
+        let number = entity(text, "S5R 7A5", "PHONE_NUMBER", true);
+        let expected = [
+            ("STREET_ADDRESS", "1517 Christina Harbors, PE"),
+            ("PHONE_NUMBER", "S5R 7A5"),
+        ];
+        assert_eq!(told(text, &joined(text, vec![number], vec![address])), expected);
+    }
+
+    #[test]
+    fn names_of_lists_end_where_they_do_and_likely_ones_need_company() {
+        let text = "Mi cuñada Begoña vive en Toledo, dice.";
+        let model = vec![entity(text, "Begoña vive", "PERSON", false)];
+        let expected = [("PERSON", "Begoña"), ("GPE", "Toledo")];
+        assert_eq!(told(text, &with_names(text, model)), expected);
+        let text = "¿Cuántas personas hay en Toledo?";
+        assert!(with_names(text, Vec::new()).is_empty());
+        let model = vec![entity(text, "Toledo", "ORGANIZATION", false)];
+        assert_eq!(told(text, &with_names(text, model)), [("ORGANIZATION", "Toledo")]);
     }
 
     #[test]
