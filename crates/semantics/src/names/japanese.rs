@@ -314,13 +314,31 @@ impl<'t> Reader<'t> {
     /// "松本さん", "松本社長".
     fn family_alone(&self, at: usize, family: usize, long: bool, found: &mut Vec<Name>) -> bool {
         let polite: &[&'static str] = if long { &self.lists.honorific } else { &POLITE };
-        let called = self.starts(family, polite).is_some();
+        let called = self.starts(family, polite).is_some() || (long && self.says_who(at, family));
         let ranked = long && self.starts(family, &self.lists.rank).is_some();
         if called || ranked {
             found.push(name(Kind::Person, at, family, true));
             self.rank(family, found);
+            return true;
         }
-        called || ranked
+        let said = self.behind(family).starts_with(['が', 'は', 'も', 'に', 'を']);
+        if long && said && !self.lists.places.contains(&self.text[at..family]) {
+            found.push(name(Kind::Person, at, family, false));
+            return true;
+        }
+        false
+    }
+
+    /// "担当の佐々木が", "株式会社グリーンの森田です".
+    fn says_who(&self, at: usize, family: usize) -> bool {
+        let Some(of) = self.text[..at].strip_suffix('の') else {
+            return false;
+        };
+        let behind = self.behind(family);
+        let kin = self.lists.kin.iter().any(|kin| of.ends_with(kin))
+            && behind.starts_with(['が', 'は', 'を', 'に', 'と', 'も']);
+        let place = self.lists.places.contains(&self.text[at..family]);
+        (kin && !place) || behind.starts_with("と申") || (!place && behind.starts_with("です"))
     }
 
     fn rank(&self, at: usize, found: &mut Vec<Name>) {
@@ -390,8 +408,13 @@ impl<'t> Reader<'t> {
         for polite in &self.lists.honorific {
             whole = whole.strip_suffix(polite).unwrap_or(whole);
         }
-        let family = self.longest(&self.lists.surname, start, (2, 4));
-        let family = family.or_else(|| self.longest(&self.lists.short, start, (1, 1)));
+        let long = self.longest(&self.lists.surname, start, (2, 4));
+        let family = long.or_else(|| self.longest(&self.lists.short, start, (1, 1)));
+        let known = family.and_then(|family| self.given(start, family, long.is_some()));
+        if let Some((end, _)) = known {
+            found.push(name(Kind::Person, start, end, true));
+            return Some(end);
+        }
         let letters = whole.chars().count();
         let first = whole.chars().next()?;
         if !(2..=10).contains(&letters) || is_hiragana(first) || whole.contains(['は', 'を', 'で']) {

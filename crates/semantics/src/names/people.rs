@@ -49,7 +49,8 @@ fn titled(words: &Words<'_>, phrase: Phrase, found: &mut Vec<Name>) {
     if !matches!(gap, " " | ". " | ".") || (needs_dot && !dotted) {
         return;
     }
-    if first.shape == Shape::Small && !words.flat {
+    // "la signora Greco", but not "I miss Paris".
+    if first.shape == Shape::Small && !words.flat && words.words[title].end - first.start < 6 {
         return;
     }
     let Some(last) = words.run(phrase.behind) else {
@@ -193,7 +194,14 @@ fn followed(words: &Words<'_>, phrase: Phrase, found: &mut Vec<Name>) {
     if words.words[phrase.first].shape == Shape::Small && phrase.roles & role::AFTER != 0 {
         return;
     }
-    if let Some(first) = words.run_before(last, 4) {
+    if let Some(mut first) = words.run_before(last, 4) {
+        // The first word of a sentence has a capital, too.
+        while first < last
+            && words.roles(first, first) & (role::GIVEN | role::SURNAME) == 0
+            && words.roles(first + 1, first + 1) & role::GIVEN != 0
+        {
+            first += 1;
+        }
         let sure = phrase.roles & role::AFTER != 0 || words.known(first, last);
         found.push(of(words, Kind::Person, (first, last), sure));
     }

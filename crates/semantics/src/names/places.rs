@@ -44,14 +44,14 @@ fn patterns() -> &'static Patterns {
             ),
             number_before: pattern(r"(?:H\.? ?No\.? )?(?:[0-9]{1,5}/)?[0-9]{1,6}(?: ?(?:bis|ter|[A-Z]))?,? $"),
             inside: pattern(
-                r"^(?: ?,? ?(?i:edif\.?|piano|scala|palazzina|kat|daire|puerta|piso|planta|portal|escalera|apto\.?|apt\.?|appt\.?|apartamento|apartment|appartamento|interno|int\.|étage|bâtiment|bât\.?|wohnung|top|stiege|bloco|andar|suite|unit|flat|floor|depto\.?|interior) ?[0-9]{1,4}[A-Za-z]?)+",
+                r"^(?: ?,? ?(?i:edif\.?|piano|scala|palazzina|kat|daire|puerta|piso|planta|portal|escalera|apto\.?|apt\.?|appt\.?|apartamento|apartment|appartamento|interno|int\.|étage|bâtiment|bât\.?|wohnung|top|stiege|bloco|andar|suite|unit|flat|floor|depto\.?|interior)[.:]? ?[0-9]{1,4}[A-Za-z]?|, ?[0-9]{1,2} ?[ºª°](?: ?[A-Z]\b)?(?: (?i:izq|dcha)\b\.?)?)+",
             ),
             code: pattern(r"^, ([0-9]{4,8}(?:-[0-9]{3,4})?|[A-Z][0-9][A-Z] ?[0-9][A-Z][0-9]) "),
             rest: pattern(
                 r"^(?: ?[,\n] ?|[ ]{1,2})(?:[\p{Lu}][\p{L}'’-]*(?: (?:(?:de|da|do|dos|das|di|la|le|del|della|sur|am|an|der|in|im|bei) ){0,2}[\p{Lu}][\p{L}'’-]*){0,4}(?:, ?|\n| ))?[0-9]{4,8}(?:-[0-9]{3,4})?\b(?:,? [\p{Lu}][\p{L}'’-]*(?: (?:(?:de|da|do|dos|das|di|la|le|del|della|sur|am|an|der|in|im|bei) ){0,2}[\p{Lu}][\p{L}'’-]*){0,4}(?:(?:/| / | \()[\p{L} ]{2,20}\)?)?)?",
             ),
             foreign: pattern(
-                r"^(?:,? |,?\n)(?:(?:St\. )?[\p{Lu}][\p{L}'’-]*(?: [\p{Lu}][\p{L}'’-]*){0,3}, [A-Z]{2,3},? [A-Z0-9]{3,5}(?:[ -]?[A-Z0-9]{3,4})?\b|(?:St\. )?[\p{Lu}][\p{L}'’-]*(?: [\p{Lu}][\p{L}'’-]*){0,3}(?:, ?| |\n)[A-Z]{1,2}[0-9][0-9A-Z]? ?[0-9][A-Z]{2}\b|(?:St\. )?[\p{Lu}][\p{L}'’-]*(?: [\p{Lu}][\p{L}'’-]*){0,3}[- ][0-9]{6}\b)",
+                r"^(?:,? |,?\n)(?:(?:St\. )?[\p{Lu}][\p{L}'’-]*(?: [\p{Lu}][\p{L}'’-]*){0,3}, [A-Z]{2,3},? [A-Z0-9]{3,5}(?:[ -]?[A-Z0-9]{3,4})?\b|(?:St\. )?[\p{Lu}][\p{L}'’-]*(?: [\p{Lu}][\p{L}'’-]*){0,3}(?:, ?| |\n)[A-Z]{1,2}[0-9][0-9A-Z]? ?[0-9][A-Z]{2}\b|(?:St\. )?[\p{Lu}][\p{L}'’-]*(?: [\p{Lu}][\p{L}'’-]*){0,3}[- ][0-9]{6}\b|(?:[0-9]{5} )?[\p{Lu}][\p{L}]+/[\p{Lu}][\p{L}]+)",
             ),
             label: pattern(
                 r"(?i)(?:address|adresse|anschrift|dirección|direccion|domicilio|indirizzo|endereço|morada|adres|adresi|adresim)(?: [\p{L}]{2,14}){0,3}[ ]?[:：]\s{0,2}$",
@@ -138,7 +138,10 @@ fn listed(words: &Words<'_>, phrase: Phrase, found: &mut Vec<Name>) {
 fn street(words: &Words<'_>, phrase: Phrase, found: &mut Vec<Name>) {
     let sort = phrase.behind - 1;
     let mut name = phrase.behind;
-    if !matches!(words.gap(sort), " " | ". " | ".") {
+    // "C/ Alcalá 120".
+    let letter = words.words[sort].end - words.words[sort].start == 1;
+    let gaps: &[&str] = if letter { &["/ ", "/", ". "] } else { &[" ", ". ", "."] };
+    if !gaps.contains(&words.gap(sort)) {
         return;
     }
     let mut small = 0;
@@ -177,7 +180,8 @@ fn street(words: &Words<'_>, phrase: Phrase, found: &mut Vec<Name>) {
     if !numbered && words.words[phrase.first].shape == Shape::Small {
         return;
     }
-    let sure = numbered && phrase.roles & role::STREET != 0;
+    let written = phrase.roles & role::STREET != 0 || words.gap(sort).starts_with('/');
+    let sure = numbered && written;
     address(words, (start, end), sure, found);
 }
 

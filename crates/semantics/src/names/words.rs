@@ -120,7 +120,7 @@ impl<'t> Words<'t> {
             return true;
         }
         // "Frau Dr. Weber": a second title is no name, and "Suite 5" no part of a street's.
-        let other = one.roles & (role::TITLE | role::INSIDE) != 0 && !listed;
+        let other = one.roles & (role::TITLE | role::AFTER | role::INSIDE) != 0 && !listed;
         if one.glued || other || one.roles & role::STOP != 0 {
             return false;
         }
