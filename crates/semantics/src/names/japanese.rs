@@ -74,6 +74,9 @@ const LIVING: [&str; 8] = [
     "生まれです",
 ];
 
+/// May stand right behind a place, in the same script.
+const FURTHER: [&str; 8] = ["出身", "在住", "生まれ", "育ち", "支店", "本社", "市内", "勤務"];
+
 fn shipped() -> &'static Lists {
     static SHIPPED: OnceLock<Lists> = OnceLock::new();
     SHIPPED.get_or_init(|| {
@@ -451,7 +454,10 @@ impl<'t> Reader<'t> {
             if unit.is_none() && self.text[at..end].chars().nth(1).is_none() {
                 return None;
             }
-            return self.placed(at, end, found);
+            // "横浜市保土ケ谷区".
+            let ward = unit.filter(|unit| *unit == '市').and_then(|_| self.town(end));
+            let ward = ward.filter(|ward| self.text[..*ward].ends_with('区'));
+            return self.placed(at, ward.unwrap_or(end), found);
         }
         let town = self.town(at)?;
         self.placed(at, town, found)
@@ -467,7 +473,7 @@ impl<'t> Reader<'t> {
                     "都政別挙治護猟校学地農漁山下港場泉門工商業住宅選特管全各同本新旧当両".contains(last);
                 return (!common).then_some(end + letter.len_utf8());
             }
-            if count == 4 || !is_han(letter) {
+            if count == 4 || !(is_han(letter) || letter == 'ケ') {
                 return None;
             }
             end += letter.len_utf8();
@@ -481,7 +487,8 @@ impl<'t> Reader<'t> {
         let last = self.text[at..end].chars().next_back()?;
         let same = next
             .is_some_and(|next| (is_han(last) && is_han(next)) || (is_katakana(last) && is_katakana(next)));
-        if (same || next == Some('語')) && !living {
+        let goes_on = FURTHER.iter().any(|word| self.behind(end).starts_with(word));
+        if (same || next == Some('語')) && !(living || goes_on) {
             return None;
         }
         found.push(name(Kind::Place, at, end, living));

@@ -140,7 +140,11 @@ fn street(words: &Words<'_>, phrase: Phrase, found: &mut Vec<Name>) {
     let mut name = phrase.behind;
     // "C/ Alcalá 120".
     let letter = words.words[sort].end - words.words[sort].start == 1;
-    let gaps: &[&str] = if letter { &["/ ", "/", ". "] } else { &[" ", ". ", "."] };
+    let gaps: &[&str] = if letter {
+        &["/ ", "/", ". "]
+    } else {
+        &[" ", ". ", "."]
+    };
     if !gaps.contains(&words.gap(sort)) {
         return;
     }
