@@ -88,12 +88,17 @@ pub(crate) async fn named(text: &Arc<str>, told: Vec<Entity>) -> Result<Vec<Enti
 }
 
 /// Where both tell something, lists and grammar know better where it ends, if they are sure. What they are not sure of counts
-/// where the model said nothing, in a text that has something else of a person.
+/// where the model said nothing else, in a text that has something else of a person.
 fn with_names(text: &str, mut told: Vec<Entity>) -> Vec<Entity> {
     let mut names = names::find(text);
     let personal = !told.is_empty() || names.iter().any(|one| one.sure);
     let meets = |one: &names::Name, other: &Entity| other.start < one.end && one.start < other.end;
-    names.retain(|one| one.sure || (personal && !told.iter().any(|other| meets(one, other))));
+    // Or a part of it.
+    let part = |one: &names::Name, other: &Entity| {
+        one.kind.entity() == other.kind && one.start <= other.start && other.end <= one.end
+    };
+    let free = |one: &names::Name| told.iter().all(|other| !meets(one, other) || part(one, other));
+    names.retain(|one| one.sure || (personal && free(one)));
     let same = |other: &Entity| {
         names
             .iter()

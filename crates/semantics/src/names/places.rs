@@ -23,6 +23,8 @@ struct Patterns {
     rest: Option<Regex>,
     /// Behind an address: town, state and code as North America, Britain and India write them.
     foreign: Option<Regex>,
+    /// A flat on a line for itself.
+    flat: Option<Regex>,
     /// What a form calls an address.
     label: Option<Regex>,
     /// Streets as Turkish writes them, and streets whose names are numbers.
@@ -53,6 +55,9 @@ fn patterns() -> &'static Patterns {
             foreign: pattern(
                 r"^(?:,? |,?\n)(?:(?:St\. )?[\p{Lu}][\p{L}'’-]*(?: [\p{Lu}][\p{L}'’-]*){0,3}, [A-Z]{2,3},? [A-Z0-9]{3,5}(?:[ -]?[A-Z0-9]{3,4})?\b|(?:St\. )?[\p{Lu}][\p{L}'’-]*(?: [\p{Lu}][\p{L}'’-]*){0,3}(?:, ?| |\n)[A-Z]{1,2}[0-9][0-9A-Z]? ?[0-9][A-Z]{2}\b|(?:St\. )?[\p{Lu}][\p{L}'’-]*(?: [\p{Lu}][\p{L}'’-]*){0,3}[- ][0-9]{6}\b|(?:[0-9]{5} )?[\p{Lu}][\p{L}]+/[\p{Lu}][\p{L}]+)",
             ),
+            flat: pattern(
+                r"(?m)^[^\p{L}\p{N}\n]{0,6}((?:Apt\.?|Apartment|Flat|Suite|Unit|Studio) [0-9]{1,5}[A-Za-z]?)[ ]*$",
+            ),
             label: pattern(
                 r"(?i)(?:address|adresse|anschrift|dirección|direccion|domicilio|indirizzo|endereço|morada|adres|adresi|adresim)(?: [\p{L}]{2,14}){0,3}[ ]?[:：]\s{0,2}$",
             ),
@@ -62,7 +67,7 @@ fn patterns() -> &'static Patterns {
                 r"\b(?:(?i:av\.?|avda\.?|avenida) )?(?i:calle|carrera|transversal|diagonal|avenida|cl\.?|cra\.?|cr\.?|kr\.?) [0-9]{1,3} ?(?:ª|[A-Z]{1,2}\b)?(?: ?Bis)?(?: ?[A-Z]\b)?(?: (?:Sur|Norte|Este|Oeste))? ?(?:#|No\.?|N°) ?[0-9]{1,3} ?[A-Z]{0,2}(?: ?Bis)?(?: ?[A-Z])? ?- ?[0-9]{1,3}(?: (?:Sur|Norte|Este|Oeste))?",
             )],
             enterprise: pattern(
-                r"[ ,](?:Inc\.?|Corp\.?|Holding|Sanayi|Foundation|Labs|Group|Groupe|Gruppo|Grupo|Hospital|Vakfı|Bankası|Hastanesi|& Co\.?)",
+                r"[ ,](?:Inc\.?|Corp\.?|Holding|Sanayi|Foundation|Technologies|Solutions|Industries|Partners|Bank|Labs|Group|Groupe|Gruppo|Grupo|Hospital|Vakfı|Bankası|Hastanesi|& Co\.?)",
             ),
             company: pattern(
                 r"[ ,](?:GmbH(?: & Co\.? ?KG(?:aA)?)?|& Co\. KGaA|& Co\. KG|AG|KGaA|KG|OHG|UG|mbH|e\.V\.|S\.A\.S\.|SARL|S\.A\.R\.L\.|SAS|S\.A\.|SA|S\.L\.U?\.?|SL|S\.R\.L\.|[Ss]\.r\.l\.|SRL|S\.p\.A\.|SPA|SpA|Ltda\.?|Lda\.?|A\.Ş\.|Ltd\. Şti\.|Ltd\.?|LLC|PLC)",
@@ -97,6 +102,8 @@ pub(super) fn find(words: &Words<'_>, found: &mut Vec<Name>) {
     compounds(words, found);
     whole(words, found);
     companies(words, found);
+    partners(words, found);
+    flats(words, found);
 }
 
 /// "lives in Bergen".
@@ -475,7 +482,9 @@ fn company(words: &Words<'_>, (start, end): (usize, usize), sure: bool, found: &
     // "Adelaide, SA" is no company.
     let state = words.text[start..end].starts_with(',') || between == ",";
     let state = state && words.text[start..end].ends_with("SA");
-    if state || behind.is_some_and(char::is_alphanumeric) || !matches!(between, "" | ",") {
+    // "Studio54 Group".
+    let digits = between.bytes().all(|byte| byte.is_ascii_digit());
+    if state || behind.is_some_and(char::is_alphanumeric) || !(digits || between == ",") {
         return;
     }
     if let Some(first) = company_name(words, last) {
@@ -486,6 +495,46 @@ fn company(words: &Words<'_>, (start, end): (usize, usize), sure: bool, found: &
             sure,
         });
     }
+}
+
+/// "Robert, Turcotte and Turgeon".
+fn partners(words: &Words<'_>, found: &mut Vec<Name>) {
+    for first in 0..words.words.len().saturating_sub(3) {
+        let listed = words.gap(first) == ", " && words.gap(first + 1) == " " && words.gap(first + 2) == " ";
+        if !listed || !joins(words, first + 2) || words.flat {
+            continue;
+        }
+        let three = [first, first + 1, first + 3];
+        let named = three.iter().all(|word| words.named(*word));
+        let family = three
+            .iter()
+            .any(|word| words.roles(*word, *word) & role::GIVEN == 0);
+        let longer = first > 0 && words.gap(first - 1) == " " && words.named(first - 1);
+        if named && family && !longer {
+            found.push(of(words, Kind::Organisation, (first, first + 3), false));
+        }
+    }
+}
+
+/// "Apt. 5", where it stands on a line for itself.
+fn flats(words: &Words<'_>, found: &mut Vec<Name>) {
+    let Some(pattern) = &patterns().flat else { return };
+    for hit in pattern.captures_iter(words.text).filter_map(|hit| hit.get(1)) {
+        found.push(Name {
+            kind: Kind::Address,
+            start: hit.start(),
+            end: hit.end(),
+            sure: false,
+        });
+    }
+}
+
+/// Whether a word joins the names of partners.
+fn joins(words: &Words<'_>, word: usize) -> bool {
+    words
+        .words
+        .get(word)
+        .is_some_and(|one| JOINS.contains(&&words.text[one.start..one.end]))
 }
 
 /// Where the name of a company begins whose last word this is: words with capitals, and what joins them.
@@ -542,6 +591,7 @@ mod tests {
             &all.code,
             &all.rest,
             &all.foreign,
+            &all.flat,
             &all.label,
             &all.whole[0],
             &all.whole[1],
