@@ -192,7 +192,7 @@ fn street(words: &Words<'_>, phrase: Phrase, found: &mut Vec<Name>) {
         return;
     }
     let written = phrase.roles & role::STREET != 0 || words.gap(sort).starts_with('/');
-    let sure = numbered && written;
+    let sure = numbered && (written || coded(words.text, end));
     address(words, (start, end), sure, found);
 }
 
