@@ -338,7 +338,7 @@ impl<'t> Reader<'t> {
             each.next().is_some_and(|one| self.lists.first.contains(&one))
                 && each.next().is_some_and(|one| self.lists.last.contains(&one))
         };
-        if !(polite || is_particle(behind)) && !rank {
+        if !(polite || rank || is_particle(behind)) {
             return None;
         }
         if listed {
@@ -425,16 +425,13 @@ impl<'t> Reader<'t> {
             let Some(end) = nth(word, letters) else { continue };
             let (place, rest) = (&word[..end], &word[end..]);
             let country = self.lists.countries.contains(place);
-            if country && let Some(people) = PEOPLE.iter().find(|one| rest.starts_with(**one)) {
-                if is_particle(&rest[people.len()..]) {
-                    found.push(name(
-                        Kind::Nationality,
-                        self.run.0,
-                        self.run.0 + end + people.len(),
-                        false,
-                    ));
-                    return true;
-                }
+            if country
+                && let Some(people) = PEOPLE.iter().find(|one| rest.starts_with(**one))
+                && is_particle(&rest[people.len()..])
+            {
+                let end = self.run.0 + end + people.len();
+                found.push(name(Kind::Nationality, self.run.0, end, false));
+                return true;
             }
             let unit = place.strip_suffix(['시', '군', '구']);
             let named = self.lists.cities.contains(place)

@@ -161,7 +161,7 @@ fn street(words: &Words<'_>, phrase: Phrase, found: &mut Vec<Name>) {
             .words
             .get(name)
             .is_some_and(|word| word.shape == Shape::Small)
-        && words.gap(name) != ""
+        && !words.gap(name).is_empty()
     {
         if !matches!(words.gap(name), " " | "'" | "’") || words.words[name].end - words.words[name].start > 5
         {
