@@ -11,6 +11,7 @@ pub mod language;
 pub mod linear;
 pub mod load;
 pub mod lookup;
+pub mod names;
 pub mod passage;
 pub mod recognise;
 pub mod service;

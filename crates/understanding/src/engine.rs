@@ -260,6 +260,10 @@ impl Understanding {
             }));
         read.entities
             .retain(|entity| personal::is_plausible(text, entity));
+        // A tagger of somebody's own tells names by itself.
+        if ask.entities && pii.is_none() {
+            read.entities = personal::named(text, read.entities).await?;
+        }
         if ask.entities && !ask.unaided {
             read.entities = personal::found(text, read.entities).await?;
         }

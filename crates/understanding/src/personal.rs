@@ -1,9 +1,10 @@
-//! Personal data by two sorts of readers: recognisers, which know shapes and check digits, and the model, which knows names
-//! and places from what stands around them.
+//! Personal data by three sorts of readers: recognisers, which know shapes and check digits; the model, which knows names
+//! and places from what stands around them; and lists with a little grammar, which know them in other languages than English.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use pointsman_semantics::names;
 use pointsman_semantics::recognise::{self, Recognisers};
 use pointsman_semantics::service::Refused;
 
@@ -16,6 +17,10 @@ const LEAST: f32 = 0.5;
 const SHORT: usize = 8 * 1024;
 /// How sure the model must be where nearly any word may be what it tells.
 const SURE: f32 = 0.9;
+/// How sure a name is that lists and grammar tell by themselves.
+const LISTED: f32 = 0.9;
+/// How sure one is that counts beside something else.
+const LIKELY: f32 = 0.6;
 /// Kinds of which a part says something, too.
 const PARTS: [&str; 5] = ["PERSON", "GPE", "ORGANIZATION", "STREET_ADDRESS", "NRP"];
 /// What only the model tells.
@@ -71,6 +76,45 @@ pub fn recognised(text: &str) -> Vec<Entity> {
     entities.collect()
 }
 
+/// What the model told of a text, with the names that lists and grammar tell. A long text is not looked at on the thread that
+/// asks.
+pub(crate) async fn named(text: &Arc<str>, told: Vec<Entity>) -> Result<Vec<Entity>, Failed> {
+    if text.len() <= SHORT {
+        return Ok(with_names(text, told));
+    }
+    let own = Arc::clone(text);
+    let found = tokio::task::spawn_blocking(move || with_names(&own, told));
+    found.await.map_err(|_| Refused::Failed.into())
+}
+
+/// Where both tell something, lists and grammar know better where it ends, if they are sure. What they are not sure of counts
+/// where the model said nothing else, in a text that has something else of a person.
+fn with_names(text: &str, mut told: Vec<Entity>) -> Vec<Entity> {
+    let mut names = names::find(text);
+    let personal = !told.is_empty() || names.iter().any(|one| one.sure);
+    let meets = |one: &names::Name, other: &Entity| other.start < one.end && one.start < other.end;
+    // Or a part of it.
+    let part = |one: &names::Name, other: &Entity| {
+        one.kind.entity() == other.kind && one.start <= other.start && other.end <= one.end
+    };
+    let free = |one: &names::Name| told.iter().all(|other| !meets(one, other) || part(one, other));
+    names.retain(|one| one.sure || (personal && free(one)));
+    let same = |other: &Entity| {
+        names
+            .iter()
+            .any(|one| meets(one, other) && one.kind.entity() == other.kind)
+    };
+    told.retain(|other| !same(other));
+    let names = names.iter().map(|one| Entity {
+        kind: one.kind.entity().to_owned(),
+        start: one.start,
+        end: one.end,
+        probability: if one.sure { LISTED } else { LIKELY },
+        recognised: false,
+    });
+    joined(text, names.collect(), told)
+}
+
 /// What recognisers and the model together find in a text; `told` is the model's. A long text is not looked at on the thread
 /// that asks.
 pub(crate) async fn found(text: &Arc<str>, told: Vec<Entity>) -> Result<Vec<Entity>, Failed> {
@@ -82,9 +126,16 @@ pub(crate) async fn found(text: &Arc<str>, told: Vec<Entity>) -> Result<Vec<Enti
     found.await.map_err(|_| Refused::Failed.into())
 }
 
-/// What is found by either. Where they overlap, a recogniser's word counts; what it leaves of a name or an address stays.
+/// What is found by either. Where they overlap, a recogniser's word counts; what it leaves of a name or an address stays. But
+/// a code within an address is a part of it.
 #[must_use]
-pub fn joined(text: &str, recognised: Vec<Entity>, told: Vec<Entity>) -> Vec<Entity> {
+pub fn joined(text: &str, mut recognised: Vec<Entity>, told: Vec<Entity>) -> Vec<Entity> {
+    recognised.retain(|one| {
+        let within = |other: &Entity| {
+            other.kind == "STREET_ADDRESS" && other.start < one.start && one.end <= other.end
+        };
+        one.kind != "ZIP_CODE" || !told.iter().any(within)
+    });
     let mut all = Vec::with_capacity(recognised.len() + told.len());
     for one in told {
         let overlapping = recognised
@@ -227,11 +278,29 @@ mod tests {
         ];
         let all = joined(text, recognised, vec![address, number]);
         let expected = [
-            ("STREET_ADDRESS", "1517 Christina Harbors, PE"),
-            ("ZIP_CODE", "S5R 7A5"),
+            ("STREET_ADDRESS", "1517 Christina Harbors, PE S5R 7A5"),
             ("PHONE_NUMBER", "555-0100"),
         ];
         assert_eq!(told(text, &all), expected);
+        let address = entity(text, "1517 Christina Harbors, PE S5R", "STREET_ADDRESS", false);
+        let number = entity(text, "S5R 7A5", "PHONE_NUMBER", true);
+        let expected = [
+            ("STREET_ADDRESS", "1517 Christina Harbors, PE"),
+            ("PHONE_NUMBER", "S5R 7A5"),
+        ];
+        assert_eq!(told(text, &joined(text, vec![number], vec![address])), expected);
+    }
+
+    #[test]
+    fn names_of_lists_end_where_they_do_and_likely_ones_need_company() {
+        let text = "Mi cuñada Begoña vive en Toledo, dice.";
+        let model = vec![entity(text, "Begoña vive", "PERSON", false)];
+        let expected = [("PERSON", "Begoña"), ("GPE", "Toledo")];
+        assert_eq!(told(text, &with_names(text, model)), expected);
+        let text = "¿Cuántas personas hay en Toledo?";
+        assert!(with_names(text, Vec::new()).is_empty());
+        let model = vec![entity(text, "Toledo", "ORGANIZATION", false)];
+        assert_eq!(told(text, &with_names(text, model)), [("ORGANIZATION", "Toledo")]);
     }
 
     #[test]
