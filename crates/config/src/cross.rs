@@ -23,7 +23,7 @@ use crate::catalog;
 use crate::check::nearest;
 use crate::node::{File, Node};
 use crate::problem::Problem;
-use crate::types::{Config, ModelConfig, ProviderConfig};
+use crate::types::{Config, ModelConfig, ProviderConfig, TargetConfig};
 
 /// Checks a configuration.
 pub(crate) fn check(config: &Config, root: &Node, file: File<'_>) -> Vec<Problem> {
@@ -421,6 +421,46 @@ impl Checker<'_> {
         }
     }
 
+    /// A target is a provider with its model, or an agent.
+    fn target(&mut self, path: &str, target: &TargetConfig) {
+        let config = self.config;
+        let Some(agent) = &target.agent else {
+            if target.provider.is_empty() || target.model.is_empty() {
+                self.wrong(path, "needs a `provider` and its `model`, or an `agent`");
+            } else if !config.providers.contains_key(&target.provider) {
+                let known = config.providers.keys().map(String::as_str);
+                self.unknown(&format!("{path}.provider"), "provider", &target.provider, known);
+            }
+            return;
+        };
+        let beside = [
+            ("provider", !target.provider.is_empty()),
+            ("model", !target.model.is_empty()),
+            ("format", target.format.is_some()),
+            ("timeouts", target.timeouts.is_some()),
+            ("request", target.request.is_some()),
+        ];
+        for (field, _) in beside.into_iter().filter(|(_, is_there)| *is_there) {
+            self.wrong(
+                &format!("{path}.{field}"),
+                "is for providers: a target with an `agent` has `weight` and `priority` beside",
+            );
+        }
+        let path = format!("{path}.agent");
+        match config.a2a.agents.get(agent) {
+            None => {
+                let known = config.a2a.agents.keys().map(String::as_str);
+                self.unknown(&path, "agent", agent, known);
+            }
+            Some(said) => {
+                if let Some(model) = &said.model {
+                    let message = format!("{agent:?} stands for the model {:?}: name that", model.name);
+                    self.wrong(&path, message);
+                }
+            }
+        }
+    }
+
     fn model(&mut self, name: &str, model: &ModelConfig) {
         let config = self.config;
         let path = format!("models.{name}");
@@ -443,15 +483,7 @@ impl Checker<'_> {
             self.wrong(&format!("{path}.targets"), "all weights are zero");
         }
         for (index, target) in model.targets.iter().enumerate() {
-            if !config.providers.contains_key(&target.provider) {
-                let path = format!("{path}.targets[{index}].provider");
-                self.unknown(
-                    &path,
-                    "provider",
-                    &target.provider,
-                    config.providers.keys().map(String::as_str),
-                );
-            }
+            self.target(&format!("{path}.targets[{index}]"), target);
         }
         let fallback = &model.fallback;
         let lists = [

@@ -346,14 +346,20 @@ pub struct ModelConfig {
     pub request: RequestConfig,
 }
 
-/// A provider and its name of the model.
+/// A provider and its name of the model, or an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["provider", "model"] }, { "required": ["agent"] }]))]
 pub struct TargetConfig {
     /// The provider.
+    #[serde(default)]
     pub provider: String,
     /// Its name of the model.
+    #[serde(default)]
     pub model: String,
+    /// An agent of `a2a.agents`, in the place of a provider and its model.
+    #[serde(default)]
+    pub agent: Option<String>,
     /// The format it is spoken to in; when absent the client's own, if the provider speaks it.
     #[serde(default)]
     pub format: Option<String>,

@@ -3,6 +3,7 @@
 //! What must survive a reload (endpoint health, breaker state, retry budgets, counters, the cache) is not in here but
 //! behind the `Arc`s that a new snapshot takes over from [`Lasting`].
 
+mod agents;
 mod compile;
 mod model;
 mod pattern;

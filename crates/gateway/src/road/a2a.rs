@@ -41,7 +41,7 @@ use crate::reply::Reply;
 use crate::worker::Worker;
 use speech::Speech;
 
-pub use chat::{ask, ask_chosen, may_answer, named, names};
+pub use chat::{ask, ask_chosen, attempt, can_be_told, knowing, may_answer, named, names};
 pub use push::Lasting;
 pub use tool::{Cards, Wanted, call as call_tool, may as may_call_tool};
 

@@ -311,11 +311,14 @@ pub fn details_of(usage: &Usage) -> Details {
 /// What `usage` costs at the dearest target of a model, at the tier that was asked for or as usual: which of the two
 /// a provider gives is known only when it has answered.
 fn dearest(targets: &[Target], usage: &Usage, tier: ServiceTier, price: PriceAt<'_>) -> Money {
-    let costs = targets
+    let of_tokens = targets
         .iter()
         .filter_map(price)
         .flat_map(|price| [ServiceTier::Standard, tier].map(|tier| price.cost(usage, tier)));
-    costs.max().unwrap_or(Money::ZERO)
+    let of_messages = targets
+        .iter()
+        .filter_map(|target| Some(target.agent.as_ref()?.price));
+    of_tokens.chain(of_messages).max().unwrap_or(Money::ZERO)
 }
 
 /// How many tokens the answer may have: what the client said, else what the operator or the model says, times `n`.

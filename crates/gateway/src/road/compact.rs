@@ -118,6 +118,7 @@ fn able(model: &Model) -> Result<Model, Failure> {
         fallback: Fallback::default(),
         guardrails: Arc::clone(&model.guardrails),
         agent: None,
+        meets_agents: false,
     })
 }
 

@@ -92,7 +92,7 @@ pub struct Plan {
 impl Plan {
     /// Whether an agent may answer.
     pub fn has_agent(&self) -> bool {
-        self.steps.iter().any(|step| step.model.agent.is_some())
+        self.steps.iter().any(|step| step.model.meets_agents)
     }
 
     /// The same, for another call of the same request.
@@ -399,8 +399,17 @@ pub fn plan(arrival: &Arrival, selected: &Selected) -> Result<Plan, Failure> {
     Ok(with_fallbacks(arrival, step(arrival, selected)?))
 }
 
+/// Who is asked beside others, or for somebody else, is no agent: configurations in which one would be are refused.
 fn step(arrival: &Arrival, selected: &Selected) -> Result<Step, Failure> {
-    Ok(Step::chosen(arrival.snapshot.resolve(&selected.model)?, selected))
+    let model = arrival.snapshot.resolve(&selected.model)?;
+    if model.meets_agents {
+        let message = format!(
+            "an agent may answer for {:?}, and agents answer alone",
+            model.name
+        );
+        return Err(Failure::new(FailureKind::InvalidRequest, message).at("model"));
+    }
+    Ok(Step::chosen(model, selected))
 }
 
 /// Whoever answers alone may be an agent, too.

@@ -218,6 +218,7 @@ fn models(arrival: &Arrival, name: &str, guards: &Guards) -> Result<Vec<Model>, 
                 fallback: model.fallback.clone(),
                 guardrails: Arc::clone(&model.guardrails),
                 agent: None,
+                meets_agents: false,
             });
         }
     }

@@ -33,6 +33,7 @@ use super::relay::Relay;
 use super::{Arrival, Ticket, a2a};
 use crate::fleet::{self, Lacking};
 use crate::pace::Running;
+use crate::snapshot::Model;
 use crate::worker::Worker;
 
 pub use attempt::{Call, collect, exchange, kind_of, refusal, refused_by_provider, tell, unsent};
@@ -193,7 +194,7 @@ async fn ask(
     (ticket, causes): (&mut Ticket, &mut Vec<String>),
 ) -> Result<Answer, Failed> {
     ticket.owe_fee();
-    let barred = bar(worker, step, ticket).await;
+    let mut barred = bar(worker, step, ticket).await;
     let model = &step.model.name;
     ticket.trying(model);
     ticket.facts.running = arrival.snapshot.paces.get(model).map(Running::begin);
@@ -201,12 +202,21 @@ async fn ask(
         let asking = a2a::ask_chosen((worker, arrival), asked, agent, (ticket, causes));
         return bounds.within(Box::pin(asking)).await;
     }
+    let first = if step.model.meets_agents {
+        barred.extend(untold(asked, &step.model));
+        let caller = ticket.shared_caller();
+        let knowing = a2a::knowing((worker, arrival), asked, &step.model, &caller);
+        Box::pin(knowing).await
+    } else {
+        None
+    };
     let attempt = attempt::Exchange {
         worker,
         arrival,
         asked,
         step,
         is_read,
+        first,
     };
     let round = Round {
         model: &step.model,
@@ -214,6 +224,25 @@ async fn ask(
         barred: &barred,
     };
     bounds.within(pin!(round.run(ticket, causes))).await
+}
+
+/// Agents among targets of a model that cannot be told what is asked. Where there is nobody else, they say why.
+fn untold(asked: &Asked, model: &Model) -> Vec<(usize, Arc<Endpoint>)> {
+    let has_others = model.targets.iter().any(|target| target.agent.is_none());
+    if !has_others || a2a::can_be_told(asked) {
+        return Vec::new();
+    }
+    let targets = model.targets.iter().enumerate();
+    let agents = targets.filter(|(_, target)| target.agent.is_some());
+    agents
+        .flat_map(|(at, target)| {
+            target
+                .provider
+                .endpoints
+                .iter()
+                .map(move |one| (at, Arc::clone(one)))
+        })
+        .collect()
 }
 
 /// Servers that say that they do not serve the adapter of a step. Where none does, the model itself is asked, and the client

@@ -252,7 +252,7 @@ fn plan(arrival: &Arrival, shadow: &Shadow, caller: &Principal) -> Result<Plan, 
     let may = |name: &str| caller.allows_all_providers() || caller.allows_provider(name);
     let targets = model.targets.iter();
     let targets: Vec<_> = targets
-        .filter(|target| may(&target.provider.name))
+        .filter(|target| target.agent.is_none() && may(&target.provider.name))
         .cloned()
         .collect();
     if targets.is_empty() {
@@ -270,6 +270,7 @@ fn plan(arrival: &Arrival, shadow: &Shadow, caller: &Principal) -> Result<Plan, 
         fallback: Fallback::default(),
         guardrails: Arc::clone(&model.guardrails),
         agent: None,
+        meets_agents: false,
     };
     Ok(Plan {
         steps: vec![Step::plain(Arc::new(alone))],

@@ -1,5 +1,7 @@
 //! From a configuration to a snapshot.
 
+mod named;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +19,7 @@ use pointsman_mcp::agents::Agents;
 use pointsman_mcp::board::Board;
 use pointsman_mcp::oauth::Grants;
 use pointsman_mcp::parked::Lot;
-use pointsman_routing::{RagSource, Router, RoutingConfig};
+use pointsman_routing::Router;
 use pointsman_store::{MasterKeys, SharedSessions, Store, StoreError};
 use pointsman_understanding::{Origin, Role, Understanding};
 use pointsman_upstream::{
@@ -159,6 +161,9 @@ fn responses(config: &Config) -> ResponsesPolicy {
     }
 }
 
+/// Who can be a target: providers by their names, and agents.
+type Known<'k> = (&'k HashMap<String, Arc<Provider>>, &'k pointsman_a2a::Hub);
+
 struct Compiler<'a> {
     config: &'a Config,
     catalog: Arc<Catalog>,
@@ -182,16 +187,17 @@ impl Compiler<'_> {
                 providers.insert(name.clone(), Arc::new(provider));
             }
         }
+        let a2a = self.a2a();
         let mut models = HashMap::new();
         let mut patterns = Vec::new();
         for (name, model) in &config.models {
-            let model = Arc::new(self.model(name, model, &providers));
+            let model = Arc::new(self.model(name, model, (&providers, &a2a.hub)));
             match Pattern::new(&model) {
                 Some(pattern) => patterns.push(pattern),
                 None => drop(models.insert(name.clone(), model)),
             }
         }
-        self.embedding_models(&providers, &mut models);
+        self.embedding_models((&providers, &a2a.hub), &mut models);
         patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.length()));
         let router = config
             .routing
@@ -207,7 +213,6 @@ impl Compiler<'_> {
             });
         let guards = self.guards();
         let understanding = self.understanding();
-        let a2a = self.a2a();
         let snapshot = Snapshot {
             bounds: bounds(config),
             catalog: Arc::clone(&self.catalog),
@@ -252,34 +257,6 @@ impl Compiler<'_> {
                 .for_each(|error| self.wrong(format!("guardrails[{}]", error.index), error.message));
             GuardSet::default()
         })
-    }
-
-    /// The guardrails that a model and all that may take over for it name.
-    fn guardrails_of(&self, name: &str) -> Arc<[Arc<str>]> {
-        let (mut seen, mut open) = (Vec::new(), vec![name]);
-        let mut guardrails: Vec<Arc<str>> = Vec::new();
-        while let Some(name) = open.pop() {
-            let models = &self.config.models;
-            // As names are resolved: the longest pattern that fits.
-            let pattern = || {
-                let fitting = models.iter().filter(|(pattern, _)| stands_for(pattern, name));
-                fitting
-                    .max_by_key(|(pattern, _)| pattern.len())
-                    .map(|(_, model)| model)
-            };
-            let known = models.get(name).or_else(pattern);
-            let Some(model) = known.filter(|_| !seen.contains(&name)) else {
-                continue;
-            };
-            seen.push(name);
-            guardrails.extend(model.guardrails.iter().map(|name| Arc::from(name.as_str())));
-            let fallback = &model.fallback;
-            let others = [&fallback.any, &fallback.context_window, &fallback.content_policy];
-            open.extend(others.into_iter().flatten().map(String::as_str));
-        }
-        guardrails.sort_unstable();
-        guardrails.dedup();
-        guardrails.into()
     }
 
     /// What seals secrets of the database.
@@ -362,11 +339,7 @@ impl Compiler<'_> {
     }
 
     /// Embedding models at providers are models like all others, under the names of the `understanding` block.
-    fn embedding_models(
-        &mut self,
-        providers: &HashMap<String, Arc<Provider>>,
-        models: &mut HashMap<String, Arc<Model>>,
-    ) {
+    fn embedding_models(&mut self, known: Known<'_>, models: &mut HashMap<String, Arc<Model>>) {
         let config = self.config;
         for (name, said) in &config.understanding.models {
             if let (Role::Embedding, Some(Origin::Provider { provider, model })) = (said.role, said.origin())
@@ -374,6 +347,7 @@ impl Compiler<'_> {
                 let target = TargetConfig {
                     provider: provider.to_owned(),
                     model: model.to_owned(),
+                    agent: None,
                     format: None,
                     timeouts: None,
                     request: None,
@@ -384,64 +358,7 @@ impl Compiler<'_> {
                     targets: vec![target],
                     ..ModelConfig::default()
                 };
-                models.insert(name.clone(), Arc::new(self.model(name, &alone, providers)));
-            }
-        }
-    }
-
-    /// Every model that a decision may choose must lead somewhere.
-    fn routed(&mut self, snapshot: &Snapshot) {
-        let candidates = self.config.routing.iter().flat_map(RoutingConfig::candidates);
-        for (path, model) in candidates {
-            if let Some(message) = unanswered(snapshot, &path, model) {
-                self.wrong(format!("routing.{path}"), message);
-            }
-        }
-        self.looked_up(snapshot);
-        let transformers = self.config.prompts.transformers.iter().enumerate();
-        for (index, one) in transformers.filter(|(_, one)| snapshot.resolve(&one.model).is_err()) {
-            let message = format!("no provider serves {:?}, which shall rewrite texts", one.model);
-            self.wrong(format!("prompts.transformers[{index}].model"), message);
-        }
-        for (name, model) in snapshot.guards.alternatives() {
-            if !snapshot.is_routed(model) && snapshot.resolve(model).is_err() {
-                let message = format!("no provider serves {model:?}, which shall answer instead");
-                self.wrong(format!("guardrails.{name}.to"), message);
-            }
-        }
-    }
-
-    /// Whoever decisions look things up at must be there.
-    fn looked_up(&mut self, snapshot: &Snapshot) {
-        for (decision, rag) in snapshot.router.iter().flat_map(Router::lookups) {
-            if let Some(provider) = rag
-                .provider
-                .as_ref()
-                .filter(|name| !snapshot.providers.contains_key(*name))
-            {
-                let message = format!(
-                    "the decision {decision:?} looks things up at {provider:?}, which is none of `providers`"
-                );
-                self.wrong("routing", message);
-            }
-            if let RagSource::Mcp { server, .. } = &rag.source
-                && !snapshot.mcp.hub.names().any(|name| name == server)
-            {
-                let message = format!(
-                    "the decision {decision:?} looks things up at the MCP server {server:?}, which is none of `mcp.servers`"
-                );
-                self.wrong("routing", message);
-            }
-            if let Some(rerank) = rag
-                .rerank
-                .as_ref()
-                .filter(|rerank| snapshot.resolve(&rerank.model).is_err())
-            {
-                let message = format!(
-                    "the decision {decision:?} has findings put in order by {:?}, which no provider serves",
-                    rerank.model
-                );
-                self.wrong("routing", message);
+                models.insert(name.clone(), Arc::new(self.model(name, &alone, known)));
             }
         }
     }
@@ -545,15 +462,15 @@ impl Compiler<'_> {
         headers
     }
 
-    fn model(
-        &mut self,
-        name: &str,
-        config: &ModelConfig,
-        providers: &HashMap<String, Arc<Provider>>,
-    ) -> Model {
+    fn model(&mut self, name: &str, config: &ModelConfig, (providers, agents): Known<'_>) -> Model {
         let path = format!("models.{name}");
         let mut targets = Vec::new();
         for (index, target) in config.targets.iter().enumerate() {
+            if let Some(agent) = target.agent.as_ref().and_then(|agent| agents.agent(agent)) {
+                let stands_for_it = self.stand_in(&format!("{path}.targets[{index}].agent"), agent);
+                targets.extend(stands_for_it.map(|provider| Target::of_agent(agent, provider, target)));
+                continue;
+            }
             let Some(provider) = providers.get(&target.provider) else {
                 continue;
             };
@@ -564,6 +481,7 @@ impl Compiler<'_> {
             let price = price.or_else(|| facts?.price.clone());
             targets.push(Target {
                 provider: Arc::clone(provider),
+                agent: None,
                 model: target.model.clone(),
                 format,
                 shape,
@@ -605,6 +523,7 @@ impl Compiler<'_> {
             },
             guardrails: self.guardrails_of(name),
             agent: None,
+            meets_agents: self.meets_agents(name),
         }
     }
 
@@ -737,13 +656,6 @@ fn speaks(facts: &pointsman_catalog::Provider, config: &ProviderConfig) -> Speak
     }
 }
 
-/// Whether a name with a `*` stands for another.
-fn stands_for(pattern: &str, name: &str) -> bool {
-    pattern.split_once('*').is_some_and(|(front, back)| {
-        name.len() >= front.len() + back.len() && name.starts_with(front) && name.ends_with(back)
-    })
-}
-
 /// Which files are fetched.
 fn media(config: &Config) -> Option<MediaPolicy> {
     let media = &config.server.media;
@@ -769,30 +681,4 @@ fn bounds(config: &Config) -> Bounds {
         drain: server.drain.get(),
         realtime: server.realtime,
     }
-}
-
-/// Why nobody answers to what a decision names, if nobody does. An agent answers alone, and is no helper of models.
-fn unanswered(snapshot: &Snapshot, path: &str, model: &str) -> Option<String> {
-    let Some(agent) = snapshot.agent(model) else {
-        // A provider that takes any name is not asked for an agent that is not there.
-        let is_agents = model.starts_with("a2a/")
-            && !snapshot.models.contains_key(model)
-            && !snapshot.providers.contains_key("a2a");
-        if is_agents {
-            return Some(format!("there is no agent {model:?} under `a2a.agents`"));
-        }
-        return snapshot.resolve(model).is_err().then(|| {
-            format!("no provider serves {model:?}: add it under `models`, or under a provider's `models`")
-        });
-    };
-    if let Some(own) = &agent.config.model {
-        return Some(format!(
-            "{model:?} stands for the model {:?}: name that",
-            own.name
-        ));
-    }
-    let chooses = path == "default_model" || path.contains("modelRefs[");
-    let mut several = snapshot.router.iter().flat_map(|router| router.looped_models());
-    (!chooses || several.any(|other| other == model))
-        .then(|| format!("the agent {model:?} can only be chosen to answer alone: name a model here"))
 }

@@ -27,9 +27,16 @@ pub struct Model {
     pub guardrails: Arc<[Arc<str>]>,
     /// An agent in the place of targets: then there are none.
     pub agent: Option<Arc<Agent>>,
+    /// Whether an agent may answer, here or at a model that takes over.
+    pub meets_agents: bool,
 }
 
 impl Model {
+    /// Whether nobody but agents answers.
+    pub fn has_only_agents(&self) -> bool {
+        !self.targets.is_empty() && self.targets.iter().all(|target| target.agent.is_some())
+    }
+
     /// An agent that decisions may choose as they choose models.
     pub fn of_agent(name: &str, agent: &Arc<Agent>) -> Self {
         Self {
@@ -40,6 +47,7 @@ impl Model {
             fallback: Fallback::default(),
             guardrails: Arc::default(),
             agent: Some(Arc::clone(agent)),
+            meets_agents: true,
         }
     }
 }
@@ -55,11 +63,13 @@ pub struct Fallback {
     pub content_policy: Vec<String>,
 }
 
-/// A provider and what it calls the model.
+/// A provider and what it calls the model, or an agent.
 #[derive(Clone)]
 pub struct Target {
-    /// The provider.
+    /// The provider; of an agent, what stands for it where providers are picked.
     pub provider: Arc<Provider>,
+    /// The agent that is asked, where it is one.
+    pub agent: Option<Arc<Agent>>,
     /// The provider's name of the model.
     pub model: String,
     /// The format it is spoken to in, where the configuration says so.

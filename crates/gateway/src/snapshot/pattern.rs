@@ -59,6 +59,7 @@ impl Pattern {
             fallback: self.model.fallback.clone(),
             guardrails: Arc::clone(&self.model.guardrails),
             agent: None,
+            meets_agents: self.model.meets_agents,
         }))
     }
 }

@@ -110,6 +110,7 @@ impl Snapshot {
             name: name.to_owned(),
             targets: vec![Target {
                 provider: Arc::clone(provider),
+                agent: None,
                 model: model.to_owned(),
                 format: None,
                 timeouts: None,
@@ -125,6 +126,7 @@ impl Snapshot {
             fallback: Fallback::default(),
             guardrails: Arc::default(),
             agent: None,
+            meets_agents: false,
         })
     }
 

@@ -3,6 +3,7 @@
 mod chats;
 mod decisions;
 mod replicas;
+mod targets;
 mod told;
 
 use std::net::SocketAddr;

@@ -35,7 +35,7 @@ use crate::road::arrive::Asked;
 use crate::road::relay::{Broken, Pipe, Relay};
 use crate::road::send::{Answer, Failed};
 use crate::road::{Arrival, Ticket, decide};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Model, Snapshot};
 use crate::worker::Worker;
 
 /// Between two looks at a task whose agent does not stream.
@@ -124,6 +124,25 @@ pub async fn ask_chosen(
             Failure::new(FailureKind::PermissionDenied, why).at("model"),
         ));
     }
+    let answer = Box::pin(attempt((worker, arrival), asked, agent, ticket)).await;
+    answer.inspect_err(|failed| {
+        if let Some(fault) = &failed.fault {
+            causes.push(format!("{}: {}", agent.name, failed.failure.message));
+            ticket.failed(&agent.name, fault);
+        }
+    })
+}
+
+/// Asks an agent as one of those who may answer.
+///
+/// # Errors
+/// As [`ask`]; what keeps it from an answer, and nobody else, is told as a fault.
+pub async fn attempt(
+    (worker, arrival): (&Arc<Worker>, &Arrival),
+    asked: &Asked,
+    agent: &Arc<Agent>,
+    ticket: &mut Ticket,
+) -> Result<Answer, Failed> {
     let answer = Box::pin(ask((worker, arrival), asked, Arc::clone(agent), ticket)).await;
     answer.map_err(|failure| {
         let fault = match failure.kind {
@@ -132,10 +151,40 @@ pub async fn ask_chosen(
             FailureKind::Provider => Fault::Protocol,
             _ => return Failed::refused(failure),
         };
-        causes.push(format!("{}: {}", agent.name, failure.message));
-        ticket.failed(&agent.name, &fault);
         Failed::broken(failure, fault)
     })
+}
+
+/// Whether an agent can be told what is asked.
+pub fn can_be_told(asked: &Asked) -> bool {
+    chat::losses(&asked.request).is_ok()
+}
+
+/// The target whose agent knows the context that a conversation goes on in: it remembers what was said there.
+pub async fn knowing(
+    (worker, arrival): (&Arc<Worker>, &Arrival),
+    asked: &Asked,
+    model: &Model,
+    caller: &Arc<Principal>,
+) -> Option<usize> {
+    let context = asked.context.as_deref()?;
+    for (at, target) in model.targets.iter().enumerate() {
+        let Some(agent) = &target.agent else { continue };
+        let desk = Desk {
+            worker,
+            arrival,
+            caller: Arc::clone(caller),
+            hub: Arc::clone(&arrival.snapshot.a2a.hub),
+            agent: Arc::clone(agent),
+        };
+        // Where nobody can tell now, the agent that is picked says so.
+        let _ = work::look_up(&desk, (&[], Some(context))).await;
+        let place = desk.lasting().book.context(&desk.owner(), &agent.name, context);
+        if matches!(place, Place::Own(_)) {
+            return Some(at);
+        }
+    }
+    None
 }
 
 async fn whole(talk: &mut Talk, limit: usize) -> Result<String, Failure> {

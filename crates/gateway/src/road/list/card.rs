@@ -77,8 +77,10 @@ impl<'a> Card<'a> {
     }
 
     fn configured(snapshot: &'a Snapshot, model: &Model) -> Self {
-        let Some(target) = model.targets.first() else {
-            return Self::unknown(&model.name, "pointsman");
+        let mut providers = model.targets.iter().filter(|target| target.agent.is_none());
+        let Some(target) = providers.next() else {
+            let owner = if model.meets_agents { "a2a" } else { "pointsman" };
+            return Self::unknown(&model.name, owner);
         };
         Self {
             id: model.name.clone(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::BodyExt;
+use pointsman_a2a::agent::Agent;
 use pointsman_upstream::{Failure as Fault, InFlight, Outcome, Timeouts, UpstreamBody, parse_retry_after};
 use pointsman_wire::coding;
 use pointsman_wire::eventstream;
@@ -16,7 +17,7 @@ use pointsman_wire::format::{self, Format};
 use super::super::arrive::Asked;
 use super::super::decide::Step;
 use super::super::relay::{Pipe, Relay};
-use super::super::{Arrival, Ticket, admit};
+use super::super::{Arrival, Ticket, a2a, admit};
 use super::authorized::{self, Unsent};
 use super::round::Attempt;
 use super::{Answer, Failed, betas, gate, media, request};
@@ -38,12 +39,25 @@ pub struct Exchange<'a> {
     pub step: &'a Step,
     /// Whether anybody looks at what a whole answer says.
     pub is_read: bool,
+    /// The target that is asked first, where the conversation is one of its own.
+    pub first: Option<usize>,
 }
 
 impl Attempt for Exchange<'_> {
     type Answer = Answer;
 
+    const ASKS_AGENTS: bool = true;
+
+    fn first(&self) -> Option<usize> {
+        self.first
+    }
+
     async fn run(&self, target: &Target, in_flight: InFlight, ticket: &mut Ticket) -> Result<Answer, Failed> {
+        // Whoever was asked before may have its price.
+        ticket.owe_fee();
+        if let Some(agent) = &target.agent {
+            return Box::pin(self.ask_agent(agent, in_flight, ticket)).await;
+        }
         let speech = speaks(target, self.asked.format)?;
         match self.wanted(target, speech)? {
             None => self.ask((target, speech), in_flight, ticket).await,
@@ -64,6 +78,27 @@ struct Opening<'a> {
 }
 
 impl Exchange<'_> {
+    /// Asks an agent, whose health is told as that of any server.
+    async fn ask_agent(
+        &self,
+        agent: &Arc<Agent>,
+        mut in_flight: InFlight,
+        ticket: &mut Ticket,
+    ) -> Result<Answer, Failed> {
+        let asking = a2a::attempt((self.worker, self.arrival), self.asked, agent, ticket);
+        let mut answer = asking.await;
+        match &mut answer {
+            Ok(Answer::Stream(relay)) => {
+                tell(&mut in_flight, None, ticket);
+                relay.hold(in_flight);
+            }
+            Ok(_) => tell(&mut in_flight, None, ticket),
+            // An agent that refuses has answered.
+            Err(failed) => tell(&mut in_flight, failed.fault.as_ref(), ticket),
+        }
+        answer
+    }
+
     /// Asks once.
     pub async fn ask(
         &self,

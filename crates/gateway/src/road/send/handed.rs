@@ -29,6 +29,7 @@ pub fn body(
         asked,
         step,
         is_read: true,
+        first: None,
     };
     let wanted = exchange.wanted(target, speech).map_err(|failed| failed.failure)?;
     if wanted.is_some() {

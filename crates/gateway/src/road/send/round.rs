@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pointsman_governance::Principal;
+use pointsman_upstream::balance::Candidate;
 use pointsman_upstream::{Backoff, Endpoint, Failure as Fault, InFlight, RetryPolicy, TriedSet, balance};
 use pointsman_wire::form::{Failure, FailureKind};
 
@@ -18,6 +19,14 @@ use crate::snapshot::{Model, Target};
 pub trait Attempt: Sync {
     /// What it brings.
     type Answer: Send;
+
+    /// Whether agents among the targets can be asked: they hold conversations, and nothing else.
+    const ASKS_AGENTS: bool = false;
+
+    /// The target that is asked first if it can be, wherever the balance lies.
+    fn first(&self) -> Option<usize> {
+        None
+    }
 
     /// Asks `target` at the endpoint that `in_flight` stands for, and tells it how it went.
     fn run(
@@ -46,6 +55,9 @@ impl<A: Attempt> Round<'_, A> {
         if !may_answer(&caller, self.model) {
             return Err(Failed::refused(not_allowed(self.model)));
         }
+        if !A::ASKS_AGENTS && self.model.has_only_agents() {
+            return Err(Failed::refused(only_converses(self.model)));
+        }
         let mut attempts = 0;
         // Of these, those before everything was tried again last.
         let mut before = 0;
@@ -59,13 +71,14 @@ impl<A: Attempt> Round<'_, A> {
                     return Err(full.unwrap_or_else(|| nothing_healthy(self.model)));
                 };
                 let was_full = full.take().is_some() && attempts == before;
-                if was_full || !self.begins_again(&failed, attempts).await {
+                let nobody = self.model.has_only_agents();
+                if nobody || was_full || !self.begins_again(&failed, attempts).await {
                     return Err(failed);
                 }
                 before = attempts;
                 // Who was resting and has not been asked comes first; only then everybody again.
                 if self.pick(&tried, &caller).is_none() {
-                    tried = Tried::default();
+                    tried = tried.of_agents(self.model);
                 }
                 if self.pick(&tried, &caller).is_none() {
                     return Err(failed);
@@ -110,15 +123,21 @@ impl<A: Attempt> Round<'_, A> {
         let model = self.model;
         let now = Instant::now();
         let mut used_up = TriedSet::default();
-        if !caller.allows_all_providers() {
-            for (at, target) in model.targets.iter().enumerate() {
-                if !caller.allows_provider(&target.provider.name) {
-                    used_up.insert(at);
-                }
+        for (at, target) in model.targets.iter().enumerate() {
+            let is_unfit = target.agent.is_some() && !A::ASKS_AGENTS;
+            if is_unfit || !lets(caller, target) {
+                used_up.insert(at);
             }
         }
+        let mut first = self.attempt.first().filter(|at| {
+            let target = model.targets.get(*at);
+            target.is_some_and(|target| lets(caller, target) && target.available(now))
+        });
         loop {
-            let index = balance::pick(&model.balance, &model.targets, &used_up, now, &mut rand::rng())?;
+            let index = match first.take() {
+                Some(first) => first,
+                None => balance::pick(&model.balance, &model.targets, &used_up, now, &mut rand::rng())?,
+            };
             let endpoints = &model.targets[index].provider.endpoints;
             let mut passed = TriedSet::default();
             for (at, endpoint) in endpoints.iter().enumerate() {
@@ -187,6 +206,18 @@ impl Tried {
     fn has(&self, target: usize, endpoint: &Arc<Endpoint>) -> bool {
         is_among(&self.endpoints, target, endpoint)
     }
+
+    /// Those that are not tried again when everything else is: what agents have done is not undone.
+    fn of_agents(mut self, model: &Model) -> Self {
+        let is_agent = |index: usize| {
+            model
+                .targets
+                .get(index)
+                .is_some_and(|target| target.agent.is_some())
+        };
+        self.endpoints.retain(|(index, _)| is_agent(*index));
+        self
+    }
 }
 
 fn is_among(all: &[(usize, Arc<Endpoint>)], target: usize, endpoint: &Arc<Endpoint>) -> bool {
@@ -225,7 +256,27 @@ pub fn may_answer(caller: &Principal, model: &Model) -> bool {
         return a2a::may_answer(caller, agent);
     }
     let mut targets = model.targets.iter();
-    model.targets.is_empty() || targets.any(|target| caller.allows_provider(&target.provider.name))
+    model.targets.is_empty() || targets.any(|target| lets(caller, target))
+}
+
+/// Whether a caller may be answered by a target: providers are for those whose lists name them, agents for those whom they
+/// let in.
+fn lets(caller: &Principal, target: &Target) -> bool {
+    match &target.agent {
+        Some(agent) => a2a::may_answer(caller, agent),
+        None => caller.allows_provider(&target.provider.name),
+    }
+}
+
+/// All who could answer hold conversations, and this is none.
+fn only_converses(model: &Model) -> Failure {
+    let message = format!(
+        "{:?} is answered by agents, which hold conversations and do nothing else that models do",
+        model.name
+    );
+    Failure::new(FailureKind::InvalidRequest, message)
+        .at("model")
+        .coded("unsupported_endpoint")
 }
 
 /// Nobody who could answer may.
@@ -233,7 +284,7 @@ fn not_allowed(model: &Model) -> Failure {
     Failure::new(
         FailureKind::PermissionDenied,
         format!(
-            "this key may not use any of the providers of {:?}; ask whoever runs this gateway",
+            "this key may not use any of the providers or agents of {:?}; ask whoever runs this gateway",
             model.name
         ),
     )
