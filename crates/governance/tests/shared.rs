@@ -533,6 +533,47 @@ async fn a_server_that_has_lost_everything_is_told_again_and_nothing_counts_twic
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_has_lost_everything_is_told_the_last_minute_by_each_replica() {
+    let organization = Terms {
+        requests_per_minute: Some(10),
+        ..Terms::default()
+    };
+    let Some(mut site) = Site::open(Keeps::Nothing, organization, Terms::default()).await else {
+        return;
+    };
+    let [one, two] = ["aaaaaaaa", "bbbbbbbb"].map(|name| site.closed(name));
+    for replica in [&one, &two] {
+        for _ in 0..4 {
+            replica.ask(0, 0).await.unwrap().settle(Actual::default());
+        }
+    }
+    // Both have told it, so that nothing of it is owed any more.
+    tokio::time::sleep(LIFE).await;
+    site.redis.begin_again();
+    let mut admitted = 8;
+    for replica in [&one, &two] {
+        until("it goes on", async || match replica.ask(0, 0).await {
+            Ok(held) => {
+                held.settle(Actual::default());
+                admitted += 1;
+                true
+            }
+            Err(kind) => kind != DenialKind::Unreachable,
+        })
+        .await;
+    }
+    for replica in [&one, &two] {
+        while let Ok(held) = replica.ask(0, 0).await {
+            held.settle(Actual::default());
+            admitted += 1;
+        }
+    }
+    assert_eq!(admitted, 10);
+    one.stops().await;
+    two.stops().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_that_live_under_one_name_are_not_taken_for_one() {
     let Some(site) = Site::open(Keeps::Nothing, budget(10_000), Terms::default()).await else {
         return;

@@ -2,7 +2,8 @@
 --
 -- A counter is a hash. Field `r:REPLICA` is `used:ceiling:version:deadline:process:number`, field `b:BUCKET` what was
 -- used in a bucket of time (minutes and sliding windows only; of a minute, a second), field `born` when the server began
--- to know the counter anew, field `short` when a replica was refused last. In all of them
+-- to know the counter anew, field `short` when a replica was refused last, field `t:REPLICA` that it has told what it
+-- used in the last minute (minutes only). In all of them
 --
 --   used by all + what replicas may still use <= limit
 --
@@ -116,6 +117,8 @@ local function read_counter(ask)
         state.buckets[of] = tonumber(value)
         state.sum = state.sum + tonumber(value)
       end
+    elseif field == 't:' .. me then
+      state.told = true
     elseif field == 'born' then
       state.born = tonumber(value)
     elseif field == 'short' then
@@ -157,10 +160,12 @@ local function report_minute(state)
   local used
   if mine then
     used = math.max(0, ask.used - mine.used)
-  elseif state.is_new then
-    used = ask.recent
-  else
+  elseif state.told then
     used = math.max(0, ask.used - ask.acknowledged)
+  else
+    -- Of the last minute this counter has heard nothing from it: the server may have lost what it told.
+    used = ask.recent
+    redis.call('HSET', ask.key, 't:' .. me, '1')
   end
   count(state, ask.bucket, used)
   if ask.number > (mine and mine.number or 0) then
