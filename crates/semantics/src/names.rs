@@ -11,6 +11,8 @@ mod people;
 mod places;
 mod words;
 
+use std::sync::OnceLock;
+
 use lexicon::Lexicon;
 use words::Words;
 
@@ -60,6 +62,25 @@ pub struct Name {
     pub end: usize,
     /// It is one whatever else the text has.
     pub sure: bool,
+}
+
+/// Whether lists and patterns are ready.
+static READY: OnceLock<()> = OnceLock::new();
+
+/// Reads the lists and compiles the patterns, if that was not done before: it takes as long as thousands of texts.
+pub fn prepare() {
+    READY.get_or_init(|| {
+        japanese::shipped();
+        korean::shipped();
+        Lexicon::shipped();
+        places::patterns();
+    });
+}
+
+/// Whether the next text has to wait for neither.
+#[must_use]
+pub fn is_ready() -> bool {
+    READY.get().is_some()
 }
 
 /// Everything of this sort in a text, in its order, without overlaps.

@@ -66,6 +66,27 @@ fn ordinary_texts_have_nobody_for_sure() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// A long text may have tens of thousands of places where a name could begin: a reader that goes on to the end from each
+/// takes the square of its length.
+#[test]
+fn a_text_of_beginnings_is_read_in_one_go() {
+    const BYTES: usize = 512 << 10;
+    let of = |piece: &str| piece.repeat(BYTES / piece.len());
+    // Only the last parts of all are somebody's.
+    let foreign = of("ア・") + "ア・アさん";
+    assert_eq!(names::find(&foreign).len(), 1);
+    let polite = names::find(&of("ジョン・スミスさん "));
+    assert!(polite.len() > 15_000 && polite.iter().all(|one| one.kind == names::Kind::Person));
+    let companies = names::find(&of("가나주식회사"));
+    assert!(companies.iter().all(|one| one.end - one.start < 100));
+    let piece = "김민준, 서울특별시 강남구 테헤란로 152, ";
+    let addressed = names::find(&of(piece));
+    let count = |kind| addressed.iter().filter(|one| one.kind == kind).count();
+    let pieces = BYTES / piece.len();
+    assert_eq!(count(names::Kind::Address), pieces);
+    assert_eq!(count(names::Kind::Person), pieces);
+}
+
 proptest! {
     #[test]
     fn finds_lie_in_the_text_in_order_and_apart(pieces in prop::collection::vec(prop_oneof![

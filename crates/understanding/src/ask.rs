@@ -19,7 +19,7 @@ pub struct Ask {
     pub heads: Wanted,
     /// Personal data is looked for.
     pub entities: bool,
-    /// It is what the model tells, without recognisers.
+    /// It is what the model and the lists of names tell, without recognisers.
     pub unaided: bool,
     /// The vector is wanted.
     pub embedding: bool,

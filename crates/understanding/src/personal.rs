@@ -76,14 +76,17 @@ pub fn recognised(text: &str) -> Vec<Entity> {
     entities.collect()
 }
 
-/// What the model told of a text, with the names that lists and grammar tell. A long text is not looked at on the thread that
-/// asks.
+/// What the model told of a text, with the names that lists and grammar tell. Neither a long text nor the first one, which the
+/// lists are read for, is looked at on the thread that asks.
 pub(crate) async fn named(text: &Arc<str>, told: Vec<Entity>) -> Result<Vec<Entity>, Failed> {
-    if text.len() <= SHORT {
+    if text.len() <= SHORT && names::is_ready() {
         return Ok(with_names(text, told));
     }
     let own = Arc::clone(text);
-    let found = tokio::task::spawn_blocking(move || with_names(&own, told));
+    let found = tokio::task::spawn_blocking(move || {
+        names::prepare();
+        with_names(&own, told)
+    });
     found.await.map_err(|_| Refused::Failed.into())
 }
 
@@ -92,19 +95,23 @@ pub(crate) async fn named(text: &Arc<str>, told: Vec<Entity>) -> Result<Vec<Enti
 fn with_names(text: &str, mut told: Vec<Entity>) -> Vec<Entity> {
     let mut names = names::find(text);
     let personal = !told.is_empty() || names.iter().any(|one| one.sure);
-    let meets = |one: &names::Name, other: &Entity| other.start < one.end && one.start < other.end;
-    // Or a part of it.
+    // Of which the model told something else than a part.
+    let mut taken = vec![false; names.len()];
     let part = |one: &names::Name, other: &Entity| {
         one.kind.entity() == other.kind && one.start <= other.start && other.end <= one.end
     };
-    let free = |one: &names::Name| told.iter().all(|other| !meets(one, other) || part(one, other));
-    names.retain(|one| one.sure || (personal && free(one)));
-    let same = |other: &Entity| {
-        names
-            .iter()
-            .any(|one| meets(one, other) && one.kind.entity() == other.kind)
-    };
-    told.retain(|other| !same(other));
+    for other in &told {
+        let at = meeting(&names, other, |one| one.start..one.end);
+        for (one, taken) in names[at.clone()].iter().zip(&mut taken[at]) {
+            *taken |= !part(one, other);
+        }
+    }
+    let mut taken = taken.into_iter();
+    names.retain(|one| (!taken.next().unwrap_or_default() && personal) || one.sure);
+    told.retain(|other| {
+        let at = meeting(&names, other, |one| one.start..one.end);
+        names[at].iter().all(|one| one.kind.entity() != other.kind)
+    });
     let names = names.iter().map(|one| Entity {
         kind: one.kind.entity().to_owned(),
         start: one.start,
@@ -113,6 +120,14 @@ fn with_names(text: &str, mut told: Vec<Entity>) -> Vec<Entity> {
         recognised: false,
     });
     joined(text, names.collect(), told)
+}
+
+/// Which of finds that stand in the order of the text, without overlaps, have a part of another. They are looked up: either
+/// side may be tens of thousands.
+fn meeting<T>(all: &[T], other: &Entity, place: impl Fn(&T) -> Range<usize>) -> Range<usize> {
+    let from = all.partition_point(|one| place(one).end <= other.start);
+    let behind = all[from..].partition_point(|one| place(one).start < other.end);
+    from..from + behind
 }
 
 /// What recognisers and the model together find in a text; `told` is the model's. A long text is not looked at on the thread
@@ -127,20 +142,21 @@ pub(crate) async fn found(text: &Arc<str>, told: Vec<Entity>) -> Result<Vec<Enti
 }
 
 /// What is found by either. Where they overlap, a recogniser's word counts; what it leaves of a name or an address stays. But
-/// a code within an address is a part of it.
+/// a code within an address is a part of it. What was recognised stands in the order of the text, without overlaps.
 #[must_use]
 pub fn joined(text: &str, mut recognised: Vec<Entity>, told: Vec<Entity>) -> Vec<Entity> {
-    recognised.retain(|one| {
-        let within = |other: &Entity| {
-            other.kind == "STREET_ADDRESS" && other.start < one.start && one.end <= other.end
-        };
-        one.kind != "ZIP_CODE" || !told.iter().any(within)
-    });
+    let mut parts = vec![false; recognised.len()];
+    for other in told.iter().filter(|other| other.kind == "STREET_ADDRESS") {
+        let at = meeting(&recognised, other, |one| one.start..one.end);
+        for (one, part) in recognised[at.clone()].iter().zip(&mut parts[at]) {
+            *part |= one.kind == "ZIP_CODE" && other.start < one.start && one.end <= other.end;
+        }
+    }
+    let mut parts = parts.into_iter();
+    recognised.retain(|_| !parts.next().unwrap_or_default());
     let mut all = Vec::with_capacity(recognised.len() + told.len());
     for one in told {
-        let overlapping = recognised
-            .iter()
-            .filter(|other| other.start < one.end && one.start < other.end);
+        let overlapping = &recognised[meeting(&recognised, &one, |other| other.start..other.end)];
         let mut from = one.start;
         let mut whole = true;
         for other in overlapping {
@@ -301,6 +317,36 @@ mod tests {
         assert!(with_names(text, Vec::new()).is_empty());
         let model = vec![entity(text, "Toledo", "ORGANIZATION", false)];
         assert_eq!(told(text, &with_names(text, model)), [("ORGANIZATION", "Toledo")]);
+    }
+
+    #[test]
+    fn tens_of_thousands_of_finds_on_either_side_are_joined_at_once() {
+        const MANY: usize = 70_000;
+        let of = |text: &str, value: &str, kind: &str, recognised: bool| -> Vec<Entity> {
+            let every = text.match_indices(value).map(|(start, _)| Entity {
+                kind: kind.to_owned(),
+                start,
+                end: start + value.len(),
+                probability: 0.8,
+                recognised,
+            });
+            every.collect()
+        };
+        // Each pair of both lists compared would be 4,900,000,000.
+        let text = "Frau Dr. Weber ruft an. ".repeat(MANY);
+        let all = with_names(&text, of(&text, "Weber ruft", "PERSON", false));
+        let weber = all.iter().filter(|one| one.kind == "PERSON");
+        assert!(weber.clone().all(|one| text[one.start..one.end] == *"Weber"));
+        assert_eq!(weber.count(), MANY);
+        let text = "1 High Street, 90210; ".repeat(MANY);
+        let told = of(&text, "1 High Street, 90210", "STREET_ADDRESS", false);
+        let codes = of(&text, "90210", "ZIP_CODE", true);
+        let numbers = of(&text, "90210", "PHONE_NUMBER", true);
+        assert_eq!(joined(&text, codes, told.clone()).len(), MANY);
+        let all = joined(&text, numbers, told);
+        assert_eq!(all.len(), 2 * MANY);
+        let mut streets = all.iter().step_by(2);
+        assert!(streets.all(|one| text[one.start..one.end] == *"1 High Street"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ type Set = HashSet<&'static str, foldhash::fast::RandomState>;
 
 /// The lists, and what addresses and companies look like.
 #[derive(Default)]
-struct Lists {
+pub(super) struct Lists {
     surname: Set,
     short: Set,
     given: Set,
@@ -73,11 +73,15 @@ const LIVING: [&str; 8] = [
     "から来ました",
     "生まれです",
 ];
-
+/// Parts of a foreign name at most.
+const PARTS: usize = 4;
+/// Bytes of one.
+const LONGEST: usize = 90;
 /// May stand right behind a place, in the same script.
 const FURTHER: [&str; 8] = ["出身", "在住", "生まれ", "育ち", "支店", "本社", "市内", "勤務"];
 
-fn shipped() -> &'static Lists {
+/// What ships; read the first time it is asked for.
+pub(super) fn shipped() -> &'static Lists {
     static SHIPPED: OnceLock<Lists> = OnceLock::new();
     SHIPPED.get_or_init(|| {
         let mut all = Lists::default();
@@ -381,9 +385,13 @@ impl<'t> Reader<'t> {
                 break;
             }
             end += letter.len_utf8();
+            // Every part of a long row may begin one, and none reads it to its end.
+            if parts > PARTS || end - at > LONGEST {
+                return None;
+            }
         }
         let polite = end > at && self.starts(end, &self.lists.honorific).is_some();
-        if !polite || parts > 4 || end - at < 6 || end - at > 90 {
+        if !polite || end - at < 6 {
             return None;
         }
         found.push(name(Kind::Person, at, end, parts > 1));

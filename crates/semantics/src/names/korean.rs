@@ -13,7 +13,7 @@ type Letters = HashSet<char, foldhash::fast::RandomState>;
 
 /// The lists, and what addresses and companies look like.
 #[derive(Default)]
-struct Lists {
+pub(super) struct Lists {
     surname: Letters,
     double: Set,
     first: Letters,
@@ -86,6 +86,8 @@ const PARTICLES: [&str; 44] = [
     "랑",
     "에",
 ];
+/// Letters of the longest, with what may stand before it.
+const HANGING: usize = 5;
 /// Behind somebody's name, right there or after a blank.
 const POLITE: [&str; 5] = ["씨", "님", "군", "양", "귀하"];
 /// Surnames that are everyday words before a position: "this", "one", "former".
@@ -107,7 +109,8 @@ const LIVING: [&str; 9] = [
 /// Behind the name of a country: whoever is of there.
 const PEOPLE: [&str; 2] = ["사람", "인"];
 
-fn shipped() -> &'static Lists {
+/// What ships; read the first time it is asked for.
+pub(super) fn shipped() -> &'static Lists {
     static SHIPPED: OnceLock<Lists> = OnceLock::new();
     SHIPPED.get_or_init(|| {
         let mut all = Lists::default();
@@ -144,7 +147,8 @@ pub(super) fn find(text: &str, found: &mut Vec<Name>) {
     for hit in lists.address.iter().flat_map(|one| one.find_iter(text)) {
         found.push(name(Kind::Address, hit.start(), hit.end(), true));
     }
-    let addresses: Vec<usize> = found.iter().map(|one| one.start).collect();
+    let mut addresses: Vec<usize> = found.iter().map(|one| one.start).collect();
+    addresses.sort_unstable();
     companies(text, lists, found);
     let runs = runs(text);
     for (place, run) in runs.iter().enumerate() {
@@ -207,7 +211,7 @@ fn companies(text: &str, lists: &Lists, found: &mut Vec<Name>) {
         // "씨에게 주식회사 비전": the name is behind it.
         let behind = &text[whole.end()..];
         let next = behind.strip_prefix(' ').unwrap_or(behind);
-        let hangs = next.split(|letter| !is_hangul(letter)).next().unwrap_or_default();
+        let hangs = hanging(next);
         let particle = !behind.starts_with(' ') && !hangs.is_empty() && is_particle(hangs);
         let named = next.starts_with(char::is_alphanumeric);
         let other = part.end() < whole.end() && named && !particle;
@@ -217,12 +221,19 @@ fn companies(text: &str, lists: &Lists, found: &mut Vec<Name>) {
     }
 }
 
+/// The letters in front, of which one more than a particle has is enough: the rest of the text may be one word.
+fn hanging(behind: &str) -> &str {
+    let letters = behind.chars().take_while(|letter| is_hangul(*letter));
+    let bytes = letters.take(HANGING + 1).map(char::len_utf8).sum();
+    behind.get(..bytes).unwrap_or_default()
+}
+
 /// One run of letters, and those beside it.
 struct Reader<'t> {
     text: &'t str,
     lists: &'static Lists,
     run: (usize, usize),
-    /// Where addresses begin.
+    /// Where addresses begin, in their order.
     addresses: &'t [usize],
     before: Option<(usize, usize)>,
     next: Option<(usize, usize)>,
@@ -257,7 +268,7 @@ impl<'t> Reader<'t> {
         let kin = between == " " && self.lists.kin.contains(word);
         // Whoever is written before an address.
         let behind = self.text[self.run.1..].strip_prefix(", ").map(|_| self.run.1 + 2);
-        let addressed = behind.is_some_and(|at| self.addresses.contains(&at));
+        let addressed = behind.is_some_and(|at| self.addresses.binary_search(&at).is_ok());
         (key, kin || addressed)
     }
 
@@ -522,5 +533,6 @@ mod tests {
         );
         assert!(lists.surname.len() > 90 && lists.given.len() > 300 && lists.counties.len() > 70);
         assert!(!lists.kin.is_empty() && !lists.key.is_empty() && !lists.rank.is_empty());
+        assert!(PARTICLES.iter().all(|one| one.chars().count() < HANGING));
     }
 }

@@ -10,7 +10,7 @@ use super::words::{Phrase, Shape, Words};
 use super::{Kind, Name};
 
 /// What numbers, flats and codes of addresses look like.
-struct Patterns {
+pub(super) struct Patterns {
     /// Behind the name of a street: its number, and what is within the house.
     number: Option<Regex>,
     /// Before the name of a street.
@@ -35,7 +35,8 @@ struct Patterns {
     enterprise: Option<Regex>,
 }
 
-fn patterns() -> &'static Patterns {
+/// Those that ship; compiled the first time they are asked for.
+pub(super) fn patterns() -> &'static Patterns {
     static PATTERNS: OnceLock<Patterns> = OnceLock::new();
     PATTERNS.get_or_init(|| {
         // A pattern that does not compile finds nothing; a test compiles all.
