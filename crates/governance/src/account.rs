@@ -178,15 +178,26 @@ impl Account {
 
     /// Changes the settings and keeps what was used. `used` says what was used of rules that are new.
     pub(crate) fn configure(&self, limits: Limits, rules: &[Rule], used: &[(&Rule, Before)]) {
-        let by_model = self.configure_apart(rules, used);
+        self.may_count_by_model(rules);
+        let apart = self.configure_apart(rules, used);
         let anywhere = rules.iter().filter(|rule| rule.providers().is_empty());
         let anywhere: Vec<Rule> = anywhere.cloned().collect();
-        self.configure_own(limits, &anywhere, used);
-        self.by_model.fetch_or(by_model, Ordering::Relaxed);
+        let own = self.configure_own(limits, &anywhere, used);
+        self.by_model.store(own || apart, Ordering::Relaxed);
     }
 
-    /// The same of what is counted in this account itself.
-    fn configure_own(&self, limits: Limits, rules: &[Rule], used: &[(&Rule, Before)]) {
+    /// Rules are about to come. Meanwhile it matters for which model something is asked wherever it may: what is asked for
+    /// none counts nowhere where only some do.
+    fn may_count_by_model(&self, rules: &[Rule]) {
+        let may = |rule: &Rule| !rule.models().is_empty() || rule.cel().is_some();
+        if rules.iter().any(may) {
+            self.by_model.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The same of what is counted in this account itself; says whether it matters there for which model something is
+    /// asked.
+    fn configure_own(&self, limits: Limits, rules: &[Rule], used: &[(&Rule, Before)]) -> bool {
         let now = self.moment(Instant::now()).unix_ms;
         let mut counters = self.counters.lock();
         counters.limits = limits;
@@ -205,8 +216,7 @@ impl Account {
             };
             counters.purses.push(purse);
         }
-        let by_model = counters.purses.iter().any(Purse::looks_at_models);
-        self.by_model.store(by_model, Ordering::Relaxed);
+        counters.purses.iter().any(Purse::looks_at_models)
     }
 
     /// Its counters as they are now, if there is room for what is wanted.

@@ -1,5 +1,6 @@
 //! Budgets and quotas: what is used and reserved of them, and when they begin anew.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use pointsman_catalog::Money;
 use pointsman_store::{Budget, BudgetWindow, Counted, Quota};
+use sha2::{Digest, Sha256};
 
 use crate::account::amount;
 use crate::denial::{Again, NoRoom, Refused};
@@ -108,10 +110,11 @@ impl Rule {
         models.is_empty() || model.is_some_and(|model| models.iter().any(|pattern| fits(pattern, model)))
     }
 
-    /// Whether it is about a provider.
+    /// Whether it is about a provider. Where nobody was asked the name is empty: that is at none, whatever fits it.
     pub(crate) fn is_at(&self, provider: &str) -> bool {
         let providers = self.providers();
-        providers.is_empty() || providers.iter().any(|pattern| fits(pattern, provider))
+        let is_any = || providers.iter().any(|pattern| fits(pattern, provider));
+        providers.is_empty() || (!provider.is_empty() && is_any())
     }
 
     /// What it is about, in words.
@@ -126,6 +129,21 @@ impl Rule {
             about.push_str(&self.providers().join(", "));
         }
         (!about.is_empty()).then(|| about.into())
+    }
+
+    /// Which it is among those of a holder: by its window, and a digest of zone, models and providers, which may be long.
+    pub(crate) fn named(&self) -> String {
+        let mut named = self.window().to_string();
+        let about = self.about().unwrap_or_default();
+        if self.zone().is_some() || !about.is_empty() {
+            let told = format!("{}{about}", self.zone().unwrap_or_default());
+            let digest = Sha256::digest(told.as_bytes());
+            for byte in &digest[..8] {
+                // Writing to a string cannot fail.
+                let _ = write!(named, "{byte:02x}");
+            }
+        }
+        named
     }
 
     /// How finely it is counted, where its window slides.
@@ -268,7 +286,10 @@ impl Purse {
         let rest = amount(quota.amount).saturating_sub(gone).max(0);
         let wait = match rest {
             // What is reserved comes back sooner than what is used.
-            0 => sliding.frees(1).map_or(1_000, |frees| frees - now),
+            0 => {
+                let lacking = gone.saturating_sub(amount(quota.amount)).saturating_add(1);
+                sliding.frees(lacking).map_or(1_000, |frees| frees - now)
+            }
             _ => 0,
         };
         let wait = Duration::from_millis(wait.max(0).unsigned_abs());

@@ -63,6 +63,8 @@ pub struct BeyondSoft {
     pub spent: Money,
     /// When the budget begins anew, Unix milliseconds; never for a total one.
     pub ends: Option<i64>,
+    /// Which of the holder's budgets it is, in a word that stays.
+    pub of: String,
 }
 
 /// Somebody who will have spent more than a budget says when it begins anew, if they go on as they do.
@@ -80,6 +82,8 @@ pub struct Outlook {
     pub expected: Money,
     /// When the budget begins anew, Unix milliseconds.
     pub ends: i64,
+    /// Which of the holder's budgets it is, in a word that stays.
+    pub of: String,
 }
 
 /// The organization, team, project and user of a key, whichever it has.
@@ -481,6 +485,7 @@ impl Directory {
                     amount: budget.amount,
                     spent: purse.money(),
                     ends: purse.ends,
+                    of: purse.rule.named(),
                 }));
             }
         };
@@ -515,6 +520,7 @@ impl Directory {
                         spent: purse.money(),
                         expected,
                         ends,
+                        of: purse.rule.named(),
                     });
                 }
             }

@@ -148,10 +148,14 @@ impl Allotment {
         self.form(subject, in_use, (None, floor, want))
     }
 
-    /// Gives back what is not used.
-    pub(crate) fn give_back(&mut self, subject: Subject, in_use: InUse) -> Ask {
+    /// Gives back what is not used, for good where the process `ends`.
+    pub(crate) fn give_back(&mut self, subject: Subject, in_use: InUse, ends: bool) -> Ask {
         self.ceiling = in_use.all;
-        let nothing = in_use.used.saturating_sub(1);
+        let nothing = if ends {
+            Ask::ENDS
+        } else {
+            in_use.used.saturating_sub(1)
+        };
         self.form(subject, in_use, (None, in_use.all, nothing))
     }
 
@@ -309,6 +313,14 @@ mod tests {
             used: amount,
             all: amount,
         }
+    }
+
+    #[test]
+    fn only_who_ends_wants_to_be_forgotten() {
+        let mut allotment = Allotment::default();
+        let idle = allotment.give_back(subject(), used(5), false);
+        assert_eq!((idle.hold, idle.want), (5, 4));
+        assert_eq!(allotment.give_back(subject(), used(5), true).want, Ask::ENDS);
     }
 
     #[test]

@@ -77,15 +77,33 @@ impl Sliding {
         all
     }
 
-    /// Moves on; what has left the window goes. A clock that goes back brings nothing back.
+    /// Moves on; what has left the window goes. A clock that goes back brings nothing back; one that goes back by more
+    /// than the window was wrong before, and what was used by it counts as used now.
     pub(crate) fn advance(&mut self, now: i64) {
-        self.newest = self.newest.max(self.grain.bucket(now));
+        let bucket = self.grain.bucket(now);
+        if self.newest > bucket.saturating_add(PARTS) {
+            self.go_back_to(bucket);
+        }
+        self.newest = self.newest.max(bucket);
         while let Some((bucket, amount)) = self.buckets.front()
             && self.grain.end(*bucket) <= now
         {
             self.sum = self.sum.saturating_sub(*amount);
             self.buckets.pop_front();
         }
+    }
+
+    fn go_back_to(&mut self, bucket: i64) {
+        self.newest = bucket;
+        let mut later = 0_i64;
+        while let Some((of, amount)) = self.buckets.back()
+            && *of > bucket
+        {
+            later = later.saturating_add(*amount);
+            self.buckets.pop_back();
+        }
+        self.sum = self.sum.saturating_sub(later);
+        self.add(later);
     }
 
     /// All that was used.
@@ -212,6 +230,26 @@ mod tests {
         window.advance(150_999);
         assert_eq!(window.sum(), 10);
         window.advance(151_000);
+        assert_eq!(window.sum(), 0);
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_keeps_nothing_for_long() {
+        let mut window = Sliding::new(grain(100), &[], 50_000);
+        window.add(5);
+        window.advance(60_000);
+        window.add(1);
+        window.advance(155_000);
+        window.add(2);
+        window.advance(3_000_000);
+        window.add(7);
+        window.advance(155_500);
+        assert_eq!(window.sum(), 7);
+        window.add(3);
+        assert_eq!(window.frees(10), Some(256_000));
+        window.advance(255_999);
+        assert_eq!(window.sum(), 10);
+        window.advance(256_000);
         assert_eq!(window.sum(), 0);
     }
 

@@ -308,6 +308,31 @@ async fn what_was_used_at_a_provider_is_found_in_the_ledger() {
 }
 
 #[tokio::test]
+async fn what_was_asked_of_no_provider_counts_at_none_of_them() {
+    let everywhere = budget(1_000, BudgetWindow::Month, &["*"]);
+    let (store, secret) = made(
+        vec![everywhere, budget(1_000, BudgetWindow::Sliding(3_600), &["*"])],
+        vec![],
+    );
+    let complete = Outcome::Complete;
+    let of_tools = LedgerEntry {
+        surface: "/mcp/{id}".to_owned(),
+        ..entry(4, Some("files"), complete, 300)
+    };
+    let rows = [
+        entry(1, Some("openai"), complete, 100),
+        entry(2, None, complete, 20),
+        entry(3, Some("openai"), Outcome::Cached, 7),
+        of_tools,
+    ];
+    store.insert_ledger(&rows).unwrap();
+    let (ring, _caller) = principal(&store, &secret);
+    let stood = ring.standings(Some(HolderKind::Team), "t");
+    let spent: Vec<_> = stood.iter().map(|one| one.spent).collect();
+    assert_eq!(spent, [nano(100), nano(100)]);
+}
+
+#[tokio::test]
 async fn changed_settings_keep_what_was_used() {
     let (store, secret) = made(vec![budget(100, BudgetWindow::Total, &["p"])], vec![]);
     let (ring, caller) = principal(&store, &secret);

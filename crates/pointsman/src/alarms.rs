@@ -131,9 +131,10 @@ impl Alarms {
                 kind: Kind::SoftBudget,
                 subject: format!("{kind}/{}", beyond.id),
                 episode: format!(
-                    "{}:{}",
+                    "{}:{}:{}",
                     beyond.soft.nanodollars(),
-                    beyond.ends.unwrap_or_default()
+                    beyond.ends.unwrap_or_default(),
+                    beyond.of
                 ),
                 text: format!(
                     "The {kind} {} has spent {}, more than its soft budget of {}{}.",
@@ -165,7 +166,7 @@ impl Alarms {
             holding.push(Condition {
                 kind: Kind::BudgetForecast,
                 subject: format!("{kind}/{}", outlook.id),
-                episode: format!("{}:{}", outlook.amount.nanodollars(), outlook.ends),
+                episode: format!("{}:{}:{}", outlook.amount.nanodollars(), outlook.ends, outlook.of),
                 text: format!(
                     "The {kind} {} has spent {} of {}; if it goes on like this, it will be {} by {end}.",
                     outlook.id, outlook.spent, outlook.amount, outlook.expected

@@ -60,7 +60,8 @@ pub struct Ask {
     pub need: i64,
     /// The ceiling with which all would be served that ask at the moment.
     pub asked: i64,
-    /// The ceiling with which it would not have to ask again soon. Below `used` it gives everything back.
+    /// The ceiling with which it would not have to ask again soon. Below `used` it gives everything back; at
+    /// [`ENDS`](Self::ENDS) because its process ends.
     pub want: i64,
     /// The version of the last answer.
     pub version: u64,
@@ -71,6 +72,11 @@ pub struct Ask {
     pub ledger: Option<Vec<(String, i64)>>,
     /// How long the server remembers the counter when nobody tells of it.
     pub lifetime: Duration,
+}
+
+impl Ask {
+    /// What a process wants that ends and has told everything: it is forgotten.
+    pub const ENDS: i64 = i64::MIN;
 }
 
 /// What came of one counter.

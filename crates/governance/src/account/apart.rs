@@ -52,15 +52,18 @@ impl Account {
         {
             at.remove(oldest);
         }
+        let mut by_model = false;
         for one in at.iter() {
             let own = rules.iter().filter(|rule| rule.providers() == one.providers);
             let own: Vec<Rule> = own.cloned().collect();
-            one.account.configure_own(Limits::default(), &own, used);
+            one.account.may_count_by_model(&own);
+            let looks = one.account.configure_own(Limits::default(), &own, used);
+            one.account.by_model.store(looks, Ordering::Relaxed);
+            by_model |= looks;
         }
         let is_apart = at.iter().any(|one| one.is_used);
         self.is_apart.store(is_apart, Ordering::Relaxed);
-        let mut used = at.iter().filter(|one| one.is_used);
-        used.any(|one| one.account.counts_by_model())
+        by_model
     }
 
     /// All of them.
@@ -90,5 +93,44 @@ impl Account {
             rules.extend(of(&account.counters.lock().purses));
         }
         rules
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use pointsman_catalog::Money;
+    use pointsman_store::{Budget, BudgetWindow};
+
+    use super::*;
+
+    #[test]
+    fn while_settings_change_it_goes_on_to_matter_for_which_model_something_is_asked() {
+        let account = Account::new("this key", Limits::default(), None);
+        let rules = [Rule::Budget(Budget {
+            models: vec!["m".to_owned()],
+            providers: vec!["p".to_owned()],
+            ..Budget::of(Money::ZERO, BudgetWindow::Total)
+        })];
+        account.configure(Limits::default(), &rules, &[]);
+        let is_over = AtomicBool::new(false);
+        let always = std::thread::scope(|scope| {
+            let looks = scope.spawn(|| {
+                let mut always = true;
+                while !is_over.load(Ordering::Relaxed) {
+                    always &= account.counts_by_model();
+                }
+                always
+            });
+            for _ in 0..10_000 {
+                account.configure(Limits::default(), &rules, &[]);
+            }
+            is_over.store(true, Ordering::Relaxed);
+            looks.join().unwrap()
+        });
+        assert!(always);
+        account.configure(Limits::default(), &[], &[]);
+        assert!(!account.counts_by_model());
     }
 }

@@ -1,5 +1,7 @@
 //! An account that several replicas count together: what it may use without asking, what it asks for, what it is told.
 
+mod room;
+
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,12 +11,13 @@ use parking_lot::Mutex;
 use pointsman_store::{Ask, CounterKind, HolderKind, Told, Verdict};
 use sha2::{Digest, Sha256};
 
-use super::{Account, Counters, Moment, amount};
+use self::room::{in_use_of, is_settled, purse_room, refused, room};
+use super::{Account, Counters, Moment, amount, running_ms, unix_ms};
 use crate::budget::{Purse, Rule};
 use crate::denial::Refused;
 use crate::ledger::{Apart, Question};
 use crate::rate::RateStatus;
-use crate::share::{Allotment, Corrections, InUse, Subject, percent_of};
+use crate::share::{Allotment, Corrections, InUse, Subject};
 use crate::sharing::{Clock, Sharing, WhenDown};
 use crate::sliding::Grain;
 use crate::wanted::{Side, Wanted};
@@ -22,8 +25,10 @@ use crate::wanted::{Side, Wanted};
 /// How long the server remembers what has no end of its own after nobody has told of it.
 const MINUTES: Duration = Duration::from_secs(180);
 const BUDGETS: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// How long it may take until what was charged is told, and how much clocks may differ, milliseconds.
-const TELLING: i64 = 5_000;
+/// How long it may take until what was charged is told, and how much a machine's clock may have been moved meanwhile,
+/// milliseconds. Shorter than it takes until an account is idle: of what that has told before it gave back nothing counts
+/// twice.
+const TELLING: i64 = 9_000;
 /// What a place of a provider is.
 const PROVIDER: &str = "provider";
 /// An account that nobody has used for so long gives back what it holds, milliseconds.
@@ -223,6 +228,15 @@ impl Counters {
                 .find(|purse| purse.number == number && purse.begun == begun)
                 .map(|purse| &mut purse.share),
         }
+    }
+
+    /// Whether it is a purse whose window slides.
+    fn slides(&self, slot: Slot) -> bool {
+        let Slot::Purse(number, _) = slot else {
+            return false;
+        };
+        let mut purses = self.purses.iter();
+        purses.any(|purse| purse.number == number && purse.slides())
     }
 
     /// Whether there is room for what is wanted without asking anybody.
@@ -515,6 +529,7 @@ impl Account {
         let corrects: [bool; 3] = std::array::from_fn(|at| !shares.tokens[at].corrections.is_empty());
         let mut is_quiet = gives;
         for (slot, in_use, _) in slots {
+            let is_parting = gives_all && counters.slides(slot);
             let Some(allotment) = counters.allotment(slot) else {
                 continue;
             };
@@ -523,14 +538,15 @@ impl Account {
             is_quiet &= is_done;
             let is_due = allotment.is_due(in_use, now.running, place.link().life);
             let has_corrections = matches!(slot, Slot::Tokens(at) if corrects[at]);
-            if (gives && is_done) || !(gives || is_due || has_corrections) {
+            // Who ends says so where the next process would else ask for what was used.
+            if (gives && is_done && !is_parting) || !(gives || is_due || has_corrections) {
                 continue;
             }
             let subject = counters.subject(place, slot, now);
             let number = subject.corrections.0;
             if let Some(allotment) = counters.allotment(slot) {
                 asks.push(if gives {
-                    allotment.give_back(subject, in_use)
+                    allotment.give_back(subject, in_use, gives_all)
                 } else {
                     allotment.tell(subject, in_use)
                 });
@@ -580,7 +596,10 @@ impl Pending {
             // The counter is known; what a process before this one has used of it after it told last is not.
             Apart::Buckets(_) if told.wait > 0 => {
                 let own = Apart::Own(place.sharing.replica().to_owned());
-                (since.max(told.wait - TELLING), own)
+                // The server told when, and entries bear the times of this machine.
+                let ahead = place.clock().unix_ms(running_ms()).saturating_sub(unix_ms());
+                let since = since.max(told.wait.saturating_sub(TELLING));
+                (since.saturating_sub(ahead), own)
             }
             apart => (since, apart),
         };
@@ -624,84 +643,4 @@ impl Pending {
 
 fn sum(window: Option<&crate::window::Window>) -> i64 {
     window.map_or(0, |window| amount(window.sum()))
-}
-
-fn in_use_of(purse: &Purse) -> InUse {
-    let used = purse.spent;
-    InUse {
-        used,
-        all: used.saturating_add(purse.reserved),
-    }
-}
-
-/// Whether nothing of it is taken for what is under way.
-fn is_settled(in_use: InUse) -> bool {
-    in_use.used == in_use.all
-}
-
-/// Whether there is room for `wanted` beside what is in use; where nobody can be asked, within a share of the limit
-/// that is looked at beside it: what of it is in use here, and the limit.
-fn room(
-    allotment: &mut Allotment,
-    in_use: InUse,
-    (here, wanted, limit): (i64, i64, u64),
-    now: Moment,
-    link: Link,
-    refused: Refused,
-) -> Result<(), Refused> {
-    allotment.expire(in_use, now.running, link.life);
-    if allotment.has_room(in_use, wanted) {
-        return Ok(());
-    }
-    match (link.is_up, link.when_down) {
-        (true, _) if allotment.is_refused(wanted, now.running) => Err(refused),
-        (true, _) => Err(Refused::Share),
-        (false, WhenDown::Closed) => Err(Refused::Unreachable),
-        (false, WhenDown::Local { percent }) => {
-            let share = percent_of(amount(limit), percent).max(1);
-            if here.saturating_add(wanted) <= share {
-                Ok(())
-            } else {
-                Err(refused)
-            }
-        }
-    }
-}
-
-fn purse_room(purse: &mut Purse, wanted: &Wanted<'_>, now: Moment, link: Link) -> Result<(), Refused> {
-    let Some(limit) = purse.rule.amount() else {
-        return Ok(());
-    };
-    if !purse.rule.is_about(wanted.model) {
-        return Ok(());
-    }
-    let wanted = purse.wanted(wanted);
-    // Of requests and tokens nothing is refused that wants none, as parts of a request do.
-    if wanted == 0 && purse.rule.counted().is_some() {
-        return Ok(());
-    }
-    // What is known here of a window that slides may have left it by now, and others have used more: they are asked.
-    if wanted > limit || (purse.total() > limit && !purse.slides()) {
-        return Err(refused(purse, wanted, now, None));
-    }
-    let in_use = in_use_of(purse);
-    if purse.slides() {
-        // What it held when it fell silent is others' once a window has passed.
-        purse.share.expire(in_use, now.running, link.life);
-    }
-    if purse.share.has_room(in_use, wanted) {
-        return Ok(());
-    }
-    match (link.is_up, link.when_down) {
-        (true, _) if purse.share.is_refused(wanted, now.running) => Err(refused(purse, wanted, now, None)),
-        (true, _) => Err(Refused::Share),
-        (false, WhenDown::Closed) => Err(Refused::Unreachable),
-        (false, WhenDown::Local { percent }) if purse.share.has_room_alone(in_use, wanted, percent) => Ok(()),
-        (false, WhenDown::Local { .. }) => Err(refused(purse, wanted, now, None)),
-    }
-}
-
-/// A budget or quota has no room, counting what others hold of it.
-fn refused(purse: &Purse, wanted: i64, now: Moment, wait: Option<u64>) -> Refused {
-    purse.refused((purse.total(), purse.held(), wanted), now.unix_ms, wait)
 }

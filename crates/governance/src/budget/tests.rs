@@ -256,6 +256,48 @@ fn what_slides_is_told_with_when_there_is_enough() {
     assert!(purse.check(&wanted(10), 101_000).is_ok());
 }
 
+#[test]
+fn headers_tell_when_one_more_fits_however_much_is_over() {
+    let rule = Rule::Quota(Quota::of(Counted::Requests, 10, BudgetWindow::Sliding(100)));
+    let before = Before {
+        buckets: vec![(0, 3), (1, 2), (2, 9)],
+        ..Before::default()
+    };
+    let purse = Purse::new(&rule, &before, 1, 3_000);
+    // Of 14, five have to leave: the first two buckets.
+    let told = purse.rate(3_000).requests;
+    assert_eq!(told, Some((10, 0, Duration::from_millis(102_000 - 3_000))));
+}
+
+#[test]
+fn nobody_is_no_provider() {
+    let everywhere = Rule::Budget(Budget {
+        providers: vec!["*".to_owned()],
+        ..Budget::of(money(1), BudgetWindow::Day)
+    });
+    assert!(everywhere.is_at("openai") && !everywhere.is_at(""));
+    assert!(Rule::Budget(Budget::of(money(1), BudgetWindow::Day)).is_at(""));
+}
+
+#[test]
+fn budgets_of_one_holder_are_told_apart() {
+    let of = |providers: &[&str], window| {
+        Rule::Budget(Budget {
+            providers: providers.iter().map(|name| (*name).to_owned()).collect(),
+            ..Budget::of(money(1), window)
+        })
+        .named()
+    };
+    let names = [
+        of(&[], BudgetWindow::Total),
+        of(&[], BudgetWindow::Sliding(60)),
+        of(&["a"], BudgetWindow::Total),
+        of(&["b"], BudgetWindow::Total),
+    ];
+    let different: std::collections::BTreeSet<_> = names.iter().collect();
+    assert_eq!(different.len(), names.len(), "{names:?}");
+}
+
 proptest! {
     /// Whatever is reserved, settled with less and found again after a restart: no window, by the exact times of
     /// settlement, holds more than the limit, and nothing is refused for what left the window more than a bucket ago.

@@ -2,6 +2,7 @@
 //! found again after a replica has died and after the server has lost them.
 
 use pointsman_governance::{Gate, Sent};
+use pointsman_store::{Ask, CounterKind, SharedCounters, Verdict};
 
 use super::*;
 
@@ -112,6 +113,34 @@ async fn what_a_replica_held_when_it_died_is_known_from_the_ledger_when_it_is_ba
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_replica_used_after_it_had_used_up_what_it_held_is_found_when_it_is_back() {
+    let Some(site) = Site::open(Keeps::Nothing, slides(3_600, 100_000), Terms::default()).await else {
+        return;
+    };
+    let one = site.closed("aaaaaaaa");
+    let held = one.ask(0, 100_000).await.unwrap();
+    one.settle(&site, held, 40_000);
+    until("it has told", async || {
+        site.counter("organization/o:budget").1 == 0
+    })
+    .await;
+    one.task.abort();
+    // More than it held of it, as where nobody can be asked, and not told any more.
+    let id = format!("req_{}{:026x}", one.sharing.replica(), 99);
+    site.store.insert_ledger(&[entry(&id, 30_000)]).unwrap();
+    one.dies();
+    tokio::time::sleep(LIFE).await;
+    // Another looks at the counter meanwhile, and leaves what the dead one told.
+    let two = site.closed("bbbbbbbb");
+    drop(two.ask(0, 1_000).await.unwrap());
+    let one = site.closed("aaaaaaaa");
+    drop(one.ask(0, 1_000).await.unwrap());
+    assert_eq!(one.ask(0, 30_001).await.unwrap_err(), DenialKind::Budget);
+    one.stops().await;
+    two.stops().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_server_has_lost_is_found_in_the_ledger() {
     let Some(site) = Site::open(Keeps::Nothing, slides(3_600, 100_000), Terms::default()).await else {
         return;
@@ -204,5 +233,62 @@ async fn what_may_be_used_at_a_provider_is_counted_together() {
     assert!(gate.before(&replicas[0].who, "q").is_open());
     for replica in replicas {
         replica.stops().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_given_back_again_because_the_answer_was_lost_counts_once() {
+    let Some(site) = Site::open(Keeps::Nothing, Terms::default(), Terms::default()).await else {
+        return;
+    };
+    let url = SecretString::from(site.redis.url());
+    let patience = Patience {
+        life: LIFE,
+        grace: GRACE,
+    };
+    let counters = RedisCounters::new(&url, "aaaaaaaa", ["one", "none"], patience).unwrap();
+    let exchange = async |ask: &Ask| {
+        let asks = std::slice::from_ref(ask);
+        let answers = counters.exchange(asks, Duration::from_secs(10)).await.unwrap();
+        answers.told[0]
+    };
+    let sliding = CounterKind::Sliding {
+        length: 3_600_000,
+        width: 36_000,
+    };
+    for (key, kind) in [("slides", sliding), ("minute", CounterKind::Minute)] {
+        let mut ask = Ask {
+            key: format!("pointsman:{{limits}}:{key}"),
+            kind,
+            limit: Some(100),
+            used: 0,
+            acknowledged: 0,
+            recent: 0,
+            hold: 0,
+            need: 10,
+            asked: 10,
+            want: 10,
+            version: 0,
+            corrections: (0, Vec::new()),
+            ledger: Some(Vec::new()),
+            lifetime: Duration::from_secs(600),
+        };
+        let mut version = 0;
+        until("it is given something", async || {
+            let told = exchange(&ask).await;
+            version = told.version;
+            told.verdict == Verdict::Granted
+        })
+        .await;
+        ask.version = version;
+        (ask.used, ask.hold, ask.need, ask.asked, ask.want) = (7, 7, 7, 7, 6);
+        for _ in 0..3 {
+            assert_eq!(exchange(&ask).await.total, 7, "{key}");
+        }
+        // Who ends is forgotten, not what it used.
+        ask.want = Ask::ENDS;
+        assert_eq!(exchange(&ask).await.total, 7, "{key}");
+        (ask.acknowledged, ask.want) = (7, 6);
+        assert_eq!(exchange(&ask).await.total, 7, "{key}");
     }
 }

@@ -11,6 +11,12 @@ use crate::terms::Counted;
 const REPLICA: &str =
     "CASE WHEN length(id) = 38 AND substr(id, 1, 4) = 'req_' THEN substr(id, 5, 8) ELSE '' END";
 
+/// Who was asked, where that was a provider: not where an answer was remembered, a model on this machine gave it for
+/// nothing, or a server of MCP or an agent did under paths of theirs.
+const PROVIDER: &str = "CASE WHEN outcome = 'cached' OR (provider = 'pointsman' AND cost = 0)
+         OR surface LIKE '/mcp%' OR surface LIKE '%a2a%' THEN ''
+     ELSE COALESCE(provider, '') END";
+
 /// What a replica has charged for a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsedRow {
@@ -29,7 +35,7 @@ pub struct UsedRow {
 pub struct ToldApart {
     /// The names that clients asked for.
     pub models: bool,
-    /// Who was asked last. What was remembered was asked of nobody.
+    /// Who was asked last. What was remembered, or was none of a provider's, was asked of nobody.
     pub providers: bool,
 }
 
@@ -37,11 +43,7 @@ impl ToldApart {
     /// The columns, each with its name.
     fn columns(self) -> String {
         let model = if self.models { "model_requested" } else { "''" };
-        let provider = if self.providers {
-            "CASE WHEN outcome = 'cached' THEN '' ELSE COALESCE(provider, '') END"
-        } else {
-            "''"
-        };
+        let provider = if self.providers { PROVIDER } else { "''" };
         format!("{model} AS model, {provider} AS provider")
     }
 }
@@ -127,18 +129,21 @@ impl Store {
             "SELECT {REPLICA} AS replica, CAST(SUM(cost) AS BIGINT) FROM ledger{} GROUP BY 1",
             conditions.sql()
         );
+        // Of what is written down between the two readings nothing is taken for a month that is gone: this comes first.
+        let all = if self.is_shared() {
+            self.spent_of(filter)?
+        } else {
+            Money::ZERO
+        };
         let mut spent = self.read_much(|session| {
             session.all(&sql, conditions.values(), |row| {
                 Ok((row.text(0)?, Money::from_nanodollars(row.integer(1)?)))
             })
         })?;
-        if self.is_shared() {
-            // Months that are gone have left their sums.
-            let all = self.spent_of(filter)?;
-            let told: Money = spent.iter().map(|(_, money)| *money).sum();
-            if all > told {
-                spent.push((String::new(), all - told));
-            }
+        // Months that are gone have left their sums.
+        let told: Money = spent.iter().map(|(_, money)| *money).sum();
+        if all > told {
+            spent.push((String::new(), all - told));
         }
         Ok(spent)
     }
@@ -208,6 +213,13 @@ impl Store {
         let mut conditions = Conditions::default();
         filter.apply(&mut conditions, true, self.dialect().bears_tag);
         let (amount, width) = (amount_of(counted), width.max(1));
+        // Of what is written down between the two readings nothing is taken for a month that is gone: this comes first.
+        let keeps_sums = self.is_shared() && counted.is_none() && apart == ToldApart::default();
+        let all = if keeps_sums {
+            self.spent_of(filter)?.nanodollars()
+        } else {
+            0
+        };
         let sql = format!(
             "SELECT at / {width} AS bucket, {}, CAST(SUM({amount}) AS BIGINT) FROM ledger{}
              GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
@@ -224,19 +236,17 @@ impl Store {
                 })
             })
         })?;
-        if self.is_shared() && counted.is_none() && apart == ToldApart::default() {
-            let told: i64 = used.iter().map(|row| row.amount).sum();
-            let more = self.spent_of(filter)?.nanodollars() - told;
-            if more > 0 {
-                let bucket = used.first().map_or(now() / width, |row| row.bucket);
-                let row = UsedBucket {
-                    bucket,
-                    model: String::new(),
-                    provider: String::new(),
-                    amount: more,
-                };
-                used.insert(0, row);
-            }
+        let told = used.iter().fold(0_i64, |sum, row| sum.saturating_add(row.amount));
+        let more = all.saturating_sub(told);
+        if keeps_sums && more > 0 {
+            let bucket = used.first().map_or(now() / width, |row| row.bucket);
+            let row = UsedBucket {
+                bucket,
+                model: String::new(),
+                provider: String::new(),
+                amount: more,
+            };
+            used.insert(0, row);
         }
         Ok(used)
     }
@@ -258,7 +268,7 @@ impl Store {
         let mut conditions = Conditions::default();
         LedgerFilter { since, ..filter }.apply(&mut conditions, true, self.dialect().bears_tag);
         let sql = format!(
-            "SELECT {REPLICA} AS replica, model_requested, cost, usage_json, outcome, at, provider FROM ledger{}",
+            "SELECT {REPLICA} AS replica, model_requested, cost, usage_json, outcome, at, {PROVIDER} FROM ledger{}",
             conditions.sql()
         );
         self.read_much(|session| {
@@ -266,7 +276,7 @@ impl Store {
                 if row.text(4)? != "cached" {
                     each(UsedRequest {
                         at: row.integer(5)?,
-                        provider: row.maybe_text(6)?.unwrap_or_default(),
+                        provider: row.text(6)?,
                         replica: row.text(0)?,
                         model: row.text(1)?,
                         cost: Money::from_nanodollars(row.integer(2)?),

@@ -100,8 +100,9 @@ local function read_counter(ask)
       elseif other.deadline >= now then
         state.held = state.held + open
         state.living = state.living + 1
-      elseif ask.kind == 's' and open > 0 and now < other.deadline + ask.length + ask.width then
-        -- It may come back and say what it has used of it. After that it has left the window, whatever it was.
+      elseif ask.kind == 's' and now < other.deadline + ask.length + ask.width then
+        -- It may come back and say what it has used, of what it held or regardless. After that it has left the window,
+        -- whatever it was.
         state.held = state.held + open
         state.lost = state.lost + open
       else
@@ -288,9 +289,11 @@ local function grant(state, all)
   end
   local version = math.max(mine.version, ask.version) + 1
   state.ceiling, state.version = ceiling, version
-  -- Who gives everything back is forgotten, but for what is under way and may yet be charged in a long window.
+  -- Who ends is forgotten, but for what is under way and may yet be charged in a long window. Who only gives everything
+  -- back is not: should this answer be lost, it tells the same again, and later it may use something regardless.
+  local is_over = ask.want <= -ENDLESS or (ask.kind == 'p' and ask.want < ask.used)
   local may_charge = ask.kind == 'b' or (ask.kind == 's' and ceiling > mine.used)
-  if ask.want < ask.used and not may_charge and ceiling <= ask.hold then
+  if is_over and not may_charge and ceiling <= ask.hold then
     redis.call('HDEL', ask.key, 'r:' .. me)
   else
     write_replica(ask.key, me, {
