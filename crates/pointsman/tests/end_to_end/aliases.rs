@@ -91,6 +91,7 @@ async fn a_name_opens_nothing_that_its_model_does_not() {
                 window: BudgetWindow::Total,
                 zone: None,
                 models: vec!["gpt-5-mini".to_owned()],
+                providers: Vec::new(),
                 cel: None,
                 unit: None,
             }],

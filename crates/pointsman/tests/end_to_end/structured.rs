@@ -263,6 +263,7 @@ async fn a_request_that_is_tried_again_is_one_request_for_quotas_and_rates() {
             window: BudgetWindow::Total,
             zone: None,
             models: Vec::new(),
+            providers: Vec::new(),
             cel: None,
             unit: None,
         }],

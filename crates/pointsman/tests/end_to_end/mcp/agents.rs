@@ -217,6 +217,7 @@ async fn rules_of_the_agent_hold_for_its_tools() {
                 window: BudgetWindow::Total,
                 zone: None,
                 models: vec!["a2a/planner".to_owned()],
+                providers: Vec::new(),
                 cel: None,
                 unit: None,
             }],

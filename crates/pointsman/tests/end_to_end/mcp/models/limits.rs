@@ -14,6 +14,7 @@ async fn limits_of_a_tool_hold_where_a_model_calls_it() {
         window: BudgetWindow::Total,
         zone: None,
         models: vec!["mcp/a/test_simple_text".to_owned()],
+        providers: Vec::new(),
         cel: None,
         unit: None,
     };
