@@ -2,8 +2,8 @@
 //! `cargo run --release -p pointsman-mcp --example tool_search`.
 //!
 //! `tests/tools/` has the tools and what is asked for. The weights were chosen on the first of each four requests and on
-//! those that were drawn, and further ones; of the others only the shares were looked at, never which ones are missed (`--missed` tells of the
-//! first ones alone).
+//! those that were drawn, and further ones; of the others only the shares were looked at, never which ones are missed
+//! (`--missed` tells of the first ones alone). Nothing was chosen on those that are unseen.
 
 #![allow(
     clippy::unwrap_used,
@@ -77,6 +77,7 @@ async fn main() {
         ("drawn", Set::Drawn),
         ("further", Set::Further),
         ("wishes", Set::Wishes),
+        ("unseen", Set::Unseen),
     ] {
         let requests = catalog.requests(set);
         let mut found = Vec::new();

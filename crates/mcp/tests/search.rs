@@ -41,6 +41,7 @@ fn every_request_names_a_tool() {
         (Set::Drawn, 100, 100),
         (Set::Further, 150, 150),
         (Set::Wishes, 200, 50),
+        (Set::Unseen, 100, 0),
     ] {
         let requests = catalog.requests(set);
         let on = requests.iter().filter(|request| request.tuned).count();

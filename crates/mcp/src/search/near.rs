@@ -27,6 +27,8 @@ pub fn asked_words(request: &str) -> Vec<(String, String)> {
 pub struct Texts {
     /// Of each tool.
     pub tools: Vec<Text>,
+    /// The name of each, with that of its server.
+    pub named: Vec<Text>,
     /// Of each server that says something of itself.
     pub servers: Vec<Option<Text>>,
     /// Each word.
@@ -37,7 +39,8 @@ impl Texts {
     /// All of them; single words come last, because tools are found without.
     pub fn all(&self) -> impl Iterator<Item = &Text> {
         let servers = self.servers.iter().flatten();
-        self.tools.iter().chain(servers).chain(&self.words)
+        let tools = self.tools.iter().chain(servers);
+        tools.chain(&self.named).chain(&self.words)
     }
 }
 

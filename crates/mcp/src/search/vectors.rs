@@ -160,6 +160,7 @@ impl Vectors {
             request: vector(request)?,
             asked: words.iter().map(vector).collect(),
             tools: texts.tools.iter().map(vector).collect(),
+            named: texts.named.iter().map(vector).collect(),
             servers: texts.servers.iter().map(server).collect(),
             words: texts.words.iter().map(vector).collect(),
         })
@@ -178,6 +179,7 @@ struct Compared {
     request: Arc<[f32]>,
     asked: Vec<Read>,
     tools: Vec<Read>,
+    named: Vec<Read>,
     servers: Vec<Read>,
     words: Vec<Read>,
 }
@@ -193,6 +195,7 @@ impl Compared {
         };
         Likeness {
             tools: self.tools.iter().map(like).collect(),
+            named: self.named.iter().map(like).collect(),
             servers: self.servers.iter().map(like).collect(),
             words: self.asked.iter().map(near).collect(),
         }
@@ -265,14 +268,14 @@ mod tests {
         assert_eq!(likeness.tools, [Some(1.0), Some(0.0)]);
         assert_eq!(likeness.servers, [None]);
         assert_eq!(likeness.words.len(), 1);
-        // The request, which is its only word, two tools, and their two words.
-        assert_eq!(counting.0.load(Ordering::Relaxed), 6);
+        // The request, which is its only word, two tools, their two names, and their two words.
+        assert_eq!(counting.0.load(Ordering::Relaxed), 8);
         let likeness = vectors
             .likeness(&reader, &index(&["b2", "c1", "a1"]), "1")
             .await
             .unwrap();
         assert_eq!(likeness.tools, [Some(0.0), Some(1.0), Some(1.0)]);
-        assert_eq!(counting.0.load(Ordering::Relaxed), 8);
+        assert_eq!(counting.0.load(Ordering::Relaxed), 11);
     }
 
     struct Never;

@@ -6,6 +6,7 @@ const SERVERS: &str = include_str!("servers.txt");
 const REQUESTS: &str = include_str!("requests.txt");
 const DRAWN: &str = include_str!("drawn.txt");
 const FURTHER: &str = include_str!("further.txt");
+const UNSEEN: &str = include_str!("unseen.txt");
 const WISHES: &str = include_str!("wishes.txt");
 
 /// Tools, and the servers they are of.
@@ -35,6 +36,8 @@ pub enum Set {
     Further,
     /// What people say.
     Wishes,
+    /// The same as the first, for two more of each server: nothing was chosen on them.
+    Unseen,
 }
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {
@@ -169,6 +172,7 @@ impl Catalog {
             Set::Drawn => DRAWN,
             Set::Further => FURTHER,
             Set::Wishes => WISHES,
+            Set::Unseen => UNSEEN,
         };
         lines(text)
             .enumerate()
@@ -179,7 +183,11 @@ impl Catalog {
                 Request {
                     text: line[2].to_owned(),
                     right: right.unwrap_or_else(|| panic!("no tool is {id:?}")),
-                    tuned: matches!(set, Set::Drawn | Set::Further) || at % 4 == 0,
+                    tuned: match set {
+                        Set::Drawn | Set::Further => true,
+                        Set::Unseen => false,
+                        Set::Requests | Set::Wishes => at % 4 == 0,
+                    },
                 }
             })
             .collect()
