@@ -281,10 +281,15 @@ fn only_converses(model: &Model) -> Failure {
 
 /// Nobody who could answer may.
 fn not_allowed(model: &Model) -> Failure {
+    let whom = if model.meets_agents {
+        "providers or agents"
+    } else {
+        "providers"
+    };
     Failure::new(
         FailureKind::PermissionDenied,
         format!(
-            "this key may not use any of the providers or agents of {:?}; ask whoever runs this gateway",
+            "this key may not use any of the {whom} of {:?}; ask whoever runs this gateway",
             model.name
         ),
     )
