@@ -230,7 +230,7 @@ fn entry(number: u32, provider: Option<&str>, outcome: Outcome, cost: i64) -> Le
         team: Some("t".into()),
         user: None,
         surface: "/v1/chat/completions".to_owned(),
-        model_requested: if number % 2 == 0 { "even" } else { "odd" }.to_owned(),
+        model_requested: if number.is_multiple_of(2) { "even" } else { "odd" }.to_owned(),
         provider: provider.map(str::to_owned),
         model: None,
         decision: None,
