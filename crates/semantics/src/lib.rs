@@ -21,4 +21,5 @@ pub mod tokens;
 pub mod vectors;
 pub mod views;
 
+mod apart;
 mod work;

@@ -16,6 +16,8 @@ use std::sync::OnceLock;
 use lexicon::Lexicon;
 use words::Words;
 
+use crate::apart::apart;
+
 /// What is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -99,7 +101,7 @@ pub fn find(text: &str) -> Vec<Name> {
         people::find(&words, &mut found);
         places::find(&words, &mut found);
     }
-    apart(found)
+    surest(found)
 }
 
 /// Which scripts a text is written in.
@@ -130,22 +132,13 @@ impl Scripts {
 }
 
 /// Of those that overlap the surest, then the longest.
-fn apart(mut found: Vec<Name>) -> Vec<Name> {
+fn surest(mut found: Vec<Name>) -> Vec<Name> {
     found.sort_by(|a, b| {
         (b.sure.cmp(&a.sure))
             .then((b.end - b.start).cmp(&(a.end - a.start)))
             .then(a.kind.cmp(&b.kind))
             .then(a.start.cmp(&b.start))
     });
-    let mut taken: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
-    found.retain(|one| {
-        let before = taken.range(..one.end).next_back();
-        let free = before.is_none_or(|(_, end)| *end <= one.start);
-        if free {
-            taken.insert(one.start, one.end);
-        }
-        free
-    });
-    found.sort_by_key(|one| one.start);
+    apart(&mut found, |one| one.start..one.end);
     found
 }

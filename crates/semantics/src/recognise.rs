@@ -19,6 +19,8 @@ use serde::Deserialize;
 use check::Check;
 use context::Context;
 
+use crate::apart::apart;
+
 /// Bytes of one compiled pattern, and of all together.
 const SIZE_LIMIT: usize = 64 * 1024 * 1024;
 /// Bytes of an automaton that is built while it reads.
@@ -373,15 +375,6 @@ fn surest(mut found: Vec<Sighting>) -> Vec<Sighting> {
             .then(a.recogniser.cmp(&b.recogniser))
             .then(a.start.cmp(&b.start))
     });
-    let mut taken: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
-    found.retain(|one| {
-        let before = taken.range(..one.end).next_back();
-        let free = before.is_none_or(|(_, end)| *end <= one.start);
-        if free {
-            taken.insert(one.start, one.end);
-        }
-        free
-    });
-    found.sort_by_key(|one| one.start);
+    apart(&mut found, |one| one.start..one.end);
     found
 }

@@ -52,7 +52,6 @@ impl Count {
         self.exact += other.exact;
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "counts are small")]
     fn f2(self) -> f64 {
         let below = 4 * self.expected + self.found;
         5.0 * self.exact as f64 / below.max(1) as f64
